@@ -1,0 +1,238 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import {
+  createContextKey,
+  createContextValues,
+  type CallOptions,
+  type ContextKey,
+  type ContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
+import { Code, ConnectError } from "./errors.ts";
+
+export type { HandlerContext };
+
+/** Where a call entered this process. */
+export interface CallOrigin {
+  /** Protocol that the outermost caller spoke: `grpc`, `rest`, `connect`, `in-process` … */
+  readonly protocol: string;
+  /** Whether a server in front (the gateway) counts and logs this call already. */
+  readonly observed: boolean;
+}
+
+/** Context value by which the gateway tells the in-process transport where a call came from. */
+export const callOrigin: ContextKey<CallOrigin | undefined> = createContextKey<CallOrigin | undefined>(
+  undefined,
+  { description: "origin of the call" },
+);
+
+/** What a protocol knows of a call when it arrives. */
+export interface CallContextInit {
+  readonly method: DescMethod;
+  /** Protocol of this hop, as `HandlerContext.protocolName`. */
+  readonly protocolName: string;
+  /** Request headers; a function is called at most once, when somebody looks at them. */
+  readonly requestHeader: Headers | (() => Headers);
+  /** Time left for the call in milliseconds; undefined for none. */
+  readonly timeoutMs?: number | undefined;
+  /** Aborts the call when it fires, with its reason if that is a `ConnectError`, else as CANCELLED. */
+  readonly signal?: AbortSignal | undefined;
+  readonly values?: ContextValues | undefined;
+  /** HTTP method of the request, `POST` unless said. */
+  readonly requestMethod?: string;
+  /** URL of the request; `/package.Service/Method` unless said. */
+  readonly url?: string;
+}
+
+/**
+ * A handler's view of its call, and the switch that ends it.
+ *
+ * Everything costly (headers, signal, values) is made when first asked for. `abort` ends the call once, the first
+ * reason wins; `end` releases timer and listeners after a good or bad end and must always be called.
+ */
+export class CallContext implements HandlerContext {
+  readonly method: DescMethod;
+  readonly protocolName: string;
+  readonly requestMethod: string;
+  /** When the call began, in `performance.now()` milliseconds. */
+  readonly startedAt: number = performance.now();
+  #requestHeader: Headers | (() => Headers);
+  #responseHeader: Headers | undefined;
+  #responseTrailer: Headers | undefined;
+  #values: ContextValues | undefined;
+  #url: string | undefined;
+  #controller: AbortController | undefined;
+  #reason: ConnectError | undefined;
+  #listeners: Set<(reason: ConnectError) => void> | undefined;
+  #deadline: number | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #outerSignal: AbortSignal | undefined;
+
+  constructor(init: CallContextInit) {
+    this.method = init.method;
+    this.protocolName = init.protocolName;
+    this.requestMethod = init.requestMethod ?? "POST";
+    this.#requestHeader = init.requestHeader;
+    this.#values = init.values;
+    this.#url = init.url;
+    if (init.timeoutMs !== undefined) this.limit(init.timeoutMs);
+    if (init.signal !== undefined) this.#follow(init.signal);
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get url(): string {
+    return (this.#url ??= `/${this.method.parent.typeName}/${this.method.name}`);
+  }
+
+  get requestHeader(): Headers {
+    if (typeof this.#requestHeader === "function") this.#requestHeader = this.#requestHeader();
+    return this.#requestHeader;
+  }
+
+  get responseHeader(): Headers {
+    return (this.#responseHeader ??= new Headers());
+  }
+
+  /** The response headers if anybody made some; for writers that skip the work otherwise. */
+  get responseHeaderIfAny(): Headers | undefined {
+    return this.#responseHeader;
+  }
+
+  get responseTrailer(): Headers {
+    return (this.#responseTrailer ??= new Headers());
+  }
+
+  /** The response trailers if anybody made some. */
+  get responseTrailerIfAny(): Headers | undefined {
+    return this.#responseTrailer;
+  }
+
+  get values(): ContextValues {
+    return (this.#values ??= createContextValues());
+  }
+
+  /** Where the call entered this process; undefined for calls that entered by this very hop. */
+  get origin(): CallOrigin | undefined {
+    return this.#values?.get(callOrigin);
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Why the call was aborted; undefined while it lives. */
+  get reason(): ConnectError | undefined {
+    return this.#reason;
+  }
+
+  readonly timeoutMs = (): number | undefined =>
+    this.#deadline === undefined ? undefined : this.#deadline - performance.now();
+
+  /** Gives the call at most `timeoutMs` more; an earlier deadline stays. The call ends with DEADLINE_EXCEEDED. */
+  limit(timeoutMs: number): void {
+    const deadline = performance.now() + timeoutMs;
+    if (this.#deadline !== undefined && this.#deadline <= deadline) return;
+    this.#deadline = deadline;
+    clearTimeout(this.#timer);
+    if (timeoutMs <= 0) {
+      this.#expire();
+      return;
+    }
+    // Node's timers hold 31 bits; a call that lives longer than 24 days has no timer, only a deadline.
+    if (timeoutMs < 2 ** 31) this.#timer = setTimeout(this.#expire, timeoutMs);
+  }
+
+  readonly #expire = (): void => {
+    this.abort(new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded));
+  };
+
+  /** Ends the call: the signal fires, `race` rejects. Only the first reason counts. */
+  abort(reason: ConnectError): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    clearTimeout(this.#timer);
+    this.#controller?.abort(reason);
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener(reason);
+  }
+
+  /** Calls `listener` when the call is aborted (at once, if it was already); returns how to unsubscribe. */
+  onAbort(listener: (reason: ConnectError) => void): () => void {
+    if (this.#reason !== undefined) {
+      listener(this.#reason);
+      return () => {};
+    }
+    (this.#listeners ??= new Set()).add(listener);
+    return () => this.#listeners?.delete(listener);
+  }
+
+  /** `work`, or a rejection with the abort reason, whichever comes first. */
+  race<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const unsubscribe = this.onAbort(reject);
+      work.then(
+        (value) => {
+          unsubscribe();
+          resolve(value);
+        },
+        (error: unknown) => {
+          unsubscribe();
+          reject(error);
+        },
+      );
+    });
+  }
+
+  /** Releases what the call holds. The signal does not fire any more. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#outerSignal?.removeEventListener("abort", this.#outerAborted);
+    this.#outerSignal = undefined;
+    this.#listeners = undefined;
+  }
+
+  #follow(signal: AbortSignal): void {
+    this.#outerSignal = signal;
+    if (signal.aborted) this.#outerAborted();
+    else signal.addEventListener("abort", this.#outerAborted, { once: true });
+  }
+
+  readonly #outerAborted = (): void => {
+    const reason: unknown = this.#outerSignal?.reason;
+    this.abort(
+      reason instanceof ConnectError
+        ? reason
+        : new ConnectError("the caller cancelled the call", Code.Canceled, undefined, undefined, reason),
+    );
+  };
+}
+
+/** Request headers that a service passes on when it calls another one. */
+const passedOn = ["authorization", "accept-language", "traceparent", "tracestate", "baggage", "x-request-id"];
+
+/**
+ * Options for a call that a handler makes on behalf of its own: the rest of the deadline, the cancellation and the
+ * metadata that identifies user, language, trace and request travel along.
+ *
+ * @param also Names of further request headers to pass on.
+ */
+export function passOn(context: HandlerContext, also: readonly string[] = []): CallOptions {
+  const headers = new Headers();
+  for (const name of [...passedOn, ...also]) {
+    const value = context.requestHeader.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const timeoutMs = context.timeoutMs();
+  return {
+    headers,
+    signal: context.signal,
+    ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(timeoutMs, 1) }),
+  };
+}

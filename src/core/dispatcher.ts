@@ -1,0 +1,180 @@
+import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
+import type { CallContext } from "./context.ts";
+import { Code, ConnectError, toCallError } from "./errors.ts";
+import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
+import type { CallObserver } from "./observer.ts";
+import { rpcName, type AnyService } from "./service.ts";
+
+/** Options of a `Dispatcher`. */
+export interface DispatcherOptions {
+  /** Interceptors around every call, the outermost first. Default: none. */
+  readonly interceptors: readonly Interceptor[];
+  /** Hear of every call's begin and end. Default: none. */
+  readonly observers: readonly CallObserver[];
+  /** Time for a unary call whose caller set no deadline, in milliseconds; 0 for none. Default: 30,000. */
+  readonly defaultTimeoutMs: number;
+  /** The longest deadline a caller may ask for, in milliseconds; 0 for any. Default: 300,000. */
+  readonly maxTimeoutMs: number;
+}
+
+/** The defaults of `DispatcherOptions`. */
+export const dispatcherDefaults: DispatcherOptions = Object.freeze({
+  interceptors: [],
+  observers: [],
+  defaultTimeoutMs: 30_000,
+  maxTimeoutMs: 300_000,
+});
+
+/**
+ * All handlers of a server, called the same way by every protocol, and the book of the calls that are under way.
+ *
+ * A protocol makes a `CallContext`, asks for the handler of its rpc and runs it by `unary` or `stream`; deadlines,
+ * observers and the drain are the same for all of them.
+ */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #services = new Map<string, AnyService>();
+  readonly #handlers = new Map<string, Handler>();
+  readonly #inFlight = new Set<CallContext>();
+  #idle: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: Partial<DispatcherOptions> = {}) {
+    this.#options = { ...dispatcherDefaults, ...options };
+  }
+
+  /**
+   * Registers a service.
+   *
+   * @throws TypeError if a service of this name is registered already or a member named like an rpc is no function.
+   */
+  add(service: AnyService): void {
+    const { typeName, methods } = service.descriptor;
+    if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
+    const handlers = methods.map((method) => createHandler(service, method, this.#options.interceptors));
+    this.#services.set(typeName, service);
+    for (const handler of handlers) this.#handlers.set(rpcName(handler.method), handler);
+  }
+
+  /** The descriptors of all registered services, in the order of registration. */
+  get services(): readonly DescService[] {
+    return [...this.#services.values()].map((service) => service.descriptor);
+  }
+
+  /** The handler of an rpc by its name, `package.Service/Method`. */
+  handler(name: string): Handler | undefined {
+    return this.#handlers.get(name);
+  }
+
+  /**
+   * The handler of an rpc by its descriptor.
+   *
+   * @throws ConnectError UNIMPLEMENTED if the rpc is not registered here.
+   */
+  handlerOf(method: DescMethod): Handler {
+    const handler = this.#handlers.get(rpcName(method));
+    if (handler === undefined) {
+      throw new ConnectError(`${rpcName(method)} is not registered on this server`, Code.Unimplemented);
+    }
+    return handler;
+  }
+
+  /** How many calls are under way. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Runs a unary rpc. Rejects with a `ConnectError`. */
+  async unary(handler: UnaryHandler, request: Message, context: CallContext): Promise<Message> {
+    this.#begin(context, this.#options.defaultTimeoutMs);
+    try {
+      const reply = await handler.call(request, context);
+      this.#finish(context, undefined);
+      return reply;
+    } catch (reason) {
+      const error = toCallError(reason);
+      this.#finish(context, error);
+      throw error;
+    }
+  }
+
+  /** Runs an rpc of a streaming kind. Throws `ConnectError`s. Leaving the iteration early cancels the call. */
+  async *stream(
+    handler: StreamHandler,
+    requests: AsyncIterable<Message>,
+    context: CallContext,
+  ): AsyncGenerator<Message, void, undefined> {
+    this.#begin(context, 0);
+    let outcome: ConnectError | undefined = cancelled();
+    try {
+      yield* handler.call(requests, context);
+      outcome = undefined;
+    } catch (reason) {
+      outcome = toCallError(reason);
+      throw outcome;
+    } finally {
+      if (outcome !== undefined) context.abort(outcome);
+      this.#finish(context, outcome);
+    }
+  }
+
+  /** Refuses new calls from now on, with UNAVAILABLE. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Resolves when no call is under way. */
+  idle(): Promise<void> {
+    if (this.#inFlight.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const before = this.#idle;
+      this.#idle = () => {
+        before?.();
+        resolve();
+      };
+    });
+  }
+
+  /** Ends every call under way with `reason`; returns their names. */
+  abortAll(reason: ConnectError): string[] {
+    const cut = [...this.#inFlight];
+    for (const context of cut) context.abort(reason);
+    return cut.map((context) => rpcName(context.method));
+  }
+
+  #begin(context: CallContext, defaultTimeoutMs: number): void {
+    if (this.#closed) {
+      context.end();
+      throw new ConnectError("the server is shutting down", Code.Unavailable);
+    }
+    this.#inFlight.add(context);
+    const { maxTimeoutMs, observers } = this.#options;
+    if (context.timeoutMs() !== undefined) {
+      if (maxTimeoutMs > 0) context.limit(maxTimeoutMs);
+    } else if (defaultTimeoutMs > 0) {
+      context.limit(defaultTimeoutMs);
+    }
+    if (observers.length > 0 && context.origin?.observed !== true) {
+      for (const observer of observers) observer.started?.(context);
+    }
+  }
+
+  #finish(context: CallContext, error: ConnectError | undefined): void {
+    context.end();
+    this.#inFlight.delete(context);
+    const { observers } = this.#options;
+    if (observers.length > 0 && context.origin?.observed !== true) {
+      for (const observer of observers) observer.finished?.(context, error);
+    }
+    if (this.#inFlight.size === 0 && this.#idle !== undefined) {
+      const idle = this.#idle;
+      this.#idle = undefined;
+      idle();
+    }
+  }
+}
+
+function cancelled(): ConnectError {
+  return new ConnectError("the caller left before the end", Code.Canceled);
+}

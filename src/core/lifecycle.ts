@@ -1,0 +1,73 @@
+/**
+ * States of a server, in the order of a life without mishap: made, `start()` called, port bound, serving,
+ * stopping gracefully, stopped. `error` follows a `start()` that failed.
+ */
+export type ServerState = "init" | "boot" | "listen" | "ready" | "error" | "graceful" | "stop";
+
+/** Which states may follow which. */
+const next: Readonly<Record<ServerState, readonly ServerState[]>> = {
+  init: ["boot", "stop"],
+  boot: ["listen", "error", "graceful", "stop"],
+  listen: ["ready", "error", "graceful", "stop"],
+  ready: ["graceful", "stop"],
+  error: ["boot", "stop"],
+  graceful: ["stop"],
+  stop: [],
+};
+
+/** How a server ended. */
+export interface StopReport {
+  /** Calls that were under way when the stop began and came to their own end. */
+  readonly finished: number;
+  /** Names of the calls that were cut off when the grace was over, one for each call. */
+  readonly cut: readonly string[];
+}
+
+/** Options of `gracefulStop`. */
+export interface StopOptions {
+  /** How long calls under way may go on, in milliseconds. Default: 15,000. */
+  readonly graceMs?: number;
+}
+
+/** Grace of a stop unless said otherwise, in milliseconds. */
+export const defaultGraceMs = 15_000;
+
+/** What signal handling and programs know of a server. */
+export interface ManagedServer {
+  /** Short name for people and logs, for example `GRPC`. */
+  readonly name: string;
+  readonly state: ServerState;
+  /** Tells clients and balancers to go elsewhere (health, readiness) while everything is still served. */
+  drain(): void;
+  /** Closes the listeners, lets calls under way end, cuts them off after the grace. Idempotent. */
+  gracefulStop(options?: StopOptions): Promise<StopReport>;
+}
+
+/** The state of one server, with an event on each change. */
+export class Lifecycle {
+  #state: ServerState = "init";
+  readonly #listeners = new Set<(state: ServerState) => void>();
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /** Calls `listener` with every new state; returns how to unsubscribe. */
+  onChange(listener: (state: ServerState) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Goes to `state`.
+   *
+   * @throws Error if that state may not follow the present one, which names both.
+   */
+  enter(state: ServerState): void {
+    if (!next[this.#state].includes(state)) {
+      throw new Error(`a server in state "${this.#state}" cannot go to "${state}"`);
+    }
+    this.#state = state;
+    for (const listener of [...this.#listeners]) listener(state);
+  }
+}
