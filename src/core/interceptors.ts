@@ -1,0 +1,132 @@
+import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type {
+  Interceptor,
+  StreamRequest,
+  StreamResponse,
+  UnaryRequest,
+  UnaryResponse,
+} from "@connectrpc/connect";
+import { CallContext } from "./context.ts";
+
+export type { Interceptor };
+
+/** Runs one unary rpc within a context; what interceptors wrap. */
+export type UnaryRun = (request: Message, context: CallContext) => Promise<Message>;
+
+/** Runs one rpc of a streaming kind within a context; what interceptors wrap. */
+export type StreamRun = (requests: AsyncIterable<Message>, context: CallContext) => AsyncIterable<Message>;
+
+type AnyFn = Parameters<Interceptor>[0];
+
+/** `run` inside the onion of `interceptors`, the first of them outermost; `run` itself where there are none. */
+export function interceptUnary(
+  method: DescMethodUnary,
+  run: UnaryRun,
+  interceptors: readonly Interceptor[],
+): UnaryRun {
+  if (interceptors.length === 0) return run;
+  return async (request, context) => {
+    const last = async (req: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
+      const inner = innerContext(context, req);
+      try {
+        const message = await run(req.message as Message, inner); // Unary in, unary out.
+        return { ...responseOf(inner), stream: false, method, message };
+      } finally {
+        if (inner !== context) inner.end();
+      }
+    };
+    const response = await chain(
+      interceptors,
+      last,
+    )({ ...requestOf(context), stream: false, method, message: request });
+    adopt(response.header, context.responseHeader);
+    adopt(response.trailer, context.responseTrailer);
+    return response.message as Message; // Unary in, unary out.
+  };
+}
+
+/** As `interceptUnary`, for the streaming kinds. */
+export function interceptStream(
+  method: DescMethodStreaming,
+  run: StreamRun,
+  interceptors: readonly Interceptor[],
+): StreamRun {
+  if (interceptors.length === 0) return run;
+  return async function* (requests, context) {
+    let inner = context;
+    const last = async (req: UnaryRequest | StreamRequest): Promise<StreamResponse> => {
+      inner = innerContext(context, req);
+      const message = run(req.message as AsyncIterable<Message>, inner); // Stream in, stream out.
+      return { ...responseOf(inner), stream: true, method, message };
+    };
+    try {
+      const response = await chain(
+        interceptors,
+        last,
+      )({
+        ...requestOf(context),
+        stream: true,
+        method,
+        message: requests,
+      });
+      adopt(response.header, context.responseHeader);
+      let first = true;
+      for await (const message of response.message as AsyncIterable<Message>) {
+        if (first) adopt(response.header, context.responseHeader); // Settled by the first message at the latest.
+        first = false;
+        yield message;
+      }
+      adopt(response.header, context.responseHeader);
+      adopt(response.trailer, context.responseTrailer);
+    } finally {
+      if (inner !== context) inner.end();
+    }
+  };
+}
+
+function chain(interceptors: readonly Interceptor[], last: AnyFn): AnyFn {
+  return interceptors.reduceRight<AnyFn>((next, interceptor) => interceptor(next), last);
+}
+
+function requestOf(context: CallContext) {
+  return {
+    service: context.service,
+    requestMethod: context.requestMethod,
+    url: context.url,
+    signal: context.signal,
+    header: context.requestHeader,
+    contextValues: context.values,
+  };
+}
+
+function responseOf(context: CallContext) {
+  return { service: context.service, header: context.responseHeader, trailer: context.responseTrailer };
+}
+
+/** The context behind interceptors: a new one only where they replaced signal, headers or values of the request. */
+function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): CallContext {
+  if (
+    req.signal === context.signal &&
+    req.header === context.requestHeader &&
+    req.contextValues === context.values
+  ) {
+    return context;
+  }
+  return new CallContext({
+    method: context.method,
+    protocolName: context.protocolName,
+    requestMethod: context.requestMethod,
+    url: context.url,
+    requestHeader: req.header,
+    timeoutMs: context.timeoutMs(),
+    signal: req.signal,
+    values: req.contextValues,
+  });
+}
+
+/** Makes `to` hold what `from` holds. */
+function adopt(from: Headers, to: Headers): void {
+  if (from === to) return;
+  for (const name of new Set(to.keys())) to.delete(name);
+  for (const [name, value] of from) to.append(name, value);
+}
