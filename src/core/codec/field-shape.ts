@@ -1,0 +1,67 @@
+import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
+import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
+
+/** A message by its property names, for code that knows the names from descriptors only. */
+export type Fields = Record<string, unknown>;
+
+/** The same message as {@link Fields}: messages are plain objects with these properties. */
+export function fieldsOf(message: Message): Fields {
+  return message as unknown as Fields; // Message hides the index signature that all messages have.
+}
+
+/** The scalar inside of one of `google/protobuf/wrappers.proto`; undefined for all other messages. */
+export function wrapped(desc: DescMessage): ScalarType | undefined {
+  return isWrapperDesc(desc) ? desc.fields[0]?.scalar : undefined;
+}
+
+/** How a message-typed field holds its value: the message, the scalar of a wrapper, or a Struct's plain object. */
+export function localShape(field: DescField & { message: DescMessage }): "message" | "wrapped" | "struct" {
+  if (
+    field.message.typeName === "google.protobuf.Struct" &&
+    field.parent.typeName !== "google.protobuf.Value"
+  ) {
+    return "struct";
+  }
+  const singular = field.fieldKind === "message" && field.oneof === undefined;
+  return singular && isWrapperDesc(field.message) ? "wrapped" : "message";
+}
+
+/** Sets a property even where its name is `__proto__`, which assigning would take for the prototype. */
+export function setOwn(target: Fields, name: string, value: unknown): void {
+  if (name !== "__proto__") target[name] = value;
+  else Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
+}
+
+/**
+ * A function that makes empty messages, equal to what `create(schema)` returns and several times faster: copying an
+ * object of the final shape spares adding its properties one by one.
+ */
+export function messageFactory(schema: DescMessage): () => Message {
+  const sample = create(schema);
+  // Types that track presence by a prototype are left to protobuf-es.
+  if (Object.getPrototypeOf(sample) !== Object.prototype) return () => create(schema);
+  const lists: string[] = [];
+  const maps: string[] = [];
+  const oneofs: string[] = [];
+  for (const member of schema.members) {
+    if (member.kind === "oneof") oneofs.push(member.localName);
+    else if (member.fieldKind === "list") lists.push(member.localName);
+    else if (member.fieldKind === "map") maps.push(member.localName);
+  }
+  // Parsing gives an object in the engine's compact form even with many properties; adding them would not.
+  const template = JSON.parse(
+    JSON.stringify(sample, (_, value: unknown) => (isPlain(value) ? value : 0)),
+  ) as Fields;
+  Object.assign(template, sample);
+  return () => {
+    const message: Fields = { ...template };
+    for (const name of lists) message[name] = [];
+    for (const name of maps) message[name] = {};
+    for (const name of oneofs) message[name] = { case: undefined };
+    return message as unknown as Message; // It has all properties of the sample.
+  };
+}
+
+function isPlain(value: unknown): boolean {
+  return typeof value !== "bigint" && !(value instanceof Uint8Array);
+}

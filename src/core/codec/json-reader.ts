@@ -1,0 +1,77 @@
+import { clearField, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { invalidArgument } from "../errors.ts";
+import { type Fields, fieldsOf } from "./field-shape.ts";
+import { JsonCursor, jsonReadDefaults, type JsonReadOptions } from "./json-cursor.ts";
+import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
+
+export { jsonReadDefaults, type JsonReadOptions } from "./json-cursor.ts";
+
+/**
+ * Reads messages of one type from JSON text by the proto3 JSON mapping, without a tree in between.
+ *
+ * Stricter than the mapping where text would be lost or guessed: numbers are exact or refused, names may stand only
+ * once (as `fooBar` and `foo_bar` together, too), unknown names of enums and lone surrogates are refused.
+ * Every failure is INVALID_ARGUMENT with a violation that carries the field's path in proto names.
+ *
+ * @see https://protobuf.dev/programming-guides/json/
+ */
+export interface JsonReader {
+  /** Reads a whole message; the text has to be one JSON value with nothing behind it. */
+  read(text: string): Message;
+  /**
+   * Reads the JSON value of one field and sets it in `into`, replacing what is there; `null` leaves the field unset
+   * (for `google.protobuf.Value` it is a value). `field` belongs to the message type of this reader or of any other
+   * message, then `into` has to be of that type.
+   */
+  readField(field: DescField, text: string, into: Message): void;
+}
+
+/** The reader of a message type. Compiling happens once per type; a reader itself is cheap. */
+export function jsonReader(schema: DescMessage, options?: Partial<JsonReadOptions>): JsonReader {
+  return new CompiledJsonReader(messageReader(schema), { ...jsonReadDefaults, ...options });
+}
+
+class CompiledJsonReader implements JsonReader {
+  readonly #reader: MessageReader;
+  readonly #options: JsonReadOptions;
+
+  constructor(reader: MessageReader, options: JsonReadOptions) {
+    this.#reader = reader;
+    this.#options = options;
+  }
+
+  read(text: string): Message {
+    const cursor = new JsonCursor(text, this.#options);
+    cursor.next();
+    const message = this.#reader.read(cursor);
+    cursor.finish();
+    return message;
+  }
+
+  readField(field: DescField, text: string, into: Message): void {
+    const reader = messageReader(field.parent).field(field);
+    const cursor = new JsonCursor(text, this.#options, reader);
+    const isNull = cursor.next() === 0x6e && !reader.takesNull;
+    let value: unknown;
+    if (isNull) cursor.readWord("null");
+    else value = reader.read(cursor);
+    cursor.finish();
+    if (isNull) clearField(into, field);
+    else setField(reader, fieldsOf(into), value);
+  }
+}
+
+function setField(reader: FieldReader, fields: Fields, value: unknown): void {
+  if (reader.oneof === undefined) fields[reader.localName] = value;
+  else fields[reader.oneof] = { case: reader.localName, value };
+}
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** The text of UTF-8 bytes, without a byte order mark. Throws INVALID_ARGUMENT where the bytes are no UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw invalidArgument("the text is not valid UTF-8");
+  }
+}

@@ -1,0 +1,306 @@
+import {
+  type DescExtension,
+  type DescField,
+  type DescMessage,
+  type Message,
+  ScalarType,
+  setExtension,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
+import type { JsonCursor } from "./json-cursor.ts";
+import { enumReader, mapKeyParser, type ReadValue, scalarReader } from "./read-scalars.ts";
+import { readJsonObject, wellKnownReader } from "./read-well-known.ts";
+
+const quote = 0x22;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const letterN = 0x6e;
+
+/** How the value of one field is read and where it goes. */
+export interface FieldReader {
+  /** The proto name, for paths. */
+  readonly name: string;
+  /** The property of the message, or of its oneof's value. */
+  readonly localName: string;
+  /** The property of the oneof that the field is a member of. */
+  readonly oneof: string | undefined;
+  /** Whether `null` is a value of the field and does not mean unset. */
+  readonly takesNull: boolean;
+  readonly index: number;
+  readonly read: ReadValue;
+}
+
+/** A spelling of a field's name in JSON. */
+interface Spelling {
+  /** The name in quotes and the colon, as compact writers print it. */
+  readonly text: string;
+  readonly field: FieldReader;
+  /** The spelling that followed last time: most callers always send the same order. */
+  next: Spelling | undefined;
+}
+
+/** The compiled reader of one message type. */
+export interface MessageReader {
+  /** Reads a message at the cursor. */
+  read(cursor: JsonCursor): Message;
+  /** Reads the message that an `Any` holds, from the object that also has the member `@type`. */
+  readTyped(cursor: JsonCursor): Message;
+  /** The reader of one field by its descriptor. */
+  field(desc: DescField): FieldReader;
+}
+
+const readers = new WeakMap<DescMessage, MessageReader>();
+
+/** The reader of a message type: compiled at the first call, then the same one for the life of the descriptor. */
+export function messageReader(desc: DescMessage): MessageReader {
+  const known = readers.get(desc);
+  if (known !== undefined) return known;
+  const wellKnown = desc.typeName === AnySchema.typeName ? readAny : wellKnownReader(desc);
+  const reader = new CompiledReader(desc, wellKnown);
+  // Known before its fields are compiled, so that recursive types end here.
+  readers.set(desc, reader);
+  reader.compile();
+  return reader;
+}
+
+class CompiledReader implements MessageReader {
+  readonly #desc: DescMessage;
+  readonly #spellings = new Map<string, Spelling>();
+  readonly #fields = new Map<DescField, FieldReader>();
+  readonly #newMessage: () => Message;
+  readonly #wellKnown: ((cursor: JsonCursor) => Message) | undefined;
+  /** Stands before the first member. */
+  readonly #start: { next: Spelling | undefined } = { next: undefined };
+
+  constructor(desc: DescMessage, wellKnown: ((cursor: JsonCursor) => Message) | undefined) {
+    this.#desc = desc;
+    this.#wellKnown = wellKnown;
+    this.#newMessage = messageFactory(desc);
+  }
+
+  compile(): void {
+    for (const [index, desc] of this.#desc.fields.entries()) {
+      const field = compileField(desc, index);
+      this.#fields.set(desc, field);
+      for (const name of [desc.name, desc.jsonName]) {
+        this.#spellings.set(name, { text: `${JSON.stringify(name)}:`, field, next: undefined });
+      }
+    }
+  }
+
+  field(desc: DescField): FieldReader {
+    const field = this.#fields.get(desc);
+    if (field === undefined) throw new TypeError(`${desc} is no field of ${this.#desc}`);
+    return field;
+  }
+
+  read(cursor: JsonCursor): Message {
+    if (this.#wellKnown !== undefined) return this.#wellKnown(cursor);
+    const message = this.#newMessage();
+    this.#readMembers(cursor, message, false);
+    return message;
+  }
+
+  readTyped(cursor: JsonCursor): Message {
+    if (this.#wellKnown !== undefined) return readTypedValue(cursor, this.#wellKnown);
+    const message = this.#newMessage();
+    this.#readMembers(cursor, message, true);
+    return message;
+  }
+
+  #readMembers(cursor: JsonCursor, message: Message, typed: boolean): void {
+    const text = cursor.text;
+    if (text.charCodeAt(cursor.pos) !== openBrace) cursor.expected("an object");
+    const level = cursor.enter();
+    if (cursor.next() === closeBrace) return cursor.leave();
+    const fields = fieldsOf(message);
+    let seen = 0;
+    let seenLate: Set<number | string> | undefined;
+    let previous: { next: Spelling | undefined } = this.#start;
+    do {
+      if (cursor.next() !== quote) cursor.unexpected("a member name in double quotes");
+      let spelling = previous.next;
+      if (spelling !== undefined && text.startsWith(spelling.text, cursor.pos)) {
+        cursor.pos += spelling.text.length;
+        cursor.next();
+      } else {
+        const name = cursor.readName();
+        spelling = this.#spellings.get(name);
+        if (spelling === undefined) {
+          cursor.path[level] = { name };
+          seenLate ??= new Set();
+          if (seenLate.size === seenLate.add(name).size) cursor.refuse("the member stands here twice");
+          if (typed && name === "@type") cursor.skipValue();
+          else if (!readExtension(cursor, message, this.#desc, name)) cursor.skipUnknown();
+          continue;
+        }
+        previous.next = spelling;
+      }
+      previous = spelling;
+      const { field } = spelling;
+      cursor.path[level] = field;
+      if (field.index < 31) {
+        const bit = 1 << field.index;
+        if ((seen & bit) !== 0) cursor.refuse("the field stands here twice");
+        seen |= bit;
+      } else {
+        seenLate ??= new Set();
+        if (seenLate.size === seenLate.add(field.index).size) cursor.refuse("the field stands here twice");
+      }
+      if (text.charCodeAt(cursor.pos) === letterN && !field.takesNull) cursor.readWord("null");
+      else if (field.oneof === undefined) fields[field.localName] = field.read(cursor);
+      else setOneof(cursor, fields, field, field.oneof);
+    } while (cursor.more(closeBrace));
+  }
+}
+
+function setOneof(cursor: JsonCursor, fields: Fields, field: FieldReader, oneof: string): void {
+  const current = fields[oneof] as { case: string | undefined }; // Every oneof of a message is such an object.
+  if (current.case !== undefined) cursor.refuse(`another member of the oneof is set: ${current.case}`);
+  fields[oneof] = { case: field.localName, value: field.read(cursor) };
+}
+
+function compileField(desc: DescField, index: number): FieldReader {
+  const singular = desc.fieldKind !== "list" && desc.fieldKind !== "map";
+  return {
+    name: desc.name,
+    localName: desc.localName,
+    oneof: desc.oneof?.localName,
+    takesNull:
+      singular &&
+      (desc.message?.typeName === "google.protobuf.Value" ||
+        desc.enum?.typeName === "google.protobuf.NullValue"),
+    index,
+    read: compileValue(desc),
+  };
+}
+
+function compileValue(desc: DescField): ReadValue {
+  switch (desc.fieldKind) {
+    case "scalar":
+      return scalarReader(desc.scalar, desc.longAsString);
+    case "enum":
+      return enumReader(desc.enum);
+    case "message":
+      return compileMessage(desc);
+    case "list":
+      return listReader(compileElement(desc));
+    case "map":
+      return mapReader(desc.mapKey, compileElement(desc));
+  }
+}
+
+function compileElement(desc: DescField & ({ fieldKind: "list" } | { fieldKind: "map" })): ReadValue {
+  if (desc.message !== undefined) return compileMessage(desc);
+  if (desc.enum !== undefined) return enumReader(desc.enum);
+  return scalarReader(desc.scalar, desc.fieldKind === "list" && desc.longAsString);
+}
+
+function compileMessage(desc: DescField & { message: DescMessage }): ReadValue {
+  const shape = localShape(desc);
+  if (shape === "struct") return readJsonObject;
+  if (shape === "wrapped") return scalarReader(wrapped(desc.message) ?? ScalarType.STRING);
+  const wellKnown = wellKnownReader(desc.message);
+  if (wellKnown !== undefined) return wellKnown;
+  const reader = messageReader(desc.message);
+  return (cursor) => reader.read(cursor);
+}
+
+function listReader(read: ReadValue): ReadValue {
+  return (cursor) => {
+    if (cursor.text.charCodeAt(cursor.pos) !== openBracket) cursor.expected("an array");
+    const level = cursor.enter();
+    const values: unknown[] = [];
+    if (cursor.next() === closeBracket) {
+      cursor.leave();
+      return values;
+    }
+    do {
+      cursor.next();
+      cursor.path[level] = values.length;
+      values.push(read(cursor));
+    } while (cursor.more(closeBracket));
+    return values;
+  };
+}
+
+function mapReader(keyType: ScalarType, read: ReadValue): ReadValue {
+  const { parse, what } = mapKeyParser(keyType);
+  return (cursor) => {
+    if (cursor.text.charCodeAt(cursor.pos) !== openBrace) cursor.expected("an object");
+    const level = cursor.enter();
+    const values: Fields = {};
+    if (cursor.next() === closeBrace) {
+      cursor.leave();
+      return values;
+    }
+    do {
+      const start = cursor.pos;
+      const name = cursor.readName();
+      cursor.path[level] = name;
+      const key = parse(name) ?? cursor.expected(`a key that is ${what}`, start);
+      if (Object.hasOwn(values, key)) cursor.refuse("the key stands here twice");
+      setOwn(values, key, read(cursor));
+    } while (cursor.more(closeBrace));
+    return values;
+  };
+}
+
+const extensions = new WeakMap<DescExtension, FieldReader>();
+
+/** Reads a member such as `[pkg.name]` into the extension of this name; false where the registry knows none. */
+function readExtension(cursor: JsonCursor, message: Message, desc: DescMessage, name: string): boolean {
+  if (!name.startsWith("[") || !name.endsWith("]")) return false;
+  const extension = cursor.options.registry?.getExtension(name.slice(1, -1));
+  if (extension?.extendee.typeName !== desc.typeName) return false;
+  let reader = extensions.get(extension);
+  if (reader === undefined) {
+    // An extension is read as if it were a field of the message it extends.
+    const field = { ...extension, kind: "field", parent: extension.extendee, localName: extension.typeName };
+    reader = compileField(field as unknown as DescField, 0);
+    extensions.set(extension, reader);
+  }
+  if (cursor.next() === letterN && !reader.takesNull) cursor.readWord("null");
+  else setExtension(message, extension, reader.read(cursor) as never); // The reader follows the same descriptor.
+  return true;
+}
+
+const newAny = messageFactory(AnySchema);
+
+function readAny(cursor: JsonCursor): Message {
+  if (cursor.text.charCodeAt(cursor.pos) !== openBrace) cursor.expected("an object with the member @type");
+  const typeUrl = cursor.typeUrl();
+  const any = newAny();
+  if (typeUrl === undefined) {
+    cursor.enter();
+    if (cursor.next() !== closeBrace) cursor.refuse('expected the member "@type" with the URL of a type');
+    cursor.leave();
+    return any;
+  }
+  const slash = typeUrl.lastIndexOf("/");
+  const desc = slash < 0 ? undefined : cursor.options.registry?.getMessage(typeUrl.slice(slash + 1));
+  if (desc === undefined)
+    return cursor.refuse(`the type ${JSON.stringify(typeUrl.slice(0, 100))} is not known here`);
+  const value = messageReader(desc).readTyped(cursor);
+  return Object.assign(any, { typeUrl, value: toBinary(desc, value) });
+}
+
+/** Reads the member `value` of the object at the cursor, which is how `Any` holds types with a JSON form of their own. */
+function readTypedValue(cursor: JsonCursor, read: (cursor: JsonCursor) => Message): Message {
+  const level = cursor.enter();
+  let message: Message | undefined;
+  const seen = new Set<string>();
+  do {
+    const name = cursor.readName();
+    cursor.path[level] = { name };
+    if (seen.size === seen.add(name).size) cursor.refuse("the member stands here twice");
+    if (name === "value") message = read(cursor);
+    else if (name === "@type") cursor.skipValue();
+    else cursor.skipUnknown();
+  } while (cursor.more(closeBrace));
+  return message ?? cursor.refuse('expected the member "value"');
+}

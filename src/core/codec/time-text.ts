@@ -1,0 +1,115 @@
+/** A point in time or a span as `google.protobuf.Timestamp` and `Duration` hold it. */
+export interface TimeParts {
+  /** Whole seconds; of a Timestamp since 1970-01-01T00:00:00Z. */
+  readonly seconds: number;
+  readonly nanos: number;
+}
+
+/** 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z in seconds: the range of a Timestamp in JSON. */
+const earliest = -62_135_596_800;
+const latest = 253_402_300_799;
+
+/** About 10,000 years in seconds: the range of a Duration in JSON. */
+const longest = 315_576_000_000;
+
+const daySeconds = 86_400;
+const nanosPerSecond = 1_000_000_000;
+
+const timestampText =
+  /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))$/;
+const durationText = /^(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/;
+
+const monthLengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+const twoDigits = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, "0"));
+
+/**
+ * Reads an RFC 3339 timestamp with at most nine fraction digits and an offset, as the JSON mapping of
+ * `google.protobuf.Timestamp` has it; undefined for any other text and outside of the years 1 to 9999.
+ */
+export function parseTimestamp(text: string): TimeParts | undefined {
+  const found = timestampText.exec(text);
+  if (found === null) return undefined;
+  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found.slice(1, 7).map(Number);
+  const [fraction, sign, offsetHour = "0", offsetMinute = "0"] = found.slice(7);
+  if (month < 1 || month > 12 || day < 1 || day > (monthLengths[month - 1] ?? 0)) return undefined;
+  if (month === 2 && day === 29 && (year % 4 !== 0 || (year % 100 === 0 && year % 400 !== 0)))
+    return undefined;
+  if (hour > 23 || minute > 59 || second > 59 || Number(offsetHour) > 23 || Number(offsetMinute) > 59)
+    return undefined;
+  const offset = Number(offsetHour) * 3600 + Number(offsetMinute) * 60;
+  const local = daysBefore(year, month, day) * daySeconds + hour * 3600 + minute * 60 + second;
+  const seconds = sign === "-" ? local + offset : local - offset;
+  if (seconds < earliest || seconds > latest) return undefined;
+  return { seconds, nanos: fraction === undefined ? 0 : Number(fraction.padEnd(9, "0")) };
+}
+
+/** Prints a timestamp with 0, 3, 6 or 9 fraction digits; undefined where the JSON mapping has no text for it. */
+export function formatTimestamp(seconds: number, nanos: number): string | undefined {
+  if (!(seconds >= earliest && seconds <= latest) || !(nanos >= 0 && nanos < nanosPerSecond))
+    return undefined;
+  const day = Math.floor(seconds / daySeconds);
+  const rest = seconds - day * daySeconds;
+  const hour = Math.floor(rest / 3600);
+  const minute = Math.floor(rest / 60) % 60;
+  const time = `${twoDigits[hour]}:${twoDigits[minute]}:${twoDigits[rest % 60]}`;
+  return `${dateText(day)}T${time}${nanos === 0 ? "" : fractionText(nanos)}Z`;
+}
+
+/** Reads a duration such as `1.5s` or `-3s`; undefined for other texts and beyond 10,000 years. */
+export function parseDuration(text: string): TimeParts | undefined {
+  const found = durationText.exec(text);
+  if (found === null) return undefined;
+  const [, sign, whole = "", fraction = ""] = found;
+  const seconds = Number(whole);
+  const nanos = Number(fraction.padEnd(9, "0"));
+  if (seconds > longest || (seconds === longest && nanos > 0)) return undefined;
+  // Adding zero turns -0 into 0.
+  return sign === "-" ? { seconds: -seconds + 0, nanos: -nanos + 0 } : { seconds, nanos };
+}
+
+/** Prints a duration with 0, 3, 6 or 9 fraction digits; undefined where it is out of range or its signs differ. */
+export function formatDuration(seconds: number, nanos: number): string | undefined {
+  if (!(Math.abs(seconds) <= longest) || !(Math.abs(nanos) < nanosPerSecond)) return undefined;
+  if ((seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0)) return undefined;
+  const sign = seconds < 0 || nanos < 0 ? "-" : "";
+  return `${sign}${Math.abs(seconds)}${nanos === 0 ? "" : fractionText(Math.abs(nanos))}s`;
+}
+
+function fractionText(nanos: number): string {
+  if (nanos % 1_000_000 === 0) return `.${String(nanos / 1_000_000).padStart(3, "0")}`;
+  if (nanos % 1_000 === 0) return `.${String(nanos / 1_000).padStart(6, "0")}`;
+  return `.${String(nanos).padStart(9, "0")}`;
+}
+
+/**
+ * Days from 1970-01-01 to a date of the proleptic Gregorian calendar. Years begin in March here, so that the leap
+ * day is the last one and months have regular offsets: (153 m + 2) / 5 days before month m.
+ */
+function daysBefore(year: number, month: number, day: number): number {
+  const shifted = month > 2 ? year : year - 1;
+  const era = Math.floor(shifted / 400);
+  const yearOfEra = shifted - era * 400;
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1;
+  const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear;
+  return era * 146_097 + dayOfEra - 719_468;
+}
+
+/** The inverse of `daysBefore`, as `YYYY-MM-DD`. */
+function dateText(days: number): string {
+  const shifted = days + 719_468;
+  const era = Math.floor(shifted / 146_097);
+  const dayOfEra = shifted - era * 146_097;
+  const yearOfEra = Math.floor(
+    (dayOfEra -
+      Math.floor(dayOfEra / 1460) +
+      Math.floor(dayOfEra / 36_524) -
+      Math.floor(dayOfEra / 146_096)) /
+      365,
+  );
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100));
+  const monthFromMarch = Math.floor((5 * dayOfYear + 2) / 153);
+  const day = dayOfYear - Math.floor((153 * monthFromMarch + 2) / 5) + 1;
+  const month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9;
+  const year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0);
+  return `${twoDigits[Math.floor(year / 100)]}${twoDigits[year % 100]}-${twoDigits[month]}-${twoDigits[day]}`;
+}
