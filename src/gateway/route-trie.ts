@@ -1,0 +1,206 @@
+import { rpcName } from "./http-rule.ts";
+import type { PathTemplate } from "./path-template.ts";
+import { normalizeLiteral } from "./percent.ts";
+import { routeName } from "./route.ts";
+import type { Route } from "./route.ts";
+
+/** The routes of one template shape and verb, by HTTP method. */
+export interface Leaf {
+  readonly byMethod: Map<string, Route>;
+  /** The route of the method `*`. */
+  any: Route | undefined;
+}
+
+/** The route of a leaf for an HTTP method: the method's own before that of `*`. */
+export function routeFor(leaf: Leaf, httpMethod: string): Route | undefined {
+  return leaf.byMethod.get(httpMethod) ?? leaf.any;
+}
+
+/**
+ * A node of the trie. Below `rest` the literals that follow `**` stand in reverse order, because they are matched from
+ * the end of the path.
+ */
+interface Node {
+  literals: Map<string, Node> | undefined;
+  any: Node | undefined;
+  rest: Node | undefined;
+  /** By verb, the empty one included. */
+  leaves: Map<string, Leaf> | undefined;
+}
+
+/**
+ * Routes by the shape of their templates, one level for each segment: literal before `*` before `**`, with
+ * backtracking over everything, HTTP method and verb included. A search meets each node at most once, since wildcards
+ * before `**` take exactly one segment and only literals follow `**`; so its depth and its cost are bounded by the
+ * templates and not by the path. Not to be used by two searches at once.
+ */
+export class RouteTrie {
+  readonly #root: Node = newNode();
+  readonly #leaves = new Set<Leaf>();
+  // What the search under way looks for and in, so that the recursion carries only what changes.
+  #path = "";
+  #encoded = false;
+  #verb = "";
+  #httpMethod = "";
+  #missed: Leaf[] = [];
+
+  /**
+   * Adds a route; the implicit one of an rpc gives way to a rule of the same rpc, and repeating a rule is harmless.
+   *
+   * @returns the leaf it belongs to
+   * @throws Error naming both rpcs when another route has the same shape, verb and HTTP method
+   */
+  insert(route: Route): Leaf {
+    const node = this.#nodeOf(route.template);
+    node.leaves ??= new Map();
+    const { verb } = route.template;
+    let leaf = node.leaves.get(verb);
+    if (leaf === undefined) {
+      leaf = { byMethod: new Map(), any: undefined };
+      node.leaves.set(verb, leaf);
+      this.#leaves.add(leaf);
+    }
+    const present = route.httpMethod === "*" ? leaf.any : leaf.byMethod.get(route.httpMethod);
+    const chosen = present === undefined ? route : chooseRoute(present, route);
+    if (route.httpMethod === "*") leaf.any = chosen;
+    else leaf.byMethod.set(route.httpMethod, chosen);
+    return leaf;
+  }
+
+  /** The routes that were not replaced by others. */
+  routes(): Set<Route> {
+    const routes = new Set<Route>();
+    for (const { byMethod, any } of this.#leaves) {
+      for (const route of byMethod.values()) routes.add(route);
+      if (any !== undefined) routes.add(any);
+    }
+    return routes;
+  }
+
+  /** Lets every GET route without a HEAD route beside it answer HEAD too (RFC 9110 section 9.3.2). */
+  addHeadRoutes(): void {
+    for (const { byMethod } of this.#leaves) {
+      const get = byMethod.get("GET");
+      if (get !== undefined && !byMethod.has("HEAD")) byMethod.set("HEAD", get);
+    }
+  }
+
+  /**
+   * Finds the best route for a path that starts with `/` and does not end with one, but for `/` itself.
+   *
+   * @param encoded whether the path holds escapes or bytes from 0x80 up
+   * @param missed takes the leaves that match the path and verb but not the HTTP method, when nothing is found
+   */
+  search(
+    path: string,
+    encoded: boolean,
+    verb: string,
+    httpMethod: string,
+    missed: Leaf[],
+  ): Route | undefined {
+    this.#path = path;
+    this.#encoded = encoded;
+    this.#verb = verb;
+    this.#httpMethod = httpMethod;
+    this.#missed = missed;
+    return this.#descend(this.#root, path.length === 1 ? 2 : 1);
+  }
+
+  /** Tries a node with the segments from offset `at` on; beyond the path's end none are left. */
+  #descend(node: Node, at: number): Route | undefined {
+    const path = this.#path;
+    if (at > path.length) {
+      const route = this.#arrive(node);
+      if (route !== undefined || node.rest === undefined) return route;
+      return this.#arrive(node.rest);
+    }
+    const slash = path.indexOf("/", at);
+    const end = slash === -1 ? path.length : slash;
+    // No wildcard takes an empty segment first: a captured value never begins with a slash.
+    if (end === at) return undefined;
+    if (node.literals !== undefined) {
+      const child = node.literals.get(this.#literal(at, end));
+      const route = child === undefined ? undefined : this.#descend(child, end + 1);
+      if (route !== undefined) return route;
+    }
+    if (node.any !== undefined) {
+      const route = this.#descend(node.any, end + 1);
+      if (route !== undefined) return route;
+    }
+    return node.rest === undefined ? undefined : this.#ascend(node.rest, at, path.length);
+  }
+
+  /** Matches the literals after `**` backwards, the longest tail first; `**` takes the segments from `at` up to it. */
+  #ascend(node: Node, at: number, end: number): Route | undefined {
+    if (node.literals !== undefined && end >= at) {
+      const start = this.#path.lastIndexOf("/", end - 1) + 1;
+      const child = node.literals.get(this.#literal(start, end));
+      const route = child === undefined ? undefined : this.#ascend(child, at, start - 1);
+      if (route !== undefined) return route;
+    }
+    return this.#arrive(node);
+  }
+
+  #arrive(node: Node): Route | undefined {
+    const leaf = node.leaves?.get(this.#verb);
+    if (leaf === undefined) return undefined;
+    const route = routeFor(leaf, this.#httpMethod);
+    if (route === undefined) this.#missed.push(leaf);
+    return route;
+  }
+
+  /** A segment in the form of the templates' literals; empty, which no literal is, when it is malformed. */
+  #literal(start: number, end: number): string {
+    const raw = this.#path.slice(start, end);
+    return this.#encoded ? (normalizeLiteral(raw) ?? "") : raw;
+  }
+
+  #nodeOf(template: PathTemplate): Node {
+    const rest = template.segments.findIndex(({ kind }) => kind === "rest");
+    let node = this.#root;
+    for (const segment of rest === -1 ? template.segments : template.segments.slice(0, rest)) {
+      node = segment.kind === "literal" ? literalChild(node, segment.text) : (node.any ??= newNode());
+    }
+    if (rest === -1) return node;
+    node = node.rest ??= newNode();
+    for (const segment of template.segments.slice(rest + 1).toReversed()) {
+      if (segment.kind === "literal") node = literalChild(node, segment.text);
+    }
+    return node;
+  }
+}
+
+function newNode(): Node {
+  return { literals: undefined, any: undefined, rest: undefined, leaves: undefined };
+}
+
+function literalChild(node: Node, text: string): Node {
+  node.literals ??= new Map();
+  let child = node.literals.get(text);
+  if (child === undefined) {
+    child = newNode();
+    node.literals.set(text, child);
+  }
+  return child;
+}
+
+function chooseRoute(present: Route, added: Route): Route {
+  if (present.method === added.method) {
+    if (added.implicit) return present;
+    if (present.implicit || sameBinding(present, added)) return added;
+  }
+  throw new Error(
+    `route ${routeName(present)} of ${rpcName(present.method)} (${present.source}) and ` +
+      `route ${routeName(added)} of ${rpcName(added.method)} (${added.source}) match the same requests`,
+  );
+}
+
+function sameBinding(a: Route, b: Route): boolean {
+  return (
+    a.template.text === b.template.text && bodyName(a) === bodyName(b) && a.responseField === b.responseField
+  );
+}
+
+function bodyName({ bodyField }: Route): string {
+  return typeof bodyField === "object" ? bodyField.map(({ name }) => name).join(".") : (bodyField ?? "");
+}
