@@ -1,0 +1,350 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
+  FileDescriptorProtoSchema,
+  type DescriptorProtoSchema,
+  type EnumDescriptorProtoSchema,
+  type FieldDescriptorProtoSchema,
+  type FileDescriptorProto,
+  type ServiceDescriptorProtoSchema,
+} from "@bufbuild/protobuf/wkt";
+import type * as tree from "protobufjs";
+import { readOptions, type CustomOption, type Options } from "./proto-options.ts";
+
+type MessageInit = MessageInitShape<typeof DescriptorProtoSchema>;
+type FieldInit = MessageInitShape<typeof FieldDescriptorProtoSchema>;
+type EnumInit = MessageInitShape<typeof EnumDescriptorProtoSchema>;
+type ServiceInit = MessageInitShape<typeof ServiceDescriptorProtoSchema>;
+
+/** Descriptors of the parsed files, and the custom options that can be set once the files are linked. */
+export interface PlainFiles {
+  readonly files: FileDescriptorProto[];
+  readonly options: readonly CustomOption[];
+}
+
+interface FileInit {
+  name: string;
+  package: string;
+  edition: string;
+  messages: MessageInit[];
+  enums: EnumInit[];
+  services: ServiceInit[];
+  extensions: FieldInit[];
+  imports: Set<string>;
+}
+
+/** Features of editions, as the parser resolved them for one element. */
+interface Features {
+  readonly field_presence?: string;
+  readonly repeated_field_encoding?: string;
+  readonly message_encoding?: string;
+  readonly utf8_validation?: string;
+  readonly enum_type?: string;
+  readonly json_format?: string;
+}
+
+const scalars: Readonly<Record<string, Type>> = {
+  double: Type.DOUBLE,
+  float: Type.FLOAT,
+  int64: Type.INT64,
+  uint64: Type.UINT64,
+  int32: Type.INT32,
+  fixed64: Type.FIXED64,
+  fixed32: Type.FIXED32,
+  bool: Type.BOOL,
+  string: Type.STRING,
+  bytes: Type.BYTES,
+  uint32: Type.UINT32,
+  sfixed32: Type.SFIXED32,
+  sfixed64: Type.SFIXED64,
+  sint32: Type.SINT32,
+  sint64: Type.SINT64,
+};
+
+const editions: Readonly<Record<string, number>> = { "2023": 1000, "2024": 1001 };
+
+/** Turns the parser's tree into descriptors, file by file. */
+export function toFileDescriptors(root: tree.Root, fileName: (path: string) => string): PlainFiles {
+  const writer = new TreeWriter(fileName);
+  writer.visit(root);
+  return writer.finish();
+}
+
+class TreeWriter {
+  readonly #fileName: (path: string) => string;
+  readonly #files = new Map<string, FileInit>();
+  readonly #options: CustomOption[] = [];
+
+  constructor(fileName: (path: string) => string) {
+    this.#fileName = fileName;
+  }
+
+  visit(namespace: tree.NamespaceBase): void {
+    for (const object of namespace.nestedArray) {
+      // Types that the parser has built in come from no file; everybody has their descriptors.
+      if (!isPlainNamespace(object) && (object.filename ?? null) === null) continue;
+      if (isType(object)) this.#file(object).messages.push(this.#message(object, this.#file(object)));
+      else if (isEnum(object)) this.#file(object).enums.push(this.#enum(object, this.#file(object)));
+      else if (isService(object)) this.#file(object).services.push(this.#service(object, this.#file(object)));
+      else if (isField(object))
+        this.#file(object).extensions.push(this.#field(object, this.#file(object), []));
+      else if (isPlainNamespace(object)) this.visit(object);
+    }
+  }
+
+  finish(): PlainFiles {
+    const files = [...this.#files.values()].map((file) => {
+      file.imports.delete(file.name);
+      const edition = editions[file.edition];
+      return create(FileDescriptorProtoSchema, {
+        name: file.name,
+        package: file.package,
+        dependency: [...file.imports],
+        messageType: file.messages,
+        enumType: file.enums,
+        service: file.services,
+        extension: file.extensions,
+        syntax: edition === undefined ? file.edition : "editions",
+        ...(edition === undefined ? {} : { edition }),
+      });
+    });
+    return { files, options: this.#options };
+  }
+
+  #file(object: tree.ReflectionObject): FileInit {
+    const name = this.#fileName(object.filename ?? "");
+    let file = this.#files.get(name);
+    if (file === undefined) {
+      file = {
+        name,
+        package: object.parent?.fullName.replace(/^\./, "") ?? "",
+        edition: (object as { _edition?: string })._edition ?? "proto3", // Kept by the parser, not in its types.
+        messages: [],
+        enums: [],
+        services: [],
+        extensions: [],
+        imports: new Set(),
+      };
+      this.#files.set(name, file);
+    }
+    return file;
+  }
+
+  #message(type: tree.Type, file: FileInit): MessageInit {
+    const nested: MessageInit[] = [];
+    const enums: EnumInit[] = [];
+    const extensions: FieldInit[] = [];
+    // Oneofs that the parser made for `optional` come last, as compilers demand it.
+    const oneofs = type.oneofsArray.toSorted((a, b) => Number(isSynthetic(a)) - Number(isSynthetic(b)));
+    const fields = type.fieldsArray
+      .filter((field) => !isExtensionHome(field))
+      .map((field) => {
+        if (field.map) nested.push(mapEntry(field, file, this.#import));
+        return this.#field(field, file, oneofs);
+      });
+    for (const object of type.nestedArray) {
+      if (isType(object)) nested.push(this.#message(object, file));
+      else if (isEnum(object)) enums.push(this.#enum(object, file));
+      else if (isField(object)) extensions.push(this.#field(object, file, []));
+    }
+    return {
+      name: type.name,
+      field: fields,
+      nestedType: nested,
+      enumType: enums,
+      extension: extensions,
+      oneofDecl: oneofs.map((oneof) => ({ name: oneof.name })),
+      extensionRange: (type.extensions ?? []).map((range) => ({
+        start: range[0] ?? 0,
+        end: (range[1] ?? 0) + 1,
+      })),
+      options: this.#read("message", type, file).init,
+    };
+  }
+
+  #field(field: tree.Field, file: FileInit, oneofs: readonly tree.OneOf[]): FieldInit {
+    field.resolve();
+    const { init, jsonName, defaultValue } = this.#read("field", field, file);
+    const oneofIndex = field.partOf === null ? -1 : oneofs.indexOf(field.partOf);
+    const extendee = field.extend === undefined ? undefined : this.#extendee(field, file);
+    return {
+      name: field.name,
+      number: field.id,
+      label: field.map || field.repeated ? Label.REPEATED : field.required ? Label.REQUIRED : Label.OPTIONAL,
+      ...(field.map
+        ? { type: Type.MESSAGE, typeName: `${field.parent?.fullName ?? ""}.${entryName(field)}` }
+        : typeOf(field, file, this.#import)),
+      ...(oneofIndex < 0 ? {} : { oneofIndex }),
+      ...(field.partOf !== null && isSynthetic(field.partOf) ? { proto3Optional: true } : {}),
+      ...(extendee === undefined ? {} : { extendee }),
+      ...(jsonName === undefined ? {} : { jsonName }),
+      ...(defaultValue === undefined ? {} : { defaultValue }),
+      options: { ...init, ...(file.edition in editions ? { features: fieldFeatures(field) } : {}) },
+    } as FieldInit; // Optional members are left out, not undefined, which spreading hides.
+  }
+
+  #enum(object: tree.Enum, file: FileInit): EnumInit {
+    const features = (object as { _features?: Features })._features; // Kept by the parser, not in its types.
+    const options = this.#read("enum", object, file).init;
+    return {
+      name: object.name,
+      value: Object.entries(object.values).map(([name, number]) => ({ name, number })),
+      options: {
+        ...options,
+        ...(file.edition in editions
+          ? { features: { enumType: features?.enum_type === "CLOSED" ? 2 : 1 } }
+          : {}),
+      },
+    };
+  }
+
+  #service(service: tree.Service, file: FileInit): ServiceInit {
+    return {
+      name: service.name,
+      method: service.methodsArray.map((method) => {
+        method.resolve();
+        return {
+          name: method.name,
+          inputType: this.#reference(method.resolvedRequestType, method.requestType, file),
+          outputType: this.#reference(method.resolvedResponseType, method.responseType, file),
+          clientStreaming: method.requestStream === true,
+          serverStreaming: method.responseStream === true,
+          options: this.#read("method", method, file).init,
+        };
+      }),
+      options: this.#read("service", service, file).init,
+    };
+  }
+
+  #extendee(field: tree.Field, file: FileInit): string {
+    const found = field.parent?.lookup(field.extend ?? "") ?? null;
+    return this.#reference(found, field.extend ?? "", file);
+  }
+
+  #reference(found: tree.ReflectionObject | null, name: string, file: FileInit): string {
+    if (found === null) return name.startsWith(".") ? name : `.${name}`;
+    this.#import(found, file);
+    return found.fullName;
+  }
+
+  readonly #import = (object: tree.ReflectionObject, file: FileInit): void => {
+    const [, first, second] = object.fullName.split(".");
+    file.imports.add(
+      first === "google" && second === "protobuf" && (object.filename ?? null) === null
+        ? wellKnown(object.fullName)
+        : this.#fileName(object.filename ?? ""),
+    );
+  };
+
+  #read(kind: Options["kind"], object: tree.ReflectionObject, file: FileInit): Options {
+    const options = readOptions(kind, object);
+    for (const option of options.custom) {
+      this.#options.push(option);
+      const extension = object.parent?.lookup(option.name) ?? null;
+      if (extension !== null) this.#import(extension, file);
+    }
+    return options;
+  }
+}
+
+function typeOf(
+  field: tree.Field,
+  file: FileInit,
+  use: (o: tree.ReflectionObject, f: FileInit) => void,
+): FieldInit {
+  const type = field.resolvedType;
+  if (type === null) return { type: scalars[field.type] ?? Type.BYTES };
+  use(type, file);
+  if (isEnum(type)) return { type: Type.ENUM, typeName: type.fullName };
+  return {
+    type: (type as { group?: boolean }).group === true ? Type.GROUP : Type.MESSAGE,
+    typeName: type.fullName,
+  };
+}
+
+function mapEntry(
+  field: tree.Field,
+  file: FileInit,
+  use: (o: tree.ReflectionObject, f: FileInit) => void,
+): MessageInit {
+  field.resolve();
+  const { keyType } = field as unknown as tree.MapField; // Its types do not say that a map field is a field.
+  return {
+    name: entryName(field),
+    field: [
+      { name: "key", number: 1, label: Label.OPTIONAL, type: scalars[keyType] ?? Type.STRING },
+      { name: "value", number: 2, label: Label.OPTIONAL, ...typeOf(field, file, use) },
+    ],
+    options: { mapEntry: true },
+  };
+}
+
+/** Name of a map's entry message, as every compiler makes it: `labels_by_id` gives `LabelsByIdEntry`. */
+function entryName(field: tree.Field): string {
+  return `${field.name.replace(/(^|_)(.)/g, (_, __, letter: string) => letter.toUpperCase())}Entry`;
+}
+
+function fieldFeatures(field: tree.Field) {
+  const features = (field as { _features?: Features })._features ?? {}; // Kept by the parser, not in its types.
+  const presence: Readonly<Record<string, number>> = { EXPLICIT: 1, IMPLICIT: 2, LEGACY_REQUIRED: 3 };
+  return {
+    fieldPresence: presence[features.field_presence ?? ""] ?? 1,
+    repeatedFieldEncoding: features.repeated_field_encoding === "EXPANDED" ? 2 : 1,
+    messageEncoding: features.message_encoding === "DELIMITED" ? 2 : 1,
+    utf8Validation: features.utf8_validation === "NONE" ? 3 : 2,
+  };
+}
+
+/** The file of a well-known type that the parser has built in. */
+function wellKnown(fullName: string): string {
+  for (const [name, types] of Object.entries(builtIn)) {
+    if (types.test(fullName)) return `google/protobuf/${name}.proto`;
+  }
+  return "google/protobuf/descriptor.proto";
+}
+
+const builtIn: Readonly<Record<string, RegExp>> = {
+  any: /\.Any$/,
+  duration: /\.Duration$/,
+  empty: /\.Empty$/,
+  field_mask: /\.FieldMask$/,
+  struct: /\.(Struct|Value|NullValue|ListValue)$/,
+  timestamp: /\.Timestamp$/,
+  wrappers: /\.(Double|Float|U?Int64|U?Int32|Bool|String|Bytes)Value$/,
+  api: /\.(Api|Method|Mixin)$/,
+  type: /\.(Type|Field|Enum|EnumValue|Option|Syntax)(\.\w+)?$/,
+  source_context: /\.SourceContext$/,
+};
+
+// The parser may be another copy than the one its types come from, so its objects are told apart by their shape.
+
+function isPlainNamespace(object: tree.ReflectionObject): object is tree.Namespace {
+  return "nestedArray" in object && !isType(object) && !isService(object);
+}
+
+function isType(object: tree.ReflectionObject): object is tree.Type {
+  return "fieldsArray" in object;
+}
+
+function isEnum(object: tree.ReflectionObject): object is tree.Enum {
+  return "valuesById" in object;
+}
+
+function isService(object: tree.ReflectionObject): object is tree.Service {
+  return "methodsArray" in object;
+}
+
+function isField(object: tree.ReflectionObject): object is tree.Field {
+  return "id" in object && "repeated" in object;
+}
+
+/** Whether the parser put an extension of another file among the fields of the message it extends. */
+function isExtensionHome(field: tree.Field): boolean {
+  return field.declaringField !== null || field.extend !== undefined;
+}
+
+function isSynthetic(oneof: tree.OneOf): boolean {
+  const [only, more] = oneof.fieldsArray;
+  return more === undefined && only?.options?.["proto3_optional"] === true;
+}
