@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  type DescMethod,
   type DescMethodStreaming,
   type DescMethodUnary,
   type Message,
@@ -8,8 +9,9 @@ import {
   type MessageShape,
 } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
-import { CallContext, type CallContextInit } from "./context.ts";
-import { toCallError, type ConnectError } from "./errors.ts";
+import { Abortable } from "./abortable.ts";
+import { CallContext } from "./context.ts";
+import { Code, ConnectError, toCallError } from "./errors.ts";
 import {
   interceptStream,
   interceptUnary,
@@ -34,7 +36,7 @@ export interface Caller {
   unary(method: DescMethodUnary, request: Message, context: CallContext): Promise<Message>;
   /**
    * The call begins with the first `next()`; the reply's headers are settled when it resolves. Leaving the iteration
-   * early cancels the call.
+   * early cancels the call; `return()` during a `next()` waits for it, so abort the context first.
    */
   stream(
     method: DescMethodStreaming,
@@ -43,11 +45,24 @@ export interface Caller {
   ): AsyncGenerator<Message, void, undefined>;
 }
 
+/** Options of `toTransport`. */
+export interface TransportOptions {
+  /** Time for a unary call that sets no `timeoutMs` of its own, in milliseconds; 0 for none. Default: 0. */
+  readonly defaultTimeoutMs: number;
+}
+
+/** The defaults of `TransportOptions`. */
+export const transportDefaults: TransportOptions = Object.freeze({ defaultTimeoutMs: 0 });
+
 /** A transport that was made from a `Caller`, which the house can take out again. */
 const made = new WeakMap<Transport, Caller>();
 
-/** `caller` as the `Transport` that Connect's `createClient` takes. */
-export function toTransport(caller: Caller): Transport {
+/**
+ * `caller` as the `Transport` that Connect's `createClient` takes. As with Connect's own transports, a `timeoutMs` of 0
+ * or less means none, whatever the default says.
+ */
+export function toTransport(caller: Caller, options: Partial<TransportOptions> = {}): Transport {
+  const { defaultTimeoutMs } = { ...transportDefaults, ...options };
   const transport: Transport = {
     async unary<I extends DescMessage, O extends DescMessage>(
       method: DescMethodUnary<I, O>,
@@ -57,9 +72,9 @@ export function toTransport(caller: Caller): Transport {
       input: MessageInitShape<I>,
       values?: ContextValues,
     ): Promise<UnaryResponse<I, O>> {
-      const context = contextOf(caller, { method, signal, timeoutMs, values }, header);
+      const context = contextOf(caller, method, signal, timeoutMs ?? defaultTimeoutMs, header, values);
       try {
-        const message = await caller.unary(method, create(method.input, input), context);
+        const message = await caller.unary(method, toMessage(method.input, input), context);
         return {
           stream: false,
           service: method.parent,
@@ -81,19 +96,16 @@ export function toTransport(caller: Caller): Transport {
       input: AsyncIterable<MessageInitShape<I>>,
       values?: ContextValues,
     ): Promise<StreamResponse<I, O>> {
-      const context = contextOf(caller, { method, signal, timeoutMs, values }, header);
-      const replies = caller.stream(method, messages(method.input, input), context);
-      const first = await replies.next().catch((reason: unknown) => {
-        context.end();
-        throw reason;
-      });
+      const context = contextOf(caller, method, signal, timeoutMs ?? 0, header, values);
+      const replies = new Replies(caller.stream(method, toMessages(method.input, input), context), context);
+      await replies.begin();
       return {
         stream: true,
         service: method.parent,
         method,
         header: context.responseHeader,
         trailer: context.responseTrailer,
-        message: resume(first, replies, context) as AsyncIterable<MessageShape<O>>, // As above.
+        message: replies as AsyncIterable<Message> as AsyncIterable<MessageShape<O>>, // As above.
       };
     },
   };
@@ -119,7 +131,7 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
         run = interceptUnary(method, (message, inner) => caller.unary(method, message, inner), interceptors);
         unary.set(method, run);
       }
-      return run(request, context).catch(rethrow);
+      return context.race(run(request, context)).catch(rethrow);
     },
     async *stream(method, requests, context) {
       let run = stream.get(method);
@@ -128,7 +140,7 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
         stream.set(method, run);
       }
       try {
-        yield* run(requests, context);
+        yield* new Abortable(run(requests, context), context);
       } catch (reason) {
         rethrow(reason);
       }
@@ -137,22 +149,25 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
 }
 
 /**
- * `error` with the headers and trailers that `context` received added to its metadata: where a client of the network
- * finds them.
+ * `error` with the headers and trailers that `context` received in its metadata: where a client of the network finds
+ * them. A copy where there are any, since a handler may throw one error for many calls.
  */
 export function withMetadata(error: ConnectError, context: CallContext): ConnectError {
   const { responseHeaderIfAny, responseTrailerIfAny } = context;
-  for (const headers of [responseHeaderIfAny, responseTrailerIfAny]) {
-    if (headers === undefined) continue;
-    for (const [name, value] of headers) error.metadata.append(name, value);
-  }
-  return error;
+  if (responseHeaderIfAny === undefined && responseTrailerIfAny === undefined) return error;
+  const copy = new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error.cause);
+  copy.details = error.details;
+  if (error.stack !== undefined) copy.stack = error.stack;
+  if (responseHeaderIfAny !== undefined) append(responseHeaderIfAny, copy.metadata);
+  if (responseTrailerIfAny !== undefined) append(responseTrailerIfAny, copy.metadata);
+  return copy;
 }
 
 function foreignCaller(transport: Transport): Caller {
   return {
     protocolName: "transport",
     async unary(method, request, context) {
+      if (context.reason !== undefined) throw context.reason;
       const response = await context
         .race(
           transport.unary(
@@ -165,11 +180,12 @@ function foreignCaller(transport: Transport): Caller {
           ),
         )
         .catch(rethrow);
-      copy(response.header, context.responseHeader);
-      copy(response.trailer, context.responseTrailer);
+      append(response.header, context.responseHeader);
+      append(response.trailer, context.responseTrailer);
       return response.message;
     },
     async *stream(method, requests, context) {
+      if (context.reason !== undefined) throw context.reason;
       try {
         const response = await context.race(
           transport.stream(
@@ -181,9 +197,9 @@ function foreignCaller(transport: Transport): Caller {
             context.values,
           ),
         );
-        copy(response.header, context.responseHeader);
-        yield* response.message;
-        copy(response.trailer, context.responseTrailer);
+        append(response.header, context.responseHeader);
+        yield* new Abortable(response.message, context);
+        append(response.trailer, context.responseTrailer);
       } catch (reason) {
         rethrow(reason);
       }
@@ -191,41 +207,98 @@ function foreignCaller(transport: Transport): Caller {
   };
 }
 
-function contextOf(
-  caller: Caller,
-  init: Omit<CallContextInit, "protocolName" | "requestHeader">,
-  header: HeaderInit,
-): CallContext {
-  return new CallContext({
-    ...init,
-    protocolName: caller.protocolName,
-    requestHeader: header instanceof Headers ? header : () => new Headers(header),
-  });
-}
+/** The replies of one call as its client reads them; the context ends with them. */
+class Replies implements AsyncIterableIterator<Message, void, undefined> {
+  readonly #source: AsyncGenerator<Message, void, undefined>;
+  readonly #context: CallContext;
+  #first: IteratorResult<Message, void> | undefined;
+  #ended = false;
 
-async function* messages<I extends DescMessage>(
-  schema: I,
-  input: AsyncIterable<MessageInitShape<I>>,
-): AsyncGenerator<Message, void, undefined> {
-  for await (const init of input) yield create(schema, init);
-}
+  constructor(source: AsyncGenerator<Message, void, undefined>, context: CallContext) {
+    this.#source = source;
+    this.#context = context;
+  }
 
-async function* resume(
-  first: IteratorResult<Message, void>,
-  replies: AsyncGenerator<Message, void, undefined>,
-  context: CallContext,
-): AsyncGenerator<Message, void, undefined> {
-  try {
-    if (first.done === true) return;
-    yield first.value;
-    yield* replies;
-  } finally {
-    await replies.return();
-    context.end();
+  /** Starts the call and waits for its headers, which come with the first message at the latest. */
+  async begin(): Promise<void> {
+    this.#first = await this.#pull();
+  }
+
+  next(): Promise<IteratorResult<Message, void>> {
+    const first = this.#first;
+    if (first === undefined) return this.#pull();
+    this.#first = undefined;
+    return Promise.resolve(first);
+  }
+
+  async return(): Promise<IteratorResult<Message, void>> {
+    if (!this.#ended) {
+      this.#ended = true;
+      this.#context.abort(new ConnectError("the caller left before the end", Code.Canceled));
+      await this.#source.return().catch(() => {});
+      this.#context.end();
+    }
+    this.#first = undefined;
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #pull(): Promise<IteratorResult<Message, void>> {
+    if (this.#ended) return { done: true, value: undefined };
+    try {
+      const result = await this.#source.next();
+      if (result.done === true) this.#end();
+      return result;
+    } catch (error) {
+      this.#end();
+      throw error;
+    }
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#context.end();
   }
 }
 
-function copy(from: Headers, to: Headers): void {
+function contextOf(
+  caller: Caller,
+  method: DescMethod,
+  signal: AbortSignal | undefined,
+  timeoutMs: number,
+  header: HeaderInit,
+  values: ContextValues | undefined,
+): CallContext {
+  return new CallContext({
+    method,
+    protocolName: caller.protocolName,
+    requestHeader: () => new Headers(header), // A copy: interceptors may change it.
+    timeoutMs: timeoutMs > 0 ? timeoutMs : undefined,
+    signal,
+    values,
+  });
+}
+
+async function* toMessages<I extends DescMessage>(
+  schema: I,
+  input: AsyncIterable<MessageInitShape<I>>,
+): AsyncGenerator<Message, void, undefined> {
+  for await (const init of input) yield toMessage(schema, init);
+}
+
+function toMessage<I extends DescMessage>(schema: I, init: MessageInitShape<I>): Message {
+  try {
+    return create(schema, init);
+  } catch (reason) {
+    const text = `the request cannot be made a ${schema.typeName}`;
+    throw new ConnectError(text, Code.Internal, undefined, undefined, reason);
+  }
+}
+
+function append(from: Headers, to: Headers): void {
   for (const [name, value] of from) to.append(name, value);
 }
 

@@ -34,6 +34,8 @@ export interface CallContextInit {
   readonly requestHeader: Headers | (() => Headers);
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
+  /** Aborts the call when it is aborted, with its reason, and bounds the deadline. */
+  readonly parent?: CallContext;
   /** Aborts the call when it fires, with its reason if that is a `ConnectError`, else as CANCELLED. */
   readonly signal?: AbortSignal | undefined;
   readonly values?: ContextValues | undefined;
@@ -46,8 +48,9 @@ export interface CallContextInit {
 /**
  * A handler's view of its call, and the switch that ends it.
  *
- * Everything costly (headers, signal, values) is made when first asked for. `abort` ends the call once, the first
- * reason wins; `end` releases timer and listeners after a good or bad end and must always be called.
+ * Everything costly (headers, signal, values, timer) is made when somebody first asks for it. `abort` ends the call
+ * once, the first reason wins; `end` releases timer and listeners after a good or bad end. Whoever made a context
+ * calls its `end`.
  */
 export class CallContext implements HandlerContext {
   readonly method: DescMethod;
@@ -62,10 +65,11 @@ export class CallContext implements HandlerContext {
   #url: string | undefined;
   #controller: AbortController | undefined;
   #reason: ConnectError | undefined;
-  #listeners: Set<(reason: ConnectError) => void> | undefined;
+  #listeners: ((reason: ConnectError) => void)[] | undefined;
   #deadline: number | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #outerSignal: AbortSignal | undefined;
+  #unfollow: (() => void) | undefined;
+  #ended = false;
 
   constructor(init: CallContextInit) {
     this.method = init.method;
@@ -75,6 +79,7 @@ export class CallContext implements HandlerContext {
     this.#values = init.values;
     this.#url = init.url;
     if (init.timeoutMs !== undefined) this.limit(init.timeoutMs);
+    if (init.parent !== undefined) this.#inherit(init.parent);
     if (init.signal !== undefined) this.#follow(init.signal);
   }
 
@@ -121,6 +126,7 @@ export class CallContext implements HandlerContext {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      this.#arm();
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
@@ -131,26 +137,28 @@ export class CallContext implements HandlerContext {
     return this.#reason;
   }
 
-  readonly timeoutMs = (): number | undefined =>
-    this.#deadline === undefined ? undefined : this.#deadline - performance.now();
+  /** When the call must have ended, in `performance.now()` milliseconds; undefined for never. */
+  get deadline(): number | undefined {
+    return this.#deadline;
+  }
+
+  timeoutMs(): number | undefined {
+    return this.#deadline === undefined ? undefined : this.#deadline - performance.now();
+  }
 
   /** Gives the call at most `timeoutMs` more; an earlier deadline stays. The call ends with DEADLINE_EXCEEDED. */
   limit(timeoutMs: number): void {
     const deadline = performance.now() + timeoutMs;
     if (this.#deadline !== undefined && this.#deadline <= deadline) return;
     this.#deadline = deadline;
-    clearTimeout(this.#timer);
     if (timeoutMs <= 0) {
-      this.#expire();
-      return;
+      expire(this);
+    } else if (this.#timer !== undefined || this.#controller !== undefined || this.#listeners !== undefined) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      this.#arm();
     }
-    // Node's timers hold 31 bits; a call that lives longer than 24 days has no timer, only a deadline.
-    if (timeoutMs < 2 ** 31) this.#timer = setTimeout(this.#expire, timeoutMs);
   }
-
-  readonly #expire = (): void => {
-    this.abort(new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded));
-  };
 
   /** Ends the call: the signal fires, `race` rejects. Only the first reason counts. */
   abort(reason: ConnectError): void {
@@ -165,16 +173,21 @@ export class CallContext implements HandlerContext {
 
   /** Calls `listener` when the call is aborted (at once, if it was already); returns how to unsubscribe. */
   onAbort(listener: (reason: ConnectError) => void): () => void {
+    this.#arm();
     if (this.#reason !== undefined) {
       listener(this.#reason);
-      return () => {};
+      return nothing;
     }
-    (this.#listeners ??= new Set()).add(listener);
-    return () => this.#listeners?.delete(listener);
+    if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
+    return () => {
+      const index = this.#listeners?.indexOf(listener) ?? -1;
+      if (index >= 0) this.#listeners?.splice(index, 1);
+    };
   }
 
   /** `work`, or a rejection with the abort reason, whichever comes first. */
-  race<T>(work: Promise<T>): Promise<T> {
+  race<T>(work: PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const unsubscribe = this.onAbort(reject);
       work.then(
@@ -190,29 +203,58 @@ export class CallContext implements HandlerContext {
     });
   }
 
-  /** Releases what the call holds. The signal does not fire any more. */
+  /** Releases what the call holds. No deadline and no outer signal aborts it any more. */
   end(): void {
+    this.#ended = true;
     clearTimeout(this.#timer);
-    this.#outerSignal?.removeEventListener("abort", this.#outerAborted);
-    this.#outerSignal = undefined;
+    this.#unfollow?.();
+    this.#unfollow = undefined;
     this.#listeners = undefined;
   }
 
-  #follow(signal: AbortSignal): void {
-    this.#outerSignal = signal;
-    if (signal.aborted) this.#outerAborted();
-    else signal.addEventListener("abort", this.#outerAborted, { once: true });
+  /** Starts the timer of the deadline: it runs only when somebody would hear it. */
+  #arm(): void {
+    if (this.#timer !== undefined || this.#deadline === undefined) return;
+    if (this.#reason !== undefined || this.#ended) return;
+    const timeoutMs = this.#deadline - performance.now();
+    if (timeoutMs <= 0) expire(this);
+    // Node's timers hold 31 bits; a call that lives longer than 24 days has no timer, only a deadline.
+    else if (timeoutMs < 2 ** 31) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
   }
 
-  readonly #outerAborted = (): void => {
-    const reason: unknown = this.#outerSignal?.reason;
-    this.abort(
-      reason instanceof ConnectError
-        ? reason
-        : new ConnectError("the caller cancelled the call", Code.Canceled, undefined, undefined, reason),
-    );
-  };
+  #inherit(parent: CallContext): void {
+    const timeoutMs = parent.timeoutMs();
+    if (timeoutMs !== undefined) this.limit(timeoutMs);
+    this.#unfollow = parent.onAbort((reason) => this.abort(reason));
+  }
+
+  #follow(signal: AbortSignal): void {
+    const aborted = (): void => {
+      const reason: unknown = signal.reason;
+      this.abort(
+        reason instanceof ConnectError
+          ? reason
+          : new ConnectError("the caller cancelled the call", Code.Canceled, undefined, undefined, reason),
+      );
+    };
+    if (signal.aborted) {
+      aborted();
+      return;
+    }
+    signal.addEventListener("abort", aborted, { once: true });
+    const before = this.#unfollow;
+    this.#unfollow = () => {
+      before?.();
+      signal.removeEventListener("abort", aborted);
+    };
+  }
 }
+
+function expire(context: CallContext): void {
+  context.abort(new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded));
+}
+
+function nothing(): void {}
 
 /** Request headers that a service passes on when it calls another one. */
 const passedOn = ["authorization", "accept-language", "traceparent", "tracestate", "baggage", "x-request-id"];

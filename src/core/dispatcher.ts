@@ -29,13 +29,14 @@ export const dispatcherDefaults: DispatcherOptions = Object.freeze({
 /**
  * All handlers of a server, called the same way by every protocol, and the book of the calls that are under way.
  *
- * A protocol makes a `CallContext`, asks for the handler of its rpc and runs it by `unary` or `stream`; deadlines,
- * observers and the drain are the same for all of them.
+ * A protocol makes a `CallContext`, asks for the handler of its rpc, runs it by `unary` or `stream` and ends the
+ * context; deadlines, observers and the drain are the same for all of them.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #services = new Map<string, AnyService>();
   readonly #handlers = new Map<string, Handler>();
+  readonly #handlersByMethod = new Map<DescMethod, Handler>();
   readonly #inFlight = new Set<CallContext>();
   #idle: (() => void) | undefined;
   #closed = false;
@@ -54,7 +55,10 @@ export class Dispatcher {
     if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
     const handlers = methods.map((method) => createHandler(service, method, this.#options.interceptors));
     this.#services.set(typeName, service);
-    for (const handler of handlers) this.#handlers.set(rpcName(handler.method), handler);
+    for (const handler of handlers) {
+      this.#handlers.set(rpcName(handler.method), handler);
+      this.#handlersByMethod.set(handler.method, handler);
+    }
   }
 
   /** The descriptors of all registered services, in the order of registration. */
@@ -73,7 +77,8 @@ export class Dispatcher {
    * @throws ConnectError UNIMPLEMENTED if the rpc is not registered here.
    */
   handlerOf(method: DescMethod): Handler {
-    const handler = this.#handlers.get(rpcName(method));
+    // A descriptor that was loaded elsewhere is another object for the same rpc.
+    const handler = this.#handlersByMethod.get(method) ?? this.#handlers.get(rpcName(method));
     if (handler === undefined) {
       throw new ConnectError(`${rpcName(method)} is not registered on this server`, Code.Unimplemented);
     }
@@ -88,15 +93,16 @@ export class Dispatcher {
   /** Runs a unary rpc. Rejects with a `ConnectError`. */
   async unary(handler: UnaryHandler, request: Message, context: CallContext): Promise<Message> {
     this.#begin(context, this.#options.defaultTimeoutMs);
+    let reply: Message;
     try {
-      const reply = await handler.call(request, context);
-      this.#finish(context, undefined);
-      return reply;
+      reply = await handler.call(request, context);
     } catch (reason) {
       const error = toCallError(reason);
       this.#finish(context, error);
       throw error;
     }
+    this.#finish(context, undefined);
+    return reply;
   }
 
   /** Runs an rpc of a streaming kind. Throws `ConnectError`s. Leaving the iteration early cancels the call. */
@@ -106,16 +112,19 @@ export class Dispatcher {
     context: CallContext,
   ): AsyncGenerator<Message, void, undefined> {
     this.#begin(context, 0);
-    let outcome: ConnectError | undefined = cancelled();
+    let ended = false;
+    let error: ConnectError | undefined;
     try {
       yield* handler.call(requests, context);
-      outcome = undefined;
+      ended = true;
     } catch (reason) {
-      outcome = toCallError(reason);
-      throw outcome;
+      ended = true;
+      error = toCallError(reason);
+      throw error;
     } finally {
-      if (outcome !== undefined) context.abort(outcome);
-      this.#finish(context, outcome);
+      if (!ended) error = new ConnectError("the caller left before the end", Code.Canceled);
+      if (error !== undefined) context.abort(error); // So that all that the handler started hears of it.
+      this.#finish(context, error);
     }
   }
 
@@ -144,28 +153,24 @@ export class Dispatcher {
   }
 
   #begin(context: CallContext, defaultTimeoutMs: number): void {
-    if (this.#closed) {
-      context.end();
-      throw new ConnectError("the server is shutting down", Code.Unavailable);
-    }
+    if (this.#closed) throw new ConnectError("the server is shutting down", Code.Unavailable);
     this.#inFlight.add(context);
     const { maxTimeoutMs, observers } = this.#options;
-    if (context.timeoutMs() !== undefined) {
+    if (context.deadline !== undefined) {
       if (maxTimeoutMs > 0) context.limit(maxTimeoutMs);
     } else if (defaultTimeoutMs > 0) {
       context.limit(defaultTimeoutMs);
     }
     if (observers.length > 0 && context.origin?.observed !== true) {
-      for (const observer of observers) observer.started?.(context);
+      tell(observers, (observer) => observer.started?.(context));
     }
   }
 
   #finish(context: CallContext, error: ConnectError | undefined): void {
-    context.end();
     this.#inFlight.delete(context);
     const { observers } = this.#options;
     if (observers.length > 0 && context.origin?.observed !== true) {
-      for (const observer of observers) observer.finished?.(context, error);
+      tell(observers, (observer) => observer.finished?.(context, error));
     }
     if (this.#inFlight.size === 0 && this.#idle !== undefined) {
       const idle = this.#idle;
@@ -175,6 +180,13 @@ export class Dispatcher {
   }
 }
 
-function cancelled(): ConnectError {
-  return new ConnectError("the caller left before the end", Code.Canceled);
+/** Observers watch calls and never change their outcome: what one throws is a warning of the process. */
+function tell(observers: readonly CallObserver[], say: (observer: CallObserver) => void): void {
+  for (const observer of observers) {
+    try {
+      say(observer);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
+  }
 }

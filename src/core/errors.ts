@@ -41,6 +41,15 @@ export function toCallError(reason: unknown): ConnectError {
   return new ConnectError(hidden, Code.Internal, undefined, undefined, reason);
 }
 
+/**
+ * What a caller gets when the request iterable that it gave to a stream throws: a `ConnectError` as it is, anything
+ * else as CANCELLED with the thrown value as `cause`. The other side of the call sees it cancelled either way.
+ */
+export function toRequestError(reason: unknown): ConnectError {
+  if (reason instanceof ConnectError) return reason;
+  return new ConnectError("the caller's requests failed", Code.Canceled, undefined, undefined, reason);
+}
+
 /** Whether `error` hides an exception that nobody planned, so that a log has to show it whole. */
 export function isUnexpected(error: ConnectError): boolean {
   return error.code === Code.Internal && error.rawMessage === hidden && error.cause !== undefined;

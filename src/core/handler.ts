@@ -7,8 +7,9 @@ import {
   type Message,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
+import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
-import { Code, ConnectError, toCallError } from "./errors.ts";
+import { Code, ConnectError } from "./errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
 import { implementationOf, rpcName, type AnyService } from "./service.ts";
 
@@ -16,7 +17,7 @@ import { implementationOf, rpcName, type AnyService } from "./service.ts";
 export interface UnaryHandler {
   readonly kind: "unary";
   readonly method: DescMethodUnary;
-  /** Rejects with a `ConnectError` only, at the latest when `context` is aborted. */
+  /** Rejects with what the implementation threw, or with the abort reason as soon as `context` is aborted. */
   call(request: Message, context: CallContext): Promise<Message>;
 }
 
@@ -24,7 +25,10 @@ export interface UnaryHandler {
 export interface StreamHandler {
   readonly kind: "stream";
   readonly method: DescMethodStreaming;
-  /** Throws `ConnectError`s only, at the latest when `context` is aborted; returning early ends the implementation. */
+  /**
+   * Throws what the implementation threw, or the abort reason as soon as `context` is aborted. The implementation
+   * begins with the first `next()`; returning early ends it.
+   */
   call(requests: AsyncIterable<Message>, context: CallContext): AsyncGenerator<Message, void, undefined>;
 }
 
@@ -59,9 +63,9 @@ export function createHandler(
         yield toMessage(method, await implementation(requests, context));
       });
     case "bidi_streaming":
-      return streamHandler(streaming, interceptors, (requests, context) =>
-        iterate(implementation(requests, context), method),
-      );
+      return streamHandler(streaming, interceptors, async function* (requests, context) {
+        yield* iterate(implementation(requests, context), method);
+      });
   }
 }
 
@@ -75,19 +79,23 @@ function unaryHandler(
   implementation: Implementation,
   interceptors: readonly Interceptor[],
 ): UnaryHandler {
-  const invoke = async (request: Message, context: CallContext): Promise<Message> =>
-    toMessage(method, await implementation(request, context));
-  const run = interceptUnary(method, invoke, interceptors);
+  const intercepted =
+    interceptors.length === 0
+      ? undefined
+      : interceptUnary(
+          method,
+          async (request, context) => toMessage(method, await implementation(request, context)),
+          interceptors,
+        );
   return {
     kind: "unary",
     method,
     async call(request, context) {
       if (context.reason !== undefined) throw context.reason;
-      try {
-        return await context.race(run(request, context));
-      } catch (error) {
-        throw context.reason ?? toCallError(error);
-      }
+      if (intercepted !== undefined) return context.race(intercepted(request, context));
+      const result = implementation(request, context);
+      // A result that is there already needs neither timer nor listener.
+      return toMessage(method, isPromise(result) ? await context.race(result) : result);
     },
   };
 }
@@ -101,35 +109,26 @@ function streamHandler(
   return {
     kind: "stream",
     method,
-    async *call(requests, context) {
-      if (context.reason !== undefined) throw context.reason;
-      let iterator: AsyncIterator<Message> | undefined;
-      let finished = false;
-      try {
-        iterator = run(requests, context)[Symbol.asyncIterator]();
-        for (;;) {
-          const result = await context.race(Promise.resolve(iterator.next()));
-          if (result.done === true) break;
-          yield result.value;
-        }
-        finished = true;
-      } catch (error) {
-        finished = context.reason === undefined;
-        throw context.reason ?? toCallError(error);
-      } finally {
-        // An aborted implementation may hang in its own await; its return() is asked for and not waited for.
-        if (!finished) iterator?.return?.().then(undefined, () => {});
-      }
-    },
+    call: (requests, context) => new Abortable(run(requests, context), context),
   };
 }
 
+function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
+}
+
 function toMessage(method: DescMethod, value: unknown): Message {
+  const { output } = method;
   if (typeof value !== "object" || value === null) {
     const found = value === null ? "null" : typeof value;
-    throw new TypeError(`${rpcName(method)} gave ${found} where a ${method.output.typeName} is due`);
+    throw new TypeError(`${rpcName(method)} gave ${found} where a ${output.typeName} is due`);
   }
-  return create(method.output, value as MessageInitShape<DescMessage>); // Wrong fields show when it is written.
+  if ("$typeName" in value && value.$typeName !== output.typeName) {
+    throw new TypeError(
+      `${rpcName(method)} gave a ${String(value.$typeName)} where a ${output.typeName} is due`,
+    );
+  }
+  return create(output, value as MessageInitShape<DescMessage>); // Wrong fields show when it is written.
 }
 
 async function* iterate(value: unknown, method: DescMethod): AsyncGenerator<Message, void, undefined> {
@@ -154,12 +153,7 @@ async function single(requests: AsyncIterable<Message>, method: DescMethod): Pro
 }
 
 function unimplemented(method: DescMethod): Implementation {
-  const refuse = (): never => {
+  return () => {
     throw new ConnectError(`${rpcName(method)} is not implemented`, Code.Unimplemented);
-  };
-  if (method.methodKind === "unary" || method.methodKind === "client_streaming") return refuse;
-  // oxlint-disable-next-line require-yield
-  return async function* () {
-    refuse();
   };
 }

@@ -1,8 +1,9 @@
 import type { Message } from "@bufbuild/protobuf";
+import { Abortable } from "./abortable.ts";
 import { withMetadata, type Caller } from "./caller.ts";
 import type { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { Code, ConnectError, toCallError } from "./errors.ts";
+import { Code, ConnectError, toCallError, toRequestError } from "./errors.ts";
 import { rpcName } from "./service.ts";
 
 /**
@@ -15,54 +16,59 @@ export function inProcess(dispatcher: Dispatcher): Caller {
   return {
     protocolName: "in-process",
     async unary(method, request, context) {
-      const handler = dispatcher.handlerOf(method);
-      if (handler.kind !== "unary") throw wrongKind(rpcName(method));
       try {
+        const handler = dispatcher.handlerOf(method);
+        if (handler.kind !== "unary") throw wrongKind(rpcName(method));
         return await dispatcher.unary(handler, request, context);
       } catch (reason) {
         throw withMetadata(toCallError(reason), context);
       }
     },
     async *stream(method, requests, context) {
-      const handler = dispatcher.handlerOf(method);
-      if (handler.kind !== "stream") throw wrongKind(rpcName(method));
+      const handed = new HandedRequests(requests, context);
       try {
-        yield* dispatcher.stream(handler, handOver(requests, context), context);
+        const handler = dispatcher.handlerOf(method);
+        if (handler.kind !== "stream") throw wrongKind(rpcName(method));
+        yield* dispatcher.stream(handler, handed, context);
       } catch (reason) {
-        throw withMetadata(toCallError(reason), context);
+        throw handed.failure ?? withMetadata(toCallError(reason), context);
+      } finally {
+        await handed.return(); // A handler need not read its requests to the end.
       }
     },
   };
 }
 
-/** The client's requests as the handler may see them: an error of the client's own is a cancelled call there. */
-async function* handOver(
-  input: AsyncIterable<Message>,
-  context: CallContext,
-): AsyncGenerator<Message, void, undefined> {
-  const iterator = input[Symbol.asyncIterator]();
-  let finished = false;
-  try {
-    for (;;) {
-      const result = await context.race(Promise.resolve(iterator.next()));
-      if (result.done === true) break;
-      yield result.value;
+/** The caller's requests as the handler may see them: an error of the caller's own is a cancelled call there. */
+class HandedRequests implements AsyncIterableIterator<Message, void, undefined> {
+  readonly #input: Abortable<Message>;
+  readonly #context: CallContext;
+  /** What the caller gets for an error of its own. */
+  failure: ConnectError | undefined;
+
+  constructor(input: AsyncIterable<Message>, context: CallContext) {
+    this.#input = new Abortable(input, context);
+    this.#context = context;
+  }
+
+  async next(): Promise<IteratorResult<Message, void>> {
+    try {
+      return await this.#input.next();
+    } catch (error) {
+      if (this.#context.reason !== undefined) throw this.#context.reason;
+      this.failure = toRequestError(error);
+      const reason = new ConnectError("the caller's requests failed", Code.Canceled);
+      this.#context.abort(reason);
+      throw reason;
     }
-    finished = true;
-  } catch (error) {
-    if (context.reason !== undefined) throw context.reason;
-    finished = true;
-    const reason = new ConnectError(
-      "the caller's requests failed",
-      Code.Canceled,
-      undefined,
-      undefined,
-      error,
-    );
-    context.abort(reason);
-    throw reason;
-  } finally {
-    if (!finished) iterator.return?.().then(undefined, () => {});
+  }
+
+  return(): Promise<IteratorResult<Message, void>> {
+    return this.#input.return();
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }
 

@@ -18,7 +18,12 @@ export type StreamRun = (requests: AsyncIterable<Message>, context: CallContext)
 
 type AnyFn = Parameters<Interceptor>[0];
 
-/** `run` inside the onion of `interceptors`, the first of them outermost; `run` itself where there are none. */
+/**
+ * `run` inside the onion of `interceptors`, the first of them outermost; `run` itself where there are none.
+ *
+ * Every `next()` of the innermost interceptor has a context of its own, so that an interceptor may call it again. The
+ * headers and trailers of the last one are those of the call.
+ */
 export function interceptUnary(
   method: DescMethodUnary,
   run: UnaryRun,
@@ -31,8 +36,11 @@ export function interceptUnary(
       try {
         const message = await run(req.message as Message, inner); // Unary in, unary out.
         return { ...responseOf(inner), stream: false, method, message };
+      } catch (error) {
+        adoptReply(inner, context);
+        throw error;
       } finally {
-        if (inner !== context) inner.end();
+        inner.end();
       }
     };
     const response = await chain(
@@ -53,8 +61,9 @@ export function interceptStream(
 ): StreamRun {
   if (interceptors.length === 0) return run;
   return async function* (requests, context) {
-    let inner = context;
+    let inner: CallContext | undefined;
     const last = async (req: UnaryRequest | StreamRequest): Promise<StreamResponse> => {
+      inner?.end();
       inner = innerContext(context, req);
       const message = run(req.message as AsyncIterable<Message>, inner); // Stream in, stream out.
       return { ...responseOf(inner), stream: true, method, message };
@@ -78,8 +87,11 @@ export function interceptStream(
       }
       adopt(response.header, context.responseHeader);
       adopt(response.trailer, context.responseTrailer);
+    } catch (error) {
+      if (inner !== undefined) adoptReply(inner, context);
+      throw error;
     } finally {
-      if (inner !== context) inner.end();
+      inner?.end();
     }
   };
 }
@@ -103,25 +115,24 @@ function responseOf(context: CallContext) {
   return { service: context.service, header: context.responseHeader, trailer: context.responseTrailer };
 }
 
-/** The context behind interceptors: a new one only where they replaced signal, headers or values of the request. */
+/** The context of one attempt behind interceptors, with what they made of signal, headers and values. */
 function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): CallContext {
-  if (
-    req.signal === context.signal &&
-    req.header === context.requestHeader &&
-    req.contextValues === context.values
-  ) {
-    return context;
-  }
   return new CallContext({
     method: context.method,
     protocolName: context.protocolName,
     requestMethod: context.requestMethod,
     url: context.url,
     requestHeader: req.header,
-    timeoutMs: context.timeoutMs(),
-    signal: req.signal,
+    parent: context,
+    signal: req.signal === context.signal ? undefined : req.signal,
     values: req.contextValues,
   });
+}
+
+/** Gives `to` the headers and trailers that a failed attempt left in `from`. */
+function adoptReply(from: CallContext, to: CallContext): void {
+  if (from.responseHeaderIfAny !== undefined) adopt(from.responseHeaderIfAny, to.responseHeader);
+  if (from.responseTrailerIfAny !== undefined) adopt(from.responseTrailerIfAny, to.responseTrailer);
 }
 
 /** Makes `to` hold what `from` holds. */
