@@ -16,7 +16,9 @@ const watchEveryMs = 200;
 export async function runChild(command, args, { path = [], ended } = {}) {
   process.env.PATH = [dirname(command), ...path, process.env.PATH].join(delimiter);
   const child = spawn(command, args, { stdio: "inherit" });
+  let told = false;
   const forward = (signal) => {
+    told = true;
     // A terminal sends Ctrl-C to the whole group: the command has it already, and a second one would mean "at once".
     if (signal === "SIGINT" && process.stdin.isTTY) return;
     child.kill(signal);
@@ -25,7 +27,8 @@ export async function runChild(command, args, { path = [], ended } = {}) {
   const watch = setInterval(() => {
     if (ended?.() !== true) return;
     clearInterval(watch);
-    child.kill("SIGTERM");
+    // Whoever ended may have had the same signal as we; a second one would mean "at once" here as well.
+    if (!told) child.kill("SIGTERM");
   }, watchEveryMs);
   try {
     return await new Promise((resolve, reject) => {
