@@ -1,0 +1,187 @@
+import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import { EventEmitter } from "node:events";
+import type { Duplex } from "node:stream";
+import { ServerCredentials, type Server } from "@grpc/grpc-js";
+import { Code } from "../errors.ts";
+import { FrameWatch } from "./frame-watch.ts";
+import { hasValidBinaries } from "./metadata.ts";
+import { SessionGuard, type SessionLimits } from "./session-guard.ts";
+import { toStatusMessage } from "./status-message.ts";
+import { parseTimeout } from "./timeout.ts";
+
+/** Limits of a request before its handler is known, and of its connection. */
+export interface RequestLimits extends SessionLimits {
+  /** Largest header list, in bytes as HTTP/2 counts them (name, value and 32 for each field). */
+  readonly maxHeaderBytes: number;
+  /** Most header fields. */
+  readonly maxHeaderFields: number;
+}
+
+/** A request that passed the guard, with what grpc-js does not pass on. */
+export interface GuardedRequest {
+  readonly stream: ServerHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+  /** The `grpc-timeout` in milliseconds; undefined for none. */
+  readonly timeoutMs: number | undefined;
+  readonly frames: FrameWatch;
+  /** The connection it came by. */
+  readonly session: SessionGuard;
+}
+
+type StreamListener = (
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  flags: number,
+  rawHeaders: string[],
+) => void;
+
+interface Refusal {
+  readonly code: Code;
+  readonly message: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/;
+/** Encodings of messages that grpc-js can read. */
+const encodings: ReadonlySet<string> = new Set(["identity", "deflate", "gzip"]);
+const acceptEncoding = [...encodings].join(",");
+const printable = /^[!-~]+$/;
+/** What RFC 9113 adds to the length of each header field. */
+const fieldOverhead = 32;
+
+/**
+ * Stands between the connections and grpc-js, and lets only sound requests through.
+ *
+ * grpc-js has no limit for header lists, takes `grpc-timeout`, `content-type` and `te` away before its interceptors
+ * run and accepts malformed ones, has no handshake timeout and answers pings without end. All of that is checked
+ * here, on the HTTP/2 server that grpc-js makes for its connection injector: that one server is the only thing inside
+ * grpc-js that this library touches.
+ */
+export class RequestGuard {
+  readonly #limits: RequestLimits;
+  readonly #inject: (connection: Duplex) => void;
+  readonly #deliver: StreamListener;
+  readonly #sessions = new Map<ServerHttp2Session, SessionGuard>();
+  #current: GuardedRequest | undefined;
+  #closing = false;
+
+  /** @throws Error if grpc-js keeps its HTTP/2 server elsewhere than the version this was written for. */
+  constructor(engine: Server, limits: RequestLimits) {
+    this.#limits = limits;
+    const injector = engine.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#inject = (connection) => injector.injectConnection(connection);
+    const server = http2ServerOf(engine);
+    // grpc-js' own listener: http2ServerOf has seen that there is exactly one.
+    this.#deliver = server.listeners("stream")[0] as StreamListener;
+    server.removeAllListeners("stream");
+    server.on("stream", this.#onStream);
+    server.on("session", this.#onSession);
+  }
+
+  /** Serves a connection. */
+  accept(connection: Duplex): void {
+    this.#inject(connection);
+  }
+
+  /** The request that grpc-js is being handed at this moment; undefined at any other. */
+  get current(): GuardedRequest | undefined {
+    return this.#current;
+  }
+
+  /** Tells every client by GOAWAY to open no more streams; connections close when their last stream has. */
+  close(): void {
+    this.#closing = true;
+    for (const session of this.#sessions.keys()) session.close();
+  }
+
+  readonly #onSession = (session: ServerHttp2Session): void => {
+    this.#sessions.set(session, new SessionGuard(session, this.#limits));
+    session.once("close", () => this.#sessions.delete(session));
+    if (this.#closing) session.close();
+  };
+
+  readonly #onStream: StreamListener = (stream, headers, flags, rawHeaders) => {
+    const session = this.#sessions.get(stream.session as ServerHttp2Session); // Streams of a server have one.
+    if (session === undefined) return; // The connection broke before its stream was told.
+    session.active();
+    if (headers[":method"] !== "POST") {
+      answer(stream, { ":status": 405, allow: "POST" });
+      return;
+    }
+    if (!contentType.test(headers["content-type"] ?? "")) {
+      answer(stream, { ":status": 415 });
+      return;
+    }
+    const refusal = this.#refusal(headers, rawHeaders);
+    if (refusal !== undefined) {
+      refuse(stream, refusal);
+      return;
+    }
+    const timeout = headers["grpc-timeout"];
+    headers["grpc-timeout"] = undefined; // The deadline is the context's; grpc-js would set a timer of its own.
+    const frames = new FrameWatch(headers["grpc-encoding"] !== undefined);
+    stream.on("data", frames.see);
+    const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
+    this.#current = { stream, headers, timeoutMs, frames, session };
+    try {
+      this.#deliver(stream, headers, flags, rawHeaders);
+    } finally {
+      this.#current = undefined;
+    }
+  };
+
+  #refusal(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): Refusal | undefined {
+    const { maxHeaderBytes, maxHeaderFields } = this.#limits;
+    let bytes = 0;
+    for (const part of rawHeaders) bytes += part.length;
+    const fields = rawHeaders.length / 2;
+    if (fields > maxHeaderFields || bytes + fields * fieldOverhead > maxHeaderBytes) {
+      return { code: Code.ResourceExhausted, message: "the request headers are too large" };
+    }
+    if (!printable.test(headers[":path"] ?? "")) {
+      return { code: Code.Unimplemented, message: "no such method" };
+    }
+    const timeout = headers["grpc-timeout"];
+    if (timeout !== undefined && (typeof timeout !== "string" || parseTimeout(timeout) === undefined)) {
+      return { code: Code.Internal, message: "malformed grpc-timeout" };
+    }
+    const encoding = headers["grpc-encoding"];
+    if (encoding !== undefined && (typeof encoding !== "string" || !encodings.has(encoding))) {
+      const message = `messages in this grpc-encoding cannot be read; use one of ${acceptEncoding}`;
+      return { code: Code.Unimplemented, message, headers: { "grpc-accept-encoding": acceptEncoding } };
+    }
+    if (!hasValidBinaries(headers)) {
+      return { code: Code.Internal, message: "a -bin header is not base64" };
+    }
+    return undefined;
+  }
+}
+
+function refuse(stream: ServerHttp2Stream, { code, message, headers }: Refusal): void {
+  answer(stream, {
+    ":status": 200,
+    "content-type": "application/grpc+proto",
+    "grpc-status": code,
+    "grpc-message": encodeURI(toStatusMessage(message)),
+    ...headers,
+  });
+}
+
+function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>): void {
+  stream.on("error", () => {}); // A stream that breaks while it is refused needs nothing more.
+  if (stream.destroyed || stream.closed) return;
+  stream.respond(headers, { endStream: true });
+  stream.resume();
+  stream.close(); // The rest of the request is not wanted.
+}
+
+/** The HTTP/2 server behind a connection injector, which grpc-js keeps in a private map. */
+function http2ServerOf(engine: Server): Http2Server {
+  const servers = (engine as unknown as { http2Servers?: unknown }).http2Servers; // Not in the types of grpc-js.
+  const all: unknown[] = servers instanceof Map ? [...servers.keys()] : [];
+  const [server] = all;
+  if (all.length !== 1 || !(server instanceof EventEmitter) || server.listenerCount("stream") !== 1) {
+    throw new Error("this version of @grpc/grpc-js keeps its HTTP/2 server where the guard cannot find it");
+  }
+  return server as Http2Server; // Nothing else emits "stream" there.
+}

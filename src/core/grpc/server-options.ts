@@ -1,0 +1,123 @@
+import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
+import type { TlsOptions } from "node:tls";
+import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
+import type { RequestLimits } from "./request-guard.ts";
+
+/** TLS of a server; TLS 1.2 is the oldest version spoken. */
+export interface ServerTlsOptions {
+  /** Private key, PEM. */
+  readonly key: string | Buffer;
+  /** Certificate chain, PEM. */
+  readonly cert: string | Buffer;
+  /** Certificate authorities that client certificates are checked against, PEM. Default: those of Node. */
+  readonly ca?: string | Buffer;
+  /**
+   * Whether clients present certificates: `required` refuses connections without a trusted one, `optional` treats
+   * those as anonymous. Default: `none`.
+   */
+  readonly clientCertificates?: "none" | "optional" | "required";
+}
+
+/** Options of a `GrpcServer`. */
+export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
+  /** Host name or address to bind, or `unix:` and the path of a socket. Default: 127.0.0.1. */
+  readonly host: string;
+  /** TCP port; 0 lets the system pick one. Default: 42001. */
+  readonly port: number;
+  /** Serves TLS. Default: plain text. */
+  readonly tls: ServerTlsOptions | undefined;
+  /** Largest message to receive, in bytes after decompression. Default: 4 MiB. */
+  readonly maxMessageBytes: number;
+  /** Largest message to send, in bytes before compression; -1 for any. Default: 4 MiB. */
+  readonly maxSendBytes: number;
+  /** Largest header list of a request, in bytes as HTTP/2 counts them. Default: 16 KiB. */
+  readonly maxHeaderBytes: number;
+  /** Most header fields of a request. Default: 100. */
+  readonly maxHeaderFields: number;
+  /** Most calls at a time on one connection; further ones are refused. Default: 100. */
+  readonly maxConcurrentStreams: number;
+  /** Memory that one connection may hold, in bytes; further streams are refused. Default: 10,000,000. */
+  readonly maxSessionMemoryBytes: number;
+  /** Time for TLS handshake and HTTP/2 preface of a new connection, in milliseconds, each. Default: 10,000. */
+  readonly handshakeTimeoutMs: number;
+  /** Pings a client after so much time, to notice when it has vanished; in milliseconds. Default: 60,000. */
+  readonly keepaliveTimeMs: number;
+  /** Closes a connection whose client does not answer a ping in so many milliseconds. Default: 20,000. */
+  readonly keepaliveTimeoutMs: number;
+  /**
+   * Shortest time between two pings of a client while nothing is sent to it, in milliseconds; the third ping that comes
+   * earlier closes the connection. Default: 300,000.
+   */
+  readonly minPingIntervalMs: number;
+  /** Age at which clients are asked to reconnect, in milliseconds (+/-10 %). Default: Infinity. */
+  readonly maxConnectionAgeMs: number;
+  /** Time for the calls of a connection that is too old, in milliseconds. Default: Infinity. */
+  readonly maxConnectionAgeGraceMs: number;
+  /** Closes connections without calls after so many milliseconds. Default: Infinity. */
+  readonly maxConnectionIdleMs: number;
+  /** Serves `grpc.health.v1`. Default: true. */
+  readonly health: boolean;
+  /** Serves `grpc.reflection.v1` and `v1alpha`. Default: true. */
+  readonly reflection: boolean;
+  /** Further options of the grpc-js server under its own names; they win. Default: none. */
+  readonly channelOptions: Readonly<Record<string, string | number>>;
+}
+
+/** The defaults of `GrpcServerOptions`. */
+export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
+  ...dispatcherDefaults,
+  host: "127.0.0.1",
+  port: 42_001,
+  tls: undefined,
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxSendBytes: 4 * 1024 * 1024,
+  maxHeaderBytes: 16 * 1024,
+  maxHeaderFields: 100,
+  maxConcurrentStreams: 100,
+  maxSessionMemoryBytes: 10_000_000,
+  handshakeTimeoutMs: 10_000,
+  keepaliveTimeMs: 60_000,
+  keepaliveTimeoutMs: 20_000,
+  minPingIntervalMs: 300_000,
+  maxConnectionAgeMs: Infinity,
+  maxConnectionAgeGraceMs: Infinity,
+  maxConnectionIdleMs: Infinity,
+  health: true,
+  reflection: true,
+  channelOptions: Object.freeze({}),
+});
+
+/** Limits are enforced by grpc-js where it has them. */
+export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
+  const finite = Object.entries({
+    "grpc.keepalive_time_ms": options.keepaliveTimeMs,
+    "grpc.keepalive_timeout_ms": options.keepaliveTimeoutMs,
+    "grpc.max_connection_age_ms": options.maxConnectionAgeMs,
+    "grpc.max_connection_age_grace_ms": options.maxConnectionAgeGraceMs,
+    "grpc.max_connection_idle_ms": options.maxConnectionIdleMs,
+  }).filter(([, milliseconds]) => Number.isFinite(milliseconds));
+  return {
+    ...Object.fromEntries(finite),
+    "grpc.enable_channelz": 0,
+    "grpc.max_receive_message_length": options.maxMessageBytes,
+    "grpc.max_send_message_length": -1, // Replies are measured before they get there, for an error that names the rpc.
+    "grpc.max_concurrent_streams": options.maxConcurrentStreams,
+    "grpc-node.max_session_memory": Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
+    ...options.channelOptions,
+  };
+}
+
+/** TLS as Node's server takes it. */
+export function toTlsOptions(tls: ServerTlsOptions, handshakeTimeoutMs: number): TlsOptions {
+  const { key, cert, ca, clientCertificates = "none" } = tls;
+  return {
+    key,
+    cert,
+    ...(ca === undefined ? {} : { ca }),
+    requestCert: clientCertificates !== "none",
+    rejectUnauthorized: clientCertificates === "required",
+    ALPNProtocols: ["h2"],
+    minVersion: "TLSv1.2",
+    handshakeTimeout: handshakeTimeoutMs,
+  };
+}

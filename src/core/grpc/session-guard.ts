@@ -1,0 +1,49 @@
+import { constants, type ServerHttp2Session } from "node:http2";
+
+/** Limits of one HTTP/2 connection. */
+export interface SessionLimits {
+  /** Time for the client's connection preface and SETTINGS, in milliseconds. */
+  readonly handshakeTimeoutMs: number;
+  /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
+  readonly minPingIntervalMs: number;
+}
+
+/** Pings that come too early before the connection is closed, as in all gRPC servers. */
+const maxPingStrikes = 2;
+
+/**
+ * Watches over one HTTP/2 connection: closes it when the client does not begin to speak HTTP/2 in time, or pings
+ * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8).
+ */
+export class SessionGuard {
+  readonly #session: ServerHttp2Session;
+  readonly #minPingIntervalMs: number;
+  #lastPing = -Infinity;
+  #strikes = 0;
+
+  constructor(session: ServerHttp2Session, limits: SessionLimits) {
+    this.#session = session;
+    this.#minPingIntervalMs = limits.minPingIntervalMs;
+    const timer = setTimeout(() => session.destroy(), limits.handshakeTimeoutMs);
+    const done = (): void => clearTimeout(timer);
+    session.once("remoteSettings", done);
+    session.once("close", done);
+    session.on("ping", this.#onPing);
+  }
+
+  /** The server sends something: pings so far are forgiven. */
+  active(): void {
+    this.#strikes = 0;
+    this.#lastPing = -Infinity;
+  }
+
+  readonly #onPing = (): void => {
+    const now = performance.now();
+    const early = now - this.#lastPing < this.#minPingIntervalMs;
+    this.#lastPing = now;
+    if (!early || ++this.#strikes <= maxPingStrikes || this.#session.destroyed) return;
+    this.#session.off("ping", this.#onPing);
+    this.#session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM, undefined, Buffer.from("too_many_pings"));
+    setImmediate(() => this.#session.destroy());
+  };
+}

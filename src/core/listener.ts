@@ -1,0 +1,162 @@
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+
+/** Where a server listens. */
+export interface ListenAddress {
+  /** Host as it was bound, or `unix:` and the path of a socket. */
+  readonly host: string;
+  /** TCP port; 0 for a Unix socket. */
+  readonly port: number;
+}
+
+/** What `listen` needs. */
+export interface ListenOptions {
+  /** Name of the server for error messages, for example `GRPC`. */
+  readonly name: string;
+  /** Host name or address to bind, or `unix:` and the path of a socket. */
+  readonly host: string;
+  /** TCP port; 0 lets the system pick one. */
+  readonly port: number;
+  /** Terminates TLS with these options; undefined serves plain text. */
+  readonly tls?: TlsOptions | undefined;
+  /** Gives up while the port is being bound; nothing stays bound then. */
+  readonly signal?: AbortSignal | undefined;
+  /** Hears of every connection; with TLS after its handshake. */
+  readonly onConnection: (socket: Socket) => void;
+}
+
+/** A bound port and the connections that came in through it. */
+export class Listener {
+  readonly address: ListenAddress;
+  readonly #server: Server;
+  readonly #sockets: Set<Socket>;
+
+  constructor(server: Server, sockets: Set<Socket>, address: ListenAddress) {
+    this.#server = server;
+    this.#sockets = sockets;
+    this.address = address;
+  }
+
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Accepts no more connections; those that are open stay. */
+  close(): void {
+    this.#server.close();
+  }
+
+  /** Resolves when every connection is closed, or after `timeoutMs` milliseconds. */
+  async disconnected(timeoutMs: number): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      for (const socket of this.#sockets) {
+        socket.once("close", () => {
+          if (this.#sockets.size > 0) return;
+          clearTimeout(timer);
+          resolve();
+        });
+      }
+    });
+  }
+
+  /** Cuts every connection. */
+  destroy(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+}
+
+/**
+ * Binds a port or a Unix socket.
+ *
+ * @throws Error that names server, address and cause when it cannot be bound; the abort reason when `signal` fires.
+ */
+export function listen(options: ListenOptions): Promise<Listener> {
+  const { name, host, port, signal } = options;
+  const { server, sockets } = accept(options);
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      server.removeListener("error", failed);
+      signal?.removeEventListener("abort", aborted);
+    };
+    const failed = (error: Error): void => {
+      settle();
+      reject(listenError(name, { host, port }, error));
+    };
+    const aborted = (): void => {
+      settle();
+      server.on("error", () => {}); // A bind that fails after all has nobody to tell.
+      server.close();
+      reject(signal?.reason);
+    };
+    if (signal?.aborted === true) {
+      reject(signal.reason);
+      return;
+    }
+    signal?.addEventListener("abort", aborted, { once: true });
+    server.once("error", failed);
+    const path = unixPath(host);
+    server.listen(path === undefined ? { host, port } : { path }, () => {
+      settle();
+      if (signal?.aborted === true) return; // `aborted` has closed the server just before it was bound.
+      server.on("error", () => {}); // Out of file descriptors: the connection is lost, the listener lives.
+      resolve(new Listener(server, sockets, boundAddress(server, host)));
+    });
+  });
+}
+
+/** An error for people: who could not listen where, and why. */
+export function listenError(name: string, address: ListenAddress, cause: Error): Error {
+  const code = (cause as NodeJS.ErrnoException).code; // Node sets it on errors of the system.
+  const text = code === undefined ? cause.message : `${causes[code] ?? cause.message} (${code})`;
+  return new Error(`${name} cannot listen on ${formatAddress(address)}: ${text}`, { cause });
+}
+
+/** `host:port` as people write it: IPv6 in brackets, Unix sockets by their path. */
+export function formatAddress({ host, port }: ListenAddress): string {
+  if (unixPath(host) !== undefined) return host;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The path in `unix:path`; undefined for other hosts. */
+export function unixPath(host: string): string | undefined {
+  return host.startsWith("unix:") ? host.slice("unix:".length) : undefined;
+}
+
+const causes: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EADDRINUSE: "address already in use",
+  EADDRNOTAVAIL: "the host has no such address",
+  EAI_AGAIN: "host name cannot be resolved",
+  EINVAL: "invalid address",
+  ENOENT: "no such directory",
+  ENOTFOUND: "host name cannot be resolved",
+};
+
+function accept(options: ListenOptions): { server: Server; sockets: Set<Socket> } {
+  const { tls, onConnection } = options;
+  const sockets = new Set<Socket>();
+  const server = tls === undefined ? createServer({ noDelay: true }) : createTlsServer(tls);
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    socket.on("error", () => {}); // A connection that breaks tells whoever uses it by its close.
+    if (tls === undefined) onConnection(socket);
+    else socket.setNoDelay(true);
+  });
+  if (tls !== undefined) {
+    server.on("secureConnection", (socket: Socket) => {
+      socket.on("error", () => {});
+      onConnection(socket);
+    });
+    server.on("tlsClientError", (_error: Error, socket: Socket) => socket.destroy());
+  }
+  return { server, sockets };
+}
+
+function boundAddress(server: Server, host: string): ListenAddress {
+  const address = server.address() as AddressInfo | string; // The server listens.
+  return typeof address === "string" ? { host, port: 0 } : { host: address.address, port: address.port };
+}
