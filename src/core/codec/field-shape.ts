@@ -33,6 +33,30 @@ export function setOwn(target: Fields, name: string, value: unknown): void {
 }
 
 /**
+ * Copies of an object, as often as the engine shall tell types apart: it remembers the shapes that it met at each
+ * place of the code, and copies several times faster where it has met few. Types take these in turn.
+ */
+const copies: readonly ((template: Fields) => Fields)[] = [
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+  (template) => ({ ...template }),
+];
+let nextCopy = 0;
+
+/**
  * A function that makes empty messages, equal to what `create(schema)` returns and several times faster: copying an
  * object of the final shape spares adding its properties one by one.
  */
@@ -53,8 +77,9 @@ export function messageFactory(schema: DescMessage): () => Message {
     JSON.stringify(sample, (_, value: unknown) => (isPlain(value) ? value : 0)),
   ) as Fields;
   Object.assign(template, sample);
+  const copy = copies[nextCopy++ % copies.length] ?? ((object: Fields) => ({ ...object }));
   return () => {
-    const message: Fields = { ...template };
+    const message = copy(template);
     for (const name of lists) message[name] = [];
     for (const name of maps) message[name] = {};
     for (const name of oneofs) message[name] = { case: undefined };

@@ -78,7 +78,8 @@ class CompiledJsonWriter implements JsonWriter {
   }
 
   write(message: Message): string {
-    return this.#finish(this.#writer.write(message, { registry: this.#registry, anyDepth: 0 }));
+    const context = { registry: this.#registry, anyDepth: 0 };
+    return this.#finish(this.#writer.append(this.#writer.open, message, context));
   }
 
   writeField(field: DescField, message: Message): string {

@@ -15,32 +15,67 @@ const longest = 315_576_000_000;
 const daySeconds = 86_400;
 const nanosPerSecond = 1_000_000_000;
 
-const timestampText =
-  /^([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?(?:Z|([+-])([0-9]{2}):([0-9]{2}))$/;
+const zero = 0x30;
+const nine = 0x39;
+
 const durationText = /^(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/;
 
 const monthLengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const twoDigits = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, "0"));
+const minuteTexts = Array.from(
+  { length: 1440 },
+  (_, minute) => `T${twoDigits[Math.floor(minute / 60)]}:${twoDigits[minute % 60]}:`,
+);
 
 /**
  * Reads an RFC 3339 timestamp with at most nine fraction digits and an offset, as the JSON mapping of
  * `google.protobuf.Timestamp` has it; undefined for any other text and outside of the years 1 to 9999.
  */
 export function parseTimestamp(text: string): TimeParts | undefined {
-  const found = timestampText.exec(text);
-  if (found === null) return undefined;
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = found.slice(1, 7).map(Number);
-  const [fraction, sign, offsetHour = "0", offsetMinute = "0"] = found.slice(7);
-  if (month < 1 || month > 12 || day < 1 || day > (monthLengths[month - 1] ?? 0)) return undefined;
+  const year = digitsAt(text, 0) * 100 + digitsAt(text, 2);
+  const month = digitsAt(text, 5);
+  const day = digitsAt(text, 8);
+  const hour = digitsAt(text, 11);
+  const minute = digitsAt(text, 14);
+  const second = digitsAt(text, 17);
+  // What is no digit made the number NaN, for which every comparison is false.
+  if (!(year >= 0 && month >= 1 && month <= 12 && day >= 1 && day <= (monthLengths[month - 1] ?? 0)))
+    return undefined;
+  if (!(hour <= 23 && minute <= 59 && second <= 59)) return undefined;
   if (month === 2 && day === 29 && (year % 4 !== 0 || (year % 100 === 0 && year % 400 !== 0)))
     return undefined;
-  if (hour > 23 || minute > 59 || second > 59 || Number(offsetHour) > 23 || Number(offsetMinute) > 59)
+  if (text[4] !== "-" || text[7] !== "-" || text[10] !== "T" || text[13] !== ":" || text[16] !== ":")
     return undefined;
-  const offset = Number(offsetHour) * 3600 + Number(offsetMinute) * 60;
-  const local = daysBefore(year, month, day) * daySeconds + hour * 3600 + minute * 60 + second;
-  const seconds = sign === "-" ? local + offset : local - offset;
-  if (seconds < earliest || seconds > latest) return undefined;
-  return { seconds, nanos: fraction === undefined ? 0 : Number(fraction.padEnd(9, "0")) };
+  let nanos = 0;
+  let end = 19;
+  if (text[end] === ".") {
+    let unit = nanosPerSecond;
+    let code = text.charCodeAt(++end);
+    for (; code >= zero && code <= nine; code = text.charCodeAt(++end)) nanos += (unit /= 10) * (code - zero);
+    if (end === 20 || end > 29) return undefined;
+  }
+  const offset = offsetSeconds(text, end);
+  if (offset === undefined) return undefined;
+  const seconds = daysBefore(year, month, day) * daySeconds + hour * 3600 + minute * 60 + second - offset;
+  return seconds < earliest || seconds > latest ? undefined : { seconds, nanos };
+}
+
+/** The number of the two digits at `pos`; NaN where there are others. */
+function digitsAt(text: string, pos: number): number {
+  const tens = text.charCodeAt(pos) - zero;
+  const ones = text.charCodeAt(pos + 1) - zero;
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : NaN;
+}
+
+/** The offset from UTC, `Z` or `+01:30`, that ends a timestamp at `pos`. */
+function offsetSeconds(text: string, pos: number): number | undefined {
+  const sign = text[pos];
+  if (sign === "Z") return text.length === pos + 1 ? 0 : undefined;
+  const hours = digitsAt(text, pos + 1);
+  const minutes = digitsAt(text, pos + 4);
+  if ((sign !== "+" && sign !== "-") || text[pos + 3] !== ":" || text.length !== pos + 6) return undefined;
+  if (!(hours <= 23 && minutes <= 59)) return undefined;
+  return (sign === "-" ? -1 : 1) * (hours * 3600 + minutes * 60);
 }
 
 /** Prints a timestamp with 0, 3, 6 or 9 fraction digits; undefined where the JSON mapping has no text for it. */
@@ -49,10 +84,9 @@ export function formatTimestamp(seconds: number, nanos: number): string | undefi
     return undefined;
   const day = Math.floor(seconds / daySeconds);
   const rest = seconds - day * daySeconds;
-  const hour = Math.floor(rest / 3600);
-  const minute = Math.floor(rest / 60) % 60;
-  const time = `${twoDigits[hour]}:${twoDigits[minute]}:${twoDigits[rest % 60]}`;
-  return `${dateText(day)}T${time}${nanos === 0 ? "" : fractionText(nanos)}Z`;
+  const minute = Math.floor(rest / 60);
+  const fraction = nanos === 0 ? "Z" : `${fractionText(nanos)}Z`;
+  return dateText(day) + minuteTexts[minute] + twoDigits[rest - minute * 60] + fraction;
 }
 
 /** Reads a duration such as `1.5s` or `-3s`; undefined for other texts and beyond 10,000 years. */
@@ -62,7 +96,7 @@ export function parseDuration(text: string): TimeParts | undefined {
   const [, sign, whole = "", fraction = ""] = found;
   const seconds = Number(whole);
   const nanos = Number(fraction.padEnd(9, "0"));
-  if (seconds > longest || (seconds === longest && nanos > 0)) return undefined;
+  if (seconds > longest) return undefined;
   // Adding zero turns -0 into 0.
   return sign === "-" ? { seconds: -seconds + 0, nanos: -nanos + 0 } : { seconds, nanos };
 }

@@ -8,10 +8,23 @@ import {
   type Registry,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { type Any, AnySchema, hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
-import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import {
+  type Any,
+  AnySchema,
+  FeatureSet_FieldPresence,
+  hasCustomJsonRepresentation,
+} from "@bufbuild/protobuf/wkt";
 import { type Fields, fieldsOf, localShape, wrapped } from "./field-shape.ts";
-import { enumWriter, type Int64Format, quoteText, scalarWriter, unwritable } from "./write-scalars.ts";
+import {
+  bareWriter,
+  enumWriter,
+  escapeText,
+  type Int64Format,
+  quoteText,
+  scalarWriter,
+  unwritable,
+  type ValueWriter,
+} from "./write-scalars.ts";
 import { wellKnownWriter, writeJsonValue } from "./write-well-known.ts";
 
 /** The choices that are compiled into a writer. */
@@ -28,20 +41,18 @@ export interface WriteContext {
   anyDepth: number;
 }
 
-type WriteValue = (value: unknown, context: WriteContext) => string;
+type Writer = ValueWriter<WriteContext>;
 
-/** The text of a member with a comma before it, or nothing where the field is left out. */
-type WriteMember = (fields: Fields, context: WriteContext) => string;
+/** Appends a member where its field is printed; members after the first, which begins at `base`, need a comma. */
+type AppendMember = (out: string, fields: Fields, context: WriteContext, base: number) => string;
 
 /** Messages inside of messages that `Any` may hold; more would only serve to exhaust the stack. */
 const maxAnyDepth = 100;
 
 /** The compiled writer of one message type. */
-export interface MessageWriter {
-  /** The JSON text of a message. */
-  write(message: Message, context: WriteContext): string;
-  /** The members of a message that is an object in JSON, each with a comma before it. */
-  members(message: Message, context: WriteContext): string;
+export interface MessageWriter extends Writer {
+  /** Appends the members of a message that is an object in JSON; each gets a comma unless it begins at `base`. */
+  members(out: string, message: Message, context: WriteContext, base: number): string;
   /** The JSON text of the value of one field: `null` for an unset message, else its value or its default. */
   writeField(desc: DescField, message: Message, context: WriteContext): string;
 }
@@ -50,7 +61,7 @@ export interface MessageWriter {
 export class WriterCompiler {
   readonly format: WriteFormat;
   readonly #writers = new WeakMap<DescMessage, MessageWriter>();
-  readonly #extensions = new WeakMap<DescExtension, WriteMember>();
+  readonly #extensions = new WeakMap<DescExtension, AppendMember>();
 
   constructor(format: WriteFormat) {
     this.format = format;
@@ -69,25 +80,23 @@ export class WriterCompiler {
   }
 
   /** The writer of an extension, which is printed like a field named `[pkg.name]`. */
-  extension(desc: DescExtension): WriteMember {
-    let writer = this.#extensions.get(desc);
-    if (writer === undefined) {
+  extension(desc: DescExtension): AppendMember {
+    let append = this.#extensions.get(desc);
+    if (append === undefined) {
       const field = {
         ...desc,
         kind: "field",
         parent: desc.extendee,
         localName: "value",
       } as unknown as DescField;
-      const prefix = `,${JSON.stringify(desc.jsonName)}:`;
-      const write = this.value(field);
-      writer = (fields, context) => prefix + write(fields["value"], context);
-      this.#extensions.set(desc, writer);
+      append = appendValue(desc.jsonName, "value", this.value(field));
+      this.#extensions.set(desc, append);
     }
-    return writer;
+    return append;
   }
 
   /** The writer of what a field of any kind holds. */
-  value(desc: DescField): WriteValue {
+  value(desc: DescField): Writer {
     switch (desc.fieldKind) {
       case "list":
         return listWriter(this.element(desc));
@@ -99,62 +108,58 @@ export class WriterCompiler {
   }
 
   /** The writer of the value of a singular field, of an element of a list, or of a value of a map. */
-  element(desc: DescField): WriteValue {
+  element(desc: DescField): Writer {
     const place = desc.toString().replace(/^field /, "");
     if (desc.enum !== undefined) return enumWriter(desc.enum, this.format.enums, place);
     if (desc.message === undefined) return scalarWriter(desc.scalar, this.format.int64, place);
     const shape = localShape(desc);
-    if (shape === "struct") return (value) => writeJsonValue(value, place);
+    if (shape === "struct") return bareWriter((value) => writeJsonValue(value, place));
     if (shape === "wrapped") {
       return scalarWriter(wrapped(desc.message) ?? ScalarType.STRING, this.format.int64, place);
     }
-    const wellKnown = wellKnownWriter(desc.message, this.format.int64, place);
-    // The casts follow from the descriptor: the field holds messages.
-    if (wellKnown !== undefined) return (value) => wellKnown(value as Message);
-    const writer = this.message(desc.message);
-    return (value, context) => writer.write(value as Message, context);
+    return wellKnownWriter(desc.message, this.format.int64, place) ?? this.message(desc.message);
   }
 }
 
 class CompiledWriter implements MessageWriter {
+  readonly open: string;
   readonly #desc: DescMessage;
   readonly #compiler: WriterCompiler;
-  readonly #members: WriteMember[] = [];
-  readonly #wellKnown: ((message: Message, context: WriteContext) => string) | undefined;
+  readonly #members: AppendMember[] = [];
+  readonly #wellKnown: Writer | undefined;
 
   constructor(desc: DescMessage, compiler: WriterCompiler) {
     this.#desc = desc;
     this.#compiler = compiler;
     this.#wellKnown =
       desc.typeName === AnySchema.typeName
-        ? (message, context) => writeAny(message as Any, compiler, context) // By its type name.
+        ? anyWriter(compiler)
         : wellKnownWriter(desc, compiler.format.int64, desc.typeName);
+    this.open = this.#wellKnown?.open ?? "{";
   }
 
   compile(): void {
-    if (this.#wellKnown !== undefined) return;
     for (const field of this.#desc.fields.toSorted((a, b) => a.number - b.number)) {
       this.#members.push(compileMember(field, this.#compiler));
     }
   }
 
-  write(message: Message, context: WriteContext): string {
-    if (this.#wellKnown !== undefined) return this.#wellKnown(message, context);
-    const members = this.members(message, context);
-    return members === "" ? "{}" : `{${members.slice(1)}}`;
+  append(out: string, value: unknown, context: WriteContext): string {
+    if (this.#wellKnown !== undefined) return this.#wellKnown.append(out, value, context);
+    return this.members(out, value as Message, context, out.length) + "}"; // By the descriptor.
   }
 
-  members(message: Message, context: WriteContext): string {
+  members(out: string, message: Message, context: WriteContext, base: number): string {
     if (message.$typeName !== this.#desc.typeName) {
-      throw unwritable(this.#desc.typeName, `the message is a ${message.$typeName}`);
+      throw unwritable(this.#desc.typeName, `the value is a ${message.$typeName}`);
     }
     const fields = fieldsOf(message);
-    let text = "";
-    for (const write of this.#members) text += write(fields, context);
+    const members = this.#members;
+    for (let i = 0; i < members.length; i++) out = members[i]?.(out, fields, context, base) ?? out;
     if (message.$unknown !== undefined && context.registry !== undefined) {
-      text += writeExtensions(message, this.#desc, this.#compiler, context.registry, context);
+      return appendExtensions(out, message, this.#desc, this.#compiler, context.registry, context, base);
     }
-    return text;
+    return out;
   }
 
   writeField(desc: DescField, message: Message, context: WriteContext): string {
@@ -162,7 +167,9 @@ class CompiledWriter implements MessageWriter {
     const oneof = desc.oneof === undefined ? undefined : oneofOf(fields, desc.oneof.localName);
     if (oneof !== undefined && oneof.case !== desc.localName) return "null";
     const value = oneof === undefined ? fields[desc.localName] : oneof.value;
-    return value === undefined ? "null" : this.#compiler.value(desc)(value, context);
+    if (value === undefined) return "null";
+    const writer = this.#compiler.value(desc);
+    return writer.append(writer.open, value, context);
   }
 }
 
@@ -170,50 +177,68 @@ function oneofOf(fields: Fields, localName: string): { case: string | undefined;
   return fields[localName] as { case: string | undefined; value?: unknown }; // Every oneof is such an object.
 }
 
-function compileMember(desc: DescField, compiler: WriterCompiler): WriteMember {
+function compileMember(desc: DescField, compiler: WriterCompiler): AppendMember {
   const { localName } = desc;
+  const writer = compiler.value(desc);
   const name = compiler.format.fieldNames === "json" ? desc.jsonName : desc.name;
-  const prefix = `,${JSON.stringify(name)}:`;
-  const write = compiler.value(desc);
-  const emit = compiler.format.defaults === "emit";
-  if (desc.oneof !== undefined) {
-    const oneofName = desc.oneof.localName;
-    return (fields, context) => {
-      const oneof = oneofOf(fields, oneofName);
-      return oneof.case === localName ? prefix + write(oneof.value, context) : "";
-    };
-  }
-  if (desc.fieldKind === "message") {
-    return (fields, context) => {
-      const value = fields[localName];
-      return value === undefined ? "" : prefix + write(value, context);
-    };
-  }
-  if (desc.fieldKind === "list" || desc.fieldKind === "map") {
-    const empty = desc.fieldKind === "list" ? "[]" : "{}";
-    return (fields, context) => {
-      const text = write(fields[localName], context);
-      return text === empty && !emit ? "" : prefix + text;
-    };
-  }
-  if (desc.presence !== FeatureSet_FieldPresence.IMPLICIT) {
+  if (desc.oneof !== undefined) return appendOneof(name, localName, desc.oneof.localName, writer);
+  if (desc.fieldKind === "message")
+    return appendWhere(name, localName, writer, (value) => value !== undefined);
+  if (
+    desc.fieldKind !== "list" &&
+    desc.fieldKind !== "map" &&
+    desc.presence !== FeatureSet_FieldPresence.IMPLICIT
+  ) {
     // Unset fields have their default on the prototype.
-    return (fields, context) => {
-      const value = fields[localName];
-      return value === undefined || !Object.hasOwn(fields, localName) ? "" : prefix + write(value, context);
-    };
+    const isSet = (value: unknown, fields: Fields): boolean =>
+      value !== undefined && Object.hasOwn(fields, localName);
+    return appendWhere(name, localName, writer, isSet);
   }
-  if (emit) return (fields, context) => prefix + write(fields[localName], context);
+  if (compiler.format.defaults === "emit") return appendValue(name, localName, writer);
   const isDefault = defaultTest(desc);
-  return (fields, context) => {
+  return appendWhere(name, localName, writer, (value) => !isDefault(value));
+}
+
+/** Appends a member always. */
+function appendValue(name: string, localName: string, writer: Writer): AppendMember {
+  const first = `${JSON.stringify(name)}:${writer.open}`;
+  const later = `,${first}`;
+  return (out, fields, context, base) =>
+    writer.append(out + (out.length === base ? first : later), fields[localName], context);
+}
+
+/** Appends a member if its value passes the test. */
+function appendWhere(
+  name: string,
+  localName: string,
+  writer: Writer,
+  test: (value: unknown, fields: Fields) => boolean,
+): AppendMember {
+  const first = `${JSON.stringify(name)}:${writer.open}`;
+  const later = `,${first}`;
+  return (out, fields, context, base) => {
     const value = fields[localName];
-    return isDefault(value) ? "" : prefix + write(value, context);
+    return test(value, fields)
+      ? writer.append(out + (out.length === base ? first : later), value, context)
+      : out;
   };
 }
 
-function defaultTest(
-  desc: DescField & ({ fieldKind: "scalar" } | { fieldKind: "enum" }),
-): (value: unknown) => boolean {
+/** Appends a member of a oneof if it is the one that is set. */
+function appendOneof(name: string, localName: string, oneofName: string, writer: Writer): AppendMember {
+  const first = `${JSON.stringify(name)}:${writer.open}`;
+  const later = `,${first}`;
+  return (out, fields, context, base) => {
+    const oneof = oneofOf(fields, oneofName);
+    if (oneof.case !== localName) return out;
+    return writer.append(out + (out.length === base ? first : later), oneof.value, context);
+  };
+}
+
+/** Whether a value of a field without presence is its default, which the mapping leaves out. */
+function defaultTest(desc: DescField): (value: unknown) => boolean {
+  if (desc.fieldKind === "list") return (value) => Array.isArray(value) && value.length === 0;
+  if (desc.fieldKind === "map") return (value) => Object.keys(value as Fields).length === 0; // Maps are objects.
   if (desc.fieldKind === "enum") {
     const first = desc.enum.values[0]?.number;
     return (value) => value === first;
@@ -231,51 +256,57 @@ function defaultTest(
   }
 }
 
-function listWriter(write: WriteValue): WriteValue {
-  return (value, context) => {
+function listWriter(element: Writer): Writer {
+  const first = element.open;
+  const later = `,${first}`;
+  const append: Writer["append"] = (out, value, context) => {
     const values = value as readonly unknown[]; // Repeated fields hold arrays.
-    let text = "[";
-    let separator = "";
-    for (const element of values) {
-      text += separator + write(element, context);
-      separator = ",";
-    }
-    return `${text}]`;
+    for (let i = 0; i < values.length; i++)
+      out = element.append(out + (i === 0 ? first : later), values[i], context);
+    return `${out}]`;
   };
+  return { open: "[", append };
 }
 
-function mapWriter(write: WriteValue): WriteValue {
-  return (value, context) => {
+function mapWriter(element: Writer): Writer {
+  const append: Writer["append"] = (out, value, context) => {
     const values = value as Fields; // Map fields hold objects.
-    let text = "{";
-    let separator = "";
+    let before = '"';
     for (const key of Object.keys(values)) {
-      text += `${separator}${quoteText(key)}:${write(values[key], context)}`;
-      separator = ",";
+      out = element.append(`${out + before + escapeText(key)}":${element.open}`, values[key], context);
+      before = ',"';
     }
-    return `${text}}`;
+    return `${out}}`;
   };
+  return { open: "{", append };
 }
 
-function writeExtensions(
+function appendExtensions(
+  out: string,
   message: Message,
   desc: DescMessage,
   compiler: WriterCompiler,
   registry: Registry,
   context: WriteContext,
+  base: number,
 ): string {
-  let text = "";
+  let text = out;
   for (const number of new Set(message.$unknown?.map(({ no }) => no))) {
     const extension = registry.getExtensionFor(desc, number);
     if (extension === undefined) continue;
-    text += compiler.extension(extension)({ value: getExtension(message, extension) }, context);
+    const value: unknown = getExtension(message, extension);
+    text = compiler.extension(extension)(text, { value }, context, base);
   }
   return text;
 }
 
-function writeAny(any: Any, compiler: WriterCompiler, context: WriteContext): string {
+function anyWriter(compiler: WriterCompiler): Writer {
+  return { open: "{", append: (out, value, context) => appendAny(out, value as Any, compiler, context) };
+}
+
+function appendAny(out: string, any: Any, compiler: WriterCompiler, context: WriteContext): string {
   const { typeUrl } = any;
-  if (typeUrl === "") return "{}";
+  if (typeUrl === "") return `${out}}`;
   const typeName = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
   const desc = context.registry?.getMessage(typeName);
   if (desc === undefined) throw unwritable("google.protobuf.Any", `the type ${typeName} is not known here`);
@@ -283,11 +314,12 @@ function writeAny(any: Any, compiler: WriterCompiler, context: WriteContext): st
   context.anyDepth++;
   const writer = compiler.message(desc);
   const message = unpack(desc, any);
-  const rest = hasCustomJsonRepresentation(desc)
-    ? `,"value":${writer.write(message, context)}`
-    : writer.members(message, context);
+  const typed = `${out}"@type":${quoteText(typeUrl)}`;
+  const text = hasCustomJsonRepresentation(desc)
+    ? writer.append(`${typed},"value":${writer.open}`, message, context)
+    : writer.members(typed, message, context, -1);
   context.anyDepth--;
-  return `{"@type":${quoteText(typeUrl)}${rest}}`;
+  return `${text}}`;
 }
 
 function unpack(desc: DescMessage, any: Any): Message {

@@ -1,14 +1,22 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
+import type { DescMessage } from "@bufbuild/protobuf";
 import type { Duration, FieldMask, ListValue, Struct, Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { formatDouble } from "./exact-numbers.ts";
 import { formatFieldMask } from "./field-mask-text.ts";
-import { fieldsOf, wrapped } from "./field-shape.ts";
+import { type Fields, wrapped } from "./field-shape.ts";
 import { formatDuration, formatTimestamp } from "./time-text.ts";
-import { type Int64Format, quoteText, scalarWriter, unwritable } from "./write-scalars.ts";
+import {
+  bareWriter,
+  type Int64Format,
+  quotedWriter,
+  quoteText,
+  scalarWriter,
+  unwritable,
+  type ValueWriter,
+} from "./write-scalars.ts";
 
 /**
- * The printer of a well-known type that has a JSON form of its own, except for `Any`; undefined for other messages.
- * The casts below follow from the type name of the descriptor.
+ * The writer of a well-known type that has a JSON form of its own, except for `Any`; undefined for other messages.
+ * The casts below follow from the type name of the descriptor, as the field holds such a message.
  *
  * @see https://protobuf.dev/programming-guides/json/
  */
@@ -16,39 +24,42 @@ export function wellKnownWriter(
   desc: DescMessage,
   int64: Int64Format,
   place: string,
-): ((message: Message) => string) | undefined {
+): ValueWriter | undefined {
   switch (desc.typeName) {
     case "google.protobuf.Timestamp":
-      return (message) => {
+      return quotedWriter((message) => {
         const { seconds, nanos } = message as Timestamp;
         const text = formatTimestamp(Number(seconds), nanos);
         if (text === undefined) throw unwritable(place, "the timestamp is outside of the years 1 to 9999");
-        return `"${text}"`;
-      };
+        return text;
+      });
     case "google.protobuf.Duration":
-      return (message) => {
+      return quotedWriter((message) => {
         const { seconds, nanos } = message as Duration;
         const text = formatDuration(Number(seconds), nanos);
         if (text === undefined) throw unwritable(place, "the duration is out of range, or its signs differ");
-        return `"${text}"`;
-      };
+        return text;
+      });
     case "google.protobuf.FieldMask":
-      return (message) => {
+      return quotedWriter((message) => {
         const text = formatFieldMask((message as FieldMask).paths);
         if (text === undefined) throw unwritable(place, "a path of the mask has no lowerCamelCase form");
-        return `"${text}"`;
-      };
+        return text;
+      });
     case "google.protobuf.Struct":
-      return (message) => writeStruct(message as Struct, place);
+      return bareWriter((message) => writeStruct(message as Struct, place));
     case "google.protobuf.Value":
-      return (message) => writeValue(message as Value, place);
+      return bareWriter((message) => writeValue(message as Value, place));
     case "google.protobuf.ListValue":
-      return (message) => writeList(message as ListValue, place);
+      return bareWriter((message) => writeList(message as ListValue, place));
     default: {
       const scalar = wrapped(desc);
       if (scalar === undefined) return undefined;
       const write = scalarWriter(scalar, int64, place);
-      return (message) => write(fieldsOf(message)["value"]);
+      return {
+        open: write.open,
+        append: (out, message) => write.append(out, (message as Fields)["value"], undefined),
+      };
     }
   }
 }
