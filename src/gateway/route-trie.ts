@@ -1,18 +1,26 @@
+import { compileCaptures } from "./route-capture.ts";
+import type { Capture } from "./route-capture.ts";
 import { rpcName } from "./http-rule.ts";
 import type { PathTemplate } from "./path-template.ts";
 import { normalizeLiteral } from "./percent.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
 
-/** The routes of one template shape and verb, by HTTP method. */
-export interface Leaf {
-  readonly byMethod: Map<string, Route>;
-  /** The route of the method `*`. */
-  any: Route | undefined;
+/** A route and how its variables are cut from a path. */
+export interface Endpoint {
+  readonly route: Route;
+  readonly captures: readonly Capture[];
 }
 
-/** The route of a leaf for an HTTP method: the method's own before that of `*`. */
-export function routeFor(leaf: Leaf, httpMethod: string): Route | undefined {
+/** The endpoints of one template shape and verb, by HTTP method. */
+export interface Leaf {
+  readonly byMethod: Map<string, Endpoint>;
+  /** The endpoint of the method `*`. */
+  any: Endpoint | undefined;
+}
+
+/** The endpoint of a leaf for an HTTP method: the method's own before that of `*`. */
+export function endpointFor(leaf: Leaf, httpMethod: string): Endpoint | undefined {
   return leaf.byMethod.get(httpMethod) ?? leaf.any;
 }
 
@@ -61,9 +69,10 @@ export class RouteTrie {
       this.#leaves.add(leaf);
     }
     const present = route.httpMethod === "*" ? leaf.any : leaf.byMethod.get(route.httpMethod);
-    const chosen = present === undefined ? route : chooseRoute(present, route);
-    if (route.httpMethod === "*") leaf.any = chosen;
-    else leaf.byMethod.set(route.httpMethod, chosen);
+    if (present !== undefined && chooseRoute(present.route, route) === present.route) return leaf;
+    const endpoint = { route, captures: compileCaptures(route) };
+    if (route.httpMethod === "*") leaf.any = endpoint;
+    else leaf.byMethod.set(route.httpMethod, endpoint);
     return leaf;
   }
 
@@ -71,8 +80,8 @@ export class RouteTrie {
   routes(): Set<Route> {
     const routes = new Set<Route>();
     for (const { byMethod, any } of this.#leaves) {
-      for (const route of byMethod.values()) routes.add(route);
-      if (any !== undefined) routes.add(any);
+      for (const { route } of byMethod.values()) routes.add(route);
+      if (any !== undefined) routes.add(any.route);
     }
     return routes;
   }
@@ -88,7 +97,7 @@ export class RouteTrie {
   /**
    * Finds the best route for a path that starts with `/` and does not end with one, but for `/` itself.
    *
-   * @param encoded whether the path holds escapes or bytes from 0x80 up
+   * @param encoded whether literals have to be normalised before they are compared
    * @param missed takes the leaves that match the path and verb but not the HTTP method, when nothing is found
    */
   search(
@@ -97,7 +106,7 @@ export class RouteTrie {
     verb: string,
     httpMethod: string,
     missed: Leaf[],
-  ): Route | undefined {
+  ): Endpoint | undefined {
     this.#path = path;
     this.#encoded = encoded;
     this.#verb = verb;
@@ -107,11 +116,11 @@ export class RouteTrie {
   }
 
   /** Tries a node with the segments from offset `at` on; beyond the path's end none are left. */
-  #descend(node: Node, at: number): Route | undefined {
+  #descend(node: Node, at: number): Endpoint | undefined {
     const path = this.#path;
     if (at > path.length) {
-      const route = this.#arrive(node);
-      if (route !== undefined || node.rest === undefined) return route;
+      const found = this.#arrive(node);
+      if (found !== undefined || node.rest === undefined) return found;
       return this.#arrive(node.rest);
     }
     const slash = path.indexOf("/", at);
@@ -120,33 +129,33 @@ export class RouteTrie {
     if (end === at) return undefined;
     if (node.literals !== undefined) {
       const child = node.literals.get(this.#literal(at, end));
-      const route = child === undefined ? undefined : this.#descend(child, end + 1);
-      if (route !== undefined) return route;
+      const found = child === undefined ? undefined : this.#descend(child, end + 1);
+      if (found !== undefined) return found;
     }
     if (node.any !== undefined) {
-      const route = this.#descend(node.any, end + 1);
-      if (route !== undefined) return route;
+      const found = this.#descend(node.any, end + 1);
+      if (found !== undefined) return found;
     }
     return node.rest === undefined ? undefined : this.#ascend(node.rest, at, path.length);
   }
 
   /** Matches the literals after `**` backwards, the longest tail first; `**` takes the segments from `at` up to it. */
-  #ascend(node: Node, at: number, end: number): Route | undefined {
+  #ascend(node: Node, at: number, end: number): Endpoint | undefined {
     if (node.literals !== undefined && end >= at) {
       const start = this.#path.lastIndexOf("/", end - 1) + 1;
       const child = node.literals.get(this.#literal(start, end));
-      const route = child === undefined ? undefined : this.#ascend(child, at, start - 1);
-      if (route !== undefined) return route;
+      const found = child === undefined ? undefined : this.#ascend(child, at, start - 1);
+      if (found !== undefined) return found;
     }
     return this.#arrive(node);
   }
 
-  #arrive(node: Node): Route | undefined {
+  #arrive(node: Node): Endpoint | undefined {
     const leaf = node.leaves?.get(this.#verb);
     if (leaf === undefined) return undefined;
-    const route = routeFor(leaf, this.#httpMethod);
-    if (route === undefined) this.#missed.push(leaf);
-    return route;
+    const found = endpointFor(leaf, this.#httpMethod);
+    if (found === undefined) this.#missed.push(leaf);
+    return found;
   }
 
   /** A segment in the form of the templates' literals; empty, which no literal is, when it is malformed. */

@@ -3,10 +3,10 @@ import { invalidArgument } from "../core/errors.ts";
 import { rpcName } from "./http-rule.ts";
 import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "./percent.ts";
 import type { PathDecoding } from "./percent.ts";
-import { compileCaptures, readCapture } from "./route-capture.ts";
-import type { Capture } from "./route-capture.ts";
-import { RouteTrie, routeFor } from "./route-trie.ts";
-import type { Leaf } from "./route-trie.ts";
+import { readCapture } from "./route-capture.ts";
+import type { CaptureProblem } from "./route-capture.ts";
+import { endpointFor, RouteTrie } from "./route-trie.ts";
+import type { Endpoint, Leaf } from "./route-trie.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
 
@@ -61,10 +61,11 @@ export class Router {
   readonly routes: readonly Route[];
   readonly #options: RouterOptions;
   readonly #trie = new RouteTrie();
-  readonly #captures = new Map<Route, readonly Capture[]>();
   readonly #verbs = new Set<string>();
   /** The longest that a verb can be in a request, where each character may be an escape. */
   #verbWindow = 0;
+  /** Whether bytes from 0x80 up in a request could belong to a literal; templates hold them escaped. */
+  #hasEscapedLiteral = false;
   /** Leaves of templates without wildcard, by the path they match, verb included. */
   readonly #literal = new Map<string, Leaf>();
   /** Leaves of templates whose only wildcard is `*` as last segment, by the path up to it. */
@@ -92,25 +93,30 @@ export class Router {
     const mark = rawTarget.indexOf("?");
     const path = mark === -1 ? rawTarget : rawTarget.slice(0, mark);
     const query = mark === -1 ? "" : rawTarget.slice(mark + 1);
-    const route = this.#lookUp(httpMethod, path);
-    return route === undefined ? this.#search(httpMethod, path, query) : this.#found(route, path, query);
+    const endpoint = this.#lookUp(httpMethod, path);
+    return endpoint === undefined
+      ? this.#search(httpMethod, path, query)
+      : this.#found(endpoint, path, query);
   }
 
   /**
    * The two kinds of templates that nearly all APIs consist of, found without the trie. Only the route that the trie
    * would find first may be answered here, so whatever could change the order goes the long way.
    */
-  #lookUp(httpMethod: string, path: string): Route | undefined {
+  #lookUp(httpMethod: string, path: string): Endpoint | undefined {
     const leaf = this.#literal.get(path);
     if (leaf !== undefined) {
-      const route = routeFor(leaf, httpMethod);
+      const endpoint = endpointFor(leaf, httpMethod);
       // Captures are cut from a path without verb.
-      if (route === undefined || route.template.verb === "" || route.variables.length === 0) return route;
-      return undefined;
+      return endpoint?.captures.length === 0 || endpoint?.route.template.verb === "" ? endpoint : undefined;
     }
     const start = path.lastIndexOf("/") + 1;
+    if (start === path.length) return undefined;
     const prefix = this.#lastSegment.get(path.slice(0, start));
-    return prefix !== undefined && isPlainSegment(path, start) ? routeFor(prefix, httpMethod) : undefined;
+    // A literal that needs normalising, or a verb, would go before `*`.
+    if (prefix === undefined || path.includes("%", start) || path.includes(":", start)) return undefined;
+    if (this.#hasEscapedLiteral && hasEscapeOrByte(path)) return undefined;
+    return endpointFor(prefix, httpMethod);
   }
 
   #search(httpMethod: string, rawPath: string, query: string): RouteMatch {
@@ -119,33 +125,38 @@ export class Router {
       path = path.slice(0, -1);
       if (this.#options.trailingSlash === "strict" || path.endsWith("/")) return this.#notFound(rawPath);
     }
-    const encoded = hasEscapeOrByte(path);
+    const encoded = this.#hasEscapedLiteral ? hasEscapeOrByte(path) : path.includes("%");
     const missed: Leaf[] = [];
     if (this.#verbs.size > 0) {
-      const start = Math.max(path.lastIndexOf("/") + 2, path.length - 1 - this.#verbWindow);
-      for (let colon = path.indexOf(":", start); colon !== -1; colon = path.indexOf(":", colon + 1)) {
-        const verb = this.#verbAfter(path, colon, encoded);
-        if (verb === undefined) continue;
-        const base = path.slice(0, colon);
-        const route = this.#trie.search(base, encoded, verb, httpMethod, missed);
-        if (route !== undefined) return this.#found(route, base, query);
-        if (missed.length > 0) return methodNotAllowed(missed);
-      }
+      const match = this.#searchVerbs(httpMethod, path, query, encoded, missed);
+      if (match !== undefined) return match;
     }
-    const route = this.#trie.search(path, encoded, "", httpMethod, missed);
-    if (route !== undefined) return this.#found(route, path, query);
+    const endpoint = this.#trie.search(path, encoded, "", httpMethod, missed);
+    if (endpoint !== undefined) return this.#found(endpoint, path, query);
     return missed.length > 0 ? methodNotAllowed(missed) : this.#notFound(rawPath);
   }
 
-  #found(route: Route, path: string, query: string): RouteMatch {
-    const plan = this.#captures.get(route);
-    if (plan === undefined) return { kind: "found", route, captures: noCaptures, query };
+  /** Tries every registered verb that the path ends with, the longest first. */
+  #searchVerbs(httpMethod: string, path: string, query: string, encoded: boolean, missed: Leaf[]) {
+    const start = Math.max(path.lastIndexOf("/") + 2, path.length - 1 - this.#verbWindow);
+    for (let colon = path.indexOf(":", start); colon !== -1; colon = path.indexOf(":", colon + 1)) {
+      const verb = this.#verbAfter(path, colon, encoded);
+      if (verb === undefined) continue;
+      const base = path.slice(0, colon);
+      const endpoint = this.#trie.search(base, encoded, verb, httpMethod, missed);
+      if (endpoint !== undefined) return this.#found(endpoint, base, query);
+      if (missed.length > 0) return methodNotAllowed(missed);
+    }
+    return undefined;
+  }
+
+  #found({ route, captures: plan }: Endpoint, path: string, query: string): RouteMatch {
+    if (plan.length === 0) return { kind: "found", route, captures: noCaptures, query };
     const { pathDecoding, rejectDotSegments } = this.#options;
     const captures: string[] = [];
     for (const capture of plan) {
       const value = readCapture(capture, path, pathDecoding, rejectDotSegments);
-      if (typeof value !== "string")
-        return badPath(`${capture.field}: the value in the path ${value.description}`, capture.field);
+      if (typeof value !== "string") return badCapture(capture.field, value);
       captures.push(value);
     }
     return { kind: "found", route, captures, query };
@@ -167,11 +178,14 @@ export class Router {
   #insert(route: Route, reserved: ReadonlySet<string>): void {
     const { segments, verb } = route.template;
     const leaf = this.#trie.insert(route);
-    if (route.variables.length > 0) this.#captures.set(route, compileCaptures(route));
     if (verb !== "") {
       this.#verbs.add(verb);
       this.#verbWindow = Math.max(this.#verbWindow, verb.length * 3);
     }
+    this.#hasEscapedLiteral ||= segments.some(
+      (segment) => segment.kind === "literal" && segment.text.includes("%"),
+    );
+    this.#hasEscapedLiteral ||= verb.includes("%");
     let path = "";
     for (const [index, segment] of segments.entries()) {
       if (segment.kind !== "literal") {
@@ -193,23 +207,20 @@ export class Router {
   }
 }
 
-/** Tells whether the last segment is its own normal form and neither empty nor with a verb. */
-function isPlainSegment(path: string, start: number): boolean {
-  if (start >= path.length) return false;
-  for (let i = start; i < path.length; i++) {
-    const code = path.charCodeAt(i);
-    if (code === 0x25 || code === 0x3a || code >= 0x80) return false;
-  }
-  return true;
-}
-
 function methodNotAllowed(missed: readonly Leaf[]): RouteMatch {
   const allow = new Set(["OPTIONS"]);
   for (const { byMethod } of missed) for (const httpMethod of byMethod.keys()) allow.add(httpMethod);
   return { kind: "method-not-allowed", allow: [...allow].toSorted() };
 }
 
-function badPath(message: string, field?: string): RouteMatch {
-  const violations = field === undefined ? [] : [{ field, description: message }];
-  return { kind: "bad-path", error: invalidArgument(message, violations) };
+function badPath(message: string): RouteMatch {
+  return { kind: "bad-path", error: invalidArgument(message) };
+}
+
+function badCapture(field: string, { description }: CaptureProblem): RouteMatch {
+  const sentence = `the value in the path ${description}`;
+  return {
+    kind: "bad-path",
+    error: invalidArgument(`${field}: ${sentence}`, [{ field, description: sentence }]),
+  };
 }

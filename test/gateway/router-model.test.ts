@@ -132,7 +132,7 @@ function normal(text: string): string {
 
 const httpMethods = fc.constantFrom("GET", "GET", "POST", "HEAD", "*");
 const literal = fc.constantFrom("a", "b");
-const prefix = fc.array(fc.oneof(literal, literal, fc.constant("*")), { maxLength: 4 });
+const prefix = fc.array(fc.oneof(literal, literal, fc.constant("*")), { maxLength: 3 });
 const tail = fc.option(fc.array(literal, { maxLength: 2 }), { nil: undefined });
 
 const modelRoute: fc.Arbitrary<ModelRoute> = fc
@@ -175,7 +175,7 @@ const pathSegment = fc.constantFrom(
     "",
   ],
 );
-const path = fc.array(pathSegment, { maxLength: 6 }).map((segments) => `/${segments.join("/")}`);
+const path = fc.array(pathSegment, { maxLength: 5 }).map((segments) => `/${segments.join("/")}`);
 const requestMethod = fc.constantFrom("GET", "POST", "HEAD", "PUT");
 
 test("the router agrees with a naive matcher", () => {
