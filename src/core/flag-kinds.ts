@@ -1,0 +1,159 @@
+/** One flag of a program: how its text is read, and what help says about it. */
+export interface Flag<T = unknown> {
+  /** What it does, in a sentence without a full stop. */
+  readonly help: string;
+  /** Placeholder of its value in help, such as `PORT`; undefined for flags without a value. */
+  readonly value: string | undefined;
+  /** The value where the flag is not given. */
+  readonly default: T;
+  /** The default as help shows it; empty for nothing to show. */
+  readonly shownDefault: string;
+  /** Whether it may be given more than once. */
+  readonly repeatable: boolean;
+  /** The value after one more occurrence. @throws Error that says what is allowed. */
+  read(text: string, before: T): T;
+}
+
+/** A flag that takes any text but the empty one. */
+export function textFlag(value: string, byDefault: string, help: string): Flag<string> {
+  return { help, value, default: byDefault, shownDefault: byDefault, repeatable: false, read: notEmpty };
+}
+
+/** A flag that takes the path of a page, which begins with a slash. */
+export function pathFlag(byDefault: string, help: string): Flag<string> {
+  return {
+    ...textFlag("PATH", byDefault, help),
+    read(text) {
+      if (!text.startsWith("/")) throw new Error("must begin with a slash");
+      return text;
+    },
+  };
+}
+
+/** A flag that takes any text but the empty one, and is undefined where it is not given. */
+export function optionalFlag(value: string, help: string): Flag<string | undefined> {
+  return { help, value, default: undefined, shownDefault: "", repeatable: false, read: notEmpty };
+}
+
+/** A flag that may be given several times; its value is the list. */
+export function listFlag(value: string, help: string): Flag<readonly string[]> {
+  return {
+    help,
+    value,
+    default: [],
+    shownDefault: "",
+    repeatable: true,
+    read: (text, before) => [...before, notEmpty(text)],
+  };
+}
+
+/** A flag that is off unless it is given. */
+export function switchFlag(help: string): Flag<boolean> {
+  return {
+    help,
+    value: undefined,
+    default: false,
+    shownDefault: "",
+    repeatable: false,
+    read(text) {
+      if (text !== "true" && text !== "false") throw new Error("takes true, false or no value");
+      return text === "true";
+    },
+  };
+}
+
+/** A flag that takes one of a few words. */
+export function choiceFlag<const T extends string>(
+  choices: readonly T[],
+  byDefault: T,
+  help: string,
+): Flag<T> {
+  return {
+    help,
+    value: choices.join("|"),
+    default: byDefault,
+    shownDefault: byDefault,
+    repeatable: false,
+    read(text) {
+      const found = choices.find((choice) => choice === text);
+      if (found === undefined) throw new Error(`must be one of ${choices.join(", ")}`);
+      return found;
+    },
+  };
+}
+
+/** A flag that takes a TCP port; 0 stands for any free one. */
+export function portFlag(byDefault: number, help: string): Flag<number> {
+  const allowed = "must be a port from 0 to 65535";
+  return {
+    help,
+    value: "PORT",
+    default: byDefault,
+    shownDefault: String(byDefault),
+    repeatable: false,
+    read: (text) => toPort(text, allowed),
+  };
+}
+
+/** As `portFlag`; the word `off` is allowed too. */
+export function portOrOffFlag(byDefault: number | "off", help: string): Flag<number | "off"> {
+  const allowed = 'must be a port from 0 to 65535 or "off"';
+  return {
+    help,
+    value: "PORT|off",
+    default: byDefault,
+    shownDefault: String(byDefault),
+    repeatable: false,
+    read: (text) => (text === "off" ? "off" : toPort(text, allowed)),
+  };
+}
+
+/** A flag that takes a duration such as `250ms`, `5s`, `1.5s` or `2m`; its value is in milliseconds. */
+export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
+  return {
+    help,
+    value: "DURATION",
+    default: byDefaultMs,
+    shownDefault: showDuration(byDefaultMs),
+    repeatable: false,
+    read: toDurationMs,
+  };
+}
+
+function notEmpty(text: string): string {
+  if (text === "") throw new Error("must not be empty");
+  return text;
+}
+
+function toPort(text: string, allowed: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new Error(allowed);
+  return port;
+}
+
+const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds of `250ms`, `5s`, `1.5s`, `2m`, `1h`; 0 needs no unit. @throws Error for anything else. */
+export function toDurationMs(text: string): number {
+  if (text === "0") return 0;
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
+  const unit = unitsMs[match?.[2] ?? ""];
+  if (match === null || unit === undefined) {
+    throw new Error("must be a duration such as 250ms, 5s, 1.5s or 2m");
+  }
+  const ms = Number(match[1]) * unit;
+  if (ms >= 2 ** 31) throw new Error("must be shorter than 24 days");
+  return ms;
+}
+
+function showDuration(ms: number): string {
+  if (ms === 0) return "0";
+  for (const [unit, size] of [
+    ["h", 3_600_000],
+    ["m", 60_000],
+    ["s", 1_000],
+  ] as const) {
+    if (ms % size === 0) return `${ms / size}${unit}`;
+  }
+  return `${ms}ms`;
+}

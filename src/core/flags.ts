@@ -1,0 +1,156 @@
+import { createRequire } from "node:module";
+import type { Flag } from "./flag-kinds.ts";
+
+/** Flags by their names in code: `grpcPort` is `--grpc-port` on the command line. */
+export type FlagGroup = Readonly<Record<string, Flag>>;
+
+/** The values of a group of flags. */
+export type FlagValues<G extends FlagGroup> = {
+  readonly [K in keyof G]: G[K] extends Flag<infer T> ? T : never;
+} & {
+  /** Names, as in code, of the flags that stood on the command line. */
+  readonly given: ReadonlySet<string>;
+};
+
+/** What a command line asks for: to run, or to print something and end. */
+export type CommandLine<G extends FlagGroup> =
+  | { readonly kind: "run"; readonly flags: FlagValues<G> }
+  | { readonly kind: "print"; readonly text: string }
+  | { readonly kind: "refuse"; readonly text: string };
+
+/** Exit code for a command line that cannot be understood. */
+const usageError = 2;
+
+/**
+ * The values of the flags in `argv`.
+ *
+ * One or two dashes, `--flag value` or `--flag=value`; a flag that is not repeatable takes its last value. For `--help`
+ * and `--version` it prints to standard output and ends the process with code 0; for anything it does not understand it
+ * names that on standard error and ends the process with code 2.
+ *
+ * @param program Name of the program, for help.
+ * @param group All flags of the program.
+ * @param argv Default: the process' own arguments.
+ */
+export function parseFlags<G extends FlagGroup>(
+  program: string,
+  group: G,
+  argv: readonly string[] = process.argv.slice(2),
+): FlagValues<G> {
+  const line = readCommandLine(program, group, argv);
+  switch (line.kind) {
+    case "run":
+      return line.flags;
+    case "print":
+      process.stdout.write(line.text);
+      return process.exit(0);
+    case "refuse":
+      process.stderr.write(line.text);
+      return process.exit(usageError);
+  }
+}
+
+/** As `parseFlags`, without doing anything but reading. */
+export function readCommandLine<G extends FlagGroup>(
+  program: string,
+  group: G,
+  argv: readonly string[],
+): CommandLine<G> {
+  const flags = new Map<string, Flag>();
+  const names = new Map<string, string>();
+  const values: Record<string, unknown> = {};
+  for (const [name, flag] of Object.entries(group)) {
+    flags.set(toFlagName(name), flag);
+    names.set(toFlagName(name), name);
+    values[name] = flag.default;
+  }
+  const given = new Set<string>();
+  const refuse = (problem: string): CommandLine<G> => ({
+    kind: "refuse",
+    text: `${program}: ${problem}\nRun with --help to see all flags.\n`,
+  });
+
+  for (let index = 0; index < argv.length; index++) {
+    const argument = argv[index] ?? "";
+    if (argument === "--") continue; // Package managers pass it on.
+    const match = /^--?([a-zA-Z][^=]*)(?:=(.*))?$/s.exec(argument);
+    if (match === null) return refuse(`unexpected argument ${JSON.stringify(argument)}`);
+    const name = match[1] ?? "";
+    if (name === "help" || name === "h") return { kind: "print", text: helpText(program, group) };
+    if (name === "version") return { kind: "print", text: `ts-ms ${version()}\n` };
+    const flag = flags.get(name);
+    const key = names.get(name);
+    if (flag === undefined || key === undefined) {
+      return refuse(`unknown flag --${name}${suggest(name, [...flags.keys(), "help", "version"])}`);
+    }
+    let text = match[2];
+    if (text === undefined && flag.value === undefined) text = "true";
+    if (text === undefined) text = argv[++index];
+    if (text === undefined) return refuse(`--${name} needs a value: --${name} ${flag.value}`);
+    try {
+      values[key] = flag.read(text, values[key]);
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      return refuse(`bad value ${JSON.stringify(text)} for --${name}: ${problem}`);
+    }
+    given.add(key);
+  }
+  // Filled from the group itself, key by key.
+  return { kind: "run", flags: { ...values, given } as unknown as FlagValues<G> };
+}
+
+/** What `--help` prints. */
+export function helpText(program: string, group: FlagGroup): string {
+  const rows = Object.entries(group).map(([name, flag]) => {
+    const left = `  --${toFlagName(name)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+    return [left, `${flag.help}${describeDefault(flag)}`];
+  });
+  rows.push(["  --version", "Print the version"], ["  --help", "Print this list"]);
+  const width = Math.max(...rows.map(([left = ""]) => left.length)) + 2;
+  const lines = rows.map(([left = "", right = ""]) => `${left.padEnd(width)}${right}`);
+  return `Usage: ${program} [flags]\n\nFlags:\n${lines.join("\n")}\n`;
+}
+
+/** The default of a flag in brackets, with what else there is to know of how often it may stand. */
+export function describeDefault(flag: Flag): string {
+  if (flag.repeatable) return " (repeatable)";
+  if (flag.value === undefined) return " (default: off)";
+  return flag.shownDefault === "" ? "" : ` (default: ${flag.shownDefault})`;
+}
+
+/** The name of a flag on the command line, without dashes: `grpc-port` for `grpcPort`. */
+export function toFlagName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** A hint at the flag that was probably meant. */
+function suggest(name: string, known: readonly string[]): string {
+  let best: { readonly name: string; readonly distance: number } | undefined;
+  for (const candidate of known) {
+    const distance = editDistance(name, candidate);
+    if (best === undefined || distance < best.distance) best = { name: candidate, distance };
+  }
+  // Two slips of the finger at most, and never more than half of the word.
+  if (best === undefined || best.distance > Math.min(2, name.length / 2)) return "";
+  return `, did you mean --${best.name}?`;
+}
+
+/** How many letters must be put in, taken out or replaced to make `b` of `a` (Levenshtein). */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i++) {
+    const above = row;
+    row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (above[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(replaced, (above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+  }
+  return row[b.length] ?? 0;
+}
+
+function version(): string {
+  // By its own name, as the sources and what is compiled from them lie at different depths.
+  const manifest = createRequire(import.meta.url)("ts-ms/package.json") as { version: string }; // JSON has no type.
+  return manifest.version;
+}
