@@ -1,0 +1,44 @@
+import { pathFlag, portOrOffFlag, textFlag } from "../flag-kinds.ts";
+import type { FlagValues } from "../flags.ts";
+import { addServerGracefulStop } from "../signals.ts";
+import { Exporter, exporterDefaults } from "./exporter.ts";
+import type { Logger } from "./logger.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Flags of the metrics page. */
+export const exporterFlags = {
+  exporterHost: textFlag("HOST", exporterDefaults.host, "Address of the metrics page"),
+  exporterPort: portOrOffFlag(
+    exporterDefaults.port,
+    "Port of the metrics page; off disables it, 0 picks a free one",
+  ),
+  exporterPath: pathFlag(exporterDefaults.path, "Path of the metrics page"),
+} as const;
+
+/**
+ * Starts the exporter that the flags ask for and puts it on the list of servers to stop; undefined where there is none.
+ *
+ * When the port was not asked for and is taken, it warns and goes without, so that several programs can run on one
+ * machine as they are.
+ *
+ * @throws Error if a port that was asked for cannot be bound.
+ */
+export async function startExporter(
+  flags: FlagValues<typeof exporterFlags>,
+  metrics: Metrics,
+  logger: Logger,
+): Promise<Exporter | undefined> {
+  const { exporterHost: host, exporterPort: port, exporterPath: path, given } = flags;
+  if (port === "off") return undefined;
+  const exporter = new Exporter({ host, port, path, metrics });
+  try {
+    await exporter.start();
+  } catch (error) {
+    if (given.has("exporterPort") || given.has("exporterHost")) throw error;
+    const problem = error instanceof Error ? error.message : String(error);
+    logger.warn(`${problem}; going on without metrics, choose another port with --exporter-port`);
+    return undefined;
+  }
+  addServerGracefulStop(exporter);
+  return exporter;
+}

@@ -1,0 +1,163 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import {
+  defaultGraceMs,
+  Lifecycle,
+  type ManagedServer,
+  type ServerState,
+  type StopOptions,
+  type StopReport,
+} from "../lifecycle.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Options of an `Exporter`. */
+export interface ExporterOptions {
+  /** Address to listen on. Default: 127.0.0.1. */
+  readonly host: string;
+  /** Port to listen on; 0 picks a free one. Default: 4242. */
+  readonly port: number;
+  /** Path of the page. Default: /metrics. */
+  readonly path: string;
+}
+
+/** The defaults of `ExporterOptions`. */
+export const exporterDefaults: ExporterOptions = Object.freeze({
+  host: "127.0.0.1",
+  port: 4242,
+  path: "/metrics",
+});
+
+/** Limits of a server that one scraper asks a few times a minute. Times in milliseconds, sizes in bytes. */
+const limits = {
+  headersTimeout: 10_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 72_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 16_384,
+};
+
+/** Connections at a time; the page is for one scraper, so that anything near this is a mistake. */
+const maxConnections = 100;
+
+/** Serves metrics as a Prometheus page on a port of its own, away from the traffic that they are about. */
+export class Exporter implements ManagedServer {
+  readonly name = "EXPORTER";
+  readonly #options: ExporterOptions;
+  readonly #metrics: Metrics;
+  readonly #lifecycle = new Lifecycle();
+  readonly #server: Server;
+  #stopped: Promise<StopReport> | undefined;
+
+  /** @throws TypeError if `path` does not begin with a slash. */
+  constructor(options: Partial<ExporterOptions> & { readonly metrics: Metrics }) {
+    const { metrics, ...others } = options;
+    this.#options = { ...exporterDefaults, ...others };
+    this.#metrics = metrics;
+    if (!this.#options.path.startsWith("/")) {
+      throw new TypeError(
+        `the exporter's path must begin with a slash, ${JSON.stringify(this.#options.path)} does not`,
+      );
+    }
+    this.#server = createServer(limits, (request, response) => void this.#answer(request, response));
+    this.#server.maxConnections = maxConnections;
+  }
+
+  get state(): ServerState {
+    return this.#lifecycle.state;
+  }
+
+  /** Calls `listener` with every new state; returns how to unsubscribe. */
+  onStateChange(listener: (state: ServerState) => void): () => void {
+    return this.#lifecycle.onChange(listener);
+  }
+
+  /** Where it listens; undefined unless it does. */
+  get address(): AddressInfo | undefined {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address : undefined;
+  }
+
+  /** A line for people: where the page is. */
+  describe(): string {
+    const { host, port, path } = this.#options;
+    const shown = host.includes(":") ? `[${host}]` : host;
+    return `[${this.name}] metrics on http://${shown}:${this.address?.port ?? port}${path}`;
+  }
+
+  /** Binds the port. @throws Error if that fails, naming host, port and cause. */
+  async start(): Promise<void> {
+    const { host, port } = this.#options;
+    this.#lifecycle.enter("boot");
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#server.once("error", reject);
+        this.#server.listen(port, host, () => {
+          this.#server.off("error", reject);
+          resolve();
+        });
+      });
+    } catch (cause) {
+      if (this.#lifecycle.state === "boot") this.#lifecycle.enter("error");
+      throw new Error(`${this.name} cannot listen on ${host}:${port}: ${describeCause(cause)}`, { cause });
+    }
+    if (this.#lifecycle.state !== "boot") {
+      this.#server.close();
+      throw new Error(`${this.name} was stopped while it started`);
+    }
+    this.#lifecycle.enter("listen");
+    this.#lifecycle.enter("ready");
+  }
+
+  /** Nothing: the page is served to the very end, so that the drain can be watched. */
+  drain(): void {}
+
+  gracefulStop({ graceMs = defaultGraceMs }: StopOptions = {}): Promise<StopReport> {
+    return (this.#stopped ??= this.#stop(graceMs));
+  }
+
+  async #stop(graceMs: number): Promise<StopReport> {
+    const listening = this.#server.listening;
+    if (listening) this.#lifecycle.enter("graceful");
+    const timer = setTimeout(() => this.#server.closeAllConnections(), graceMs);
+    if (listening) {
+      await new Promise<void>((resolve) => {
+        this.#server.close(() => resolve());
+        this.#server.closeIdleConnections();
+      });
+    }
+    clearTimeout(timer);
+    this.#lifecycle.enter("stop");
+    return { finished: 0, cut: [] }; // Pages are no calls.
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const { method, url = "" } = request;
+      if (url.split("?", 1)[0] !== this.#options.path) {
+        refuse(response, 404, `metrics are at ${this.#options.path}\n`);
+      } else if (method !== "GET" && method !== "HEAD") {
+        response.setHeader("allow", "GET, HEAD");
+        refuse(response, 405, "metrics are read with GET\n");
+      } else {
+        const page = await this.#metrics.page();
+        response.setHeader("content-type", this.#metrics.contentType);
+        response.setHeader("content-length", Buffer.byteLength(page));
+        if (this.state === "graceful") response.setHeader("connection", "close");
+        response.end(method === "HEAD" ? undefined : page);
+      }
+    } catch {
+      // A collector failed; the page is lost, the process is not.
+      if (response.headersSent) response.destroy();
+      else refuse(response, 500, "the metrics could not be collected\n");
+    }
+  }
+}
+
+/** Answers without a page and without waiting for a body that nobody wants. */
+function refuse(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" }).end(text);
+}
+
+function describeCause(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

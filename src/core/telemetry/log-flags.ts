@@ -1,0 +1,7 @@
+import { choiceFlag } from "../flag-kinds.ts";
+import { logLevels } from "./logger.ts";
+
+/** Flags of the log. */
+export const logFlags = {
+  logLevel: choiceFlag(logLevels, "info", "Least important level that is logged"),
+} as const;

@@ -1,0 +1,73 @@
+/** What one of our metrics is, as its page says it. */
+export interface MetricDefinition {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** Upper bounds of all duration histograms, in seconds. */
+export const durationBuckets: readonly number[] = Object.freeze([
+  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30,
+]);
+
+/**
+ * Every metric of our own, the one list of them. What is known of the process itself (memory, CPU, event loop, garbage
+ * collection) is prom-client's list and comes after these.
+ */
+export const metricList = {
+  callsStarted: {
+    name: "ts_ms_calls_started_total",
+    type: "counter",
+    help: "Calls whose handler or hop began.",
+    labels: ["service", "method", "protocol"],
+  },
+  callsFinished: {
+    name: "ts_ms_calls_finished_total",
+    type: "counter",
+    help: "Calls that ended, by gRPC status code.",
+    labels: ["service", "method", "protocol", "code"],
+  },
+  callsInFlight: {
+    name: "ts_ms_calls_in_flight",
+    type: "gauge",
+    help: "Calls that are under way.",
+    labels: ["service", "method", "protocol"],
+  },
+  callDuration: {
+    name: "ts_ms_call_duration_seconds",
+    type: "histogram",
+    help: "Time from a call's arrival to its end.",
+    labels: ["service", "method", "protocol"],
+  },
+  callFaults: {
+    name: "ts_ms_call_faults_total",
+    type: "counter",
+    help: "Calls that ended in an exception nobody planned.",
+    labels: ["service", "method", "protocol"],
+  },
+  processFaults: {
+    name: "ts_ms_process_faults_total",
+    type: "counter",
+    help: "Exceptions and rejections outside of any call that the process outlived.",
+    labels: ["origin"],
+  },
+  httpRequests: {
+    name: "ts_ms_http_requests_total",
+    type: "counter",
+    help: "HTTP requests that were answered, by route template.",
+    labels: ["route", "method", "status"],
+  },
+  httpDuration: {
+    name: "ts_ms_http_request_duration_seconds",
+    type: "histogram",
+    help: "Time from an HTTP request's head to the end of its answer.",
+    labels: ["route", "method"],
+  },
+  ignoredUnknown: {
+    name: "ts_ms_http_ignored_unknown_total",
+    type: "counter",
+    help: "Unknown query parameters and JSON fields that were ignored.",
+    labels: ["route", "kind"],
+  },
+} as const satisfies Record<string, MetricDefinition>;
