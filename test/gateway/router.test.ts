@@ -405,7 +405,9 @@ test("T28: a rule on a path that the gateway serves itself is refused", () => {
 
 test("implicit paths give way to rules of the same rpc and clash with those of others", () => {
   const path = "POST /test.routing.v1.Routing/Get";
-  const own = new Router(compileService(buildService({ Get: on(path, "x"), List: undefined }), true));
+  const own = new Router(
+    compileService(buildService({ Get: on(path, { body: "x" }), List: undefined }), true),
+  );
   const match = own.match("POST", "/test.routing.v1.Routing/Get");
   assert.ok(match.kind === "found" && !match.route.implicit);
   assert.deepEqual(
@@ -421,10 +423,12 @@ test("implicit paths give way to rules of the same rpc and clash with those of o
 });
 
 test("the same rule twice on one rpc is harmless, a different one is not", () => {
-  const twice = buildService({ Get: { ...on("POST /a", "x"), additionalBindings: [on("POST /a", "x")] } });
+  const twice = buildService({
+    Get: on("POST /a", { body: "x", additionalBindings: [on("POST /a", { body: "x" })] }),
+  });
   assert.equal(new Router(compileService(twice)).routes.length, 1);
   const differing = buildService({
-    Get: { ...on("POST /a", "x"), additionalBindings: [on("POST /a", "y")] },
+    Get: on("POST /a", { body: "x", additionalBindings: [on("POST /a", { body: "y" })] }),
   });
   assert.throws(() => new Router(compileService(differing)), /match the same requests/);
 });

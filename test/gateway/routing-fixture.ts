@@ -7,7 +7,7 @@ import {
   setExtension,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { DescFile, DescMethod, DescService, MessageInitShape } from "@bufbuild/protobuf";
+import type { DescFile, DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   FileDescriptorProtoSchema,
   MethodOptionsSchema,
@@ -15,7 +15,11 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import * as wkt from "@bufbuild/protobuf/wkt";
 import { file_google_api_annotations, http } from "../../gen/google/api/annotations_pb.ts";
-import { file_google_api_http, HttpRuleSchema } from "../../gen/google/api/http_pb.ts";
+import {
+  CustomHttpPatternSchema,
+  file_google_api_http,
+  HttpRuleSchema,
+} from "../../gen/google/api/http_pb.ts";
 import { file_google_protobuf_test_messages_proto3 } from "../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import type { HttpRule } from "../../gen/google/api/http_pb.ts";
 import { annotatedBindings, implicitBinding } from "../../src/gateway/http-rule.ts";
@@ -25,29 +29,36 @@ import { Router } from "../../src/gateway/router.ts";
 import type { RouterOptions } from "../../src/gateway/router.ts";
 
 /** An annotation as it would stand in a proto; undefined for an rpc without one. */
-export type Rule = MessageInitShape<typeof HttpRuleSchema> | undefined;
+export type Rule = HttpRule | undefined;
 
-/** The pattern `GET /path` of a rule; methods beyond the five are custom kinds. */
-export function on(route: string, body = ""): HttpRule {
-  return create(HttpRuleSchema, ruleInit(route, body));
+/** What a rule has beside its pattern. */
+export interface RuleParts {
+  readonly body?: string;
+  readonly responseBody?: string;
+  readonly additionalBindings?: HttpRule[];
 }
 
-function ruleInit(route: string, body: string): MessageInitShape<typeof HttpRuleSchema> {
+/** A rule from its pattern, such as `GET /path`; methods beyond the five become custom kinds. */
+export function on(route: string, parts: RuleParts = {}): HttpRule {
+  return create(HttpRuleSchema, { ...parts, pattern: patternOf(route) });
+}
+
+function patternOf(route: string): HttpRule["pattern"] {
   const space = route.indexOf(" ");
-  const [kind, path] = [route.slice(0, space), route.slice(space + 1)];
+  const [kind, value] = [route.slice(0, space), route.slice(space + 1)];
   switch (kind) {
     case "GET":
-      return { pattern: { case: "get", value: path }, body };
+      return { case: "get", value };
     case "PUT":
-      return { pattern: { case: "put", value: path }, body };
+      return { case: "put", value };
     case "POST":
-      return { pattern: { case: "post", value: path }, body };
+      return { case: "post", value };
     case "DELETE":
-      return { pattern: { case: "delete", value: path }, body };
+      return { case: "delete", value };
     case "PATCH":
-      return { pattern: { case: "patch", value: path }, body };
+      return { case: "patch", value };
     default:
-      return { pattern: { case: "custom", value: { kind, path } }, body };
+      return { case: "custom", value: create(CustomHttpPatternSchema, { kind, path: value }) };
   }
 }
 
@@ -100,7 +111,7 @@ export function buildService(rules: Readonly<Record<string, Rule>>, shape: Servi
   const own = `.test.routing.v1.${name}Input`;
   const methods = Object.entries(rules).map(([method, rule]) => {
     const options = create(MethodOptionsSchema);
-    if (rule !== undefined) setExtension(options, http, create(HttpRuleSchema, rule));
+    if (rule !== undefined) setExtension(options, http, rule);
     const inputType = shape.input === undefined ? own : `.${shape.input}`;
     const outputType = shape.output === undefined ? own : `.${shape.output}`;
     return { name: method, inputType, outputType, options };
