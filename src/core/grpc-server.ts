@@ -8,6 +8,8 @@ import { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError } from "./errors.ts";
 import type { Handler } from "./handler.ts";
 import { OpenCalls } from "./grpc/open-calls.ts";
+import { HealthService } from "./grpc/health.ts";
+import { reflectionServices } from "./grpc/reflection.ts";
 import { RequestGuard } from "./grpc/request-guard.ts";
 import { runCall, type CallEnvironment } from "./grpc/server-call.ts";
 import {
@@ -43,6 +45,8 @@ export class GrpcServer implements ManagedServer {
   readonly engine: Engine;
   /** All handlers; in-process callers go straight to it. */
   readonly dispatcher: Dispatcher;
+  /** The health that clients see, served unless the option `health` is off. */
+  readonly health: HealthService;
   readonly #options: GrpcServerOptions;
   readonly #lifecycle = new Lifecycle();
   readonly #guard: RequestGuard;
@@ -67,6 +71,11 @@ export class GrpcServer implements ManagedServer {
       maxSendBytes: this.#options.maxSendBytes,
       calls: new OpenCalls(),
     };
+    this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
+    if (this.#options.health) this.#register(this.health);
+    if (this.#options.reflection) {
+      for (const service of reflectionServices(() => this.services)) this.#register(service);
+    }
   }
 
   /**
@@ -77,6 +86,7 @@ export class GrpcServer implements ManagedServer {
   addService<D extends DescService>(service: PartialService<D>): this {
     this.#register(service);
     this.#services.push(service.descriptor);
+    this.health.changed();
     return this;
   }
 
@@ -139,7 +149,10 @@ export class GrpcServer implements ManagedServer {
     this.#lifecycle.enter("ready");
   }
 
-  drain(): void {}
+  /** Says NOT_SERVING to everybody who asks for the health of a service; everything is still served. */
+  drain(): void {
+    this.health.drain();
+  }
 
   /**
    * Stops for good: no new connections, GOAWAY to clients, calls under way may go on for the grace and are then ended
@@ -161,6 +174,7 @@ export class GrpcServer implements ManagedServer {
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
     const before = this.dispatcher.inFlight + this.#outsideDispatcher().length;
     this.#listener?.close();
+    this.health.close();
     this.#guard.close();
     const cut = (await this.#quiet(graceMs)) ? [] : this.#cut();
     this.dispatcher.close();

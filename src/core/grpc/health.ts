@@ -1,0 +1,117 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  type HealthCheckRequest,
+  type HealthCheckResponseSchema,
+  type HealthListRequest,
+  type HealthListResponseSchema,
+} from "../../../gen/grpc/health/v1/health_pb.ts";
+import type { HandlerContext } from "../context.ts";
+import { Code, ConnectError } from "../errors.ts";
+import type { Service } from "../service.ts";
+
+/** What a service can be said to be. */
+export type HealthStatus = "SERVING" | "NOT_SERVING" | "UNKNOWN";
+
+/**
+ * Tells clients and balancers which services can be called (`grpc.health.v1`, gRPC health checking protocol).
+ *
+ * The name "" stands for the whole server. Every service of the server is SERVING until somebody says otherwise;
+ * while the server drains, all are NOT_SERVING.
+ */
+export class HealthService implements Service<typeof Health> {
+  readonly descriptor = Health;
+  readonly #names: () => readonly string[];
+  readonly #set = new Map<string, ServingStatus>();
+  readonly #watchers = new Set<() => void>();
+  #state: "serving" | "draining" | "closed" = "serving";
+
+  /** @param names The services of the server, as they are at the moment. */
+  constructor(names: () => readonly string[]) {
+    this.#names = names;
+  }
+
+  /** Sets the status of a service, which need not be one of this server, or of the whole server by the name "". */
+  setStatus(name: string, status: HealthStatus): void {
+    this.#set.set(name, ServingStatus[status]);
+    this.changed();
+  }
+
+  /** The status of a service; undefined if nobody knows it. */
+  status(name: string): HealthStatus | undefined {
+    const status = this.#status(name);
+    if (status === undefined) return undefined;
+    if (status === ServingStatus.SERVING) return "SERVING";
+    return status === ServingStatus.NOT_SERVING ? "NOT_SERVING" : "UNKNOWN";
+  }
+
+  /** All services are NOT_SERVING from now on. */
+  drain(): void {
+    if (this.#state !== "serving") return;
+    this.#state = "draining";
+    this.changed();
+  }
+
+  /** Ends every Watch, with UNAVAILABLE. */
+  close(): void {
+    this.#state = "closed";
+    this.changed();
+  }
+
+  /** Lets every Watch look again; the server says it when services were added. */
+  changed(): void {
+    const watchers = [...this.#watchers];
+    this.#watchers.clear();
+    for (const wake of watchers) wake();
+  }
+
+  check({ service }: HealthCheckRequest): MessageInitShape<typeof HealthCheckResponseSchema> {
+    const status = this.#status(service);
+    if (status === undefined) throw new ConnectError(`no service "${service}" here`, Code.NotFound);
+    return { status };
+  }
+
+  async *watch(
+    { service }: HealthCheckRequest,
+    context: HandlerContext,
+  ): AsyncGenerator<MessageInitShape<typeof HealthCheckResponseSchema>> {
+    let told: ServingStatus | undefined;
+    while (!context.signal.aborted) {
+      const status = this.#status(service) ?? ServingStatus.SERVICE_UNKNOWN;
+      if (status !== told) yield { status };
+      told = status;
+      if (this.#state === "closed") throw new ConnectError("the server is shutting down", Code.Unavailable);
+      if (status === (this.#status(service) ?? ServingStatus.SERVICE_UNKNOWN))
+        await this.#change(context.signal);
+    }
+  }
+
+  list(_request: HealthListRequest): MessageInitShape<typeof HealthListResponseSchema> {
+    const names = new Set(["", ...this.#names(), ...this.#set.keys()]);
+    return {
+      statuses: Object.fromEntries(
+        [...names].map((name) => [name, { status: this.#status(name) ?? ServingStatus.UNKNOWN }]),
+      ),
+    };
+  }
+
+  #status(name: string): ServingStatus | undefined {
+    const set = this.#set.get(name);
+    if (set === undefined && name !== "" && !this.#names().includes(name)) return undefined;
+    return this.#state === "serving" ? (set ?? ServingStatus.SERVING) : ServingStatus.NOT_SERVING;
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        signal.removeEventListener("abort", wake);
+        this.#watchers.delete(wake);
+        resolve();
+      };
+      this.#watchers.add(wake);
+      signal.addEventListener("abort", wake, { once: true });
+      if (signal.aborted || this.#state === "closed") wake();
+    });
+  }
+}
