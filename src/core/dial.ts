@@ -1,0 +1,102 @@
+import type { Transport } from "@connectrpc/connect";
+import {
+  interceptCaller,
+  toTransport,
+  transportDefaults,
+  type Caller,
+  type TransportOptions,
+} from "./caller.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import { Code, ConnectError } from "./errors.ts";
+import { checkTarget, Connection, type ConnectionOptions, type ConnectionState } from "./grpc/channel.ts";
+import { grpcCaller } from "./grpc/grpc-caller.ts";
+import { inProcess } from "./in-process.ts";
+import type { Interceptor } from "./interceptors.ts";
+
+/** What `dial` needs of a `GrpcServer`. */
+export interface DialableServer {
+  readonly dispatcher: Dispatcher;
+  /** Where the server listens; undefined before it does. */
+  readonly address: { readonly host: string; readonly port: number } | undefined;
+}
+
+/** Options of `dial`. Those of the connection mean nothing to a server that is called in process. */
+export interface DialOptions extends ConnectionOptions, TransportOptions {
+  /** Interceptors around every call, before the hop, the outermost first. Default: none. */
+  readonly interceptors: readonly Interceptor[];
+  /** Whether a `GrpcServer` is called through its socket instead of in process. Default: false. */
+  readonly network: boolean;
+}
+
+/** What `dial` gives besides calls. */
+export interface Dialed {
+  /** Where the connection stands; in process always `ready`. Asking for it starts no connection. */
+  readonly state: ConnectionState;
+  /**
+   * Connects and resolves as soon as calls can be made; in process at once.
+   *
+   * @throws ConnectError UNAVAILABLE if `signal` fires before, or the connection is closed.
+   */
+  ready(signal?: AbortSignal): Promise<void>;
+  /** Closes the connection: calls under way come to their end, new ones are UNAVAILABLE. Idempotent. */
+  close(): void;
+}
+
+/** A transport with the connection below it. */
+export interface DialedTransport extends Transport, Dialed {}
+
+/** A caller with the connection below it. */
+export interface DialedCaller extends Caller, Dialed {}
+
+/**
+ * The way to call a server: `createClient(Descriptor, dial(target))` is its typed client.
+ *
+ * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`.
+ * @throws TypeError if the target or the certificates make no sense. A server that is not there is no error: calls are
+ *   UNAVAILABLE until it is.
+ */
+export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
+  const caller = dialCaller(target, options);
+  const transport = toTransport(caller, {
+    defaultTimeoutMs: options.defaultTimeoutMs ?? transportDefaults.defaultTimeoutMs,
+  });
+  return withConnection(transport, caller);
+}
+
+/** As `dial`, for the house itself: a `Caller`, to which `defaultTimeoutMs` means nothing. */
+export function dialCaller(
+  target: DialableServer | string,
+  options: Partial<DialOptions> = {},
+): DialedCaller {
+  const { interceptors = [], network = false } = options;
+  if (typeof target !== "string" && !network) {
+    return withConnection(interceptCaller(inProcess(target.dispatcher), interceptors), always);
+  }
+  if (typeof target === "string") checkTarget(target);
+  const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
+  return withConnection(
+    interceptCaller(
+      grpcCaller(() => connection.channel),
+      interceptors,
+    ),
+    connection,
+  );
+}
+
+/** A server of this process is there as long as the process. */
+const always: Dialed = Object.freeze({ state: "ready", ready: () => Promise.resolve(), close() {} });
+
+function withConnection<T extends object>(calls: T, connection: Dialed): T & Dialed {
+  return Object.defineProperties(calls, {
+    state: { get: () => connection.state, enumerable: true },
+    ready: { value: (signal?: AbortSignal) => connection.ready(signal), enumerable: true },
+    close: { value: () => connection.close(), enumerable: true },
+  }) as T & Dialed; // defineProperties has no type for what it adds.
+}
+
+function nameOf(server: DialableServer): string {
+  const { address } = server;
+  if (address === undefined) throw new ConnectError("the server does not listen yet", Code.Unavailable);
+  const host = address.host === "0.0.0.0" || address.host === "::" ? "localhost" : address.host;
+  return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+}

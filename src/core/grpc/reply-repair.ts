@@ -1,0 +1,81 @@
+import { subscribe } from "node:diagnostics_channel";
+import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import type { StatusObject } from "@grpc/grpc-js";
+import { Code } from "../errors.ts";
+
+/**
+ * What grpc-js gets wrong about the end of a reply, put right before it looks.
+ *
+ * - It reports an error of the trailers at once and drops the messages that were not read by then, while it holds an OK
+ *   back until everything is read. So an error is shown to it as OK, with the real status beside it, which
+ *   `takeLateStatus` puts back. Replies that consist of trailers alone keep their status, so that they can be retried.
+ * - It decodes `grpc-message` by `decodeURI`, which leaves `%2F` and the like. So the field is encoded again for that.
+ * - It takes trailers of any size that Node lets pass. Those beyond `maxTrailersBytes` are RESOURCE_EXHAUSTED.
+ *
+ * Node's diagnostics channel is the public way to the stream; only streams of our own user agent are touched.
+ */
+
+/** Field that carries the status past grpc-js; applications never see `grpc-*` names. */
+const lateStatus = "grpc-late-status";
+
+/** Largest trailers of a reply, counted as HTTP/2 counts header lists (RFC 9113 6.5.2). */
+const maxTrailersBytes = 64 * 1024;
+
+/** What tells our calls from those of other clients of the process. */
+export const userAgent = "ts-ms";
+
+/** What `http2.client.stream.created` publishes, as far as it is read here. */
+interface StreamCreated {
+  readonly stream: ClientHttp2Stream;
+  readonly headers: IncomingHttpHeaders;
+}
+
+let watching = false;
+
+/** Starts watching the streams of our channels; called by whoever makes one. */
+export function watchReplies(): void {
+  if (watching) return;
+  watching = true;
+  subscribe("http2.client.stream.created", (message) => {
+    const { stream, headers } = message as StreamCreated; // As Node documents it.
+    if (headers["user-agent"]?.startsWith(userAgent) !== true) return;
+    stream.prependListener("response", recodeMessage);
+    stream.prependListener("trailers", repairTrailers);
+  });
+}
+
+/** `status` as the peer sent it. */
+export function takeLateStatus(status: StatusObject): StatusObject {
+  const [code] = status.metadata.get(lateStatus);
+  if (typeof code !== "string") return status;
+  return { code: Number(code), details: status.details, metadata: status.metadata };
+}
+
+function repairTrailers(fields: IncomingHttpHeaders): void {
+  if (listSize(fields) > maxTrailersBytes) {
+    for (const name of Object.keys(fields)) delete fields[name];
+    fields["grpc-status"] = String(Code.ResourceExhausted);
+    fields["grpc-message"] = "the trailers of the reply are too large";
+  }
+  recodeMessage(fields);
+  const status = fields["grpc-status"];
+  if (typeof status !== "string" || status === "0") return;
+  fields[lateStatus] = status;
+  fields["grpc-status"] = "0";
+}
+
+function recodeMessage(fields: IncomingHttpHeaders): void {
+  const text = fields["grpc-message"];
+  if (typeof text !== "string" || !text.includes("%")) return;
+  try {
+    fields["grpc-message"] = encodeURI(decodeURIComponent(text));
+  } catch {
+    // No percent-encoding: it is shown as it came.
+  }
+}
+
+function listSize(fields: IncomingHttpHeaders): number {
+  let size = 0;
+  for (const name of Object.keys(fields)) size += name.length + String(fields[name]).length + 32;
+  return size;
+}
