@@ -137,7 +137,13 @@ export class Router {
   }
 
   /** Tries every registered verb that the path ends with, the longest first. */
-  #searchVerbs(httpMethod: string, path: string, query: string, encoded: boolean, missed: Leaf[]) {
+  #searchVerbs(
+    httpMethod: string,
+    path: string,
+    query: string,
+    encoded: boolean,
+    missed: Leaf[],
+  ): RouteMatch | undefined {
     const start = Math.max(path.lastIndexOf("/") + 2, path.length - 1 - this.#verbWindow);
     for (let colon = path.indexOf(":", start); colon !== -1; colon = path.indexOf(":", colon + 1)) {
       const verb = this.#verbAfter(path, colon, encoded);
@@ -182,15 +188,13 @@ export class Router {
       this.#verbs.add(verb);
       this.#verbWindow = Math.max(this.#verbWindow, verb.length * 3);
     }
-    this.#hasEscapedLiteral ||= segments.some(
-      (segment) => segment.kind === "literal" && segment.text.includes("%"),
-    );
     this.#hasEscapedLiteral ||= verb.includes("%");
+    this.#hasEscapedLiteral ||= segments.some((part) => part.kind === "literal" && part.text.includes("%"));
     let path = "";
     for (const [index, segment] of segments.entries()) {
       if (segment.kind !== "literal") {
-        if (segment.kind === "any" && index === segments.length - 1 && verb === "")
-          this.#lastSegment.set(`${path}/`, leaf);
+        const onlyLast = segment.kind === "any" && index === segments.length - 1;
+        if (onlyLast && verb === "") this.#lastSegment.set(`${path}/`, leaf);
         return;
       }
       path += `/${segment.text}`;
