@@ -1,0 +1,93 @@
+import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
+import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
+import { toStatus, type ConnectError } from "../core/errors.ts";
+import { codeName } from "./http-status.ts";
+
+/** The body of an error reply. */
+export interface ErrorBody {
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Writes one error; `status` is the HTTP status of the reply, `details` are the error's details as JSON. */
+export type ErrorFormatter = (
+  error: ConnectError,
+  status: number,
+  details: readonly JsonValue[],
+) => ErrorBody;
+
+/**
+ * How error bodies look.
+ *
+ * - `status`: `google.rpc.Status` as JSON, `{"code":5,"message":"…","details":[]}`
+ * - `google`: `{"error":{"code":404,"message":"…","status":"NOT_FOUND","details":[]}}` (AIP-193)
+ * - `problem`: `application/problem+json` (RFC 9457) with `code` and `details` as extension members
+ * - a function: anything else; when it throws, the error leaves as `status`
+ */
+export type ErrorFormat = "status" | "google" | "problem" | ErrorFormatter;
+
+const formatters: Readonly<Record<string, ErrorFormatter>> = {
+  status: asStatus,
+  google: asGoogle,
+  problem: asProblem,
+};
+
+/**
+ * The function of an error format.
+ *
+ * @throws TypeError naming the format if there is none of this name
+ */
+export function errorFormatter(format: ErrorFormat): ErrorFormatter {
+  if (typeof format === "function") return format;
+  const formatter = Object.hasOwn(formatters, format) ? formatters[format] : undefined;
+  if (formatter === undefined) {
+    throw new TypeError(
+      `errorFormat "${format}" is unknown: use "status", "google", "problem" or a function`,
+    );
+  }
+  return formatter;
+}
+
+/** `google.rpc.Status`, the default. */
+export function asStatus(error: ConnectError, _status: number, details: readonly JsonValue[]): ErrorBody {
+  return json("application/json", { code: error.code, message: error.rawMessage, details });
+}
+
+function asGoogle(error: ConnectError, status: number, details: readonly JsonValue[]): ErrorBody {
+  const { code, rawMessage: message } = error;
+  return json("application/json", { error: { code: status, message, status: codeName(code), details } });
+}
+
+function asProblem(error: ConnectError, status: number, details: readonly JsonValue[]): ErrorBody {
+  const { code, rawMessage } = error;
+  return json("application/problem+json", {
+    type: "about:blank",
+    title: codeName(code),
+    status,
+    detail: rawMessage,
+    code,
+    details,
+  });
+}
+
+/**
+ * The details of an error as JSON. A detail of a type that `registry` does not know, or whose bytes are broken, is
+ * kept as `{"@type": …, "value": base64}`. Never throws.
+ */
+export function detailsToJson(error: ConnectError, registry: Registry): JsonValue[] {
+  if (error.details.length === 0) return [];
+  return toStatus(error).details.map((any) => detailToJson(any, registry));
+}
+
+function detailToJson(any: Any, registry: Registry): JsonValue {
+  try {
+    return toJson(AnySchema, any, { registry });
+  } catch {
+    const { buffer, byteOffset, byteLength } = any.value;
+    return { "@type": any.typeUrl, value: Buffer.from(buffer, byteOffset, byteLength).toString("base64") };
+  }
+}
+
+function json(contentType: string, value: object): ErrorBody {
+  return { contentType, body: JSON.stringify(value) };
+}

@@ -1,0 +1,44 @@
+import { isReservedHeader } from "../core/reserved-headers.ts";
+
+/** Names by which a proxy tells services who the caller is: never taken from the caller itself. */
+const identity: ReadonlySet<string> = new Set([
+  "x-client-cert",
+  "x-forwarded-client-cert",
+  "x-remote-user",
+  "x-user",
+  "x-user-id",
+]);
+
+/**
+ * Whether a request header may never become metadata, whatever a client or an option says: names of protocols,
+ * connections and identities. `name` is in lower case.
+ */
+export function isUnforwardable(name: string): boolean {
+  return isReservedHeader(name) || identity.has(name) || name.startsWith("x-auth-");
+}
+
+/** What the gateway itself reads from a reply's metadata or writes for every reply. */
+const ownNames: ReadonlySet<string> = new Set(["__proto__", "date", "x-http-status"]);
+
+/** Whether metadata of a reply may never become a header or trailer of the HTTP reply. `name` is in lower case. */
+export function isWithheld(name: string): boolean {
+  return isReservedHeader(name) || ownNames.has(name);
+}
+
+const forbiddenTrailers: ReadonlySet<string> = new Set([
+  "age",
+  "authorization",
+  "cache-control",
+  "expires",
+  "location",
+  "max-forwards",
+  "retry-after",
+  "set-cookie",
+  "vary",
+  "www-authenticate",
+]);
+
+/** Whether a name must not stand in HTTP trailers (RFC 9110 section 6.5.1). `name` is in lower case. */
+export function isForbiddenTrailer(name: string): boolean {
+  return forbiddenTrailers.has(name);
+}

@@ -1,0 +1,104 @@
+import { create } from "@bufbuild/protobuf";
+import { createContextValues } from "@connectrpc/connect";
+import type { FastifyReply } from "fastify";
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+  type HealthCheckResponse,
+} from "../../gen/grpc/health/v1/health_pb.ts";
+import type { Caller } from "../core/caller.ts";
+import { CallContext, callOrigin } from "../core/context.ts";
+import { Code, toCallError } from "../core/errors.ts";
+import { asIs } from "./error-writer.ts";
+import { parseQuery } from "./query.ts";
+
+/** The paths of the health endpoints; no rule may have them while they are served. */
+export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
+
+/** What health endpoints know of the server. */
+export interface HealthOptions {
+  /** Asked whether the upstream serves. */
+  readonly caller: Caller;
+  /** Whether there are routes and the server does not drain. */
+  readonly isReady: () => boolean;
+  /** How long the upstream may take to answer, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** What an endpoint says, as `{"status": …}`. */
+type Verdict = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
+
+const statusOf: Readonly<Record<Verdict, number>> = { SERVING: 200, NOT_SERVING: 503, SERVICE_UNKNOWN: 404 };
+
+/**
+ * Answers `/livez` (the process lives), `/readyz` and `/healthz` (routes are loaded, the server does not drain, the
+ * upstream is SERVING by `grpc.health.v1`), the last two also for one service: `?service=package.Service`. An upstream
+ * that answers but has no health service counts as serving. Statuses: 200, 503, 404 for an unknown service.
+ */
+export class HealthEndpoints {
+  readonly #options: HealthOptions;
+
+  constructor(options: HealthOptions) {
+    this.#options = options;
+  }
+
+  /** Answers a request whose raw target is one of `healthPaths`; false for all other targets. */
+  answer(method: string, target: string, reply: FastifyReply): boolean {
+    const mark = target.indexOf("?");
+    const path = mark === -1 ? target : target.slice(0, mark);
+    if (!isHealthPath(path)) return false;
+    if (method === "GET" || method === "HEAD") {
+      void this.#check(path, mark === -1 ? "" : target.slice(mark + 1)).then((verdict) =>
+        send(reply, verdict),
+      );
+    } else {
+      void reply
+        .code(method === "OPTIONS" ? 204 : 405)
+        .header("allow", "GET, HEAD, OPTIONS")
+        .send();
+    }
+    return true;
+  }
+
+  async #check(path: string, query: string): Promise<Verdict> {
+    if (path === "/livez") return "SERVING";
+    if (!this.#options.isReady()) return "NOT_SERVING";
+    const { caller, timeoutMs } = this.#options;
+    const context = new CallContext({
+      method: Health.method.check,
+      protocolName: "rest",
+      requestHeader: () => new Headers(),
+      timeoutMs,
+      values: createContextValues().set(callOrigin, { protocol: "rest", observed: true }),
+    });
+    try {
+      const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
+      const request = create(HealthCheckRequestSchema, { service });
+      const reply = await caller.unary(Health.method.check, request, context);
+      const { status } = reply as HealthCheckResponse; // The output of the method that was called.
+      if (status === ServingStatus.SERVING) return "SERVING";
+      return status === ServingStatus.SERVICE_UNKNOWN ? "SERVICE_UNKNOWN" : "NOT_SERVING";
+    } catch (reason) {
+      const { code } = toCallError(reason);
+      if (code === Code.Unimplemented) return "SERVING";
+      return code === Code.NotFound ? "SERVICE_UNKNOWN" : "NOT_SERVING";
+    } finally {
+      context.end();
+    }
+  }
+}
+
+function isHealthPath(path: string): boolean {
+  return path === "/healthz" || path === "/livez" || path === "/readyz";
+}
+
+function send(reply: FastifyReply, verdict: Verdict): void {
+  if (reply.raw.destroyed) return;
+  void reply
+    .code(statusOf[verdict])
+    .header("content-type", "application/json")
+    .header("cache-control", "no-store")
+    .serializer(asIs)
+    .send(JSON.stringify({ status: verdict }));
+}

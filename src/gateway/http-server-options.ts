@@ -1,0 +1,126 @@
+import type { Registry } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
+import type { DialableServer, DialOptions } from "../core/dial.ts";
+import type { Interceptor } from "../core/interceptors.ts";
+import type { CallObserver } from "../core/observer.ts";
+import { bindDefaults, type BindOptions } from "./bind.ts";
+import type { ErrorFormat } from "./error-body.ts";
+import { http1Defaults, type Http1GuardOptions } from "./http1-guard.ts";
+import type { RouterOptions } from "./router.ts";
+import { routerDefaults } from "./router.ts";
+import type { RuleMode } from "./rule-set.ts";
+
+/** Hears of HTTP requests, whatever became of them: what metrics by route are made of. */
+export interface HttpObserver {
+  /**
+   * A request was answered, or its client has left (status 499).
+   *
+   * @param route template of the route, or `(none)` where no route answered
+   * @param seconds time from the request's head to the end of the answer
+   */
+  httpRequest?(route: string, method: string, status: number, seconds: number): void;
+  /** Query parameters or JSON fields were ignored as unknown. */
+  ignoredUnknown?(route: string, kind: "query" | "field", count: number, name: string): void;
+}
+
+/** A service configuration: rules outside the proto. */
+export interface RuleText {
+  /** What it is called in errors, a file name. */
+  readonly file: string;
+  /** `google.api.Service` as YAML or JSON. */
+  readonly text: string;
+}
+
+/** Options of `HttpServer`. Limits, JSON and binding options stand beside the others. */
+export interface HttpServerOptions
+  extends
+    Http1GuardOptions,
+    Omit<JsonWriteOptions, "registry">,
+    Omit<BindOptions, "registry" | "onIgnored">,
+    Omit<RouterOptions, "reservedPaths"> {
+  /** Host name or address to bind. Default: 127.0.0.1. */
+  readonly host: string;
+  /** TCP port; 0 lets the system pick one. Default: 8080. */
+  readonly port: number;
+  /** Who answers the calls: a `GrpcServer` of this process, a target such as `"users:42001"`, or a transport. */
+  readonly upstream: DialableServer | string | Transport;
+  /** How a `GrpcServer` is called: without a socket, or through its port. Default: `in-process`. */
+  readonly dial: "in-process" | "network";
+  /** Options of the connection to a target or, with `dial: "network"`, to a server. Default: none. */
+  readonly dialOptions: Partial<Omit<DialOptions, "interceptors" | "network">>;
+  /** Interceptors around every call, before the hop, the outermost first. Default: none. */
+  readonly interceptors: readonly Interceptor[];
+  /**
+   * Hear of every call that this server makes. A `GrpcServer` called in process does not tell its own observers of
+   * these calls then; without observers here it does. Default: none.
+   */
+  readonly observers: readonly CallObserver[];
+  /** Hear of every HTTP request. Default: none. */
+  readonly httpObservers: readonly HttpObserver[];
+  /** Types that `google.protobuf.Any` and error details may hold. Default: those of google/rpc/error_details.proto. */
+  readonly registry: Registry | undefined;
+  /** Rules outside the proto. Default: none. */
+  readonly rules: readonly RuleText[];
+  /** Whether such rules replace the annotations of the rpcs they select or are added to them. Default: `replace`. */
+  readonly ruleMode: RuleMode;
+  /** Whether a body without a JSON or protobuf content type is 415 (`strict`) or read as JSON. Default: `strict`. */
+  readonly contentType: "strict" | "lenient";
+  /** How error bodies look. Default: `status`, `google.rpc.Status` as JSON. */
+  readonly errorFormat: ErrorFormat;
+  /** `WWW-Authenticate` of 401 replies whose error brings none. Default: `Bearer`. */
+  readonly challenge: string;
+  /** Further request headers that become metadata. Default: none. */
+  readonly forwardHeaders: readonly string[];
+  /** Metadata of replies that never becomes an HTTP header. Default: none. */
+  readonly dropResponseHeaders: readonly string[];
+  /** Names of headers as another gateway has them: the `Grpc-Metadata-` prefix, both ways. Default: undefined. */
+  readonly compat: "grpc-gateway" | undefined;
+  /** Whether `/healthz`, `/livez` and `/readyz` are served. Default: true. */
+  readonly healthPaths: boolean;
+  /** How long the upstream may take to answer a health check, in milliseconds. Default: 2,000. */
+  readonly healthTimeoutMs: number;
+  /** Whether services come later, by `replaceServices`: until then routes answer 503. Default: false. */
+  readonly awaitServices: boolean;
+  /** How long the body of a unary call may take, in milliseconds: 408 beyond. Default: 30,000. */
+  readonly bodyTimeoutMs: number;
+  /** Time for a unary call whose client sets none, in milliseconds; 0 for none. Default: 30,000. */
+  readonly defaultTimeoutMs: number;
+  /** The longest time a client may ask for, in milliseconds; 0 for any. Default: 300,000. */
+  readonly maxTimeoutMs: number;
+}
+
+/** The defaults of `HttpServerOptions`; only `upstream` has none. */
+export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.freeze({
+  ...http1Defaults,
+  ...bindDefaults,
+  ...routerDefaults,
+  host: "127.0.0.1",
+  port: 8080,
+  dial: "in-process",
+  dialOptions: {},
+  interceptors: [],
+  observers: [],
+  httpObservers: [],
+  registry: undefined,
+  rules: [],
+  ruleMode: "replace",
+  fieldNames: "json",
+  enums: "name",
+  defaults: "emit",
+  int64: "string",
+  indent: 0,
+  contentType: "strict",
+  errorFormat: "status",
+  challenge: "Bearer",
+  forwardHeaders: [],
+  dropResponseHeaders: [],
+  compat: undefined,
+  allowedHosts: undefined,
+  healthPaths: true,
+  healthTimeoutMs: 2000,
+  awaitServices: false,
+  bodyTimeoutMs: 30_000,
+  defaultTimeoutMs: 30_000,
+  maxTimeoutMs: 300_000,
+});

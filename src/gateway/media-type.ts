@@ -1,0 +1,80 @@
+/** How a request's body is to be read. */
+export type BodyFormat = "json" | "binary";
+
+/** Media types of binary protobuf bodies. */
+export const binaryTypes: readonly string[] = ["application/proto", "application/x-protobuf"];
+
+const mediaType =
+  /^ *([\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+) *((?:; *[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*") *)*)$/;
+const charset = /; *charset=("?)([^"; ]*)\1/i;
+const jsonSuffix = /^application\/[^/]+\+json$/;
+
+/**
+ * The format of a request body with this `Content-Type`; undefined where the type is missing, malformed, not
+ * JSON or protobuf, or names a charset other than UTF-8.
+ *
+ * JSON types are `application/json`, `text/json` and `application/*+json`.
+ */
+export function bodyFormat(contentType: string | undefined): BodyFormat | undefined {
+  if (contentType === undefined) return undefined;
+  if (contentType === "application/json") return "json";
+  const parts = mediaType.exec(contentType);
+  const type = parts?.[1]?.toLowerCase();
+  if (type === undefined) return undefined;
+  if (binaryTypes.includes(type)) return "binary";
+  if (type !== "application/json" && type !== "text/json" && !jsonSuffix.test(type)) return undefined;
+  const named = charset.exec(parts?.[2] ?? "")?.[2]?.toLowerCase();
+  return named === undefined || named === "utf-8" || named === "utf8" ? "json" : undefined;
+}
+
+/**
+ * The media type of a unary reply by the request's `Accept`: one of `binaryTypes`, or undefined for JSON, which is
+ * also the answer where nothing offered is acceptable.
+ *
+ * @param bodyType the request's own media type if its body was binary: without a preference in `Accept` the reply
+ * is of the same type
+ */
+export function binaryReplyType(
+  accept: string | undefined,
+  bodyType: string | undefined,
+): string | undefined {
+  if (accept === undefined || accept === "*/*") return bodyType;
+  if (accept === "application/json") return undefined;
+  const ranges = accept.split(",").map(parseRange);
+  const json = Math.max(quality(ranges, "application/json"), quality(ranges, "text/json"));
+  let best: string | undefined;
+  let bestQuality = json;
+  for (const type of binaryTypes) {
+    const own = quality(ranges, type);
+    if (own > bestQuality || (own > 0 && own === bestQuality && type === bodyType)) {
+      best = type;
+      bestQuality = own;
+    }
+  }
+  return best;
+}
+
+interface MediaRange {
+  readonly type: string;
+  readonly quality: number;
+}
+
+function parseRange(text: string): MediaRange {
+  const [type = "", ...parameters] = text.split(";");
+  let quality = 1;
+  for (const parameter of parameters) {
+    const [name = "", value = ""] = parameter.split("=");
+    if (name.trim().toLowerCase() === "q") quality = Number(value.trim()) || 0;
+  }
+  return { type: type.trim().toLowerCase(), quality };
+}
+
+/** The quality of `type` by its most specific range (RFC 9110 section 12.5.1); 0 for not acceptable. */
+function quality(ranges: readonly MediaRange[], type: string): number {
+  const family = `${type.slice(0, type.indexOf("/"))}/*`;
+  for (const wanted of [type, family, "*/*"]) {
+    const range = ranges.find((candidate) => candidate.type === wanted);
+    if (range !== undefined) return range.quality;
+  }
+  return 0;
+}

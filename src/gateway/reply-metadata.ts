@@ -1,0 +1,62 @@
+import type { FastifyReply } from "fastify";
+import { isForbiddenTrailer, isWithheld } from "./header-names.ts";
+
+/** Options of `ReplyMetadata`. */
+export interface ReplyMetadataOptions {
+  /** Metadata that never becomes a header of the HTTP reply, in any letter case. Default: none. */
+  readonly dropResponseHeaders: readonly string[];
+  /** Whether names get the prefixes of grpc-gateway, `Grpc-Metadata-` and `Grpc-Trailer-`. Default: false. */
+  readonly grpcMetadataPrefix: boolean;
+}
+
+/** Takes one header of a reply. */
+export type SetHeader = (name: string, value: string) => void;
+
+/**
+ * Turns metadata of a reply into HTTP headers and trailers: under their own names, without those of protocols and
+ * connections, so that no service changes the framing of a reply or shows a second status beside it.
+ */
+export class ReplyMetadata {
+  readonly #dropped: ReadonlySet<string>;
+  readonly #headerPrefix: string;
+  readonly #trailerPrefix: string;
+
+  constructor(options: ReplyMetadataOptions) {
+    this.#dropped = new Set(options.dropResponseHeaders.map((name) => name.toLowerCase()));
+    this.#headerPrefix = options.grpcMetadataPrefix ? "grpc-metadata-" : "";
+    this.#trailerPrefix = options.grpcMetadataPrefix ? "grpc-trailer-" : "";
+  }
+
+  /** Hands every name of `metadata` that may be a header to `set`. */
+  headers(metadata: Headers, set: SetHeader): void {
+    this.#each(metadata, this.#headerPrefix, set);
+  }
+
+  /** As `headers`, for trailers that are written as headers. */
+  trailersAsHeaders(metadata: Headers, set: SetHeader): void {
+    this.#each(metadata, this.#trailerPrefix, set);
+  }
+
+  /** Makes `metadata` the trailers of `reply`; what HTTP forbids there becomes a header. */
+  trailers(metadata: Headers, reply: FastifyReply): void {
+    this.#each(metadata, this.#trailerPrefix, (name, value) => {
+      if (isForbiddenTrailer(name)) reply.header(name, value);
+      else reply.trailer(name, (_reply, _payload, done) => done(null, value));
+    });
+  }
+
+  #each(metadata: Headers, prefix: string, take: SetHeader): void {
+    for (const [name, value] of metadata) {
+      if (!isWithheld(name) && !this.#dropped.has(name)) take(prefix === "" ? name : prefix + name, value);
+    }
+  }
+}
+
+/**
+ * The HTTP status that a service asks for by the metadata `x-http-status`: 2xx and 3xx count, anything else is ignored
+ * and the status is 200.
+ */
+export function successStatus(metadata: Headers): number {
+  const value = metadata.get("x-http-status");
+  return value !== null && /^[23]\d\d$/.test(value) ? Number(value) : 200;
+}

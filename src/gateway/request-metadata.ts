@@ -1,0 +1,95 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { invalidArgument } from "../core/errors.ts";
+import { isUnforwardable } from "./header-names.ts";
+
+/** Request headers that become metadata unless an option adds more. */
+export const forwardedHeaders: readonly string[] = Object.freeze([
+  "authorization",
+  "accept-language",
+  "traceparent",
+  "tracestate",
+  "baggage",
+  "x-request-id",
+  "idempotency-key",
+  "if-match",
+  "if-none-match",
+  "last-event-id",
+]);
+
+/** Options of `RequestMetadata`. */
+export interface RequestMetadataOptions {
+  /** Further request headers that become metadata, in any letter case. Default: none. */
+  readonly forwardHeaders: readonly string[];
+  /** Whether `Grpc-Metadata-X: v` becomes metadata `x: v`, as grpc-gateway has it. Default: false. */
+  readonly grpcMetadataPrefix: boolean;
+}
+
+const prefix = "grpc-metadata-";
+const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
+const printable = /^[\x20-\x7e]*$/;
+
+/**
+ * Which headers of an HTTP request a service sees, as metadata. Names of connections, protocols and identities never
+ * are, whatever the client or an option says.
+ */
+export class RequestMetadata {
+  readonly #names: readonly string[];
+  readonly #binary: readonly string[];
+  readonly #prefixed: boolean;
+
+  /** @throws TypeError naming a header of `forwardHeaders` that may never be forwarded */
+  constructor(options: RequestMetadataOptions) {
+    const added = options.forwardHeaders.map((name) => name.toLowerCase());
+    const reserved = added.find((name) => isUnforwardable(name) || !/^[\w!#$%&'*+.^`|~-]+$/.test(name));
+    if (reserved !== undefined) throw new TypeError(`forwardHeaders: "${reserved}" can never be forwarded`);
+    this.#names = [...new Set([...forwardedHeaders, ...added])];
+    this.#binary = this.#names.filter((name) => name.endsWith("-bin"));
+    this.#prefixed = options.grpcMetadataPrefix;
+  }
+
+  /**
+   * Looks at what cannot wait until a service asks for its metadata.
+   *
+   * @throws ConnectError INVALID_ARGUMENT naming a `-bin` header whose value is not base64
+   */
+  check(headers: IncomingHttpHeaders): void {
+    if (this.#binary.length > 0) for (const name of this.#binary) checkBase64(name, headers[name]);
+    if (!this.#prefixed) return;
+    for (const name of Object.keys(headers)) {
+      if (name.startsWith(prefix) && name.endsWith("-bin")) checkBase64(name, headers[name]);
+    }
+  }
+
+  /** The metadata of a request. Values that metadata cannot hold (not printable ASCII) are left out. */
+  of(headers: IncomingHttpHeaders): Headers {
+    const metadata = new Headers();
+    for (const name of this.#names) set(metadata, name, headers[name]);
+    set(metadata, "x-forwarded-user-agent", headers["user-agent"]);
+    if (this.#prefixed) this.#addPrefixed(metadata, headers);
+    return metadata;
+  }
+
+  #addPrefixed(metadata: Headers, headers: IncomingHttpHeaders): void {
+    for (const name of Object.keys(headers)) {
+      if (!name.startsWith(prefix)) continue;
+      const key = name.slice(prefix.length);
+      if (key !== "" && !isUnforwardable(key) && !metadata.has(key)) set(metadata, key, headers[name]);
+    }
+  }
+}
+
+function set(metadata: Headers, name: string, value: string | string[] | undefined): void {
+  if (value === undefined) return;
+  const text = typeof value === "string" ? value : value.join(", ");
+  if (printable.test(text)) metadata.set(name, text);
+}
+
+function checkBase64(name: string, value: string | string[] | undefined): void {
+  if (value === undefined) return;
+  for (const part of String(value).split(",")) {
+    const text = part.trim();
+    if (!base64.test(text) || text.replace(/=+$/, "").length % 4 === 1) {
+      throw invalidArgument(`the header ${name} must be base64`);
+    }
+  }
+}

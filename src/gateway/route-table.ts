@@ -1,0 +1,122 @@
+import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { rpcName } from "../core/service.ts";
+import { HttpError } from "./http-error.ts";
+import { whyProtocolIsMissing, whyRouteIsMissing } from "./not-yet.ts";
+import { Router, type RouterOptions } from "./router.ts";
+import { compileRoute, routeName, type Route } from "./route.ts";
+import { combineRules, type RuleMode } from "./rule-set.ts";
+import type { ServiceConfig } from "./service-config.ts";
+import { type RouteHandler, unaryRoute, type UnaryOptions } from "./unary.ts";
+
+/** What a `RouteTable` is made of. */
+export interface RouteTableOptions extends UnaryOptions {
+  readonly router: Partial<RouterOptions>;
+  readonly rules: readonly ServiceConfig[];
+  readonly ruleMode: RuleMode;
+  /** Hears of parameters and fields that were ignored; `route` is the template. */
+  readonly onIgnored: ((route: string, place: "query" | "body", name: string) => void) | undefined;
+}
+
+/** A route with the handler that was chosen for it. */
+interface Entry {
+  readonly name: string;
+  readonly handle: RouteHandler;
+}
+
+/** All routes of a set of services, ready to serve. It never changes: other services are another table. */
+export class RouteTable {
+  readonly router: Router;
+  readonly #entries = new Map<Route, Entry>();
+
+  /** @throws Error when a rule is wrong or two routes match the same requests; it names the rpcs */
+  constructor(services: readonly DescService[], options: RouteTableOptions) {
+    const { bindings, deadlinesMs, fullyDecodeReservedExpansion } = combineRules(
+      services.flatMap(({ methods }) => methods),
+      options.rules,
+      options.ruleMode,
+    );
+    this.router = new Router(bindings.map(compileRoute), {
+      ...options.router,
+      ...(fullyDecodeReservedExpansion ? { pathDecoding: "all" } : {}),
+    });
+    for (const route of this.router.routes) {
+      this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, options, deadlinesMs) });
+    }
+  }
+
+  /** Name and handler of a route of this table. */
+  entry(route: Route): Entry {
+    const entry = this.#entries.get(route);
+    if (entry === undefined) throw new TypeError(`${routeName(route)} is no route of this table`);
+    return entry;
+  }
+
+  /** One line for each route: the bindings of the contract, and for rpcs without one the path that every rpc has. */
+  describe(): string[] {
+    const bound = new Set(this.router.routes.filter(({ implicit }) => !implicit).map(({ method }) => method));
+    return this.router.routes
+      .filter(({ implicit, method }) => !implicit || !bound.has(method))
+      .map((route) => `${routeName(route)} → ${rpcName(route.method)}`);
+  }
+}
+
+/** The kind of the rpc decides here, once, who serves a route. */
+function handlerOf(
+  route: Route,
+  options: RouteTableOptions,
+  deadlinesMs: ReadonlyMap<DescMethod, number>,
+): RouteHandler {
+  const { errors, onIgnored, registry } = options;
+  const missing = whyRouteIsMissing(route);
+  if (missing !== undefined) return (_call, _request, reply) => errors.send(reply, missing);
+  const deadlineMs = deadlinesMs.get(route.method);
+  const { maxTimeoutMs } = options;
+  const { text } = route.template;
+  // Other kinds are missing, as just looked.
+  const serve = unaryRoute(route, route.method as DescMethodUnary, {
+    ...options,
+    ...(deadlineMs === undefined
+      ? {}
+      : {
+          defaultTimeoutMs: deadlineMs,
+          maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
+        }),
+    bind: {
+      ...options.bind,
+      registry,
+      onIgnored: onIgnored && ((place, name) => onIgnored(text, place, name)),
+    },
+    json: { ...options.json, registry },
+  });
+  return (call, request, reply) => {
+    const refusal = whyProtocolIsMissing(request.raw, call.query);
+    if (refusal === undefined) serve(call, request, reply);
+    else errors.send(reply, refusal);
+  };
+}
+
+/** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
+export function answerOtherMethod(
+  allow: readonly string[],
+  request: FastifyRequest,
+  reply: FastifyReply,
+  errors: UnaryOptions["errors"],
+): void {
+  const value = allow.join(", ");
+  if (request.method === "OPTIONS") {
+    void reply.code(204).header("allow", value).send();
+    return;
+  }
+  const url = request.raw.url ?? "";
+  const mark = url.indexOf("?");
+  const refusal = whyProtocolIsMissing(request.raw, mark === -1 ? "" : url.slice(mark + 1));
+  const path = mark === -1 ? url : url.slice(0, mark);
+  errors.send(
+    reply,
+    refusal ??
+      new HttpError(405, `${request.method} is not allowed for ${path}, use ${value}`, {
+        headers: { allow: value },
+      }),
+  );
+}

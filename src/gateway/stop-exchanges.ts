@@ -1,0 +1,34 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { Code, ConnectError } from "../core/errors.ts";
+import type { StopReport } from "../core/lifecycle.ts";
+import { rpcName } from "../core/service.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Http1Guard } from "./http1-guard.ts";
+
+/** How long calls that were cut may take to answer so, in milliseconds. */
+const lastWordsMs = 250;
+
+/**
+ * Waits for the requests under way, at most `graceMs` milliseconds; then ends their calls with UNAVAILABLE. Whatever
+ * is left after that has to lose its connection.
+ */
+export async function stopExchanges(guard: Http1Guard, graceMs: number): Promise<StopReport> {
+  const before = guard.inFlight.size;
+  await atMost(guard.idle(), graceMs);
+  const cut = [...guard.inFlight];
+  for (const { context } of cut) {
+    context?.abort(new ConnectError("the server is shutting down", Code.Unavailable));
+  }
+  if (cut.length > 0) await atMost(guard.idle(), lastWordsMs);
+  return { finished: Math.max(before - cut.length, 0), cut: cut.map(nameOf) };
+}
+
+function nameOf({ context, req }: Exchange): string {
+  return context === undefined ? `${req.method} ${req.url?.split("?", 1)[0]}` : rpcName(context.method);
+}
+
+async function atMost(work: Promise<void>, timeoutMs: number): Promise<void> {
+  const timer = new AbortController();
+  await Promise.race([work, wait(timeoutMs, undefined, { signal: timer.signal }).catch(() => {})]);
+  timer.abort();
+}
