@@ -1,26 +1,7 @@
 import { strict as assert } from "node:assert";
-import { test, type TestContext } from "node:test";
-import { Code, ConnectError, createClient, type Client } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
-import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
-import { Echo } from "../support/echo-service.ts";
-
-interface Running {
-  readonly server: GrpcServer;
-  readonly echo: Echo;
-  readonly client: Client<typeof EchoService>;
-}
-
-async function running(t: TestContext, options: Partial<GrpcServerOptions> = {}): Promise<Running> {
-  const echo = new Echo();
-  const server = new GrpcServer({ port: 0, ...options }).addService(echo);
-  await server.start();
-  t.after(() => server.gracefulStop({ graceMs: 0 }));
-  const { host, port } = server.address ?? assert.fail("the server has no address");
-  const client = createClient(EchoService, createGrpcTransport({ baseUrl: `http://${host}:${port}` }));
-  return { server, echo, client };
-}
+import { test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { running } from "../support/running-grpc.ts";
 
 async function* from<T>(items: readonly T[]): AsyncGenerator<T> {
   yield* items;

@@ -171,8 +171,7 @@ function answer(stream: ServerHttp2Stream, headers: Record<string, string | numb
   stream.on("error", () => {}); // A stream that breaks while it is refused needs nothing more.
   if (stream.destroyed || stream.closed) return;
   stream.respond(headers, { endStream: true });
-  stream.resume();
-  stream.close(); // The rest of the request is not wanted.
+  // Node resets the stream behind the answer, since nobody has begun to read the request.
 }
 
 /** The HTTP/2 server behind a connection injector, which grpc-js keeps in a private map. */

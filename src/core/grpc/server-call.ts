@@ -1,9 +1,9 @@
-import { constants } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { toBinary, type Message } from "@bufbuild/protobuf";
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
-import { Code, ConnectError, toCallError } from "../errors.ts";
+import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
 import type { Handler, StreamHandler, UnaryHandler } from "../handler.ts";
 import { rpcName } from "../service.ts";
 import { fromHttp2Headers, toMetadata } from "./metadata.ts";
@@ -99,14 +99,16 @@ export abstract class ServerCall implements Listener {
     else this.requested();
   }
 
+  /** The call is over: the client has left, or the status is on its way. */
   onCancel(): void {
+    const { stream } = this.#request;
     this.environment.calls.delete(this);
     if (!this.#answered) {
       this.#answered = true;
-      this.context.abort(new ConnectError("the client cancelled the call", Code.Canceled));
-    } else if (!this.#halfClosed) {
-      this.#request.stream.close(constants.NGHTTP2_NO_ERROR); // The rest of the request is not wanted.
+      this.context.abort(endOf(stream));
     }
+    // The rest of the request is not wanted; a reset that is sent at once would overtake the status.
+    if (!this.#halfClosed && !stream.closed) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     this.context.end();
   }
 
@@ -299,6 +301,14 @@ class StreamCall extends ServerCall {
       else resolve();
     });
   }
+}
+
+/** Why a call ended that nobody here has answered: grpc-js has, or the client has left. */
+function endOf(stream: ServerHttp2Stream): ConnectError {
+  const { sentHeaders, sentTrailers } = stream;
+  const status = sentTrailers?.["grpc-status"] ?? sentHeaders?.["grpc-status"];
+  if (status === undefined) return new ConnectError("the client cancelled the call", Code.Canceled);
+  return new ConnectError("the request cannot be read", toCode(Number(status)));
 }
 
 function nothing(): void {}
