@@ -1,0 +1,51 @@
+import { createClient, type Client, type HandlerContext, type Transport } from "@connectrpc/connect";
+import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
+import { GoMs, type GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
+import { passOn } from "../../core/context.ts";
+import { invalidArgument } from "../../core/errors.ts";
+import type { Service } from "../../core/service.ts";
+
+/** The second example service of GoMs, which calls the first one through a transport. */
+export class ChildService implements Service<typeof Child> {
+  readonly descriptor = Child;
+  /** How this instance is called, for people. */
+  readonly name: string;
+  readonly #goms: Client<typeof GoMs>;
+
+  /** @param transport Leads to a server of `GoMs`: in this process, or anywhere. */
+  constructor(name: string, transport: Transport) {
+    this.name = name;
+    this.#goms = createClient(GoMs, transport);
+  }
+
+  list() {
+    return { message: "Child List" };
+  }
+
+  create() {
+    return { message: "Child Create" };
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT without an id; `update` and `delete` likewise. */
+  get(request: GoMsEntityRequest) {
+    return answer(request, "Child View");
+  }
+
+  update(request: GoMsEntityRequest) {
+    return answer(request, "Child Update");
+  }
+
+  delete(request: GoMsEntityRequest) {
+    return answer(request, "Child Delete");
+  }
+
+  /** The answer of GoMs, within what is left of this call's deadline. @throws ConnectError what GoMs throws. */
+  parent({ id }: GoMsEntityRequest, context: HandlerContext) {
+    return this.#goms.get({ id }, passOn(context));
+  }
+}
+
+function answer({ id }: GoMsEntityRequest, message: string) {
+  if (id === "") throw invalidArgument("id is missing", [{ field: "id", description: "must not be empty" }]);
+  return { message };
+}

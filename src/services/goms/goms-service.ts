@@ -1,0 +1,41 @@
+import type { GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
+import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
+import { invalidArgument } from "../../core/errors.ts";
+import type { Service } from "../../core/service.ts";
+
+/** The example service of GoMs: every rpc says its name. */
+export class GomsService implements Service<typeof GoMs> {
+  readonly descriptor = GoMs;
+  /** How this instance is called, for people. */
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  list() {
+    return { message: "GoMs List" };
+  }
+
+  create() {
+    return { message: "GoMs Create" };
+  }
+
+  /** @throws ConnectError INVALID_ARGUMENT without an id; `update` and `delete` likewise. */
+  get(request: GoMsEntityRequest) {
+    return answer(request, "GoMs View");
+  }
+
+  update(request: GoMsEntityRequest) {
+    return answer(request, "GoMs Update");
+  }
+
+  delete(request: GoMsEntityRequest) {
+    return answer(request, "GoMs Delete");
+  }
+}
+
+function answer({ id }: GoMsEntityRequest, message: string) {
+  if (id === "") throw invalidArgument("id is missing", [{ field: "id", description: "must not be empty" }]);
+  return { message };
+}
