@@ -19,6 +19,7 @@ import {
   type StreamRun,
   type UnaryRun,
 } from "./interceptors.ts";
+import { dropReserved } from "./reserved-headers.ts";
 
 /** Anything that Connect clients pass as headers. */
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
@@ -275,7 +276,7 @@ function contextOf(
   return new CallContext({
     method,
     protocolName: caller.protocolName,
-    requestHeader: () => new Headers(header), // A copy: interceptors may change it.
+    requestHeader: () => dropReserved(new Headers(header)), // A copy: interceptors may change it.
     timeoutMs: timeoutMs > 0 ? timeoutMs : undefined,
     signal,
     values,

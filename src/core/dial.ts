@@ -12,12 +12,13 @@ import { checkTarget, Connection, type ConnectionOptions, type ConnectionState }
 import { grpcCaller } from "./grpc/grpc-caller.ts";
 import { inProcess } from "./in-process.ts";
 import type { Interceptor } from "./interceptors.ts";
+import { formatAddress, type ListenAddress } from "./listener.ts";
 
 /** What `dial` needs of a `GrpcServer`. */
 export interface DialableServer {
   readonly dispatcher: Dispatcher;
   /** Where the server listens; undefined before it does. */
-  readonly address: { readonly host: string; readonly port: number } | undefined;
+  readonly address: ListenAddress | undefined;
 }
 
 /** Options of `dial`. Those of the connection mean nothing to a server that is called in process. */
@@ -97,6 +98,6 @@ function withConnection<T extends object>(calls: T, connection: Dialed): T & Dia
 function nameOf(server: DialableServer): string {
   const { address } = server;
   if (address === undefined) throw new ConnectError("the server does not listen yet", Code.Unavailable);
-  const host = address.host === "0.0.0.0" || address.host === "::" ? "localhost" : address.host;
-  return `${host.includes(":") ? `[${host}]` : host}:${address.port}`;
+  const anywhere = address.host === "0.0.0.0" || address.host === "::";
+  return formatAddress(anywhere ? { host: "localhost", port: address.port } : address);
 }

@@ -4,6 +4,7 @@ import { withMetadata, type Caller } from "./caller.ts";
 import type { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError, toCallError, toRequestError } from "./errors.ts";
+import { dropReserved } from "./reserved-headers.ts";
 import { rpcName } from "./service.ts";
 
 /**
@@ -19,8 +20,11 @@ export function inProcess(dispatcher: Dispatcher): Caller {
       try {
         const handler = dispatcher.handlerOf(method);
         if (handler.kind !== "unary") throw wrongKind(rpcName(method));
-        return await dispatcher.unary(handler, request, context);
+        const reply = await dispatcher.unary(handler, request, context);
+        hideReserved(context);
+        return reply;
       } catch (reason) {
+        hideReserved(context);
         throw withMetadata(toCallError(reason), context);
       }
     },
@@ -29,14 +33,27 @@ export function inProcess(dispatcher: Dispatcher): Caller {
       try {
         const handler = dispatcher.handlerOf(method);
         if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-        yield* dispatcher.stream(handler, handed, context);
+        let first = true;
+        for await (const reply of dispatcher.stream(handler, handed, context)) {
+          if (first) hideReserved(context);
+          first = false;
+          yield reply;
+        }
+        hideReserved(context);
       } catch (reason) {
+        hideReserved(context);
         throw handed.failure ?? withMetadata(toCallError(reason), context);
       } finally {
         await handed.return(); // A handler need not read its requests to the end.
       }
     },
   };
+}
+
+/** Takes away what a handler set and no wire would carry. */
+function hideReserved({ responseHeaderIfAny, responseTrailerIfAny }: CallContext): void {
+  if (responseHeaderIfAny !== undefined) dropReserved(responseHeaderIfAny);
+  if (responseTrailerIfAny !== undefined) dropReserved(responseTrailerIfAny);
 }
 
 /** The caller's requests as the handler may see them: an error of the caller's own is a cancelled call there. */

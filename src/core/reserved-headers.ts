@@ -34,3 +34,9 @@ export function isReservedHeader(name: string): boolean {
   if (first === 0x63 && name.startsWith("content-")) return true;
   return reserved.has(name);
 }
+
+/** Takes the reserved names out of `headers` and returns it. */
+export function dropReserved(headers: Headers): Headers {
+  for (const name of [...headers.keys()]) if (isReservedHeader(name)) headers.delete(name);
+  return headers;
+}

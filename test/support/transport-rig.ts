@@ -1,0 +1,112 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test, type TestContext } from "node:test";
+import { createClient, type Client } from "@connectrpc/connect";
+import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
+import { dial, type DialedTransport, type DialOptions } from "../../src/core/dial.ts";
+import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
+import type { PartialService } from "../../src/core/service.ts";
+import { createCertificate } from "./certificates.ts";
+import { Echo } from "./echo-service.ts";
+
+/** What a test of calls works with: a server, and a client that reaches it in one of the ways there are. */
+export interface Rig {
+  readonly server: GrpcServer;
+  /** The service, unless the test brings its own. */
+  readonly echo: Echo;
+  readonly client: Client<typeof EchoService>;
+  readonly transport: DialedTransport;
+  /** Protocol that handlers see. */
+  readonly protocol: string;
+  /** A further transport to the same server. */
+  dial(options?: Partial<DialOptions>): DialedTransport;
+}
+
+/** What a test wants to be different. */
+export interface RigOptions {
+  readonly service?: PartialService<typeof EchoService>;
+  readonly server?: Partial<GrpcServerOptions>;
+  readonly dial?: Partial<DialOptions>;
+}
+
+/** Makes a rig that ends with the test. */
+export type MakeRig = (options?: RigOptions) => Promise<Rig>;
+
+/** One way of a call. */
+interface Way {
+  readonly name: string;
+  readonly server: () => Partial<GrpcServerOptions>;
+  readonly dial: Partial<DialOptions>;
+}
+
+export const authority = createCertificate({ name: "test authority" });
+export const serverCertificate = createCertificate({
+  name: "server",
+  hosts: ["localhost", "127.0.0.1"],
+  issuer: authority,
+});
+export const clientCertificate = createCertificate({ name: "client", issuer: authority });
+
+const tls = { cert: serverCertificate.cert, key: serverCertificate.key };
+
+const ways: readonly Way[] = [
+  { name: "in process", server: () => ({}), dial: { network: false } },
+  { name: "network", server: () => ({}), dial: { network: true } },
+  { name: "unix socket", server: () => ({ host: `unix:${socketPath()}` }), dial: { network: true } },
+  { name: "TLS", server: () => ({ tls }), dial: { network: true, tls: { ca: authority.cert } } },
+  {
+    name: "mutual TLS",
+    server: () => ({ tls: { ...tls, ca: authority.cert, clientCertificates: "required" } }),
+    dial: {
+      network: true,
+      tls: { ca: authority.cert, cert: clientCertificate.cert, key: clientCertificate.key },
+    },
+  },
+];
+
+/** Runs one test once for every way to reach a server; all must behave the same. */
+export function everyWay(name: string, body: (make: MakeRig, t: TestContext) => Promise<void>): void {
+  for (const way of ways) {
+    test(`${name} (${way.name})`, { timeout: 60_000 }, (t) => body((options) => makeRig(t, way, options), t));
+  }
+}
+
+async function makeRig(t: TestContext, way: Way, options: RigOptions = {}): Promise<Rig> {
+  const echo = new Echo();
+  const server = new GrpcServer({ port: 0, ...way.server(), ...options.server });
+  server.addService(options.service ?? echo);
+  await server.start();
+  const dialled: DialedTransport[] = [];
+  const dialAgain = (more: Partial<DialOptions> = {}): DialedTransport => {
+    const transport = dial(server, { ...way.dial, ...more });
+    dialled.push(transport);
+    return transport;
+  };
+  t.after(async () => {
+    for (const transport of dialled) transport.close();
+    await server.gracefulStop({ graceMs: 0 });
+  });
+  const transport = dialAgain(options.dial);
+  return {
+    server,
+    echo,
+    transport,
+    client: createClient(EchoService, transport),
+    protocol: way.dial.network === true ? "grpc" : "in-process",
+    dial: dialAgain,
+  };
+}
+
+let folder: string | undefined;
+let sockets = 0;
+
+/** A path for a socket that goes with the process; such paths must be short. */
+function socketPath(): string {
+  if (folder === undefined) {
+    const made = mkdtempSync(join(tmpdir(), "ts-ms-"));
+    process.once("exit", () => rmSync(made, { recursive: true, force: true }));
+    folder = made;
+  }
+  return join(folder, String(sockets++));
+}
