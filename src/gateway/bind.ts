@@ -1,15 +1,16 @@
-import { type DescField, equals, isFieldSet, type Message, type Registry } from "@bufbuild/protobuf";
+import type { DescField, Message, Registry } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../core/errors.ts";
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
 import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
-import { existingMessageAt, getField, messageAt, setField } from "./field-path.ts";
-import { textParser, type TextParser, unexpectedText } from "./field-value.ts";
-import { hasMemberAt, parseMembers } from "./json-members.ts";
+import { parseMembers } from "./json-members.ts";
 import type { BodyFormat } from "./media-type.ts";
+import { PathBinding } from "./path-binding.ts";
 import { parseQuery, type QueryOptions, queryDefaults } from "./query.ts";
 import { QueryBinder, type QueryBinderOptions } from "./query-binder.ts";
-import type { Route, RouteVariable } from "./route.ts";
+import type { Route } from "./route.ts";
+import { unexpectedText } from "./scalar-text.ts";
 import { readSystemParameters, systemParameterDefaults, type SystemParameters } from "./system-parameters.ts";
+import { textFormDefaults, type TextForms } from "./text-forms.ts";
 
 /** What a request gives to its message. */
 export interface BindRequest {
@@ -25,13 +26,15 @@ export interface BindRequest {
 
 /** How requests are bound where the contract leaves a choice. */
 export interface BindOptions
-  extends QueryOptions, Pick<QueryBinderOptions, "unknownQuery" | "systemParameters"> {
+  extends QueryOptions, Pick<QueryBinderOptions, "unknownQuery" | "allowedQuery" | "systemParameters"> {
   /** Unknown members of a JSON body: skipped and reported, or refused with one violation per name. Default `ignore`. */
   readonly unknownFields: "ignore" | "reject";
   /** What happens where the body holds another value than the path: the path's is taken, or 400. Default `path-wins`. */
   readonly conflicts: "path-wins" | "reject";
   /** What happens to a body where the rule has none: skipped, or 400. Default `ignore`. */
   readonly unexpectedBody: "ignore" | "reject";
+  /** Further spellings of values and names. Default: the standard ones alone. */
+  readonly forms: TextForms;
   /** The longest path in the name of a query parameter, in fields. Default 32. */
   readonly maxFieldDepth: number;
   /** How deep a JSON body may nest, in objects and arrays. Default 100. */
@@ -49,10 +52,12 @@ export interface BindOptions
 export const bindDefaults: BindOptions = Object.freeze({
   ...queryDefaults,
   unknownQuery: "ignore",
+  allowedQuery: [],
   systemParameters: false,
   unknownFields: "ignore",
   conflicts: "path-wins",
   unexpectedBody: "ignore",
+  forms: textFormDefaults,
   maxFieldDepth: 32,
   maxJsonDepth: 100,
 });
@@ -107,7 +112,7 @@ class RouteBinder implements Binder {
     // the update would be a larger one than the client asked for.
     this.#query = this.#compileQuery(whole ? (this.#mask ? [this.#mask.field] : []) : undefined);
     this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
-    this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField));
+    this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
   }
 
   bind(request: BindRequest): Message {
@@ -168,75 +173,18 @@ class RouteBinder implements Binder {
     const { bodyField, variables, method } = this.#route;
     const bound = variables.map(({ fields }) => fields);
     if (Array.isArray(bodyField)) bound.push(bodyField);
-    const { maxFieldDepth, unknownQuery, systemParameters, onIgnored } = this.#options;
+    const { maxFieldDepth, forms, unknownQuery, allowedQuery, systemParameters, onIgnored } = this.#options;
     return new QueryBinder(
       method.input,
-      { bound, only, maxFieldDepth },
-      { unknownQuery, systemParameters, onIgnored: onIgnored && ((name) => onIgnored("query", name)) },
+      { bound, only, maxFieldDepth, forms },
+      {
+        unknownQuery,
+        allowedQuery,
+        systemParameters,
+        onIgnored: onIgnored && ((name) => onIgnored("query", name)),
+      },
     );
   }
-}
-
-/** Sets one variable's field. */
-class PathBinding {
-  readonly name: string;
-  readonly parser: TextParser;
-  readonly #parents: readonly DescField[];
-  readonly #field: DescField;
-  /** The variable's path inside of the body; undefined where it is elsewhere. */
-  readonly #inBody: readonly DescField[] | undefined;
-
-  constructor(variable: RouteVariable, bodyField: Route["bodyField"]) {
-    const { name, fields } = variable;
-    const field = fields.at(-1);
-    const parser = field && textParser(field);
-    if (field === undefined || parser === undefined)
-      throw new Error(`variable "${name}" can not be read from text`);
-    this.name = name;
-    this.parser = parser;
-    this.#parents = fields.slice(0, -1);
-    this.#field = field;
-    this.#inBody = pathInBody(fields, bodyField);
-  }
-
-  /** The value of a capture; undefined where it is none. */
-  parse(capture: string): unknown {
-    return this.parser.parse(capture);
-  }
-
-  set(message: Message, value: unknown): void {
-    setField(this.#parents.length === 0 ? message : messageAt(message, this.#parents), this.#field, value);
-  }
-
-  /**
-   * Whether the body has set this field to another value. `members` is the body's JSON: it tells a field that is
-   * there with its default value from one that is not.
-   */
-  conflicts(message: Message, value: unknown, members: unknown): boolean {
-    if (this.#inBody === undefined) return false;
-    const parent = existingMessageAt(message, this.#parents);
-    if (parent === undefined) return false;
-    const there =
-      members === undefined ? isFieldSet(parent, this.#field) : hasMemberAt(members, this.#inBody);
-    return there && !sameValue(this.#field, getField(parent, this.#field), value);
-  }
-}
-
-function pathInBody(
-  fields: readonly DescField[],
-  bodyField: Route["bodyField"],
-): readonly DescField[] | undefined {
-  if (bodyField === "*") return fields;
-  const inside = bodyField?.every((field, index) => field === fields[index]);
-  return inside === true ? fields.slice(bodyField?.length) : undefined;
-}
-
-function sameValue(field: DescField, a: unknown, b: unknown): boolean {
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
-  if (field.message !== undefined && typeof a === "object" && typeof b === "object") {
-    return equals(field.message, a as Message, b as Message); // Bindable messages that are objects are no Structs.
-  }
-  return Object.is(a, b);
 }
 
 function refusal(violations: readonly FieldViolation[]): Error {

@@ -1,10 +1,9 @@
 import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { AnySchema, type FieldMask, FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, invalidArgument } from "../core/errors.ts";
-import { getField, pathName, setField } from "./field-path.ts";
+import { fieldsByName, getField, pathName, setField } from "./field-path.ts";
 import { hasTextForm } from "./field-value.ts";
 import { isMembers, type JsonMembers, memberOf, parseMembers } from "./json-members.ts";
-import { fieldsByName } from "./query-target.ts";
 import type { Route } from "./route.ts";
 
 /**

@@ -1,5 +1,18 @@
-import { create, type DescField, isFieldSet, type Message } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, isFieldSet, type Message } from "@bufbuild/protobuf";
 import { fieldsOf } from "../core/codec/field-shape.ts";
+
+const namesOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
+
+/** The fields of a message by JSON name and, where that is no JSON name of another, by proto name. */
+export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
+  const known = namesOf.get(message);
+  if (known !== undefined) return known;
+  const names = new Map<string, DescField>();
+  for (const field of message.fields) names.set(field.name, field);
+  for (const field of message.fields) names.set(field.jsonName, field);
+  namesOf.set(message, names);
+  return names;
+}
 
 /** A path as errors and field masks write it: proto names joined by dots. */
 export function pathName(path: readonly DescField[]): string {

@@ -2,11 +2,12 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type Fields, setOwn } from "../core/codec/field-shape.ts";
 import type { FieldViolation } from "../core/errors.ts";
 import { getField, messageAt, setField } from "./field-path.ts";
-import { unexpectedText } from "./field-value.ts";
+import { unexpectedText } from "./scalar-text.ts";
 import { nearestName } from "./nearest-name.ts";
 import type { QueryParameter } from "./query.ts";
-import { mapKey, type QueryName, QueryNames, type QueryScope, type QueryTarget } from "./query-target.ts";
+import { type QueryName, QueryNames, type QueryScope, type QueryTarget } from "./query-target.ts";
 import { isSystemParameter } from "./system-parameters.ts";
+import type { TextForms } from "./text-forms.ts";
 
 /** What happens to query parameters that the request message has no free field for. */
 export interface QueryBinderOptions {
@@ -14,6 +15,8 @@ export interface QueryBinderOptions {
   readonly unknownQuery: "ignore" | "reject";
   /** Whether the system parameters of Google's APIs (`$alt`, `prettyPrint`, …) are known. Default false. */
   readonly systemParameters: boolean;
+  /** Names of unknown parameters that are skipped in silence, whatever `unknownQuery` says. Default none. */
+  readonly allowedQuery: readonly string[];
   /** Hears the name of every parameter that was skipped as unknown, as the client wrote it. */
   readonly onIgnored?: ((name: string) => void) | undefined;
 }
@@ -28,16 +31,20 @@ export class QueryBinder {
   readonly #schema: DescMessage;
   readonly #names: QueryNames;
   readonly #options: QueryBinderOptions;
+  readonly #forms: TextForms;
+  readonly #allowed: ReadonlySet<string>;
 
   constructor(schema: DescMessage, scope: QueryScope, options: QueryBinderOptions) {
     this.#schema = schema;
     this.#names = new QueryNames(schema, scope);
+    this.#forms = scope.forms;
+    this.#allowed = new Set(options.allowedQuery);
     this.#options = options;
   }
 
   /** Sets what `parameters` say in `message`. */
   bind(parameters: readonly QueryParameter[], message: Message, violations: FieldViolation[]): void {
-    const binding = new Binding(message, violations);
+    const binding = new Binding(message, this.#forms, violations);
     for (const { name, value } of parameters) {
       if (this.#options.systemParameters && isSystemParameter(name, this.#schema)) continue;
       const bracket = name.indexOf("[");
@@ -56,7 +63,7 @@ export class QueryBinder {
   }
 
   #skip(name: string, found: Exclude<QueryName, QueryTarget>, binding: Binding): void {
-    if (!binding.firstTime(name)) return;
+    if (this.#allowed.has(name) || !binding.firstTime(name)) return;
     if (this.#options.unknownQuery === "ignore") this.#options.onIgnored?.(name);
     else binding.refuse(printable(name), whyUnknown(name, found));
   }
@@ -65,13 +72,15 @@ export class QueryBinder {
 /** What the parameters of one request have set so far. */
 class Binding {
   readonly #message: Message;
+  readonly #forms: TextForms;
   readonly #violations: FieldViolation[];
   #set: Set<string> | undefined;
   #skipped: Set<string> | undefined;
   #choices: Map<string, string> | undefined;
 
-  constructor(message: Message, violations: FieldViolation[]) {
+  constructor(message: Message, forms: TextForms, violations: FieldViolation[]) {
     this.#message = message;
+    this.#forms = forms;
     this.#violations = violations;
   }
 
@@ -88,32 +97,47 @@ class Binding {
   /** Sets one value; `brackets` is what follows the field's name from the first `[` on. */
   set(target: QueryTarget, brackets: string | undefined, text: string): void {
     if (target.keyParser !== undefined) return this.#setEntry(target, brackets, text);
-    if (brackets !== undefined) return this.refuse(target.name, whyNoBrackets(target));
-    const repeated = target.field.fieldKind === "list";
-    if (!repeated && !this.#claim(target.name))
-      return this.refuse(target.name, "is given twice and takes one value");
-    const value = target.parser.parse(text);
-    if (value === undefined) return this.refuse(target.name, unexpectedText(target.parser, text));
-    const parent = this.#parent(target);
-    if (parent === undefined) return;
-    if (repeated) (getField(parent, target.field) as unknown[]).push(value); // A list field holds an array.
-    else setField(parent, target.field, value);
+    if (target.field.fieldKind === "list") return this.#setElements(target, brackets, text);
+    if (brackets !== undefined) return this.refuse(target.name, "is no map and takes no key in brackets");
+    if (!this.#claim(target.name)) return this.refuse(target.name, "is given twice and takes one value");
+    const value = this.#parse(target, target.name, text);
+    const parent = value === undefined ? undefined : this.#parent(target);
+    if (parent !== undefined) setField(parent, target.field, value);
+  }
+
+  #setElements(target: QueryTarget, brackets: string | undefined, text: string): void {
+    const { name, field } = target;
+    if (brackets !== undefined && !(brackets === "[]" && this.#forms.bracketLists)) {
+      return this.refuse(name, `repeat the name for each value: ${name}=a&${name}=b`);
+    }
+    for (const element of this.#forms.commaLists ? text.split(",") : [text]) {
+      const value = this.#parse(target, name, element);
+      const parent = value === undefined ? undefined : this.#parent(target);
+      if (parent === undefined) return;
+      (getField(parent, field) as unknown[]).push(value); // A list field holds an array.
+    }
   }
 
   #setEntry(target: QueryTarget, brackets: string | undefined, text: string): void {
-    const { name, field, parser, keyParser } = target;
-    const inner = brackets === undefined ? undefined : keyIn(brackets);
+    const { name, field, keyParser } = target;
+    const inner = keyIn(target.key, brackets);
     if (keyParser === undefined || inner === undefined) {
       return this.refuse(name, `a map takes one key in brackets: ${name}[key]=value`);
     }
     const path = `${name}[${JSON.stringify(printable(inner))}]`;
-    const key = mapKey(keyParser, inner);
+    const key = keyParser.parse(inner);
     if (key === undefined) return this.refuse(path, `the key: ${unexpectedText(keyParser, inner)}`);
     if (!this.#claim(`${name}[${key}]`)) return this.refuse(path, "is given twice and takes one value");
-    const value = parser.parse(text);
-    if (value === undefined) return this.refuse(path, unexpectedText(parser, text));
-    const parent = this.#parent(target);
+    const value = this.#parse(target, path, text);
+    const parent = value === undefined ? undefined : this.#parent(target);
     if (parent !== undefined) setOwn(getField(parent, field) as Fields, key, value); // A map field holds an object.
+  }
+
+  /** The value that a text stands for; undefined, with a violation, where it is none. */
+  #parse({ parser }: QueryTarget, path: string, text: string): unknown {
+    const value = parser.parse(text);
+    if (value === undefined) this.refuse(path, unexpectedText(parser, text));
+    return value;
   }
 
   /** The message that has the field; undefined, with a violation, where another member of a oneof was set. */
@@ -136,15 +160,12 @@ class Binding {
   }
 }
 
-/** The key in `[key]`; undefined for anything else, such as two keys or a path behind the key. */
-function keyIn(brackets: string): string | undefined {
+/** The key behind a dot or in `[key]`; undefined for anything else, such as two keys or a path behind the key. */
+function keyIn(dotted: string | undefined, brackets: string | undefined): string | undefined {
+  if (brackets === undefined) return dotted;
+  if (dotted !== undefined) return undefined;
   if (!brackets.endsWith("]") || brackets.includes("][") || brackets.includes("].")) return undefined;
   return brackets.slice(1, -1);
-}
-
-function whyNoBrackets(target: QueryTarget): string {
-  if (target.field.fieldKind !== "list") return "is no map and takes no key in brackets";
-  return `repeat the name for each value: ${target.name}=a&${target.name}=b`;
 }
 
 function whyUnknown(name: string, found: Exclude<QueryName, QueryTarget>): string {

@@ -1,7 +1,9 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { pathName, pathsOverlap } from "./field-path.ts";
-import { hasTextForm, scalarParser, textParser, type TextParser } from "./field-value.ts";
+import { fieldsByName, pathName, pathsOverlap } from "./field-path.ts";
+import { hasTextForm, textParser } from "./field-value.ts";
+import { mapKeyParser, type TextParser } from "./scalar-text.ts";
+import type { TextForms } from "./text-forms.ts";
 
 /** A field that query parameters can set. */
 export interface QueryTarget {
@@ -13,7 +15,9 @@ export interface QueryTarget {
   readonly field: DescField;
   readonly parser: TextParser;
   /** Reads the keys of a map field. */
-  readonly keyParser: TextParser | undefined;
+  readonly keyParser: TextParser<string> | undefined;
+  /** The key of the entry in a map, where the name has it behind a dot. */
+  readonly key: string | undefined;
   /** The oneofs on the way: their names and which member this path takes. */
   readonly oneofs: readonly OneofChoice[];
 }
@@ -42,6 +46,7 @@ export interface QueryScope {
   readonly only?: readonly DescField[] | undefined;
   /** The longest path, in fields. */
   readonly maxFieldDepth: number;
+  readonly forms: TextForms;
 }
 
 /** How many names one resolver remembers: recursive messages have names without end. */
@@ -67,13 +72,14 @@ export class QueryNames {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const found = this.#walk(name);
-    // Unknown names are found as fast again, and would let callers fill the memory.
-    if (found.kind !== "unknown" && this.#known.size < remembered) this.#known.set(name, found);
+    // Unknown names and keys are without end: remembering them would let callers fill the memory.
+    const lasting = found.kind === "target" ? found.key === undefined : found.kind !== "unknown";
+    if (lasting && this.#known.size < remembered) this.#known.set(name, found);
     return found;
   }
 
   #walk(name: string): QueryName {
-    const { maxFieldDepth } = this.#scope;
+    const { maxFieldDepth, forms } = this.#scope;
     const steps = name.split(".", maxFieldDepth + 1);
     if (steps.length > maxFieldDepth) {
       return {
@@ -90,6 +96,9 @@ export class QueryNames {
       path.push(field);
       if (this.#isBound(path)) return { kind: "bound", name: pathName(path) };
       if (index === steps.length - 1) break;
+      if (field.fieldKind === "map" && forms.dottedMapKeys) {
+        return this.#target(path, steps.slice(index + 1).join("."));
+      }
       const obstacle = whyNoWay(field);
       if (obstacle !== undefined) return { kind: "refused", name: pathName(path), description: obstacle };
       if (field.message === undefined) return { kind: "unknown", message, prefix: prefixOf(steps, index) };
@@ -98,7 +107,7 @@ export class QueryNames {
     return this.#target(path);
   }
 
-  #target(path: readonly DescField[]): QueryName {
+  #target(path: readonly DescField[], key?: string): QueryName {
     const name = pathName(path);
     const field = path.at(-1);
     if (field === undefined) throw new TypeError("a name has at least one step");
@@ -107,10 +116,10 @@ export class QueryNames {
     if (oneofs.some(({ oneof, member }) => (this.#boundOneofs.get(oneof) ?? member) !== member)) {
       return { kind: "bound", name };
     }
-    const parser = textParser(field);
+    const parser = textParser(field, this.#scope.forms);
     if (parser === undefined) return { kind: "refused", name, description: whyNoText(field) };
-    const keyParser = field.fieldKind === "map" ? scalarParser(field.mapKey) : undefined;
-    return { kind: "target", name, parents: path.slice(0, -1), field, parser, keyParser, oneofs };
+    const keyParser = field.fieldKind === "map" ? mapKeyParser(field.mapKey) : undefined;
+    return { kind: "target", name, parents: path.slice(0, -1), field, parser, keyParser, key, oneofs };
   }
 
   /** Whether path or body set this very field, or everything. */
@@ -120,19 +129,6 @@ export class QueryNames {
     if (only !== undefined && first !== undefined && !only.includes(first)) return true;
     return bound.some((fields) => fields.length <= path.length && pathsOverlap(fields, path));
   }
-}
-
-const namesOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
-
-/** The fields of a message by JSON name and, where that is no JSON name of another, by proto name. */
-export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
-  const known = namesOf.get(message);
-  if (known !== undefined) return known;
-  const names = new Map<string, DescField>();
-  for (const field of message.fields) names.set(field.name, field);
-  for (const field of message.fields) names.set(field.jsonName, field);
-  namesOf.set(message, names);
-  return names;
 }
 
 function oneofChoices(path: readonly DescField[]): OneofChoice[] {
@@ -169,10 +165,4 @@ function whyNoText(field: DescField): string {
   const child = field.message?.fields[0];
   const hint = child === undefined ? "" : `: name one of its fields, such as ${field.name}.${child.name}`;
   return `a message can not be written as one value${hint}`;
-}
-
-/** The parser of a map's keys gives scalars; as property names they are text. */
-export function mapKey(parser: TextParser, text: string): string | undefined {
-  const key = parser.parse(text);
-  return key === undefined ? undefined : String(key);
 }

@@ -1,5 +1,5 @@
 import { invalidArgument } from "../core/errors.ts";
-import { quoteText } from "./field-value.ts";
+import { quoteText } from "./scalar-text.ts";
 import { percentDecode } from "./percent.ts";
 
 /** One `name=value` of a query, decoded. */

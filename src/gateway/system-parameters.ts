@@ -1,8 +1,8 @@
 import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../core/errors.ts";
-import { quoteText, scalarParser, unexpectedText } from "./field-value.ts";
+import { fieldsByName } from "./field-path.ts";
+import { quoteText, scalarParser, unexpectedText } from "./scalar-text.ts";
 import type { QueryParameter } from "./query.ts";
-import { fieldsByName } from "./query-target.ts";
 
 /** What the system parameters of a request ask of its reply. */
 export interface SystemParameters {

@@ -19,7 +19,8 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { KindsSchema } from "../../gen/tsms/test/v1/binding_pb.ts";
-import { scalarParser, textParser } from "../../src/gateway/field-value.ts";
+import { textParser } from "../../src/gateway/field-value.ts";
+import { scalarParser } from "../../src/gateway/scalar-text.ts";
 
 function fieldOf(name: string, message: DescMessage = KindsSchema): DescField {
   const field = message.fields.find((candidate) => candidate.name === name);

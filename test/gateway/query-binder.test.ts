@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { type SearchRequest, SearchRequestSchema } from "../../gen/tsms/test/v1/binding_pb.ts";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import fc from "fast-check";
+import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
+import { KindsSchema, type SearchRequest, SearchRequestSchema } from "../../gen/tsms/test/v1/binding_pb.ts";
+import { toStatus } from "../../src/core/errors.ts";
 import { type BindOptions, compileBinder } from "../../src/gateway/bind.ts";
 import { refusedFields, routeOf, violationsOf } from "./binding-fixture.ts";
 
@@ -168,6 +172,78 @@ suite("query parameters (transcoding B7)", () => {
       binder.bind({ captures: [], query: names.join("&"), body: undefined });
     }
     assert.ok(performance.now() - started < 5000);
+  });
+});
+
+suite("messages written as queries and read back", () => {
+  const bytes = fc.uint8Array().map((value) => new Uint8Array(value));
+  const base64 = (value: Uint8Array): string => Buffer.from(value).toString("base64url");
+  const text = fc.string({ unit: "binary" });
+  const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
+
+  type Init = MessageInitShape<typeof KindsSchema>; // Numbers stand for enums, which TypeScript does not take.
+
+  test("any values of any fields", () => {
+    const kinds = fc.record(
+      {
+        doubleValue: fc.double().filter((value) => !Object.is(value, -0)),
+        floatValue: fc.float().filter((value) => !Object.is(value, -0)),
+        int64Value: int64,
+        fixed64Value: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+        boolValue: fc.boolean(),
+        stringValue: text,
+        bytesValue: bytes,
+        kind: fc.integer(),
+        optionalString: text,
+        int64Wrapper: int64,
+        stringList: fc.array(text),
+        kindList: fc.array(fc.integer()),
+        bytesList: fc.array(bytes),
+        stringMap: fc.dictionary(
+          text.filter((key) => !/]\.|]\[/.test(key)),
+          text,
+          { noNullPrototype: true },
+        ),
+      },
+      { requiredKeys: [] },
+    );
+    const print = (value: unknown): string => (value instanceof Uint8Array ? base64(value) : String(value));
+    fc.assert(
+      fc.property(kinds, (init) => {
+        const query: string[] = [];
+        const add = (name: string, value: unknown): void => {
+          query.push(`${encodeURIComponent(`kinds.${name}`)}=${encodeURIComponent(print(value))}`);
+        };
+        for (const [name, value] of Object.entries(init)) {
+          if (Array.isArray(value)) for (const element of value) add(name, element);
+          else if (name !== "stringMap") add(name, value);
+          else for (const [key, entry] of Object.entries(value)) add(`${name}[${key}]`, entry);
+        }
+        assert.deepEqual(
+          bindQuery(query.join("&")).kinds ?? create(KindsSchema),
+          create(KindsSchema, init as Init),
+        );
+      }),
+    );
+  });
+  test("any text is bound or refused, and nothing else happens", () => {
+    const name = fc.oneof(
+      text,
+      fc.constantFrom("kinds", "kinds.child", "counts[", "tags", "kinds.choice_string", "counts[a]"),
+    );
+    fc.assert(
+      fc.property(fc.array(fc.tuple(name, text)), (parameters) => {
+        const query = parameters.map(
+          ([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(value)}`,
+        );
+        try {
+          toBinary(SearchRequestSchema, bindQuery(query.join("&")));
+        } catch (error) {
+          assert.ok(error instanceof ConnectError && error.code === Code.InvalidArgument, String(error));
+          toBinary(StatusSchema, toStatus(error));
+        }
+      }),
+    );
   });
 });
 
