@@ -196,7 +196,7 @@ test("Z11: whatever throws ends its call with INTERNAL without its text, never t
 
 test("Z11: replies that cannot be written end their call with INTERNAL", async (t) => {
   const wrong = service(EchoService, {
-    echo: () => ({ text: 5 as unknown as string }),
+    echo: () => ({ number: "x" as unknown as bigint }),
     async *repeat() {
       yield { index: "x" as unknown as number };
     },
