@@ -287,7 +287,7 @@ export class JsonCursor {
     const seen = new Set<string>();
     do {
       const name = this.readName();
-      this.path[level] = { name };
+      this.path[level] = unknownStep(name);
       if (seen.size === seen.add(name).size) this.refuse("the member stands here twice");
       if (name === "@type" && this.#types !== undefined && this.next() === quote) {
         this.#types.set(start, this.readString());
@@ -367,7 +367,7 @@ export class JsonCursor {
     for (const step of this.path.slice(0, this.depth)) {
       if (typeof step === "number") path += `[${step}]`;
       else if (typeof step === "string") path += `[${JSON.stringify(shorten(step))}]`;
-      else if (step !== nowhere) path += path === "" ? shorten(step.name) : `.${shorten(step.name)}`;
+      else if (step !== nowhere) path += path === "" ? step.name : `.${step.name}`;
     }
     return path;
   }
@@ -384,6 +384,11 @@ export class JsonCursor {
       : /^[^\s,:"[\]{}]+/.exec(rest)?.[0];
     return shorten(token ?? rest.slice(0, 1)).toWellFormed();
   }
+}
+
+/** The step to a member that no field is known for. */
+export function unknownStep(name: string): PathStep {
+  return { name: shorten(name) };
 }
 
 /** Cuts a piece of the caller's text to what an error may repeat. */

@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
-import type { JsonCursor } from "./json-cursor.ts";
+import { type JsonCursor, unknownStep } from "./json-cursor.ts";
 import { enumReader, mapKeyParser, type ReadValue, scalarReader } from "./read-scalars.ts";
 import { readJsonObject, wellKnownReader } from "./read-well-known.ts";
 
@@ -131,7 +131,7 @@ class CompiledReader implements MessageReader {
         const name = cursor.readName();
         spelling = this.#spellings.get(name);
         if (spelling === undefined) {
-          cursor.path[level] = { name };
+          cursor.path[level] = unknownStep(name);
           seenLate ??= new Set();
           if (seenLate.size === seenLate.add(name).size) cursor.refuse("the member stands here twice");
           if (typed && name === "@type") cursor.skipValue();
@@ -261,9 +261,10 @@ function readExtension(cursor: JsonCursor, message: Message, desc: DescMessage, 
   if (reader === undefined) {
     // An extension is read as if it were a field of the message it extends.
     const field = { ...extension, kind: "field", parent: extension.extendee, localName: extension.typeName };
-    reader = compileField(field as unknown as DescField, 0);
+    reader = { ...compileField(field as unknown as DescField, 0), name };
     extensions.set(extension, reader);
   }
+  cursor.path[cursor.depth - 1] = reader;
   if (cursor.next() === letterN && !reader.takesNull) cursor.readWord("null");
   else setExtension(message, extension, reader.read(cursor) as never); // The reader follows the same descriptor.
   return true;
@@ -296,7 +297,7 @@ function readTypedValue(cursor: JsonCursor, read: (cursor: JsonCursor) => Messag
   const seen = new Set<string>();
   do {
     const name = cursor.readName();
-    cursor.path[level] = { name };
+    cursor.path[level] = unknownStep(name);
     if (seen.size === seen.add(name).size) cursor.refuse("the member stands here twice");
     if (name === "value") message = read(cursor);
     else if (name === "@type") cursor.skipValue();

@@ -22,6 +22,7 @@ const durationText = /^(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/;
 
 const monthLengths = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 const twoDigits = Array.from({ length: 100 }, (_, number) => String(number).padStart(2, "0"));
+const threeDigits = Array.from({ length: 1000 }, (_, number) => String(number).padStart(3, "0"));
 const minuteTexts = Array.from(
   { length: 1440 },
   (_, minute) => `T${twoDigits[Math.floor(minute / 60)]}:${twoDigits[minute % 60]}:`,
@@ -80,7 +81,10 @@ function offsetSeconds(text: string, pos: number): number | undefined {
 
 /** Prints a timestamp with 0, 3, 6 or 9 fraction digits; undefined where the JSON mapping has no text for it. */
 export function formatTimestamp(seconds: number, nanos: number): string | undefined {
-  if (!(seconds >= earliest && seconds <= latest) || !(nanos >= 0 && nanos < nanosPerSecond))
+  if (
+    !(seconds >= earliest && seconds <= latest) ||
+    !(nanos >= 0 && nanos < nanosPerSecond && Number.isInteger(nanos))
+  )
     return undefined;
   const day = Math.floor(seconds / daySeconds);
   const rest = seconds - day * daySeconds;
@@ -103,16 +107,19 @@ export function parseDuration(text: string): TimeParts | undefined {
 
 /** Prints a duration with 0, 3, 6 or 9 fraction digits; undefined where it is out of range or its signs differ. */
 export function formatDuration(seconds: number, nanos: number): string | undefined {
-  if (!(Math.abs(seconds) <= longest) || !(Math.abs(nanos) < nanosPerSecond)) return undefined;
+  if (!(Math.abs(seconds) <= longest) || !(Math.abs(nanos) < nanosPerSecond && Number.isInteger(nanos)))
+    return undefined;
   if ((seconds > 0 && nanos < 0) || (seconds < 0 && nanos > 0)) return undefined;
   const sign = seconds < 0 || nanos < 0 ? "-" : "";
   return `${sign}${Math.abs(seconds)}${nanos === 0 ? "" : fractionText(Math.abs(nanos))}s`;
 }
 
+/** Nanoseconds as 3, 6 or 9 digits after a dot. */
 function fractionText(nanos: number): string {
-  if (nanos % 1_000_000 === 0) return `.${String(nanos / 1_000_000).padStart(3, "0")}`;
-  if (nanos % 1_000 === 0) return `.${String(nanos / 1_000).padStart(6, "0")}`;
-  return `.${String(nanos).padStart(9, "0")}`;
+  const millis = `.${threeDigits[Math.floor(nanos / 1_000_000)]}`;
+  if (nanos % 1_000_000 === 0) return millis;
+  const micros = millis + threeDigits[Math.floor(nanos / 1_000) % 1_000];
+  return nanos % 1_000 === 0 ? micros : micros + threeDigits[nanos % 1_000];
 }
 
 /**

@@ -18,7 +18,6 @@ import { type Fields, fieldsOf, localShape, wrapped } from "./field-shape.ts";
 import {
   bareWriter,
   enumWriter,
-  escapeText,
   type Int64Format,
   quoteText,
   scalarWriter,
@@ -271,10 +270,10 @@ function listWriter(element: Writer): Writer {
 function mapWriter(element: Writer): Writer {
   const append: Writer["append"] = (out, value, context) => {
     const values = value as Fields; // Map fields hold objects.
-    let before = '"';
+    let before = "";
     for (const key of Object.keys(values)) {
-      out = element.append(`${out + before + escapeText(key)}":${element.open}`, values[key], context);
-      before = ',"';
+      out = element.append(`${out + before + quoteText(key)}:${element.open}`, values[key], context);
+      before = ",";
     }
     return `${out}}`;
   };

@@ -34,55 +34,76 @@ export function unwritable(place: string, problem: string): ConnectError {
 /** The writer of one scalar type by the proto3 JSON mapping; it refuses values of another type with INTERNAL. */
 export function scalarWriter(type: ScalarType, int64: Int64Format, place: string): ValueWriter {
   const refuse = (value: unknown): never => {
-    throw unwritable(place, `${typeof value} is no ${ScalarType[type].toLowerCase()}`);
+    throw unwritable(
+      place,
+      `${typeof value === "number" ? value : typeof value} is no ${ScalarType[type].toLowerCase()}`,
+    );
   };
   switch (type) {
     case ScalarType.STRING:
-      return quotedWriter((value) => (typeof value === "string" ? escapeText(value) : refuse(value)));
+      return bare((out, value) => out + (typeof value === "string" ? quoteText(value) : refuse(value)));
     case ScalarType.BYTES:
-      return quotedWriter((value) => (value instanceof Uint8Array ? base64Text(value) : refuse(value)));
+      return quoted(
+        (out, value) => out + (value instanceof Uint8Array ? base64Text(value) : refuse(value)) + '"',
+      );
     case ScalarType.BOOL:
-      return bareWriter((value) => (value === true ? "true" : value === false ? "false" : refuse(value)));
+      return bare(
+        (out, value) => out + (value === true ? "true" : value === false ? "false" : refuse(value)),
+      );
     case ScalarType.DOUBLE:
-      return bareWriter((value) =>
-        typeof value === "number" ? doubleText(value, formatDouble) : refuse(value),
-      );
+      return bare((out, value) => out + (typeof value === "number" ? doubleText(value) : refuse(value)));
     case ScalarType.FLOAT:
-      return bareWriter((value) =>
-        typeof value === "number" ? doubleText(Math.fround(value), formatFloat32) : refuse(value),
-      );
+      return bare((out, value) => out + (typeof value === "number" ? floatText(value) : refuse(value)));
     case ScalarType.INT32:
     case ScalarType.SINT32:
     case ScalarType.SFIXED32:
-      return bareWriter((value) =>
-        typeof value === "number" && (value | 0) === value ? `${value}` : refuse(value),
+      return bare((out, value) =>
+        typeof value === "number" && (value | 0) === value ? out + value : refuse(value),
       );
     case ScalarType.UINT32:
     case ScalarType.FIXED32:
-      return bareWriter((value) =>
-        typeof value === "number" && value >>> 0 === value ? `${value}` : refuse(value),
+      return bare((out, value) =>
+        typeof value === "number" && value >>> 0 === value ? out + value : refuse(value),
       );
     default:
       return int64Writer(int64, refuse);
   }
 }
 
+function quoted(append: ValueWriter["append"]): ValueWriter {
+  return { open: '"', append };
+}
+
+function bare(append: ValueWriter["append"]): ValueWriter {
+  return { open: "", append };
+}
+
 function int64Writer(format: Int64Format, refuse: (value: unknown) => never): ValueWriter {
   // Messages hold bigints, or decimal strings with `jstype = JS_STRING`.
   const digits = (value: unknown): string =>
-    typeof value === "bigint" || (typeof value === "string" && /^-?[0-9]{1,20}$/.test(value))
-      ? value.toString()
-      : refuse(value);
-  if (format === "number") return bareWriter(digits);
-  if (format === "string") return quotedWriter(digits);
-  return bareWriter((value) => {
-    const text = digits(value);
-    return Number.isSafeInteger(Number(text)) ? text : `"${text}"`;
+    typeof value === "string" && /^-?[0-9]{1,20}$/.test(value) ? value : refuse(value);
+  if (format === "number") {
+    return bare((out, value) => out + (typeof value === "bigint" ? value.toString() : digits(value)));
+  }
+  if (format === "string") {
+    return quoted((out, value) => out + (typeof value === "bigint" ? value.toString() : digits(value)) + '"');
+  }
+  return bare((out, value) => {
+    const text = typeof value === "bigint" ? value.toString() : digits(value);
+    return out + (Number.isSafeInteger(Number(text)) ? text : `"${text}"`);
   });
 }
 
-function doubleText(value: number, format: (value: number) => string): string {
-  if (value - value === 0) return format(value);
+function doubleText(value: number): string {
+  return value - value === 0 ? formatDouble(value) : notFinite(value);
+}
+
+function floatText(value: number): string {
+  const float = Math.fround(value);
+  return float - float === 0 ? formatFloat32(float) : notFinite(float);
+}
+
+function notFinite(value: number): string {
   return Number.isNaN(value) ? '"NaN"' : value > 0 ? '"Infinity"' : '"-Infinity"';
 }
 
@@ -103,20 +124,46 @@ export function enumWriter(desc: DescEnum, format: "name" | "number", place: str
   return bareWriter((value) => names.get(value) ?? (isInt32(value) ? `${value}` : refuse(value)));
 }
 
-// Quotes, backslashes, control characters, and surrogates, of which one may be alone.
-const special = /["\\\u0000-\u001f\ud800-\udfff]/;
+/** Up to this length, looking at every character costs less than the call into native code. */
+const shortText = 12;
 
-/** What stands between the quotes of a JSON string. Lone surrogates become U+FFFD, as in the binary format. */
-export function escapeText(text: string): string {
-  return special.test(text) ? JSON.stringify(text.toWellFormed()).slice(1, -1) : text;
-}
-
-/** The JSON string of a text, quotes included. */
+/** The JSON string of a text, with its quotes. Lone surrogates become U+FFFD, as they do in the binary format. */
 export function quoteText(text: string): string {
-  return `"${escapeText(text)}"`;
+  if (text.length <= shortText && isPlain(text)) return `"${text}"`;
+  const literal = JSON.stringify(text);
+  // Where nothing was escaped, nothing was alone.
+  return literal.length === text.length + 2 ? literal : JSON.stringify(text.toWellFormed());
 }
+
+/** Whether a text has neither quotes, backslashes, control characters nor surrogates. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code === 0x22 || code === 0x5c || code >= 0xd800) return false;
+  }
+  return true;
+}
+
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** The two digits of every twelve bits. */
+const base64Pairs = Array.from(
+  { length: 4096 },
+  (_, bits) => `${base64Digits[bits >> 6]}${base64Digits[bits & 63]}`,
+);
+
+/** From this length on, the call into native code costs less than it saves. */
+const nativeBase64Length = 48;
 
 function base64Text(bytes: Uint8Array): string {
-  if (bytes.length === 0) return "";
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64");
+  const { length } = bytes;
+  if (length >= nativeBase64Length) {
+    return Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("base64");
+  }
+  let text = "";
+  for (let i = 0; i < length; i += 3) {
+    const bits = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
+    text += `${base64Pairs[bits >> 12]}${base64Pairs[bits & 0xfff]}`;
+  }
+  if (length % 3 === 0) return text;
+  return length % 3 === 1 ? `${text.slice(0, -2)}==` : `${text.slice(0, -1)}=`;
 }
