@@ -110,6 +110,11 @@ export class GrpcServer implements ManagedServer {
     return this.#listener?.address;
   }
 
+  /** How many connections are open. */
+  get connections(): number {
+    return this.#listener?.connections ?? 0;
+  }
+
   /** Lines for people: what listens where, and which services are there. */
   describe(): string[] {
     const lines = this.services.map(({ typeName }) => `[${this.name}] serving ${typeName}`);
