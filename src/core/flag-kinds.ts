@@ -1,3 +1,5 @@
+import { accessSync, constants } from "node:fs";
+
 /** One flag of a program: how its text is read, and what help says about it. */
 export interface Flag<T = unknown> {
   /** What it does, in a sentence without a full stop. */
@@ -10,6 +12,8 @@ export interface Flag<T = unknown> {
   readonly shownDefault: string;
   /** Whether it may be given more than once. */
   readonly repeatable: boolean;
+  /** Names in code of the flags that may not stand beside it. Default: none. */
+  readonly excludes?: readonly string[];
   /** The value after one more occurrence. @throws Error that says what is allowed. */
   read(text: string, before: T): T;
 }
@@ -33,6 +37,16 @@ export function pathFlag(byDefault: string, help: string): Flag<string> {
 /** A flag that takes any text but the empty one, and is undefined where it is not given. */
 export function optionalFlag(value: string, help: string): Flag<string | undefined> {
   return { help, value, default: undefined, shownDefault: "", repeatable: false, read: notEmpty };
+}
+
+/** A flag that names a file to read, and is undefined where it is not given. */
+export function fileFlag(help: string): Flag<string | undefined> {
+  return { ...optionalFlag("FILE", help), read: readable };
+}
+
+/** As `fileFlag`, for several files. */
+export function filesFlag(help: string): Flag<readonly string[]> {
+  return { ...listFlag("FILE", help), read: (text, before) => [...before, readable(text)] };
 }
 
 /** A flag that may be given several times; its value is the list. */
@@ -123,6 +137,16 @@ export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
 function notEmpty(text: string): string {
   if (text === "") throw new Error("must not be empty");
   return text;
+}
+
+function readable(path: string): string {
+  try {
+    accessSync(notEmpty(path), constants.R_OK);
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`cannot be read: ${problem}`, { cause });
+  }
+  return path;
 }
 
 function toPort(text: string, allowed: string): number {

@@ -95,6 +95,11 @@ export function readCommandLine<G extends FlagGroup>(
     }
     given.add(key);
   }
+  for (const key of given) {
+    const other = group[key]?.excludes?.find((name) => given.has(name));
+    if (other !== undefined)
+      return refuse(`--${toFlagName(key)} and --${toFlagName(other)} exclude each other`);
+  }
   // Filled from the group itself, key by key.
   return { kind: "run", flags: { ...values, given } as unknown as FlagValues<G> };
 }

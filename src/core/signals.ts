@@ -126,7 +126,8 @@ export function catchStopSignals(options: Partial<StopSignalOptions> = {}): Prom
       if (stop?.startUp === true) return;
       const states = [...servers].map(({ state }) => state);
       const startFailed = !states.every(isStarted) || states.length === 0;
-      if (startFailed && saysItAll(reason, states)) target.stderr.write(`${reason.message}\n`);
+      if (startFailed)
+        target.stderr.write(`${saysItAll(reason, states) ? reason.message : inspect(reason)}\n`);
       else if (options.onFault === undefined) target.stderr.write(`${origin}: ${inspect(reason)}\n`);
       else options.onFault(reason, origin);
       if (startFailed || stopped) target.exit(1);

@@ -224,7 +224,7 @@ test("a fault before the servers are ready ends the process with 1", () => {
 
 test("what is no server is refused at once", () => {
   for (const wrong of [null, undefined, {}, "GRPC"]) {
-    assert.throws(() => addServerGracefulStop(wrong as unknown as ManagedServer), /takes servers, not/);
+    assert.throws(() => addServerGracefulStop(wrong as ManagedServer), /takes servers, not/);
   }
 });
 

@@ -1,5 +1,4 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -8,6 +7,7 @@ import {
   type StopOptions,
   type StopReport,
 } from "../lifecycle.ts";
+import { formatAddress, listenError, type ListenAddress } from "../listener.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Options of an `Exporter`. */
@@ -72,16 +72,16 @@ export class Exporter implements ManagedServer {
   }
 
   /** Where it listens; undefined unless it does. */
-  get address(): AddressInfo | undefined {
+  get address(): ListenAddress | undefined {
     const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address : undefined;
+    if (typeof address !== "object" || address === null) return undefined;
+    return { host: address.address, port: address.port };
   }
 
-  /** A line for people: where the page is. */
-  describe(): string {
-    const { host, port, path } = this.#options;
-    const shown = host.includes(":") ? `[${host}]` : host;
-    return `[${this.name}] metrics on http://${shown}:${this.address?.port ?? port}${path}`;
+  /** Lines for people: where the page is. */
+  describe(): string[] {
+    const address = formatAddress(this.address ?? this.#options);
+    return [`[${this.name}] metrics on http://${address}${this.#options.path}`];
   }
 
   /** Binds the port. @throws Error if that fails, naming host, port and cause. */
@@ -98,7 +98,7 @@ export class Exporter implements ManagedServer {
       });
     } catch (cause) {
       if (this.#lifecycle.state === "boot") this.#lifecycle.enter("error");
-      throw new Error(`${this.name} cannot listen on ${host}:${port}: ${describeCause(cause)}`, { cause });
+      throw cause instanceof Error ? listenError(this.name, { host, port }, cause) : cause;
     }
     if (this.#lifecycle.state !== "boot") {
       this.#server.close();
@@ -156,8 +156,4 @@ export class Exporter implements ManagedServer {
 /** Answers without a page and without waiting for a body that nobody wants. */
 function refuse(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" }).end(text);
-}
-
-function describeCause(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -3,5 +3,8 @@ import { logLevels } from "./logger.ts";
 
 /** Flags of the log. */
 export const logFlags = {
-  logLevel: choiceFlag(logLevels, "info", "Least important level that is logged"),
+  logLevel: {
+    ...choiceFlag(logLevels, "info", `Least important level that is logged: ${logLevels.join(", ")}`),
+    value: "LEVEL",
+  },
 } as const;

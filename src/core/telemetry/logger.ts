@@ -68,6 +68,20 @@ export function callLog(logger: Logger): CallObserver {
   };
 }
 
+/** Hears of what a gateway ignores. */
+export interface HttpLog {
+  ignoredUnknown(route: string, kind: "query" | "field", count: number, name: string): void;
+}
+
+/** An observer of HTTP requests that writes, at debug, which parameters and fields were ignored as unknown. */
+export function httpLog(logger: Logger): HttpLog {
+  return {
+    ignoredUnknown(route, kind, _count, name) {
+      logger.debug({ route, kind, name }, "ignored as unknown");
+    },
+  };
+}
+
 function levelOf(
   context: CallContext,
   error: ConnectError | undefined,

@@ -59,7 +59,9 @@ function compileTerm(field: string, operator: string, value: string): BookFilter
   if (operator === "=") {
     if (field === "isbn") return (book) => String(book.isbn) === value;
     if (field === "state") {
-      const state = BookStateSchema.values.find(({ name }) => name === `BOOK_STATE_${value}`);
+      const state = BookStateSchema.values.find(
+        ({ name, localName }) => name === value || localName === value,
+      );
       if (state === undefined) throw refuse("filter", "state is AVAILABLE or CHECKED_OUT");
       return (book) => book.state === state.number;
     }

@@ -92,7 +92,7 @@ test("stopped while it starts, it leaves no port bound", async () => {
 
 test("it says where the page is", async () => {
   const { exporter, base } = await started();
-  assert.equal(exporter.describe(), `[EXPORTER] metrics on ${base}/metrics`);
+  assert.deepEqual(exporter.describe(), [`[EXPORTER] metrics on ${base}/metrics`]);
   await exporter.gracefulStop();
 });
 

@@ -1,0 +1,51 @@
+import { create, createFileRegistry, type DescService, type FileRegistry } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import type { Transport } from "@connectrpc/connect";
+import { filesFlag, listFlag, switchFlag } from "../flag-kinds.ts";
+import type { FlagValues } from "../flags.ts";
+import { reflectionSource } from "./reflection-source.ts";
+import { descriptorSetSource, protoSource, toSchema, type SchemaSource } from "./schema.ts";
+
+/** Flags of a gateway for services that it has no code of. */
+export const schemaFlags = {
+  descriptors: {
+    ...filesFlag("Serve the services of this binary FileDescriptorSet"),
+    excludes: ["proto", "reflection"],
+  },
+  proto: {
+    ...listFlag("FILE", "Serve the services of this .proto source"),
+    excludes: ["descriptors", "reflection"],
+  },
+  protoPath: listFlag("DIR", "Where .proto sources and their imports are looked for"),
+  reflection: {
+    ...switchFlag("Serve the services that the upstream names by server reflection"),
+    excludes: ["descriptors", "proto"],
+  },
+  service: listFlag("NAME", "Serve only these of the loaded services, by full name"),
+} as const;
+
+/**
+ * Where the flags say that contracts come from.
+ *
+ * @param upstream Leads to the server that is asked for reflection.
+ * @param builtIn The services to expose where the flags say nothing.
+ */
+export function schemaSource(
+  { descriptors, proto, protoPath, reflection, service }: FlagValues<typeof schemaFlags>,
+  upstream: Transport,
+  builtIn: readonly DescService[],
+): SchemaSource {
+  if (descriptors.length > 0) return descriptorSetSource(descriptors, service);
+  if (proto.length > 0) return protoSource(proto, protoPath, service);
+  if (reflection) return reflectionSource(upstream, service);
+  return { name: "built-in services", load: async () => toSchema(registryOf(builtIn), service) };
+}
+
+/** The files of `services` and all that they import. */
+function registryOf(services: readonly DescService[]): FileRegistry {
+  const files = new Set(services.map(({ file }) => file));
+  for (const file of files) for (const imported of file.dependencies) files.add(imported);
+  // A file stands behind those that it imports.
+  const set = create(FileDescriptorSetSchema, { file: [...files].reverse().map(({ proto }) => proto) });
+  return createFileRegistry(set);
+}

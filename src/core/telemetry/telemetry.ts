@@ -1,0 +1,44 @@
+import type { FlagValues } from "../flags.ts";
+import type { CallObserver } from "../observer.ts";
+import { stopFlags, type FaultOrigin } from "../signals.ts";
+import { exporterFlags, startExporter } from "./exporter-flags.ts";
+import type { Exporter } from "./exporter.ts";
+import { logFlags } from "./log-flags.ts";
+import { callLog, createLogger, httpLog, type HttpLog, type Logger } from "./logger.ts";
+import { Metrics } from "./metrics.ts";
+
+/** Flags that every program has: those of metrics page, log and stop. */
+export const commonFlags = { ...exporterFlags, ...stopFlags, ...logFlags } as const;
+
+/** What a program sees its calls with. */
+export interface Telemetry {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** For servers: log and metrics of every call. */
+  readonly observers: readonly CallObserver[];
+  /** For gateways: log and metrics of every HTTP request. */
+  readonly httpObservers: ReadonlyArray<HttpLog | Metrics>;
+  /** For `catchStopSignals`: logs and counts exceptions and rejections outside of any call. */
+  readonly onFault: (reason: unknown, origin: FaultOrigin) => void;
+  /** Starts the metrics page, unless it is off; see `startExporter`. */
+  readonly startExporter: () => Promise<Exporter | undefined>;
+}
+
+/** Log and metrics as the flags of a program ask for. */
+export function createTelemetry(
+  flags: FlagValues<typeof exporterFlags> & FlagValues<typeof logFlags>,
+): Telemetry {
+  const logger = createLogger({ level: flags.logLevel });
+  const metrics = new Metrics();
+  return {
+    logger,
+    metrics,
+    observers: [callLog(logger), metrics],
+    httpObservers: [httpLog(logger), metrics],
+    onFault(reason, origin) {
+      metrics.processFault(origin);
+      logger.error({ err: reason, origin }, "fault outside of any call");
+    },
+    startExporter: () => startExporter(flags, metrics, logger),
+  };
+}

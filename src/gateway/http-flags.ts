@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { choiceFlag, filesFlag, listFlag, portFlag, switchFlag, textFlag } from "../core/flag-kinds.ts";
+import type { FlagValues } from "../core/flags.ts";
+import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
+
+/** Flags of a gateway. */
+export const httpFlags = {
+  httpHost: textFlag("HOST", httpServerDefaults.host, "Address to serve HTTP on"),
+  httpPort: portFlag(httpServerDefaults.port, "Port to serve HTTP on; 0 picks a free one"),
+  forwardHeader: listFlag("NAME", "A further request header that becomes metadata"),
+  unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),
+  unknownFields: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown JSON fields"),
+  lenientContentType: switchFlag("Read bodies as JSON whatever their content type"),
+  rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
+  errorFormat: choiceFlag(["status", "google", "problem"], "status", "How error bodies look"),
+} as const;
+
+/** The options of an `HttpServer` that the flags ask for. */
+export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpServerOptions> {
+  return {
+    host: flags.httpHost,
+    port: flags.httpPort,
+    forwardHeaders: flags.forwardHeader,
+    unknownQuery: flags.unknownQuery,
+    unknownFields: flags.unknownFields,
+    contentType: flags.lenientContentType ? "lenient" : "strict",
+    rules: flags.rules.map((file) => ({ file, text: readFileSync(file, "utf8") })),
+    errorFormat: flags.errorFormat,
+  };
+}
