@@ -1,0 +1,42 @@
+/** Services over gRPC, and the same over REST, in one process. */
+import {
+  addServerGracefulStop,
+  catchStopSignals,
+  commonFlags,
+  createTelemetry,
+  dial,
+  grpcFlags,
+  GrpcServer,
+  httpFlags,
+  httpOptions,
+  HttpServer,
+  parseFlags,
+} from "../src/index.ts";
+import { ChildService } from "../src/services/child/child-service.ts";
+import { GomsService } from "../src/services/goms/goms-service.ts";
+import { seedLibrary } from "../src/services/library/library-seed.ts";
+import { LibraryService } from "../src/services/library/library-service.ts";
+
+const flags = parseFlags("gateway", { ...grpcFlags, ...httpFlags, ...commonFlags });
+const { observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+
+const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, observers });
+const http = new HttpServer({ ...httpOptions(flags), upstream: grpc, observers, httpObservers });
+
+const goms = new GomsService("goms");
+const child = new ChildService("child", dial(grpc));
+const library = new LibraryService(seedLibrary());
+grpc.addService(goms).addService(child).addService(library);
+http.addService(goms).addService(child).addService(library);
+
+addServerGracefulStop(http, grpc);
+const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
+const exporter = await startExporter();
+await grpc.start();
+await http.start();
+
+console.log([...grpc.describe(), ...http.describe(), ...(exporter?.describe() ?? [])].join("\n"));
+console.log(`Try: curl http://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
+
+const { signal, finished, cut } = await stopped;
+console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);

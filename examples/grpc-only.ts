@@ -1,0 +1,36 @@
+/** Services over gRPC alone. A gateway in another process can stand in front: see http-only.ts. */
+import {
+  addServerGracefulStop,
+  catchStopSignals,
+  commonFlags,
+  createTelemetry,
+  dial,
+  grpcFlags,
+  GrpcServer,
+  parseFlags,
+} from "../src/index.ts";
+import { ChildService } from "../src/services/child/child-service.ts";
+import { GomsService } from "../src/services/goms/goms-service.ts";
+import { seedLibrary } from "../src/services/library/library-seed.ts";
+import { LibraryService } from "../src/services/library/library-service.ts";
+
+const flags = parseFlags("grpc-only", { ...grpcFlags, ...commonFlags });
+const { observers, onFault, startExporter } = createTelemetry(flags);
+
+const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, observers });
+grpc.addService(new GomsService("goms"));
+grpc.addService(new ChildService("child", dial(grpc)));
+grpc.addService(new LibraryService(seedLibrary()));
+
+addServerGracefulStop(grpc);
+const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
+const exporter = await startExporter();
+await grpc.start();
+
+const tool = "npx buf curl --protocol grpc --http2-prior-knowledge";
+const at = `http://${grpc.address?.host}:${grpc.address?.port}`;
+console.log([...grpc.describe(), ...(exporter?.describe() ?? [])].join("\n"));
+console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
+
+const { signal, finished, cut } = await stopped;
+console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);

@@ -1,0 +1,58 @@
+/** REST in front of a gRPC server in another process, in any language. */
+import { Child } from "../gen/go/micro/service/child/child_pb.ts";
+import { GoMs } from "../gen/go/micro/service/goms/goms_pb.ts";
+import { LibraryService } from "../gen/library/v1/library_pb.ts";
+import {
+  addServerGracefulStop,
+  catchStopSignals,
+  commonFlags,
+  createTelemetry,
+  dial,
+  httpFlags,
+  httpOptions,
+  HttpServer,
+  keepLoaded,
+  parseFlags,
+  schemaFlags,
+  schemaSource,
+  upstreamFlags,
+  upstreamOf,
+  type Schema,
+} from "../src/index.ts";
+
+const flags = parseFlags("http-only", { ...upstreamFlags, ...httpFlags, ...schemaFlags, ...commonFlags });
+const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+const awaitServices = flags.reflection;
+
+const { target, options } = upstreamOf(flags);
+const upstream = dial(target, options);
+const http = new HttpServer({ ...httpOptions(flags), upstream, observers, httpObservers, awaitServices });
+
+addServerGracefulStop(http);
+const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
+const exporter = await startExporter();
+
+const source = schemaSource(flags, upstream, [GoMs, Child, LibraryService]);
+const ended = new AbortController();
+const use = ({ services, registry }: Schema) => http.replaceServices(services, registry);
+if (!awaitServices) use(await source.load(ended.signal));
+await http.start();
+
+const print = () => console.log(http.describe().join("\n"));
+print();
+console.log([`[HTTP] calling ${target}`, ...(exporter?.describe() ?? [])].join("\n"));
+console.log(`Try: curl http://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
+
+if (awaitServices) {
+  const apply = (schema: Schema) => {
+    use(schema);
+    print();
+  };
+  const onFailure = (err: unknown, retryMs: number) => logger.warn({ err, retryMs }, "no contracts yet");
+  void keepLoaded({ source, upstream, apply, onFailure, signal: ended.signal });
+}
+
+const { signal, finished, cut } = await stopped;
+ended.abort();
+upstream.close();
+console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);

@@ -1,0 +1,90 @@
+/** The public surface of `ts-ms`. */
+
+// Servers, and how programs stop.
+export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./core/grpc-server.ts";
+export { HttpServer } from "./gateway/http-server.ts";
+export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
+export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
+export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle.ts";
+export type { ListenAddress } from "./core/listener.ts";
+export {
+  addServerGracefulStop,
+  catchStopSignals,
+  type FaultOrigin,
+  type ShutdownReport,
+  type StopSignal,
+  type StopSignalOptions,
+} from "./core/signals.ts";
+
+// Clients.
+export { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
+export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
+export type { ClientKeepalive, ConnectionOptions, ConnectionState } from "./core/grpc/channel.ts";
+export type { ClientTls } from "./core/grpc/tls-credentials.ts";
+
+// Services.
+export {
+  service,
+  type MethodImpl,
+  type PartialService,
+  type Service,
+  type ServiceImpl,
+} from "./core/service.ts";
+export { passOn, type HandlerContext } from "./core/context.ts";
+export type { Interceptor } from "./core/interceptors.ts";
+export {
+  createContextKey,
+  createContextValues,
+  type ContextKey,
+  type ContextValues,
+} from "@connectrpc/connect";
+
+// Errors.
+export { Code, ConnectError, invalidArgument, type FieldViolation } from "./core/errors.ts";
+
+// Contracts at run time.
+export { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "./core/schema/schema.ts";
+export { reflectionSource } from "./core/schema/reflection-source.ts";
+export { keepLoaded, type SchemaLoaderOptions, type SchemaUpstream } from "./core/schema/schema-loader.ts";
+
+// Logs and metrics.
+export type { CallContext } from "./core/context.ts";
+export type { CallObserver } from "./core/observer.ts";
+export {
+  callLog,
+  createLogger,
+  httpLog,
+  logLevels,
+  type HttpLog,
+  type Logger,
+  type LoggerOptions,
+  type LogLevel,
+} from "./core/telemetry/logger.ts";
+export { Metrics, type MetricsOptions, type UnknownKind } from "./core/telemetry/metrics.ts";
+export { metricList, type MetricDefinition } from "./core/telemetry/metric-list.ts";
+export { Exporter, type ExporterOptions } from "./core/telemetry/exporter.ts";
+export { commonFlags, createTelemetry, type Telemetry } from "./core/telemetry/telemetry.ts";
+
+// Flags of programs.
+export { helpText, parseFlags, type FlagGroup, type FlagValues } from "./core/flags.ts";
+export {
+  choiceFlag,
+  durationFlag,
+  fileFlag,
+  filesFlag,
+  listFlag,
+  optionalFlag,
+  pathFlag,
+  portFlag,
+  portOrOffFlag,
+  switchFlag,
+  textFlag,
+  type Flag,
+} from "./core/flag-kinds.ts";
+export { grpcFlags } from "./core/grpc/grpc-flags.ts";
+export { upstreamFlags, upstreamOf } from "./core/grpc/upstream-flags.ts";
+export { httpFlags, httpOptions } from "./gateway/http-flags.ts";
+export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
+export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";
+export { logFlags } from "./core/telemetry/log-flags.ts";
+export { stopFlags } from "./core/signals.ts";
