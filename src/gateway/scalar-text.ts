@@ -1,5 +1,6 @@
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
-import { enumNumbers, parseBase64 } from "../core/codec/read-scalars.ts";
+import { parseBase64 } from "../core/codec/base64-text.ts";
+import { enumNumbers } from "../core/codec/read-enums.ts";
 import type { TextForms } from "./text-forms.ts";
 
 /** Reads one kind of value from the text of a path capture or query parameter. */

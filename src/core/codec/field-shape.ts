@@ -1,12 +1,12 @@
-import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, type Message, type ScalarType } from "@bufbuild/protobuf";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 
 /** A message by its property names, for code that knows the names from descriptors only. */
 export type Fields = Record<string, unknown>;
 
-/** The same message as {@link Fields}: messages are plain objects with these properties. */
+/** The same message as {@link Fields}: `Message` alone hides the properties that all messages have. */
 export function fieldsOf(message: Message): Fields {
-  return message as unknown as Fields; // Message hides the index signature that all messages have.
+  return message;
 }
 
 /** The scalar inside of one of `google/protobuf/wrappers.proto`; undefined for all other messages. */

@@ -1,23 +1,4 @@
-import type { Registry } from "@bufbuild/protobuf";
-import { type FieldViolation, invalidArgument } from "../errors.ts";
-
-/** What the reader does where the contract leaves a choice. */
-export interface JsonReadOptions {
-  /** Members that the message does not have: skipped, or refused with one violation per name. Default `ignore`. */
-  readonly unknownFields: "ignore" | "reject";
-  /** How deep objects and arrays may nest. Default 100. */
-  readonly maxDepth: number;
-  /** Types that `google.protobuf.Any` may hold, and extensions. Default: none. */
-  readonly registry?: Registry | undefined;
-  /** Hears the path of every member that was skipped as unknown. */
-  readonly onUnknownField?: ((path: string) => void) | undefined;
-}
-
-/** The defaults of {@link JsonReadOptions}. */
-export const jsonReadDefaults: JsonReadOptions = Object.freeze({ unknownFields: "ignore", maxDepth: 100 });
-
-/** One step of the path to a value: a field (or unknown member), the index in a list, or the key of a map. */
-export type PathStep = { readonly name: string } | number | string;
+import { JsonTrace, unknownStep } from "./json-trace.ts";
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -32,21 +13,12 @@ const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 
-/** Longest piece of the caller's text that an error repeats, in characters. */
-const excerptLength = 40;
-
 /**
  * From this length on, strings are copied out of the text: V8 makes a slice point into its parent, and a handler
  * that keeps one name must not keep the whole body alive.
  */
 const sharedTextLength = 65_536;
 const shortestSlice = 13;
-
-/** How many unknown members one error names; the rest is counted. */
-const namedUnknowns = 100;
-
-/** The step of a container before its first element. */
-const nowhere: PathStep = { name: "" };
 
 const powersOfTen = Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`));
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
@@ -57,31 +29,9 @@ const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
  * Readers find the position on the first character of their value and leave it behind the last one. All failures
  * are INVALID_ARGUMENT with the path of the value; nothing is built for them until they happen.
  */
-export class JsonCursor {
-  readonly text: string;
-  readonly options: JsonReadOptions;
-  /** Offset of the next character. */
-  pos = 0;
-  /** Steps to the current value; only the first `depth` are valid. */
-  readonly path: PathStep[] = [];
-  /** Containers that are open now; each owns the step of `path` with its level. */
-  depth = 0;
-  readonly #base: number;
-  #unknown: FieldViolation[] | undefined;
-  #unknownCount = 0;
+export class JsonCursor extends JsonTrace {
   #types: Map<number, string> | undefined;
   #typesEnd = -1;
-
-  /** `field` is the first step of all paths when `text` is the value of one field and not of a whole message. */
-  constructor(text: string, options: JsonReadOptions, field?: PathStep) {
-    this.text = text;
-    this.options = options;
-    if (field !== undefined) {
-      this.path[0] = field;
-      this.depth = 1;
-    }
-    this.#base = this.depth;
-  }
 
   /** Skips white space and returns the character code at the position; NaN at the end. */
   next(): number {
@@ -90,24 +40,6 @@ export class JsonCursor {
     while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09)
       code = text.charCodeAt(++this.pos);
     return code;
-  }
-
-  /** Steps over the bracket that opens a container and returns its level in `path`. */
-  enter(): number {
-    const level = this.depth;
-    if (level - this.#base >= this.options.maxDepth) {
-      this.refuse(`nesting is deeper than ${this.options.maxDepth} levels`);
-    }
-    this.path[level] = nowhere;
-    this.depth = level + 1;
-    this.pos++;
-    return level;
-  }
-
-  /** Steps over the bracket that closes the innermost container. */
-  leave(): void {
-    this.pos++;
-    this.depth--;
   }
 
   /** Steps over the comma before another element and returns true, or over `close` and returns false. */
@@ -315,13 +247,7 @@ export class JsonCursor {
 
   /** Skips the value of a member that the message does not have, and notes its path. */
   skipUnknown(): void {
-    const { options } = this;
-    if (options.unknownFields === "reject") {
-      this.#unknown ??= [];
-      if (this.#unknownCount++ < namedUnknowns) {
-        this.#unknown.push({ field: this.fieldPath(), description: "the message has no such field" });
-      }
-    } else if (options.onUnknownField !== undefined) options.onUnknownField(this.fieldPath());
+    this.noteUnknown();
     this.skipValue();
   }
 
@@ -329,69 +255,6 @@ export class JsonCursor {
   finish(): void {
     this.next();
     if (this.pos < this.text.length) this.unexpected("the end of the text");
-    if (this.#unknown === undefined) return;
-    const others = this.#unknownCount - 1;
-    const more = others === 0 ? "" : ` and ${others} more`;
-    throw invalidArgument(`unknown field ${this.#unknown[0]?.field}${more}`, this.#unknown);
+    this.refuseUnknown();
   }
-
-  /** Throws for a value that is not what its field takes; `expected` is a sentence without its end. */
-  refuse(expected: string): never {
-    const field = this.fieldPath();
-    const message = field === "" ? expected : `${field}: ${expected}`;
-    throw invalidArgument(message, [{ field, description: expected }, ...(this.#unknown ?? [])]);
-  }
-
-  /** Throws because the value at `start` is not `what`, and says what it is. */
-  expected(what: string, start: number = this.pos): never {
-    this.pos = start;
-    return this.refuse(`expected ${what}, found ${this.#excerpt()}`);
-  }
-
-  /** Throws because the text is no JSON at the position. */
-  unexpected(what: string): never {
-    return this.syntax(`expected ${what}, found ${this.#excerpt()}`);
-  }
-
-  /** Throws because the text is no JSON at the position; `problem` says why. */
-  syntax(problem: string): never {
-    const before = this.text.slice(0, this.pos);
-    const line = before.split("\n").length;
-    const column = this.pos - before.lastIndexOf("\n");
-    return this.refuse(`invalid JSON at line ${line}, column ${column}: ${problem}`);
-  }
-
-  /** The path of the current value in proto names, for example `book.tags[2].name` or `labels["a"]`. */
-  fieldPath(): string {
-    let path = "";
-    for (const step of this.path.slice(0, this.depth)) {
-      if (typeof step === "number") path += `[${step}]`;
-      else if (typeof step === "string") path += `[${JSON.stringify(shorten(step))}]`;
-      else if (step !== nowhere) path += path === "" ? step.name : `.${step.name}`;
-    }
-    return path;
-  }
-
-  /** What stands at the position, in words that fit into an error. */
-  #excerpt(): string {
-    const { text, pos } = this;
-    const rest = text.slice(pos, pos + excerptLength + 1);
-    if (rest === "") return "the end of the text";
-    if (rest.startsWith("{")) return "an object";
-    if (rest.startsWith("[")) return "an array";
-    const token = rest.startsWith('"')
-      ? /^"(?:[^"\\]|\\.)*"?/s.exec(rest)?.[0]
-      : /^[^\s,:"[\]{}]+/.exec(rest)?.[0];
-    return shorten(token ?? rest.slice(0, 1)).toWellFormed();
-  }
-}
-
-/** The step to a member that no field is known for. */
-export function unknownStep(name: string): PathStep {
-  return { name: shorten(name) };
-}
-
-/** Cuts a piece of the caller's text to what an error may repeat. */
-function shorten(text: string): string {
-  return text.length <= excerptLength ? text : `${text.slice(0, excerptLength)}…`;
 }

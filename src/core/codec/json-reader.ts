@@ -1,10 +1,11 @@
 import { clearField, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { invalidArgument } from "../errors.ts";
 import { type Fields, fieldsOf } from "./field-shape.ts";
-import { JsonCursor, jsonReadDefaults, type JsonReadOptions } from "./json-cursor.ts";
+import { JsonCursor } from "./json-cursor.ts";
+import { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
 
-export { jsonReadDefaults, type JsonReadOptions } from "./json-cursor.ts";
+export { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 
 /**
  * Reads messages of one type from JSON text by the proto3 JSON mapping, without a tree in between.

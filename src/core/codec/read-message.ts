@@ -5,12 +5,15 @@ import {
   type Message,
   ScalarType,
   setExtension,
-  toBinary,
 } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
-import { type JsonCursor, unknownStep } from "./json-cursor.ts";
-import { enumReader, mapKeyParser, type ReadValue, scalarReader } from "./read-scalars.ts";
+import type { JsonCursor } from "./json-cursor.ts";
+import { unknownStep } from "./json-trace.ts";
+import { mapKeyParser } from "./map-keys.ts";
+import { readAny, readTypedValue } from "./read-any.ts";
+import { enumReader } from "./read-enums.ts";
+import { type ReadValue, scalarReader } from "./read-scalars.ts";
 import { readJsonObject, wellKnownReader } from "./read-well-known.ts";
 
 const quote = 0x22;
@@ -59,12 +62,16 @@ const readers = new WeakMap<DescMessage, MessageReader>();
 export function messageReader(desc: DescMessage): MessageReader {
   const known = readers.get(desc);
   if (known !== undefined) return known;
-  const wellKnown = desc.typeName === AnySchema.typeName ? readAny : wellKnownReader(desc);
+  const wellKnown = desc.typeName === AnySchema.typeName ? readAnyMessage : wellKnownReader(desc);
   const reader = new CompiledReader(desc, wellKnown);
   // Known before its fields are compiled, so that recursive types end here.
   readers.set(desc, reader);
   reader.compile();
   return reader;
+}
+
+function readAnyMessage(cursor: JsonCursor): Message {
+  return readAny(cursor, (type) => messageReader(type).readTyped(cursor));
 }
 
 class CompiledReader implements MessageReader {
@@ -94,7 +101,7 @@ class CompiledReader implements MessageReader {
 
   field(desc: DescField): FieldReader {
     const field = this.#fields.get(desc);
-    if (field === undefined) throw new TypeError(`${desc} is no field of ${this.#desc}`);
+    if (field === undefined) throw new TypeError(`${desc.name} is no field of ${this.#desc.typeName}`);
     return field;
   }
 
@@ -268,40 +275,4 @@ function readExtension(cursor: JsonCursor, message: Message, desc: DescMessage, 
   if (cursor.next() === letterN && !reader.takesNull) cursor.readWord("null");
   else setExtension(message, extension, reader.read(cursor) as never); // The reader follows the same descriptor.
   return true;
-}
-
-const newAny = messageFactory(AnySchema);
-
-function readAny(cursor: JsonCursor): Message {
-  if (cursor.text.charCodeAt(cursor.pos) !== openBrace) cursor.expected("an object with the member @type");
-  const typeUrl = cursor.typeUrl();
-  const any = newAny();
-  if (typeUrl === undefined) {
-    cursor.enter();
-    if (cursor.next() !== closeBrace) cursor.refuse('expected the member "@type" with the URL of a type');
-    cursor.leave();
-    return any;
-  }
-  const slash = typeUrl.lastIndexOf("/");
-  const desc = slash < 0 ? undefined : cursor.options.registry?.getMessage(typeUrl.slice(slash + 1));
-  if (desc === undefined)
-    return cursor.refuse(`the type ${JSON.stringify(typeUrl.slice(0, 100))} is not known here`);
-  const value = messageReader(desc).readTyped(cursor);
-  return Object.assign(any, { typeUrl, value: toBinary(desc, value) });
-}
-
-/** Reads the member `value` of the object at the cursor, which is how `Any` holds types with a JSON form of their own. */
-function readTypedValue(cursor: JsonCursor, read: (cursor: JsonCursor) => Message): Message {
-  const level = cursor.enter();
-  let message: Message | undefined;
-  const seen = new Set<string>();
-  do {
-    const name = cursor.readName();
-    cursor.path[level] = unknownStep(name);
-    if (seen.size === seen.add(name).size) cursor.refuse("the member stands here twice");
-    if (name === "value") message = read(cursor);
-    else if (name === "@type") cursor.skipValue();
-    else cursor.skipUnknown();
-  } while (cursor.more(closeBrace));
-  return message ?? cursor.refuse('expected the member "value"');
 }

@@ -1,4 +1,5 @@
-import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
+import { ScalarType } from "@bufbuild/protobuf";
+import { parseBase64 } from "./base64-text.ts";
 import { parseExactDouble, parseExactInteger } from "./exact-numbers.ts";
 import type { JsonCursor } from "./json-cursor.ts";
 
@@ -16,9 +17,6 @@ const uint32Max = 4_294_967_295;
 const int64Min = -(2n ** 63n);
 const int64Max = 2n ** 63n - 1n;
 const uint64Max = 2n ** 64n - 1n;
-
-/** How many names of an enum an error lists. */
-const listedNames = 10;
 
 /**
  * The reader of one scalar value by the proto3 JSON mapping.
@@ -70,41 +68,11 @@ function readBool(cursor: JsonCursor): boolean {
   return false;
 }
 
-/** The six bits of every base64 digit by character code, both alphabets; 64 for other characters. */
-const base64Digits = Uint8Array.from({ length: 128 }, (_, code) => {
-  const digit = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".indexOf(
-    String.fromCharCode(code),
-  );
-  return digit >= 0 ? digit : code === 0x2d ? 62 : code === 0x5f ? 63 : 64;
-});
-
 function readBytes(cursor: JsonCursor): Uint8Array {
   const start = cursor.pos;
   if (cursor.text.charCodeAt(start) !== quote) cursor.expected("bytes as a base64 string");
   const bytes = parseBase64(cursor.readString());
   return bytes ?? cursor.expected("bytes as standard or URL-safe base64", start);
-}
-
-/** Decodes standard or URL-safe base64, padded or not; undefined where the text is neither. */
-export function parseBase64(text: string): Uint8Array | undefined {
-  let end = text.length;
-  if (end % 4 === 0 && text.endsWith("=")) end -= text.endsWith("==") ? 2 : 1;
-  if (end % 4 === 1) return undefined;
-  const bytes = new Uint8Array((end * 3) >> 2);
-  let bits = 0;
-  let filled = 0;
-  let length = 0;
-  for (let pos = 0; pos < end; pos++) {
-    const digit = base64Digits[text.charCodeAt(pos)] ?? 64;
-    if (digit === 64) return undefined;
-    bits = ((bits & 0xfff) << 6) | digit;
-    filled += 6;
-    if (filled >= 8) {
-      filled -= 8;
-      bytes[length++] = bits >> filled;
-    }
-  }
-  return bytes;
 }
 
 function readDouble(cursor: JsonCursor): number {
@@ -138,7 +106,8 @@ function readFloat(cursor: JsonCursor): number {
   return rounded;
 }
 
-function readInt32(cursor: JsonCursor): number {
+/** Reads an `int32`. */
+export function readInt32(cursor: JsonCursor): number {
   return readInteger(cursor, int32Min, int32Max);
 }
 
@@ -209,91 +178,4 @@ function readExactInteger(cursor: JsonCursor, min: bigint, max: bigint): bigint 
 
 function integerRange(min: number | bigint, max: number | bigint): string {
   return `an integer from ${min} to ${max}`;
-}
-
-/** The reader of one enum value: a name, an alias, or a number (any 32-bit number where the enum is open). */
-export function enumReader(desc: DescEnum): ReadValue {
-  if (desc.typeName === "google.protobuf.NullValue") return nullValueReader(desc);
-  const numbers = enumNumbers(desc);
-  const allowed = enumHint(desc);
-  return (cursor) => {
-    const start = cursor.pos;
-    const code = cursor.text.charCodeAt(start);
-    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.expected(allowed, start);
-    if (code !== minus && !(code >= zero && code <= nine)) cursor.expected(allowed);
-    const number = readInt32(cursor);
-    if (!desc.open && desc.value[number] === undefined) cursor.expected(allowed, start);
-    return number;
-  };
-}
-
-function nullValueReader(desc: DescEnum): ReadValue {
-  const numbers = enumNumbers(desc);
-  return (cursor) => {
-    const start = cursor.pos;
-    const code = cursor.text.charCodeAt(start);
-    if (code === 0x6e) {
-      cursor.readWord("null");
-      return 0;
-    }
-    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.expected("null", start);
-    if (code !== minus && !(code >= zero && code <= nine)) cursor.expected("null");
-    return readInt32(cursor);
-  };
-}
-
-/** The numbers of an enum by every name that its values have; proto names win over custom JSON names. */
-export function enumNumbers(desc: DescEnum): ReadonlyMap<string, number> {
-  const numbers = new Map<string, number>();
-  for (const value of desc.values) numbers.set(value.jsonName, value.number);
-  for (const value of desc.values) numbers.set(value.name, value.number);
-  return numbers;
-}
-
-/** What an error says is allowed in a field of this enum. */
-function enumHint(desc: DescEnum): string {
-  const names = desc.values.map((value) => value.name);
-  if (names.length <= listedNames) return `one of ${names.join(", ")}`;
-  return `a value of ${desc.typeName} such as ${names.slice(0, listedNames).join(", ")}`;
-}
-
-const integerKey = /^-?[0-9]/;
-
-/**
- * The conversion of a member name to the key of a map field; undefined where the name is no key of this type.
- * Keys are property names: integers in their shortest form, `true` or `false`, strings as they are.
- */
-export function mapKeyParser(type: ScalarType): {
-  parse: (name: string) => string | undefined;
-  what: string;
-} {
-  switch (type) {
-    case ScalarType.STRING:
-      return { parse: (name) => name, what: "a string" };
-    case ScalarType.BOOL:
-      return {
-        parse: (name) => (name === "true" || name === "false" ? name : undefined),
-        what: "true or false",
-      };
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
-      return integerKeyParser(int64Min, int64Max);
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return integerKeyParser(0n, uint64Max);
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return integerKeyParser(0n, BigInt(uint32Max));
-    default:
-      return integerKeyParser(BigInt(int32Min), BigInt(int32Max));
-  }
-}
-
-function integerKeyParser(min: bigint, max: bigint): ReturnType<typeof mapKeyParser> {
-  const parse = (name: string): string | undefined => {
-    const value = integerKey.test(name) ? parseExactInteger(name) : undefined;
-    return value === undefined || value < min || value > max ? undefined : value.toString();
-  };
-  return { parse, what: integerRange(min, max) };
 }

@@ -86,7 +86,7 @@ function wrapperReader(desc: DescMessage): ((cursor: JsonCursor) => Message) | u
 
 function readStruct(cursor: JsonCursor): Struct {
   const struct = create(StructSchema);
-  readMembers(cursor, struct.fields as Fields, readValue); // A map is an object of its values.
+  readMembers(cursor, struct.fields, readValue);
   return struct;
 }
 

@@ -14,7 +14,9 @@ import {
   FeatureSet_FieldPresence,
   hasCustomJsonRepresentation,
 } from "@bufbuild/protobuf/wkt";
+import { defaultTest } from "./default-test.ts";
 import { type Fields, fieldsOf, localShape, wrapped } from "./field-shape.ts";
+import { listWriter, mapWriter } from "./write-containers.ts";
 import {
   bareWriter,
   enumWriter,
@@ -232,52 +234,6 @@ function appendOneof(name: string, localName: string, oneofName: string, writer:
     if (oneof.case !== localName) return out;
     return writer.append(out + (out.length === base ? first : later), oneof.value, context);
   };
-}
-
-/** Whether a value of a field without presence is its default, which the mapping leaves out. */
-function defaultTest(desc: DescField): (value: unknown) => boolean {
-  if (desc.fieldKind === "list") return (value) => Array.isArray(value) && value.length === 0;
-  if (desc.fieldKind === "map") return (value) => Object.keys(value as Fields).length === 0; // Maps are objects.
-  if (desc.fieldKind === "enum") {
-    const first = desc.enum.values[0]?.number;
-    return (value) => value === first;
-  }
-  switch (desc.scalar) {
-    case ScalarType.BYTES:
-      return (value) => value instanceof Uint8Array && value.length === 0;
-    case ScalarType.STRING:
-      return (value) => value === "";
-    case ScalarType.BOOL:
-      return (value) => value === false;
-    default:
-      // Minus zero is no default.
-      return (value) => Object.is(value, 0) || value === 0n || value === "0";
-  }
-}
-
-function listWriter(element: Writer): Writer {
-  const first = element.open;
-  const later = `,${first}`;
-  const append: Writer["append"] = (out, value, context) => {
-    const values = value as readonly unknown[]; // Repeated fields hold arrays.
-    for (let i = 0; i < values.length; i++)
-      out = element.append(out + (i === 0 ? first : later), values[i], context);
-    return `${out}]`;
-  };
-  return { open: "[", append };
-}
-
-function mapWriter(element: Writer): Writer {
-  const append: Writer["append"] = (out, value, context) => {
-    const values = value as Fields; // Map fields hold objects.
-    let before = "";
-    for (const key of Object.keys(values)) {
-      out = element.append(`${out + before + quoteText(key)}:${element.open}`, values[key], context);
-      before = ",";
-    }
-    return `${out}}`;
-  };
-  return { open: "{", append };
 }
 
 function appendExtensions(

@@ -1,5 +1,6 @@
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../errors.ts";
+import { formatBase64 } from "./base64-text.ts";
 import { formatDouble, formatFloat32 } from "./exact-numbers.ts";
 
 /**
@@ -44,7 +45,7 @@ export function scalarWriter(type: ScalarType, int64: Int64Format, place: string
       return bare((out, value) => out + (typeof value === "string" ? quoteText(value) : refuse(value)));
     case ScalarType.BYTES:
       return quoted(
-        (out, value) => out + (value instanceof Uint8Array ? base64Text(value) : refuse(value)) + '"',
+        (out, value) => out + (value instanceof Uint8Array ? formatBase64(value) : refuse(value)) + '"',
       );
     case ScalarType.BOOL:
       return bare(
@@ -142,28 +143,4 @@ function isPlain(text: string): boolean {
     if (code < 0x20 || code === 0x22 || code === 0x5c || code >= 0xd800) return false;
   }
   return true;
-}
-
-const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/** The two digits of every twelve bits. */
-const base64Pairs = Array.from(
-  { length: 4096 },
-  (_, bits) => `${base64Digits[bits >> 6]}${base64Digits[bits & 63]}`,
-);
-
-/** From this length on, the call into native code costs less than it saves. */
-const nativeBase64Length = 48;
-
-function base64Text(bytes: Uint8Array): string {
-  const { length } = bytes;
-  if (length >= nativeBase64Length) {
-    return Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("base64");
-  }
-  let text = "";
-  for (let i = 0; i < length; i += 3) {
-    const bits = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    text += `${base64Pairs[bits >> 12]}${base64Pairs[bits & 0xfff]}`;
-  }
-  if (length % 3 === 0) return text;
-  return length % 3 === 1 ? `${text.slice(0, -2)}==` : `${text.slice(0, -1)}=`;
 }

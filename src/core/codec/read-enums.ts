@@ -1,0 +1,56 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import { readInt32, type ReadValue } from "./read-scalars.ts";
+
+const quote = 0x22;
+const minus = 0x2d;
+const zero = 0x30;
+const nine = 0x39;
+
+/** How many names of an enum an error lists. */
+const listedNames = 10;
+
+/** The reader of one enum value: a name, an alias, or a number (any 32-bit number where the enum is open). */
+export function enumReader(desc: DescEnum): ReadValue {
+  if (desc.typeName === "google.protobuf.NullValue") return nullValueReader(desc);
+  const numbers = enumNumbers(desc);
+  const allowed = enumHint(desc);
+  return (cursor) => {
+    const start = cursor.pos;
+    const code = cursor.text.charCodeAt(start);
+    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.expected(allowed, start);
+    if (code !== minus && !(code >= zero && code <= nine)) cursor.expected(allowed);
+    const number = readInt32(cursor);
+    if (!desc.open && desc.value[number] === undefined) cursor.expected(allowed, start);
+    return number;
+  };
+}
+
+function nullValueReader(desc: DescEnum): ReadValue {
+  const numbers = enumNumbers(desc);
+  return (cursor) => {
+    const start = cursor.pos;
+    const code = cursor.text.charCodeAt(start);
+    if (code === 0x6e) {
+      cursor.readWord("null");
+      return 0;
+    }
+    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.expected("null", start);
+    if (code !== minus && !(code >= zero && code <= nine)) cursor.expected("null");
+    return readInt32(cursor);
+  };
+}
+
+/** The numbers of an enum by every name that its values have; proto names win over custom JSON names. */
+export function enumNumbers(desc: DescEnum): ReadonlyMap<string, number> {
+  const numbers = new Map<string, number>();
+  for (const value of desc.values) numbers.set(value.jsonName, value.number);
+  for (const value of desc.values) numbers.set(value.name, value.number);
+  return numbers;
+}
+
+/** What an error says is allowed in a field of this enum. */
+function enumHint(desc: DescEnum): string {
+  const names = desc.values.map((value) => value.name);
+  if (names.length <= listedNames) return `one of ${names.join(", ")}`;
+  return `a value of ${desc.typeName} such as ${names.slice(0, listedNames).join(", ")}`;
+}
