@@ -11,7 +11,8 @@ import { OpenCalls } from "./grpc/open-calls.ts";
 import { HealthService } from "./grpc/health.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
 import { RequestGuard } from "./grpc/request-guard.ts";
-import { runCall, type CallEnvironment } from "./grpc/server-call.ts";
+import { runCall } from "./grpc/run-call.ts";
+import type { CallEnvironment } from "./grpc/server-call.ts";
 import {
   grpcServerDefaults,
   toEngineOptions,

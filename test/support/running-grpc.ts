@@ -121,6 +121,7 @@ export function collect(stream: ClientHttp2Stream): Promise<RawReply> {
     stream.on("error", () => {});
     stream.on("close", () => {
       const status = trailers["grpc-status"] ?? headers["grpc-status"];
+      // HTTP/2 has one grpc-message at most, a string.
       const message = trailers["grpc-message"] ?? headers["grpc-message"] ?? "";
       resolve({
         http: headers[constants.HTTP2_HEADER_STATUS] as number | undefined,
@@ -128,7 +129,7 @@ export function collect(stream: ClientHttp2Stream): Promise<RawReply> {
         trailers,
         body: Buffer.concat(chunks),
         status: status === undefined ? undefined : Number(status),
-        message: decodeURIComponent(String(message)),
+        message: decodeURIComponent(message as string),
         rst: stream.rstCode ?? 0,
       });
     });

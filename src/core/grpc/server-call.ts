@@ -4,12 +4,11 @@ import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
-import type { Handler, StreamHandler, UnaryHandler } from "../handler.ts";
+import type { Handler } from "../handler.ts";
 import { rpcName } from "../service.ts";
 import { fromHttp2Headers, toMetadata } from "./metadata.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import type { OpenCalls } from "./open-calls.ts";
-import { RequestQueue } from "./request-queue.ts";
 import { toCallStatus } from "./status.ts";
 
 /** What all calls of a server have in common. */
@@ -23,24 +22,7 @@ export interface CallEnvironment {
   readonly calls: OpenCalls<ServerCall>;
 }
 
-/** Bytes handed to HTTP/2 and not yet taken by the client, above which a stream waits. */
-const maxUnsentBytes = 64 * 1024;
-
 type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
-
-/** Runs the rpc of `request` from its headers to its status. */
-export function runCall(
-  environment: CallEnvironment,
-  handler: Handler,
-  call: ServerInterceptingCallInterface,
-  request: GuardedRequest,
-): void {
-  call.start(
-    handler.kind === "unary"
-      ? new UnaryCall(environment, handler, call, request)
-      : new StreamCall(environment, handler, call, request),
-  );
-}
 
 /** One call on the wire: the listener that grpc-js tells what the client does, and what is answered. */
 export abstract class ServerCall implements Listener {
@@ -171,138 +153,6 @@ export abstract class ServerCall implements Listener {
   }
 }
 
-class UnaryCall extends ServerCall {
-  readonly #handler: UnaryHandler;
-  readonly #unsubscribe: () => void;
-  #message: Message | undefined;
-
-  constructor(
-    environment: CallEnvironment,
-    handler: UnaryHandler,
-    call: ServerInterceptingCallInterface,
-    request: GuardedRequest,
-  ) {
-    super(environment, handler, call, request);
-    this.#handler = handler;
-    const { context } = this;
-    if (context.deadline === undefined && environment.defaultTimeoutMs > 0) {
-      context.limit(environment.defaultTimeoutMs);
-    }
-    this.#unsubscribe = context.onAbort((reason) => this.fail(reason));
-  }
-
-  onReceiveMetadata(): void {
-    this.call.startRead();
-  }
-
-  protected received(message: Message): void {
-    if (this.#message !== undefined) {
-      this.#refuse("takes one message, more came");
-      return;
-    }
-    this.#message = message;
-    this.call.startRead();
-  }
-
-  protected requested(): void {
-    if (this.#message === undefined) {
-      this.#refuse("takes one message, none came");
-      return;
-    }
-    const { context, environment } = this;
-    if (context.reason !== undefined) return;
-    this.#unsubscribe(); // From here on the dispatcher hears the abort.
-    this.running = true;
-    environment.dispatcher.unary(this.#handler, this.#message, context).then(
-      (reply) => {
-        this.running = false;
-        if (this.send(reply, nothing) !== undefined) this.finish();
-      },
-      (reason: unknown) => {
-        this.running = false;
-        this.fail(toCallError(reason));
-      },
-    );
-  }
-
-  #refuse(text: string): void {
-    this.context.abort(new ConnectError(`${rpcName(this.context.method)} ${text}`, Code.Unimplemented));
-  }
-}
-
-class StreamCall extends ServerCall {
-  readonly #handler: StreamHandler;
-  readonly #requests: RequestQueue;
-  #unsent = 0;
-  #wake: (() => void) | undefined;
-
-  constructor(
-    environment: CallEnvironment,
-    handler: StreamHandler,
-    call: ServerInterceptingCallInterface,
-    request: GuardedRequest,
-  ) {
-    super(environment, handler, call, request);
-    this.#handler = handler;
-    this.#requests = new RequestQueue(() => call.startRead());
-  }
-
-  onReceiveMetadata(): void {
-    this.context.onAbort((reason) => {
-      this.#requests.end(reason);
-      this.fail(reason);
-      this.#wake?.();
-    });
-    this.running = true;
-    void this.#run();
-  }
-
-  protected received(message: Message): void {
-    this.#requests.push(message);
-  }
-
-  protected requested(): void {
-    this.#requests.end();
-  }
-
-  async #run(): Promise<void> {
-    try {
-      for await (const reply of this.environment.dispatcher.stream(
-        this.#handler,
-        this.#requests,
-        this.context,
-      )) {
-        this.#unsent += this.#sendReply(reply);
-        if (this.#unsent > maxUnsentBytes) await this.#drained();
-      }
-      this.running = false;
-      this.finish();
-    } catch (reason) {
-      this.running = false;
-      this.fail(toCallError(reason));
-    }
-  }
-
-  #sendReply(reply: Message): number {
-    let size = 0;
-    const sent = this.send(reply, () => {
-      this.#unsent -= size;
-      if (this.#unsent <= maxUnsentBytes) this.#wake?.();
-    });
-    if (sent === undefined)
-      throw this.context.reason ?? new ConnectError("the call has ended", Code.Canceled);
-    size = sent;
-    return size;
-  }
-
-  #drained(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.context.reason === undefined) this.#wake = resolve;
-      else resolve();
-    });
-  }
-}
-
 /** Why a call ended that nobody here has answered: grpc-js has, or the client has left. */
 function endOf(stream: ServerHttp2Stream): ConnectError {
   const { sentHeaders, sentTrailers } = stream;
@@ -310,5 +160,3 @@ function endOf(stream: ServerHttp2Stream): ConnectError {
   if (status === undefined) return new ConnectError("the client cancelled the call", Code.Canceled);
   return new ConnectError("the request cannot be read", toCode(Number(status)));
 }
-
-function nothing(): void {}

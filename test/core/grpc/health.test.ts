@@ -22,7 +22,10 @@ test("G24: Check knows the server and its services, others are NOT_FOUND", async
   const health = healthClient(t, server);
   assert.equal((await health.check({})).status, Status.SERVING);
   assert.equal((await health.check({ service: name })).status, Status.SERVING);
-  const error = await health.check({ service: "no.such.Service" }).then(() => undefined, ConnectError.from);
+  const error = await health.check({ service: "no.such.Service" }).then(
+    () => undefined,
+    (reason: unknown) => ConnectError.from(reason),
+  );
   assert.equal(error?.code, Code.NotFound);
   server.server.health.setStatus(name, "NOT_SERVING");
   server.server.health.setStatus("custom", "SERVING");
@@ -34,7 +37,10 @@ test("G24: Check knows the server and its services, others are NOT_FOUND", async
 test("G24: Watch tells SERVICE_UNKNOWN, then every change, each once", async (t) => {
   const server = await running(t);
   const updates = healthClient(t, server).watch({ service: "later" })[Symbol.asyncIterator]();
-  const next = async () => (await within(patience, "an update", updates.next())).value?.status;
+  const next = async (): Promise<Status | undefined> => {
+    const update = await within(patience, "an update", updates.next());
+    return update.done === true ? undefined : update.value.status;
+  };
   assert.equal(await next(), Status.SERVICE_UNKNOWN);
   server.server.health.setStatus("later", "NOT_SERVING");
   assert.equal(await next(), Status.NOT_SERVING);
@@ -59,7 +65,10 @@ test("G24: List names everything that is known", async (t) => {
 
 test("G24: health can be switched off", async (t) => {
   const health = healthClient(t, await running(t, { health: false }));
-  const error = await health.check({}).then(() => undefined, ConnectError.from);
+  const error = await health.check({}).then(
+    () => undefined,
+    (reason: unknown) => ConnectError.from(reason),
+  );
   assert.equal(error?.code, Code.Unimplemented);
 });
 

@@ -198,7 +198,7 @@ test("G25: reflection can be switched off", async (t) => {
   const off = createGrpcTransport({ baseUrl: manager.authority, sessionManager: manager });
   const error = await ask(createClient(ServerReflection, off), { case: "listServices", value: "" }).then(
     () => undefined,
-    ConnectError.from,
+    (reason: unknown) => ConnectError.from(reason),
   );
   assert.equal(error?.code, Code.Unimplemented);
 });

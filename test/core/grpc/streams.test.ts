@@ -257,7 +257,7 @@ test("lone surrogates in an error message do not break the reply", async (t) => 
   t.after(() => server.gracefulStop({ graceMs: 0 }));
   const reply = await echoClient(t, `http://127.0.0.1:${server.address?.port}`)
     .echo({})
-    .catch(ConnectError.from);
+    .catch((reason: unknown) => ConnectError.from(reason));
   assert.ok(reply instanceof ConnectError);
   assert.equal(reply.rawMessage, "a\ufffdb");
   assert.equal(reply.code, Code.Aborted);

@@ -1,0 +1,84 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { Code, ConnectError, toCallError } from "../errors.ts";
+import type { StreamHandler } from "../handler.ts";
+import type { GuardedRequest } from "./request-guard.ts";
+import { RequestQueue } from "./request-queue.ts";
+import { ServerCall, type CallEnvironment } from "./server-call.ts";
+
+/** Bytes handed to HTTP/2 and not yet taken by the client, above which a stream waits. */
+const maxUnsentBytes = 64 * 1024;
+
+/** A call of one of the three streaming kinds. */
+export class StreamCall extends ServerCall {
+  readonly #handler: StreamHandler;
+  readonly #requests: RequestQueue;
+  #unsent = 0;
+  #wake: (() => void) | undefined;
+
+  constructor(
+    environment: CallEnvironment,
+    handler: StreamHandler,
+    call: ServerInterceptingCallInterface,
+    request: GuardedRequest,
+  ) {
+    super(environment, handler, call, request);
+    this.#handler = handler;
+    this.#requests = new RequestQueue(() => call.startRead());
+  }
+
+  onReceiveMetadata(): void {
+    this.context.onAbort((reason) => {
+      this.#requests.end(reason);
+      this.fail(reason);
+      this.#wake?.();
+    });
+    this.running = true;
+    void this.#run();
+  }
+
+  protected received(message: Message): void {
+    this.#requests.push(message);
+  }
+
+  protected requested(): void {
+    this.#requests.end();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      for await (const reply of this.environment.dispatcher.stream(
+        this.#handler,
+        this.#requests,
+        this.context,
+      )) {
+        this.#unsent += this.#sendReply(reply);
+        if (this.#unsent > maxUnsentBytes) await this.#drained();
+      }
+      this.running = false;
+      this.finish();
+    } catch (reason) {
+      this.running = false;
+      this.fail(toCallError(reason));
+    }
+  }
+
+  #sendReply(reply: Message): number {
+    let size = 0;
+    const sent = this.send(reply, () => {
+      this.#unsent -= size;
+      if (this.#unsent <= maxUnsentBytes) this.#wake?.();
+    });
+    if (sent === undefined)
+      throw this.context.reason ?? new ConnectError("the call has ended", Code.Canceled);
+    size = sent;
+    return size;
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.context.reason === undefined) this.#wake = resolve;
+      else resolve();
+    });
+  }
+}

@@ -1,0 +1,69 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { Code, ConnectError, toCallError } from "../errors.ts";
+import type { UnaryHandler } from "../handler.ts";
+import { rpcName } from "../service.ts";
+import type { GuardedRequest } from "./request-guard.ts";
+import { ServerCall, type CallEnvironment } from "./server-call.ts";
+
+/** A call with one message there and one back. */
+export class UnaryCall extends ServerCall {
+  readonly #handler: UnaryHandler;
+  readonly #unsubscribe: () => void;
+  #message: Message | undefined;
+
+  constructor(
+    environment: CallEnvironment,
+    handler: UnaryHandler,
+    call: ServerInterceptingCallInterface,
+    request: GuardedRequest,
+  ) {
+    super(environment, handler, call, request);
+    this.#handler = handler;
+    const { context } = this;
+    if (context.deadline === undefined && environment.defaultTimeoutMs > 0) {
+      context.limit(environment.defaultTimeoutMs);
+    }
+    this.#unsubscribe = context.onAbort((reason) => this.fail(reason));
+  }
+
+  onReceiveMetadata(): void {
+    this.call.startRead();
+  }
+
+  protected received(message: Message): void {
+    if (this.#message !== undefined) {
+      this.#refuse("takes one message, more came");
+      return;
+    }
+    this.#message = message;
+    this.call.startRead();
+  }
+
+  protected requested(): void {
+    if (this.#message === undefined) {
+      this.#refuse("takes one message, none came");
+      return;
+    }
+    const { context, environment } = this;
+    if (context.reason !== undefined) return;
+    this.#unsubscribe(); // From here on the dispatcher hears the abort.
+    this.running = true;
+    environment.dispatcher.unary(this.#handler, this.#message, context).then(
+      (reply) => {
+        this.running = false;
+        if (this.send(reply, nothing) !== undefined) this.finish();
+      },
+      (reason: unknown) => {
+        this.running = false;
+        this.fail(toCallError(reason));
+      },
+    );
+  }
+
+  #refuse(text: string): void {
+    this.context.abort(new ConnectError(`${rpcName(this.context.method)} ${text}`, Code.Unimplemented));
+  }
+}
+
+function nothing(): void {}
