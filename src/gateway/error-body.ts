@@ -1,3 +1,4 @@
+import { STATUS_CODES } from "node:http";
 import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors.ts";
@@ -62,7 +63,7 @@ function asProblem(error: ConnectError, status: number, details: readonly JsonVa
   const { code, rawMessage } = error;
   return json("application/problem+json", {
     type: "about:blank",
-    title: codeName(code),
+    title: STATUS_CODES[status] ?? codeName(code),
     status,
     detail: rawMessage,
     code,
@@ -76,7 +77,11 @@ function asProblem(error: ConnectError, status: number, details: readonly JsonVa
  */
 export function detailsToJson(error: ConnectError, registry: Registry): JsonValue[] {
   if (error.details.length === 0) return [];
-  return toStatus(error).details.map((any) => detailToJson(any, registry));
+  try {
+    return toStatus(error).details.map((any) => detailToJson(any, registry));
+  } catch {
+    return []; // A detail that cannot even be serialized must not hide the error.
+  }
 }
 
 function detailToJson(any: Any, registry: Registry): JsonValue {

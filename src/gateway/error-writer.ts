@@ -111,10 +111,10 @@ function toGatewayError(reason: unknown): ConnectError {
 
 /** Whole seconds of `google.rpc.RetryInfo`, rounded up. */
 function retryAfter(error: ConnectError): string | undefined {
-  const any = toStatus(error).details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.RetryInfo"));
-  if (any === undefined) return undefined;
+  if (error.details.length === 0) return undefined;
   try {
-    const delay = fromBinary(RetryInfoSchema, any.value).retryDelay;
+    const any = toStatus(error).details.find(({ typeUrl }) => typeUrl.endsWith("/google.rpc.RetryInfo"));
+    const delay = any && fromBinary(RetryInfoSchema, any.value).retryDelay;
     if (delay === undefined || delay.seconds < 0n) return undefined;
     return String(delay.seconds + (delay.nanos > 0 ? 1n : 0n));
   } catch {

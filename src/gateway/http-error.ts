@@ -13,6 +13,11 @@ export interface HttpErrorInit {
 export class HttpError extends ConnectError {
   readonly status: number;
 
+  // ConnectError takes every error that looks like one for its instance, and this class must not inherit that.
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return Object.prototype.isPrototypeOf.call(HttpError.prototype, value as object); // False for anything else.
+  }
+
   constructor(status: number, message: string, init: HttpErrorInit = {}) {
     super(message, init.code ?? codeOfHttpStatus(status), init.headers);
     this.status = status;

@@ -6,7 +6,7 @@ import type { Interceptor } from "../core/interceptors.ts";
 import type { CallObserver } from "../core/observer.ts";
 import { bindDefaults, type BindOptions } from "./bind.ts";
 import type { ErrorFormat } from "./error-body.ts";
-import { http1Defaults, type Http1GuardOptions } from "./http1-guard.ts";
+import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
 import type { RouterOptions } from "./router.ts";
 import { routerDefaults } from "./router.ts";
 import type { RuleMode } from "./rule-set.ts";

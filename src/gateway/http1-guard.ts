@@ -1,53 +1,12 @@
-import {
-  createServer,
-  STATUS_CODES,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-} from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { ErrorReply, ErrorWriter } from "./error-writer.ts";
+import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
-
-/** Limits of the HTTP/1 layer. */
-export interface Http1Limits {
-  /** The largest header block, in bytes: 431 beyond. Default: 16,384. */
-  readonly maxHeaderBytes: number;
-  /** The most header fields: 431 beyond. Default: 100. */
-  readonly maxHeaderFields: number;
-  /** The longest request target, in bytes: 414 beyond. Default: 8,192. */
-  readonly maxUrlBytes: number;
-  /** The largest body that a client may send after `Expect: 100-continue`, in bytes. Default: 4 MiB. */
-  readonly maxBodyBytes: number;
-  /** How long a header block may take, in milliseconds: 408 beyond. Default: 10,000. */
-  readonly headersTimeoutMs: number;
-  /** How often time limits of connections are looked at, in milliseconds. Default: 1,000. */
-  readonly connectionsCheckingIntervalMs: number;
-  /** How long an idle connection stays open, in milliseconds; longer than load balancers keep theirs. Default: 72,000. */
-  readonly keepAliveTimeoutMs: number;
-  /** How long a client may go on sending a body that nobody reads, in milliseconds. Default: 2,000. */
-  readonly lingerMs: number;
-}
-
-/** The defaults of `Http1Limits`. */
-export const http1Defaults: Http1Limits = Object.freeze({
-  maxHeaderBytes: 16_384,
-  maxHeaderFields: 100,
-  maxUrlBytes: 8192,
-  maxBodyBytes: 4 * 1024 * 1024,
-  headersTimeoutMs: 10_000,
-  connectionsCheckingIntervalMs: 1000,
-  keepAliveTimeoutMs: 72_000,
-  lingerMs: 2000,
-});
-
-/** Options of `Http1Guard`. */
-export interface Http1GuardOptions extends Http1Limits {
-  /** Hosts, with or without port, that requests may be for; others get 421. Undefined for any. */
-  readonly allowedHosts: readonly string[] | undefined;
-}
+import type { Http1GuardOptions } from "./http1-limits.ts";
+import { parserError, writeToSocket } from "./raw-reply.ts";
+import { methodNotServed, RequestCheck } from "./request-check.ts";
 
 /** How many requests of one connection may wait for their turn before reading from it stops. */
 const maxWaiting = 64;
@@ -71,7 +30,7 @@ export class Http1Guard implements ExchangeOwner {
   readonly #options: Http1GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
-  readonly #allowedHosts: ReadonlySet<string> | undefined;
+  readonly #check: RequestCheck;
   readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #inFlight = new Set<Exchange>();
   #serve: RequestListener = () => {};
@@ -83,8 +42,7 @@ export class Http1Guard implements ExchangeOwner {
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;
-    this.#allowedHosts =
-      options.allowedHosts && new Set(options.allowedHosts.map((host) => host.toLowerCase()));
+    this.#check = new RequestCheck(options);
   }
 
   /** Every exchange that is under way. */
@@ -121,7 +79,7 @@ export class Http1Guard implements ExchangeOwner {
       );
     });
     server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
-      this.#writeRaw(socket, this.#errors.toReply(methodNotAllowed("CONNECT")));
+      writeToSocket(socket, this.#errors.toReply(methodNotServed("CONNECT")), options.lingerMs);
     });
     return server;
   }
@@ -143,7 +101,7 @@ export class Http1Guard implements ExchangeOwner {
     } else if (current?.req.complete === true) {
       current.closeAfter(); // A good request goes before the broken one: its answer is the last.
     } else {
-      this.#writeRaw(socket, this.#errors.toReply(parserError(error)));
+      writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
     }
   }
 
@@ -225,7 +183,7 @@ export class Http1Guard implements ExchangeOwner {
     exchange.on("close", exchangeClosed);
     this.#inFlight.add(exchange);
     if (this.#closing) exchange.shouldKeepAlive = false;
-    const refusal = exchange.refusal ?? this.#examine(exchange.req);
+    const refusal = exchange.refusal ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange.req, exchange);
     else this.#refuse(exchange, refusal);
   }
@@ -237,53 +195,6 @@ export class Http1Guard implements ExchangeOwner {
     exchange.end(body);
   }
 
-  /** What is wrong with a request that its parser let through. Reduces an absolute target to its path. */
-  #examine(request: IncomingMessage): HttpError | undefined {
-    const { httpVersion, rawHeaders } = request;
-    const url = request.url ?? "";
-    if (httpVersion !== "1.1" && httpVersion !== "1.0") {
-      return new HttpError(505, `HTTP/${httpVersion} is not spoken here`);
-    }
-    if (url.length > this.#options.maxUrlBytes) {
-      return new HttpError(414, `the request target is longer than ${this.#options.maxUrlBytes} bytes`);
-    }
-    if (rawHeaders.length > this.#options.maxHeaderFields * 2) {
-      return new HttpError(431, `the request has more than ${this.#options.maxHeaderFields} header fields`);
-    }
-    const hosts = countHosts(rawHeaders);
-    if (hosts > 1) return new HttpError(400, "the request has more than one Host header");
-    if (hosts === 0 && httpVersion === "1.1") return new HttpError(400, "the request has no Host header");
-    if (request.method === "TRACE") return methodNotAllowed("TRACE");
-    return this.#examineTarget(request, url);
-  }
-
-  #examineTarget(request: IncomingMessage, url: string): HttpError | undefined {
-    if (url.indexOf("#") !== -1) return new HttpError(400, "the request target has a fragment (#)");
-    let authority = request.headers.host;
-    if (url.charCodeAt(0) !== 0x2f) {
-      const absolute = /^https?:\/\/([^/?]+)(.*)$/is.exec(url);
-      if (absolute !== null) {
-        const [, host, rest = ""] = absolute;
-        authority = host;
-        request.url = rest.startsWith("/") ? rest : `/${rest}`;
-      } else if (url !== "*" || request.method !== "OPTIONS") {
-        return new HttpError(400, "the request target must be a path");
-      }
-    }
-    if (this.#allowedHosts !== undefined && !this.#isAllowed(authority)) {
-      return new HttpError(421, "this server does not answer for the host of the request");
-    }
-    return undefined;
-  }
-
-  #isAllowed(authority: string | undefined): boolean {
-    if (authority === undefined) return false;
-    const host = authority.toLowerCase();
-    return (
-      this.#allowedHosts?.has(host) === true || this.#allowedHosts?.has(host.replace(/:\d*$/, "")) === true
-    );
-  }
-
   /** Reads on for a while, so that a refusal reaches a client that is still sending; then the connection is cut. */
   #linger(request: IncomingMessage): void {
     const timer = setTimeout(() => {
@@ -291,45 +202,5 @@ export class Http1Guard implements ExchangeOwner {
     }, this.#options.lingerMs);
     request.socket.once("close", () => clearTimeout(timer));
     request.once("end", () => clearTimeout(timer));
-  }
-
-  #writeRaw(socket: Duplex, { status, headers, body }: ErrorReply): void {
-    const lines = Object.entries(headers).flatMap(([name, value]) =>
-      [value].flat().map((one) => `${name}: ${one}\r\n`),
-    );
-    socket.on("error", () => socket.destroy());
-    socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}\r\n${lines.join("")}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    );
-    const timer = setTimeout(() => socket.destroy(), this.#options.lingerMs);
-    socket.once("close", () => clearTimeout(timer));
-  }
-}
-
-function methodNotAllowed(method: string): HttpError {
-  return new HttpError(405, `${method} is not served here`, {
-    headers: { allow: "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT" },
-  });
-}
-
-function countHosts(rawHeaders: readonly string[]): number {
-  let count = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i];
-    if (name !== undefined && name.length === 4 && name.toLowerCase() === "host") count++;
-  }
-  return count;
-}
-
-function parserError(error: NodeJS.ErrnoException): HttpError {
-  switch (error.code) {
-    case "HPE_HEADER_OVERFLOW":
-      return new HttpError(431, "the header block is too large");
-    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
-      return new HttpError(413, "the extensions of a chunk are too large");
-    case "ERR_HTTP_REQUEST_TIMEOUT":
-      return new HttpError(408, "the request head did not arrive in time");
-    default:
-      return new HttpError(400, "the request is not valid HTTP/1.1");
   }
 }

@@ -6,7 +6,7 @@ export const binaryTypes: readonly string[] = ["application/proto", "application
 
 const mediaType =
   /^ *([\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+) *((?:; *[\w!#$%&'*+.^`|~-]+=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\]*") *)*)$/;
-const charset = /; *charset=("?)([^"; ]*)\1/i;
+const charsets = /; *charset="?([^"; ]*)/gi;
 const jsonSuffix = /^application\/[^/]+\+json$/;
 
 /**
@@ -23,8 +23,8 @@ export function bodyFormat(contentType: string | undefined): BodyFormat | undefi
   if (type === undefined) return undefined;
   if (binaryTypes.includes(type)) return "binary";
   if (type !== "application/json" && type !== "text/json" && !jsonSuffix.test(type)) return undefined;
-  const named = charset.exec(parts?.[2] ?? "")?.[2]?.toLowerCase();
-  return named === undefined || named === "utf-8" || named === "utf8" ? "json" : undefined;
+  const named = [...(parts?.[2] ?? "").matchAll(charsets)].map(([, name = ""]) => name.toLowerCase());
+  return named.every((name) => name === "utf-8" || name === "utf8") ? "json" : undefined;
 }
 
 /**

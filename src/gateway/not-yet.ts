@@ -26,7 +26,7 @@ export function whyRouteIsMissing(route: Route): HttpError | undefined {
 }
 
 function usesHttpBody(method: DescMethod, { bodyField, responseField }: Route): boolean {
-  const body = Array.isArray(bodyField) ? bodyField.at(-1)?.message : method.input;
+  const body = typeof bodyField === "object" ? bodyField.at(-1)?.message : method.input;
   const isHttpBody = (message: DescMessage | undefined): boolean => message?.typeName === httpBody;
   return isHttpBody(body) || isHttpBody(responseField === undefined ? method.output : responseField.message);
 }

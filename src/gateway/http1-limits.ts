@@ -1,0 +1,37 @@
+/** Limits of the HTTP/1 layer. */
+export interface Http1Limits {
+  /** The largest header block, in bytes: 431 beyond. Default: 16,384. */
+  readonly maxHeaderBytes: number;
+  /** The most header fields: 431 beyond. Default: 100. */
+  readonly maxHeaderFields: number;
+  /** The longest request target, in bytes: 414 beyond. Default: 8,192. */
+  readonly maxUrlBytes: number;
+  /** The largest body that a client may send after `Expect: 100-continue`, in bytes. Default: 4 MiB. */
+  readonly maxBodyBytes: number;
+  /** How long a header block may take, in milliseconds: 408 beyond. Default: 10,000. */
+  readonly headersTimeoutMs: number;
+  /** How often time limits of connections are looked at, in milliseconds. Default: 1,000. */
+  readonly connectionsCheckingIntervalMs: number;
+  /** How long an idle connection stays open, in milliseconds; longer than load balancers keep theirs. Default: 72,000. */
+  readonly keepAliveTimeoutMs: number;
+  /** How long a client may go on sending a body that nobody reads, in milliseconds. Default: 2,000. */
+  readonly lingerMs: number;
+}
+
+/** The defaults of `Http1Limits`. */
+export const http1Defaults: Http1Limits = Object.freeze({
+  maxHeaderBytes: 16_384,
+  maxHeaderFields: 100,
+  maxUrlBytes: 8192,
+  maxBodyBytes: 4 * 1024 * 1024,
+  headersTimeoutMs: 10_000,
+  connectionsCheckingIntervalMs: 1000,
+  keepAliveTimeoutMs: 72_000,
+  lingerMs: 2000,
+});
+
+/** Options of `Http1Guard`. */
+export interface Http1GuardOptions extends Http1Limits {
+  /** Hosts, with or without port, that requests may be for; others get 421. Undefined for any. */
+  readonly allowedHosts: readonly string[] | undefined;
+}

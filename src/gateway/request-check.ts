@@ -1,0 +1,78 @@
+import type { IncomingMessage } from "node:http";
+import { HttpError } from "./http-error.ts";
+import type { Http1GuardOptions } from "./http1-limits.ts";
+
+const absoluteTarget = /^https?:\/\/([^/?]+)(.*)$/is;
+
+/** What is wrong with a request that its parser let through (RFC 9112). */
+export class RequestCheck {
+  readonly #options: Http1GuardOptions;
+  readonly #allowedHosts: ReadonlySet<string> | undefined;
+
+  constructor(options: Http1GuardOptions) {
+    this.#options = options;
+    this.#allowedHosts =
+      options.allowedHosts && new Set(options.allowedHosts.map((host) => host.toLowerCase()));
+  }
+
+  /**
+   * Why a request is refused; undefined for a good one. An absolute target is reduced to its path, so that nobody
+   * behind this sees another authority than the one that was checked.
+   */
+  problem(request: IncomingMessage): HttpError | undefined {
+    const { httpVersion, rawHeaders, url = "" } = request;
+    const { maxUrlBytes, maxHeaderFields } = this.#options;
+    if (httpVersion !== "1.1" && httpVersion !== "1.0") {
+      return new HttpError(505, `HTTP/${httpVersion} is not spoken here`);
+    }
+    if (url.length > maxUrlBytes) {
+      return new HttpError(414, `the request target is longer than ${maxUrlBytes} bytes`);
+    }
+    if (rawHeaders.length > maxHeaderFields * 2) {
+      return new HttpError(431, `the request has more than ${maxHeaderFields} header fields`);
+    }
+    const hosts = countHosts(rawHeaders);
+    if (hosts > 1) return new HttpError(400, "the request has more than one Host header");
+    if (hosts === 0 && httpVersion === "1.1") return new HttpError(400, "the request has no Host header");
+    if (request.method === "TRACE") return methodNotServed("TRACE");
+    return this.#targetProblem(request, url);
+  }
+
+  #targetProblem(request: IncomingMessage, url: string): HttpError | undefined {
+    if (url.includes("#")) return new HttpError(400, "the request target has a fragment (#)");
+    let authority = request.headers.host;
+    if (url.charCodeAt(0) !== 0x2f) {
+      const absolute = absoluteTarget.exec(url);
+      if (absolute !== null) {
+        const [, host, rest = ""] = absolute;
+        authority = host;
+        request.url = rest.startsWith("/") ? rest : `/${rest}`;
+      } else if (url !== "*" || request.method !== "OPTIONS") {
+        return new HttpError(400, "the request target must be a path");
+      }
+    }
+    if (this.#allowedHosts === undefined || isAllowed(this.#allowedHosts, authority)) return undefined;
+    return new HttpError(421, "this server does not answer for the host of the request");
+  }
+}
+
+/** The refusal of a method that no route can have. */
+export function methodNotServed(method: string): HttpError {
+  const allow = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
+  return new HttpError(405, `${method} is not served here`, { headers: { allow } });
+}
+
+function isAllowed(allowed: ReadonlySet<string>, authority: string | undefined): boolean {
+  if (authority === undefined) return false;
+  const host = authority.toLowerCase();
+  return allowed.has(host) || allowed.has(host.replace(/:\d*$/, ""));
+}
+
+function countHosts(rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name !== undefined && name.length === 4 && name.toLowerCase() === "host") count++;
+  }
+  return count;
+}
