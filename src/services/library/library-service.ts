@@ -20,7 +20,7 @@ import {
   type UpdateBookRequest,
   type WatchBooksRequest,
 } from "../../../gen/library/v1/library_pb.ts";
-import { invalidArgument, toCallError, toStatus } from "../../core/errors.ts";
+import { invalidArgument, toCallError } from "../../core/errors.ts";
 import type { Service } from "../../core/service.ts";
 import { compileFilter, compileOrder } from "./book-query.ts";
 import { ChangeFeed } from "./change-feed.ts";
@@ -154,7 +154,8 @@ export class LibraryService implements Service<typeof descriptor> {
       try {
         this.#store.createBook(parent, request.book);
       } catch (error) {
-        failures.push({ index, error: toStatus(toCallError(error)) });
+        const { code, rawMessage: message } = toCallError(error);
+        failures.push({ index, code, message });
       }
       index++;
     }

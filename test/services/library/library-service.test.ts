@@ -272,8 +272,8 @@ test("an import says what became of each book", async () => {
   );
   assert.equal(imported, 2);
   assert.deepEqual(
-    failures.map(({ index, error }) => [index, error?.code]),
-    [[1, Code.InvalidArgument]],
+    failures.map(({ index, code, message }) => [index, code, message]),
+    [[1, Code.InvalidArgument, "book.title is missing"]],
   );
   assert.equal((await books.listBooks({ parent: "shelves/2" })).totalSize, 3);
 });
