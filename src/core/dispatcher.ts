@@ -122,7 +122,7 @@ export class Dispatcher {
       error = toCallError(reason);
       throw error;
     } finally {
-      if (!ended) error = new ConnectError("the caller left before the end", Code.Canceled);
+      if (!ended) error = context.reason ?? new ConnectError("the caller left before the end", Code.Canceled);
       if (error !== undefined) context.abort(error); // So that all that the handler started hears of it.
       this.#finish(context, error);
     }

@@ -1,3 +1,4 @@
+import type { TlsOptions } from "node:tls";
 import { fromBinary, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
 import {
   Server as Engine,
@@ -49,6 +50,7 @@ export class GrpcServer implements ManagedServer {
   /** The health that clients see, served unless the option `health` is off. */
   readonly health: HealthService;
   readonly #options: GrpcServerOptions;
+  readonly #tls: TlsOptions | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #guard: RequestGuard;
   readonly #environment: CallEnvironment;
@@ -58,8 +60,11 @@ export class GrpcServer implements ManagedServer {
   #listener: Listener | undefined;
   #stopped: Promise<StopReport> | undefined;
 
+  /** @throws TypeError if the option `tls` cannot be used. */
   constructor(options: Partial<GrpcServerOptions> = {}) {
     this.#options = { ...grpcServerDefaults, ...options };
+    const { tls, handshakeTimeoutMs } = this.#options;
+    this.#tls = tls === undefined ? undefined : toTlsOptions(tls, handshakeTimeoutMs);
     this.dispatcher = new Dispatcher(this.#options);
     this.engine = new Engine({
       ...toEngineOptions(this.#options),
@@ -70,6 +75,9 @@ export class GrpcServer implements ManagedServer {
       dispatcher: this.dispatcher,
       defaultTimeoutMs: this.#options.defaultTimeoutMs,
       maxSendBytes: this.#options.maxSendBytes,
+      compressionThresholdBytes: this.#options.compressReplies
+        ? this.#options.compressionThresholdBytes
+        : undefined,
       calls: new OpenCalls(),
     };
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
@@ -135,14 +143,14 @@ export class GrpcServer implements ManagedServer {
       throw new Error(`${this.name} cannot start: its state is "${this.state}"`);
     }
     this.#lifecycle.enter("boot");
-    const { host, port, tls, handshakeTimeoutMs } = this.#options;
+    const { host, port } = this.#options;
     const { signal } = this.#boot;
     try {
       this.#listener = await listen({
         name: this.name,
         host,
         port,
-        tls: tls === undefined ? undefined : toTlsOptions(tls, handshakeTimeoutMs),
+        tls: this.#tls,
         signal,
         onConnection: (socket) => this.#guard.accept(socket),
       });

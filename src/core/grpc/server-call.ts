@@ -1,6 +1,6 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { toBinary, type Message } from "@bufbuild/protobuf";
-import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { Metadata, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
@@ -9,6 +9,7 @@ import { rpcName } from "../service.ts";
 import { fromHttp2Headers, toMetadata } from "./metadata.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import type { OpenCalls } from "./open-calls.ts";
+import { acceptsGzip } from "./reply-compression.ts";
 import { toCallStatus } from "./status.ts";
 
 /** What all calls of a server have in common. */
@@ -18,6 +19,8 @@ export interface CallEnvironment {
   readonly defaultTimeoutMs: number;
   /** Largest message to send, in bytes; -1 for any. */
   readonly maxSendBytes: number;
+  /** Replies of so many bytes and more go out in gzip where the client reads it; undefined compresses none. */
+  readonly compressionThresholdBytes: number | undefined;
   /** Every call from its request headers to its last byte. */
   readonly calls: OpenCalls<ServerCall>;
 }
@@ -35,6 +38,7 @@ export abstract class ServerCall implements Listener {
   #answered = false;
   #headersSent = false;
   #halfClosed = false;
+  #acceptsGzip: boolean | undefined;
 
   constructor(
     environment: CallEnvironment,
@@ -94,26 +98,42 @@ export abstract class ServerCall implements Listener {
     this.context.end();
   }
 
-  /** Sends one reply, behind the headers if it is the first. @returns Its size; undefined if the call failed. */
-  protected send(message: Message, sent: () => void): number | undefined {
-    if (this.#answered) return undefined;
+  /** The bytes of a reply; undefined if it cannot be sent, which has ended the call. */
+  protected encode(message: Message): Buffer | undefined {
+    const { method } = this.context;
     let bytes: Uint8Array;
     try {
-      bytes = toBinary(this.context.method.output, message);
+      bytes = toBinary(method.output, message);
     } catch (reason) {
-      this.fail(toCallError(reason));
+      // The observers have seen the handler end; this is for the author of the handler.
+      process.emitWarning(
+        `${rpcName(method)} answered with what is no ${method.output.typeName}: ${String(reason)}`,
+      );
+      this.reject(toCallError(reason));
       return undefined;
     }
     const { maxSendBytes } = this.environment;
     if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
-      const text = `${rpcName(this.context.method)} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
-      this.fail(new ConnectError(text, Code.ResourceExhausted));
+      const text = `${rpcName(method)} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
+      this.reject(new ConnectError(text, Code.ResourceExhausted));
       return undefined;
     }
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Whether the bytes of a reply are to go through `toGzip`. */
+  protected compresses(bytes: Buffer): boolean {
+    const threshold = this.environment.compressionThresholdBytes;
+    return threshold !== undefined && bytes.byteLength >= threshold && this.#gzip();
+  }
+
+  /** Sends the bytes of a reply, behind the headers if it is the first. @returns Whether the call still lives. */
+  protected write(bytes: Buffer, sent: () => void): boolean {
+    if (this.#answered) return false;
     this.#sendHeaders();
     this.#request.session.active();
-    this.call.sendMessage(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), sent);
-    return bytes.byteLength;
+    this.call.sendMessage(bytes, sent);
+    return true;
   }
 
   /** Ends the call well. */
@@ -130,6 +150,12 @@ export abstract class ServerCall implements Listener {
     this.#sendStatus(error);
   }
 
+  /** Ends the call with an error of the reply, so that the handler hears of it too. */
+  protected reject(error: ConnectError): void {
+    this.context.abort(error);
+    this.fail(error);
+  }
+
   #sendStatus(error?: ConnectError): void {
     this.#answered = true;
     this.#request.session.active();
@@ -140,12 +166,23 @@ export abstract class ServerCall implements Listener {
     }
   }
 
-  /** Headers that somebody has set go ahead; without any, grpc-js sends its own with the first message. */
+  /** Headers that are needed go ahead; without any, grpc-js sends its own with the first message. */
   #sendHeaders(): void {
     if (this.#headersSent) return;
     this.#headersSent = true;
     const headers = this.context.responseHeaderIfAny;
-    if (headers !== undefined) this.call.sendMetadata(toMetadata(headers));
+    const metadata = headers === undefined ? undefined : toMetadata(headers);
+    if (this.environment.compressionThresholdBytes !== undefined && this.#gzip()) {
+      const compressed = metadata ?? new Metadata();
+      compressed.set("grpc-encoding", "gzip");
+      this.call.sendMetadata(compressed);
+    } else if (metadata !== undefined) {
+      this.call.sendMetadata(metadata);
+    }
+  }
+
+  #gzip(): boolean {
+    return (this.#acceptsGzip ??= acceptsGzip(this.#request.headers));
   }
 
   #malformed(text: string): void {

@@ -1,5 +1,5 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
-import type { TlsOptions } from "node:tls";
+import { createSecureContext, type TlsOptions } from "node:tls";
 import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
 import type { RequestLimits } from "./request-guard.ts";
 
@@ -30,6 +30,10 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   readonly maxMessageBytes: number;
   /** Largest message to send, in bytes before compression; -1 for any. Default: 4 MiB. */
   readonly maxSendBytes: number;
+  /** Sends replies in gzip to clients that read it. Default: false. */
+  readonly compressReplies: boolean;
+  /** The smallest reply that is compressed, in bytes. Default: 1024. */
+  readonly compressionThresholdBytes: number;
   /** Largest header list of a request, in bytes as HTTP/2 counts them. Default: 16 KiB. */
   readonly maxHeaderBytes: number;
   /** Most header fields of a request. Default: 100. */
@@ -71,6 +75,8 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   tls: undefined,
   maxMessageBytes: 4 * 1024 * 1024,
   maxSendBytes: 4 * 1024 * 1024,
+  compressReplies: false,
+  compressionThresholdBytes: 1024,
   maxHeaderBytes: 16 * 1024,
   maxHeaderFields: 100,
   maxConcurrentStreams: 100,
@@ -107,9 +113,19 @@ export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
   };
 }
 
-/** TLS as Node's server takes it. */
+/**
+ * TLS as Node's server takes it.
+ *
+ * @throws TypeError if key or certificates cannot be read.
+ */
 export function toTlsOptions(tls: ServerTlsOptions, handshakeTimeoutMs: number): TlsOptions {
   const { key, cert, ca, clientCertificates = "none" } = tls;
+  try {
+    createSecureContext({ key, cert, ...(ca === undefined ? {} : { ca }) });
+  } catch (cause) {
+    const text = cause instanceof Error ? cause.message : String(cause);
+    throw new TypeError(`GRPC: the option tls cannot be used: ${text}`, { cause });
+  }
   return {
     key,
     cert,

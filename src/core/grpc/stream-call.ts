@@ -1,13 +1,17 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import { Code, ConnectError, toCallError } from "../errors.ts";
+import { toCallError } from "../errors.ts";
 import type { StreamHandler } from "../handler.ts";
 import type { GuardedRequest } from "./request-guard.ts";
+import { toGzip } from "./reply-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
 /** Bytes handed to HTTP/2 and not yet taken by the client, above which a stream waits. */
 const maxUnsentBytes = 64 * 1024;
+
+/** Bytes in front of each message on the wire. */
+const prefixBytes = 5;
 
 /** A call of one of the three streaming kinds. */
 export class StreamCall extends ServerCall {
@@ -52,7 +56,9 @@ export class StreamCall extends ServerCall {
         this.#requests,
         this.context,
       )) {
-        this.#unsent += this.#sendReply(reply);
+        const bytes = this.encode(reply);
+        if (bytes === undefined) break;
+        this.#send(this.compresses(bytes) ? await toGzip(bytes) : bytes);
         if (this.#unsent > maxUnsentBytes) await this.#drained();
       }
       this.running = false;
@@ -63,16 +69,13 @@ export class StreamCall extends ServerCall {
     }
   }
 
-  #sendReply(reply: Message): number {
-    let size = 0;
-    const sent = this.send(reply, () => {
+  #send(bytes: Buffer): void {
+    const size = bytes.byteLength + prefixBytes;
+    this.#unsent += size;
+    this.write(bytes, () => {
       this.#unsent -= size;
       if (this.#unsent <= maxUnsentBytes) this.#wake?.();
     });
-    if (sent === undefined)
-      throw this.context.reason ?? new ConnectError("the call has ended", Code.Canceled);
-    size = sent;
-    return size;
   }
 
   #drained(): Promise<void> {

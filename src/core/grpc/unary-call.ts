@@ -4,6 +4,7 @@ import { Code, ConnectError, toCallError } from "../errors.ts";
 import type { UnaryHandler } from "../handler.ts";
 import { rpcName } from "../service.ts";
 import type { GuardedRequest } from "./request-guard.ts";
+import { toGzip } from "./reply-compression.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
 /** A call with one message there and one back. */
@@ -52,13 +53,24 @@ export class UnaryCall extends ServerCall {
     environment.dispatcher.unary(this.#handler, this.#message, context).then(
       (reply) => {
         this.running = false;
-        if (this.send(reply, nothing) !== undefined) this.finish();
+        const bytes = this.encode(reply);
+        if (bytes === undefined) return;
+        if (this.compresses(bytes)) void this.#answerInGzip(bytes);
+        else this.#answer(bytes);
       },
       (reason: unknown) => {
         this.running = false;
         this.fail(toCallError(reason));
       },
     );
+  }
+
+  #answer(bytes: Buffer): void {
+    if (this.write(bytes, nothing)) this.finish();
+  }
+
+  async #answerInGzip(bytes: Buffer): Promise<void> {
+    this.#answer(await toGzip(bytes));
   }
 
   #refuse(text: string): void {

@@ -1,0 +1,166 @@
+import { strict as assert } from "node:assert";
+import { test } from "node:test";
+import { Metadata } from "@grpc/grpc-js";
+import { FrameWatch } from "../../../src/core/grpc/frame-watch.ts";
+import { fromHttp2Headers, fromMetadata, toMetadata } from "../../../src/core/grpc/metadata.ts";
+import { maxMessageBytes, toStatusMessage } from "../../../src/core/grpc/status-message.ts";
+import { parseTimeout } from "../../../src/core/grpc/timeout.ts";
+import { isReservedHeader } from "../../../src/core/reserved-headers.ts";
+
+test("G14: grpc-timeout", () => {
+  const good: Record<string, number> = {
+    "0S": 0,
+    "1H": 3_600_000,
+    "2M": 120_000,
+    "3S": 3000,
+    "4m": 4,
+    "5u": 0.005,
+    "1000000n": 1,
+    "99999999H": 99_999_999 * 3_600_000,
+    "00000001m": 1,
+  };
+  for (const [text, milliseconds] of Object.entries(good)) {
+    const parsed = parseTimeout(text) ?? NaN;
+    assert.ok(Math.abs(parsed - milliseconds) < 1e-9, `${text}: ${parsed}`);
+  }
+  for (const text of [
+    "",
+    "1",
+    "S",
+    "-1S",
+    "+1S",
+    "1.5S",
+    "1s",
+    "1h",
+    " 1S",
+    "1S ",
+    "1 S",
+    "123456789S",
+    "1SS",
+    "1S\n",
+  ]) {
+    assert.equal(parseTimeout(text), undefined, JSON.stringify(text));
+  }
+});
+
+test("T24: status messages are well-formed and at most 4 KiB after encoding", () => {
+  assert.equal(toStatusMessage("plain"), "plain");
+  assert.equal(toStatusMessage("\ud800"), "\ufffd");
+  for (const text of [
+    "a".repeat(5000),
+    "é".repeat(3000),
+    "😀".repeat(2000),
+    "%".repeat(5000),
+    "x😀".repeat(900),
+  ]) {
+    const cut = toStatusMessage(text);
+    assert.ok(text.startsWith(cut));
+    const { length } = encodeURI(cut);
+    assert.ok(length <= maxMessageBytes && length > maxMessageBytes - 12, `${length}`);
+  }
+});
+
+test("G20, G29: reserved names", () => {
+  const reserved = [
+    ":path",
+    "grpc-status",
+    "grpc-encoding-internal",
+    "content-type",
+    "content-length",
+    "te",
+    "host",
+    "connection",
+    "keep-alive",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-connection",
+    "http2-settings",
+    "trailer",
+  ];
+  for (const name of reserved) assert.ok(isReservedHeader(name), name);
+  for (const name of [
+    "grpc",
+    "x-grpc-status",
+    "contents",
+    "tea",
+    "hosts",
+    "authorization",
+    "user-agent",
+    "",
+  ]) {
+    assert.ok(!isReservedHeader(name), name);
+  }
+});
+
+test("G19: metadata goes both ways, binary values as base64 without padding", () => {
+  const headers = fromHttp2Headers({
+    ":path": "/x",
+    te: "trailers",
+    "content-type": "application/grpc",
+    "grpc-accept-encoding": "gzip",
+    "user-agent": "u",
+    "x-a": "1, 2",
+    "x-bin": "/w==, AQI=",
+    cookie: "c",
+  });
+  assert.deepEqual(
+    [...headers],
+    [
+      ["cookie", "c"],
+      ["user-agent", "u"],
+      ["x-a", "1, 2"],
+      ["x-bin", "/w, AQI"],
+    ],
+  );
+  const metadata = toMetadata(headers);
+  assert.deepEqual(metadata.get("x-bin"), [Buffer.from([255]), Buffer.from([1, 2])]);
+  assert.deepEqual(metadata.get("x-a"), ["1, 2"]);
+  const received = new Metadata();
+  received.add("x-bin", Buffer.from([255]));
+  received.add("x-bin", Buffer.from([1, 2]));
+  received.add("y", "1");
+  received.add("y", "2");
+  received.set("grpc-status", "0");
+  assert.deepEqual(
+    [...fromMetadata(received)],
+    [
+      ["x-bin", "/w, AQI"],
+      ["y", "1, 2"],
+    ],
+  );
+});
+
+test("G09: the frame watch sees borders wherever the chunks are cut", () => {
+  const bytes = Buffer.from([
+    0,
+    0,
+    0,
+    0,
+    2,
+    7,
+    7,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    1,
+    0,
+    ...Array<number>(256).fill(9),
+  ]);
+  const borders = new Set([0, 7, 12, bytes.length]);
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const watch = new FrameWatch(true);
+    watch.see(bytes.subarray(0, cut));
+    assert.equal(watch.partial, !borders.has(cut), `cut at ${cut}`);
+    watch.see(bytes.subarray(cut));
+    assert.equal(watch.partial, false);
+    assert.equal(watch.fault, undefined);
+  }
+  const flags = new FrameWatch(false);
+  flags.see(bytes);
+  assert.match(flags.fault ?? "", /without grpc-encoding/);
+});
