@@ -18,7 +18,7 @@ export function parseBase64(text: string): Uint8Array | undefined {
   for (let pos = 0; pos < end; pos++) {
     const digit = base64Digits[text.charCodeAt(pos)] ?? 64;
     if (digit === 64) return undefined;
-    bits = ((bits & 0xfff) << 6) | digit;
+    bits = ((bits & 0x3f) << 6) | digit;
     filled += 6;
     if (filled >= 8) {
       filled -= 8;

@@ -30,15 +30,16 @@ export function readAny(cursor: JsonCursor, readTyped: (desc: DescMessage) => Me
   return Object.assign(any, { typeUrl, value: toBinary(desc, readTyped(desc)) });
 }
 
-/** Reads the member `value` of the object at the cursor, which is how `Any` holds types with a JSON form of their own. */
+/**
+ * Reads the member `value` of the object at the cursor, which is how `Any` holds types with a JSON form of their own.
+ * Looking for `@type` has checked already that no member stands there twice.
+ */
 export function readTypedValue(cursor: JsonCursor, read: (cursor: JsonCursor) => Message): Message {
   const level = cursor.enter();
   let message: Message | undefined;
-  const seen = new Set<string>();
   do {
     const name = cursor.readName();
     cursor.path[level] = unknownStep(name);
-    if (seen.size === seen.add(name).size) cursor.refuse("the member stands here twice");
     if (name === "value") message = read(cursor);
     else if (name === "@type") cursor.skipValue();
     else cursor.skipUnknown();
