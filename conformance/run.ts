@@ -1,0 +1,47 @@
+import { commandLineTools } from "./command-line-tools.ts";
+import { protobufConformance } from "./protobuf/protobuf-conformance.ts";
+import type { Suite } from "./suite.ts";
+import { Missing } from "./tools.ts";
+
+/**
+ * Runs the outside suites: `npm run conformance`, with `-- --all` the slow ones too, with names only those.
+ *
+ * Exits with 1 if a case failed, and in CI also if a suite was skipped.
+ */
+const suites: readonly Suite[] = [commandLineTools, protobufConformance];
+
+const words = process.argv.slice(2);
+const all = words.includes("--all");
+const names = words.filter((word) => !word.startsWith("-"));
+const unknown = names.filter((name) => !suites.some((suite) => suite.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `no suite is called ${unknown.join(", ")}; there are ${suites.map((s) => s.name).join(", ")}`,
+  );
+  process.exit(2);
+}
+
+let failed = 0;
+let skipped = 0;
+let passed = 0;
+for (const suite of suites) {
+  if (names.length > 0 ? !names.includes(suite.name) : suite.slow === true && !all) continue;
+  const startedAt = performance.now();
+  try {
+    const result = await suite.run();
+    const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
+    const expected = result.expectedFailures > 0 ? `, ${result.expectedFailures} failed as argued` : "";
+    console.log(
+      `${suite.name}: ${result.passed} passed, ${result.failures.length} failed${expected} (${seconds} s)`,
+    );
+    for (const failure of result.failures) console.log(`  FAILED ${failure}`);
+    passed += result.passed;
+    failed += result.failures.length;
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    console.log(`${suite.name}: SKIPPED, ${error.message}`);
+    skipped += 1;
+  }
+}
+console.log(`conformance: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+if (failed > 0 || (skipped > 0 && process.env["CI"] === "true")) process.exitCode = 1;

@@ -1,0 +1,90 @@
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** Folder that tools are built into, once for all checkouts. */
+export const toolCache: string = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "ts-ms");
+
+/** Why a suite cannot run on this machine. */
+export class Missing extends Error {}
+
+/** A program of the Go module proxy, built into the cache with its version pinned. */
+interface GoTool {
+  readonly module: string;
+  readonly version: string;
+  /** Path of the main package, where it is not the module itself. */
+  readonly main: string;
+}
+
+const goTools: Readonly<Record<string, GoTool>> = {
+  grpcurl: {
+    module: "github.com/fullstorydev/grpcurl",
+    version: "v1.9.4",
+    main: "github.com/fullstorydev/grpcurl/cmd/grpcurl",
+  },
+  grpc_health_probe: {
+    module: "github.com/grpc-ecosystem/grpc-health-probe",
+    version: "v0.4.19",
+    main: "github.com/grpc-ecosystem/grpc-health-probe",
+  },
+};
+
+/**
+ * Path of a Go tool, built if it is not in the cache yet.
+ *
+ * @throws Missing if there is no Go.
+ */
+export async function goTool(name: string): Promise<string> {
+  const tool = goTools[name];
+  if (tool === undefined) throw new Error(`no Go tool is called ${name}`);
+  const folder = join(toolCache, `${name}-${tool.version}`);
+  const binary = join(folder, name);
+  if (existsSync(binary)) return binary;
+  await run("go", ["version"]).catch(() => {
+    throw new Missing("Go is not installed");
+  });
+  process.stderr.write(`building ${name} ${tool.version}\n`);
+  const source = join(folder, "source");
+  mkdirSync(source, { recursive: true });
+  // As a dependency of a scratch module, a tool may have replacements in its own go.mod, which go install refuses.
+  const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
+  if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
+  await go("mod", "edit", "-require", `${tool.module}@${tool.version}`);
+  await go("build", "-mod=mod", "-o", binary, tool.main);
+  return binary;
+}
+
+/** Debian packages of a suite, unpacked beside the system into a folder of the cache. */
+export async function debianPackages(suite: string, packages: readonly string[]): Promise<string> {
+  const folder = join(toolCache, `debian-${suite}-${packages.join("-")}`);
+  const root = join(folder, "root");
+  if (existsSync(join(folder, "done"))) return root;
+  await run("apt-get", ["--version"]).catch(() => {
+    throw new Missing("apt-get is not installed");
+  });
+  process.stderr.write(`unpacking ${packages.join(", ")} of Debian ${suite}\n`);
+  for (const part of ["lists/partial", "cache/archives/partial", "root"]) {
+    mkdirSync(join(folder, part), { recursive: true });
+  }
+  const shell = (script: string) =>
+    run("bash", ["-ec", script], {
+      cwd: folder,
+      env: { ...process.env, SUITE: suite, PACKAGES: packages.join(" ") },
+    });
+  await shell(`
+    touch status
+    awk 'BEGIN { RS = ""; ORS = "\\n\\n" } NR == 1' /etc/apt/sources.list.d/debian.sources |
+      sed "s/^Suites:.*/Suites: $SUITE/" > suite.sources
+    apt="apt-get -q -o Dir::Etc::sourcelist=$PWD/suite.sources -o Dir::Etc::sourceparts=/dev/null
+      -o Dir::State::lists=$PWD/lists -o Dir::State::status=$PWD/status -o Dir::Cache=$PWD/cache -o APT::Sandbox::User=root"
+    $apt update
+    $apt download $PACKAGES
+    for package in *.deb; do dpkg-deb -x "$package" root; done
+    touch done
+  `);
+  return root;
+}
