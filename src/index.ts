@@ -17,7 +17,7 @@ export {
 } from "./core/signals.ts";
 
 // Clients.
-export { createClient, type CallOptions, type Client, type Transport } from "@connectrpc/connect";
+export { createClient, type CallOptions, type Client, type Transport } from "./core/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
 export type { ClientKeepalive, ConnectionOptions, ConnectionState } from "./core/grpc/channel.ts";
 export type { ClientTls } from "./core/grpc/tls-credentials.ts";

@@ -11,7 +11,7 @@ import type { Caller } from "../core/caller.ts";
 import { CallContext, callOrigin } from "../core/context.ts";
 import { Code, toCallError } from "../core/errors.ts";
 import { asIs } from "./error-writer.ts";
-import { parseQuery } from "./query.ts";
+import { parseQuery } from "./binding/query.ts";
 
 /** The paths of the health endpoints; no rule may have them while they are served. */
 export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;

@@ -4,12 +4,12 @@ import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/interceptors.ts";
 import type { CallObserver } from "../core/observer.ts";
-import { bindDefaults, type BindOptions } from "./bind.ts";
+import { bindDefaults, type BindOptions } from "./binding/bind.ts";
 import type { ErrorFormat } from "./error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
-import type { RouterOptions } from "./router.ts";
-import { routerDefaults } from "./router.ts";
-import type { RuleMode } from "./rule-set.ts";
+import type { RouterOptions } from "./routing/router.ts";
+import { routerDefaults } from "./routing/router.ts";
+import type { RuleMode } from "./routing/rule-set.ts";
 
 /** Hears of HTTP requests, whatever became of them: what metrics by route are made of. */
 export interface HttpObserver {

@@ -25,7 +25,7 @@ import { observeCaller } from "./observe-caller.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestMetadata } from "./request-metadata.ts";
 import { answerOtherMethod, RouteTable } from "./route-table.ts";
-import { parseServiceConfig, type ServiceConfig } from "./service-config.ts";
+import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
 
 /**

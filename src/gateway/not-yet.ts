@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
 import { HttpError } from "./http-error.ts";
-import type { Route } from "./route.ts";
+import type { Route } from "./routing/route.ts";
 
 const httpBody = "google.api.HttpBody";
 

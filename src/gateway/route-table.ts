@@ -3,10 +3,10 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { rpcName } from "../core/service.ts";
 import { HttpError } from "./http-error.ts";
 import { whyProtocolIsMissing, whyRouteIsMissing } from "./not-yet.ts";
-import { Router, type RouterOptions } from "./router.ts";
-import { compileRoute, routeName, type Route } from "./route.ts";
-import { combineRules, type RuleMode } from "./rule-set.ts";
-import type { ServiceConfig } from "./service-config.ts";
+import { Router, type RouterOptions } from "./routing/router.ts";
+import { compileRoute, routeName, type Route } from "./routing/route.ts";
+import { combineRules, type RuleMode } from "./routing/rule-set.ts";
+import type { ServiceConfig } from "./routing/service-config.ts";
 import { type RouteHandler, unaryRoute, type UnaryOptions } from "./unary.ts";
 
 /** What a `RouteTable` is made of. */

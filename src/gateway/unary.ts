@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
 import { jsonWriter, type JsonWriteOptions } from "../core/codec/json-writer.ts";
 import { CallContext } from "../core/context.ts";
-import { type Binder, type BindOptions, compileBinder } from "./bind.ts";
+import { type Binder, type BindOptions, compileBinder } from "./binding/bind.ts";
 import { requestedTimeoutMs } from "./call-timeout.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
@@ -13,8 +13,8 @@ import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
 import { type BodyLimits, hasBody, readBody } from "./request-body.ts";
 import type { RequestMetadata } from "./request-metadata.ts";
-import type { Route } from "./route.ts";
-import type { SystemParameters } from "./system-parameters.ts";
+import type { Route } from "./routing/route.ts";
+import type { SystemParameters } from "./binding/system-parameters.ts";
 
 /** What a route's handler gets to know of the match. */
 export interface RouteCall {

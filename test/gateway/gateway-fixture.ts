@@ -23,7 +23,7 @@ export async function startGateway(
   before: (http: HttpServer) => void = () => {},
 ): Promise<Gateway> {
   const echo = new Echo();
-  const dispatcher = new Dispatcher();
+  const dispatcher = new Dispatcher({ defaultTimeoutMs: 0, maxTimeoutMs: 0 }); // Limits are the gateway's here.
   const http = new HttpServer({ upstream: { dispatcher, address: undefined }, port: 0, ...options });
   for (const service of [echo, ...services]) {
     dispatcher.add(service);

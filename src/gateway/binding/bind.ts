@@ -1,0 +1,194 @@
+import type { DescField, Message, Registry } from "@bufbuild/protobuf";
+import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
+import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
+import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
+import { parseMembers } from "./json-members.ts";
+import type { BodyFormat } from "../media-type.ts";
+import { PathBinding } from "./path-binding.ts";
+import { parseQuery, type QueryOptions, queryDefaults } from "./query.ts";
+import { QueryBinder, type QueryBinderOptions } from "./query-binder.ts";
+import type { Route } from "../routing/route.ts";
+import { unexpectedText } from "./scalar-text.ts";
+import { readSystemParameters, systemParameterDefaults, type SystemParameters } from "./system-parameters.ts";
+import { textFormDefaults, type TextForms } from "./text-forms.ts";
+
+/** What a request gives to its message. */
+export interface BindRequest {
+  /** The decoded values of the route's variables, in their order. */
+  readonly captures: readonly string[];
+  /** The raw query without `?`, empty where there is none. */
+  readonly query: string;
+  /** The body after all transfer and content codings; undefined or empty where there is none. */
+  readonly body: Uint8Array | string | undefined;
+  /** How the body is to be read. Default `json`. */
+  readonly format?: BodyFormat;
+}
+
+/** How requests are bound where the contract leaves a choice. */
+export interface BindOptions
+  extends QueryOptions, Pick<QueryBinderOptions, "unknownQuery" | "allowedQuery" | "systemParameters"> {
+  /** Unknown members of a JSON body: skipped and reported, or refused with one violation per name. Default `ignore`. */
+  readonly unknownFields: "ignore" | "reject";
+  /** What happens where the body holds another value than the path: the path's is taken, or 400. Default `path-wins`. */
+  readonly conflicts: "path-wins" | "reject";
+  /** What happens to a body where the rule has none: skipped, or 400. Default `ignore`. */
+  readonly unexpectedBody: "ignore" | "reject";
+  /** Further spellings of values and names. Default: the standard ones alone. */
+  readonly forms: TextForms;
+  /** The longest path in the name of a query parameter, in fields. Default 32. */
+  readonly maxFieldDepth: number;
+  /** How deep a JSON body may nest, in objects and arrays. Default 100. */
+  readonly maxJsonDepth: number;
+  /** The types that `google.protobuf.Any` may hold in a JSON body. Default none. */
+  readonly registry?: Registry | undefined;
+  /**
+   * Hears what a request had too much, while `bind` runs: names of query parameters as the client wrote them, paths
+   * of members of the body. Default none.
+   */
+  readonly onIgnored?: ((place: "query" | "body", name: string) => void) | undefined;
+}
+
+/** The defaults of {@link BindOptions}. */
+export const bindDefaults: BindOptions = Object.freeze({
+  ...queryDefaults,
+  unknownQuery: "ignore",
+  allowedQuery: [],
+  systemParameters: false,
+  unknownFields: "ignore",
+  conflicts: "path-wins",
+  unexpectedBody: "ignore",
+  forms: textFormDefaults,
+  maxFieldDepth: 32,
+  maxJsonDepth: 100,
+});
+
+/** Makes request messages from HTTP requests of one route. */
+export interface Binder {
+  /**
+   * The message of a request: from the body, then the query, then the path, which wins.
+   *
+   * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names what is wrong by proto paths.
+   */
+  bind(request: BindRequest): Message;
+  /** The system parameters of a request; always the defaults where the option is off. Throws INVALID_ARGUMENT. */
+  systemParameters(query: string): SystemParameters;
+}
+
+/**
+ * Compiles the binding of a route as `google/api/http.proto` describes it.
+ *
+ * @throws Error when a variable of the route can not be read from text; `compileRoute` refuses such routes before
+ */
+export function compileBinder(route: Route, options?: Partial<BindOptions>): Binder {
+  return new RouteBinder(route, { ...bindDefaults, ...options });
+}
+
+class RouteBinder implements Binder {
+  readonly #route: Route;
+  readonly #options: BindOptions;
+  readonly #body: BodyBinder;
+  readonly #query: QueryBinder;
+  /** For requests whose body has given what the query may give otherwise. */
+  readonly #closedQuery: QueryBinder | undefined;
+  readonly #path: readonly PathBinding[];
+  readonly #mask: MaskDeriver | undefined;
+
+  constructor(route: Route, options: BindOptions) {
+    this.#route = route;
+    this.#options = options;
+    const { onIgnored } = options;
+    this.#body = compileBodyBinder(route, {
+      unexpectedBody: options.unexpectedBody,
+      json: {
+        unknownFields: options.unknownFields,
+        maxDepth: options.maxJsonDepth,
+        registry: options.registry,
+        onUnknownField: onIgnored && ((path) => onIgnored("body", path)),
+      },
+    });
+    this.#mask = compileMaskDeriver(route);
+    const whole = route.bodyField === "*";
+    // A mask that a client writes into the query has to count even where the body is the whole request: without it
+    // the update would be a larger one than the client asked for.
+    this.#query = this.#compileQuery(whole ? (this.#mask ? [this.#mask.field] : []) : undefined);
+    this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
+    this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
+  }
+
+  bind(request: BindRequest): Message {
+    const { body, query } = request;
+    let text: string | undefined;
+    let message: Message;
+    if (body === undefined || body.length === 0) message = this.#body.empty();
+    else if (request.format === "binary") message = this.#body.fromBinary(body);
+    else message = this.#body.fromJson((text = bodyText(body)));
+    if (query === "" && this.#path.length === 0 && this.#mask === undefined) return message;
+    this.#bindRest(request, message, text);
+    return message;
+  }
+
+  systemParameters(query: string): SystemParameters {
+    if (!this.#options.systemParameters || query === "") return systemParameterDefaults;
+    return readSystemParameters(parseQuery(query, this.#options), this.#route.method.input);
+  }
+
+  /** Binds query and path, and derives the mask; `text` is the JSON body where there is one. */
+  #bindRest(request: BindRequest, message: Message, text: string | undefined): void {
+    const violations: FieldViolation[] = [];
+    if (request.query !== "") {
+      const closed = this.#closedQuery !== undefined && this.#mask?.isGiven(message) === true;
+      const binder = closed ? (this.#closedQuery ?? this.#query) : this.#query;
+      binder.bind(parseQuery(request.query, this.#options), message, violations);
+    }
+    if (text !== undefined && violations.length === 0) this.#mask?.derive(text, message);
+    if (this.#path.length > 0) this.#bindPath(request, message, text, violations);
+    if (violations.length > 0) throw refusal(violations);
+  }
+
+  #bindPath(
+    request: BindRequest,
+    message: Message,
+    text: string | undefined,
+    violations: FieldViolation[],
+  ): void {
+    const strict =
+      this.#options.conflicts === "reject" && request.body !== undefined && request.body.length > 0;
+    const members = strict && text !== undefined ? parseMembers(text) : undefined;
+    for (const [index, binding] of this.#path.entries()) {
+      const capture = request.captures[index];
+      if (capture === undefined) throw new TypeError(`no capture for ${binding.name}`);
+      const value = binding.parse(capture);
+      const problem =
+        value === undefined
+          ? unexpectedText(binding.parser, capture)
+          : strict && binding.conflicts(message, value, members)
+            ? "the path and the body have different values"
+            : undefined;
+      if (problem === undefined) binding.set(message, value);
+      else violations.push({ field: binding.name, description: problem });
+    }
+  }
+
+  #compileQuery(only: readonly DescField[] | undefined): QueryBinder {
+    const { bodyField, variables, method } = this.#route;
+    const bound = variables.map(({ fields }) => fields);
+    if (Array.isArray(bodyField)) bound.push(bodyField);
+    const { maxFieldDepth, forms, unknownQuery, allowedQuery, systemParameters, onIgnored } = this.#options;
+    return new QueryBinder(
+      method.input,
+      { bound, only, maxFieldDepth, forms },
+      {
+        unknownQuery,
+        allowedQuery,
+        systemParameters,
+        onIgnored: onIgnored && ((name) => onIgnored("query", name)),
+      },
+    );
+  }
+}
+
+function refusal(violations: readonly FieldViolation[]): Error {
+  const [first] = violations;
+  const more = violations.length > 1 ? ` (and ${violations.length - 1} more)` : "";
+  return invalidArgument(`${first?.field}: ${first?.description}${more}`, violations);
+}

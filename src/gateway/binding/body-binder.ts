@@ -1,0 +1,126 @@
+import { create, type DescField, type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { messageFactory } from "../../core/codec/field-shape.ts";
+import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-reader.ts";
+import { invalidArgument } from "../../core/errors.ts";
+import { messageAt, pathName } from "./field-path.ts";
+import type { Route } from "../routing/route.ts";
+
+/** Makes the request message from the body of a request; compiled once for a route. */
+export interface BodyBinder {
+  /** The message of a request without a body. */
+  empty(): Message;
+  /** Reads a JSON text, which is not empty. Throws INVALID_ARGUMENT with proto paths. */
+  fromJson(text: string): Message;
+  /** Reads a binary protobuf body, which is not empty. Throws INVALID_ARGUMENT. */
+  fromBinary(body: Uint8Array | string): Message;
+}
+
+/** How bodies are read. */
+export interface BodyBinderOptions {
+  /** What happens to a body where the rule has none: skipped, or refused. Default `ignore`. */
+  readonly unexpectedBody: "ignore" | "reject";
+  readonly json: Partial<JsonReadOptions>;
+}
+
+/** Compiles the reading of bodies for a route: the whole request, one field of it, or none. */
+export function compileBodyBinder(
+  route: Pick<Route, "method" | "bodyField">,
+  options: BodyBinderOptions,
+): BodyBinder {
+  const { input } = route.method;
+  const empty = messageFactory(input);
+  if (route.bodyField === undefined) return noBody(empty, options.unexpectedBody);
+  if (route.bodyField === "*") return wholeBody(input, empty, options);
+  return fieldBody(input, route.bodyField, empty, options);
+}
+
+/** The text of a JSON body, without a byte order mark. Throws INVALID_ARGUMENT for bytes that are no UTF-8. */
+export function bodyText(body: Uint8Array | string): string {
+  if (typeof body !== "string") return decodeUtf8(body);
+  return body.charCodeAt(0) === 0xfeff ? body.slice(1) : body;
+}
+
+function noBody(empty: () => Message, unexpected: "ignore" | "reject"): BodyBinder {
+  const skip = (): Message => {
+    if (unexpected === "reject") throw invalidArgument("this method takes no request body");
+    return empty();
+  };
+  return { empty, fromJson: skip, fromBinary: skip };
+}
+
+function wholeBody(schema: DescMessage, empty: () => Message, options: BodyBinderOptions): BodyBinder {
+  const reader = jsonReader(schema, options.json);
+  return { empty, fromJson: (text) => reader.read(text), fromBinary: (bytes) => readBinary(schema, bytes) };
+}
+
+function fieldBody(
+  schema: DescMessage,
+  path: readonly DescField[],
+  empty: () => Message,
+  options: BodyBinderOptions,
+): BodyBinder {
+  const field = path.at(-1);
+  if (field === undefined) throw new TypeError("the path of a body field has at least one field");
+  const parents = path.slice(0, -1);
+  const prefix = parents.length === 0 ? "" : `${pathName(parents)}.`;
+  const takesNull = field.message?.typeName === ValueSchema.typeName;
+  const reader = jsonReader(schema, withPrefix(options.json, prefix));
+  const read = (text: string): Message => {
+    const message = empty();
+    // `null` leaves the field unset, and so are the messages around it then.
+    const unset = parents.length > 0 && !takesNull && text.trim() === "null";
+    reader.readField(field, text, unset ? create(field.parent) : messageAt(message, parents));
+    return message;
+  };
+  return {
+    empty,
+    fromJson: prefix === "" ? read : (text) => withPaths(prefix, () => read(text)),
+    fromBinary: (bytes) => {
+      if (field.fieldKind !== "message") {
+        throw invalidArgument(
+          `a binary body has to be a message, and ${prefix}${field.name} is none: send JSON`,
+        );
+      }
+      const value = readBinary(field.message, bytes);
+      const message = empty();
+      // Reflection knows the forms that wrappers and Struct have inside of messages.
+      reflect(field.parent, messageAt(message, parents)).set(field, reflect(field.message, value));
+      return message;
+    },
+  };
+}
+
+function readBinary(schema: DescMessage, bytes: Uint8Array | string): Message {
+  if (typeof bytes === "string") throw new TypeError("a binary body has to come as bytes");
+  try {
+    return fromBinary(schema, bytes);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "malformed bytes";
+    throw invalidArgument(`the body is no binary ${schema.typeName}: ${reason}`);
+  }
+}
+
+/** Unknown members are reported by their path in the whole request. */
+function withPrefix(json: Partial<JsonReadOptions>, prefix: string): Partial<JsonReadOptions> {
+  const report = json.onUnknownField;
+  if (report === undefined || prefix === "") return json;
+  return { ...json, onUnknownField: (path) => report(prefix + path) };
+}
+
+/** The reader of a nested field knows paths from that field on; errors name them from the request on. */
+function withPaths(prefix: string, read: () => Message): Message {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const violations = error
+      .findDetails(BadRequestSchema)
+      .flatMap(({ fieldViolations }) => fieldViolations)
+      .map(({ field, description }) => ({ field: prefix + field, description }));
+    throw violations.length === 0 ? error : invalidArgument(prefix + error.rawMessage, violations);
+  }
+}

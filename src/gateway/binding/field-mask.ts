@@ -1,0 +1,146 @@
+import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { AnySchema, type FieldMask, FieldMaskSchema } from "@bufbuild/protobuf/wkt";
+import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
+import { fieldsByName, getField, pathName, setField } from "./field-path.ts";
+import { hasTextForm } from "./field-value.ts";
+import { isMembers, type JsonMembers, memberOf, parseMembers } from "./json-members.ts";
+import type { Route } from "../routing/route.ts";
+
+/**
+ * Fills the field mask of a partial update from the members that its body has, so that a plain PATCH changes what it
+ * names and nothing else. A mask of the client's own always wins.
+ *
+ * `null` clears, so it is in the mask; so is an empty object, as the path of its message. Paths end at repeated
+ * fields, maps, well-known types and `Any`.
+ */
+export interface MaskDeriver {
+  /** The field of the request that the mask goes to. */
+  readonly field: DescField;
+  /** Whether the client sent a mask of its own. */
+  isGiven(message: Message): boolean;
+  /**
+   * Sets the mask in `message` unless the client did.
+   *
+   * Throws INVALID_ARGUMENT where every member of the body is unknown: the mask would be empty, and services read an
+   * empty mask as "replace everything".
+   *
+   * @param body the JSON text of the body, already read into `message`
+   */
+  derive(body: string, message: Message): void;
+}
+
+/**
+ * The deriver of a route; undefined where the rule does not ask for one. It takes PATCH, a request with exactly one
+ * `google.protobuf.FieldMask`, and a body that is a message: a named field, or the only message beside the mask
+ * where the body is the whole request.
+ */
+export function compileMaskDeriver(
+  route: Pick<Route, "method" | "httpMethod" | "bodyField">,
+): MaskDeriver | undefined {
+  const { bodyField } = route;
+  if (route.httpMethod !== "PATCH" || bodyField === undefined) return undefined;
+  const { fields } = route.method.input;
+  const masks = fields.filter((field) => field.fieldKind === "message" && isMask(field.message));
+  const [field] = masks;
+  if (field === undefined || masks.length > 1) return undefined;
+  if (bodyField !== "*") {
+    const resource = bodyField.at(-1);
+    if (resource === undefined || !isPlainMessage(resource)) return undefined;
+    const prefix = `${pathName(bodyField)}.`;
+    return new BodyMask(field, (body) => membersOf(body, resource.message, prefix));
+  }
+  const siblings = fields.filter(isPlainMessage);
+  const [resource] = siblings;
+  if (resource === undefined || siblings.length > 1) return undefined;
+  return new BodyMask(field, (body) => siblingMembers(body, route.method.input, resource));
+}
+
+/** What a body says about the message that it updates. */
+interface BodyMembers {
+  readonly paths: string[];
+  /** Paths of unknown members in the request, for violations. */
+  readonly unknown: string[];
+}
+
+class BodyMask implements MaskDeriver {
+  readonly field: DescField;
+  readonly #read: (body: unknown) => BodyMembers;
+
+  constructor(field: DescField, read: (body: unknown) => BodyMembers) {
+    this.field = field;
+    this.#read = read;
+  }
+
+  isGiven(message: Message): boolean {
+    const mask = getField(message, this.field) as FieldMask | undefined; // The compiler checked the type.
+    return mask !== undefined && mask.paths.length > 0;
+  }
+
+  derive(body: string, message: Message): void {
+    if (this.isGiven(message)) return;
+    const { paths, unknown } = this.#read(parseMembers(body));
+    if (paths.length > 0) setField(message, this.field, create(FieldMaskSchema, { paths }));
+    else if (unknown.length > 0) throw nothingKnown(unknown);
+  }
+}
+
+function membersOf(body: unknown, message: DescMessage, prefix: string): BodyMembers {
+  const found: BodyMembers = { paths: [], unknown: [] };
+  if (isMembers(body)) collect(body, message, "", { found, prefix });
+  return found;
+}
+
+/** The members of the message in a body that is the whole request; unknown ones beside it, if nothing is known. */
+function siblingMembers(
+  body: unknown,
+  request: DescMessage,
+  resource: DescField & { message: DescMessage },
+): BodyMembers {
+  if (!isMembers(body)) return { paths: [], unknown: [] };
+  const member = memberOf(body, resource);
+  if (member !== undefined) return membersOf(member, resource.message, `${resource.name}.`);
+  const names = Object.keys(body);
+  const known = fieldsByName(request);
+  return { paths: [], unknown: names.some((name) => known.has(name)) ? [] : names };
+}
+
+/** Adds the paths of all members; `at` is the path to `members` with a dot behind it. */
+function collect(
+  members: JsonMembers,
+  message: DescMessage,
+  at: string,
+  into: { readonly found: BodyMembers; readonly prefix: string },
+): void {
+  const fields = fieldsByName(message);
+  for (const [name, value] of Object.entries(members)) {
+    const field = fields.get(name);
+    if (field === undefined) into.found.unknown.push(`${into.prefix}${at}${name}`);
+    else if (isPlainMessage(field) && isMembers(value) && Object.keys(value).length > 0) {
+      collect(value, field.message, `${at}${field.name}.`, into);
+    } else into.found.paths.push(`${at}${field.name}`);
+  }
+}
+
+function nothingKnown(unknown: readonly string[]): Error {
+  const violations: FieldViolation[] = unknown.map((path) => ({
+    field: path.slice(0, 200).toWellFormed(),
+    description: "the message has no such field",
+  }));
+  const first = violations[0]?.field ?? "";
+  return invalidArgument(`the update names no field that exists: ${first}`, violations);
+}
+
+function isMask(message: DescMessage): boolean {
+  return message.typeName === FieldMaskSchema.typeName;
+}
+
+/** Whether a field is one message whose fields an update can name: no well-known type, no `Any`. */
+function isPlainMessage(
+  field: DescField,
+): field is DescField & { fieldKind: "message"; message: DescMessage } {
+  return (
+    field.fieldKind === "message" &&
+    field.message.typeName !== AnySchema.typeName &&
+    !hasTextForm(field.message)
+  );
+}

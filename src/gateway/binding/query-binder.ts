@@ -1,0 +1,185 @@
+import type { DescMessage, Message } from "@bufbuild/protobuf";
+import { type Fields, setOwn } from "../../core/codec/field-shape.ts";
+import type { FieldViolation } from "../../core/errors.ts";
+import { getField, messageAt, setField } from "./field-path.ts";
+import { unexpectedText } from "./scalar-text.ts";
+import { nearestName } from "./nearest-name.ts";
+import type { QueryParameter } from "./query.ts";
+import { type QueryName, QueryNames, type QueryScope, type QueryTarget } from "./query-target.ts";
+import { isSystemParameter } from "./system-parameters.ts";
+import type { TextForms } from "./text-forms.ts";
+
+/** What happens to query parameters that the request message has no free field for. */
+export interface QueryBinderOptions {
+  /** Unknown parameters are skipped and reported, or refused with one violation per name. Default `ignore`. */
+  readonly unknownQuery: "ignore" | "reject";
+  /** Whether the system parameters of Google's APIs (`$alt`, `prettyPrint`, …) are known. Default false. */
+  readonly systemParameters: boolean;
+  /** Names of unknown parameters that are skipped in silence, whatever `unknownQuery` says. Default none. */
+  readonly allowedQuery: readonly string[];
+  /** Hears the name of every parameter that was skipped as unknown, as the client wrote it. */
+  readonly onIgnored?: ((name: string) => void) | undefined;
+}
+
+/**
+ * Sets the fields of a request message from query parameters; compiled once for a route.
+ *
+ * Names are looked up segment by segment, as JSON names first, then as proto names. Lists are written by repeating
+ * the name, maps as `labels[key]=value`. Whatever is wrong is added to `violations`, with proto paths.
+ */
+export class QueryBinder {
+  readonly #schema: DescMessage;
+  readonly #names: QueryNames;
+  readonly #options: QueryBinderOptions;
+  readonly #forms: TextForms;
+  readonly #allowed: ReadonlySet<string>;
+
+  constructor(schema: DescMessage, scope: QueryScope, options: QueryBinderOptions) {
+    this.#schema = schema;
+    this.#names = new QueryNames(schema, scope);
+    this.#forms = scope.forms;
+    this.#allowed = new Set(options.allowedQuery);
+    this.#options = options;
+  }
+
+  /** Sets what `parameters` say in `message`. */
+  bind(parameters: readonly QueryParameter[], message: Message, violations: FieldViolation[]): void {
+    const binding = new Binding(message, this.#forms, violations);
+    for (const { name, value } of parameters) {
+      if (this.#options.systemParameters && isSystemParameter(name, this.#schema)) continue;
+      const bracket = name.indexOf("[");
+      const found = this.#names.resolve(bracket === -1 ? name : name.slice(0, bracket));
+      switch (found.kind) {
+        case "target":
+          binding.set(found, bracket === -1 ? undefined : name.slice(bracket), value);
+          break;
+        case "refused":
+          binding.refuse(found.name, found.description);
+          break;
+        default:
+          this.#skip(name, found, binding);
+      }
+    }
+  }
+
+  #skip(name: string, found: Exclude<QueryName, QueryTarget>, binding: Binding): void {
+    if (this.#allowed.has(name) || !binding.firstTime(name)) return;
+    if (this.#options.unknownQuery === "ignore") this.#options.onIgnored?.(name);
+    else binding.refuse(printable(name), whyUnknown(name, found));
+  }
+}
+
+/** What the parameters of one request have set so far. */
+class Binding {
+  readonly #message: Message;
+  readonly #forms: TextForms;
+  readonly #violations: FieldViolation[];
+  #set: Set<string> | undefined;
+  #skipped: Set<string> | undefined;
+  #choices: Map<string, string> | undefined;
+
+  constructor(message: Message, forms: TextForms, violations: FieldViolation[]) {
+    this.#message = message;
+    this.#forms = forms;
+    this.#violations = violations;
+  }
+
+  refuse(field: string, description: string): void {
+    this.#violations.push({ field, description });
+  }
+
+  /** Whether this name of an unknown parameter was not there before. */
+  firstTime(name: string): boolean {
+    this.#skipped ??= new Set();
+    return this.#skipped.size !== this.#skipped.add(name).size;
+  }
+
+  /** Sets one value; `brackets` is what follows the field's name from the first `[` on. */
+  set(target: QueryTarget, brackets: string | undefined, text: string): void {
+    if (target.keyParser !== undefined) return this.#setEntry(target, brackets, text);
+    if (target.field.fieldKind === "list") return this.#setElements(target, brackets, text);
+    if (brackets !== undefined) return this.refuse(target.name, "is no map and takes no key in brackets");
+    if (!this.#claim(target.name)) return this.refuse(target.name, "is given twice and takes one value");
+    const value = this.#parse(target, target.name, text);
+    const parent = value === undefined ? undefined : this.#parent(target);
+    if (parent !== undefined) setField(parent, target.field, value);
+  }
+
+  #setElements(target: QueryTarget, brackets: string | undefined, text: string): void {
+    const { name, field } = target;
+    if (brackets !== undefined && !(brackets === "[]" && this.#forms.bracketLists)) {
+      return this.refuse(name, `repeat the name for each value: ${name}=a&${name}=b`);
+    }
+    for (const element of this.#forms.commaLists ? text.split(",") : [text]) {
+      const value = this.#parse(target, name, element);
+      const parent = value === undefined ? undefined : this.#parent(target);
+      if (parent === undefined) return;
+      (getField(parent, field) as unknown[]).push(value); // A list field holds an array.
+    }
+  }
+
+  #setEntry(target: QueryTarget, brackets: string | undefined, text: string): void {
+    const { name, field, keyParser } = target;
+    const inner = keyIn(target.key, brackets);
+    if (keyParser === undefined || inner === undefined) {
+      return this.refuse(name, `a map takes one key in brackets: ${name}[key]=value`);
+    }
+    const path = `${name}[${JSON.stringify(printable(inner))}]`;
+    const key = keyParser.parse(inner);
+    if (key === undefined) return this.refuse(path, `the key: ${unexpectedText(keyParser, inner)}`);
+    if (!this.#claim(`${name}[${key}]`)) return this.refuse(path, "is given twice and takes one value");
+    const value = this.#parse(target, path, text);
+    const parent = value === undefined ? undefined : this.#parent(target);
+    if (parent !== undefined) setOwn(getField(parent, field) as Fields, key, value); // A map field holds an object.
+  }
+
+  /** The value that a text stands for; undefined, with a violation, where it is none. */
+  #parse({ parser }: QueryTarget, path: string, text: string): unknown {
+    const value = parser.parse(text);
+    if (value === undefined) this.refuse(path, unexpectedText(parser, text));
+    return value;
+  }
+
+  /** The message that has the field; undefined, with a violation, where another member of a oneof was set. */
+  #parent(target: QueryTarget): Message | undefined {
+    for (const { oneof, member } of target.oneofs) {
+      this.#choices ??= new Map();
+      const chosen = this.#choices.get(oneof) ?? member;
+      if (chosen !== member) {
+        this.refuse(target.name, `another member of the same oneof is given: ${chosen}`);
+        return undefined;
+      }
+      this.#choices.set(oneof, member);
+    }
+    return target.parents.length === 0 ? this.#message : messageAt(this.#message, target.parents);
+  }
+
+  #claim(name: string): boolean {
+    this.#set ??= new Set();
+    return this.#set.size !== this.#set.add(name).size;
+  }
+}
+
+/** The key behind a dot or in `[key]`; undefined for anything else, such as two keys or a path behind the key. */
+function keyIn(dotted: string | undefined, brackets: string | undefined): string | undefined {
+  if (brackets === undefined) return dotted;
+  if (dotted !== undefined) return undefined;
+  if (!brackets.endsWith("]") || brackets.includes("][") || brackets.includes("].")) return undefined;
+  return brackets.slice(1, -1);
+}
+
+function whyUnknown(name: string, found: Exclude<QueryName, QueryTarget>): string {
+  if (found.kind !== "unknown") return "the path or the body of the request sets this field";
+  const { message, prefix } = found;
+  const wanted = name.slice(prefix.length).split(/[.[]/, 1)[0] ?? "";
+  const names = message.fields.map(({ jsonName }) => jsonName);
+  const near = nearestName(wanted, names);
+  return near === undefined
+    ? "the request has no such field"
+    : `the request has no such field; did you mean "${prefix}${near}"?`;
+}
+
+/** A name of the caller's choice as an error may repeat it. */
+function printable(name: string): string {
+  return name.length <= 100 ? name : `${name.slice(0, 100)}…`.toWellFormed();
+}

@@ -1,0 +1,156 @@
+import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
+import { parseBase64 } from "../../core/codec/base64-text.ts";
+import { enumNumbers } from "../../core/codec/read-enums.ts";
+import type { TextForms } from "./text-forms.ts";
+
+/** Reads one kind of value from the text of a path capture or query parameter. */
+export interface TextParser<Value = unknown> {
+  /** What the text has to be: the end of a sentence that begins with "expected". */
+  readonly expected: string;
+  /** The value in the form in which messages, lists and maps hold it; undefined where the text is no such value. */
+  readonly parse: (text: string) => Value | undefined;
+}
+
+const integerText = /^-?(?:0|[1-9][0-9]*)$/;
+const numberText = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
+
+/** Digits and sign of the longest 64-bit integer: longer texts are out of range and not worth converting. */
+const longestInteger = 20;
+
+/** How many names of an enum an error lists. */
+const listedNames = 10;
+
+/** The parser for one value of a scalar type; `longAsString` is the form of `jstype = JS_STRING`. */
+export function scalarParser(type: ScalarType, longAsString = false): TextParser {
+  switch (type) {
+    case ScalarType.STRING:
+      return { expected: "a text", parse: (text) => text };
+    case ScalarType.BOOL:
+      return { expected: "true or false", parse: parseBool };
+    case ScalarType.BYTES:
+      return { expected: "bytes as standard or URL-safe base64", parse: parseBase64 };
+    case ScalarType.DOUBLE:
+      return { expected: "a number in the range of a double", parse: parseDouble };
+    case ScalarType.FLOAT:
+      return { expected: "a number in the range of a float", parse: parseFloat32 };
+    case ScalarType.INT32:
+    case ScalarType.SINT32:
+    case ScalarType.SFIXED32:
+      return integerParser(-2_147_483_648, 2_147_483_647);
+    case ScalarType.UINT32:
+    case ScalarType.FIXED32:
+      return integerParser(0, 4_294_967_295);
+    case ScalarType.INT64:
+    case ScalarType.SINT64:
+    case ScalarType.SFIXED64:
+      return longParser(-(2n ** 63n), 2n ** 63n - 1n, longAsString);
+    case ScalarType.UINT64:
+    case ScalarType.FIXED64:
+      return longParser(0n, 2n ** 64n - 1n, longAsString);
+  }
+}
+
+/** The parser for the keys of a map field: scalars, in the form of property names. */
+export function mapKeyParser(type: ScalarType): TextParser<string> {
+  const { expected, parse } = scalarParser(type);
+  return {
+    expected,
+    parse: (text) => {
+      const key = parse(text) as string | number | bigint | boolean | undefined; // The types that keys may have.
+      return key?.toString();
+    },
+  };
+}
+
+/** The parser for a value of an enum: a name, or a number that the enum knows or that an open enum may hold. */
+export function enumParser(desc: DescEnum, forms: TextForms): TextParser {
+  const anyCase = forms.enumAnyCase;
+  const byName = new Map<string, number>();
+  for (const [name, number] of enumNumbers(desc)) byName.set(anyCase ? name.toLowerCase() : name, number);
+  if (forms.enumShortNames) addShortNames(desc, byName, anyCase);
+  const number = scalarParser(ScalarType.INT32);
+  const names = desc.values.map(({ name }) => name);
+  const listed = names.slice(0, listedNames).join(", ");
+  return {
+    expected:
+      names.length <= listedNames ? `one of ${listed}` : `a value of ${desc.typeName} such as ${listed}`,
+    parse: (text) => {
+      const named = byName.get(anyCase ? text.toLowerCase() : text);
+      if (named !== undefined) return named;
+      const value = number.parse(text);
+      return desc.open || (typeof value === "number" && desc.value[value] !== undefined) ? value : undefined;
+    },
+  };
+}
+
+function addShortNames(desc: DescEnum, byName: Map<string, number>, anyCase: boolean): void {
+  const prefix = desc.sharedPrefix?.length ?? 0;
+  for (const { name, number } of desc.values) {
+    const short = anyCase ? name.slice(prefix).toLowerCase() : name.slice(prefix);
+    if (!byName.has(short)) byName.set(short, number);
+  }
+}
+
+/** Says what is wrong with a value, for a violation. */
+export function unexpectedText(parser: TextParser, text: string): string {
+  return `expected ${parser.expected}, found ${quoteText(text)}`;
+}
+
+/** A caller's text in quotes, cut to what an error may repeat. */
+export function quoteText(text: string): string {
+  return JSON.stringify(text.length <= 40 ? text : `${text.slice(0, 40)}…`);
+}
+
+function integerParser(min: number, max: number): TextParser {
+  const parse = (text: string): number | undefined => {
+    if (!integerText.test(text)) return undefined;
+    const value = Number(text) + 0; // Zero turns -0 into 0.
+    return value >= min && value <= max ? value : undefined;
+  };
+  return { expected: `an integer from ${min} to ${max}`, parse };
+}
+
+function longParser(min: bigint, max: bigint, asString: boolean): TextParser {
+  const parse = (text: string): bigint | string | undefined => {
+    if (text.length > longestInteger || !integerText.test(text)) return undefined;
+    const value = BigInt(text);
+    if (value < min || value > max) return undefined;
+    return asString ? value.toString() : value;
+  };
+  return { expected: `an integer from ${min} to ${max}`, parse };
+}
+
+function parseBool(text: string): boolean | undefined {
+  switch (text.length <= 5 ? text.toLowerCase() : text) {
+    case "true":
+    case "1":
+      return true;
+    case "false":
+    case "0":
+      return false;
+    default:
+      return undefined;
+  }
+}
+
+function parseDouble(text: string): number | undefined {
+  switch (text) {
+    case "NaN":
+      return NaN;
+    case "Infinity":
+      return Infinity;
+    case "-Infinity":
+      return -Infinity;
+    default: {
+      const value = numberText.test(text) ? Number(text) : NaN;
+      return Number.isFinite(value) ? value : undefined;
+    }
+  }
+}
+
+function parseFloat32(text: string): number | undefined {
+  const value = parseDouble(text);
+  if (value === undefined) return undefined;
+  const rounded = Math.fround(value);
+  return Number.isFinite(value) && !Number.isFinite(rounded) ? undefined : rounded;
+}

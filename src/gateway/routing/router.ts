@@ -1,0 +1,230 @@
+import type { ConnectError } from "@connectrpc/connect";
+import { invalidArgument } from "../../core/errors.ts";
+import { rpcName } from "./http-rule.ts";
+import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "./percent.ts";
+import type { PathDecoding } from "./percent.ts";
+import { readCapture } from "./route-capture.ts";
+import type { CaptureProblem } from "./route-capture.ts";
+import { endpointFor, RouteTrie } from "./route-trie.ts";
+import type { Endpoint, Leaf } from "./route-trie.ts";
+import { routeName } from "./route.ts";
+import type { Route } from "./route.ts";
+
+/** How a {@link Router} reads paths. */
+export interface RouterOptions {
+  /** Whether a path that ends with `/` matches nothing (`strict`) or as if it did not (`ignore`). Default `strict`. */
+  readonly trailingSlash: "strict" | "ignore";
+  /** How escapes in captures are decoded. Default `spec`. */
+  readonly pathDecoding: PathDecoding;
+  /** Whether a captured path segment that is `.` or `..` once decoded is refused with 400. Default true. */
+  readonly rejectDotSegments: boolean;
+  /** Paths that no rule may have, because the gateway serves them itself. Default none. */
+  readonly reservedPaths: readonly string[];
+}
+
+/** The defaults of {@link RouterOptions}. */
+export const routerDefaults: RouterOptions = Object.freeze({
+  trailingSlash: "strict",
+  pathDecoding: "spec",
+  rejectDotSegments: true,
+  reservedPaths: Object.freeze([]),
+});
+
+/** What became of a request target. */
+export type RouteMatch =
+  | {
+      readonly kind: "found";
+      readonly route: Route;
+      /** What the route's variables captured, decoded, in the order of `route.variables`. */
+      readonly captures: readonly string[];
+      /** The query as it came, without `?`. */
+      readonly query: string;
+    }
+  /** The path is known for other HTTP methods: 405, or 204 to OPTIONS. `allow` is sorted. */
+  | { readonly kind: "method-not-allowed"; readonly allow: readonly string[] }
+  | { readonly kind: "not-found" }
+  /** The target is malformed; the error is INVALID_ARGUMENT and names the field where there is one. */
+  | { readonly kind: "bad-path"; readonly error: ConnectError };
+
+const notFound: RouteMatch = Object.freeze({ kind: "not-found" });
+const noCaptures: readonly string[] = Object.freeze([]);
+
+/**
+ * Finds the route of a request from its HTTP method and its raw target.
+ *
+ * Per segment a literal goes before `*` and `*` before `**`, with backtracking that includes HTTP method and verb. A
+ * route with a verb goes before those without, a method's own route before that of `*`. Where a path with a verb is
+ * known for other HTTP methods only, the answer is 405 and the colon never becomes part of a value.
+ */
+export class Router {
+  /** The routes that can be found: without implicit ones that gave way to a rule, and without repetitions. */
+  readonly routes: readonly Route[];
+  readonly #options: RouterOptions;
+  readonly #trie = new RouteTrie();
+  readonly #verbs = new Set<string>();
+  /** The longest that a verb can be in a request, where each character may be an escape. */
+  #verbWindow = 0;
+  /** Whether bytes from 0x80 up in a request could belong to a literal; templates hold them escaped. */
+  #hasEscapedLiteral = false;
+  /** Leaves of templates without wildcard, by the path they match, verb included. */
+  readonly #literal = new Map<string, Leaf>();
+  /** Leaves of templates whose only wildcard is `*` as last segment, by the path up to it. */
+  readonly #lastSegment = new Map<string, Leaf>();
+
+  /**
+   * @throws Error when two routes match the same requests (it names both rpcs), or one has a reserved path
+   */
+  constructor(routes: readonly Route[], options: Partial<RouterOptions> = {}) {
+    this.#options = { ...routerDefaults, ...options };
+    const reserved = new Set(this.#options.reservedPaths);
+    for (const route of routes) this.#insert(route, reserved);
+    const chosen = this.#trie.routes();
+    this.routes = routes.filter((route) => chosen.has(route));
+    this.#trie.addHeadRoutes();
+  }
+
+  /**
+   * @param httpMethod in capitals, as the request has it
+   * @param rawTarget the request target in origin form, as it came over the wire
+   */
+  match(httpMethod: string, rawTarget: string): RouteMatch {
+    if (rawTarget.charCodeAt(0) !== 0x2f) return badPath('the request target does not start with "/"');
+    if (rawTarget.includes("#")) return badPath("the request target has a fragment (#)");
+    const mark = rawTarget.indexOf("?");
+    const path = mark === -1 ? rawTarget : rawTarget.slice(0, mark);
+    const query = mark === -1 ? "" : rawTarget.slice(mark + 1);
+    const endpoint = this.#lookUp(httpMethod, path);
+    return endpoint === undefined
+      ? this.#search(httpMethod, path, query)
+      : this.#found(endpoint, path, query);
+  }
+
+  /**
+   * The two kinds of templates that nearly all APIs consist of, found without the trie. Only the route that the trie
+   * would find first may be answered here, so whatever could change the order goes the long way.
+   */
+  #lookUp(httpMethod: string, path: string): Endpoint | undefined {
+    const leaf = this.#literal.get(path);
+    if (leaf !== undefined) {
+      const endpoint = endpointFor(leaf, httpMethod);
+      // Captures are cut from a path without verb.
+      return endpoint?.captures.length === 0 || endpoint?.route.template.verb === "" ? endpoint : undefined;
+    }
+    const start = path.lastIndexOf("/") + 1;
+    if (start === path.length) return undefined;
+    const prefix = this.#lastSegment.get(path.slice(0, start));
+    // A literal that needs normalising, or a verb, would go before `*`.
+    if (prefix === undefined || path.includes("%", start) || path.includes(":", start)) return undefined;
+    if (this.#hasEscapedLiteral && hasEscapeOrByte(path)) return undefined;
+    return endpointFor(prefix, httpMethod);
+  }
+
+  #search(httpMethod: string, rawPath: string, query: string): RouteMatch {
+    let path = rawPath;
+    if (path.length > 1 && path.endsWith("/")) {
+      path = path.slice(0, -1);
+      if (this.#options.trailingSlash === "strict" || path.endsWith("/")) return this.#notFound(rawPath);
+    }
+    const encoded = this.#hasEscapedLiteral ? hasEscapeOrByte(path) : path.includes("%");
+    const missed: Leaf[] = [];
+    if (this.#verbs.size > 0) {
+      const match = this.#searchVerbs(httpMethod, path, query, encoded, missed);
+      if (match !== undefined) return match;
+    }
+    const endpoint = this.#trie.search(path, encoded, "", httpMethod, missed);
+    if (endpoint !== undefined) return this.#found(endpoint, path, query);
+    return missed.length > 0 ? methodNotAllowed(missed) : this.#notFound(rawPath);
+  }
+
+  /** Tries every registered verb that the path ends with, the longest first. */
+  #searchVerbs(
+    httpMethod: string,
+    path: string,
+    query: string,
+    encoded: boolean,
+    missed: Leaf[],
+  ): RouteMatch | undefined {
+    const start = Math.max(path.lastIndexOf("/") + 2, path.length - 1 - this.#verbWindow);
+    for (let colon = path.indexOf(":", start); colon !== -1; colon = path.indexOf(":", colon + 1)) {
+      const verb = this.#verbAfter(path, colon, encoded);
+      if (verb === undefined) continue;
+      const base = path.slice(0, colon);
+      const endpoint = this.#trie.search(base, encoded, verb, httpMethod, missed);
+      if (endpoint !== undefined) return this.#found(endpoint, base, query);
+      if (missed.length > 0) return methodNotAllowed(missed);
+    }
+    return undefined;
+  }
+
+  #found({ route, captures: plan }: Endpoint, path: string, query: string): RouteMatch {
+    if (plan.length === 0) return { kind: "found", route, captures: noCaptures, query };
+    const { pathDecoding, rejectDotSegments } = this.#options;
+    const captures: string[] = [];
+    for (const capture of plan) {
+      const value = readCapture(capture, path, pathDecoding, rejectDotSegments);
+      if (typeof value !== "string") return badCapture(capture.field, value);
+      captures.push(value);
+    }
+    return { kind: "found", route, captures, query };
+  }
+
+  /** A registered verb after the colon at this offset. */
+  #verbAfter(path: string, colon: number, encoded: boolean): string | undefined {
+    const raw = path.slice(colon + 1);
+    const verb = encoded ? normalizeLiteral(raw) : raw;
+    return verb !== undefined && this.#verbs.has(verb) ? verb : undefined;
+  }
+
+  /** A path that no route knows, but that no route could ever read either, is malformed rather than unknown. */
+  #notFound(path: string): RouteMatch {
+    if (this.#options.pathDecoding === "reserved" || percentDecode(path) !== undefined) return notFound;
+    return badPath("the path is not valid percent-encoded UTF-8");
+  }
+
+  #insert(route: Route, reserved: ReadonlySet<string>): void {
+    const { segments, verb } = route.template;
+    const leaf = this.#trie.insert(route);
+    if (verb !== "") {
+      this.#verbs.add(verb);
+      this.#verbWindow = Math.max(this.#verbWindow, verb.length * 3);
+    }
+    this.#hasEscapedLiteral ||= verb.includes("%");
+    this.#hasEscapedLiteral ||= segments.some((part) => part.kind === "literal" && part.text.includes("%"));
+    let path = "";
+    for (const [index, segment] of segments.entries()) {
+      if (segment.kind !== "literal") {
+        const onlyLast = segment.kind === "any" && index === segments.length - 1;
+        if (onlyLast && verb === "") this.#lastSegment.set(`${path}/`, leaf);
+        return;
+      }
+      path += `/${segment.text}`;
+    }
+    if (path === "") path = "/";
+    if (verb !== "") path += `:${verb}`;
+    if (reserved.has(path)) {
+      const { source } = route;
+      throw new Error(
+        `route ${routeName(route)} of ${rpcName(route.method)} (${source}): the gateway serves ${path} itself`,
+      );
+    }
+    this.#literal.set(path, leaf);
+  }
+}
+
+function methodNotAllowed(missed: readonly Leaf[]): RouteMatch {
+  const allow = new Set(["OPTIONS"]);
+  for (const { byMethod } of missed) for (const httpMethod of byMethod.keys()) allow.add(httpMethod);
+  return { kind: "method-not-allowed", allow: [...allow].toSorted() };
+}
+
+function badPath(message: string): RouteMatch {
+  return { kind: "bad-path", error: invalidArgument(message) };
+}
+
+function badCapture(field: string, { description }: CaptureProblem): RouteMatch {
+  const sentence = `the value in the path ${description}`;
+  return {
+    kind: "bad-path",
+    error: invalidArgument(`${field}: ${sentence}`, [{ field, description: sentence }]),
+  };
+}
