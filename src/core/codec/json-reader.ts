@@ -66,6 +66,7 @@ function setField(reader: FieldReader, fields: Fields, value: unknown): void {
   if (reader.oneof === undefined) fields[reader.localName] = value;
   else fields[reader.oneof] = { case: reader.localName, value };
 }
+
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The text of UTF-8 bytes, without a byte order mark. Throws INVALID_ARGUMENT where the bytes are no UTF-8. */

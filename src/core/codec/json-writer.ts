@@ -43,8 +43,8 @@ export interface JsonWriter {
   /** The JSON object (or the form of the well-known type) of a message. */
   write(message: Message): string;
   /**
-   * The JSON of one field alone: `null` for an unset message or oneof member, `[]` and `{}` for empty lists and
-   * maps, otherwise the value, or its default where it is unset.
+   * The JSON of the value of one field: `null` where a field with presence (all messages and members of oneofs) is
+   * unset, `[]` and `{}` for empty lists and maps, the default for other fields that nobody set.
    */
   writeField(field: DescField, message: Message): string;
 }

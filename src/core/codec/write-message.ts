@@ -54,7 +54,7 @@ const maxAnyDepth = 100;
 export interface MessageWriter extends Writer {
   /** Appends the members of a message that is an object in JSON; each gets a comma unless it begins at `base`. */
   members(out: string, message: Message, context: WriteContext, base: number): string;
-  /** The JSON text of the value of one field: `null` for an unset message, else its value or its default. */
+  /** The JSON text of the value of one field; `null` where a field with presence is unset. */
   writeField(desc: DescField, message: Message, context: WriteContext): string;
 }
 
@@ -127,6 +127,8 @@ class CompiledWriter implements MessageWriter {
   readonly #desc: DescMessage;
   readonly #compiler: WriterCompiler;
   readonly #members: AppendMember[] = [];
+  /** Writers of single fields, compiled when somebody first asks for one. */
+  readonly #values = new Map<DescField, Writer>();
   readonly #wellKnown: Writer | undefined;
 
   constructor(desc: DescMessage, compiler: WriterCompiler) {
@@ -165,11 +167,22 @@ class CompiledWriter implements MessageWriter {
 
   writeField(desc: DescField, message: Message, context: WriteContext): string {
     const fields = fieldsOf(message);
-    const oneof = desc.oneof === undefined ? undefined : oneofOf(fields, desc.oneof.localName);
-    if (oneof !== undefined && oneof.case !== desc.localName) return "null";
-    const value = oneof === undefined ? fields[desc.localName] : oneof.value;
+    let value = fields[desc.localName];
+    if (desc.oneof !== undefined) {
+      const oneof = oneofOf(fields, desc.oneof.localName);
+      value = oneof.case === desc.localName ? oneof.value : undefined;
+    } else if (
+      desc.presence !== FeatureSet_FieldPresence.IMPLICIT &&
+      !Object.hasOwn(fields, desc.localName)
+    ) {
+      return "null";
+    }
     if (value === undefined) return "null";
-    const writer = this.#compiler.value(desc);
+    let writer = this.#values.get(desc);
+    if (writer === undefined) {
+      writer = this.#compiler.value(desc);
+      this.#values.set(desc, writer);
+    }
     return writer.append(writer.open, value, context);
   }
 }

@@ -295,6 +295,15 @@ test("writeField prints one field of every kind", () => {
   }
 });
 
+test("writeField prints null for an unset scalar with presence, and lists of editions", () => {
+  const writer = jsonWriter(TestAllTypesEdition2023Schema);
+  const message = create(TestAllTypesEdition2023Schema, { optionalInt64: 0n });
+  const { optionalInt32, optionalInt64, repeatedInt32 } = TestAllTypesEdition2023Schema.field;
+  assert.equal(writer.writeField(optionalInt32, message), "null");
+  assert.equal(writer.writeField(optionalInt64, message), '"0"');
+  assert.equal(writer.writeField(repeatedInt32, message), "[]");
+});
+
 test("a message of another type is refused", () => {
   refused(() => jsonWriter(AllTypes).write(create(ForeignMessageSchema)), /ForeignMessage/);
 });
