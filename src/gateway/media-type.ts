@@ -40,7 +40,7 @@ export function binaryReplyType(
 ): string | undefined {
   if (accept === undefined || accept === "*/*") return bodyType;
   if (accept === "application/json") return undefined;
-  const ranges = accept.split(",").map(parseRange);
+  const ranges = mediaRanges(accept);
   const json = Math.max(quality(ranges, "application/json"), quality(ranges, "text/json"));
   let best: string | undefined;
   let bestQuality = json;
@@ -54,9 +54,17 @@ export function binaryReplyType(
   return best;
 }
 
-interface MediaRange {
+/** One range of an `Accept` header. */
+export interface MediaRange {
+  /** In lower case, without parameters. */
   readonly type: string;
+  /** From 0 (not acceptable) to 1. */
   readonly quality: number;
+}
+
+/** The ranges of an `Accept` header in their order. */
+export function mediaRanges(accept: string): MediaRange[] {
+  return accept.split(",").map(parseRange);
 }
 
 function parseRange(text: string): MediaRange {

@@ -19,6 +19,7 @@ import { file_google_api_httpbody } from "../../../gen/google/api/httpbody_pb.ts
 import { file_google_rpc_code } from "../../../gen/google/rpc/code_pb.ts";
 import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
 import { file_google_rpc_status } from "../../../gen/google/rpc/status_pb.ts";
+import { file_ts_ms_v1_options } from "../../../gen/ts_ms/v1/options_pb.ts";
 
 /** Files that contracts import without bringing them along, by the name they are imported under. */
 export const knownFiles: ReadonlyMap<string, DescFile> = new Map(
@@ -41,5 +42,6 @@ export const knownFiles: ReadonlyMap<string, DescFile> = new Map(
     file_google_rpc_code,
     file_google_rpc_error_details,
     file_google_rpc_status,
+    file_ts_ms_v1_options,
   ].map((file) => [`${file.name}.proto`, file]),
 );

@@ -7,30 +7,30 @@ export type MessageText = (message: Message) => string;
 /** Prints an error as `google.rpc.Status` in JSON text on one line. */
 export type StatusText = (error: ConnectError) => string;
 
-/** What the beginning of an answer depends on. */
+/** Metadata of a reply by the names under which the client may see it. */
+export type Trailers = Readonly<Record<string, string>>;
+
+/** What an answer depends on besides its route. */
 export interface EncoderStart {
-  /** Metadata that the client sent, for encodings that go on where it stopped. */
-  readonly lastEventId: string | undefined;
-  /** Prints messages; the same for the whole answer. */
+  /** Prints the messages of this answer. */
   readonly messageText: MessageText;
+  /** `Last-Event-ID` of the request, for encodings that number their messages. */
+  readonly lastEventId: string | undefined;
 }
 
-/** A way to write a stream of messages into one HTTP body; compiled once for a route. */
+/** A way to write a stream of messages into one HTTP body; made once for a route. */
 export interface StreamEncoding {
-  /** The `Content-Type` of the answer. */
+  /** The `Content-Type` of the answer, by which `Accept` asks for it. */
   readonly contentType: string;
   /** Further headers of the answer, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /**
-   * Whether an answer whose end cannot be seen by its framing (HTTP/1.0) may be sent piece by piece: its last piece
-   * says that it is the last.
-   */
+  /** Whether its text says that it is complete, so that it needs no framing (HTTP/1.0) to be told from a part. */
   readonly endsVisibly: boolean;
   /** Begins an answer. */
   begin(start: EncoderStart): StreamEncoder;
 }
 
-/** One answer: turns what happens into text. Each text leaves at once. */
+/** One answer: turns what happens into text, which leaves at once. */
 export interface StreamEncoder {
   /** What stands before everything else; empty for nothing. */
   readonly opening: string;
@@ -38,10 +38,13 @@ export interface StreamEncoder {
   readonly heartbeat: string | undefined;
   /** The text of the next message. Throws INTERNAL for a message that has no JSON. */
   message(message: Message): string;
-  /** The end of a good stream; `trailer` is what the service said last. */
-  end(trailer: Headers | undefined): string;
-  /** The end of a stream that failed after it had begun; undefined where only a cut connection says so. */
+  /** The end of a good stream. */
+  end(trailers: Trailers): string;
+  /** The end of a stream that failed after it had begun; undefined where only a cut connection can say so. */
   error(error: ConnectError): string | undefined;
-  /** The end of a stream whose client should come back to another server; undefined where streams go on. */
-  leave?(error: ConnectError): string;
+  /**
+   * The end of a stream whose client comes again by itself when the server stops; undefined where streams go on until
+   * the server's grace is over.
+   */
+  readonly leave: ((error: ConnectError) => string) | undefined;
 }

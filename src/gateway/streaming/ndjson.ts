@@ -1,0 +1,28 @@
+import type { EncoderStart, StatusText, StreamEncoder, StreamEncoding } from "./stream-encoding.ts";
+
+/** Options of `ndjson`. */
+export interface NdjsonOptions {
+  /** Media type of the answer. Default: `application/x-ndjson`. */
+  readonly contentType?: string;
+  /** Whether a line is `{"result":message}`, as grpc-gateway has it, and not the message itself. Default: false. */
+  readonly wrap?: boolean;
+}
+
+/**
+ * One message a line. A stream that fails ends with the line `{"error":Status}`, which is a member that no message of
+ * the rpc's own should have; a good stream just ends.
+ */
+export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): StreamEncoding {
+  const { contentType = "application/x-ndjson", wrap = false } = options;
+  const begin = ({ messageText }: EncoderStart): StreamEncoder => ({
+    opening: "",
+    heartbeat: undefined,
+    message: wrap
+      ? (message) => `{"result":${messageText(message)}}\n`
+      : (message) => `${messageText(message)}\n`,
+    end: () => "",
+    error: (error) => `{"error":${statusText(error)}}\n`,
+    leave: undefined,
+  });
+  return { contentType, headers: { "x-accel-buffering": "no" }, endsVisibly: false, begin };
+}
