@@ -199,6 +199,7 @@ function foreignCaller(transport: Transport): Caller {
           ),
         );
         append(response.header, context.responseHeader);
+        context.responseHeaderArrived();
         yield* new Abortable(response.message, context);
         append(response.trailer, context.responseTrailer);
       } catch (reason) {

@@ -70,6 +70,8 @@ export class CallContext implements HandlerContext {
   #timer: NodeJS.Timeout | undefined;
   #unfollow: (() => void) | undefined;
   #ended = false;
+  #headerArrived = false;
+  #headerListener: (() => void) | undefined;
 
   constructor(init: CallContextInit) {
     this.method = init.method;
@@ -112,6 +114,25 @@ export class CallContext implements HandlerContext {
   /** The response trailers if anybody made some. */
   get responseTrailerIfAny(): Headers | undefined {
     return this.#responseTrailer;
+  }
+
+  /**
+   * Calls `listener` once when the hop tells that the reply's headers have come before its first message; at once if
+   * they have. Only a network's hop knows: a handler of this process may fail after it has set headers, so there they
+   * come with the first message. There is one listener.
+   */
+  onResponseHeader(listener: () => void): void {
+    if (this.#headerArrived) listener();
+    else this.#headerListener = listener;
+  }
+
+  /** Tells that the reply's headers are complete in `responseHeader`, before any message. */
+  responseHeaderArrived(): void {
+    if (this.#headerArrived) return;
+    this.#headerArrived = true;
+    const listener = this.#headerListener;
+    this.#headerListener = undefined;
+    listener?.();
   }
 
   get values(): ContextValues {
@@ -210,6 +231,7 @@ export class CallContext implements HandlerContext {
     this.#unfollow?.();
     this.#unfollow = undefined;
     this.#listeners = undefined;
+    this.#headerListener = undefined;
   }
 
   /** Starts the timer of the deadline: it runs only when somebody would hear it. */

@@ -79,6 +79,10 @@ export function interceptStream(
         message: requests,
       });
       adopt(response.header, context.responseHeader);
+      inner?.onResponseHeader(() => {
+        adopt(response.header, context.responseHeader);
+        context.responseHeaderArrived();
+      });
       let first = true;
       for await (const message of response.message as AsyncIterable<Message>) {
         if (first) adopt(response.header, context.responseHeader); // Settled by the first message at the latest.

@@ -57,6 +57,12 @@ export class ErrorWriter {
     return { status, headers: { ...this.#headers(error, status), "content-type": contentType }, body };
   }
 
+  /** An error as `google.rpc.Status` in JSON on one line, for answers that have begun. Never throws. */
+  statusText(reason: unknown): string {
+    const error = toGatewayError(reason);
+    return asStatus(error, httpStatusOf(error.code), detailsToJson(error, this.#registry)).body;
+  }
+
   /** Answers with an error, unless an answer has begun or nobody is there any more. */
   send(reply: FastifyReply, reason: unknown): void {
     if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;

@@ -22,6 +22,8 @@ export class Exchange extends ServerResponse<IncomingMessage> {
   route: string | undefined;
   /** Why the request is refused before anybody looks at it. */
   refusal: HttpError | undefined;
+  /** Asks the answer under way to end soon, as the server stops; undefined for answers that end by themselves. */
+  leave: ((reason: ConnectError) => void) | undefined;
   /** Set by whoever accepted the request. */
   owner: ExchangeOwner | undefined;
 

@@ -9,18 +9,23 @@ import type { Http1Guard } from "./http1-guard.ts";
 const lastWordsMs = 250;
 
 /**
- * Waits for the requests under way, at most `graceMs` milliseconds; then ends their calls with UNAVAILABLE. Whatever
+ * Asks answers that never end by themselves to end, waits for the requests under way, at most `graceMs` milliseconds; then ends their calls with UNAVAILABLE. Whatever
  * is left after that has to lose its connection.
  */
 export async function stopExchanges(guard: Http1Guard, graceMs: number): Promise<StopReport> {
   const before = guard.inFlight.size;
+  for (const exchange of [...guard.inFlight]) exchange.leave?.(stopping());
   await atMost(guard.idle(), graceMs);
   const cut = [...guard.inFlight];
   for (const { context } of cut) {
-    context?.abort(new ConnectError("the server is shutting down", Code.Unavailable));
+    context?.abort(stopping());
   }
   if (cut.length > 0) await atMost(guard.idle(), lastWordsMs);
   return { finished: Math.max(before - cut.length, 0), cut: cut.map(nameOf) };
+}
+
+function stopping(): ConnectError {
+  return new ConnectError("the server is shutting down", Code.Unavailable);
 }
 
 function nameOf({ context, req }: Exchange): string {

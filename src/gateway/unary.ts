@@ -1,4 +1,10 @@
-import { toBinary, type DescMethodUnary, type Message, type Registry } from "@bufbuild/protobuf";
+import {
+  toBinary,
+  type DescMethod,
+  type DescMethodUnary,
+  type Message,
+  type Registry,
+} from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
@@ -90,16 +96,21 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
 }
 
 /** The body of a request as the binder takes it. */
-interface Body {
+export interface Body {
   readonly bytes: Buffer | undefined;
   readonly format: BodyFormat;
 }
 
-const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
+/** No body at all. */
+export const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
 
 type RawRequest = FastifyRequest["raw"];
 
-function bodyReader(route: Route, options: UnaryOptions): ((raw: RawRequest) => Promise<Body>) | undefined {
+/** Reads the whole body of a request of this route; undefined where bodies are left unread. */
+export function bodyReader(
+  route: Route,
+  options: UnaryOptions,
+): ((raw: RawRequest) => Promise<Body>) | undefined {
   // A body that nobody expects is left unread, unless it is a mistake that has to be told.
   if (route.bodyField === undefined && options.bind.unexpectedBody !== "reject") return undefined;
   const { bodyLimits, lenientContentType } = options;
@@ -129,7 +140,8 @@ function unsupported(contentType: string | undefined): HttpError {
   );
 }
 
-type ReplySender = (
+/** Writes the good reply of one call. */
+export type ReplySender = (
   message: Message,
   context: CallContext,
   call: RouteCall,
@@ -139,9 +151,9 @@ type ReplySender = (
 ) => void;
 
 /** Writes good replies of one route: as JSON, or as binary protobuf for clients that prefer it. */
-function replySender(
+export function replySender(
   route: Route,
-  method: DescMethodUnary,
+  method: DescMethod,
   options: UnaryOptions,
   binder: Binder,
 ): ReplySender {
@@ -169,9 +181,11 @@ function replySender(
   };
 }
 
-type JsonEncoder = (message: Message) => string;
+/** Prints what of a reply is the body, as JSON. */
+export type JsonEncoder = (message: Message) => string;
 
-function jsonEncoder(route: Route, method: DescMethodUnary, json: Partial<JsonWriteOptions>): JsonEncoder {
+/** The encoder of a route's replies: of the response, or of the field of it that is the body. */
+export function jsonEncoder(route: Route, method: DescMethod, json: Partial<JsonWriteOptions>): JsonEncoder {
   const writer = jsonWriter(method.output, json);
   const { responseField } = route;
   return responseField === undefined
@@ -180,9 +194,9 @@ function jsonEncoder(route: Route, method: DescMethodUnary, json: Partial<JsonWr
 }
 
 /** The encoder that a request's system parameters ask for. */
-function jsonVariants(
+export function jsonVariants(
   route: Route,
-  method: DescMethodUnary,
+  method: DescMethod,
   json: Partial<JsonWriteOptions>,
 ): (parameters: SystemParameters) => JsonEncoder {
   return ({ enumsAsNumbers, prettyPrint }) =>
@@ -196,7 +210,7 @@ function jsonVariants(
 /** Binary replies of a route: the response, or the field of it that is the body; undefined where that is no message. */
 function binaryEncoder(
   field: Route["responseField"],
-  method: DescMethodUnary,
+  method: DescMethod,
 ): ((message: Message) => Buffer) | undefined {
   const { output } = method;
   if (field === undefined) return (message) => asBuffer(toBinary(output, message));
@@ -232,7 +246,7 @@ function writeMetadata(
 }
 
 /** The time a call has from the arrival of its request; undefined for as long as it takes. */
-function timeoutOf(headers: RawRequest["headers"], options: UnaryOptions): number | undefined {
+export function timeoutOf(headers: RawRequest["headers"], options: UnaryOptions): number | undefined {
   const { defaultTimeoutMs, maxTimeoutMs } = options;
   const requested = requestedTimeoutMs(headers);
   if (requested === undefined) return defaultTimeoutMs > 0 ? defaultTimeoutMs : undefined;

@@ -124,6 +124,7 @@ class StreamCall implements InterceptingListener {
 
   onReceiveMetadata(metadata: Metadata): void {
     receiveHeader(metadata, this.#context);
+    this.#context.responseHeaderArrived();
   }
 
   onReceiveMessage(bytes: Uint8Array): void {

@@ -1,0 +1,104 @@
+import type { IncomingMessage } from "node:http";
+import { Readable, pipeline, type Duplex } from "node:stream";
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createZstdDecompress,
+  constants,
+} from "node:zlib";
+import { Code, ConnectError, invalidArgument } from "../../core/errors.ts";
+import { HttpError } from "../http-error.ts";
+
+/**
+ * The bytes of a request body as they come, with its `Content-Encoding` taken off; never more than a chunk ahead of
+ * whoever reads. Leaving early lets the rest of the body pass unread.
+ *
+ * @param idleMs how long a client may send nothing while somebody waits for it, in milliseconds
+ * @throws HttpError 408 when it sends nothing for that long, 415 for an encoding that is not known; ConnectError
+ * INVALID_ARGUMENT when the compressed bytes are broken, CANCELLED when the client leaves
+ */
+export function bodyChunks(
+  request: IncomingMessage,
+  idleMs: number,
+): AsyncGenerator<Buffer, void, undefined> {
+  const encoding = request.headers["content-encoding"]?.trim().toLowerCase();
+  const chunks = received(request, idleMs);
+  if (encoding === undefined || encoding === "identity") return chunks;
+  const decompressor = decompressors.get(encoding);
+  if (decompressor !== undefined) return decompressed(chunks, decompressor());
+  const known = [...decompressors.keys(), "identity"].join(", ");
+  throw new HttpError(415, `content encoding "${encoding}" is not supported; use ${known}`, {
+    headers: { "accept-encoding": known },
+  });
+}
+
+async function* received(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
+  let chunk: Buffer | undefined;
+  let wake = Promise.withResolvers<void>();
+  const onData = (bytes: Buffer): void => {
+    chunk = bytes;
+    request.pause();
+    wake.resolve();
+  };
+  const onStop = (): void => wake.resolve();
+  request.on("data", onData).on("end", onStop).on("error", onStop).on("close", onStop);
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    for (;;) {
+      if (chunk !== undefined) {
+        const bytes = chunk;
+        chunk = undefined;
+        yield bytes;
+        request.resume();
+      } else if (request.readableEnded) return;
+      else if (request.destroyed) throw gone();
+      else {
+        wake = Promise.withResolvers();
+        timer = setTimeout(() => wake.reject(idle(idleMs)), idleMs);
+        await wake.promise;
+        clearTimeout(timer);
+      }
+    }
+  } finally {
+    clearTimeout(timer);
+    request.off("data", onData).off("end", onStop).off("error", onStop).off("close", onStop);
+    request.on("error", ignore); // What becomes of the rest of the body is of no interest any more.
+    request.resume();
+  }
+}
+
+async function* decompressed(
+  chunks: AsyncGenerator<Buffer, void, undefined>,
+  decompressor: Duplex,
+): AsyncGenerator<Buffer, void, undefined> {
+  // Whatever goes wrong on either side ends the iteration below with that error.
+  pipeline(Readable.from(chunks, { objectMode: false }), decompressor, ignore);
+  try {
+    yield* decompressor as AsyncIterable<Buffer>; // Bytes come as Buffers where no text encoding is set.
+  } catch (reason) {
+    throw reason instanceof ConnectError ? reason : invalidArgument("the compressed request body is broken");
+  }
+}
+
+/** RFC 9659 bounds the window of the zstd coding to 8 MiB, so that a small body cannot ask for a large one. */
+const zstdOptions = { params: { [constants.ZSTD_d_windowLogMax]: 23 } };
+
+const decompressors: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex>([
+  ["gzip", () => createGunzip()],
+  ["deflate", () => createInflate()],
+  ["br", () => createBrotliDecompress()],
+  ["zstd", () => createZstdDecompress(zstdOptions)],
+]);
+
+function gone(): ConnectError {
+  return new ConnectError("the client left before its request was complete", Code.Canceled);
+}
+
+function idle(idleMs: number): HttpError {
+  return new HttpError(408, `the request body brought no byte for ${idleMs} ms`, {
+    headers: { connection: "close" },
+  });
+}
+
+function ignore(): void {}

@@ -1,0 +1,55 @@
+import type { Message } from "@bufbuild/protobuf";
+import { type BindOptions, compileBinder } from "../binding/bind.ts";
+import type { SystemParameters } from "../binding/system-parameters.ts";
+import type { BodyFormat } from "../media-type.ts";
+import type { Route } from "../routing/route.ts";
+import type { RouteCall } from "../unary.ts";
+
+/** The body of one message as it came. */
+export interface MessageBody {
+  /** Undefined or empty where there is none. */
+  readonly bytes: Uint8Array | string | undefined;
+  readonly format: BodyFormat;
+}
+
+/** Makes the request messages of streams of one route. */
+export interface MessageBinder {
+  /** The first message of a call: its body, then the query, then the path. Throws INVALID_ARGUMENT as `Binder`. */
+  first(call: RouteCall, body: MessageBody): Message;
+  /** A later message: its body alone. Throws INVALID_ARGUMENT as `Binder`. */
+  next(body: MessageBody): Message;
+  /** Every message of a call, one for each body; the bindings are in the first. */
+  all(
+    call: RouteCall,
+    bodies: AsyncIterable<MessageBody> | Iterable<MessageBody>,
+  ): AsyncGenerator<Message, void, undefined>;
+  /** As `Binder.systemParameters`. */
+  systemParameters(query: string): SystemParameters;
+}
+
+/**
+ * Compiles the binding of a route for streams: path and query bind the first message, and every message has a body of
+ * its own by the rule's `body`.
+ *
+ * @throws Error as `compileBinder`
+ */
+export function compileMessageBinder(route: Route, options?: Partial<BindOptions>): MessageBinder {
+  const whole = compileBinder(route, options);
+  const later = compileBinder({ ...route, variables: [] }, options);
+  const first = ({ captures, query }: RouteCall, { bytes, format }: MessageBody): Message =>
+    whole.bind({ captures, query, body: bytes, format });
+  const next = ({ bytes, format }: MessageBody): Message =>
+    later.bind({ captures: [], query: "", body: bytes, format });
+  return {
+    first,
+    next,
+    async *all(call, bodies) {
+      let isFirst = true;
+      for await (const body of bodies) {
+        yield isFirst ? first(call, body) : next(body);
+        isFirst = false;
+      }
+    },
+    systemParameters: (query) => whole.systemParameters(query),
+  };
+}

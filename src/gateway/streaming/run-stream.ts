@@ -1,0 +1,51 @@
+import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { Caller } from "../../core/caller.ts";
+import type { CallContext } from "../../core/context.ts";
+import { invalidArgument } from "../../core/errors.ts";
+import { rpcName } from "../../core/service.ts";
+
+/** Calls one rpc of any kind: a stream of messages in, a stream of messages out. */
+export type RunStream = (
+  messages: AsyncIterable<Message>,
+  context: CallContext,
+) => AsyncGenerator<Message, void, undefined>;
+
+/**
+ * The way to call `method` that every streaming protocol of the gateway uses, whatever the rpc's kind.
+ *
+ * An rpc that takes one message is called with the first one, and more are not waited for. The call begins with the
+ * first `next()`, throws `ConnectError`s, ends at the latest when the context is aborted, and is cancelled when the
+ * iteration is left early; whoever made the context ends it. INVALID_ARGUMENT when the one message does not come.
+ */
+export function compileRunStream(caller: Caller, method: DescMethod): RunStream {
+  switch (method.methodKind) {
+    case "unary": {
+      const unary = method as DescMethodUnary; // As its kind says.
+      return async function* (messages, context) {
+        for await (const message of onlyFirst(method, messages)) {
+          yield await caller.unary(unary, message, context);
+        }
+      };
+    }
+    case "server_streaming": {
+      const streaming = method as DescMethodStreaming; // As its kind says.
+      return (messages, context) => caller.stream(streaming, onlyFirst(method, messages), context);
+    }
+    case "client_streaming":
+    case "bidi_streaming": {
+      const streaming = method as DescMethodStreaming; // As its kind says.
+      return (messages, context) => caller.stream(streaming, messages, context);
+    }
+  }
+}
+
+async function* onlyFirst(
+  method: DescMethod,
+  messages: AsyncIterable<Message>,
+): AsyncGenerator<Message, void, undefined> {
+  for await (const message of messages) {
+    yield message;
+    return;
+  }
+  throw invalidArgument(`${rpcName(method)} takes one message, none came`);
+}
