@@ -28,6 +28,8 @@ interface Entry {
 export class RouteTable {
   readonly router: Router;
   readonly #entries = new Map<Route, Entry>();
+  readonly #options: RouteTableOptions;
+  readonly #deadlinesMs: ReadonlyMap<DescMethod, number>;
 
   /** @throws Error when a rule is wrong or two routes match the same requests; it names the rpcs */
   constructor(services: readonly DescService[], options: RouteTableOptions) {
@@ -40,6 +42,8 @@ export class RouteTable {
       ...options.router,
       ...(fullyDecodeReservedExpansion ? { pathDecoding: "all" } : {}),
     });
+    this.#options = options;
+    this.#deadlinesMs = deadlinesMs;
     for (const route of this.router.routes) {
       this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, options, deadlinesMs) });
     }
@@ -50,6 +54,11 @@ export class RouteTable {
     const entry = this.#entries.get(route);
     if (entry === undefined) throw new TypeError(`${routeName(route)} is no route of this table`);
     return entry;
+  }
+
+  /** What all routes share, with what is this route's own. */
+  optionsOf(route: Route): RouteTableOptions {
+    return optionsFor(route, this.#options, this.#deadlinesMs.get(route.method));
   }
 
   /** One line for each route: the bindings of the contract, and for rpcs without one the path that every rpc has. */
@@ -67,14 +76,31 @@ function handlerOf(
   options: RouteTableOptions,
   deadlinesMs: ReadonlyMap<DescMethod, number>,
 ): RouteHandler {
-  const { errors, onIgnored, registry } = options;
+  const { errors } = options;
   const missing = whyRouteIsMissing(route);
   if (missing !== undefined) return (_call, _request, reply) => errors.send(reply, missing);
-  const deadlineMs = deadlinesMs.get(route.method);
-  const { maxTimeoutMs } = options;
-  const { text } = route.template;
   // Other kinds are missing, as just looked.
-  const serve = unaryRoute(route, route.method as DescMethodUnary, {
+  const serve = unaryRoute(
+    route,
+    route.method as DescMethodUnary,
+    optionsFor(route, options, deadlinesMs.get(route.method)),
+  );
+  return (call, request, reply) => {
+    const refusal = whyProtocolIsMissing(request.raw, call.query);
+    if (refusal === undefined) serve(call, request, reply);
+    else errors.send(reply, refusal);
+  };
+}
+
+/** What all routes share, with what is one route's own: its deadline, its name in reports. */
+function optionsFor(
+  route: Route,
+  options: RouteTableOptions,
+  deadlineMs: number | undefined,
+): RouteTableOptions {
+  const { maxTimeoutMs, onIgnored, registry } = options;
+  const { text } = route.template;
+  return {
     ...options,
     ...(deadlineMs === undefined
       ? {}
@@ -88,11 +114,6 @@ function handlerOf(
       onIgnored: onIgnored && ((place, name) => onIgnored(text, place, name)),
     },
     json: { ...options.json, registry },
-  });
-  return (call, request, reply) => {
-    const refusal = whyProtocolIsMissing(request.raw, call.query);
-    if (refusal === undefined) serve(call, request, reply);
-    else errors.send(reply, refusal);
   };
 }
 
