@@ -22,9 +22,10 @@ import { HttpError } from "./http-error.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { Http1Guard } from "./http1-guard.ts";
 import { observeCaller } from "./observe-caller.ts";
+import { answerOtherMethod } from "./other-method.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestMetadata } from "./request-metadata.ts";
-import { answerOtherMethod, RouteTable } from "./route-table.ts";
+import { RouteTable } from "./route-table.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
 
@@ -83,7 +84,12 @@ export class HttpServer implements ManagedServer {
     this.#caller = observeCaller(interceptCaller(caller, merged.interceptors), merged.observers);
     this.#guard = new Http1Guard(merged, this.#errors, requestTeller(merged));
     this.#health = merged.healthPaths
-      ? new HealthEndpoints({ caller, timeoutMs: merged.healthTimeoutMs, isReady: () => this.#isReady() })
+      ? new HealthEndpoints({
+          caller,
+          errors: this.#errors,
+          timeoutMs: merged.healthTimeoutMs,
+          isReady: () => this.#isReady(),
+        })
       : undefined;
     this.fastify = this.#createEngine();
   }
@@ -115,11 +121,8 @@ export class HttpServer implements ManagedServer {
    */
   addService(service: AnyService | DescService): this {
     const descriptor = "descriptor" in service ? service.descriptor : service;
-    if (this.#services.some(({ typeName }) => typeName === descriptor.typeName)) {
-      throw new TypeError(`${descriptor.typeName} is registered twice`);
-    }
     const services = [...this.#services, descriptor];
-    this.#table = this.#rules.length === 0 ? this.#compile(services) : undefined;
+    this.#table = this.#rules.length === 0 || this.state === "ready" ? this.#compile(services) : undefined;
     this.#services = services;
     this.#waiting = false;
     return this;
@@ -239,7 +242,7 @@ export class HttpServer implements ManagedServer {
 
   readonly #serve = (request: FastifyRequest, reply: FastifyReply): void => {
     const { method, url = "" } = request.raw;
-    if (this.#health?.answer(request.method, url, reply) === true) return;
+    if (this.#health?.answer(url, request, reply) === true) return;
     const table = this.#table;
     if (table === undefined || this.#waiting) {
       this.#errors.send(
