@@ -174,7 +174,7 @@ function foreignCaller(transport: Transport): Caller {
           transport.unary(
             method,
             context.signal,
-            context.timeoutMs(),
+            wholeMs(context.timeoutMs()),
             context.requestHeader,
             request as MessageInitShape<DescMessage>, // A message is its own init.
             context.values,
@@ -192,7 +192,7 @@ function foreignCaller(transport: Transport): Caller {
           transport.stream(
             method,
             context.signal,
-            context.timeoutMs(),
+            wholeMs(context.timeoutMs()),
             context.requestHeader,
             requests as AsyncIterable<MessageInitShape<DescMessage>>, // As above.
             context.values,
@@ -263,6 +263,11 @@ class Replies implements AsyncIterableIterator<Message, void, undefined> {
     this.#ended = true;
     this.#context.end();
   }
+}
+
+/** Other makers' transports may write the time into a header of whole milliseconds. */
+function wholeMs(timeoutMs: number | undefined): number | undefined {
+  return timeoutMs === undefined ? undefined : Math.max(Math.ceil(timeoutMs), 1);
 }
 
 function contextOf(
