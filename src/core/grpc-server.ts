@@ -70,7 +70,7 @@ export class GrpcServer implements ManagedServer {
       ...toEngineOptions(this.#options),
       interceptors: [({ path }, call) => this.#accept(path, call)],
     });
-    this.#guard = new RequestGuard(this.engine, this.#options);
+    this.#guard = new RequestGuard(this.engine, this.#options, (path) => this.#handlers.has(path));
     this.#environment = {
       dispatcher: this.dispatcher,
       defaultTimeoutMs: this.#options.defaultTimeoutMs,

@@ -379,3 +379,12 @@ test("unread requests are cancelled when the call has ended", async (t) => {
   assert.equal((await within(10_000, "the status", reply)).status, Code.Aborted);
   await within(10_000, "the close", closed);
 });
+
+test("metadata that is not ASCII reaches the handler and is not printed", async (t) => {
+  const printed = t.mock.method(console, "error", () => {});
+  const server = await running(t);
+  const reply = await post(session(t, server), { "x-latin": "gr\u00fc\u00df" }, [echoFrame()]);
+  assert.equal(reply.status, 0);
+  assert.ok("x-latin" in fromBinary(EchoResponseSchema, reply.body.subarray(5)).headers);
+  assert.equal(printed.mock.callCount(), 0);
+});
