@@ -78,6 +78,8 @@ export abstract class ServerCall implements Listener {
   }
 
   onReceiveHalfClose(): void {
+    // Node ends the readable side of a stream that was reset, too; `onCancel` follows.
+    if ((this.#request.stream.rstCode ?? 0) !== constants.NGHTTP2_NO_ERROR) return;
     this.#halfClosed = true;
     const { frames } = this.#request;
     if (frames.partial) this.#malformed("the request breaks off inside a message");
