@@ -86,7 +86,8 @@ export function detailsToJson(error: ConnectError, registry: Registry): JsonValu
 
 function detailToJson(any: Any, registry: Registry): JsonValue {
   try {
-    return toJson(AnySchema, any, { registry });
+    const json = toJson(AnySchema, any, { registry });
+    return typeof json === "object" ? { "@type": any.typeUrl, ...json } : json; // The type is read first.
   } catch {
     const { buffer, byteOffset, byteLength } = any.value;
     return { "@type": any.typeUrl, value: Buffer.from(buffer, byteOffset, byteLength).toString("base64") };

@@ -9,8 +9,8 @@ export interface ReplyMetadataOptions {
   readonly grpcMetadataPrefix: boolean;
 }
 
-/** What HTTP allows in a field value; Node throws when it meets anything else. */
-const writable = /^[\t\x20-\x7e\x80-\xff]*$/;
+/** What metadata may hold as text; of more, Node throws or its peers read something else. */
+const writable = /^[\t\x20-\x7e]*$/;
 
 /** Takes one header of a reply. */
 export type SetHeader = (name: string, value: string) => void;

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { promisify } from "node:util";
 import { createRouterTransport } from "@connectrpc/connect";
@@ -180,6 +182,31 @@ suite("start", () => {
     await http.gracefulStop();
   });
 
+  test("a Unix socket and a name with two addresses can be listened on", async () => {
+    const path = join(tmpdir(), `gateway-${process.pid}.sock`);
+    const unix = new HttpServer({ upstream: "127.0.0.1:1", host: `unix:${path}` });
+    await unix.start();
+    assert.deepEqual(unix.address, { host: `unix:${path}`, port: 0 });
+    const { stdout } = await curl("curl", ["-s", "--unix-socket", path, "http://ok/livez"]);
+    assert.equal(stdout, '{"status":"SERVING"}');
+    await unix.gracefulStop();
+    const local = new HttpServer({ upstream: "127.0.0.1:1", host: "localhost", port: 0 });
+    await local.start();
+    const alive = await curl("curl", ["-s", `http://localhost:${local.address?.port}/livez`]);
+    assert.equal(alive.stdout, '{"status":"SERVING"}');
+    await local.gracefulStop();
+    await assert.rejects(curl("curl", ["-s", `http://localhost:${local.address?.port}/livez`]), { code: 7 });
+  });
+
+  test("Z08: a stop during start leaves no port bound", async () => {
+    const http = new HttpServer({ upstream: "127.0.0.1:1", port: 0 });
+    const starting = http.start();
+    await http.gracefulStop();
+    await starting;
+    assert.equal(http.state, "stop");
+    assert.equal(http.fastify.server.listening, false);
+  });
+
   test("rules that select nothing reject start", async () => {
     const text = "http: { rules: [ { selector: no.such.Rpc, get: /x } ] }";
     const http = new HttpServer({ upstream: "127.0.0.1:1", port: 0, rules: [{ file: "r.yaml", text }] });
@@ -236,6 +263,16 @@ suite("the engine's own", () => {
     assert.equal(refused.status, 403);
     assert.deepEqual(await refused.json(), { own: "no" });
     assert.equal(gateway.echo.calls, calls);
+  });
+
+  test("a header of a hook that cannot be written costs its connection, not the process", async () => {
+    await using gateway = await startGateway({}, [], ({ fastify }) => {
+      fastify.addHook("onRequest", async (request, reply) => {
+        if (request.headers["x-bad"] !== undefined) reply.header("x-bad", "a\u0001b");
+      });
+    });
+    await assert.rejects(fetch(`${gateway.url}/test/v1/echo/a`, { headers: { "x-bad": "1" } }));
+    await gateway.stillServes();
   });
 
   test("errors of hooks and routes of the user leave in the gateway's format", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
+import { BindingService } from "../../gen/tsms/test/v1/binding_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { GoMs } from "../../gen/go/micro/service/goms/goms_pb.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
@@ -19,7 +20,7 @@ function raw(gateway: Gateway, method: string, target: string, ...lines: string[
 suite("routes", () => {
   let gateway: Gateway;
   before(async () => {
-    gateway = await startGateway({}, [goms]);
+    gateway = await startGateway({}, [goms, service(BindingService, {})]);
   });
   after(() => gateway[Symbol.asyncDispose]());
 
@@ -119,6 +120,36 @@ suite("routes", () => {
   test("T15: %2F in a segment is a slash of the value", async () => {
     const answer = await raw(gateway, "GET", "/test/v1/echo/a%2Fb%252F");
     assert.equal((JSON.parse(bodyOf(answer)) as { text: string }).text, "a/b%2F");
+  });
+
+  test("T14: a path variable of a wrong type is 400, an empty one 404", async () => {
+    const wrong = await raw(gateway, "GET", "/v1/items/abc");
+    assert.equal(statusOf(wrong), 400);
+    assert.match(
+      bodyOf(wrong),
+      /"@type":"type.googleapis.com\/google.rpc.BadRequest","fieldViolations":\[\{"field":"id"/,
+    );
+    assert.equal(statusOf(await raw(gateway, "GET", "/v1/items/")), 404);
+    await gateway.stillServes();
+  });
+
+  test("T13: an Any of an unknown type is 400, and so are 1,000 nested ones, fast", async () => {
+    const unknown = '{"@type":"type.googleapis.com/no.such.Type"}';
+    const any = "type.googleapis.com/google.protobuf.Any";
+    const nested = `${`{"@type":"${any}","value":`.repeat(1000)}${unknown}${"}".repeat(1000)}`;
+    for (const value of [unknown, nested]) {
+      const began = process.cpuUsage();
+      const response = await fetch(`${gateway.url}/v1/kinds`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: `{"kinds":{"any":${value}}}`,
+      });
+      assert.equal(response.status, 400);
+      await response.arrayBuffer();
+      const { user } = process.cpuUsage(began);
+      assert.ok(user < 250_000, `${user} µs`); // The whole exchange, client included, on a slow machine.
+    }
+    await gateway.stillServes();
   });
 
   test("T19: 1,001 query parameters are 400, 1,000 are not", async () => {
