@@ -87,7 +87,7 @@ export function detailsToJson(error: ConnectError, registry: Registry): JsonValu
 function detailToJson(any: Any, registry: Registry): JsonValue {
   try {
     const json = toJson(AnySchema, any, { registry });
-    return typeof json === "object" ? { "@type": any.typeUrl, ...json } : json; // The type is read first.
+    return Object.assign({ "@type": any.typeUrl }, json); // The type stands first for whoever reads it.
   } catch {
     const { buffer, byteOffset, byteLength } = any.value;
     return { "@type": any.typeUrl, value: Buffer.from(buffer, byteOffset, byteLength).toString("base64") };
