@@ -17,6 +17,8 @@ export interface CallEnvironment {
   readonly dispatcher: Dispatcher;
   /** Time for a unary call whose client set no deadline, in milliseconds; 0 for none. */
   readonly defaultTimeoutMs: number;
+  /** The longest deadline that a client may ask for, in milliseconds; 0 for any. */
+  readonly maxTimeoutMs: number;
   /** Largest message to send, in bytes; -1 for any. */
   readonly maxSendBytes: number;
   /** Replies of so many bytes and more go out in gzip where the client reads it; undefined compresses none. */

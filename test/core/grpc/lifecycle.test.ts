@@ -212,6 +212,38 @@ test("Z08: a stop during the start leaves no port bound", async () => {
   await assert.rejects(server.start());
 });
 
+test("Z08: a stop at any moment of the start leaves the port free", async () => {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  for (let ticks = 0; ticks < 8; ticks++) {
+    const server = new GrpcServer({ port });
+    const start = server.start().catch(() => {});
+    for (let i = 0; i < ticks; i++) await (ticks % 2 === 0 ? Promise.resolve() : new Promise(setImmediate));
+    await server.gracefulStop();
+    await start;
+    assert.equal(server.state, "stop");
+    const again = createServer().listen(port, "127.0.0.1");
+    await once(again, "listening");
+    again.close();
+    await once(again, "close");
+  }
+});
+
+test("Z08: a stop on the news that the port is bound ends the start", async () => {
+  const server = new GrpcServer({ port: 0 });
+  const stopped = new Promise((resolve) => {
+    server.onStateChange((state) => {
+      if (state === "listen") resolve(server.gracefulStop());
+    });
+  });
+  await assert.rejects(server.start(), /was stopped while it was starting/);
+  await stopped;
+  assert.equal(server.state, "stop");
+});
+
 test("gracefulStop can be called again and gives the same report", async (t) => {
   const { server } = await running(t);
   const [one, two] = await Promise.all([server.gracefulStop(), server.gracefulStop()]);

@@ -263,6 +263,12 @@ test("G15: a request that never comes ends at the deadline, at the default one w
   assert.equal(server.echo.calls, 0);
 });
 
+test("G15: a request that never comes ends at the longest deadline, whatever the client asks for", async (t) => {
+  const http2 = session(t, await running(t, { maxTimeoutMs: 100 }));
+  const reply = await within(10_000, "the deadline", collect(open(http2, { "grpc-timeout": "99999999H" })));
+  assert.equal(reply.status, Code.DeadlineExceeded);
+});
+
 test("G17: too large or too many headers answer RESOURCE_EXHAUSTED or reset the stream", async (t) => {
   const server = await running(t);
   const big = { "x-big": "x".repeat(17 * 1024) };
