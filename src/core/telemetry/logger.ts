@@ -20,8 +20,11 @@ export interface LoggerOptions {
   /** The least important level that is written. Default: `info`. */
   readonly level: LogLevel;
   /** Where the lines go. Default: standard error; standard output belongs to what a program tells people. */
-  readonly destination: { write(line: string): void };
+  readonly destination: { write(line: string): void } | undefined;
 }
+
+/** The defaults of `LoggerOptions`. */
+export const loggerDefaults: LoggerOptions = Object.freeze({ level: "info", destination: undefined });
 
 /** Header and metadata name of the id that follows a request through all services. */
 const requestIdHeader = "x-request-id";
@@ -39,14 +42,15 @@ const serverFaults: ReadonlySet<Code> = new Set([
 
 /** A logger that writes one JSON object a line, at once, so that nothing is lost when the process ends. */
 export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
+  const merged = { ...loggerDefaults, ...options };
   return pino(
     {
-      level: options.level ?? "info",
+      level: merged.level,
       timestamp: stdTimeFunctions.isoTime,
       base: { pid: process.pid },
       serializers: { err: serializeCause },
     },
-    options.destination ?? destination({ dest: 2, sync: true }),
+    merged.destination ?? destination({ dest: 2, sync: true }),
   );
 }
 
