@@ -20,6 +20,16 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
+test("the command that grpc-only tells to try works", async () => {
+  const [, command = ""] = await grpc.line(/^Try: npx (.*)$/);
+  const [tool = "", ...args] = command.split(" ");
+  const { code, stdout } = await run(tool, ...args);
+  assert.equal(code, 0);
+  assert.partialDeepStrictEqual(JSON.parse(stdout), {
+    shelves: [{ name: "shelves/1", theme: "Science fiction" }],
+  });
+});
+
 test("it serves the built-in examples from a server in another process", async () => {
   await using gateway = new Program("examples/http-only.ts", ...listen, ...upstream);
   const http = `http://${await gateway.address("HTTP")}`;
