@@ -51,9 +51,9 @@ export class HealthEndpoints {
     const path = mark === -1 ? target : target.slice(0, mark);
     if (!isHealthPath(path)) return false;
     if (request.method === "GET" || request.method === "HEAD") {
-      void this.#check(path, mark === -1 ? "" : target.slice(mark + 1)).then((verdict) =>
-        send(reply, verdict),
-      );
+      this.#check(path, mark === -1 ? "" : target.slice(mark + 1))
+        .then((verdict) => send(reply, verdict))
+        .catch(() => reply.raw.destroy()); // A header of somebody's hook that cannot be written.
     } else {
       answerOtherMethod(["GET", "HEAD", "OPTIONS"], request, reply, this.#options.errors);
     }

@@ -9,6 +9,7 @@ import { HttpError } from "./http-error.ts";
 import type { HttpServerOptions } from "./http-server-options.ts";
 import { answerOtherMethod } from "./other-method.ts";
 import type { ReplyMetadata } from "./reply-metadata.ts";
+import { BodyReader } from "./request-body.ts";
 import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
@@ -30,6 +31,7 @@ export interface RequestRouterParts {
 export class RequestRouter {
   readonly #parts: RequestRouterParts;
   readonly #requestMetadata: RequestMetadata;
+  readonly #bodies: BodyReader;
   readonly #rules: readonly ServiceConfig[];
   readonly #health: HealthEndpoints | undefined;
   #services: readonly DescService[] = [];
@@ -46,6 +48,7 @@ export class RequestRouter {
       forwardHeaders: options.forwardHeaders,
       grpcMetadataPrefix: options.compat === "grpc-gateway",
     });
+    this.#bodies = new BodyReader(options);
     this.#rules = options.rules.map(({ text, file }) => parseServiceConfig(text, file));
     this.#useRegistry(options.registry);
     if (options.healthPaths) {
@@ -141,7 +144,7 @@ export class RequestRouter {
       errors,
       requestMetadata: this.#requestMetadata,
       replyMetadata,
-      bodyLimits: options,
+      bodies: this.#bodies,
       bind: options,
       json: options,
       registry: this.#registry,

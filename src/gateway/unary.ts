@@ -11,7 +11,7 @@ import type { Exchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
-import { type BodyLimits, hasBody, readBody } from "./request-body.ts";
+import { type BodyReader, hasBody } from "./request-body.ts";
 import type { RequestMetadata } from "./request-metadata.ts";
 import type { Route } from "./routing/route.ts";
 import type { SystemParameters } from "./binding/system-parameters.ts";
@@ -33,7 +33,7 @@ export interface UnaryOptions {
   readonly errors: ErrorWriter;
   readonly requestMetadata: RequestMetadata;
   readonly replyMetadata: ReplyMetadata;
-  readonly bodyLimits: BodyLimits;
+  readonly bodies: BodyReader;
   readonly bind: Partial<BindOptions>;
   readonly json: Partial<JsonWriteOptions>;
   readonly registry: Registry | undefined;
@@ -61,25 +61,27 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
     const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
     let context: CallContext | undefined;
     try {
-      const timeoutMs = timeoutOf(headers, options);
+      let timeoutMs = timeoutOf(headers, options);
       requestMetadata.check(headers);
-      const input = body === undefined || !hasBody(raw) ? noBody : await body(raw);
+      const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
+      const arrivedAt = bytes === undefined ? 0 : performance.now();
       const message = binder.bind({
         captures: call.captures,
         query: call.query,
-        body: input.bytes,
-        format: input.format,
+        format,
+        body: bytes && (await bytes),
       });
+      if (bytes !== undefined && timeoutMs !== undefined) timeoutMs -= performance.now() - arrivedAt;
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
         requestHeader: () => requestMetadata.of(headers),
         requestMethod: request.method,
         url: raw.url ?? "",
-        timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - exchange.startedAt),
+        timeoutMs,
       });
       const output = await caller.unary(method, message, context);
-      send(output, context, call, input, request, reply);
+      send(output, context, call, format, request, reply);
     } catch (reason) {
       errors.send(reply, reason);
     } finally {
@@ -89,9 +91,9 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
   return (call, request, reply) => void serve(call, request, reply);
 }
 
-/** The body of a request as the binder takes it. */
+/** The body of a request, still to come. */
 interface Body {
-  readonly bytes: Buffer | undefined;
+  readonly bytes: Promise<Buffer> | undefined;
   readonly format: BodyFormat;
 }
 
@@ -99,22 +101,20 @@ const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
 
 type RawRequest = FastifyRequest["raw"];
 
-function bodyReader(route: Route, options: UnaryOptions): ((raw: RawRequest) => Promise<Body>) | undefined {
+function bodyReader(route: Route, options: UnaryOptions): ((raw: RawRequest) => Body) | undefined {
   // A body that nobody expects is left unread, unless it is a mistake that has to be told.
   if (route.bodyField === undefined && options.bind.unexpectedBody !== "reject") return undefined;
-  const { bodyLimits, lenientContentType } = options;
-  return async (raw) => {
+  const { bodies, lenientContentType } = options;
+  return (raw) => {
     const contentType = raw.headers["content-type"];
     const format = bodyFormat(contentType) ?? (lenientContentType ? "json" : undefined);
-    if (format === undefined) {
-      // A chunked body may still turn out to be empty; then there is nothing that needs a type.
-      if (raw.headers["transfer-encoding"] === undefined) throw unsupported(contentType);
-      const bytes = await readBody(raw, { ...bodyLimits, maxBodyBytes: 0 }).catch((reason: unknown) => {
-        throw reason instanceof HttpError && reason.status === 413 ? unsupported(contentType) : reason;
-      });
-      return { bytes, format: "json" };
-    }
-    return { bytes: await readBody(raw, bodyLimits), format };
+    if (format !== undefined) return { bytes: bodies.read(raw), format };
+    // A chunked body may still turn out to be empty; then there is nothing that needs a type.
+    if (raw.headers["transfer-encoding"] === undefined) throw unsupported(contentType);
+    const bytes = bodies.read(raw, 0).catch((reason: unknown) => {
+      throw reason instanceof HttpError && reason.status === 413 ? unsupported(contentType) : reason;
+    });
+    return { bytes, format: "json" };
   };
 }
 
@@ -133,7 +133,7 @@ type ReplySender = (
   message: Message,
   context: CallContext,
   call: RouteCall,
-  input: Body,
+  format: BodyFormat,
   request: FastifyRequest,
   reply: FastifyReply,
 ) => void;
@@ -150,10 +150,10 @@ function replySender(
   const variants =
     options.bind.systemParameters === true ? jsonVariants(route, method, options.json) : undefined;
   const binary = binaryEncoder(responseField, method);
-  return (message, context, call, input, request, reply) => {
+  return (message, context, call, format, request, reply) => {
     const { headers } = request.raw;
     const sent =
-      input.format === "binary" ? headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() : undefined;
+      format === "binary" ? headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() : undefined;
     const type = binary === undefined ? undefined : binaryReplyType(headers.accept, sent);
     const encode = variants === undefined ? toJson : variants(binder.systemParameters(call.query));
     const payload = type === undefined || binary === undefined ? encode(message) : binary(message);

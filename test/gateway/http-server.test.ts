@@ -72,7 +72,7 @@ suite("upstreams", () => {
     await http.gracefulStop({ graceMs: 0 });
   });
 
-  test("a target, errors and deadlines included", async () => {
+  test("T24: a target, errors of any text and deadlines included", async () => {
     const echo = new Echo();
     const grpc = new GrpcServer({ port: 0 });
     grpc.addService(echo);
@@ -86,7 +86,9 @@ suite("upstreams", () => {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({
-        behaviour: { failure: { code: 5, message: "nö", reasons: ["GONE"], metadata: { "x-why": "1" } } },
+        behaviour: {
+          failure: { code: 5, message: 'nö %zz\n漢 "', reasons: ["GONE"], metadata: { "x-why": "1" } },
+        },
       }),
     });
     assert.equal(failing.status, 404);
@@ -94,7 +96,7 @@ suite("upstreams", () => {
     assert.equal(failing.headers.get("grpc-status"), null);
     assert.deepEqual(await failing.json(), {
       code: 5,
-      message: "nö",
+      message: 'nö %zz\n漢 "',
       details: [{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "GONE" }],
     });
     const late = await fetch(`${url}/a?behaviour.sleepMs=60000`, { headers: { "grpc-timeout": "200m" } });
