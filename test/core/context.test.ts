@@ -16,7 +16,12 @@ const reason = new ConnectError("enough", Code.Aborted);
 
 test("headers are made when they are asked for, and once", () => {
   let made = 0;
-  const call = context({ requestHeader: () => (made++, new Headers({ "x-a": "1" })) });
+  const call = context({
+    requestHeader() {
+      made++;
+      return new Headers({ "x-a": "1" });
+    },
+  });
   assert.equal(made, 0);
   assert.equal(call.requestHeader.get("x-a"), "1");
   assert.equal(call.requestHeader, call.requestHeader);
@@ -148,7 +153,7 @@ test("passOn hands on identity, trace, deadline and cancellation, and no other h
   const call = context({ requestHeader, timeoutMs: 5_000 });
   const options = passOn(call, ["x-tenant", "x-missing"]);
   assert.deepEqual(
-    [...new Headers(options.headers)].map(([name]) => name),
+    [...(options.headers as Headers)].map(([name]) => name),
     ["authorization", "traceparent", "x-request-id", "x-tenant"],
   );
   assert.ok(options.timeoutMs !== undefined && options.timeoutMs <= 5_000);

@@ -29,7 +29,7 @@ function hanging() {
   return {
     state,
     /** The context of the next call. */
-    async begun(): Promise<HandlerContext> {
+    begun: async (): Promise<HandlerContext> => {
       while (contexts.length === 0) await new Promise<void>((resolve) => (wake = resolve));
       return contexts.shift() ?? assert.fail();
     },
@@ -59,7 +59,7 @@ function hanging() {
         yield await never<object>();
       },
     }),
-    async until(condition: () => boolean): Promise<void> {
+    until: async (condition: () => boolean): Promise<void> => {
       while (!condition()) await new Promise<void>((resolve) => (wake = resolve));
     },
   };
@@ -77,13 +77,21 @@ everyWay("a unary call without a deadline gets the server's, a stream none", asy
   const { client } = await make({
     server: { defaultTimeoutMs: 10_000 },
     service: service(EchoService, {
-      echo: (_request, context) => (note(context), {}),
+      echo(_request, context) {
+        note(context);
+        return {};
+      },
       async *repeat(_request, context) {
         note(context);
+        yield* [];
       },
-      collect: async (_requests, context) => (note(context), {}),
+      async collect(_requests, context) {
+        note(context);
+        return {};
+      },
       async *chat(_requests, context) {
         note(context);
+        yield* [];
       },
     }),
   });

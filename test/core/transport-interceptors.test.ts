@@ -204,8 +204,8 @@ everyWay("interceptors of a stream see and change every message", async (make) =
       })(),
     };
   };
-  const { dial } = await make({ server: { interceptors: [doubling] } });
-  const client = createClient(EchoService, dial({ interceptors: [doubling] }));
+  const rig = await make({ server: { interceptors: [doubling] } });
+  const client = createClient(EchoService, rig.dial({ interceptors: [doubling] }));
   assert.deepEqual(
     (await all(client.repeat({ count: 2 }))).map(({ index }) => index),
     [0, 0, 0, 0, 1, 1, 1, 1],

@@ -97,6 +97,7 @@ const replying = service(EchoService, {
   },
   async *chat(_requests, { responseHeader, responseTrailer }) {
     reply(responseHeader, responseTrailer);
+    yield* [];
   },
 });
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { inspect } from "node:util";
 import { ConnectError, type Code } from "../../src/core/errors.ts";
 
 /** The error that `work` rejects with; fails when it resolves or when the error is no `ConnectError` of `code`. */
@@ -11,9 +12,7 @@ export async function failure(work: Promise<unknown>, code?: Code): Promise<Conn
     if (code !== undefined) assert.equal(error.code, code, String(error));
     return error;
   }
-  assert.fail(
-    `no error came, but ${JSON.stringify(result, (_, value) => (typeof value === "bigint" ? String(value) : value))}`,
-  );
+  assert.fail(`no error came, but ${inspect(result)}`);
 }
 
 /** All items of `source`. */

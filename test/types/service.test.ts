@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
-  EchoResponseSchema,
+  type EchoResponseSchema,
   EchoService,
   type ChatRequest,
   type CollectRequest,
@@ -117,6 +117,7 @@ test("whole, partial and plain services are all servable, and clients are typed"
 
 test("what the types refuse", () => {
   // Never run: the compiler looks at it.
+  // oxlint-disable typescript/no-unsafe-assignment, typescript/no-misused-spread, typescript/await-thenable, typescript/no-unsafe-call
   const refused = async (server: GrpcServer) => {
     // @ts-expect-error A text is no number.
     service(EchoService, { echo: () => ({ text: 5 }) });
