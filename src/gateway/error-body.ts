@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors.ts";
-import { codeName } from "./http-status.ts";
+import { codeName } from "../core/code-name.ts";
 
 /** The body of an error reply. */
 export interface ErrorBody {

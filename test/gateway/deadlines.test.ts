@@ -96,6 +96,19 @@ suite("deadlines", () => {
     await response.arrayBuffer();
   });
 
+  test("the time of a call runs while its body arrives", async () => {
+    await using gateway = await startGateway();
+    const request = "POST /test/v1/echo HTTP/1.1\r\nHost: ok\r\nContent-Type: application/json\r\n";
+    const answer = await exchangeBytes(
+      gateway.port,
+      `${request}Grpc-Timeout: 200m\r\nContent-Length: 100\r\n\r\n{`,
+      (text) => text.includes("\r\n\r\n"),
+    );
+    assert.equal(statusOf(answer), 504);
+    assert.equal(gateway.echo.calls, 0);
+    await gateway.stillServes();
+  });
+
   test("rules outside the proto give deadlines to rpcs", async () => {
     const text = 'backend: { rules: [ { selector: "tsms.test.v1.EchoService.Echo", deadline: 7.5 } ] }';
     await using gateway = await startGateway({ rules: [{ file: "rules.yaml", text }] });

@@ -4,7 +4,7 @@ import type { CallContext } from "../context.ts";
 import { Code, isUnexpected, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
 import { rpcName } from "../service.ts";
-import { codeName } from "./code-name.ts";
+import { codeName } from "../code-name.ts";
 
 /** A structured logger, pino's. */
 export type Logger = PinoLogger;
@@ -100,7 +100,7 @@ function fieldsOf(context: CallContext, error: ConnectError | undefined): Record
   const fields: Record<string, unknown> = {
     rpc: rpcName(context.method),
     protocol: context.origin?.protocol ?? context.protocolName,
-    code: codeName(error),
+    code: codeName(error?.code ?? 0),
     durationMs: Math.round((performance.now() - context.startedAt) * 1000) / 1000,
   };
   const requestId = context.requestHeader.get(requestIdHeader);
