@@ -1,7 +1,8 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance } from "fastify";
-import { interceptCaller, toCaller, type Caller } from "../core/caller.ts";
+import { interceptCaller, type Caller } from "../core/caller.ts";
+import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
 import {
   defaultGraceMs,

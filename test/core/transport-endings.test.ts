@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { toCaller } from "../../src/core/caller.ts";
+import { toCaller } from "../../src/core/transport.ts";
 import { CallContext, type HandlerContext } from "../../src/core/context.ts";
 import { Code, ConnectError } from "../../src/core/errors.ts";
 import { service } from "../../src/core/service.ts";
