@@ -50,7 +50,7 @@ export interface UnaryOptions {
  * Everything that depends on the route is compiled here, once.
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): RouteHandler {
-  const { caller, errors, requestMetadata } = options;
+  const { caller, errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
   const send = replySender(route, method, options, binder);
@@ -61,25 +61,26 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
     const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
     let context: CallContext | undefined;
     try {
-      let timeoutMs = timeoutOf(headers, options);
+      const timeoutMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
       const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
-      const arrivedAt = bytes === undefined ? 0 : performance.now();
-      const message = binder.bind({
-        captures: call.captures,
-        query: call.query,
-        format,
-        body: bytes && (await bytes),
-      });
-      if (bytes !== undefined && timeoutMs !== undefined) timeoutMs -= performance.now() - arrivedAt;
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
         requestHeader: () => requestMetadata.of(headers),
         requestMethod: request.method,
         url: raw.url ?? "",
-        timeoutMs,
+        timeoutMs:
+          timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs),
       });
+      const message = binder.bind({
+        captures: call.captures,
+        query: call.query,
+        format,
+        body: bytes && (await (timeoutMs === undefined ? bytes : context.race(bytes))),
+      });
+      // A client's own time runs from the arrival of its request, the default one when the request is there.
+      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
       const output = await caller.unary(method, message, context);
       send(output, context, call, format, request, reply);
     } catch (reason) {
@@ -229,12 +230,4 @@ function writeMetadata(
     else metadata.trailersAsHeaders(trailer, (name, value) => void reply.header(name, value));
   }
   return status;
-}
-
-/** The time a call has from the arrival of its request; undefined for as long as it takes. */
-function timeoutOf(headers: RawRequest["headers"], options: UnaryOptions): number | undefined {
-  const { defaultTimeoutMs, maxTimeoutMs } = options;
-  const requested = requestedTimeoutMs(headers);
-  if (requested === undefined) return defaultTimeoutMs > 0 ? defaultTimeoutMs : undefined;
-  return maxTimeoutMs > 0 ? Math.min(requested, maxTimeoutMs) : requested;
 }
