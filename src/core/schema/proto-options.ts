@@ -65,7 +65,7 @@ export function readOptions(kind: Options["kind"], object: tree.ReflectionObject
     init: fromJson(schemas[kind], rest as JsonObject, { ignoreUnknownFields: true }),
     custom,
     jsonName: typeof jsonName === "string" ? jsonName : undefined,
-    defaultValue: defaultValue === undefined ? undefined : String(defaultValue),
+    defaultValue: defaultValue === undefined ? undefined : String(defaultValue as string | number | boolean),
   };
 }
 
