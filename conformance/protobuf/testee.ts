@@ -8,10 +8,9 @@ import {
   type DescFile,
   type DescMessage,
   type DescService,
-  type MessageInitShape,
+  type Message,
 } from "@bufbuild/protobuf";
 import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
 import { GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
 
 /**
@@ -86,7 +85,7 @@ async function answer(request: ConformanceRequest): Promise<Uint8Array> {
 }
 
 function respond(result: Outcome): Uint8Array {
-  return toBinary(ResponseSchema, create(ResponseSchema, { result } as MessageInitShape<DescMessage>));
+  return toBinary(ResponseSchema, create(ResponseSchema, { result }));
 }
 
 async function outcomeOf(request: ConformanceRequest): Promise<Outcome> {

@@ -1,4 +1,8 @@
+import { setImmediate as breathe } from "node:timers/promises";
 import type { CallContext } from "./context.ts";
+
+/** After so many items the event loop gets its turn: a source that never waits would let no timer and no socket run. */
+const itemsPerBreath = 64;
 
 /**
  * `source` for as long as its call lives: every wait for it ends when `context` is aborted, with the abort reason.
@@ -11,6 +15,7 @@ export class Abortable<T> implements AsyncGenerator<T, void, undefined> {
   readonly #source: AsyncIterable<T>;
   readonly #context: CallContext;
   #iterator: AsyncIterator<T> | undefined;
+  #items = 0;
   #done = false;
 
   constructor(source: AsyncIterable<T>, context: CallContext) {
@@ -22,6 +27,7 @@ export class Abortable<T> implements AsyncGenerator<T, void, undefined> {
     if (this.#done) return { done: true, value: undefined };
     const context = this.#context;
     try {
+      if (++this.#items % itemsPerBreath === 0) await breathe();
       if (context.reason !== undefined) throw context.reason;
       this.#iterator ??= this.#source[Symbol.asyncIterator]();
       const result = await context.race(Promise.resolve(this.#iterator.next()));

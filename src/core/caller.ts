@@ -1,17 +1,7 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethod,
-  type DescMethodStreaming,
-  type DescMethodUnary,
-  type Message,
-  type MessageInitShape,
-  type MessageShape,
-} from "@bufbuild/protobuf";
-import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
+import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
-import { CallContext } from "./context.ts";
-import { Code, ConnectError, toCallError } from "./errors.ts";
+import type { CallContext } from "./context.ts";
+import { ConnectError, toCallError } from "./errors.ts";
 import {
   interceptStream,
   interceptUnary,
@@ -19,10 +9,6 @@ import {
   type StreamRun,
   type UnaryRun,
 } from "./interceptors.ts";
-import { dropReserved } from "./reserved-headers.ts";
-
-/** Anything that Connect clients pass as headers. */
-type HeaderInit = ConstructorParameters<typeof Headers>[0];
 
 /**
  * How calls are made inside the house: what every transport of `dial` is made of, and what the gateway calls.
@@ -44,79 +30,6 @@ export interface Caller {
     requests: AsyncIterable<Message>,
     context: CallContext,
   ): AsyncGenerator<Message, void, undefined>;
-}
-
-/** Options of `toTransport`. */
-export interface TransportOptions {
-  /** Time for a unary call that sets no `timeoutMs` of its own, in milliseconds; 0 for none. Default: 0. */
-  readonly defaultTimeoutMs: number;
-}
-
-/** The defaults of `TransportOptions`. */
-export const transportDefaults: TransportOptions = Object.freeze({ defaultTimeoutMs: 0 });
-
-/** A transport that was made from a `Caller`, which the house can take out again. */
-const made = new WeakMap<Transport, Caller>();
-
-/**
- * `caller` as the `Transport` that Connect's `createClient` takes. As with Connect's own transports, a `timeoutMs` of 0
- * or less means none, whatever the default says.
- */
-export function toTransport(caller: Caller, options: Partial<TransportOptions> = {}): Transport {
-  const { defaultTimeoutMs } = { ...transportDefaults, ...options };
-  const transport: Transport = {
-    async unary<I extends DescMessage, O extends DescMessage>(
-      method: DescMethodUnary<I, O>,
-      signal: AbortSignal | undefined,
-      timeoutMs: number | undefined,
-      header: HeaderInit,
-      input: MessageInitShape<I>,
-      values?: ContextValues,
-    ): Promise<UnaryResponse<I, O>> {
-      const context = contextOf(caller, method, signal, timeoutMs ?? defaultTimeoutMs, header, values);
-      try {
-        const message = await caller.unary(method, toMessage(method.input, input), context);
-        return {
-          stream: false,
-          service: method.parent,
-          method,
-          header: context.responseHeader,
-          trailer: context.responseTrailer,
-          message: message as MessageShape<O>, // A caller answers with the method's output.
-        };
-      } finally {
-        context.end();
-      }
-    },
-
-    async stream<I extends DescMessage, O extends DescMessage>(
-      method: DescMethodStreaming<I, O>,
-      signal: AbortSignal | undefined,
-      timeoutMs: number | undefined,
-      header: HeaderInit,
-      input: AsyncIterable<MessageInitShape<I>>,
-      values?: ContextValues,
-    ): Promise<StreamResponse<I, O>> {
-      const context = contextOf(caller, method, signal, timeoutMs ?? 0, header, values);
-      const replies = new Replies(caller.stream(method, toMessages(method.input, input), context), context);
-      await replies.begin();
-      return {
-        stream: true,
-        service: method.parent,
-        method,
-        header: context.responseHeader,
-        trailer: context.responseTrailer,
-        message: replies as AsyncIterable<Message> as AsyncIterable<MessageShape<O>>, // As above.
-      };
-    },
-  };
-  made.set(transport, caller);
-  return transport;
-}
-
-/** The caller inside `transport`, or one that calls it, for transports of other makers. */
-export function toCaller(transport: Transport): Caller {
-  return made.get(transport) ?? foreignCaller(transport);
 }
 
 /** `caller` with `interceptors` around every call, the first of them outermost; `caller` itself without any. */
@@ -162,142 +75,6 @@ export function withMetadata(error: ConnectError, context: CallContext): Connect
   if (responseHeaderIfAny !== undefined) append(responseHeaderIfAny, copy.metadata);
   if (responseTrailerIfAny !== undefined) append(responseTrailerIfAny, copy.metadata);
   return copy;
-}
-
-function foreignCaller(transport: Transport): Caller {
-  return {
-    protocolName: "transport",
-    async unary(method, request, context) {
-      if (context.reason !== undefined) throw context.reason;
-      const response = await context
-        .race(
-          transport.unary(
-            method,
-            context.signal,
-            context.timeoutMs(),
-            context.requestHeader,
-            request as MessageInitShape<DescMessage>, // A message is its own init.
-            context.values,
-          ),
-        )
-        .catch(rethrow);
-      append(response.header, context.responseHeader);
-      append(response.trailer, context.responseTrailer);
-      return response.message;
-    },
-    async *stream(method, requests, context) {
-      if (context.reason !== undefined) throw context.reason;
-      try {
-        const response = await context.race(
-          transport.stream(
-            method,
-            context.signal,
-            context.timeoutMs(),
-            context.requestHeader,
-            requests as AsyncIterable<MessageInitShape<DescMessage>>, // As above.
-            context.values,
-          ),
-        );
-        append(response.header, context.responseHeader);
-        context.responseHeaderArrived();
-        yield* new Abortable(response.message, context);
-        append(response.trailer, context.responseTrailer);
-      } catch (reason) {
-        rethrow(reason);
-      }
-    },
-  };
-}
-
-/** The replies of one call as its client reads them; the context ends with them. */
-class Replies implements AsyncIterableIterator<Message, void, undefined> {
-  readonly #source: AsyncGenerator<Message, void, undefined>;
-  readonly #context: CallContext;
-  #first: IteratorResult<Message, void> | undefined;
-  #ended = false;
-
-  constructor(source: AsyncGenerator<Message, void, undefined>, context: CallContext) {
-    this.#source = source;
-    this.#context = context;
-  }
-
-  /** Starts the call and waits for its headers, which come with the first message at the latest. */
-  async begin(): Promise<void> {
-    this.#first = await this.#pull();
-  }
-
-  next(): Promise<IteratorResult<Message, void>> {
-    const first = this.#first;
-    if (first === undefined) return this.#pull();
-    this.#first = undefined;
-    return Promise.resolve(first);
-  }
-
-  async return(): Promise<IteratorResult<Message, void>> {
-    if (!this.#ended) {
-      this.#ended = true;
-      this.#context.abort(new ConnectError("the caller left before the end", Code.Canceled));
-      await this.#source.return().catch(() => {});
-      this.#context.end();
-    }
-    this.#first = undefined;
-    return { done: true, value: undefined };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async #pull(): Promise<IteratorResult<Message, void>> {
-    if (this.#ended) return { done: true, value: undefined };
-    try {
-      const result = await this.#source.next();
-      if (result.done === true) this.#end();
-      return result;
-    } catch (error) {
-      this.#end();
-      throw error;
-    }
-  }
-
-  #end(): void {
-    this.#ended = true;
-    this.#context.end();
-  }
-}
-
-function contextOf(
-  caller: Caller,
-  method: DescMethod,
-  signal: AbortSignal | undefined,
-  timeoutMs: number,
-  header: HeaderInit,
-  values: ContextValues | undefined,
-): CallContext {
-  return new CallContext({
-    method,
-    protocolName: caller.protocolName,
-    requestHeader: () => dropReserved(new Headers(header)), // A copy: interceptors may change it.
-    timeoutMs: timeoutMs > 0 ? timeoutMs : undefined,
-    signal,
-    values,
-  });
-}
-
-async function* toMessages<I extends DescMessage>(
-  schema: I,
-  input: AsyncIterable<MessageInitShape<I>>,
-): AsyncGenerator<Message, void, undefined> {
-  for await (const init of input) yield toMessage(schema, init);
-}
-
-function toMessage<I extends DescMessage>(schema: I, init: MessageInitShape<I>): Message {
-  try {
-    return create(schema, init);
-  } catch (reason) {
-    const text = `the request cannot be made a ${schema.typeName}`;
-    throw new ConnectError(text, Code.Internal, undefined, undefined, reason);
-  }
 }
 
 function append(from: Headers, to: Headers): void {

@@ -1,16 +1,11 @@
 import type { Transport } from "@connectrpc/connect";
-import {
-  interceptCaller,
-  toTransport,
-  transportDefaults,
-  type Caller,
-  type TransportOptions,
-} from "./caller.ts";
+import { interceptCaller, type Caller } from "./caller.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError } from "./errors.ts";
 import { checkTarget, Connection, type ConnectionOptions, type ConnectionState } from "./grpc/channel.ts";
 import { grpcCaller } from "./grpc/grpc-caller.ts";
 import { inProcess } from "./in-process.ts";
+import { toTransport, transportDefaults, type TransportOptions } from "./transport.ts";
 import type { Interceptor } from "./interceptors.ts";
 import { formatAddress, type ListenAddress } from "./listener.ts";
 

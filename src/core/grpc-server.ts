@@ -1,22 +1,13 @@
+import type { Socket } from "node:net";
 import type { TlsOptions } from "node:tls";
-import { fromBinary, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
-import {
-  Server as Engine,
-  ServerInterceptingCall,
-  type ServerInterceptingCallInterface,
-} from "@grpc/grpc-js";
+import type { DescService } from "@bufbuild/protobuf";
+import type { Server } from "@grpc/grpc-js";
 import { Dispatcher } from "./dispatcher.ts";
-import { Code, ConnectError } from "./errors.ts";
-import type { Handler } from "./handler.ts";
-import { OpenCalls } from "./grpc/open-calls.ts";
 import { HealthService } from "./grpc/health.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
-import { RequestGuard } from "./grpc/request-guard.ts";
-import { runCall } from "./grpc/run-call.ts";
-import type { CallEnvironment } from "./grpc/server-call.ts";
+import { ServerEngine } from "./grpc/server-engine.ts";
 import {
   grpcServerDefaults,
-  toEngineOptions,
   toTlsOptions,
   type GrpcServerOptions,
   type ServerTlsOptions,
@@ -30,7 +21,7 @@ import {
   type StopReport,
 } from "./lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./listener.ts";
-import { rpcName, type AnyService, type PartialService } from "./service.ts";
+import type { AnyService, PartialService } from "./service.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 
@@ -43,8 +34,6 @@ const farewellMs = 500;
  */
 export class GrpcServer implements ManagedServer {
   readonly name = "GRPC";
-  /** The grpc-js server, for what this class does not cover. It is bound by `start()` only. */
-  readonly engine: Engine;
   /** All handlers; in-process callers go straight to it. */
   readonly dispatcher: Dispatcher;
   /** The health that clients see, served unless the option `health` is off. */
@@ -52,9 +41,7 @@ export class GrpcServer implements ManagedServer {
   readonly #options: GrpcServerOptions;
   readonly #tls: TlsOptions | undefined;
   readonly #lifecycle = new Lifecycle();
-  readonly #guard: RequestGuard;
-  readonly #environment: CallEnvironment;
-  readonly #handlers = new Map<string, Handler>();
+  readonly #engine: ServerEngine;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -66,25 +53,17 @@ export class GrpcServer implements ManagedServer {
     const { tls, handshakeTimeoutMs } = this.#options;
     this.#tls = tls === undefined ? undefined : toTlsOptions(tls, handshakeTimeoutMs);
     this.dispatcher = new Dispatcher(this.#options);
-    this.engine = new Engine({
-      ...toEngineOptions(this.#options),
-      interceptors: [({ path }, call) => this.#accept(path, call)],
-    });
-    this.#guard = new RequestGuard(this.engine, this.#options);
-    this.#environment = {
-      dispatcher: this.dispatcher,
-      defaultTimeoutMs: this.#options.defaultTimeoutMs,
-      maxSendBytes: this.#options.maxSendBytes,
-      compressionThresholdBytes: this.#options.compressReplies
-        ? this.#options.compressionThresholdBytes
-        : undefined,
-      calls: new OpenCalls(),
-    };
+    this.#engine = new ServerEngine(this.#options, this.dispatcher);
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
     if (this.#options.health) this.#register(this.health);
     if (this.#options.reflection) {
       for (const service of reflectionServices(() => this.services)) this.#register(service);
     }
+  }
+
+  /** The grpc-js server, for what this class does not cover. It gets its connections from `start()`. */
+  get engine(): Server {
+    return this.#engine.server;
   }
 
   /**
@@ -145,21 +124,22 @@ export class GrpcServer implements ManagedServer {
     this.#lifecycle.enter("boot");
     const { host, port } = this.#options;
     const { signal } = this.#boot;
+    let listener: Listener;
     try {
-      this.#listener = await listen({
-        name: this.name,
-        host,
-        port,
-        tls: this.#tls,
-        signal,
-        onConnection: (socket) => this.#guard.accept(socket),
-      });
+      const onConnection = (socket: Socket): void => this.#engine.connect(socket);
+      listener = await listen({ name: this.name, host, port, tls: this.#tls, signal, onConnection });
     } catch (error) {
       if (!signal.aborted) this.#lifecycle.enter("error");
       throw error;
     }
-    if (signal.aborted) throw signal.reason;
+    if (signal.aborted) {
+      listener.close(); // The stop came between the bind and its news.
+      listener.destroy();
+      throw signal.reason;
+    }
+    this.#listener = listener;
     this.#lifecycle.enter("listen");
+    signal.throwIfAborted(); // Who heard of the state may have stopped the server.
     this.#lifecycle.enter("ready");
   }
 
@@ -180,85 +160,38 @@ export class GrpcServer implements ManagedServer {
     this.drain();
     if (this.state === "init" || this.state === "error") {
       this.dispatcher.close();
-      this.engine.forceShutdown();
+      this.#engine.shutdown();
       this.#lifecycle.enter("stop");
       return { finished: 0, cut: [] };
     }
     this.#lifecycle.enter("graceful");
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
-    const before = this.dispatcher.inFlight + this.#outsideDispatcher().length;
+    const before = this.#engine.inFlight;
     this.#listener?.close();
     this.health.close();
-    this.#guard.close();
-    const cut = (await this.#quiet(graceMs)) ? [] : this.#cut();
+    this.#engine.goAway();
+    const cut = (await within(graceMs, this.#engine.idle())) ? [] : this.#engine.cut();
     this.dispatcher.close();
     await this.#listener?.disconnected(farewellMs);
     this.#listener?.destroy();
-    this.engine.forceShutdown();
+    this.#engine.shutdown();
     this.#lifecycle.enter("stop");
     return { finished: Math.max(0, before - cut.length), cut };
   }
 
-  /** Whether all calls ended within `timeoutMs`. */
-  async #quiet(timeoutMs: number): Promise<boolean> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<boolean>((resolve) => {
-      timer = setTimeout(resolve, timeoutMs, false);
-    });
-    const idle = Promise.all([this.dispatcher.idle(), this.#environment.calls.idle()]).then(() => true);
-    const quiet = await Promise.race([idle, late]);
-    clearTimeout(timer);
-    return quiet;
-  }
-
-  /** Ends the calls that are left; returns their names. */
-  #cut(): string[] {
-    const reason = new ConnectError("the server is shutting down", Code.Unavailable);
-    const outside = this.#outsideDispatcher();
-    const names = this.dispatcher.abortAll(reason);
-    for (const { context } of outside) {
-      names.push(rpcName(context.method));
-      context.abort(reason);
-    }
-    return names;
-  }
-
-  #outsideDispatcher() {
-    return [...this.#environment.calls].filter((call) => call.outsideDispatcher);
-  }
-
   #register(service: AnyService): void {
     this.dispatcher.add(service);
-    for (const method of service.descriptor.methods) {
-      const path = `/${rpcName(method)}`;
-      this.#handlers.set(path, this.dispatcher.handlerOf(method));
-      this.engine.register(path, unreachable, passed, reader(method), "unary");
-    }
-  }
-
-  /** Takes every call of a registered rpc out of the hands of grpc-js' own handlers. */
-  #accept(path: string, call: ServerInterceptingCallInterface): ServerInterceptingCall {
-    const handler = this.#handlers.get(path);
-    const request = this.#guard.current;
-    if (handler === undefined || request === undefined) return new ServerInterceptingCall(call);
-    runCall(this.#environment, handler, call, request);
-    return inert;
+    for (const method of service.descriptor.methods) this.#engine.register(method);
   }
 }
 
-function reader(method: DescMethod): (bytes: Uint8Array) => Message {
-  return (bytes) => fromBinary(method.input, bytes);
+/** Whether `work` is done within `timeoutMs`. */
+async function within(timeoutMs: number, work: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs, false);
+  });
+  const done = await Promise.race([work.then(() => true), late]);
+  clearTimeout(timer);
+  return done;
 }
-
-/** Replies are encoded before they are handed to grpc-js. */
-function passed(bytes: Buffer): Buffer {
-  return bytes;
-}
-
-function unreachable(): void {}
-
-/**
- * What grpc-js' own handlers get instead of the call: starting it does nothing. It is never asked for more, since they
- * act on what they hear after the start.
- */
-const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
 import { withMetadata, type Caller } from "./caller.ts";
-import type { CallContext } from "./context.ts";
+import { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError, toCallError, toRequestError } from "./errors.ts";
 import { dropReserved } from "./reserved-headers.ts";
@@ -29,25 +29,75 @@ export function inProcess(dispatcher: Dispatcher): Caller {
       }
     },
     async *stream(method, requests, context) {
-      const handed = new HandedRequests(requests, context);
+      const reply = new Reply(context);
+      const handed = new HandedRequests(requests, reply.context);
       try {
         const handler = dispatcher.handlerOf(method);
         if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-        let first = true;
-        for await (const reply of dispatcher.stream(handler, handed, context)) {
-          if (first) hideReserved(context);
-          first = false;
-          yield reply;
+        for await (const message of dispatcher.stream(handler, handed, reply.context)) {
+          reply.settleHeader();
+          yield message;
         }
-        hideReserved(context);
+        reply.settle();
       } catch (reason) {
-        hideReserved(context);
+        reply.settle();
         throw handed.failure ?? withMetadata(toCallError(reason), context);
       } finally {
+        reply.end();
         await handed.return(); // A handler need not read its requests to the end.
       }
     },
   };
+}
+
+/**
+ * Headers and trailers of a streamed reply on their way from the handler to the caller, whose context they share unless
+ * an interceptor of the caller has put headers of its own there already.
+ */
+class Reply {
+  readonly context: CallContext;
+  readonly #caller: CallContext;
+  #settled = false;
+
+  constructor(caller: CallContext) {
+    this.#caller = caller;
+    const shared = caller.responseHeaderIfAny === undefined && caller.responseTrailerIfAny === undefined;
+    this.context = shared
+      ? caller
+      : new CallContext({
+          method: caller.method,
+          protocolName: caller.protocolName,
+          requestMethod: caller.requestMethod,
+          url: caller.url,
+          requestHeader: () => caller.requestHeader,
+          parent: caller,
+          values: caller.values,
+        });
+  }
+
+  /** The headers are all there, with the first message at the latest. */
+  settleHeader(): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    hideReserved(this.context);
+    if (this.context !== this.#caller) append(this.context.responseHeaderIfAny, this.#caller.responseHeader);
+  }
+
+  /** The call has ended. */
+  settle(): void {
+    this.settleHeader();
+    hideReserved(this.context);
+    if (this.context !== this.#caller)
+      append(this.context.responseTrailerIfAny, this.#caller.responseTrailer);
+  }
+
+  end(): void {
+    if (this.context !== this.#caller) this.context.end();
+  }
+}
+
+function append(from: Headers | undefined, to: Headers): void {
+  if (from !== undefined) for (const [name, value] of from) to.append(name, value);
 }
 
 /** Takes away what a handler set and no wire would carry. */

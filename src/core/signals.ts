@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { durationFlag } from "./flag-kinds.ts";
 import { defaultGraceMs, type ManagedServer, type StopReport } from "./lifecycle.ts";
@@ -32,7 +33,7 @@ export interface StopSignalOptions {
    */
   readonly lingerMs: number;
   /** Is told of exceptions and rejections outside of any call. Default: they are written to standard error whole. */
-  readonly onFault: (reason: unknown, origin: FaultOrigin) => void;
+  readonly onFault: ((reason: unknown, origin: FaultOrigin) => void) | undefined;
   /** The servers to stop, in this order. Default: those of `addServerGracefulStop`. */
   readonly servers: Iterable<ManagedServer>;
   /** Default: this process. */
@@ -68,6 +69,16 @@ const overtimeMs = 1_000;
 /** The servers of this program, in the order in which they are stopped. */
 const registered = new Set<ManagedServer>();
 
+/** The defaults of `StopSignalOptions`. */
+export const stopSignalDefaults: StopSignalOptions = Object.freeze({
+  drainDelayMs: 0,
+  graceMs: defaultGraceMs,
+  lingerMs: 500,
+  onFault: undefined,
+  servers: registered,
+  process,
+});
+
 /**
  * Puts servers on the list that `catchStopSignals` stops, in this order: whoever calls first, the gateway before the
  * gRPC server behind it, so that its requests under way still find their upstream.
@@ -98,45 +109,74 @@ export function addServerGracefulStop(...servers: readonly ManagedServer[]): voi
  * Call it once, before the servers start.
  */
 export function catchStopSignals(options: Partial<StopSignalOptions> = {}): Promise<ShutdownReport> {
-  const target = options.process ?? process;
-  const servers = options.servers ?? registered;
-  let stop: { readonly signal: StopSignal; readonly at: number; readonly startUp: boolean } | undefined;
-  let stopped = false;
+  const merged = { ...stopSignalDefaults, ...options };
+  const { process: target } = merged;
+  const watch = new SignalWatch(merged);
+  target.on("SIGINT", () => watch.signalled("SIGINT"));
+  target.on("SIGTERM", () => watch.signalled("SIGTERM"));
+  target.on("uncaughtException", (reason) => watch.fault(reason, "uncaughtException"));
+  target.on("unhandledRejection", (reason) => watch.fault(reason, "unhandledRejection"));
+  return watch.report;
+}
 
-  return new Promise((resolve) => {
-    const onSignal = (signal: StopSignal): void => {
-      const at = performance.now();
-      if (stop !== undefined) {
-        if (stop.signal === signal && at - stop.at < sameSignalMs) return;
-        target.exit(128 + stopSignals[signal]);
-        return;
-      }
-      const startUp = [...servers].some(({ state }) => !isStarted(state));
-      stop = { signal, at, startUp };
-      void shutDown(signal, [...servers], startUp, options).then((report) => {
-        stopped = true;
-        target.exitCode = report.exitCode;
-        resolve(report);
-        if (startUp) target.exit(report.exitCode);
-        else setTimeout(() => target.exit(report.exitCode), options.lingerMs ?? 500).unref();
-      });
-    };
-    const onFault = (reason: unknown, origin: FaultOrigin): void => {
-      // The program's own start fails when it is stopped in the midst of it.
-      if (stop?.startUp === true) return;
-      const states = [...servers].map(({ state }) => state);
-      const startFailed = !states.every(isStarted) || states.length === 0;
-      if (startFailed)
-        target.stderr.write(`${saysItAll(reason, states) ? reason.message : inspect(reason)}\n`);
-      else if (options.onFault === undefined) target.stderr.write(`${origin}: ${inspect(reason)}\n`);
-      else options.onFault(reason, origin);
-      if (startFailed || stopped) target.exit(1);
-    };
-    target.on("SIGINT", () => onSignal("SIGINT"));
-    target.on("SIGTERM", () => onSignal("SIGTERM"));
-    target.on("uncaughtException", (reason) => onFault(reason, "uncaughtException"));
-    target.on("unhandledRejection", (reason) => onFault(reason, "unhandledRejection"));
-  });
+/** How far the end of a program has come. */
+type Stage =
+  | { readonly kind: "running" }
+  | { readonly kind: "stopping"; readonly signal: StopSignal; readonly at: number; readonly startUp: boolean }
+  | { readonly kind: "stopped"; readonly signal: StopSignal; readonly at: number };
+
+/** Decides what signals and faults mean at which stage of a program. */
+class SignalWatch {
+  readonly report: Promise<ShutdownReport>;
+  readonly #options: StopSignalOptions;
+  #stage: Stage = { kind: "running" };
+  #settle: (report: ShutdownReport) => void = () => {};
+
+  constructor(options: StopSignalOptions) {
+    this.#options = options;
+    this.report = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  signalled(signal: StopSignal): void {
+    const at = performance.now();
+    const stage = this.#stage;
+    if (stage.kind === "running") {
+      void this.#stop(signal, at);
+    } else if (stage.signal !== signal || at - stage.at >= sameSignalMs) {
+      this.#options.process.exit(128 + stopSignals[signal]);
+    }
+  }
+
+  fault(reason: unknown, origin: FaultOrigin): void {
+    const stage = this.#stage;
+    // The program's own start fails when it is stopped in the midst of it.
+    if (stage.kind === "stopping" && stage.startUp) return;
+    const { process: target, servers, onFault } = this.#options;
+    const states = [...servers].map(({ state }) => state);
+    const startFailed = !states.every(isStarted) || states.length === 0;
+    if (startFailed) {
+      target.stderr.write(`${saysItAll(reason, states) ? reason.message : inspect(reason)}\n`);
+    } else if (onFault === undefined) {
+      target.stderr.write(`${origin}: ${inspect(reason)}\n`);
+    } else {
+      onFault(reason, origin);
+    }
+    if (startFailed || stage.kind === "stopped") target.exit(1);
+  }
+
+  async #stop(signal: StopSignal, at: number): Promise<void> {
+    const { process: target, servers, lingerMs } = this.#options;
+    const startUp = [...servers].some(({ state }) => !isStarted(state));
+    this.#stage = { kind: "stopping", signal, at, startUp };
+    const report = await shutDown(signal, startUp, this.#options);
+    this.#stage = { kind: "stopped", signal, at };
+    target.exitCode = report.exitCode;
+    this.#settle(report);
+    if (startUp) target.exit(report.exitCode);
+    else setTimeout(() => target.exit(report.exitCode), lingerMs).unref();
+  }
 }
 
 /** Whether the message of a failed start is enough for people: the error is a server's own, about a port for example. */
@@ -151,14 +191,13 @@ function isStarted(state: ManagedServer["state"]): boolean {
 
 async function shutDown(
   signal: StopSignal,
-  servers: readonly ManagedServer[],
   startUp: boolean,
-  options: Partial<StopSignalOptions>,
+  options: StopSignalOptions,
 ): Promise<ShutdownReport> {
+  const servers = [...options.servers];
   for (const server of servers) drain(server);
-  const { drainDelayMs = 0 } = options;
-  if (drainDelayMs > 0 && !startUp) await delay(drainDelayMs);
-  const graceMs = startUp ? startUpGraceMs : (options.graceMs ?? defaultGraceMs);
+  if (options.drainDelayMs > 0 && !startUp) await delay(options.drainDelayMs);
+  const graceMs = startUp ? startUpGraceMs : options.graceMs;
   const end = performance.now() + graceMs;
   const reports: (StopReport & { readonly name: string })[] = [];
   for (const server of servers) {
@@ -195,10 +234,4 @@ async function stopOne(server: ManagedServer, graceMs: number): Promise<StopRepo
   } finally {
     clearTimeout(timer);
   }
-}
-
-function delay(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

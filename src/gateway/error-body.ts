@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors.ts";
-import { codeName } from "./http-status.ts";
+import { codeName } from "../core/code-name.ts";
 
 /** The body of an error reply. */
 export interface ErrorBody {
@@ -86,7 +86,8 @@ export function detailsToJson(error: ConnectError, registry: Registry): JsonValu
 
 function detailToJson(any: Any, registry: Registry): JsonValue {
   try {
-    return toJson(AnySchema, any, { registry });
+    const json = toJson(AnySchema, any, { registry });
+    return Object.assign({ "@type": any.typeUrl }, json); // The type stands first for whoever reads it.
   } catch {
     const { buffer, byteOffset, byteLength } = any.value;
     return { "@type": any.typeUrl, value: Buffer.from(buffer, byteOffset, byteLength).toString("base64") };

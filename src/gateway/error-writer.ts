@@ -68,7 +68,11 @@ export class ErrorWriter {
     if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
     const { status, headers, body } = this.toReply(reason);
     if (headers["connection"] === "close") reply.raw.shouldKeepAlive = false;
-    void reply.code(status).headers(headers).serializer(asIs).send(body);
+    try {
+      void reply.code(status).headers(headers).serializer(asIs).send(body);
+    } catch {
+      reply.raw.destroy(); // A header of somebody's hook or format that cannot be written.
+    }
   }
 
   #body(error: ConnectError, status: number): ErrorBody {

@@ -14,8 +14,8 @@ export interface ExchangeOwner {
  * that leaves cancels that call without a listener for each request.
  */
 export class Exchange extends ServerResponse<IncomingMessage> {
-  /** When the request's head was complete, in `performance.now()` milliseconds. */
-  readonly startedAt: number = performance.now();
+  /** When the request's turn came, in `performance.now()` milliseconds; 0 where nobody asks. */
+  startedAt = 0;
   /** The call under way, aborted when the client leaves. */
   context: CallContext | undefined;
   /** Template of the route that answers, for metrics and reports; undefined where none was found. */

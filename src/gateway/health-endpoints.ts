@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { createContextValues } from "@connectrpc/connect";
-import type { FastifyReply } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import {
   Health,
   HealthCheckRequestSchema,
@@ -10,7 +10,8 @@ import {
 import type { Caller } from "../core/caller.ts";
 import { CallContext, callOrigin } from "../core/context.ts";
 import { Code, toCallError } from "../core/errors.ts";
-import { asIs } from "./error-writer.ts";
+import { asIs, type ErrorWriter } from "./error-writer.ts";
+import { answerOtherMethod } from "./other-method.ts";
 import { parseQuery } from "./binding/query.ts";
 
 /** The paths of the health endpoints; no rule may have them while they are served. */
@@ -20,6 +21,7 @@ export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
 export interface HealthOptions {
   /** Asked whether the upstream serves. */
   readonly caller: Caller;
+  readonly errors: ErrorWriter;
   /** Whether there are routes and the server does not drain. */
   readonly isReady: () => boolean;
   /** How long the upstream may take to answer, in milliseconds. */
@@ -44,19 +46,16 @@ export class HealthEndpoints {
   }
 
   /** Answers a request whose raw target is one of `healthPaths`; false for all other targets. */
-  answer(method: string, target: string, reply: FastifyReply): boolean {
+  answer(target: string, request: FastifyRequest, reply: FastifyReply): boolean {
     const mark = target.indexOf("?");
     const path = mark === -1 ? target : target.slice(0, mark);
     if (!isHealthPath(path)) return false;
-    if (method === "GET" || method === "HEAD") {
-      void this.#check(path, mark === -1 ? "" : target.slice(mark + 1)).then((verdict) =>
-        send(reply, verdict),
-      );
+    if (request.method === "GET" || request.method === "HEAD") {
+      this.#check(path, mark === -1 ? "" : target.slice(mark + 1))
+        .then((verdict) => send(reply, verdict))
+        .catch(() => reply.raw.destroy()); // A header of somebody's hook that cannot be written.
     } else {
-      void reply
-        .code(method === "OPTIONS" ? 204 : 405)
-        .header("allow", "GET, HEAD, OPTIONS")
-        .send();
+      answerOtherMethod(["GET", "HEAD", "OPTIONS"], request, reply, this.#options.errors);
     }
     return true;
   }

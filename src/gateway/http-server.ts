@@ -1,10 +1,9 @@
-import { METHODS } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
-import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { interceptCaller, toCaller, type Caller } from "../core/caller.ts";
+import type { FastifyInstance } from "fastify";
+import { interceptCaller, type Caller } from "../core/caller.ts";
+import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
-import { Code, ConnectError } from "../core/errors.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -13,19 +12,16 @@ import {
   type StopOptions,
   type StopReport,
 } from "../core/lifecycle.ts";
-import { formatAddress, listenError, type ListenAddress } from "../core/listener.ts";
+import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
 import type { AnyService } from "../core/service.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
-import { HealthEndpoints, healthPaths } from "./health-endpoints.ts";
-import { HttpError } from "./http-error.ts";
+import { createEngine, mountBehind } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { Http1Guard } from "./http1-guard.ts";
 import { observeCaller } from "./observe-caller.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
-import { RequestMetadata } from "./request-metadata.ts";
-import { answerOtherMethod, RouteTable } from "./route-table.ts";
-import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
+import { RequestRouter } from "./request-router.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
 
 /**
@@ -41,51 +37,37 @@ export class HttpServer implements ManagedServer {
   readonly #options: HttpServerOptions;
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
-  readonly #replyMetadata: ReplyMetadata;
-  readonly #requestMetadata: RequestMetadata;
   readonly #guard: Http1Guard;
-  readonly #caller: Caller;
+  readonly #router: RequestRouter;
   readonly #closeUpstream: () => void;
-  readonly #health: HealthEndpoints | undefined;
-  readonly #rules: readonly ServiceConfig[];
-  #services: DescService[] = [];
-  #registry: Registry | undefined;
-  #table: RouteTable | undefined;
-  #waiting: boolean;
   #draining = false;
   #mounted = false;
   #address: ListenAddress | undefined;
+  #binding: Promise<void> | undefined;
   #stopping: Promise<StopReport> | undefined;
 
   /** @throws TypeError or Error naming the option that is wrong */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
-    this.#waiting = merged.awaitServices;
-    const grpcMetadataPrefix = merged.compat === "grpc-gateway";
-    this.#replyMetadata = new ReplyMetadata({
+    const metadata = new ReplyMetadata({
       dropResponseHeaders: merged.dropResponseHeaders,
-      grpcMetadataPrefix,
+      grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
-    this.#requestMetadata = new RequestMetadata({
-      forwardHeaders: merged.forwardHeaders,
-      grpcMetadataPrefix,
+    const { errorFormat, challenge, interceptors, observers, maxBodyBytes } = merged;
+    this.#errors = new ErrorWriter({ errorFormat, challenge, metadata });
+    const upstream = upstreamCaller(merged);
+    this.#closeUpstream = upstream.close;
+    this.#router = new RequestRouter({
+      options: merged,
+      caller: observeCaller(interceptCaller(upstream.caller, interceptors), observers),
+      healthCaller: upstream.caller,
+      errors: this.#errors,
+      replyMetadata: metadata,
+      isServing: () => this.state === "ready" && !this.#draining,
     });
-    this.#errors = new ErrorWriter({
-      errorFormat: merged.errorFormat,
-      challenge: merged.challenge,
-      metadata: this.#replyMetadata,
-    });
-    this.#useRegistry(merged.registry);
-    this.#rules = merged.rules.map(({ text, file }) => parseServiceConfig(text, file));
-    const { caller, close } = upstreamCaller(merged);
-    this.#closeUpstream = close;
-    this.#caller = observeCaller(interceptCaller(caller, merged.interceptors), merged.observers);
     this.#guard = new Http1Guard(merged, this.#errors, requestTeller(merged));
-    this.#health = merged.healthPaths
-      ? new HealthEndpoints({ caller, timeoutMs: merged.healthTimeoutMs, isReady: () => this.#isReady() })
-      : undefined;
-    this.fastify = this.#createEngine();
+    this.fastify = createEngine({ guard: this.#guard, errors: this.#errors, maxBodyBytes });
   }
 
   get state(): ServerState {
@@ -104,7 +86,7 @@ export class HttpServer implements ManagedServer {
 
   /** The services whose rpcs are served, in the order of registration. */
   get services(): readonly DescService[] {
-    return this.#services;
+    return this.#router.services;
   }
 
   /**
@@ -114,14 +96,7 @@ export class HttpServer implements ManagedServer {
    * rules outside the proto, which may speak of services yet to come, `start()` rejects instead.
    */
   addService(service: AnyService | DescService): this {
-    const descriptor = "descriptor" in service ? service.descriptor : service;
-    if (this.#services.some(({ typeName }) => typeName === descriptor.typeName)) {
-      throw new TypeError(`${descriptor.typeName} is registered twice`);
-    }
-    const services = [...this.#services, descriptor];
-    this.#table = this.#rules.length === 0 ? this.#compile(services) : undefined;
-    this.#services = services;
-    this.#waiting = false;
+    this.#router.add("descriptor" in service ? service.descriptor : service, this.state === "ready");
     return this;
   }
 
@@ -134,31 +109,19 @@ export class HttpServer implements ManagedServer {
    * @throws Error as `addService`
    */
   replaceServices(services: readonly DescService[], registry?: Registry): void {
-    const before = this.#registry;
-    this.#useRegistry(registry ?? this.#options.registry);
-    try {
-      this.#table = this.#compile(services);
-    } catch (error) {
-      this.#useRegistry(before);
-      throw error;
-    }
-    this.#services = [...services];
-    this.#waiting = false;
+    this.#router.replace(services, registry);
   }
 
   /**
-   * Binds the port and serves.
+   * Binds the port and serves. Resolves without serving when the server is stopped meanwhile.
    *
    * @throws Error that names host, port and cause when the port cannot be bound, or the rule that is wrong
    */
   async start(): Promise<void> {
     this.#lifecycle.enter("boot");
+    this.#binding = this.#bind();
     try {
-      this.#table ??= this.#compile(this.#services);
-      this.#mount();
-      await this.fastify.ready();
-      if (this.state !== "boot") return; // Stopped meanwhile.
-      await this.#listen();
+      await this.#binding;
     } catch (error) {
       if (this.state === "boot") this.#lifecycle.enter("error");
       throw error;
@@ -170,12 +133,9 @@ export class HttpServer implements ManagedServer {
 
   /** What listens where, and one line for each route, for people. */
   describe(): string[] {
-    const address = this.#address ?? { host: this.#options.host, port: this.#options.port };
-    const table = (this.#table ??= this.#compile(this.#services));
-    return [
-      `[HTTP] listening on ${formatAddress(address)}`,
-      ...table.describe().map((line) => `[HTTP] ${line}`),
-    ];
+    const address = this.#address ?? this.#options;
+    const routes = this.#router.table.describe().map((line) => `[HTTP] ${line}`);
+    return [`[HTTP] listening on ${formatAddress(address)}`, ...routes];
   }
 
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */
@@ -191,124 +151,35 @@ export class HttpServer implements ManagedServer {
 
   async #stop(graceMs: number): Promise<StopReport> {
     this.drain();
-    const serving = this.state === "ready" || this.state === "listen" || this.state === "boot";
-    if (serving) this.#lifecycle.enter("graceful");
-    const { server } = this.fastify;
-    if (server.listening) server.close();
-    server.closeIdleConnections();
+    const { state } = this;
+    if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
+    // A port that is being bound can only be let go when it is bound; how that fails is `start`'s to tell.
+    await this.#binding?.catch(() => {});
+    this.#guard.closeListeners();
     const report = await stopExchanges(this.#guard, graceMs);
-    server.closeAllConnections();
+    this.#guard.cutConnections();
     await this.fastify.close();
     this.#closeUpstream();
     this.#lifecycle.enter("stop");
     return report;
   }
 
-  #createEngine(): FastifyInstance {
-    const engine = fastify({
-      serverFactory: (handler) => this.#guard.createServer(handler),
-      clientErrorHandler: (error, socket) => this.#guard.clientError(error, socket),
-      frameworkErrors: (error, _request, reply) => this.#errors.send(reply, error),
-      bodyLimit: this.#options.maxBodyBytes,
-      return503OnClosing: false,
-    });
-    for (const method of METHODS) {
-      if (method === "CONNECT" || engine.supportedMethods.includes(method)) continue;
-      engine.addHttpMethod(method, { hasBody: true });
-    }
-    engine.setErrorHandler((error, _request, reply) => this.#errors.send(reply, error));
-    return engine;
-  }
-
-  /** Puts the rpcs behind everything that the user has added: one route that matches every path. */
-  #mount(): void {
-    if (this.#mounted) return;
+  async #bind(): Promise<void> {
+    const { host, port, contentType } = this.#options;
+    void this.#router.table; // What is wrong with rules and routes shows here at the latest.
+    if (!this.#mounted)
+      mountBehind(this.fastify, this.#router.serve, this.#errors, contentType === "lenient");
     this.#mounted = true;
-    void this.fastify.register(async (scope) => {
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser("*", (_request, _payload, done) => done(null)); // The rpc's story reads it.
-      scope.route({
-        method: scope.supportedMethods,
-        url: "*",
-        handler: this.#serve,
-        errorHandler: (error, _request, reply) => this.#errors.send(reply, error),
-        ...(this.#options.contentType === "lenient" ? { onRequest: acceptAnyType } : {}),
-      });
-    });
-  }
-
-  readonly #serve = (request: FastifyRequest, reply: FastifyReply): void => {
-    const { method, url = "" } = request.raw;
-    if (this.#health?.answer(request.method, url, reply) === true) return;
-    const table = this.#table;
-    if (table === undefined || this.#waiting) {
-      this.#errors.send(
-        reply,
-        new ConnectError("the routes of this gateway are not loaded yet", Code.Unavailable),
-      );
-      return;
-    }
-    if (url === "*") {
-      void reply.code(204).send();
-      return;
-    }
-    const match = table.router.match(method ?? "", url);
-    switch (match.kind) {
-      case "found": {
-        const entry = table.entry(match.route);
-        (reply.raw as Exchange).route = entry.name; // Every server here makes its responses of this class.
-        entry.handle(match, request, reply);
-        return;
-      }
-      case "method-not-allowed":
-        return answerOtherMethod(match.allow, request, reply, this.#errors);
-      case "bad-path":
-        return this.#errors.send(reply, match.error);
-      case "not-found":
-        return this.#errors.send(
-          reply,
-          new HttpError(404, `no route for ${request.method} ${url.split("?", 1)[0]}`),
-        );
-    }
-  };
-
-  async #listen(): Promise<void> {
-    const { host, port } = this.#options;
+    await this.fastify.ready();
+    if (this.state !== "boot") return; // Stopped meanwhile.
+    const path = unixPath(host);
     try {
-      await this.fastify.listen({ host, port });
+      await this.fastify.listen(path === undefined ? { host, port } : { path });
     } catch (error) {
       throw error instanceof Error ? listenError(this.name, { host, port }, error) : error;
     }
-    const bound = this.fastify.server.address() as AddressInfo; // Bound to a TCP port just now.
-    this.#address = { host: bound.address, port: bound.port };
-  }
-
-  #compile(services: readonly DescService[]): RouteTable {
-    const options = this.#options;
-    return new RouteTable(services, {
-      ...options,
-      caller: this.#caller,
-      errors: this.#errors,
-      requestMetadata: this.#requestMetadata,
-      replyMetadata: this.#replyMetadata,
-      bodyLimits: options,
-      bind: options,
-      json: options,
-      registry: this.#registry,
-      lenientContentType: options.contentType === "lenient",
-      router: { ...options, reservedPaths: options.healthPaths ? healthPaths : [] },
-      rules: this.#rules,
-      onIgnored: ignoredTeller(options),
-    });
-  }
-
-  #useRegistry(registry: Registry | undefined): void {
-    this.#registry = registry;
-    this.#errors.useRegistry(registry);
-  }
-
-  #isReady(): boolean {
-    return this.state === "ready" && !this.#draining && !this.#waiting;
+    const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
+    this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
   }
 }
 
@@ -330,21 +201,4 @@ function requestTeller({ httpObservers }: HttpServerOptions): ((exchange: Exchan
     const seconds = (performance.now() - startedAt) / 1000;
     for (const observer of httpObservers) observer.httpRequest?.(route, req.method ?? "", outcome, seconds);
   };
-}
-
-function ignoredTeller({
-  httpObservers,
-}: HttpServerOptions): ((route: string, place: "query" | "body", name: string) => void) | undefined {
-  if (httpObservers.length === 0) return undefined;
-  return (route, place, name) => {
-    for (const observer of httpObservers) {
-      observer.ignoredUnknown?.(route, place === "body" ? "field" : "query", 1, name);
-    }
-  };
-}
-
-/** The engine refuses content types that are malformed before our reading of bodies could be lenient. */
-function acceptAnyType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
-  request.headers = { "content-type": "application/json" };
-  done();
 }

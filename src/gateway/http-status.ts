@@ -5,35 +5,9 @@ const statusByCode: readonly number[] = [
   200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401,
 ];
 
-/** Names of the codes 0 to 16, by number, as google/rpc/code.proto writes them. */
-const nameByCode: readonly string[] = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
-
 /** The HTTP status of a REST reply that ended with `code` (0 is OK); 500 for numbers without a meaning. */
 export function httpStatusOf(code: number): number {
   return statusByCode[code] ?? 500;
-}
-
-/** The name of `code` in google/rpc/code.proto, `NOT_FOUND` for 5; `UNKNOWN` for numbers without a meaning. */
-export function codeName(code: number): string {
-  return nameByCode[code] ?? "UNKNOWN";
 }
 
 /** What a refusal with this HTTP status means as a code, where an engine under the gateway knows only the status. */

@@ -33,6 +33,7 @@ export class Http1Guard implements ExchangeOwner {
   readonly #check: RequestCheck;
   readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #inFlight = new Set<Exchange>();
+  readonly #servers = new Set<Server>();
   #serve: RequestListener = () => {};
   #closing = false;
   #idle: (() => void) | undefined;
@@ -67,6 +68,7 @@ export class Http1Guard implements ExchangeOwner {
       },
       (request, response) => this.#arrived(request, response),
     );
+    this.#servers.add(server);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
     server.on("checkContinue", (request: IncomingMessage, response: Exchange) =>
       this.#expected(request, response),
@@ -111,6 +113,19 @@ export class Http1Guard implements ExchangeOwner {
     for (const exchange of this.#inFlight) exchange.closeAfter();
   }
 
+  /** Accepts no more connections and closes those that are idle. */
+  closeListeners(): void {
+    for (const server of this.#servers) {
+      if (server.listening) server.close();
+      server.closeIdleConnections();
+    }
+  }
+
+  /** Cuts every connection. */
+  cutConnections(): void {
+    for (const server of this.#servers) server.closeAllConnections();
+  }
+
   /** Resolves when no exchange is under way. */
   idle(): Promise<void> {
     if (this.#inFlight.size === 0) return Promise.resolve();
@@ -131,6 +146,7 @@ export class Http1Guard implements ExchangeOwner {
     if (!req.complete && !socket.destroyed) this.#linger(req);
     const connection = this.#connectionOf(socket);
     connection.current = undefined;
+    if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
     if (connection.waiting.length > 0) this.#next(connection, socket);
     if (this.#inFlight.size === 0) {
       this.#idle?.();
@@ -168,10 +184,6 @@ export class Http1Guard implements ExchangeOwner {
   }
 
   #next(connection: Connection, socket: Socket): void {
-    if (socket.destroyed) {
-      connection.waiting.length = 0;
-      return;
-    }
     const exchange = connection.waiting.shift();
     if (connection.waiting.length === 0) socket.resume();
     if (exchange !== undefined) this.#begin(connection, exchange);
@@ -182,6 +194,7 @@ export class Http1Guard implements ExchangeOwner {
     exchange.owner = this;
     exchange.on("close", exchangeClosed);
     this.#inFlight.add(exchange);
+    if (this.#onClose !== undefined) exchange.startedAt = performance.now();
     if (this.#closing) exchange.shouldKeepAlive = false;
     const refusal = exchange.refusal ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange.req, exchange);

@@ -9,6 +9,9 @@ export interface ReplyMetadataOptions {
   readonly grpcMetadataPrefix: boolean;
 }
 
+/** What metadata may hold as text; of more, Node throws or its peers read something else. */
+const writable = /^[\t\x20-\x7e]*$/;
+
 /** Takes one header of a reply. */
 export type SetHeader = (name: string, value: string) => void;
 
@@ -47,7 +50,8 @@ export class ReplyMetadata {
 
   #each(metadata: Headers, prefix: string, take: SetHeader): void {
     for (const [name, value] of metadata) {
-      if (!isWithheld(name) && !this.#dropped.has(name)) take(prefix === "" ? name : prefix + name, value);
+      if (!isWithheld(name) && !this.#dropped.has(name) && writable.test(value))
+        take(prefix === "" ? name : prefix + name, value);
     }
   }
 }

@@ -10,6 +10,8 @@ export interface BodyLimits {
   readonly maxBodyBytes: number;
   /** How long a whole body may take, in milliseconds. */
   readonly bodyTimeoutMs: number;
+  /** How often that is looked at, in milliseconds. */
+  readonly connectionsCheckingIntervalMs: number;
 }
 
 /** Whether a request announces a body: by its length or by being chunked. */
@@ -19,74 +21,128 @@ export function hasBody(request: IncomingMessage): boolean {
   return (length !== undefined && length !== "0") || headers["transfer-encoding"] !== undefined;
 }
 
-/**
- * Reads a whole body and takes its `Content-Encoding` off.
- *
- * @throws HttpError 413 when it is too large (an announced length at once, without reading), 408 when it takes too
- * long, 415 for an encoding that is not known; ConnectError INVALID_ARGUMENT when the compressed bytes are broken,
- * CANCELLED when the client leaves
- */
-export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<Buffer> {
-  const encoding = request.headers["content-encoding"];
-  if (encoding === undefined) return readBytes(request, limits);
-  const decompress = decompressors.get(encoding.trim().toLowerCase());
-  if (decompress === undefined) {
-    throw new HttpError(
-      415,
-      `content encoding "${encoding}" is not supported; use ${[...decompressors.keys()].join(", ")}`,
-      {
-        headers: { "accept-encoding": [...decompressors.keys()].join(", ") },
-      },
-    );
+/** Reads whole bodies of requests. One clock looks after all of them, as a timer for each would cost more than most. */
+export class BodyReader {
+  readonly #limits: BodyLimits;
+  readonly #pending = new Set<PendingBody>();
+  #clock: NodeJS.Timeout | undefined;
+  #ticks = 0;
+
+  constructor(limits: BodyLimits) {
+    this.#limits = limits;
   }
-  return decompress(await readBytes(request, limits), limits.maxBodyBytes);
+
+  /**
+   * Reads a whole body and takes its `Content-Encoding` off.
+   *
+   * @param maxBytes the most bytes of this body; those of the limits unless said
+   * @throws HttpError 413 when it is too large (an announced length at once, without reading), 408 when it takes too
+   * long, 415 for an encoding that is not known; ConnectError INVALID_ARGUMENT when the compressed bytes are broken,
+   * CANCELLED when the client leaves
+   */
+  read(request: IncomingMessage, maxBytes: number = this.#limits.maxBodyBytes): Promise<Buffer> {
+    const encoding = request.headers["content-encoding"];
+    if (encoding === undefined) return this.#bytes(request, maxBytes);
+    const decompress = decompressors.get(encoding.trim().toLowerCase());
+    if (decompress === undefined) return Promise.reject(unknownEncoding(encoding));
+    return this.#bytes(request, maxBytes).then((bytes) => decompress(bytes, maxBytes));
+  }
+
+  #bytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
+    if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+    return new Promise((resolve, reject) => {
+      const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
+        this.#pending.delete(body);
+        if (Buffer.isBuffer(outcome)) resolve(outcome);
+        else reject(outcome);
+      });
+      this.#pending.add(body);
+      this.#clock ??= setInterval(() => this.#tick(), this.#limits.connectionsCheckingIntervalMs).unref();
+      request.on("data", (chunk: Buffer) => body.add(chunk));
+      request.on("end", () => body.end());
+      request.on("close", () => {
+        if (body.isPending) body.fail(left());
+      });
+    });
+  }
+
+  #tick(): void {
+    const { bodyTimeoutMs, connectionsCheckingIntervalMs } = this.#limits;
+    this.#ticks++;
+    const oldest = this.#ticks - bodyTimeoutMs / connectionsCheckingIntervalMs;
+    for (const body of this.#pending) if (body.bornAt < oldest) body.fail(tooSlow(bodyTimeoutMs));
+    if (this.#pending.size > 0) return;
+    clearInterval(this.#clock);
+    this.#clock = undefined;
+  }
 }
 
-function readBytes(request: IncomingMessage, { maxBodyBytes, bodyTimeoutMs }: BodyLimits): Promise<Buffer> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
-    return Promise.reject(tooLarge(maxBodyBytes));
-  return new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let more: Buffer[] | undefined;
-    let size = 0;
-    const timer = setTimeout(() => {
-      fail(
-        new HttpError(408, `the request body did not arrive within ${bodyTimeoutMs} ms`, {
-          headers: { connection: "close" },
-        }),
-      );
-    }, bodyTimeoutMs);
-    const settle = (): void => {
-      clearTimeout(timer);
-      request.off("data", onData).off("end", onEnd).off("error", onGone).off("close", onGone);
-    };
-    const fail = (error: ConnectError): void => {
-      settle();
-      request.on("error", ignore); // The rest of the body may still fail, which is of no interest any more.
-      reject(error);
-    };
-    const onData = (chunk: Buffer): void => {
-      size += chunk.length;
-      if (size > maxBodyBytes) fail(tooLarge(maxBodyBytes));
-      else if (first === undefined) first = chunk;
-      else (more ??= [first]).push(chunk);
-    };
-    const onEnd = (): void => {
-      settle();
-      resolve(more === undefined ? (first ?? empty) : Buffer.concat(more, size));
-    };
-    const onGone = (): void =>
-      fail(new ConnectError("the client left before its request was complete", Code.Canceled));
-    request.on("data", onData).on("end", onEnd).on("error", onGone).on("close", onGone);
-  });
+/** A body that is being read. What comes after its end is dropped. */
+class PendingBody {
+  /** Tick of the reader's clock at which reading began. */
+  readonly bornAt: number;
+  readonly #maxBytes: number;
+  #settle: ((outcome: Buffer | ConnectError) => void) | undefined;
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
+  #size = 0;
+
+  constructor(maxBytes: number, bornAt: number, settle: (outcome: Buffer | ConnectError) => void) {
+    this.#maxBytes = maxBytes;
+    this.bornAt = bornAt;
+    this.#settle = settle;
+  }
+
+  get isPending(): boolean {
+    return this.#settle !== undefined;
+  }
+
+  add(chunk: Buffer): void {
+    if (this.#settle === undefined) return;
+    this.#size += chunk.length;
+    if (this.#size > this.#maxBytes) this.fail(tooLarge(this.#maxBytes));
+    else if (this.#first === undefined) this.#first = chunk;
+    else (this.#more ??= [this.#first]).push(chunk);
+  }
+
+  end(): void {
+    this.#finish(this.#more === undefined ? (this.#first ?? empty) : Buffer.concat(this.#more, this.#size));
+  }
+
+  fail(reason: ConnectError): void {
+    this.#finish(reason);
+  }
+
+  #finish(outcome: Buffer | ConnectError): void {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    this.#first = undefined;
+    this.#more = undefined;
+    settle?.(outcome);
+  }
 }
 
 const empty = Buffer.alloc(0);
 
-function ignore(): void {}
+function left(): ConnectError {
+  return new ConnectError("the client left before its request was complete", Code.Canceled);
+}
 
 function tooLarge(maxBytes: number): HttpError {
   return new HttpError(413, `the request body is larger than ${maxBytes} bytes`);
+}
+
+function tooSlow(timeoutMs: number): HttpError {
+  return new HttpError(408, `the request body did not arrive within ${timeoutMs} ms`, {
+    headers: { connection: "close" },
+  });
+}
+
+function unknownEncoding(encoding: string): HttpError {
+  const known = [...decompressors.keys()].join(", ");
+  return new HttpError(415, `content encoding "${encoding}" is not supported; use ${known}`, {
+    headers: { "accept-encoding": known },
+  });
 }
 
 type Decompress = (bytes: Buffer, maxBytes: number) => Promise<Buffer>;

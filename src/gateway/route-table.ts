@@ -1,7 +1,5 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import { rpcName } from "../core/service.ts";
-import { HttpError } from "./http-error.ts";
 import { whyProtocolIsMissing, whyRouteIsMissing } from "./not-yet.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
@@ -31,8 +29,12 @@ export class RouteTable {
   readonly #options: RouteTableOptions;
   readonly #deadlinesMs: ReadonlyMap<DescMethod, number>;
 
-  /** @throws Error when a rule is wrong or two routes match the same requests; it names the rpcs */
+  /** @throws Error when a service is there twice, a rule is wrong or two routes match the same requests; it names them */
   constructor(services: readonly DescService[], options: RouteTableOptions) {
+    const twice = services.find(
+      (service, index) => services.findIndex(({ typeName }) => typeName === service.typeName) < index,
+    );
+    if (twice !== undefined) throw new TypeError(`${twice.typeName} is registered twice`);
     const { bindings, deadlinesMs, fullyDecodeReservedExpansion } = combineRules(
       services.flatMap(({ methods }) => methods),
       options.rules,
@@ -115,29 +117,4 @@ function optionsFor(
     },
     json: { ...options.json, registry },
   };
-}
-
-/** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
-export function answerOtherMethod(
-  allow: readonly string[],
-  request: FastifyRequest,
-  reply: FastifyReply,
-  errors: UnaryOptions["errors"],
-): void {
-  const value = allow.join(", ");
-  if (request.method === "OPTIONS") {
-    void reply.code(204).header("allow", value).send();
-    return;
-  }
-  const url = request.raw.url ?? "";
-  const mark = url.indexOf("?");
-  const refusal = whyProtocolIsMissing(request.raw, mark === -1 ? "" : url.slice(mark + 1));
-  const path = mark === -1 ? url : url.slice(0, mark);
-  errors.send(
-    reply,
-    refusal ??
-      new HttpError(405, `${request.method} is not allowed for ${path}, use ${value}`, {
-        headers: { allow: value },
-      }),
-  );
 }

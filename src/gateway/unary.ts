@@ -17,7 +17,7 @@ import type { Exchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
-import { type BodyLimits, hasBody, readBody } from "./request-body.ts";
+import { type BodyReader, hasBody } from "./request-body.ts";
 import type { RequestMetadata } from "./request-metadata.ts";
 import type { Route } from "./routing/route.ts";
 import type { SystemParameters } from "./binding/system-parameters.ts";
@@ -39,7 +39,7 @@ export interface UnaryOptions {
   readonly errors: ErrorWriter;
   readonly requestMetadata: RequestMetadata;
   readonly replyMetadata: ReplyMetadata;
-  readonly bodyLimits: BodyLimits;
+  readonly bodies: BodyReader;
   readonly bind: Partial<BindOptions>;
   readonly json: Partial<JsonWriteOptions>;
   readonly registry: Registry | undefined;
@@ -56,7 +56,7 @@ export interface UnaryOptions {
  * Everything that depends on the route is compiled here, once.
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): RouteHandler {
-  const { caller, errors, requestMetadata } = options;
+  const { caller, errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
   const send = replySender(route, method, options, binder);
@@ -67,25 +67,28 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
     const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
     let context: CallContext | undefined;
     try {
-      const timeoutMs = timeoutOf(headers, options);
+      const timeoutMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
-      const input = body === undefined || !hasBody(raw) ? noBody : await body(raw);
-      const message = binder.bind({
-        captures: call.captures,
-        query: call.query,
-        body: input.bytes,
-        format: input.format,
-      });
+      const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
         requestHeader: () => requestMetadata.of(headers),
         requestMethod: request.method,
         url: raw.url ?? "",
-        timeoutMs: timeoutMs === undefined ? undefined : timeoutMs - (performance.now() - exchange.startedAt),
+        timeoutMs:
+          timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs),
       });
+      const message = binder.bind({
+        captures: call.captures,
+        query: call.query,
+        format,
+        body: bytes && (await (timeoutMs === undefined ? bytes : context.race(bytes))),
+      });
+      // A client's own time runs from the arrival of its request, the default one when the request is there.
+      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
       const output = await caller.unary(method, message, context);
-      send(output, context, call, input, request, reply);
+      send(output, context, call, format, request, reply);
     } catch (reason) {
       errors.send(reply, reason);
     } finally {
@@ -95,9 +98,9 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
   return (call, request, reply) => void serve(call, request, reply);
 }
 
-/** The body of a request as the binder takes it. */
+/** The body of a request, still to come. */
 export interface Body {
-  readonly bytes: Buffer | undefined;
+  readonly bytes: Promise<Buffer> | undefined;
   readonly format: BodyFormat;
 }
 
@@ -107,25 +110,20 @@ export const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
 type RawRequest = FastifyRequest["raw"];
 
 /** Reads the whole body of a request of this route; undefined where bodies are left unread. */
-export function bodyReader(
-  route: Route,
-  options: UnaryOptions,
-): ((raw: RawRequest) => Promise<Body>) | undefined {
+export function bodyReader(route: Route, options: UnaryOptions): ((raw: RawRequest) => Body) | undefined {
   // A body that nobody expects is left unread, unless it is a mistake that has to be told.
   if (route.bodyField === undefined && options.bind.unexpectedBody !== "reject") return undefined;
-  const { bodyLimits, lenientContentType } = options;
-  return async (raw) => {
+  const { bodies, lenientContentType } = options;
+  return (raw) => {
     const contentType = raw.headers["content-type"];
     const format = bodyFormat(contentType) ?? (lenientContentType ? "json" : undefined);
-    if (format === undefined) {
-      // A chunked body may still turn out to be empty; then there is nothing that needs a type.
-      if (raw.headers["transfer-encoding"] === undefined) throw unsupported(contentType);
-      const bytes = await readBody(raw, { ...bodyLimits, maxBodyBytes: 0 }).catch((reason: unknown) => {
-        throw reason instanceof HttpError && reason.status === 413 ? unsupported(contentType) : reason;
-      });
-      return { bytes, format: "json" };
-    }
-    return { bytes: await readBody(raw, bodyLimits), format };
+    if (format !== undefined) return { bytes: bodies.read(raw), format };
+    // A chunked body may still turn out to be empty; then there is nothing that needs a type.
+    if (raw.headers["transfer-encoding"] === undefined) throw unsupported(contentType);
+    const bytes = bodies.read(raw, 0).catch((reason: unknown) => {
+      throw reason instanceof HttpError && reason.status === 413 ? unsupported(contentType) : reason;
+    });
+    return { bytes, format: "json" };
   };
 }
 
@@ -145,7 +143,7 @@ export type ReplySender = (
   message: Message,
   context: CallContext,
   call: RouteCall,
-  input: Body,
+  format: BodyFormat,
   request: FastifyRequest,
   reply: FastifyReply,
 ) => void;
@@ -162,10 +160,10 @@ export function replySender(
   const variants =
     options.bind.systemParameters === true ? jsonVariants(route, method, options.json) : undefined;
   const binary = binaryEncoder(responseField, method);
-  return (message, context, call, input, request, reply) => {
+  return (message, context, call, format, request, reply) => {
     const { headers } = request.raw;
     const sent =
-      input.format === "binary" ? headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() : undefined;
+      format === "binary" ? headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() : undefined;
     const type = binary === undefined ? undefined : binaryReplyType(headers.accept, sent);
     const encode = variants === undefined ? toJson : variants(binder.systemParameters(call.query));
     const payload = type === undefined || binary === undefined ? encode(message) : binary(message);
@@ -243,12 +241,4 @@ function writeMetadata(
     else metadata.trailersAsHeaders(trailer, (name, value) => void reply.header(name, value));
   }
   return status;
-}
-
-/** The time a call has from the arrival of its request; undefined for as long as it takes. */
-export function timeoutOf(headers: RawRequest["headers"], options: UnaryOptions): number | undefined {
-  const { defaultTimeoutMs, maxTimeoutMs } = options;
-  const requested = requestedTimeoutMs(headers);
-  if (requested === undefined) return defaultTimeoutMs > 0 ? defaultTimeoutMs : undefined;
-  return maxTimeoutMs > 0 ? Math.min(requested, maxTimeoutMs) : requested;
 }

@@ -213,6 +213,16 @@ suite("malformed HTTP/1", () => {
     assert.equal(statusOf(answer), 200);
   });
 
+  test("what follows a request with Connection: close is never served", async () => {
+    const { calls } = gateway.echo;
+    const first = head("/test/v1/echo/first", "Connection: close");
+    const answer = await exchangeBytes(gateway.port, first + head("/test/v1/echo/second"));
+    assert.match(answer, /"text":"first"/);
+    assert.equal(answer.split("HTTP/1.1 ").length, 2);
+    await gateway.stillServes();
+    assert.equal(gateway.echo.calls, calls + 2);
+  });
+
   test("a broken request behind a good one leaves the good one its answer", async () => {
     const answer = await exchangeBytes(gateway.port, `${head("/test/v1/echo/good")}GARBAGE\r\n\r\n`);
     assert.equal(statusOf(answer), 200);

@@ -213,6 +213,21 @@ test("several values and several cookies stay apart", async () => {
   await http.gracefulStop({ graceMs: 0 });
 });
 
+test("values that HTTP cannot write are left out, of replies and of errors", async () => {
+  await using gateway = await startGateway();
+  const good = await echo(gateway, { headers: { "x-bad": "a\u0001b", "x-latin": "\u00e9" } });
+  assert.equal(good.status, 200);
+  assert.equal(good.headers.get("x-bad"), null);
+  assert.equal(good.headers.get("x-latin"), null);
+  await good.arrayBuffer();
+  const failure = { code: 5, message: "a\nb", metadata: { "x-bad": "a\u0001b", "x-good": "1" } };
+  const bad = await echo(gateway, { failure });
+  assert.equal(bad.status, 404);
+  assert.equal(bad.headers.get("x-good"), "1");
+  assert.equal(((await bad.json()) as { message: string }).message, "a\nb");
+  await gateway.stillServes();
+});
+
 test("TE: trailers gets trailers as trailers", async () => {
   await using gateway = await startGateway();
   const body = JSON.stringify({ behaviour: { trailers: { "x-last": "2", "x-more": "3", location: "/x" } } });

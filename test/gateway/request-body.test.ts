@@ -292,7 +292,7 @@ test("a body where the rule has none is 400 when asked for", async () => {
 });
 
 test("H13: a body that does not arrive in time is 408", async () => {
-  await using gateway = await startGateway({ bodyTimeoutMs: 200 });
+  await using gateway = await startGateway({ bodyTimeoutMs: 200, connectionsCheckingIntervalMs: 50 });
   const socket = await connectTo(gateway.port);
   socket.write(
     "POST /test/v1/echo HTTP/1.1\r\nHost: ok\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{",

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { createClient, type Client } from "@connectrpc/connect";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
+import { createClient, type Client } from "../../src/core/client.ts";
 import { dial, type DialedTransport, type DialOptions } from "../../src/core/dial.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import type { PartialService } from "../../src/core/service.ts";
@@ -68,7 +68,7 @@ const ways: readonly Way[] = [
 /** Runs one test once for every way to reach a server; all must behave the same. */
 export function everyWay(name: string, body: (make: MakeRig, t: TestContext) => Promise<void>): void {
   for (const way of ways) {
-    test(`${name} (${way.name})`, { timeout: 60_000 }, (t) => body((options) => makeRig(t, way, options), t));
+    test(`${name} (${way.name})`, { timeout: 30_000 }, (t) => body((options) => makeRig(t, way, options), t));
   }
 }
 

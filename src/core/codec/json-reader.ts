@@ -5,7 +5,7 @@ import { JsonCursor } from "./json-cursor.ts";
 import { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
 
-export { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
+export type { JsonReadOptions } from "./json-trace.ts";
 
 /**
  * Reads messages of one type from JSON text by the proto3 JSON mapping, without a tree in between.

@@ -7,19 +7,8 @@ import {
   type ChannelOptions,
 } from "@grpc/grpc-js";
 import { Code, ConnectError } from "../errors.ts";
-import { userAgent, watchReplies } from "./reply-repair.ts";
-
-/** Certificates and names of a connection by TLS. The server's certificate is always verified. */
-export interface ClientTls {
-  /** Certificates of the authorities to trust, PEM. Default: those of Node. */
-  readonly ca?: string | Uint8Array;
-  /** The client's own certificate chain for mutual TLS, PEM; needs `key`. Default: none. */
-  readonly cert?: string | Uint8Array;
-  /** Private key of `cert`, PEM. Default: none. */
-  readonly key?: string | Uint8Array;
-  /** Name that the server's certificate must carry, sent as SNI. Default: the host of the target. */
-  readonly serverName?: string;
-}
+import { userAgent, watchStreams } from "./stream-repair.ts";
+import { TlsCredentials, type ClientTls } from "./tls-credentials.ts";
 
 /** Pings that find out whether the peer of a quiet connection still lives. */
 export interface ClientKeepalive {
@@ -98,7 +87,7 @@ export class Connection {
   get channel(): ChannelInterface {
     if (this.#closed) throw new ConnectError("the connection is closed", Code.Unavailable);
     if (this.#channel === undefined) {
-      watchReplies();
+      watchStreams();
       this.#channel = new Channel(this.#target(), this.#credentials, toChannelOptions(this.#options));
     }
     return this.#channel;
@@ -165,24 +154,11 @@ const states: Readonly<Record<connectivityState, ConnectionState>> = {
 
 function toCredentials(tls: boolean | ClientTls): ChannelCredentials {
   if (tls === false) return credentials.createInsecure();
-  const { ca, cert, key } = tls === true ? {} : tls;
-  if ((cert === undefined) !== (key === undefined)) {
-    throw new TypeError("tls: a client certificate needs both `cert` and `key`");
-  }
-  try {
-    return credentials.createSsl(toBuffer(ca), toBuffer(key), toBuffer(cert));
-  } catch (cause) {
-    throw new TypeError(`tls: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  }
-}
-
-function toBuffer(pem: string | Uint8Array | undefined): Buffer | null {
-  return pem === undefined ? null : Buffer.from(pem);
+  return new TlsCredentials(tls === true ? {} : tls);
 }
 
 function toChannelOptions(options: ConnectionOptions): ChannelOptions {
-  const { tls, authority, maxMessageBytes, keepalive, compression, channelOptions } = options;
-  const serverName = typeof tls === "object" ? tls.serverName : undefined;
+  const { authority, maxMessageBytes, keepalive, compression, channelOptions } = options;
   return {
     "grpc.primary_user_agent": userAgent,
     "grpc.max_receive_message_length": maxMessageBytes,
@@ -196,7 +172,6 @@ function toChannelOptions(options: ConnectionOptions): ChannelOptions {
     "grpc.service_config_disable_resolution": 1,
     "grpc.enable_channelz": 0,
     ...(compression === "gzip" ? { "grpc.default_compression_algorithm": 2 } : {}),
-    ...(serverName === undefined ? {} : { "grpc.ssl_target_name_override": serverName }),
     ...(authority === undefined ? {} : { "grpc.default_authority": authority }),
     ...channelOptions,
   };

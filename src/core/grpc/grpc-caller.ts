@@ -6,7 +6,7 @@ import type { CallContext } from "../context.ts";
 import { Code, ConnectError, decodeStatusDetails, fromStatus, toCode, toRequestError } from "../errors.ts";
 import { rpcName } from "../service.ts";
 import { fromMetadata, toMetadata } from "./metadata.ts";
-import { takeLateStatus } from "./reply-repair.ts";
+import { takeLateStatus } from "./stream-repair.ts";
 
 /** A call on a channel of grpc-js: message bytes in and out, one `startRead` for each message wanted. */
 type Call = ReturnType<ChannelInterface["createCall"]>;
@@ -197,7 +197,11 @@ function serialise(method: DescMethod, message: Message): Buffer {
 
 function deserialise(method: DescMethod, bytes: Uint8Array): Message {
   try {
-    return fromBinary<DescMessage>(method.output, bytes);
+    // Fields of type bytes are views of the same kind, and a Buffer is not what the types promise.
+    return fromBinary<DescMessage>(
+      method.output,
+      new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    );
   } catch (reason) {
     const text = `a reply of ${rpcName(method)} is no ${method.output.typeName}`;
     throw new ConnectError(text, Code.Internal, undefined, undefined, reason);

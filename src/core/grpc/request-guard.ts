@@ -59,15 +59,21 @@ const fieldOverhead = 32;
  */
 export class RequestGuard {
   readonly #limits: RequestLimits;
+  readonly #isOurs: (path: string) => boolean;
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionGuard>();
   #current: GuardedRequest | undefined;
   #closing = false;
 
-  /** @throws Error if grpc-js keeps its HTTP/2 server elsewhere than the version this was written for. */
-  constructor(engine: Server, limits: RequestLimits) {
+  /**
+   * @param isOurs Whether the rpc of this path takes headers and deadline from `current`, so that grpc-js need not
+   *   read them.
+   * @throws Error if grpc-js keeps its HTTP/2 server elsewhere than the version this was written for.
+   */
+  constructor(engine: Server, limits: RequestLimits, isOurs: (path: string) => boolean) {
     this.#limits = limits;
+    this.#isOurs = isOurs;
     const injector = engine.createConnectionInjector(ServerCredentials.createInsecure());
     this.#inject = (connection) => injector.injectConnection(connection);
     const server = http2ServerOf(engine);
@@ -102,7 +108,10 @@ export class RequestGuard {
 
   readonly #onStream: StreamListener = (stream, headers, flags, rawHeaders) => {
     const session = this.#sessions.get(stream.session as ServerHttp2Session); // Streams of a server have one.
-    if (session === undefined) return; // The connection broke before its stream was told.
+    if (session === undefined) {
+      stream.on("error", () => {}); // The connection broke before its stream was told.
+      return;
+    }
     session.active();
     if (headers[":method"] !== "POST") {
       answer(stream, { ":status": 405, allow: "POST" });
@@ -117,14 +126,22 @@ export class RequestGuard {
       refuse(stream, refusal);
       return;
     }
+    const path = headers[":path"] ?? "";
+    if (!this.#isOurs(path)) {
+      this.#deliver(stream, headers, flags, rawHeaders);
+      return;
+    }
+    const encoding = headers["grpc-encoding"];
     const timeout = headers["grpc-timeout"];
-    headers["grpc-timeout"] = undefined; // The deadline is the context's; grpc-js would set a timer of its own.
-    const frames = new FrameWatch(headers["grpc-encoding"] !== undefined);
-    stream.on("data", frames.see);
     const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
+    const frames = new FrameWatch(encoding !== undefined);
+    stream.on("data", frames.see);
     this.#current = { stream, headers, timeoutMs, frames, session };
     try {
-      this.#deliver(stream, headers, flags, rawHeaders);
+      // Only what grpc-js needs: the deadline is the context's, and grpc-js prints metadata that it cannot read.
+      const few: IncomingHttpHeaders = { ":path": path, "content-type": "application/grpc" };
+      if (encoding !== undefined) few["grpc-encoding"] = encoding;
+      this.#deliver(stream, few, flags, rawHeaders);
     } finally {
       this.#current = undefined;
     }

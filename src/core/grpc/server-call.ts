@@ -17,6 +17,8 @@ export interface CallEnvironment {
   readonly dispatcher: Dispatcher;
   /** Time for a unary call whose client set no deadline, in milliseconds; 0 for none. */
   readonly defaultTimeoutMs: number;
+  /** The longest deadline that a client may ask for, in milliseconds; 0 for any. */
+  readonly maxTimeoutMs: number;
   /** Largest message to send, in bytes; -1 for any. */
   readonly maxSendBytes: number;
   /** Replies of so many bytes and more go out in gzip where the client reads it; undefined compresses none. */
@@ -78,6 +80,8 @@ export abstract class ServerCall implements Listener {
   }
 
   onReceiveHalfClose(): void {
+    // Node ends the readable side of a stream that was reset, too; `onCancel` follows.
+    if ((this.#request.stream.rstCode ?? 0) !== constants.NGHTTP2_NO_ERROR) return;
     this.#halfClosed = true;
     const { frames } = this.#request;
     if (frames.partial) this.#malformed("the request breaks off inside a message");

@@ -22,9 +22,9 @@ export class UnaryCall extends ServerCall {
     super(environment, handler, call, request);
     this.#handler = handler;
     const { context } = this;
-    if (context.deadline === undefined && environment.defaultTimeoutMs > 0) {
-      context.limit(environment.defaultTimeoutMs);
-    }
+    // The dispatcher limits the handler; this is for a request message that does not come.
+    const limit = context.deadline === undefined ? environment.defaultTimeoutMs : environment.maxTimeoutMs;
+    if (limit > 0) context.limit(limit);
     this.#unsubscribe = context.onAbort((reason) => this.fail(reason));
   }
 

@@ -65,8 +65,12 @@ export function readOptions(kind: Options["kind"], object: tree.ReflectionObject
     init: fromJson(schemas[kind], rest as JsonObject, { ignoreUnknownFields: true }),
     custom,
     jsonName: typeof jsonName === "string" ? jsonName : undefined,
-    defaultValue: defaultValue === undefined ? undefined : String(defaultValue),
+    defaultValue: isScalar(defaultValue) ? String(defaultValue) : undefined,
   };
+}
+
+function isScalar(value: unknown): value is string | number | boolean {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
 }
 
 /**

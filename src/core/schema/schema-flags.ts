@@ -1,8 +1,8 @@
-import { create, createFileRegistry, type DescService, type FileRegistry } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import type { DescService, FileRegistry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { filesFlag, listFlag, switchFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
+import { linkFiles } from "./file-set.ts";
 import { reflectionSource } from "./reflection-source.ts";
 import { descriptorSetSource, protoSource, toSchema, type SchemaSource } from "./schema.ts";
 
@@ -45,7 +45,8 @@ export function schemaSource(
 function registryOf(services: readonly DescService[]): FileRegistry {
   const files = new Set(services.map(({ file }) => file));
   for (const file of files) for (const imported of file.dependencies) files.add(imported);
-  // A file stands behind those that it imports.
-  const set = create(FileDescriptorSetSchema, { file: [...files].reverse().map(({ proto }) => proto) });
-  return createFileRegistry(set);
+  return linkFiles(
+    [...files].map(({ proto }) => proto),
+    "built-in services",
+  );
 }

@@ -41,8 +41,9 @@ export async function keepLoaded(options: SchemaLoaderOptions): Promise<void> {
   try {
     for (;;) {
       await untilLoaded(options, async () => apply(await source.load(signal)));
-      while (upstream.state === "ready") await wait(lookEveryMs, undefined, { signal, ref: false });
+      while (upstream.state === "ready") await wait(lookEveryMs, undefined, { signal });
       await upstream.ready(signal);
+      signal.throwIfAborted();
     }
   } catch (reason) {
     if (!signal.aborted) throw reason;
@@ -61,7 +62,7 @@ async function untilLoaded(
       signal.throwIfAborted();
       const retryMs = Math.round(pauseMs * (1 - jitter + 2 * jitter * random()));
       onFailure(reason, retryMs);
-      await wait(retryMs, undefined, { signal, ref: false });
+      await wait(retryMs, undefined, { signal });
     }
   }
 }

@@ -21,7 +21,7 @@ export const exporterFlags = {
  * When the port was not asked for and is taken, it warns and goes without, so that several programs can run on one
  * machine as they are.
  *
- * @throws Error if a port that was asked for cannot be bound.
+ * @throws Error if a port that was asked for is taken, or the address cannot be bound at all.
  */
 export async function startExporter(
   flags: FlagValues<typeof exporterFlags>,
@@ -34,11 +34,16 @@ export async function startExporter(
   try {
     await exporter.start();
   } catch (error) {
-    if (given.has("exporterPort") || given.has("exporterHost")) throw error;
-    const problem = error instanceof Error ? error.message : String(error);
-    logger.warn(`${problem}; going on without metrics, choose another port with --exporter-port`);
+    if (given.has("exporterPort") || !isTaken(error)) throw error;
+    logger.warn(`${error.message}; going on without metrics, choose another port with --exporter-port`);
     return undefined;
   }
   addServerGracefulStop(exporter);
   return exporter;
+}
+
+function isTaken(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  const { cause } = error;
+  return cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
 }

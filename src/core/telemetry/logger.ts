@@ -4,7 +4,7 @@ import type { CallContext } from "../context.ts";
 import { Code, isUnexpected, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
 import { rpcName } from "../service.ts";
-import { codeName } from "./code-name.ts";
+import { codeName } from "../code-name.ts";
 
 /** A structured logger, pino's. */
 export type Logger = PinoLogger;
@@ -20,8 +20,11 @@ export interface LoggerOptions {
   /** The least important level that is written. Default: `info`. */
   readonly level: LogLevel;
   /** Where the lines go. Default: standard error; standard output belongs to what a program tells people. */
-  readonly destination: { write(line: string): void };
+  readonly destination: { write(line: string): void } | undefined;
 }
+
+/** The defaults of `LoggerOptions`. */
+export const loggerDefaults: LoggerOptions = Object.freeze({ level: "info", destination: undefined });
 
 /** Header and metadata name of the id that follows a request through all services. */
 const requestIdHeader = "x-request-id";
@@ -39,14 +42,15 @@ const serverFaults: ReadonlySet<Code> = new Set([
 
 /** A logger that writes one JSON object a line, at once, so that nothing is lost when the process ends. */
 export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
+  const merged = { ...loggerDefaults, ...options };
   return pino(
     {
-      level: options.level ?? "info",
+      level: merged.level,
       timestamp: stdTimeFunctions.isoTime,
       base: { pid: process.pid },
       serializers: { err: serializeCause },
     },
-    options.destination ?? destination({ dest: 2, sync: true }),
+    merged.destination ?? destination({ dest: 2, sync: true }),
   );
 }
 
@@ -96,7 +100,7 @@ function fieldsOf(context: CallContext, error: ConnectError | undefined): Record
   const fields: Record<string, unknown> = {
     rpc: rpcName(context.method),
     protocol: context.origin?.protocol ?? context.protocolName,
-    code: codeName(error),
+    code: codeName(error?.code ?? 0),
     durationMs: Math.round((performance.now() - context.startedAt) * 1000) / 1000,
   };
   const requestId = context.requestHeader.get(requestIdHeader);

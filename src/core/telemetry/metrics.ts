@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import type { CallContext } from "../context.ts";
 import { isUnexpected, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
-import { codeNameOf } from "./code-name.ts";
+import { codeName } from "../code-name.ts";
 import { durationBuckets, metricList, type MetricDefinition } from "./metric-list.ts";
 
 /** Options of `Metrics`. */
@@ -61,7 +61,7 @@ export class Metrics implements CallObserver {
     });
     this.#counter(metricList.callsFinished, (metric) => {
       for (const { labels, finished } of this.#callSeries()) {
-        for (const [code, count] of finished) metric.inc({ ...labels, code: codeNameOf(code) }, count);
+        for (const [code, count] of finished) metric.inc({ ...labels, code: codeName(code) }, count);
       }
     });
     this.#counter(metricList.callFaults, (metric) => {

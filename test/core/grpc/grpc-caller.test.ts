@@ -5,8 +5,8 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { createClient } from "@connectrpc/connect";
 import { EchoResponseSchema, EchoService, RepeatResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { createClient } from "../../../src/core/client.ts";
 import { dial, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
@@ -335,6 +335,25 @@ test("reserved names are neither sent nor shown", async (t) => {
   assert.equal(sent["x-sent"], "1");
   delete seen["date"]; // Node adds it.
   assert.deepEqual(seen, { "x-shown": "1", "x-late": "2" });
+});
+
+test("a cancelled call is reset and does not look complete to the peer", async (t) => {
+  const ended = Promise.withResolvers<number | undefined>();
+  const began = Promise.withResolvers<void>();
+  const { client } = await against(t, (stream) => {
+    stream.once("data", () => began.resolve());
+    stream.once("end", () => ended.resolve(stream.rstCode));
+  });
+  const controller = new AbortController();
+  async function* requests() {
+    yield { text: "a part" };
+    await new Promise(() => {});
+  }
+  const failed = failure(client.collect(requests(), { signal: controller.signal, timeoutMs }));
+  await began.promise;
+  controller.abort();
+  assert.equal((await failed).code, Code.Canceled);
+  assert.equal(await ended.promise, constants.NGHTTP2_CANCEL);
 });
 
 test("a call on a closed transport is UNAVAILABLE, and closing twice is no error", async (t) => {

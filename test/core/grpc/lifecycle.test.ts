@@ -26,6 +26,14 @@ import {
 
 const patience = 10_000;
 
+async function assertNoSockets(server: GrpcServer): Promise<void> {
+  const deadline = performance.now() + patience;
+  while (server.connections > 0) {
+    assert.ok(performance.now() < deadline, `${server.connections} connections are left`);
+    await new Promise(setImmediate);
+  }
+}
+
 test("a server goes through its states and says so", async () => {
   const server = new GrpcServer({ port: 0 }).addService(new Echo());
   const states: ServerState[] = [server.state];
@@ -96,12 +104,14 @@ test("unix sockets are served", async (t) => {
 test("Z01: idle connections do not hold up the stop", async (t) => {
   const { server, client, host, port } = await running(t);
   await client.echo({});
-  const silent = connect(port, host);
+  const silent = connect(port, host); // It does not read, so it never learns that the server hangs up.
   t.after(() => silent.destroy());
   await once(silent, "connect");
+  while (server.connections < 2) await new Promise(setImmediate);
   const began = performance.now();
   assert.deepEqual(await server.gracefulStop(), { finished: 0, cut: [] });
   assert.ok(performance.now() - began < 5000, "the stop took too long");
+  await assertNoSockets(server);
 });
 
 test("Z02: a call under way ends well and the stop follows at once", async (t) => {
@@ -198,6 +208,7 @@ test("Z07: a client that vanished during a stream does not hang the stop", async
   socket.pause(); // From now on it neither reads, nor hangs up.
   const report = await within(patience, "the stop", server.gracefulStop({ graceMs: 100 }));
   assert.deepEqual(report.cut, ["tsms.test.v1.EchoService/Collect"]);
+  await assertNoSockets(server);
 });
 
 test("Z08: a stop during the start leaves no port bound", async () => {
@@ -210,6 +221,38 @@ test("Z08: a stop during the start leaves no port bound", async () => {
   assert.equal(server.state, "stop");
   assert.equal(port, undefined);
   await assert.rejects(server.start());
+});
+
+test("Z08: a stop at any moment of the start leaves the port free", async () => {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, "close");
+  for (let ticks = 0; ticks < 8; ticks++) {
+    const server = new GrpcServer({ port });
+    const start = server.start().catch(() => {});
+    for (let i = 0; i < ticks; i++) await (ticks % 2 === 0 ? Promise.resolve() : new Promise(setImmediate));
+    await server.gracefulStop();
+    await start;
+    assert.equal(server.state, "stop");
+    const again = createServer().listen(port, "127.0.0.1");
+    await once(again, "listening");
+    again.close();
+    await once(again, "close");
+  }
+});
+
+test("Z08: a stop on the news that the port is bound ends the start", async () => {
+  const server = new GrpcServer({ port: 0 });
+  const stopped = new Promise((resolve) => {
+    server.onStateChange((state) => {
+      if (state === "listen") resolve(server.gracefulStop());
+    });
+  });
+  await assert.rejects(server.start(), /was stopped while it was starting/);
+  await stopped;
+  assert.equal(server.state, "stop");
 });
 
 test("gracefulStop can be called again and gives the same report", async (t) => {

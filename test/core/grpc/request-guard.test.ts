@@ -9,7 +9,7 @@ import { echoFrame, post, running, session, within } from "../../support/running
 
 test("the guard finds the one HTTP/2 server inside this version of grpc-js", () => {
   const engine = new Server();
-  const guard = new RequestGuard(engine, grpcServerDefaults);
+  const guard = new RequestGuard(engine, grpcServerDefaults, () => true);
   assert.equal(guard.current, undefined);
   engine.forceShutdown();
 });
@@ -17,7 +17,10 @@ test("the guard finds the one HTTP/2 server inside this version of grpc-js", () 
 test("the guard refuses an engine whose HTTP/2 server it cannot tell", () => {
   const engine = new Server();
   engine.createConnectionInjector(ServerCredentials.createInsecure());
-  assert.throws(() => new RequestGuard(engine, grpcServerDefaults), /where the guard cannot find it/);
+  assert.throws(
+    () => new RequestGuard(engine, grpcServerDefaults, () => true),
+    /where the guard cannot find it/,
+  );
   engine.forceShutdown();
 });
 
@@ -35,6 +38,9 @@ test("handlers that were registered on the engine itself are served behind the g
   const reply = await post(http2, { ":path": "/own.Service/Method" }, [echoFrame({})]);
   assert.equal(reply.status, 0);
   assert.equal(reply.body.subarray(5).toString(), "own");
+  server.server.engine.register("/own.Service/Silent", () => {}, pass, pass, "unary");
+  const late = await post(http2, { ":path": "/own.Service/Silent", "grpc-timeout": "50m" }, [echoFrame({})]);
+  assert.equal(late.status, 4, "grpc-js keeps the deadlines of its own handlers");
   const refused = await post(http2, { ":path": "/own.Service/Method", "grpc-timeout": "x" }, [echoFrame({})]);
   assert.equal(refused.status, 13);
 });

@@ -263,6 +263,12 @@ test("G15: a request that never comes ends at the deadline, at the default one w
   assert.equal(server.echo.calls, 0);
 });
 
+test("G15: a request that never comes ends at the longest deadline, whatever the client asks for", async (t) => {
+  const http2 = session(t, await running(t, { maxTimeoutMs: 100 }));
+  const reply = await within(10_000, "the deadline", collect(open(http2, { "grpc-timeout": "99999999H" })));
+  assert.equal(reply.status, Code.DeadlineExceeded);
+});
+
 test("G17: too large or too many headers answer RESOURCE_EXHAUSTED or reset the stream", async (t) => {
   const server = await running(t);
   const big = { "x-big": "x".repeat(17 * 1024) };
@@ -378,4 +384,13 @@ test("unread requests are cancelled when the call has ended", async (t) => {
   stream.write(echoFrame({ behaviour: { failure: { code: Code.Aborted } } }));
   assert.equal((await within(10_000, "the status", reply)).status, Code.Aborted);
   await within(10_000, "the close", closed);
+});
+
+test("metadata that is not ASCII reaches the handler and is not printed", async (t) => {
+  const printed = t.mock.method(console, "error", () => {});
+  const server = await running(t);
+  const reply = await post(session(t, server), { "x-latin": "gr\u00fc\u00df" }, [echoFrame()]);
+  assert.equal(reply.status, 0);
+  assert.ok("x-latin" in fromBinary(EchoResponseSchema, reply.body.subarray(5)).headers);
+  assert.equal(printed.mock.callCount(), 0);
 });

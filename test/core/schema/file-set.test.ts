@@ -4,7 +4,7 @@ import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   FieldDescriptorProto_Label,
   FieldDescriptorProto_Type,
-  FileDescriptorProtoSchema,
+  type FileDescriptorProtoSchema,
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
 import { file_go_micro_service_goms_goms } from "../../../gen/go/micro/service/goms/goms_pb.ts";

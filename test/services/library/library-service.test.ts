@@ -16,7 +16,7 @@ import {
   ChangeTypeSchema,
   LibraryService as descriptor,
 } from "../../../gen/library/v1/library_pb.ts";
-import { toTransport } from "../../../src/core/caller.ts";
+import { toTransport } from "../../../src/core/transport.ts";
 import { Dispatcher } from "../../../src/core/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors.ts";
 import { inProcess } from "../../../src/core/in-process.ts";

@@ -1,12 +1,14 @@
 import { subscribe } from "node:diagnostics_channel";
-import type { ClientHttp2Stream, IncomingHttpHeaders } from "node:http2";
+import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
 import type { StatusObject } from "@grpc/grpc-js";
 import { Code } from "../errors.ts";
 
 /**
- * What grpc-js gets wrong about the end of a reply, put right before it looks.
+ * What grpc-js and Node get wrong about the end of a call, put right on the stream of each call.
  *
- * - It reports an error of the trailers at once and drops the messages that were not read by then, while it holds an OK
+ * - Node ends the request of a stream before it resets it, so that a cancelled upload looks complete to the peer. Here
+ *   a stream that is closed with an error is reset and nothing else.
+ * - grpc-js reports an error of the trailers at once and drops the messages that were not read by then, while it holds an OK
  *   back until everything is read. So an error is shown to it as OK, with the real status beside it, which
  *   `takeLateStatus` puts back. Replies that consist of trailers alone keep their status, so that they can be retried.
  * - It decodes `grpc-message` by `decodeURI`, which leaves `%2F` and the like. So the field is encoded again for that.
@@ -33,12 +35,13 @@ interface StreamCreated {
 let watching = false;
 
 /** Starts watching the streams of our channels; called by whoever makes one. */
-export function watchReplies(): void {
+export function watchStreams(): void {
   if (watching) return;
   watching = true;
   subscribe("http2.client.stream.created", (message) => {
     const { stream, headers } = message as StreamCreated; // As Node documents it.
     if (headers["user-agent"]?.startsWith(userAgent) !== true) return;
+    resetOnly(stream);
     stream.prependListener("response", recodeMessage);
     stream.prependListener("trailers", repairTrailers);
   });
@@ -49,6 +52,15 @@ export function takeLateStatus(status: StatusObject): StatusObject {
   const [code] = status.metadata.get(lateStatus);
   if (typeof code !== "string") return status;
   return { code: Number(code), details: status.details, metadata: status.metadata };
+}
+
+/** Lets `close(code)` reset the stream without ending it first; it calls `end`, which is no use by then. */
+function resetOnly(stream: ClientHttp2Stream): void {
+  const close = stream.close.bind(stream);
+  stream.close = (code, callback) => {
+    if (code !== undefined && code !== constants.NGHTTP2_NO_ERROR) stream.end = () => stream;
+    close(code, callback);
+  };
 }
 
 function repairTrailers(fields: IncomingHttpHeaders): void {

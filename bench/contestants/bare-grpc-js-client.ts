@@ -1,0 +1,19 @@
+/** A grpc-js client, which calls the server whose address is its argument. */
+import { create, toJsonString } from "@bufbuild/protobuf";
+import { SendRequestSchema, SendResponseSchema } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { parcelInit } from "../works.ts";
+import { connectTo } from "./grpc-js-calls.ts";
+import { repeatAsync, takePart } from "./take-part.ts";
+
+const [target = ""] = process.argv.slice(2);
+const client = connectTo(target);
+const call = () => client.send(create(SendRequestSchema, parcelInit));
+
+takePart({
+  work: (ms) =>
+    repeatAsync(ms, 64, async () => {
+      const { weight } = await call();
+      if (weight !== parcelInit.weight) throw new Error("a wrong answer");
+    }),
+  sample: async () => toJsonString(SendResponseSchema, await call()),
+});

@@ -1,0 +1,19 @@
+/** The combined gateway as `examples/gateway.ts` puts it together; the port is that of HTTP. */
+import { callLog, createLogger, GrpcServer, httpLog, HttpServer, Metrics } from "../../src/index.ts";
+import { Bench } from "./bench-service.ts";
+import { takePart } from "./take-part.ts";
+
+const logger = createLogger();
+const metrics = new Metrics();
+const observers = [callLog(logger), metrics];
+const httpObservers = [httpLog(logger), metrics];
+
+const grpc = new GrpcServer({ port: 0, observers });
+const http = new HttpServer({ port: 0, upstream: grpc, observers, httpObservers });
+const bench = new Bench();
+grpc.addService(bench);
+http.addService(bench);
+await grpc.start();
+await http.start();
+
+takePart({ port: http.address?.port ?? 0 });

@@ -1,0 +1,10 @@
+/** The gRPC server as `examples/grpc-only.ts` puts it together. */
+import { callLog, createLogger, GrpcServer, Metrics } from "../../src/index.ts";
+import { Bench } from "./bench-service.ts";
+import { takePart } from "./take-part.ts";
+
+const grpc = new GrpcServer({ port: 0, observers: [callLog(createLogger()), new Metrics()] });
+grpc.addService(new Bench());
+await grpc.start();
+
+takePart({ port: grpc.address?.port ?? 0 });

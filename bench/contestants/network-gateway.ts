@@ -1,0 +1,16 @@
+/** The gateway in front of a server of another process, as `examples/http-only.ts` puts it together. */
+import { callLog, createLogger, httpLog, HttpServer, Metrics } from "../../src/index.ts";
+import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { takePart } from "./take-part.ts";
+
+const [upstream = ""] = process.argv.slice(2);
+const logger = createLogger();
+const metrics = new Metrics();
+const observers = [callLog(logger), metrics];
+const httpObservers = [httpLog(logger), metrics];
+
+const http = new HttpServer({ port: 0, upstream, observers, httpObservers });
+http.addService(BenchService);
+await http.start();
+
+takePart({ port: http.address?.port ?? 0 });

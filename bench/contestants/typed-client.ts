@@ -1,0 +1,18 @@
+/** A typed client of this library, which calls the server whose address is its argument. */
+import { toJsonString } from "@bufbuild/protobuf";
+import { BenchService, SendResponseSchema } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { createClient, dial } from "../../src/index.ts";
+import { parcelInit } from "../works.ts";
+import { repeatAsync, takePart } from "./take-part.ts";
+
+const [target = ""] = process.argv.slice(2);
+const client = createClient(BenchService, dial(target));
+
+takePart({
+  work: (ms) =>
+    repeatAsync(ms, 64, async () => {
+      const { weight } = await client.send(parcelInit);
+      if (weight !== parcelInit.weight) throw new Error("a wrong answer");
+    }),
+  sample: async () => toJsonString(SendResponseSchema, await client.send(parcelInit)),
+});

@@ -1,0 +1,93 @@
+import { Contestant, type Program } from "./contestant.ts";
+import { HttpLoad } from "./load/http-load.ts";
+import { median, type Measured, type Rig } from "./rig.ts";
+import { find } from "./works.ts";
+
+/** What is seen of a server's life from the outside. */
+interface Life {
+  /** From the start of the process to the first right answer, in milliseconds. */
+  readonly startMs: number;
+  /** Resident memory after the first answer, in bytes. */
+  readonly idleBytes: number;
+  /** The same after the calls. */
+  readonly usedBytes: number;
+}
+
+/** Start and memory of a gateway, against a reference that does the same. */
+export interface Lives {
+  readonly start: Measured;
+  readonly idle: Measured;
+  readonly used: Measured;
+  readonly growth: Measured;
+}
+
+/** Lets both programs live so many lives, in turns. */
+export async function compareLives(subject: Program, reference: Program, rig: Rig): Promise<Lives> {
+  const [ours, theirs]: [Life[], Life[]] = [[], []];
+  for (let round = 0; round < rig.rounds; round++) {
+    ours.push(await live(subject, rig));
+    theirs.push(await live(reference, rig));
+  }
+  const compare = (pick: (life: Life) => number, unit: (value: number) => string): Measured => ({
+    subject: unit(median(ours.map(pick))),
+    reference: unit(median(theirs.map(pick))),
+    ratios: ours.map((life, round) => pick(life) / (theirs.map(pick)[round] ?? Number.NaN)),
+    remarks: [],
+  });
+  return {
+    start: compare(
+      (life) => life.startMs,
+      (ms) => `${Math.round(ms)} ms`,
+    ),
+    idle: compare((life) => life.idleBytes, megabytes),
+    used: compare((life) => life.usedBytes, megabytes),
+    growth: await growth(subject, rig),
+  };
+}
+
+async function live(program: Program, rig: Rig): Promise<Life> {
+  const startedAt = performance.now();
+  const contestant = await Contestant.start(program, rig);
+  try {
+    const load = await HttpLoad.open(contestant.port, find);
+    try {
+      await load.run(Infinity, 1);
+      const startMs = performance.now() - startedAt;
+      const { rssBytes: idleBytes } = await contestant.usage();
+      await load.run(Infinity, rig.calls);
+      const { rssBytes: usedBytes } = await contestant.usage();
+      return { startMs, idleBytes, usedBytes };
+    } finally {
+      load.close();
+    }
+  } finally {
+    await contestant.stop();
+  }
+}
+
+/** Live objects after some calls, and after as many again. */
+async function growth(program: Program, rig: Rig): Promise<Measured> {
+  const contestant = await Contestant.start(program, rig);
+  const load = await HttpLoad.open(contestant.port, find);
+  try {
+    const sizes: number[] = [];
+    for (let round = 0; round <= rig.rounds; round++) {
+      await load.run(Infinity, rig.calls / 2);
+      sizes.push(await contestant.liveBytes());
+    }
+    const [first = Number.NaN, ...later] = sizes;
+    return {
+      subject: megabytes(later.at(-1) ?? first),
+      reference: megabytes(first),
+      ratios: later.map((size) => size / first),
+      remarks: [],
+    };
+  } finally {
+    load.close();
+    await contestant.stop();
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,183 @@
+import { connect, type Socket } from "node:net";
+import { once } from "node:events";
+
+/** A request as it goes over the wire, and what its answer has to be. */
+export interface HttpWork {
+  readonly method: "GET" | "POST";
+  readonly target: string;
+  /** JSON text of the body; undefined for none. */
+  readonly body: string | undefined;
+  /** The JSON value of a right answer. */
+  readonly answer: unknown;
+}
+
+/** How many connections a load keeps busy, each with one request at a time. */
+const connectionCount = 32;
+
+/**
+ * The same request over and over on kept connections, as HTTP/1.1.
+ *
+ * The generator costs little beside any server: request bytes are prepared, replies are told apart by their length and
+ * their bodies compared as bytes. The first body is compared as JSON; all others have to be equal to it.
+ */
+export class HttpLoad {
+  readonly #work: HttpWork;
+  readonly #request: Buffer;
+  readonly #lanes: Lane[];
+  #body: Buffer | undefined;
+  #round: LoadRound | undefined;
+
+  private constructor(work: HttpWork, sockets: readonly Socket[]) {
+    this.#work = work;
+    this.#request = requestBytes(work);
+    this.#lanes = sockets.map(
+      (socket) =>
+        new Lane(
+          socket,
+          (lane, body) => this.#answered(lane, body),
+          (error) => this.#round?.fail(error),
+        ),
+    );
+  }
+
+  static async open(port: number, work: HttpWork): Promise<HttpLoad> {
+    const sockets = Array.from({ length: connectionCount }, () =>
+      connect({ port, host: "127.0.0.1", noDelay: true }),
+    );
+    await Promise.all(sockets.map((socket) => once(socket, "connect")));
+    return new HttpLoad(work, sockets);
+  }
+
+  /**
+   * Keeps all connections busy for so many milliseconds, or until so many calls were made, and resolves with the
+   * number of answers when the last request is answered.
+   *
+   * @throws Error on an answer that is wrong, or a connection that breaks
+   */
+  async run(ms: number, calls = Infinity): Promise<number> {
+    const round = new LoadRound(ms, calls);
+    this.#round = round;
+    for (const lane of this.#lanes) if (round.begin()) lane.send(this.#request);
+    return round.done;
+  }
+
+  close(): void {
+    this.#round = undefined;
+    for (const lane of this.#lanes) lane.close();
+  }
+
+  #answered(lane: Lane, body: Buffer): void {
+    const round = this.#round;
+    if (round === undefined) return;
+    if (this.#body === undefined) {
+      const text = body.toString();
+      if (!sameJson(JSON.parse(text), this.#work.answer)) round.fail(new Error(`a wrong answer: ${text}`));
+      this.#body = Buffer.from(body);
+    } else if (!this.#body.equals(body)) {
+      round.fail(new Error(`an answer unlike the first: ${body.toString()}`));
+    }
+    if (round.again()) lane.send(this.#request);
+  }
+}
+
+/** The book of one run: how many calls are under way and answered, and when it is over. */
+export class LoadRound {
+  readonly done: Promise<number>;
+  readonly fail: (error: Error) => void;
+  readonly #finish: (calls: number) => void;
+  readonly #end: number;
+  readonly #calls: number;
+  #begun = 0;
+  #answered = 0;
+
+  constructor(ms: number, calls: number) {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.done = promise;
+    this.fail = reject;
+    this.#finish = resolve;
+    this.#end = performance.now() + ms;
+    this.#calls = calls;
+  }
+
+  /** Whether one more call may begin; counts it. */
+  begin(): boolean {
+    if (this.#begun >= this.#calls || performance.now() >= this.#end) return false;
+    this.#begun++;
+    return true;
+  }
+
+  /** A call was answered: whether another one may begin in its place. */
+  again(): boolean {
+    this.#answered++;
+    if (this.begin()) return true;
+    if (this.#answered === this.#begun) this.#finish(this.#answered);
+    return false;
+  }
+}
+
+/** One connection with one request at a time. */
+class Lane {
+  readonly #socket: Socket;
+  readonly #onReply: (lane: Lane, body: Buffer) => void;
+  readonly #onError: (error: Error) => void;
+  #rest: Buffer | undefined;
+  /** Length of the last reply's head. Replies differ in their Date only, so that the next one is alike. */
+  #head = 0;
+  #total = 0;
+
+  constructor(socket: Socket, onReply: (lane: Lane, body: Buffer) => void, onError: (error: Error) => void) {
+    this.#socket = socket;
+    this.#onReply = onReply;
+    this.#onError = onError;
+    socket.on("data", this.#read);
+    socket.on("error", onError);
+    socket.on("close", () => onError(new Error("the server closed a connection")));
+  }
+
+  send(request: Buffer): void {
+    this.#socket.write(request);
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  readonly #read = (chunk: Buffer): void => {
+    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = undefined;
+    if (bytes.length !== this.#total || bytes[this.#head - 1] !== 0x0a) {
+      const end = bytes.indexOf("\r\n\r\n");
+      const head = end < 0 ? "" : bytes.toString("latin1", 0, end);
+      const length = /^content-length: *(\d+)/im.exec(head)?.[1];
+      if (end >= 0 && length === undefined) this.#onError(new Error(`no Content-Length in ${head}`));
+      this.#head = end + 4;
+      this.#total = this.#head + Number(length);
+      if (end < 0 || bytes.length < this.#total) {
+        this.#rest = bytes;
+        return;
+      }
+      if (bytes.length > this.#total) this.#onError(new Error("more than one reply to a request"));
+    }
+    // "HTTP/1.1 200"
+    if (bytes[9] !== 0x32 || bytes[10] !== 0x30 || bytes[11] !== 0x30) {
+      this.#onError(new Error(bytes.toString("latin1")));
+    }
+    this.#onReply(this, bytes.subarray(this.#head));
+  };
+}
+
+function requestBytes({ method, target, body }: HttpWork): Buffer {
+  const lines = [`${method} ${target} HTTP/1.1`, "Host: localhost", "Accept: */*", "User-Agent: bench"];
+  if (body !== undefined) {
+    lines.push("Content-Type: application/json", `Content-Length: ${Buffer.byteLength(body)}`);
+  }
+  return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body ?? ""}`);
+}
+
+/** Whether two JSON values are equal, whatever the order of members. */
+export function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const [left, right] = [Object.entries(a), new Map<string, unknown>(Object.entries(b))];
+  return left.length === right.size && left.every(([name, value]) => sameJson(value, right.get(name)));
+}

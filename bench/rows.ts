@@ -1,0 +1,322 @@
+import { toJson } from "@bufbuild/protobuf";
+import { connect } from "node:http2";
+import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
+import { hundredBooks } from "./books.ts";
+import type { Contestant, Program } from "./contestant.ts";
+import { runDuel, samplesAre, type Drive } from "./duel.ts";
+import { compareLives, type Lives } from "./life.ts";
+import { startCannedBackend } from "./load/canned-backend.ts";
+import { GrpcLoad, type GrpcWork } from "./load/grpc-load.ts";
+import { grpcMessage } from "./load/http2-frames.ts";
+import { HttpLoad, sameJson, type HttpWork } from "./load/http-load.ts";
+import type { Measured, Rig, Row } from "./rig.ts";
+import { find, grpcFind, grpcSend, parcelInit, send } from "./works.ts";
+
+const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
+const network = {
+  work: "REST → gRPC over the network",
+  subject: "gateway",
+  reference: "hand-written Fastify + grpc-js client",
+};
+const gateway: Program = { file: "gateway.ts" };
+const bareFastify: Program = { file: "bare-fastify.ts" };
+const bareBoth: Program = { file: "bare-both.ts" };
+const bare = "bare Fastify + grpc-js";
+
+const lives = new WeakMap<Rig, Promise<Lives>>();
+
+/** Every comparison there is, those to come too. */
+export const rows: readonly Row[] = [
+  {
+    id: "1a",
+    ...inProcess,
+    work: `${inProcess.work}, small POST`,
+    better: "higher",
+    must: 0.65,
+    aim: 0.85,
+    measure: (rig) => runDuel({ subject: gateway, reference: bareFastify, ...overHttp(send) }, rig),
+  },
+  {
+    id: "1b",
+    ...inProcess,
+    work: `${inProcess.work}, small GET`,
+    better: "higher",
+    must: 0.65,
+    aim: 0.85,
+    measure: (rig) => runDuel({ subject: gateway, reference: bareFastify, ...overHttp(find) }, rig),
+  },
+  {
+    id: "2a",
+    ...network,
+    work: `${network.work}, small POST`,
+    better: "higher",
+    must: 2,
+    aim: 3.5,
+    measure: (rig) => gatewayDuel(send, rig),
+  },
+  {
+    id: "2b",
+    ...network,
+    work: `${network.work}, small GET`,
+    better: "higher",
+    must: 2,
+    aim: 3.5,
+    measure: (rig) => gatewayDuel(find, rig),
+  },
+  {
+    id: "3",
+    work: "gRPC → handler, small unary",
+    subject: "gRPC server, full chain",
+    reference: "bare grpc-js server",
+    better: "higher",
+    must: 0.9,
+    aim: 1.5,
+    measure: (rig) =>
+      runDuel(
+        {
+          subject: { file: "grpc-server.ts" },
+          reference: { file: "bare-grpc-js.ts" },
+          ...overGrpc(grpcSend),
+        },
+        rig,
+      ),
+  },
+  {
+    id: "4",
+    work: "message → JSON bytes, 100 items",
+    subject: "compiled writer",
+    reference: "`JSON.stringify(toJson())`",
+    better: "higher",
+    must: 2,
+    aim: 3,
+    measure: (rig) => codecDuel("write", rig),
+  },
+  {
+    id: "5",
+    work: "JSON bytes → message, 100 items",
+    subject: "compiled reader",
+    reference: "`fromJson(JSON.parse())`",
+    better: "higher",
+    must: 1.8,
+    aim: 2.5,
+    measure: (rig) => codecDuel("read", rig),
+  },
+  {
+    id: "6",
+    work: "protobuf bytes → JSON bytes, 100 items",
+    subject: "transcoder",
+    reference: "`fromBinary` + `toJson` + `JSON.stringify`",
+    better: "higher",
+    must: 2.5,
+    aim: 4,
+    measure: "comes with the transcoder that builds no messages",
+  },
+  {
+    id: "7",
+    work: "typed client, small unary",
+    subject: "`createClient(dial())`",
+    reference: "grpc-js client",
+    better: "higher",
+    must: 1.5,
+    aim: 3,
+    measure: clientDuel,
+  },
+  {
+    id: "8",
+    work: "route look-up",
+    subject: "1,000 routes",
+    reference: "10 routes",
+    better: "lower",
+    must: 1.3,
+    aim: 1.1,
+    measure: (rig) =>
+      runDuel(
+        {
+          subject: { file: "router.ts", args: ["1000"] },
+          reference: { file: "router.ts", args: ["10"] },
+          check: samplesAre([]),
+          inverse: true,
+        },
+        rig,
+      ),
+  },
+  {
+    id: "9",
+    work: "server stream, 100,000 messages as NDJSON and SSE",
+    subject: "gateway",
+    reference: "bare Node loop with drain",
+    better: "higher",
+    must: 0.5,
+    aim: 0.8,
+    measure: "comes with streams over HTTP",
+  },
+  {
+    id: "10",
+    work: "JSON bytes → protobuf bytes, 100 items",
+    subject: "transcoder",
+    reference: "`fromJson(JSON.parse())` + `toBinary`",
+    better: "higher",
+    must: 2,
+    aim: 3.5,
+    measure: "comes with the transcoder that builds no messages",
+  },
+  {
+    id: "11",
+    work: "`http-only`, small POST and GET, CPU time",
+    subject: "gateway",
+    reference: "grpc-gateway (Go), Envoy",
+    better: "higher",
+    must: 0.6,
+    aim: 1.3,
+    measure: "comes with `--peers`",
+  },
+  {
+    id: "12",
+    work: "`http-only`, 100 items out and in, CPU time",
+    subject: "gateway",
+    reference: "grpc-gateway (Go), Envoy",
+    better: "higher",
+    must: 2.5,
+    aim: 4,
+    measure: "comes with `--peers`",
+  },
+  {
+    id: "13a",
+    work: "start to first answer",
+    subject: "gateway",
+    reference: bare,
+    better: "lower",
+    must: 1.5,
+    measure: async (rig) => (await livesOf(rig)).start,
+  },
+  {
+    id: "13b",
+    work: "resident memory, idle",
+    subject: "gateway",
+    reference: bare,
+    better: "lower",
+    must: 1.5,
+    measure: async (rig) => (await livesOf(rig)).idle,
+  },
+  {
+    id: "13c",
+    work: "resident memory after 100,000 calls",
+    subject: "gateway",
+    reference: bare,
+    better: "lower",
+    must: 1.5,
+    measure: async (rig) => (await livesOf(rig)).used,
+  },
+  {
+    id: "13d",
+    work: "live memory, growth by further calls",
+    subject: "gateway, later",
+    reference: "gateway, after 50,000 calls",
+    better: "lower",
+    must: 1.05,
+    measure: async (rig) => (await livesOf(rig)).growth,
+  },
+];
+
+function overHttp(work: HttpWork) {
+  return {
+    check: async ({ name, port }: Contestant): Promise<void> => {
+      const { method, target, body } = work;
+      const response = await fetch(`http://127.0.0.1:${port}${target}`, {
+        method,
+        headers: { "content-type": "application/json", connection: "close" },
+        ...(body === undefined ? {} : { body }),
+      });
+      const text = await response.text();
+      if (response.status === 200 && sameJson(JSON.parse(text), work.answer)) return;
+      throw new Error(`${name} answers ${response.status}: ${text}`);
+    },
+    drive: ({ port }: Contestant): Promise<Drive> => HttpLoad.open(port, work),
+  };
+}
+
+function overGrpc(work: GrpcWork) {
+  return {
+    check: ({ name, port }: Contestant) => checkCall(name, port, work),
+    drive: ({ port }: Contestant): Promise<Drive> => GrpcLoad.open(port, work),
+  };
+}
+
+/** One call by Node's own HTTP/2 client, status and message looked at. */
+function checkCall(name: string, port: number, { path, request, answer }: GrpcWork): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const session = connect(`http://127.0.0.1:${port}`);
+    const stream = session.request({
+      ":method": "POST",
+      ":path": path,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    const chunks: Buffer[] = [];
+    let status: unknown;
+    stream.on("trailers", (trailers) => (status = trailers["grpc-status"]));
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("error", reject);
+    stream.on("close", () => {
+      session.destroy();
+      const right = String(status) === "0" && Buffer.concat(chunks).equals(grpcMessage(answer));
+      if (right) resolve();
+      else reject(new Error(`${name} answers with status ${String(status)} or a wrong message`));
+    });
+    stream.end(grpcMessage(request));
+  });
+}
+
+/** Both gateways call a backend that shares the core of the load. */
+async function gatewayDuel(work: HttpWork, rig: Rig): Promise<Measured> {
+  const backend = await startCannedBackend([grpcSend, grpcFind]);
+  const args = [`127.0.0.1:${backend.port}`];
+  try {
+    return await runDuel(
+      {
+        subject: { file: "network-gateway.ts", args },
+        reference: { file: "hand-gateway.ts", args },
+        ...overHttp(work),
+      },
+      rig,
+    );
+  } finally {
+    backend.close();
+  }
+}
+
+async function clientDuel(rig: Rig): Promise<Measured> {
+  const backend = await startCannedBackend([grpcSend]);
+  const args = [`127.0.0.1:${backend.port}`];
+  try {
+    return await runDuel(
+      {
+        subject: { file: "typed-client.ts", args },
+        reference: { file: "bare-grpc-js-client.ts", args },
+        check: samplesAre(parcelInit),
+      },
+      rig,
+    );
+  } finally {
+    backend.close();
+  }
+}
+
+function codecDuel(direction: "read" | "write", rig: Rig): Promise<Measured> {
+  const expected = toJson(ListBooksResponseSchema, hundredBooks(), { alwaysEmitImplicit: true });
+  return runDuel(
+    {
+      subject: { file: "codec.ts", args: [direction, "ours"] },
+      reference: { file: "codec.ts", args: [direction, "stock"] },
+      check: samplesAre(expected),
+    },
+    rig,
+  );
+}
+
+/** Four rows look at the same lives. */
+function livesOf(rig: Rig): Promise<Lives> {
+  let all = lives.get(rig);
+  if (all === undefined) lives.set(rig, (all = compareLives(gateway, bareBoth, rig)));
+  return all;
+}

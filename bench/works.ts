@@ -1,0 +1,44 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  BenchService,
+  FindRequestSchema,
+  FindResponseSchema,
+  SendRequestSchema,
+  SendResponseSchema,
+} from "../gen/tsms/test/v1/bench_pb.ts";
+import type { GrpcWork } from "./load/grpc-load.ts";
+import type { HttpWork } from "./load/http-load.ts";
+
+const parcel = { name: "parcels/42", weight: 1250, address: "Ada Lovelace, 12 St James's Square" };
+const found = { name: "abc-123", weight: 25, tags: ["new", "sale"] };
+
+/** The small calls of all rows. */
+export const send: HttpWork = {
+  method: "POST",
+  target: "/bench/v1/parcels",
+  body: JSON.stringify(parcel),
+  answer: parcel,
+};
+
+export const find: HttpWork = {
+  method: "GET",
+  target: `/bench/v1/parcels/${found.name}?weight=${found.weight}&tags=${found.tags.join("&tags=")}`,
+  body: undefined,
+  answer: found,
+};
+
+/** The same calls over gRPC. */
+export const grpcSend: GrpcWork = {
+  path: `/${BenchService.typeName}/Send`,
+  request: toBinary(SendRequestSchema, create(SendRequestSchema, parcel)),
+  answer: toBinary(SendResponseSchema, create(SendResponseSchema, parcel)),
+};
+
+export const grpcFind: GrpcWork = {
+  path: `/${BenchService.typeName}/Find`,
+  request: toBinary(FindRequestSchema, create(FindRequestSchema, found)),
+  answer: toBinary(FindResponseSchema, create(FindResponseSchema, found)),
+};
+
+/** Init of the request of `grpcSend`, for typed clients. */
+export const parcelInit = parcel;

@@ -1,0 +1,13 @@
+import { CodeSchema } from "../../gen/google/rpc/code_pb.ts";
+
+const names: ReadonlyMap<number, string> = new Map(
+  CodeSchema.values.map(({ number, name }) => [number, name]),
+);
+
+/**
+ * The name of a gRPC status number as google/rpc/code.proto spells it: `OK` for 0, `NOT_FOUND` for 5, `UNKNOWN` for
+ * numbers without a meaning.
+ */
+export function codeName(code: number): string {
+  return names.get(code) ?? "UNKNOWN";
+}

@@ -1,0 +1,117 @@
+import type { Duplex } from "node:stream";
+import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import { Server, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import type { Dispatcher } from "../dispatcher.ts";
+import { Code, ConnectError } from "../errors.ts";
+import type { Handler } from "../handler.ts";
+import { rpcName } from "../service.ts";
+import { OpenCalls } from "./open-calls.ts";
+import { RequestGuard } from "./request-guard.ts";
+import { runCall } from "./run-call.ts";
+import type { CallEnvironment } from "./server-call.ts";
+import { toEngineOptions, type GrpcServerOptions } from "./server-options.ts";
+
+/** A grpc-js server behind the guard, whose calls go to a dispatcher; it is given connections and binds nothing. */
+export class ServerEngine {
+  /** The grpc-js server. */
+  readonly server: Server;
+  readonly #dispatcher: Dispatcher;
+  readonly #guard: RequestGuard;
+  readonly #environment: CallEnvironment;
+  readonly #handlers = new Map<string, Handler>();
+
+  /** @throws Error if this version of grpc-js is not the one the guard was written for. */
+  constructor(options: GrpcServerOptions, dispatcher: Dispatcher) {
+    this.#dispatcher = dispatcher;
+    this.server = new Server({
+      ...toEngineOptions(options),
+      interceptors: [({ path }, call) => this.#accept(path, call)],
+    });
+    this.#guard = new RequestGuard(this.server, options, (path) => this.#handlers.has(path));
+    const { compressReplies, compressionThresholdBytes } = options;
+    this.#environment = {
+      dispatcher,
+      defaultTimeoutMs: options.defaultTimeoutMs,
+      maxTimeoutMs: options.maxTimeoutMs,
+      maxSendBytes: options.maxSendBytes,
+      compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
+      calls: new OpenCalls(),
+    };
+  }
+
+  /** Serves an rpc that the dispatcher has a handler for. */
+  register(method: DescMethod): void {
+    const path = `/${rpcName(method)}`;
+    this.#handlers.set(path, this.#dispatcher.handlerOf(method));
+    this.server.register(path, unreachable, passed, reader(method), "unary");
+  }
+
+  /** Serves a connection. */
+  connect(connection: Duplex): void {
+    this.#guard.accept(connection);
+  }
+
+  /** How many calls are under way, in-process ones included. */
+  get inFlight(): number {
+    return this.#dispatcher.inFlight + this.#outsideDispatcher().length;
+  }
+
+  /** Resolves when no call is under way and every reply has been taken by its client. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#dispatcher.idle(), this.#environment.calls.idle()]);
+  }
+
+  /** Tells every client to open no more streams. */
+  goAway(): void {
+    this.#guard.close();
+  }
+
+  /** Ends every call under way with UNAVAILABLE; returns their names. */
+  cut(): string[] {
+    const reason = new ConnectError("the server is shutting down", Code.Unavailable);
+    const outside = this.#outsideDispatcher();
+    const names = this.#dispatcher.abortAll(reason);
+    for (const { context } of outside) {
+      names.push(rpcName(context.method));
+      context.abort(reason);
+    }
+    return names;
+  }
+
+  /** Releases what grpc-js holds. */
+  shutdown(): void {
+    this.server.forceShutdown();
+  }
+
+  #outsideDispatcher() {
+    return [...this.#environment.calls].filter((call) => call.outsideDispatcher);
+  }
+
+  /** Takes every call of a registered rpc out of the hands of grpc-js' own handlers. */
+  #accept(path: string, call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    const handler = this.#handlers.get(path);
+    const request = this.#guard.current;
+    if (handler === undefined || request === undefined) return new ServerInterceptingCall(call);
+    runCall(this.#environment, handler, call, request);
+    return inert;
+  }
+}
+
+/** Reads requests; their fields of bytes are slices of what is read, and are to be no Buffers. */
+function reader(method: DescMethod): (bytes: Buffer) => Message {
+  return ({ buffer, byteOffset, byteLength }) =>
+    fromBinary(method.input, new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+/** Replies are encoded before they are handed to grpc-js. */
+function passed(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function unreachable(): void {}
+
+/**
+ * What grpc-js' own handlers get instead of the call: starting it does nothing, and they act only on what they hear
+ * after the start. So the call behind it is never asked for.
+ */
+const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });

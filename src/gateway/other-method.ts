@@ -1,0 +1,29 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { ErrorWriter } from "./error-writer.ts";
+import { HttpError } from "./http-error.ts";
+import { whyProtocolIsMissing } from "./not-yet.ts";
+
+/** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
+export function answerOtherMethod(
+  allow: readonly string[],
+  request: FastifyRequest,
+  reply: FastifyReply,
+  errors: ErrorWriter,
+): void {
+  const value = allow.join(", ");
+  if (request.method === "OPTIONS") {
+    void reply.code(204).header("allow", value).send();
+    return;
+  }
+  const url = request.raw.url ?? "";
+  const mark = url.indexOf("?");
+  const refusal = whyProtocolIsMissing(request.raw, mark === -1 ? "" : url.slice(mark + 1));
+  const path = mark === -1 ? url : url.slice(0, mark);
+  errors.send(
+    reply,
+    refusal ??
+      new HttpError(405, `${request.method} is not allowed for ${path}, use ${value}`, {
+        headers: { allow: value },
+      }),
+  );
+}

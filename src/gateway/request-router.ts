@@ -1,0 +1,173 @@
+import type { DescService, Registry } from "@bufbuild/protobuf";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Caller } from "../core/caller.ts";
+import { Code, ConnectError } from "../core/errors.ts";
+import type { ErrorWriter } from "./error-writer.ts";
+import type { Exchange } from "./exchange.ts";
+import { HealthEndpoints, healthPaths } from "./health-endpoints.ts";
+import { HttpError } from "./http-error.ts";
+import type { HttpServerOptions } from "./http-server-options.ts";
+import { answerOtherMethod } from "./other-method.ts";
+import type { ReplyMetadata } from "./reply-metadata.ts";
+import { BodyReader } from "./request-body.ts";
+import { RequestMetadata } from "./request-metadata.ts";
+import { RouteTable } from "./route-table.ts";
+import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
+
+/** What a `RequestRouter` works with. */
+export interface RequestRouterParts {
+  readonly options: HttpServerOptions;
+  /** Makes the calls of the rpcs: with interceptors, observed. */
+  readonly caller: Caller;
+  /** Asks the upstream for its health: neither intercepted nor observed. */
+  readonly healthCaller: Caller;
+  readonly errors: ErrorWriter;
+  readonly replyMetadata: ReplyMetadata;
+  /** Whether the server takes part in balancing. */
+  readonly isServing: () => boolean;
+}
+
+/** Finds the rpc of every request in the routes of the present, which can be swapped as a whole at any time. */
+export class RequestRouter {
+  readonly #parts: RequestRouterParts;
+  readonly #requestMetadata: RequestMetadata;
+  readonly #bodies: BodyReader;
+  readonly #rules: readonly ServiceConfig[];
+  readonly #health: HealthEndpoints | undefined;
+  #services: readonly DescService[] = [];
+  #registry: Registry | undefined;
+  #table: RouteTable | undefined;
+  #waiting: boolean;
+
+  /** @throws TypeError or Error naming the option that is wrong */
+  constructor(parts: RequestRouterParts) {
+    this.#parts = parts;
+    const { options, errors, isServing } = parts;
+    this.#waiting = options.awaitServices;
+    this.#requestMetadata = new RequestMetadata({
+      forwardHeaders: options.forwardHeaders,
+      grpcMetadataPrefix: options.compat === "grpc-gateway",
+    });
+    this.#bodies = new BodyReader(options);
+    this.#rules = options.rules.map(({ text, file }) => parseServiceConfig(text, file));
+    this.#useRegistry(options.registry);
+    if (options.healthPaths) {
+      this.#health = new HealthEndpoints({
+        caller: parts.healthCaller,
+        errors,
+        timeoutMs: options.healthTimeoutMs,
+        isReady: () => isServing() && !this.#waiting,
+      });
+    }
+  }
+
+  get services(): readonly DescService[] {
+    return this.#services;
+  }
+
+  /**
+   * Adds a service. Rules outside the proto may speak of services yet to come, so with such rules the routes are made
+   * when `table` is first asked for, or at once if `now`.
+   *
+   * @throws Error as `RouteTable`
+   */
+  add(service: DescService, now: boolean): void {
+    const services = [...this.#services, service];
+    this.#table = now || this.#rules.length === 0 ? this.#compile(services) : undefined;
+    this.#services = services;
+    this.#waiting = false;
+  }
+
+  /**
+   * Serves these services instead of all before, from one request to the next; when it throws, those before.
+   *
+   * @throws Error as `RouteTable`
+   */
+  replace(services: readonly DescService[], registry: Registry | undefined): void {
+    const before = this.#registry;
+    this.#useRegistry(registry ?? this.#parts.options.registry);
+    try {
+      this.#table = this.#compile(services);
+    } catch (error) {
+      this.#useRegistry(before);
+      throw error;
+    }
+    this.#services = [...services];
+    this.#waiting = false;
+  }
+
+  /**
+   * The routes of the present.
+   *
+   * @throws Error as `RouteTable`
+   */
+  get table(): RouteTable {
+    return (this.#table ??= this.#compile(this.#services));
+  }
+
+  /** Answers one request. Never throws. */
+  readonly serve = (request: FastifyRequest, reply: FastifyReply): void => {
+    const { errors } = this.#parts;
+    const { method = "", url = "" } = request.raw;
+    if (url === "*") {
+      void reply.code(204).send();
+      return;
+    }
+    if (this.#health?.answer(url, request, reply) === true) return;
+    const table = this.#table;
+    if (table === undefined || this.#waiting) {
+      errors.send(reply, new ConnectError("the routes of this gateway are not loaded yet", Code.Unavailable));
+      return;
+    }
+    const match = table.router.match(method, url);
+    switch (match.kind) {
+      case "found": {
+        const entry = table.entry(match.route);
+        (reply.raw as Exchange).route = entry.name; // Every server here makes its responses of this class.
+        entry.handle(match, request, reply);
+        return;
+      }
+      case "method-not-allowed":
+        return answerOtherMethod(match.allow, request, reply, errors);
+      case "bad-path":
+        return errors.send(reply, match.error);
+      case "not-found":
+        return errors.send(reply, new HttpError(404, `no route for ${method} ${url.split("?", 1)[0]}`));
+    }
+  };
+
+  #compile(services: readonly DescService[]): RouteTable {
+    const { options, caller, errors, replyMetadata } = this.#parts;
+    return new RouteTable(services, {
+      ...options,
+      caller,
+      errors,
+      requestMetadata: this.#requestMetadata,
+      replyMetadata,
+      bodies: this.#bodies,
+      bind: options,
+      json: options,
+      registry: this.#registry,
+      lenientContentType: options.contentType === "lenient",
+      router: { ...options, reservedPaths: options.healthPaths ? healthPaths : [] },
+      rules: this.#rules,
+      onIgnored: ignoredTeller(options),
+    });
+  }
+
+  #useRegistry(registry: Registry | undefined): void {
+    this.#registry = registry;
+    this.#parts.errors.useRegistry(registry);
+  }
+}
+
+function ignoredTeller({
+  httpObservers,
+}: HttpServerOptions): ((route: string, place: "query" | "body", name: string) => void) | undefined {
+  if (httpObservers.length === 0) return undefined;
+  return (route, place, name) => {
+    for (const observer of httpObservers) {
+      observer.ignoredUnknown?.(route, place === "body" ? "field" : "query", 1, name);
+    }
+  };
+}

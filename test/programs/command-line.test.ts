@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer, type Server } from "node:net";
+import { test } from "node:test";
+import { curl, Program } from "../support/program.ts";
+
+const programs = ["grpc-only", "http-only", "gateway"] as const;
+const free = ["--grpc-port=0", "--exporter-port=0"];
+
+/** What a program that ends by itself printed, and its exit code. */
+async function outcome(name: string, ...args: string[]) {
+  await using program = new Program(`examples/${name}.ts`, ...args);
+  const { code } = await program.exit();
+  return { code, lines: program.lines, errors: program.errors };
+}
+
+/** A port that somebody else has. */
+async function taken(
+  port = 0,
+  host = "127.0.0.1",
+): Promise<Server & { readonly port: number } & AsyncDisposable> {
+  const server = createServer().listen(port, host);
+  await once(server, "listening");
+  const address = server.address();
+  assert.ok(typeof address === "object" && address !== null);
+  return Object.assign(server, { port: address.port });
+}
+
+for (const name of programs) {
+  test(`${name} --help lists its flags with their defaults and ends with 0`, async () => {
+    const { code, lines, errors } = await outcome(name, "--help");
+    assert.deepEqual([code, errors], [0, ""]);
+    const help = lines.join("\n");
+    assert.match(help, /--grpc-port PORT .*\(default: 42001\)/);
+    assert.match(help, /--exporter-port PORT\|off .*\(default: 4242\)/);
+    assert.equal(/--http-port PORT .*\(default: 8080\)/.test(help), name !== "grpc-only");
+    assert.equal(help.includes("--descriptors FILE"), name === "http-only");
+  });
+
+  test(`${name} --version`, async () => {
+    const { code, lines } = await outcome(name, "-version");
+    assert.equal(code, 0);
+    assert.match(lines.join(), /^ts-ms \d+\.\d+\.\d+$/);
+  });
+
+  test(`${name} names an unknown flag and ends with 2`, async () => {
+    const { code, lines, errors } = await outcome(name, "--grpc-prot", "1");
+    assert.deepEqual([code, lines], [2, []]);
+    assert.match(errors, /^.*unknown flag --grpc-prot, did you mean --grpc-port\?\n/);
+  });
+
+  test(`${name} names a bad value and ends with 2`, async () => {
+    const { code, errors } = await outcome(name, "--drain-delay=soon");
+    assert.equal(code, 2);
+    assert.match(errors, /bad value "soon" for --drain-delay: must be a duration/);
+  });
+}
+
+for (const [args, expected] of [
+  [["--descriptors=nowhere.binpb"], /bad value "nowhere.binpb" for --descriptors: cannot be read: .*ENOENT/],
+  [["--rules", "nowhere.yaml"], /bad value "nowhere.yaml" for --rules/],
+  [
+    ["--reflection", "--proto=x.proto"],
+    /--reflection and --proto exclude each other|--proto and --reflection/,
+  ],
+] as const) {
+  test(`http-only ${args.join(" ")} ends with 2`, async () => {
+    const { code, errors } = await outcome("http-only", ...args);
+    assert.equal(code, 2);
+    assert.match(errors, expected);
+  });
+}
+
+test("http-only names a service that is not there and ends with 1", async () => {
+  const { code, errors } = await outcome("http-only", "--http-port=0", "--exporter-port=0", "--service=a.B");
+  assert.equal(code, 1);
+  assert.match(errors, /no service a\.B; they have go\.micro\.service\.goms\.GoMs/);
+});
+
+for (const [name, flag, server] of [
+  ["grpc-only", "--grpc-port", "GRPC"],
+  ["gateway", "--grpc-port", "GRPC"],
+  ["gateway", "--http-port", "HTTP"],
+  ["http-only", "--http-port", "HTTP"],
+  ["gateway", "--exporter-port", "EXPORTER"],
+  ["grpc-only", "--exporter-port", "EXPORTER"],
+] as const) {
+  test(`${name}: a taken ${flag} is one line with host, port and cause, and ends with 1`, async () => {
+    await using other = await taken();
+    const others = ["--grpc-port=0", "--http-port=0", "--exporter-port=0"].filter(
+      (other) => !(name === "grpc-only" && other.startsWith("--http")) && !other.startsWith(flag),
+    );
+    const { code, errors } = await outcome(name, ...others, `${flag}=${other.port}`);
+    assert.equal(code, 1);
+    assert.equal(
+      errors,
+      `${server} cannot listen on 127.0.0.1:${other.port}: address already in use (EADDRINUSE)\n`,
+    );
+  });
+}
+
+test("the exporter's default port taken is a warning that names the flag, and the program goes on", async () => {
+  // An address of our own where there is one, since programs of other tests may have the port on the usual one.
+  const host = process.platform === "linux" ? "127.0.0.2" : "127.0.0.1";
+  await using _other = await taken(4242, host);
+  await using program = new Program("examples/grpc-only.ts", "--grpc-port=0", `--exporter-host=${host}`);
+  await program.line(/^Try: /);
+  await program.error(new RegExp(`"level":40.*${host}:4242.*--exporter-port`));
+  assert.ok(!program.lines.some((line) => line.startsWith("[EXPORTER]")));
+  assert.equal((await program.stop()).code, 0);
+});
+
+test("an exporter's address that cannot be bound is an error, whatever the port", async () => {
+  const { code, errors } = await outcome("grpc-only", "--grpc-port=0", "--exporter-host=192.0.2.1");
+  assert.equal(code, 1);
+  assert.match(errors, /^EXPORTER cannot listen on 192\.0\.2\.1:4242: .*EADDRNOTAVAIL/);
+});
+
+test("--exporter-port off serves no metrics, 0 picks a port, --exporter-path moves the page", async () => {
+  await using none = new Program("examples/grpc-only.ts", "--grpc-port=0", "--exporter-port", "off");
+  await none.line(/^Try: /);
+  assert.ok(!none.lines.some((line) => line.startsWith("[EXPORTER]")));
+  await using some = new Program("examples/grpc-only.ts", ...free, "--exporter-path=/m");
+  const page = await some.metrics();
+  assert.match(page, /^http:\/\/127\.0\.0\.1:[1-9]\d*\/m$/);
+  assert.equal((await curl(page)).status, 200);
+  assert.equal((await curl(page.replace("/m", "/metrics"))).status, 404);
+});

@@ -1,0 +1,54 @@
+import {
+  commonFlags,
+  grpcFlags,
+  httpFlags,
+  metricList,
+  schemaFlags,
+  upstreamFlags,
+  type FlagGroup,
+} from "../../src/index.ts";
+import { toFlagName } from "../../src/core/flags.ts";
+
+/** The flags of the three programs, by the programs' names. */
+export const programs: Readonly<Record<string, FlagGroup>> = {
+  "grpc-only": { ...grpcFlags, ...commonFlags },
+  "http-only": { ...upstreamFlags, ...httpFlags, ...schemaFlags, ...commonFlags },
+  gateway: { ...grpcFlags, ...httpFlags, ...commonFlags },
+};
+
+/** The table of docs/flags.md: every flag, its default, and what it means to which program. */
+export function flagTable(): string {
+  const names = new Set(Object.values(programs).flatMap((group) => Object.keys(group)));
+  const rows = [...names].map((name) => {
+    const meanings = new Map<string, string[]>();
+    let usage = "";
+    let byDefault = "";
+    for (const [program, group] of Object.entries(programs)) {
+      const flag = group[name];
+      if (flag === undefined) continue;
+      usage = `--${toFlagName(name)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+      byDefault = flag.repeatable ? "none, repeatable" : flag.value === undefined ? "off" : flag.shownDefault;
+      meanings.set(flag.help, [...(meanings.get(flag.help) ?? []), program]);
+    }
+    const meaning = [...meanings].map(([help, users]) => `${help} (${users.join(", ")})`).join("; ");
+    return [`\`${usage}\``, byDefault === "" ? "none" : byDefault, meaning];
+  });
+  return table(["flag", "default", "meaning"], rows);
+}
+
+/** The table of docs/metrics.md: every metric of our own. */
+export function metricTable(): string {
+  const rows = Object.values(metricList).map(({ name, type, labels, help }) => [
+    `\`${name}\``,
+    type,
+    labels.map((label) => `\`${label}\``).join(", "),
+    help,
+  ]);
+  return table(["metric", "type", "labels", "meaning"], rows);
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string =>
+    `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+  return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { inspect } from "node:util";
+import { ConnectError, type Code } from "../../src/core/errors.ts";
+
+/** The error that `work` rejects with; fails when it resolves or when the error is no `ConnectError` of `code`. */
+export async function failure(work: Promise<unknown>, code?: Code): Promise<ConnectError> {
+  let result: unknown;
+  try {
+    result = await work;
+  } catch (error) {
+    assert.ok(error instanceof ConnectError, `no ConnectError: ${String(error)}`);
+    if (code !== undefined) assert.equal(error.code, code, String(error));
+    return error;
+  }
+  assert.fail(`no error came, but ${inspect(result)}`);
+}
+
+/** All items of `source`. */
+export async function all<T>(source: AsyncIterable<T>): Promise<T[]> {
+  const items: T[] = [];
+  for await (const item of source) items.push(item);
+  return items;
+}
+
+/** `items`, one by one. */
+export async function* each<T>(...items: readonly T[]): AsyncGenerator<T> {
+  yield* items;
+}
+
+/** A promise that never settles. */
+export function never<T>(): Promise<T> {
+  return new Promise(() => {});
+}
