@@ -10,6 +10,7 @@ import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import type { RuleMode } from "./routing/rule-set.ts";
+import { streamDefaults, type StreamOptions } from "./streaming/stream-options.ts";
 
 /** Hears of HTTP requests, whatever became of them: what metrics by route are made of. */
 export interface HttpObserver {
@@ -36,6 +37,7 @@ export interface RuleText {
 export interface HttpServerOptions
   extends
     Http1GuardOptions,
+    StreamOptions,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
     Omit<RouterOptions, "reservedPaths"> {
@@ -74,7 +76,10 @@ export interface HttpServerOptions
   readonly forwardHeaders: readonly string[];
   /** Metadata of replies that never becomes an HTTP header. Default: none. */
   readonly dropResponseHeaders: readonly string[];
-  /** Names of headers as another gateway has them: the `Grpc-Metadata-` prefix, both ways. Default: undefined. */
+  /**
+   * Answers as another gateway has them: the `Grpc-Metadata-` prefix of headers, both ways, and streams of lines
+   * `{"result":message}` as `application/json`. Default: undefined.
+   */
   readonly compat: "grpc-gateway" | undefined;
   /** Whether `/healthz`, `/livez` and `/readyz` are served. Default: true. */
   readonly healthPaths: boolean;
@@ -93,6 +98,7 @@ export interface HttpServerOptions
 /** The defaults of `HttpServerOptions`; only `upstream` has none. */
 export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.freeze({
   ...http1Defaults,
+  ...streamDefaults,
   ...bindDefaults,
   ...routerDefaults,
   host: "127.0.0.1",

@@ -27,6 +27,21 @@ export function bodyFormat(contentType: string | undefined): BodyFormat | undefi
   return named.every((name) => name === "utf-8" || name === "utf8") ? "json" : undefined;
 }
 
+/** Media types of bodies that have one JSON text on each line. */
+const lineTypes: ReadonlySet<string> = new Set([
+  "application/x-ndjson",
+  "application/ndjson",
+  "application/jsonl",
+]);
+
+/** Whether a body of this `Content-Type` may be a stream of JSON texts: JSON of any kind, or lines of it, in UTF-8. */
+export function isJsonStream(contentType: string | undefined): boolean {
+  if (contentType === undefined) return false;
+  const [type = ""] = contentType.split(";", 1);
+  const isLines = lineTypes.has(type.trim().toLowerCase());
+  return bodyFormat(isLines ? `application/json${contentType.slice(type.length)}` : contentType) === "json";
+}
+
 /**
  * The media type of a unary reply by the request's `Accept`: one of `binaryTypes`, or undefined for JSON, which is
  * also the answer where nothing offered is acceptable.

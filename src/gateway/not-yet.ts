@@ -9,13 +9,6 @@ const httpBody = "google.api.HttpBody";
 /** Why a route cannot be served by this release, for a 501; undefined for routes that can. */
 export function whyRouteIsMissing(route: Route): HttpError | undefined {
   const { method } = route;
-  if (method.methodKind !== "unary") {
-    const kind = method.methodKind.replaceAll("_", " ");
-    return new HttpError(
-      501,
-      `${rpcName(method)} is a ${kind} rpc: streams over HTTP come with a later release; call it over gRPC`,
-    );
-  }
   if (usesHttpBody(method, route)) {
     return new HttpError(
       501,

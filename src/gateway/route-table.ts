@@ -5,10 +5,11 @@ import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
-import { type RouteHandler, unaryRoute, type UnaryOptions } from "./unary.ts";
+import { streamRoute, type StreamRouteOptions } from "./streaming/stream-route.ts";
+import { type RouteHandler, unaryRoute } from "./unary.ts";
 
 /** What a `RouteTable` is made of. */
-export interface RouteTableOptions extends UnaryOptions {
+export interface RouteTableOptions extends StreamRouteOptions {
   readonly router: Partial<RouterOptions>;
   readonly rules: readonly ServiceConfig[];
   readonly ruleMode: RuleMode;
@@ -81,16 +82,22 @@ function handlerOf(
   const { errors } = options;
   const missing = whyRouteIsMissing(route);
   if (missing !== undefined) return (_call, _request, reply) => errors.send(reply, missing);
-  // Other kinds are missing, as just looked.
-  const serve = unaryRoute(
-    route,
-    route.method as DescMethodUnary,
-    optionsFor(route, options, deadlinesMs.get(route.method)),
-  );
+  const serve = storyOf(route, optionsFor(route, options, deadlinesMs.get(route.method)));
   return (call, request, reply) => {
     const refusal = whyProtocolIsMissing(request.raw, call.query);
     if (refusal === undefined) serve(call, request, reply);
     else errors.send(reply, refusal);
+  };
+}
+
+/** The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for. */
+function storyOf(route: Route, options: StreamRouteOptions): RouteHandler {
+  const stream = streamRoute(route, options);
+  if (route.method.methodKind !== "unary") return stream;
+  const unary = unaryRoute(route, route.method as DescMethodUnary, options); // As its kind says.
+  return (call, request, reply) => {
+    const story = request.raw.headers.accept?.includes("text/event-stream") === true ? stream : unary;
+    story(call, request, reply);
   };
 }
 
@@ -104,6 +111,8 @@ function optionsFor(
   const { text } = route.template;
   return {
     ...options,
+    // A stream ends when it ends, unless a rule or the client says otherwise.
+    ...(route.method.methodKind === "unary" ? {} : { defaultTimeoutMs: 0 }),
     ...(deadlineMs === undefined
       ? {}
       : {

@@ -153,7 +153,7 @@ export function replySender(
   route: Route,
   method: DescMethod,
   options: UnaryOptions,
-  binder: Binder,
+  binder: Pick<Binder, "systemParameters">,
 ): ReplySender {
   const { responseField } = route;
   const toJson = jsonEncoder(route, method, options.json);

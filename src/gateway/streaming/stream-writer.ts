@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Code, ConnectError } from "../../core/errors.ts";
 import { StreamCompressor, type StreamCoding } from "./stream-compressor.ts";
 
@@ -115,6 +116,7 @@ export class StreamWriter {
    */
   async cut(): Promise<void> {
     await this.#settled().catch(() => {});
+    await nextTurn(); // Node gathers what is written in one turn, and would lose it here.
     const response = this.#response;
     if (this.#gone !== undefined || response.closed) return;
     const done = Promise.withResolvers<void>();

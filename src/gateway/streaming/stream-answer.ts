@@ -1,0 +1,193 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { CallContext } from "../../core/context.ts";
+import { Code, ConnectError, toCallError } from "../../core/errors.ts";
+import { toStatusMessage } from "../../core/grpc/status-message.ts";
+import type { ErrorWriter } from "../error-writer.ts";
+import type { Exchange } from "../exchange.ts";
+import { isForbiddenTrailer } from "../header-names.ts";
+import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
+import type { Answer } from "./answer.ts";
+import type { StreamCoding } from "./stream-compressor.ts";
+import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
+import type { StreamOptions } from "./stream-options.ts";
+import { StreamWriter } from "./stream-writer.ts";
+
+/** What an answer in pieces is made of. */
+export interface StreamAnswerInit {
+  readonly encoding: StreamEncoding;
+  readonly encoder: StreamEncoder;
+  readonly context: CallContext;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly errors: ErrorWriter;
+  readonly replyMetadata: ReplyMetadata;
+  readonly options: StreamOptions;
+  /** How the answer is compressed. Default: not at all. */
+  readonly coding?: StreamCoding | undefined;
+}
+
+/** The stream has its head sent, or not yet, or is over. */
+type State =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "open"; readonly writer: StreamWriter }
+  | { readonly kind: "over" };
+
+/** An answer whose messages leave as they come. */
+export class StreamAnswer implements Answer {
+  readonly #init: StreamAnswerInit;
+  readonly #exchange: Exchange;
+  #state: State = { kind: "waiting" };
+  #flushTimer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #leaving = false;
+
+  constructor(init: StreamAnswerInit) {
+    const { context, reply, options } = init;
+    this.#init = init;
+    this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+    context.onResponseHeader(() => this.begin());
+    this.#flushTimer = setTimeout(() => this.begin(), options.headerFlushMs);
+  }
+
+  begin(): void {
+    if (this.#state.kind !== "waiting") return;
+    this.#open();
+    if (this.#init.encoder.opening === "") this.#exchange.flushHeaders();
+  }
+
+  /** Makes the head ready, which leaves with the first text. */
+  #open(): void {
+    if (this.#state.kind !== "waiting") return;
+    clearTimeout(this.#flushTimer);
+    const { request, reply, encoder, options, coding, context } = this.#init;
+    const exchange = this.#exchange;
+    if (exchange.destroyed) return; // The call is being cancelled.
+    reply.hijack();
+    const writer = new StreamWriter(exchange, options, coding);
+    this.#state = { kind: "open", writer };
+    this.#writeHead();
+    if (request.method === "HEAD") {
+      context.abort(new ConnectError("only the head of the answer was asked for", Code.Canceled));
+      return;
+    }
+    if (encoder.opening !== "") void writer.write(encoder.opening)?.catch(nothing);
+    // A peer that vanished is found by probes even where nothing is sent.
+    exchange.socket?.setKeepAlive(true, Math.ceil(options.heartbeatMs / 3));
+    const { heartbeat, leave } = encoder;
+    if (heartbeat !== undefined) {
+      this.#heartbeat = setInterval(() => {
+        if (!writer.busy) void writer.write(heartbeat)?.catch(nothing);
+      }, options.heartbeatMs);
+    }
+    if (leave !== undefined) {
+      exchange.leave = (reason) => {
+        this.#leaving = true;
+        context.abort(reason);
+      };
+    }
+  }
+
+  message(message: Message): Promise<void> | undefined {
+    this.#open();
+    if (this.#state.kind !== "open") return Promise.reject(gone());
+    this.#heartbeat?.refresh();
+    return this.#state.writer.write(this.#init.encoder.message(message));
+  }
+
+  async end(): Promise<void> {
+    this.#open();
+    const writer = this.#finish();
+    if (writer === undefined) return;
+    const { context, encoder } = this.#init;
+    const trailer = context.responseTrailerIfAny;
+    await this.#last(writer, encoder.end(this.#visible(trailer)), trailer, undefined);
+  }
+
+  async fail(reason: unknown): Promise<void> {
+    const writer = this.#finish();
+    const { errors, encoder, reply, request } = this.#init;
+    if (writer === undefined) {
+      errors.send(reply, reason);
+      return;
+    }
+    if (writer.gone !== undefined) return;
+    if (request.method === "HEAD") {
+      await writer.end();
+      return;
+    }
+    const error = toCallError(reason);
+    const text = this.#leaving && encoder.leave !== undefined ? encoder.leave(error) : encoder.error(error);
+    if (text === undefined) await writer.cut();
+    else await this.#last(writer, text, error.metadata, error);
+  }
+
+  /** No more messages; the writer where the head is sent. */
+  #finish(): StreamWriter | undefined {
+    clearTimeout(this.#flushTimer);
+    clearInterval(this.#heartbeat);
+    this.#exchange.leave = undefined;
+    const state = this.#state;
+    this.#state = { kind: "over" };
+    return state.kind === "open" ? state.writer : undefined;
+  }
+
+  /** Sends the last text, and the status once more in trailers where the client reads them. */
+  async #last(
+    writer: StreamWriter,
+    text: string,
+    trailer: Headers | undefined,
+    error: ConnectError | undefined,
+  ): Promise<void> {
+    try {
+      if (text !== "") await writer.write(text);
+    } catch {
+      return; // The client has left.
+    }
+    if (this.#takesTrailers() && !this.#exchange.destroyed) {
+      this.#exchange.addTrailers({
+        ...Object.fromEntries(
+          Object.entries(this.#visible(trailer)).filter(([name]) => !isForbiddenTrailer(name)),
+        ),
+        "Grpc-Status": String(error?.code ?? 0),
+        ...(error === undefined ? {} : { "Grpc-Message": encodeURI(toStatusMessage(error.rawMessage)) }),
+      });
+    }
+    await writer.end();
+  }
+
+  #writeHead(): void {
+    const { context, reply, encoding, replyMetadata, coding } = this.#init;
+    const exchange = this.#exchange;
+    for (const [name, value] of Object.entries(reply.getHeaders())) {
+      if (value !== undefined) exchange.setHeader(name, value);
+    }
+    const header = context.responseHeaderIfAny;
+    if (header !== undefined) replyMetadata.headers(header, (name, value) => exchange.setHeader(name, value));
+    for (const [name, value] of Object.entries(encoding.headers)) exchange.setHeader(name, value);
+    exchange.setHeader("content-type", encoding.contentType);
+    if (coding !== undefined) exchange.setHeader("content-encoding", coding);
+    exchange.appendHeader("vary", "accept");
+    if (this.#takesTrailers()) exchange.setHeader("trailer", "Grpc-Status, Grpc-Message");
+    const status = header === undefined ? 200 : successStatus(header);
+    exchange.writeHead(status > 205 || status === 204 || status === 205 ? 200 : status);
+  }
+
+  #takesTrailers(): boolean {
+    const { method, raw } = this.#init.request;
+    return raw.headers.te?.includes("trailers") === true && raw.httpVersion === "1.1" && method !== "HEAD";
+  }
+
+  #visible(trailer: Headers | undefined): Trailers {
+    if (trailer === undefined) return {};
+    const names: Record<string, string> = {};
+    this.#init.replyMetadata.trailersAsHeaders(trailer, (name, value) => (names[name] = value));
+    return names;
+  }
+}
+
+function gone(): ConnectError {
+  return new ConnectError("the client left before the answer was complete", Code.Canceled);
+}
+
+function nothing(): void {}
