@@ -159,22 +159,6 @@ suite("routes", () => {
     await gateway.stillServes();
   });
 
-  test("streams over HTTP are 501 and say what comes", async () => {
-    for (const [method, path] of [
-      ["GET", "/test/v1/repeat/a"],
-      ["POST", "/test/v1/collect"],
-      ["POST", "/test/v1/chat"],
-    ] as const) {
-      const response = await fetch(`${gateway.url}${path}`, { method });
-      assert.equal(response.status, 501);
-      const { code, message } = (await response.json()) as { code: number; message: string };
-      assert.equal(code, 12);
-      assert.match(message, /^tsms\.test\.v1\.EchoService\/\w+ is a \w+ streaming rpc: .*later release/);
-    }
-    assert.equal((await fetch(`${gateway.url}/test/v1/collect`)).status, 405);
-    await gateway.stillServes();
-  });
-
   const echo = "/tsms.test.v1.EchoService/Echo";
   const json = "content-type: application/json";
   for (const [method, target, line] of [
