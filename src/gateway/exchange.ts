@@ -1,12 +1,25 @@
 import { ServerResponse, type IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors.ts";
 import type { HttpError } from "./http-error.ts";
+import type { SocketHeaders } from "./websocket/socket-headers.ts";
 
 /** What becomes of an exchange when it is over. */
 export interface ExchangeOwner {
   /** The response was sent whole, or its connection is gone. */
   exchangeClosed(exchange: Exchange): void;
+}
+
+/** What belongs to a request that asks to become a WebSocket. */
+export interface UpgradeRequest {
+  readonly socket: Socket;
+  /** What came behind the head of the request: the beginning of the first frames. */
+  readonly head: Buffer;
+  /** Headers from the query. */
+  readonly headers: SocketHeaders;
+  /** Whether the first frame brings more headers. */
+  readonly headersInFrame: boolean;
 }
 
 /**
@@ -24,12 +37,23 @@ export class Exchange extends ServerResponse<IncomingMessage> {
   refusal: HttpError | undefined;
   /** Asks the answer under way to end soon, as the server stops; undefined for answers that end by themselves. */
   leave: ((reason: ConnectError) => void) | undefined;
+  /** Set for requests that ask to become a WebSocket. */
+  upgrade: UpgradeRequest | undefined;
   /** Set by whoever accepted the request. */
   owner: ExchangeOwner | undefined;
+  #handedOver = false;
 
   /** The status that was sent; 499 when the client left before the answer was complete. */
   get outcome(): number {
+    if (this.#handedOver) return 101;
     return this.writableFinished ? this.statusCode : 499;
+  }
+
+  /** Ends the exchange without an answer: the connection belongs to the caller, who answers the upgrade. */
+  handOver({ socket }: UpgradeRequest): void {
+    this.#handedOver = true;
+    this.detachSocket(socket);
+    this.emit("close");
   }
 
   /** Makes the connection close after this response. */

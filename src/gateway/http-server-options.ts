@@ -7,9 +7,11 @@ import type { CallObserver } from "../core/observer.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind.ts";
 import type { ErrorFormat } from "./error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
+import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import type { RuleMode } from "./routing/rule-set.ts";
+import { webSocketDefaults, type WebSocketOptions } from "./websocket/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./streaming/stream-options.ts";
 
 /** Hears of HTTP requests, whatever became of them: what metrics by route are made of. */
@@ -38,6 +40,8 @@ export interface HttpServerOptions
   extends
     Http1GuardOptions,
     StreamOptions,
+    WebSocketOptions,
+    RawBodyOptions,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
     Omit<RouterOptions, "reservedPaths"> {
@@ -99,6 +103,8 @@ export interface HttpServerOptions
 export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.freeze({
   ...http1Defaults,
   ...streamDefaults,
+  ...webSocketDefaults,
+  ...rawBodyDefaults,
   ...bindDefaults,
   ...routerDefaults,
   host: "127.0.0.1",

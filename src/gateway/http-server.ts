@@ -23,6 +23,7 @@ import { observeCaller } from "./observe-caller.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
+import { WebSockets } from "./websocket/web-sockets.ts";
 
 /**
  * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls whoever implements them.
@@ -39,6 +40,7 @@ export class HttpServer implements ManagedServer {
   readonly #errors: ErrorWriter;
   readonly #guard: Http1Guard;
   readonly #router: RequestRouter;
+  readonly #sockets: WebSockets;
   readonly #closeUpstream: () => void;
   #draining = false;
   #mounted = false;
@@ -58,8 +60,10 @@ export class HttpServer implements ManagedServer {
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata });
     const upstream = upstreamCaller(merged);
     this.#closeUpstream = upstream.close;
+    this.#sockets = new WebSockets({ ...merged, errors: this.#errors, replyMetadata: metadata });
     this.#router = new RequestRouter({
       options: merged,
+      sockets: this.#sockets,
       caller: observeCaller(interceptCaller(upstream.caller, interceptors), observers),
       healthCaller: upstream.caller,
       errors: this.#errors,
@@ -156,12 +160,15 @@ export class HttpServer implements ManagedServer {
     // A port that is being bound can only be let go when it is bound; how that fails is `start`'s to tell.
     await this.#binding?.catch(() => {});
     this.#guard.closeListeners();
-    const report = await stopExchanges(this.#guard, graceMs);
+    const [calls, sockets] = await Promise.all([
+      stopExchanges(this.#guard, graceMs),
+      this.#sockets.stop(graceMs),
+    ]);
     this.#guard.cutConnections();
     await this.fastify.close();
     this.#closeUpstream();
     this.#lifecycle.enter("stop");
-    return report;
+    return { finished: calls.finished + sockets.finished, cut: [...calls.cut, ...sockets.cut] };
   }
 
   async #bind(): Promise<void> {

@@ -7,6 +7,8 @@ import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 import { parserError, writeToSocket } from "./raw-reply.ts";
 import { methodNotServed, RequestCheck } from "./request-check.ts";
+import { asksForWebSocket } from "./websocket/handshake.ts";
+import { takeTargetHeaders } from "./websocket/socket-headers.ts";
 
 /** How many requests of one connection may wait for their turn before reading from it stops. */
 const maxWaiting = 64;
@@ -65,6 +67,7 @@ export class Http1Guard implements ExchangeOwner {
         connectionsCheckingInterval: options.connectionsCheckingIntervalMs,
         requireHostHeader: false, // Checked here, so that the refusal has a body like all others.
         noDelay: true,
+        ...(options.webSockets ? { shouldUpgradeCallback: (request) => this.#isUpgrade(request) } : {}),
       },
       (request, response) => this.#arrived(request, response),
     );
@@ -80,6 +83,11 @@ export class Http1Guard implements ExchangeOwner {
         new HttpError(417, "the only expectation that can be met is 100-continue"),
       );
     });
+    if (options.webSockets) {
+      server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
+        this.#upgrading(request, socket, head),
+      );
+    }
     server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
       writeToSocket(socket, this.#errors.toReply(methodNotServed("CONNECT")), options.lingerMs);
     });
@@ -124,6 +132,8 @@ export class Http1Guard implements ExchangeOwner {
   /** Cuts every connection. */
   cutConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
+    // Servers forget connections that ask to leave HTTP.
+    for (const { upgrade } of [...this.#inFlight]) upgrade?.socket.destroy();
   }
 
   /** Resolves when no exchange is under way. */
@@ -169,6 +179,35 @@ export class Http1Guard implements ExchangeOwner {
       response.shouldKeepAlive = false;
     else response.writeContinue();
     this.#arrived(request, response);
+  }
+
+  /** Whether a request leaves HTTP; a connection that still owes an answer cannot. */
+  #isUpgrade(request: IncomingMessage): boolean {
+    return asksForWebSocket(request) && this.#connectionOf(request.socket).current === undefined;
+  }
+
+  /** A request behind which the connection is ours: it takes the way of all others, with a response made here. */
+  #upgrading(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
+    const exchange = new Exchange(request);
+    exchange.shouldKeepAlive = false;
+    exchange.assignSocket(socket);
+    exchange.once("finish", () => {
+      exchange.detachSocket(socket);
+      exchange.emit("close");
+      socket.resume();
+      socket.end();
+      const timer = setTimeout(() => socket.destroy(), this.#options.lingerMs);
+      socket.once("close", () => clearTimeout(timer));
+    });
+    if (!this.#isUpgrade(request)) {
+      this.#arrived(request, exchange); // Older versions of Node do not ask before.
+      return;
+    }
+    const { url, headers, inFrame, problem } = takeTargetHeaders(request.url ?? "");
+    request.url = url;
+    exchange.upgrade = { socket, head, headers, headersInFrame: inFrame };
+    this.#arrived(request, exchange, problem);
   }
 
   #arrived(request: IncomingMessage, response: Exchange, refusal?: HttpError): void {

@@ -34,4 +34,6 @@ export const http1Defaults: Http1Limits = Object.freeze({
 export interface Http1GuardOptions extends Http1Limits {
   /** Hosts, with or without port, that requests may be for; others get 421. Undefined for any. */
   readonly allowedHosts: readonly string[] | undefined;
+  /** Whether connections may become WebSockets; otherwise `Upgrade` is ignored. */
+  readonly webSockets: boolean;
 }

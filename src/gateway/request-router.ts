@@ -12,6 +12,7 @@ import type { ReplyMetadata } from "./reply-metadata.ts";
 import { BodyReader } from "./request-body.ts";
 import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
+import type { WebSockets } from "./websocket/web-sockets.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
 
 /** What a `RequestRouter` works with. */
@@ -23,6 +24,8 @@ export interface RequestRouterParts {
   readonly healthCaller: Caller;
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
+  /** Answers requests that ask to become a WebSocket. */
+  readonly sockets: WebSockets;
   /** Whether the server takes part in balancing. */
   readonly isServing: () => boolean;
 }
@@ -114,8 +117,13 @@ export class RequestRouter {
       return;
     }
     if (this.#health?.answer(url, request, reply) === true) return;
-    const table = this.#table;
-    if (table === undefined || this.#waiting) {
+    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+    if (exchange.upgrade !== undefined) {
+      this.#parts.sockets.serve(request, reply, this.#loaded);
+      return;
+    }
+    const table = this.#loaded();
+    if (table === undefined) {
       errors.send(reply, new ConnectError("the routes of this gateway are not loaded yet", Code.Unavailable));
       return;
     }
@@ -123,7 +131,7 @@ export class RequestRouter {
     switch (match.kind) {
       case "found": {
         const entry = table.entry(match.route);
-        (reply.raw as Exchange).route = entry.name; // Every server here makes its responses of this class.
+        exchange.route = entry.name;
         entry.handle(match, request, reply);
         return;
       }
@@ -135,6 +143,9 @@ export class RequestRouter {
         return errors.send(reply, new HttpError(404, `no route for ${method} ${url.split("?", 1)[0]}`));
     }
   };
+
+  /** The routes of the present; undefined while they are still to come. */
+  readonly #loaded = (): RouteTable | undefined => (this.#waiting ? undefined : this.#table);
 
   #compile(services: readonly DescService[]): RouteTable {
     const { options, caller, errors, replyMetadata } = this.#parts;

@@ -1,0 +1,61 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "../../core/errors.ts";
+import { rpcName } from "../../core/service.ts";
+import type { RouteTable, RouteTableOptions } from "../route-table.ts";
+import type { Route } from "../routing/route.ts";
+import { compileRunStream, type RunStream } from "../streaming/run-stream.ts";
+import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
+
+/** An rpc that is called by its name. */
+export interface CallableMethod {
+  readonly method: DescMethod;
+  readonly options: RouteTableOptions;
+  readonly codec: FrameCodec;
+  readonly run: RunStream;
+  /** Whether it takes one message. */
+  readonly takesOne: boolean;
+}
+
+/** The rpcs of one table of routes by their names; each is compiled when it is first called. */
+export class CallableMethods {
+  readonly #table: RouteTable;
+  readonly #routes: ReadonlyMap<string, Route>;
+  readonly #compiled = new Map<string, CallableMethod>();
+
+  constructor(table: RouteTable) {
+    this.#table = table;
+    this.#routes = new Map(table.router.routes.map((route) => [rpcName(route.method), route]));
+  }
+
+  /**
+   * The rpc `package.Service/Method`.
+   *
+   * @throws ConnectError UNIMPLEMENTED if there is none
+   */
+  find(name: string): CallableMethod {
+    let callable = this.#compiled.get(name);
+    if (callable === undefined) {
+      const route = this.#routes.get(name);
+      if (route === undefined) {
+        throw new ConnectError(`no rpc is called ${JSON.stringify(name)}`, Code.Unimplemented);
+      }
+      callable = compile(route, this.#table.optionsOf(route));
+      this.#compiled.set(name, callable);
+    }
+    return callable;
+  }
+}
+
+function compile(route: Route, options: RouteTableOptions): CallableMethod {
+  const { method } = route;
+  const whole: Route = { ...route, variables: [], bodyField: "*", responseField: undefined };
+  const codec = compileFrameCodec(whole, options, "json");
+  if (codec === undefined) throw new TypeError("every message has a JSON form");
+  return {
+    method,
+    options,
+    codec,
+    run: compileRunStream(options.caller, method),
+    takesOne: method.methodKind === "unary" || method.methodKind === "server_streaming",
+  };
+}

@@ -1,0 +1,254 @@
+import type { Socket } from "node:net";
+import type { RawData } from "ws";
+import { Code, ConnectError } from "../../core/errors.ts";
+import { closeCode, closeReason } from "./close-code.ts";
+import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
+import type { WebSocketOptions } from "./websocket-options.ts";
+
+/** Who reads a `ClientSocket`. */
+export interface SocketReader {
+  /** A message of the client. */
+  message(data: Buffer, isBinary: boolean): void;
+  /** The client's close frame: it sends no more, and waits for ours. */
+  peerClosed(): void;
+  /** Nobody is there any more, or what came was no WebSocket. Called once, unless `close` was called before. */
+  gone(reason: ConnectError): void;
+}
+
+/** Bytes handed to the connection and not yet taken, above which messages wait here. */
+const windowBytes = 64 * 1024;
+
+/** How often a paused connection is touched, in milliseconds: only a write shows that its client has left. */
+const probeMs = 400;
+
+interface Waiting {
+  readonly data: string | Buffer;
+  readonly isBinary: boolean;
+  /** Undefined for messages that nobody waits for. */
+  readonly sent: (() => void) | undefined;
+}
+
+/**
+ * One WebSocket: sends at the pace of its client, tells dead clients from silent ones, and says when it is over.
+ *
+ * What waits for a client is at most a window and one message for each call; for messages that no call stands behind
+ * there is a limit.
+ */
+export class ClientSocket {
+  readonly #ws: PeerAwareWebSocket;
+  readonly #socket: Socket;
+  readonly #options: WebSocketOptions;
+  readonly #waiting: Waiting[] = [];
+  #reader: SocketReader | undefined;
+  /** Bytes of waiting messages that nobody waits for. */
+  #toldBytes = 0;
+  /** Answers the client's close frame, once that is there. */
+  #answer: (() => void) | undefined;
+  /** Sends our close frame, once nothing waits any more. */
+  #closing: (() => void) | undefined;
+  #writeTimer: NodeJS.Timeout | undefined;
+  #heartbeat: NodeJS.Timeout | undefined;
+  #probe: NodeJS.Timeout | undefined;
+  /** Heartbeats since the client was last heard. */
+  #silence = 0;
+  #bytesRead = 0;
+  #paused = false;
+
+  /** @param socket the connection under `ws` */
+  constructor(ws: PeerAwareWebSocket, socket: Socket, options: WebSocketOptions) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  /** Whether somebody still reads it: neither closed nor closing. */
+  get open(): boolean {
+    return this.#reader !== undefined;
+  }
+
+  /** Starts to read. */
+  listen(reader: SocketReader): void {
+    this.#reader = reader;
+    const ws = this.#ws;
+    ws.onPeerClose = (answer) => {
+      this.#answer = answer;
+      if (this.#reader === undefined) answer();
+      else this.#reader.peerClosed();
+    };
+    // Buffers are what the engine gives by default.
+    ws.on("message", (data: RawData, isBinary) => this.#reader?.message(data as Buffer, isBinary));
+    ws.on("error", (error) => {
+      this.#answer?.(); // The engine closes a broken connection as if the client had.
+      this.#gone(error.message);
+    });
+    ws.once("close", () => this.#closed());
+    if (this.#options.socketHeartbeatMs > 0) {
+      this.#heartbeat = setInterval(beat, this.#options.socketHeartbeatMs, this);
+    }
+  }
+
+  /** Sends a message; a promise where the client has to take something first. Never rejects, also if nobody is there. */
+  write(data: string | Buffer, isBinary: boolean): Promise<void> | undefined {
+    if (this.#reader === undefined) return undefined;
+    if (this.#hasRoom()) {
+      this.#send(data, isBinary);
+      return undefined;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wait({ data, isBinary, sent: resolve });
+    return promise;
+  }
+
+  /** Sends a message that nobody waits for. A client that lets too many of them pile up is closed with 1013. */
+  tell(data: string): void {
+    if (this.#reader === undefined) return;
+    if (this.#hasRoom()) {
+      this.#send(data, false);
+      return;
+    }
+    this.#toldBytes += data.length;
+    if (this.#toldBytes > this.#options.maxSocketUnsentBytes) this.overflow("the client reads too slowly");
+    else this.#wait({ data, isBinary: false, sent: undefined });
+  }
+
+  /** Sends a close frame behind everything else. Nothing is read from now on. */
+  close(code: number, reason = ""): void {
+    this.#close(() => this.#ws.closeNow(code, closeReason(reason)));
+  }
+
+  /** As `close`, with the client's own code where its close frame is there, else 1000. */
+  closeWell(): void {
+    this.#close(this.#answer ?? (() => this.#ws.closeNow(closeCode.normal, "")));
+  }
+
+  /** Gives a client up that does not take what waits for it. */
+  overflow(why: string): void {
+    const reader = this.#reader;
+    if (reader === undefined && this.#closing === undefined) return;
+    this.#reader = undefined;
+    this.#release();
+    this.resume();
+    this.#ws.closeNow(closeCode.tryAgainLater, why);
+    reader?.gone(new ConnectError(why, Code.Canceled));
+  }
+
+  /** Reads no more until `resume`. */
+  pause(): void {
+    if (this.#paused || this.#reader === undefined) return;
+    this.#paused = true;
+    this.#ws.pause();
+    this.#probe = setInterval(probe, probeMs, this.#ws);
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    clearInterval(this.#probe);
+    this.#silence = 0;
+    this.#ws.resume();
+  }
+
+  /** Cuts the connection. */
+  terminate(): void {
+    this.#ws.terminate();
+  }
+
+  /** Sends a ping, or gives the client up if it was silent for too long. */
+  beat(): void {
+    const { bytesRead } = this.#socket;
+    if (bytesRead !== this.#bytesRead || this.#paused) this.#silence = 0;
+    this.#bytesRead = bytesRead;
+    if (++this.#silence >= 2) {
+      this.#gone("the client answers no pings");
+      this.#ws.terminate();
+    } else if (this.#ws.readyState === this.#ws.OPEN) {
+      this.#ws.ping();
+    }
+  }
+
+  #hasRoom(): boolean {
+    return this.#waiting.length === 0 && this.#ws.bufferedAmount < windowBytes;
+  }
+
+  #send(data: string | Buffer, isBinary: boolean): void {
+    this.#ws.send(data, { binary: isBinary }, this.#sent);
+  }
+
+  #wait(message: Waiting): void {
+    this.#waiting.push(message);
+    this.#writeTimer ??= setTimeout(stalled, this.#options.socketWriteIdleMs, this);
+  }
+
+  /** The connection has taken something. */
+  readonly #sent = (): void => {
+    if (this.#writeTimer === undefined && this.#closing === undefined) return;
+    clearTimeout(this.#writeTimer);
+    this.#writeTimer = undefined;
+    this.#pump();
+  };
+
+  #pump(): void {
+    while (this.#waiting.length > 0 && this.#ws.bufferedAmount < windowBytes) {
+      const message = this.#waiting.shift();
+      if (message === undefined) break;
+      this.#send(message.data, message.isBinary);
+      if (message.sent === undefined) this.#toldBytes -= message.data.length;
+      else message.sent();
+    }
+    if (this.#waiting.length > 0) {
+      this.#writeTimer ??= setTimeout(stalled, this.#options.socketWriteIdleMs, this);
+    } else if (this.#closing !== undefined) {
+      const close = this.#closing;
+      this.#closing = undefined;
+      this.#stopTimers();
+      close();
+    }
+  }
+
+  #close(how: () => void): void {
+    if (this.#reader === undefined) return;
+    this.#reader = undefined;
+    this.resume(); // The client's close frame has to come through.
+    this.#closing = how;
+    this.#pump();
+  }
+
+  #closed(): void {
+    this.#gone("the client left before the end");
+    this.#release();
+  }
+
+  #gone(why: string): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    this.#release();
+    reader?.gone(new ConnectError(why, Code.Canceled));
+  }
+
+  /** Lets go of everybody and everything that waits. */
+  #release(): void {
+    this.#stopTimers();
+    this.#closing = undefined;
+    for (const { sent } of this.#waiting.splice(0)) sent?.();
+  }
+
+  #stopTimers(): void {
+    clearInterval(this.#heartbeat);
+    clearInterval(this.#probe);
+    clearTimeout(this.#writeTimer);
+    this.#writeTimer = undefined;
+  }
+}
+
+function beat(socket: ClientSocket): void {
+  socket.beat();
+}
+
+function stalled(socket: ClientSocket): void {
+  socket.overflow("the client reads nothing");
+}
+
+/** A pong that nobody asked for says nothing (RFC 6455 section 5.5.3), but fails where nobody is. */
+function probe(ws: PeerAwareWebSocket): void {
+  if (ws.bufferedAmount === 0 && ws.readyState === ws.OPEN) ws.pong();
+}

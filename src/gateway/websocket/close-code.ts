@@ -1,0 +1,29 @@
+import type { ConnectError } from "../../core/errors.ts";
+
+/** Close codes (RFC 6455 section 7.4.1) that the gateway uses; errors of calls are 4000 and their code. */
+export const closeCode = Object.freeze({
+  normal: 1000,
+  goingAway: 1001,
+  unsupportedData: 1003,
+  invalidData: 1007,
+  policy: 1008,
+  tryAgainLater: 1013,
+});
+
+/** The close code of a call's error: 4000 and its gRPC code. */
+export function closeCodeOf(error: ConnectError): number {
+  return 4000 + error.code;
+}
+
+/** The longest reason of a close frame, in bytes. */
+const maxReasonBytes = 123;
+
+/** As much of a text as a close frame holds, cut between characters. */
+export function closeReason(text: string): string {
+  if (text.length <= maxReasonBytes / 3) return text;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxReasonBytes) return text;
+  let end = maxReasonBytes;
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.toString("utf8", 0, end);
+}

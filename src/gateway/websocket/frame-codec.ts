@@ -1,0 +1,103 @@
+import { mergeFromBinary, toBinary, type Message } from "@bufbuild/protobuf";
+import { compileBodyBinder } from "../binding/body-binder.ts";
+import { bindDefaults, type BindOptions } from "../binding/bind.ts";
+import type { Route } from "../routing/route.ts";
+import { compileMessageBinder } from "../streaming/message-binder.ts";
+import { binaryEncoder, jsonEncoder, type RouteCall, type UnaryOptions } from "../unary.ts";
+
+/** A message as it stands in one frame. */
+export interface Frame {
+  readonly data: string | Buffer;
+  readonly isBinary: boolean;
+}
+
+/** Turns frames into the messages of one route and back. */
+export interface FrameCodec {
+  /** The first message of a call, path and query included; `data` is undefined where the client sends none. */
+  first(call: RouteCall, data: Buffer | string | undefined, isBinary: boolean): Message;
+  /** A later message. */
+  next(data: Buffer | string, isBinary: boolean): Message;
+  /** A reply. */
+  frame(message: Message): Frame;
+}
+
+/** The subprotocols of a route. */
+export type Subprotocol = "json" | "proto";
+
+/**
+ * Compiles the frames of a route: as in the bodies of its HTTP requests, a frame holds what the rule's `body` names. A
+ * rule without `body` leaves nothing to a frame but the whole message, which path and query are then merged into.
+ *
+ * @returns undefined for `proto` where the reply's body is no message
+ */
+export function compileFrameCodec(
+  route: Route,
+  options: Pick<UnaryOptions, "bind" | "json">,
+  subprotocol: Subprotocol,
+): FrameCodec | undefined {
+  const frame = frameWriter(route, options, subprotocol);
+  if (frame === undefined) return undefined;
+  const reader = route.bodyField === undefined ? mergingReader : bindingReader;
+  return { ...reader(route, options.bind, subprotocol === "json" ? "json" : "binary"), frame };
+}
+
+type Format = "json" | "binary";
+type FrameReader = Omit<FrameCodec, "frame">;
+
+function bindingReader(route: Route, bind: Partial<BindOptions>, format: Format): FrameReader {
+  const binder = compileMessageBinder(route, bind);
+  return {
+    first: (call, data) => binder.first(call, { bytes: data && bytesOf(data, format), format }),
+    next: (data) => binder.next({ bytes: bytesOf(data, format), format }),
+  };
+}
+
+function mergingReader(route: Route, bind: Partial<BindOptions>, format: Format): FrameReader {
+  const { input } = route.method;
+  const binder = compileMessageBinder(route, bind);
+  const { unknownFields, maxJsonDepth, registry, onIgnored } = { ...bindDefaults, ...bind };
+  const body = compileBodyBinder(
+    { method: route.method, bodyField: "*" },
+    {
+      unexpectedBody: "ignore",
+      json: {
+        unknownFields,
+        maxDepth: maxJsonDepth,
+        registry,
+        onUnknownField: onIgnored && ((path) => onIgnored("body", path)),
+      },
+    },
+  );
+  const next = (data: Buffer | string): Message => {
+    if (data.length === 0) return body.empty();
+    return format === "json" ? body.fromJson(data.toString()) : body.fromBinary(data);
+  };
+  return {
+    first(call, data) {
+      const bound = binder.first(call, { bytes: undefined, format });
+      if (data === undefined) return bound;
+      const message = next(data);
+      mergeFromBinary(input, message, toBinary(input, bound));
+      return message;
+    },
+    next,
+  };
+}
+
+function bytesOf(data: Buffer | string, format: Format): Buffer | string {
+  return format === "json" ? data.toString() : data;
+}
+
+function frameWriter(
+  route: Route,
+  { json }: Pick<UnaryOptions, "json">,
+  subprotocol: Subprotocol,
+): FrameCodec["frame"] | undefined {
+  const { method, responseField } = route;
+  if (subprotocol === "json") {
+    const toJson = jsonEncoder(route, method, json);
+    return (message) => ({ data: toJson(message), isBinary: false });
+  }
+  const toBytes = binaryEncoder(responseField, method);
+  return toBytes && ((message) => ({ data: toBytes(message), isBinary: true }));
+}

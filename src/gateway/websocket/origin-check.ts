@@ -1,0 +1,55 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { HttpError } from "../http-error.ts";
+
+/**
+ * Which pages may open WebSockets. Browsers let every page open one to every host and send the user's credentials
+ * along, and only `Origin` (RFC 6454) tells whose page it is.
+ */
+export class OriginCheck {
+  readonly #allowed: ReadonlySet<string>;
+
+  /** @throws TypeError naming an entry that is no origin */
+  constructor(allowedOrigins: readonly string[]) {
+    this.#allowed = new Set(allowedOrigins.map(normalize));
+  }
+
+  /** Why a request is refused: 403 unless it comes from this host's own pages, from a listed origin, or from no page. */
+  problem(headers: IncomingHttpHeaders): HttpError | undefined {
+    const { origin, host } = headers;
+    if (origin === undefined || this.#allowed.has("*")) return undefined;
+    const url = parseOrigin(origin);
+    const name = url?.origin ?? origin;
+    if (this.#allowed.has(name) || (url !== undefined && isHost(url, host))) return undefined;
+    return new HttpError(403, "pages of this origin may not open WebSockets here");
+  }
+}
+
+/** Whether a page of this origin was served by `host`. The scheme does not count: a proxy may have taken TLS off. */
+function isHost(origin: URL, host: string | undefined): boolean {
+  if (host === undefined) return false;
+  const own = URL.parse(`${origin.protocol}//${host}`); // Drops the scheme's default port, as `origin.host` has.
+  return own !== null && own.host === origin.host;
+}
+
+function normalize(entry: string): string {
+  if (entry === "*" || entry === "null") return entry;
+  const url = parseOrigin(entry);
+  if (url === undefined) {
+    throw new TypeError(
+      `allowedOrigins: ${JSON.stringify(entry)} is no origin, write it as "https://app.example.com"`,
+    );
+  }
+  return url.origin;
+}
+
+function parseOrigin(text: string): URL | undefined {
+  const url = URL.parse(text);
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) return undefined;
+  return url.pathname === "/" &&
+    url.search === "" &&
+    url.hash === "" &&
+    url.username === "" &&
+    !text.endsWith("/")
+    ? url
+    : undefined;
+}

@@ -1,0 +1,181 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
+import { rpcName } from "../../core/service.ts";
+import { HttpError } from "../http-error.ts";
+import type { RouteCall } from "../unary.ts";
+import type { CallTime } from "./call-time.ts";
+import type { ClientSocket, SocketReader } from "./client-socket.ts";
+import { closeCode, closeCodeOf } from "./close-code.ts";
+import type { OpenSocket } from "./open-socket.ts";
+import { SocketCall } from "./socket-call.ts";
+import { readHeadersFrame, withHeaders } from "./socket-headers.ts";
+import { boundMessage, checkHeaders, type Chosen, type SocketRoute } from "./socket-route.ts";
+import { statusMembers } from "./status-frame.ts";
+
+/** What the handshake of a socket said. */
+export interface SocketRequest {
+  readonly call: RouteCall;
+  readonly chosen: Chosen;
+  /** All headers that are known so far. */
+  readonly headers: IncomingHttpHeaders;
+  /** Whether the first frame brings more. */
+  readonly headersInFrame: boolean;
+  /** Target of the request. */
+  readonly url: string;
+}
+
+/** A socket that carries one call: frames are its messages. */
+export class RouteSocket implements SocketReader, OpenSocket {
+  readonly #socket: ClientSocket;
+  readonly #plan: SocketRoute;
+  readonly #request: SocketRequest;
+  #call: SocketCall | undefined;
+  /** Whether the first message is there. */
+  #begun = false;
+  /** The close code of what went wrong, where that is not the one of its error. */
+  #closeCode: number | undefined;
+
+  constructor(socket: ClientSocket, plan: SocketRoute, request: SocketRequest) {
+    this.#socket = socket;
+    this.#plan = plan;
+    this.#request = request;
+  }
+
+  get calls(): readonly string[] {
+    return this.#call === undefined ? [] : [rpcName(this.#plan.route.method)];
+  }
+
+  /** Begins to read, and begins the call unless its headers are still to come. Throws INVALID_ARGUMENT. */
+  open(time: CallTime): void {
+    this.#socket.listen(this);
+    if (!this.#request.headersInFrame) this.#begin(this.#request.headers, time);
+  }
+
+  message(data: Buffer, isBinary: boolean): void {
+    try {
+      if (this.#call === undefined) this.#readHeaders(data, isBinary);
+      else this.#take(this.#call, data, isBinary);
+    } catch (reason) {
+      this.#fail(toCallError(reason));
+    }
+  }
+
+  peerClosed(): void {
+    const call = this.#call;
+    if (call !== undefined && this.#plan.raw) {
+      this.#halfClose(call);
+      return;
+    }
+    this.#socket.closeWell();
+    call?.fail(new ConnectError("the client closed the socket before the end", Code.Canceled));
+  }
+
+  gone(reason: ConnectError): void {
+    this.#call?.fail(reason);
+  }
+
+  leave(): void {
+    if (this.#call === undefined) this.#socket.close(closeCode.goingAway, "the server is shutting down");
+  }
+
+  cut(): void {
+    this.#closeCode = closeCode.goingAway;
+    this.#fail(new ConnectError("the server is shutting down", Code.Unavailable));
+  }
+
+  #readHeaders(data: Buffer, isBinary: boolean): void {
+    if (isBinary) throw new HttpError(400, "the first frame must be a text frame with the headers");
+    const headers = withHeaders(this.#request.headers, readHeadersFrame(data.toString()));
+    this.#begin(headers, checkHeaders(this.#plan, headers));
+  }
+
+  #begin(headers: IncomingHttpHeaders, time: CallTime): void {
+    const { route, options, run, needsFrame, raw } = this.#plan;
+    const { requestMetadata } = options;
+    const { call, chosen, url } = this.#request;
+    const bound = needsFrame ? undefined : boundMessage(chosen, call);
+    const socketCall = (this.#call = new SocketCall(
+      run,
+      {
+        method: route.method,
+        requestHeader: () => {
+          const metadata = requestMetadata.of(headers);
+          if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
+          return metadata;
+        },
+        requestMethod: "GET",
+        url,
+      },
+      time,
+      { full: () => this.#socket.pause(), room: () => this.#socket.resume() },
+    ));
+    if (bound !== undefined) {
+      socketCall.push(bound, 0);
+      socketCall.requests.end();
+    }
+    void this.#run(socketCall);
+  }
+
+  async #run(call: SocketCall): Promise<void> {
+    const { codec } = this.#request.chosen;
+    const error = await call.run((message) => {
+      const { data, isBinary } = codec.frame(message);
+      return this.#socket.write(data, isBinary);
+    });
+    this.#call = undefined;
+    this.#finish(error, call);
+  }
+
+  #take(call: SocketCall, data: Buffer, isBinary: boolean): void {
+    const { raw, takesOne, route } = this.#plan;
+    const { chosen } = this.#request;
+    const { codec, binary } = chosen;
+    if (!raw && data.length === 0 && !isBinary) {
+      this.#halfClose(call);
+      return;
+    }
+    if (binary !== undefined && isBinary !== binary) {
+      this.#closeCode = closeCode.unsupportedData;
+      throw invalidArgument(`messages of this socket are ${binary ? "binary" : "text"} frames`);
+    }
+    if (call.requests.ended) {
+      throw invalidArgument(
+        takesOne
+          ? `${rpcName(route.method)} takes one message, more came`
+          : "a message came after the half-close",
+      );
+    }
+    const message = this.#begun
+      ? codec.next(data, isBinary)
+      : codec.first(this.#request.call, data, isBinary);
+    this.#begun = true;
+    call.push(message, data.length);
+    if (takesOne) call.requests.end();
+  }
+
+  /** The client sends no more; an rpc that takes one message gets the one of path and query. */
+  #halfClose(call: SocketCall): void {
+    if (call.requests.ended) return;
+    try {
+      if (this.#plan.takesOne) call.push(boundMessage(this.#request.chosen, this.#request.call), 0);
+      call.requests.end();
+    } catch (reason) {
+      this.#fail(toCallError(reason));
+    }
+  }
+
+  #fail(error: ConnectError): void {
+    if (this.#call === undefined) this.#finish(error, undefined);
+    else this.#call.fail(error);
+  }
+
+  #finish(error: ConnectError | undefined, call: SocketCall | undefined): void {
+    const socket = this.#socket;
+    if (!socket.open) return;
+    const { raw, options } = this.#plan;
+    if (!raw) void socket.write(`{${statusMembers(options, error, call?.context)}}`, false);
+    if (error !== undefined) socket.close(this.#closeCode ?? closeCodeOf(error), error.rawMessage);
+    else if (raw) socket.closeWell();
+    else socket.close(closeCode.normal);
+  }
+}

@@ -1,0 +1,59 @@
+import type { Message } from "@bufbuild/protobuf";
+import { CallContext, type CallContextInit } from "../../core/context.ts";
+import { type ConnectError, toCallError } from "../../core/errors.ts";
+import type { CallTime } from "./call-time.ts";
+import type { RunStream } from "../streaming/run-stream.ts";
+import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
+
+/** Sends one reply; a promise where the client has to take something before the next. */
+export type SendReply = (message: Message) => Promise<void> | undefined;
+
+/** One call of an rpc over a WebSocket, from its beginning on. */
+export class SocketCall {
+  readonly context: CallContext;
+  readonly requests: MessageQueue;
+  readonly #run: RunStream;
+  #defaultMs: number | undefined;
+
+  /** @param feeder hears when the handler falls behind its client */
+  constructor(
+    run: RunStream,
+    init: Omit<CallContextInit, "protocolName" | "timeoutMs">,
+    time: CallTime,
+    feeder: QueueFeeder,
+  ) {
+    this.#run = run;
+    this.#defaultMs = time.defaultMs;
+    this.context = new CallContext({ ...init, protocolName: "websocket", timeoutMs: time.ownMs });
+    this.requests = new MessageQueue(feeder);
+  }
+
+  /** Makes the call and sends its replies; resolves with its error, undefined for OK. Never rejects. */
+  async run(send: SendReply): Promise<ConnectError | undefined> {
+    const { context } = this;
+    try {
+      for await (const reply of this.#run(this.requests, context)) {
+        const room = send(reply);
+        if (room !== undefined) await context.race(room);
+      }
+      return undefined;
+    } catch (reason) {
+      return toCallError(reason);
+    } finally {
+      void this.requests.return();
+      context.end();
+    }
+  }
+
+  /** Adds a message that came as `size` bytes; the default time of the call runs from the first one on. */
+  push(message: Message, size: number): void {
+    if (this.#defaultMs !== undefined) this.context.limit(this.#defaultMs);
+    this.#defaultMs = undefined;
+    this.requests.push(message, size);
+  }
+
+  /** Ends the call with this error. */
+  fail(error: ConnectError): void {
+    this.context.abort(error);
+  }
+}

@@ -1,0 +1,119 @@
+import type { IncomingHttpHeaders } from "node:http";
+import { ConnectError } from "../../core/errors.ts";
+import { isMembers } from "../binding/json-members.ts";
+import { parseQuery, queryDefaults } from "../binding/query.ts";
+import { HttpError } from "../http-error.ts";
+
+/** Headers that do not stand in the head of the handshake, since pages cannot set any there. Names in lower case. */
+export type SocketHeaders = Readonly<Record<string, string>>;
+
+/** What a target says besides path and query. */
+export interface TargetHeaders {
+  /** The target without these parameters. */
+  readonly url: string;
+  /** From parameters `$header.NAME=VALUE`. */
+  readonly headers: SocketHeaders;
+  /** Whether the first frame holds headers: `$headers=frame`. */
+  readonly inFrame: boolean;
+  /** Why the parameters cannot be read: 400. */
+  readonly problem: HttpError | undefined;
+}
+
+const prefix = "$header.";
+const token = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const none: SocketHeaders = Object.freeze({});
+
+/**
+ * Takes the headers out of the target of a handshake. Nobody behind this sees the parameters: query strings are
+ * logged, and among them are credentials.
+ */
+export function takeTargetHeaders(target: string): TargetHeaders {
+  const mark = target.indexOf("?");
+  if (mark === -1 || !/(?:\$|%24)header/i.test(target)) {
+    return { url: target, headers: none, inFrame: false, problem: undefined };
+  }
+  const headers: Record<string, string> = {};
+  const rest: string[] = [];
+  let inFrame = false;
+  let problem: HttpError | undefined;
+  for (const pair of target.slice(mark + 1).split("&")) {
+    const parameter = /^(?:\$|%24)header/i.test(pair) ? read(pair) : undefined;
+    if (parameter === null) {
+      problem = new HttpError(400, "a header in the query is not valid percent-encoded UTF-8");
+    } else if (parameter === undefined || !isOurs(parameter.name)) {
+      rest.push(pair);
+    } else if (parameter.name === "$headers") {
+      inFrame = parameter.value === "frame";
+      if (!inFrame) problem = new HttpError(400, 'the parameter $headers can only be "frame"');
+    } else {
+      const name = parameter.name.slice(prefix.length).toLowerCase();
+      if (token.test(name)) headers[name] = parameter.value;
+      else problem = new HttpError(400, "the name of a header in the query is malformed");
+    }
+  }
+  const path = target.slice(0, mark);
+  return { url: rest.length === 0 ? path : `${path}?${rest.join("&")}`, headers, inFrame, problem };
+}
+
+/**
+ * Reads the frame `{"headers": {…}}`.
+ *
+ * @throws HttpError 400 when it is anything else
+ */
+export function readHeadersFrame(text: string): SocketHeaders {
+  const value = parse(text);
+  if (!isMembers(value) || Object.keys(value).some((name) => name !== "headers")) throw wrongFrame();
+  return readHeaders(value["headers"]);
+}
+
+/**
+ * Headers as an object of strings.
+ *
+ * @throws HttpError 400 when it is anything else
+ */
+export function readHeaders(value: unknown): SocketHeaders {
+  if (!isMembers(value)) throw wrongFrame();
+  const headers: Record<string, string> = {};
+  for (const [written, text] of Object.entries(value)) {
+    const name = written.toLowerCase();
+    if (typeof text !== "string" || !token.test(name)) throw wrongFrame();
+    headers[name] = text;
+  }
+  return headers;
+}
+
+/** All headers of a call. Those of the handshake's head win: a proxy may have vouched for them. */
+export function withHeaders(
+  head: IncomingHttpHeaders,
+  ...more: readonly SocketHeaders[]
+): IncomingHttpHeaders {
+  return more.reduceRight<IncomingHttpHeaders>(
+    (known, headers) => (headers === none ? known : { ...headers, ...known }),
+    head,
+  );
+}
+
+function isOurs(name: string): boolean {
+  return name === "$headers" || name.startsWith(prefix);
+}
+
+function read(pair: string): { name: string; value: string } | undefined | null {
+  try {
+    return parseQuery(pair, queryDefaults)[0];
+  } catch (error) {
+    if (error instanceof ConnectError) return null;
+    throw error;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function wrongFrame(): HttpError {
+  return new HttpError(400, 'the headers must come as {"headers": {"name": "value"}}');
+}

@@ -1,0 +1,38 @@
+import type { CallContext } from "../../core/context.ts";
+import type { ConnectError } from "../../core/errors.ts";
+import type { ErrorWriter } from "../error-writer.ts";
+import type { ReplyMetadata } from "../reply-metadata.ts";
+
+/** What prints the ends of calls. */
+export interface StatusOptions {
+  readonly errors: ErrorWriter;
+  readonly replyMetadata: ReplyMetadata;
+}
+
+const ok = '{"code":0,"message":"","details":[]}';
+
+/**
+ * How a call ended, as the members `"status"` (`google.rpc.Status`), `"headers"` and `"trailers"` of a JSON object
+ * that the caller puts in braces.
+ *
+ * @param context undefined for a call that never began
+ */
+export function statusMembers(
+  { errors, replyMetadata }: StatusOptions,
+  error: ConnectError | undefined,
+  context: CallContext | undefined,
+): string {
+  const header = context?.responseHeaderIfAny;
+  const headers: Record<string, string> = {};
+  const trailers: Record<string, string> = {};
+  if (header !== undefined) replyMetadata.headers(header, (name, value) => (headers[name] = value));
+  // The metadata of an error has the headers of the reply too.
+  const trailer = error === undefined ? context?.responseTrailerIfAny : error.metadata;
+  if (trailer !== undefined) {
+    replyMetadata.trailersAsHeaders(trailer, (name, value) => {
+      if (error === undefined || header?.has(name) !== true) trailers[name] = value;
+    });
+  }
+  const status = error === undefined ? ok : errors.statusText(error);
+  return `"status":${status},"headers":${JSON.stringify(headers)},"trailers":${JSON.stringify(trailers)}`;
+}

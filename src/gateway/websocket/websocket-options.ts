@@ -1,0 +1,43 @@
+/** Options of WebSockets. */
+export interface WebSocketOptions {
+  /** Whether rpcs can be called over WebSocket; otherwise `Upgrade` is ignored. Default: true. */
+  readonly webSockets: boolean;
+  /**
+   * Origins beside the server's own whose pages may open WebSockets, such as `https://app.example.com`; `null` for
+   * pages without one, `*` for any. Pages of all others get 403. Programs that send no `Origin` may always. Default: none.
+   */
+  readonly allowedOrigins: readonly string[];
+  /** Path of the endpoint where one socket carries many calls; undefined for none. Default: `/ws`. */
+  readonly multiplexPath: string | undefined;
+  /** The most calls under way on such a socket: RESOURCE_EXHAUSTED beyond. Default: 100. */
+  readonly maxSocketCalls: number;
+  /** The largest message that a client may send, in bytes: close code 1009 beyond. Default: 1 MiB. */
+  readonly maxSocketMessageBytes: number;
+  /** The most fragments of a message: close code 1008 beyond. Default: 1,024. */
+  readonly maxSocketFragments: number;
+  /** What may wait for a client that reads slowly besides the replies of its calls, in bytes: 1013 beyond. Default: 1 MiB. */
+  readonly maxSocketUnsentBytes: number;
+  /** How long a client may take nothing while something waits for it, in milliseconds: 1013 beyond. Default: 60,000. */
+  readonly socketWriteIdleMs: number;
+  /**
+   * How often a ping is sent, in milliseconds; 0 for never. A client that was silent for two of these is taken for
+   * dead. Default: 30,000.
+   */
+  readonly socketHeartbeatMs: number;
+  /** Whether messages are compressed (permessage-deflate): some 300 KiB of memory for each socket. Default: false. */
+  readonly socketCompression: boolean;
+}
+
+/** The defaults of `WebSocketOptions`. */
+export const webSocketDefaults: WebSocketOptions = Object.freeze({
+  webSockets: true,
+  allowedOrigins: [],
+  multiplexPath: "/ws",
+  maxSocketCalls: 100,
+  maxSocketMessageBytes: 1024 * 1024,
+  maxSocketFragments: 1024,
+  maxSocketUnsentBytes: 1024 * 1024,
+  socketWriteIdleMs: 60_000,
+  socketHeartbeatMs: 30_000,
+  socketCompression: false,
+});
