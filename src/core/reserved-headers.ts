@@ -20,9 +20,12 @@ const reserved: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
+/** What a reply may say of a file that it holds: gRPC gives these names no meaning. */
+const ofFiles: ReadonlySet<string> = new Set(["content-disposition", "content-range"]);
+
 /**
- * Whether `name`, in lower case, belongs to a protocol: pseudo headers, hop-by-hop fields, `grpc-*`, `content-*`,
- * `te`, `host` and the like.
+ * Whether `name`, in lower case, belongs to a protocol: pseudo headers, hop-by-hop fields, `grpc-*`, `content-*`
+ * but for `content-disposition` and `content-range`, `te`, `host` and the like.
  *
  * Such names never become metadata, and metadata of such a name never becomes a header or trailer on the wire, so
  * that nobody changes a status, a deadline or the framing of a message by setting metadata.
@@ -31,7 +34,7 @@ export function isReservedHeader(name: string): boolean {
   const first = name.charCodeAt(0);
   if (first === 0x3a) return true; // ":"
   if (first === 0x67 && name.startsWith("grpc-")) return true;
-  if (first === 0x63 && name.startsWith("content-")) return true;
+  if (first === 0x63 && name.startsWith("content-")) return !ofFiles.has(name);
   return reserved.has(name);
 }
 

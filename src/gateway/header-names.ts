@@ -14,7 +14,12 @@ const identity: ReadonlySet<string> = new Set([
  * connections and identities. `name` is in lower case.
  */
 export function isUnforwardable(name: string): boolean {
-  return isReservedHeader(name) || identity.has(name) || name.startsWith("x-auth-");
+  return isReservedHeader(name) || describesBody(name) || identity.has(name) || name.startsWith("x-auth-");
+}
+
+/** Whether a name describes the body of one message; only replies that are files may have such names of a service's. */
+function describesBody(name: string): boolean {
+  return name.startsWith("content-");
 }
 
 /** What the gateway itself reads from a reply's metadata or writes for every reply. */
@@ -22,7 +27,7 @@ const ownNames: ReadonlySet<string> = new Set(["__proto__", "date", "x-http-stat
 
 /** Whether metadata of a reply may never become a header or trailer of the HTTP reply. `name` is in lower case. */
 export function isWithheld(name: string): boolean {
-  return isReservedHeader(name) || ownNames.has(name);
+  return isReservedHeader(name) || describesBody(name) || ownNames.has(name);
 }
 
 const forbiddenTrailers: ReadonlySet<string> = new Set([

@@ -8,6 +8,7 @@ import { bindDefaults, type BindOptions } from "./binding/bind.ts";
 import type { ErrorFormat } from "./error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
 import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
+import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import type { RuleMode } from "./routing/rule-set.ts";
@@ -103,6 +104,7 @@ export interface HttpServerOptions
 export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.freeze({
   ...http1Defaults,
   ...streamDefaults,
+  ...rawBodyDefaults,
   ...webSocketDefaults,
   ...rawBodyDefaults,
   ...bindDefaults,

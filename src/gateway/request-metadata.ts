@@ -60,10 +60,15 @@ export class RequestMetadata {
     }
   }
 
-  /** The metadata of a request. Values that metadata cannot hold (not printable ASCII) are left out. */
-  of(headers: IncomingHttpHeaders): Headers {
+  /**
+   * The metadata of a request. Values that metadata cannot hold (not printable ASCII) are left out.
+   *
+   * @param also names of further headers, in lower case
+   */
+  of(headers: IncomingHttpHeaders, also?: readonly string[]): Headers {
     const metadata = new Headers();
     for (const name of this.#names) set(metadata, name, headers[name]);
+    if (also !== undefined) for (const name of also) set(metadata, name, headers[name]);
     set(metadata, "x-forwarded-user-agent", headers["user-agent"]);
     if (this.#prefixed) this.#addPrefixed(metadata, headers);
     return metadata;

@@ -1,6 +1,7 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
-import { whyProtocolIsMissing, whyRouteIsMissing } from "./not-yet.ts";
+import { whyProtocolIsMissing } from "./not-yet.ts";
+import { repliesRawBody, takesRawBody } from "./raw-body/http-body.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
@@ -80,8 +81,6 @@ function handlerOf(
   deadlinesMs: ReadonlyMap<DescMethod, number>,
 ): RouteHandler {
   const { errors } = options;
-  const missing = whyRouteIsMissing(route);
-  if (missing !== undefined) return (_call, _request, reply) => errors.send(reply, missing);
   const serve = storyOf(route, optionsFor(route, options, deadlinesMs.get(route.method)));
   return (call, request, reply) => {
     const refusal = whyProtocolIsMissing(request.raw, call.query);
@@ -90,10 +89,13 @@ function handlerOf(
   };
 }
 
-/** The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for. */
+/**
+ * The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for,
+ * and of one file where its bodies are raw.
+ */
 function storyOf(route: Route, options: StreamRouteOptions): RouteHandler {
   const stream = streamRoute(route, options);
-  if (route.method.methodKind !== "unary") return stream;
+  if (route.method.methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) return stream;
   const unary = unaryRoute(route, route.method as DescMethodUnary, options); // As its kind says.
   return (call, request, reply) => {
     const story = request.raw.headers.accept?.includes("text/event-stream") === true ? stream : unary;

@@ -206,7 +206,7 @@ export function jsonVariants(
 }
 
 /** Binary replies of a route: the response, or the field of it that is the body; undefined where that is no message. */
-function binaryEncoder(
+export function binaryEncoder(
   field: Route["responseField"],
   method: DescMethod,
 ): ((message: Message) => Buffer) | undefined {
@@ -222,7 +222,7 @@ function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
 }
 
 /** Writes what the service said beside its message; returns the status of the reply. */
-function writeMetadata(
+export function writeMetadata(
   context: CallContext,
   request: FastifyRequest,
   reply: FastifyReply,

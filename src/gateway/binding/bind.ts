@@ -70,6 +70,8 @@ export interface Binder {
    * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names what is wrong by proto paths.
    */
   bind(request: BindRequest): Message;
+  /** Sets what query and path say in a message whose body was read otherwise. Throws INVALID_ARGUMENT as `bind`. */
+  complete(request: Pick<BindRequest, "captures" | "query">, message: Message): void;
   /** The system parameters of a request; always the defaults where the option is off. Throws INVALID_ARGUMENT. */
   systemParameters(query: string): SystemParameters;
 }
@@ -125,6 +127,10 @@ class RouteBinder implements Binder {
     if (query === "" && this.#path.length === 0 && this.#mask === undefined) return message;
     this.#bindRest(request, message, text);
     return message;
+  }
+
+  complete({ captures, query }: Pick<BindRequest, "captures" | "query">, message: Message): void {
+    this.#bindRest({ captures, query, body: undefined }, message, undefined);
   }
 
   systemParameters(query: string): SystemParameters {

@@ -1,14 +1,18 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallContext } from "../../core/context.ts";
+import { compileBodySource, type BodySourceOptions } from "../body-source.ts";
 import { requestedTimeoutMs } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";
+import { repliesRawBody } from "../raw-body/http-body.ts";
+import { compileRawAnswer, type RawAnswerOptions } from "../raw-body/raw-answers.ts";
+import { rangeHeaders } from "../raw-body/raw-headers.ts";
 import type { Route } from "../routing/route.ts";
 import { jsonEncoder, replySender, type RouteCall, type RouteHandler } from "../unary.ts";
 import type { Answer } from "./answer.ts";
 import { BufferedAnswer } from "./buffered-answer.ts";
 import { compileEncodings } from "./encodings.ts";
 import { compileMessageBinder, type MessageBinder } from "./message-binder.ts";
-import { compileSource, type RequestMessages, type SourceOptions } from "./request-source.ts";
+import type { RequestMessages } from "./request-source.ts";
 import { compileRunStream } from "./run-stream.ts";
 import { SingleAnswer } from "./single-answer.ts";
 import { StreamAnswer } from "./stream-answer.ts";
@@ -17,7 +21,8 @@ import type { MessageText } from "./stream-encoding.ts";
 import type { StreamOptions } from "./stream-options.ts";
 
 /** What the streams of all routes share. */
-export interface StreamRouteOptions extends SourceOptions, StreamOptions {
+export interface StreamRouteOptions
+  extends BodySourceOptions, StreamOptions, Pick<RawAnswerOptions, "fileCoding"> {
   /** Streams as another gateway writes them. */
   readonly compat: "grpc-gateway" | undefined;
   /** How an answer to a request is compressed. Default: not at all. */
@@ -35,9 +40,11 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
   const { caller, errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
   const { method } = route;
   const binder = compileMessageBinder(route, options.bind);
-  const source = compileSource(route, binder, options);
+  const source = compileBodySource(route, binder, options);
   const run = compileRunStream(caller, method);
-  const answerOf = compileAnswer(route, binder, options);
+  const rawReply = repliesRawBody(route);
+  const answerOf = rawReply ? compileRawAnswer(route, options) : compileAnswer(route, binder, options);
+  const forwarded = rawReply ? rangeHeaders : undefined;
 
   const serve = async (call: RouteCall, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { raw } = request;
@@ -53,7 +60,7 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
-        requestHeader: () => requestMetadata.of(headers),
+        requestHeader: () => requestMetadata.of(headers, forwarded),
         requestMethod: request.method,
         url: raw.url ?? "",
         timeoutMs:

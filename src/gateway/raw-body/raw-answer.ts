@@ -1,0 +1,138 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
+import type { CallContext } from "../../core/context.ts";
+import { Code, ConnectError } from "../../core/errors.ts";
+import type { ErrorWriter } from "../error-writer.ts";
+import type { Exchange } from "../exchange.ts";
+import { isForbiddenTrailer } from "../header-names.ts";
+import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
+import type { Answer } from "../streaming/answer.ts";
+import type { StreamCoding } from "../streaming/stream-compressor.ts";
+import { StreamWriter, type StreamWriterOptions } from "../streaming/stream-writer.ts";
+import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
+
+/** What a raw answer in pieces is made of. */
+export interface RawAnswerInit {
+  readonly bodyOf: (message: Message) => HttpBody | undefined;
+  readonly context: CallContext;
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly errors: ErrorWriter;
+  readonly replyMetadata: ReplyMetadata;
+  readonly options: Partial<StreamWriterOptions>;
+  /** How bytes of a content type are compressed, with a status. */
+  readonly codingOf: (contentType: string, status: number) => StreamCoding | undefined;
+}
+
+/** The first byte is sent, or not yet, or the answer is over. */
+type State =
+  | { readonly kind: "waiting" }
+  | { readonly kind: "open"; readonly writer: StreamWriter }
+  | { readonly kind: "over" };
+
+/**
+ * A file in pieces: the bytes of all messages with nothing in between, the content type of the first message. The head
+ * leaves with the first byte, so that an error before it has a status of its own; one after it cuts the connection, as
+ * a part must never be taken for the whole.
+ */
+export class RawAnswer implements Answer {
+  readonly #init: RawAnswerInit;
+  readonly #exchange: Exchange;
+  #state: State = { kind: "waiting" };
+  #contentType: string | undefined;
+
+  constructor(init: RawAnswerInit) {
+    this.#init = init;
+    this.#exchange = init.reply.raw as Exchange; // Every server here makes its responses of this class.
+  }
+
+  begin(): void {}
+
+  message(message: Message): Promise<void> | undefined {
+    const body = this.#init.bodyOf(message);
+    this.#contentType ??= contentTypeOf(body);
+    if (body === undefined || body.data.length === 0) return undefined;
+    this.#open();
+    return this.#state.kind === "open" ? this.#state.writer.write(body.data) : Promise.reject(gone());
+  }
+
+  async end(): Promise<void> {
+    this.#open();
+    const writer = this.#finish();
+    if (writer === undefined) return;
+    const trailer = this.#init.context.responseTrailerIfAny;
+    const { raw, method } = this.#init.request;
+    const wanted = raw.headers.te?.includes("trailers") === true && raw.httpVersion === "1.1";
+    if (trailer !== undefined && wanted && method !== "HEAD" && !this.#exchange.destroyed) {
+      this.#exchange.addTrailers(this.#visible(trailer));
+    }
+    await writer.end();
+  }
+
+  async fail(reason: unknown): Promise<void> {
+    const { errors, reply, request } = this.#init;
+    const writer = this.#finish();
+    if (writer === undefined) errors.send(reply, reason);
+    else if (request.method === "HEAD") await writer.end();
+    else {
+      // Over HTTP/1.0 the end of the connection is the end of the file; only a reset tells that it is none.
+      if (request.raw.httpVersion === "1.0") this.#exchange.socket?.resetAndDestroy();
+      await writer.cut();
+    }
+  }
+
+  /** Makes the head ready, which leaves with the first byte. */
+  #open(): void {
+    const exchange = this.#exchange;
+    if (this.#state.kind !== "waiting" || exchange.destroyed) return;
+    const { request, reply, options, context } = this.#init;
+    reply.hijack();
+    this.#state = { kind: "open", writer: new StreamWriter(exchange, options, this.#writeHead()) };
+    if (request.method === "HEAD") {
+      context.abort(new ConnectError("only the head of the answer was asked for", Code.Canceled));
+    }
+  }
+
+  /** Writes the head; returns how the bytes after it are compressed. */
+  #writeHead(): StreamCoding | undefined {
+    const { context, reply, replyMetadata, codingOf } = this.#init;
+    const exchange = this.#exchange;
+    for (const [name, value] of Object.entries(reply.getHeaders())) {
+      if (value !== undefined) exchange.setHeader(name, value);
+    }
+    const set = (name: string, value: string): void => void exchange.setHeader(name, value);
+    const header = context.responseHeaderIfAny;
+    if (header !== undefined) replyMetadata.headers(header, set);
+    setFileHeaders(header, set);
+    set(...noSniff);
+    const status = header === undefined ? 200 : successStatus(header);
+    let coding: StreamCoding | undefined;
+    if (this.#contentType !== undefined && status !== 304) {
+      set("content-type", this.#contentType);
+      coding = codingOf(this.#contentType, status);
+      if (coding !== undefined) set("content-encoding", coding);
+    }
+    exchange.writeHead(status);
+    return coding;
+  }
+
+  /** No more messages; the writer where the head is written. */
+  #finish(): StreamWriter | undefined {
+    const state = this.#state;
+    this.#state = { kind: "over" };
+    return state.kind === "open" ? state.writer : undefined;
+  }
+
+  #visible(trailer: Headers): Record<string, string> {
+    const names: Record<string, string> = {};
+    this.#init.replyMetadata.trailersAsHeaders(trailer, (name, value) => {
+      if (!isForbiddenTrailer(name)) names[name] = value;
+    });
+    return names;
+  }
+}
+
+function gone(): ConnectError {
+  return new ConnectError("the client left before the answer was complete", Code.Canceled);
+}

@@ -1,0 +1,46 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { CallContext } from "../../core/context.ts";
+import type { Route } from "../routing/route.ts";
+import type { Answer } from "../streaming/answer.ts";
+import { SingleAnswer } from "../streaming/single-answer.ts";
+import type { StreamCoding } from "../streaming/stream-compressor.ts";
+import type { StreamWriterOptions } from "../streaming/stream-writer.ts";
+import type { RouteCall, UnaryOptions } from "../unary.ts";
+import { compileReplyBody } from "./http-body.ts";
+import { RawAnswer } from "./raw-answer.ts";
+import { compileRawSender } from "./raw-sender.ts";
+
+/** What `compileRawAnswer` needs of a gateway's options. */
+export interface RawAnswerOptions
+  extends Pick<UnaryOptions, "errors" | "replyMetadata">, Partial<StreamWriterOptions> {
+  /** How the answer to a request is compressed, by its content type and status. Default: not at all. */
+  readonly fileCoding?:
+    | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)
+    | undefined;
+}
+
+/** Compiles the answers of a route whose replies are raw: one file, or one in pieces where the rpc gives a stream. */
+export function compileRawAnswer(
+  route: Route,
+  options: RawAnswerOptions,
+): (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => (context: CallContext) => Answer {
+  const { errors, replyMetadata, fileCoding } = options;
+  const { methodKind } = route.method;
+  if (methodKind === "unary" || methodKind === "client_streaming") {
+    const send = compileRawSender(route, options);
+    return (call, request, reply) => (context) =>
+      new SingleAnswer(reply, errors, (message) => send(message, context, call, "json", request, reply));
+  }
+  const bodyOf = compileReplyBody(route);
+  return (_call, request, reply) => (context) =>
+    new RawAnswer({
+      bodyOf,
+      context,
+      request,
+      reply,
+      errors,
+      replyMetadata,
+      options,
+      codingOf: (contentType, status) => fileCoding?.(request, contentType, status),
+    });
+}

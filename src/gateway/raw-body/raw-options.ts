@@ -1,0 +1,15 @@
+/** Options of raw bodies. */
+export interface RawBodyOptions {
+  /** Data of one message of a streamed upload, in bytes; only the last message has less. Default: 256 KiB. */
+  readonly uploadChunkBytes: number;
+}
+
+/** The defaults of `RawBodyOptions`. */
+export const rawBodyDefaults: RawBodyOptions = Object.freeze({ uploadChunkBytes: 256 * 1024 });
+
+/** @throws TypeError for sizes that no upload can be cut into */
+export function checkRawBodyOptions({ uploadChunkBytes }: RawBodyOptions): void {
+  if (!Number.isInteger(uploadChunkBytes) || uploadChunkBytes < 1) {
+    throw new TypeError(`uploadChunkBytes: ${uploadChunkBytes} is no number of bytes from 1 on`);
+  }
+}

@@ -1,0 +1,24 @@
+import type { Route } from "../routing/route.ts";
+import { type ReplySender, type UnaryOptions, writeMetadata } from "../unary.ts";
+import { compileReplyBody } from "./http-body.ts";
+import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
+
+/** Compiles the good replies of a route whose one reply is a `google.api.HttpBody`: its bytes, under its content type. */
+export function compileRawSender(
+  route: Route,
+  { replyMetadata }: Pick<UnaryOptions, "replyMetadata">,
+): ReplySender {
+  const bodyOf = compileReplyBody(route);
+  return (message, context, _call, _format, request, reply) => {
+    const status = writeMetadata(context, request, reply, replyMetadata);
+    setFileHeaders(context.responseHeaderIfAny, (name, value) => void reply.header(name, value));
+    void reply.code(status).header(...noSniff);
+    if (status === 204 || status === 205 || status === 304) {
+      void reply.send();
+      return;
+    }
+    const body = bodyOf(message);
+    const { buffer, byteOffset, byteLength } = body?.data ?? new Uint8Array();
+    void reply.header("content-type", contentTypeOf(body)).send(Buffer.from(buffer, byteOffset, byteLength));
+  };
+}
