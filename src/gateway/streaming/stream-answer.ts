@@ -33,6 +33,12 @@ type State =
   | { readonly kind: "open"; readonly writer: StreamWriter }
   | { readonly kind: "over" };
 
+/**
+ * How long the head waits once the upstream's has come, in milliseconds: its first message, or why there is none, is
+ * often right behind.
+ */
+const settleMs = 20;
+
 /** An answer whose messages leave as they come. */
 export class StreamAnswer implements Answer {
   readonly #init: StreamAnswerInit;
@@ -46,14 +52,19 @@ export class StreamAnswer implements Answer {
     const { context, reply, options } = init;
     this.#init = init;
     this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
-    context.onResponseHeader(() => this.begin());
-    this.#flushTimer = setTimeout(() => this.begin(), options.headerFlushMs);
+    this.#beginWithin(options.headerFlushMs);
+    context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
   }
 
   begin(): void {
     if (this.#state.kind !== "waiting") return;
     this.#open();
     if (this.#init.encoder.opening === "") this.#exchange.flushHeaders();
+  }
+
+  #beginWithin(timeoutMs: number): void {
+    clearTimeout(this.#flushTimer);
+    if (this.#state.kind === "waiting") this.#flushTimer = setTimeout(() => this.begin(), timeoutMs);
   }
 
   /** Makes the head ready, which leaves with the first text. */
