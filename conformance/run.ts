@@ -1,3 +1,4 @@
+import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
 import { protobufConformance } from "./protobuf/protobuf-conformance.ts";
 import type { Suite } from "./suite.ts";
@@ -8,7 +9,7 @@ import { Missing } from "./tools.ts";
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */
-const suites: readonly Suite[] = [commandLineTools, protobufConformance];
+const suites: readonly Suite[] = [commandLineTools, protobufConformance, autobahn];
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");
