@@ -12,7 +12,8 @@ import { HttpError } from "../http-error.ts";
 
 /**
  * The bytes of a request body as they come, with its `Content-Encoding` taken off; never more than a chunk ahead of
- * whoever reads. Leaving early lets the rest of the body pass unread.
+ * whoever reads. Leaving early lets the rest of the body pass unread. While nobody reads, nothing is read from the
+ * connection either, so that a client that leaves then is noticed when somebody reads on.
  *
  * @param idleMs how long a client may send nothing while somebody waits for it, in milliseconds
  * @throws HttpError 408 when it sends nothing for that long, 415 for an encoding that is not known; ConnectError

@@ -18,6 +18,8 @@ export interface StreamRequest {
   readonly headers?: Record<string, string>;
   /** The whole body; undefined leaves the request open for `request.write`. */
   readonly body?: string | Buffer | undefined;
+  /** Called with the request before the answer is there. */
+  readonly onRequest?: (request: ClientRequest) => void;
   /** Whether the answer is read from the beginning. Default: true. */
   readonly read?: boolean;
 }
@@ -33,6 +35,7 @@ export function openStream(url: string, options: StreamRequest = {}): Promise<St
     request.on("response", (response) => resolve(replyOf(request, response, read)));
     if (method === "GET" || method === "HEAD" || "body" in options) request.end(options.body);
     else request.flushHeaders();
+    options.onRequest?.(request);
   });
 }
 
