@@ -52,6 +52,13 @@ export class StreamAnswer implements Answer {
     const { context, reply, options } = init;
     this.#init = init;
     this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+    if (init.encoder.leave !== undefined) {
+      this.#exchange.leave = (reason) => {
+        this.#leaving = true;
+        this.begin();
+        context.abort(reason);
+      };
+    }
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
   }
@@ -85,17 +92,11 @@ export class StreamAnswer implements Answer {
     if (encoder.opening !== "") void writer.write(encoder.opening)?.catch(nothing);
     // A peer that vanished is found by probes even where nothing is sent.
     exchange.socket?.setKeepAlive(true, Math.ceil(options.heartbeatMs / 3));
-    const { heartbeat, leave } = encoder;
+    const { heartbeat } = encoder;
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => {
         if (!writer.busy) void writer.write(heartbeat)?.catch(nothing);
       }, options.heartbeatMs);
-    }
-    if (leave !== undefined) {
-      exchange.leave = (reason) => {
-        this.#leaving = true;
-        context.abort(reason);
-      };
     }
   }
 
