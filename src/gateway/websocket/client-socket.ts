@@ -40,6 +40,8 @@ export class ClientSocket {
   readonly #options: WebSocketOptions;
   readonly #waiting: Waiting[] = [];
   #reader: SocketReader | undefined;
+  /** What was sent in this turn of the event loop. */
+  #turnBytes = 0;
   /** Bytes of waiting messages that nobody waits for. */
   #toldBytes = 0;
   /** Answers the client's close frame, once that is there. */
@@ -90,7 +92,7 @@ export class ClientSocket {
   /** Sends a message; a promise where the client has to take something first. Never rejects, also if nobody is there. */
   write(data: string | Buffer, isBinary: boolean): Promise<void> | undefined {
     if (this.#reader === undefined) return undefined;
-    if (this.#hasRoom()) {
+    if (this.#waiting.length === 0 && this.#hasRoom()) {
       this.#send(data, isBinary);
       return undefined;
     }
@@ -102,7 +104,7 @@ export class ClientSocket {
   /** Sends a message that nobody waits for. A client that lets too many of them pile up is closed with 1013. */
   tell(data: string): void {
     if (this.#reader === undefined) return;
-    if (this.#hasRoom()) {
+    if (this.#waiting.length === 0 && this.#hasRoom()) {
       this.#send(data, false);
       return;
     }
@@ -166,29 +168,46 @@ export class ClientSocket {
     }
   }
 
+  /** A turn of the event loop has come to its end. */
+  nextTurn(): void {
+    this.#turnBytes = 0;
+    if (this.#waiting.length > 0) this.#pump();
+  }
+
+  /**
+   * Whether another message can go out now. A client that takes everything at once must not keep its call running
+   * for ever without a turn for all others.
+   */
   #hasRoom(): boolean {
-    return this.#waiting.length === 0 && this.#ws.bufferedAmount < windowBytes;
+    return this.#ws.bufferedAmount < windowBytes && this.#turnBytes < windowBytes;
   }
 
   #send(data: string | Buffer, isBinary: boolean): void {
+    if (this.#turnBytes === 0) setImmediate(nextTurn, this);
+    this.#turnBytes += data.length + 1;
     this.#ws.send(data, { binary: isBinary }, this.#sent);
   }
 
   #wait(message: Waiting): void {
     this.#waiting.push(message);
+    this.#watch();
+  }
+
+  /** The client has to take something from now on. */
+  #watch(): void {
     this.#writeTimer ??= setTimeout(stalled, this.#options.socketWriteIdleMs, this);
   }
 
   /** The connection has taken something. */
   readonly #sent = (): void => {
-    if (this.#writeTimer === undefined && this.#closing === undefined) return;
+    if (this.#writeTimer === undefined) return;
     clearTimeout(this.#writeTimer);
     this.#writeTimer = undefined;
     this.#pump();
   };
 
   #pump(): void {
-    while (this.#waiting.length > 0 && this.#ws.bufferedAmount < windowBytes) {
+    while (this.#hasRoom()) {
       const message = this.#waiting.shift();
       if (message === undefined) break;
       this.#send(message.data, message.isBinary);
@@ -196,13 +215,16 @@ export class ClientSocket {
       else message.sent();
     }
     if (this.#waiting.length > 0) {
-      this.#writeTimer ??= setTimeout(stalled, this.#options.socketWriteIdleMs, this);
-    } else if (this.#closing !== undefined) {
-      const close = this.#closing;
-      this.#closing = undefined;
-      this.#stopTimers();
-      close();
+      this.#watch();
+      return;
     }
+    clearTimeout(this.#writeTimer);
+    this.#writeTimer = undefined;
+    const close = this.#closing;
+    if (close === undefined) return;
+    this.#closing = undefined;
+    this.#stopTimers();
+    close();
   }
 
   #close(how: () => void): void {
@@ -242,6 +264,10 @@ export class ClientSocket {
 
 function beat(socket: ClientSocket): void {
   socket.beat();
+}
+
+function nextTurn(socket: ClientSocket): void {
+  socket.nextTurn();
 }
 
 function stalled(socket: ClientSocket): void {

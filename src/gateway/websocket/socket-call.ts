@@ -26,6 +26,8 @@ export class SocketCall {
     this.#defaultMs = time.defaultMs;
     this.context = new CallContext({ ...init, protocolName: "websocket", timeoutMs: time.ownMs });
     this.requests = new MessageQueue(feeder);
+    // Nobody else hears of it before the first message has come.
+    this.context.onAbort((reason) => this.requests.end(reason));
   }
 
   /** Makes the call and sends its replies; resolves with its error, undefined for OK. Never rejects. */
