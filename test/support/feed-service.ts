@@ -15,7 +15,7 @@ import type { Service } from "../../src/core/service.ts";
 export class Feed implements Service<typeof FeedService> {
   readonly descriptor = FeedService;
   readonly #memory: number;
-  #items: { readonly position: number; readonly text: string }[] = [];
+  readonly #items: { readonly position: number; readonly text: string }[] = [];
   #last = 0;
   #wake = Promise.withResolvers<void>();
 

@@ -42,7 +42,7 @@ export function compileSource(route: Route, binder: MessageBinder, options: Sour
   const body = bodyReader(route, options);
   return async (call, raw) => {
     const { bytes, format } = body === undefined || !hasBody(raw) ? noBody : body(raw);
-    return new OneMessage(binder.first(call, { bytes: bytes && (await bytes), format }));
+    return oneMessage(binder.first(call, { bytes: bytes && (await bytes), format }));
   };
 }
 
@@ -79,17 +79,13 @@ export async function* jsonBodies(
   if (last !== undefined) yield { bytes: last, format: "json" };
 }
 
-class OneMessage implements RequestMessages {
-  readonly failure = undefined;
-  readonly #message: Message;
-
-  constructor(message: Message) {
-    this.#message = message;
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
-    yield this.#message;
-  }
+function oneMessage(message: Message): RequestMessages {
+  return {
+    failure: undefined,
+    async *[Symbol.asyncIterator]() {
+      yield message;
+    },
+  };
 }
 
 class Upload implements RequestMessages {

@@ -36,7 +36,6 @@ export function eventText({ event, id, data }: ServerSentEvent): string {
 }
 
 // NUL makes clients ignore an id (section 9.2.6), line breaks would end it.
-// oxlint-disable-next-line no-control-regex
 const unsafeId = /[\0\r\n]/;
 
 /**
