@@ -1,4 +1,9 @@
-import { ServerResponse, type IncomingMessage } from "node:http";
+import {
+  ServerResponse,
+  type IncomingMessage,
+  type OutgoingHttpHeader,
+  type OutgoingHttpHeaders,
+} from "node:http";
 import type { Socket } from "node:net";
 import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors.ts";
@@ -39,6 +44,8 @@ export class Exchange extends ServerResponse<IncomingMessage> {
   leave: ((reason: ConnectError) => void) | undefined;
   /** Set for requests that ask to become a WebSocket. */
   upgrade: UpgradeRequest | undefined;
+  /** Completes the head of the answer just before it is written; undefined for nothing. */
+  onHead: ((exchange: Exchange, status: number) => void) | undefined;
   /** Set by whoever accepted the request. */
   owner: ExchangeOwner | undefined;
   #handedOver = false;
@@ -47,6 +54,27 @@ export class Exchange extends ServerResponse<IncomingMessage> {
   get outcome(): number {
     if (this.#handedOver) return 101;
     return this.writableFinished ? this.statusCode : 499;
+  }
+
+  override writeHead(
+    status: number,
+    second?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
+    third?: OutgoingHttpHeaders | OutgoingHttpHeader[],
+  ): this {
+    const reason = typeof second === "string" ? second : undefined;
+    let headers = typeof second === "string" ? third : second;
+    const { onHead } = this;
+    if (onHead !== undefined) {
+      this.onHead = undefined;
+      if (headers !== undefined && !Array.isArray(headers)) {
+        for (const [name, value] of Object.entries(headers)) {
+          if (value !== undefined) this.setHeader(name, value);
+        }
+        headers = undefined;
+      }
+      onHead(this, status);
+    }
+    return reason === undefined ? super.writeHead(status, headers) : super.writeHead(status, reason, headers);
   }
 
   /** Ends the exchange without an answer: the connection belongs to the caller, who answers the upgrade. */

@@ -38,6 +38,7 @@ export function createEngine({ guard, errors, maxBodyBytes }: EngineOptions): Fa
  * Puts `serve` behind everything that is on the engine by now: one route that matches every path and method, without
  * the engine's reading of bodies.
  *
+ * @param addHooks adds hooks that only concern these requests
  * @param anyContentType whether bodies of any content type reach `serve`, malformed ones too
  */
 export function mountBehind(
@@ -45,8 +46,10 @@ export function mountBehind(
   serve: RouteHandlerMethod,
   errors: ErrorWriter,
   anyContentType: boolean,
+  addHooks: (scope: FastifyInstance) => void,
 ): void {
   void engine.register(async (scope) => {
+    addHooks(scope);
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser("*", (_request, _payload, done) => done(null)); // The rpc's story reads it.
     scope.route({

@@ -13,6 +13,13 @@ export const httpFlags = {
   lenientContentType: switchFlag("Read bodies as JSON whatever their content type"),
   rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
   errorFormat: choiceFlag(["status", "google", "problem"], "status", "How error bodies look"),
+  corsOrigin: listFlag(
+    "ORIGIN",
+    "An origin whose pages may read answers, such as https://app.example.com; * for any",
+  ),
+  corsCredentials: switchFlag("Let such pages send cookies and certificates of the user along; not with *"),
+  compression: switchFlag("Compress answers where clients accept it: zstd, br, gzip"),
+  etag: switchFlag("Give answers to GET an ETag of their content"),
 } as const;
 
 /** The options of an `HttpServer` that the flags ask for. */
@@ -26,5 +33,9 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     contentType: flags.lenientContentType ? "lenient" : "strict",
     rules: flags.rules.map((file) => ({ file, text: readFileSync(file, "utf8") })),
     errorFormat: flags.errorFormat,
+    corsOrigins: flags.corsOrigin,
+    corsCredentials: flags.corsCredentials,
+    compression: flags.compression,
+    etag: flags.etag,
   };
 }

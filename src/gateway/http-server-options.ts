@@ -5,9 +5,9 @@ import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/interceptors.ts";
 import type { CallObserver } from "../core/observer.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind.ts";
+import { browserDefaults, type BrowserOptions } from "./browser/browser-options.ts";
 import type { ErrorFormat } from "./error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
-import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
 import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
@@ -43,6 +43,7 @@ export interface HttpServerOptions
     StreamOptions,
     WebSocketOptions,
     RawBodyOptions,
+    BrowserOptions,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
     Omit<RouterOptions, "reservedPaths"> {
@@ -104,9 +105,9 @@ export interface HttpServerOptions
 export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.freeze({
   ...http1Defaults,
   ...streamDefaults,
-  ...rawBodyDefaults,
   ...webSocketDefaults,
   ...rawBodyDefaults,
+  ...browserDefaults,
   ...bindDefaults,
   ...routerDefaults,
   host: "127.0.0.1",

@@ -14,6 +14,7 @@ import {
 } from "../core/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
 import type { AnyService } from "../core/service.ts";
+import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { createEngine, mountBehind } from "./http-engine.ts";
@@ -38,6 +39,7 @@ export class HttpServer implements ManagedServer {
   readonly #options: HttpServerOptions;
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
+  readonly #browsers: ForBrowsers;
   readonly #guard: Http1Guard;
   readonly #router: RequestRouter;
   readonly #sockets: WebSockets;
@@ -58,19 +60,21 @@ export class HttpServer implements ManagedServer {
     });
     const { errorFormat, challenge, interceptors, observers, maxBodyBytes } = merged;
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata });
+    this.#browsers = new ForBrowsers(merged);
     const upstream = upstreamCaller(merged);
     this.#closeUpstream = upstream.close;
     this.#sockets = new WebSockets({ ...merged, errors: this.#errors, replyMetadata: metadata });
     this.#router = new RequestRouter({
       options: merged,
       sockets: this.#sockets,
+      browsers: this.#browsers,
       caller: observeCaller(interceptCaller(upstream.caller, interceptors), observers),
       healthCaller: upstream.caller,
       errors: this.#errors,
       replyMetadata: metadata,
       isServing: () => this.state === "ready" && !this.#draining,
     });
-    this.#guard = new Http1Guard(merged, this.#errors, requestTeller(merged));
+    this.#guard = new Http1Guard(merged, this.#errors, requestTeller(merged), this.#browsers.prepare);
     this.fastify = createEngine({ guard: this.#guard, errors: this.#errors, maxBodyBytes });
   }
 
@@ -174,8 +178,11 @@ export class HttpServer implements ManagedServer {
   async #bind(): Promise<void> {
     const { host, port, contentType } = this.#options;
     void this.#router.table; // What is wrong with rules and routes shows here at the latest.
-    if (!this.#mounted)
-      mountBehind(this.fastify, this.#router.serve, this.#errors, contentType === "lenient");
+    if (!this.#mounted) {
+      mountBehind(this.fastify, this.#router.serve, this.#errors, contentType === "lenient", (scope) =>
+        this.#browsers.addHooks(scope),
+      );
+    }
     this.#mounted = true;
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.

@@ -9,6 +9,7 @@ import { parserError, writeToSocket } from "./raw-reply.ts";
 import { methodNotServed, RequestCheck } from "./request-check.ts";
 import { asksForWebSocket } from "./websocket/handshake.ts";
 import { takeTargetHeaders } from "./websocket/socket-headers.ts";
+import { watchWrites } from "./write-watch.ts";
 
 /** How many requests of one connection may wait for their turn before reading from it stops. */
 const maxWaiting = 64;
@@ -32,6 +33,7 @@ export class Http1Guard implements ExchangeOwner {
   readonly #options: Http1GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
+  readonly #prepare: ((exchange: Exchange) => void) | undefined;
   readonly #check: RequestCheck;
   readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #inFlight = new Set<Exchange>();
@@ -40,11 +42,20 @@ export class Http1Guard implements ExchangeOwner {
   #closing = false;
   #idle: (() => void) | undefined;
 
-  /** @param onClose Hears of every exchange that ended. */
-  constructor(options: Http1GuardOptions, errors: ErrorWriter, onClose?: (exchange: Exchange) => void) {
+  /**
+   * @param onClose Hears of every exchange that ended.
+   * @param prepare Sees every exchange before its request is looked at.
+   */
+  constructor(
+    options: Http1GuardOptions,
+    errors: ErrorWriter,
+    onClose?: (exchange: Exchange) => void,
+    prepare?: (exchange: Exchange) => void,
+  ) {
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;
+    this.#prepare = prepare;
     this.#check = new RequestCheck(options);
   }
 
@@ -72,6 +83,7 @@ export class Http1Guard implements ExchangeOwner {
       (request, response) => this.#arrived(request, response),
     );
     this.#servers.add(server);
+    watchWrites(server, this.#inFlight, options);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
     server.on("checkContinue", (request: IncomingMessage, response: Exchange) =>
       this.#expected(request, response),
@@ -233,6 +245,7 @@ export class Http1Guard implements ExchangeOwner {
     exchange.owner = this;
     exchange.on("close", exchangeClosed);
     this.#inFlight.add(exchange);
+    this.#prepare?.(exchange);
     if (this.#onClose !== undefined) exchange.startedAt = performance.now();
     if (this.#closing) exchange.shouldKeepAlive = false;
     const refusal = exchange.refusal ?? this.#check.problem(exchange.req);

@@ -1,7 +1,9 @@
+import type { IncomingMessage } from "node:http";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
 import { Code, ConnectError } from "../core/errors.ts";
+import type { ForBrowsers } from "./browser/for-browsers.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { HealthEndpoints, healthPaths } from "./health-endpoints.ts";
@@ -13,6 +15,7 @@ import { BodyReader } from "./request-body.ts";
 import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
+import type { Router } from "./routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
 
 /** What a `RequestRouter` works with. */
@@ -28,6 +31,7 @@ export interface RequestRouterParts {
   readonly sockets: WebSockets;
   /** Whether the server takes part in balancing. */
   readonly isServing: () => boolean;
+  readonly browsers: ForBrowsers;
 }
 
 /** Finds the rpc of every request in the routes of the present, which can be swapped as a whole at any time. */
@@ -130,6 +134,9 @@ export class RequestRouter {
     const match = table.router.match(method, url);
     switch (match.kind) {
       case "found": {
+        if (method === "OPTIONS" && this.#parts.browsers.cors?.isPreflight(request.raw) === true) {
+          return answerOtherMethod(askedFor(table.router, request.raw), request, reply, errors);
+        }
         const entry = table.entry(match.route);
         exchange.route = entry.name;
         entry.handle(match, request, reply);
@@ -148,9 +155,12 @@ export class RequestRouter {
   readonly #loaded = (): RouteTable | undefined => (this.#waiting ? undefined : this.#table);
 
   #compile(services: readonly DescService[]): RouteTable {
-    const { options, caller, errors, replyMetadata } = this.#parts;
+    const { options, caller, errors, replyMetadata, browsers } = this.#parts;
     return new RouteTable(services, {
       ...options,
+      streamCoding: browsers.streamCoding,
+      fileCoding: browsers.fileCoding,
+      forms: browsers.forms,
       caller,
       errors,
       requestMetadata: this.#requestMetadata,
@@ -170,6 +180,12 @@ export class RequestRouter {
     this.#registry = registry;
     this.#parts.errors.useRegistry(registry);
   }
+}
+
+/** The method that a preflight asks for, if there is a route for it: where a route takes OPTIONS, it is not called. */
+function askedFor(router: Router, { headers, url = "" }: IncomingMessage): readonly string[] {
+  const method = headers["access-control-request-method"] ?? "";
+  return router.match(method, url).kind === "found" ? [method] : [];
 }
 
 function ignoredTeller({

@@ -48,6 +48,7 @@ export class Files implements Service<typeof FilesService> {
     context: HandlerContext,
   ): Promise<MessageInitShape<typeof HttpBodySchema>> {
     this.lastHeader = context.requestHeader;
+    this.#notify();
     const file = this.files.get(name);
     if (file === undefined) throw new ConnectError(`no file ${name}`, Code.NotFound);
     for (const [key, value] of Object.entries(file.headers ?? {})) context.responseHeader.set(key, value);

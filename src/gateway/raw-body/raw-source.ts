@@ -3,6 +3,7 @@ import type { DescField, Message } from "@bufbuild/protobuf";
 import { messageFactory } from "../../core/codec/field-shape.ts";
 import { compileBinder } from "../binding/bind.ts";
 import { messageAt } from "../binding/field-path.ts";
+import type { FormCheck } from "../browser/form-check.ts";
 import { hasBody } from "../request-body.ts";
 import type { Route } from "../routing/route.ts";
 import { bodyChunks } from "../streaming/body-chunks.ts";
@@ -14,7 +15,10 @@ import { pieces } from "./pieces.ts";
 import { checkRawBodyOptions, type RawBodyOptions } from "./raw-options.ts";
 
 /** What `compileRawSource` needs of a gateway's options. */
-export interface RawSourceOptions extends SourceOptions, RawBodyOptions {}
+export interface RawSourceOptions extends SourceOptions, RawBodyOptions {
+  /** Which pages may send bodies of any type. */
+  readonly forms: FormCheck;
+}
 
 /**
  * Compiles the messages of requests whose body is raw: `google.api.HttpBody` with the bytes as they came, less their
@@ -26,16 +30,20 @@ export interface RawSourceOptions extends SourceOptions, RawBodyOptions {}
  * @throws TypeError for an `uploadChunkBytes` that is none
  */
 export function compileRawSource(route: Route, options: RawSourceOptions): RequestSource {
-  const { bodies, bodyIdleMs, uploadChunkBytes, maxBodyBytes } = options;
+  const { bodies, bodyIdleMs, uploadChunkBytes, maxBodyBytes, forms } = options;
   const { methodKind } = route.method;
   checkRawBodyOptions(options);
   const { first, next } = compileRawBinder(route, options);
   if (methodKind === "unary" || methodKind === "server_streaming") {
-    return async (call, raw) =>
-      new UploadedMessages([first(call, typeOf(raw), hasBody(raw) ? await bodies.read(raw) : undefined)]);
+    return async (call, raw) => {
+      checkForm(raw, forms);
+      const data = hasBody(raw) ? await bodies.read(raw) : undefined;
+      return new UploadedMessages([first(call, typeOf(raw), data)]);
+    };
   }
   const eager = methodKind === "bidi_streaming";
   return async (call, raw, exchange) => {
+    checkForm(raw, forms);
     if (!hasBody(raw)) return new UploadedMessages([first(call, typeOf(raw), undefined)]);
     allowLargeBody(raw, exchange, maxBodyBytes);
     const chunks = bodyChunks(raw, bodyIdleMs);
@@ -50,6 +58,12 @@ export function compileRawSource(route: Route, options: RawSourceOptions): Reque
       })(),
     );
   };
+}
+
+/** @throws HttpError 403 as `FormCheck` */
+function checkForm(raw: IncomingMessage, forms: FormCheck): void {
+  const problem = hasBody(raw) ? forms.problem(raw) : undefined;
+  if (problem !== undefined) throw problem;
 }
 
 const empty = Buffer.alloc(0);
