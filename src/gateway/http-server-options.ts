@@ -8,6 +8,7 @@ import { bindDefaults, type BindOptions } from "./binding/bind.ts";
 import { browserDefaults, type BrowserOptions } from "./browser/browser-options.ts";
 import type { ErrorFormat } from "./error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
+import { formDefaults, type FormOptions } from "./multipart/form-options.ts";
 import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
@@ -43,6 +44,7 @@ export interface HttpServerOptions
     StreamOptions,
     WebSocketOptions,
     RawBodyOptions,
+    FormOptions,
     BrowserOptions,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
@@ -107,6 +109,7 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   ...streamDefaults,
   ...webSocketDefaults,
   ...rawBodyDefaults,
+  ...formDefaults,
   ...browserDefaults,
   ...bindDefaults,
   ...routerDefaults,

@@ -1,5 +1,6 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
+import { isForm } from "./multipart/form-parts.ts";
 import { whyProtocolIsMissing } from "./not-yet.ts";
 import { repliesRawBody, takesRawBody } from "./raw-body/http-body.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";
@@ -91,14 +92,16 @@ function handlerOf(
 
 /**
  * The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for,
- * and of one file where its bodies are raw.
+ * and of one file or form where its bodies are no JSON.
  */
 function storyOf(route: Route, options: StreamRouteOptions): RouteHandler {
   const stream = streamRoute(route, options);
   if (route.method.methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) return stream;
   const unary = unaryRoute(route, route.method as DescMethodUnary, options); // As its kind says.
   return (call, request, reply) => {
-    const story = request.raw.headers.accept?.includes("text/event-stream") === true ? stream : unary;
+    const { accept, "content-type": type } = request.raw.headers;
+    const special = accept?.includes("text/event-stream") === true || (type !== undefined && isForm(type));
+    const story = special ? stream : unary;
     story(call, request, reply);
   };
 }
