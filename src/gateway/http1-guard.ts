@@ -201,6 +201,10 @@ export class Http1Guard implements ExchangeOwner {
   /** A request behind which the connection is ours: it takes the way of all others, with a response made here. */
   #upgrading(request: IncomingMessage, socket: Socket, head: Buffer): void {
     socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
+    if (this.#connectionOf(socket).current !== undefined) {
+      socket.destroy(); // Older versions of Node do not ask before, and have cut the answer off that is due.
+      return;
+    }
     const exchange = new Exchange(request);
     exchange.shouldKeepAlive = false;
     exchange.assignSocket(socket);
@@ -213,7 +217,7 @@ export class Http1Guard implements ExchangeOwner {
       socket.once("close", () => clearTimeout(timer));
     });
     if (!this.#isUpgrade(request)) {
-      this.#arrived(request, exchange); // Older versions of Node do not ask before.
+      this.#arrived(request, exchange); // As above.
       return;
     }
     const { url, headers, inFrame, problem } = takeTargetHeaders(request.url ?? "");

@@ -162,23 +162,6 @@ suite("malformed HTTP/1", () => {
     await gateway.stillServes();
   });
 
-  test("S12: a WebSocket upgrade is answered as a request, never with 101", async () => {
-    const upgrade = [
-      "Connection: Upgrade",
-      "Upgrade: websocket",
-      "Sec-WebSocket-Version: 13",
-      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-    ];
-    for (const [target, status] of [
-      ["/test/v1/echo/a", 200],
-      ["/nowhere", 404],
-    ] as const) {
-      const answer = await exchangeBytes(gateway.port, head(target, ...upgrade), isComplete);
-      assert.equal(statusOf(answer), status);
-    }
-    await gateway.stillServes();
-  });
-
   test("H30: 1,000 pipelined requests are answered in order, one after the other", async () => {
     const requests = Array.from({ length: 1000 }, (_, index) => head(`/test/v1/echo/n${index}`)).join("");
     const answer = await exchangeBytes(gateway.port, requests, (text) => text.includes('"n999"'));

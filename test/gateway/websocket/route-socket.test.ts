@@ -328,3 +328,35 @@ test("interceptors and observers meet calls over WebSocket as all others", async
     "finished Chat 0",
   ]);
 });
+
+test("hooks of the user's own answer before the socket opens", async () => {
+  await using gateway = await startGateway({}, [], ({ fastify }) => {
+    fastify.addHook("onRequest", async ({ headers }, reply) => {
+      if (headers.authorization === undefined) return reply.code(401).send({ why: "no token" });
+    });
+  });
+  const url = `ws://127.0.0.1:${gateway.port}/test/v1/chat`;
+  const { status, body } = await new SocketClient(url).refused();
+  assert.deepEqual([status, JSON.parse(body)], [401, { why: "no token" }]);
+  const client = await new SocketClient(url, [], { headers: { authorization: "Bearer t" } }).open();
+  client.send("{}", "");
+  await client.json();
+  assert.equal((await client.end()).code, 1000);
+});
+
+test("a hundred sockets at once, each with its own answers", async () => {
+  await using gateway = await startGateway();
+  const clients = Array.from(
+    { length: 100 },
+    () => new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/chat`),
+  );
+  for (const [index, client] of clients.entries()) {
+    await client.open();
+    client.send(JSON.stringify({ text: `c${index}` }));
+  }
+  for (const [index, client] of clients.entries()) {
+    assert.equal((await client.json())["text"], `c${index}`);
+    client.send("");
+  }
+  for (const client of clients) assert.equal((await client.end()).code, 1000);
+});

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { takeTargetHeaders, withHeaders } from "../../../src/gateway/websocket/socket-headers.ts";
+
+for (const [target, url, headers, inFrame] of [
+  ["/a", "/a", {}, false],
+  ["/a?b=1", "/a?b=1", {}, false],
+  ["/a?$header.x=1", "/a", { x: "1" }, false],
+  ["/a?b=%31&$header.x=1&c", "/a?b=%31&c", { x: "1" }, false],
+  ["/a?%24header.X-Y=a%20b+c&$HEADER.z=1", "/a?$HEADER.z=1", { "x-y": "a b c" }, false],
+  ["/a?%24%68eader.x=1", "/a?%24%68eader.x=1", {}, false],
+  ["/a?$headers=frame&$header.a=", "/a", { a: "" }, true],
+  ["/a?$headerx=1", "/a?$headerx=1", {}, false],
+  ["/a?b=$header.x=1", "/a?b=$header.x=1", {}, false],
+] as const) {
+  test(`the headers in ${target}`, () => {
+    assert.deepEqual(takeTargetHeaders(target), { url, headers, inFrame, problem: undefined });
+  });
+}
+
+for (const target of [
+  "/a?$header.x=%f",
+  "/a?$header.=1",
+  "/a?$header.a:b=1",
+  "/a?$headers=1",
+  "/a?$headers",
+]) {
+  test(`${target} is refused, and its parameters are taken out all the same`, () => {
+    const { url, problem } = takeTargetHeaders(target);
+    assert.equal(problem?.status, 400);
+    assert.equal(url, "/a");
+  });
+}
+
+test("the head of the handshake wins, then what comes last", () => {
+  const head = { authorization: "a" };
+  assert.equal(withHeaders(head), head);
+  assert.deepEqual(withHeaders(head, { authorization: "b", x: "1", y: "1" }, { x: "2" }), {
+    authorization: "a",
+    x: "2",
+    y: "1",
+  });
+});
