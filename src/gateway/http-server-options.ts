@@ -8,6 +8,7 @@ import { bindDefaults, type BindOptions } from "./binding/bind.ts";
 import { browserDefaults, type BrowserOptions } from "./browser/browser-options.ts";
 import type { ErrorFormat } from "./error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
+import { longPollDefaults, type LongPollOptions } from "./long-poll/poll-options.ts";
 import { formDefaults, type FormOptions } from "./multipart/form-options.ts";
 import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
 import type { RouterOptions } from "./routing/router.ts";
@@ -45,6 +46,7 @@ export interface HttpServerOptions
     WebSocketOptions,
     RawBodyOptions,
     FormOptions,
+    LongPollOptions,
     BrowserOptions,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
@@ -110,6 +112,7 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   ...webSocketDefaults,
   ...rawBodyDefaults,
   ...formDefaults,
+  ...longPollDefaults,
   ...browserDefaults,
   ...bindDefaults,
   ...routerDefaults,

@@ -168,6 +168,7 @@ export class HttpServer implements ManagedServer {
       stopExchanges(this.#guard, graceMs),
       this.#sockets.stop(graceMs),
     ]);
+    this.#router.close();
     this.#guard.cutConnections();
     await this.fastify.close();
     this.#closeUpstream();

@@ -9,6 +9,7 @@ import type { Exchange } from "./exchange.ts";
 import { HealthEndpoints, healthPaths } from "./health-endpoints.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpServerOptions } from "./http-server-options.ts";
+import { PolledStreams } from "./long-poll/polled-streams.ts";
 import { answerOtherMethod } from "./other-method.ts";
 import type { ReplyMetadata } from "./reply-metadata.ts";
 import { BodyReader } from "./request-body.ts";
@@ -39,6 +40,7 @@ export class RequestRouter {
   readonly #parts: RequestRouterParts;
   readonly #requestMetadata: RequestMetadata;
   readonly #bodies: BodyReader;
+  readonly #polled: PolledStreams;
   readonly #rules: readonly ServiceConfig[];
   readonly #health: HealthEndpoints | undefined;
   #services: readonly DescService[] = [];
@@ -56,6 +58,7 @@ export class RequestRouter {
       grpcMetadataPrefix: options.compat === "grpc-gateway",
     });
     this.#bodies = new BodyReader(options);
+    this.#polled = new PolledStreams(options);
     this.#rules = options.rules.map(({ text, file }) => parseServiceConfig(text, file));
     this.#useRegistry(options.registry);
     if (options.healthPaths) {
@@ -112,6 +115,11 @@ export class RequestRouter {
     return (this.#table ??= this.#compile(this.#services));
   }
 
+  /** Ends what is kept between requests. */
+  close(): void {
+    this.#polled.close();
+  }
+
   /** Answers one request. Never throws. */
   readonly serve = (request: FastifyRequest, reply: FastifyReply): void => {
     const { errors } = this.#parts;
@@ -161,6 +169,7 @@ export class RequestRouter {
       streamCoding: browsers.streamCoding,
       fileCoding: browsers.fileCoding,
       forms: browsers.forms,
+      polled: this.#polled,
       caller,
       errors,
       requestMetadata: this.#requestMetadata,

@@ -1,5 +1,6 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
+import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
 import { isForm } from "./multipart/form-parts.ts";
 import { whyProtocolIsMissing } from "./not-yet.ts";
 import { repliesRawBody, takesRawBody } from "./raw-body/http-body.ts";
@@ -7,11 +8,11 @@ import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
-import { streamRoute, type StreamRouteOptions } from "./streaming/stream-route.ts";
+import { streamRoute } from "./streaming/stream-route.ts";
 import { type RouteHandler, unaryRoute } from "./unary.ts";
 
 /** What a `RouteTable` is made of. */
-export interface RouteTableOptions extends StreamRouteOptions {
+export interface RouteTableOptions extends LongPollRouteOptions {
   readonly router: Partial<RouterOptions>;
   readonly rules: readonly ServiceConfig[];
   readonly ruleMode: RuleMode;
@@ -94,8 +95,12 @@ function handlerOf(
  * The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for,
  * and of one file or form where its bodies are no JSON.
  */
-function storyOf(route: Route, options: StreamRouteOptions): RouteHandler {
+function storyOf(route: Route, options: LongPollRouteOptions): RouteHandler {
   const stream = streamRoute(route, options);
+  if (route.method.methodKind === "server_streaming" && !repliesRawBody(route)) {
+    const poll = longPollRoute(route, options);
+    return (call, request, reply) => (asksForPoll(request.raw) ? poll : stream)(call, request, reply);
+  }
   if (route.method.methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) return stream;
   const unary = unaryRoute(route, route.method as DescMethodUnary, options); // As its kind says.
   return (call, request, reply) => {
