@@ -65,6 +65,22 @@ test("S03: replies that nobody reads and no call stands behind are limited: 1013
   await gateway.stillServes();
 });
 
+test("a handler that takes nothing pauses its client's connection, takes it for alive, and loses nothing", async () => {
+  await using gateway = await startGateway({ socketHeartbeatMs: 300 });
+  const first = frame(opcode.text, '{"behaviour":{"sleepMs":2000}}');
+  const raw = await RawSocket.open(gateway.port, "/test/v1/collect", first);
+  const text = "x".repeat(50_000);
+  const message = frame(opcode.text, JSON.stringify({ text }));
+  const count = 800;
+  for (let index = 0; index < count; index++) raw.write(message);
+  raw.write(frame(opcode.text));
+  const unread = await settled(() => raw.socket.writableLength);
+  assert.equal(gateway.echo.received, 1);
+  assert.ok(unread > 20 * mib, `only ${unread} bytes wait at the client`);
+  assert.equal(await raw.closeCode(), 1000);
+  assert.equal(gateway.echo.received, count + 1);
+});
+
 for (const [how, leave] of [
   ["FIN", (raw: RawSocket) => void raw.socket.end()],
   ["RST", (raw: RawSocket) => void raw.socket.resetAndDestroy()],
