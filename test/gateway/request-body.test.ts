@@ -76,7 +76,7 @@ suite("request bodies", () => {
     "application/json; charset=utf-16",
     "application/jsonx",
     "application/x-www-form-urlencoded",
-    "multipart/form-data; boundary=x",
+    "multipart/mixed; boundary=x",
     "text/plain",
     "text/plain; application/json",
     "json",
