@@ -54,6 +54,9 @@ export class ClientSocket {
   /** Heartbeats since the client was last heard. */
   #silence = 0;
   #bytesRead = 0;
+  #bufferedBytes = 0;
+  /** Whether the last ping is still behind other frames. */
+  #pinging = false;
   #paused = false;
 
   /** @param socket the connection under `ws` */
@@ -158,15 +161,24 @@ export class ClientSocket {
   /** Sends a ping, or gives the client up if it was silent for too long. */
   beat(): void {
     const { bytesRead } = this.#socket;
-    if (bytesRead !== this.#bytesRead || this.#paused) this.#silence = 0;
+    const { bufferedAmount } = this.#ws;
+    // A ping behind messages that are being read is no sign of death.
+    const reads = this.#pinging && bufferedAmount !== this.#bufferedBytes;
+    if (bytesRead !== this.#bytesRead || reads || this.#paused) this.#silence = 0;
     this.#bytesRead = bytesRead;
+    this.#bufferedBytes = bufferedAmount;
     if (++this.#silence >= 2) {
       this.#gone("the client answers no pings");
       this.#ws.terminate();
     } else if (this.#ws.readyState === this.#ws.OPEN) {
-      this.#ws.ping();
+      this.#pinging = true;
+      this.#ws.ping(undefined, undefined, this.#pinged);
     }
   }
+
+  readonly #pinged = (): void => {
+    this.#pinging = false;
+  };
 
   /** A turn of the event loop has come to its end. */
   nextTurn(): void {
