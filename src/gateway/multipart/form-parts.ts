@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
-import { ConnectError, invalidArgument } from "../../core/errors.ts";
+import { ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
 import type { FormOptions } from "./form-options.ts";
 
 /** One part of a form. */
@@ -94,7 +94,7 @@ class OpenForm {
       }
       this.#parser.end();
     } catch (reason) {
-      this.#fail(reason);
+      this.#fail(toCallError(reason)); // An error of the parser was heard before.
     }
   }
 
