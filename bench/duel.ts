@@ -61,6 +61,7 @@ export async function runDuel(duel: Duel, rig: Rig): Promise<Measured> {
       subject: figures(subject),
       reference: figures(reference),
       ratios,
+      rounds: { subject: subject.map(perCall), reference: reference.map(perCall) },
       remarks: sides.flatMap(({ contestant, laps }) => waited(contestant, laps)),
     };
   } finally {
@@ -86,12 +87,29 @@ async function drivesItself(contestant: Contestant): Promise<Drive> {
 }
 
 async function lap(contestant: Contestant, drive: Drive, ms: number): Promise<Lap> {
+  const stopSpinning = spin();
   const before = await contestant.usage();
   const startedAt = performance.now();
   const calls = await drive.run(ms);
   const seconds = (performance.now() - startedAt) / 1000;
   const after = await contestant.usage();
+  stopSpinning();
   return { calls, seconds, cpuUs: after.cpuUs - before.cpuUs };
+}
+
+/**
+ * Keeps this process from sleeping until it is told to stop. A contestant that answers one that sleeps has to wake it,
+ * which costs as much as the rest of a small call, and slow contestants would pay for it more often than fast ones.
+ */
+function spin(): () => void {
+  let spinning = true;
+  const again = (): void => {
+    if (spinning) setImmediate(again);
+  };
+  again();
+  return () => {
+    spinning = false;
+  };
 }
 
 function perCall(one: Lap | undefined): number {
