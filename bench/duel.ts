@@ -62,7 +62,7 @@ export async function runDuel(duel: Duel, rig: Rig): Promise<Measured> {
       reference: figures(reference),
       ratios,
       rounds: { subject: subject.map(perCall), reference: reference.map(perCall) },
-      remarks: sides.flatMap(({ contestant, laps }) => waited(contestant, laps)),
+      remarks: waited(sides.map(({ laps }) => laps)),
     };
   } finally {
     for (const { contestant, drive: driver } of sides) {
@@ -122,8 +122,10 @@ function figures(laps: readonly Lap[]): string {
   return `${us < 10 ? us.toFixed(2) : us.toFixed(us < 100 ? 1 : 0)} µs, ${Math.round(rate).toLocaleString("en")}/s`;
 }
 
-function waited({ name }: Contestant, laps: readonly Lap[]): string[] {
-  const busy = median(laps.map(({ cpuUs, seconds }) => cpuUs / 1e6 / seconds));
-  if (busy >= saturated) return [];
-  return [`${name} used ${Math.round(busy * 100)} % of its core, so its calls/s are not what it can do`];
+/** A remark when contestants had less than their core, so that calls per second are not their limit. */
+function waited(sides: readonly (readonly Lap[])[]): string[] {
+  const shares = sides.map((laps) => median(laps.map(({ cpuUs, seconds }) => cpuUs / 1e6 / seconds)));
+  if (shares.every((share) => share >= saturated)) return [];
+  const words = shares.map((share) => `${Math.round(share * 100)} %`).join(" and ");
+  return [`the contestants used ${words} of their core, so that they could do more calls a second`];
 }
