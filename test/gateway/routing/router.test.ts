@@ -432,3 +432,11 @@ test("the same rule twice on one rpc is harmless, a different one is not", () =>
   });
   assert.throws(() => new Router(compileService(differing)), /match the same requests/);
 });
+
+test("`/b/**` takes `/b` with no segment, and goes before `/*`", () => {
+  const router = buildRouter(["GET /b/**", "GET /*", "GET /v1/b/**", "GET /v1/{x}"]);
+  assert.equal(outcome(router, "GET", "/b"), "R1");
+  assert.equal(outcome(router, "GET", "/a"), "R2");
+  assert.equal(outcome(router, "GET", "/v1/b"), "R3");
+  assert.equal(outcome(router, "GET", "/v1/a"), "R4 x=a");
+});
