@@ -59,7 +59,7 @@ test("variables capture the segments of their patterns", () => {
     ["/a/b", "R6 x="],
     ["/a/b/foo", "R7 x=foo"],
     ["/a/b/c/foo/bar/baz", "R8 x=foo/bar/baz"],
-    ["/a/b/c", "R7 x=c"],
+    ["/a/b/c", "R8 x="],
     ["/foo/d/e/f/bar/baz", "R9 x=foo y=bar/baz"],
   ]);
 });
