@@ -70,6 +70,8 @@ export class Router {
   readonly #literal = new Map<string, Leaf>();
   /** Leaves of templates whose only wildcard is `*` as last segment, by the path up to it. */
   readonly #lastSegment = new Map<string, Leaf>();
+  /** Literal paths that a `**` behind them matches with no segment. */
+  readonly #emptyRest = new Set<string>();
 
   /**
    * @throws Error when two routes match the same requests (it names both rpcs), or one has a reserved path
@@ -115,6 +117,7 @@ export class Router {
     const prefix = this.#lastSegment.get(path.slice(0, start));
     // A literal that needs normalising, or a verb, would go before `*`.
     if (prefix === undefined || path.includes("%", start) || path.includes(":", start)) return undefined;
+    if (this.#emptyRest.has(path)) return undefined; // `/b/**` takes `/b` too, and goes before `/*`.
     if (this.#hasEscapedLiteral && hasEscapeOrByte(path)) return undefined;
     return endpointFor(prefix, httpMethod);
   }
@@ -195,6 +198,7 @@ export class Router {
       if (segment.kind !== "literal") {
         const onlyLast = segment.kind === "any" && index === segments.length - 1;
         if (onlyLast && verb === "") this.#lastSegment.set(`${path}/`, leaf);
+        if (segment.kind === "rest") this.#emptyRest.add(path);
         return;
       }
       path += `/${segment.text}`;

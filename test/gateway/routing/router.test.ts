@@ -59,7 +59,7 @@ test("variables capture the segments of their patterns", () => {
     ["/a/b", "R6 x="],
     ["/a/b/foo", "R7 x=foo"],
     ["/a/b/c/foo/bar/baz", "R8 x=foo/bar/baz"],
-    ["/a/b/c", "R7 x=c"],
+    ["/a/b/c", "R8 x="],
     ["/foo/d/e/f/bar/baz", "R9 x=foo y=bar/baz"],
   ]);
 });
@@ -431,4 +431,12 @@ test("the same rule twice on one rpc is harmless, a different one is not", () =>
     Get: on("POST /a", { body: "x", additionalBindings: [on("POST /a", { body: "y" })] }),
   });
   assert.throws(() => new Router(compileService(differing)), /match the same requests/);
+});
+
+test("`/b/**` takes `/b` with no segment, and goes before `/*`", () => {
+  const router = buildRouter(["GET /b/**", "GET /*", "GET /v1/b/**", "GET /v1/{x}"]);
+  assert.equal(outcome(router, "GET", "/b"), "R1");
+  assert.equal(outcome(router, "GET", "/a"), "R2");
+  assert.equal(outcome(router, "GET", "/v1/b"), "R3");
+  assert.equal(outcome(router, "GET", "/v1/a"), "R4 x=a");
 });
