@@ -33,6 +33,8 @@ export class StreamWriter {
   #scheduled = false;
   /** Settles when what is being written has gone; undefined while there is room. */
   #busy: PromiseWithResolvers<void> | undefined;
+  /** The last of the writes whose callers did not wait for room. */
+  #queue: Promise<void> | undefined;
   #drain: PromiseWithResolvers<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #gone: ConnectError | undefined;
@@ -64,6 +66,10 @@ export class StreamWriter {
    */
   write(chunk: string | Uint8Array): Promise<void> | undefined {
     if (this.#gone !== undefined) return Promise.reject(this.#gone);
+    return this.#queue === undefined ? this.#take(chunk) : this.#queueUp(chunk);
+  }
+
+  #take(chunk: string | Uint8Array): Promise<void> | undefined {
     if (typeof chunk === "string" && chunk.length + this.#pending.length <= batchLength) {
       this.#pending += chunk;
       if (!this.#scheduled) {
@@ -72,13 +78,31 @@ export class StreamWriter {
       }
       return this.#busy?.promise;
     }
-    if (this.#busy !== undefined) return this.#busy.promise.then(() => this.write(chunk));
+    if (this.#busy !== undefined) return this.#queueUp(chunk);
     const before = this.#pending;
     this.#pending = "";
     if (before === "") this.#send(chunk);
     else if (typeof chunk === "string") this.#send(before + chunk);
     else this.#send(Buffer.concat([Buffer.from(before), chunk]));
     return this.#whenSent();
+  }
+
+  /** Keeps the order for callers that do not wait: takes the chunk when those before it are on their way. */
+  #queueUp(chunk: string | Uint8Array): Promise<void> {
+    const before = this.#queue;
+    const turn = (async () => {
+      await before;
+      while (this.#busy !== undefined) await this.#busy.promise;
+      if (this.#gone !== undefined) throw this.#gone;
+      await this.#take(chunk);
+    })();
+    turn.catch(() => {}); // Nobody has to wait for it.
+    this.#queue = turn;
+    const done = (): void => {
+      if (this.#queue === turn) this.#queue = undefined;
+    };
+    turn.then(done, done);
+    return turn;
   }
 
   /** Writes what waits for the end of this turn, now. */
@@ -133,8 +157,8 @@ export class StreamWriter {
     for (;;) {
       this.flush();
       if (this.#gone !== undefined) throw this.#gone;
-      if (this.#busy === undefined) return;
-      await this.#busy.promise;
+      if (this.#busy === undefined && this.#queue === undefined) return;
+      await (this.#queue ?? this.#busy?.promise);
     }
   }
 
