@@ -3,11 +3,13 @@ import { test } from "node:test";
 import {
   create,
   createRegistry,
+  type DescMessage,
   fromBinary,
   getExtension,
   isMessage,
   type Message,
   type MessageShape,
+  toBinary,
 } from "@bufbuild/protobuf";
 import { anyUnpack, AnySchema, StructSchema, TimestampSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
@@ -22,6 +24,7 @@ import {
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../../src/core/codec/json-reader.ts";
+import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
 import { Code, ConnectError } from "../../../src/core/errors.ts";
 
 const registry = createRegistry(
@@ -34,9 +37,35 @@ const registry = createRegistry(
 );
 
 function read(text: string, options?: Partial<JsonReadOptions>): TestAllTypesProto3 {
-  const message = jsonReader(AllTypes, { registry, ...options }).read(text);
+  const message = everyWay(AllTypes, text, { registry, ...options });
   assert.ok(isMessage(message, AllTypes));
   return message;
+}
+
+/** The message that a text stands for, after checking that its bytes give the same one, or the same refusal. */
+function everyWay(schema: DescMessage, text: string, options?: Partial<JsonReadOptions>): Message {
+  const read = outcomeOf(() => jsonReader(schema, options).read(text));
+  // Bytes have no lone surrogates, and their byte order mark is no part of the text.
+  if (text.isWellFormed() && !text.startsWith("\ufeff")) {
+    const silent = { ...options, onUnknownField: undefined };
+    const json = Buffer.from(text);
+    const decoded = (bytes: Uint8Array): Message => fromBinary(schema, Uint8Array.from(bytes));
+    const fromBytes = outcomeOf(() => jsonReader(schema, silent).readBytes(json));
+    const converted = outcomeOf(() => decoded(jsonToBinary(schema, silent).convert(json)));
+    const encoded = "message" in read ? outcomeOf(() => decoded(toBinary(schema, read.message))) : read;
+    assert.deepEqual(fromBytes, read, text);
+    assert.deepEqual(converted, encoded, text);
+  }
+  if ("message" in read) return read.message;
+  throw read.reason;
+}
+
+function outcomeOf(act: () => Message): { message: Message } | { reason: unknown } {
+  try {
+    return { message: act() };
+  } catch (reason) {
+    return { reason };
+  }
 }
 
 /** The fields that the error of `act` names, after checking that it is INVALID_ARGUMENT and speaks of `problem`. */

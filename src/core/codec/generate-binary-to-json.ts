@@ -1,0 +1,342 @@
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { isDelimited, wrapped } from "./field-shape.ts";
+import { CodeBuilder } from "./generated-code.ts";
+import {
+  defaultText,
+  memberStart,
+  outputBindings,
+  putBoolean,
+  putConstant,
+  putEnd,
+  putEnum,
+  scalarQuote,
+} from "./json-output-code.ts";
+import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-wire.ts";
+import type { WriteFormat } from "./write-message.ts";
+
+/**
+ * Writes the JSON of the message that stands in `from` between `start` and `end` to `out` at `pos`, and returns the
+ * end of the text. `view` and `outView` look at the same bytes, `depth` counts the messages around.
+ */
+export type PrintBinary = (
+  from: Buffer,
+  view: DataView,
+  start: number,
+  end: number,
+  out: Buffer,
+  outView: DataView,
+  pos: number,
+  depth: number,
+) => number;
+
+/** The function of one message type, made when it is first wanted. */
+export interface BinaryPrinter {
+  print: PrintBinary;
+}
+
+/** Deeper messages are left to the path over messages, which knows the limit. */
+const deepest = 90;
+
+const bindings = {
+  ...outputBindings,
+  skipValue,
+  takeTag,
+  takeTime,
+  takeVarint32,
+  takeVarint64,
+  takeZigzag64,
+};
+
+/** Generates functions that print protobuf bytes as JSON of one format, a function for a message type. */
+export class BinaryPrinterGenerator {
+  readonly #format: WriteFormat;
+  readonly #printers = new WeakMap<DescMessage, BinaryPrinter>();
+
+  constructor(format: WriteFormat) {
+    this.#format = format;
+  }
+
+  printer(desc: DescMessage): BinaryPrinter {
+    let printer = this.#printers.get(desc);
+    if (printer === undefined) {
+      const made: BinaryPrinter = {
+        // Types are generated at their first use, so that a large contract costs what is used of it.
+        print: (from, view, start, end, out, outView, pos, depth) => {
+          made.print = this.#generate(desc);
+          return made.print(from, view, start, end, out, outView, pos, depth);
+        },
+      };
+      printer = made;
+      this.#printers.set(desc, printer);
+    }
+    return printer;
+  }
+
+  #generate(desc: DescMessage): PrintBinary {
+    const code = new CodeBuilder(bindings);
+    code.add(
+      "return function print(s, sv, i, e, b, v, p, d) {",
+      `if (d > ${deepest}) throw irregular;`,
+      "const start = p; let x = 0, n = 0;",
+      ...this.#oneofs(desc),
+      "let t = -1;",
+      nextTag,
+    );
+    const ordered = desc.fields.toSorted((a, b) => a.number - b.number);
+    for (const field of ordered) code.add(this.#member(field, code));
+    code.add(
+      // Contracts grow at their end, so this is where members stand that only the other side knows.
+      "while (t !== -1) {",
+      `if (t >>> 3 <= ${ordered.at(-1)?.number ?? 0}) throw irregular;`,
+      "i = skipValue(s, i, t);",
+      "if (i > e) throw irregular;",
+      "seen.unknown = true;",
+      nextTag,
+      "}",
+      "if (i !== e) throw irregular;",
+      putEnd("start", "{}"),
+      "return p;",
+      "};",
+    );
+    return code.run() as PrintBinary; // The text above is such a function.
+  }
+
+  #oneofs(desc: DescMessage): string[] {
+    return desc.oneofs.map((_, index) => `let o${index} = false;`);
+  }
+
+  #member(field: DescField, code: CodeBuilder): string {
+    const start = memberStart(field, this.#format);
+    switch (field.fieldKind) {
+      case "list":
+        return this.#list(field, start, code);
+      case "map":
+        return this.#map(field, start, code);
+      default:
+        return this.#singular(field, start, code);
+    }
+  }
+
+  #singular(field: DescField, start: string, code: CodeBuilder): string {
+    const { open, read, write, type } = this.#value(field, code);
+    const found = `if (t === ${tagOf(field, type)}) {`;
+    if (field.oneof !== undefined) {
+      const flag = `o${field.parent.oneofs.indexOf(field.oneof)}`;
+      const once = `if (${flag}) throw irregular; ${flag} = true;`;
+      return `${found} ${once} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} }`;
+    }
+    if (field.message !== undefined || field.presence !== FeatureSet_FieldPresence.IMPLICIT) {
+      return `${found} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} }`;
+    }
+    if (this.#format.defaults === "emit") {
+      const absent = putConstant(start + defaultText(field, this.#format), code);
+      return `${found} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} } else { ${absent} }`;
+    }
+    // No writer sends a default; from one that does, it is left out on the other path.
+    return `${found} ${read} if (${this.#isDefault(field, type)}) throw irregular; ${putConstant(start + open, code)} ${write} ${nextTag} }`;
+  }
+
+  #isDefault(field: DescField, type: number): string {
+    if (field.enum !== undefined) return `x === ${field.enum.values[0]?.number ?? 0}`;
+    if (type === 2) return "n === 0";
+    return is64(field.scalar) ? "seen.low === 0 && seen.high === 0" : "x === 0";
+  }
+
+  #list(field: DescField & { fieldKind: "list" }, start: string, code: CodeBuilder): string {
+    const { open, read, write, type } = this.#value(field, code);
+    const name = putConstant(start, code);
+    const element = `${putConstant(`,${open}`, code)} ${read} ${write}`;
+    const single = `const l = p; do { ${element} ${nextTag} } while (t === ${tagOf(field, type)}); ${putEnd("l", "[]")}`;
+    let text = `if (t === ${tagOf(field, type)}) { ${name} ${single} }`;
+    if (type !== 2 && type !== 3) {
+      // Packed or not: readers take both.
+      const packed = `const l = p; ${readLength} const pe = i + n; while (i < pe) { ${element} } if (i !== pe) throw irregular;`;
+      const whole = `${packed} ${putEnd("l", "[]")} ${nextTag}`;
+      const some = this.#format.defaults === "emit" ? "" : "if (s[i] === 0) throw irregular;";
+      text += ` else if (t === ${(field.number << 3) | 2}) { ${some} ${name} ${whole} }`;
+    }
+    if (this.#format.defaults === "omit") return text;
+    return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
+  }
+
+  #map(field: DescField & { fieldKind: "map" }, start: string, code: CodeBuilder): string {
+    const { open, read, write, type } = this.#value(field, code);
+    const key = this.#scalar(field.mapKey);
+    const quoted = key.open === '"' ? "" : "b[p++] = 34;";
+    const entry = [
+      readLength,
+      "const me = i + n;",
+      `if (s[i++] !== ${(1 << 3) | key.type}) throw irregular;`,
+      putConstant(',"', code),
+      "const k = p;",
+      key.read,
+      key.writeBare,
+      quoted,
+      // What is in the text already tells keys apart.
+      "if (count++ > 0) { if (keys === undefined) { keys = new Set(); keys.add(b.toString('latin1', firstKey, firstKeyEnd)); }",
+      "const size = keys.size; if (keys.add(b.toString('latin1', k, p)).size === size) throw irregular; }",
+      "else { firstKey = k; firstKeyEnd = p; }",
+      key.open === '"' ? "b[p++] = 34;" : "",
+      `if (s[i++] !== ${(2 << 3) | type}) throw irregular;`,
+      putConstant(`:${open}`, code),
+      read,
+      write,
+      "if (i !== me) throw irregular;",
+    ].join(" ");
+    const tag = (field.number << 3) | 2;
+    const text = `if (t === ${tag}) { ${putConstant(start, code)} const l = p; let count = 0, firstKey = 0, firstKeyEnd = 0, keys; do { ${entry} ${nextTag} } while (t === ${tag}); ${putEnd("l", "{}")} }`;
+    if (this.#format.defaults === "omit") return text;
+    return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
+  }
+
+  #value(field: DescField, code: CodeBuilder): ValueCode {
+    if (field.enum !== undefined) {
+      return {
+        type: 0,
+        open: "",
+        read: readVarint("x", "| 0"),
+        write: putEnum(field.enum, "x", this.#format, code),
+      };
+    }
+    if (field.message !== undefined) return this.#message(field, field.message, code);
+    const { open, read, write, type } = this.#scalar(field.scalar ?? ScalarType.STRING);
+    return { open, read, write, type };
+  }
+
+  #message(field: DescField, desc: DescMessage, code: CodeBuilder): ValueCode {
+    const delimited = isDelimited(field);
+    if (delimited) return { type: 3, open: "", read: "throw irregular;", write: "" };
+    const scalar = wrapped(desc);
+    if (scalar !== undefined) return this.#wrapper(scalar);
+    switch (desc.typeName) {
+      case "google.protobuf.Timestamp":
+      case "google.protobuf.Duration": {
+        const put = desc.typeName.endsWith("Timestamp") ? "putTimestamp" : "putDuration";
+        return {
+          type: 2,
+          open: '"',
+          read: `${readLength} x = takeTime(s, i, i + n); i += n;`,
+          write: `p = ${put}(x, seen.low, b, p); b[p++] = 34;`,
+        };
+      }
+      case "google.protobuf.Any":
+      case "google.protobuf.FieldMask":
+      case "google.protobuf.Struct":
+      case "google.protobuf.Value":
+      case "google.protobuf.ListValue":
+        return { type: 2, open: "", read: "throw irregular;", write: "" };
+      default: {
+        const child = code.bind(this.printer(desc));
+        return {
+          type: 2,
+          open: "",
+          read: readLength,
+          write: `p = ${child}.print(s, sv, i, i + n, b, v, p, d + 1); i += n;`,
+        };
+      }
+    }
+  }
+
+  /** A wrapper with its value, or empty at the default. */
+  #wrapper(type: ScalarType): ValueCode {
+    const value = this.#scalar(type);
+    const quote = value.open === "" ? "" : "b[p++] = 34;";
+    const zero = type === ScalarType.BOOL ? putBoolean("false") : "b[p++] = 48;";
+    const absent = type === ScalarType.STRING || type === ScalarType.BYTES ? "" : zero;
+    return {
+      type: 2,
+      open: value.open,
+      read: `${readLength} const w = i + n;`,
+      write: `if (n === 0) { ${absent} ${quote} } else { if (s[i++] !== ${(1 << 3) | value.type}) throw irregular; ${value.read} ${value.write} if (i !== w) throw irregular; }`,
+    };
+  }
+
+  #scalar(type: ScalarType): ValueCode & { writeBare: string } {
+    const quote = scalarQuote(type, this.#format);
+    const close = quote === "" ? "" : "b[p++] = 34;";
+    const value = (wire: number, read: string, put: string): ValueCode & { writeBare: string } => ({
+      type: wire,
+      open: quote,
+      read,
+      write: `${put} ${close}`,
+      writeBare: put,
+    });
+    const long = (wire: number, read: string, signed: boolean): ReturnType<typeof value> => {
+      const bare = `p = ${signed ? "putInt64" : "putUint64"}(seen.low, seen.high, b, p);`;
+      const code = value(wire, read, bare);
+      if (this.#format.int64 !== "safe-number") return code;
+      const safe = signed ? "isSafeInt64(seen.low, seen.high)" : "seen.high >>> 0 < 0x200000";
+      return { ...code, write: `if (${safe}) { ${bare} } else { b[p++] = 34; ${bare} b[p++] = 34; }` };
+    };
+    switch (type) {
+      case ScalarType.STRING:
+        return value(2, readLength, "p = putUtf8(s, i, n, b, p); i += n;");
+      case ScalarType.BYTES:
+        return value(2, readLength, "p = putBase64(s, i, n, b, p); i += n;");
+      case ScalarType.BOOL:
+        return value(0, "x = s[i++]; if (x > 127) throw irregular;", putBoolean("x !== 0"));
+      case ScalarType.DOUBLE:
+        return value(1, "x = sv.getFloat64(i, true); i += 8;", "p = putDouble(x, b, p);");
+      case ScalarType.FLOAT:
+        return value(5, "x = sv.getFloat32(i, true); i += 4;", "p = putFloat(x, b, p);");
+      case ScalarType.INT32:
+        return value(0, readVarint("x", "| 0"), putSmall);
+      case ScalarType.UINT32:
+        return value(0, readVarint("x", ""), putSmall);
+      case ScalarType.SINT32:
+        return value(0, `${readVarint("x", "")} x = (x >>> 1) ^ -(x & 1);`, putSmall);
+      case ScalarType.SFIXED32:
+        return value(5, "x = sv.getInt32(i, true); i += 4;", putSmall);
+      case ScalarType.FIXED32:
+        return value(5, "x = sv.getUint32(i, true); i += 4;", putSmall);
+      case ScalarType.SINT64:
+        return long(0, "takeZigzag64(s, i); i = seen.pos;", true);
+      case ScalarType.INT64:
+        return long(0, "takeVarint64(s, i); i = seen.pos;", true);
+      case ScalarType.UINT64:
+        return long(0, "takeVarint64(s, i); i = seen.pos;", false);
+      case ScalarType.SFIXED64:
+        return long(1, readFixed64, true);
+      case ScalarType.FIXED64:
+        return long(1, readFixed64, false);
+    }
+  }
+}
+
+/** Code that reads a value into `x`, `n` and `seen`, and code that writes it behind `open`. */
+interface ValueCode {
+  /** The wire type. */
+  readonly type: number;
+  readonly open: string;
+  readonly read: string;
+  readonly write: string;
+}
+
+const nextTag =
+  "if (i < e) { t = s[i++]; if (t > 127) { t = takeTag(s, i, t); i = seen.pos; } } else t = -1;";
+const readLength =
+  "n = s[i++]; if (n > 127) { n = takeVarint32(s, i, n); i = seen.pos; } if (!(i + n <= e)) throw irregular;";
+const readFixed64 = "seen.low = sv.getInt32(i, true); seen.high = sv.getInt32(i + 4, true); i += 8;";
+const putSmall = "if (x >= 0 && x < 10) b[p++] = 48 + x; else p = putInteger(x, b, p);";
+
+function readVarint(name: string, then: string): string {
+  return `${name} = s[i++]; if (${name} > 127) { ${name} = takeVarint32(s, i, ${name})${then}; i = seen.pos; }`;
+}
+
+function tagOf(field: DescField, type: number): number {
+  return ((field.number << 3) | type) >>> 0;
+}
+
+function is64(type: ScalarType | undefined): boolean {
+  switch (type) {
+    case ScalarType.INT64:
+    case ScalarType.SINT64:
+    case ScalarType.SFIXED64:
+    case ScalarType.UINT64:
+    case ScalarType.FIXED64:
+      return true;
+    default:
+      return false;
+  }
+}
