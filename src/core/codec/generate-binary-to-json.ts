@@ -20,14 +20,16 @@ import type { WriteFormat } from "./write-message.ts";
  * end of the text. `view` and `outView` look at the same bytes, `depth` counts the messages around.
  */
 export type PrintBinary = (
-  from: Buffer,
-  view: DataView,
-  start: number,
-  end: number,
-  out: Buffer,
-  outView: DataView,
-  pos: number,
-  depth: number,
+  ...input: [
+    from: Buffer,
+    view: DataView,
+    start: number,
+    end: number,
+    out: Buffer,
+    outView: DataView,
+    pos: number,
+    depth: number,
+  ]
 ) => number;
 
 /** The function of one message type, made when it is first wanted. */
@@ -62,9 +64,9 @@ export class BinaryPrinterGenerator {
     if (printer === undefined) {
       const made: BinaryPrinter = {
         // Types are generated at their first use, so that a large contract costs what is used of it.
-        print: (from, view, start, end, out, outView, pos, depth) => {
+        print: (...input) => {
           made.print = this.#generate(desc);
-          return made.print(from, view, start, end, out, outView, pos, depth);
+          return made.print(...input);
         },
       };
       printer = made;
