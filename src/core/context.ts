@@ -30,8 +30,8 @@ export interface CallContextInit {
   readonly method: DescMethod;
   /** Protocol of this hop, as `HandlerContext.protocolName`. */
   readonly protocolName: string;
-  /** Request headers; a function is called at most once, when somebody looks at them. */
-  readonly requestHeader: Headers | (() => Headers);
+  /** Request headers; a function is called at most once, when somebody looks at them. Undefined for none. */
+  readonly requestHeader: Headers | (() => Headers) | undefined;
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
   /** Aborts the call when it is aborted, with its reason, and bounds the deadline. */
@@ -58,9 +58,9 @@ export class CallContext implements HandlerContext {
   readonly requestMethod: string;
   /** When the call began, in `performance.now()` milliseconds. */
   readonly startedAt: number = performance.now();
-  #requestHeader: Headers | (() => Headers);
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
+  #requestHeader: Headers | (() => Headers) | undefined;
+  #responseHeader: Headers | (() => Headers) | undefined;
+  #responseTrailer: Headers | (() => Headers) | undefined;
   #values: ContextValues | undefined;
   #url: string | undefined;
   #controller: AbortController | undefined;
@@ -92,26 +92,47 @@ export class CallContext implements HandlerContext {
   }
 
   get requestHeader(): Headers {
+    return (this.#requestHeader = this.requestHeaderIfAny ?? new Headers());
+  }
+
+  /** The request headers unless there are none; for hops that skip the work then. */
+  get requestHeaderIfAny(): Headers | undefined {
     if (typeof this.#requestHeader === "function") this.#requestHeader = this.#requestHeader();
     return this.#requestHeader;
   }
 
   get responseHeader(): Headers {
-    return (this.#responseHeader ??= new Headers());
+    return (this.#responseHeader = this.responseHeaderIfAny ?? new Headers());
   }
 
   /** The response headers if anybody made some; for writers that skip the work otherwise. */
   get responseHeaderIfAny(): Headers | undefined {
+    if (typeof this.#responseHeader === "function") this.#responseHeader = this.#responseHeader();
     return this.#responseHeader;
   }
 
   get responseTrailer(): Headers {
-    return (this.#responseTrailer ??= new Headers());
+    return (this.#responseTrailer = this.responseTrailerIfAny ?? new Headers());
   }
 
   /** The response trailers if anybody made some. */
   get responseTrailerIfAny(): Headers | undefined {
+    if (typeof this.#responseTrailer === "function") this.#responseTrailer = this.#responseTrailer();
     return this.#responseTrailer;
+  }
+
+  /** Adds the headers of a reply, which are made when somebody looks at them. */
+  receiveHeader(headers: () => Headers): void {
+    const before = this.responseHeaderIfAny;
+    if (before === undefined) this.#responseHeader = headers;
+    else append(headers(), before);
+  }
+
+  /** Adds the trailers of a reply, which are made when somebody looks at them. */
+  receiveTrailer(trailers: () => Headers): void {
+    const before = this.responseTrailerIfAny;
+    if (before === undefined) this.#responseTrailer = trailers;
+    else append(trailers(), before);
   }
 
   get values(): ContextValues {
@@ -252,6 +273,10 @@ export class CallContext implements HandlerContext {
 
 function expire(context: CallContext): void {
   context.abort(new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded));
+}
+
+function append(from: Headers, to: Headers): void {
+  for (const [name, value] of from) to.append(name, value);
 }
 
 function nothing(): void {}

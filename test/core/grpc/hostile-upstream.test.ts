@@ -291,7 +291,7 @@ test("requests are compressed when asked for", async (t) => {
   assert.equal(flag, 1);
 });
 
-test("authority and options of grpc-js reach the wire", async (t) => {
+test("authority and user agent reach the wire", async (t) => {
   let authority: unknown;
   let agent: unknown;
   const { client } = await against(
@@ -301,11 +301,11 @@ test("authority and options of grpc-js reach the wire", async (t) => {
       agent = headers["user-agent"];
       end(stream, { "grpc-status": "0" }, reply);
     },
-    { authority: "users.internal", channelOptions: { "grpc.secondary_user_agent": "mine" } },
+    { authority: "users.internal", userAgent: "mine/2" },
   );
   await client.echo({}, { timeoutMs });
   assert.equal(authority, "users.internal");
-  assert.match(String(agent), /^ts-ms .* mine$/);
+  assert.match(String(agent), /^mine\/2 ts-ms$/);
 });
 
 test("reserved names are neither sent nor shown", async (t) => {
