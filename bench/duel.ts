@@ -61,7 +61,8 @@ export async function runDuel(duel: Duel, rig: Rig): Promise<Measured> {
       subject: figures(subject),
       reference: figures(reference),
       ratios,
-      remarks: sides.flatMap(({ contestant, laps }) => waited(contestant, laps)),
+      rounds: { subject: subject.map(perCall), reference: reference.map(perCall) },
+      remarks: waited(sides.map(({ laps }) => laps)),
     };
   } finally {
     for (const { contestant, drive: driver } of sides) {
@@ -86,12 +87,29 @@ async function drivesItself(contestant: Contestant): Promise<Drive> {
 }
 
 async function lap(contestant: Contestant, drive: Drive, ms: number): Promise<Lap> {
+  const stopSpinning = spin();
   const before = await contestant.usage();
   const startedAt = performance.now();
   const calls = await drive.run(ms);
   const seconds = (performance.now() - startedAt) / 1000;
   const after = await contestant.usage();
+  stopSpinning();
   return { calls, seconds, cpuUs: after.cpuUs - before.cpuUs };
+}
+
+/**
+ * Keeps this process from sleeping until it is told to stop. A contestant that answers one that sleeps has to wake it,
+ * which costs as much as the rest of a small call, and slow contestants would pay for it more often than fast ones.
+ */
+function spin(): () => void {
+  let spinning = true;
+  const again = (): void => {
+    if (spinning) setImmediate(again);
+  };
+  again();
+  return () => {
+    spinning = false;
+  };
 }
 
 function perCall(one: Lap | undefined): number {
@@ -104,8 +122,10 @@ function figures(laps: readonly Lap[]): string {
   return `${us < 10 ? us.toFixed(2) : us.toFixed(us < 100 ? 1 : 0)} µs, ${Math.round(rate).toLocaleString("en")}/s`;
 }
 
-function waited({ name }: Contestant, laps: readonly Lap[]): string[] {
-  const busy = median(laps.map(({ cpuUs, seconds }) => cpuUs / 1e6 / seconds));
-  if (busy >= saturated) return [];
-  return [`${name} used ${Math.round(busy * 100)} % of its core, so its calls/s are not what it can do`];
+/** A remark when contestants had less than their core, so that calls per second are not their limit. */
+function waited(sides: readonly (readonly Lap[])[]): string[] {
+  const shares = sides.map((laps) => median(laps.map(({ cpuUs, seconds }) => cpuUs / 1e6 / seconds)));
+  if (shares.every((share) => share >= saturated)) return [];
+  const words = shares.map((share) => `${Math.round(share * 100)} %`).join(" and ");
+  return [`the contestants used ${words} of their core, so that they could do more calls a second`];
 }

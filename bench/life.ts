@@ -32,6 +32,7 @@ export async function compareLives(subject: Program, reference: Program, rig: Ri
     subject: unit(median(ours.map(pick))),
     reference: unit(median(theirs.map(pick))),
     ratios: ours.map((life, round) => pick(life) / (theirs.map(pick)[round] ?? Number.NaN)),
+    rounds: { subject: ours.map(pick), reference: theirs.map(pick) },
     remarks: [],
   });
   return {
@@ -80,6 +81,7 @@ async function growth(program: Program, rig: Rig): Promise<Measured> {
       subject: megabytes(later.at(-1) ?? first),
       reference: megabytes(first),
       ratios: later.map((size) => size / first),
+      rounds: { subject: later, reference: [first] },
       remarks: [],
     };
   } finally {

@@ -22,6 +22,8 @@ export interface Measured {
   readonly reference: string;
   /** The ratio of every round. */
   readonly ratios: readonly number[];
+  /** CPU time per call of every lap in microseconds, or another figure of every round, both sides. */
+  readonly rounds: { readonly subject: readonly number[]; readonly reference: readonly number[] };
   /** What a reader has to know to judge the figures. */
   readonly remarks: readonly string[];
 }

@@ -11,6 +11,17 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import type * as tree from "protobufjs";
 import { readOptions, type CustomOption, type Options } from "./proto-options.ts";
+import { entryName, fieldFeatures, fieldType, mapEntry, type Features } from "./tree-fields.ts";
+import {
+  isEnum,
+  isExtensionHome,
+  isField,
+  isPlainNamespace,
+  isService,
+  isSynthetic,
+  isType,
+  wellKnownFile,
+} from "./tree-nodes.ts";
 
 type MessageInit = MessageInitShape<typeof DescriptorProtoSchema>;
 type FieldInit = MessageInitShape<typeof FieldDescriptorProtoSchema>;
@@ -33,34 +44,6 @@ interface FileInit {
   extensions: FieldInit[];
   imports: Set<string>;
 }
-
-/** Features of editions, as the parser resolved them for one element. */
-interface Features {
-  readonly field_presence?: string;
-  readonly repeated_field_encoding?: string;
-  readonly message_encoding?: string;
-  readonly utf8_validation?: string;
-  readonly enum_type?: string;
-  readonly json_format?: string;
-}
-
-const scalars: Readonly<Record<string, Type>> = {
-  double: Type.DOUBLE,
-  float: Type.FLOAT,
-  int64: Type.INT64,
-  uint64: Type.UINT64,
-  int32: Type.INT32,
-  fixed64: Type.FIXED64,
-  fixed32: Type.FIXED32,
-  bool: Type.BOOL,
-  string: Type.STRING,
-  bytes: Type.BYTES,
-  uint32: Type.UINT32,
-  sfixed32: Type.SFIXED32,
-  sfixed64: Type.SFIXED64,
-  sint32: Type.SINT32,
-  sint64: Type.SINT64,
-};
 
 const editions: Readonly<Record<string, number>> = { "2023": 1000, "2024": 1001 };
 
@@ -140,7 +123,7 @@ class TreeWriter {
     const fields = type.fieldsArray
       .filter((field) => !isExtensionHome(field))
       .map((field) => {
-        if (field.map) nested.push(mapEntry(field, file, this.#import));
+        if (field.map) nested.push(mapEntry(field, (type) => this.#import(type, file)));
         return this.#field(field, file, oneofs);
       });
     for (const object of type.nestedArray) {
@@ -174,7 +157,7 @@ class TreeWriter {
       label: field.map || field.repeated ? Label.REPEATED : field.required ? Label.REQUIRED : Label.OPTIONAL,
       ...(field.map
         ? { type: Type.MESSAGE, typeName: `${field.parent?.fullName ?? ""}.${entryName(field)}` }
-        : typeOf(field, file, this.#import)),
+        : fieldType(field, (type) => this.#import(type, file))),
       ...(oneofIndex < 0 ? {} : { oneofIndex }),
       ...(field.partOf !== null && isSynthetic(field.partOf) ? { proto3Optional: true } : {}),
       ...(extendee === undefined ? {} : { extendee }),
@@ -232,7 +215,7 @@ class TreeWriter {
     const [, first, second] = object.fullName.split(".");
     file.imports.add(
       first === "google" && second === "protobuf" && (object.filename ?? null) === null
-        ? wellKnown(object.fullName)
+        ? wellKnownFile(object.fullName)
         : this.#fileName(object.filename ?? ""),
     );
   };
@@ -246,105 +229,4 @@ class TreeWriter {
     }
     return options;
   }
-}
-
-function typeOf(
-  field: tree.Field,
-  file: FileInit,
-  use: (o: tree.ReflectionObject, f: FileInit) => void,
-): FieldInit {
-  const type = field.resolvedType;
-  if (type === null) return { type: scalars[field.type] ?? Type.BYTES };
-  use(type, file);
-  if (isEnum(type)) return { type: Type.ENUM, typeName: type.fullName };
-  return {
-    type: (type as { group?: boolean }).group === true ? Type.GROUP : Type.MESSAGE,
-    typeName: type.fullName,
-  };
-}
-
-function mapEntry(
-  field: tree.Field,
-  file: FileInit,
-  use: (o: tree.ReflectionObject, f: FileInit) => void,
-): MessageInit {
-  field.resolve();
-  const { keyType } = field as unknown as tree.MapField; // Its types do not say that a map field is a field.
-  return {
-    name: entryName(field),
-    field: [
-      { name: "key", number: 1, label: Label.OPTIONAL, type: scalars[keyType] ?? Type.STRING },
-      { name: "value", number: 2, label: Label.OPTIONAL, ...typeOf(field, file, use) },
-    ],
-    options: { mapEntry: true },
-  };
-}
-
-/** Name of a map's entry message, as every compiler makes it: `labels_by_id` gives `LabelsByIdEntry`. */
-function entryName(field: tree.Field): string {
-  return `${field.name.replace(/(^|_)(.)/g, (_, __, letter: string) => letter.toUpperCase())}Entry`;
-}
-
-function fieldFeatures(field: tree.Field) {
-  const features = (field as { _features?: Features })._features ?? {}; // Kept by the parser, not in its types.
-  const presence: Readonly<Record<string, number>> = { EXPLICIT: 1, IMPLICIT: 2, LEGACY_REQUIRED: 3 };
-  return {
-    fieldPresence: presence[features.field_presence ?? ""] ?? 1,
-    repeatedFieldEncoding: features.repeated_field_encoding === "EXPANDED" ? 2 : 1,
-    messageEncoding: features.message_encoding === "DELIMITED" ? 2 : 1,
-    utf8Validation: features.utf8_validation === "NONE" ? 3 : 2,
-  };
-}
-
-/** The file of a well-known type that the parser has built in. */
-function wellKnown(fullName: string): string {
-  for (const [name, types] of Object.entries(builtIn)) {
-    if (types.test(fullName)) return `google/protobuf/${name}.proto`;
-  }
-  return "google/protobuf/descriptor.proto";
-}
-
-const builtIn: Readonly<Record<string, RegExp>> = {
-  any: /\.Any$/,
-  duration: /\.Duration$/,
-  empty: /\.Empty$/,
-  field_mask: /\.FieldMask$/,
-  struct: /\.(Struct|Value|NullValue|ListValue)$/,
-  timestamp: /\.Timestamp$/,
-  wrappers: /\.(Double|Float|U?Int64|U?Int32|Bool|String|Bytes)Value$/,
-  api: /\.(Api|Method|Mixin)$/,
-  type: /\.(Type|Field|Enum|EnumValue|Option|Syntax)(\.\w+)?$/,
-  source_context: /\.SourceContext$/,
-};
-
-// The parser may be another copy than the one its types come from, so its objects are told apart by their shape.
-
-function isPlainNamespace(object: tree.ReflectionObject): object is tree.Namespace {
-  return "nestedArray" in object && !isType(object) && !isService(object);
-}
-
-function isType(object: tree.ReflectionObject): object is tree.Type {
-  return "fieldsArray" in object;
-}
-
-function isEnum(object: tree.ReflectionObject): object is tree.Enum {
-  return "valuesById" in object;
-}
-
-function isService(object: tree.ReflectionObject): object is tree.Service {
-  return "methodsArray" in object;
-}
-
-function isField(object: tree.ReflectionObject): object is tree.Field {
-  return "id" in object && "repeated" in object;
-}
-
-/** Whether the parser put an extension of another file among the fields of the message it extends. */
-function isExtensionHome(field: tree.Field): boolean {
-  return field.declaringField !== null || field.extend !== undefined;
-}
-
-function isSynthetic(oneof: tree.OneOf): boolean {
-  const [only, more] = oneof.fieldsArray;
-  return more === undefined && only?.options?.["proto3_optional"] === true;
 }

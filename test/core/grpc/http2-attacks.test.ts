@@ -83,6 +83,25 @@ test("P02: a flood of CONTINUATION frames closes the connection", async (t) => {
   await assertAlive(server);
 });
 
+test("P04: window overflows end their connections with FLOW_CONTROL_ERROR and leave nothing behind", async (t) => {
+  const server = await running(t);
+  const overflow = http2Frame(windowUpdate, 0, 0, uint32(2 ** 31 - 1));
+  const before = process.memoryUsage().rss;
+  for (let round = 0; round < 20; round += 1) {
+    const attackers = await Promise.all(Array.from({ length: 100 }, () => raw(t, server)));
+    for (const attacker of attackers) attacker.send(overflow);
+    for (const attacker of attackers) {
+      await attacker.until("a GOAWAY or the close", (seen) => seen.of(goaway).length > 0 || seen.closed);
+      for (const { payload } of attacker.of(goaway))
+        assert.equal(payload.readUInt32BE(4), 3, "FLOW_CONTROL_ERROR");
+      await attacker.until("the close", ({ closed }) => closed);
+    }
+  }
+  await assertNoSockets(server);
+  assert.ok(process.memoryUsage().rss - before < 96 * mebibyte); // Both ends of 2,000 connections, before any GC.
+  await assertAlive(server);
+});
+
 test("P05: streams that the client makes the server reset are counted like its own resets", async (t) => {
   const server = await running(t);
   const attacker = await raw(t, server);
