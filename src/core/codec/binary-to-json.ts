@@ -60,6 +60,7 @@ class CompiledBinaryToJson implements BinaryToJson {
     const from = asBuffer(bytes);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.unknown = false;
+    seen.registry = this.#options.registry;
     return withScratch(
       (out, outView) => printer.print(from, view, 0, from.length, out, outView, 0, 1),
       // Unknown fields may be extensions that the registry knows.

@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { needsWireDetour, recordPrinter } from "./detours.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
 import { CodeBuilder } from "./generated-code.ts";
 import {
@@ -13,7 +14,7 @@ import {
   scalarQuote,
 } from "./json-output-code.ts";
 import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-wire.ts";
-import type { WriteFormat } from "./write-message.ts";
+import { type WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /**
  * Writes the JSON of the message that stands in `from` between `start` and `end` to `out` at `pos`, and returns the
@@ -53,10 +54,12 @@ const bindings = {
 /** Generates functions that print protobuf bytes as JSON of one format, a function for a message type. */
 export class BinaryPrinterGenerator {
   readonly #format: WriteFormat;
+  readonly #compiler: WriterCompiler;
   readonly #printers = new WeakMap<DescMessage, BinaryPrinter>();
 
   constructor(format: WriteFormat) {
     this.#format = format;
+    this.#compiler = new WriterCompiler(format);
   }
 
   printer(desc: DescMessage): BinaryPrinter {
@@ -82,7 +85,7 @@ export class BinaryPrinterGenerator {
       `if (d > ${deepest}) throw irregular;`,
       "const start = p; let x = 0, n = 0;",
       ...this.#oneofs(desc),
-      "let t = -1;",
+      "let t = -1, g = 0;",
       nextTag,
     );
     const ordered = desc.fields.toSorted((a, b) => a.number - b.number);
@@ -110,6 +113,7 @@ export class BinaryPrinterGenerator {
 
   #member(field: DescField, code: CodeBuilder): string {
     const start = memberStart(field, this.#format);
+    if (needsWireDetour(field)) return this.#detour(field, start, code);
     switch (field.fieldKind) {
       case "list":
         return this.#list(field, start, code);
@@ -118,6 +122,21 @@ export class BinaryPrinterGenerator {
       default:
         return this.#singular(field, start, code);
     }
+  }
+
+  #detour(field: DescField, start: string, code: CodeBuilder): string {
+    const tag = tagOf(field, isDelimited(field) ? 3 : 2);
+    const once =
+      field.oneof === undefined
+        ? ""
+        : `if (o${field.parent.oneofs.indexOf(field.oneof)}) throw irregular; o${field.parent.oneofs.indexOf(field.oneof)} = true;`;
+    const skip = `const r = g; let z; do { i = skipValue(s, i, t); if (!(i <= e)) throw irregular; z = i; ${nextTag} } while (t === ${tag});`;
+    const print = code.bind(recordPrinter(field, this.#compiler));
+    const put = `${putConstant(start, code)} p = putUnicode(${print}(s.subarray(r, z), d), b, p);`;
+    const text = `if (t === ${tag}) { ${once} ${skip} ${put} }`;
+    const repeated = field.fieldKind === "list" || field.fieldKind === "map";
+    if (!repeated || this.#format.defaults === "omit") return text;
+    return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
   }
 
   #singular(field: DescField, start: string, code: CodeBuilder): string {
@@ -142,7 +161,7 @@ export class BinaryPrinterGenerator {
   #isDefault(field: DescField, type: number): string {
     if (field.enum !== undefined) return `x === ${field.enum.values[0]?.number ?? 0}`;
     if (type === 2) return "n === 0";
-    return is64(field.scalar) ? "seen.low === 0 && seen.high === 0" : "x === 0";
+    return is64(field.scalar) ? "seen.low === 0 && seen.high === 0" : "Object.is(x, 0)";
   }
 
   #list(field: DescField & { fieldKind: "list" }, start: string, code: CodeBuilder): string {
@@ -201,14 +220,12 @@ export class BinaryPrinterGenerator {
         write: putEnum(field.enum, "x", this.#format, code),
       };
     }
-    if (field.message !== undefined) return this.#message(field, field.message, code);
+    if (field.message !== undefined) return this.#message(field.message, code);
     const { open, read, write, type } = this.#scalar(field.scalar ?? ScalarType.STRING);
     return { open, read, write, type };
   }
 
-  #message(field: DescField, desc: DescMessage, code: CodeBuilder): ValueCode {
-    const delimited = isDelimited(field);
-    if (delimited) return { type: 3, open: "", read: "throw irregular;", write: "" };
+  #message(desc: DescMessage, code: CodeBuilder): ValueCode {
     const scalar = wrapped(desc);
     if (scalar !== undefined) return this.#wrapper(scalar);
     switch (desc.typeName) {
@@ -222,12 +239,6 @@ export class BinaryPrinterGenerator {
           write: `p = ${put}(x, seen.low, b, p); b[p++] = 34;`,
         };
       }
-      case "google.protobuf.Any":
-      case "google.protobuf.FieldMask":
-      case "google.protobuf.Struct":
-      case "google.protobuf.Value":
-      case "google.protobuf.ListValue":
-        return { type: 2, open: "", read: "throw irregular;", write: "" };
       default: {
         const child = code.bind(this.printer(desc));
         return {
@@ -316,7 +327,7 @@ interface ValueCode {
 }
 
 const nextTag =
-  "if (i < e) { t = s[i++]; if (t > 127) { t = takeTag(s, i, t); i = seen.pos; } } else t = -1;";
+  "g = i; if (i < e) { t = s[i++]; if (t > 127) { t = takeTag(s, i, t); i = seen.pos; } } else t = -1;";
 const readLength =
   "n = s[i++]; if (n > 127) { n = takeVarint32(s, i, n); i = seen.pos; } if (!(i + n <= e)) throw irregular;";
 const readFixed64 = "seen.low = sv.getInt32(i, true); seen.high = sv.getInt32(i + 4, true); i += 8;";

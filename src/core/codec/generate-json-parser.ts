@@ -7,6 +7,7 @@ import {
   enumNames,
   seenInt64,
   seenUint64,
+  skipJson,
   skipSpace,
   takeBool,
   takeBoolKey,
@@ -34,6 +35,7 @@ export const parserBindings = {
   slack,
   seenInt64,
   seenUint64,
+  skipJson,
   skipSpace,
   takeBool,
   takeBoolKey,
@@ -151,6 +153,12 @@ function spellingsOf(desc: DescMessage): Map<number, string[]> {
     if (own.length > 0) spellings.set(index, own);
   }
   return spellings;
+}
+
+/** Code that puts what a function makes of the JSON at `i` into `x`. */
+export function parseByDetour(parse: (json: string, depth: number) => unknown, code: CodeBuilder): string {
+  const end = code.unique();
+  return `const ${end} = skipJson(s, i); x = ${code.bind(parse)}(s.toString("utf8", i, ${end}), d); i = ${end};`;
 }
 
 /** Code that reads an array: `element` for each of its values. */

@@ -1,8 +1,16 @@
 import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
+import { fieldParser, needsDetour } from "./detours.ts";
 import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
 import { CodeBuilder, literal } from "./generated-code.ts";
-import { enumTable, parseList, parseMap, parseMembers, parserBindings } from "./generate-json-parser.ts";
+import {
+  enumTable,
+  parseList,
+  parseMap,
+  parseMembers,
+  parseByDetour,
+  parserBindings,
+} from "./generate-json-parser.ts";
 import { property } from "./json-output-code.ts";
 
 /**
@@ -111,6 +119,7 @@ function literalTarget(desc: DescMessage, sample: Fields, code: CodeBuilder): Ta
 }
 
 function parseField(field: DescField, target: Target, code: CodeBuilder): string {
+  if (needsDetour(field)) return `${parseByDetour(fieldParser(field), code)} ${target.set(field, "x")}`;
   switch (field.fieldKind) {
     case "list": {
       const list = code.unique();
@@ -183,12 +192,6 @@ function parseMessage(field: DescField & { message: DescMessage }, code: CodeBui
       return `x = takeTimestamp(s, i); ${timeLiteral(desc)}`;
     case DurationSchema.typeName:
       return `x = takeDuration(s, i); ${timeLiteral(desc)}`;
-    case "google.protobuf.Any":
-    case "google.protobuf.FieldMask":
-    case "google.protobuf.Struct":
-    case "google.protobuf.Value":
-    case "google.protobuf.ListValue":
-      return "throw irregular;";
     default: {
       const inner = field.fieldKind === "message" ? 1 : 2;
       return `x = ${code.bind(messageParser(desc))}.parse(s, sv, text, i, d - ${inner}); i = seen.pos;`;

@@ -1,8 +1,16 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { needsDetour, recordParser } from "./detours.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
 import { CodeBuilder } from "./generated-code.ts";
-import { enumTable, parseList, parseMap, parseMembers, parserBindings } from "./generate-json-parser.ts";
+import {
+  enumTable,
+  parseList,
+  parseMap,
+  parseMembers,
+  parseByDetour,
+  parserBindings,
+} from "./generate-json-parser.ts";
 import {
   putJsonBytes,
   putJsonText,
@@ -13,6 +21,7 @@ import {
   putVarint64,
   putZigzag64,
 } from "./put-wire.ts";
+import { putBytes } from "./put-json.ts";
 
 /**
  * Writes the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;
@@ -35,6 +44,7 @@ export interface JsonEncoder {
 
 const bindings = {
   ...parserBindings,
+  putBytes,
   putJsonBytes,
   putJsonText,
   putLength,
@@ -75,6 +85,7 @@ function generate(desc: DescMessage): EncodeJson {
 }
 
 function parseField(field: DescField, code: CodeBuilder): string {
+  if (needsDetour(field)) return `${parseByDetour(recordParser(field), code)} p = putBytes(x, b, p);`;
   switch (field.fieldKind) {
     case "list":
       return parseRepeated(field, code);
@@ -240,12 +251,6 @@ function parseMessage(field: DescField, desc: DescMessage, code: CodeBuilder, nu
       return `x = takeTimestamp(s, i); i = seen.pos; ${open} p = putTime(x, seen.low, b, p);`;
     case "google.protobuf.Duration":
       return `x = takeDuration(s, i); i = seen.pos; ${open} p = putTime(x, seen.low, b, p);`;
-    case "google.protobuf.Any":
-    case "google.protobuf.FieldMask":
-    case "google.protobuf.Struct":
-    case "google.protobuf.Value":
-    case "google.protobuf.ListValue":
-      return "throw irregular;";
     default: {
       const child = code.bind(jsonEncoder(desc));
       return `${open} const ${start} = p++; p = ${child}.encode(s, sv, i, b, v, p, d - ${inner}); i = seen.pos; p = putLength(b, ${start}, p);`;

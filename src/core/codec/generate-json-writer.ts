@@ -13,7 +13,8 @@ import {
   putEnum,
   scalarQuote,
 } from "./json-output-code.ts";
-import type { WriteFormat } from "./write-message.ts";
+import { fieldPrinter, needsDetour } from "./detours.ts";
+import type { WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /** Writes the JSON of a message to `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */
 export type PrintMessage = (message: Message, out: Buffer, outView: DataView, pos: number) => number;
@@ -26,10 +27,12 @@ export interface MessagePrinter {
 /** Generates functions that print messages as JSON of one format, a function for a message type. */
 export class MessagePrinterGenerator {
   readonly #format: WriteFormat;
+  readonly #compiler: WriterCompiler;
   readonly #printers = new WeakMap<DescMessage, MessagePrinter>();
 
-  constructor(format: WriteFormat) {
-    this.#format = format;
+  constructor(compiler: WriterCompiler) {
+    this.#format = compiler.format;
+    this.#compiler = compiler;
   }
 
   printer(desc: DescMessage): MessagePrinter {
@@ -63,6 +66,7 @@ export class MessagePrinterGenerator {
   #member(field: DescField, code: CodeBuilder): string {
     const start = memberStart(field, this.#format);
     const value = property("m", field.localName);
+    if (needsDetour(field)) return this.#detour(field, start, code);
     const { open, write } = this.#value(field, code);
     if (field.fieldKind === "list") {
       const put = `${putConstant(start, code)} const l = p; for (let j = 0; j < a.length; j++) { x = a[j]; ${putConstant(`,${open}`, code)} ${write} } ${putEnd("l", "[]")}`;
@@ -84,6 +88,20 @@ export class MessagePrinterGenerator {
     }
     if (this.#format.defaults === "emit") return `x = ${value}; ${put}`;
     return `x = ${value}; if (${this.#isSet(field)}) { ${put} }`;
+  }
+
+  #detour(field: DescField, start: string, code: CodeBuilder): string {
+    const value = property("m", field.localName);
+    const put = `${putConstant(start, code)} p = putUnicode(${code.bind(fieldPrinter(field, this.#compiler))}(m), b, p);`;
+    if (field.oneof !== undefined) {
+      return `if (${property("m", field.oneof.localName)}.case === ${literal(field.localName)}) { ${put} }`;
+    }
+    if (field.fieldKind === "list")
+      return `if (${value}.length > 0) { ${put} } ${this.#absent(field, start, code)}`;
+    if (field.fieldKind === "map") {
+      return `if (Object.keys(${value}).length > 0) { ${put} } ${this.#absent(field, start, code)}`;
+    }
+    return `if (${value} !== undefined) { ${put} }`;
   }
 
   #absent(field: DescField, start: string, code: CodeBuilder): string {
@@ -123,12 +141,6 @@ export class MessagePrinterGenerator {
         return { open: '"', write: "p = putTimestamp(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
       case "google.protobuf.Duration":
         return { open: '"', write: "p = putDuration(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
-      case "google.protobuf.Any":
-      case "google.protobuf.FieldMask":
-      case "google.protobuf.Struct":
-      case "google.protobuf.Value":
-      case "google.protobuf.ListValue":
-        return { open: "", write: "throw irregular;" };
       default:
         return { open: "", write: `p = ${code.bind(this.printer(field.message))}.print(x, b, v, p);` };
     }

@@ -14,6 +14,7 @@ import {
   putText,
   putTimestamp,
   putUint64,
+  putUnicode,
   putUtf8,
 } from "./put-json.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
@@ -37,6 +38,7 @@ export const outputBindings = {
   putText,
   putTimestamp,
   putUint64,
+  putUnicode,
   putUtf8,
 };
 

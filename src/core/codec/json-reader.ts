@@ -67,6 +67,7 @@ class CompiledJsonReader implements JsonReader {
     if (this.#parser === undefined || !isUtf8(json)) return undefined;
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
+    seen.registry = this.#options.registry;
     try {
       const start = skipSpace(from, 0);
       const message = this.#parser.parse(from, view, from.toString("latin1"), start, this.#options.maxDepth);

@@ -27,13 +27,13 @@ export function jsonToBinary(schema: DescMessage, options?: Partial<JsonReadOpti
 class CompiledJsonToBinary implements JsonToBinary {
   readonly #schema: DescMessage;
   readonly #reader: JsonReader;
-  readonly #maxDepth: number;
+  readonly #options: JsonReadOptions;
   readonly #encoder: JsonEncoder | undefined;
 
   constructor(schema: DescMessage, options: JsonReadOptions) {
     this.#schema = schema;
     this.#reader = jsonReader(schema, options);
-    this.#maxDepth = options.maxDepth;
+    this.#options = options;
     this.#encoder = codeIsAllowed && !hasOwnJsonForm(schema) ? jsonEncoder(schema) : undefined;
   }
 
@@ -48,8 +48,9 @@ class CompiledJsonToBinary implements JsonToBinary {
     if (encoder === undefined || !isUtf8(json)) return undefined;
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
+    seen.registry = this.#options.registry;
     return withScratch((out, outView) => {
-      const end = encoder.encode(from, view, skipSpace(from, 0), out, outView, 0, this.#maxDepth);
+      const end = encoder.encode(from, view, skipSpace(from, 0), out, outView, 0, this.#options.maxDepth);
       if (skipSpace(from, seen.pos) !== from.length) throw irregular;
       return end;
     }, takeBytes);

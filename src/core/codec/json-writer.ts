@@ -71,7 +71,8 @@ export function jsonWriter(schema: DescMessage, options?: Partial<JsonWriteOptio
   if (found === undefined) {
     const { fieldNames, enums, defaults, int64 } = merged;
     const format = { fieldNames, enums, defaults, int64 };
-    found = { text: new WriterCompiler(format), bytes: new MessagePrinterGenerator(format) };
+    const text = new WriterCompiler(format);
+    found = { text, bytes: new MessagePrinterGenerator(text) };
     compilers.set(key, found);
   }
   return new CompiledJsonWriter(schema, found, merged);
@@ -106,6 +107,7 @@ class CompiledJsonWriter implements JsonWriter {
     const printer = this.#printer;
     if (printer === undefined) return undefined;
     seen.unknown = false;
+    seen.registry = this.#registry;
     return withScratch(
       (out, view) => printer.print(message, out, view, 0),
       // Unknown fields may be extensions that the registry knows.

@@ -100,6 +100,12 @@ export function putAscii(text: string, out: Buffer, pos: number): number {
   return pos + length;
 }
 
+/** Writes a text as it is. */
+export function putUnicode(text: string, out: Buffer, pos: number): number {
+  if (pos + text.length * 3 + slack > out.length) throw full;
+  return pos + out.write(text, pos);
+}
+
 /** Copies prepared bytes. */
 export function putBytes(bytes: Uint8Array, out: Buffer, pos: number): number {
   const { length } = bytes;
@@ -262,22 +268,24 @@ export function putBase64(from: Uint8Array, start: number, length: number, out: 
   return at + 4;
 }
 
-/** The day of the last timestamp and its bytes, `2026-03-01T`: most texts have many of one day. */
-let lastDay = NaN;
-const lastDate = Buffer.alloc(11);
+/** The bytes of days, such as `2026-03-01T`, that timestamps had lately. */
+const knownDays = new Float64Array(256).fill(NaN);
+const knownDates = Buffer.alloc(256 * 11);
 
 /** Writes a timestamp without quotes. */
 export function putTimestamp(seconds: number, nanos: number, out: Buffer, pos: number): number {
   if (pos + slack > out.length) throw full;
   const day = Math.floor(seconds / 86_400);
-  if (day !== lastDay) {
+  const slot = day & 255;
+  const date = slot * 11;
+  if (knownDays[slot] !== day) {
     const text = formatTimestamp(day * 86_400, 0);
     if (text === undefined) throw irregular;
-    lastDate.write(text.slice(0, 11), "latin1");
-    lastDay = day;
+    knownDates.write(text.slice(0, 11), date, "latin1");
+    knownDays[slot] = day;
   }
   if (!(nanos >= 0 && nanos <= 999_999_999)) throw irregular;
-  for (let i = 0; i < 11; i++) out[pos + i] = lastDate[i] ?? 0;
+  for (let i = 0; i < 11; i++) out[pos + i] = knownDates[date + i] ?? 0;
   const rest = seconds - day * 86_400;
   const hour = (rest / 3600) | 0;
   const minute = ((rest / 60) | 0) - hour * 60;

@@ -1,3 +1,5 @@
+import type { Registry } from "@bufbuild/protobuf";
+
 /**
  * What generated code throws where its input is not of the plain kind that it handles: the path over messages then
  * takes the whole input again, and says what is wrong with it if anything is.
@@ -8,7 +10,15 @@ export const irregular: Error = new Error("the input needs the path over message
 export const full: Error = new Error("the output needs more room");
 
 /** Where functions that read leave the position behind what they read, the halves of 64-bit integers, and other results. */
-export const seen = { pos: 0, low: 0, high: 0, unknown: false };
+export const seen: {
+  pos: number;
+  low: number;
+  high: number;
+  /** Whether a message had unknown fields. */
+  unknown: boolean;
+  /** The types of this conversion. */
+  registry: Registry | undefined;
+} = { pos: 0, low: 0, high: 0, unknown: false, registry: undefined };
 
 /** Room that every function may write behind its own output without looking. */
 export const slack = 64;

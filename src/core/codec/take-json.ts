@@ -212,10 +212,7 @@ function takeLongDouble(from: Buffer, pos: number): number {
   const start = quoted ? pos + 1 : pos;
   let at = start;
   while (isNumeric(from[at] ?? 0)) at++;
-  if (quoted) {
-    if (at === start) return takeNamedDouble(from, start);
-    if (from[at] !== quote) throw irregular;
-  }
+  if (quoted && from[at] !== quote) return takeNamedDouble(from, start);
   const value = parseExactDouble(from.toString("latin1", start, at));
   if (value === undefined || value - value !== 0) throw irregular;
   seen.pos = quoted ? at + 1 : at;
@@ -226,6 +223,7 @@ function takeNamedDouble(from: Buffer, start: number): number {
   for (const [word, value] of [
     ["NaN", NaN],
     ["Infinity", Infinity],
+    ["-Infinity", -Infinity],
   ] as const) {
     const end = start + word.length;
     if (from.toString("latin1", start, end) === word && from[end] === quote) {
@@ -343,6 +341,49 @@ export function takeEscapedText(from: Buffer, pos: number, special: number): str
   if (!value.isWellFormed()) throw irregular;
   seen.pos = at + 1;
   return value;
+}
+
+/** Steps over a value of which only the end is looked for. */
+export function skipJson(from: Uint8Array, pos: number): number {
+  let at = pos;
+  let depth = 0;
+  for (;;) {
+    const code = from[at];
+    if (code === undefined) throw irregular;
+    if (code === quote) at = skipString(from, at);
+    else if (code === 0x7b || code === 0x5b) {
+      depth++;
+      at++;
+      continue;
+    } else if (code === 0x7d || code === 0x5d) {
+      depth--;
+      at++;
+    } else if (code === 0x2c || code === 0x3a || code <= 0x20) {
+      at++;
+      continue;
+    } else at = skipWord(from, at);
+    if (depth <= 0) return at;
+  }
+}
+
+function skipString(from: Uint8Array, pos: number): number {
+  let at = pos + 1;
+  for (;;) {
+    const code = from[at];
+    if (code === quote) return at + 1;
+    if (code === undefined) throw irregular;
+    at += code === 0x5c ? 2 : 1;
+  }
+}
+
+/** The end of a number, of `true`, `false` or `null`. */
+function skipWord(from: Uint8Array, pos: number): number {
+  let at = pos;
+  for (;;) {
+    const code = from[at] ?? 0;
+    if (code <= 0x20 || code === 0x2c || code === 0x5d || code === 0x7d) return at;
+    at++;
+  }
 }
 
 /** The seconds since 1970 of a timestamp, and its nanos into `seen.low`. */

@@ -91,7 +91,7 @@ export function takeTime(from: Uint8Array, pos: number, end: number): number {
   return seconds;
 }
 
-/** Steps over the value of a field without groups. */
+/** Steps over the value of a field. */
 export function skipValue(from: Uint8Array, pos: number, tag: number): number {
   switch (tag & 7) {
     case 0: {
@@ -107,9 +107,27 @@ export function skipValue(from: Uint8Array, pos: number, tag: number): number {
       const length = takeVarint32(from, pos + 1, first);
       return seen.pos + length;
     }
+    case 3:
+      return skipGroup(from, pos, tag);
     case 5:
       return pos + 4;
     default:
       throw irregular;
   }
+}
+
+function skipGroup(from: Uint8Array, pos: number, start: number): number {
+  let at = pos;
+  while (at < from.length) {
+    let tag = from[at++] ?? 0;
+    if (tag > 0x7f) {
+      tag = takeTag(from, at, tag);
+      at = seen.pos;
+    }
+    // The end of a group has the number of its beginning.
+    if (tag === start + 1) return at;
+    if (tag >>> 3 === 0) throw irregular;
+    at = skipValue(from, at, tag);
+  }
+  throw irregular;
 }

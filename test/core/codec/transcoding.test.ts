@@ -117,19 +117,16 @@ for (const schema of schemas) {
     );
   });
 
-  test(`${schema.name}: most plain messages are converted directly`, () => {
-    const count = { all: 0, printed: 0, encoded: 0 };
+  test(`${schema.name}: what serializers write needs no message`, () => {
     fc.assert(
-      fc.property(regular, (message) => {
+      fc.property(messages, (message) => {
         const bytes = toBinary(schema, message);
-        const json = binaryToJson(schema).convert(bytes);
-        count.all++;
-        if (binaryToJson(schema).convertDirectly(bytes) !== undefined) count.printed++;
-        if (jsonToBinary(schema).convertDirectly(json) !== undefined) count.encoded++;
+        const json = binaryToJson(schema, { registry }).convertDirectly(bytes);
+        assert.ok(json !== undefined);
+        assert.ok(jsonToBinary(schema, { registry }).convertDirectly(json) !== undefined, json.toString());
       }),
       runs,
     );
-    assert.ok(count.printed > count.all / 3 && count.encoded > count.all / 3, JSON.stringify(count));
   });
 
   test(`${schema.name}: damaged bytes are taken and refused as by the decoder`, () => {
