@@ -1,10 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { CallContext } from "../context.ts";
 import { isUnexpected, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
 import { codeName } from "../code-name.ts";
-import { durationBuckets, metricList, type MetricDefinition } from "./metric-list.ts";
+import { Durations, registerDurations } from "./duration-metric.ts";
+import { metricList, type MetricDefinition } from "./metric-list.ts";
 
 /** Options of `Metrics`. */
 export interface MetricsOptions {
@@ -21,9 +22,9 @@ export type UnknownKind = "query" | "field";
 /** The book of one rpc called by one protocol. Plain numbers, which become metrics when somebody reads the page. */
 interface CallSeries {
   readonly labels: { readonly service: string; readonly method: string; readonly protocol: string };
-  readonly duration: Observer;
+  readonly durations: Durations;
   /** How many calls ended, by status number. */
-  readonly finished: Map<number, number>;
+  readonly finished: number[];
   started: number;
   ended: number;
   faults: number;
@@ -31,14 +32,10 @@ interface CallSeries {
 
 /** The book of one HTTP method on one route. */
 interface HttpSeries {
-  readonly duration: Observer;
+  readonly labels: { readonly route: string; readonly method: string };
+  readonly durations: Durations;
   /** How many requests were answered, by status. */
   readonly byStatus: Map<number, number>;
-}
-
-/** One histogram with its labels bound. */
-interface Observer {
-  observe(seconds: number): void;
 }
 
 /**
@@ -50,8 +47,6 @@ export class Metrics implements CallObserver {
   readonly #registry = new Registry();
   readonly #calls = new Map<string, Map<DescMethod, CallSeries>>();
   readonly #http = new Map<string, Map<string, HttpSeries>>();
-  readonly #callDuration = this.#histogram(metricList.callDuration);
-  readonly #httpDuration = this.#histogram(metricList.httpDuration);
   readonly #processFaults = this.#counter(metricList.processFaults);
   readonly #ignoredUnknown = this.#counter(metricList.ignoredUnknown);
 
@@ -61,20 +56,26 @@ export class Metrics implements CallObserver {
     });
     this.#counter(metricList.callsFinished, (metric) => {
       for (const { labels, finished } of this.#callSeries()) {
-        for (const [code, count] of finished) metric.inc({ ...labels, code: codeName(code) }, count);
+        for (const [code, count] of finished.entries()) {
+          if (count > 0) metric.inc({ ...labels, code: codeName(code) }, count);
+        }
       }
     });
     this.#counter(metricList.callFaults, (metric) => {
       for (const { labels, faults } of this.#callSeries()) metric.inc(labels, faults);
     });
     this.#counter(metricList.httpRequests, (metric) => {
-      for (const [route, methods] of this.#http) {
-        for (const [method, { byStatus }] of methods) {
-          for (const [status, count] of byStatus) metric.inc({ route, method, status }, count);
-        }
+      for (const { labels, byStatus } of this.#httpSeries()) {
+        for (const [status, count] of byStatus) metric.inc({ ...labels, status }, count);
       }
     });
     this.#inFlight();
+    registerDurations(this.#registry, metricList.callDuration, () =>
+      this.#ended().map(({ labels, durations }) => [labels, durations]),
+    );
+    registerDurations(this.#registry, metricList.httpDuration, () =>
+      this.#httpSeries().map(({ labels, durations }) => [labels, durations]),
+    );
     if ({ ...metricsDefaults, ...options }.processMetrics)
       collectDefaultMetrics({ register: this.#registry });
   }
@@ -97,9 +98,9 @@ export class Metrics implements CallObserver {
     const series = this.#series(context);
     const code = error?.code ?? 0;
     series.ended++;
-    series.finished.set(code, (series.finished.get(code) ?? 0) + 1);
+    series.finished[code] = (series.finished[code] ?? 0) + 1;
     if (error !== undefined && isUnexpected(error)) series.faults++;
-    series.duration.observe((performance.now() - context.startedAt) / 1000);
+    series.durations.observe((performance.now() - context.startedAt) / 1000);
   }
 
   /**
@@ -110,9 +111,9 @@ export class Metrics implements CallObserver {
    * @param seconds Time from the request's head to the end of the answer.
    */
   httpRequest(route: string, method: string, status: number, seconds: number): void {
-    const { duration, byStatus } = this.#httpSeries(route, method);
+    const { durations, byStatus } = this.#httpBook(route, method);
     byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
-    duration.observe(seconds);
+    durations.observe(seconds);
   }
 
   /** Counts query parameters or JSON fields of one request that were ignored as unknown. */
@@ -133,8 +134,7 @@ export class Metrics implements CallObserver {
     if (series === undefined) {
       const { parent, name } = context.method;
       const labels = { service: parent.typeName, method: name, protocol };
-      const duration = this.#callDuration.labels(labels);
-      series = { labels, duration, finished: new Map(), started: 0, ended: 0, faults: 0 };
+      series = { labels, durations: new Durations(), finished: [0], started: 0, ended: 0, faults: 0 };
       methods.set(context.method, series);
     }
     return series;
@@ -144,12 +144,21 @@ export class Metrics implements CallObserver {
     for (const methods of this.#calls.values()) yield* methods.values();
   }
 
-  #httpSeries(route: string, method: string): HttpSeries {
+  /** Those of which something has ended: a histogram without any sample says nothing. */
+  #ended(): CallSeries[] {
+    return [...this.#callSeries()].filter(({ ended }) => ended > 0);
+  }
+
+  #httpSeries(): HttpSeries[] {
+    return [...this.#http.values()].flatMap((methods) => [...methods.values()]);
+  }
+
+  #httpBook(route: string, method: string): HttpSeries {
     let methods = this.#http.get(route);
     if (methods === undefined) this.#http.set(route, (methods = new Map<string, HttpSeries>()));
     let series = methods.get(method);
     if (series === undefined) {
-      series = { duration: this.#httpDuration.labels({ route, method }), byStatus: new Map() };
+      series = { labels: { route, method }, durations: new Durations(), byStatus: new Map() };
       methods.set(method, series);
     }
     return series;
@@ -179,10 +188,6 @@ export class Metrics implements CallObserver {
         for (const { labels, started, ended } of this.#callSeries()) gauge.inc(labels, started - ended);
       },
     });
-  }
-
-  #histogram(definition: MetricDefinition): Histogram {
-    return new Histogram({ ...this.#configuration(definition), buckets: [...durationBuckets] });
   }
 
   #configuration({ name, help, labels }: MetricDefinition) {
