@@ -2,30 +2,20 @@ import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
 import type { CodeBuilder } from "./generated-code.ts";
 import { enumNumbers } from "./read-enums.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
+import { skipJson, skipSpace, takeBool, takeBoolKey, takeColon, takeNext, takeNull } from "./take-json.ts";
+import { type EnumNames, enumNames, takeEnum } from "./take-json-enum.ts";
 import {
-  type EnumNames,
-  enumNames,
   seenInt64,
   seenUint64,
-  skipJson,
-  skipSpace,
-  takeBool,
-  takeBoolKey,
-  takeBytes,
-  takeColon,
   takeDouble,
-  takeDuration,
-  takeEnum,
   takeFloat,
   takeInt32,
   takeInt64,
-  takeNext,
-  takeNull,
-  takeText,
-  takeTimestamp,
   takeUint32,
   takeUint64,
-} from "./take-json.ts";
+} from "./take-json-numbers.ts";
+import { takeBytes, takeText } from "./take-json-text.ts";
+import { takeDuration, takeTimestamp } from "./take-json-time.ts";
 
 /** What all code that reads JSON uses, by name. It has `s` for the input, `sv` for its view, `i` for the position. */
 export const parserBindings = {

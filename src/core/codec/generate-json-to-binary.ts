@@ -21,7 +21,7 @@ import {
   putVarint64,
   putZigzag64,
 } from "./put-wire.ts";
-import { putBytes } from "./put-json.ts";
+import { putBytes } from "./put-json-text.ts";
 
 /**
  * Writes the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;

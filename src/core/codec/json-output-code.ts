@@ -2,21 +2,15 @@ import { type DescEnum, type DescField, ScalarType } from "@bufbuild/protobuf";
 import { type CodeBuilder, literal } from "./generated-code.ts";
 import {
   isSafeInt64,
-  putAscii,
-  putBase64,
   putBigInt,
-  putBytes,
   putDouble,
-  putDuration,
   putFloat,
   putInt64,
   putInteger,
-  putText,
-  putTimestamp,
   putUint64,
-  putUnicode,
-  putUtf8,
-} from "./put-json.ts";
+} from "./put-json-numbers.ts";
+import { putAscii, putBase64, putBytes, putText, putUnicode, putUtf8 } from "./put-json-text.ts";
+import { putDuration, putTimestamp } from "./put-json-time.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
 import type { WriteFormat } from "./write-message.ts";
 

@@ -1,5 +1,6 @@
 import { full, irregular, seen, slack } from "./scratch.ts";
-import { decodeBase64, plainByte, takeBase64Size, takeEscapedText } from "./take-json.ts";
+import { plainByte } from "./take-json.ts";
+import { decodeBase64, takeBase64Size, takeEscapedText } from "./take-json-text.ts";
 
 // All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
 
