@@ -7,10 +7,10 @@ import type { Rpc } from "./http2-rpc.ts";
 import { fromHttp2Headers } from "./metadata.ts";
 import {
   endedWithoutStatus,
-  hasMetadata,
+  maxHeaderListBytes,
+  metadataBytes,
   resetError,
   responseFault,
-  sizeFault,
   statusError,
   type ReplyFields,
 } from "./reply-status.ts";
@@ -85,12 +85,12 @@ export abstract class Http2Call implements Opener, StreamListener {
       this.conclude(headers);
       return;
     }
-    const tooLarge = sizeFault(headers);
-    if (tooLarge !== undefined) {
-      this.fail(tooLarge);
+    const bytes = metadataBytes(headers);
+    if (bytes > maxHeaderListBytes) {
+      this.fail(tooMuchMetadata());
       return;
     }
-    if (hasMetadata(headers)) this.context.receiveHeader(() => fromHttp2Headers(headers));
+    if (bytes > 0) this.context.receiveHeader(() => fromHttp2Headers(headers));
     const encoding = headers["grpc-encoding"];
     if (encoding !== undefined) this.encoding = String(encoding);
     const fault = responseFault(headers);
@@ -115,12 +115,12 @@ export abstract class Http2Call implements Opener, StreamListener {
   /** Ends the call as its trailers say. */
   protected conclude(trailers: ReplyFields): void {
     if (this.#ended) return;
-    const tooLarge = sizeFault(trailers);
-    if (tooLarge !== undefined) {
-      this.fail(tooLarge);
+    const bytes = metadataBytes(trailers);
+    if (bytes > maxHeaderListBytes) {
+      this.fail(tooMuchMetadata());
       return;
     }
-    if (hasMetadata(trailers)) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
+    if (bytes > 0) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
     const stream = this.#stream;
     // The server has said everything; what it has not read by now, it does not want.
     if (stream !== undefined && (!stream.writableEnded || stream.writableLength > 0)) reset(stream);
@@ -156,4 +156,8 @@ function errorOf({ rstCode, lost }: StreamEnd): ConnectError {
     return new ConnectError(rawMessage, code, undefined, undefined, cause);
   }
   return rstCode === constants.NGHTTP2_NO_ERROR ? endedWithoutStatus() : resetError(rstCode);
+}
+
+function tooMuchMetadata(): ConnectError {
+  return new ConnectError("the headers or trailers of the reply are too large", Code.ResourceExhausted);
 }

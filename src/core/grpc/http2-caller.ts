@@ -1,6 +1,7 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Caller } from "../caller.ts";
 import type { CallContext } from "../context.ts";
+import type { ConnectError } from "../errors.ts";
 import type { Connection } from "./http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";
@@ -31,8 +32,7 @@ export function http2Caller(connection: Connection): Required<Caller> {
   ): Promise<T> => {
     if (compressed) return compressedCall(rpc, request, context, read);
     return new Promise((resolve, reject) => {
-      const outcome = { read, resolve, reject };
-      new Http2UnaryCall(connection, rpc, context, withPrefix(request), outcome).begin();
+      new Http2UnaryCall(connection, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
     });
   };
 
@@ -50,13 +50,17 @@ export function http2Caller(connection: Connection): Required<Caller> {
 
   return {
     protocolName: "grpc",
-    async unary(method, request, context) {
-      if (context.reason !== undefined) throw context.reason;
+    unary(method, request, context) {
+      if (context.reason !== undefined) return Promise.reject(context.reason);
       const rpc = rpcOf(method);
-      return call(rpc, rpc.toBytes(request), context, (bytes) => rpc.toMessage(bytes));
+      try {
+        return call(rpc, rpc.toBytes(request), context, rpc.toMessage);
+      } catch (error) {
+        return Promise.reject(error as ConnectError); // Of toBytes.
+      }
     },
-    async unaryBytes(method, request, context) {
-      if (context.reason !== undefined) throw context.reason;
+    unaryBytes(method, request, context) {
+      if (context.reason !== undefined) return Promise.reject(context.reason);
       return call(rpcOf(method), request, context, asIs);
     },
     async *stream(method, requests, context): AsyncGenerator<Message, void, undefined> {

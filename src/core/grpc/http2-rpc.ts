@@ -51,8 +51,8 @@ export class Rpc {
     }
   }
 
-  /** @throws ConnectError INTERNAL for bytes that are no message of the method's output. */
-  toMessage(bytes: Uint8Array): Message {
+  /** A function, since every call hands it on. @throws ConnectError INTERNAL for bytes that are no output. */
+  readonly toMessage = (bytes: Uint8Array): Message => {
     try {
       // Fields of type bytes are views of the same kind, and a Buffer is not what the types promise.
       const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -60,7 +60,7 @@ export class Rpc {
     } catch (reason) {
       throw internal(`a reply of ${this.name} is no ${this.method.output.typeName}`, reason);
     }
-  }
+  };
 
   #makeFields(authority: string): string[] {
     const { tls, userAgent: own, compression } = this.#options;

@@ -26,21 +26,16 @@ const resetCodes: ReadonlyMap<number, Code> = new Map([
 /** Fields of a reply's headers or trailers, as Node has read them. */
 export type ReplyFields = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
-/** Largest headers or trailers of a reply, counted as HTTP/2 counts header lists (RFC 9113 6.5.2). */
+/** Most metadata in headers or trailers of a reply, counted as HTTP/2 counts header lists (RFC 9113 6.5.2). */
 export const maxHeaderListBytes = 64 * 1024;
 
-/** The error of headers or trailers beyond `maxHeaderListBytes`, which Node lets pass; undefined for others. */
-export function sizeFault(fields: ReplyFields): ConnectError | undefined {
+/** Size of what a reply has beside the fields of the protocol; 0 for nothing. */
+export function metadataBytes(fields: ReplyFields): number {
   let bytes = 0;
-  for (const name in fields) bytes += name.length + String(fields[name]).length + 32;
-  if (bytes <= maxHeaderListBytes) return undefined;
-  return new ConnectError("the headers or trailers of the reply are too large", Code.ResourceExhausted);
-}
-
-/** Whether a reply has metadata beside what belongs to the protocol. */
-export function hasMetadata(fields: ReplyFields): boolean {
-  for (const name in fields) if (!isReservedHeader(name)) return true;
-  return false;
+  for (const name in fields) {
+    if (!isReservedHeader(name)) bytes += name.length + String(fields[name]).length + 32;
+  }
+  return bytes;
 }
 
 /** What is wrong with the headers of a reply that has a body to come; undefined if nothing. */
