@@ -8,6 +8,7 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "./errors.ts";
+import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./header-source.ts";
 
 export type { HandlerContext };
 
@@ -30,8 +31,8 @@ export interface CallContextInit {
   readonly method: DescMethod;
   /** Protocol of this hop, as `HandlerContext.protocolName`. */
   readonly protocolName: string;
-  /** Request headers; a function is called at most once, when somebody looks at them. Undefined for none. */
-  readonly requestHeader: Headers | (() => Headers) | undefined;
+  /** Request headers. */
+  readonly requestHeader: HeadersFrom;
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
   /** Aborts the call when it is aborted, with its reason, and bounds the deadline. */
@@ -58,9 +59,9 @@ export class CallContext implements HandlerContext {
   readonly requestMethod: string;
   /** When the call began, in `performance.now()` milliseconds. */
   readonly startedAt: number = performance.now();
-  #requestHeader: Headers | (() => Headers) | undefined;
-  #responseHeader: Headers | (() => Headers) | undefined;
-  #responseTrailer: Headers | (() => Headers) | undefined;
+  #requestHeader: HeadersFrom;
+  #responseHeader: HeadersFrom;
+  #responseTrailer: HeadersFrom;
   #values: ContextValues | undefined;
   #url: string | undefined;
   #controller: AbortController | undefined;
@@ -92,13 +93,15 @@ export class CallContext implements HandlerContext {
   }
 
   get requestHeader(): Headers {
-    return (this.#requestHeader = this.requestHeaderIfAny ?? new Headers());
+    return (this.#requestHeader = headersOf(this.#requestHeader) ?? new Headers());
   }
 
-  /** The request headers unless there are none; for hops that skip the work then. */
-  get requestHeaderIfAny(): Headers | undefined {
-    if (typeof this.#requestHeader === "function") this.#requestHeader = this.#requestHeader();
-    return this.#requestHeader;
+  /** Hands every request header to `take`, without making `Headers` of them where nobody else did. */
+  eachRequestHeader(take: TakeHeader): void {
+    let from = this.#requestHeader;
+    if (typeof from === "function") this.#requestHeader = from = from();
+    if (from instanceof Headers) for (const [name, value] of from) take(name, value);
+    else from?.each(take);
   }
 
   get responseHeader(): Headers {
@@ -107,8 +110,7 @@ export class CallContext implements HandlerContext {
 
   /** The response headers if anybody made some; for writers that skip the work otherwise. */
   get responseHeaderIfAny(): Headers | undefined {
-    if (typeof this.#responseHeader === "function") this.#responseHeader = this.#responseHeader();
-    return this.#responseHeader;
+    return (this.#responseHeader = headersOf(this.#responseHeader));
   }
 
   get responseTrailer(): Headers {
@@ -117,22 +119,21 @@ export class CallContext implements HandlerContext {
 
   /** The response trailers if anybody made some. */
   get responseTrailerIfAny(): Headers | undefined {
-    if (typeof this.#responseTrailer === "function") this.#responseTrailer = this.#responseTrailer();
-    return this.#responseTrailer;
+    return (this.#responseTrailer = headersOf(this.#responseTrailer));
   }
 
   /** Adds the headers of a reply, which are made when somebody looks at them. */
   receiveHeader(headers: () => Headers): void {
     const before = this.responseHeaderIfAny;
     if (before === undefined) this.#responseHeader = headers;
-    else append(headers(), before);
+    else appendHeaders(headers(), before);
   }
 
   /** Adds the trailers of a reply, which are made when somebody looks at them. */
   receiveTrailer(trailers: () => Headers): void {
     const before = this.responseTrailerIfAny;
     if (before === undefined) this.#responseTrailer = trailers;
-    else append(trailers(), before);
+    else appendHeaders(trailers(), before);
   }
 
   get values(): ContextValues {
@@ -273,10 +274,6 @@ export class CallContext implements HandlerContext {
 
 function expire(context: CallContext): void {
   context.abort(new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded));
-}
-
-function append(from: Headers, to: Headers): void {
-  for (const [name, value] of from) to.append(name, value);
 }
 
 function nothing(): void {}

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { invalidArgument } from "../core/errors.ts";
+import type { HeaderSource, TakeHeader } from "../core/header-source.ts";
 import { isUnforwardable } from "./header-names.ts";
 
 /** Request headers that become metadata unless an option adds more. */
@@ -63,25 +64,42 @@ export class RequestMetadata {
   /** The metadata of a request. Values that metadata cannot hold (not printable ASCII) are left out. */
   of(headers: IncomingHttpHeaders): Headers {
     const metadata = new Headers();
-    for (const name of this.#names) set(metadata, name, headers[name]);
-    set(metadata, "x-forwarded-user-agent", headers["user-agent"]);
+    this.#eachForwarded(headers, (name, value) => metadata.set(name, value));
     if (this.#prefixed) this.#addPrefixed(metadata, headers);
     return metadata;
+  }
+
+  /** The metadata of a request, made when somebody looks at it. */
+  from(headers: IncomingHttpHeaders): HeaderSource {
+    return {
+      toHeaders: () => this.of(headers),
+      each: (take) => {
+        if (this.#prefixed) for (const [name, value] of this.of(headers)) take(name, value);
+        else this.#eachForwarded(headers, take);
+      },
+    };
+  }
+
+  #eachForwarded(headers: IncomingHttpHeaders, take: TakeHeader): void {
+    for (const name of this.#names) pass(name, headers[name], take);
+    pass("x-forwarded-user-agent", headers["user-agent"], take);
   }
 
   #addPrefixed(metadata: Headers, headers: IncomingHttpHeaders): void {
     for (const name of Object.keys(headers)) {
       if (!name.startsWith(prefix)) continue;
       const key = name.slice(prefix.length);
-      if (key !== "" && !isUnforwardable(key) && !metadata.has(key)) set(metadata, key, headers[name]);
+      if (key !== "" && !isUnforwardable(key) && !metadata.has(key)) {
+        pass(key, headers[name], (_, value) => metadata.set(key, value));
+      }
     }
   }
 }
 
-function set(metadata: Headers, name: string, value: string | string[] | undefined): void {
+function pass(name: string, value: string | string[] | undefined, take: TakeHeader): void {
   if (value === undefined) return;
   const text = typeof value === "string" ? value : value.join(", ");
-  if (printable.test(text)) metadata.set(name, text);
+  if (printable.test(text)) take(name, text);
 }
 
 function checkBase64(name: string, value: string | string[] | undefined): void {

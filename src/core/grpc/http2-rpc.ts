@@ -4,7 +4,7 @@ import { Code, ConnectError } from "../errors.ts";
 import { rpcName } from "../service.ts";
 import type { ConnectionOptions } from "./http2-connection.ts";
 import { acceptedEncodings } from "./message-compression.ts";
-import { addFields } from "./metadata.ts";
+import { addField } from "./metadata.ts";
 import { formatTimeout } from "./timeout.ts";
 
 /** What stands in `user-agent`. */
@@ -33,12 +33,13 @@ export class Rpc {
       this.#authority = authority;
     }
     const timeoutMs = context.timeoutMs();
-    const header = context.requestHeaderIfAny;
-    if (timeoutMs === undefined && header === undefined) return this.#fields;
-    const fields = this.#fields.slice();
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
-    if (timeout !== undefined) fields.push("grpc-timeout", timeout);
-    if (header !== undefined) addFields(fields, header);
+    let fields = this.#fields;
+    if (timeout !== undefined) fields = [...fields, "grpc-timeout", timeout];
+    context.eachRequestHeader((name, value) => {
+      if (fields === this.#fields) fields = fields.slice();
+      addField(fields, name, value);
+    });
     return fields;
   }
 

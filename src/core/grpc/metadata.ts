@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
+import type { TakeHeader } from "../header-source.ts";
 import { isReservedHeader } from "../reserved-headers.ts";
 
 /**
@@ -38,28 +39,28 @@ export function toMetadata(headers: Headers): Metadata {
 
 /** Adds the metadata of `headers` to `metadata`, as `toMetadata` does, and returns it. */
 export function addHeaders(metadata: Metadata, headers: Headers): Metadata {
-  eachField(headers, (name, value) => {
+  const take = (name: string, value: string): void => {
     metadata.add(name, name.endsWith(binarySuffix) ? Buffer.from(value, "base64") : value);
-  });
+  };
+  for (const [name, value] of headers) passField(name, value, take);
   return metadata;
 }
 
-/** Appends the metadata of `headers`, as `toMetadata` has it, to a list of header fields: name, value, name, value. */
-export function addFields(fields: string[], headers: Headers): void {
-  eachField(headers, (name, value) => void fields.push(name, value));
+/** Appends a header to a list of header fields (name, value, name, value), if `toMetadata` would have taken it. */
+export function addField(fields: string[], name: string, value: string): void {
+  passField(name, value, (key, one) => void fields.push(key, one));
 }
 
-function eachField(headers: Headers, take: (name: string, value: string) => void): void {
-  for (const [name, value] of headers) {
-    if (isReservedHeader(name) || !legalName.test(name)) continue;
-    if (!name.endsWith(binarySuffix)) {
-      if (visibleAscii.test(value)) take(name, value);
-      continue;
-    }
-    for (const part of value.split(",")) {
-      const text = part.trim();
-      if (isBase64(text)) take(name, text);
-    }
+/** Hands a header on if gRPC can carry it, the values of a binary one one by one. */
+function passField(name: string, value: string, take: TakeHeader): void {
+  if (isReservedHeader(name) || !legalName.test(name)) return;
+  if (!name.endsWith(binarySuffix)) {
+    if (visibleAscii.test(value)) take(name, value);
+    return;
+  }
+  for (const part of value.split(",")) {
+    const text = part.trim();
+    if (isBase64(text)) take(name, text);
   }
 }
 
