@@ -33,6 +33,8 @@ export interface CallContextInit {
   readonly protocolName: string;
   /** Request headers. */
   readonly requestHeader: HeadersFrom;
+  /** When the call began, in `performance.now()` milliseconds; its time runs from then. Default: now. */
+  readonly startedAt?: number;
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
   /** Aborts the call when it is aborted, with its reason, and bounds the deadline. */
@@ -58,7 +60,7 @@ export class CallContext implements HandlerContext {
   readonly protocolName: string;
   readonly requestMethod: string;
   /** When the call began, in `performance.now()` milliseconds. */
-  readonly startedAt: number = performance.now();
+  readonly startedAt: number;
   #requestHeader: HeadersFrom;
   #responseHeader: HeadersFrom;
   #responseTrailer: HeadersFrom;
@@ -76,10 +78,11 @@ export class CallContext implements HandlerContext {
     this.method = init.method;
     this.protocolName = init.protocolName;
     this.requestMethod = init.requestMethod ?? "POST";
+    this.startedAt = init.startedAt ?? performance.now();
     this.#requestHeader = init.requestHeader;
     this.#values = init.values;
     this.#url = init.url;
-    if (init.timeoutMs !== undefined) this.limit(init.timeoutMs);
+    if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
     if (init.parent !== undefined) this.#inherit(init.parent);
     if (init.signal !== undefined) this.#follow(init.signal);
   }
@@ -170,7 +173,12 @@ export class CallContext implements HandlerContext {
 
   /** Gives the call at most `timeoutMs` more; an earlier deadline stays. The call ends with DEADLINE_EXCEEDED. */
   limit(timeoutMs: number): void {
-    const deadline = performance.now() + timeoutMs;
+    // What does not shorten the time from the begin does not shorten it from now on, which saves a look at the clock.
+    if (this.#deadline !== undefined && this.#deadline <= this.startedAt + timeoutMs) return;
+    this.#endBy(performance.now() + timeoutMs, timeoutMs);
+  }
+
+  #endBy(deadline: number, timeoutMs: number): void {
     if (this.#deadline !== undefined && this.#deadline <= deadline) return;
     this.#deadline = deadline;
     if (timeoutMs <= 0) {

@@ -14,7 +14,7 @@ export interface ExchangeOwner {
  * that leaves cancels that call without a listener for each request.
  */
 export class Exchange extends ServerResponse<IncomingMessage> {
-  /** When the request's turn came, in `performance.now()` milliseconds; 0 where nobody asks. */
+  /** When the request's turn came, in `performance.now()` milliseconds; 0 before it. */
   startedAt = 0;
   /** The call under way, aborted when the client leaves. */
   context: CallContext | undefined;

@@ -194,7 +194,7 @@ export class Http1Guard implements ExchangeOwner {
     exchange.owner = this;
     exchange.on("close", exchangeClosed);
     this.#inFlight.add(exchange);
-    if (this.#onClose !== undefined) exchange.startedAt = performance.now();
+    exchange.startedAt = performance.now();
     if (this.#closing) exchange.shouldKeepAlive = false;
     const refusal = exchange.refusal ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange.req, exchange);
