@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 import { createRegistry, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import {
   AnySchema,
@@ -85,7 +86,7 @@ function checkJson(schema: DescMessage, json: Uint8Array): void {
     ]);
     // The words for what is no UTF-8 are not the decoder's.
     if ("code" in read && read.code === "TypeError") assert.ok("code" in bytes);
-    else assert.deepEqual(bytes, read);
+    else assert.ok(isDeepStrictEqual(bytes, read), json.toString()); // Their difference takes minutes to print.
   }
 }
 
