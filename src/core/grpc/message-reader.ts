@@ -12,19 +12,22 @@ export interface MessageSink {
 const nothing = Buffer.alloc(0);
 
 /**
- * Cuts the body of a reply into messages. A message that came in one piece is a part of that piece, any other one is
+ * Cuts the body of a reply or a request into messages. A message that came in one piece is a part of that piece, any other one is
  * put together; never more memory is taken than twice what has come of it.
  */
 export class MessageReader {
   readonly #sink: MessageSink;
   readonly #maxMessageBytes: number;
+  readonly #of: "reply" | "request";
   /** What has come of the message that is not complete, with its prefix. */
   #buffer: Buffer = nothing;
   #have = 0;
 
-  constructor(sink: MessageSink, maxMessageBytes: number) {
+  /** @param of What the messages are part of, for errors. */
+  constructor(sink: MessageSink, maxMessageBytes: number, of: "reply" | "request" = "reply") {
     this.#sink = sink;
     this.#maxMessageBytes = maxMessageBytes;
+    this.#of = of;
   }
 
   /** Whether the body so far ends inside a message. */
@@ -77,18 +80,18 @@ export class MessageReader {
 
   #lengthAt(bytes: Buffer, at: number): number {
     if (bytes.readUInt8(at) > 1) {
-      throw new ConnectError("a message of the reply has unknown flags", Code.Internal);
+      throw new ConnectError(`a message of the ${this.#of} has unknown flags`, Code.Internal);
     }
     const length = bytes.readUInt32BE(at + 1);
-    if (length > this.#maxMessageBytes) throw tooLarge(this.#maxMessageBytes);
+    if (length > this.#maxMessageBytes) throw tooLarge(this.#maxMessageBytes, this.#of);
     return length;
   }
 }
 
-/** The error for a message of a reply that is larger than `maxMessageBytes`. */
-export function tooLarge(maxMessageBytes: number): ConnectError {
+/** The error for a message of a reply, or request, that is larger than `maxMessageBytes`. */
+export function tooLarge(maxMessageBytes: number, of: "reply" | "request" = "reply"): ConnectError {
   return new ConnectError(
-    `a message of the reply is larger than ${maxMessageBytes} bytes`,
+    `a message of the ${of} is larger than ${maxMessageBytes} bytes`,
     Code.ResourceExhausted,
   );
 }
