@@ -1,8 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create, createRegistry, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  createRegistry,
+  fromBinary,
+  type MessageInitShape,
+  setExtension,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { BoolValueSchema } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_test_messages_edition2023 } from "../../../gen/google/protobuf/test_messages_edition2023_pb.ts";
+import {
+  extension_int32,
+  file_google_protobuf_test_messages_edition2023,
+  TestAllTypesEdition2023Schema,
+} from "../../../gen/google/protobuf/test_messages_edition2023_pb.ts";
 import {
   type TestAllTypesProto3,
   TestAllTypesProto3Schema as AllTypes,
@@ -228,6 +239,45 @@ test("messages may nest as deep as on the way over messages", () => {
       outcome(() => writer.write(fromBinary(AllTypes, bytes))),
     );
   }
+});
+
+test("arrays and objects of maps count as levels", () => {
+  const rows = [
+    '{"repeatedInt32":[1]}',
+    '{"mapInt32Int32":{"1":2}}',
+    '{"repeatedNestedMessage":[{}]}',
+    '{"optionalStruct":{"a":[]}}',
+  ];
+  for (const json of rows) {
+    for (const maxDepth of [1, 2, 3]) {
+      const reader = jsonReader(AllTypes, { maxDepth });
+      const wanted = outcome(() => void reader.read(json));
+      assert.equal(
+        outcome(() => void reader.readBytes(Buffer.from(json))),
+        wanted,
+      );
+      assert.equal(
+        outcome(() => void jsonToBinary(AllTypes, { maxDepth }).convert(Buffer.from(json))),
+        wanted,
+      );
+    }
+  }
+});
+
+test("extensions are printed from their bytes where the registry knows them", () => {
+  const desc = TestAllTypesEdition2023Schema;
+  const registry = createRegistry(file_google_protobuf_test_messages_edition2023);
+  const extended = create(desc);
+  setExtension(extended, extension_int32, 5);
+  const message = toBinary(desc, extended);
+  for (const known of [registry, undefined]) {
+    const options = { defaults: "omit", registry: known } as const;
+    assert.equal(
+      binaryToJson(desc, options).convert(message).toString(),
+      jsonWriter(desc, options).write(fromBinary(desc, message)),
+    );
+  }
+  assert.match(binaryToJson(desc, { registry }).convert(message).toString(), /extension_int32\]":5/);
 });
 
 /** Bytes of a message that has another one in its field `recursive_message`. */
