@@ -1,6 +1,7 @@
-import { ServerResponse, type IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors.ts";
+import { ServerResponse } from "../core/node-http.ts";
 import type { HttpError } from "./http-error.ts";
 
 /** What becomes of an exchange when it is over. */

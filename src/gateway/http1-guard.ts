@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { createServer } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
