@@ -1,5 +1,4 @@
-import type { Histogram, Registry } from "prom-client";
-import { durationBuckets, type MetricDefinition } from "./metric-list.ts";
+import { durationBuckets } from "./metric-list.ts";
 
 /** The durations of one time series: plain counts, which become samples when somebody reads the page. */
 export class Durations {
@@ -35,24 +34,8 @@ export class Durations {
 type Labels = Readonly<Record<string, string>>;
 
 /** One line of a metric. */
-interface Sample {
+export interface Sample {
   readonly metricName: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
-}
-
-/** Registers a histogram whose series are read from `series` whenever the page is. */
-export function registerDurations(
-  registry: Registry,
-  { name, type, help }: MetricDefinition,
-  series: () => Iterable<readonly [Labels, Durations]>,
-): void {
-  const get = async () => ({
-    name,
-    help,
-    type,
-    values: Array.from(series(), ([labels, durations]) => durations.samples(name, labels)).flat(),
-  });
-  // A registry asks a metric for nothing but its name and `get`; prom-client's histograms cost much for each duration.
-  registry.registerMetric({ name, help, type, get } as unknown as Histogram);
 }
