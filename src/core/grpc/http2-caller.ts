@@ -1,7 +1,6 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Caller } from "../caller.ts";
 import type { CallContext } from "../context.ts";
-import type { ConnectError } from "../errors.ts";
 import type { Connection } from "./http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";
@@ -56,7 +55,7 @@ export function http2Caller(connection: Connection): Required<Caller> {
       try {
         return call(rpc, rpc.toBytes(request), context, rpc.toMessage);
       } catch (error) {
-        return Promise.reject(error as ConnectError); // Of toBytes.
+        return Promise.reject(error);
       }
     },
     unaryBytes(method, request, context) {

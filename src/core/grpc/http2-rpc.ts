@@ -2,13 +2,13 @@ import { fromBinary, toBinary, type DescMessage, type DescMethod, type Message }
 import type { CallContext } from "../context.ts";
 import { Code, ConnectError } from "../errors.ts";
 import { rpcName } from "../service.ts";
-import type { ConnectionOptions } from "./http2-connection.ts";
+import type { ConnectionOptions } from "./connection-options.ts";
 import { acceptedEncodings } from "./message-compression.ts";
 import { addField } from "./metadata.ts";
 import { formatTimeout } from "./timeout.ts";
 
 /** What stands in `user-agent`. */
-export const userAgent = "ts-ms";
+const userAgent = "ts-ms";
 
 /** One rpc as it looks on the wire: what all its calls share. */
 export class Rpc {

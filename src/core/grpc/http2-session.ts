@@ -66,7 +66,7 @@ export class Http2Session {
   #lastStreamId = Infinity;
   /** Whether something came since the keepalive last looked. */
   #heard = false;
-  #pulse: NodeJS.Timeout | undefined;
+  readonly #pulse: NodeJS.Timeout | undefined;
 
   constructor(
     session: ClientHttp2Session,
@@ -82,8 +82,10 @@ export class Http2Session {
       this.#limit = limitOf(session);
       if (this.hasRoom) listener.onRoom();
     });
-    session.on("goaway", (code, lastStreamId, data) => this.#onGoaway(code, lastStreamId, data));
-    session.on("error", (error) => this.#lose("the connection broke", error));
+    session.on("goaway", (code: number, lastStreamId: number, data?: Buffer) => {
+      this.#onGoaway(code, lastStreamId, data);
+    });
+    session.on("error", (error: Error) => this.#lose("the connection broke", error));
     session.on("close", () => this.#onClose());
     socket.on("close", () => this.#lose("the connection was closed"));
     session.unref();
@@ -134,11 +136,11 @@ export class Http2Session {
     if (this.hasRoom) this.#listener.onRoom();
   }
 
-  #onGoaway(code: number, lastStreamId: number, data: NodeJS.ArrayBufferView | undefined): void {
+  #onGoaway(code: number, lastStreamId: number, data: Buffer | undefined): void {
     this.#lastStreamId = lastStreamId;
     if (code !== constants.NGHTTP2_NO_ERROR)
       this.#lost ??= lost(`the server ended the connection (HTTP/2 code ${code})`);
-    if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM && textOf(data) === "too_many_pings") {
+    if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM && data?.toString() === "too_many_pings") {
       this.#listener.onTooManyPings();
     }
     this.#retire();
@@ -200,12 +202,6 @@ function onClose(this: OwnStream): void {
 
 function limitOf({ remoteSettings }: ClientHttp2Session): number {
   return remoteSettings.maxConcurrentStreams ?? Infinity;
-}
-
-function textOf(data: NodeJS.ArrayBufferView | undefined): string {
-  return data === undefined
-    ? ""
-    : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("latin1");
 }
 
 function lost(text: string, cause?: unknown): ConnectError {
