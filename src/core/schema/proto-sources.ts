@@ -1,16 +1,15 @@
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FileRegistry } from "@bufbuild/protobuf";
+// proto-loader's own descriptors lose imports, options and the borders of files; the tree it parsed has them all.
+import { addCommonProtos, loadProtosWithOptionsSync } from "@grpc/proto-loader/build/src/util.js";
 import { linkFiles } from "./file-set.ts";
 import { knownFiles } from "./known-files.ts";
 import { toFileDescriptors } from "./proto-tree.ts";
 import { withCustomOptions } from "./proto-options.ts";
 
-const require = createRequire(import.meta.url);
-type Parser = typeof import("@grpc/proto-loader/build/src/util.js");
-let parser: Parser | undefined;
+addCommonProtos();
 
 /**
  * Compiles `.proto` files to descriptors that give the same routes as those of `buf build`.
@@ -39,20 +38,10 @@ export function loadProtoSources(files: readonly string[], paths: readonly strin
 function parse(sources: string[], includeDirs: string[], label: string) {
   try {
     // The parser's asynchronous form throws where nobody can catch it when a type is missing.
-    return loadParser().loadProtosWithOptionsSync(sources, { includeDirs, keepCase: true });
+    return loadProtosWithOptionsSync(sources, { includeDirs, keepCase: true });
   } catch (cause) {
     throw new Error(`${label}: ${explain(cause, includeDirs)}`, { cause });
   }
-}
-
-/** The parser of sources, loaded by the first ones: most programs have none. */
-function loadParser() {
-  if (parser === undefined) {
-    // proto-loader's own descriptors lose imports, options and the borders of files; the tree it parsed has them all.
-    parser = require("@grpc/proto-loader/build/src/util.js") as Parser; // `require` has no types.
-    parser.addCommonProtos();
-  }
-  return parser;
 }
 
 /** The folder of google/api and its like that comes with this package. */
