@@ -165,7 +165,7 @@ export class DirectCall implements WireCall, MessageSink {
   }
 }
 
-function fieldsOf({ code = 2, details = "", metadata = null }: Status): OutgoingHttpHeaders {
+function fieldsOf({ code, details, metadata }: Status): OutgoingHttpHeaders {
   if (code === 0 && details === "" && metadata === null) return okFields;
   return { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
 }

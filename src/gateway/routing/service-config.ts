@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { create } from "@bufbuild/protobuf";
+import type * as Yaml from "yaml";
 import type { LineCounter, Node, Pair } from "yaml";
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
@@ -58,8 +59,8 @@ export function parseServiceConfig(text: string, file: string): ServiceConfig {
 const require = createRequire(import.meta.url);
 
 /** The YAML parser, loaded by the first configuration: most programs have none. */
-function yaml(): typeof import("yaml") {
-  return require("yaml") as typeof import("yaml"); // `require` has no types.
+function yaml(): typeof Yaml {
+  return require("yaml") as typeof Yaml; // `require` has no types.
 }
 
 const serviceType = "google.api.Service";
