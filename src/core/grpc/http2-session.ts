@@ -95,7 +95,8 @@ export class Http2Session {
 
   /** Whether a stream can be opened now. */
   get hasRoom(): boolean {
-    return this.#open < this.#limit && !this.#retired && !this.#session.closed;
+    const { closed, destroyed } = this.#session; // Known here before the events that tell of it.
+    return this.#open < this.#limit && !this.#retired && !closed && !destroyed;
   }
 
   /** Opens a stream with these header fields: name, value, name, value. Only while there is room. */

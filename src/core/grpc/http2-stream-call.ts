@@ -6,8 +6,9 @@ import { Code, ConnectError, toRequestError } from "../errors.ts";
 import { Http2Call } from "./http2-call.ts";
 import type { Connection } from "./http2-connection.ts";
 import type { Rpc } from "./http2-rpc.ts";
+import type { StreamEnd } from "./http2-session.ts";
 import { compress, decompress } from "./message-compression.ts";
-import { MessageReader, withPrefix, type MessageSink } from "./message-reader.ts";
+import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "./message-reader.ts";
 import type { ReplyFields } from "./reply-status.ts";
 
 /** Requests that are kept for a second stream, in bytes; a call that has sent more is not tried again. */
@@ -32,6 +33,8 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
   /** Replies that nobody has asked for. */
   readonly #replies: { readonly flags: number; readonly bytes: Buffer }[] = [];
   #replyBytes = 0;
+  /** Whether replies are left with Node and the server. */
+  #paused = false;
   /** Whoever waits for a reply. */
   #wake: (() => void) | undefined;
   #trailers: ReplyFields | undefined;
@@ -54,7 +57,10 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
       if (reply !== undefined) return this.#read(reply.flags, reply.bytes);
       if (this.#error !== undefined) throw this.#error;
       if (this.ended) return undefined;
-      this.#stream?.resume();
+      if (this.#paused) {
+        this.#paused = false;
+        this.#stream?.resume();
+      }
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
@@ -76,18 +82,27 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
     } catch (error) {
       this.fail(error as ConnectError); // Nothing else comes from there.
     }
-    if (this.#replyBytes > waitingBytes) this.#stream?.pause();
+    if (this.#replyBytes > waitingBytes && !this.#paused) {
+      this.#paused = true;
+      this.#stream?.pause();
+    }
   }
 
   message(flags: number, bytes: Buffer): void {
     this.#replies.push({ flags, bytes });
-    this.#replyBytes += bytes.length;
+    this.#replyBytes += prefixBytes + bytes.length;
     this.#wakeUp();
   }
 
   /** They may come before the last replies, if the stream is paused. */
   onTrailers(trailers: ReplyFields): void {
     this.#trailers = trailers;
+  }
+
+  override onClose(end: StreamEnd): void {
+    // A server may reset what it has answered; replies that were left with Node are lost then.
+    if (this.#trailers !== undefined && !this.#paused) this.conclude(this.#trailers);
+    super.onClose(end);
   }
 
   protected override send(stream: ClientHttp2Stream): void {
@@ -151,7 +166,7 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
   }
 
   async #read(flags: number, bytes: Buffer): Promise<Message> {
-    this.#replyBytes -= bytes.length;
+    this.#replyBytes -= prefixBytes + bytes.length;
     try {
       const plain =
         flags === 0

@@ -388,6 +388,35 @@ test("replies before an error in the trailers are all delivered", async (t) => {
   assert.equal(error.rawMessage, "later");
 });
 
+test("S01: messages without content are back-pressure, too", async (t) => {
+  let taken = false;
+  const { client } = await against(t, (stream) => {
+    stream.respond(grpcHeaders);
+    const flood = Buffer.alloc(4 * 1024 * 1024); // 838,860 empty messages.
+    stream.write(flood, (error) => (taken ||= error === null || error === undefined));
+  });
+  const replies = client.repeat({}, { timeoutMs })[Symbol.asyncIterator]();
+  await replies.next();
+  await new Promise((resolve) => setTimeout(resolve, 300)); // Nothing tells that nothing happens.
+  assert.equal(taken, false);
+  await replies.return?.();
+});
+
+test("a reply that is whole counts, even if its stream is reset after it", async (t) => {
+  const item = frame(toBinary(RepeatResponseSchema, create(RepeatResponseSchema, { index: 1 })));
+  const { client } = await against(t, (stream) => {
+    end(stream, { "grpc-status": "0" }, item);
+    stream.on("wantTrailers", () => setImmediate(() => stream.close(constants.NGHTTP2_CANCEL)));
+  });
+  async function* requests() {
+    yield {};
+    await new Promise(() => {});
+  }
+  const seen: number[] = [];
+  for await (const { index } of client.chat(requests(), { timeoutMs })) seen.push(index);
+  assert.deepEqual(seen, [1]);
+});
+
 test("an upstream that is down is UNAVAILABLE at once, and found again when it is back", async (t) => {
   const free = createServer().listen(0, "127.0.0.1");
   await once(free, "listening");
