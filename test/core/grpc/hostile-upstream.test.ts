@@ -392,12 +392,12 @@ test("S01: messages without content are back-pressure, too", async (t) => {
   let taken = false;
   const { client } = await against(t, (stream) => {
     stream.respond(grpcHeaders);
-    const flood = Buffer.alloc(4 * 1024 * 1024); // 838,860 empty messages.
+    const flood = Buffer.alloc(2 * 1024 * 1024); // 419,430 empty messages, more than all windows hold.
     stream.write(flood, (error) => (taken ||= error === null || error === undefined));
   });
   const replies = client.repeat({}, { timeoutMs })[Symbol.asyncIterator]();
   await replies.next();
-  await new Promise((resolve) => setTimeout(resolve, 300)); // Nothing tells that nothing happens.
+  await new Promise((resolve) => setTimeout(resolve, 500)); // Nothing tells that nothing happens.
   assert.equal(taken, false);
   await replies.return?.();
 });
