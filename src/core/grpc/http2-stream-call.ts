@@ -6,7 +6,6 @@ import { Code, ConnectError, toRequestError } from "../errors.ts";
 import { Http2Call } from "./http2-call.ts";
 import type { Connection } from "./http2-connection.ts";
 import type { Rpc } from "./http2-rpc.ts";
-import type { StreamEnd } from "./http2-session.ts";
 import { compress, decompress } from "./message-compression.ts";
 import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "./message-reader.ts";
 import type { ReplyFields } from "./reply-status.ts";
@@ -97,12 +96,6 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
   /** They may come before the last replies, if the stream is paused. */
   onTrailers(trailers: ReplyFields): void {
     this.#trailers = trailers;
-  }
-
-  override onClose(end: StreamEnd): void {
-    // A server may reset what it has answered; replies that were left with Node are lost then.
-    if (this.#trailers !== undefined && !this.#paused) this.conclude(this.#trailers);
-    super.onClose(end);
   }
 
   protected override send(stream: ClientHttp2Stream): void {
