@@ -1,6 +1,6 @@
 import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
-import { protobufConformance } from "./protobuf/protobuf-conformance.ts";
+import { protobufCodecConformance, protobufConformance } from "./protobuf/protobuf-conformance.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
@@ -9,7 +9,7 @@ import { Missing } from "./tools.ts";
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */
-const suites: readonly Suite[] = [commandLineTools, protobufConformance, autobahn];
+const suites: readonly Suite[] = [commandLineTools, protobufConformance, protobufCodecConformance, autobahn];
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");

@@ -19,8 +19,10 @@ export {
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
-export type { ClientKeepalive, ConnectionOptions, ConnectionState } from "./core/grpc/channel.ts";
-export type { ClientTls } from "./core/grpc/tls-credentials.ts";
+export type { ClientTls } from "./core/grpc/client-tls.ts";
+export type { ConnectBackoff, ConnectionOptions } from "./core/grpc/connection-options.ts";
+export type { ConnectionState } from "./core/grpc/http2-connection.ts";
+export type { ClientKeepalive } from "./core/grpc/http2-session.ts";
 
 // Services.
 export {

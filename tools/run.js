@@ -20,6 +20,8 @@ try {
   if (program === undefined) throw new Error("usage: node tools/run.js PROGRAM [ARGUMENTS…]");
   await installMissing(root, ["tools/node", "."]);
   const path = [join(root, "node_modules/.bin")];
+  // Half of a start is compiling what was compiled before.
+  process.env.NODE_COMPILE_CACHE ??= join(root, ".cache/compile");
   endLike(await runChild(pickNode(root), [resolve(root, program), ...args], { path, ended }));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

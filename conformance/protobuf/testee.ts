@@ -1,56 +1,20 @@
 import { request as httpRequest, Agent } from "node:http";
-import { pathToFileURL } from "node:url";
-import {
-  create,
-  createRegistry,
-  fromBinary,
-  toBinary,
-  type DescFile,
-  type DescMessage,
-  type DescService,
-  type Message,
-} from "@bufbuild/protobuf";
-import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { DescService, Message } from "@bufbuild/protobuf";
 import { GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
+import {
+  type ConformanceRequest,
+  type Outcome,
+  registry,
+  serve,
+  TestCategory,
+  TesteeService,
+  WireFormat,
+} from "./testee-protocol.ts";
 
 /**
  * What the protobuf conformance runner talks to on stdin and stdout. Every case goes over a real socket: the payload is
  * POSTed to a route of the gateway, and the reply that the gateway gives, JSON or binary, is the testee's answer.
- *
- * The one argument is the folder that the contracts were generated into.
  */
-const generated = process.argv[2] ?? "";
-const load = async (path: string) =>
-  (await import(pathToFileURL(`${generated}/${path}_pb.ts`).href)) as Record<string, unknown>; // Made at run time.
-
-const contract = await load("conformance/conformance");
-const RequestSchema = contract["ConformanceRequestSchema"] as GenMessage<ConformanceRequest>;
-const ResponseSchema = contract["ConformanceResponseSchema"] as DescMessage;
-const FailureSetSchema = contract["FailureSetSchema"] as DescMessage;
-const WireFormat = contract["WireFormat"] as Record<"PROTOBUF" | "JSON", GenEnum<number> & number>;
-const TestCategory = contract["TestCategory"] as Record<"JSON_IGNORE_UNKNOWN_PARSING_TEST", number>;
-
-/** The members of `conformance.ConformanceRequest` that matter here. */
-type ConformanceRequest = Message<"conformance.ConformanceRequest"> & {
-  payload:
-    | { case: "protobufPayload"; value: Uint8Array }
-    | { case: "jsonPayload"; value: string }
-    | { case: "jspbPayload" | "textPayload" | undefined };
-  requestedOutputFormat: number;
-  messageType: string;
-  testCategory: number;
-};
-
-type Outcome =
-  | { case: "parseError" | "serializeError" | "runtimeError" | "skipped" | "jsonPayload"; value: string }
-  | { case: "protobufPayload"; value: Uint8Array };
-
-const testee = await load("tsms/conformance/v1/testee");
-const TesteeService = testee["TesteeService"] as DescService;
-const registry = createRegistry(
-  testee["file_tsms_conformance_v1_testee"] as DescFile,
-  ...dependencies(TesteeService.file),
-);
 const routes = new Map(TesteeService.methods.map((method) => [method.input.typeName, pathOf(method.name)]));
 
 const echo = Object.fromEntries(TesteeService.methods.map((m) => [m.localName, (r: Message) => r]));
@@ -63,30 +27,7 @@ const strict = await gateway("reject");
 const lenient = await gateway("ignore");
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
 
-process.stdin.on("end", () => process.exit(0));
-let buffered = Buffer.alloc(0);
-for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
-  buffered = Buffer.concat([buffered, chunk]);
-  while (buffered.length >= 4 && buffered.length >= 4 + buffered.readUInt32LE(0)) {
-    const end = 4 + buffered.readUInt32LE(0);
-    const reply = await answer(fromBinary(RequestSchema, buffered.subarray(4, end)));
-    buffered = buffered.subarray(end);
-    const head = Buffer.alloc(4);
-    head.writeUInt32LE(reply.length);
-    process.stdout.write(Buffer.concat([head, reply]));
-  }
-}
-
-async function answer(request: ConformanceRequest): Promise<Uint8Array> {
-  if (request.messageType === "conformance.FailureSet") {
-    return respond({ case: "protobufPayload", value: toBinary(FailureSetSchema, create(FailureSetSchema)) });
-  }
-  return respond(await outcomeOf(request));
-}
-
-function respond(result: Outcome): Uint8Array {
-  return toBinary(ResponseSchema, create(ResponseSchema, { result }));
-}
+await serve(outcomeOf);
 
 async function outcomeOf(request: ConformanceRequest): Promise<Outcome> {
   const { payload, requestedOutputFormat: output } = request;
@@ -143,8 +84,4 @@ async function gateway(unknownFields: "reject" | "ignore"): Promise<number> {
 
 function pathOf(name: string): string {
   return `/tsms.conformance.v1.TesteeService/${name}`;
-}
-
-function dependencies(file: DescFile): DescFile[] {
-  return file.dependencies.flatMap((dependency) => [dependency, ...dependencies(dependency)]);
 }

@@ -22,6 +22,11 @@ export interface Caller {
   readonly protocolName: string;
   unary(method: DescMethodUnary, request: Message, context: CallContext): Promise<Message>;
   /**
+   * As `unary`, with the messages in protobuf's binary form, for those who need them in no other. Callers that reach
+   * handlers by messages, or by way of interceptors, do not have it.
+   */
+  unaryBytes?(method: DescMethodUnary, request: Uint8Array, context: CallContext): Promise<Uint8Array>;
+  /**
    * The call begins with the first `next()`; the reply's headers are settled when it resolves. Leaving the iteration
    * early cancels the call; `return()` during a `next()` waits for it, so abort the context first.
    */

@@ -8,6 +8,7 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "./errors.ts";
+import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./header-source.ts";
 
 export type { HandlerContext };
 
@@ -30,8 +31,10 @@ export interface CallContextInit {
   readonly method: DescMethod;
   /** Protocol of this hop, as `HandlerContext.protocolName`. */
   readonly protocolName: string;
-  /** Request headers; a function is called at most once, when somebody looks at them. */
-  readonly requestHeader: Headers | (() => Headers);
+  /** Request headers. */
+  readonly requestHeader: HeadersFrom;
+  /** When the call began, in `performance.now()` milliseconds; its time runs from then. Default: now. */
+  readonly startedAt?: number;
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
   /** Aborts the call when it is aborted, with its reason, and bounds the deadline. */
@@ -57,10 +60,10 @@ export class CallContext implements HandlerContext {
   readonly protocolName: string;
   readonly requestMethod: string;
   /** When the call began, in `performance.now()` milliseconds. */
-  readonly startedAt: number = performance.now();
-  #requestHeader: Headers | (() => Headers);
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
+  readonly startedAt: number;
+  #requestHeader: HeadersFrom;
+  #responseHeader: HeadersFrom;
+  #responseTrailer: HeadersFrom;
   #values: ContextValues | undefined;
   #url: string | undefined;
   #controller: AbortController | undefined;
@@ -77,10 +80,11 @@ export class CallContext implements HandlerContext {
     this.method = init.method;
     this.protocolName = init.protocolName;
     this.requestMethod = init.requestMethod ?? "POST";
+    this.startedAt = init.startedAt ?? performance.now();
     this.#requestHeader = init.requestHeader;
     this.#values = init.values;
     this.#url = init.url;
-    if (init.timeoutMs !== undefined) this.limit(init.timeoutMs);
+    if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
     if (init.parent !== undefined) this.#inherit(init.parent);
     if (init.signal !== undefined) this.#follow(init.signal);
   }
@@ -94,26 +98,47 @@ export class CallContext implements HandlerContext {
   }
 
   get requestHeader(): Headers {
-    if (typeof this.#requestHeader === "function") this.#requestHeader = this.#requestHeader();
-    return this.#requestHeader;
+    return (this.#requestHeader = headersOf(this.#requestHeader) ?? new Headers());
+  }
+
+  /** Hands every request header to `take`, without making `Headers` of them where nobody else did. */
+  eachRequestHeader(take: TakeHeader): void {
+    let from = this.#requestHeader;
+    if (typeof from === "function") this.#requestHeader = from = from();
+    if (from instanceof Headers) for (const [name, value] of from) take(name, value);
+    else from?.each(take);
   }
 
   get responseHeader(): Headers {
-    return (this.#responseHeader ??= new Headers());
+    return (this.#responseHeader = this.responseHeaderIfAny ?? new Headers());
   }
 
   /** The response headers if anybody made some; for writers that skip the work otherwise. */
   get responseHeaderIfAny(): Headers | undefined {
-    return this.#responseHeader;
+    return (this.#responseHeader = headersOf(this.#responseHeader));
   }
 
   get responseTrailer(): Headers {
-    return (this.#responseTrailer ??= new Headers());
+    return (this.#responseTrailer = this.responseTrailerIfAny ?? new Headers());
   }
 
   /** The response trailers if anybody made some. */
   get responseTrailerIfAny(): Headers | undefined {
-    return this.#responseTrailer;
+    return (this.#responseTrailer = headersOf(this.#responseTrailer));
+  }
+
+  /** Adds the headers of a reply, which are made when somebody looks at them. */
+  receiveHeader(headers: () => Headers): void {
+    const before = this.responseHeaderIfAny;
+    if (before === undefined) this.#responseHeader = headers;
+    else appendHeaders(headers(), before);
+  }
+
+  /** Adds the trailers of a reply, which are made when somebody looks at them. */
+  receiveTrailer(trailers: () => Headers): void {
+    const before = this.responseTrailerIfAny;
+    if (before === undefined) this.#responseTrailer = trailers;
+    else appendHeaders(trailers(), before);
   }
 
   /**
@@ -169,7 +194,12 @@ export class CallContext implements HandlerContext {
 
   /** Gives the call at most `timeoutMs` more; an earlier deadline stays. The call ends with DEADLINE_EXCEEDED. */
   limit(timeoutMs: number): void {
-    const deadline = performance.now() + timeoutMs;
+    // What does not shorten the time from the begin does not shorten it from now on, which saves a look at the clock.
+    if (this.#deadline !== undefined && this.#deadline <= this.startedAt + timeoutMs) return;
+    this.#endBy(performance.now() + timeoutMs, timeoutMs);
+  }
+
+  #endBy(deadline: number, timeoutMs: number): void {
     if (this.#deadline !== undefined && this.#deadline <= deadline) return;
     this.#deadline = deadline;
     if (timeoutMs <= 0) {

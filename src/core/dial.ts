@@ -2,8 +2,10 @@ import type { Transport } from "@connectrpc/connect";
 import { interceptCaller, type Caller } from "./caller.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError } from "./errors.ts";
-import { checkTarget, Connection, type ConnectionOptions, type ConnectionState } from "./grpc/channel.ts";
-import { grpcCaller } from "./grpc/grpc-caller.ts";
+import type { ConnectionOptions } from "./grpc/connection-options.ts";
+import { http2Caller } from "./grpc/http2-caller.ts";
+import { Connection, type ConnectionState } from "./grpc/http2-connection.ts";
+import { parseTarget } from "./grpc/target.ts";
 import { inProcess } from "./in-process.ts";
 import { toTransport, transportDefaults, type TransportOptions } from "./transport.ts";
 import type { Interceptor } from "./interceptors.ts";
@@ -68,15 +70,9 @@ export function dialCaller(
   if (typeof target !== "string" && !network) {
     return withConnection(interceptCaller(inProcess(target.dispatcher), interceptors), always);
   }
-  if (typeof target === "string") checkTarget(target);
+  if (typeof target === "string") parseTarget(target); // What cannot be read is told at once.
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
-  return withConnection(
-    interceptCaller(
-      grpcCaller(() => connection.channel),
-      interceptors,
-    ),
-    connection,
-  );
+  return withConnection(interceptCaller(http2Caller(connection), interceptors), connection);
 }
 
 /** A server of this process is there as long as the process. */

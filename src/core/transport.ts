@@ -52,8 +52,12 @@ export function toTransport(caller: Caller, options: Partial<TransportOptions> =
           stream: false,
           service: method.parent,
           method,
-          header: context.responseHeader,
-          trailer: context.responseTrailer,
+          get header() {
+            return context.responseHeader;
+          },
+          get trailer() {
+            return context.responseTrailer;
+          },
           message: message as MessageShape<O>, // A caller answers with the method's output.
         };
       } finally {
@@ -209,7 +213,8 @@ function contextOf(
   return new CallContext({
     method,
     protocolName: caller.protocolName,
-    requestHeader: () => dropReserved(new Headers(header)), // A copy: interceptors may change it.
+    // A copy: interceptors may change it.
+    requestHeader: header === undefined ? undefined : () => dropReserved(new Headers(header)),
     timeoutMs: timeoutMs > 0 ? timeoutMs : undefined,
     signal,
     values,

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from "node:http";
+import { STATUS_CODES } from "../core/node-http.ts";
 import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors.ts";

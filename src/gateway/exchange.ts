@@ -1,12 +1,8 @@
-import {
-  ServerResponse,
-  type IncomingMessage,
-  type OutgoingHttpHeader,
-  type OutgoingHttpHeaders,
-} from "node:http";
+import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors.ts";
+import { ServerResponse } from "../core/node-http.ts";
 import type { HttpError } from "./http-error.ts";
 import type { SocketHeaders } from "./websocket/socket-headers.ts";
 
@@ -32,7 +28,7 @@ export interface UpgradeRequest {
  * that leaves cancels that call without a listener for each request.
  */
 export class Exchange extends ServerResponse<IncomingMessage> {
-  /** When the request's turn came, in `performance.now()` milliseconds; 0 where nobody asks. */
+  /** When the request's turn came, in `performance.now()` milliseconds; 0 before it. */
   startedAt = 0;
   /** The call under way, aborted when the client leaves. */
   context: CallContext | undefined;

@@ -1,4 +1,3 @@
-import { METHODS } from "node:http";
 import {
   fastify,
   type FastifyInstance,
@@ -6,6 +5,7 @@ import {
   type FastifyRequest,
   type RouteHandlerMethod,
 } from "fastify";
+import { METHODS } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Http1Guard } from "./http1-guard.ts";
 

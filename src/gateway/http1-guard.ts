@@ -1,6 +1,7 @@
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { createServer } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
@@ -250,7 +251,7 @@ export class Http1Guard implements ExchangeOwner {
     exchange.on("close", exchangeClosed);
     this.#inFlight.add(exchange);
     this.#prepare?.(exchange);
-    if (this.#onClose !== undefined) exchange.startedAt = performance.now();
+    exchange.startedAt = performance.now();
     if (this.#closing) exchange.shouldKeepAlive = false;
     const refusal = exchange.refusal ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange.req, exchange);

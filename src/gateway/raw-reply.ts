@@ -1,5 +1,5 @@
-import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { STATUS_CODES } from "../core/node-http.ts";
 import type { ErrorReply } from "./error-writer.ts";
 import { HttpError } from "./http-error.ts";
 

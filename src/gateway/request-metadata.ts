@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { invalidArgument } from "../core/errors.ts";
+import type { HeaderSource, TakeHeader } from "../core/header-source.ts";
 import { isUnforwardable } from "./header-names.ts";
 
 /** Request headers that become metadata unless an option adds more. */
@@ -67,26 +68,44 @@ export class RequestMetadata {
    */
   of(headers: IncomingHttpHeaders, also?: readonly string[]): Headers {
     const metadata = new Headers();
-    for (const name of this.#names) set(metadata, name, headers[name]);
-    if (also !== undefined) for (const name of also) set(metadata, name, headers[name]);
-    set(metadata, "x-forwarded-user-agent", headers["user-agent"]);
+    const put: TakeHeader = (name, value) => metadata.set(name, value);
+    this.#eachForwarded(headers, put);
+    if (also !== undefined) for (const name of also) pass(name, headers[name], put);
     if (this.#prefixed) this.#addPrefixed(metadata, headers);
     return metadata;
+  }
+
+  /** The metadata of a request, made when somebody looks at it. */
+  from(headers: IncomingHttpHeaders): HeaderSource {
+    return {
+      toHeaders: () => this.of(headers),
+      each: (take) => {
+        if (this.#prefixed) for (const [name, value] of this.of(headers)) take(name, value);
+        else this.#eachForwarded(headers, take);
+      },
+    };
+  }
+
+  #eachForwarded(headers: IncomingHttpHeaders, take: TakeHeader): void {
+    for (const name of this.#names) pass(name, headers[name], take);
+    pass("x-forwarded-user-agent", headers["user-agent"], take);
   }
 
   #addPrefixed(metadata: Headers, headers: IncomingHttpHeaders): void {
     for (const name of Object.keys(headers)) {
       if (!name.startsWith(prefix)) continue;
       const key = name.slice(prefix.length);
-      if (key !== "" && !isUnforwardable(key) && !metadata.has(key)) set(metadata, key, headers[name]);
+      if (key !== "" && !isUnforwardable(key) && !metadata.has(key)) {
+        pass(key, headers[name], (_, value) => metadata.set(key, value));
+      }
     }
   }
 }
 
-function set(metadata: Headers, name: string, value: string | string[] | undefined): void {
+function pass(name: string, value: string | string[] | undefined, take: TakeHeader): void {
   if (value === undefined) return;
   const text = typeof value === "string" ? value : value.join(", ");
-  if (printable.test(text)) metadata.set(name, text);
+  if (printable.test(text)) take(name, text);
 }
 
 function checkBase64(name: string, value: string | string[] | undefined): void {

@@ -61,6 +61,11 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
   const body = bodyReader(route, options);
   const send = replySender(route, method, options, binder);
 
+  const limitOf = (timeoutMs: number | undefined): number | undefined => {
+    if (timeoutMs === undefined) return defaultTimeoutMs > 0 ? defaultTimeoutMs : undefined;
+    return maxTimeoutMs > 0 ? Math.min(timeoutMs, maxTimeoutMs) : timeoutMs;
+  };
+
   const serve = async (call: RouteCall, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const { raw } = request;
     const { headers } = raw;
@@ -70,14 +75,16 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
       const timeoutMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
       const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
+      // A client's own time runs from the arrival of its request, the default one when the request is there.
+      const waits = timeoutMs === undefined && bytes !== undefined;
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
-        requestHeader: () => requestMetadata.of(headers),
+        requestHeader: requestMetadata.from(headers),
         requestMethod: request.method,
         url: raw.url ?? "",
-        timeoutMs:
-          timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs),
+        startedAt: exchange.startedAt,
+        timeoutMs: waits ? undefined : limitOf(timeoutMs),
       });
       const message = binder.bind({
         captures: call.captures,
@@ -85,8 +92,7 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
         format,
         body: bytes && (await (timeoutMs === undefined ? bytes : context.race(bytes))),
       });
-      // A client's own time runs from the arrival of its request, the default one when the request is there.
-      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+      if (waits && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
       const output = await caller.unary(method, message, context);
       send(output, context, call, format, request, reply);
     } catch (reason) {

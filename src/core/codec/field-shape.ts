@@ -1,5 +1,5 @@
 import { create, type DescField, type DescMessage, type Message, type ScalarType } from "@bufbuild/protobuf";
-import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
+import { AnySchema, hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 
 /** A message by its property names, for code that knows the names from descriptors only. */
 export type Fields = Record<string, unknown>;
@@ -12,6 +12,16 @@ export function fieldsOf(message: Message): Fields {
 /** The scalar inside of one of `google/protobuf/wrappers.proto`; undefined for all other messages. */
 export function wrapped(desc: DescMessage): ScalarType | undefined {
   return isWrapperDesc(desc) ? desc.fields[0]?.scalar : undefined;
+}
+
+/** Whether messages of a type are anything but an object of their fields in JSON. */
+export function hasOwnJsonForm(desc: DescMessage): boolean {
+  return hasCustomJsonRepresentation(desc) || desc.typeName === AnySchema.typeName;
+}
+
+/** Whether a field of messages has them between two tags and not behind their length. */
+export function isDelimited(field: DescField): boolean {
+  return field.fieldKind !== "map" && field.message !== undefined && field.delimitedEncoding;
 }
 
 /** How a message-typed field holds its value: the message, the scalar of a wrapper, or a Struct's plain object. */

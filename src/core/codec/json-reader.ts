@@ -1,9 +1,14 @@
 import { clearField, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
+import { isUtf8 } from "node:buffer";
 import { invalidArgument } from "../errors.ts";
-import { type Fields, fieldsOf } from "./field-shape.ts";
+import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
+import { codeIsAllowed } from "./generated-code.ts";
+import { type MessageParser, messageParser } from "./generate-json-reader.ts";
 import { JsonCursor } from "./json-cursor.ts";
 import { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
+import { asBuffer, seen } from "./scratch.ts";
+import { skipSpace } from "./take-json.ts";
 
 export type { JsonReadOptions } from "./json-trace.ts";
 
@@ -19,6 +24,8 @@ export type { JsonReadOptions } from "./json-trace.ts";
 export interface JsonReader {
   /** Reads a whole message; the text has to be one JSON value with nothing behind it. */
   read(text: string): Message;
+  /** Reads a whole message from the UTF-8 bytes of its text, faster than from the text. */
+  readBytes(json: Uint8Array): Message;
   /**
    * Reads the JSON value of one field and sets it in `into`, replacing what is there; `null` leaves the field unset
    * (for `google.protobuf.Value` it is a value). `field` belongs to the message type of this reader or of any other
@@ -29,15 +36,17 @@ export interface JsonReader {
 
 /** The reader of a message type. Compiling happens once per type; a reader itself is cheap. */
 export function jsonReader(schema: DescMessage, options?: Partial<JsonReadOptions>): JsonReader {
-  return new CompiledJsonReader(messageReader(schema), { ...jsonReadDefaults, ...options });
+  return new CompiledJsonReader(schema, { ...jsonReadDefaults, ...options });
 }
 
 class CompiledJsonReader implements JsonReader {
   readonly #reader: MessageReader;
+  readonly #parser: MessageParser | undefined;
   readonly #options: JsonReadOptions;
 
-  constructor(reader: MessageReader, options: JsonReadOptions) {
-    this.#reader = reader;
+  constructor(schema: DescMessage, options: JsonReadOptions) {
+    this.#reader = messageReader(schema);
+    this.#parser = codeIsAllowed && !hasOwnJsonForm(schema) ? messageParser(schema) : undefined;
     this.#options = options;
   }
 
@@ -47,6 +56,25 @@ class CompiledJsonReader implements JsonReader {
     const message = this.#reader.read(cursor);
     cursor.finish();
     return message;
+  }
+
+  readBytes(json: Uint8Array): Message {
+    return this.#parse(json) ?? this.read(decodeUtf8(json));
+  }
+
+  /** The message of a text of the plain kind; undefined for all others, good or bad. */
+  #parse(json: Uint8Array): Message | undefined {
+    if (this.#parser === undefined || !isUtf8(json)) return undefined;
+    const from = asBuffer(json);
+    const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
+    seen.registry = this.#options.registry;
+    try {
+      const start = skipSpace(from, 0);
+      const message = this.#parser.parse(from, view, from.toString("latin1"), start, this.#options.maxDepth);
+      return skipSpace(from, seen.pos) === from.length ? message : undefined;
+    } catch {
+      return undefined;
+    }
   }
 
   readField(field: DescField, text: string, into: Message): void {

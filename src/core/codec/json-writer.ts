@@ -1,5 +1,9 @@
 import type { DescField, DescMessage, Message, Registry } from "@bufbuild/protobuf";
+import { codeIsAllowed } from "./generated-code.ts";
+import { type MessagePrinter, MessagePrinterGenerator } from "./generate-json-writer.ts";
 import { indentJson } from "./indent-json.ts";
+import { seen, takeBytes, withScratch } from "./scratch.ts";
+import { hasOwnJsonForm } from "./field-shape.ts";
 import { type MessageWriter, type WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /** How messages look in JSON where the mapping leaves a choice. */
@@ -42,6 +46,8 @@ export const jsonWriteDefaults: JsonWriteOptions = Object.freeze({
 export interface JsonWriter {
   /** The JSON object (or the form of the well-known type) of a message. */
   write(message: Message): string;
+  /** The same as UTF-8 bytes, several times faster for large messages. Members may stand in another order. */
+  writeBytes(message: Message): Buffer;
   /**
    * The JSON of the value of one field: `null` where a field with presence (all messages and members of oneofs) is
    * unset, `[]` and `{}` for empty lists and maps, the default for other fields that nobody set.
@@ -49,37 +55,64 @@ export interface JsonWriter {
   writeField(field: DescField, message: Message): string;
 }
 
-const compilers = new Map<string, WriterCompiler>();
+/** What compiles the writers of one format. */
+interface Compilers {
+  readonly text: WriterCompiler;
+  readonly bytes: MessagePrinterGenerator;
+}
+
+const compilers = new Map<string, Compilers>();
 
 /** The writer of a message type. Compiling happens once per type and format; a writer itself is cheap. */
 export function jsonWriter(schema: DescMessage, options?: Partial<JsonWriteOptions>): JsonWriter {
   const merged = { ...jsonWriteDefaults, ...options };
   const key = `${merged.fieldNames} ${merged.enums} ${merged.defaults} ${merged.int64}`;
-  let compiler = compilers.get(key);
-  if (compiler === undefined) {
+  let found = compilers.get(key);
+  if (found === undefined) {
     const { fieldNames, enums, defaults, int64 } = merged;
-    compiler = new WriterCompiler({ fieldNames, enums, defaults, int64 });
-    compilers.set(key, compiler);
+    const format = { fieldNames, enums, defaults, int64 };
+    const text = new WriterCompiler(format);
+    found = { text, bytes: new MessagePrinterGenerator(text) };
+    compilers.set(key, found);
   }
-  return new CompiledJsonWriter(compiler.message(schema), compiler, merged);
+  return new CompiledJsonWriter(schema, found, merged);
 }
 
 class CompiledJsonWriter implements JsonWriter {
   readonly #writer: MessageWriter;
   readonly #compiler: WriterCompiler;
+  readonly #printer: MessagePrinter | undefined;
   readonly #registry: Registry | undefined;
   readonly #indent: number;
 
-  constructor(writer: MessageWriter, compiler: WriterCompiler, options: JsonWriteOptions) {
-    this.#writer = writer;
-    this.#compiler = compiler;
+  constructor(schema: DescMessage, compilers: Compilers, options: JsonWriteOptions) {
+    this.#compiler = compilers.text;
+    this.#writer = compilers.text.message(schema);
     this.#registry = options.registry;
     this.#indent = options.indent ?? 0;
+    const plain = codeIsAllowed && this.#indent === 0 && !hasOwnJsonForm(schema);
+    this.#printer = plain ? compilers.bytes.printer(schema) : undefined;
   }
 
   write(message: Message): string {
     const context = { registry: this.#registry, anyDepth: 0 };
     return this.#finish(this.#writer.append(this.#writer.open, message, context));
+  }
+
+  writeBytes(message: Message): Buffer {
+    return this.#printBytes(message) ?? Buffer.from(this.write(message));
+  }
+
+  #printBytes(message: Message): Buffer | undefined {
+    const printer = this.#printer;
+    if (printer === undefined) return undefined;
+    seen.unknown = false;
+    seen.registry = this.#registry;
+    return withScratch(
+      (out, view) => printer.print(message, out, view, 0),
+      // Unknown fields may be extensions that the registry knows.
+      (out, end) => (seen.unknown && this.#registry !== undefined ? undefined : takeBytes(out, end)),
+    );
   }
 
   writeField(field: DescField, message: Message): string {

@@ -39,12 +39,7 @@ export function parseTimestamp(text: string): TimeParts | undefined {
   const hour = digitsAt(text, 11);
   const minute = digitsAt(text, 14);
   const second = digitsAt(text, 17);
-  // What is no digit made the number NaN, for which every comparison is false.
-  if (!(year >= 0 && month >= 1 && month <= 12 && day >= 1 && day <= (monthLengths[month - 1] ?? 0)))
-    return undefined;
-  if (!(hour <= 23 && minute <= 59 && second <= 59)) return undefined;
-  if (month === 2 && day === 29 && (year % 4 !== 0 || (year % 100 === 0 && year % 400 !== 0)))
-    return undefined;
+  if (!isDate(year, month, day) || !(hour <= 23 && minute <= 59 && second <= 59)) return undefined;
   if (text[4] !== "-" || text[7] !== "-" || text[10] !== "T" || text[13] !== ":" || text[16] !== ":")
     return undefined;
   let nanos = 0;
@@ -58,7 +53,19 @@ export function parseTimestamp(text: string): TimeParts | undefined {
   const offset = offsetSeconds(text, end);
   if (offset === undefined) return undefined;
   const seconds = daysBefore(year, month, day) * daySeconds + hour * 3600 + minute * 60 + second - offset;
-  return seconds < earliest || seconds > latest ? undefined : { seconds, nanos };
+  return isTimestampSecond(seconds) ? { seconds, nanos } : undefined;
+}
+
+/** Whether there is such a day from year 0 on; false for NaN, which stands for what are no digits. */
+export function isDate(year: number, month: number, day: number): boolean {
+  if (!(year >= 0 && month >= 1 && month <= 12 && day >= 1 && day <= (monthLengths[month - 1] ?? 0)))
+    return false;
+  return month !== 2 || day !== 29 || (year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0));
+}
+
+/** Whether seconds since 1970-01-01T00:00:00Z are within the years 1 to 9999. */
+export function isTimestampSecond(seconds: number): boolean {
+  return seconds >= earliest && seconds <= latest;
 }
 
 /** The number of the two digits at `pos`; NaN where there are others. */
@@ -126,7 +133,7 @@ function fractionText(nanos: number): string {
  * Days from 1970-01-01 to a date of the proleptic Gregorian calendar. Years begin in March here, so that the leap
  * day is the last one and months have regular offsets: (153 m + 2) / 5 days before month m.
  */
-function daysBefore(year: number, month: number, day: number): number {
+export function daysBefore(year: number, month: number, day: number): number {
   const shifted = month > 2 ? year : year - 1;
   const era = Math.floor(shifted / 400);
   const yearOfEra = shifted - era * 400;

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
+import type { TakeHeader } from "../header-source.ts";
 import { isReservedHeader } from "../reserved-headers.ts";
 
 /**
@@ -26,19 +27,6 @@ export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
   return headers;
 }
 
-/** The metadata that a peer sent, as grpc-js read it. */
-export function fromMetadata(metadata: Metadata): Headers {
-  const headers = new Headers();
-  // toJSON is the one public way to see every value of every name.
-  for (const [name, values] of Object.entries(metadata.toJSON())) {
-    if (isReservedHeader(name)) continue;
-    for (const value of values) {
-      append(headers, name, typeof value === "string" ? value : value.toString("base64"));
-    }
-  }
-  return headers;
-}
-
 /**
  * The metadata of `headers`, ready to be sent.
  *
@@ -51,18 +39,29 @@ export function toMetadata(headers: Headers): Metadata {
 
 /** Adds the metadata of `headers` to `metadata`, as `toMetadata` does, and returns it. */
 export function addHeaders(metadata: Metadata, headers: Headers): Metadata {
-  for (const [name, value] of headers) {
-    if (isReservedHeader(name) || !legalName.test(name)) continue;
-    if (!name.endsWith(binarySuffix)) {
-      if (visibleAscii.test(value)) metadata.add(name, value);
-      continue;
-    }
-    for (const part of value.split(",")) {
-      const bytes = decodeBinary(part.trim());
-      if (bytes !== undefined) metadata.add(name, bytes);
-    }
-  }
+  const take = (name: string, value: string): void => {
+    metadata.add(name, name.endsWith(binarySuffix) ? Buffer.from(value, "base64") : value);
+  };
+  for (const [name, value] of headers) passField(name, value, take);
   return metadata;
+}
+
+/** Appends a header to a list of header fields (name, value, name, value), if `toMetadata` would have taken it. */
+export function addField(fields: string[], name: string, value: string): void {
+  passField(name, value, (key, one) => void fields.push(key, one));
+}
+
+/** Hands a header on if gRPC can carry it, the values of a binary one one by one. */
+function passField(name: string, value: string, take: TakeHeader): void {
+  if (isReservedHeader(name) || !legalName.test(name)) return;
+  if (!name.endsWith(binarySuffix)) {
+    if (visibleAscii.test(value)) take(name, value);
+    return;
+  }
+  for (const part of value.split(",")) {
+    const text = part.trim();
+    if (isBase64(text)) take(name, text);
+  }
 }
 
 /** Whether every `-bin` field of a request is base64, padded or not, one or several joined by commas. */
@@ -86,8 +85,4 @@ function append(headers: Headers, name: string, value: string): void {
 
 function isBase64(text: string): boolean {
   return base64.test(text) && text.replace(/=+$/, "").length % 4 !== 1;
-}
-
-function decodeBinary(text: string): Buffer | undefined {
-  return isBase64(text) ? Buffer.from(text, "base64") : undefined;
 }

@@ -23,10 +23,13 @@ export interface GuardedRequest {
   readonly headers: IncomingHttpHeaders;
   /** The `grpc-timeout` in milliseconds; undefined for none. */
   readonly timeoutMs: number | undefined;
-  readonly frames: FrameWatch;
+  readonly frames: Pick<FrameWatch, "fault" | "partial">;
   /** The connection it came by. */
   readonly session: SessionGuard;
 }
+
+/** A request without its frames, which whoever takes it reads itself. */
+export type UnreadRequest = Omit<GuardedRequest, "frames">;
 
 type StreamListener = (
   stream: ServerHttp2Stream,
@@ -60,6 +63,7 @@ const fieldOverhead = 32;
 export class RequestGuard {
   readonly #limits: RequestLimits;
   readonly #isOurs: (path: string) => boolean;
+  readonly #take: (path: string, request: UnreadRequest) => boolean;
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionGuard>();
@@ -69,11 +73,18 @@ export class RequestGuard {
   /**
    * @param isOurs Whether the rpc of this path takes headers and deadline from `current`, so that grpc-js need not
    *   read them.
+   * @param take Serves a request to one of ours without grpc-js and says true, or leaves it to grpc-js.
    * @throws Error if grpc-js keeps its HTTP/2 server elsewhere than the version this was written for.
    */
-  constructor(engine: Server, limits: RequestLimits, isOurs: (path: string) => boolean) {
+  constructor(
+    engine: Server,
+    limits: RequestLimits,
+    isOurs: (path: string) => boolean,
+    take: (path: string, request: UnreadRequest) => boolean = () => false,
+  ) {
     this.#limits = limits;
     this.#isOurs = isOurs;
+    this.#take = take;
     const injector = engine.createConnectionInjector(ServerCredentials.createInsecure());
     this.#inject = (connection) => injector.injectConnection(connection);
     const server = http2ServerOf(engine);
@@ -131,9 +142,10 @@ export class RequestGuard {
       this.#deliver(stream, headers, flags, rawHeaders);
       return;
     }
-    const encoding = headers["grpc-encoding"];
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
+    if (this.#take(path, { stream, headers, timeoutMs, session })) return;
+    const encoding = headers["grpc-encoding"];
     const frames = new FrameWatch(encoding !== undefined);
     stream.on("data", frames.see);
     this.#current = { stream, headers, timeoutMs, frames, session };
@@ -150,7 +162,11 @@ export class RequestGuard {
   #refusal(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): Refusal | undefined {
     const { maxHeaderBytes, maxHeaderFields } = this.#limits;
     let bytes = 0;
-    for (const part of rawHeaders) bytes += part.length;
+    let binary = false;
+    for (const part of rawHeaders) {
+      bytes += part.length;
+      if (part.endsWith("-bin")) binary = true;
+    }
     const fields = rawHeaders.length / 2;
     if (fields > maxHeaderFields || bytes + fields * fieldOverhead > maxHeaderBytes) {
       return { code: Code.ResourceExhausted, message: "the request headers are too large" };
@@ -167,7 +183,7 @@ export class RequestGuard {
       const message = `messages in this grpc-encoding cannot be read; use one of ${acceptEncoding}`;
       return { code: Code.Unimplemented, message, headers: { "grpc-accept-encoding": acceptEncoding } };
     }
-    if (!hasValidBinaries(headers)) {
+    if (binary && !hasValidBinaries(headers)) {
       return { code: Code.Internal, message: "a -bin header is not base64" };
     }
     return undefined;

@@ -1,5 +1,5 @@
-import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { Handler } from "../handler.ts";
+import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import type { CallEnvironment } from "./server-call.ts";
 import { StreamCall } from "./stream-call.ts";
@@ -9,7 +9,7 @@ import { UnaryCall } from "./unary-call.ts";
 export function runCall(
   environment: CallEnvironment,
   handler: Handler,
-  call: ServerInterceptingCallInterface,
+  call: WireCall,
   request: GuardedRequest,
 ): void {
   call.start(

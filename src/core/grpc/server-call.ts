@@ -1,11 +1,12 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { toBinary, type Message } from "@bufbuild/protobuf";
-import { Metadata, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { Metadata } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
 import type { Handler } from "../handler.ts";
 import { rpcName } from "../service.ts";
+import type { WireCall } from "./direct-call.ts";
 import { fromHttp2Headers, toMetadata } from "./metadata.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import type { OpenCalls } from "./open-calls.ts";
@@ -27,13 +28,13 @@ export interface CallEnvironment {
   readonly calls: OpenCalls<ServerCall>;
 }
 
-type Listener = Parameters<ServerInterceptingCallInterface["start"]>[0];
+type Listener = Parameters<WireCall["start"]>[0];
 
 /** One call on the wire: the listener that grpc-js tells what the client does, and what is answered. */
 export abstract class ServerCall implements Listener {
   readonly context: CallContext;
   protected readonly environment: CallEnvironment;
-  protected readonly call: ServerInterceptingCallInterface;
+  protected readonly call: WireCall;
   /** Whether the dispatcher has the call in its own book. */
   protected running = false;
   readonly #request: GuardedRequest;
@@ -42,12 +43,7 @@ export abstract class ServerCall implements Listener {
   #halfClosed = false;
   #acceptsGzip: boolean | undefined;
 
-  constructor(
-    environment: CallEnvironment,
-    handler: Handler,
-    call: ServerInterceptingCallInterface,
-    request: GuardedRequest,
-  ) {
+  constructor(environment: CallEnvironment, handler: Handler, call: WireCall, request: GuardedRequest) {
     this.environment = environment;
     this.call = call;
     this.#request = request;

@@ -6,10 +6,18 @@ import { Code, ConnectError } from "../errors.ts";
 import type { Handler } from "../handler.ts";
 import { rpcName } from "../service.ts";
 import { OpenCalls } from "./open-calls.ts";
-import { RequestGuard } from "./request-guard.ts";
+import { DirectCall } from "./direct-call.ts";
+import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
 import { runCall } from "./run-call.ts";
 import type { CallEnvironment } from "./server-call.ts";
 import { toEngineOptions, type GrpcServerOptions } from "./server-options.ts";
+
+/** What an rpc's calls need. */
+interface Rpc {
+  readonly handler: Handler;
+  /** Reads a request; throws if the bytes are none. */
+  readonly read: (bytes: Buffer) => Message;
+}
 
 /** A grpc-js server behind the guard, whose calls go to a dispatcher; it is given connections and binds nothing. */
 export class ServerEngine {
@@ -18,7 +26,10 @@ export class ServerEngine {
   readonly #dispatcher: Dispatcher;
   readonly #guard: RequestGuard;
   readonly #environment: CallEnvironment;
-  readonly #handlers = new Map<string, Handler>();
+  readonly #rpcs = new Map<string, Rpc>();
+  readonly #maxMessageBytes: number;
+  /** Whether unary calls may do without grpc-js. */
+  readonly #direct: boolean;
 
   /** @throws Error if this version of grpc-js is not the one the guard was written for. */
   constructor(options: GrpcServerOptions, dispatcher: Dispatcher) {
@@ -27,8 +38,16 @@ export class ServerEngine {
       ...toEngineOptions(options),
       interceptors: [({ path }, call) => this.#accept(path, call)],
     });
-    this.#guard = new RequestGuard(this.server, options, (path) => this.#handlers.has(path));
-    const { compressReplies, compressionThresholdBytes } = options;
+    this.#guard = new RequestGuard(
+      this.server,
+      options,
+      (path) => this.#rpcs.has(path),
+      (path, request) => this.#take(path, request),
+    );
+    const { channelOptions, compressReplies, compressionThresholdBytes, maxConnectionIdleMs } = options;
+    this.#maxMessageBytes = options.maxMessageBytes;
+    // Options of grpc-js are obeyed by grpc-js, and it tells idle connections by the streams that it serves.
+    this.#direct = maxConnectionIdleMs === Infinity && Object.keys(channelOptions).length === 0;
     this.#environment = {
       dispatcher,
       defaultTimeoutMs: options.defaultTimeoutMs,
@@ -42,8 +61,9 @@ export class ServerEngine {
   /** Serves an rpc that the dispatcher has a handler for. */
   register(method: DescMethod): void {
     const path = `/${rpcName(method)}`;
-    this.#handlers.set(path, this.#dispatcher.handlerOf(method));
-    this.server.register(path, unreachable, passed, reader(method), "unary");
+    const read = reader(method);
+    this.#rpcs.set(path, { handler: this.#dispatcher.handlerOf(method), read });
+    this.server.register(path, unreachable, passed, read, "unary");
   }
 
   /** Serves a connection. */
@@ -87,9 +107,22 @@ export class ServerEngine {
     return [...this.#environment.calls].filter((call) => call.outsideDispatcher);
   }
 
+  /** Serves unary calls without grpc-js, unless they need it: it inflates requests. */
+  #take(path: string, request: UnreadRequest): boolean {
+    const rpc = this.#rpcs.get(path);
+    if (!this.#direct || rpc?.handler.kind !== "unary") return false;
+    const { stream, headers } = request;
+    const encoding = headers["grpc-encoding"];
+    if (encoding !== undefined && encoding !== "identity") return false;
+    const identity = encoding !== undefined;
+    const call = new DirectCall(stream, this.#maxMessageBytes, identity, rpc.read);
+    runCall(this.#environment, rpc.handler, call, { ...request, frames: call });
+    return true;
+  }
+
   /** Takes every call of a registered rpc out of the hands of grpc-js' own handlers. */
   #accept(path: string, call: ServerInterceptingCallInterface): ServerInterceptingCall {
-    const handler = this.#handlers.get(path);
+    const handler = this.#rpcs.get(path)?.handler;
     const request = this.#guard.current;
     if (handler === undefined || request === undefined) return new ServerInterceptingCall(call);
     runCall(this.#environment, handler, call, request);

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { toCallError } from "../errors.ts";
 import type { StreamHandler } from "../handler.ts";
+import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import { toGzip } from "./reply-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
@@ -20,12 +20,7 @@ export class StreamCall extends ServerCall {
   #unsent = 0;
   #wake: (() => void) | undefined;
 
-  constructor(
-    environment: CallEnvironment,
-    handler: StreamHandler,
-    call: ServerInterceptingCallInterface,
-    request: GuardedRequest,
-  ) {
+  constructor(environment: CallEnvironment, handler: StreamHandler, call: WireCall, request: GuardedRequest) {
     super(environment, handler, call, request);
     this.#handler = handler;
     this.#requests = new RequestQueue(() => call.startRead());

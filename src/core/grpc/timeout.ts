@@ -15,3 +15,16 @@ export function parseTimeout(text: string): number | undefined {
   const unit = millisecondsOf[match?.[2] ?? ""];
   return unit === undefined ? undefined : Number(match?.[1]) * unit;
 }
+
+/** The longest time that `grpc-timeout` can say, in milliseconds. */
+const longestMs = 99_999_999 * 3_600_000;
+
+/**
+ * A `grpc-timeout` header that gives no more than `timeoutMs`, but at least a millisecond; undefined for a time that
+ * does not fit, which is as good as none.
+ */
+export function formatTimeout(timeoutMs: number): string | undefined {
+  if (timeoutMs < 1e8) return `${Math.max(Math.floor(timeoutMs), 1)}m`;
+  if (timeoutMs < 1e11) return `${Math.floor(timeoutMs / 1000)}S`;
+  return timeoutMs <= longestMs ? `${Math.floor(timeoutMs / 3_600_000)}H` : undefined;
+}

@@ -1,8 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { Code, ConnectError, toCallError } from "../errors.ts";
 import type { UnaryHandler } from "../handler.ts";
 import { rpcName } from "../service.ts";
+import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import { toGzip } from "./reply-compression.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
@@ -13,12 +13,7 @@ export class UnaryCall extends ServerCall {
   readonly #unsubscribe: () => void;
   #message: Message | undefined;
 
-  constructor(
-    environment: CallEnvironment,
-    handler: UnaryHandler,
-    call: ServerInterceptingCallInterface,
-    request: GuardedRequest,
-  ) {
+  constructor(environment: CallEnvironment, handler: UnaryHandler, call: WireCall, request: GuardedRequest) {
     super(environment, handler, call, request);
     this.#handler = handler;
     const { context } = this;

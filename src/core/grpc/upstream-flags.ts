@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { fileFlag, optionalFlag, portFlag, switchFlag, textFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
 import { formatAddress } from "../listener.ts";
-import type { ConnectionOptions } from "./channel.ts";
+import type { ConnectionOptions } from "./connection-options.ts";
 import { grpcServerDefaults } from "./server-options.ts";
 
 /** Flags of a gateway that stands in front of a gRPC server elsewhere. */

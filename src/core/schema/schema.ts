@@ -1,7 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { createFileRegistry, type DescService, type FileRegistry } from "@bufbuild/protobuf";
 import { readFileSet } from "./file-set.ts";
-import { loadProtoSources } from "./proto-sources.ts";
 
 /** Contracts that were loaded at run time. */
 export interface Schema {
@@ -43,7 +42,10 @@ export function protoSource(
 ): SchemaSource {
   return {
     name: `proto sources ${files.join(", ")}`,
-    load: async () => toSchema(loadProtoSources(files, paths), only),
+    async load() {
+      const { loadProtoSources } = await import("./proto-sources.ts"); // Large, and most programs have no sources.
+      return toSchema(loadProtoSources(files, paths), only);
+    },
   };
 }
 

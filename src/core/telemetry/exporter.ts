@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -8,6 +8,7 @@ import {
   type StopReport,
 } from "../lifecycle.ts";
 import { formatAddress, listenError, type ListenAddress } from "../listener.ts";
+import { createServer } from "../node-http.ts";
 import type { Metrics } from "./metrics.ts";
 
 /** Options of an `Exporter`. */

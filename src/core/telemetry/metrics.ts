@@ -1,14 +1,17 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { CallContext } from "../context.ts";
 import { isUnexpected, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
-import { codeName } from "../code-name.ts";
-import { durationBuckets, metricList, type MetricDefinition } from "./metric-list.ts";
+import { Durations } from "./durations.ts";
+import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";
 
 /** Options of `Metrics`. */
 export interface MetricsOptions {
-  /** Whether the page also tells of the process: memory, CPU, event loop, garbage collection. Default: true. */
+  /**
+   * Whether the page also tells of the process: memory, CPU, event loop, garbage collection; of the last two what
+   * happened since the page was first read. Default: true.
+   */
   readonly processMetrics: boolean;
 }
 
@@ -18,75 +21,29 @@ export const metricsDefaults: MetricsOptions = Object.freeze({ processMetrics: t
 /** What an HTTP request may carry that no field answers to. */
 export type UnknownKind = "query" | "field";
 
-/** The book of one rpc called by one protocol. Plain numbers, which become metrics when somebody reads the page. */
-interface CallSeries {
-  readonly labels: { readonly service: string; readonly method: string; readonly protocol: string };
-  readonly duration: Observer;
-  /** How many calls ended, by status number. */
-  readonly finished: Map<number, number>;
-  started: number;
-  ended: number;
-  faults: number;
-}
-
-/** The book of one HTTP method on one route. */
-interface HttpSeries {
-  readonly duration: Observer;
-  /** How many requests were answered, by status. */
-  readonly byStatus: Map<number, number>;
-}
-
-/** One histogram with its labels bound. */
-interface Observer {
-  observe(seconds: number): void;
-}
-
 /**
  * All metrics of one application, in a registry of their own, in the text format of Prometheus.
  *
  * Give it to servers as an observer, and to an `Exporter`, which serves the page. `metricList` names the metrics.
  */
 export class Metrics implements CallObserver {
-  readonly #registry = new Registry();
+  /** Media type of `page()`: the text format of Prometheus. */
+  readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
+  readonly #options: MetricsOptions;
   readonly #calls = new Map<string, Map<DescMethod, CallSeries>>();
   readonly #http = new Map<string, Map<string, HttpSeries>>();
-  readonly #callDuration = this.#histogram(metricList.callDuration);
-  readonly #httpDuration = this.#histogram(metricList.httpDuration);
-  readonly #processFaults = this.#counter(metricList.processFaults);
-  readonly #ignoredUnknown = this.#counter(metricList.ignoredUnknown);
+  readonly #processFaults = new Map<string, Tally>();
+  readonly #ignored = new Map<string, Tally>();
+  #registry: Promise<Registry> | undefined;
 
   constructor(options: Partial<MetricsOptions> = {}) {
-    this.#counter(metricList.callsStarted, (metric) => {
-      for (const { labels, started } of this.#callSeries()) metric.inc(labels, started);
-    });
-    this.#counter(metricList.callsFinished, (metric) => {
-      for (const { labels, finished } of this.#callSeries()) {
-        for (const [code, count] of finished) metric.inc({ ...labels, code: codeName(code) }, count);
-      }
-    });
-    this.#counter(metricList.callFaults, (metric) => {
-      for (const { labels, faults } of this.#callSeries()) metric.inc(labels, faults);
-    });
-    this.#counter(metricList.httpRequests, (metric) => {
-      for (const [route, methods] of this.#http) {
-        for (const [method, { byStatus }] of methods) {
-          for (const [status, count] of byStatus) metric.inc({ route, method, status }, count);
-        }
-      }
-    });
-    this.#inFlight();
-    if ({ ...metricsDefaults, ...options }.processMetrics)
-      collectDefaultMetrics({ register: this.#registry });
-  }
-
-  /** Media type of `page()`. */
-  get contentType(): string {
-    return this.#registry.contentType;
+    this.#options = { ...metricsDefaults, ...options };
   }
 
   /** All metrics as they are now. */
-  page(): Promise<string> {
-    return this.#registry.metrics();
+  async page(): Promise<string> {
+    const registry = await (this.#registry ??= this.#load());
+    return registry.metrics();
   }
 
   started(context: CallContext): void {
@@ -97,9 +54,9 @@ export class Metrics implements CallObserver {
     const series = this.#series(context);
     const code = error?.code ?? 0;
     series.ended++;
-    series.finished.set(code, (series.finished.get(code) ?? 0) + 1);
+    series.finished[code] = (series.finished[code] ?? 0) + 1;
     if (error !== undefined && isUnexpected(error)) series.faults++;
-    series.duration.observe((performance.now() - context.startedAt) / 1000);
+    series.durations.observe((performance.now() - context.startedAt) / 1000);
   }
 
   /**
@@ -110,19 +67,31 @@ export class Metrics implements CallObserver {
    * @param seconds Time from the request's head to the end of the answer.
    */
   httpRequest(route: string, method: string, status: number, seconds: number): void {
-    const { duration, byStatus } = this.#httpSeries(route, method);
+    const { durations, byStatus } = this.#httpSeries(route, method);
     byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
-    duration.observe(seconds);
+    durations.observe(seconds);
   }
 
   /** Counts query parameters or JSON fields of one request that were ignored as unknown. */
   ignoredUnknown(route: string, kind: UnknownKind, count: number): void {
-    this.#ignoredUnknown.inc({ route, kind }, count);
+    tally(this.#ignored, `${kind} ${route}`, { route, kind }, count);
   }
 
   /** Counts an exception or rejection outside of any call. */
   processFault(origin: string): void {
-    this.#processFaults.inc({ origin });
+    tally(this.#processFaults, origin, { origin }, 1);
+  }
+
+  /** What makes the page is loaded by its first reader, as it takes long and nothing is counted with it. */
+  async #load(): Promise<Registry> {
+    const { metricsPage } = await import("./metrics-page.ts");
+    const books = {
+      calls: () => [...this.#calls.values()].flatMap((methods) => [...methods.values()]),
+      http: () => [...this.#http.values()].flatMap((methods) => [...methods.values()]),
+      processFaults: this.#processFaults,
+      ignored: this.#ignored,
+    };
+    return metricsPage(books, this.#options.processMetrics);
   }
 
   #series(context: CallContext): CallSeries {
@@ -133,15 +102,10 @@ export class Metrics implements CallObserver {
     if (series === undefined) {
       const { parent, name } = context.method;
       const labels = { service: parent.typeName, method: name, protocol };
-      const duration = this.#callDuration.labels(labels);
-      series = { labels, duration, finished: new Map(), started: 0, ended: 0, faults: 0 };
+      series = { labels, durations: new Durations(), finished: [0], started: 0, ended: 0, faults: 0 };
       methods.set(context.method, series);
     }
     return series;
-  }
-
-  *#callSeries(): Generator<CallSeries, void, undefined> {
-    for (const methods of this.#calls.values()) yield* methods.values();
   }
 
   #httpSeries(route: string, method: string): HttpSeries {
@@ -149,43 +113,15 @@ export class Metrics implements CallObserver {
     if (methods === undefined) this.#http.set(route, (methods = new Map<string, HttpSeries>()));
     let series = methods.get(method);
     if (series === undefined) {
-      series = { duration: this.#httpDuration.labels({ route, method }), byStatus: new Map() };
+      series = { labels: { route, method }, durations: new Durations(), byStatus: new Map() };
       methods.set(method, series);
     }
     return series;
   }
+}
 
-  /** A counter; with `fill` it is counted anew from our books whenever the page is read. */
-  #counter(definition: MetricDefinition, fill?: (metric: Counter) => void): Counter {
-    const counter: Counter = new Counter({
-      ...this.#configuration(definition),
-      ...(fill === undefined
-        ? {}
-        : {
-            collect: () => {
-              counter.reset();
-              fill(counter);
-            },
-          }),
-    });
-    return counter;
-  }
-
-  #inFlight(): void {
-    const gauge: Gauge = new Gauge({
-      ...this.#configuration(metricList.callsInFlight),
-      collect: () => {
-        gauge.reset();
-        for (const { labels, started, ended } of this.#callSeries()) gauge.inc(labels, started - ended);
-      },
-    });
-  }
-
-  #histogram(definition: MetricDefinition): Histogram {
-    return new Histogram({ ...this.#configuration(definition), buckets: [...durationBuckets] });
-  }
-
-  #configuration({ name, help, labels }: MetricDefinition) {
-    return { name, help, labelNames: [...labels], registers: [this.#registry] };
-  }
+function tally(tallies: Map<string, Tally>, key: string, labels: Tally["labels"], count: number): void {
+  const known = tallies.get(key);
+  if (known === undefined) tallies.set(key, { labels, count });
+  else known.count += count;
 }

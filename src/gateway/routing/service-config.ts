@@ -1,6 +1,7 @@
+import { createRequire } from "node:module";
 import { create } from "@bufbuild/protobuf";
-import { isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
-import type { Node, Pair } from "yaml";
+import type * as Yaml from "yaml";
+import type { LineCounter, Node, Pair } from "yaml";
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 
@@ -32,8 +33,8 @@ export interface ServiceConfig {
  * @throws Error that begins with `file:line:column` on syntax errors, unknown or repeated keys and wrong types
  */
 export function parseServiceConfig(text: string, file: string): ServiceConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, merge: false, prettyErrors: false });
+  const lines = new (yaml().LineCounter)();
+  const document = yaml().parseDocument(text, { lineCounter: lines, merge: false, prettyErrors: false });
   const source: Source = { file, lines };
   const [problem] = document.errors;
   if (problem !== undefined) throw new Error(`${place(source, problem.pos[0])}: ${problem.message}`);
@@ -53,6 +54,13 @@ export function parseServiceConfig(text: string, file: string): ServiceConfig {
       readDeadline(source, node, `backend.rules[${index}]`),
     ),
   };
+}
+
+const require = createRequire(import.meta.url);
+
+/** The YAML parser, loaded by the first configuration: most programs have none. */
+function yaml(): typeof Yaml {
+  return require("yaml") as typeof Yaml; // `require` has no types.
 }
 
 const serviceType = "google.api.Service";
@@ -145,7 +153,7 @@ function readDeadline(source: Source, node: Value, path: string): Selected<numbe
   const selected = readSelector(source, node, fields, path);
   const deadline = fields.get("deadline");
   if (deadline === undefined) return [];
-  const seconds = isScalar(deadline) ? deadline.value : undefined;
+  const seconds = yaml().isScalar(deadline) ? deadline.value : undefined;
   if (typeof seconds !== "number" || !Number.isFinite(seconds) || seconds <= 0) {
     throw wrong(source, deadline, `${path}.deadline`, "expected a number of seconds above 0");
   }
@@ -162,10 +170,10 @@ function readSelector(source: Source, node: Value, fields: Fields, path: string)
 function readMap(source: Source, node: Value, path: string, allowed: ReadonlySet<string>): Fields {
   const fields = new Map<string, Value>();
   if (isAbsent(node)) return fields;
-  if (!isMap(node)) throw wrong(source, node, path, "expected a mapping");
+  if (!yaml().isMap(node)) throw wrong(source, node, path, "expected a mapping");
   for (const pair of node.items as Pair<Node, Value>[]) {
     // Keys are nodes in a parsed document; only built ones have bare values.
-    const key = isScalar(pair.key) ? String(pair.key.value) : "";
+    const key = yaml().isScalar(pair.key) ? String(pair.key.value) : "";
     const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const keyPath = path === "" ? key : `${path}.${key}`;
     if (!allowed.has(name)) throw wrong(source, pair.key, keyPath, "unknown key");
@@ -178,7 +186,7 @@ function readMap(source: Source, node: Value, path: string, allowed: ReadonlySet
 function readList(source: Source, fields: Fields, key: string, prefix: string): Value[] {
   const node = fields.get(key);
   if (isAbsent(node)) return [];
-  if (!isSeq(node)) throw wrong(source, node, prefix + key, "expected a list");
+  if (!yaml().isSeq(node)) throw wrong(source, node, prefix + key, "expected a list");
   // Items are nodes in a parsed document.
   return node.items as Node[];
 }
@@ -186,7 +194,7 @@ function readList(source: Source, fields: Fields, key: string, prefix: string): 
 function readString(source: Source, fields: Fields, key: string, prefix = ""): string | undefined {
   const node = fields.get(key);
   if (node === undefined) return undefined;
-  if (!isScalar(node) || typeof node.value !== "string")
+  if (!yaml().isScalar(node) || typeof node.value !== "string")
     throw wrong(source, node, prefix + key, "expected a string");
   return node.value;
 }
@@ -194,14 +202,14 @@ function readString(source: Source, fields: Fields, key: string, prefix = ""): s
 function readBoolean(source: Source, fields: Fields, key: string, prefix: string): boolean {
   const node = fields.get(key);
   if (node === undefined) return false;
-  if (!isScalar(node) || typeof node.value !== "boolean") {
+  if (!yaml().isScalar(node) || typeof node.value !== "boolean") {
     throw wrong(source, node, prefix + key, "expected true or false");
   }
   return node.value;
 }
 
 function isAbsent(node: Value): boolean {
-  return node === undefined || node === null || (isScalar(node) && node.value === null);
+  return node === undefined || node === null || (yaml().isScalar(node) && node.value === null);
 }
 
 function wrong(source: Source, node: Value, path: string, reason: string): Error {

@@ -25,14 +25,31 @@ import {
   TestAllTypesProto3_NestedEnum as NestedEnum,
   TestAllTypesProto3Schema as AllTypes,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import { jsonWriter, type JsonWriteOptions } from "../../../src/core/codec/json-writer.ts";
+import { type JsonWriter, jsonWriter, type JsonWriteOptions } from "../../../src/core/codec/json-writer.ts";
 import { Code, ConnectError } from "../../../src/core/errors.ts";
 
 type Init = MessageInitShape<typeof AllTypes>;
 
 /** The text of a message with nothing but `init`, without defaults unless the options say so. */
 function write(init: Init, options?: Partial<JsonWriteOptions>): string {
-  return jsonWriter(AllTypes, { defaults: "omit", ...options }).write(create(AllTypes, init));
+  return bothWays(jsonWriter(AllTypes, { defaults: "omit", ...options }), create(AllTypes, init));
+}
+
+/** The text of a message, after checking that its bytes are the same, or the same refusal. */
+function bothWays(writer: JsonWriter, message: Message): string {
+  const text = outcomeOf(() => writer.write(message));
+  const bytes = outcomeOf(() => writer.writeBytes(message).toString());
+  assert.deepEqual(bytes, text);
+  if (typeof text === "string") return text;
+  throw text.reason;
+}
+
+function outcomeOf(act: () => string): string | { reason: unknown } {
+  try {
+    return act();
+  } catch (reason) {
+    return { reason };
+  }
 }
 
 function refused(act: () => unknown, problem: RegExp): void {
@@ -258,10 +275,10 @@ test("extensions are printed under their full name where the registry knows them
   const registry = createRegistry(file_google_protobuf_test_messages_edition2023);
   const options = { defaults: "omit" } as const;
   assert.equal(
-    jsonWriter(TestAllTypesEdition2023Schema, { ...options, registry }).write(message),
+    bothWays(jsonWriter(TestAllTypesEdition2023Schema, { ...options, registry }), message),
     `{"[${extension_int32.typeName}]":5}`,
   );
-  assert.equal(jsonWriter(TestAllTypesEdition2023Schema, options).write(message), "{}");
+  assert.equal(bothWays(jsonWriter(TestAllTypesEdition2023Schema, options), message), "{}");
 });
 
 test("writeField prints one field of every kind", () => {
@@ -305,5 +322,5 @@ test("writeField prints null for an unset scalar with presence, and lists of edi
 });
 
 test("a message of another type is refused", () => {
-  refused(() => jsonWriter(AllTypes).write(create(ForeignMessageSchema)), /ForeignMessage/);
+  refused(() => bothWays(jsonWriter(AllTypes), create(ForeignMessageSchema)), /ForeignMessage/);
 });

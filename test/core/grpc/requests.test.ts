@@ -394,3 +394,25 @@ test("metadata that is not ASCII reaches the handler and is not printed", async 
   assert.ok("x-latin" in fromBinary(EchoResponseSchema, reply.body.subarray(5)).headers);
   assert.equal(printed.mock.callCount(), 0);
 });
+
+test("requests that name identity as their encoding are served like those that name none", async (t) => {
+  const server = await running(t);
+  const reply = await post(session(t, server), { "grpc-encoding": "identity" }, [
+    echoFrame({ text: "plain" }),
+  ]);
+  assert.equal(reply.status, 0);
+  assert.equal(fromBinary(EchoResponseSchema, reply.body.subarray(5)).text, "plain");
+  assert.equal(reply.headers["grpc-encoding"], "identity");
+});
+
+test("a message that comes byte by byte is read", async (t) => {
+  const server = await running(t);
+  const bytes = echoFrame({ text: "slow" });
+  const reply = await post(
+    session(t, server),
+    {},
+    Array.from(bytes, (byte) => Buffer.from([byte])),
+  );
+  assert.equal(reply.status, 0);
+  assert.equal(fromBinary(EchoResponseSchema, reply.body.subarray(5)).text, "slow");
+});

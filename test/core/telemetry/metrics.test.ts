@@ -83,6 +83,18 @@ test("HTTP requests are counted by route, method and status", async () => {
   });
 });
 
+test("durations are counted by bucket, a bound belonging to its own", async () => {
+  const metrics = new Metrics({ processMetrics: false });
+  for (const seconds of [0, 0.001, 0.0011, 0.5, 29, 31]) metrics.httpRequest("/goms", "GET", 200, seconds);
+  const buckets = Object.entries(await samples(metrics, "ts_ms_http_request_duration_seconds_bucket"));
+  const counts = buckets.map(
+    ([labels, count]) => `${/^le="([^"]+)",route="\/goms",/.exec(labels)?.[1]}: ${count}`,
+  );
+  assert.deepEqual(counts.slice(0, 2), ["0.001: 2", "0.0025: 3"]);
+  assert.ok(counts.includes("0.25: 3") && counts.includes("0.5: 4"), counts.join());
+  assert.deepEqual(counts.slice(-3), ["10: 4", "30: 5", "+Inf: 6"]);
+});
+
 test("ignored names and faults of the process are counted", async () => {
   const metrics = new Metrics({ processMetrics: false });
   metrics.ignoredUnknown("/goms", "query", 2);

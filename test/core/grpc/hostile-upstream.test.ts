@@ -4,6 +4,7 @@ import { constants, type ServerHttp2Stream } from "node:http2";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
+import { deflateSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EchoResponseSchema, EchoService, RepeatResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/client.ts";
@@ -108,6 +109,25 @@ for (const [name, rst] of [
   });
 }
 
+const resets: readonly (readonly [string, number, Code])[] = [
+  ["NO_ERROR", constants.NGHTTP2_NO_ERROR, Code.Unknown],
+  ["FLOW_CONTROL_ERROR", constants.NGHTTP2_FLOW_CONTROL_ERROR, Code.Internal],
+  ["FRAME_SIZE_ERROR", constants.NGHTTP2_FRAME_SIZE_ERROR, Code.Internal],
+  ["CANCEL", constants.NGHTTP2_CANCEL, Code.Canceled],
+  ["REFUSED_STREAM", constants.NGHTTP2_REFUSED_STREAM, Code.Unavailable],
+  ["ENHANCE_YOUR_CALM", constants.NGHTTP2_ENHANCE_YOUR_CALM, Code.ResourceExhausted],
+  ["INADEQUATE_SECURITY", constants.NGHTTP2_INADEQUATE_SECURITY, Code.PermissionDenied],
+  ["an unknown code", 0x1234, Code.Internal],
+];
+
+for (const [name, rst, code] of resets) {
+  test(`G21: RST_STREAM ${name} is ${Code[code]}`, async (t) => {
+    const { client, server } = await against(t, (stream) => stream.close(rst));
+    assert.equal((await failure(client.echo({}, { timeoutMs }))).code, code);
+    assert.equal(server.streams, rst === constants.NGHTTP2_REFUSED_STREAM ? 2 : 1);
+  });
+}
+
 test("G21: a connection that breaks after headers is UNAVAILABLE", async (t) => {
   const error = await failureOf(t, (stream) => {
     stream.respond(grpcHeaders);
@@ -134,6 +154,40 @@ test("G21: a stream that was refused is tried once more", async (t) => {
   const { text } = await client.echo({}, { timeoutMs });
   assert.equal(text, "pong");
   assert.equal(server.streams, 2);
+});
+
+test("G21: a refused stream of requests is sent again from its beginning", async (t) => {
+  const { client, server } = await against(t, (stream, _headers, index) => {
+    if (index === 0) {
+      stream.once("data", () => stream.close(constants.NGHTTP2_REFUSED_STREAM));
+      return;
+    }
+    const chunks: Buffer[] = [];
+    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+    stream.on("end", () => end(stream, { "grpc-status": "0" }, Buffer.concat(chunks)));
+  });
+  async function* requests() {
+    yield { text: "one" };
+    while (server.streams < 2) await new Promise((resolve) => setImmediate(resolve));
+    yield { text: "two" };
+  }
+  const seen: string[] = [];
+  for await (const { text } of client.chat(requests(), { timeoutMs })) seen.push(text);
+  assert.deepEqual(seen, ["one", "two"]);
+});
+
+test("G21: a stream that answered is not tried again", async (t) => {
+  const { client, server } = await against(t, (stream) => {
+    stream.respond(grpcHeaders);
+    stream.write(frame(toBinary(RepeatResponseSchema, create(RepeatResponseSchema, { index: 1 }))), () =>
+      stream.close(constants.NGHTTP2_REFUSED_STREAM),
+    );
+  });
+  const read = async () => {
+    for await (const { index } of client.repeat({}, { timeoutMs })) assert.equal(index, 1);
+  };
+  assert.equal((await failure(read())).code, Code.Unavailable);
+  assert.equal(server.streams, 1);
 });
 
 test("G21: a stream above the last id of a GOAWAY is tried on a new connection", async (t) => {
@@ -197,6 +251,93 @@ for (const [kind, count] of [
   });
 }
 
+test("G09: a reply that breaks off inside its message is INTERNAL", async (t) => {
+  const error = await failureOf(t, (stream) =>
+    end(stream, { "grpc-status": "0" }, reply.subarray(0, reply.length - 1)),
+  );
+  assert.equal(error.code, Code.Internal);
+});
+
+test("G09: the status of a reply that breaks off counts if it is an error", async (t) => {
+  const error = await failureOf(t, (stream) => end(stream, { "grpc-status": "5" }, reply.subarray(0, 3)));
+  assert.equal(error.code, Code.NotFound);
+});
+
+test("a message with unknown flags is INTERNAL", async (t) => {
+  const error = await failureOf(t, (stream) =>
+    end(stream, { "grpc-status": "0" }, Buffer.from([2, 0, 0, 0, 0])),
+  );
+  assert.equal(error.code, Code.Internal);
+});
+
+for (const [type, code] of [
+  ["text/html", Code.Unknown],
+  ["application/grpc-web", Code.Internal],
+  ["application/grpc+json", Code.Internal],
+] as const) {
+  test(`G03: a reply of type ${type} is ${Code[code]}`, async (t) => {
+    const error = await failureOf(t, (stream) => {
+      stream.respond({ ":status": 200, "content-type": type });
+      stream.end(reply);
+    });
+    assert.equal(error.code, code);
+  });
+}
+
+/** Answers with one compressed message. */
+function compressed(encoding: string | undefined, bytes: Buffer): Answer {
+  return (stream) => {
+    stream.respond(
+      { ...grpcHeaders, ...(encoding === undefined ? {} : { "grpc-encoding": encoding }) },
+      { waitForTrailers: true },
+    );
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    const framed = frame(bytes);
+    framed[0] = 1;
+    stream.end(framed);
+  };
+}
+
+const pong = reply.subarray(5);
+
+for (const [encoding, deflate] of [
+  ["gzip", gzipSync],
+  ["deflate", deflateSync],
+] as const) {
+  test(`replies compressed with ${encoding} are read, unary and streamed`, async (t) => {
+    const { client } = await against(t, compressed(encoding, deflate(pong)));
+    assert.equal((await client.echo({}, { timeoutMs })).text, "pong");
+    const { client: streams } = await against(t, compressed(encoding, deflate(new Uint8Array([0x18, 7]))));
+    const seen: number[] = [];
+    for await (const { index } of streams.repeat({}, { timeoutMs })) seen.push(index);
+    assert.deepEqual(seen, [7]);
+  });
+
+  test(`G13: a ${encoding} bomb is RESOURCE_EXHAUSTED`, async (t) => {
+    const answer = compressed(encoding, deflate(new Uint8Array(64 * 1024 * 1024)));
+    const before = process.memoryUsage().arrayBuffers;
+    assert.equal((await failureOf(t, answer)).code, Code.ResourceExhausted);
+    assert.ok(process.memoryUsage().arrayBuffers - before < 64 * 1024 * 1024);
+    const { client } = await against(t, answer);
+    const read = async () => {
+      for await (const _ of client.repeat({}, { timeoutMs })) assert.fail("a message came");
+    };
+    assert.equal((await failure(read())).code, Code.ResourceExhausted);
+  });
+}
+
+for (const [kind, encoding, bytes] of [
+  ["no gzip", "gzip", Buffer.from("nonsense")],
+  ["cut off", "gzip", gzipSync(pong).subarray(0, -9)],
+  ["of an encoding that nobody knows", "x-zip", gzipSync(pong)],
+  ["of no encoding", undefined, gzipSync(pong)],
+  ["of the encoding identity", "identity", gzipSync(pong)],
+] as const) {
+  test(`G12: a compressed reply that is ${kind} is INTERNAL`, async (t) => {
+    assert.equal((await failureOf(t, compressed(encoding, bytes))).code, Code.Internal);
+  });
+}
+
 test("a reply that is no protobuf is INTERNAL and does not show its bytes", async (t) => {
   const error = await failureOf(t, (stream) =>
     end(stream, { "grpc-status": "0" }, frame(Buffer.from("\xff\xff\xffsecret", "latin1"))),
@@ -247,6 +388,35 @@ test("replies before an error in the trailers are all delivered", async (t) => {
   assert.equal(error.rawMessage, "later");
 });
 
+test("S01: messages without content are back-pressure, too", async (t) => {
+  let taken = false;
+  const { client } = await against(t, (stream) => {
+    stream.respond(grpcHeaders);
+    const flood = Buffer.alloc(2 * 1024 * 1024); // 419,430 empty messages, more than all windows hold.
+    stream.write(flood, (error) => (taken ||= error === null || error === undefined));
+  });
+  const replies = client.repeat({}, { timeoutMs })[Symbol.asyncIterator]();
+  await replies.next();
+  await new Promise((resolve) => setTimeout(resolve, 500)); // Nothing tells that nothing happens.
+  assert.equal(taken, false);
+  await replies.return?.();
+});
+
+test("a reply that is whole counts, even if its stream is reset after it", async (t) => {
+  const item = frame(toBinary(RepeatResponseSchema, create(RepeatResponseSchema, { index: 1 })));
+  const { client } = await against(t, (stream) => {
+    end(stream, { "grpc-status": "0" }, item);
+    stream.on("wantTrailers", () => setImmediate(() => stream.close(constants.NGHTTP2_CANCEL)));
+  });
+  async function* requests() {
+    yield {};
+    await new Promise(() => {});
+  }
+  const seen: number[] = [];
+  for await (const { index } of client.chat(requests(), { timeoutMs })) seen.push(index);
+  assert.deepEqual(seen, [1]);
+});
+
 test("an upstream that is down is UNAVAILABLE at once, and found again when it is back", async (t) => {
   const free = createServer().listen(0, "127.0.0.1");
   await once(free, "listening");
@@ -291,7 +461,7 @@ test("requests are compressed when asked for", async (t) => {
   assert.equal(flag, 1);
 });
 
-test("authority and options of grpc-js reach the wire", async (t) => {
+test("authority and user agent reach the wire", async (t) => {
   let authority: unknown;
   let agent: unknown;
   const { client } = await against(
@@ -301,11 +471,11 @@ test("authority and options of grpc-js reach the wire", async (t) => {
       agent = headers["user-agent"];
       end(stream, { "grpc-status": "0" }, reply);
     },
-    { authority: "users.internal", channelOptions: { "grpc.secondary_user_agent": "mine" } },
+    { authority: "users.internal", userAgent: "mine/2" },
   );
   await client.echo({}, { timeoutMs });
   assert.equal(authority, "users.internal");
-  assert.match(String(agent), /^ts-ms .* mine$/);
+  assert.match(String(agent), /^mine\/2 ts-ms$/);
 });
 
 test("reserved names are neither sent nor shown", async (t) => {

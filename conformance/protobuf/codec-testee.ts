@@ -1,0 +1,68 @@
+import { type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { binaryToJson } from "../../src/core/codec/binary-to-json.ts";
+import { jsonReader } from "../../src/core/codec/json-reader.ts";
+import { jsonToBinary } from "../../src/core/codec/json-to-binary.ts";
+import { jsonWriter } from "../../src/core/codec/json-writer.ts";
+import { Code, ConnectError } from "../../src/core/errors.ts";
+import {
+  type ConformanceRequest,
+  type Outcome,
+  registry,
+  serve,
+  TestCategory,
+  TesteeService,
+  WireFormat,
+} from "./testee-protocol.ts";
+
+/**
+ * What the protobuf conformance runner talks to when the codecs alone are tested, without a gateway: JSON becomes
+ * protobuf bytes and protobuf bytes become JSON without messages in between, and JSON becomes JSON over a message.
+ */
+const types = new Map(TesteeService.methods.map((method) => [method.input.typeName, method.input]));
+
+await serve(async (request) => outcomeOf(request));
+
+function outcomeOf({
+  payload,
+  requestedOutputFormat,
+  messageType,
+  testCategory,
+}: ConformanceRequest): Outcome {
+  const schema = types.get(messageType);
+  if (schema === undefined) return { case: "skipped", value: `${messageType} is not known here` };
+  if (payload.case !== "jsonPayload" && payload.case !== "protobufPayload") {
+    return { case: "skipped", value: "the codecs take JSON and binary" };
+  }
+  if (requestedOutputFormat !== WireFormat.JSON && requestedOutputFormat !== WireFormat.PROTOBUF) {
+    return { case: "skipped", value: "the codecs give JSON and binary" };
+  }
+  const lenient = testCategory === TestCategory.JSON_IGNORE_UNKNOWN_PARSING_TEST;
+  try {
+    const toJson = requestedOutputFormat === WireFormat.JSON;
+    const output =
+      payload.case === "jsonPayload"
+        ? fromJson(schema, Buffer.from(payload.value), lenient, toJson)
+        : fromBytes(schema, payload.value, toJson);
+    return toJson
+      ? { case: "jsonPayload", value: output.toString() }
+      : { case: "protobufPayload", value: output };
+  } catch (error) {
+    // The writer refuses with INTERNAL, all that reads refuses otherwise.
+    const writing = error instanceof ConnectError && error.code === Code.Internal;
+    return { case: writing ? "serializeError" : "parseError", value: String(error) };
+  }
+}
+
+function fromJson(schema: DescMessage, json: Buffer, lenient: boolean, toJson: boolean): Uint8Array {
+  const options = { registry, unknownFields: lenient ? "ignore" : "reject" } as const;
+  if (!toJson) return jsonToBinary(schema, options).convert(json);
+  return jsonWriter(schema, { registry, defaults: "omit" }).writeBytes(
+    jsonReader(schema, options).readBytes(json),
+  );
+}
+
+function fromBytes(schema: DescMessage, bytes: Uint8Array, toJson: boolean): Uint8Array {
+  return toJson
+    ? binaryToJson(schema, { registry, defaults: "omit" }).convert(bytes)
+    : toBinary(schema, fromBinary(schema, bytes));
+}

@@ -1,0 +1,70 @@
+import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
+import { hasOwnJsonForm } from "./field-shape.ts";
+import { type BinaryPrinter, BinaryPrinterGenerator } from "./generate-binary-to-json.ts";
+import { codeIsAllowed } from "./generated-code.ts";
+import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./json-writer.ts";
+import { asBuffer, seen, takeBytes, withScratch } from "./scratch.ts";
+
+/**
+ * Prints protobuf bytes of one message type as the UTF-8 bytes of JSON text, without building messages where the bytes
+ * are as serializers write them. The JSON value is always the one of `jsonWriter(schema).write(fromBinary(schema, bytes))`,
+ * and so are the errors; members may come in another order.
+ */
+export interface BinaryToJson {
+  convert(bytes: Uint8Array): Buffer;
+  /** The same where no message is needed in between, else undefined. */
+  convertDirectly(bytes: Uint8Array): Buffer | undefined;
+}
+
+const generators = new Map<string, BinaryPrinterGenerator>();
+
+/** The converter of a message type. Code is generated once per type and format; a converter itself is cheap. */
+export function binaryToJson(schema: DescMessage, options?: Partial<JsonWriteOptions>): BinaryToJson {
+  const merged = { ...jsonWriteDefaults, ...options };
+  return new CompiledBinaryToJson(schema, merged, printerOf(schema, merged));
+}
+
+function printerOf(schema: DescMessage, options: JsonWriteOptions): BinaryPrinter | undefined {
+  if (!codeIsAllowed || hasOwnJsonForm(schema) || (options.indent ?? 0) > 0) return undefined;
+  const { fieldNames, enums, defaults, int64 } = options;
+  const key = `${fieldNames} ${enums} ${defaults} ${int64}`;
+  let generator = generators.get(key);
+  if (generator === undefined) {
+    generator = new BinaryPrinterGenerator({ fieldNames, enums, defaults, int64 });
+    generators.set(key, generator);
+  }
+  return generator.printer(schema);
+}
+
+class CompiledBinaryToJson implements BinaryToJson {
+  readonly #schema: DescMessage;
+  readonly #options: JsonWriteOptions;
+  readonly #printer: BinaryPrinter | undefined;
+
+  constructor(schema: DescMessage, options: JsonWriteOptions, printer: BinaryPrinter | undefined) {
+    this.#schema = schema;
+    this.#options = options;
+    this.#printer = printer;
+  }
+
+  convert(bytes: Uint8Array): Buffer {
+    return (
+      this.convertDirectly(bytes) ??
+      Buffer.from(jsonWriter(this.#schema, this.#options).write(fromBinary(this.#schema, bytes)))
+    );
+  }
+
+  convertDirectly(bytes: Uint8Array): Buffer | undefined {
+    const printer = this.#printer;
+    if (printer === undefined) return undefined;
+    const from = asBuffer(bytes);
+    const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
+    seen.unknown = false;
+    seen.registry = this.#options.registry;
+    return withScratch(
+      (out, outView) => printer.print(from, view, 0, from.length, out, outView, 0, 1),
+      // Unknown fields may be extensions that the registry knows.
+      (out, end) => (seen.unknown && this.#options.registry !== undefined ? undefined : takeBytes(out, end)),
+    );
+  }
+}

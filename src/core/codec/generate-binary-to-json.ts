@@ -1,0 +1,276 @@
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { needsWireDetour, recordPrinter } from "./detours.ts";
+import { isDelimited, wrapped } from "./field-shape.ts";
+import { CodeBuilder } from "./generated-code.ts";
+import {
+  defaultText,
+  memberStart,
+  outputBindings,
+  putConstant,
+  putEnd,
+  putEnum,
+} from "./json-output-code.ts";
+import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-wire.ts";
+import {
+  nextTag,
+  readLength,
+  readVarint,
+  scalarCode,
+  type ValueCode,
+  wrapperCode,
+} from "./wire-value-code.ts";
+import { type WriteFormat, WriterCompiler } from "./write-message.ts";
+
+/**
+ * Writes the JSON of the message that stands in `from` between `start` and `end` to `out` at `pos`, and returns the
+ * end of the text. `view` and `outView` look at the same bytes, `depth` counts the messages around.
+ */
+export type PrintBinary = (
+  ...input: [
+    from: Buffer,
+    view: DataView,
+    start: number,
+    end: number,
+    out: Buffer,
+    outView: DataView,
+    pos: number,
+    depth: number,
+  ]
+) => number;
+
+/** The function of one message type, made when it is first wanted. */
+export interface BinaryPrinter {
+  print: PrintBinary;
+}
+
+/** Deeper messages are left to the path over messages, which knows the limit. */
+const deepest = 90;
+
+const bindings = {
+  ...outputBindings,
+  skipValue,
+  takeTag,
+  takeTime,
+  takeVarint32,
+  takeVarint64,
+  takeZigzag64,
+};
+
+/** Generates functions that print protobuf bytes as JSON of one format, a function for a message type. */
+export class BinaryPrinterGenerator {
+  readonly #format: WriteFormat;
+  readonly #compiler: WriterCompiler;
+  readonly #printers = new WeakMap<DescMessage, BinaryPrinter>();
+
+  constructor(format: WriteFormat) {
+    this.#format = format;
+    this.#compiler = new WriterCompiler(format);
+  }
+
+  printer(desc: DescMessage): BinaryPrinter {
+    let printer = this.#printers.get(desc);
+    if (printer === undefined) {
+      const made: BinaryPrinter = {
+        // Types are generated at their first use, so that a large contract costs what is used of it.
+        print: (...input) => {
+          made.print = this.#generate(desc);
+          return made.print(...input);
+        },
+      };
+      printer = made;
+      this.#printers.set(desc, printer);
+    }
+    return printer;
+  }
+
+  #generate(desc: DescMessage): PrintBinary {
+    const code = new CodeBuilder(bindings);
+    code.add(
+      "return function print(s, sv, i, e, b, v, p, d) {",
+      `if (d > ${deepest}) throw irregular;`,
+      "const start = p; let x = 0, n = 0;",
+      ...this.#oneofs(desc),
+      "let t = -1, g = 0;",
+      nextTag,
+    );
+    const ordered = desc.fields.toSorted((a, b) => a.number - b.number);
+    for (const field of ordered) code.add(this.#member(field, code));
+    code.add(
+      // Contracts grow at their end, so this is where members stand that only the other side knows.
+      "while (t !== -1) {",
+      `if (t >>> 3 <= ${ordered.at(-1)?.number ?? 0}) throw irregular;`,
+      "i = skipValue(s, i, t);",
+      "if (i > e) throw irregular;",
+      "seen.unknown = true;",
+      nextTag,
+      "}",
+      "if (i !== e) throw irregular;",
+      putEnd("start", "{}"),
+      "return p;",
+      "};",
+    );
+    return code.run() as PrintBinary; // The text above is such a function.
+  }
+
+  #oneofs(desc: DescMessage): string[] {
+    return desc.oneofs.map((_, index) => `let o${index} = false;`);
+  }
+
+  #member(field: DescField, code: CodeBuilder): string {
+    const start = memberStart(field, this.#format);
+    if (needsWireDetour(field)) return this.#detour(field, start, code);
+    switch (field.fieldKind) {
+      case "list":
+        return this.#list(field, start, code);
+      case "map":
+        return this.#map(field, start, code);
+      default:
+        return this.#singular(field, start, code);
+    }
+  }
+
+  #detour(field: DescField, start: string, code: CodeBuilder): string {
+    const tag = tagOf(field, isDelimited(field) ? 3 : 2);
+    const once =
+      field.oneof === undefined
+        ? ""
+        : `if (o${field.parent.oneofs.indexOf(field.oneof)}) throw irregular; o${field.parent.oneofs.indexOf(field.oneof)} = true;`;
+    const skip = `const r = g; let z; do { i = skipValue(s, i, t); if (!(i <= e)) throw irregular; z = i; ${nextTag} } while (t === ${tag});`;
+    const print = code.bind(recordPrinter(field, this.#compiler));
+    const put = `${putConstant(start, code)} p = putUnicode(${print}(s.subarray(r, z), d), b, p);`;
+    const text = `if (t === ${tag}) { ${once} ${skip} ${put} }`;
+    const repeated = field.fieldKind === "list" || field.fieldKind === "map";
+    if (!repeated || this.#format.defaults === "omit") return text;
+    return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
+  }
+
+  #singular(field: DescField, start: string, code: CodeBuilder): string {
+    const { open, read, write, type } = this.#value(field, code);
+    const found = `if (t === ${tagOf(field, type)}) {`;
+    if (field.oneof !== undefined) {
+      const flag = `o${field.parent.oneofs.indexOf(field.oneof)}`;
+      const once = `if (${flag}) throw irregular; ${flag} = true;`;
+      return `${found} ${once} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} }`;
+    }
+    if (field.message !== undefined || field.presence !== FeatureSet_FieldPresence.IMPLICIT) {
+      return `${found} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} }`;
+    }
+    if (this.#format.defaults === "emit") {
+      const absent = putConstant(start + defaultText(field, this.#format), code);
+      return `${found} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} } else { ${absent} }`;
+    }
+    // No writer sends a default; from one that does, it is left out on the other path.
+    return `${found} ${read} if (${this.#isDefault(field, type)}) throw irregular; ${putConstant(start + open, code)} ${write} ${nextTag} }`;
+  }
+
+  #isDefault(field: DescField, type: number): string {
+    if (field.enum !== undefined) return `x === ${field.enum.values[0]?.number ?? 0}`;
+    if (type === 2) return "n === 0";
+    return is64(field.scalar) ? "seen.low === 0 && seen.high === 0" : "Object.is(x, 0)";
+  }
+
+  #list(field: DescField & { fieldKind: "list" }, start: string, code: CodeBuilder): string {
+    const { open, read, write, type } = this.#value(field, code);
+    const name = putConstant(start, code);
+    const element = `${putConstant(`,${open}`, code)} ${read} ${write}`;
+    const single = `const l = p; do { ${element} ${nextTag} } while (t === ${tagOf(field, type)}); ${putEnd("l", "[]")}`;
+    let text = `if (t === ${tagOf(field, type)}) { ${name} ${single} }`;
+    if (type !== 2 && type !== 3) {
+      // Packed or not: readers take both.
+      const packed = `const l = p; ${readLength} const pe = i + n; while (i < pe) { ${element} } if (i !== pe) throw irregular;`;
+      const whole = `${packed} ${putEnd("l", "[]")} ${nextTag}`;
+      const some = this.#format.defaults === "emit" ? "" : "if (s[i] === 0) throw irregular;";
+      text += ` else if (t === ${(field.number << 3) | 2}) { ${some} ${name} ${whole} }`;
+    }
+    if (this.#format.defaults === "omit") return text;
+    return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
+  }
+
+  #map(field: DescField & { fieldKind: "map" }, start: string, code: CodeBuilder): string {
+    const { open, read, write, type } = this.#value(field, code);
+    const key = scalarCode(field.mapKey, this.#format);
+    const quoted = key.open === '"' ? "" : "b[p++] = 34;";
+    const entry = [
+      readLength,
+      "const me = i + n;",
+      `if (s[i++] !== ${(1 << 3) | key.type}) throw irregular;`,
+      putConstant(',"', code),
+      "const k = p;",
+      key.read,
+      key.writeBare,
+      quoted,
+      // What is in the text already tells keys apart.
+      "if (count++ > 0) { if (keys === undefined) { keys = new Set(); keys.add(b.toString('latin1', firstKey, firstKeyEnd)); }",
+      "const size = keys.size; if (keys.add(b.toString('latin1', k, p)).size === size) throw irregular; }",
+      "else { firstKey = k; firstKeyEnd = p; }",
+      key.open === '"' ? "b[p++] = 34;" : "",
+      `if (s[i++] !== ${(2 << 3) | type}) throw irregular;`,
+      putConstant(`:${open}`, code),
+      read,
+      write,
+      "if (i !== me) throw irregular;",
+    ].join(" ");
+    const tag = (field.number << 3) | 2;
+    const text = `if (t === ${tag}) { ${putConstant(start, code)} const l = p; let count = 0, firstKey = 0, firstKeyEnd = 0, keys; do { ${entry} ${nextTag} } while (t === ${tag}); ${putEnd("l", "{}")} }`;
+    if (this.#format.defaults === "omit") return text;
+    return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
+  }
+
+  #value(field: DescField, code: CodeBuilder): ValueCode {
+    if (field.enum !== undefined) {
+      return {
+        type: 0,
+        open: "",
+        read: readVarint("x", "| 0"),
+        write: putEnum(field.enum, "x", this.#format, code),
+      };
+    }
+    if (field.message !== undefined) return this.#message(field.message, code);
+    const { open, read, write, type } = scalarCode(field.scalar ?? ScalarType.STRING, this.#format);
+    return { open, read, write, type };
+  }
+
+  #message(desc: DescMessage, code: CodeBuilder): ValueCode {
+    const scalar = wrapped(desc);
+    if (scalar !== undefined) return wrapperCode(scalar, this.#format);
+    switch (desc.typeName) {
+      case "google.protobuf.Timestamp":
+      case "google.protobuf.Duration": {
+        const put = desc.typeName.endsWith("Timestamp") ? "putTimestamp" : "putDuration";
+        return {
+          type: 2,
+          open: '"',
+          read: `${readLength} x = takeTime(s, i, i + n); i += n;`,
+          write: `p = ${put}(x, seen.low, b, p); b[p++] = 34;`,
+        };
+      }
+      default: {
+        const child = code.bind(this.printer(desc));
+        return {
+          type: 2,
+          open: "",
+          read: readLength,
+          write: `p = ${child}.print(s, sv, i, i + n, b, v, p, d + 1); i += n;`,
+        };
+      }
+    }
+  }
+}
+
+function tagOf(field: DescField, type: number): number {
+  return ((field.number << 3) | type) >>> 0;
+}
+
+function is64(type: ScalarType | undefined): boolean {
+  switch (type) {
+    case ScalarType.INT64:
+    case ScalarType.SINT64:
+    case ScalarType.SFIXED64:
+    case ScalarType.UINT64:
+    case ScalarType.FIXED64:
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,71 @@
+/** Whether this process may turn text into functions; flags of Node and policies of hosts forbid it. */
+export const codeIsAllowed: boolean = probe();
+
+function probe(): boolean {
+  try {
+    return generateFunction({ one: 1 }, "return one") === 1;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs a text as the body of a function whose parameters are the names of `bindings`, and returns what it returns.
+ *
+ * The text has to come from descriptors only, with every name of theirs as a literal of {@link literal}: what a contract
+ * calls its fields must never become code. Throws where {@link codeIsAllowed} is false.
+ */
+export function generateFunction(bindings: Readonly<Record<string, unknown>>, body: string): unknown {
+  // oxlint-disable-next-line typescript/no-implied-eval -- The one place that makes code, from descriptors only.
+  const make = new Function(...Object.keys(bindings), `"use strict";\n${body}`) as (
+    ...values: unknown[]
+  ) => unknown;
+  return make(...Object.values(bindings));
+}
+
+/** A text as a literal of JavaScript, in ASCII. */
+export function literal(text: string): string {
+  return JSON.stringify(text).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/** The lines and values of a function that is being generated. */
+export class CodeBuilder {
+  readonly #lines: string[] = [];
+  readonly #bindings: Record<string, unknown>;
+  readonly #names = new Map<unknown, string>();
+
+  /** `bindings` are the values that all code of a kind uses, by their names. */
+  constructor(bindings: Readonly<Record<string, unknown>>) {
+    this.#bindings = { ...bindings };
+  }
+
+  add(...lines: readonly string[]): void {
+    this.#lines.push(...lines);
+  }
+
+  /** A name by which the code can use a value. */
+  bind(value: unknown): string {
+    let name = this.#names.get(value);
+    if (name === undefined) {
+      name = `$${this.#names.size}`;
+      this.#names.set(value, name);
+      this.#bindings[name] = value;
+    }
+    return name;
+  }
+
+  /** A name that nothing else has. */
+  unique(): string {
+    const name = `$${this.#names.size}`;
+    this.#names.set(Symbol(name), name);
+    return name;
+  }
+
+  /** What the code returns when it is run. */
+  run(): unknown {
+    return generateFunction(this.#bindings, this.#lines.join("\n"));
+  }
+}

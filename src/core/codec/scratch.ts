@@ -1,0 +1,81 @@
+import type { Registry } from "@bufbuild/protobuf";
+
+/**
+ * What generated code throws where its input is not of the plain kind that it handles: the path over messages then
+ * takes the whole input again, and says what is wrong with it if anything is.
+ */
+export const irregular: Error = new Error("the input needs the path over messages");
+
+/** What is thrown where the room for the output is full. */
+export const full: Error = new Error("the output needs more room");
+
+/** Where functions that read leave the position behind what they read, the halves of 64-bit integers, and other results. */
+export const seen: {
+  pos: number;
+  low: number;
+  high: number;
+  /** Whether a message had unknown fields. */
+  unknown: boolean;
+  /** The types of this conversion. */
+  registry: Registry | undefined;
+} = { pos: 0, low: 0, high: 0, unknown: false, registry: undefined };
+
+/** Room that every function may write behind its own output without looking. */
+export const slack = 64;
+
+const firstRoom = 65_536;
+/** Larger rooms are given back after their use. */
+const keptRoom = 1 << 20;
+const largestRoom = 1 << 29;
+
+let room = Buffer.allocUnsafeSlow(firstRoom);
+let view = new DataView(room.buffer);
+let busy = false;
+
+/** Writes from position 0 on and returns the end. */
+export type WriteOutput = (room: Buffer, view: DataView) => number;
+
+/**
+ * Runs `write` with a room that is large enough, and returns what `take` makes of the bytes. Undefined where the output
+ * is irregular, whatever the reason: the path over messages knows it.
+ */
+export function withScratch<T>(write: WriteOutput, take: (room: Buffer, end: number) => T): T | undefined {
+  if (busy) return undefined;
+  busy = true;
+  try {
+    for (;;) {
+      const end = attempt(write);
+      if (end === undefined) return undefined;
+      if (end <= room.length) return take(room, end);
+      if (room.length >= largestRoom) return undefined;
+      room = Buffer.allocUnsafeSlow(room.length * 4);
+      view = new DataView(room.buffer);
+    }
+  } finally {
+    busy = false;
+    if (room.length > keptRoom) {
+      room = Buffer.allocUnsafeSlow(firstRoom);
+      view = new DataView(room.buffer);
+    }
+  }
+}
+
+function attempt(write: WriteOutput): number | undefined {
+  try {
+    return write(room, view);
+  } catch (error) {
+    return error === full ? Infinity : undefined;
+  }
+}
+
+/** A copy of the bytes of a room. */
+export function takeBytes(bytes: Buffer, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end);
+  bytes.copy(copy, 0, 0, end);
+  return copy;
+}
+
+/** The same bytes as a Buffer. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

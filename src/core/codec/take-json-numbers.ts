@@ -1,0 +1,215 @@
+import { parseExactDouble } from "./exact-numbers.ts";
+import { irregular, seen } from "./scratch.ts";
+
+// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
+// `seen.pos`. What is not of the plain kind is irregular.
+
+const quote = 0x22;
+const minus = 0x2d;
+const dot = 0x2e;
+const zero = 0x30;
+const nine = 0x39;
+
+export function takeInt32(from: Uint8Array, pos: number): number {
+  const value = takeShortInteger(from, pos);
+  if ((value | 0) !== value) throw irregular;
+  return value | 0;
+}
+
+export function takeUint32(from: Uint8Array, pos: number): number {
+  const value = takeShortInteger(from, pos);
+  if (value >>> 0 !== value) throw irregular;
+  return value >>> 0;
+}
+
+/** An integer of at most 15 plain digits, quoted or not. */
+function takeShortInteger(from: Uint8Array, pos: number): number {
+  let at = pos;
+  let code = from[at] ?? 0;
+  const quoted = code === quote;
+  if (quoted) code = from[++at] ?? 0;
+  const negative = code === minus;
+  if (negative) code = from[++at] ?? 0;
+  const first = at;
+  let value = 0;
+  while (code >= zero && code <= nine) {
+    value = value * 10 + (code - zero);
+    code = from[++at] ?? 0;
+  }
+  const count = at - first;
+  if (count === 0 || count > 15 || (count > 1 && from[first] === zero)) throw irregular;
+  if (quoted) {
+    if (code !== quote) throw irregular;
+    at++;
+  } else if (code === dot || (code | 0x20) === 0x65) throw irregular;
+  seen.pos = at;
+  return negative ? 0 - value : value;
+}
+
+const int64Min = -(2n ** 63n);
+const int64Max = 2n ** 63n - 1n;
+const uint64Max = 2n ** 64n - 1n;
+
+/** A signed 64-bit integer, into `seen.low` and `seen.high`. */
+export function takeInt64(from: Buffer, pos: number): void {
+  takeLong(from, pos, true);
+}
+
+/** An unsigned 64-bit integer, into `seen.low` and `seen.high`. */
+export function takeUint64(from: Buffer, pos: number): void {
+  takeLong(from, pos, false);
+}
+
+function takeLong(from: Buffer, pos: number, signed: boolean): void {
+  let at = pos;
+  let code = from[at] ?? 0;
+  const quoted = code === quote;
+  if (quoted) code = from[++at] ?? 0;
+  const negative = code === minus;
+  if (negative) code = from[++at] ?? 0;
+  const first = at;
+  // Nine digits each, so that no step leaves the integers of a double.
+  let upper = 0;
+  let lower = 0;
+  let scale = 1;
+  while (code >= zero && code <= nine) {
+    if (scale === 1e9) {
+      upper = upper * 1e9 + lower;
+      lower = 0;
+      scale = 1;
+    }
+    lower = lower * 10 + (code - zero);
+    scale *= 10;
+    code = from[++at] ?? 0;
+  }
+  const count = at - first;
+  if (count === 0 || count > 20 || (count > 1 && from[first] === zero)) throw irregular;
+  if (quoted) {
+    if (code !== quote) throw irregular;
+    seen.pos = at + 1;
+  } else {
+    if (code === dot || (code | 0x20) === 0x65) throw irregular;
+    seen.pos = at;
+  }
+  if (count > 18) return splitLong(BigInt(from.toString("latin1", negative ? first - 1 : first, at)), signed);
+  const middle = (upper & 0xffff) * scale;
+  const top = Math.floor(upper / 65_536) * scale;
+  const rest = (top % 65_536) * 65_536 + middle + lower;
+  const carry = Math.floor(rest / 0x1_0000_0000);
+  const low = (rest - carry * 0x1_0000_0000) | 0;
+  const high = (Math.floor(top / 65_536) + carry) | 0;
+  if (!negative) {
+    seen.low = low;
+    seen.high = high;
+  } else {
+    if (!signed && (low !== 0 || high !== 0)) throw irregular;
+    seen.low = -low | 0;
+    seen.high = low === 0 ? -high | 0 : ~high;
+  }
+}
+
+function splitLong(value: bigint, signed: boolean): void {
+  if (value < (signed ? int64Min : 0n) || value > (signed ? int64Max : uint64Max)) throw irregular;
+  seen.low = Number(BigInt.asIntN(32, value));
+  seen.high = Number(BigInt.asIntN(32, value >> 32n));
+}
+
+const powersOfTen = Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`));
+
+export function takeDouble(from: Buffer, pos: number): number {
+  let at = pos;
+  let code = from[at] ?? 0;
+  const negative = code === minus;
+  if (negative) code = from[++at] ?? 0;
+  const first = at;
+  let value = 0;
+  while (code >= zero && code <= nine) {
+    value = value * 10 + (code - zero);
+    code = from[++at] ?? 0;
+  }
+  let digits = at - first;
+  let scale = 0;
+  if (code === dot && digits > 0) {
+    code = from[++at] ?? 0;
+    const start = at;
+    while (code >= zero && code <= nine) {
+      value = value * 10 + (code - zero);
+      code = from[++at] ?? 0;
+    }
+    scale = at - start;
+    if (scale === 0) return takeLongDouble(from, pos);
+    digits += scale;
+  }
+  const wide = digits === 0 || digits > 15 || (code | 0x20) === 0x65;
+  if (wide || (from[first] === zero && digits - scale > 1)) return takeLongDouble(from, pos);
+  seen.pos = at;
+  // Both operands are exact, so that the quotient is rounded once.
+  if (scale > 0) value /= powersOfTen[scale] ?? 1;
+  return negative ? -value : value;
+}
+
+function takeLongDouble(from: Buffer, pos: number): number {
+  const quoted = from[pos] === quote;
+  const start = quoted ? pos + 1 : pos;
+  let at = start;
+  while (isNumeric(from[at] ?? 0)) at++;
+  if (quoted && from[at] !== quote) return takeNamedDouble(from, start);
+  const value = parseExactDouble(from.toString("latin1", start, at));
+  if (value === undefined || value - value !== 0) throw irregular;
+  seen.pos = quoted ? at + 1 : at;
+  return value;
+}
+
+function takeNamedDouble(from: Buffer, start: number): number {
+  for (const [word, value] of [
+    ["NaN", NaN],
+    ["Infinity", Infinity],
+    ["-Infinity", -Infinity],
+  ] as const) {
+    const end = start + word.length;
+    if (from.toString("latin1", start, end) === word && from[end] === quote) {
+      seen.pos = end + 1;
+      return value;
+    }
+  }
+  throw irregular;
+}
+
+function isNumeric(code: number): boolean {
+  return (
+    (code >= zero && code <= nine) ||
+    code === dot ||
+    code === minus ||
+    code === 0x2b ||
+    code === 0x65 ||
+    code === 0x45
+  );
+}
+
+export function takeFloat(from: Buffer, pos: number): number {
+  const value = takeDouble(from, pos);
+  const rounded = Math.fround(value);
+  if (rounded - rounded !== 0 && value - value === 0) throw irregular;
+  return rounded;
+}
+
+const box = new BigInt64Array(1);
+const unsignedBox = new BigUint64Array(box.buffer);
+const halves = new Int32Array(box.buffer);
+box[0] = 1n;
+/** Where the lower half of a number is in the memory of this machine. */
+const lowHalf = halves[0] === 1 ? 0 : 1;
+
+/** The signed integer whose halves are in `seen`. */
+export function seenInt64(): bigint {
+  halves[lowHalf] = seen.low;
+  halves[1 - lowHalf] = seen.high;
+  return box[0] ?? 0n;
+}
+
+/** The unsigned integer whose halves are in `seen`. */
+export function seenUint64(): bigint {
+  halves[lowHalf] = seen.low;
+  halves[1 - lowHalf] = seen.high;
+  return unsignedBox[0] ?? 0n;
+}

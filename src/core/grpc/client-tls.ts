@@ -1,0 +1,44 @@
+import { isIP } from "node:net";
+import { createSecureContext, type ConnectionOptions } from "node:tls";
+
+/** Certificates and names of a connection by TLS. The server's certificate is always verified. */
+export interface ClientTls {
+  /** Certificates of the authorities to trust, PEM. Default: those of Node. */
+  readonly ca?: string | Uint8Array;
+  /** The client's own certificate chain for mutual TLS, PEM; needs `key`. Default: none. */
+  readonly cert?: string | Uint8Array;
+  /** Private key of `cert`, PEM. Default: none. */
+  readonly key?: string | Uint8Array;
+  /** Name that the server's certificate must carry, sent as SNI. Default: the host of the target. */
+  readonly serverName?: string;
+}
+
+/**
+ * What `tls.connect` needs besides an address to reach `host` by TLS 1.2 or later.
+ *
+ * An address is verified against the addresses in the certificate and sends no name (RFC 6066 3).
+ */
+export type TlsOptionsFor = (host: string) => ConnectionOptions;
+
+/** @throws TypeError if the certificates cannot be read or a key is missing. */
+export function clientTls({ ca, cert, key, serverName }: ClientTls = {}): TlsOptionsFor {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new TypeError("tls: a client certificate needs both `cert` and `key`");
+  }
+  const secureContext = secureContextOf({ ca, cert, key });
+  return (targetHost) => {
+    const host = serverName ?? targetHost;
+    return { host, secureContext, ALPNProtocols: ["h2"], ...(isIP(host) === 0 ? { servername: host } : {}) };
+  };
+}
+
+function secureContextOf(parts: Readonly<Record<"ca" | "cert" | "key", string | Uint8Array | undefined>>) {
+  const pem = Object.entries(parts).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, Buffer.from(value)] as const],
+  );
+  try {
+    return createSecureContext({ ...Object.fromEntries(pem), minVersion: "TLSv1.2" });
+  } catch (cause) {
+    throw new TypeError(`tls: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}

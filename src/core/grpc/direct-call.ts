@@ -1,0 +1,189 @@
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Message } from "@bufbuild/protobuf";
+import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import { Code, ConnectError, toCallError } from "../errors.ts";
+import { MessageReader, prefixBytes, type MessageSink } from "./message-reader.ts";
+
+/** What a call here needs of the engine under it, in the form of grpc-js. */
+export type WireCall = Pick<
+  ServerInterceptingCallInterface,
+  "start" | "startRead" | "sendMetadata" | "sendMessage" | "sendStatus"
+>;
+
+type Listener = Parameters<WireCall["start"]>[0];
+type Status = Parameters<WireCall["sendStatus"]>[0];
+
+const owner = Symbol("call");
+type OwnedStream = ServerHttp2Stream & { readonly [owner]: DirectCall };
+
+const statusOnly: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
+const headersFirst: OutgoingHttpHeaders = {
+  ...statusOnly,
+  "grpc-accept-encoding": "identity,deflate,gzip",
+  "grpc-encoding": "identity",
+};
+const withTrailers = { waitForTrailers: true, sendDate: false };
+const withoutBody = { endStream: true, sendDate: false };
+const okFields: OutgoingHttpHeaders = { "grpc-status": 0, "grpc-message": "" };
+
+/**
+ * A unary call served on its HTTP/2 stream, where its request is not compressed: grpc-js costs such a call more than
+ * everything else together. It says the same to those above and to the client as grpc-js does.
+ *
+ * The reply waits for the status, which comes at once, so that both leave together.
+ */
+export class DirectCall implements WireCall, MessageSink {
+  readonly #stream: OwnedStream;
+  readonly #reader: MessageReader;
+  readonly #read: (bytes: Buffer) => Message;
+  readonly #encodingIsIdentity: boolean;
+  #listener: Listener | undefined;
+  #headers: Metadata | undefined;
+  #reply: Buffer | undefined;
+  #status: OutgoingHttpHeaders | undefined;
+  #over = false;
+
+  /**
+   * @param maxMessageBytes Largest message to receive, less than 0 for any.
+   * @param encodingIsIdentity Whether the request says that its messages are in `identity`, flagged or not.
+   * @param read Reads a message; throws if the bytes are none.
+   */
+  constructor(
+    stream: ServerHttp2Stream,
+    maxMessageBytes: number,
+    encodingIsIdentity: boolean,
+    read: (bytes: Buffer) => Message,
+  ) {
+    this.#stream = Object.assign(stream, { [owner]: this });
+    this.#reader = new MessageReader(this, maxMessageBytes < 0 ? Infinity : maxMessageBytes, "request");
+    this.#encodingIsIdentity = encodingIsIdentity;
+    this.#read = read;
+  }
+
+  /** None that is left to be told: the call refuses them itself. */
+  get fault(): undefined {
+    return undefined;
+  }
+
+  /** Whether the request so far ends inside a message. */
+  get partial(): boolean {
+    return this.#reader.partial;
+  }
+
+  start(listener: Listener): void {
+    const stream = this.#stream;
+    this.#listener = listener;
+    stream.on("error", ignored); // A stream that breaks closes, and that is heard.
+    stream.on("close", closed);
+    stream.on("end", ended);
+    stream.on("data", arrived);
+  }
+
+  /** Nothing: a request has one message, which is read as it comes. */
+  startRead(): void {}
+
+  sendMetadata(metadata: Metadata): void {
+    this.#headers = metadata;
+  }
+
+  /** @param message Bytes, which are asked to copy themselves behind the prefix; a compressed one sets the flag then. */
+  sendMessage(message: Buffer, sent: () => void): void {
+    const framed = Buffer.allocUnsafe(prefixBytes + message.byteLength);
+    framed[0] = 0;
+    framed.writeUInt32BE(message.byteLength, 1);
+    message.copy(framed, prefixBytes);
+    this.#reply = framed;
+    sent();
+  }
+
+  /** @throws Error if the status cannot be written. */
+  sendStatus(status: Status): void {
+    const stream = this.#stream;
+    if (this.#status !== undefined || stream.destroyed || stream.closed) return;
+    const fields = fieldsOf(status);
+    this.#status = fields;
+    if (this.#reply === undefined && this.#headers === undefined) {
+      stream.respond({ ...statusOnly, ...fields }, withoutBody);
+      process.nextTick(() => this.cancelled());
+      return;
+    }
+    const custom = this.#headers?.toHttp2Headers();
+    stream.on("wantTrailers", sendTrailers);
+    stream.respond(custom === undefined ? headersFirst : { ...headersFirst, ...custom }, withTrailers);
+    stream.end(this.#reply);
+  }
+
+  /** The last bytes of the reply have been taken. */
+  sendTrailers(): void {
+    try {
+      this.#stream.sendTrailers(this.#status ?? okFields);
+    } catch {
+      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR); // A trailer that Node does not write.
+    }
+    this.cancelled();
+  }
+
+  /** Reads a part of the request. */
+  add(chunk: Buffer): void {
+    if (this.#status !== undefined) return;
+    try {
+      this.#reader.add(chunk);
+    } catch (reason) {
+      this.#refuse(toCallError(reason));
+    }
+  }
+
+  message(flags: number, bytes: Buffer): void {
+    if (this.#status !== undefined) return;
+    if (flags === 1 && !this.#encodingIsIdentity) {
+      throw new ConnectError("a compressed message without grpc-encoding", Code.Internal);
+    }
+    let message: Message;
+    try {
+      message = this.#read(bytes);
+    } catch {
+      throw new ConnectError("the request cannot be read", Code.Internal);
+    }
+    this.#listener?.onReceiveMessage(message);
+  }
+
+  /** The client has sent everything. */
+  halfClosed(): void {
+    if (this.#status === undefined) this.#listener?.onReceiveHalfClose();
+  }
+
+  /** The call is over, by its status or because the stream has closed. */
+  cancelled(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#listener?.onCancel();
+  }
+
+  #refuse(error: ConnectError): void {
+    const code: number = error.code; // The two enums have the same numbers.
+    this.sendStatus({ code, details: error.rawMessage, metadata: null });
+  }
+}
+
+function fieldsOf({ code, details, metadata }: Status): OutgoingHttpHeaders {
+  if (code === 0 && details === "" && metadata === null) return okFields;
+  return { "grpc-status": code, "grpc-message": encodeURI(details), ...metadata?.toHttp2Headers() };
+}
+
+function ignored(): void {}
+
+function closed(this: OwnedStream): void {
+  this[owner].cancelled();
+}
+
+function ended(this: OwnedStream): void {
+  this[owner].halfClosed();
+}
+
+function arrived(this: OwnedStream, chunk: Buffer): void {
+  this[owner].add(chunk);
+}
+
+function sendTrailers(this: OwnedStream): void {
+  this[owner].sendTrailers();
+}

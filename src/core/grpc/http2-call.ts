@@ -1,0 +1,163 @@
+import { constants, type ClientHttp2Stream } from "node:http2";
+import type { CallContext } from "../context.ts";
+import { Code, ConnectError } from "../errors.ts";
+import type { Connection, Opener } from "./http2-connection.ts";
+import type { Http2Session, StreamEnd, StreamListener } from "./http2-session.ts";
+import type { Rpc } from "./http2-rpc.ts";
+import { fromHttp2Headers } from "./metadata.ts";
+import {
+  endedWithoutStatus,
+  maxHeaderListBytes,
+  metadataBytes,
+  resetError,
+  responseFault,
+  statusError,
+  type ReplyFields,
+} from "./reply-status.ts";
+
+/**
+ * One call on the wire, whatever its kind: gets a stream, once more if the server has not looked at the first one, and
+ * turns what comes back into the context's headers and trailers and one end. It ends when its context is aborted.
+ */
+export abstract class Http2Call implements Opener, StreamListener {
+  protected readonly rpc: Rpc;
+  protected readonly context: CallContext;
+  readonly #connection: Connection;
+  #stream: ClientHttp2Stream | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #answered = false;
+  #retried = false;
+  #ended = false;
+  /** The `grpc-encoding` of the reply. */
+  protected encoding: string | undefined;
+
+  constructor(connection: Connection, rpc: Rpc, context: CallContext) {
+    this.#connection = connection;
+    this.rpc = rpc;
+    this.context = context;
+  }
+
+  /** Writes the request, or what was written of it to a stream before. */
+  protected abstract send(stream: ClientHttp2Stream): void;
+  /** Whether the request can be sent once more. */
+  protected abstract get repeatable(): boolean;
+  /** The call has ended: with an error, or as the trailers say it. */
+  protected abstract finish(error: ConnectError | undefined): void;
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Begins the call; it may have ended when this returns. */
+  begin(): void {
+    this.#unsubscribe = this.context.onAbort((reason) => this.fail(reason));
+    if (!this.#ended) this.#connection.begin(this);
+  }
+
+  open(session: Http2Session, authority: string): void {
+    try {
+      this.#stream = session.open(this.rpc.fields(authority, this.context), this);
+    } catch (reason) {
+      const text = "the call cannot be begun";
+      this.fail(new ConnectError(text, Code.Internal, undefined, undefined, reason));
+      return;
+    }
+    this.send(this.#stream);
+  }
+
+  refuse({ rawMessage, code, cause }: ConnectError): void {
+    this.fail(new ConnectError(rawMessage, code, undefined, undefined, cause));
+  }
+
+  /** Ends the call with `error`, and the stream if there is one; nothing happens after the end. */
+  fail(error: ConnectError): void {
+    if (this.#ended) return;
+    const stream = this.#stream;
+    if (stream === undefined) this.#connection.forget(this);
+    else reset(stream);
+    this.#finish(error);
+  }
+
+  onResponse(headers: ReplyFields, ended: boolean): void {
+    if (this.#ended) return;
+    this.#answered = true;
+    if (ended) {
+      this.conclude(headers);
+      return;
+    }
+    const bytes = metadataBytes(headers);
+    if (bytes > maxHeaderListBytes) {
+      this.fail(tooMuchMetadata());
+      return;
+    }
+    if (bytes > 0) this.context.receiveHeader(() => fromHttp2Headers(headers));
+    const encoding = headers["grpc-encoding"];
+    if (encoding !== undefined) this.encoding = String(encoding);
+    const fault = responseFault(headers);
+    if (fault !== undefined) this.fail(this.#withMetadata(fault));
+  }
+
+  abstract onData(chunk: Buffer): void;
+
+  abstract onTrailers(trailers: ReplyFields): void;
+
+  onClose(end: StreamEnd): void {
+    if (this.#ended) return;
+    this.#stream = undefined;
+    if (end.unprocessed && !this.#answered && !this.#retried && this.repeatable) {
+      this.#retried = true;
+      this.#connection.begin(this);
+    } else {
+      this.#finish(this.#withMetadata(errorOf(end)));
+    }
+  }
+
+  /** Ends the call as its trailers say. */
+  protected conclude(trailers: ReplyFields): void {
+    if (this.#ended) return;
+    const bytes = metadataBytes(trailers);
+    if (bytes > maxHeaderListBytes) {
+      this.fail(tooMuchMetadata());
+      return;
+    }
+    if (bytes > 0) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
+    const stream = this.#stream;
+    // The server has said everything; what it has not read by now, it does not want.
+    if (stream !== undefined && (!stream.writableEnded || stream.writableLength > 0)) reset(stream);
+    const error = statusError(trailers);
+    this.#finish(error === undefined ? undefined : this.#withMetadata(error));
+  }
+
+  #finish(error: ConnectError | undefined): void {
+    this.#ended = true;
+    this.#unsubscribe?.();
+    this.finish(error);
+  }
+
+  /** The headers and trailers of the reply are in its error, too. */
+  #withMetadata(error: ConnectError): ConnectError {
+    const { responseHeaderIfAny, responseTrailerIfAny } = this.context;
+    for (const headers of [responseHeaderIfAny, responseTrailerIfAny]) {
+      if (headers !== undefined) for (const [name, value] of headers) error.metadata.append(name, value);
+    }
+    return error;
+  }
+}
+
+/** Resets `stream` and nothing else: Node would end the request before, which then looked complete to the server. */
+function reset(stream: ClientHttp2Stream): void {
+  if (!stream.writableEnded) stream.end = () => stream;
+  stream.close(constants.NGHTTP2_CANCEL);
+}
+
+function errorOf({ rstCode, lost }: StreamEnd): ConnectError {
+  if (lost !== undefined) {
+    const { rawMessage, code, cause } = lost;
+    return new ConnectError(rawMessage, code, undefined, undefined, cause);
+  }
+  return rstCode === constants.NGHTTP2_NO_ERROR ? endedWithoutStatus() : resetError(rstCode);
+}
+
+function tooMuchMetadata(): ConnectError {
+  return new ConnectError("the headers or trailers of the reply are too large", Code.ResourceExhausted);
+}

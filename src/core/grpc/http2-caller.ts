@@ -1,0 +1,84 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Caller } from "../caller.ts";
+import type { CallContext } from "../context.ts";
+import type { Connection } from "./http2-connection.ts";
+import { Rpc } from "./http2-rpc.ts";
+import { Http2StreamCall } from "./http2-stream-call.ts";
+import { Http2UnaryCall } from "./http2-unary-call.ts";
+import { compress } from "./message-compression.ts";
+import { withPrefix } from "./message-reader.ts";
+
+/**
+ * Calls over HTTP/2 connections of Node.
+ *
+ * Follows gRPC over HTTP/2 (grpc/grpc doc/PROTOCOL-HTTP2.md); a reply that breaks it is an error with the code that
+ * gRPC's client specification gives it.
+ */
+export function http2Caller(connection: Connection): Required<Caller> {
+  const rpcs = new Map<DescMethod, Rpc>();
+  const rpcOf = (method: DescMethod): Rpc => {
+    let rpc = rpcs.get(method);
+    if (rpc === undefined) rpcs.set(method, (rpc = new Rpc(method, connection.options)));
+    return rpc;
+  };
+  const compressed = connection.options.compression === "gzip";
+
+  const call = <T>(
+    rpc: Rpc,
+    request: Uint8Array,
+    context: CallContext,
+    read: (bytes: Uint8Array) => T,
+  ): Promise<T> => {
+    if (compressed) return compressedCall(rpc, request, context, read);
+    return new Promise((resolve, reject) => {
+      new Http2UnaryCall(connection, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
+    });
+  };
+
+  const compressedCall = async <T>(
+    rpc: Rpc,
+    request: Uint8Array,
+    context: CallContext,
+    read: (bytes: Uint8Array) => T,
+  ): Promise<T> => {
+    const framed = withPrefix(await context.race(compress(request)), 1);
+    return new Promise((resolve, reject) => {
+      new Http2UnaryCall(connection, rpc, context, framed, { read, resolve, reject }).begin();
+    });
+  };
+
+  return {
+    protocolName: "grpc",
+    unary(method, request, context) {
+      if (context.reason !== undefined) return Promise.reject(context.reason);
+      const rpc = rpcOf(method);
+      try {
+        return call(rpc, rpc.toBytes(request), context, rpc.toMessage);
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    },
+    unaryBytes(method, request, context) {
+      if (context.reason !== undefined) return Promise.reject(context.reason);
+      return call(rpcOf(method), request, context, asIs);
+    },
+    async *stream(method, requests, context): AsyncGenerator<Message, void, undefined> {
+      if (context.reason !== undefined) throw context.reason;
+      const streamCall = new Http2StreamCall(connection, rpcOf(method), context, requests);
+      try {
+        streamCall.begin();
+        for (;;) {
+          const message = await streamCall.next();
+          if (message === undefined) return;
+          yield message;
+        }
+      } finally {
+        streamCall.leave();
+      }
+    },
+  };
+}
+
+function asIs(bytes: Uint8Array): Uint8Array {
+  return bytes;
+}

@@ -1,0 +1,100 @@
+import { connect, type ClientHttp2Session } from "node:http2";
+import { connect as connectSocket, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { Code, ConnectError } from "../errors.ts";
+import type { TlsOptionsFor } from "./client-tls.ts";
+import { maxHeaderListBytes } from "./reply-status.ts";
+import type { Address, Target } from "./target.ts";
+
+/** An HTTP/2 session whose server has introduced itself. */
+export interface Connected {
+  readonly session: ClientHttp2Session;
+  readonly socket: Socket;
+}
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** TLS; undefined for plain text. */
+  readonly tls: TlsOptionsFor | undefined;
+  /** How long an address may take until its server has introduced itself, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Gives up. */
+  readonly signal: AbortSignal;
+}
+
+/** Bytes of a reply that a server may send before they are read, per stream. */
+const streamWindowBytes = 1024 * 1024;
+/** The same for all streams of a connection: what is read of one stream makes room for all. */
+const connectionWindowBytes = 8 * 1024 * 1024;
+
+/**
+ * Connects to the first address of `target` where a server speaks HTTP/2. Names stand for all their addresses, of
+ * either family (RFC 8305, as Node has it).
+ *
+ * @throws ConnectError UNAVAILABLE if there is none.
+ */
+export async function connectHttp2(target: Target, options: ConnectOptions): Promise<Connected> {
+  let failure: unknown;
+  for (const address of target.addresses) {
+    try {
+      return await connectTo(address, target, options);
+    } catch (error) {
+      failure = error;
+      if (options.signal.aborted) break;
+    }
+  }
+  const why = failure instanceof Error && "code" in failure ? ` (${String(failure.code)})` : "";
+  throw new ConnectError(
+    `no connection to the server${why}`,
+    Code.Unavailable,
+    undefined,
+    undefined,
+    failure,
+  );
+}
+
+function connectTo(address: Address, target: Target, options: ConnectOptions): Promise<Connected> {
+  const { tls, timeoutMs, signal } = options;
+  const socket = tls === undefined ? connectSocket(address) : connectTls({ ...tls(target.host), ...address });
+  socket.setNoDelay(true);
+  const session = connect(`${tls === undefined ? "http" : "https"}://localhost`, {
+    createConnection: () => socket,
+    // Calls hold what they hold; Node's own bound counts the windows of all streams.
+    maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    settings: {
+      enablePush: false,
+      initialWindowSize: streamWindowBytes,
+      maxHeaderListSize: maxHeaderListBytes,
+    },
+  });
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", giveUp);
+      session.off("close", onClose);
+    };
+    const fail = (error: unknown): void => {
+      settle();
+      session.destroy();
+      socket.destroy();
+      reject(error);
+    };
+    const giveUp = (): void => fail(signal.reason);
+    const onClose = (): void => fail(new Error("the connection was closed before HTTP/2 began"));
+    const timer = setTimeout(() => fail(timedOut()), timeoutMs);
+    signal.addEventListener("abort", giveUp, { once: true });
+    // Both stay: an error that nobody hears would end the process.
+    session.on("error", fail);
+    socket.on("error", fail);
+    session.once("close", onClose);
+    session.once("connect", () => session.setLocalWindowSize(connectionWindowBytes));
+    session.once("remoteSettings", () => {
+      settle();
+      resolve({ session, socket });
+    });
+  });
+}
+
+function timedOut(): Error {
+  return Object.assign(new Error("the server did not answer in time"), { code: "ETIMEDOUT" });
+}

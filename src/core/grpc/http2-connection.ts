@@ -1,0 +1,248 @@
+import { Code, ConnectError } from "../errors.ts";
+import { clientTls, type TlsOptionsFor } from "./client-tls.ts";
+import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
+import { connectHttp2, type Connected } from "./http2-connect.ts";
+import { Http2Session, type ClientKeepalive, type SessionListener } from "./http2-session.ts";
+import { parseTarget } from "./target.ts";
+
+/** Where a connection stands: `failing` waits before it tries again, `closed` is final. */
+export type ConnectionState = "idle" | "connecting" | "ready" | "failing" | "closed";
+
+/** A call that wants a stream. */
+export interface Opener {
+  /** Opens its stream, for which there is room. */
+  open(session: Http2Session, authority: string): void;
+  /** There will be no stream; others may be refused with the same error. */
+  refuse(error: ConnectError): void;
+}
+
+type State =
+  | { readonly kind: "idle" }
+  | { readonly kind: "connecting"; readonly controller: AbortController }
+  | { readonly kind: "ready"; readonly session: Http2Session }
+  | { readonly kind: "failing"; readonly error: ConnectError; readonly timer: NodeJS.Timeout }
+  | { readonly kind: "closed" };
+
+const idle: State = { kind: "idle" };
+const closed: State = { kind: "closed" };
+
+/**
+ * The way to one gRPC server: an HTTP/2 connection that is made when first used and again when it is lost.
+ *
+ * Calls wait while it is being made and while the server takes no more streams, and fail at once while it pauses after
+ * an attempt that failed. A connection that the server retires serves its calls to their end, beside the next one.
+ */
+export class Connection implements SessionListener {
+  readonly #target: () => string;
+  readonly #options: ConnectionOptions;
+  readonly #tls: TlsOptionsFor | undefined;
+  readonly #random: () => number;
+  #state: State = idle;
+  /** The session of the state, for the fast way. */
+  #session: Http2Session | undefined;
+  #authority = "";
+  #keepalive: ClientKeepalive;
+  /** Attempts that failed since the last good one. */
+  #failures = 0;
+  /** Calls that wait for a stream, the oldest first. */
+  readonly #queue = new Set<Opener>();
+  /** Those who wait for the state to change. */
+  readonly #watchers = new Set<() => void>();
+
+  /**
+   * @param target Asked at the first use: `host:port`, `unix:/path` or another name of gRPC.
+   * @param random Gives numbers from 0 to 1, for the pauses.
+   * @throws TypeError if the certificates cannot be read or a key is missing.
+   */
+  constructor(target: () => string, options: Partial<ConnectionOptions> = {}, random = Math.random) {
+    this.#target = target;
+    this.#options = { ...connectionDefaults, ...options };
+    this.#keepalive = this.#options.keepalive;
+    const { tls } = this.#options;
+    this.#tls = tls === false ? undefined : clientTls(tls === true ? {} : tls);
+    this.#random = random;
+  }
+
+  get options(): ConnectionOptions {
+    return this.#options;
+  }
+
+  get secure(): boolean {
+    return this.#tls !== undefined;
+  }
+
+  /** Where the connection stands; asking for it starts none. */
+  get state(): ConnectionState {
+    return this.#state.kind;
+  }
+
+  /** Gives `call` a stream, now or later, or refuses it. */
+  begin(call: Opener): void {
+    const session = this.#session;
+    if (session !== undefined && session.hasRoom && this.#queue.size === 0) {
+      call.open(session, this.#authority);
+      return;
+    }
+    const state = this.#state;
+    if (state.kind === "closed") {
+      call.refuse(isClosed());
+    } else if (state.kind === "failing") {
+      call.refuse(state.error);
+    } else {
+      this.#queue.add(call);
+      this.#reconnect();
+    }
+  }
+
+  /** `call` waits no more. */
+  forget(call: Opener): void {
+    this.#queue.delete(call);
+  }
+
+  /**
+   * Connects and resolves as soon as calls can be made.
+   *
+   * @throws ConnectError UNAVAILABLE if `signal` fires before, or the connection is closed.
+   */
+  ready(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        this.#watchers.delete(look);
+        signal?.removeEventListener("abort", giveUp);
+      };
+      const giveUp = (): void => {
+        settle();
+        const text = "not connected in time";
+        reject(new ConnectError(text, Code.Unavailable, undefined, undefined, signal?.reason));
+      };
+      const look = (): void => {
+        const { kind } = this.#state;
+        if (kind === "ready") {
+          settle();
+          resolve();
+        } else if (kind === "closed") {
+          settle();
+          reject(isClosed());
+        } else if (kind === "idle") {
+          try {
+            this.#connect();
+          } catch (error) {
+            settle();
+            reject(toUnavailable(error));
+          }
+        } else if (kind === "failing") {
+          this.#state.timer.ref();
+        }
+      };
+      if (signal?.aborted === true) {
+        giveUp();
+        return;
+      }
+      signal?.addEventListener("abort", giveUp, { once: true });
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  /** Closes the connection: calls under way come to their end, new ones are UNAVAILABLE. Idempotent. */
+  close(): void {
+    const state = this.#state;
+    if (state.kind === "closed") return;
+    this.#become(closed);
+    if (state.kind === "ready") state.session.close();
+    else if (state.kind === "connecting") state.controller.abort(isClosed());
+    else if (state.kind === "failing") clearTimeout(state.timer);
+    this.#refuseAll(isClosed());
+  }
+
+  onRoom(): void {
+    for (const call of this.#queue) {
+      const session = this.#session;
+      if (session === undefined || !session.hasRoom) return;
+      this.#queue.delete(call);
+      call.open(session, this.#authority);
+    }
+  }
+
+  onRetired(session: Http2Session): void {
+    if (this.#session !== session) return;
+    this.#become(idle);
+    if (this.#queue.size > 0) this.#reconnect();
+  }
+
+  onTooManyPings(): void {
+    this.#keepalive = { ...this.#keepalive, timeMs: this.#keepalive.timeMs * 2 };
+  }
+
+  /** Connects for calls that wait. */
+  #reconnect(): void {
+    try {
+      this.#connect();
+    } catch (error) {
+      this.#refuseAll(toUnavailable(error));
+    }
+  }
+
+  /** Begins an attempt to connect, if there is neither one nor a connection. */
+  #connect(): void {
+    if (this.#state.kind !== "idle") return;
+    const target = parseTarget(this.#target());
+    const { authority, connectTimeoutMs: timeoutMs } = this.#options;
+    this.#authority = authority ?? target.authority;
+    const controller = new AbortController();
+    const attempt: State = { kind: "connecting", controller };
+    this.#become(attempt);
+    connectHttp2(target, { tls: this.#tls, timeoutMs, signal: controller.signal }).then(
+      (connected) => this.#onConnected(attempt, connected),
+      (error: unknown) => this.#onFailed(attempt, toUnavailable(error)),
+    );
+  }
+
+  #onConnected(attempt: State, { session, socket }: Connected): void {
+    if (this.#state !== attempt) {
+      session.destroy();
+      return;
+    }
+    this.#failures = 0;
+    this.#become({ kind: "ready", session: new Http2Session(session, socket, this.#keepalive, this) });
+    this.onRoom();
+  }
+
+  #onFailed(attempt: State, error: ConnectError): void {
+    if (this.#state !== attempt) return;
+    const timer = setTimeout(() => {
+      this.#become(idle);
+      this.#reconnect();
+    }, this.#pauseMs());
+    timer.unref();
+    this.#become({ kind: "failing", error, timer });
+    this.#refuseAll(error);
+  }
+
+  #pauseMs(): number {
+    const { initialMs, maxMs } = this.#options.backoff;
+    const pauseMs = Math.min(initialMs * 1.6 ** this.#failures++, maxMs);
+    return pauseMs * (0.8 + 0.4 * this.#random());
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+    this.#session = state.kind === "ready" ? state.session : undefined;
+    for (const look of [...this.#watchers]) look();
+  }
+
+  #refuseAll(error: ConnectError): void {
+    const calls = [...this.#queue];
+    this.#queue.clear();
+    for (const call of calls) call.refuse(error);
+  }
+}
+
+function isClosed(): ConnectError {
+  return new ConnectError("the connection is closed", Code.Unavailable);
+}
+
+function toUnavailable(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  return new ConnectError("no connection to the server", Code.Unavailable, undefined, undefined, error);
+}

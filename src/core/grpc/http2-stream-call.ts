@@ -1,0 +1,181 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ClientHttp2Stream } from "node:http2";
+import { Abortable } from "../abortable.ts";
+import type { CallContext } from "../context.ts";
+import { Code, ConnectError, toRequestError } from "../errors.ts";
+import { Http2Call } from "./http2-call.ts";
+import type { Connection } from "./http2-connection.ts";
+import type { Rpc } from "./http2-rpc.ts";
+import { compress, decompress } from "./message-compression.ts";
+import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "./message-reader.ts";
+import type { ReplyFields } from "./reply-status.ts";
+
+/** Requests that are kept for a second stream, in bytes; a call that has sent more is not tried again. */
+const repeatableBytes = 64 * 1024;
+/** Replies that wait for the caller, in bytes; of more, the server waits. */
+const waitingBytes = 64 * 1024;
+
+/** A call of a streaming kind: sends requests as fast as the server takes them, and keeps few replies in store. */
+export class Http2StreamCall extends Http2Call implements MessageSink {
+  readonly #maxMessageBytes: number;
+  readonly #compressed: boolean;
+  readonly #reader: MessageReader;
+  readonly #requests: Abortable<Message>;
+  #pumping = false;
+  #stream: ClientHttp2Stream | undefined;
+  /** The requests that were sent while nothing came back; undefined when there cannot be a second stream. */
+  #sent: Buffer[] | undefined = [];
+  #sentBytes = 0;
+  #allSent = false;
+  /** Lets the pump go on. */
+  #drained: (() => void) | undefined;
+  /** Replies that nobody has asked for. */
+  readonly #replies: { readonly flags: number; readonly bytes: Buffer }[] = [];
+  #replyBytes = 0;
+  /** Whether replies are left with Node and the server. */
+  #paused = false;
+  /** Whoever waits for a reply. */
+  #wake: (() => void) | undefined;
+  #trailers: ReplyFields | undefined;
+  #error: ConnectError | undefined;
+
+  constructor(connection: Connection, rpc: Rpc, context: CallContext, requests: AsyncIterable<Message>) {
+    super(connection, rpc, context);
+    const { maxMessageBytes, compression } = connection.options;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#compressed = compression === "gzip";
+    this.#reader = new MessageReader(this, maxMessageBytes);
+    this.#requests = new Abortable(requests, context);
+  }
+
+  /** The next reply, undefined at the end of the call. */
+  async next(): Promise<Message | undefined> {
+    for (;;) {
+      if (this.context.reason !== undefined) throw this.context.reason;
+      const reply = this.#replies.shift();
+      if (reply !== undefined) return this.#read(reply.flags, reply.bytes);
+      if (this.#error !== undefined) throw this.#error;
+      if (this.ended) return undefined;
+      if (this.#paused) {
+        this.#paused = false;
+        this.#stream?.resume();
+      }
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Cancels the call if it has not ended. */
+  leave(): void {
+    this.fail(new ConnectError("the caller left before the end", Code.Canceled));
+  }
+
+  override onResponse(headers: ReplyFields, ended: boolean): void {
+    this.#sent = undefined;
+    super.onResponse(headers, ended);
+    if (!ended && !this.ended) this.context.responseHeaderArrived();
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.ended) return;
+    try {
+      this.#reader.add(chunk);
+    } catch (error) {
+      this.fail(error as ConnectError); // Nothing else comes from there.
+    }
+    if (this.#replyBytes > waitingBytes && !this.#paused) {
+      this.#paused = true;
+      this.#stream?.pause();
+    }
+  }
+
+  message(flags: number, bytes: Buffer): void {
+    this.#replies.push({ flags, bytes });
+    this.#replyBytes += prefixBytes + bytes.length;
+    this.#wakeUp();
+  }
+
+  /** They may come before the last replies, if the stream is paused. */
+  onTrailers(trailers: ReplyFields): void {
+    this.#trailers = trailers;
+  }
+
+  protected override send(stream: ClientHttp2Stream): void {
+    this.#stream = stream;
+    stream.on("end", () => {
+      if (this.#trailers !== undefined) this.conclude(this.#trailers);
+    });
+    stream.on("drain", () => this.#drained?.());
+    for (const request of this.#sent ?? []) stream.write(request);
+    if (this.#allSent) stream.end();
+    if (this.#pumping) {
+      this.#drained?.();
+    } else {
+      this.#pumping = true;
+      void this.#pump();
+    }
+  }
+
+  protected override get repeatable(): boolean {
+    return this.#sent !== undefined;
+  }
+
+  protected override finish(error: ConnectError | undefined): void {
+    if (error === undefined && this.#reader.partial) {
+      this.#error = new ConnectError(`a reply of ${this.rpc.name} breaks off`, Code.Internal);
+    } else {
+      this.#error = error;
+    }
+    void this.#requests.return();
+    this.#drained?.();
+    this.#wakeUp();
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      for await (const request of this.#requests) {
+        if (this.ended) return;
+        const bytes = this.rpc.toBytes(request);
+        const framed = this.#compressed ? withPrefix(await compress(bytes), 1) : withPrefix(bytes);
+        if (this.ended) return;
+        this.#keep(framed);
+        if (this.#stream?.write(framed) === false) {
+          await new Promise<void>((resolve) => (this.#drained = resolve));
+          this.#drained = undefined;
+        }
+        if (this.ended) return;
+      }
+      if (this.ended) return;
+      this.#allSent = true;
+      this.#stream?.end();
+    } catch (error) {
+      this.fail(toRequestError(error));
+    }
+  }
+
+  #keep(request: Buffer): void {
+    if (this.#sent === undefined) return;
+    this.#sentBytes += request.length;
+    if (this.#sentBytes <= repeatableBytes) this.#sent.push(request);
+    else this.#sent = undefined;
+  }
+
+  async #read(flags: number, bytes: Buffer): Promise<Message> {
+    this.#replyBytes -= prefixBytes + bytes.length;
+    try {
+      const plain =
+        flags === 0
+          ? bytes
+          : await this.context.race(decompress(bytes, this.encoding, this.#maxMessageBytes));
+      return this.rpc.toMessage(plain);
+    } catch (error) {
+      this.fail(error as ConnectError); // Both throw nothing else.
+      throw error;
+    }
+  }
+
+  #wakeUp(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+}

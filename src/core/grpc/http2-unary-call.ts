@@ -1,0 +1,93 @@
+import type { ClientHttp2Stream } from "node:http2";
+import type { CallContext } from "../context.ts";
+import { Code, ConnectError } from "../errors.ts";
+import { Http2Call } from "./http2-call.ts";
+import type { Connection } from "./http2-connection.ts";
+import type { Rpc } from "./http2-rpc.ts";
+import { decompress } from "./message-compression.ts";
+import { MessageReader, type MessageSink } from "./message-reader.ts";
+import type { ReplyFields } from "./reply-status.ts";
+
+/** What becomes of a unary call. */
+export interface UnaryOutcome<T> {
+  /** Makes the result of the reply's message; may throw. */
+  readonly read: (bytes: Uint8Array) => T;
+  readonly resolve: (result: T) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** A call with one message in each direction. */
+export class Http2UnaryCall<T> extends Http2Call implements MessageSink {
+  readonly #request: Buffer;
+  readonly #outcome: UnaryOutcome<T>;
+  readonly #maxMessageBytes: number;
+  readonly #reader: MessageReader;
+  #reply: Buffer | undefined;
+  #flags = 0;
+  #replies = 0;
+
+  /** @param request The message with its prefix. */
+  constructor(
+    connection: Connection,
+    rpc: Rpc,
+    context: CallContext,
+    request: Buffer,
+    outcome: UnaryOutcome<T>,
+  ) {
+    super(connection, rpc, context);
+    this.#request = request;
+    this.#outcome = outcome;
+    this.#maxMessageBytes = connection.options.maxMessageBytes;
+    this.#reader = new MessageReader(this, this.#maxMessageBytes);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.ended) return;
+    try {
+      this.#reader.add(chunk);
+    } catch (error) {
+      this.fail(error as ConnectError); // Nothing else comes from there.
+    }
+  }
+
+  message(flags: number, bytes: Buffer): void {
+    this.#reply = bytes;
+    this.#flags = flags;
+    this.#replies++;
+  }
+
+  onTrailers(trailers: ReplyFields): void {
+    this.conclude(trailers);
+  }
+
+  protected override send(stream: ClientHttp2Stream): void {
+    stream.end(this.#request);
+  }
+
+  protected override get repeatable(): boolean {
+    return true;
+  }
+
+  protected override finish(error: ConnectError | undefined): void {
+    const { read, resolve, reject } = this.#outcome;
+    const reply = this.#reply;
+    if (error !== undefined) {
+      reject(error);
+    } else if (this.#reader.partial) {
+      reject(new ConnectError(`a reply of ${this.rpc.name} breaks off`, Code.Internal));
+    } else if (reply === undefined || this.#replies > 1) {
+      const found = reply === undefined ? "none" : "more";
+      const text = `${this.rpc.name} answers with one message, ${found} came`;
+      reject(new ConnectError(text, Code.Unimplemented));
+    } else if (this.#flags === 0) {
+      try {
+        resolve(read(reply));
+      } catch (reason) {
+        reject(reason);
+      }
+    } else {
+      const work = decompress(reply, this.encoding, this.#maxMessageBytes).then(read);
+      this.context.race(work).then(resolve, reject);
+    }
+  }
+}

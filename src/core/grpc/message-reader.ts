@@ -1,0 +1,110 @@
+import { Code, ConnectError } from "../errors.ts";
+
+/** Bytes before a message: a flag, and its length in four bytes (gRPC over HTTP/2). */
+export const prefixBytes = 5;
+
+/** Takes the messages of a reply. */
+export interface MessageSink {
+  /** @param flags First byte of the prefix, 0 or 1: whether `bytes` are compressed. */
+  message(flags: number, bytes: Buffer): void;
+}
+
+const nothing = Buffer.alloc(0);
+
+/**
+ * Cuts the body of a reply or a request into messages. A message that came in one piece is a part of that piece, any other one is
+ * put together; never more memory is taken than twice what has come of it.
+ */
+export class MessageReader {
+  readonly #sink: MessageSink;
+  readonly #maxMessageBytes: number;
+  readonly #of: "reply" | "request";
+  /** What has come of the message that is not complete, with its prefix. */
+  #buffer: Buffer = nothing;
+  #have = 0;
+
+  /** @param of What the messages are part of, for errors. */
+  constructor(sink: MessageSink, maxMessageBytes: number, of: "reply" | "request" = "reply") {
+    this.#sink = sink;
+    this.#maxMessageBytes = maxMessageBytes;
+    this.#of = of;
+  }
+
+  /** Whether the body so far ends inside a message. */
+  get partial(): boolean {
+    return this.#have > 0;
+  }
+
+  /** @throws ConnectError RESOURCE_EXHAUSTED for a message above the limit, INTERNAL for flags without a meaning. */
+  add(chunk: Buffer): void {
+    let at = this.#have === 0 ? 0 : this.#complete(chunk);
+    while (chunk.length - at >= prefixBytes) {
+      const end = at + prefixBytes + this.#lengthAt(chunk, at);
+      if (end > chunk.length) break;
+      this.#sink.message(chunk.readUInt8(at), chunk.subarray(at + prefixBytes, end));
+      at = end;
+    }
+    if (at < chunk.length) this.#keep(chunk, at, chunk.length);
+  }
+
+  /** Adds what the message under way needs of `chunk`, and hands it over if that is all; where the next one begins. */
+  #complete(chunk: Buffer): number {
+    let at = 0;
+    if (this.#have < prefixBytes) {
+      at = Math.min(prefixBytes - this.#have, chunk.length);
+      this.#keep(chunk, 0, at);
+      if (this.#have < prefixBytes) return at;
+    }
+    const wanted = prefixBytes + this.#lengthAt(this.#buffer, 0);
+    const end = Math.min(at + wanted - this.#have, chunk.length);
+    this.#keep(chunk, at, end);
+    if (this.#have === wanted) {
+      const whole = this.#buffer;
+      this.#buffer = nothing;
+      this.#have = 0;
+      this.#sink.message(whole.readUInt8(0), whole.subarray(prefixBytes, wanted));
+    }
+    return end;
+  }
+
+  #keep(chunk: Buffer, from: number, to: number): void {
+    const need = this.#have + to - from;
+    if (need > this.#buffer.length) {
+      const bigger = Buffer.allocUnsafe(Math.max(need, 2 * this.#have));
+      this.#buffer.copy(bigger, 0, 0, this.#have);
+      this.#buffer = bigger;
+    }
+    chunk.copy(this.#buffer, this.#have, from, to);
+    this.#have = need;
+  }
+
+  #lengthAt(bytes: Buffer, at: number): number {
+    if (bytes.readUInt8(at) > 1) {
+      throw new ConnectError(`a message of the ${this.#of} has unknown flags`, Code.Internal);
+    }
+    const length = bytes.readUInt32BE(at + 1);
+    if (length > this.#maxMessageBytes) throw tooLarge(this.#maxMessageBytes, this.#of);
+    return length;
+  }
+}
+
+/** The error for a message of a reply, or request, that is larger than `maxMessageBytes`. */
+export function tooLarge(maxMessageBytes: number, of: "reply" | "request" = "reply"): ConnectError {
+  return new ConnectError(
+    `a message of the ${of} is larger than ${maxMessageBytes} bytes`,
+    Code.ResourceExhausted,
+  );
+}
+
+/** `message` with the prefix that says it is not compressed, or is. */
+export function withPrefix(message: Uint8Array, flags = 0): Buffer {
+  const { length } = message;
+  const framed = Buffer.allocUnsafe(prefixBytes + length);
+  framed[0] = flags;
+  framed[1] = length >>> 24;
+  framed[2] = length >>> 16;
+  framed[3] = length >>> 8;
+  framed[4] = length;
+  framed.set(message, prefixBytes);
+  return framed;
+}

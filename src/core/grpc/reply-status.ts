@@ -1,0 +1,91 @@
+import { constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from "node:http2";
+import { Code, ConnectError, decodeStatusDetails, fromStatus, toCode } from "../errors.ts";
+import { isReservedHeader } from "../reserved-headers.ts";
+
+/** Codes of HTTP statuses that came without a gRPC status (grpc/grpc doc/http-grpc-status-mapping.md). */
+const httpCodes: ReadonlyMap<number, Code> = new Map([
+  [400, Code.Internal],
+  [401, Code.Unauthenticated],
+  [403, Code.PermissionDenied],
+  [404, Code.Unimplemented],
+  [429, Code.Unavailable],
+  [502, Code.Unavailable],
+  [503, Code.Unavailable],
+  [504, Code.Unavailable],
+]);
+
+/** Codes of streams that were reset (gRPC over HTTP/2, Errors); the others are INTERNAL. */
+const resetCodes: ReadonlyMap<number, Code> = new Map([
+  [constants.NGHTTP2_REFUSED_STREAM, Code.Unavailable],
+  [constants.NGHTTP2_CANCEL, Code.Canceled],
+  [constants.NGHTTP2_ENHANCE_YOUR_CALM, Code.ResourceExhausted],
+  [constants.NGHTTP2_INADEQUATE_SECURITY, Code.PermissionDenied],
+  [constants.NGHTTP2_STREAM_CLOSED, Code.Unknown],
+]);
+
+/** Fields of a reply's headers or trailers, as Node has read them. */
+export type ReplyFields = IncomingHttpHeaders & IncomingHttpStatusHeader;
+
+/** Most metadata in headers or trailers of a reply, counted as HTTP/2 counts header lists (RFC 9113 6.5.2). */
+export const maxHeaderListBytes = 64 * 1024;
+
+/** Size of what a reply has beside the fields of the protocol; 0 for nothing. */
+export function metadataBytes(fields: ReplyFields): number {
+  let bytes = 0;
+  for (const name in fields) {
+    if (!isReservedHeader(name)) bytes += name.length + String(fields[name]).length + 32;
+  }
+  return bytes;
+}
+
+/** What is wrong with the headers of a reply that has a body to come; undefined if nothing. */
+export function responseFault(headers: ReplyFields): ConnectError | undefined {
+  const status = headers[":status"];
+  if (headers["grpc-status"] !== undefined) return undefined;
+  if (status !== 200) {
+    const code = httpCodes.get(status ?? 0) ?? Code.Unknown;
+    return new ConnectError(`the server answered with HTTP status ${status} and no gRPC status`, code);
+  }
+  const type = headers["content-type"];
+  if (type === "application/grpc" || type === "application/grpc+proto") return undefined;
+  if (type === undefined || !type.startsWith("application/grpc")) {
+    return new ConnectError("the server answered with something that is not gRPC", Code.Unknown);
+  }
+  if (/^application\/grpc(?:\+proto)?\s*(?:;|$)/.test(type)) return undefined;
+  return new ConnectError("the server answered in another format than protobuf", Code.Internal);
+}
+
+/** The error in the trailers of a reply, or in headers that are all there is of it; undefined for OK. */
+export function statusError(fields: ReplyFields): ConnectError | undefined {
+  const status = fields["grpc-status"];
+  if (status === "0") return undefined;
+  if (typeof status !== "string") return responseFault(fields) ?? endedWithoutStatus();
+  const code = /^\d{1,9}$/.test(status) ? Number(status) : Code.Unknown;
+  if (code === 0) return undefined;
+  const details = fields["grpc-status-details-bin"];
+  const rich = typeof details === "string" ? decodeStatusDetails(Buffer.from(details, "base64")) : undefined;
+  if (rich !== undefined && rich.code === code) return fromStatus(rich);
+  return new ConnectError(decodeMessage(fields["grpc-message"]), toCode(code));
+}
+
+/** The error of a reply that ended well for HTTP/2 and has no status. */
+export function endedWithoutStatus(): ConnectError {
+  return new ConnectError("the reply ended without a status", Code.Unknown);
+}
+
+/** The error of a call whose stream the server has reset with an error code of HTTP/2. */
+export function resetError(rstCode: number): ConnectError {
+  return new ConnectError(
+    `the server reset the call (HTTP/2 code ${rstCode})`,
+    resetCodes.get(rstCode) ?? Code.Internal,
+  );
+}
+
+function decodeMessage(text: string | string[] | undefined): string {
+  if (typeof text !== "string") return "";
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // No percent-encoding: it is shown as it came.
+  }
+}

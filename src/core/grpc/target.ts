@@ -1,0 +1,48 @@
+/** One place where a server may be found. */
+export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
+
+/** A name of a server, read. */
+export interface Target {
+  /** Where to connect to, tried in this order; of a host, all its addresses. */
+  readonly addresses: readonly [Address, ...Address[]];
+  /** Name of the server in certificates; that of a Unix socket is `localhost`. */
+  readonly host: string;
+  /** The `:authority` of calls, unless told. */
+  readonly authority: string;
+}
+
+const hostAndPort = /^(?:\[([0-9A-Fa-f:.]+(?:%[^\]\s]+)?)\]|([^:/\s[\]]+)):(\d{1,5})$/;
+
+/**
+ * Reads a gRPC name (grpc/grpc doc/naming.md): `host:port`, `[ipv6]:port`, `unix:/path`, `unix-abstract:name`,
+ * `dns:host:port`, `ipv4:` and `ipv6:` with one or several `address:port`, `passthrough:host:port`.
+ *
+ * @throws TypeError that says what a target looks like.
+ */
+export function parseTarget(target: string): Target {
+  const [, scheme, rest = ""] = /^(unix|unix-abstract|dns|ipv4|ipv6|passthrough):(.+)$/.exec(target) ?? [];
+  if (scheme === "unix") return socket(rest.replace(/^\/\/(?=\/)/, ""));
+  if (scheme === "unix-abstract") return socket(`\0${rest}`);
+  if (scheme === undefined || scheme === "dns" || scheme === "passthrough") {
+    // The authority of such a name would be the name server to ask.
+    return hosts(target, [scheme === undefined ? target : rest.replace(/^\/\/[^/]*\//, "")]);
+  }
+  return hosts(target, rest.split(","));
+}
+
+function socket(path: string): Target {
+  return { addresses: [{ path }], host: "localhost", authority: "localhost" };
+}
+
+function hosts(target: string, names: readonly string[]): Target {
+  const [first, ...others] = names.map((name) => {
+    const [, ipv6, host = ipv6, port] = hostAndPort.exec(name) ?? [];
+    if (host === undefined || Number(port) > 65_535) {
+      throw new TypeError(`cannot dial "${target}": a target is "host:port" or "unix:/path"`);
+    }
+    return { host, port: Number(port) };
+  });
+  const [authority] = names;
+  if (first === undefined || authority === undefined) throw new TypeError(`cannot dial "${target}"`);
+  return { addresses: [first, ...others], host: first.host, authority };
+}

@@ -1,0 +1,41 @@
+import { durationBuckets } from "./metric-list.ts";
+
+/** The durations of one time series: plain counts, which become samples when somebody reads the page. */
+export class Durations {
+  /** How many durations are in each of `durationBuckets`, and behind the last one. */
+  readonly #counts: number[] = Array.from({ length: durationBuckets.length + 1 }, () => 0);
+  #sum = 0;
+
+  /** Counts a duration in seconds. */
+  observe(seconds: number): void {
+    const counts = this.#counts;
+    let bucket = 0;
+    while (bucket < durationBuckets.length && seconds > (durationBuckets[bucket] ?? 0)) bucket++;
+    counts[bucket] = (counts[bucket] ?? 0) + 1;
+    this.#sum += seconds;
+  }
+
+  /** The samples of a Prometheus histogram called `name`. */
+  samples(name: string, labels: Labels): Sample[] {
+    let count = 0;
+    const buckets = this.#counts.map((more, bucket): Sample => {
+      count += more;
+      const le = durationBuckets[bucket] ?? "+Inf";
+      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
+    });
+    return [
+      ...buckets,
+      { metricName: `${name}_sum`, labels, value: this.#sum },
+      { metricName: `${name}_count`, labels, value: count },
+    ];
+  }
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+/** One line of a metric. */
+export interface Sample {
+  readonly metricName: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}

@@ -1,0 +1,81 @@
+import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
+import { codeName } from "../code-name.ts";
+import type { Sample } from "./durations.ts";
+import type { MetricBooks, Tally } from "./metric-books.ts";
+import { metricList, type MetricDefinition } from "./metric-list.ts";
+
+/** The registry of prom-client that tells what is in `books` whenever it is read, and of the process if asked to. */
+export function metricsPage(books: MetricBooks, processMetrics: boolean): Registry {
+  const registry = new Registry();
+  counter(registry, metricList.callsStarted, (metric) => {
+    for (const { labels, started } of books.calls()) metric.inc(labels, started);
+  });
+  counter(registry, metricList.callsFinished, (metric) => {
+    for (const { labels, finished } of books.calls()) {
+      for (const [code, count] of finished.entries()) {
+        if (count > 0) metric.inc({ ...labels, code: codeName(code) }, count);
+      }
+    }
+  });
+  inFlight(registry, books);
+  histogram(registry, metricList.callDuration, (name) =>
+    books
+      .calls()
+      .filter(({ ended }) => ended > 0) // A histogram of nothing says nothing.
+      .flatMap(({ labels, durations }) => durations.samples(name, labels)),
+  );
+  counter(registry, metricList.callFaults, (metric) => {
+    for (const { labels, faults } of books.calls()) metric.inc(labels, faults);
+  });
+  counter(registry, metricList.processFaults, (metric) => addTallies(metric, books.processFaults));
+  counter(registry, metricList.httpRequests, (metric) => {
+    for (const { labels, byStatus } of books.http()) {
+      for (const [status, count] of byStatus) metric.inc({ ...labels, status }, count);
+    }
+  });
+  histogram(registry, metricList.httpDuration, (name) =>
+    books.http().flatMap(({ labels, durations }) => durations.samples(name, labels)),
+  );
+  counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
+  if (processMetrics) collectDefaultMetrics({ register: registry });
+  return registry;
+}
+
+/** A counter that is counted anew by `fill` whenever the page is read. */
+function counter(registry: Registry, definition: MetricDefinition, fill: (metric: Counter) => void): void {
+  const metric: Counter = new Counter({
+    ...configuration(registry, definition),
+    collect: () => {
+      metric.reset();
+      fill(metric);
+    },
+  });
+}
+
+function inFlight(registry: Registry, books: MetricBooks): void {
+  const gauge: Gauge = new Gauge({
+    ...configuration(registry, metricList.callsInFlight),
+    collect: () => {
+      gauge.reset();
+      for (const { labels, started, ended } of books.calls()) gauge.inc(labels, started - ended);
+    },
+  });
+}
+
+function histogram(
+  registry: Registry,
+  { name, type, help }: MetricDefinition,
+  samples: (name: string) => Sample[],
+): void {
+  const get = async () => ({ name, help, type, values: samples(name) });
+  // A registry asks a metric for nothing but its name and `get`; a histogram of prom-client's counts by itself.
+  registry.registerMetric({ name, help, type, get } as unknown as Histogram);
+}
+
+function configuration(registry: Registry, { name, help, labels }: MetricDefinition) {
+  return { name, help, labelNames: [...labels], registers: [registry] };
+}
+
+function addTallies(metric: Counter, tallies: ReadonlyMap<string, Tally>): void {
+  for (const { labels, count } of tallies.values()) metric.inc({ ...labels }, count);
+}

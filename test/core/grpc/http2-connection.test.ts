@@ -1,0 +1,259 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { constants, type ServerHttp2Stream } from "node:http2";
+import { createServer, type AddressInfo, type Server } from "node:net";
+import { test, type TestContext } from "node:test";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { createClient } from "../../../src/core/client.ts";
+import { CallContext } from "../../../src/core/context.ts";
+import { dial, dialCaller, type DialOptions } from "../../../src/core/dial.ts";
+import { Code } from "../../../src/core/errors.ts";
+import { GrpcServer } from "../../../src/core/grpc-server.ts";
+import { Connection } from "../../../src/core/grpc/http2-connection.ts";
+import { service } from "../../../src/core/service.ts";
+import { all, failure } from "../../support/failure.ts";
+import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
+import { stallingProxy } from "../../support/stalling-proxy.ts";
+
+/** Generous, so that a slow machine does not fail; a hang does. */
+const timeoutMs = 10_000;
+
+type Answer = ConstructorParameters<typeof RawGrpcServer>[0];
+
+async function against(t: TestContext, answer: Answer, options: Partial<DialOptions> = {}) {
+  const server = await new RawGrpcServer(answer).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  return { server, ...dialed(t, server.target, options) };
+}
+
+function dialed(t: TestContext, target: string, options: Partial<DialOptions> = {}) {
+  const transport = dial(target, options);
+  t.after(() => transport.close());
+  return { transport, client: createClient(EchoService, transport) };
+}
+
+function answer(stream: ServerHttp2Stream, text: string): void {
+  stream.respond(grpcHeaders, { waitForTrailers: true });
+  stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+  stream.end(frame(toBinary(EchoResponseSchema, create(EchoResponseSchema, { text }))));
+}
+
+/** A TCP server that does with connections as told. */
+async function tcpServer(t: TestContext, onConnection: Parameters<typeof createServer>[1]): Promise<Server> {
+  const server = createServer(onConnection).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  return server;
+}
+
+function targetOf(server: Server): string {
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`; // Listens on TCP.
+}
+
+test("S04: a server that vanishes without a word is found out by a ping", async (t) => {
+  const server = await new RawGrpcServer(() => {}).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  await using proxy = await stallingProxy(server.port);
+  const keepalive = { timeMs: 50, timeoutMs: 50 };
+  const { client, transport } = dialed(t, `127.0.0.1:${proxy.port}`, { keepalive });
+  await transport.ready();
+  const calls = [failure(client.echo({}, { timeoutMs })), failure(all(client.repeat({}, { timeoutMs })))];
+  proxy.stall();
+  for (const error of await Promise.all(calls)) assert.equal(error.code, Code.Unavailable, String(error));
+  assert.notEqual(transport.state, "ready");
+});
+
+test("a server that answers pings may take its time", async (t) => {
+  const { client } = await against(t, (stream) => setTimeout(() => answer(stream, "late"), 300), {
+    keepalive: { timeMs: 20, timeoutMs: 5_000 },
+  });
+  assert.equal((await client.echo({}, { timeoutMs })).text, "late");
+});
+
+test("G21: a server that retires its connection ends its calls, new ones go to the next connection", async (t) => {
+  const streams: ServerHttp2Stream[] = [];
+  const { client, server, transport } = await against(t, (stream, _headers, index) => {
+    streams.push(stream);
+    if (index === 0) stream.session?.goaway(constants.NGHTTP2_NO_ERROR, stream.id);
+    else answer(stream, "new");
+  });
+  const first = client.echo({}, { timeoutMs });
+  while (transport.state === "idle" || transport.state === "connecting" || server.streams === 0) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  while (transport.state === "ready") await new Promise((resolve) => setImmediate(resolve));
+  assert.equal((await client.echo({}, { timeoutMs })).text, "new");
+  assert.equal(server.sessions.size, 2);
+  answer(streams[0] ?? assert.fail(), "old");
+  assert.equal((await first).text, "old");
+});
+
+for (const [name, code, data] of [
+  ["INTERNAL_ERROR", constants.NGHTTP2_INTERNAL_ERROR, ""],
+  ["too_many_pings", constants.NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings"],
+] as const) {
+  test(`G21: GOAWAY ${name} ends calls that were looked at, others are tried again`, async (t) => {
+    const { client, server, transport } = await against(t, (stream, headers, index) => {
+      if (index === 1) stream.session?.goaway(code, (stream.id ?? 0) - 2, Buffer.from(data));
+      else if (index > 1) answer(stream, String(headers["x-call"]));
+    });
+    await transport.ready();
+    const first = failure(client.echo({}, { timeoutMs }));
+    const second = client.echo({}, { timeoutMs, headers: { "x-call": "second" } });
+    assert.equal((await first).code, Code.Unavailable);
+    assert.equal((await second).text, "second");
+    assert.equal(server.streams, 3);
+  });
+}
+
+test("calls beyond the server's streams wait for their turn, and hear of their end while they do", async (t) => {
+  let running = 0;
+  let most = 0;
+  const gates: (() => void)[] = [];
+  const server = new GrpcServer({ port: 0, maxConcurrentStreams: 2 }).addService(
+    service(EchoService, {
+      async echo({ text }) {
+        most = Math.max(most, ++running);
+        await new Promise<void>((resolve) => gates.push(resolve));
+        running--;
+        return { text };
+      },
+    }),
+  );
+  await server.start();
+  t.after(() => server.gracefulStop({ graceMs: 0 }));
+  const { client, transport } = dialed(t, `127.0.0.1:${server.address?.port}`);
+  await transport.ready();
+  const calls = Array.from({ length: 6 }, (_, index) => client.echo({ text: `${index}` }, { timeoutMs }));
+  const controller = new AbortController();
+  const cancelled = failure(client.echo({}, { signal: controller.signal }));
+  const late = failure(client.echo({}, { timeoutMs: 20 }));
+  controller.abort();
+  assert.equal((await cancelled).code, Code.Canceled);
+  assert.equal((await late).code, Code.DeadlineExceeded);
+  let served = 0;
+  while (served < calls.length) {
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const open of gates.splice(0)) {
+      served++;
+      open();
+    }
+  }
+  assert.deepEqual(
+    (await Promise.all(calls)).map(({ text }) => text),
+    ["0", "1", "2", "3", "4", "5"],
+  );
+  assert.equal(most, 2);
+});
+
+test("a server that says nothing is UNAVAILABLE after the time to connect", async (t) => {
+  const silent = await tcpServer(t, (socket) => t.after(() => socket.destroy()));
+  const { client, transport } = dialed(t, targetOf(silent), { connectTimeoutMs: 30 });
+  assert.equal((await failure(client.echo({}, { timeoutMs }))).code, Code.Unavailable);
+  assert.equal(transport.state, "failing");
+});
+
+test("a server of another protocol is UNAVAILABLE", async (t) => {
+  const http1 = await tcpServer(t, (socket) =>
+    socket.on("error", () => {}).end("HTTP/1.1 400 Bad Request\r\n\r\n"),
+  );
+  const { client } = dialed(t, targetOf(http1));
+  assert.equal((await failure(client.echo({}, { timeoutMs }))).code, Code.Unavailable);
+});
+
+test("of several addresses, the first one where a server answers is taken", async (t) => {
+  const closed = await tcpServer(t, () => {});
+  const target = targetOf(closed);
+  await new Promise((resolve) => closed.close(resolve));
+  const server = await new RawGrpcServer((stream) => answer(stream, "here")).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  const { client } = dialed(t, `ipv4:${target},${server.target}`);
+  assert.equal((await client.echo({}, { timeoutMs })).text, "here");
+});
+
+test("pauses between attempts grow up to the longest, and a call during one fails at once", async (t) => {
+  const attempts: number[] = [];
+  const enough = Promise.withResolvers<void>();
+  const refusing = await tcpServer(t, (socket) => {
+    socket.destroy();
+    if (attempts.push(performance.now()) === 6) enough.resolve();
+  });
+  const backoff = { initialMs: 20, maxMs: 60 };
+  const connection = new Connection(
+    () => targetOf(refusing),
+    { backoff },
+    () => 0,
+  );
+  t.after(() => connection.close());
+  const ready = connection.ready(AbortSignal.timeout(timeoutMs));
+  ready.catch(() => {});
+  await enough.promise;
+  const pauses = attempts.slice(1).map((at, index) => at - (attempts[index] ?? 0));
+  // Random 0 takes a fifth off; timers may be early by less than a millisecond.
+  for (const [index, least] of [16, 25.6, 40.96, 48, 48].entries()) {
+    assert.ok((pauses[index] ?? 0) >= least - 2, `pause ${index}: ${pauses[index]} ms`);
+  }
+  while (connection.state !== "failing") await new Promise((resolve) => setImmediate(resolve));
+  const refused = Promise.withResolvers<Code>();
+  connection.begin({ open: () => assert.fail("opened"), refuse: ({ code }) => refused.resolve(code) });
+  assert.equal(connection.state, "failing");
+  assert.equal(await refused.promise, Code.Unavailable);
+  connection.close();
+  assert.equal((await failure(ready)).code, Code.Unavailable);
+});
+
+test("closing lets calls under way end, and refuses those that wait for a connection", async (t) => {
+  const began = Promise.withResolvers<ServerHttp2Stream>();
+  const { client, transport } = await against(t, (stream) => began.resolve(stream));
+  const call = client.echo({}, { timeoutMs });
+  const stream = await began.promise;
+  transport.close();
+  answer(stream, "whole");
+  assert.equal((await call).text, "whole");
+
+  const silent = await tcpServer(t, (socket) => t.after(() => socket.destroy()));
+  const second = dialed(t, targetOf(silent));
+  const waiting = failure(second.client.echo({}, { timeoutMs }));
+  const ready = failure(second.transport.ready());
+  second.transport.close();
+  assert.equal((await waiting).code, Code.Unavailable);
+  assert.equal((await ready).code, Code.Unavailable);
+});
+
+test("G15: the time left goes over the wire, less than the caller gave", async (t) => {
+  const seen: unknown[] = [];
+  const { client } = await against(t, (stream, headers) => {
+    seen.push(headers["grpc-timeout"]);
+    answer(stream, "");
+  });
+  await client.echo({}, { timeoutMs });
+  await client.echo({}, { timeoutMs: 400_000_000 });
+  await client.echo({}, { timeoutMs: 3e14 });
+  await client.echo({});
+  const [milliseconds, seconds, forever, none] = seen;
+  assert.match(String(milliseconds), /^\d{4}m$/);
+  assert.match(String(seconds), /^\d{6}S$/);
+  assert.match(String(forever), /^\d{8}H$/);
+  assert.equal(none, undefined);
+});
+
+test("message bytes go through as they are", async (t) => {
+  const received: Buffer[] = [];
+  const server = await new RawGrpcServer((stream) => {
+    stream.on("data", (chunk: Buffer) => received.push(chunk));
+    stream.on("end", () => answer(stream, "bytes"));
+  }).listen();
+  const caller = dialCaller(server.target);
+  t.after(async () => {
+    caller.close();
+    await server[Symbol.asyncDispose]();
+  });
+  const method = EchoService.method.echo;
+  const context = new CallContext({ method, protocolName: "test", requestHeader: undefined });
+  const request = toBinary(EchoRequestSchema, create(EchoRequestSchema, { text: "in" }));
+  const reply = await caller.unaryBytes?.(method, request, context);
+  context.end();
+  assert.equal(fromBinary(EchoResponseSchema, reply ?? assert.fail()).text, "bytes");
+  assert.deepEqual(Buffer.concat(received), frame(request));
+});
