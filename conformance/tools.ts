@@ -16,8 +16,10 @@ export class Missing extends Error {}
 interface GoTool {
   readonly module: string;
   readonly version: string;
-  /** Path of the main package, where it is not the module itself. */
+  /** Path of the main package. */
   readonly main: string;
+  /** Modules of which other versions are taken than the tool asks for: `path=path@version`. */
+  readonly replace?: readonly string[];
 }
 
 const goTools: Readonly<Record<string, GoTool>> = {
@@ -30,6 +32,37 @@ const goTools: Readonly<Record<string, GoTool>> = {
     module: "github.com/grpc-ecosystem/grpc-health-probe",
     version: "v0.4.19",
     main: "github.com/grpc-ecosystem/grpc-health-probe",
+  },
+  "grpc-go-interop-client": {
+    module: "google.golang.org/grpc",
+    version: "v1.85.0",
+    main: "google.golang.org/grpc/interop/client",
+  },
+  "grpc-go-interop-server": {
+    module: "google.golang.org/grpc",
+    version: "v1.85.0",
+    main: "google.golang.org/grpc/interop/server",
+  },
+  h2spec: {
+    module: "github.com/summerwind/h2spec",
+    version: "v2.2.1+incompatible",
+    main: "github.com/summerwind/h2spec/cmd/h2spec",
+  },
+  ghz: {
+    module: "github.com/bojand/ghz",
+    version: "v0.93.0",
+    main: "github.com/bojand/ghz/cmd/ghz",
+  },
+  "gapic-showcase": {
+    module: "github.com/googleapis/gapic-showcase",
+    version: "v0.42.0",
+    main: "github.com/googleapis/gapic-showcase/cmd/gapic-showcase",
+    // It names versions of these that the proxy of Go modules does not have.
+    replace: [
+      "google.golang.org/genproto=google.golang.org/genproto@v0.0.0-20230525234025-438c736192d0",
+      "google.golang.org/genproto/googleapis/api=google.golang.org/genproto/googleapis/api@v0.0.0-20261019180522-ce908d29299b",
+      "google.golang.org/genproto/googleapis/rpc=google.golang.org/genproto/googleapis/rpc@v0.0.0-20261019180522-ce908d29299b",
+    ],
   },
 };
 
@@ -54,8 +87,23 @@ export async function goTool(name: string): Promise<string> {
   const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
   if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
   await go("mod", "edit", "-require", `${tool.module}@${tool.version}`);
+  for (const replacement of tool.replace ?? []) await go("mod", "edit", "-replace", replacement);
   await go("build", "-mod=mod", "-o", binary, tool.main);
   return binary;
+}
+
+/**
+ * A file or folder of the module that a Go tool is built from, such as its protos.
+ *
+ * @throws Missing if there is no Go.
+ */
+export async function goModuleFile(name: string, path: string): Promise<string> {
+  const tool = goTools[name];
+  if (tool === undefined) throw new Error(`no Go tool is called ${name}`);
+  await goTool(name);
+  const cwd = join(toolCache, `${name}-${tool.version}`, "source");
+  const { stdout } = await run("go", ["mod", "download", "-json", `${tool.module}@${tool.version}`], { cwd });
+  return join((JSON.parse(stdout) as { Dir: string }).Dir, path); // As `go help mod download` says.
 }
 
 /** Debian packages of a suite, unpacked beside the system into a folder of the cache. */
