@@ -1,4 +1,9 @@
-import { constants, type ServerHttp2Session } from "node:http2";
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 
 /** Limits of one HTTP/2 connection. */
 export interface SessionLimits {
@@ -6,6 +11,18 @@ export interface SessionLimits {
   readonly handshakeTimeoutMs: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
   readonly minPingIntervalMs: number;
+}
+
+/** Serves streams of HTTP/2 connections that somebody else has accepted. */
+export interface StreamServer {
+  /** @param session what watches over the stream's connection */
+  acceptStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+    session: SessionGuard,
+  ): void;
 }
 
 /** Pings that come too early before the connection is closed, as in all gRPC servers. */
