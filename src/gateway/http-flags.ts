@@ -1,5 +1,13 @@
 import { readFileSync } from "node:fs";
-import { choiceFlag, filesFlag, listFlag, portFlag, switchFlag, textFlag } from "../core/flag-kinds.ts";
+import {
+  choiceFlag,
+  filesFlag,
+  listFlag,
+  optionalPortFlag,
+  portFlag,
+  switchFlag,
+  textFlag,
+} from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 
@@ -13,6 +21,16 @@ export const httpFlags = {
   lenientContentType: switchFlag("Read bodies as JSON whatever their content type"),
   rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
   errorFormat: choiceFlag(["status", "google", "problem"], "status", "How error bodies look"),
+} as const;
+
+/** Flags of a gateway that serves gRPC too. */
+export const onePortFlags = {
+  port: {
+    ...optionalPortFlag(
+      "Port to serve every protocol on, gRPC too, instead of two ports; 0 picks a free one",
+    ),
+    excludes: ["grpcPort", "grpcHost", "httpPort"],
+  },
 } as const;
 
 /** The options of an `HttpServer` that the flags ask for. */

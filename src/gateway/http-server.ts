@@ -18,8 +18,8 @@ import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { createEngine, mountBehind } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { Http1Guard } from "./http1-guard.ts";
 import { observeCaller } from "./observe-caller.ts";
+import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
@@ -37,7 +37,7 @@ export class HttpServer implements ManagedServer {
   readonly #options: HttpServerOptions;
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
-  readonly #guard: Http1Guard;
+  readonly #guard: PortGuard;
   readonly #router: RequestRouter;
   readonly #closeUpstream: () => void;
   #draining = false;
@@ -66,7 +66,7 @@ export class HttpServer implements ManagedServer {
       replyMetadata: metadata,
       isServing: () => this.state === "ready" && !this.#draining,
     });
-    this.#guard = new Http1Guard(merged, this.#errors, requestTeller(merged));
+    this.#guard = new PortGuard(merged, this.#errors, requestTeller(merged));
     this.fastify = createEngine({ guard: this.#guard, errors: this.#errors, maxBodyBytes });
   }
 

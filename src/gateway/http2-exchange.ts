@@ -1,0 +1,48 @@
+import { constants, Http2ServerResponse } from "node:http2";
+import type { CallContext } from "../core/context.ts";
+import type { Exchange, ExchangeOwner } from "./exchange.ts";
+import type { HttpError } from "./http-error.ts";
+
+/**
+ * What `Exchange` is on HTTP/1, for HTTP/2: Node's own response object, which knows the call it answers. Everything
+ * behind the guards takes the one for the other.
+ */
+export class Http2Exchange extends Http2ServerResponse {
+  startedAt = 0;
+  context: CallContext | undefined;
+  route: string | undefined;
+  refusal: HttpError | undefined;
+  owner: ExchangeOwner | undefined;
+  /** Means nothing here: the stream ends with the response, the connection by GOAWAY. */
+  shouldKeepAlive = true;
+
+  /** The status that was sent; 499 when the client left before the answer was complete. */
+  get outcome(): number {
+    return this.writableFinished ? this.statusCode : 499;
+  }
+
+  static {
+    // The types say that it is there; Node's class does not have it.
+    Object.defineProperty(this.prototype, "destroyed", {
+      get(this: Http2Exchange) {
+        return this.stream.destroyed;
+      },
+    });
+  }
+
+  closeAfter(): void {}
+
+  /** As on HTTP/1, an answer that is broken off must not look complete. */
+  override destroy(): this {
+    const { stream } = this;
+    if (stream.destroyed || stream.closed) return this;
+    if (stream.writableFinished) stream.close();
+    else stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return this;
+  }
+
+  /** This exchange, for those who know only the other. */
+  get asExchange(): Exchange {
+    return this as unknown as Exchange; // It has every member of it that is used here.
+  }
+}
