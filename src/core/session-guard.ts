@@ -4,6 +4,7 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
+import type { Duplex } from "node:stream";
 
 /** Limits of one HTTP/2 connection. */
 export interface SessionLimits {
@@ -34,12 +35,15 @@ const maxPingStrikes = 2;
  */
 export class SessionGuard {
   readonly #session: ServerHttp2Session;
+  readonly #connection: Duplex | undefined;
   readonly #minPingIntervalMs: number;
   #lastPing = -Infinity;
   #strikes = 0;
 
-  constructor(session: ServerHttp2Session, limits: SessionLimits) {
+  /** @param connection what the session runs on, for `cut` */
+  constructor(session: ServerHttp2Session, limits: SessionLimits, connection?: Duplex) {
     this.#session = session;
+    this.#connection = connection;
     this.#minPingIntervalMs = limits.minPingIntervalMs;
     const timer = setTimeout(() => session.destroy(), limits.handshakeTimeoutMs);
     const done = (): void => clearTimeout(timer);
@@ -52,6 +56,12 @@ export class SessionGuard {
   active(): void {
     this.#strikes = 0;
     this.#lastPing = -Infinity;
+  }
+
+  /** Cuts the connection, even if the session waits for its client to hang up. */
+  cut(): void {
+    this.#session.destroy();
+    this.#connection?.destroy();
   }
 
   readonly #onPing = (): void => {

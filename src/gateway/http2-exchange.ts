@@ -22,10 +22,17 @@ export class Http2Exchange extends Http2ServerResponse {
   }
 
   static {
-    // The types say that it is there; Node's class does not have it.
-    Object.defineProperty(this.prototype, "destroyed", {
-      get(this: Http2Exchange) {
-        return this.stream.destroyed;
+    // Properties to the types of Node, accessors of its class or not there at all.
+    Object.defineProperties(this.prototype, {
+      destroyed: {
+        get(this: Http2Exchange) {
+          return this.stream.destroyed;
+        },
+      },
+      writableFinished: {
+        get(this: Http2Exchange) {
+          return this.stream.writableFinished && !this.stream.aborted; // Node ends what the client has reset.
+        },
       },
     });
   }

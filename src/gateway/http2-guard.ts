@@ -54,6 +54,7 @@ export class Http2Guard implements ExchangeOwner {
   readonly #server: Http2Server;
   readonly #sessions = new Map<ServerHttp2Session, Session>();
   #serve: RequestListener = () => {};
+  #connecting: Socket | undefined;
   #stopped = false;
   #idle: (() => void) | undefined;
 
@@ -84,7 +85,9 @@ export class Http2Guard implements ExchangeOwner {
   /** Serves a connection that speaks HTTP/2. */
   connect(socket: Socket): void {
     socket.allowHalfOpen = false;
-    this.#server.emit("connection", socket);
+    this.#connecting = socket;
+    this.#server.emit("connection", socket); // Makes the session at once.
+    this.#connecting = undefined;
   }
 
   /** Tells every client by GOAWAY to go elsewhere; connections close when their last stream has. */
@@ -100,7 +103,7 @@ export class Http2Guard implements ExchangeOwner {
 
   /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
   cutConnections(): void {
-    for (const [session, { grpcStreams }] of this.#sessions) if (grpcStreams === 0) session.destroy();
+    for (const { guard, grpcStreams } of this.#sessions.values()) if (grpcStreams === 0) guard.cut();
   }
 
   /** Resolves when no exchange is under way. */
@@ -124,7 +127,7 @@ export class Http2Guard implements ExchangeOwner {
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {
-    const guard = new SessionGuard(session, this.#options);
+    const guard = new SessionGuard(session, this.#options, this.#connecting);
     this.#sessions.set(session, { guard, streams: 0, grpcStreams: 0 });
     session.once("close", () => this.#sessions.delete(session));
     session.setTimeout(this.#options.keepAliveTimeoutMs, () => this.#quiet(session));

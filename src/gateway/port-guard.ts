@@ -64,6 +64,7 @@ export class PortGuard {
       socket.on("error", () => {}); // A connection that breaks tells by its close.
       accept(socket);
     });
+    if (this.#options.grpc !== undefined) letConnectionsOutlast(server);
     return server;
   }
 
@@ -124,4 +125,14 @@ export class PortGuard {
 /** As Node's parser has it. */
 function silence(): NodeJS.ErrnoException {
   return Object.assign(new Error("no request"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
+}
+
+/** The engine waits with its own end until a server is closed; connections with gRPC calls are another's to end. */
+function letConnectionsOutlast(server: Server): void {
+  const close = server.close.bind(server);
+  server.close = (done) => {
+    if (server.listening) close();
+    if (done !== undefined) process.nextTick(done);
+    return server;
+  };
 }

@@ -64,7 +64,7 @@ export class RequestGuard {
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionGuard>();
   /** Connections of others, some of whose streams came here. */
-  readonly #guests = new Set<ServerHttp2Session>();
+  readonly #guests = new Map<ServerHttp2Session, SessionGuard>();
   #current: GuardedRequest | undefined;
   #closing = false;
 
@@ -106,7 +106,7 @@ export class RequestGuard {
       refuse(stream, { code: Code.Unavailable, message: "the server is shutting down" });
     } else {
       // Streams of a server have a session of a server.
-      this.#welcome(session as ServerHttp2Session);
+      this.#welcome(session as ServerHttp2Session, guard);
       this.#serve(stream, headers, flags, rawHeaders, guard);
     }
   }
@@ -116,7 +116,7 @@ export class RequestGuard {
     if (this.#guests.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
-      for (const session of this.#guests) {
+      for (const session of this.#guests.keys()) {
         session.once("close", () => {
           if (this.#guests.size > 0) return;
           clearTimeout(timer);
@@ -128,12 +128,12 @@ export class RequestGuard {
 
   /** Cuts the connections of others that had streams here. */
   cutGuests(): void {
-    for (const session of this.#guests) session.destroy();
+    for (const guard of this.#guests.values()) guard.cut();
   }
 
-  #welcome(session: ServerHttp2Session): void {
+  #welcome(session: ServerHttp2Session, guard: SessionGuard): void {
     if (this.#guests.has(session)) return;
-    this.#guests.add(session);
+    this.#guests.set(session, guard);
     session.once("close", () => this.#guests.delete(session));
   }
 
