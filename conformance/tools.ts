@@ -43,6 +43,11 @@ const goTools: Readonly<Record<string, GoTool>> = {
     version: "v1.85.0",
     main: "google.golang.org/grpc/interop/server",
   },
+  connectconformance: {
+    module: "connectrpc.com/conformance",
+    version: "v1.0.6",
+    main: "connectrpc.com/conformance/cmd/connectconformance",
+  },
   h2spec: {
     module: "github.com/summerwind/h2spec",
     version: "v2.2.1+incompatible",

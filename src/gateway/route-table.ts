@@ -1,5 +1,7 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
+import type { RpcOptions } from "./rpc/rpc-options.ts";
+import { RpcTable } from "./rpc/rpc-table.ts";
 import { whyProtocolIsMissing, whyRouteIsMissing } from "./not-yet.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
@@ -8,7 +10,7 @@ import type { ServiceConfig } from "./routing/service-config.ts";
 import { type RouteHandler, unaryRoute, type UnaryOptions } from "./unary.ts";
 
 /** What a `RouteTable` is made of. */
-export interface RouteTableOptions extends UnaryOptions {
+export interface RouteTableOptions extends UnaryOptions, RpcOptions {
   readonly router: Partial<RouterOptions>;
   readonly rules: readonly ServiceConfig[];
   readonly ruleMode: RuleMode;
@@ -25,6 +27,8 @@ interface Entry {
 /** All routes of a set of services, ready to serve. It never changes: other services are another table. */
 export class RouteTable {
   readonly router: Router;
+  /** The same rpcs by Connect and gRPC-Web. */
+  readonly rpcs: RpcTable;
   readonly #entries = new Map<Route, Entry>();
 
   /** @throws Error when a service is there twice, a rule is wrong or two routes match the same requests; it names them */
@@ -42,6 +46,10 @@ export class RouteTable {
       ...options.router,
       ...(fullyDecodeReservedExpansion ? { pathDecoding: "all" } : {}),
     });
+    this.rpcs = new RpcTable(services, options, (method) => ({
+      ...options,
+      ...timeLimits(deadlinesMs.get(method), options),
+    }));
     for (const route of this.router.routes) {
       this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, options, deadlinesMs) });
     }
@@ -72,18 +80,11 @@ function handlerOf(
   const { errors, onIgnored, registry } = options;
   const missing = whyRouteIsMissing(route);
   if (missing !== undefined) return (_call, _request, reply) => errors.send(reply, missing);
-  const deadlineMs = deadlinesMs.get(route.method);
-  const { maxTimeoutMs } = options;
   const { text } = route.template;
   // Other kinds are missing, as just looked.
   const serve = unaryRoute(route, route.method as DescMethodUnary, {
     ...options,
-    ...(deadlineMs === undefined
-      ? {}
-      : {
-          defaultTimeoutMs: deadlineMs,
-          maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
-        }),
+    ...timeLimits(deadlinesMs.get(route.method), options),
     bind: {
       ...options.bind,
       registry,
@@ -92,8 +93,20 @@ function handlerOf(
     json: { ...options.json, registry },
   });
   return (call, request, reply) => {
-    const refusal = whyProtocolIsMissing(request.raw, call.query);
+    const refusal = whyProtocolIsMissing(request.raw);
     if (refusal === undefined) serve(call, request, reply);
     else errors.send(reply, refusal);
+  };
+}
+
+/** The time limits of an rpc whose rules give it a deadline; none of their own for others. */
+function timeLimits(
+  deadlineMs: number | undefined,
+  { maxTimeoutMs }: Pick<UnaryOptions, "maxTimeoutMs">,
+): Partial<Pick<UnaryOptions, "defaultTimeoutMs" | "maxTimeoutMs">> {
+  if (deadlineMs === undefined) return {};
+  return {
+    defaultTimeoutMs: deadlineMs,
+    maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
   };
 }
