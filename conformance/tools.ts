@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -109,6 +109,110 @@ export async function goModuleFile(name: string, path: string): Promise<string> 
   const cwd = join(toolCache, `${name}-${tool.version}`, "source");
   const { stdout } = await run("go", ["mod", "download", "-json", `${tool.module}@${tool.version}`], { cwd });
   return join((JSON.parse(stdout) as { Dir: string }).Dir, path); // As `go help mod download` says.
+}
+
+/**
+ * The contracts that a package of a Go tool's module was generated from, with all that they import: a binary
+ * `FileDescriptorSet`.
+ *
+ * @throws Missing if there is no Go.
+ */
+export async function goDescriptors(name: string, goPackage: string): Promise<Uint8Array> {
+  const tool = goTools[name];
+  if (tool === undefined) throw new Error(`no Go tool is called ${name}`);
+  await goTool(name);
+  const folder = join(toolCache, `${name}-${tool.version}`);
+  const file = join(folder, "descriptors.binpb");
+  if (!existsSync(file)) {
+    const source = join(folder, "source");
+    mkdirSync(join(source, "descriptors"), { recursive: true });
+    writeFileSync(join(source, "descriptors/main.go"), printDescriptors(goPackage));
+    const words = ["run", "-mod=mod", "./descriptors"];
+    const { stdout } = await run("go", words, { cwd: source, encoding: "buffer", maxBuffer: 64 << 20 });
+    writeFileSync(file, stdout);
+  }
+  return readFileSync(file);
+}
+
+/** A Go program that prints the descriptors it was linked with. */
+function printDescriptors(goPackage: string): string {
+  return `package main
+
+import (
+	"os"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	_ "${goPackage}"
+)
+
+func main() {
+	set := &descriptorpb.FileDescriptorSet{}
+	seen := map[string]bool{}
+	var add func(file protoreflect.FileDescriptor)
+	add = func(file protoreflect.FileDescriptor) {
+		if seen[file.Path()] {
+			return
+		}
+		seen[file.Path()] = true
+		for i := 0; i < file.Imports().Len(); i++ {
+			add(file.Imports().Get(i).FileDescriptor)
+		}
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+	}
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		add(file)
+		return true
+	})
+	bytes, err := proto.Marshal(set)
+	if err != nil {
+		panic(err)
+	}
+	os.Stdout.Write(bytes)
+}
+`;
+}
+
+/**
+ * The jars of a Maven artifact and all that it needs, in a folder of the cache.
+ *
+ * @param coordinates `group:artifact:version`
+ * @throws Missing if there is no Maven or no Java.
+ */
+export async function mavenJars(coordinates: string): Promise<string> {
+  const folder = join(toolCache, coordinates.replaceAll(":", "-"));
+  const jars = join(folder, "lib");
+  if (existsSync(join(folder, "done"))) return jars;
+  for (const [command, flag] of [
+    ["mvn", "--version"],
+    ["java", "-version"],
+  ] as const) {
+    await run(command, [flag]).catch(() => {
+      throw new Missing(`${command} is not installed`);
+    });
+  }
+  process.stderr.write(`fetching ${coordinates}\n`);
+  mkdirSync(folder, { recursive: true });
+  const [group, artifact, version] = coordinates.split(":");
+  const project = (id: string, content: string): string =>
+    `<groupId>${id}</groupId><artifactId>${content}</artifactId>`;
+  writeFileSync(
+    join(folder, "pom.xml"),
+    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+${project("tools", "tools")}<version>1</version>
+<dependencies><dependency>${project(group ?? "", artifact ?? "")}<version>${version}</version></dependency></dependencies>
+</project>
+`,
+  );
+  await run("mvn", ["-B", "-q", "dependency:copy-dependencies", `-DoutputDirectory=${jars}`], {
+    cwd: folder,
+  });
+  writeFileSync(join(folder, "done"), "");
+  return jars;
 }
 
 /** Debian packages of a suite, unpacked beside the system into a folder of the cache. */
