@@ -1,5 +1,6 @@
 import { commandLineTools } from "./command-line-tools.ts";
 import { h2spec } from "./h2spec.ts";
+import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
 import { protobufConformance } from "./protobuf/protobuf-conformance.ts";
 import { showcase } from "./showcase.ts";
@@ -11,7 +12,15 @@ import { Missing } from "./tools.ts";
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */
-const suites: readonly Suite[] = [commandLineTools, protobufConformance, h2spec, loadSmoke, showcase];
+const suites: readonly Suite[] = [
+  commandLineTools,
+  protobufConformance,
+  h2spec,
+  loadSmoke,
+  showcase,
+  grpcInterop,
+  grpcJavaInterop,
+];
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");

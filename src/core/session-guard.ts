@@ -29,6 +29,8 @@ export interface StreamServer {
 /** Pings that come too early before the connection is closed, as in all gRPC servers. */
 const maxPingStrikes = 2;
 
+const pingFrameBytes = 17;
+
 /**
  * Watches over one HTTP/2 connection: closes it when the client does not begin to speak HTTP/2 in time, or pings
  * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8).
@@ -39,6 +41,10 @@ export class SessionGuard {
   readonly #minPingIntervalMs: number;
   #lastPing = -Infinity;
   #strikes = 0;
+  /** Bytes that the connection had sent when `#pings` was 0. */
+  #sentBytes = 0;
+  /** Pings since then, each of which is answered by one frame. */
+  #pings = 0;
 
   /** @param connection what the session runs on, for `cut` */
   constructor(session: ServerHttp2Session, limits: SessionLimits, connection?: Duplex) {
@@ -64,7 +70,22 @@ export class SessionGuard {
     this.#connection?.destroy();
   }
 
+  /**
+   * Whether anything but answers to pings was sent since the last ping: clients measure the connection with pings while
+   * a large message comes.
+   */
+  #hasSent(): boolean {
+    const { bytesWritten } = this.#session.socket;
+    if (bytesWritten <= this.#sentBytes + this.#pings * pingFrameBytes) return false;
+    this.#sentBytes = bytesWritten;
+    this.#pings = 0;
+    return true;
+  }
+
   readonly #onPing = (): void => {
+    if (this.#session.destroyed) return;
+    if (this.#hasSent()) this.active();
+    this.#pings++;
     const now = performance.now();
     const early = now - this.#lastPing < this.#minPingIntervalMs;
     this.#lastPing = now;
