@@ -30,7 +30,7 @@ const pingTimeoutMs = 20_000;
 /** More header fields or bytes than this reset the stream before anybody can answer. */
 const unanswered = { headerFields: 2000, headerBytes: 65_535 };
 
-const grpcType = /^application\/grpc(?!-web)/i;
+const grpcType = /^application\/grpc(?:\+proto)?\s*(?:;|$)/i;
 
 /** What is known of one connection. */
 interface Session {
@@ -164,7 +164,7 @@ export class Http2Guard implements ExchangeOwner {
     session.guard.active();
     session.streams++;
     const { grpc } = this.#options;
-    if (grpc !== undefined && grpcType.test(headers["content-type"] ?? "")) {
+    if (grpc !== undefined && isForGrpcEngine(headers)) {
       session.grpcStreams++;
       stream.once("close", () => {
         session.streams--;
@@ -218,4 +218,12 @@ export class Http2Guard implements ExchangeOwner {
     const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), this.#options.lingerMs);
     stream.once("close", () => clearTimeout(timer));
   }
+}
+
+/** JSON and brotli are nothing that the engine of gRPC servers speaks; the rpcs of the gateway do. */
+function isForGrpcEngine({
+  "content-type": type = "",
+  "grpc-encoding": encoding,
+}: IncomingHttpHeaders): boolean {
+  return grpcType.test(type) && encoding !== "br";
 }

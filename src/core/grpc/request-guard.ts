@@ -192,7 +192,7 @@ export class RequestGuard {
     const encoding = headers["grpc-encoding"];
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
-    const frames = new FrameWatch(encoding !== undefined);
+    const frames = new FrameWatch(encoding !== undefined && encoding !== "identity");
     stream.on("data", frames.see);
     this.#current = { stream, headers, timeoutMs, frames, session };
     try {

@@ -10,6 +10,7 @@ import type { ConnectErrorJson } from "./connect-error-json.ts";
 import { messageOf, parseConnectQuery, type ConnectQuery } from "./connect-query.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";
 import { compressMinBytes, messageCompressions } from "./message-compression.ts";
+import { NoCall, refuse } from "./refusal.ts";
 import { headerValue, openCall, type RpcHandler } from "./rpc-call.ts";
 import { eachField, type ReplyParts, type RpcMetadata } from "./rpc-metadata.ts";
 import type { RpcOptions } from "./rpc-options.ts";
@@ -45,7 +46,7 @@ export function connectUnary(
   metadata: RpcMetadata,
   errorJson: ConnectErrorJson,
 ): ConnectUnary {
-  const { caller, errors, bodies, defaultTimeoutMs, maxTimeoutMs, maxBodyBytes } = options;
+  const { caller, bodies, defaultTimeoutMs, maxTimeoutMs, maxBodyBytes } = options;
   const codecs = messageCodecs(method, options, Code.InvalidArgument);
 
   const serve = async (
@@ -71,7 +72,8 @@ export function connectUnary(
         send(reply, 200, `application/${codec.name}`, parts, payload);
       }
     } catch (reason) {
-      sendError(toCallError(reason), context, reply);
+      if (reason instanceof NoCall) refuse(reply, reason.refusal);
+      else sendError(toCallError(reason), context, reply);
     } finally {
       context?.end();
     }
@@ -79,10 +81,6 @@ export function connectUnary(
 
   const sendError = (error: ConnectError, context: CallContext | undefined, reply: FastifyReply): void => {
     if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
-    if (error instanceof HttpError && (error.status === 405 || error.status === 415)) {
-      errors.send(reply, error); // No call of this protocol.
-      return;
-    }
     if (error instanceof HttpError && error.metadata.get("connection") === "close") {
       reply.raw.shouldKeepAlive = false;
     }
@@ -109,7 +107,9 @@ export function connectUnary(
   const asked = ({ raw }: FastifyRequest): Incoming => {
     const { headers, url = "" } = raw;
     if (method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
-      throw new HttpError(405, `${method.name} may have side effects: use POST`, {
+      throw new NoCall({
+        status: 405,
+        text: `${method.name} may have side effects: use POST`,
         headers: { allow: "POST" },
       });
     }
@@ -197,8 +197,7 @@ function encodingOf(query: ConnectQuery): "json" | "proto" {
   throw unsupported(encoding);
 }
 
-function unsupported(found: string | undefined): HttpError {
-  return new HttpError(415, `${JSON.stringify(found ?? "")} is not served here for a unary rpc of Connect`, {
-    headers: { "accept-post": "application/json, application/proto" },
-  });
+function unsupported(found: string | undefined): NoCall {
+  const text = `${JSON.stringify(found ?? "")} is not served here for a unary rpc of Connect`;
+  return new NoCall({ status: 415, text, headers: { "accept-post": "application/json, application/proto" } });
 }

@@ -66,6 +66,15 @@ export class EnvelopeWriter {
     raw.end(this.#encode(flags, data), () => clearTimeout(this.#timer));
   }
 
+  /** Ends the reply with trailers of HTTP. */
+  endWithTrailers(trailer: Headers): void {
+    const { raw } = this.#reply;
+    if (raw.destroyed) return;
+    this.#watch();
+    raw.addTrailers(Object.fromEntries(trailer));
+    raw.end(() => clearTimeout(this.#timer));
+  }
+
   #encode(flags: number, data: Uint8Array): Uint8Array | string {
     const bytes = encodeEnvelope(flags, data);
     return this.#options.text ? Buffer.from(bytes.buffer).toString("base64") : bytes;

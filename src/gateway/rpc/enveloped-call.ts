@@ -187,7 +187,7 @@ class EnvelopedCall {
     const { protocol, metadata } = this.#rpc;
     const trailer = this.#context === undefined ? undefined : metadata.reply(this.#context, error).trailer;
     this.#begin();
-    this.#writer.end(protocol.endFlag, protocol.end(trailer ?? fromNegotiation(error, protocol), error));
+    protocol.end(this.#writer, trailer ?? fromNegotiation(error, protocol), error);
   }
 }
 

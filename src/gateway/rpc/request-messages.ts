@@ -35,8 +35,8 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
     if ((flags & ~compressedFlag) !== 0)
       throw this.#malformed(`unknown flags ${flags} in front of a message`);
     const { codec } = this.#options;
-    const compressed = flags === compressedFlag && data.length > 0;
-    return { done: false, value: codec.parse(compressed ? await this.#decompress(data) : data) };
+    const bytes = flags === compressedFlag ? await this.#decompress(data) : data;
+    return { done: false, value: codec.parse(bytes) };
   }
 
   /** The one message of a request that has only one. Throws UNIMPLEMENTED for any other number. */
@@ -60,6 +60,7 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
     if (compression === null) {
       throw new ConnectError("the message is compressed, but no header says how", Code.Internal);
     }
+    if (data.length === 0) return data; // Some clients set the flag there too.
     try {
       return await compression.decompress(data, maxBytes);
     } catch (reason) {

@@ -1,19 +1,20 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { parseContentType as parseConnectType } from "@connectrpc/connect/protocol-connect";
+import { parseContentType as parseGrpcType } from "@connectrpc/connect/protocol-grpc";
 import { parseContentType as parseGrpcWebType } from "@connectrpc/connect/protocol-grpc-web";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Code } from "../../core/errors.ts";
 import { rpcName } from "../../core/service.ts";
 import type { Exchange } from "../exchange.ts";
-import { HttpError } from "../http-error.ts";
 import { ConnectErrorJson } from "./connect-error-json.ts";
 import { connectUnary, type ConnectUnary } from "./connect-unary.ts";
-import { type EnvelopedHandler, envelopedCall } from "./enveloped-call.ts";
+import { type BodyForm, type EnvelopedHandler, envelopedCall } from "./enveloped-call.ts";
+import { type Refusal, refuse } from "./refusal.ts";
 import { headerValue } from "./rpc-call.ts";
 import { rpcMark, type RpcMark } from "./rpc-mark.ts";
 import { RpcMetadata } from "./rpc-metadata.ts";
 import type { RpcOptions } from "./rpc-options.ts";
-import { connectStreams, grpcWeb } from "./stream-protocol.ts";
+import { connectStreams, grpc, grpcWeb } from "./stream-protocol.ts";
 
 /** The protocols of one rpc. */
 interface Rpc {
@@ -23,6 +24,7 @@ interface Rpc {
   /** Undefined for unary rpcs. */
   readonly connectStream: EnvelopedHandler | undefined;
   readonly grpcWeb: EnvelopedHandler;
+  readonly grpc: EnvelopedHandler;
 }
 
 /**
@@ -31,7 +33,6 @@ interface Rpc {
  */
 export class RpcTable {
   readonly #rpcs = new Map<string, Rpc>();
-  readonly #options: RpcOptions;
 
   /** @param optionsOf the options of an rpc, where they are not those of all */
   constructor(
@@ -39,7 +40,6 @@ export class RpcTable {
     options: RpcOptions,
     optionsOf: (method: DescMethod) => RpcOptions = () => options,
   ) {
-    this.#options = options;
     const metadata = new RpcMetadata(options);
     const errorJson = new ConnectErrorJson(options.registry);
     const connect = connectStreams(errorJson);
@@ -51,6 +51,7 @@ export class RpcTable {
         connectUnary: unary ? connectUnary(method as DescMethodUnary, own, metadata, errorJson) : undefined,
         connectStream: unary ? undefined : envelopedCall(method, connect, own, metadata),
         grpcWeb: envelopedCall(method, grpcWeb, own, metadata),
+        grpc: envelopedCall(method, grpc, own, metadata),
       });
     }
   }
@@ -64,68 +65,82 @@ export class RpcTable {
     const end = url.indexOf("?");
     const path = end === -1 ? url : url.slice(0, end);
     const rpc = this.#rpcs.get(path);
-    if (rpc === undefined) return this.#unknown(mark, path, reply);
+    if (rpc === undefined) return refuseUnknown(mark, path, reply);
     (reply.raw as Exchange).route = path; // Every server here makes its responses of this class.
     const refusal = serveAs(mark, rpc, request, reply);
-    if (refusal !== undefined) this.#options.errors.send(reply, refusal);
-    return true;
-  }
-
-  /** Whoever shows a mark that only an rpc can have made a mistake; clients take the status for UNIMPLEMENTED. */
-  #unknown(mark: RpcMark, path: string, reply: FastifyReply): boolean {
-    if (mark === "connect-post" || mark === "connect-get") return false;
-    const error = new HttpError(404, `there is no rpc at ${path}`, { code: Code.Unimplemented });
-    this.#options.errors.send(reply, error);
+    if (refusal !== undefined) refuse(reply, refusal);
     return true;
   }
 }
 
+/** What no path of REST looks like by chance. */
+const rpcPath = /^\/(?:\w+\.)+\w+\/\w+$/;
+
+/** Whoever shows a mark that only an rpc can have made a mistake; clients take the status for UNIMPLEMENTED. */
+function refuseUnknown(mark: RpcMark, path: string, reply: FastifyReply): boolean {
+  // Of REST paths these marks say nothing: a parameter may have that name, and headers are whatever clients add.
+  if (mark === "connect-get" || (mark === "connect-post" && !rpcPath.test(path))) return false;
+  const text = `there is no rpc at ${path}`;
+  if (mark === "grpc") {
+    const status = { "grpc-status": String(Code.Unimplemented), "grpc-message": encodeURIComponent(text) };
+    void reply.headers(status).header("content-type", "application/grpc").send();
+  } else {
+    refuse(reply, { status: 404, text });
+  }
+  return true;
+}
+
 /** Serves a request to a known rpc, or says why not. */
-function serveAs(
-  mark: RpcMark,
-  rpc: Rpc,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): HttpError | undefined {
+function serveAs(mark: RpcMark, rpc: Rpc, request: FastifyRequest, reply: FastifyReply): Refusal | undefined {
   const { raw } = request;
   const { connectUnary: unary, connectStream: stream, method } = rpc;
   const contentType = headerValue(raw.headers["content-type"] ?? undefined) ?? "";
-  if (mark === "connect-post") {
-    if (unary === undefined) return unsupported(rpc, contentType);
-    unary.post(request, reply);
-    return undefined;
-  }
   if (mark === "connect-get") {
     if (unary === undefined) return notAllowed(`${rpcName(method)} streams: use POST`);
     unary.get(request, reply);
     return undefined;
   }
   if (request.method !== "POST") return notAllowed(`${request.method} is not allowed for rpcs, use POST`);
-  const encoding = raw.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
-  const type = mark === "grpc-web" ? parseGrpcWebType(contentType) : parseConnectType(contentType);
-  const serve = mark === "grpc-web" ? rpc.grpcWeb : stream;
-  if (type === undefined || serve === undefined || encoding !== "identity")
-    return unsupported(rpc, contentType);
-  const codec = type.binary ? "proto" : "json";
-  if ("text" in type) {
-    const base = type.text ? "application/grpc-web-text" : "application/grpc-web";
-    serve({ codec, text: type.text, contentType: `${base}+${codec}` }, request, reply);
-  } else {
-    serve({ codec, text: false, contentType: `application/connect+${codec}` }, request, reply);
+  if (mark === "connect-post") {
+    if (unary === undefined) return unsupported(rpc, contentType);
+    unary.post(request, reply);
+    return undefined;
   }
+  const encoding = raw.headers["content-encoding"]?.trim().toLowerCase() ?? "identity";
+  const form = encoding === "identity" ? bodyForm(mark, contentType) : undefined;
+  const serve = mark === "grpc-web" ? rpc.grpcWeb : mark === "grpc" ? rpc.grpc : stream;
+  if (form === undefined || serve === undefined) return unsupported(rpc, contentType);
+  serve(form, request, reply);
   return undefined;
 }
 
-function notAllowed(text: string): HttpError {
-  return new HttpError(405, text, { headers: { allow: "POST" } });
+/** How the bodies of a call look; undefined for a content type that is not known. */
+function bodyForm(mark: "connect-stream" | "grpc-web" | "grpc", contentType: string): BodyForm | undefined {
+  if (mark === "grpc-web") {
+    const type = parseGrpcWebType(contentType);
+    return (
+      type && formOf(type.binary, type.text ? "application/grpc-web-text" : "application/grpc-web", type.text)
+    );
+  }
+  const type = mark === "grpc" ? parseGrpcType(contentType) : parseConnectType(contentType);
+  return type && formOf(type.binary, mark === "grpc" ? "application/grpc" : "application/connect");
 }
 
-function unsupported({ method, connectUnary: unary }: Rpc, contentType: string): HttpError {
+function formOf(binary: boolean, base: string, text = false): BodyForm {
+  const codec = binary ? "proto" : "json";
+  return { codec, text, contentType: `${base}+${codec}` };
+}
+
+function notAllowed(text: string): Refusal {
+  return { status: 405, text, headers: { allow: "POST" } };
+}
+
+function unsupported({ method, connectUnary: unary }: Rpc, contentType: string): Refusal {
   const own =
     unary === undefined
       ? "application/connect+json, application/connect+proto"
       : "application/json, application/proto";
   const accepted = `${own}, application/grpc-web+json, application/grpc-web+proto, application/grpc-web-text+proto`;
   const text = `${rpcName(method)} is not served with ${JSON.stringify(contentType)}: send ${accepted}`;
-  return new HttpError(415, text, { headers: { "accept-post": accepted } });
+  return { status: 415, text, headers: { "accept-post": accepted } };
 }
