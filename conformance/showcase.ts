@@ -158,7 +158,7 @@ function byPath(
   verb: string,
 ): [string, RequestInit] {
   const info = (request["info"] ?? {}) as JsonObject;
-  const values = names.map((name) => encodeURIComponent(String(info[name] ?? defaults[name])));
+  const values = names.map((name) => encodeURIComponent(text(info[name] ?? defaults[name])));
   const bound = new Set(names.map((name) => `info.${name}`));
   return [`${base}/v1beta1/repeat/${values.join("/")}${verb}?${queryOf(schema, request, bound)}`, {}];
 }
@@ -174,9 +174,9 @@ const defaults: Readonly<Record<string, string>> = {
 /** The first binding of the rpc whose patterns the values match. */
 function byResource(schema: DescMessage, base: string, request: JsonObject): [string, RequestInit] {
   const info = (request["info"] ?? {}) as JsonObject;
-  const own = String(info["fString"] ?? "");
-  const child = String((info["fChild"] as JsonObject | undefined)?.["fString"] ?? "");
-  const bool = String(info["fBool"] ?? false);
+  const own = text(info["fString"]);
+  const child = text((info["fChild"] as JsonObject | undefined)?.["fString"]);
+  const bool = text(info["fBool"] ?? false);
   const [first, second, verb] = own.startsWith("first/")
     ? [own, child, ":pathresource"]
     : [child, own, ":childfirstpathresource"];
@@ -185,7 +185,7 @@ function byResource(schema: DescMessage, base: string, request: JsonObject): [st
 }
 
 /** Every field of a message, but those bound elsewhere, as a query. */
-function queryOf(schema: DescMessage, message: JsonObject, bound: ReadonlySet<string>): URLSearchParams {
+function queryOf(schema: DescMessage, message: JsonObject, bound: ReadonlySet<string>): string {
   const query = new URLSearchParams();
   const add = (desc: DescMessage, value: JsonObject, prefix: string): void => {
     for (const [name, member] of Object.entries(value)) {
@@ -195,14 +195,19 @@ function queryOf(schema: DescMessage, message: JsonObject, bound: ReadonlySet<st
       if (field.fieldKind === "message" && !field.message.typeName.startsWith("google.protobuf.")) {
         add(field.message, member as JsonObject, `${path}.`); // The JSON of a message.
       } else if (Array.isArray(member)) {
-        for (const one of member) query.append(path, String(one));
+        for (const one of member) query.append(path, text(one));
       } else {
-        query.append(path, String(member));
+        query.append(path, text(member));
       }
     }
   };
   add(schema, message, "");
-  return query;
+  return query.toString();
+}
+
+/** A scalar of JSON as it stands in a URL. */
+function text(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
 }
 
 async function freePort(): Promise<number> {

@@ -63,6 +63,7 @@ export const clientCases: Readonly<Record<string, ClientCase>> = {
     const abort = new AbortController();
     const never = (async function* (): AsyncGenerator<Init> {
       await new Promise((resolve) => abort.signal.addEventListener("abort", resolve));
+      yield* [];
     })();
     const call = client.streamingInputCall(never, { signal: abort.signal });
     setImmediate(() => abort.abort());
@@ -75,7 +76,9 @@ export const clientCases: Readonly<Record<string, ClientCase>> = {
       await new Promise((resolve) => abort.signal.addEventListener("abort", resolve));
     })();
     const replies = client.fullDuplexCall(endless, { signal: abort.signal })[Symbol.asyncIterator]();
-    assert.equal((await replies.next()).value?.payload?.body.length, 31_415);
+    const first = await replies.next();
+    assert.ok(first.done !== true);
+    assert.equal(first.value.payload?.body.length, 31_415);
     abort.abort();
     await rejects(replies.next(), Code.Canceled);
   }),

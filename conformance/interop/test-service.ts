@@ -45,8 +45,8 @@ export async function interopContract(): Promise<DescService> {
   return service;
 }
 
-/** Whether the messages of a call came compressed, in their order; undefined where nobody looked. */
-export type WireCompression = (context: HandlerContext) => AsyncIterator<boolean> | undefined;
+/** Tells of the messages of a call, one after the other, whether they came compressed; undefined where nobody looked. */
+export type WireCompression = (context: HandlerContext) => (() => boolean) | undefined;
 
 /**
  * What the servers of the interop suite do, by its description.
@@ -63,9 +63,9 @@ export function interopService(
       return {};
     },
 
-    async unaryCall(request: SimpleRequest, context: HandlerContext) {
+    unaryCall(request: SimpleRequest, context: HandlerContext) {
       echoMetadata(context);
-      await checkCompression(request.expectCompressed, compression(context));
+      checkCompression(request.expectCompressed, compression(context));
       fail(request.responseStatus);
       return { payload: payload(request.responseSize) };
     },
@@ -80,7 +80,7 @@ export function interopService(
       const flags = compression(context);
       let aggregatedPayloadSize = 0;
       for await (const request of requests) {
-        await checkCompression(request.expectCompressed, flags);
+        checkCompression(request.expectCompressed, flags);
         aggregatedPayloadSize += request.payload?.body.length ?? 0;
       }
       return { aggregatedPayloadSize };
@@ -108,13 +108,13 @@ function fail(status: EchoStatus | undefined): void {
   if (status !== undefined && status.code !== 0) throw new ConnectError(status.message, status.code);
 }
 
-async function checkCompression(
+function checkCompression(
   expected: { readonly value: boolean } | undefined,
-  flags: AsyncIterator<boolean> | undefined,
-): Promise<void> {
+  flags: (() => boolean) | undefined,
+): void {
   if (flags === undefined) return;
-  const { value: compressed } = await flags.next();
-  if (expected?.value === true && compressed !== true) {
+  const compressed = flags();
+  if (expected?.value === true && !compressed) {
     throw new ConnectError("the message is not compressed", Code.InvalidArgument);
   }
 }
@@ -131,6 +131,13 @@ async function response({ size, intervalUs }: ResponseParameters, { signal }: Ha
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+    signal.addEventListener(
+      "abort",
+      () => {
+        clearTimeout(timer);
+        reject(signal.reason);
+      },
+      { once: true },
+    );
   });
 }

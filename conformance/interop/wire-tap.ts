@@ -47,11 +47,11 @@ export class WireTap implements StreamServer {
     this.#server.acceptStream(stream, { ...headers, [idHeader]: id }, flags, rawHeaders, session);
   }
 
-  /** Whether the messages of a call came compressed, one after the other. */
-  readonly of = ({ requestHeader }: HandlerContext): AsyncIterator<boolean> | undefined => {
+  /** Tells of the messages of a call, one after the other, whether they came compressed. */
+  readonly of = ({ requestHeader }: HandlerContext): (() => boolean) | undefined => {
     const seen = this.#flags.get(requestHeader.get(idHeader) ?? "");
     if (seen === undefined) return undefined;
     let at = 0;
-    return { next: async () => ({ value: seen[at++] ?? false }) }; // A message was seen before it is handled.
+    return () => seen[at++] ?? false; // A message was seen before it is handled.
   };
 }

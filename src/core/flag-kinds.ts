@@ -111,14 +111,14 @@ export function portFlag(byDefault: number, help: string): Flag<number> {
 
 /** As `portFlag`, undefined where it is not given. */
 export function optionalPortFlag(help: string): Flag<number | undefined> {
-  const { value, read } = portFlag(0, help);
+  const port = portFlag(0, help);
   return {
     help,
-    value,
+    value: port.value,
     default: undefined,
     shownDefault: "",
     repeatable: false,
-    read: (text) => read(text, 0),
+    read: (text) => port.read(text, 0),
   };
 }
 

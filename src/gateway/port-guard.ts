@@ -53,7 +53,9 @@ export class PortGuard {
     if (http1 === undefined)
       throw new Error("this version of Node does not listen to connections as is known");
     server.removeAllListeners("connection");
-    const serveHttp1 = (socket: Socket): void => void http1.call(server, socket);
+    const serveHttp1 = (socket: Socket): void => {
+      http1.call(server, socket);
+    };
     const accept =
       this.#tls === undefined
         ? (socket: Socket): void => this.#acceptPlain(socket, serveHttp1)

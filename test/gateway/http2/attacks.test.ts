@@ -70,6 +70,19 @@ test("P02: a flood of CONTINUATION frames closes the connection", async (t) => {
   await assertSound(gateway);
 });
 
+test("P04: a window that overflows ends the connection", async (t) => {
+  const gateway = await gatewayOf(t);
+  await Promise.all(
+    Array.from({ length: 100 }, async () => {
+      const attacker = await rawHttp2(t, gateway);
+      attacker.send(http2Frame(windowUpdate, 0, 0, uint32(0x7fffffff)));
+      await attacker.until("the close", ({ closed }) => closed);
+      assert.equal(attacker.of(goaway)[0]?.payload.readUInt32BE(4), 3, "FLOW_CONTROL_ERROR");
+    }),
+  );
+  await assertSound(gateway);
+});
+
 test("P05: streams that the client makes the server reset are counted like its own resets", async (t) => {
   const gateway = await gatewayOf(t);
   const attacker = await rawHttp2(t, gateway);
@@ -314,6 +327,31 @@ test("G23: pings without data close the connection", async (t) => {
   t.after(() => clearInterval(timer));
   await attacker.until("the close", ({ closed }) => closed);
   assert.equal(attacker.of(goaway)[0]?.payload.readUInt32BE(4), 0xb, "ENHANCE_YOUR_CALM");
+});
+
+test("G23: pings while a reply comes are allowed", async (t) => {
+  const gateway = await startGateway({}, [], (http) => {
+    http.fastify.get("/large", () => Buffer.alloc(mebibyte));
+  });
+  t.after(() => gateway.http.gracefulStop({ graceMs: 0 }));
+  const client = await rawHttp2(t, gateway);
+  const request: Fields = [
+    [":method", "GET"],
+    [":scheme", "http"],
+    [":path", "/large"],
+    [":authority", "test"],
+  ];
+  client.send(http2Frame(headers, flag.endHeaders | flag.endStream, 1, hpack(request)));
+  const received = (): number => client.of(data).reduce((sum, { payload }) => sum + payload.length, 0);
+  for (let round = 1; round <= 12; round++) {
+    await client.until("the data", (seen) => seen.closed || received() >= 65_535 + (round - 1) * 16_384);
+    client.send(http2Frame(ping, 0, 0, Buffer.alloc(8)));
+    await client.until("the answer", (seen) => seen.closed || seen.of(ping).length === round);
+    const more = uint32(16_384);
+    client.send(http2Frame(windowUpdate, 0, 0, more), http2Frame(windowUpdate, 0, 1, more));
+  }
+  assert.equal(client.closed, false);
+  assert.deepEqual(client.of(goaway), []);
 });
 
 test("a client that only hangs up halfway does not hold its connection", async (t) => {
