@@ -1,4 +1,4 @@
-import { constants, Http2ServerResponse } from "node:http2";
+import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
 import type { CallContext } from "../core/context.ts";
 import type { Exchange, ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";
@@ -15,6 +15,20 @@ export class Http2Exchange extends Http2ServerResponse {
   owner: ExchangeOwner | undefined;
   /** Means nothing here: the stream ends with the response, the connection by GOAWAY. */
   shouldKeepAlive = true;
+  /** Whether trailers may come that no `Trailer` header announces; to be set before the head is written. */
+  withTrailers = false;
+
+  constructor(stream: ServerHttp2Stream) {
+    super(stream);
+    // Node would always wait for trailers, and end the stream a turn later than the answer. A client that is still
+    // sending might give up in between, which looks like a broken request then, and the answer would be lost.
+    const respond = stream.respond.bind(stream);
+    stream.respond = (headers, options) =>
+      respond(headers, {
+        ...options,
+        waitForTrailers: this.withTrailers || (headers !== undefined && "trailer" in headers),
+      });
+  }
 
   /** The status that was sent; 499 when the client left before the answer was complete. */
   get outcome(): number {

@@ -2,11 +2,16 @@ import type { OutgoingHttpHeaders } from "node:http";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { FastifyReply } from "fastify";
 import { Code, ConnectError } from "../../core/errors.ts";
+import type { Http2Exchange } from "../http2-exchange.ts";
+
+type WithTrailers = Pick<Http2Exchange, "withTrailers">;
 
 /** Options of `EnvelopeWriter`. */
 export interface EnvelopeWriterOptions {
   /** Whether the body is base64. */
   readonly text: boolean;
+  /** Whether trailers of HTTP end the reply, and no envelope. */
+  readonly trailers: boolean;
   /** How long a client may take nothing of what waits for it, in milliseconds. */
   readonly writeIdleMs: number;
 }
@@ -36,6 +41,7 @@ export class EnvelopeWriter {
   /** Writes the head of the reply; hooks of the user's own may have added headers to it. It leaves with what follows. */
   begin(headers: Readonly<Record<string, string | string[]>>): void {
     const { raw } = this.#reply;
+    if (this.#options.trailers) (raw as Partial<WithTrailers>).withTrailers = true; // Asked for by HTTP/2 alone.
     this.#reply.hijack();
     raw.writeHead(200, { ...(this.#reply.getHeaders() as OutgoingHttpHeaders), ...headers }); // As they were set.
   }

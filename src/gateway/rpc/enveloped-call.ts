@@ -71,7 +71,11 @@ class EnvelopedCall {
     const timeoutMs = whole ? options.bodyTimeoutMs : options.bodyIdleMs;
     const maxBytes = options.maxBodyBytes;
     this.#reader = new EnvelopeReader(request.raw, { maxBytes, timeoutMs, whole, text });
-    this.#writer = new EnvelopeWriter(reply, { text, writeIdleMs: options.writeIdleMs });
+    this.#writer = new EnvelopeWriter(reply, {
+      text,
+      trailers: rpc.protocol.name === "grpc",
+      writeIdleMs: options.writeIdleMs,
+    });
   }
 
   async serve(): Promise<void> {
