@@ -1,6 +1,10 @@
 import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
+import { h2spec } from "./h2spec.ts";
+import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
+import { loadSmoke } from "./load-smoke.ts";
 import { protobufCodecConformance, protobufConformance } from "./protobuf/protobuf-conformance.ts";
+import { showcase } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
@@ -9,7 +13,17 @@ import { Missing } from "./tools.ts";
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */
-const suites: readonly Suite[] = [commandLineTools, protobufConformance, protobufCodecConformance, autobahn];
+const suites: readonly Suite[] = [
+  commandLineTools,
+  protobufConformance,
+  protobufCodecConformance,
+  autobahn,
+  h2spec,
+  loadSmoke,
+  showcase,
+  grpcInterop,
+  grpcJavaInterop,
+];
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");

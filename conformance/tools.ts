@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -16,8 +16,10 @@ export class Missing extends Error {}
 interface GoTool {
   readonly module: string;
   readonly version: string;
-  /** Path of the main package, where it is not the module itself. */
+  /** Path of the main package. */
   readonly main: string;
+  /** Modules of which other versions are taken than the tool asks for: `path=path@version`. */
+  readonly replace?: readonly string[];
 }
 
 const goTools: Readonly<Record<string, GoTool>> = {
@@ -30,6 +32,42 @@ const goTools: Readonly<Record<string, GoTool>> = {
     module: "github.com/grpc-ecosystem/grpc-health-probe",
     version: "v0.4.19",
     main: "github.com/grpc-ecosystem/grpc-health-probe",
+  },
+  "grpc-go-interop-client": {
+    module: "google.golang.org/grpc",
+    version: "v1.85.0",
+    main: "google.golang.org/grpc/interop/client",
+  },
+  "grpc-go-interop-server": {
+    module: "google.golang.org/grpc",
+    version: "v1.85.0",
+    main: "google.golang.org/grpc/interop/server",
+  },
+  connectconformance: {
+    module: "connectrpc.com/conformance",
+    version: "v1.0.6",
+    main: "connectrpc.com/conformance/cmd/connectconformance",
+  },
+  h2spec: {
+    module: "github.com/summerwind/h2spec",
+    version: "v2.2.1+incompatible",
+    main: "github.com/summerwind/h2spec/cmd/h2spec",
+  },
+  ghz: {
+    module: "github.com/bojand/ghz",
+    version: "v0.93.0",
+    main: "github.com/bojand/ghz/cmd/ghz",
+  },
+  "gapic-showcase": {
+    module: "github.com/googleapis/gapic-showcase",
+    version: "v0.42.0",
+    main: "github.com/googleapis/gapic-showcase/cmd/gapic-showcase",
+    // It names versions of these that the proxy of Go modules does not have.
+    replace: [
+      "google.golang.org/genproto=google.golang.org/genproto@v0.0.0-20230525234025-438c736192d0",
+      "google.golang.org/genproto/googleapis/api=google.golang.org/genproto/googleapis/api@v0.0.0-20261019180522-ce908d29299b",
+      "google.golang.org/genproto/googleapis/rpc=google.golang.org/genproto/googleapis/rpc@v0.0.0-20261019180522-ce908d29299b",
+    ],
   },
 };
 
@@ -54,8 +92,127 @@ export async function goTool(name: string): Promise<string> {
   const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
   if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
   await go("mod", "edit", "-require", `${tool.module}@${tool.version}`);
+  for (const replacement of tool.replace ?? []) await go("mod", "edit", "-replace", replacement);
   await go("build", "-mod=mod", "-o", binary, tool.main);
   return binary;
+}
+
+/**
+ * A file or folder of the module that a Go tool is built from, such as its protos.
+ *
+ * @throws Missing if there is no Go.
+ */
+export async function goModuleFile(name: string, path: string): Promise<string> {
+  const tool = goTools[name];
+  if (tool === undefined) throw new Error(`no Go tool is called ${name}`);
+  await goTool(name);
+  const cwd = join(toolCache, `${name}-${tool.version}`, "source");
+  const { stdout } = await run("go", ["mod", "download", "-json", `${tool.module}@${tool.version}`], { cwd });
+  return join((JSON.parse(stdout) as { Dir: string }).Dir, path); // As `go help mod download` says.
+}
+
+/**
+ * The contracts that a package of a Go tool's module was generated from, with all that they import: a binary
+ * `FileDescriptorSet`.
+ *
+ * @throws Missing if there is no Go.
+ */
+export async function goDescriptors(name: string, goPackage: string): Promise<Uint8Array> {
+  const tool = goTools[name];
+  if (tool === undefined) throw new Error(`no Go tool is called ${name}`);
+  await goTool(name);
+  const folder = join(toolCache, `${name}-${tool.version}`);
+  const file = join(folder, "descriptors.binpb");
+  if (!existsSync(file)) {
+    const source = join(folder, "source");
+    mkdirSync(join(source, "descriptors"), { recursive: true });
+    writeFileSync(join(source, "descriptors/main.go"), printDescriptors(goPackage));
+    const words = ["run", "-mod=mod", "./descriptors"];
+    const { stdout } = await run("go", words, { cwd: source, encoding: "buffer", maxBuffer: 64 << 20 });
+    writeFileSync(file, stdout);
+  }
+  return readFileSync(file);
+}
+
+/** A Go program that prints the descriptors it was linked with. */
+function printDescriptors(goPackage: string): string {
+  return `package main
+
+import (
+	"os"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	_ "${goPackage}"
+)
+
+func main() {
+	set := &descriptorpb.FileDescriptorSet{}
+	seen := map[string]bool{}
+	var add func(file protoreflect.FileDescriptor)
+	add = func(file protoreflect.FileDescriptor) {
+		if seen[file.Path()] {
+			return
+		}
+		seen[file.Path()] = true
+		for i := 0; i < file.Imports().Len(); i++ {
+			add(file.Imports().Get(i).FileDescriptor)
+		}
+		set.File = append(set.File, protodesc.ToFileDescriptorProto(file))
+	}
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		add(file)
+		return true
+	})
+	bytes, err := proto.Marshal(set)
+	if err != nil {
+		panic(err)
+	}
+	os.Stdout.Write(bytes)
+}
+`;
+}
+
+/**
+ * The jars of a Maven artifact and all that it needs, in a folder of the cache.
+ *
+ * @param coordinates `group:artifact:version`
+ * @throws Missing if there is no Maven or no Java.
+ */
+export async function mavenJars(coordinates: string): Promise<string> {
+  const folder = join(toolCache, coordinates.replaceAll(":", "-"));
+  const jars = join(folder, "lib");
+  if (existsSync(join(folder, "done"))) return jars;
+  for (const [command, flag] of [
+    ["mvn", "--version"],
+    ["java", "-version"],
+  ] as const) {
+    await run(command, [flag]).catch(() => {
+      throw new Missing(`${command} is not installed`);
+    });
+  }
+  process.stderr.write(`fetching ${coordinates}\n`);
+  mkdirSync(folder, { recursive: true });
+  const [group, artifact, version] = coordinates.split(":");
+  const project = (id: string, content: string): string =>
+    `<groupId>${id}</groupId><artifactId>${content}</artifactId>`;
+  writeFileSync(
+    join(folder, "pom.xml"),
+    `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+${project("tools", "tools")}<version>1</version>
+<dependencies><dependency>${project(group ?? "", artifact ?? "")}<version>${version}</version></dependency></dependencies>
+</project>
+`,
+  );
+  await run("mvn", ["-B", "-q", "dependency:copy-dependencies", `-DoutputDirectory=${jars}`], {
+    cwd: folder,
+  });
+  writeFileSync(join(folder, "done"), "");
+  return jars;
 }
 
 /** Debian packages of a suite, unpacked beside the system into a folder of the cache. */

@@ -1,4 +1,4 @@
-/** Services over gRPC, and the same over REST, in one process. */
+/** Services over gRPC, and the same over REST, in one process: on two ports, or with `--port` on one. */
 import {
   addServerGracefulStop,
   catchStopSignals,
@@ -10,18 +10,37 @@ import {
   httpFlags,
   httpOptions,
   HttpServer,
+  onePortFlags,
   parseFlags,
+  tlsFlags,
+  tlsOptions,
 } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 
-const flags = parseFlags("gateway", { ...grpcFlags, ...httpFlags, ...commonFlags });
-const { observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+const flags = parseFlags("gateway", {
+  ...grpcFlags,
+  ...httpFlags,
+  ...onePortFlags,
+  ...tlsFlags,
+  ...commonFlags,
+});
+const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 
-const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, observers });
-const http = new HttpServer({ ...httpOptions(flags), upstream: grpc, observers, httpObservers });
+const tls = tlsOptions(flags, logger);
+const listen = flags.port === undefined;
+const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, listen, tls, observers });
+const onePort = listen ? {} : { port: flags.port, grpc };
+const http = new HttpServer({
+  ...httpOptions(flags),
+  ...onePort,
+  upstream: grpc,
+  tls,
+  observers,
+  httpObservers,
+});
 
 const goms = new GomsService("goms");
 const child = new ChildService("child", dial(grpc));
@@ -36,7 +55,8 @@ await grpc.start();
 await http.start();
 
 console.log([...grpc.describe(), ...http.describe(), ...(exporter?.describe() ?? [])].join("\n"));
-console.log(`Try: curl http://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
+const scheme = tls === undefined ? "http" : "https";
+console.log(`Try: curl ${scheme}://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
 
 const { signal, finished, cut } = await stopped;
 console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);

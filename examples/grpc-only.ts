@@ -8,16 +8,19 @@ import {
   grpcFlags,
   GrpcServer,
   parseFlags,
+  tlsFlags,
+  tlsOptions,
 } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 
-const flags = parseFlags("grpc-only", { ...grpcFlags, ...commonFlags });
-const { observers, onFault, startExporter } = createTelemetry(flags);
+const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...commonFlags });
+const { logger, observers, onFault, startExporter } = createTelemetry(flags);
 
-const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, observers });
+const tls = tlsOptions(flags, logger);
+const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, tls, observers });
 grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
@@ -27,8 +30,8 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const exporter = await startExporter();
 await grpc.start();
 
-const tool = "npx buf curl --protocol grpc --http2-prior-knowledge";
-const at = `http://${grpc.address?.host}:${grpc.address?.port}`;
+const tool = `npx buf curl --protocol grpc ${tls === undefined ? "--http2-prior-knowledge" : ""}`.trimEnd();
+const at = `${tls === undefined ? "http" : "https"}://${grpc.address?.host}:${grpc.address?.port}`;
 console.log([...grpc.describe(), ...(exporter?.describe() ?? [])].join("\n"));
 console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
 

@@ -15,18 +15,34 @@ import {
   parseFlags,
   schemaFlags,
   schemaSource,
+  tlsFlags,
+  tlsOptions,
   upstreamFlags,
   upstreamOf,
   type Schema,
 } from "../src/index.ts";
 
-const flags = parseFlags("http-only", { ...upstreamFlags, ...httpFlags, ...schemaFlags, ...commonFlags });
+const flags = parseFlags("http-only", {
+  ...upstreamFlags,
+  ...httpFlags,
+  ...tlsFlags,
+  ...schemaFlags,
+  ...commonFlags,
+});
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 const awaitServices = flags.reflection;
 
 const { target, options } = upstreamOf(flags);
 const upstream = dial(target, options);
-const http = new HttpServer({ ...httpOptions(flags), upstream, observers, httpObservers, awaitServices });
+const tls = tlsOptions(flags, logger);
+const http = new HttpServer({
+  ...httpOptions(flags),
+  upstream,
+  tls,
+  observers,
+  httpObservers,
+  awaitServices,
+});
 
 addServerGracefulStop(http);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
@@ -41,7 +57,8 @@ await http.start();
 const print = () => console.log(http.describe().join("\n"));
 print();
 console.log([`[HTTP] calling ${target}`, ...(exporter?.describe() ?? [])].join("\n"));
-console.log(`Try: curl http://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
+const scheme = tls === undefined ? "http" : "https";
+console.log(`Try: curl ${scheme}://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
 
 if (awaitServices) {
   const apply = (schema: Schema) => {

@@ -2,6 +2,7 @@
 
 // Servers, and how programs stop.
 export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./core/grpc-server.ts";
+export type { ClientCertificates, Pem } from "./core/tls.ts";
 export { HttpServer } from "./gateway/http-server.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
 export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
@@ -76,6 +77,7 @@ export {
   filesFlag,
   listFlag,
   optionalFlag,
+  optionalPortFlag,
   pathFlag,
   portFlag,
   portOrOffFlag,
@@ -85,7 +87,8 @@ export {
 } from "./core/flag-kinds.ts";
 export { grpcFlags } from "./core/grpc/grpc-flags.ts";
 export { upstreamFlags, upstreamOf } from "./core/grpc/upstream-flags.ts";
-export { httpFlags, httpOptions } from "./gateway/http-flags.ts";
+export { tlsFlags, tlsOptions } from "./core/tls-flags.ts";
+export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";
 export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
 export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";
 export { logFlags } from "./core/telemetry/log-flags.ts";

@@ -109,6 +109,19 @@ export function portFlag(byDefault: number, help: string): Flag<number> {
   };
 }
 
+/** As `portFlag`, undefined where it is not given. */
+export function optionalPortFlag(help: string): Flag<number | undefined> {
+  const port = portFlag(0, help);
+  return {
+    help,
+    value: port.value,
+    default: undefined,
+    shownDefault: "",
+    repeatable: false,
+    read: (text) => port.read(text, 0),
+  };
+}
+
 /** As `portFlag`; the word `off` is allowed too. */
 export function portOrOffFlag(byDefault: number | "off", help: string): Flag<number | "off"> {
   const allowed = 'must be a port from 0 to 65535 or "off"';

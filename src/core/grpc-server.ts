@@ -1,17 +1,12 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import type { TlsOptions } from "node:tls";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { Dispatcher } from "./dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
 import { ServerEngine } from "./grpc/server-engine.ts";
-import {
-  grpcServerDefaults,
-  toTlsOptions,
-  type GrpcServerOptions,
-  type ServerTlsOptions,
-} from "./grpc/server-options.ts";
+import { grpcServerDefaults, type GrpcServerOptions } from "./grpc/server-options.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -22,6 +17,8 @@ import {
 } from "./lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./listener.ts";
 import type { AnyService, PartialService } from "./service.ts";
+import type { SessionGuard, StreamServer } from "./session-guard.ts";
+import { ServerTls, type ServerTlsOptions } from "./tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 
@@ -32,14 +29,14 @@ const farewellMs = 500;
  * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on everything that a client can
  * ask for, health and reflection.
  */
-export class GrpcServer implements ManagedServer {
+export class GrpcServer implements ManagedServer, StreamServer {
   readonly name = "GRPC";
   /** All handlers; in-process callers go straight to it. */
   readonly dispatcher: Dispatcher;
   /** The health that clients see, served unless the option `health` is off. */
   readonly health: HealthService;
   readonly #options: GrpcServerOptions;
-  readonly #tls: TlsOptions | undefined;
+  readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
   readonly #services: DescService[] = [];
@@ -51,7 +48,8 @@ export class GrpcServer implements ManagedServer {
   constructor(options: Partial<GrpcServerOptions> = {}) {
     this.#options = { ...grpcServerDefaults, ...options };
     const { tls, handshakeTimeoutMs } = this.#options;
-    this.#tls = tls === undefined ? undefined : toTlsOptions(tls, handshakeTimeoutMs);
+    const use = { server: this.name, protocols: ["h2"], handshakeTimeoutMs };
+    this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
     this.dispatcher = new Dispatcher(this.#options);
     this.#engine = new ServerEngine(this.#options, this.dispatcher);
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
@@ -93,12 +91,12 @@ export class GrpcServer implements ManagedServer {
     return this.#lifecycle.onChange(listener);
   }
 
-  /** Where the server listens; undefined before it is bound. */
+  /** Where the server listens; undefined before it is bound, and without a port of its own. */
   get address(): ListenAddress | undefined {
     return this.#listener?.address;
   }
 
-  /** How many connections are open. */
+  /** How many connections of its own port are open. */
   get connections(): number {
     return this.#listener?.connections ?? 0;
   }
@@ -111,8 +109,19 @@ export class GrpcServer implements ManagedServer {
     return lines;
   }
 
+  /** Serves a stream of an HTTP/2 connection of an `HttpServer` that has this server as `grpc`. */
+  acceptStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+    session: SessionGuard,
+  ): void {
+    this.#engine.acceptStream(stream, headers, flags, rawHeaders, session);
+  }
+
   /**
-   * Binds the port and serves.
+   * Binds the port, unless it has none of its own, and serves.
    *
    * @throws Error naming host, port and cause if the port cannot be bound, after which it may be tried again; Error if
    *   the server was started or stopped before, or is stopped meanwhile.
@@ -122,6 +131,15 @@ export class GrpcServer implements ManagedServer {
       throw new Error(`${this.name} cannot start: its state is "${this.state}"`);
     }
     this.#lifecycle.enter("boot");
+    if (this.#options.listen) this.#listener = await this.#listen();
+    const { signal } = this.#boot;
+    signal.throwIfAborted(); // Who heard of the state may have stopped the server.
+    this.#lifecycle.enter("listen");
+    signal.throwIfAborted();
+    this.#lifecycle.enter("ready");
+  }
+
+  async #listen(): Promise<Listener> {
     const { host, port } = this.#options;
     const { signal } = this.#boot;
     let listener: Listener;
@@ -137,10 +155,7 @@ export class GrpcServer implements ManagedServer {
       listener.destroy();
       throw signal.reason;
     }
-    this.#listener = listener;
-    this.#lifecycle.enter("listen");
-    signal.throwIfAborted(); // Who heard of the state may have stopped the server.
-    this.#lifecycle.enter("ready");
+    return listener;
   }
 
   /** Says NOT_SERVING to everybody who asks for the health of a service; everything is still served. */
@@ -172,7 +187,7 @@ export class GrpcServer implements ManagedServer {
     this.#engine.goAway();
     const cut = (await within(graceMs, this.#engine.idle())) ? [] : this.#engine.cut();
     this.dispatcher.close();
-    await this.#listener?.disconnected(farewellMs);
+    await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.farewell(farewellMs)]);
     this.#listener?.destroy();
     this.#engine.shutdown();
     this.#lifecycle.enter("stop");

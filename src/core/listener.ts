@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer, type TlsOptions } from "node:tls";
+import type { ServerTls } from "./tls.ts";
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -17,8 +17,8 @@ export interface ListenOptions {
   readonly host: string;
   /** TCP port; 0 lets the system pick one. */
   readonly port: number;
-  /** Terminates TLS with these options; undefined serves plain text. */
-  readonly tls?: TlsOptions | undefined;
+  /** Terminates TLS; undefined serves plain text. */
+  readonly tls?: ServerTls | undefined;
   /** Gives up while the port is being bound; nothing stays bound then. */
   readonly signal?: AbortSignal | undefined;
   /** Hears of every connection; with TLS after its handshake. */
@@ -135,10 +135,9 @@ const causes: Readonly<Record<string, string>> = {
   ENOTFOUND: "host name cannot be resolved",
 };
 
-function accept(options: ListenOptions): { server: Server; sockets: Set<Socket> } {
-  const { tls, onConnection } = options;
+function accept({ tls, onConnection }: ListenOptions): { server: Server; sockets: Set<Socket> } {
   const sockets = new Set<Socket>();
-  const server = tls === undefined ? createServer({ noDelay: true }) : createTlsServer(tls);
+  const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, onConnection);
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
@@ -146,14 +145,13 @@ function accept(options: ListenOptions): { server: Server; sockets: Set<Socket> 
     if (tls === undefined) onConnection(socket);
     else socket.setNoDelay(true);
   });
-  if (tls !== undefined) {
-    server.on("secureConnection", (socket: Socket) => {
-      socket.on("error", () => {});
-      onConnection(socket);
-    });
-    server.on("tlsClientError", (_error: Error, socket: Socket) => socket.destroy());
-  }
   return { server, sockets };
+}
+
+function secureServer(tls: ServerTls, onConnection: (socket: Socket) => void): Server {
+  const server = tls.createServer(onConnection);
+  server.once("listening", () => server.once("close", tls.follow(server)));
+  return server;
 }
 
 function boundAddress(server: Server, host: string): ListenAddress {

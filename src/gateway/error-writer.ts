@@ -66,8 +66,9 @@ export class ErrorWriter {
   /** Answers with an error, unless an answer has begun or nobody is there any more. */
   send(reply: FastifyReply, reason: unknown): void {
     if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
-    const { status, headers, body } = this.toReply(reason);
-    if (headers["connection"] === "close") reply.raw.shouldKeepAlive = false;
+    const { status, headers: all, body } = this.toReply(reason);
+    const { connection, ...headers } = all;
+    if (connection === "close") reply.raw.shouldKeepAlive = false; // Which writes it, where HTTP has it.
     try {
       void reply.code(status).headers(headers).serializer(asIs).send(body);
     } catch {

@@ -59,17 +59,7 @@ export class Exchange extends ServerResponse<IncomingMessage> {
   ): this {
     const reason = typeof second === "string" ? second : undefined;
     let headers = typeof second === "string" ? third : second;
-    const { onHead } = this;
-    if (onHead !== undefined) {
-      this.onHead = undefined;
-      if (headers !== undefined && !Array.isArray(headers)) {
-        for (const [name, value] of Object.entries(headers)) {
-          if (value !== undefined) this.setHeader(name, value);
-        }
-        headers = undefined;
-      }
-      onHead(this, status);
-    }
+    headers = completeHead(this, status, headers);
     return reason === undefined ? super.writeHead(status, headers) : super.writeHead(status, reason, headers);
   }
 
@@ -84,6 +74,25 @@ export class Exchange extends ServerResponse<IncomingMessage> {
   closeAfter(): void {
     if (!this.headersSent) this.shouldKeepAlive = false;
   }
+}
+
+/** Lets `onHead` complete a head that is about to be written; returns the headers that are left to write. */
+export function completeHead<List extends readonly OutgoingHttpHeader[]>(
+  exchange: Exchange,
+  status: number,
+  headers: OutgoingHttpHeaders | List | undefined,
+): OutgoingHttpHeaders | List | undefined {
+  const { onHead } = exchange;
+  if (onHead === undefined) return headers;
+  exchange.onHead = undefined;
+  const isList = Array.isArray(headers);
+  if (headers !== undefined && !isList) {
+    for (const [name, value] of Object.entries(headers)) {
+      if (value !== undefined) exchange.setHeader(name, value);
+    }
+  }
+  onHead(exchange, status);
+  return isList ? headers : undefined;
 }
 
 /** The listener of the `close` event of every `Exchange`. */

@@ -7,11 +7,11 @@ import {
 } from "fastify";
 import { METHODS } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
-import type { Http1Guard } from "./http1-guard.ts";
+import type { PortGuard } from "./port-guard.ts";
 
 /** Options of `createEngine`. */
 export interface EngineOptions {
-  readonly guard: Http1Guard;
+  readonly guard: PortGuard;
   readonly errors: ErrorWriter;
   /** The largest body that routes of the user's own may have, in bytes. */
   readonly maxBodyBytes: number;

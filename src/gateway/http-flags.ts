@@ -1,5 +1,13 @@
 import { readFileSync } from "node:fs";
-import { choiceFlag, filesFlag, listFlag, portFlag, switchFlag, textFlag } from "../core/flag-kinds.ts";
+import {
+  choiceFlag,
+  filesFlag,
+  listFlag,
+  optionalPortFlag,
+  portFlag,
+  switchFlag,
+  textFlag,
+} from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 
@@ -20,6 +28,16 @@ export const httpFlags = {
   corsCredentials: switchFlag("Let such pages send cookies and certificates of the user along; not with *"),
   compression: switchFlag("Compress answers where clients accept it: zstd, br, gzip"),
   etag: switchFlag("Give answers to GET an ETag of their content"),
+} as const;
+
+/** Flags of a gateway that serves gRPC too. */
+export const onePortFlags = {
+  port: {
+    ...optionalPortFlag(
+      "Port to serve every protocol on, gRPC too, instead of two ports; 0 picks a free one",
+    ),
+    excludes: ["grpcPort", "grpcHost", "httpPort"],
+  },
 } as const;
 
 /** The options of an `HttpServer` that the flags ask for. */

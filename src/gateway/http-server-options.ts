@@ -4,6 +4,8 @@ import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/interceptors.ts";
 import type { CallObserver } from "../core/observer.ts";
+import type { StreamServer } from "../core/session-guard.ts";
+import type { ServerTlsOptions } from "../core/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind.ts";
 import { browserDefaults, type BrowserOptions } from "./browser/browser-options.ts";
 import type { ErrorFormat } from "./error-body.ts";
@@ -11,6 +13,7 @@ import { http1Defaults, type Http1GuardOptions } from "./http1-limits.ts";
 import { longPollDefaults, type LongPollOptions } from "./long-poll/poll-options.ts";
 import { formDefaults, type FormOptions } from "./multipart/form-options.ts";
 import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
+import { http2Defaults, type Http2Limits } from "./http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import type { RuleMode } from "./routing/rule-set.ts";
@@ -48,6 +51,7 @@ export interface HttpServerOptions
     FormOptions,
     LongPollOptions,
     BrowserOptions,
+    Http2Limits,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
     Omit<RouterOptions, "reservedPaths"> {
@@ -55,6 +59,13 @@ export interface HttpServerOptions
   readonly host: string;
   /** TCP port; 0 lets the system pick one. Default: 8080. */
   readonly port: number;
+  /** Serves TLS: HTTP/2 and HTTP/1.1 by ALPN. Default: plain text, both by the first bytes. */
+  readonly tls: ServerTlsOptions | undefined;
+  /**
+   * Serves gRPC on this port too: a `GrpcServer` that need not listen itself (its option `listen`). It is started and
+   * stopped by itself; stop it after this server, which leaves its calls to it. Default: none.
+   */
+  readonly grpc: StreamServer | undefined;
   /** Who answers the calls: a `GrpcServer` of this process, a target such as `"users:42001"`, or a transport. */
   readonly upstream: DialableServer | string | Transport;
   /** How a `GrpcServer` is called: without a socket, or through its port. Default: `in-process`. */
@@ -114,10 +125,13 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   ...formDefaults,
   ...longPollDefaults,
   ...browserDefaults,
+  ...http2Defaults,
   ...bindDefaults,
   ...routerDefaults,
   host: "127.0.0.1",
   port: 8080,
+  tls: undefined,
+  grpc: undefined,
   dial: "in-process",
   dialOptions: {},
   interceptors: [],

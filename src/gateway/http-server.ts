@@ -19,8 +19,8 @@ import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { createEngine, mountBehind } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { Http1Guard } from "./http1-guard.ts";
 import { observeCaller } from "./observe-caller.ts";
+import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
@@ -40,7 +40,7 @@ export class HttpServer implements ManagedServer {
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
   readonly #browsers: ForBrowsers;
-  readonly #guard: Http1Guard;
+  readonly #guard: PortGuard;
   readonly #router: RequestRouter;
   readonly #sockets: WebSockets;
   readonly #closeUpstream: () => void;
@@ -74,7 +74,7 @@ export class HttpServer implements ManagedServer {
       replyMetadata: metadata,
       isServing: () => this.state === "ready" && !this.#draining,
     });
-    this.#guard = new Http1Guard(merged, this.#errors, requestTeller(merged), this.#browsers.prepare);
+    this.#guard = new PortGuard(merged, this.#errors, requestTeller(merged), this.#browsers.prepare);
     this.fastify = createEngine({ guard: this.#guard, errors: this.#errors, maxBodyBytes });
   }
 

@@ -17,7 +17,7 @@ export function answerOtherMethod(
   }
   const url = request.raw.url ?? "";
   const mark = url.indexOf("?");
-  const refusal = whyProtocolIsMissing(request.raw, mark === -1 ? "" : url.slice(mark + 1));
+  const refusal = whyProtocolIsMissing(request.raw);
   const path = mark === -1 ? url : url.slice(0, mark);
   errors.send(
     reply,

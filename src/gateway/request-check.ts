@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders } from "node:http2";
 import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 
@@ -38,6 +39,35 @@ export class RequestCheck {
     return this.#targetProblem(request, url);
   }
 
+  /**
+   * Why a request by HTTP/2 is refused; undefined for a good one. What is malformed by RFC 9113, Node has reset before.
+   */
+  http2Problem(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): HttpError | undefined {
+    const { ":path": path = "", ":method": method = "", ":authority": authority, host } = headers;
+    const { maxUrlBytes, maxHeaderFields, maxHeaderBytes } = this.#options;
+    if (path.length > maxUrlBytes) {
+      return new HttpError(414, `the request target is longer than ${maxUrlBytes} bytes`);
+    }
+    if (rawHeaders.length > maxHeaderFields * 2) {
+      return new HttpError(431, `the request has more than ${maxHeaderFields} header fields`);
+    }
+    let bytes = 0;
+    for (const part of rawHeaders) bytes += part.length;
+    if (bytes > maxHeaderBytes) return new HttpError(431, "the header list is too large");
+    if (authority !== undefined && host !== undefined && authority.toLowerCase() !== host.toLowerCase()) {
+      return new HttpError(400, "the :authority of the request is not its Host header");
+    }
+    if (authority === undefined && host === undefined) {
+      return new HttpError(400, "the request has no :authority");
+    }
+    if (method === "TRACE" || method === "CONNECT") return methodNotServed(method);
+    if (path.includes("#")) return new HttpError(400, "the request target has a fragment (#)");
+    if (path.charCodeAt(0) !== 0x2f && (path !== "*" || method !== "OPTIONS")) {
+      return new HttpError(400, "the request target must be a path");
+    }
+    return this.#hostProblem(authority ?? host);
+  }
+
   #targetProblem(request: IncomingMessage, url: string): HttpError | undefined {
     if (url.includes("#")) return new HttpError(400, "the request target has a fragment (#)");
     let authority = request.headers.host;
@@ -51,6 +81,10 @@ export class RequestCheck {
         return new HttpError(400, "the request target must be a path");
       }
     }
+    return this.#hostProblem(authority);
+  }
+
+  #hostProblem(authority: string | undefined): HttpError | undefined {
     if (this.#allowedHosts === undefined || isAllowed(this.#allowedHosts, authority)) return undefined;
     return new HttpError(421, "this server does not answer for the host of the request");
   }

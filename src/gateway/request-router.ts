@@ -139,6 +139,7 @@ export class RequestRouter {
       errors.send(reply, new ConnectError("the routes of this gateway are not loaded yet", Code.Unavailable));
       return;
     }
+    if (table.rpcs.answer(request, reply)) return;
     const match = table.router.match(method, url);
     switch (match.kind) {
       case "found": {

@@ -4,15 +4,17 @@ import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-po
 import { isForm } from "./multipart/form-parts.ts";
 import { whyProtocolIsMissing } from "./not-yet.ts";
 import { repliesRawBody, takesRawBody } from "./raw-body/http-body.ts";
+import type { RpcOptions } from "./rpc/rpc-options.ts";
+import { RpcTable } from "./rpc/rpc-table.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
 import { streamRoute } from "./streaming/stream-route.ts";
-import { type RouteHandler, unaryRoute } from "./unary.ts";
+import { type RouteHandler, unaryRoute, type UnaryOptions } from "./unary.ts";
 
 /** What a `RouteTable` is made of. */
-export interface RouteTableOptions extends LongPollRouteOptions {
+export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions {
   readonly router: Partial<RouterOptions>;
   readonly rules: readonly ServiceConfig[];
   readonly ruleMode: RuleMode;
@@ -29,6 +31,8 @@ interface Entry {
 /** All routes of a set of services, ready to serve. It never changes: other services are another table. */
 export class RouteTable {
   readonly router: Router;
+  /** The same rpcs by Connect and gRPC-Web. */
+  readonly rpcs: RpcTable;
   readonly #entries = new Map<Route, Entry>();
   readonly #options: RouteTableOptions;
   readonly #deadlinesMs: ReadonlyMap<DescMethod, number>;
@@ -50,6 +54,10 @@ export class RouteTable {
     });
     this.#options = options;
     this.#deadlinesMs = deadlinesMs;
+    this.rpcs = new RpcTable(services, options, (method) => ({
+      ...options,
+      ...timeLimits(deadlinesMs.get(method), options),
+    }));
     for (const route of this.router.routes) {
       this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, options, deadlinesMs) });
     }
@@ -85,7 +93,7 @@ function handlerOf(
   const { errors } = options;
   const serve = storyOf(route, optionsFor(route, options, deadlinesMs.get(route.method)));
   return (call, request, reply) => {
-    const refusal = whyProtocolIsMissing(request.raw, call.query);
+    const refusal = whyProtocolIsMissing(request.raw);
     if (refusal === undefined) serve(call, request, reply);
     else errors.send(reply, refusal);
   };
@@ -117,23 +125,30 @@ function optionsFor(
   options: RouteTableOptions,
   deadlineMs: number | undefined,
 ): RouteTableOptions {
-  const { maxTimeoutMs, onIgnored, registry } = options;
+  const { onIgnored, registry } = options;
   const { text } = route.template;
   return {
     ...options,
     // A stream ends when it ends, unless a rule or the client says otherwise.
     ...(route.method.methodKind === "unary" ? {} : { defaultTimeoutMs: 0 }),
-    ...(deadlineMs === undefined
-      ? {}
-      : {
-          defaultTimeoutMs: deadlineMs,
-          maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
-        }),
+    ...timeLimits(deadlineMs, options),
     bind: {
       ...options.bind,
       registry,
       onIgnored: onIgnored && ((place, name) => onIgnored(text, place, name)),
     },
     json: { ...options.json, registry },
+  };
+}
+
+/** The time limits of an rpc whose rules give it a deadline; none of their own for others. */
+function timeLimits(
+  deadlineMs: number | undefined,
+  { maxTimeoutMs }: Pick<UnaryOptions, "maxTimeoutMs">,
+): Partial<Pick<UnaryOptions, "defaultTimeoutMs" | "maxTimeoutMs">> {
+  if (deadlineMs === undefined) return {};
+  return {
+    defaultTimeoutMs: deadlineMs,
+    maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
   };
 }

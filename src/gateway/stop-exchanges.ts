@@ -3,7 +3,13 @@ import { Code, ConnectError } from "../core/errors.ts";
 import type { StopReport } from "../core/lifecycle.ts";
 import { rpcName } from "../core/service.ts";
 import type { Exchange } from "./exchange.ts";
-import type { Http1Guard } from "./http1-guard.ts";
+
+/** Who knows the exchanges that are under way. */
+export interface ExchangeKeeper {
+  readonly inFlight: ReadonlySet<Exchange>;
+  /** Resolves when there are none. */
+  idle(): Promise<void>;
+}
 
 /** How long calls that were cut may take to answer so, in milliseconds. */
 const lastWordsMs = 250;
@@ -12,7 +18,7 @@ const lastWordsMs = 250;
  * Asks answers that never end by themselves to end, waits for the requests under way, at most `graceMs` milliseconds; then ends their calls with UNAVAILABLE. Whatever
  * is left after that has to lose its connection.
  */
-export async function stopExchanges(guard: Http1Guard, graceMs: number): Promise<StopReport> {
+export async function stopExchanges(guard: ExchangeKeeper, graceMs: number): Promise<StopReport> {
   const before = guard.inFlight.size;
   for (const exchange of [...guard.inFlight]) exchange.leave?.(stopping());
   await atMost(guard.idle(), graceMs);

@@ -242,7 +242,7 @@ export function writeMetadata(
     status = successStatus(header);
   }
   if (trailer !== undefined) {
-    const wanted = request.raw.headers.te?.includes("trailers") === true && request.raw.httpVersion === "1.1";
+    const wanted = request.raw.headers.te?.includes("trailers") === true && request.raw.httpVersion !== "1.0";
     if (wanted && request.method !== "HEAD") metadata.trailers(trailer, reply);
     else metadata.trailersAsHeaders(trailer, (name, value) => void reply.header(name, value));
   }

@@ -82,7 +82,7 @@ suite("malformed HTTP/1", () => {
     ["H19: an unknown method", "FOO /test/v1/echo/a HTTP/1.1\r\nHost: ok\r\n\r\n", 400, 501],
     ["H19: TRACE", "TRACE /test/v1/echo/a HTTP/1.1\r\nHost: ok\r\n\r\n", 405],
     ["H19: CONNECT", "CONNECT example.com:443 HTTP/1.1\r\nHost: ok\r\n\r\n", 405],
-    ["H25: the HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u0004\0\0\0\0\0", 400],
+    ["H25: a broken HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSMS\r\n\r\n", 400],
     ["H25: a TLS ClientHello", "\u0016\u0003\u0001\u0002\0\u0001\0\u0001\u00fc\u0003\u0003random", 400],
     ["a fragment in the target", head("/test/v1/echo/a#b"), 400],
     ["a target that is no path", "GET test HTTP/1.1\r\nHost: ok\r\n\r\n", 400],

@@ -3,7 +3,9 @@ import {
   grpcFlags,
   httpFlags,
   metricList,
+  onePortFlags,
   schemaFlags,
+  tlsFlags,
   upstreamFlags,
   type FlagGroup,
 } from "../../src/index.ts";
@@ -11,9 +13,9 @@ import { toFlagName } from "../../src/core/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
-  "grpc-only": { ...grpcFlags, ...commonFlags },
-  "http-only": { ...upstreamFlags, ...httpFlags, ...schemaFlags, ...commonFlags },
-  gateway: { ...grpcFlags, ...httpFlags, ...commonFlags },
+  "grpc-only": { ...grpcFlags, ...tlsFlags, ...commonFlags },
+  "http-only": { ...upstreamFlags, ...httpFlags, ...tlsFlags, ...schemaFlags, ...commonFlags },
+  gateway: { ...grpcFlags, ...httpFlags, ...onePortFlags, ...tlsFlags, ...commonFlags },
 };
 
 /** The table of docs/flags.md: every flag, its default, and what it means to which program. */

@@ -1,4 +1,4 @@
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
+import { X509Certificate, generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
 import { isIPv4 } from "node:net";
 
 /** A certificate and its private key, PEM. */
@@ -15,6 +15,8 @@ export interface CertificateOptions {
   readonly hosts?: readonly string[];
   /** Who signs it. Default: itself, as an authority. */
   readonly issuer?: CertificateAuthority;
+  /** Good for servers alone. Default: for everything. */
+  readonly serverOnly?: boolean;
   /** Days from now that it begins and ends. Default: yesterday to tomorrow. */
   readonly validDays?: readonly [from: number, to: number];
 }
@@ -27,7 +29,7 @@ export interface CertificateAuthority extends Certificate {
 
 /** Makes an X.509 certificate (RFC 5280) with a new P-256 key. */
 export function createCertificate(options: CertificateOptions): CertificateAuthority {
-  const { name, hosts = [], issuer, validDays = [-1, 1] } = options;
+  const { name, hosts = [], issuer, serverOnly = false, validDays = [-1, 1] } = options;
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const serial = randomBytes(16);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40; // Positive, and its first byte not zero.
@@ -35,6 +37,7 @@ export function createCertificate(options: CertificateOptions): CertificateAutho
     extension("2.5.29.19", sequence(issuer === undefined ? tlv(0x01, Buffer.from([0xff])) : empty)),
   ];
   if (hosts.length > 0) extensions.push(extension("2.5.29.17", sequence(...hosts.map(hostName))));
+  if (serverOnly) extensions.push(extension("2.5.29.37", sequence(objectId("1.3.6.1.5.5.7.3.1"))));
   const toSign = sequence(
     tlv(0xa0, tlv(0x02, Buffer.from([2]))), // Version 3.
     tlv(0x02, serial),
@@ -47,13 +50,35 @@ export function createCertificate(options: CertificateOptions): CertificateAutho
   );
   const signature = sign("sha256", toSign, issuer?.privateKey ?? privateKey);
   const der = sequence(toSign, ecdsaWithSha256, tlv(0x03, Buffer.from([0]), signature));
-  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
   return {
     name,
     privateKey,
     key: privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
-    cert: `-----BEGIN CERTIFICATE-----\n${lines.join("\n")}\n-----END CERTIFICATE-----\n`,
+    cert: pem("CERTIFICATE", der),
   };
+}
+
+/** A list of the certificates that their authority has revoked (RFC 5280 5), PEM. */
+export function createRevocationList(issuer: CertificateAuthority, revoked: readonly Certificate[]): string {
+  const toSign = sequence(
+    tlv(0x02, Buffer.from([1])), // Version 2.
+    ecdsaWithSha256,
+    distinguishedName(issuer.name),
+    utcTime(-1),
+    utcTime(1),
+    sequence(
+      ...revoked.map(({ cert }) =>
+        sequence(tlv(0x02, Buffer.from(new X509Certificate(cert).serialNumber, "hex")), utcTime(-1)),
+      ),
+    ),
+  );
+  const signature = sign("sha256", toSign, issuer.privateKey);
+  return pem("X509 CRL", sequence(toSign, ecdsaWithSha256, tlv(0x03, Buffer.from([0]), signature)));
+}
+
+function pem(label: string, der: Buffer): string {
+  const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
 }
 
 const empty = Buffer.alloc(0);

@@ -16,6 +16,25 @@ const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const visibleAscii = /^[ -~]*$/;
 const legalName = /^[0-9a-z_.-]+$/;
 
+/** Metadata whose binary values leave without padding, as the specification asks of senders; grpc-js adds it. */
+export class WireMetadata extends Metadata {
+  override toHttp2Headers(): ReturnType<Metadata["toHttp2Headers"]> {
+    const headers = super.toHttp2Headers();
+    for (const name in headers) {
+      if (!name.endsWith(binarySuffix)) continue;
+      const value = headers[name];
+      headers[name] = Array.isArray(value) ? value.map(withoutPadding) : withoutPadding(String(value));
+    }
+    return headers;
+  }
+
+  override clone(): WireMetadata {
+    const copy = new WireMetadata(this.getOptions());
+    copy.merge(this);
+    return copy;
+  }
+}
+
 /** The metadata among the headers of an HTTP/2 request, as handlers see it. */
 export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
   const headers = new Headers();
@@ -34,7 +53,7 @@ export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
  * digits, `_`, `.`, `-`; values that are not printable ASCII; binary values that are not base64.
  */
 export function toMetadata(headers: Headers): Metadata {
-  return addHeaders(new Metadata(), headers);
+  return addHeaders(new WireMetadata(), headers);
 }
 
 /** Adds the metadata of `headers` to `metadata`, as `toMetadata` does, and returns it. */
@@ -80,9 +99,13 @@ function append(headers: Headers, name: string, value: string): void {
     headers.append(name, value);
     return;
   }
-  for (const part of value.split(",")) headers.append(name, part.trim().replace(/=+$/, ""));
+  for (const part of value.split(",")) headers.append(name, withoutPadding(part.trim()));
 }
 
 function isBase64(text: string): boolean {
   return base64.test(text) && text.replace(/=+$/, "").length % 4 !== 1;
+}
+
+function withoutPadding(base64Text: string): string {
+  return base64Text.replace(/=+$/, "");
 }

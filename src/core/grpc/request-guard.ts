@@ -3,9 +3,9 @@ import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { Code } from "../errors.ts";
+import { SessionGuard, type SessionLimits } from "../session-guard.ts";
 import { FrameWatch } from "./frame-watch.ts";
 import { hasValidBinaries } from "./metadata.ts";
-import { SessionGuard, type SessionLimits } from "./session-guard.ts";
 import { toStatusMessage } from "./status-message.ts";
 import { parseTimeout } from "./timeout.ts";
 
@@ -67,6 +67,8 @@ export class RequestGuard {
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionGuard>();
+  /** Connections of others, some of whose streams came here. */
+  readonly #guests = new Map<ServerHttp2Session, SessionGuard>();
   #current: GuardedRequest | undefined;
   #closing = false;
 
@@ -100,6 +102,52 @@ export class RequestGuard {
     this.#inject(connection);
   }
 
+  /** Serves a stream of a connection that somebody else has accepted, and watches over. */
+  acceptStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+    guard: SessionGuard,
+  ): void {
+    const { session } = stream;
+    if (session === undefined) {
+      stream.on("error", () => {}); // The connection broke before its stream was told.
+    } else if (this.#closing) {
+      refuse(stream, { code: Code.Unavailable, message: "the server is shutting down" });
+    } else {
+      // Streams of a server have a session of a server.
+      this.#welcome(session as ServerHttp2Session, guard);
+      this.#serve(stream, headers, flags, rawHeaders, guard);
+    }
+  }
+
+  /** Resolves when no connection of others that had streams here is open, or after `timeoutMs` milliseconds. */
+  async guestsGone(timeoutMs: number): Promise<void> {
+    if (this.#guests.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      for (const session of this.#guests.keys()) {
+        session.once("close", () => {
+          if (this.#guests.size > 0) return;
+          clearTimeout(timer);
+          resolve();
+        });
+      }
+    });
+  }
+
+  /** Cuts the connections of others that had streams here. */
+  cutGuests(): void {
+    for (const guard of this.#guests.values()) guard.cut();
+  }
+
+  #welcome(session: ServerHttp2Session, guard: SessionGuard): void {
+    if (this.#guests.has(session)) return;
+    this.#guests.set(session, guard);
+    session.once("close", () => this.#guests.delete(session));
+  }
+
   /** The request that grpc-js is being handed at this moment; undefined at any other. */
   get current(): GuardedRequest | undefined {
     return this.#current;
@@ -123,6 +171,16 @@ export class RequestGuard {
       stream.on("error", () => {}); // The connection broke before its stream was told.
       return;
     }
+    this.#serve(stream, headers, flags, rawHeaders, session);
+  };
+
+  #serve(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+    session: SessionGuard,
+  ): void {
     session.active();
     if (headers[":method"] !== "POST") {
       answer(stream, { ":status": 405, allow: "POST" });
@@ -146,7 +204,7 @@ export class RequestGuard {
     const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
     if (this.#take(path, { stream, headers, timeoutMs, session })) return;
     const encoding = headers["grpc-encoding"];
-    const frames = new FrameWatch(encoding !== undefined);
+    const frames = new FrameWatch(encoding !== undefined && encoding !== "identity");
     stream.on("data", frames.see);
     this.#current = { stream, headers, timeoutMs, frames, session };
     try {
@@ -157,7 +215,7 @@ export class RequestGuard {
     } finally {
       this.#current = undefined;
     }
-  };
+  }
 
   #refusal(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): Refusal | undefined {
     const { maxHeaderBytes, maxHeaderFields } = this.#limits;

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Server, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
@@ -5,6 +6,7 @@ import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError } from "../errors.ts";
 import type { Handler } from "../handler.ts";
 import { rpcName } from "../service.ts";
+import type { SessionGuard } from "../session-guard.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { DirectCall } from "./direct-call.ts";
 import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
@@ -71,6 +73,17 @@ export class ServerEngine {
     this.#guard.accept(connection);
   }
 
+  /** Serves a stream of a connection that somebody else has accepted, and watches over. */
+  acceptStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+    session: SessionGuard,
+  ): void {
+    this.#guard.acceptStream(stream, headers, flags, rawHeaders, session);
+  }
+
   /** How many calls are under way, in-process ones included. */
   get inFlight(): number {
     return this.#dispatcher.inFlight + this.#outsideDispatcher().length;
@@ -96,6 +109,12 @@ export class ServerEngine {
       context.abort(reason);
     }
     return names;
+  }
+
+  /** Waits for connections of others whose streams came here to close, then cuts them. */
+  async farewell(timeoutMs: number): Promise<void> {
+    await this.#guard.guestsGone(timeoutMs);
+    this.#guard.cutGuests();
   }
 
   /** Releases what grpc-js holds. */

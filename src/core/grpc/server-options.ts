@@ -1,22 +1,7 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
-import { createSecureContext, type TlsOptions } from "node:tls";
 import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
+import type { ServerTlsOptions } from "../tls.ts";
 import type { RequestLimits } from "./request-guard.ts";
-
-/** TLS of a server; TLS 1.2 is the oldest version spoken. */
-export interface ServerTlsOptions {
-  /** Private key, PEM. */
-  readonly key: string | Buffer;
-  /** Certificate chain, PEM. */
-  readonly cert: string | Buffer;
-  /** Certificate authorities that client certificates are checked against, PEM. Default: those of Node. */
-  readonly ca?: string | Buffer;
-  /**
-   * Whether clients present certificates: `required` refuses connections without a trusted one, `optional` treats
-   * those as anonymous. Default: `none`.
-   */
-  readonly clientCertificates?: "none" | "optional" | "required";
-}
 
 /** Options of a `GrpcServer`. */
 export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
@@ -24,6 +9,11 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   readonly host: string;
   /** TCP port; 0 lets the system pick one. Default: 42001. */
   readonly port: number;
+  /**
+   * Whether the server binds a port of its own. Without, its calls come in process and through the port of an
+   * `HttpServer` that has it as `grpc`. Default: true.
+   */
+  readonly listen: boolean;
   /** Serves TLS. Default: plain text. */
   readonly tls: ServerTlsOptions | undefined;
   /** Largest message to receive, in bytes after decompression. Default: 4 MiB. */
@@ -72,6 +62,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   ...dispatcherDefaults,
   host: "127.0.0.1",
   port: 42_001,
+  listen: true,
   tls: undefined,
   maxMessageBytes: 4 * 1024 * 1024,
   maxSendBytes: 4 * 1024 * 1024,
@@ -110,30 +101,5 @@ export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
     "grpc.max_concurrent_streams": options.maxConcurrentStreams,
     "grpc-node.max_session_memory": Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
     ...options.channelOptions,
-  };
-}
-
-/**
- * TLS as Node's server takes it.
- *
- * @throws TypeError if key or certificates cannot be read.
- */
-export function toTlsOptions(tls: ServerTlsOptions, handshakeTimeoutMs: number): TlsOptions {
-  const { key, cert, ca, clientCertificates = "none" } = tls;
-  try {
-    createSecureContext({ key, cert, ...(ca === undefined ? {} : { ca }) });
-  } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new TypeError(`GRPC: the option tls cannot be used: ${text}`, { cause });
-  }
-  return {
-    key,
-    cert,
-    ...(ca === undefined ? {} : { ca }),
-    requestCert: clientCertificates !== "none",
-    rejectUnauthorized: clientCertificates === "required",
-    ALPNProtocols: ["h2"],
-    minVersion: "TLSv1.2",
-    handshakeTimeout: handshakeTimeoutMs,
   };
 }

@@ -1,7 +1,7 @@
-import { Metadata } from "@grpc/grpc-js";
+import type { Metadata } from "@grpc/grpc-js";
 import type { CallContext } from "../context.ts";
 import { encodeStatusDetails, type ConnectError } from "../errors.ts";
-import { addHeaders } from "./metadata.ts";
+import { addHeaders, WireMetadata } from "./metadata.ts";
 import { toStatusMessage } from "./status-message.ts";
 
 /** How a call ends on the wire, in the form of grpc-js. */
@@ -21,9 +21,9 @@ const ok: CallStatus = Object.freeze({ code: 0, details: "", metadata: null });
  */
 export function toCallStatus(context: CallContext, error?: ConnectError): CallStatus {
   const trailers = context.responseTrailerIfAny;
-  const metadata = trailers === undefined ? undefined : addHeaders(new Metadata(), trailers);
+  const metadata = trailers === undefined ? undefined : addHeaders(new WireMetadata(), trailers);
   if (error === undefined) return metadata === undefined ? ok : { code: 0, details: "", metadata };
-  const all = addHeaders(metadata ?? new Metadata(), error.metadata);
+  const all = addHeaders(metadata ?? new WireMetadata(), error.metadata);
   const details = encodeStatusDetails(error);
   if (details !== undefined) {
     all.set("grpc-status-details-bin", Buffer.from(details.buffer, details.byteOffset, details.byteLength));

@@ -146,7 +146,8 @@ export class StreamWriter {
     const done = Promise.withResolvers<void>();
     response.once("close", done.resolve);
     this.#watch();
-    if (response.socket === null) response.destroy();
+    // On HTTP/2 the socket is that of all streams.
+    if (response.socket === null || response.req.httpVersionMajor > 1) response.destroy();
     else response.socket.destroySoon();
     await done.promise;
     clearTimeout(this.#timer);

@@ -1,4 +1,10 @@
-import { constants, type ServerHttp2Session } from "node:http2";
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Duplex } from "node:stream";
 
 /** Limits of one HTTP/2 connection. */
 export interface SessionLimits {
@@ -8,8 +14,22 @@ export interface SessionLimits {
   readonly minPingIntervalMs: number;
 }
 
+/** Serves streams of HTTP/2 connections that somebody else has accepted. */
+export interface StreamServer {
+  /** @param session what watches over the stream's connection */
+  acceptStream(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+    session: SessionGuard,
+  ): void;
+}
+
 /** Pings that come too early before the connection is closed, as in all gRPC servers. */
 const maxPingStrikes = 2;
+
+const pingFrameBytes = 17;
 
 /**
  * Watches over one HTTP/2 connection: closes it when the client does not begin to speak HTTP/2 in time, or pings
@@ -17,12 +37,19 @@ const maxPingStrikes = 2;
  */
 export class SessionGuard {
   readonly #session: ServerHttp2Session;
+  readonly #connection: Duplex | undefined;
   readonly #minPingIntervalMs: number;
   #lastPing = -Infinity;
   #strikes = 0;
+  /** Bytes that the connection had sent when `#pings` was 0. */
+  #sentBytes = 0;
+  /** Pings since then, each of which is answered by one frame. */
+  #pings = 0;
 
-  constructor(session: ServerHttp2Session, limits: SessionLimits) {
+  /** @param connection what the session runs on, for `cut` */
+  constructor(session: ServerHttp2Session, limits: SessionLimits, connection?: Duplex) {
     this.#session = session;
+    this.#connection = connection;
     this.#minPingIntervalMs = limits.minPingIntervalMs;
     const timer = setTimeout(() => session.destroy(), limits.handshakeTimeoutMs);
     const done = (): void => clearTimeout(timer);
@@ -37,7 +64,28 @@ export class SessionGuard {
     this.#lastPing = -Infinity;
   }
 
+  /** Cuts the connection, even if the session waits for its client to hang up. */
+  cut(): void {
+    this.#session.destroy();
+    this.#connection?.destroy();
+  }
+
+  /**
+   * Whether anything but answers to pings was sent since the last ping: clients measure the connection with pings while
+   * a large message comes.
+   */
+  #hasSent(): boolean {
+    const { bytesWritten } = this.#session.socket;
+    if (bytesWritten <= this.#sentBytes + this.#pings * pingFrameBytes) return false;
+    this.#sentBytes = bytesWritten;
+    this.#pings = 0;
+    return true;
+  }
+
   readonly #onPing = (): void => {
+    if (this.#session.destroyed) return;
+    if (this.#hasSent()) this.active();
+    this.#pings++;
     const now = performance.now();
     const early = now - this.#lastPing < this.#minPingIntervalMs;
     this.#lastPing = now;

@@ -1,0 +1,19 @@
+/** Bytes of the messages that the suite's runner sends: each with its length, four bytes, in front. */
+export async function* framedMessages(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let buffered = Buffer.alloc(0);
+  for await (const chunk of input) {
+    buffered = Buffer.concat([buffered, chunk]);
+    while (buffered.length >= 4 && buffered.length >= 4 + buffered.readUInt32BE(0)) {
+      const end = 4 + buffered.readUInt32BE(0);
+      yield buffered.subarray(4, end);
+      buffered = buffered.subarray(end);
+    }
+  }
+}
+
+/** A message as the runner reads it. */
+export function framed(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt32BE(message.length);
+  return Buffer.concat([head, message]);
+}

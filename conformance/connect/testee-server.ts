@@ -1,0 +1,67 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { GrpcServer, HttpServer, type ServerTlsOptions } from "../../src/index.ts";
+import { conformanceService } from "./conformance-service.ts";
+import { loadContract, type ServerRequest, type ServerResponse } from "./contract.ts";
+import { framed, framedMessages } from "./framed-messages.ts";
+
+/**
+ * The server under test. Arguments: the folder of the generated contract, and which server it is:
+ *
+ * - `one-port`: REST, Connect, gRPC-Web and gRPC on one port, the implementation in the same process
+ * - `gateway`: the same port, in front of a `GrpcServer` that is called over the network
+ * - `grpc`: the port of a `GrpcServer`
+ */
+const [folder = "", kind = ""] = process.argv.slice(2);
+const contract = await loadContract(folder);
+const ServerRequestSchema = contract.message<ServerRequest>("ServerCompatRequest");
+const ServerResponseSchema = contract.message<ServerResponse>("ServerCompatResponse");
+
+process.on("SIGTERM", () => process.exit(0));
+for await (const bytes of framedMessages(process.stdin)) {
+  const request = fromBinary(ServerRequestSchema, bytes);
+  const pemCert = request.useTls ? request.serverCreds?.cert : undefined;
+  const response = { host: "127.0.0.1", port: await start(request), ...(pemCert && { pemCert }) };
+  process.stdout.write(framed(toBinary(ServerResponseSchema, create(ServerResponseSchema, response))));
+}
+
+async function start(request: ServerRequest): Promise<number> {
+  const limit = request.messageReceiveLimit;
+  const tls = tlsOf(request);
+  const service = conformanceService(contract);
+  const maxMessageBytes = limit > 0 ? limit : 4 * 1024 * 1024;
+  const grpc = new GrpcServer({
+    port: 0,
+    maxMessageBytes,
+    listen: kind !== "one-port",
+    tls: kind === "grpc" ? tls : undefined,
+    compressReplies: true,
+    defaultTimeoutMs: 0, // The suite wants no deadlines but its own.
+  }).addService(service);
+  await grpc.start();
+  if (kind === "grpc") return grpc.address?.port ?? 0;
+  const http = new HttpServer({
+    port: 0,
+    tls,
+    upstream: grpc,
+    dial: kind === "gateway" ? "network" : "in-process",
+    grpc: kind === "gateway" ? undefined : grpc,
+    maxBodyBytes: maxMessageBytes,
+    registry: contract.registry,
+    // The suite sends requests that are REST here, and takes errors in JSON for those of its own protocols.
+    errorFormat: ({ rawMessage }) => ({ contentType: "text/plain", body: rawMessage }),
+    defaultTimeoutMs: 0,
+  }).addService(service);
+  await http.start();
+  return http.address?.port ?? 0;
+}
+
+function tlsOf({ useTls, serverCreds, clientTlsCert }: ServerRequest): ServerTlsOptions | undefined {
+  if (!useTls || serverCreds === undefined) return undefined;
+  return {
+    cert: Buffer.from(serverCreds.cert),
+    key: Buffer.from(serverCreds.key),
+    ...(clientTlsCert.length === 0
+      ? {}
+      : { ca: Buffer.from(clientTlsCert), clientCertificates: "required" as const }),
+  };
+}

@@ -1,0 +1,129 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
+import { GrpcServer, HttpServer } from "../../src/index.ts";
+import { Checks, type Suite } from "../suite.ts";
+import { goTool, mavenJars } from "../tools.ts";
+import { clientCases } from "./client-cases.ts";
+import { interopContract, interopService } from "./test-service.ts";
+import { WireTap } from "./wire-tap.ts";
+
+const run = promisify(execFile);
+
+/** The cases that apply to a server without credentials. */
+const serverCases: readonly string[] = Object.keys(clientCases);
+
+/** What grpc-java's client has beside most of these. */
+const javaCases: readonly string[] = [
+  ...serverCases.filter((name) => !name.endsWith("_soak")),
+  "client_compressed_unary",
+  "server_compressed_unary",
+  "client_compressed_streaming",
+  "server_compressed_streaming",
+  "very_large_request",
+];
+
+/** The client of grpc-go against our server, and ours against the server of grpc-go. */
+export const grpcInterop: Suite = {
+  name: "grpc-interop",
+  async run() {
+    const theirClient = await goTool("grpc-go-interop-client");
+    const theirServer = await goTool("grpc-go-interop-server");
+    const contract = await interopContract();
+    const checks = new Checks();
+    const own = new GrpcServer({ port: 0 }).addService(interopService(contract));
+    const inside = new GrpcServer({ listen: false }).addService(interopService(contract));
+    const http = new HttpServer({ port: 0, upstream: inside, grpc: inside });
+    for (const server of [own, inside, http]) await server.start();
+    try {
+      for (const [name, address] of [
+        ["the gRPC port", own.address],
+        ["the one port", http.address],
+      ] as const) {
+        for (const test of serverCases) {
+          await checks.check(`grpc-go's client on ${name}: ${test}`, async () => {
+            const at = ["--server_host=127.0.0.1", `--server_port=${address?.port}`];
+            await run(theirClient, [...at, `--test_case=${test}`], { timeout: 30_000 });
+          });
+        }
+      }
+    } finally {
+      for (const server of [http, inside, own]) await server.gracefulStop({ graceMs: 0 });
+    }
+    const port = await freePort();
+    const child = spawn(theirServer, [`--port=${port}`], { stdio: "ignore" });
+    try {
+      await listening(port);
+      for (const [test, body] of Object.entries(clientCases)) {
+        await checks.check(`our client on grpc-go's server: ${test}`, () =>
+          body(`127.0.0.1:${port}`, contract),
+        );
+      }
+    } finally {
+      const closed = once(child, "exit");
+      child.kill("SIGTERM");
+      await closed;
+    }
+    return checks.result;
+  },
+};
+
+/** The client of grpc-java against our server: the cases with compression are in no other. */
+export const grpcJavaInterop: Suite = {
+  name: "grpc-java-interop",
+  slow: true,
+  async run() {
+    const jars = await mavenJars("io.grpc:grpc-interop-testing:1.78.0");
+    const contract = await interopContract();
+    const checks = new Checks();
+    const grpc = new GrpcServer({
+      listen: false,
+      maxMessageBytes: 64 << 20,
+      maxSendBytes: 64 << 20,
+      compressReplies: true,
+    });
+    const tap = new WireTap(grpc);
+    grpc.addService(interopService(contract, tap.of));
+    const http = new HttpServer({ port: 0, upstream: grpc, grpc: tap });
+    await grpc.start();
+    await http.start();
+    try {
+      for (const test of javaCases) {
+        await checks.check(`grpc-java's client: ${test}`, async () => {
+          const words = ["-cp", join(jars, "*"), "io.grpc.testing.integration.TestServiceClient"];
+          words.push("--server_host=127.0.0.1", `--server_port=${http.address?.port}`);
+          await run("java", [...words, "--use_tls=false", `--test_case=${test}`], { timeout: 60_000 });
+        });
+      }
+    } finally {
+      await http.gracefulStop({ graceMs: 0 });
+      await grpc.gracefulStop({ graceMs: 0 });
+    }
+    return checks.result;
+  },
+};
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo; // It listens.
+  server.close();
+  return port;
+}
+
+async function listening(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const socket = connect(port, "127.0.0.1");
+    const answered = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (answered) return;
+    await delay(50);
+  }
+  throw new Error("the server does not listen");
+}

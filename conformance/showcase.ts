@@ -1,0 +1,234 @@
+import assert from "node:assert/strict";
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  createFileRegistry,
+  fromBinary,
+  fromJson,
+  toBinary,
+  toJson,
+  type DescField,
+  type DescMessage,
+  type FileRegistry,
+  type JsonObject,
+  type JsonValue,
+} from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { HttpServer } from "../src/index.ts";
+import { Checks, type Suite } from "./suite.ts";
+import { goDescriptors, goModuleFile, goTool } from "./tools.ts";
+
+const tool = "gapic-showcase";
+
+/** A group of requests, each of which every one of the rpcs gets. */
+interface Group {
+  readonly name: string;
+  /** `Compliance.RepeatDataBody` */
+  readonly rpcs: readonly string[];
+  readonly requests: readonly (JsonObject & { readonly name: string })[];
+}
+
+/**
+ * The compliance suite of gapic-showcase, Google's own transcoding reference: its requests over REST through our
+ * gateway to its gRPC server, which compares what arrives with what the suite says.
+ */
+export const showcase: Suite = {
+  name: tool,
+  async run() {
+    const binary = await goTool(tool);
+    const registry = createFileRegistry(
+      fromBinary(
+        FileDescriptorSetSchema,
+        await goDescriptors(tool, "github.com/googleapis/gapic-showcase/server/genproto"),
+      ),
+    );
+    const path = await goModuleFile(tool, "server/services/compliance_suite.json");
+    const { group } = JSON.parse(await readFile(path, "utf8")) as { group: readonly Group[] };
+    const checks = new Checks();
+    const port = await freePort();
+    const child = spawn(binary, ["run", "--port", `:${port}`], { stdio: "ignore" });
+    const compliance = registry.getService("google.showcase.v1beta1.Compliance");
+    assert.ok(compliance);
+    const routes: string[] = [];
+    const http = new HttpServer({
+      port: 0,
+      upstream: `127.0.0.1:${port}`,
+      httpObservers: [{ httpRequest: (route) => void routes.push(route) }],
+    });
+    http.addService(compliance);
+    try {
+      await listening(child, port);
+      await http.start();
+      const base = `http://127.0.0.1:${http.address?.port}`;
+      for (const { name, rpcs, requests } of group) {
+        for (const rpc of rpcs) {
+          for (const request of requests) {
+            await checks.check(`${name} / ${rpc} / ${request.name}`, async () => {
+              await exchange(registry, base, rpc, request);
+              const binding = request["intendedBindingUri"];
+              if (binding !== undefined) assert.equal(routes.at(-1), binding);
+            });
+          }
+        }
+      }
+    } finally {
+      await http.gracefulStop({ graceMs: 0 });
+      const closed = once(child, "exit");
+      child.kill("SIGTERM");
+      await closed;
+    }
+    return checks.result;
+  },
+};
+
+/** Sends one request of the suite by one of its rpcs, and compares the echo. */
+async function exchange(
+  registry: FileRegistry,
+  base: string,
+  rpc: string,
+  request: JsonObject,
+): Promise<void> {
+  const schema = registry.getMessage("google.showcase.v1beta1.RepeatRequest");
+  assert.ok(schema);
+  const sent = fromJson(schema, request);
+  // With every field by its JSON name and in its canonical form.
+  const canonical = toJson(schema, sent) as JsonObject; // Of a message.
+  // Its gRPC side never learns which binding was chosen and would refuse; that is checked on our side.
+  if (request["intendedBindingUri"] !== undefined) delete canonical["serverVerify"];
+  const expected = toBinary(schema, fromJson(schema, canonical));
+  const response = await fetch(...restRequest(schema, base, rpc.split(".")[1] ?? "", canonical));
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  const { request: echoed } = JSON.parse(text) as { request: JsonValue }; // google.showcase.v1beta1.RepeatResponse
+  // Compared as binary, where a float has 32 bits.
+  if (!Buffer.from(toBinary(schema, fromJson(schema, echoed))).equals(expected)) {
+    assert.deepEqual(echoed, canonical);
+  }
+}
+
+/** A request of REST by the annotation of the rpc, as a generated client makes it. */
+function restRequest(
+  schema: DescMessage,
+  base: string,
+  rpc: string,
+  request: JsonObject,
+): [string, RequestInit] {
+  const json = { "content-type": "application/json" };
+  const all = { headers: json, body: JSON.stringify(request) };
+  switch (rpc) {
+    case "RepeatDataBody":
+      return [`${base}/v1beta1/repeat:body`, { method: "POST", ...all }];
+    case "RepeatDataBodyPut":
+      return [`${base}/v1beta1/repeat:bodyput`, { method: "PUT", ...all }];
+    case "RepeatDataBodyPatch":
+      return [`${base}/v1beta1/repeat:bodypatch`, { method: "PATCH", ...all }];
+    case "RepeatDataBodyInfo": {
+      const { info = {}, ...others } = request;
+      const query = queryOf(schema, others, new Set());
+      return [
+        `${base}/v1beta1/repeat:bodyinfo?${query}`,
+        { method: "POST", headers: json, body: JSON.stringify(info) },
+      ];
+    }
+    case "RepeatDataQuery":
+      return [`${base}/v1beta1/repeat:query?${queryOf(schema, request, new Set())}`, {}];
+    case "RepeatDataSimplePath":
+      return byPath(
+        schema,
+        base,
+        request,
+        ["fString", "fInt32", "fDouble", "fBool", "fKingdom"],
+        ":simplepath",
+      );
+    case "RepeatDataPathResource":
+      return byResource(schema, base, request);
+    default:
+      throw new Error(`the suite has a new rpc, ${rpc}`);
+  }
+}
+
+function byPath(
+  schema: DescMessage,
+  base: string,
+  request: JsonObject,
+  names: readonly string[],
+  verb: string,
+): [string, RequestInit] {
+  const info = (request["info"] ?? {}) as JsonObject;
+  const values = names.map((name) => encodeURIComponent(text(info[name] ?? defaults[name])));
+  const bound = new Set(names.map((name) => `info.${name}`));
+  return [`${base}/v1beta1/repeat/${values.join("/")}${verb}?${queryOf(schema, request, bound)}`, {}];
+}
+
+/** What JSON leaves out. */
+const defaults: Readonly<Record<string, string>> = {
+  fInt32: "0",
+  fDouble: "0",
+  fBool: "false",
+  fKingdom: "LIFE_KINGDOM_UNSPECIFIED",
+};
+
+/** The first binding of the rpc whose patterns the values match. */
+function byResource(schema: DescMessage, base: string, request: JsonObject): [string, RequestInit] {
+  const info = (request["info"] ?? {}) as JsonObject;
+  const own = text(info["fString"]);
+  const child = text((info["fChild"] as JsonObject | undefined)?.["fString"]);
+  const bool = text(info["fBool"] ?? false);
+  const [first, second, verb] = own.startsWith("first/")
+    ? [own, child, ":pathresource"]
+    : [child, own, ":childfirstpathresource"];
+  const query = queryOf(schema, request, new Set(["info.fString", "info.fChild.fString", "info.fBool"]));
+  return [`${base}/v1beta1/repeat/${encodeURI(first)}/${encodeURI(second)}/bool/${bool}${verb}?${query}`, {}];
+}
+
+/** Every field of a message, but those bound elsewhere, as a query. */
+function queryOf(schema: DescMessage, message: JsonObject, bound: ReadonlySet<string>): string {
+  const query = new URLSearchParams();
+  const add = (desc: DescMessage, value: JsonObject, prefix: string): void => {
+    for (const [name, member] of Object.entries(value)) {
+      const path = `${prefix}${name}`;
+      const field: DescField | undefined = desc.fields.find(({ jsonName }) => jsonName === name);
+      if (bound.has(path) || field === undefined) continue;
+      if (field.fieldKind === "message" && !field.message.typeName.startsWith("google.protobuf.")) {
+        add(field.message, member as JsonObject, `${path}.`); // The JSON of a message.
+      } else if (Array.isArray(member)) {
+        for (const one of member) query.append(path, text(one));
+      } else {
+        query.append(path, text(member));
+      }
+    }
+  };
+  add(schema, message, "");
+  return query.toString();
+}
+
+/** A scalar of JSON as it stands in a URL. */
+function text(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo; // It listens.
+  server.close();
+  return port;
+}
+
+async function listening(child: ChildProcess, port: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    if (child.exitCode !== null) break;
+    const socket = connect(port, "127.0.0.1");
+    const answered = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (answered) return;
+    await delay(50);
+  }
+  throw new Error(`${tool} does not listen`);
+}

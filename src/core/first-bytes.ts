@@ -1,0 +1,34 @@
+import type { Socket } from "node:net";
+
+/** What a connection begins to speak; `silent` for one that says too little in time or hangs up. */
+export type Opening = "http/1.1" | "h2" | "silent";
+
+/** What every HTTP/2 connection without TLS begins with (RFC 9113 3.4). */
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
+/**
+ * Tells by its first bytes what a connection speaks: HTTP/2 with prior knowledge, or something else, which is
+ * taken for HTTP/1.1. The bytes stay there to be read.
+ *
+ * @param timeoutMs how long it may take, in milliseconds
+ */
+export function readOpening(socket: Socket, timeoutMs: number, done: (opening: Opening) => void): void {
+  let seen: Buffer | undefined;
+  const timer = setTimeout(() => finish("silent"), timeoutMs);
+  const finish = (opening: Opening): void => {
+    clearTimeout(timer);
+    socket.off("readable", read).off("end", ended).off("close", ended);
+    if (seen !== undefined && opening !== "silent") socket.unshift(seen);
+    done(opening);
+  };
+  const read = (): void => {
+    const chunk: Buffer | null = socket.read() as Buffer | null; // Sockets without an encoding give buffers.
+    if (chunk === null) return;
+    seen = seen === undefined ? chunk : Buffer.concat([seen, chunk]);
+    const length = Math.min(seen.length, preface.length);
+    if (!seen.subarray(0, length).equals(preface.subarray(0, length))) finish("http/1.1");
+    else if (length === preface.length) finish("h2");
+  };
+  const ended = (): void => finish("silent");
+  socket.on("readable", read).once("end", ended).once("close", ended);
+}

@@ -1,0 +1,198 @@
+import { readFileSync, watch, type FSWatcher } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import {
+  createSecureContext,
+  createServer,
+  type SecureContextOptions,
+  type Server,
+  type TLSSocket,
+} from "node:tls";
+
+/** PEM itself, or the file that holds it, which is read again when it changes. */
+export type Pem = string | Buffer | { readonly file: string };
+
+/** TLS of a server; TLS 1.2 is the oldest version spoken. */
+export interface ServerTlsOptions {
+  /** Private key. */
+  readonly key: Pem;
+  /** Certificate chain, the server's own certificate first. */
+  readonly cert: Pem;
+  /** Certificate authorities that client certificates are checked against. Default: those of Node. */
+  readonly ca?: Pem;
+  /** Lists of client certificates that their authorities have revoked. Default: none. */
+  readonly crl?: Pem;
+  /**
+   * Whether clients present certificates: `required` refuses connections without a trusted one, `optional` treats
+   * those as anonymous. Default: `none`.
+   */
+  readonly clientCertificates?: ClientCertificates;
+  /** How often files are looked at, beside the system's own news of them, in milliseconds. Default: 2,000. */
+  readonly checkIntervalMs?: number;
+  /**
+   * Hears of every time that files have changed: of the error when they cannot be used, and those before stay in use.
+   * Default: an error is a warning of the process.
+   */
+  readonly onReload?: (error: Error | undefined) => void;
+}
+
+/** Whether clients present certificates. */
+export type ClientCertificates = "none" | "optional" | "required";
+
+/** What a server says of its TLS. */
+export interface ServerTlsUse {
+  /** Name of the server for errors, for example `GRPC`. */
+  readonly server: string;
+  /** Protocols to choose from by ALPN, the preferred first; a client that offers only others gets an alert. */
+  readonly protocols: readonly string[];
+  /** How long a handshake may take, in milliseconds. */
+  readonly handshakeTimeoutMs: number;
+}
+
+/** The parts of the options that are PEM. */
+const parts = ["key", "cert", "ca", "crl"] as const;
+type Material = { [K in (typeof parts)[number]]?: string | Buffer };
+
+const oldestVersion = "TLSv1.2";
+const checkIntervalDefaultMs = 2000;
+
+/** Keys and certificates of a server, which follow their files. */
+export class ServerTls {
+  readonly #options: ServerTlsOptions;
+  readonly #use: ServerTlsUse;
+  readonly #files: ReadonlySet<string>;
+  #material: Material;
+  /** What was wrong with the files when they were last looked at. */
+  #problem: string | undefined;
+
+  /** @throws TypeError naming the server if a file cannot be read, or key or certificates cannot be used. */
+  constructor(options: ServerTlsOptions, use: ServerTlsUse) {
+    this.#options = options;
+    this.#use = use;
+    const files = new Set<string>();
+    const material: Material = {};
+    try {
+      for (const part of parts) {
+        const pem = options[part];
+        if (pem === undefined) continue;
+        if (isFile(pem)) files.add(pem.file);
+        material[part] = isFile(pem) ? readFileSync(pem.file) : pem;
+      }
+      createSecureContext(contextOptions(material));
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause);
+      throw new TypeError(`${use.server}: the option tls cannot be used: ${text}`, { cause });
+    }
+    this.#files = files;
+    this.#material = material;
+  }
+
+  /**
+   * A server of Node for handshakes; see `follow` for what changes later.
+   *
+   * @param onConnection hears of every connection after its handshake
+   */
+  createServer(onConnection: (socket: TLSSocket) => void): Server {
+    const { clientCertificates = "none" } = this.#options;
+    const server = createServer({
+      ...contextOptions(this.#material),
+      requestCert: clientCertificates !== "none",
+      rejectUnauthorized: clientCertificates === "required",
+      ALPNProtocols: [...this.#use.protocols],
+      handshakeTimeout: this.#use.handshakeTimeoutMs,
+    });
+    server.on("secureConnection", (socket) => {
+      socket.on("error", () => {}); // A connection that breaks tells whoever uses it by its close.
+      onConnection(socket);
+    });
+    server.on("tlsClientError", (_error, socket) => socket.destroy());
+    return server;
+  }
+
+  /**
+   * Gives `server` new keys and certificates when files change, for handshakes from then on; connections that are open
+   * stay. Files that cannot be used change nothing.
+   *
+   * @returns how to end this
+   */
+  follow(server: Server): () => void {
+    if (this.#files.size === 0) return () => {};
+    let checking = false;
+    const check = async (): Promise<void> => {
+      if (checking) return;
+      checking = true;
+      await this.#check(server);
+      checking = false;
+    };
+    const interval = this.#options.checkIntervalMs ?? checkIntervalDefaultMs;
+    const timer = setInterval(() => void check(), interval).unref();
+    // Folders, as files are replaced by renaming and by swapping links; the timer finds what this misses.
+    const watchers = [...new Set([...this.#files].map((file) => dirname(file)))].map((folder) =>
+      watchFolder(folder, () => void check()),
+    );
+    return () => {
+      clearInterval(timer);
+      for (const watcher of watchers) watcher?.close();
+    };
+  }
+
+  async #check(server: Server): Promise<void> {
+    try {
+      const material = await this.#read();
+      if (parts.every((part) => isSame(material[part], this.#material[part]))) {
+        this.#problem = undefined;
+        return;
+      }
+      const options = contextOptions(material);
+      createSecureContext(options); // Throws before the server has forgotten the old ones.
+      server.setSecureContext(options);
+      this.#material = material;
+      this.#problem = undefined;
+      this.#options.onReload?.(undefined);
+    } catch (cause) {
+      this.#failed(cause instanceof Error ? cause.message : String(cause), cause);
+    }
+  }
+
+  async #read(): Promise<Material> {
+    const material: Material = {};
+    for (const part of parts) {
+      const pem = this.#options[part];
+      if (pem !== undefined) material[part] = isFile(pem) ? await readFile(pem.file) : pem;
+    }
+    return material;
+  }
+
+  /** Tells of a problem once, not every time that the files are looked at. */
+  #failed(problem: string, cause: unknown): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    const error = new Error(
+      `${this.#use.server}: the new TLS files cannot be used, those before stay in use: ${problem}`,
+      { cause },
+    );
+    const { onReload } = this.#options;
+    if (onReload === undefined) process.emitWarning(error);
+    else onReload(error);
+  }
+}
+
+function contextOptions(material: Material): SecureContextOptions {
+  return { ...material, minVersion: oldestVersion };
+}
+
+function isFile(pem: Pem): pem is { readonly file: string } {
+  return typeof pem === "object" && !Buffer.isBuffer(pem);
+}
+
+function isSame(a: string | Buffer | undefined, b: string | Buffer | undefined): boolean {
+  return Buffer.isBuffer(a) && Buffer.isBuffer(b) ? a.equals(b) : a === b;
+}
+
+function watchFolder(folder: string, changed: () => void): FSWatcher | undefined {
+  try {
+    return watch(folder, { persistent: false }, changed).on("error", () => {});
+  } catch {
+    return undefined; // Not every file system has news.
+  }
+}

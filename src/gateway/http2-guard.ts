@@ -1,0 +1,240 @@
+import type { IncomingMessage, RequestListener } from "node:http";
+import {
+  constants,
+  createServer,
+  Http2ServerRequest,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
+import type { Socket } from "node:net";
+import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
+import type { ErrorWriter } from "./error-writer.ts";
+import { exchangeClosed, type Exchange, type ExchangeOwner } from "./exchange.ts";
+import type { HttpError } from "./http-error.ts";
+import type { Http1GuardOptions } from "./http1-limits.ts";
+import { Http2Exchange } from "./http2-exchange.ts";
+import type { Http2Limits } from "./http2-limits.ts";
+import { RequestCheck } from "./request-check.ts";
+
+/** Options of `Http2Guard`. */
+export interface Http2GuardOptions extends Http1GuardOptions, Http2Limits {
+  /** Serves the streams whose content type is gRPC. Undefined: they are requests like all others. */
+  readonly grpc: StreamServer | undefined;
+}
+
+/** How long a client may take to answer a ping, in milliseconds. */
+const pingTimeoutMs = 20_000;
+
+/** More header fields or bytes than this reset the stream before anybody can answer. */
+const unanswered = { headerFields: 2000, headerBytes: 65_535 };
+
+const grpcType = /^application\/grpc(?:\+proto)?\s*(?:;|$)/i;
+
+/** What is known of one connection. */
+interface Session {
+  readonly guard: SessionGuard;
+  /** Open streams, those of gRPC among them. */
+  streams: number;
+  grpcStreams: number;
+}
+
+/**
+ * The HTTP/2 beside `Http1Guard`: makes connections into sessions with safe limits, refuses requests that are
+ * ambiguous or not for this host, gives streams of gRPC to whoever serves them, and knows every exchange that is under
+ * way. What is behind it sees requests as HTTP/1 has them.
+ */
+export class Http2Guard implements ExchangeOwner {
+  readonly inFlight = new Set<Exchange>();
+  readonly #options: Http2GuardOptions;
+  readonly #errors: ErrorWriter;
+  readonly #onClose: ((exchange: Exchange) => void) | undefined;
+  readonly #prepare: ((exchange: Exchange) => void) | undefined;
+  readonly #check: RequestCheck;
+  readonly #server: Http2Server;
+  readonly #sessions = new Map<ServerHttp2Session, Session>();
+  #serve: RequestListener = () => {};
+  #connecting: Socket | undefined;
+  #stopped = false;
+  #idle: (() => void) | undefined;
+
+  /**
+   * @param onClose Hears of every exchange that ended.
+   * @param prepare Sees every exchange before its request is looked at.
+   */
+  constructor(
+    options: Http2GuardOptions,
+    errors: ErrorWriter,
+    onClose?: (exchange: Exchange) => void,
+    prepare?: (exchange: Exchange) => void,
+  ) {
+    this.#prepare = prepare;
+    this.#options = options;
+    this.#errors = errors;
+    this.#onClose = onClose;
+    this.#check = new RequestCheck(options);
+    this.#server = createServer({
+      maxSessionMemory: Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
+      maxHeaderListPairs: unanswered.headerFields,
+      settings: {
+        maxConcurrentStreams: options.maxConcurrentStreams,
+        maxHeaderListSize: unanswered.headerBytes,
+      },
+    });
+    this.#server.on("session", this.#onSession);
+    this.#server.on("stream", this.#onStream);
+    this.#server.on("sessionError", () => {}); // A connection that breaks tells by its close.
+  }
+
+  /** Good requests go to `serve` from now on. */
+  use(serve: RequestListener): void {
+    this.#serve = serve;
+  }
+
+  /** Serves a connection that speaks HTTP/2. */
+  connect(socket: Socket): void {
+    socket.allowHalfOpen = false;
+    this.#connecting = socket;
+    this.#server.emit("connection", socket); // Makes the session at once.
+    this.#connecting = undefined;
+  }
+
+  /** Tells every client by GOAWAY to go elsewhere; connections close when their last stream has. */
+  goAway(): void {
+    for (const session of this.#sessions.keys()) session.close();
+  }
+
+  /** As `goAway`, for connections yet to come too. */
+  stop(): void {
+    this.#stopped = true;
+    this.goAway();
+  }
+
+  /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
+  cutConnections(): void {
+    for (const { guard, grpcStreams } of this.#sessions.values()) if (grpcStreams === 0) guard.cut();
+  }
+
+  /** Resolves when no exchange is under way. */
+  idle(): Promise<void> {
+    if (this.inFlight.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const before = this.#idle;
+      this.#idle = () => {
+        before?.();
+        resolve();
+      };
+    });
+  }
+
+  exchangeClosed(exchange: Exchange): void {
+    this.inFlight.delete(exchange);
+    this.#onClose?.(exchange);
+    if (this.inFlight.size > 0) return;
+    this.#idle?.();
+    this.#idle = undefined;
+  }
+
+  readonly #onSession = (session: ServerHttp2Session): void => {
+    const guard = new SessionGuard(session, this.#options, this.#connecting);
+    this.#sessions.set(session, { guard, streams: 0, grpcStreams: 0 });
+    session.once("close", () => this.#sessions.delete(session));
+    session.setTimeout(this.#options.keepAliveTimeoutMs, () => this.#quiet(session));
+    if (this.#stopped) session.close();
+  };
+
+  /** Nothing came or went for a while: idle connections are closed, others must show that their client is there. */
+  #quiet(session: ServerHttp2Session): void {
+    if (session.destroyed) return;
+    if (this.#sessions.get(session)?.streams === 0) {
+      session.close();
+      return;
+    }
+    const timer = setTimeout(() => session.destroy(), pingTimeoutMs);
+    const answered = (): void => clearTimeout(timer);
+    session.once("close", answered);
+    session.ping(() => {
+      answered();
+      session.off("close", answered);
+    });
+  }
+
+  readonly #onStream = (
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+  ): void => {
+    const session = this.#sessions.get(stream.session as ServerHttp2Session); // Streams of a server have one.
+    if (session === undefined) {
+      stream.on("error", () => {}); // The connection broke before its stream was told.
+      return;
+    }
+    session.guard.active();
+    session.streams++;
+    const { grpc } = this.#options;
+    if (grpc !== undefined && isForGrpcEngine(headers)) {
+      session.grpcStreams++;
+      stream.once("close", () => {
+        session.streams--;
+        session.grpcStreams--;
+      });
+      grpc.acceptStream(stream, headers, flags, rawHeaders, session.guard);
+      return;
+    }
+    stream.once("close", () => session.streams--);
+    this.#begin(stream, headers, rawHeaders);
+  };
+
+  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
+    const refusal = this.#check.http2Problem(headers, rawHeaders);
+    headers.host ??= headers[":authority"];
+    // To everybody behind, a body of unknown length is a chunked one.
+    if (!stream.endAfterHeaders && headers["content-length"] === undefined) {
+      headers["transfer-encoding"] = "chunked";
+    }
+    const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
+    const response = new Http2Exchange(stream);
+    const exchange = response.asExchange;
+    exchange.owner = this;
+    exchange.on("close", exchangeClosed);
+    stream.once("finish", () => this.#linger(stream));
+    this.inFlight.add(exchange);
+    exchange.startedAt = performance.now();
+    this.#prepare?.(exchange);
+    if (refusal !== undefined) {
+      this.#refuse(response, refusal);
+      return;
+    }
+    if (
+      headers.expect === "100-continue" &&
+      Number(headers["content-length"] ?? 0) <= this.#options.maxBodyBytes
+    ) {
+      response.writeContinue();
+    }
+    this.#serve(request as unknown as IncomingMessage, exchange); // Node's own likeness of it.
+  }
+
+  #refuse(response: Http2Exchange, refusal: HttpError): void {
+    const { status, headers, body } = this.#errors.toReply(refusal);
+    response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
+    response.end(body);
+  }
+
+  /** Reads on for a while, so that an early answer reaches a client that is still sending; then the stream is reset. */
+  #linger(stream: ServerHttp2Stream): void {
+    if (stream.readableEnded || stream.destroyed || stream.readableFlowing === null) return;
+    stream.resume();
+    const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), this.#options.lingerMs);
+    stream.once("close", () => clearTimeout(timer));
+  }
+}
+
+/** JSON and brotli are nothing that the engine of gRPC servers speaks; the rpcs of the gateway do. */
+function isForGrpcEngine({
+  "content-type": type = "",
+  "grpc-encoding": encoding,
+}: IncomingHttpHeaders): boolean {
+  return grpcType.test(type) && encoding !== "br";
+}

@@ -1,0 +1,22 @@
+/** Limits of the HTTP/2 layer. Those of header lists and targets are the same as on HTTP/1. */
+export interface Http2Limits {
+  /** Most requests at a time on one HTTP/2 connection; further ones are refused. Default: 100. */
+  readonly maxConcurrentStreams: number;
+  /** Memory that one HTTP/2 connection may hold, in bytes; further streams are refused. Default: 10,000,000. */
+  readonly maxSessionMemoryBytes: number;
+  /** Time for the TLS handshake and the first bytes of a new connection, in milliseconds, each. Default: 10,000. */
+  readonly handshakeTimeoutMs: number;
+  /**
+   * Shortest time between two pings of an HTTP/2 client while nothing is sent to it, in milliseconds; the third ping
+   * that comes earlier closes the connection. Default: 5,000, as proxies ping more often than gRPC allows.
+   */
+  readonly minPingIntervalMs: number;
+}
+
+/** The defaults of `Http2Limits`. */
+export const http2Defaults: Http2Limits = Object.freeze({
+  maxConcurrentStreams: 100,
+  maxSessionMemoryBytes: 10_000_000,
+  handshakeTimeoutMs: 10_000,
+  minPingIntervalMs: 5000,
+});

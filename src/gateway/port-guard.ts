@@ -1,0 +1,146 @@
+import type { RequestListener, Server } from "node:http";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { readOpening } from "../core/first-bytes.ts";
+import { ServerTls, type ServerTlsOptions } from "../core/tls.ts";
+import type { ErrorWriter } from "./error-writer.ts";
+import type { Exchange } from "./exchange.ts";
+import { Http1Guard } from "./http1-guard.ts";
+import { Http2Guard, type Http2GuardOptions } from "./http2-guard.ts";
+
+/** Options of `PortGuard`. */
+export interface PortGuardOptions extends Http2GuardOptions {
+  /** Serves TLS. Undefined: plain text. */
+  readonly tls: ServerTlsOptions | undefined;
+}
+
+/**
+ * What stands between a port and the engine: finds out what a connection speaks, with TLS by ALPN, without by its first
+ * bytes, and gives it to the guard of HTTP/1 or to that of HTTP/2.
+ */
+export class PortGuard {
+  readonly #options: PortGuardOptions;
+  readonly #http1: Http1Guard;
+  readonly #http2: Http2Guard;
+  readonly #tls: ServerTls | undefined;
+  /** Connections that have not said yet what they speak. */
+  readonly #undecided = new Set<Socket>();
+
+  /**
+   * @param onClose Hears of every exchange that ended.
+   * @param prepare Sees every exchange before its request is looked at.
+   * @throws TypeError if the option `tls` cannot be used.
+   */
+  constructor(
+    options: PortGuardOptions,
+    errors: ErrorWriter,
+    onClose?: (exchange: Exchange) => void,
+    prepare?: (exchange: Exchange) => void,
+  ) {
+    this.#options = options;
+    this.#http1 = new Http1Guard(options, errors, onClose, prepare);
+    this.#http2 = new Http2Guard(options, errors, onClose, prepare);
+    const { tls, handshakeTimeoutMs } = options;
+    const use = { server: "HTTP", protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
+    this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
+  }
+
+  /** Every exchange that is under way. */
+  get inFlight(): ReadonlySet<Exchange> {
+    return new Set([...this.#http1.inFlight, ...this.#http2.inFlight]);
+  }
+
+  /** A server whose good requests, of whatever version, reach `serve`. */
+  createServer(serve: RequestListener): Server {
+    const server = this.#http1.createServer(serve);
+    this.#http2.use(serve);
+    // Node's own listener of HTTP/1 gets its connections from here.
+    const [http1] = server.listeners("connection");
+    if (http1 === undefined)
+      throw new Error("this version of Node does not listen to connections as is known");
+    server.removeAllListeners("connection");
+    const serveHttp1 = (socket: Socket): void => {
+      http1.call(server, socket);
+    };
+    const accept =
+      this.#tls === undefined
+        ? (socket: Socket): void => this.#acceptPlain(socket, serveHttp1)
+        : this.#acceptTls(server, this.#tls, serveHttp1);
+    server.on("connection", (socket: Socket) => {
+      this.#undecided.add(socket);
+      socket.once("close", () => this.#undecided.delete(socket));
+      socket.on("error", () => {}); // A connection that breaks tells by its close.
+      accept(socket);
+    });
+    if (this.#options.grpc !== undefined) letConnectionsOutlast(server);
+    return server;
+  }
+
+  /** Answers an HTTP/1 connection whose bytes are not HTTP, and closes it. */
+  clientError(error: NodeJS.ErrnoException, socket: Socket): void {
+    this.#http1.clientError(error, socket);
+  }
+
+  /** Every connection that is open now closes with its next response, or gets a GOAWAY. */
+  closeConnections(): void {
+    this.#http1.closeConnections();
+    this.#http2.goAway();
+  }
+
+  /** Accepts no more connections and closes those that are idle. */
+  closeListeners(): void {
+    this.#http1.closeListeners();
+    this.#http2.stop();
+    for (const socket of this.#undecided) socket.destroy();
+  }
+
+  /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
+  cutConnections(): void {
+    this.#http1.cutConnections();
+    this.#http2.cutConnections();
+    for (const socket of this.#undecided) socket.destroy();
+  }
+
+  /** Resolves when no exchange is under way. */
+  async idle(): Promise<void> {
+    while (this.#http1.inFlight.size + this.#http2.inFlight.size > 0) {
+      await Promise.all([this.#http1.idle(), this.#http2.idle()]);
+    }
+  }
+
+  #acceptPlain(socket: Socket, serveHttp1: (socket: Socket) => void): void {
+    readOpening(socket, this.#options.handshakeTimeoutMs, (opening) => {
+      this.#undecided.delete(socket);
+      if (socket.destroyed) return;
+      if (opening === "h2") this.#http2.connect(socket);
+      else if (opening === "http/1.1") serveHttp1(socket);
+      else this.#http1.clientError(silence(), socket);
+    });
+  }
+
+  #acceptTls(server: Server, tls: ServerTls, serveHttp1: (socket: Socket) => void): (socket: Socket) => void {
+    const handshakes = tls.createServer((socket: TLSSocket) => {
+      if (socket.alpnProtocol === "h2") this.#http2.connect(socket);
+      else serveHttp1(socket);
+    });
+    server.once("listening", () => server.once("close", tls.follow(handshakes)));
+    return (socket) => {
+      handshakes.emit("connection", socket);
+    };
+  }
+}
+
+/** As Node's parser has it. */
+function silence(): NodeJS.ErrnoException {
+  return Object.assign(new Error("no request"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
+}
+
+/** The engine waits with its own end until a server is closed; connections with gRPC calls are another's to end. */
+function letConnectionsOutlast(server: Server): void {
+  const close = server.close.bind(server);
+  server.close = (done) => {
+    if (server.listening) close();
+    if (done !== undefined) process.nextTick(done);
+    return server;
+  };
+}

@@ -1,0 +1,56 @@
+import { invalidArgument } from "../../core/errors.ts";
+
+/** The parameters of a Connect GET, each as the bytes it stands for; the first of a name counts. */
+export type ConnectQuery = ReadonlyMap<string, Buffer>;
+
+const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
+
+/**
+ * Reads the query of a Connect GET, without `?`. Values are bytes: binary messages may stand there percent-encoded.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for a broken escape
+ */
+export function parseConnectQuery(query: string): ConnectQuery {
+  const parameters = new Map<string, Buffer>();
+  for (const pair of query.split("&")) {
+    const mark = pair.indexOf("=");
+    const name = mark === -1 ? pair : pair.slice(0, mark);
+    if (!parameters.has(name)) parameters.set(name, unescape(mark === -1 ? "" : pair.slice(mark + 1)));
+  }
+  return parameters;
+}
+
+/**
+ * The bytes of the message of a Connect GET, still compressed.
+ *
+ * @throws ConnectError INVALID_ARGUMENT when the message is missing or not the base64 it is said to be
+ * @see https://connectrpc.com/docs/protocol#unary-get-request
+ */
+export function messageOf(parameters: ConnectQuery): Buffer {
+  const message = parameters.get("message");
+  if (message === undefined) throw invalidArgument("the query has no message");
+  if (parameters.get("base64")?.toString("latin1") !== "1") return message;
+  const text = message.toString("latin1");
+  if (!base64.test(text) || text.replace(/=+$/, "").length % 4 === 1) {
+    throw invalidArgument("the message of the query is not base64");
+  }
+  return Buffer.from(text, "base64url");
+}
+
+/** Takes the escapes of one value off (`+` is a space there); a target has one character for each byte. */
+function unescape(value: string): Buffer {
+  const bytes = Buffer.allocUnsafe(value.length);
+  let size = 0;
+  for (let i = 0; i < value.length; i++) {
+    let byte = value.charCodeAt(i);
+    if (byte === 0x2b) byte = 0x20;
+    else if (byte === 0x25) {
+      const digits = value.slice(i + 1, i + 3);
+      if (!/^[0-9a-f]{2}$/i.test(digits)) throw invalidArgument("the query has a malformed escape");
+      byte = Number.parseInt(digits, 16);
+      i += 2;
+    }
+    bytes[size++] = byte;
+  }
+  return bytes.subarray(0, size);
+}

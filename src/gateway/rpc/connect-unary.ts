@@ -1,0 +1,203 @@
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import type { DescMethodUnary } from "@bufbuild/protobuf";
+import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
+import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { CallContext } from "../../core/context.ts";
+import { Code, type ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
+import { HttpError } from "../http-error.ts";
+import type { ConnectErrorJson } from "./connect-error-json.ts";
+import { messageOf, parseConnectQuery, type ConnectQuery } from "./connect-query.ts";
+import { messageCodecs, type MessageCodec } from "./message-codec.ts";
+import { compressMinBytes, messageCompressions } from "./message-compression.ts";
+import { NoCall, refuse } from "./refusal.ts";
+import { headerValue, openCall, type RpcHandler } from "./rpc-call.ts";
+import { eachField, type ReplyParts, type RpcMetadata } from "./rpc-metadata.ts";
+import type { RpcOptions } from "./rpc-options.ts";
+
+const name = "connect";
+
+/** What a request turned out to be, before its message is there. */
+interface Incoming {
+  readonly codec: MessageCodec;
+  /** Time that the client gives its call, in milliseconds. */
+  readonly timeoutMs: number | undefined;
+  /** How the reply may be compressed. */
+  readonly compression: Compression | null;
+  /** The bytes of the message, without compression. */
+  readonly read: () => Promise<Uint8Array>;
+}
+
+/** The two ways to call a unary rpc by the Connect protocol. */
+export interface ConnectUnary {
+  readonly post: RpcHandler;
+  readonly get: RpcHandler;
+}
+
+/**
+ * The unary calls of the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
+ * query of a GET; trailers are headers with the prefix `trailer-`, errors JSON with an HTTP status.
+ *
+ * @see https://connectrpc.com/docs/protocol#unary-rpcs-request-response
+ */
+export function connectUnary(
+  method: DescMethodUnary,
+  options: RpcOptions,
+  metadata: RpcMetadata,
+  errorJson: ConnectErrorJson,
+): ConnectUnary {
+  const { caller, bodies, defaultTimeoutMs, maxTimeoutMs, maxBodyBytes } = options;
+  const codecs = messageCodecs(method, options, Code.InvalidArgument);
+
+  const serve = async (
+    incoming: (request: FastifyRequest) => Incoming,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<void> => {
+    let context: CallContext | undefined;
+    try {
+      const { codec, timeoutMs, compression, read } = incoming(request);
+      metadata.check(request.raw.headers, Code.InvalidArgument);
+      context = openCall(method, name, bounded(timeoutMs, maxTimeoutMs), metadata, request, reply);
+      const bytes = read();
+      const message = codec.parse(await (timeoutMs === undefined ? bytes : context.race(bytes)));
+      // A client's own time runs from the arrival of its request, the default one when the request is there.
+      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+      const payload = codec.serialize(await caller.unary(method, message, context));
+      const parts = metadata.reply(context);
+      if (compression !== null && payload.length >= compressMinBytes) {
+        void reply.header("content-encoding", compression.name);
+        send(reply, 200, `application/${codec.name}`, parts, await compression.compress(payload));
+      } else {
+        send(reply, 200, `application/${codec.name}`, parts, payload);
+      }
+    } catch (reason) {
+      if (reason instanceof NoCall) refuse(reply, reason.refusal);
+      else sendError(toCallError(reason), context, reply);
+    } finally {
+      context?.end();
+    }
+  };
+
+  const sendError = (error: ConnectError, context: CallContext | undefined, reply: FastifyReply): void => {
+    if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
+    if (error instanceof HttpError && error.metadata.get("connection") === "close") {
+      reply.raw.shouldKeepAlive = false;
+    }
+    const parts = context === undefined ? noParts() : metadata.reply(context, error);
+    const acceptEncoding = error.metadata.get("accept-encoding");
+    if (acceptEncoding !== null) void reply.header("accept-encoding", acceptEncoding);
+    void reply.removeHeader("content-encoding");
+    send(reply, codeToHttpStatus(error.code), "application/json", parts, errorJson.body(error));
+  };
+
+  const posted = ({ raw }: FastifyRequest): Incoming => {
+    const { headers } = raw;
+    const type = parseContentType(headerValue(headers["content-type"] ?? undefined));
+    if (type === undefined || type.stream) throw unsupported(headers["content-type"]);
+    requireVersion(headers["connect-protocol-version"]);
+    return {
+      codec: type.binary ? codecs.proto : codecs.json,
+      timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
+      compression: negotiate(headers["content-encoding"], headers["accept-encoding"]).response,
+      read: () => bodies.read(raw),
+    };
+  };
+
+  const asked = ({ raw }: FastifyRequest): Incoming => {
+    const { headers, url = "" } = raw;
+    if (method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
+      throw new NoCall({
+        status: 405,
+        text: `${method.name} may have side effects: use POST`,
+        headers: { allow: "POST" },
+      });
+    }
+    const query = parseConnectQuery(url.slice(url.indexOf("?") + 1));
+    const { request, response } = negotiate(textOf(query, "compression"), headers["accept-encoding"]);
+    return {
+      codec: codecs[encodingOf(query)],
+      timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
+      compression: response,
+      async read() {
+        const bytes = messageOf(query);
+        return request === null ? bytes : request.decompress(bytes, maxBodyBytes);
+      },
+    };
+  };
+
+  return {
+    post: (request, reply) => void serve(posted, request, reply),
+    get(request, reply) {
+      void reply.header("vary", "accept-encoding");
+      void serve(asked, request, reply);
+    },
+  };
+}
+
+function send(
+  reply: FastifyReply,
+  status: number,
+  contentType: string,
+  { header, trailer }: ReplyParts,
+  payload: Uint8Array,
+): void {
+  const set = (field: string, value: string): void => void reply.header(field, value);
+  eachField(header, "", set);
+  eachField(trailer, "trailer-", set);
+  void reply.code(status).header("content-type", contentType).send(payload);
+}
+
+function noParts(): ReplyParts {
+  return { header: new Headers(), trailer: new Headers() };
+}
+
+/** The smaller of what a client asks for and the most that it may; 0 is no bound. */
+export function bounded(timeoutMs: number | undefined, maxTimeoutMs: number): number | undefined {
+  return timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs);
+}
+
+/**
+ * The time in a `Connect-Timeout-Ms` header, in milliseconds.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for anything but up to ten digits
+ */
+export function timeoutOf(header: string | string[] | undefined): number | undefined {
+  const { timeoutMs, error } = parseTimeout(headerValue(header), Number.POSITIVE_INFINITY);
+  if (error !== undefined) throw error;
+  return timeoutMs;
+}
+
+function negotiate(
+  requested: string | undefined,
+  accepted: string | string[] | undefined,
+): { request: Compression | null; response: Compression | null } {
+  const { request, response, error } = compressionNegotiate(
+    messageCompressions,
+    requested === undefined ? null : requested.trim().toLowerCase(),
+    headerValue(accepted),
+    "accept-encoding",
+  );
+  if (error !== undefined) throw error;
+  return { request, response };
+}
+
+function requireVersion(version: string | string[] | undefined): void {
+  if (version !== "1") throw invalidArgument('the header Connect-Protocol-Version must be "1"');
+}
+
+function textOf(query: ConnectQuery, parameter: string): string | undefined {
+  return query.get(parameter)?.toString("latin1");
+}
+
+function encodingOf(query: ConnectQuery): "json" | "proto" {
+  const encoding = textOf(query, "encoding");
+  if (encoding === undefined) throw invalidArgument("the query has no encoding: add encoding=json or proto");
+  if (encoding === "json" || encoding === "proto") return encoding;
+  throw unsupported(encoding);
+}
+
+function unsupported(found: string | undefined): NoCall {
+  const text = `${JSON.stringify(found ?? "")} is not served here for a unary rpc of Connect`;
+  return new NoCall({ status: 415, text, headers: { "accept-post": "application/json, application/proto" } });
+}

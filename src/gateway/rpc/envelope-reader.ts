@@ -1,0 +1,185 @@
+import type { IncomingMessage } from "node:http";
+import { Code, ConnectError } from "../../core/errors.ts";
+import { Base64Chunks } from "./base64-chunks.ts";
+import { messageTooLarge } from "./message-compression.ts";
+
+/** One message of a stream with the flags in front of it. */
+export interface Envelope {
+  readonly flags: number;
+  readonly data: Buffer;
+}
+
+/** Options of `EnvelopeReader`. */
+export interface EnvelopeReaderOptions {
+  /** The largest message, in bytes, as it is sent. */
+  readonly maxBytes: number;
+  /** How long to wait, in milliseconds: for the next byte, or where `whole` is set for all of the body. */
+  readonly timeoutMs: number;
+  readonly whole: boolean;
+  /** Whether the body is base64. */
+  readonly text: boolean;
+}
+
+const headBytes = 5;
+
+/** Whoever waits for more bytes. */
+interface Waiter {
+  resolve(more: boolean): void;
+  reject(error: ConnectError): void;
+}
+
+/**
+ * Takes a request body apart into envelopes, each when it is asked for: while nobody asks, nothing is read from the
+ * client. A message that is announced larger than allowed is refused by its head alone.
+ */
+export class EnvelopeReader {
+  readonly #request: IncomingMessage;
+  readonly #options: EnvelopeReaderOptions;
+  readonly #base64: Base64Chunks | undefined;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #ended = false;
+  #fault: ConnectError | undefined;
+  #dropping = false;
+  #waiter: Waiter | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(request: IncomingMessage, options: EnvelopeReaderOptions) {
+    this.#request = request;
+    this.#options = options;
+    this.#base64 = options.text ? new Base64Chunks() : undefined;
+    request.on("data", (chunk: Buffer) => this.#receive(chunk));
+    request.on("end", () => this.#finish());
+    request.on("error", nothing); // The close that follows tells enough.
+    request.on("close", () => this.#closed());
+    request.pause();
+  }
+
+  /**
+   * The next envelope; undefined at the end of the body.
+   *
+   * @throws ConnectError RESOURCE_EXHAUSTED for a message that is too large, DEADLINE_EXCEEDED when the client sends
+   * nothing for too long, INVALID_ARGUMENT when the body breaks off inside a message or is not the base64 it should be,
+   * CANCELLED when the client leaves
+   */
+  async next(): Promise<Envelope | undefined> {
+    while (this.#size < headBytes) {
+      if (await this.#more()) continue;
+      if (this.#size === 0) return undefined;
+      throw brokenOff();
+    }
+    const head = this.#take(headBytes);
+    const length = head.readUInt32BE(1);
+    if (length > this.#options.maxBytes) throw messageTooLarge(this.#options.maxBytes);
+    while (this.#size < length) if (!(await this.#more())) throw brokenOff();
+    return { flags: head.readUInt8(0), data: this.#take(length) };
+  }
+
+  /** Lets the rest of the body pass unread, so that a client that sends on hears the answer. */
+  drop(): void {
+    this.#dropping = true;
+    this.#chunks = [];
+    this.#size = 0;
+    clearTimeout(this.#timer);
+    this.#request.resume();
+  }
+
+  #more(): Promise<boolean> {
+    if (this.#fault !== undefined) return Promise.reject(this.#fault);
+    if (this.#ended) return Promise.resolve(false);
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+      const { timeoutMs, whole } = this.#options;
+      if (this.#timer === undefined) this.#timer = setTimeout(expire, timeoutMs, this);
+      else if (!whole) this.#timer.refresh();
+      this.#request.resume();
+    });
+  }
+
+  #receive(chunk: Buffer): void {
+    if (this.#dropping) return;
+    const bytes = this.#base64 === undefined ? chunk : this.#base64.decode(chunk);
+    if (bytes === undefined) this.#fail(notBase64());
+    else this.#add(bytes);
+  }
+
+  #add(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#chunks.push(bytes);
+    this.#size += bytes.length;
+    this.#request.pause();
+    this.#wake()?.resolve(true);
+  }
+
+  #finish(): void {
+    if (this.#ended || this.#dropping) return;
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    const rest = this.#base64?.end();
+    if (this.#base64 !== undefined && rest === undefined) this.#fail(notBase64());
+    else if (rest !== undefined && rest.length > 0) this.#add(rest);
+    else this.#wake()?.resolve(false);
+  }
+
+  #closed(): void {
+    if (!this.#ended)
+      this.#fail(new ConnectError("the client left before its request was complete", Code.Canceled));
+  }
+
+  /** @internal The client took too long. */
+  expired(): void {
+    // Without anybody who waits, it is not the client who is slow.
+    if (this.#waiter === undefined && !this.#options.whole) return;
+    this.#fail(
+      new ConnectError(
+        `the request did not arrive within ${this.#options.timeoutMs} ms`,
+        Code.DeadlineExceeded,
+      ),
+    );
+  }
+
+  #fail(error: ConnectError): void {
+    this.#fault ??= error;
+    clearTimeout(this.#timer);
+    this.#wake()?.reject(this.#fault);
+  }
+
+  #wake(): Waiter | undefined {
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    return waiter;
+  }
+
+  /** The next `count` bytes, which are there. */
+  #take(count: number): Buffer {
+    const [first = empty] = this.#chunks;
+    this.#size -= count;
+    if (first.length > count) {
+      this.#chunks[0] = first.subarray(count);
+      return first.subarray(0, count);
+    }
+    if (first.length === count) {
+      this.#chunks.shift();
+      return first;
+    }
+    const all = Buffer.concat(this.#chunks);
+    this.#chunks = all.length > count ? [all.subarray(count)] : [];
+    return all.subarray(0, count);
+  }
+}
+
+const empty = Buffer.alloc(0);
+
+function expire(reader: EnvelopeReader): void {
+  reader.expired();
+}
+
+function brokenOff(): ConnectError {
+  return new ConnectError("the request breaks off inside a message", Code.InvalidArgument);
+}
+
+function notBase64(): ConnectError {
+  return new ConnectError("the request is not base64", Code.InvalidArgument);
+}
+
+function nothing(): void {}

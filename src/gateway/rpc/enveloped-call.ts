@@ -1,0 +1,206 @@
+import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { CallContext } from "../../core/context.ts";
+import { type ConnectError, toCallError } from "../../core/errors.ts";
+import { bounded } from "./connect-unary.ts";
+import { EnvelopeReader } from "./envelope-reader.ts";
+import { EnvelopeWriter } from "./envelope-writer.ts";
+import { messageCodecs, type MessageCodec } from "./message-codec.ts";
+import { compressMinBytes, messageCompressions } from "./message-compression.ts";
+import { RequestMessages } from "./request-messages.ts";
+import { headerValue, openCall } from "./rpc-call.ts";
+import { eachField, type RpcMetadata } from "./rpc-metadata.ts";
+import type { RpcOptions } from "./rpc-options.ts";
+import type { StreamProtocol } from "./stream-protocol.ts";
+
+/** How the bodies of one exchange look, by its content type. */
+export interface BodyForm {
+  readonly codec: "json" | "proto";
+  /** Whether everything is base64. */
+  readonly text: boolean;
+  readonly contentType: string;
+}
+
+/** Answers a request whose body is made of envelopes. Never throws. */
+export type EnvelopedHandler = (form: BodyForm, request: FastifyRequest, reply: FastifyReply) => void;
+
+/** One rpc as `envelopedCall` serves it. */
+interface Rpc {
+  readonly method: DescMethod;
+  readonly protocol: StreamProtocol;
+  readonly metadata: RpcMetadata;
+  readonly options: RpcOptions;
+}
+
+/** Serves an rpc of any kind by a protocol of envelopes: the status of the reply is 200, its end says how it went. */
+export function envelopedCall(
+  method: DescMethod,
+  protocol: StreamProtocol,
+  options: RpcOptions,
+  metadata: RpcMetadata,
+): EnvelopedHandler {
+  const codecs = messageCodecs(method, options, protocol.malformed);
+  const rpc: Rpc = { method, protocol, metadata, options };
+  return (form, request, reply) =>
+    void new EnvelopedCall(rpc, form, codecs[form.codec], request, reply).serve();
+}
+
+/** One call on its way. */
+class EnvelopedCall {
+  readonly #rpc: Rpc;
+  readonly #form: BodyForm;
+  readonly #codec: MessageCodec;
+  readonly #request: FastifyRequest;
+  readonly #reply: FastifyReply;
+  readonly #reader: EnvelopeReader;
+  readonly #writer: EnvelopeWriter;
+  #context: CallContext | undefined;
+  /** How messages of the reply are compressed. */
+  #compression: Compression | null = null;
+
+  constructor(rpc: Rpc, form: BodyForm, codec: MessageCodec, request: FastifyRequest, reply: FastifyReply) {
+    const { method, options } = rpc;
+    this.#rpc = rpc;
+    this.#form = form;
+    this.#codec = codec;
+    this.#request = request;
+    this.#reply = reply;
+    const { text } = form;
+    const whole = method.methodKind === "unary" || method.methodKind === "server_streaming";
+    const timeoutMs = whole ? options.bodyTimeoutMs : options.bodyIdleMs;
+    const maxBytes = options.maxBodyBytes;
+    this.#reader = new EnvelopeReader(request.raw, { maxBytes, timeoutMs, whole, text });
+    this.#writer = new EnvelopeWriter(reply, {
+      text,
+      trailers: rpc.protocol.name === "grpc",
+      writeIdleMs: options.writeIdleMs,
+    });
+  }
+
+  async serve(): Promise<void> {
+    let error: ConnectError | undefined;
+    try {
+      await this.#call();
+    } catch (reason) {
+      error = toCallError(reason);
+      this.#context?.abort(error); // So that all that the call started hears of it.
+    }
+    try {
+      this.#end(error);
+    } catch {
+      this.#reply.raw.destroy(); // A header of somebody's hook that cannot be written.
+    }
+    this.#reader.drop();
+    this.#context?.end();
+  }
+
+  async #call(): Promise<void> {
+    const { method, protocol, metadata, options } = this.#rpc;
+    const { headers } = this.#request.raw;
+    const timeoutMs = protocol.timeoutMs(headers);
+    const { request, response, error } = compressionNegotiate(
+      messageCompressions,
+      headerValue(headers[protocol.encodingHeader]),
+      headerValue(headers[protocol.acceptEncodingHeader]),
+      protocol.acceptEncodingHeader,
+    );
+    this.#compression = response;
+    if (error !== undefined) throw error;
+    metadata.check(headers, protocol.malformed);
+    const { malformed } = protocol;
+    const requests = new RequestMessages(this.#reader, {
+      codec: this.#codec,
+      compression: request,
+      maxBytes: options.maxBodyBytes,
+      malformed,
+    });
+    const limitMs = bounded(timeoutMs, options.maxTimeoutMs);
+    this.#context = openCall(method, protocol.name, limitMs, metadata, this.#request, this.#reply);
+    const context = this.#context;
+    // The kind says which of the two it is, and the types do not follow.
+    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
+    else await this.#stream(method as DescMethodStreaming, requests, context);
+  }
+
+  async #unary(method: DescMethodUnary, requests: RequestMessages, context: CallContext): Promise<void> {
+    const { caller, defaultTimeoutMs } = this.#rpc.options;
+    const message = await context.race(requests.only());
+    // A client's own time runs from the arrival of its request, the default one when the request is there.
+    if (context.deadline === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+    await this.#send(await caller.unary(method, message, context), context);
+  }
+
+  async #stream(method: DescMethodStreaming, requests: RequestMessages, context: CallContext): Promise<void> {
+    const { caller, headerFlushMs } = this.#rpc.options;
+    const input =
+      method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
+    const timer = setTimeout(() => this.#flush(), headerFlushMs);
+    try {
+      for await (const message of caller.stream(method, input, context)) {
+        clearTimeout(timer);
+        const taken = this.#send(message, context);
+        if (taken !== undefined) await taken;
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Sends a message of the reply; undefined when there is room for another. */
+  #send(message: Message, context: CallContext): Promise<void> | undefined {
+    const bytes = this.#codec.serialize(message);
+    const compression = this.#compression;
+    if (compression === null || bytes.length < compressMinBytes) return this.#write(0, bytes, context);
+    return compression.compress(bytes).then((data) => this.#write(compressedFlag, data, context));
+  }
+
+  #write(flags: number, data: Uint8Array, context: CallContext): Promise<void> | undefined {
+    this.#begin();
+    const taken = this.#writer.write(flags, data);
+    return taken && context.race(taken);
+  }
+
+  #begin(): void {
+    if (this.#writer.begun) return;
+    const { protocol, metadata } = this.#rpc;
+    const headers: Record<string, string | string[]> = { "content-type": this.#form.contentType };
+    if (this.#compression !== null) headers[protocol.encodingHeader] = this.#compression.name;
+    if (this.#context !== undefined) {
+      eachField(metadata.reply(this.#context).header, "", (name, value) => {
+        const before = headers[name];
+        headers[name] = before === undefined ? value : [before, value].flat();
+      });
+    }
+    this.#writer.begin(headers);
+  }
+
+  /** The first message is long in coming: the client should see that somebody is there. */
+  #flush(): void {
+    if (this.#writer.begun || this.#reply.raw.destroyed) return;
+    try {
+      this.#begin();
+      this.#writer.flush();
+    } catch {
+      this.#reply.raw.destroy(); // As in `serve`.
+    }
+  }
+
+  #end(error: ConnectError | undefined): void {
+    if (this.#reply.raw.destroyed) return;
+    const { protocol, metadata } = this.#rpc;
+    const trailer = this.#context === undefined ? undefined : metadata.reply(this.#context, error).trailer;
+    this.#begin();
+    protocol.end(this.#writer, trailer ?? fromNegotiation(error, protocol), error);
+  }
+}
+
+/** Which compressions could be used instead is the one thing that an error before its call has to say beside itself. */
+function fromNegotiation(error: ConnectError | undefined, { acceptEncodingHeader }: StreamProtocol): Headers {
+  const known = error?.metadata.get(acceptEncodingHeader);
+  return new Headers(typeof known === "string" ? { [acceptEncodingHeader]: known } : undefined);
+}
+
+async function* one(message: Message): AsyncGenerator<Message, void, undefined> {
+  yield message;
+}

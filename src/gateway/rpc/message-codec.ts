@@ -1,0 +1,61 @@
+import { fromBinary, toBinary, type DescMethod, type Message, type Registry } from "@bufbuild/protobuf";
+import { decodeUtf8, jsonReader } from "../../core/codec/json-reader.ts";
+import { jsonWriter } from "../../core/codec/json-writer.ts";
+import { type Code, ConnectError } from "../../core/errors.ts";
+
+/** Reads requests and writes replies of one rpc in one format. */
+export interface MessageCodec {
+  readonly name: "json" | "proto";
+  /** Throws a ConnectError that repeats nothing of a binary message. */
+  parse(bytes: Uint8Array): Message;
+  /** Throws INTERNAL for what the format cannot hold. */
+  serialize(message: Message): Buffer;
+}
+
+/** Options of `messageCodecs`. */
+export interface MessageCodecOptions {
+  readonly registry: Registry | undefined;
+  /** How deep JSON may nest, in objects and arrays. */
+  readonly maxJsonDepth: number;
+}
+
+/** The two codecs of an rpc. */
+export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
+
+/**
+ * The codecs of an rpc: JSON by the protobuf mapping, exact and strict as on REST, but with defaults left out and
+ * unknown members ignored, as all implementations of these protocols have it; and binary protobuf.
+ *
+ * @param malformed the code of binary requests that cannot be read
+ */
+export function messageCodecs(
+  { input, output }: DescMethod,
+  { registry, maxJsonDepth }: MessageCodecOptions,
+  malformed: Code,
+): MessageCodecs {
+  const reader = jsonReader(input, { registry, maxDepth: maxJsonDepth });
+  const writer = jsonWriter(output, { registry, defaults: "omit" });
+  return {
+    json: {
+      name: "json",
+      parse: (bytes) => reader.read(decodeUtf8(bytes)),
+      serialize: (message) => Buffer.from(writer.write(message)),
+    },
+    proto: {
+      name: "proto",
+      parse({ buffer, byteOffset, byteLength }) {
+        try {
+          // Fields of bytes become what this is, and no Buffer.
+          return fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength));
+        } catch (error) {
+          const reason = error instanceof Error ? error.message : "malformed bytes";
+          throw new ConnectError(`the request is no binary ${input.typeName}: ${reason}`, malformed);
+        }
+      },
+      serialize(message) {
+        const { buffer, byteOffset, byteLength } = toBinary(output, message);
+        return Buffer.from(buffer, byteOffset, byteLength);
+      },
+    },
+  };
+}

@@ -1,0 +1,79 @@
+import type { Message } from "@bufbuild/protobuf";
+import { compressedFlag, type Compression } from "@connectrpc/connect/protocol";
+import { Code, ConnectError } from "../../core/errors.ts";
+import type { EnvelopeReader } from "./envelope-reader.ts";
+import type { MessageCodec } from "./message-codec.ts";
+
+/** Options of `RequestMessages`. */
+export interface RequestMessagesOptions {
+  readonly codec: MessageCodec;
+  /** How messages that say so are compressed; null for not at all. */
+  readonly compression: Compression | null;
+  /** The largest message without compression, in bytes. */
+  readonly maxBytes: number;
+  /** The code of requests that break the protocol. */
+  readonly malformed: Code;
+}
+
+const done: IteratorResult<Message, void> = { done: true, value: undefined };
+
+/** The messages of a request body, read from the client one by one as they are asked for. */
+export class RequestMessages implements AsyncIterableIterator<Message, void, undefined> {
+  readonly #reader: EnvelopeReader;
+  readonly #options: RequestMessagesOptions;
+
+  constructor(reader: EnvelopeReader, options: RequestMessagesOptions) {
+    this.#reader = reader;
+    this.#options = options;
+  }
+
+  /** Throws the ConnectErrors of the reader, and those of messages that cannot be read. */
+  async next(): Promise<IteratorResult<Message, void>> {
+    const envelope = await this.#reader.next();
+    if (envelope === undefined) return done;
+    const { flags, data } = envelope;
+    if ((flags & ~compressedFlag) !== 0)
+      throw this.#malformed(`unknown flags ${flags} in front of a message`);
+    const { codec } = this.#options;
+    const bytes = flags === compressedFlag ? await this.#decompress(data) : data;
+    return { done: false, value: codec.parse(bytes) };
+  }
+
+  /** The one message of a request that has only one. Throws UNIMPLEMENTED for any other number. */
+  async only(): Promise<Message> {
+    const first = await this.next();
+    if (first.done === true) throw wrongCount("none");
+    if ((await this.#reader.next()) !== undefined) throw wrongCount("more");
+    return first.value;
+  }
+
+  return(): Promise<IteratorResult<Message, void>> {
+    return Promise.resolve(done);
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async #decompress(data: Uint8Array): Promise<Uint8Array> {
+    const { compression, maxBytes, malformed } = this.#options;
+    if (compression === null) {
+      throw new ConnectError("the message is compressed, but no header says how", Code.Internal);
+    }
+    if (data.length === 0) return data; // Some clients set the flag there too.
+    try {
+      return await compression.decompress(data, maxBytes);
+    } catch (reason) {
+      if (!(reason instanceof ConnectError) || reason.code !== Code.InvalidArgument) throw reason;
+      throw new ConnectError(reason.rawMessage, malformed);
+    }
+  }
+
+  #malformed(text: string): ConnectError {
+    return new ConnectError(text, this.#options.malformed);
+  }
+}
+
+function wrongCount(found: "none" | "more"): ConnectError {
+  return new ConnectError(`the rpc takes one message, ${found} came`, Code.Unimplemented);
+}

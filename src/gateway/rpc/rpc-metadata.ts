@@ -1,0 +1,122 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { CallContext } from "../../core/context.ts";
+import { type Code, ConnectError } from "../../core/errors.ts";
+import { isUnforwardable } from "../header-names.ts";
+import { ReplyMetadata, type SetHeader } from "../reply-metadata.ts";
+
+const printable = /^[\x20-\x7e]*$/;
+const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** Request headers that tell of the protocol, or of a browser's user to whoever asks, and are no metadata. */
+const ownNames: ReadonlySet<string> = new Set([
+  "accept-post",
+  "connect-accept-encoding",
+  "connect-content-encoding",
+  "connect-protocol-version",
+  "connect-timeout-ms",
+  "cookie",
+  "origin",
+  "x-grpc-web",
+]);
+
+/** Options of `RpcMetadata`. */
+export interface RpcMetadataOptions {
+  /** Request headers that are forwarded although they are withheld by default: `origin`, `cookie`. */
+  readonly forwardHeaders: readonly string[];
+  /** Metadata that never becomes a header of a reply, in any letter case. */
+  readonly dropResponseHeaders: readonly string[];
+}
+
+/** Headers and trailers of a reply, each under the name it has as metadata. */
+export interface ReplyParts {
+  readonly header: Headers;
+  readonly trailer: Headers;
+}
+
+/** Which headers of a request a service sees as metadata, and what of a reply's metadata leaves as headers. */
+export class RpcMetadata {
+  readonly #asked: ReadonlySet<string>;
+  readonly #reply: ReplyMetadata;
+
+  constructor({ forwardHeaders, dropResponseHeaders }: RpcMetadataOptions) {
+    this.#asked = new Set(forwardHeaders.map((name) => name.toLowerCase()));
+    this.#reply = new ReplyMetadata({ dropResponseHeaders, grpcMetadataPrefix: false });
+  }
+
+  /**
+   * Looks at what cannot wait until a service asks for its metadata.
+   *
+   * @throws ConnectError with `malformed` naming a `-bin` header whose value is not base64
+   */
+  check(headers: IncomingHttpHeaders, malformed: Code): void {
+    for (const name in headers) {
+      if (!name.endsWith("-bin")) continue;
+      for (const part of String(headers[name]).split(",")) {
+        const text = part.trim();
+        if (!base64.test(text) || text.replace(/=+$/, "").length % 4 === 1) {
+          throw new ConnectError(`the header ${name} must be base64`, malformed);
+        }
+      }
+    }
+  }
+
+  /** The metadata of a request: all but names of protocols, connections and identities. Binary values lose padding. */
+  of(headers: IncomingHttpHeaders): Headers {
+    const metadata = new Headers();
+    for (const [name, value] of Object.entries(headers)) {
+      if (value === undefined || isUnforwardable(name)) continue;
+      if (ownNames.has(name) && !this.#asked.has(name)) continue;
+      const text = typeof value === "string" ? value : value.join(", ");
+      if (!printable.test(text)) continue;
+      metadata.set(name, name.endsWith("-bin") ? text.replaceAll(/=+(?=\s*(?:,|$))/g, "") : text);
+    }
+    const userAgent = metadata.get("user-agent");
+    if (userAgent !== null) metadata.set("x-forwarded-user-agent", userAgent); // What the next hop may not overwrite.
+    return metadata;
+  }
+
+  /**
+   * The metadata of a reply. What an error brings beside the headers and trailers of its call are trailers, as they are
+   * where the call came over gRPC.
+   */
+  reply({ responseHeaderIfAny, responseTrailerIfAny }: CallContext, error?: ConnectError): ReplyParts {
+    const header = new Headers();
+    const trailer = new Headers();
+    if (responseHeaderIfAny !== undefined) this.#copy(responseHeaderIfAny, header);
+    if (responseTrailerIfAny !== undefined) this.#copy(responseTrailerIfAny, trailer);
+    if (error !== undefined)
+      this.#copy(ownMetadata(error, responseHeaderIfAny, responseTrailerIfAny), trailer);
+    return { header, trailer };
+  }
+
+  #copy(from: Headers, to: Headers): void {
+    this.#reply.headers(from, (name, value) => {
+      if (!ownNames.has(name)) to.append(name, value);
+    });
+  }
+}
+
+/** Hands every field of `headers` to `set`, names with `prefix`. */
+export function eachField(headers: Headers, prefix: string, set: SetHeader): void {
+  for (const [name, value] of headers) set(prefix + name, value);
+}
+
+/** What an error itself carries, without the headers and trailers that every caller adds to it. */
+function ownMetadata(
+  error: ConnectError,
+  header: Headers | undefined,
+  trailer: Headers | undefined,
+): Headers {
+  const own = new Headers();
+  for (const [name, value] of error.metadata) {
+    const added = [header?.get(name), trailer?.get(name)]
+      .filter((part) => typeof part === "string")
+      .join(", ");
+    if (value === added || (name === "set-cookie" && added.includes(value))) continue;
+    own.append(
+      name,
+      added !== "" && value.endsWith(`, ${added}`) ? value.slice(0, -added.length - 2) : value,
+    );
+  }
+  return own;
+}

@@ -1,0 +1,40 @@
+import type { Registry } from "@bufbuild/protobuf";
+import type { Caller } from "../../core/caller.ts";
+import type { ErrorWriter } from "../error-writer.ts";
+import type { BodyReader } from "../request-body.ts";
+
+/** Time limits of streamed bodies and answers. */
+interface RpcTimeLimits {
+  /** How long the body of a client or bidi stream may bring no byte, in milliseconds. Default: 60,000. */
+  readonly bodyIdleMs: number;
+  /** How long a client may take nothing of an answer that waits for it, in milliseconds. Default: 60,000. */
+  readonly writeIdleMs: number;
+  /**
+   * How long the head of a streamed answer waits for the first message, in milliseconds. After it, headers of the
+   * service come too late. Default: 500.
+   */
+  readonly headerFlushMs: number;
+}
+
+/** What the rpcs of Connect and gRPC-Web share. */
+export interface RpcOptions extends RpcTimeLimits {
+  readonly caller: Caller;
+  readonly errors: ErrorWriter;
+  readonly bodies: BodyReader;
+  /** Types that `google.protobuf.Any` and error details may hold. */
+  readonly registry: Registry | undefined;
+  /** Request headers that become metadata although their names are withheld, such as `cookie`. */
+  readonly forwardHeaders: readonly string[];
+  /** Metadata of replies that never becomes an HTTP header. */
+  readonly dropResponseHeaders: readonly string[];
+  /** The largest message, in bytes, before and after decompression. */
+  readonly maxBodyBytes: number;
+  /** How deep JSON may nest, in objects and arrays. */
+  readonly maxJsonDepth: number;
+  /** How long the body of a call with one request may take, in milliseconds. */
+  readonly bodyTimeoutMs: number;
+  /** Time for a unary call whose client sets none, in milliseconds; 0 for none. */
+  readonly defaultTimeoutMs: number;
+  /** The longest time a client may ask for, in milliseconds; 0 for any. */
+  readonly maxTimeoutMs: number;
+}
