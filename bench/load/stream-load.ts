@@ -93,13 +93,15 @@ export class StreamLoad {
     let head = "";
     let tail = "";
     let length = 0;
+    let closing = false;
     socket.on("data", (chunk: Buffer) => {
       if (head === "") head = chunk.toString("latin1", 0, 12);
       length += chunk.length;
       tail = (tail + chunk.toString("latin1", Math.max(0, chunk.length - tailBytes))).slice(-tailBytes);
       take(chunk);
-      // A server waits for its peer's close frame: an empty masked one.
-      if (status === 101 && tail.includes(last)) socket.write(closeFrame);
+      if (status !== 101 || closing || !tail.includes(last)) return;
+      closing = true;
+      socket.write(closeFrame);
     });
     await closed;
     if (head !== `HTTP/1.1 ${status}` || length < count * shortest || !tail.includes(last)) {
@@ -110,6 +112,7 @@ export class StreamLoad {
   }
 }
 
+/** The close of a WebSocket from a client's side: empty and masked. */
 const closeFrame = Buffer.from([0x88, 0x80, 0, 0, 0, 0]);
 
 /** As many bytes of the end as are looked at. */

@@ -38,7 +38,7 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
   #begun = 0;
   #over = false;
   #iterator: AsyncIterator<unknown> | undefined;
-  #looks: ((item: unknown) => Message)[] = [];
+  readonly #looks: ((item: unknown) => Message)[] = [];
   #unsubscribe: (() => void)[] = [];
   #aborted: unknown;
   #items = 0;
