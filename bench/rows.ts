@@ -9,14 +9,20 @@ import { startCannedBackend } from "./load/canned-backend.ts";
 import { GrpcLoad, type GrpcWork } from "./load/grpc-load.ts";
 import { grpcMessage } from "./load/http2-frames.ts";
 import { HttpLoad, sameJson, type HttpWork } from "./load/http-load.ts";
+import { StreamLoad, streamForms } from "./load/stream-load.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
-import { find, grpcFind, grpcSend, parcelInit, send } from "./works.ts";
+import { find, follow, grpcFind, grpcSend, parcelInit, send } from "./works.ts";
 
 const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
 const network = {
   work: "REST → gRPC over the network",
   subject: "gateway",
   reference: "hand-written Fastify + grpc-js client",
+};
+const streams = {
+  work: "server stream in process, 100,000 small messages",
+  subject: "gateway",
+  reference: "bare Node loop with drain",
 };
 const gateway: Program = { file: "gateway.ts" };
 const bareFastify: Program = { file: "bare-fastify.ts" };
@@ -141,14 +147,41 @@ export const rows: readonly Row[] = [
       ),
   },
   {
-    id: "9",
-    work: "server stream, 100,000 messages as NDJSON and SSE",
-    subject: "gateway",
-    reference: "bare Node loop with drain",
+    id: "9a",
+    ...streams,
+    work: `${streams.work} as NDJSON`,
     better: "higher",
     must: 0.5,
     aim: 0.8,
-    measure: "comes with streams over HTTP",
+    measure: (rig) => streamDuel("ndjson", rig),
+  },
+  {
+    id: "9b",
+    ...streams,
+    work: `${streams.work} as SSE`,
+    better: "higher",
+    must: 0.5,
+    aim: 0.8,
+    measure: (rig) => streamDuel("sse", rig),
+  },
+  {
+    id: "9c",
+    ...streams,
+    work: `${streams.work} as JSON array`,
+    better: "higher",
+    must: 0.5,
+    aim: 0.8,
+    measure: (rig) => streamDuel("array", rig),
+  },
+  {
+    id: "9d",
+    ...streams,
+    work: `${streams.work} over WebSocket`,
+    reference: "bare `ws` loop with drain",
+    better: "higher",
+    must: 0.5,
+    aim: 0.8,
+    measure: (rig) => streamDuel("webSocket", rig),
   },
   {
     id: "10",
@@ -265,6 +298,23 @@ function checkCall(name: string, port: number, { path, request, answer }: GrpcWo
     });
     stream.end(grpcMessage(request));
   });
+}
+
+function streamDuel(form: keyof typeof streamForms, rig: Rig): Promise<Measured> {
+  const load = ({ port }: Contestant): StreamLoad => new StreamLoad(port, follow, streamForms[form]);
+  return runDuel(
+    {
+      subject: gateway,
+      reference: { file: "bare-streams.ts" },
+      check: async (contestant) => {
+        const numbers = await load(contestant).numbers();
+        if (numbers.length === follow.count && numbers.every((number, index) => number === index + 1)) return;
+        throw new Error(`${contestant.name} gives ${numbers.length} messages, or not in order`);
+      },
+      drive: async (contestant) => load(contestant),
+    },
+    rig,
+  );
 }
 
 /** Both gateways call a backend that shares the core of the load. */

@@ -8,6 +8,7 @@ import {
 } from "../gen/tsms/test/v1/bench_pb.ts";
 import type { GrpcWork } from "./load/grpc-load.ts";
 import type { HttpWork } from "./load/http-load.ts";
+import type { StreamWork } from "./load/stream-load.ts";
 
 const parcel = { name: "parcels/42", weight: 1250, address: "Ada Lovelace, 12 St James's Square" };
 const found = { name: "abc-123", weight: 25, tags: ["new", "sale"] };
@@ -42,3 +43,15 @@ export const grpcFind: GrpcWork = {
 
 /** Init of the request of `grpcSend`, for typed clients. */
 export const parcelInit = parcel;
+
+/** What every message of a stream holds besides its number, which is its weight. */
+export const followed = { name: "parcels/42", address: "Ada Lovelace, 12 St James's Square" };
+
+/** How many messages a stream has. */
+const followedCount = 100_000;
+
+/** The long stream of small messages of row 9. */
+export const follow: StreamWork = {
+  target: `/bench/v1/parcels:follow?count=${followedCount}`,
+  count: followedCount,
+};

@@ -1,4 +1,4 @@
-/** Services over gRPC, and the same over REST, in one process: on two ports, or with `--port` on one. */
+/** Services over gRPC, REST and for browsers in one process: on two ports, or with `--port` on one. */
 import {
   addServerGracefulStop,
   catchStopSignals,
@@ -19,6 +19,7 @@ import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
+import { servePage } from "./page/serve-page.ts";
 
 const flags = parseFlags("gateway", {
   ...grpcFlags,
@@ -47,6 +48,7 @@ const child = new ChildService("child", dial(grpc));
 const library = new LibraryService(seedLibrary());
 grpc.addService(goms).addService(child).addService(library);
 http.addService(goms).addService(child).addService(library);
+servePage(http);
 
 addServerGracefulStop(http, grpc);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
@@ -56,7 +58,9 @@ await http.start();
 
 console.log([...grpc.describe(), ...http.describe(), ...(exporter?.describe() ?? [])].join("\n"));
 const scheme = tls === undefined ? "http" : "https";
-console.log(`Try: curl ${scheme}://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
+const url = `${scheme}://${http.address?.host}:${http.address?.port}`;
+console.log(`Try: curl ${url}/v1/shelves/1/books`);
+console.log(`Or open ${url} in a browser`);
 
 const { signal, finished, cut } = await stopped;
 console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
+import { CallStream } from "./call-stream.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "./errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
@@ -106,26 +107,24 @@ export class Dispatcher {
   }
 
   /** Runs an rpc of a streaming kind. Throws `ConnectError`s. Leaving the iteration early cancels the call. */
-  async *stream(
+  stream(
     handler: StreamHandler,
     requests: AsyncIterable<Message>,
     context: CallContext,
   ): AsyncGenerator<Message, void, undefined> {
-    this.#begin(context, 0);
-    let ended = false;
-    let error: ConnectError | undefined;
-    try {
-      yield* handler.call(requests, context);
-      ended = true;
-    } catch (reason) {
-      ended = true;
-      error = toCallError(reason);
-      throw error;
-    } finally {
-      if (!ended) error = context.reason ?? new ConnectError("the caller left before the end", Code.Canceled);
-      if (error !== undefined) context.abort(error); // So that all that the handler started hears of it.
+    const fail = (error: ConnectError): ConnectError => {
+      context.abort(error); // So that all that the handler started hears of it.
       this.#finish(context, error);
-    }
+      return error;
+    };
+    return new CallStream({
+      begin: () => this.#begin(context, 0),
+      open: () => handler.call(requests, context),
+      ended: () => this.#finish(context, undefined),
+      failed: (reason) => fail(toCallError(reason)),
+      left: () =>
+        void fail(context.reason ?? new ConnectError("the caller left before the end", Code.Canceled)),
+    });
   }
 
   /** Refuses new calls from now on, with UNAVAILABLE. */

@@ -7,7 +7,7 @@ import {
   type Message,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import { Abortable } from "./abortable.ts";
+import { CallStream } from "./call-stream.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError } from "./errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
@@ -54,18 +54,29 @@ export function createHandler(
   const streaming = method as DescMethodStreaming; // What is not unary streams.
   switch (streaming.methodKind) {
     case "server_streaming":
-      return streamHandler(streaming, interceptors, async function* (requests, context) {
-        const request = await single(requests, method);
-        yield* iterate(implementation(request, context), method);
-      });
+      return streamHandler(
+        streaming,
+        interceptors,
+        (requests, context) =>
+          new CallStream({
+            open: async () => repliesOf(implementation(await single(requests, method), context), method),
+            item: (item) => toMessage(method, item),
+          }),
+      );
     case "client_streaming":
       return streamHandler(streaming, interceptors, async function* (requests, context) {
         yield toMessage(method, await implementation(requests, context));
       });
     case "bidi_streaming":
-      return streamHandler(streaming, interceptors, async function* (requests, context) {
-        yield* iterate(implementation(requests, context), method);
-      });
+      return streamHandler(
+        streaming,
+        interceptors,
+        (requests, context) =>
+          new CallStream({
+            open: () => repliesOf(implementation(requests, context), method),
+            item: (item) => toMessage(method, item),
+          }),
+      );
   }
 }
 
@@ -109,7 +120,7 @@ function streamHandler(
   return {
     kind: "stream",
     method,
-    call: (requests, context) => new Abortable(run(requests, context), context),
+    call: (requests, context) => new CallStream({ context, open: () => run(requests, context) }),
   };
 }
 
@@ -131,12 +142,11 @@ function toMessage(method: DescMethod, value: unknown): Message {
   return create(output, value as MessageInitShape<DescMessage>); // Wrong fields show when it is written.
 }
 
-async function* iterate(value: unknown, method: DescMethod): AsyncGenerator<Message, void, undefined> {
+function repliesOf(value: unknown, method: DescMethod): AsyncIterable<unknown> {
   if (typeof value !== "object" || value === null || !(Symbol.asyncIterator in value)) {
     throw new TypeError(`${rpcName(method)} must return an async iterable`);
   }
-  // Just looked.
-  for await (const item of value as AsyncIterable<unknown>) yield toMessage(method, item);
+  return value as AsyncIterable<unknown>; // Just looked.
 }
 
 async function single(requests: AsyncIterable<Message>, method: DescMethod): Promise<Message> {

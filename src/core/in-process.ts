@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
+import { CallStream } from "./call-stream.ts";
 import { withMetadata, type Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
@@ -28,24 +29,37 @@ export function inProcess(dispatcher: Dispatcher): Caller {
         throw withMetadata(toCallError(reason), context);
       }
     },
-    async *stream(method, requests, context) {
-      const reply = new Reply(context);
-      const handed = new HandedRequests(requests, reply.context);
-      try {
-        const handler = dispatcher.handlerOf(method);
-        if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-        for await (const message of dispatcher.stream(handler, handed, reply.context)) {
-          reply.settleHeader();
-          yield message;
-        }
-        reply.settle();
-      } catch (reason) {
-        reply.settle();
-        throw handed.failure ?? withMetadata(toCallError(reason), context);
-      } finally {
-        reply.end();
-        await handed.return(); // A handler need not read its requests to the end.
-      }
+    stream(method, requests, context) {
+      let reply: Reply | undefined;
+      let handed: HandedRequests | undefined;
+      const end = (): void => {
+        reply?.end();
+        void handed?.return(); // A handler need not read its requests to the end.
+      };
+      return new CallStream({
+        open() {
+          reply = new Reply(context);
+          handed = new HandedRequests(requests, reply.context);
+          const handler = dispatcher.handlerOf(method);
+          if (handler.kind !== "stream") throw wrongKind(rpcName(method));
+          return dispatcher.stream(handler, handed, reply.context);
+        },
+        item(message) {
+          reply?.settleHeader();
+          return message as Message; // The handler has made it one.
+        },
+        ended() {
+          reply?.settle();
+          end();
+        },
+        failed(reason) {
+          reply?.settle();
+          const error = handed?.failure ?? withMetadata(toCallError(reason), context);
+          end();
+          return error;
+        },
+        left: end,
+      });
     },
   };
 }

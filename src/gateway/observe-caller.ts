@@ -1,3 +1,4 @@
+import { CallStream } from "../core/call-stream.ts";
 import type { Caller } from "../core/caller.ts";
 import { callOrigin, type CallContext } from "../core/context.ts";
 import { Code, ConnectError, toCallError } from "../core/errors.ts";
@@ -30,21 +31,17 @@ export function observeCaller(caller: Caller, observers: readonly CallObserver[]
         throw error;
       }
     },
-    async *stream(method, requests, context) {
-      begin(context);
-      let outcome: ConnectError | undefined = new ConnectError(
-        "the caller left before the end",
-        Code.Canceled,
-      );
-      try {
-        yield* caller.stream(method, requests, context);
-        outcome = undefined;
-      } catch (reason) {
-        outcome = toCallError(reason);
-        throw outcome;
-      } finally {
-        finish(context, outcome);
-      }
-    },
+    stream: (method, requests, context) =>
+      new CallStream({
+        begin: () => begin(context),
+        open: () => caller.stream(method, requests, context),
+        ended: () => finish(context, undefined),
+        failed(reason) {
+          const error = toCallError(reason);
+          finish(context, error);
+          return error;
+        },
+        left: () => finish(context, new ConnectError("the caller left before the end", Code.Canceled)),
+      }),
   };
 }

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file tsms/test/v1/bench.proto.
  */
 export const file_tsms_test_v1_bench: GenFile = /*@__PURE__*/
-  fileDesc("Chh0c21zL3Rlc3QvdjEvYmVuY2gucHJvdG8SDHRzbXMudGVzdC52MSI8CgtTZW5kUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBndlaWdodBgCIAEoBRIPCgdhZGRyZXNzGAMgASgJIj0KDFNlbmRSZXNwb25zZRIMCgRuYW1lGAEgASgJEg4KBndlaWdodBgCIAEoBRIPCgdhZGRyZXNzGAMgASgJIjkKC0ZpbmRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEgwKBHRhZ3MYAyADKAkiOgoMRmluZFJlc3BvbnNlEgwKBG5hbWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEgwKBHRhZ3MYAyADKAkyzAEKDEJlbmNoU2VydmljZRJbCgRTZW5kEhkudHNtcy50ZXN0LnYxLlNlbmRSZXF1ZXN0GhoudHNtcy50ZXN0LnYxLlNlbmRSZXNwb25zZSIcgtPkkwIWOgEqIhEvYmVuY2gvdjEvcGFyY2VscxJfCgRGaW5kEhkudHNtcy50ZXN0LnYxLkZpbmRSZXF1ZXN0GhoudHNtcy50ZXN0LnYxLkZpbmRSZXNwb25zZSIggtPkkwIaEhgvYmVuY2gvdjEvcGFyY2Vscy97bmFtZX1iBnByb3RvMw", [file_google_api_annotations]);
+  fileDesc("Chh0c21zL3Rlc3QvdjEvYmVuY2gucHJvdG8SDHRzbXMudGVzdC52MSI8CgtTZW5kUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBndlaWdodBgCIAEoBRIPCgdhZGRyZXNzGAMgASgJIj0KDFNlbmRSZXNwb25zZRIMCgRuYW1lGAEgASgJEg4KBndlaWdodBgCIAEoBRIPCgdhZGRyZXNzGAMgASgJIjkKC0ZpbmRSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEgwKBHRhZ3MYAyADKAkiOgoMRmluZFJlc3BvbnNlEgwKBG5hbWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEgwKBHRhZ3MYAyADKAkiJQoURm9sbG93UGFyY2Vsc1JlcXVlc3QSDQoFY291bnQYASABKAUiRgoVRm9sbG93UGFyY2Vsc1Jlc3BvbnNlEgwKBG5hbWUYASABKAkSDgoGd2VpZ2h0GAIgASgFEg8KB2FkZHJlc3MYAyABKAkyygIKDEJlbmNoU2VydmljZRJbCgRTZW5kEhkudHNtcy50ZXN0LnYxLlNlbmRSZXF1ZXN0GhoudHNtcy50ZXN0LnYxLlNlbmRSZXNwb25zZSIcgtPkkwIWOgEqIhEvYmVuY2gvdjEvcGFyY2VscxJfCgRGaW5kEhkudHNtcy50ZXN0LnYxLkZpbmRSZXF1ZXN0GhoudHNtcy50ZXN0LnYxLkZpbmRSZXNwb25zZSIggtPkkwIaEhgvYmVuY2gvdjEvcGFyY2Vscy97bmFtZX0SfAoNRm9sbG93UGFyY2VscxIiLnRzbXMudGVzdC52MS5Gb2xsb3dQYXJjZWxzUmVxdWVzdBojLnRzbXMudGVzdC52MS5Gb2xsb3dQYXJjZWxzUmVzcG9uc2UiIILT5JMCGhIYL2JlbmNoL3YxL3BhcmNlbHM6Zm9sbG93MAFiBnByb3RvMw", [file_google_api_annotations]);
 
 /**
  * @generated from message tsms.test.v1.SendRequest
@@ -124,6 +124,50 @@ export const FindResponseSchema: GenMessage<FindResponse> = /*@__PURE__*/
   messageDesc(file_tsms_test_v1_bench, 3);
 
 /**
+ * @generated from message tsms.test.v1.FollowParcelsRequest
+ */
+export type FollowParcelsRequest = Message<"tsms.test.v1.FollowParcelsRequest"> & {
+  /**
+   * @generated from field: int32 count = 1;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message tsms.test.v1.FollowParcelsRequest.
+ * Use `create(FollowParcelsRequestSchema)` to create a new message.
+ */
+export const FollowParcelsRequestSchema: GenMessage<FollowParcelsRequest> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_bench, 4);
+
+/**
+ * @generated from message tsms.test.v1.FollowParcelsResponse
+ */
+export type FollowParcelsResponse = Message<"tsms.test.v1.FollowParcelsResponse"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: int32 weight = 2;
+   */
+  weight: number;
+
+  /**
+   * @generated from field: string address = 3;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message tsms.test.v1.FollowParcelsResponse.
+ * Use `create(FollowParcelsResponseSchema)` to create a new message.
+ */
+export const FollowParcelsResponseSchema: GenMessage<FollowParcelsResponse> = /*@__PURE__*/
+  messageDesc(file_tsms_test_v1_bench, 5);
+
+/**
  * BenchService does nothing, with small messages.
  *
  * @generated from service tsms.test.v1.BenchService
@@ -148,6 +192,16 @@ export const BenchService: GenService<{
     methodKind: "unary";
     input: typeof FindRequestSchema;
     output: typeof FindResponseSchema;
+  },
+  /**
+   * FollowParcels gives as many messages as asked for, numbered by their weight, as fast as they are taken.
+   *
+   * @generated from rpc tsms.test.v1.BenchService.FollowParcels
+   */
+  followParcels: {
+    methodKind: "server_streaming";
+    input: typeof FollowParcelsRequestSchema;
+    output: typeof FollowParcelsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tsms_test_v1_bench, 0);

@@ -1,0 +1,39 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { HttpServer } from "../../src/index.ts";
+
+const files = [
+  { url: "/", file: "index.html", type: "text/html; charset=utf-8" },
+  { url: "/page/page.css", file: "page.css", type: "text/css; charset=utf-8" },
+  { url: "/page/page.js", file: "page.js", type: "text/javascript; charset=utf-8" },
+];
+
+/** What the page may load and whom it may talk to: this server alone. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src data:",
+  "connect-src 'self'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+/** Serves the page of the example at `/`, by routes of its own beside those of the contract. */
+export function servePage({ fastify }: HttpServer): void {
+  for (const { url, file, type } of files) {
+    const text = readFileSync(join(import.meta.dirname, file), "utf8");
+    fastify.get(url, (_request, reply) =>
+      reply
+        .headers({
+          "content-type": type,
+          "content-security-policy": policy,
+          "cache-control": "no-cache",
+          "x-content-type-options": "nosniff",
+          "referrer-policy": "no-referrer",
+        })
+        .send(text),
+    );
+  }
+}
