@@ -1,4 +1,5 @@
 import { commandLineTools } from "./command-line-tools.ts";
+import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
@@ -18,6 +19,7 @@ const suites: readonly Suite[] = [
   h2spec,
   loadSmoke,
   showcase,
+  ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
 ];

@@ -221,7 +221,7 @@ function receiveStatus(status: StatusObject, context: CallContext): ConnectError
   const { code, details, metadata } = takeLateStatus(status);
   for (const [name, value] of fromMetadata(metadata)) context.responseTrailer.append(name, value);
   if (code === 0) return undefined;
-  const error = toError(code, details, metadata);
+  const error = hasExpired(code, context) ? expired() : toError(code, details, metadata);
   const { responseHeaderIfAny, responseTrailerIfAny } = context;
   for (const headers of [responseHeaderIfAny, responseTrailerIfAny]) {
     if (headers !== undefined) for (const [name, value] of headers) error.metadata.append(name, value);
@@ -229,7 +229,23 @@ function receiveStatus(status: StatusObject, context: CallContext): ConnectError
   return error;
 }
 
-function toError(code: number, message: string, metadata: Metadata): ConnectError {
+/**
+ * Servers reset a call at its deadline, which looks like a cancelled one; by their clocks, of whole milliseconds, that
+ * can be a moment before this side's own timer.
+ */
+function hasExpired(code: number, context: CallContext): boolean {
+  return code === Code.Canceled && (context.timeoutMs() ?? Infinity) <= 1;
+}
+
+function expired(): ConnectError {
+  return new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded);
+}
+
+function toError(code: number, message: string | undefined, metadata: Metadata): ConnectError {
+  // What grpc-js ends a call with whose messages say that they are compressed in a way that it does not know.
+  if (message === undefined) {
+    return new ConnectError("a message of the reply cannot be decompressed", Code.Internal);
+  }
   const [bytes] = metadata.get("grpc-status-details-bin");
   const rich = bytes instanceof Uint8Array ? decodeStatusDetails(bytes) : undefined;
   if (rich !== undefined && rich.code === code) return fromStatus(rich);
