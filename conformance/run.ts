@@ -1,5 +1,6 @@
 import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
+import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
@@ -21,6 +22,7 @@ const suites: readonly Suite[] = [
   h2spec,
   loadSmoke,
   showcase,
+  ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
 ];

@@ -85,6 +85,7 @@ export type ClientRequest = Message<"connectrpc.conformance.v1.ClientCompatReque
   requestHeaders: Header[];
   requestMessages: Any[];
   timeoutMs?: number;
+  streamType: number;
   requestDelayMs: number;
   cancel?: {
     cancelTiming:

@@ -72,6 +72,18 @@ export class EnvelopeWriter {
     raw.end(this.#encode(flags, data), () => clearTimeout(this.#timer));
   }
 
+  /** Sends a head that is the whole reply. */
+  only(headers: Readonly<Record<string, string | string[]>>): void {
+    const { raw } = this.#reply;
+    this.#reply.hijack();
+    raw.statusCode = 200;
+    for (const [name, value] of Object.entries({ ...this.#reply.getHeaders(), ...headers })) {
+      if (value !== undefined) raw.setHeader(name, value);
+    }
+    this.#watch();
+    raw.end(() => clearTimeout(this.#timer));
+  }
+
   /** Ends the reply with trailers of HTTP. */
   endWithTrailers(trailer: Headers): void {
     const { raw } = this.#reply;

@@ -135,14 +135,21 @@ class EnvelopedCall {
     const { caller, headerFlushMs } = this.#rpc.options;
     const input =
       method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
-    const timer = setTimeout(() => this.#flush(), headerFlushMs);
+    let timer: NodeJS.Timeout | undefined;
+    // Before the client has sent everything it hardly waits for the head, and the service may not have its headers.
+    const complete = (): void => {
+      timer = setTimeout(() => this.#flush(), headerFlushMs);
+    };
+    if (input === requests) requests.onEnd = complete;
+    else complete();
     try {
       for await (const message of caller.stream(method, input, context)) {
-        clearTimeout(timer);
+        if (timer !== undefined) clearTimeout(timer);
         const taken = this.#send(message, context);
         if (taken !== undefined) await taken;
       }
     } finally {
+      requests.onEnd = undefined;
       clearTimeout(timer);
     }
   }
@@ -162,17 +169,20 @@ class EnvelopedCall {
   }
 
   #begin(): void {
-    if (this.#writer.begun) return;
+    if (!this.#writer.begun) this.#writer.begin(this.#head());
+  }
+
+  #head(): Record<string, string | string[]> {
     const { protocol, metadata } = this.#rpc;
     const headers: Record<string, string | string[]> = { "content-type": this.#form.contentType };
     if (this.#compression !== null) headers[protocol.encodingHeader] = this.#compression.name;
-    if (this.#context !== undefined) {
+    if (this.#context?.responseHeaderIfAny !== undefined) {
       eachField(metadata.reply(this.#context).header, "", (name, value) => {
         const before = headers[name];
         headers[name] = before === undefined ? value : [before, value].flat();
       });
     }
-    this.#writer.begin(headers);
+    return headers;
   }
 
   /** The first message is long in coming: the client should see that somebody is there. */
@@ -189,9 +199,20 @@ class EnvelopedCall {
   #end(error: ConnectError | undefined): void {
     if (this.#reply.raw.destroyed) return;
     const { protocol, metadata } = this.#rpc;
-    const trailer = this.#context === undefined ? undefined : metadata.reply(this.#context, error).trailer;
+    const trailer =
+      this.#context === undefined
+        ? fromNegotiation(error, protocol)
+        : metadata.reply(this.#context, error).trailer;
+    if (
+      protocol.only !== undefined &&
+      !this.#writer.begun &&
+      this.#context?.responseHeaderIfAny === undefined
+    ) {
+      this.#writer.only({ ...this.#head(), ...Object.fromEntries(protocol.only(trailer, error)) });
+      return;
+    }
     this.#begin();
-    protocol.end(this.#writer, trailer ?? fromNegotiation(error, protocol), error);
+    protocol.end(this.#writer, trailer, error);
   }
 }
 

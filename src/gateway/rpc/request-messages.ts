@@ -19,6 +19,8 @@ const done: IteratorResult<Message, void> = { done: true, value: undefined };
 
 /** The messages of a request body, read from the client one by one as they are asked for. */
 export class RequestMessages implements AsyncIterableIterator<Message, void, undefined> {
+  /** Hears that the client has sent everything. */
+  onEnd: (() => void) | undefined;
   readonly #reader: EnvelopeReader;
   readonly #options: RequestMessagesOptions;
 
@@ -30,7 +32,10 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
   /** Throws the ConnectErrors of the reader, and those of messages that cannot be read. */
   async next(): Promise<IteratorResult<Message, void>> {
     const envelope = await this.#reader.next();
-    if (envelope === undefined) return done;
+    if (envelope === undefined) {
+      this.onEnd?.();
+      return done;
+    }
     const { flags, data } = envelope;
     if ((flags & ~compressedFlag) !== 0)
       throw this.#malformed(`unknown flags ${flags} in front of a message`);

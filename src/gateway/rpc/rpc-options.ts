@@ -10,8 +10,8 @@ interface RpcTimeLimits {
   /** How long a client may take nothing of an answer that waits for it, in milliseconds. Default: 60,000. */
   readonly writeIdleMs: number;
   /**
-   * How long the head of a streamed answer waits for the first message, in milliseconds. After it, headers of the
-   * service come too late. Default: 500.
+   * How long the head of a streamed answer waits for the first message after the request is complete, in milliseconds.
+   * After it, headers of the service come too late. Default: 500.
    */
   readonly headerFlushMs: number;
 }

@@ -29,6 +29,11 @@ export interface StreamProtocol {
   readonly malformed: Code;
   /** The time that a client gives its call, in milliseconds. Throws a ConnectError for what cannot be read. */
   timeoutMs(headers: IncomingHttpHeaders): number | undefined;
+  /**
+   * The whole of a reply without messages and headers of the service, where the protocol can say it in one head; it
+   * cannot be lost then if the client is still sending.
+   */
+  only?(trailer: Headers, error: ConnectError | undefined): Headers;
   /** Ends a reply that has begun: with its trailers, and how the call ended. */
   end(writer: EnvelopeWriter, trailer: Headers, error: ConnectError | undefined): void;
 }
@@ -82,6 +87,7 @@ export const grpcWeb: StreamProtocol = Object.freeze<StreamProtocol>({
 export const grpc: StreamProtocol = Object.freeze<StreamProtocol>({
   ...grpcHeaders,
   name: "grpc",
+  only: withStatus,
   end(writer, trailer, error) {
     writer.endWithTrailers(withStatus(trailer, error));
   },

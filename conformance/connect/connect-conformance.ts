@@ -1,0 +1,94 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Suite, SuiteResult } from "../suite.ts";
+import { goTool } from "../tools.ts";
+import { generateContract } from "./contract.ts";
+
+const run = promisify(execFile);
+const here = import.meta.dirname;
+
+/** One run of Connect's own conformance suite. */
+interface Run {
+  readonly name: string;
+  readonly mode: "server" | "client";
+  /** What is run of the suite, a file of this folder. */
+  readonly config: string;
+  /** The program under test and its arguments, behind the folder of the contract. */
+  readonly testee: readonly string[];
+  /** Cases that fail on purpose, each with its reason: a file of this folder. */
+  readonly knownFailing?: string;
+  /** How many cases there are, so that none is left out unseen. */
+  readonly cases: number;
+}
+
+const runs: readonly Run[] = [
+  {
+    name: "connect-one-port",
+    mode: "server",
+    config: "server.yaml",
+    testee: ["testee-server.ts", "one-port"],
+    cases: 5554,
+  },
+  {
+    name: "connect-gateway",
+    mode: "server",
+    config: "server.yaml",
+    testee: ["testee-server.ts", "gateway"],
+    cases: 5554,
+  },
+  {
+    name: "connect-grpc-server",
+    mode: "server",
+    config: "grpc.yaml",
+    testee: ["testee-server.ts", "grpc"],
+    cases: 570,
+  },
+  {
+    name: "connect-grpc-client",
+    mode: "client",
+    config: "grpc.yaml",
+    testee: ["testee-client.ts"],
+    knownFailing: "client-known-failing.txt",
+    cases: 646,
+  },
+];
+
+/**
+ * Connect's own conformance suite, against our servers and our client: Connect, gRPC-Web and gRPC over HTTP/1.1 and
+ * HTTP/2, with and without TLS and client certificates.
+ */
+export const connectConformance: readonly Suite[] = runs.map((one) => ({
+  name: one.name,
+  run: () => runSuite(one),
+}));
+
+let contract: Promise<string> | undefined;
+
+async function runSuite({ mode, config, testee, knownFailing, cases }: Run): Promise<SuiteResult> {
+  const tool = await goTool("connectconformance");
+  const folder = await (contract ??= generateContract());
+  const [program = "", ...words] = testee;
+  const args = ["--mode", mode, "--conf", join(here, config), "-v", "--max-servers", "1"];
+  if (mode === "server") args.push("-p", "4");
+  if (knownFailing !== undefined) args.push("--known-failing", `@${join(here, knownFailing)}`);
+  args.push("--", process.execPath, join(here, program), folder, ...words);
+  const { stdout, stderr } = await run(tool, args, { maxBuffer: 256 << 20, timeout: 600_000 }).catch(
+    (error: unknown) => error as { stdout: string; stderr: string }, // Exits with 1 when a case fails.
+  );
+  return read(`${stdout}\n${stderr}`, cases);
+}
+
+function read(printed: string, cases: number): SuiteResult {
+  const total = Number(/^Total cases: (\d+)$/m.exec(printed)?.[1]);
+  const passed = Number(/^(\d+) passed, \d+ failed/m.exec(printed)?.[1]);
+  if (!Number.isInteger(passed)) throw new Error(`the suite did not finish:\n${printed.slice(-4000)}`);
+  const expectedFailures = Number(/\(Another (\d+) failed as expected/.exec(printed)?.[1] ?? 0);
+  const failures = [...printed.matchAll(/^FAILED: (.+):\n\t(.*)$/gm)].map(
+    ([, name, why]) => `${name}: ${why}`,
+  );
+  const missing = cases - passed - expectedFailures - failures.length;
+  if (total !== cases) failures.push(`${total} cases were run, expected were ${cases}`);
+  else if (missing > 0) failures.push(`${missing} cases, see the output of the suite`);
+  return { passed, expectedFailures, failures };
+}
