@@ -34,6 +34,7 @@ export {
 } from "./core/service.ts";
 export { passOn, type HandlerContext } from "./core/context.ts";
 export type { Interceptor } from "./core/interceptors.ts";
+export { metadataOnly } from "./core/metadata-only.ts";
 export {
   createContextKey,
   createContextValues,

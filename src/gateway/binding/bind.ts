@@ -1,6 +1,7 @@
 import type { DescField, Message, Registry } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
+import { type ByteBinder, compileByteBinder } from "./byte-binder.ts";
 import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
 import { parseMembers } from "./json-members.ts";
 import type { BodyFormat } from "../media-type.ts";
@@ -70,6 +71,8 @@ export interface Binder {
    * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names what is wrong by proto paths.
    */
   bind(request: BindRequest): Message;
+  /** The same; as protobuf bytes where no message is needed to make them. */
+  bindBytes(request: BindRequest): Message | Uint8Array;
   /** The system parameters of a request; always the defaults where the option is off. Throws INVALID_ARGUMENT. */
   systemParameters(query: string): SystemParameters;
 }
@@ -92,6 +95,7 @@ class RouteBinder implements Binder {
   readonly #closedQuery: QueryBinder | undefined;
   readonly #path: readonly PathBinding[];
   readonly #mask: MaskDeriver | undefined;
+  readonly #bytes: ByteBinder | undefined;
 
   constructor(route: Route, options: BindOptions) {
     this.#route = route;
@@ -113,6 +117,8 @@ class RouteBinder implements Binder {
     this.#query = this.#compileQuery(whole ? (this.#mask ? [this.#mask.field] : []) : undefined);
     this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
     this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
+    const parts = { body: this.#body, path: this.#path, options };
+    this.#bytes = this.#mask === undefined ? compileByteBinder(route, parts) : undefined;
   }
 
   bind(request: BindRequest): Message {
@@ -125,6 +131,10 @@ class RouteBinder implements Binder {
     if (query === "" && this.#path.length === 0 && this.#mask === undefined) return message;
     this.#bindRest(request, message, text);
     return message;
+  }
+
+  bindBytes(request: BindRequest): Message | Uint8Array {
+    return this.#bytes?.(request) ?? this.bind(request);
   }
 
   systemParameters(query: string): SystemParameters {
