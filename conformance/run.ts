@@ -1,5 +1,9 @@
 import { commandLineTools } from "./command-line-tools.ts";
-import { protobufCodecConformance, protobufConformance } from "./protobuf/protobuf-conformance.ts";
+import {
+  protobufCodecConformance,
+  protobufConformance,
+  protobufNetworkConformance,
+} from "./protobuf/protobuf-conformance.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
@@ -8,7 +12,12 @@ import { Missing } from "./tools.ts";
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */
-const suites: readonly Suite[] = [commandLineTools, protobufConformance, protobufCodecConformance];
+const suites: readonly Suite[] = [
+  commandLineTools,
+  protobufConformance,
+  protobufNetworkConformance,
+  protobufCodecConformance,
+];
 
 const words = process.argv.slice(2);
 const all = words.includes("--all");
