@@ -15,7 +15,14 @@ import type { Route } from "./routing/route.ts";
 export type ReplyEncoder = (message: Message) => string | Buffer;
 
 /** What a reply's bytes become: its body at once, or the message where the way to the body is over the message. */
-export type ReplyReader = (reply: Uint8Array) => Buffer | Message;
+export type ReplyReader = (reply: Uint8Array) => string | Buffer | Message;
+
+/** Node sends a text in one piece with the head, which is worth more than the conversion where the text is small. */
+const smallBytes = 2048;
+
+function toPayload(json: Buffer): string | Buffer {
+  return json.length <= smallBytes ? json.toString() : json;
+}
 
 /** Encodes the replies of a route as JSON. */
 export function jsonEncoder(
@@ -25,7 +32,7 @@ export function jsonEncoder(
 ): ReplyEncoder {
   const writer = jsonWriter(output, json);
   return responseField === undefined
-    ? (message) => writer.write(message)
+    ? (message) => toPayload(writer.writeBytes(message))
     : (message) => writer.writeField(responseField, message);
 }
 
@@ -56,7 +63,10 @@ export function replyReaders(
   if (responseField !== undefined) return { json: decode, binary: decode };
   const converter = json && binaryToJson(output, json);
   return {
-    json: (reply) => converter?.convertDirectly(reply) ?? decode(reply),
+    json: (reply) => {
+      const bytes = converter?.convertDirectly(reply);
+      return bytes === undefined ? decode(reply) : toPayload(bytes);
+    },
     binary: (reply) => {
       decode(reply); // What is malformed goes to nobody.
       return asBuffer(reply);

@@ -153,7 +153,7 @@ type CallRunner = (
   request: BindRequest,
   context: CallContext,
   type: string | undefined,
-) => Promise<Message | Buffer>;
+) => Promise<Message | string | Buffer>;
 
 function callRunner(
   route: Route,
@@ -178,7 +178,7 @@ function callRunner(
 }
 
 type ReplySender = (
-  output: Message | Buffer,
+  output: Message | string | Buffer,
   context: CallContext,
   call: RouteCall,
   binaryType: string | undefined,
@@ -201,7 +201,7 @@ function replySender(
     const type = binary === undefined ? undefined : binaryType;
     const json = variants === undefined ? toJson : variants(binder.systemParameters(call.query));
     const encode = type === undefined || binary === undefined ? json : binary;
-    const payload = Buffer.isBuffer(output) ? output : encode(output);
+    const payload = typeof output === "string" || Buffer.isBuffer(output) ? output : encode(output);
     const status = writeMetadata(context, request, reply, options.replyMetadata);
     if (status === 204 || status === 205 || status === 304) {
       void reply.code(status).send();
