@@ -95,7 +95,7 @@ const counts = { bytes: 0, encoded: 0, messages: 0 };
 
 /** A way to the server that counts who takes which way. */
 function counting(caller: Caller): Caller {
-  const { unaryBytes } = caller;
+  const unaryBytes = caller.unaryBytes?.bind(caller);
   assert.ok(unaryBytes);
   return {
     ...caller,
@@ -106,7 +106,7 @@ function counting(caller: Caller): Caller {
     unaryBytes<T>(...args: Parameters<typeof unaryBytes<T>>) {
       if (args[1] instanceof Uint8Array) counts.encoded++;
       counts.bytes++;
-      return unaryBytes.apply(caller, args) as Promise<T>; // The same T.
+      return unaryBytes(...args) as Promise<T>; // The same T.
     },
   };
 }
@@ -197,7 +197,7 @@ async function assertAlike(kind: Kind, ask: Ask): Promise<number> {
   const a = await send(kind, "bytes", ask);
   const b = await send(kind, "messages", ask);
   const hint = `${kind} ${ask.method} ${ask.path} ${String(ask.body)}`;
-  assert.equal(a.status, b.status, `${hint}: ${Buffer.from(a.bytes)} ${Buffer.from(b.bytes)}`);
+  assert.equal(a.status, b.status, `${hint}: ${textOf(a.bytes)} ${textOf(b.bytes)}`);
   assert.deepEqual(a.heard, b.heard, hint);
   assertSame(a.arrived, b.arrived, hint);
   const type = a.head.find(([name]) => name === "content-type")?.[1];
@@ -208,13 +208,13 @@ async function assertAlike(kind: Kind, ask: Ask): Promise<number> {
     assert.deepEqual(a.head.filter(free), b.head.filter(free), hint);
   } else {
     assert.deepEqual(a.head, b.head, hint);
-    assert.deepEqual(
-      JSON.parse(String(Buffer.from(a.bytes))),
-      JSON.parse(String(Buffer.from(b.bytes))),
-      hint,
-    );
+    assert.deepEqual(JSON.parse(textOf(a.bytes)), JSON.parse(textOf(b.bytes)), hint);
   }
   return a.status;
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString();
 }
 
 function assertSame(a: Message | undefined, b: Message | undefined, hint: string): void {

@@ -92,7 +92,7 @@ function fieldWriter(fields: readonly DescField[]): FieldWriter | undefined {
   const write = field.enum === undefined ? scalarWriter(field.scalar) : scalarWriter(ScalarType.INT32);
   if (write === undefined) return undefined;
   const { type, put } = write;
-  return (writer, value) => void put(writer.tag(field.number, type), value);
+  return (writer, value) => put(writer.tag(field.number, type), value);
 }
 
 interface ScalarWriter {
