@@ -103,10 +103,10 @@ function counting(caller: Caller): Caller {
       counts.messages++;
       return caller.unary(method, request, context);
     },
-    unaryBytes<T>(...args: Parameters<typeof unaryBytes<T>>) {
-      if (args[1] instanceof Uint8Array) counts.encoded++;
+    unaryBytes(method, request, context, read) {
+      if (request instanceof Uint8Array) counts.encoded++;
       counts.bytes++;
-      return unaryBytes(...args) as Promise<T>; // The same T.
+      return unaryBytes(method, request, context, read);
     },
   };
 }
