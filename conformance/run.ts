@@ -4,7 +4,11 @@ import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
-import { protobufCodecConformance, protobufConformance } from "./protobuf/protobuf-conformance.ts";
+import {
+  protobufCodecConformance,
+  protobufConformance,
+  protobufNetworkConformance,
+} from "./protobuf/protobuf-conformance.ts";
 import { showcase } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
@@ -17,6 +21,7 @@ import { Missing } from "./tools.ts";
 const suites: readonly Suite[] = [
   commandLineTools,
   protobufConformance,
+  protobufNetworkConformance,
   protobufCodecConformance,
   autobahn,
   h2spec,

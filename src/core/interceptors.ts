@@ -11,7 +11,7 @@ import { CallContext } from "./context.ts";
 export type { Interceptor };
 
 /** Runs one unary rpc within a context; what interceptors wrap. */
-export type UnaryRun = (request: Message, context: CallContext) => Promise<Message>;
+export type UnaryRun<I = Message, O = Message> = (request: I, context: CallContext) => Promise<O>;
 
 /** Runs one rpc of a streaming kind within a context; what interceptors wrap. */
 export type StreamRun = (requests: AsyncIterable<Message>, context: CallContext) => AsyncIterable<Message>;
@@ -23,19 +23,21 @@ type AnyFn = Parameters<Interceptor>[0];
  *
  * Every `next()` of the innermost interceptor has a context of its own, so that an interceptor may call it again. The
  * headers and trailers of the last one are those of the call.
+ *
+ * Where all interceptors look at no message, anything may take the place of messages.
  */
-export function interceptUnary(
+export function interceptUnary<I = Message, O = Message>(
   method: DescMethodUnary,
-  run: UnaryRun,
+  run: UnaryRun<I, O>,
   interceptors: readonly Interceptor[],
-): UnaryRun {
+): UnaryRun<I, O> {
   if (interceptors.length === 0) return run;
   return async (request, context) => {
     const last = async (req: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
       const inner = innerContext(context, req);
       try {
-        const message = await run(req.message as Message, inner); // Unary in, unary out.
-        return { ...responseOf(inner), stream: false, method, message };
+        const message = await run(req.message as I, inner); // Unary in, unary out.
+        return { ...responseOf(inner), stream: false, method, message: message as Message }; // Or in its place.
       } catch (error) {
         adoptReply(inner, context);
         throw error;
@@ -46,10 +48,10 @@ export function interceptUnary(
     const response = await chain(
       interceptors,
       last,
-    )({ ...requestOf(context), stream: false, method, message: request });
+    )({ ...requestOf(context), stream: false, method, message: request as Message }); // Or in its place.
     adopt(response.header, context.responseHeader);
     adopt(response.trailer, context.responseTrailer);
-    return response.message as Message; // Unary in, unary out.
+    return response.message as O; // Unary in, unary out.
   };
 }
 

@@ -72,7 +72,15 @@ export interface HttpServerOptions
   readonly dial: "in-process" | "network";
   /** Options of the connection to a target or, with `dial: "network"`, to a server. Default: none. */
   readonly dialOptions: Partial<Omit<DialOptions, "interceptors" | "network">>;
-  /** Interceptors around every call, before the hop, the outermost first. Default: none. */
+  /**
+   * Whether calls over the network go from JSON to protobuf and back in bytes, without making messages where nothing
+   * needs them, or by messages always; clients see no difference but the order of members. Default: `bytes`.
+   */
+  readonly transcoding: "bytes" | "messages";
+  /**
+   * Interceptors around every call, before the hop, the outermost first. Those that look at no message are best marked
+   * by `metadataOnly`, as all others make messages of every call. Default: none.
+   */
   readonly interceptors: readonly Interceptor[];
   /**
    * Hear of every call that this server makes. A `GrpcServer` called in process does not tell its own observers of
@@ -134,6 +142,7 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   grpc: undefined,
   dial: "in-process",
   dialOptions: {},
+  transcoding: "bytes",
   interceptors: [],
   observers: [],
   httpObservers: [],

@@ -17,20 +17,26 @@ export function observeCaller(caller: Caller, observers: readonly CallObserver[]
   const finish = (context: CallContext, error: ConnectError | undefined): void => {
     for (const observer of observers) observer.finished?.(context, error);
   };
+  const observe = async <T>(context: CallContext, call: () => Promise<T>): Promise<T> => {
+    begin(context);
+    try {
+      const reply = await call();
+      finish(context, undefined);
+      return reply;
+    } catch (reason) {
+      const error = toCallError(reason);
+      finish(context, error);
+      throw error;
+    }
+  };
+  const unaryBytes = caller.unaryBytes?.bind(caller);
   return {
     protocolName: caller.protocolName,
-    async unary(method, request, context) {
-      begin(context);
-      try {
-        const reply = await caller.unary(method, request, context);
-        finish(context, undefined);
-        return reply;
-      } catch (reason) {
-        const error = toCallError(reason);
-        finish(context, error);
-        throw error;
-      }
-    },
+    unary: (method, request, context) => observe(context, () => caller.unary(method, request, context)),
+    ...(unaryBytes && {
+      unaryBytes: (method, request, context, read) =>
+        observe(context, () => unaryBytes(method, request, context, read)),
+    }),
     stream: (method, requests, context) =>
       new CallStream({
         begin: () => begin(context),

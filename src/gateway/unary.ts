@@ -1,21 +1,15 @@
-import {
-  toBinary,
-  type DescMethod,
-  type DescMethodUnary,
-  type Message,
-  type Registry,
-} from "@bufbuild/protobuf";
-import { reflect } from "@bufbuild/protobuf/reflect";
+import type { DescMethod, DescMethodUnary, Message, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
-import { jsonWriter, type JsonWriteOptions } from "../core/codec/json-writer.ts";
+import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
 import { CallContext } from "../core/context.ts";
-import { type Binder, type BindOptions, compileBinder } from "./binding/bind.ts";
+import { type Binder, type BindOptions, type BindRequest, compileBinder } from "./binding/bind.ts";
 import { requestedTimeoutMs } from "./call-timeout.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
+import { binaryEncoder, jsonEncoder, type ReplyEncoder, replyReaders } from "./reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
 import { type BodyReader, hasBody } from "./request-body.ts";
 import type { RequestMetadata } from "./request-metadata.ts";
@@ -43,6 +37,8 @@ export interface UnaryOptions {
   readonly bind: Partial<BindOptions>;
   readonly json: Partial<JsonWriteOptions>;
   readonly registry: Registry | undefined;
+  /** Whether callers that take bytes are given bytes. */
+  readonly transcoding: "bytes" | "messages";
   /** Whether bodies of any content type are read as JSON. */
   readonly lenientContentType: boolean;
   /** Time for a call whose client sets none, in milliseconds; 0 for none. */
@@ -56,9 +52,10 @@ export interface UnaryOptions {
  * Everything that depends on the route is compiled here, once.
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): RouteHandler {
-  const { caller, errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
+  const { errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
+  const run = callRunner(route, method, options, binder);
   const send = replySender(route, method, options, binder);
 
   const limitOf = (timeoutMs: number | undefined): number | undefined => {
@@ -86,15 +83,16 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
         startedAt: exchange.startedAt,
         timeoutMs: waits ? undefined : limitOf(timeoutMs),
       });
-      const message = binder.bind({
+      const bound = {
         captures: call.captures,
         query: call.query,
         format,
         body: bytes && (await (timeoutMs === undefined ? bytes : context.race(bytes))),
-      });
+      };
       if (waits && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
-      const output = await caller.unary(method, message, context);
-      send(output, context, call, format, request, reply);
+      const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);
+      const output = await run(bound, context, type);
+      send(output, context, call, type, request, reply);
     } catch (reason) {
       errors.send(reply, reason);
     } finally {
@@ -144,12 +142,49 @@ function unsupported(contentType: string | undefined): HttpError {
   );
 }
 
+/** The media type of a body that is known to have one, without its parameters. */
+function mediaTypeOf(headers: RawRequest["headers"]): string | undefined {
+  return headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
+}
+
+/**
+ * Binds a request and calls; resolves with the reply, or with its body where that took no message. `type` is the media
+ * type of binary replies, undefined for JSON.
+ */
+type CallRunner = (
+  request: BindRequest,
+  context: CallContext,
+  type: string | undefined,
+) => Promise<Message | string | Buffer>;
+
+function callRunner(
+  route: Route,
+  method: DescMethodUnary,
+  { caller, transcoding, bind, json }: UnaryOptions,
+  binder: Binder,
+): CallRunner {
+  if (caller.unaryBytes === undefined || transcoding === "messages") {
+    return (request, context) => caller.unary(method, binder.bind(request), context);
+  }
+  const unaryBytes = caller.unaryBytes.bind(caller);
+  // What a request asks for by system parameters takes messages.
+  const plain = bind.systemParameters !== true;
+  const readers = replyReaders(route, method, plain ? json : undefined);
+  return (request, context, type) =>
+    unaryBytes(
+      method,
+      binder.bindBytes(request),
+      context,
+      type === undefined ? readers.json : readers.binary,
+    );
+}
+
 /** Writes the good reply of one call. */
 export type ReplySender = (
-  message: Message,
+  output: Message | string | Buffer,
   context: CallContext,
   call: RouteCall,
-  format: BodyFormat,
+  binaryType: string | undefined,
   request: FastifyRequest,
   reply: FastifyReply,
 ) => void;
@@ -161,18 +196,15 @@ export function replySender(
   options: UnaryOptions,
   binder: Pick<Binder, "systemParameters">,
 ): ReplySender {
-  const { responseField } = route;
   const toJson = jsonEncoder(route, method, options.json);
   const variants =
     options.bind.systemParameters === true ? jsonVariants(route, method, options.json) : undefined;
-  const binary = binaryEncoder(responseField, method);
-  return (message, context, call, format, request, reply) => {
-    const { headers } = request.raw;
-    const sent =
-      format === "binary" ? headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase() : undefined;
-    const type = binary === undefined ? undefined : binaryReplyType(headers.accept, sent);
-    const encode = variants === undefined ? toJson : variants(binder.systemParameters(call.query));
-    const payload = type === undefined || binary === undefined ? encode(message) : binary(message);
+  const binary = binaryEncoder(route, method);
+  return (output, context, call, binaryType, request, reply) => {
+    const type = binary === undefined ? undefined : binaryType;
+    const json = variants === undefined ? toJson : variants(binder.systemParameters(call.query));
+    const encode = type === undefined || binary === undefined ? json : binary;
+    const payload = typeof output === "string" || Buffer.isBuffer(output) ? output : encode(output);
     const status = writeMetadata(context, request, reply, options.replyMetadata);
     if (status === 204 || status === 205 || status === 304) {
       void reply.code(status).send();
@@ -185,46 +217,18 @@ export function replySender(
   };
 }
 
-/** Prints what of a reply is the body, as JSON. */
-export type JsonEncoder = (message: Message) => string;
-
-/** The encoder of a route's replies: of the response, or of the field of it that is the body. */
-export function jsonEncoder(route: Route, method: DescMethod, json: Partial<JsonWriteOptions>): JsonEncoder {
-  const writer = jsonWriter(method.output, json);
-  const { responseField } = route;
-  return responseField === undefined
-    ? (message) => writer.write(message)
-    : (message) => writer.writeField(responseField, message);
-}
-
 /** The encoder that a request's system parameters ask for. */
 export function jsonVariants(
   route: Route,
   method: DescMethod,
   json: Partial<JsonWriteOptions>,
-): (parameters: SystemParameters) => JsonEncoder {
+): (parameters: SystemParameters) => ReplyEncoder {
   return ({ enumsAsNumbers, prettyPrint }) =>
     jsonEncoder(route, method, {
       ...json,
       ...(enumsAsNumbers ? { enums: "number" } : {}),
       ...(prettyPrint === undefined ? {} : { indent: prettyPrint ? json.indent || 2 : 0 }),
     });
-}
-
-/** Binary replies of a route: the response, or the field of it that is the body; undefined where that is no message. */
-export function binaryEncoder(
-  field: Route["responseField"],
-  method: DescMethod,
-): ((message: Message) => Buffer) | undefined {
-  const { output } = method;
-  if (field === undefined) return (message) => asBuffer(toBinary(output, message));
-  if (field.fieldKind !== "message") return undefined;
-  // Reflection knows the forms that wrappers and Struct have inside of messages.
-  return (message) => asBuffer(toBinary(field.message, reflect(output, message).get(field).message));
-}
-
-function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
-  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** Writes what the service said beside its message; returns the status of the reply. */

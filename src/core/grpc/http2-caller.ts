@@ -58,9 +58,15 @@ export function http2Caller(connection: Connection): Required<Caller> {
         return Promise.reject(error);
       }
     },
-    unaryBytes(method, request, context) {
+    unaryBytes(method, request, context, read) {
       if (context.reason !== undefined) return Promise.reject(context.reason);
-      return call(rpcOf(method), request, context, asIs);
+      const rpc = rpcOf(method);
+      try {
+        const bytes = request instanceof Uint8Array ? request : rpc.toBytes(request);
+        return call(rpc, bytes, context, (reply) => rpc.read(reply, read));
+      } catch (error) {
+        return Promise.reject(error); // Of toBytes.
+      }
     },
     async *stream(method, requests, context): AsyncGenerator<Message, void, undefined> {
       if (context.reason !== undefined) throw context.reason;
@@ -77,8 +83,4 @@ export function http2Caller(connection: Connection): Required<Caller> {
       }
     },
   };
-}
-
-function asIs(bytes: Uint8Array): Uint8Array {
-  return bytes;
 }

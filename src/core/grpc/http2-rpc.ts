@@ -53,14 +53,21 @@ export class Rpc {
   }
 
   /** A function, since every call hands it on. @throws ConnectError INTERNAL for bytes that are no output. */
-  readonly toMessage = (bytes: Uint8Array): Message => {
+  readonly toMessage = (bytes: Uint8Array): Message => this.read(bytes, this.#decode);
+
+  /** What `read` makes of a reply. @throws ConnectError INTERNAL where `read` throws. */
+  read<T>(bytes: Uint8Array, read: (bytes: Uint8Array) => T): T {
     try {
-      // Fields of type bytes are views of the same kind, and a Buffer is not what the types promise.
-      const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      return fromBinary<DescMessage>(this.method.output, plain);
+      return read(bytes);
     } catch (reason) {
       throw internal(`a reply of ${this.name} is no ${this.method.output.typeName}`, reason);
     }
+  }
+
+  readonly #decode = (bytes: Uint8Array): Message => {
+    // Fields of type bytes are views of the same kind, and a Buffer is not what the types promise.
+    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return fromBinary<DescMessage>(this.method.output, plain);
   };
 
   #makeFields(authority: string): string[] {

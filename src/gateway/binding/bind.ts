@@ -1,6 +1,7 @@
 import type { DescField, Message, Registry } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
+import { type ByteBinder, compileByteBinder } from "./byte-binder.ts";
 import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
 import { parseMembers } from "./json-members.ts";
 import type { BodyFormat } from "../media-type.ts";
@@ -72,6 +73,8 @@ export interface Binder {
   bind(request: BindRequest): Message;
   /** Sets what query and path say in a message whose body was read otherwise. Throws INVALID_ARGUMENT as `bind`. */
   complete(request: Pick<BindRequest, "captures" | "query">, message: Message): void;
+  /** The same; as protobuf bytes where no message is needed to make them. */
+  bindBytes(request: BindRequest): Message | Uint8Array;
   /** The system parameters of a request; always the defaults where the option is off. Throws INVALID_ARGUMENT. */
   systemParameters(query: string): SystemParameters;
 }
@@ -94,6 +97,7 @@ class RouteBinder implements Binder {
   readonly #closedQuery: QueryBinder | undefined;
   readonly #path: readonly PathBinding[];
   readonly #mask: MaskDeriver | undefined;
+  readonly #bytes: ByteBinder | undefined;
 
   constructor(route: Route, options: BindOptions) {
     this.#route = route;
@@ -115,6 +119,8 @@ class RouteBinder implements Binder {
     this.#query = this.#compileQuery(whole ? (this.#mask ? [this.#mask.field] : []) : undefined);
     this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
     this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
+    const parts = { body: this.#body, path: this.#path, options };
+    this.#bytes = this.#mask === undefined ? compileByteBinder(route, parts) : undefined;
   }
 
   bind(request: BindRequest): Message {
@@ -131,6 +137,10 @@ class RouteBinder implements Binder {
 
   complete({ captures, query }: Pick<BindRequest, "captures" | "query">, message: Message): void {
     this.#bindRest({ captures, query, body: undefined }, message, undefined);
+  }
+
+  bindBytes(request: BindRequest): Message | Uint8Array {
+    return this.#bytes?.(request) ?? this.bind(request);
   }
 
   systemParameters(query: string): SystemParameters {

@@ -8,7 +8,8 @@ import { type Route, routeName } from "../routing/route.ts";
 import { compileMessageBinder } from "../streaming/message-binder.ts";
 import { compileRunStream } from "../streaming/run-stream.ts";
 import type { StreamRouteOptions } from "../streaming/stream-route.ts";
-import { jsonEncoder, type RouteCall, type RouteHandler } from "../unary.ts";
+import { jsonTextEncoder } from "../reply-encoder.ts";
+import type { RouteCall, RouteHandler } from "../unary.ts";
 import type { LongPollOptions } from "./poll-options.ts";
 import { type Batch, PolledStream } from "./polled-stream.ts";
 import type { OpenPoll, PolledStreams } from "./polled-streams.ts";
@@ -94,7 +95,7 @@ function compileOpen(
   const { method } = route;
   const source = compileBodySource(route, compileMessageBinder(route, options.bind), options);
   const run = compileRunStream(caller, method);
-  const messageText = jsonEncoder(route, method, { ...options.json, indent: 0 });
+  const messageText = jsonTextEncoder(route, method, { ...options.json, indent: 0 });
   return async (call, { raw, method: requestMethod }, exchange) => {
     const { headers } = raw;
     polled.checkRoom();

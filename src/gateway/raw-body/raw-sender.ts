@@ -1,3 +1,4 @@
+import type { Message } from "@bufbuild/protobuf";
 import type { Route } from "../routing/route.ts";
 import { type ReplySender, type UnaryOptions, writeMetadata } from "../unary.ts";
 import { compileReplyBody } from "./http-body.ts";
@@ -17,7 +18,7 @@ export function compileRawSender(
       void reply.send();
       return;
     }
-    const body = bodyOf(message);
+    const body = bodyOf(message as Message); // Raw bodies are never transcoded.
     const { buffer, byteOffset, byteLength } = body?.data ?? new Uint8Array();
     void reply.header("content-type", contentTypeOf(body)).send(Buffer.from(buffer, byteOffset, byteLength));
   };

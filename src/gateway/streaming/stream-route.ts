@@ -7,7 +7,9 @@ import { repliesRawBody } from "../raw-body/http-body.ts";
 import { compileRawAnswer, type RawAnswerOptions } from "../raw-body/raw-answers.ts";
 import { rangeHeaders } from "../raw-body/raw-headers.ts";
 import type { Route } from "../routing/route.ts";
-import { jsonEncoder, replySender, type RouteCall, type RouteHandler } from "../unary.ts";
+import { binaryReplyType } from "../media-type.ts";
+import { jsonTextEncoder } from "../reply-encoder.ts";
+import { replySender, type RouteCall, type RouteHandler } from "../unary.ts";
 import type { Answer } from "./answer.ts";
 import { BufferedAnswer } from "./buffered-answer.ts";
 import { compileEncodings } from "./encodings.ts";
@@ -109,8 +111,9 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
       ? encodings.forSingle(headers.accept)
       : encodings.forStream(headers.accept, oldClient);
     if (encoding === undefined) {
+      const type = binaryReplyType(headers.accept, undefined);
       return (context) =>
-        new SingleAnswer(reply, errors, (message) => send(message, context, call, "json", request, reply));
+        new SingleAnswer(reply, errors, (message) => send(message, context, call, type, request, reply));
     }
     const encoder = encoding.begin({
       messageText: textOf(call),
@@ -131,9 +134,9 @@ function messageTexts(
   binder: MessageBinder,
   { json, bind }: StreamRouteOptions,
 ): (call: RouteCall) => MessageText {
-  const usual = jsonEncoder(route, route.method, { ...json, indent: 0 });
+  const usual = jsonTextEncoder(route, route.method, { ...json, indent: 0 });
   if (bind.systemParameters !== true) return () => usual;
-  const numbers = jsonEncoder(route, route.method, { ...json, indent: 0, enums: "number" });
+  const numbers = jsonTextEncoder(route, route.method, { ...json, indent: 0, enums: "number" });
   return ({ query }) => (binder.systemParameters(query).enumsAsNumbers ? numbers : usual);
 }
 

@@ -3,7 +3,8 @@ import { compileBodyBinder } from "../binding/body-binder.ts";
 import { bindDefaults, type BindOptions } from "../binding/bind.ts";
 import type { Route } from "../routing/route.ts";
 import { compileMessageBinder } from "../streaming/message-binder.ts";
-import { binaryEncoder, jsonEncoder, type RouteCall, type UnaryOptions } from "../unary.ts";
+import { binaryEncoder, jsonTextEncoder } from "../reply-encoder.ts";
+import type { RouteCall, UnaryOptions } from "../unary.ts";
 
 /** A message as it stands in one frame. */
 export interface Frame {
@@ -93,11 +94,11 @@ function frameWriter(
   { json }: Pick<UnaryOptions, "json">,
   subprotocol: Subprotocol,
 ): FrameCodec["frame"] | undefined {
-  const { method, responseField } = route;
+  const { method } = route;
   if (subprotocol === "json") {
-    const toJson = jsonEncoder(route, method, json);
+    const toJson = jsonTextEncoder(route, method, json);
     return (message) => ({ data: toJson(message), isBinary: false });
   }
-  const toBytes = binaryEncoder(responseField, method);
+  const toBytes = binaryEncoder(route, method);
   return toBytes && ((message) => ({ data: toBytes(message), isBinary: true }));
 }

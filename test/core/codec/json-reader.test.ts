@@ -451,13 +451,14 @@ test("T19: a hundred thousand keys that look like array indexes take no second",
   const keys = Array.from({ length: 100_000 }, (_, i) => `"${(i * 40_503) % 4_000_000_000}":"v"`);
   const unknown = Array.from({ length: 100_000 }, (_, i) => `"${i}":{"a":0}`);
   const known = `{"mapStringString":{${keys.join(",")}}}`;
-  const start = performance.now();
+  const spent = (since: NodeJS.CpuUsage): number => process.cpuUsage(since).user / 1000;
+  const start = process.cpuUsage();
   jsonReader(AllTypes).read(known);
   jsonReader(AllTypes, { onUnknownField: () => {} }).read(`{${unknown.join(",")}}`);
-  assert.ok(performance.now() - start < 3_000);
-  const startBytes = performance.now();
+  assert.ok(spent(start) < 3_000);
+  const startBytes = process.cpuUsage();
   jsonToBinary(AllTypes).convert(Buffer.from(known));
-  assert.ok(performance.now() - startBytes < 3_000);
+  assert.ok(spent(startBytes) < 3_000);
   assert.equal(Object.keys(read(known).mapStringString).length, 100_000);
 });
 

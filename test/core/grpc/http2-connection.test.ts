@@ -252,7 +252,7 @@ test("message bytes go through as they are", async (t) => {
   const method = EchoService.method.echo;
   const context = new CallContext({ method, protocolName: "test", requestHeader: undefined });
   const request = toBinary(EchoRequestSchema, create(EchoRequestSchema, { text: "in" }));
-  const reply = await caller.unaryBytes?.(method, request, context);
+  const reply = await caller.unaryBytes?.(method, request, context, (bytes) => bytes);
   context.end();
   assert.equal(fromBinary(EchoResponseSchema, reply ?? assert.fail()).text, "bytes");
   assert.deepEqual(Buffer.concat(received), frame(request));

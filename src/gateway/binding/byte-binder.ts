@@ -1,0 +1,144 @@
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { isDelimited } from "../../core/codec/field-shape.ts";
+import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
+import type { Route } from "../routing/route.ts";
+import type { BindOptions, BindRequest } from "./bind.ts";
+import type { BodyBinder } from "./body-binder.ts";
+import type { PathBinding } from "./path-binding.ts";
+
+/**
+ * The protobuf bytes of a request, made without a message where the request is of the plain kind: no query, and a body
+ * as clients write it. Undefined for all others, good or bad. Throws INVALID_ARGUMENT for broken binary bodies.
+ */
+export type ByteBinder = (request: BindRequest) => Uint8Array | undefined;
+
+/** What a `ByteBinder` takes from the binder of its route. */
+export interface ByteBinderParts {
+  readonly body: BodyBinder;
+  readonly path: readonly PathBinding[];
+  readonly options: BindOptions;
+}
+
+/** Writes the value of a field with its tag. */
+type FieldWriter = (writer: BinaryWriter, value: unknown) => void;
+
+/** Makes the bytes of a body that is not empty. */
+type BodyBytes = (body: Uint8Array, format: BindRequest["format"]) => Uint8Array | undefined;
+
+const nothing = new Uint8Array(0);
+
+/** The byte binder of a route; undefined where all its requests need messages. */
+export function compileByteBinder(route: Route, parts: ByteBinderParts): ByteBinder | undefined {
+  const { path, options } = parts;
+  const writers = route.variables.map(({ fields }) => fieldWriter(fields));
+  if (writers.includes(undefined)) return undefined;
+  const bodyBytes = compileBody(route, parts);
+  const strict = options.conflicts === "reject" && path.length > 0;
+  return ({ captures, query, body, format }) => {
+    if (query !== "" || typeof body === "string") return undefined;
+    let bytes: Uint8Array | undefined = nothing;
+    if (body !== undefined && body.length > 0) {
+      if (strict) return undefined;
+      bytes = bodyBytes?.(body, format);
+    }
+    if (bytes === undefined || path.length === 0) return bytes;
+    const writer = new BinaryWriter();
+    // What stands behind wins, in protobuf as in bindings.
+    if (bytes.length > 0) writer.raw(bytes);
+    for (const [index, binding] of path.entries()) {
+      const value = binding.parse(captures[index] ?? "");
+      if (value === undefined) return undefined;
+      writers[index]?.(writer, value);
+    }
+    return writer.finish();
+  };
+}
+
+function compileBody(
+  { method, bodyField }: Route,
+  { body: binder, options }: ByteBinderParts,
+): BodyBytes | undefined {
+  if (bodyField === undefined) return undefined;
+  const { unknownFields, maxJsonDepth: maxDepth, registry } = options;
+  const json = { unknownFields, maxDepth, registry };
+  if (bodyField === "*") {
+    const converter = jsonToBinary(method.input, json);
+    return (body, format) => {
+      if (format !== "binary") return converter.convertDirectly(body);
+      binder.fromBinary(body); // Refuses what is malformed.
+      return body;
+    };
+  }
+  const [field, ...inner] = bodyField;
+  if (inner.length > 0 || field?.fieldKind !== "message" || isDelimited(field)) return undefined;
+  return fieldBody(field, jsonToBinary(field.message, json));
+}
+
+function fieldBody(
+  field: DescField & { message: DescMessage },
+  converter: ReturnType<typeof jsonToBinary>,
+): BodyBytes {
+  return (body, format) => {
+    const bytes = format === "binary" ? undefined : converter.convertDirectly(body);
+    return bytes && new BinaryWriter().tag(field.number, WireType.LengthDelimited).bytes(bytes).finish();
+  };
+}
+
+/** The writer of a variable; undefined where its value cannot simply stand behind the bytes of the body. */
+function fieldWriter(fields: readonly DescField[]): FieldWriter | undefined {
+  const [field, ...inner] = fields;
+  if (field === undefined || inner.length > 0 || field.message !== undefined) return undefined;
+  const write = field.enum === undefined ? scalarWriter(field.scalar) : scalarWriter(ScalarType.INT32);
+  if (write === undefined) return undefined;
+  const { type, put } = write;
+  return (writer, value) => put(writer.tag(field.number, type), value);
+}
+
+interface ScalarWriter {
+  readonly type: WireType;
+  readonly put: FieldWriter;
+}
+
+/** Takes the values that text parsers of such fields give. */
+function scalarWriter(scalar: ScalarType | undefined): ScalarWriter | undefined {
+  const { Varint, Bit32, Bit64, LengthDelimited } = WireType;
+  const of = <T>(type: WireType, put: (writer: BinaryWriter, value: T) => unknown): ScalarWriter => ({
+    type,
+    put: (writer, value) => void put(writer, value as T), // The parser of the field has made it.
+  });
+  switch (scalar) {
+    case ScalarType.STRING:
+      return of<string>(LengthDelimited, (writer, value) => writer.string(value));
+    case ScalarType.BYTES:
+      return of<Uint8Array>(LengthDelimited, (writer, value) => writer.bytes(value));
+    case ScalarType.BOOL:
+      return of<boolean>(Varint, (writer, value) => writer.bool(value));
+    case ScalarType.INT32:
+      return of<number>(Varint, (writer, value) => writer.int32(value));
+    case ScalarType.UINT32:
+      return of<number>(Varint, (writer, value) => writer.uint32(value));
+    case ScalarType.SINT32:
+      return of<number>(Varint, (writer, value) => writer.sint32(value));
+    case ScalarType.FIXED32:
+      return of<number>(Bit32, (writer, value) => writer.fixed32(value));
+    case ScalarType.SFIXED32:
+      return of<number>(Bit32, (writer, value) => writer.sfixed32(value));
+    case ScalarType.FLOAT:
+      return of<number>(Bit32, (writer, value) => writer.float(value));
+    case ScalarType.DOUBLE:
+      return of<number>(Bit64, (writer, value) => writer.double(value));
+    case ScalarType.INT64:
+      return of<bigint | string>(Varint, (writer, value) => writer.int64(value));
+    case ScalarType.UINT64:
+      return of<bigint | string>(Varint, (writer, value) => writer.uint64(value));
+    case ScalarType.SINT64:
+      return of<bigint | string>(Varint, (writer, value) => writer.sint64(value));
+    case ScalarType.FIXED64:
+      return of<bigint | string>(Bit64, (writer, value) => writer.fixed64(value));
+    case ScalarType.SFIXED64:
+      return of<bigint | string>(Bit64, (writer, value) => writer.sfixed64(value));
+    default:
+      return undefined;
+  }
+}
