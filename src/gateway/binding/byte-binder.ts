@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { isDelimited } from "../../core/codec/field-shape.ts";
 import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
 import type { Route } from "../routing/route.ts";
-import type { BindOptions, BindRequest } from "./bind.ts";
+import type { BindOptions, BindRequest } from "./bind-options.ts";
 import type { BodyBinder } from "./body-binder.ts";
 import type { PathBinding } from "./path-binding.ts";
 

@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
-import { type BindOptions, compileBinder } from "../binding/bind.ts";
+import { compileBinder } from "../binding/bind.ts";
+import type { BindOptions } from "../binding/bind-options.ts";
 import type { SystemParameters } from "../binding/system-parameters.ts";
 import type { BodyFormat } from "../media-type.ts";
 import type { Route } from "../routing/route.ts";

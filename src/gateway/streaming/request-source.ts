@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import { bindDefaults } from "../binding/bind.ts";
+import { bindDefaults } from "../binding/bind-options.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import { isJsonStream } from "../media-type.ts";

@@ -98,10 +98,10 @@ export class StreamWriter {
     })();
     turn.catch(() => {}); // Nobody has to wait for it.
     this.#queue = turn;
-    const done = (): void => {
+    const leave = (): void => {
       if (this.#queue === turn) this.#queue = undefined;
     };
-    turn.then(done, done);
+    turn.then(leave, leave);
     return turn;
   }
 

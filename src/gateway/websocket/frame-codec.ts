@@ -1,6 +1,6 @@
 import { mergeFromBinary, toBinary, type Message } from "@bufbuild/protobuf";
 import { compileBodyBinder } from "../binding/body-binder.ts";
-import { bindDefaults, type BindOptions } from "../binding/bind.ts";
+import { bindDefaults, type BindOptions } from "../binding/bind-options.ts";
 import type { Route } from "../routing/route.ts";
 import { compileMessageBinder } from "../streaming/message-binder.ts";
 import { binaryEncoder, jsonTextEncoder } from "../reply-encoder.ts";

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { create, type DescField, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { HttpBodySchema, type HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
-import type { BindOptions } from "../binding/bind.ts";
+import type { BindOptions } from "../binding/bind-options.ts";
 import { messageAt } from "../binding/field-path.ts";
 import { repliesRawBody, takesRawBody } from "../raw-body/http-body.ts";
 import type { Route } from "../routing/route.ts";

@@ -11,7 +11,8 @@ import {
   type UpdateResourceRequest,
   UpdateResourceRequestSchema,
 } from "../../../gen/tsms/test/v1/binding_pb.ts";
-import { type BindOptions, type BindRequest, compileBinder } from "../../../src/gateway/binding/bind.ts";
+import { compileBinder } from "../../../src/gateway/binding/bind.ts";
+import type { BindOptions, BindRequest } from "../../../src/gateway/binding/bind-options.ts";
 import { refusalOf, refusedFields, routeOf, violationsOf } from "./binding-fixture.ts";
 
 type Rule = Parameters<typeof routeOf>;

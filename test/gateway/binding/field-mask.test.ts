@@ -6,7 +6,8 @@ import {
   type UpdateResourceRequest,
   UpdateResourceRequestSchema,
 } from "../../../gen/tsms/test/v1/binding_pb.ts";
-import { type BindOptions, type BindRequest, compileBinder } from "../../../src/gateway/binding/bind.ts";
+import { compileBinder } from "../../../src/gateway/binding/bind.ts";
+import type { BindOptions, BindRequest } from "../../../src/gateway/binding/bind-options.ts";
 import { compileMaskDeriver } from "../../../src/gateway/binding/field-mask.ts";
 import { refusedFields, routeOf } from "./binding-fixture.ts";
 

@@ -10,7 +10,8 @@ import {
   SearchRequestSchema,
 } from "../../../gen/tsms/test/v1/binding_pb.ts";
 import { toStatus } from "../../../src/core/errors.ts";
-import { type BindOptions, compileBinder } from "../../../src/gateway/binding/bind.ts";
+import { compileBinder } from "../../../src/gateway/binding/bind.ts";
+import type { BindOptions } from "../../../src/gateway/binding/bind-options.ts";
 import { refusedFields, routeOf, violationsOf } from "./binding-fixture.ts";
 
 function bindQuery(query: string, options?: Partial<BindOptions>): SearchRequest {

@@ -1,0 +1,55 @@
+import type { Registry } from "@bufbuild/protobuf";
+import type { BodyFormat } from "../media-type.ts";
+import { type QueryOptions, queryDefaults } from "./query.ts";
+import type { QueryBinderOptions } from "./query-binder.ts";
+import { textFormDefaults, type TextForms } from "./text-forms.ts";
+
+/** What a request gives to its message. */
+export interface BindRequest {
+  /** The decoded values of the route's variables, in their order. */
+  readonly captures: readonly string[];
+  /** The raw query without `?`, empty where there is none. */
+  readonly query: string;
+  /** The body after all transfer and content codings; undefined or empty where there is none. */
+  readonly body: Uint8Array | string | undefined;
+  /** How the body is to be read. Default `json`. */
+  readonly format?: BodyFormat;
+}
+
+/** How requests are bound where the contract leaves a choice. */
+export interface BindOptions
+  extends QueryOptions, Pick<QueryBinderOptions, "unknownQuery" | "allowedQuery" | "systemParameters"> {
+  /** Unknown members of a JSON body: skipped and reported, or refused with one violation per name. Default `ignore`. */
+  readonly unknownFields: "ignore" | "reject";
+  /** What happens where the body holds another value than the path: the path's is taken, or 400. Default `path-wins`. */
+  readonly conflicts: "path-wins" | "reject";
+  /** What happens to a body where the rule has none: skipped, or 400. Default `ignore`. */
+  readonly unexpectedBody: "ignore" | "reject";
+  /** Further spellings of values and names. Default: the standard ones alone. */
+  readonly forms: TextForms;
+  /** The longest path in the name of a query parameter, in fields. Default 32. */
+  readonly maxFieldDepth: number;
+  /** How deep a JSON body may nest, in objects and arrays. Default 100. */
+  readonly maxJsonDepth: number;
+  /** The types that `google.protobuf.Any` may hold in a JSON body. Default none. */
+  readonly registry?: Registry | undefined;
+  /**
+   * Hears what a request had too much, while `bind` runs: names of query parameters as the client wrote them, paths
+   * of members of the body. Default none.
+   */
+  readonly onIgnored?: ((place: "query" | "body", name: string) => void) | undefined;
+}
+
+/** The defaults of {@link BindOptions}. */
+export const bindDefaults: BindOptions = Object.freeze({
+  ...queryDefaults,
+  unknownQuery: "ignore",
+  allowedQuery: [],
+  systemParameters: false,
+  unknownFields: "ignore",
+  conflicts: "path-wins",
+  unexpectedBody: "ignore",
+  forms: textFormDefaults,
+  maxFieldDepth: 32,
+  maxJsonDepth: 100,
+});
