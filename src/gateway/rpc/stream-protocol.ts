@@ -13,6 +13,7 @@ import {
 } from "@connectrpc/connect/protocol-grpc-web";
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError } from "../../core/errors.ts";
+import { toStatusMessage } from "../../core/grpc/status-message.ts";
 import { type ConnectErrorJson, withoutMetadata } from "./connect-error-json.ts";
 import type { EnvelopeWriter } from "./envelope-writer.ts";
 import { timeoutOf } from "./connect-unary.ts";
@@ -95,7 +96,7 @@ export const grpc: StreamProtocol = Object.freeze<StreamProtocol>({
 
 /** Adds the status of a call to its trailers. */
 function withStatus(trailer: Headers, error: ConnectError | undefined): Headers {
-  const safe = error && withoutMetadata(error);
+  const safe = error && withoutMetadata(error, toStatusMessage(error.rawMessage));
   try {
     return setTrailerStatus(trailer, safe);
   } catch {

@@ -1,4 +1,5 @@
 import { request as httpRequest, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http";
+import { gzipSync } from "node:zlib";
 
 /** What a server answered. */
 export interface Answer {
@@ -73,4 +74,19 @@ export function envelopes(body: Buffer): { flags: number; data: Buffer }[] {
     at = end;
   }
   return found;
+}
+
+/** 48 MiB of zeros in gzip, about 48 KiB. */
+export const bomb: Buffer = Buffer.concat(Array.from({ length: 48 }, () => gzipSync(Buffer.alloc(1 << 20))));
+
+/** Does `work` and says how many bytes more than before were held in buffers at a time meanwhile. */
+export async function peakOf(work: () => Promise<void>): Promise<number> {
+  const before = process.memoryUsage().arrayBuffers;
+  let peak = before;
+  const timer = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage().arrayBuffers);
+  }, 1);
+  await work();
+  clearInterval(timer);
+  return peak - before;
 }
