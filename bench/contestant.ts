@@ -36,7 +36,10 @@ export class Contestant {
     });
   }
 
-  static async start({ file, args = [] }: Program, { cores, profiles }: Rig): Promise<Contestant> {
+  static async start(
+    { file, args = [] }: Program,
+    { cores, profiles }: Pick<Rig, "cores" | "profiles">,
+  ): Promise<Contestant> {
     const path = join(import.meta.dirname, "contestants", file);
     const profiling = profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${join(profiles, file)}`];
     const words = [...cores.pinned, process.execPath, "--expose-gc", ...profiling, path, ...args];
