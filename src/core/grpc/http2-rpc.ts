@@ -38,7 +38,9 @@ export class Rpc {
     if (timeout !== undefined) fields = [...fields, "grpc-timeout", timeout];
     context.eachRequestHeader((name, value) => {
       if (fields === this.#fields) fields = fields.slice();
-      addField(fields, name, value);
+      // HTTP/2 has one user agent: whoever hands a client's on speaks for that client.
+      if (name === "user-agent") fields[fields.indexOf(name) + 1] = value;
+      else addField(fields, name, value);
     });
     return fields;
   }
