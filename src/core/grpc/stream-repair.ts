@@ -2,6 +2,7 @@ import { subscribe } from "node:diagnostics_channel";
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from "node:http2";
 import type { StatusObject } from "@grpc/grpc-js";
 import { Code } from "../errors.ts";
+import { FrameWatch } from "./frame-watch.ts";
 
 /**
  * What grpc-js and Node get wrong about the end of a call, put right on the stream of each call.
@@ -11,6 +12,7 @@ import { Code } from "../errors.ts";
  * - grpc-js reports an error of the trailers at once and drops the messages that were not read by then, while it holds an OK
  *   back until everything is read. So an error is shown to it as OK, with the real status beside it, which
  *   `takeLateStatus` puts back. Replies that consist of trailers alone keep their status, so that they can be retried.
+ * - A reply that breaks off inside a message is well for it if a good status follows. Here it is INTERNAL.
  * - It decodes `grpc-message` by `decodeURI`, which leaves `%2F` and the like. So the field is encoded again for that.
  * - It takes trailers of any size that Node lets pass. Those beyond `maxTrailersBytes` are RESOURCE_EXHAUSTED.
  *
@@ -19,6 +21,14 @@ import { Code } from "../errors.ts";
 
 /** Field that carries the status past grpc-js; applications never see `grpc-*` names. */
 const lateStatus = "grpc-late-status";
+
+/** Field that carries the number of the call, by which `takeLateStatus` knows what became of its messages. */
+const callNumber = "grpc-call-number";
+
+/** Numbers of calls whose reply broke off inside a message. */
+const brokenOff = new Set<string>();
+
+let calls = 0;
 
 /** Largest trailers of a reply, counted as HTTP/2 counts header lists (RFC 9113 6.5.2). */
 const maxTrailersBytes = 64 * 1024;
@@ -44,11 +54,17 @@ export function watchStreams(): void {
     resetOnly(stream);
     stream.prependListener("response", recodeMessage);
     stream.prependListener("trailers", repairTrailers);
+    stream.once("response", ({ "grpc-encoding": encoding }) => watchFrames(stream, encoding));
   });
 }
 
 /** `status` as the peer sent it. */
 export function takeLateStatus(status: StatusObject): StatusObject {
+  const [number] = status.metadata.get(callNumber);
+  if (typeof number === "string" && brokenOff.delete(number)) {
+    const details = "the reply breaks off inside a message";
+    return { code: Number(Code.Internal), details, metadata: status.metadata };
+  }
   const [code] = status.metadata.get(lateStatus);
   if (typeof code !== "string") return status;
   return { code: Number(code), details: status.details, metadata: status.metadata };
@@ -61,6 +77,21 @@ function resetOnly(stream: ClientHttp2Stream): void {
     if (code !== undefined && code !== constants.NGHTTP2_NO_ERROR) stream.end = () => stream;
     close(code, callback);
   };
+}
+
+/** Without asking for data: that is for grpc-js to do. */
+function watchFrames(stream: ClientHttp2Stream, encoding: string | string[] | undefined): void {
+  const frames = new FrameWatch(encoding !== undefined);
+  const number = String(++calls);
+  let hasTrailers = false;
+  stream.prependListener("data", frames.see);
+  stream.prependListener("trailers", (fields: IncomingHttpHeaders) => {
+    hasTrailers = true;
+    fields[callNumber] = number;
+  });
+  stream.prependListener("end", () => {
+    if (hasTrailers && frames.partial) brokenOff.add(number);
+  });
 }
 
 function repairTrailers(fields: IncomingHttpHeaders): void {

@@ -1,9 +1,17 @@
 import { strict as assert } from "node:assert";
 import { after, before, describe, test } from "node:test";
-import { create, fromBinary, fromJson, fromJsonString, toBinary, toJsonString } from "@bufbuild/protobuf";
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  createRegistry,
+  fromBinary,
+  fromJson,
+  fromJsonString,
+  toBinary,
+  toJsonString,
+  type JsonValue,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import { createRegistry, type JsonValue } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import {
   createConnectTransport,
