@@ -526,6 +526,45 @@ test("a cancelled call is reset and does not look complete to the peer", async (
   assert.equal(await ended.promise, constants.NGHTTP2_CANCEL);
 });
 
+for (const [name, body] of [
+  ["a message", Buffer.concat([reply, frame(Buffer.alloc(9)).subarray(0, 8)])],
+  ["the head of a message", Buffer.concat([reply, Buffer.alloc(3)])],
+] as const) {
+  test(`a reply that breaks off inside ${name} is INTERNAL, whatever its status`, async (t) => {
+    const { client } = await against(t, (stream) => end(stream, { "grpc-status": "0" }, body));
+    const seen: number[] = [];
+    const failed = await failure(
+      (async () => {
+        for await (const { index } of client.repeat({}, { timeoutMs })) seen.push(index);
+      })(),
+    );
+    assert.equal(failed.code, Code.Internal);
+    assert.equal(seen.length, 1);
+  });
+}
+
+test("messages that say they are compressed without saying how are INTERNAL", async (t) => {
+  for (const encoding of ["identity", "foo"]) {
+    const body = Buffer.from([1, 0, 0, 0, 1, 0]);
+    const { client } = await against(t, (stream) => {
+      stream.respond({ ...grpcHeaders, "grpc-encoding": encoding }, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      stream.end(body);
+    });
+    assert.equal((await failure(client.echo({}, { timeoutMs }))).code, Code.Internal, encoding);
+  }
+});
+
+test("a call that is reset at its deadline is DEADLINE_EXCEEDED", async (t) => {
+  const { client } = await against(t, (stream) => {
+    stream.respond(grpcHeaders);
+    // By the server's clock, as close to the client's own timer as can be.
+    setTimeout(() => stream.close(constants.NGHTTP2_CANCEL), 100);
+  });
+  const calls = Array.from({ length: 20 }, () => failure(client.echo({}, { timeoutMs: 100 })));
+  for (const { code } of await Promise.all(calls)) assert.equal(code, Code.DeadlineExceeded);
+});
+
 test("a call on a closed transport is UNAVAILABLE, and closing twice is no error", async (t) => {
   const { client, transport } = await against(t, (stream) => end(stream, { "grpc-status": "0" }, reply));
   await client.echo({}, { timeoutMs });
