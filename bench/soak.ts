@@ -62,12 +62,9 @@ const startedAt = performance.now();
 const over = Promise.all(healthy.map(({ done }) => done)).then(() => true);
 const sampling = new AbortController();
 const samples = sample();
-await pause(warmupMs);
-const liveBefore = await gateway.liveBytes();
-const intime = await Promise.race([over, pause(seconds * 1000 - warmupMs + graceMs, false, { ref: false })]);
+const intime = await Promise.race([over, pause(seconds * 1000 + graceMs, false, { ref: false })]);
 sampling.abort();
-const rss = await samples;
-const liveAfter = await gateway.liveBytes();
+const memory = await samples;
 const left = stalled.filter(({ problem }) => problem !== undefined).length;
 for (const reader of [...healthy, ...stalled]) reader.close();
 await gateway.stop();
@@ -85,35 +82,54 @@ for (const [form, all] of Object.entries(readers)) {
 console.log(`stalled: ${stalled.length} readers, ${left} closed`);
 if (left > 0) problems.push(`${left} stalled readers were closed`);
 
-const mean = rss.reduce((sum, { bytes }) => sum + bytes, 0) / rss.length;
-const growth = slope(rss) * ((rss.at(-1)?.ms ?? 0) - (rss[0]?.ms ?? 0));
-console.log(
-  `RSS of the gateway: ${megabytes(mean)} on average, ${megabytes(growth)} growth after the warm-up`,
-);
-console.log(`live objects: ${megabytes(liveBefore)} after the warm-up, ${megabytes(liveAfter)} at the end`);
-if (growth > Math.max(0.15 * mean, 32e6)) problems.push("the resident memory grows on");
-if (liveAfter > liveBefore * 1.1 + 8e6) problems.push("live objects pile up");
+for (const [name, what] of [
+  ["rssBytes", "resident memory"],
+  ["liveBytes", "live objects"],
+] as const) {
+  const points = memory.map((one) => ({ ms: one.ms, bytes: one[name] }));
+  const mean = average(points.map(({ bytes }) => bytes));
+  const growth = slope(points) * ((points.at(-1)?.ms ?? 0) - (points[0]?.ms ?? 0));
+  console.log(
+    `${what} of the gateway: ${megabytes(mean)} on average, growth after the warm-up ${megabytes(growth)}`,
+  );
+  if (growth > Math.max(0.15 * mean, 16e6)) problems.push(`${what} of the gateway: more and more`);
+}
+console.log(`looked ${memory.length} times, after garbage collection`);
+if (memory.length < 5) problems.push("memory was not looked at often enough to judge");
 
 for (const problem of problems) console.log(`PROBLEM: ${problem}`);
 if (problems.length > 0) process.exitCode = 1;
 
-/** Resident memory after the warm-up, every half second. */
-async function sample(): Promise<{ ms: number; bytes: number }[]> {
-  const all: { ms: number; bytes: number }[] = [];
+interface MemorySample {
+  readonly ms: number;
+  readonly rssBytes: number;
+  readonly liveBytes: number;
+}
+
+/** Memory after the warm-up, again and again. Without the garbage, whose saw teeth are longer than a short run. */
+async function sample(): Promise<MemorySample[]> {
+  const all: MemorySample[] = [];
+  const everyMs = Math.max(500, (seconds * 1000 - warmupMs) / 20);
+  await pause(warmupMs);
   while (!sampling.signal.aborted) {
-    await pause(500);
-    const ms = performance.now() - startedAt;
-    if (ms > warmupMs) all.push({ ms, bytes: (await gateway.usage()).rssBytes });
+    const liveBytes = await gateway.liveBytes();
+    const { rssBytes } = await gateway.usage();
+    all.push({ ms: performance.now() - startedAt, rssBytes, liveBytes });
+    await pause(everyMs);
   }
   return all;
 }
 
 /** Bytes a millisecond, by least squares. */
 function slope(points: readonly { ms: number; bytes: number }[]): number {
-  const middle = points.reduce((sum, { ms }) => sum + ms, 0) / points.length;
-  const average = points.reduce((sum, { bytes }) => sum + bytes, 0) / points.length;
+  const middle = average(points.map(({ ms }) => ms));
+  const mean = average(points.map(({ bytes }) => bytes));
   const spread = points.reduce((sum, { ms }) => sum + (ms - middle) ** 2, 0);
-  return points.reduce((sum, { ms, bytes }) => sum + (ms - middle) * (bytes - average), 0) / spread;
+  return points.reduce((sum, { ms, bytes }) => sum + (ms - middle) * (bytes - mean), 0) / spread;
+}
+
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function megabytes(bytes: number): string {
