@@ -28,8 +28,8 @@ test("the first commands print what they are said to print", async () => {
     42001: portOf(await gateway.address("GRPC")),
     4242: portOf(await gateway.metrics()),
   };
-  const commands = markedCommands(root, "gateway");
-  assert.ok(commands.length >= 6);
+  const commands = [...markedCommands(root, "gateway"), ...markedCommands(root, "streams")];
+  assert.ok(commands.length >= 9);
   for (const { command, output } of commands) {
     const { code, stdout, stderr } = await shell(atPorts(command, ports));
     assert.equal(code, 0, `${command}\n${stderr}`);

@@ -36,7 +36,6 @@ export class DirectCall implements WireCall, MessageSink {
   readonly #stream: OwnedStream;
   readonly #reader: MessageReader;
   readonly #read: (bytes: Buffer) => Message;
-  readonly #encodingIsIdentity: boolean;
   #listener: Listener | undefined;
   #headers: Metadata | undefined;
   #reply: Buffer | undefined;
@@ -45,18 +44,11 @@ export class DirectCall implements WireCall, MessageSink {
 
   /**
    * @param maxMessageBytes Largest message to receive, less than 0 for any.
-   * @param encodingIsIdentity Whether the request says that its messages are in `identity`, flagged or not.
    * @param read Reads a message; throws if the bytes are none.
    */
-  constructor(
-    stream: ServerHttp2Stream,
-    maxMessageBytes: number,
-    encodingIsIdentity: boolean,
-    read: (bytes: Buffer) => Message,
-  ) {
+  constructor(stream: ServerHttp2Stream, maxMessageBytes: number, read: (bytes: Buffer) => Message) {
     this.#stream = Object.assign(stream, { [owner]: this });
     this.#reader = new MessageReader(this, maxMessageBytes < 0 ? Infinity : maxMessageBytes, "request");
-    this.#encodingIsIdentity = encodingIsIdentity;
     this.#read = read;
   }
 
@@ -135,8 +127,8 @@ export class DirectCall implements WireCall, MessageSink {
 
   message(flags: number, bytes: Buffer): void {
     if (this.#status !== undefined) return;
-    if (flags === 1 && !this.#encodingIsIdentity) {
-      throw new ConnectError("a compressed message without grpc-encoding", Code.Internal);
+    if (flags === 1) {
+      throw new ConnectError("a compressed message without a grpc-encoding", Code.Internal);
     }
     let message: Message;
     try {

@@ -131,7 +131,15 @@ export abstract class Http2Call implements Opener, StreamListener {
   #finish(error: ConnectError | undefined): void {
     this.#ended = true;
     this.#unsubscribe?.();
-    this.finish(error);
+    this.finish(error?.code === Code.Canceled && this.#hasExpired ? this.#withMetadata(expired()) : error);
+  }
+
+  /**
+   * Servers reset a call at its deadline, which looks like a cancelled one; by their clocks, of whole milliseconds, that
+   * can be a moment before this side's own timer.
+   */
+  get #hasExpired(): boolean {
+    return (this.context.timeoutMs() ?? Infinity) <= 2;
   }
 
   /** The headers and trailers of the reply are in its error, too. */
@@ -156,6 +164,10 @@ function errorOf({ rstCode, lost }: StreamEnd): ConnectError {
     return new ConnectError(rawMessage, code, undefined, undefined, cause);
   }
   return rstCode === constants.NGHTTP2_NO_ERROR ? endedWithoutStatus() : resetError(rstCode);
+}
+
+function expired(): ConnectError {
+  return new ConnectError("the deadline of the call has passed", Code.DeadlineExceeded);
 }
 
 function tooMuchMetadata(): ConnectError {

@@ -133,8 +133,7 @@ export class ServerEngine {
     const { stream, headers } = request;
     const encoding = headers["grpc-encoding"];
     if (encoding !== undefined && encoding !== "identity") return false;
-    const identity = encoding !== undefined;
-    const call = new DirectCall(stream, this.#maxMessageBytes, identity, rpc.read);
+    const call = new DirectCall(stream, this.#maxMessageBytes, rpc.read);
     runCall(this.#environment, rpc.handler, call, { ...request, frames: call });
     return true;
   }
