@@ -22,7 +22,7 @@ export interface HttpBinding {
 }
 
 /** The name of an rpc as selectors write it: `package.Service.Method`. */
-export function rpcName(method: DescMethod): string {
+export function selectorOf(method: DescMethod): string {
   return `${method.parent.typeName}.${method.name}`;
 }
 
@@ -112,5 +112,5 @@ function readAnnotation(method: DescMethod, source: string): HttpRule {
 }
 
 function ruleError(method: DescMethod, source: string, reason: string, options?: ErrorOptions): Error {
-  return new Error(`HTTP rule of ${rpcName(method)} (${source}): ${reason}`, options);
+  return new Error(`HTTP rule of ${selectorOf(method)} (${source}): ${reason}`, options);
 }

@@ -1,6 +1,6 @@
 import { compileCaptures } from "./route-capture.ts";
 import type { Capture } from "./route-capture.ts";
-import { rpcName } from "./http-rule.ts";
+import { selectorOf } from "./http-rule.ts";
 import type { PathTemplate } from "./path-template.ts";
 import { normalizeLiteral } from "./percent.ts";
 import { routeName } from "./route.ts";
@@ -199,8 +199,8 @@ function chooseRoute(present: Route, added: Route): Route {
     if (present.implicit || sameBinding(present, added)) return added;
   }
   throw new Error(
-    `route ${routeName(present)} of ${rpcName(present.method)} (${present.source}) and ` +
-      `route ${routeName(added)} of ${rpcName(added.method)} (${added.source}) match the same requests`,
+    `route ${routeName(present)} of ${selectorOf(present.method)} (${present.source}) and ` +
+      `route ${routeName(added)} of ${selectorOf(added.method)} (${added.source}) match the same requests`,
   );
 }
 

@@ -1,5 +1,5 @@
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
-import { rpcName } from "./http-rule.ts";
+import { selectorOf } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import { parsePathTemplate, PathTemplateError } from "./path-template.ts";
 import type { PathTemplate, TemplateVariable } from "./path-template.ts";
@@ -164,7 +164,10 @@ function resolveResponseBody(binding: HttpBinding): DescField | undefined {
 
 function routeError(binding: HttpBinding, reason: string, options?: ErrorOptions): Error {
   const { method, httpMethod, template, source } = binding;
-  return new Error(`route ${httpMethod} "${template}" of ${rpcName(method)} (${source}): ${reason}`, options);
+  return new Error(
+    `route ${httpMethod} "${template}" of ${selectorOf(method)} (${source}): ${reason}`,
+    options,
+  );
 }
 
 /** Well-known messages whose JSON form is a string or scalar, so that a path segment can hold them. */

@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { invalidArgument } from "../../core/errors.ts";
-import { rpcName } from "./http-rule.ts";
+import { selectorOf } from "./http-rule.ts";
 import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "./percent.ts";
 import type { PathDecoding } from "./percent.ts";
 import { readCapture } from "./route-capture.ts";
@@ -208,7 +208,7 @@ export class Router {
     if (reserved.has(path)) {
       const { source } = route;
       throw new Error(
-        `route ${routeName(route)} of ${rpcName(route.method)} (${source}): the gateway serves ${path} itself`,
+        `route ${routeName(route)} of ${selectorOf(route.method)} (${source}): the gateway serves ${path} itself`,
       );
     }
     this.#literal.set(path, leaf);

@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { annotatedBindings, implicitBinding, rpcName, ruleBindings } from "./http-rule.ts";
+import { annotatedBindings, implicitBinding, selectorOf, ruleBindings } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import type { Selected, ServiceConfig } from "./service-config.ts";
 
@@ -76,7 +76,7 @@ function select<T>(
 }
 
 function matches(pattern: string, method: DescMethod): boolean {
-  const name = rpcName(method);
+  const name = selectorOf(method);
   if (pattern === "*") return true;
   return pattern.endsWith(".*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
