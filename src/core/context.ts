@@ -9,6 +9,7 @@ import {
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "./errors.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./header-source.ts";
+import type { Live } from "./live-set.ts";
 
 export type { HandlerContext };
 
@@ -55,7 +56,8 @@ export interface CallContextInit {
  * once, the first reason wins; `end` releases timer and listeners after a good or bad end. Whoever made a context
  * calls its `end`.
  */
-export class CallContext implements HandlerContext {
+export class CallContext implements HandlerContext, Live {
+  livePlace = -1;
   readonly method: DescMethod;
   readonly protocolName: string;
   readonly requestMethod: string;

@@ -4,6 +4,7 @@ import { CallStream } from "./call-stream.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "./errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
+import { LiveSet } from "./live-set.ts";
 import type { CallObserver } from "./observer.ts";
 import { rpcName, type AnyService } from "./service.ts";
 
@@ -38,8 +39,7 @@ export class Dispatcher {
   readonly #services = new Map<string, AnyService>();
   readonly #handlers = new Map<string, Handler>();
   readonly #handlersByMethod = new Map<DescMethod, Handler>();
-  readonly #inFlight = new Set<CallContext>();
-  #idle: (() => void) | undefined;
+  readonly #inFlight = new LiveSet<CallContext>();
   #closed = false;
 
   constructor(options: Partial<DispatcherOptions> = {}) {
@@ -134,14 +134,7 @@ export class Dispatcher {
 
   /** Resolves when no call is under way. */
   idle(): Promise<void> {
-    if (this.#inFlight.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const before = this.#idle;
-      this.#idle = () => {
-        before?.();
-        resolve();
-      };
-    });
+    return this.#inFlight.idle();
   }
 
   /** Ends every call under way with `reason`; returns their names. */
@@ -170,11 +163,6 @@ export class Dispatcher {
     const { observers } = this.#options;
     if (observers.length > 0 && context.origin?.observed !== true) {
       tell(observers, (observer) => observer.finished?.(context, error));
-    }
-    if (this.#inFlight.size === 0 && this.#idle !== undefined) {
-      const idle = this.#idle;
-      this.#idle = undefined;
-      idle();
     }
   }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "n
 import type { Socket } from "node:net";
 import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors.ts";
+import type { Live } from "../core/live-set.ts";
 import { ServerResponse } from "../core/node-http.ts";
 import type { HttpError } from "./http-error.ts";
 import type { SocketHeaders } from "./websocket/socket-headers.ts";
@@ -27,7 +28,8 @@ export interface UpgradeRequest {
  * The response object of every HTTP request here: Node's own, which also knows the call it answers, so that a client
  * that leaves cancels that call without a listener for each request.
  */
-export class Exchange extends ServerResponse<IncomingMessage> {
+export class Exchange extends ServerResponse<IncomingMessage> implements Live {
+  livePlace = -1;
   /** When the request's turn came, in `performance.now()` milliseconds; 0 before it. */
   startedAt = 0;
   /** The call under way, aborted when the client leaves. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { LiveSet } from "../core/live-set.ts";
 import { createServer } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
@@ -37,11 +38,10 @@ export class Http1Guard implements ExchangeOwner {
   readonly #prepare: ((exchange: Exchange) => void) | undefined;
   readonly #check: RequestCheck;
   readonly #connections = new WeakMap<Duplex, Connection>();
-  readonly #inFlight = new Set<Exchange>();
+  readonly #inFlight = new LiveSet<Exchange>();
   readonly #servers = new Set<Server>();
   #serve: RequestListener = () => {};
   #closing = false;
-  #idle: (() => void) | undefined;
 
   /**
    * @param onClose Hears of every exchange that ended.
@@ -61,7 +61,7 @@ export class Http1Guard implements ExchangeOwner {
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): ReadonlySet<Exchange> {
+  get inFlight(): LiveSet<Exchange> {
     return this.#inFlight;
   }
 
@@ -151,14 +151,7 @@ export class Http1Guard implements ExchangeOwner {
 
   /** Resolves when no exchange is under way. */
   idle(): Promise<void> {
-    if (this.#inFlight.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const before = this.#idle;
-      this.#idle = () => {
-        before?.();
-        resolve();
-      };
-    });
+    return this.#inFlight.idle();
   }
 
   exchangeClosed(exchange: Exchange): void {
@@ -171,10 +164,6 @@ export class Http1Guard implements ExchangeOwner {
     connection.current = undefined;
     if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
     if (connection.waiting.length > 0) this.#next(connection, socket);
-    if (this.#inFlight.size === 0) {
-      this.#idle?.();
-      this.#idle = undefined;
-    }
   }
 
   #connectionOf(socket: Duplex): Connection {

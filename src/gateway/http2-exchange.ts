@@ -1,6 +1,7 @@
 import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
 import type { CallContext } from "../core/context.ts";
 import type { OutgoingHttpHeaders } from "node:http";
+import type { Live } from "../core/live-set.ts";
 import { completeHead, type Exchange, type ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";
 
@@ -8,7 +9,8 @@ import type { HttpError } from "./http-error.ts";
  * What `Exchange` is on HTTP/1, for HTTP/2: Node's own response object, which knows the call it answers. Everything
  * behind the guards takes the one for the other.
  */
-export class Http2Exchange extends Http2ServerResponse {
+export class Http2Exchange extends Http2ServerResponse implements Live {
+  livePlace = -1;
   startedAt = 0;
   context: CallContext | undefined;
   route: string | undefined;

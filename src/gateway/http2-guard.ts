@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { LiveSet } from "../core/live-set.ts";
 import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { exchangeClosed, type Exchange, type ExchangeOwner } from "./exchange.ts";
@@ -46,7 +47,7 @@ interface Session {
  * way. What is behind it sees requests as HTTP/1 has them.
  */
 export class Http2Guard implements ExchangeOwner {
-  readonly inFlight = new Set<Exchange>();
+  readonly inFlight = new LiveSet<Exchange>();
   readonly #options: Http2GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
@@ -57,7 +58,6 @@ export class Http2Guard implements ExchangeOwner {
   #serve: RequestListener = () => {};
   #connecting: Socket | undefined;
   #stopped = false;
-  #idle: (() => void) | undefined;
 
   /**
    * @param onClose Hears of every exchange that ended.
@@ -118,22 +118,12 @@ export class Http2Guard implements ExchangeOwner {
 
   /** Resolves when no exchange is under way. */
   idle(): Promise<void> {
-    if (this.inFlight.size === 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const before = this.#idle;
-      this.#idle = () => {
-        before?.();
-        resolve();
-      };
-    });
+    return this.inFlight.idle();
   }
 
   exchangeClosed(exchange: Exchange): void {
     this.inFlight.delete(exchange);
     this.#onClose?.(exchange);
-    if (this.inFlight.size > 0) return;
-    this.#idle?.();
-    this.#idle = undefined;
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {

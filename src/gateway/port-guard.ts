@@ -46,8 +46,8 @@ export class PortGuard {
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): ReadonlySet<Exchange> {
-    return new Set([...this.#http1.inFlight, ...this.#http2.inFlight]);
+  get inFlight(): readonly Exchange[] {
+    return [...this.#http1.inFlight, ...this.#http2.inFlight];
   }
 
   /** A server whose good requests, of whatever version, reach `serve`. */

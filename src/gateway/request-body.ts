@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from "node:zlib";
 import { Code, ConnectError, invalidArgument } from "../core/errors.ts";
+import { type Live, LiveSet } from "../core/live-set.ts";
 import { HttpError } from "./http-error.ts";
 
 /** What a request body may cost. */
@@ -24,7 +25,7 @@ export function hasBody(request: IncomingMessage): boolean {
 /** Reads whole bodies of requests. One clock looks after all of them, as a timer for each would cost more than most. */
 export class BodyReader {
   readonly #limits: BodyLimits;
-  readonly #pending = new Set<PendingBody>();
+  readonly #pending = new LiveSet<PendingBody>();
   #clock: NodeJS.Timeout | undefined;
   #ticks = 0;
 
@@ -78,7 +79,8 @@ export class BodyReader {
 }
 
 /** A body that is being read. What comes after its end is dropped. */
-class PendingBody {
+class PendingBody implements Live {
+  livePlace = -1;
   /** Tick of the reader's clock at which reading began. */
   readonly bornAt: number;
   readonly #maxBytes: number;

@@ -6,7 +6,7 @@ import type { Exchange } from "./exchange.ts";
 
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {
-  readonly inFlight: ReadonlySet<Exchange>;
+  readonly inFlight: readonly Exchange[];
   /** Resolves when there are none. */
   idle(): Promise<void>;
 }
@@ -19,10 +19,10 @@ const lastWordsMs = 250;
  * is left after that has to lose its connection.
  */
 export async function stopExchanges(guard: ExchangeKeeper, graceMs: number): Promise<StopReport> {
-  const before = guard.inFlight.size;
-  for (const exchange of [...guard.inFlight]) exchange.leave?.(stopping());
+  const before = guard.inFlight.length;
+  for (const exchange of guard.inFlight) exchange.leave?.(stopping());
   await atMost(guard.idle(), graceMs);
-  const cut = [...guard.inFlight];
+  const cut = guard.inFlight;
   for (const { context } of cut) {
     context?.abort(stopping());
   }

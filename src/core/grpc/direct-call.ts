@@ -14,7 +14,7 @@ type Listener = Parameters<WireCall["start"]>[0];
 type Status = Parameters<WireCall["sendStatus"]>[0];
 
 const owner = Symbol("call");
-type OwnedStream = ServerHttp2Stream & { readonly [owner]: DirectCall };
+type OwnedStream = ServerHttp2Stream & { [owner]: DirectCall | undefined };
 
 const statusOnly: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
 const headersFirst: OutgoingHttpHeaders = {
@@ -165,17 +165,18 @@ function fieldsOf({ code, details, metadata }: Status): OutgoingHttpHeaders {
 function ignored(): void {}
 
 function closed(this: OwnedStream): void {
-  this[owner].cancelled();
+  this[owner]?.cancelled();
+  this[owner] = undefined; // Node holds a stream until the next collection of the whole heap.
 }
 
 function ended(this: OwnedStream): void {
-  this[owner].halfClosed();
+  this[owner]?.halfClosed();
 }
 
 function arrived(this: OwnedStream, chunk: Buffer): void {
-  this[owner].add(chunk);
+  this[owner]?.add(chunk);
 }
 
 function sendTrailers(this: OwnedStream): void {
-  this[owner].sendTrailers();
+  this[owner]?.sendTrailers();
 }

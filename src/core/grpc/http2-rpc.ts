@@ -17,8 +17,13 @@ export class Rpc {
   readonly name: string;
   readonly #options: ConnectionOptions;
   /** Header fields of every call to `#authority`. */
-  #fields: string[] = [];
+  #common: string[] = [];
   #authority: string | undefined;
+  /** Header fields that the last call had of its own, and all of them; calls of one client rarely differ. */
+  #lastOwn: string[] = [];
+  #lastFields: string[] = [];
+  /** Header fields that the call at hand has of its own. */
+  #own: string[] = [];
 
   constructor(method: DescMethod, options: ConnectionOptions) {
     this.method = method;
@@ -28,22 +33,27 @@ export class Rpc {
 
   /** The header fields of a call: name, value, name, value. Not to be changed. */
   fields(authority: string, context: CallContext): string[] {
-    if (authority !== this.#authority) {
-      this.#fields = this.#makeFields(authority);
-      this.#authority = authority;
-    }
+    const own = this.#own;
+    own.length = 0;
     const timeoutMs = context.timeoutMs();
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
-    let fields = this.#fields;
-    if (timeout !== undefined) fields = [...fields, "grpc-timeout", timeout];
-    context.eachRequestHeader((name, value) => {
-      if (fields === this.#fields) fields = fields.slice();
-      // HTTP/2 has one user agent: whoever hands a client's on speaks for that client.
-      if (name === "user-agent") fields[fields.indexOf(name) + 1] = value;
-      else addField(fields, name, value);
-    });
-    return fields;
+    if (timeout !== undefined) own.push("grpc-timeout", timeout);
+    context.eachRequestHeader(this.#take);
+    if (authority !== this.#authority) {
+      this.#common = this.#makeFields(authority);
+      this.#authority = authority;
+    } else if (isSame(own, this.#lastOwn)) {
+      return this.#lastFields;
+    }
+    this.#own = this.#lastOwn;
+    this.#lastOwn = own;
+    return (this.#lastFields = together(this.#common, own));
   }
+
+  readonly #take = (name: string, value: string): void => {
+    if (name === "user-agent") this.#own.push(name, value);
+    else addField(this.#own, name, value);
+  };
 
   /** @throws ConnectError INTERNAL for a message that has wrong values. */
   toBytes(message: Message): Uint8Array {
@@ -86,6 +96,24 @@ export class Rpc {
       ...(compression === "gzip" ? ["grpc-encoding", "gzip"] : []),
     ];
   }
+}
+
+function isSame(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** HTTP/2 has one user agent: whoever hands a client's on speaks for that client. */
+function together(common: readonly string[], own: readonly string[]): string[] {
+  const fields = [...common, ...own];
+  for (let i = common.length; i < fields.length; i += 2) {
+    if (fields[i] !== "user-agent") continue;
+    fields[common.indexOf("user-agent") + 1] = fields[i + 1] ?? "";
+    fields.splice(i, 2);
+    i -= 2;
+  }
+  return fields;
 }
 
 function internal(text: string, cause: unknown): ConnectError {

@@ -43,8 +43,8 @@ export interface SessionListener {
 
 /** A stream with what it belongs to, so that no listener has to be made for each stream. */
 interface OwnStream extends ClientHttp2Stream {
-  owner?: Http2Session;
-  listener?: StreamListener;
+  owner?: Http2Session | undefined;
+  listener?: StreamListener | undefined;
 }
 
 const requestOptions = { endStream: false };
@@ -197,6 +197,9 @@ function onError(): void {}
 function onClose(this: OwnStream): void {
   const { owner, listener } = this;
   if (owner === undefined) return;
+  // Node holds a stream until the next collection of the whole heap: nothing of the call may hang on it.
+  this.owner = undefined;
+  this.listener = undefined;
   listener?.onClose(owner.streamClosed(this));
   owner.offerRoom();
 }

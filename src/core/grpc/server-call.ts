@@ -5,11 +5,11 @@ import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
 import type { Handler } from "../handler.ts";
+import type { Live, LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";
 import type { WireCall } from "./direct-call.ts";
 import { fromHttp2Headers, toMetadata } from "./metadata.ts";
 import type { GuardedRequest } from "./request-guard.ts";
-import type { OpenCalls } from "./open-calls.ts";
 import { acceptsGzip } from "./reply-compression.ts";
 import { toCallStatus } from "./status.ts";
 
@@ -25,13 +25,14 @@ export interface CallEnvironment {
   /** Replies of so many bytes and more go out in gzip where the client reads it; undefined compresses none. */
   readonly compressionThresholdBytes: number | undefined;
   /** Every call from its request headers to its last byte. */
-  readonly calls: OpenCalls<ServerCall>;
+  readonly calls: LiveSet<ServerCall>;
 }
 
 type Listener = Parameters<WireCall["start"]>[0];
 
 /** One call on the wire: the listener that grpc-js tells what the client does, and what is answered. */
-export abstract class ServerCall implements Listener {
+export abstract class ServerCall implements Listener, Live {
+  livePlace = -1;
   readonly context: CallContext;
   protected readonly environment: CallEnvironment;
   protected readonly call: WireCall;

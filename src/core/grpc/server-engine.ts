@@ -5,9 +5,9 @@ import { Server, ServerInterceptingCall, type ServerInterceptingCallInterface } 
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError } from "../errors.ts";
 import type { Handler } from "../handler.ts";
+import { LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";
 import type { SessionGuard } from "../session-guard.ts";
-import { OpenCalls } from "./open-calls.ts";
 import { DirectCall } from "./direct-call.ts";
 import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
 import { runCall } from "./run-call.ts";
@@ -56,7 +56,7 @@ export class ServerEngine {
       maxTimeoutMs: options.maxTimeoutMs,
       maxSendBytes: options.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
-      calls: new OpenCalls(),
+      calls: new LiveSet(),
     };
   }
 
