@@ -1,5 +1,4 @@
 import { createRegistry, fromBinary, type Registry } from "@bufbuild/protobuf";
-import type { FastifyReply } from "fastify";
 import { file_google_rpc_error_details, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { ConnectError, toCallError, toStatus } from "../core/errors.ts";
 import {
@@ -12,6 +11,7 @@ import {
 } from "./error-body.ts";
 import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "./http-status.ts";
+import type { WholeReply } from "./plain-reply.ts";
 import type { ReplyMetadata } from "./reply-metadata.ts";
 
 /** An error as an HTTP reply. */
@@ -64,13 +64,16 @@ export class ErrorWriter {
   }
 
   /** Answers with an error, unless an answer has begun or nobody is there any more. */
-  send(reply: FastifyReply, reason: unknown): void {
+  send(reply: WholeReply, reason: unknown): void {
     if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
     const { status, headers: all, body } = this.toReply(reason);
     const { connection, ...headers } = all;
     if (connection === "close") reply.raw.shouldKeepAlive = false; // Which writes it, where HTTP has it.
     try {
-      void reply.code(status).headers(headers).serializer(asIs).send(body);
+      void reply.code(status);
+      void reply.headers(headers);
+      void reply.serializer(asIs);
+      void reply.send(body);
     } catch {
       reply.raw.destroy(); // A header of somebody's hook or format that cannot be written.
     }

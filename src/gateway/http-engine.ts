@@ -1,3 +1,4 @@
+import type { IncomingMessage, RequestListener, Server } from "node:http";
 import {
   fastify,
   type FastifyInstance,
@@ -7,59 +8,123 @@ import {
 } from "fastify";
 import { METHODS } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
+import type { Exchange } from "./exchange.ts";
 import type { PortGuard } from "./port-guard.ts";
 
-/** Options of `createEngine`. */
-export interface EngineOptions {
+/** Options of `HttpEngine`. */
+export interface HttpEngineOptions {
   readonly guard: PortGuard;
   readonly errors: ErrorWriter;
   /** The largest body that routes of the user's own may have, in bytes. */
   readonly maxBodyBytes: number;
+  /** Answers a request in which nobody but the rpcs has a say, if it can; false if it has done nothing. */
+  readonly answer: (request: IncomingMessage, exchange: Exchange) => boolean;
 }
 
-/** A Fastify whose sockets are guarded, whose errors look like all others, and that knows every HTTP method. */
-export function createEngine({ guard, errors, maxBodyBytes }: EngineOptions): FastifyInstance {
-  const engine = fastify({
-    serverFactory: (handler) => guard.createServer(handler),
-    clientErrorHandler: (error, socket) => guard.clientError(error, socket),
-    frameworkErrors: (error, _request, reply) => errors.send(reply, error),
-    bodyLimit: maxBodyBytes,
-    return503OnClosing: false,
-  });
-  for (const method of METHODS) {
-    if (method === "CONNECT" || engine.supportedMethods.includes(method)) continue;
-    engine.addHttpMethod(method, { hasBody: true });
-  }
-  engine.setErrorHandler((error, _request, reply) => errors.send(reply, error));
-  return engine;
+/** What stands behind everything of the user's own. */
+export interface Mount {
+  /** Answers what no route of the user's own does. */
+  readonly serve: RouteHandlerMethod;
+  /** Whether bodies of any content type reach `serve`, malformed ones too. */
+  readonly anyContentType: boolean;
+  /** Adds hooks that only concern these requests. */
+  readonly addHooks: (scope: FastifyInstance) => void;
 }
+
+/** Hooks of Fastify that do not run for requests. */
+const applicationHooks: ReadonlySet<string> = new Set([
+  "onReady",
+  "onListen",
+  "onClose",
+  "preClose",
+  "onRoute",
+  "onRegister",
+]);
 
 /**
- * Puts `serve` behind everything that is on the engine by now: one route that matches every path and method, without
- * the engine's reading of bodies.
- *
- * @param addHooks adds hooks that only concern these requests
- * @param anyContentType whether bodies of any content type reach `serve`, malformed ones too
+ * A Fastify whose sockets are guarded, whose errors look like all others, and that knows every HTTP method. Requests
+ * that no hook and no route of the user's own can concern do not pass through it.
  */
-export function mountBehind(
-  engine: FastifyInstance,
-  serve: RouteHandlerMethod,
-  errors: ErrorWriter,
-  anyContentType: boolean,
-  addHooks: (scope: FastifyInstance) => void,
-): void {
-  void engine.register(async (scope) => {
-    addHooks(scope);
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser("*", (_request, _payload, done) => done(null)); // The rpc's story reads it.
-    scope.route({
-      method: scope.supportedMethods,
-      url: "*",
-      handler: serve,
-      errorHandler: (error, _request, reply) => errors.send(reply, error),
-      ...(anyContentType ? { onRequest: acceptAnyType } : {}),
+export class HttpEngine {
+  readonly fastify: FastifyInstance;
+  readonly #options: HttpEngineOptions;
+  /** Paths of the user's own routes; undefined when some are patterns, or hooks want to see every request. */
+  #ownPaths: Set<string> | undefined = new Set();
+  #mounting = false;
+
+  constructor(options: HttpEngineOptions) {
+    this.#options = options;
+    const { guard, errors, maxBodyBytes } = options;
+    const engine = fastify({
+      serverFactory: (handler) => this.#createServer(handler),
+      clientErrorHandler: (error, socket) => guard.clientError(error, socket),
+      // Its type is as wide as its request may be wrong.
+      frameworkErrors: (error, _request, reply) => errors.send(reply as FastifyReply, error),
+      bodyLimit: maxBodyBytes,
+      return503OnClosing: false,
     });
-  });
+    for (const method of METHODS) {
+      if (method === "CONNECT" || engine.supportedMethods.includes(method)) continue;
+      engine.addHttpMethod(method, { hasBody: true });
+    }
+    engine.setErrorHandler((error, _request, reply) => errors.send(reply, error));
+    this.fastify = engine;
+    this.#watch(engine);
+  }
+
+  /** Puts `serve` behind everything that is on the engine by now, without the engine's reading of bodies. */
+  mount({ serve, anyContentType, addHooks }: Mount): void {
+    const { errors } = this.#options;
+    void this.fastify.register(async (scope) => {
+      addHooks(scope);
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser("*", (_request, _payload, done) => done(null)); // The rpc's story reads it.
+      this.#mounting = true;
+      scope.route({
+        method: scope.supportedMethods,
+        url: "*",
+        handler: serve,
+        errorHandler: (error, _request, reply) => errors.send(reply, error),
+        ...(anyContentType ? { onRequest: acceptAnyType } : {}),
+      });
+      this.#mounting = false;
+    });
+  }
+
+  #createServer(handler: RequestListener): Server {
+    const { guard, answer } = this.#options;
+    return guard.createServer((request, response) => {
+      const exchange = response as Exchange; // The guard makes its responses of this class.
+      if (!(this.#isOurs(request) && answer(request, exchange))) handler(request, response);
+    });
+  }
+
+  /** Whether nothing of the user's own can have a say in a request. */
+  #isOurs({ url = "" }: IncomingMessage): boolean {
+    const paths = this.#ownPaths;
+    if (paths === undefined) return false;
+    if (paths.size === 0) return true;
+    const end = url.indexOf("?");
+    const path = end === -1 ? url : url.slice(0, end);
+    return !path.includes("%") && !paths.has(path); // The engine would decode it first.
+  }
+
+  /** Learns what the user adds, in plugins too: they inherit from `engine`. */
+  #watch(engine: FastifyInstance): void {
+    engine.addHook("onRoute", ({ url, constraints }) => {
+      if (this.#mounting) return;
+      if (/[:*(]/.test(url) || constraints !== undefined) this.#ownPaths = undefined;
+      else this.#ownPaths?.add(url);
+    });
+    const { addHook } = engine;
+    const add = (scope: FastifyInstance, ...hook: Parameters<typeof addHook>): FastifyInstance => {
+      if (!applicationHooks.has(hook[0])) this.#ownPaths = undefined;
+      return addHook.apply(scope, hook);
+    };
+    engine.addHook = function (this: FastifyInstance, ...hook: Parameters<typeof addHook>) {
+      return add(this, ...hook);
+    } as typeof addHook; // One signature for all of its.
+  }
 }
 
 /** The engine refuses content types that are malformed before our reading of bodies could be lenient. */

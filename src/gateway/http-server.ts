@@ -17,7 +17,7 @@ import type { AnyService } from "../core/service.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
-import { createEngine, mountBehind } from "./http-engine.ts";
+import { HttpEngine } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { observeCaller } from "./observe-caller.ts";
 import { PortGuard } from "./port-guard.ts";
@@ -41,6 +41,7 @@ export class HttpServer implements ManagedServer {
   readonly #errors: ErrorWriter;
   readonly #browsers: ForBrowsers;
   readonly #guard: PortGuard;
+  readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #sockets: WebSockets;
   readonly #closeUpstream: () => void;
@@ -75,7 +76,13 @@ export class HttpServer implements ManagedServer {
       isServing: () => this.state === "ready" && !this.#draining,
     });
     this.#guard = new PortGuard(merged, this.#errors, requestTeller(merged), this.#browsers.prepare);
-    this.fastify = createEngine({ guard: this.#guard, errors: this.#errors, maxBodyBytes });
+    this.#engine = new HttpEngine({
+      guard: this.#guard,
+      errors: this.#errors,
+      maxBodyBytes,
+      answer: this.#router.answerWhole,
+    });
+    this.fastify = this.#engine.fastify;
   }
 
   get state(): ServerState {
@@ -180,9 +187,11 @@ export class HttpServer implements ManagedServer {
     const { host, port, contentType } = this.#options;
     void this.#router.table; // What is wrong with rules and routes shows here at the latest.
     if (!this.#mounted) {
-      mountBehind(this.fastify, this.#router.serve, this.#errors, contentType === "lenient", (scope) =>
-        this.#browsers.addHooks(scope),
-      );
+      this.#engine.mount({
+        serve: this.#router.serve,
+        anyContentType: contentType === "lenient",
+        addHooks: (scope) => this.#browsers.addHooks(scope),
+      });
     }
     this.#mounted = true;
     await this.fastify.ready();

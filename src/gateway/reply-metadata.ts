@@ -1,4 +1,4 @@
-import type { FastifyReply } from "fastify";
+import type { WholeReply } from "./plain-reply.ts";
 import { isForbiddenTrailer, isWithheld } from "./header-names.ts";
 
 /** Options of `ReplyMetadata`. */
@@ -41,10 +41,10 @@ export class ReplyMetadata {
   }
 
   /** Makes `metadata` the trailers of `reply`; what HTTP forbids there becomes a header. */
-  trailers(metadata: Headers, reply: FastifyReply): void {
+  trailers(metadata: Headers, reply: WholeReply): void {
     this.#each(metadata, this.#trailerPrefix, (name, value) => {
       if (isForbiddenTrailer(name)) reply.header(name, value);
-      else reply.trailer(name, (_reply, _payload, done) => done(null, value));
+      else reply.trailer?.(name, (_reply, _payload, done) => done(null, value));
     });
   }
 

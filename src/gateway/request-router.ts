@@ -11,10 +11,12 @@ import { HttpError } from "./http-error.ts";
 import type { HttpServerOptions } from "./http-server-options.ts";
 import { PolledStreams } from "./long-poll/polled-streams.ts";
 import { answerOtherMethod } from "./other-method.ts";
+import { PlainReply } from "./plain-reply.ts";
 import type { ReplyMetadata } from "./reply-metadata.ts";
 import { BodyReader } from "./request-body.ts";
 import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
+import { rpcMark } from "./rpc/rpc-mark.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
 import type { Router } from "./routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
@@ -120,6 +122,23 @@ export class RequestRouter {
     this.#polled.close();
   }
 
+  /**
+   * Answers a plain call without the engine's request and reply: a unary rpc, found by its route, that speaks JSON.
+   * False for all others, of which it has seen nothing. Never throws.
+   */
+  readonly answerWhole = (raw: IncomingMessage, exchange: Exchange): boolean => {
+    const { method = "", url = "" } = raw;
+    const table = this.#loaded();
+    if (table === undefined || exchange.upgrade !== undefined || !isPlain(raw)) return false;
+    const match = table.router.match(method, url);
+    if (match.kind !== "found") return false;
+    const { name, whole } = table.entry(match.route);
+    if (whole === undefined) return false;
+    exchange.route = name;
+    whole(match, { raw, method }, new PlainReply(exchange));
+    return true;
+  };
+
   /** Answers one request. Never throws. */
   readonly serve = (request: FastifyRequest, reply: FastifyReply): void => {
     const { errors } = this.#parts;
@@ -190,6 +209,21 @@ export class RequestRouter {
     this.#registry = registry;
     this.#parts.errors.useRegistry(registry);
   }
+}
+
+/** Whether a request can be nothing but a call with JSON, over HTTP/1. */
+function isPlain(raw: IncomingMessage): boolean {
+  const { method, headers, httpVersionMajor } = raw;
+  const { "content-type": type, accept, te } = headers;
+  return (
+    (type === undefined || type === "application/json") &&
+    (accept === undefined || accept === "*/*" || accept === "application/json") &&
+    te === undefined &&
+    method !== "HEAD" &&
+    method !== "OPTIONS" &&
+    httpVersionMajor === 1 &&
+    rpcMark(raw) === undefined
+  );
 }
 
 /** The method that a preflight asks for, if there is a route for it: where a route takes OPTIONS, it is not called. */

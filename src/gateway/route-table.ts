@@ -11,7 +11,7 @@ import { compileRoute, routeName, type Route } from "./routing/route.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
 import { streamRoute } from "./streaming/stream-route.ts";
-import { type RouteHandler, unaryRoute, type UnaryOptions } from "./unary.ts";
+import { type RouteHandler, unaryRoute, type UnaryOptions, type WholeHandler } from "./unary.ts";
 
 /** What a `RouteTable` is made of. */
 export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions {
@@ -26,6 +26,8 @@ export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions {
 interface Entry {
   readonly name: string;
   readonly handle: RouteHandler;
+  /** The same for calls with JSON that are answered whole; undefined for rpcs that stream or carry files. */
+  readonly whole: WholeHandler | undefined;
 }
 
 /** All routes of a set of services, ready to serve. It never changes: other services are another table. */
@@ -59,7 +61,9 @@ export class RouteTable {
       ...timeLimits(deadlinesMs.get(method), options),
     }));
     for (const route of this.router.routes) {
-      this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, options, deadlinesMs) });
+      const own = optionsFor(route, options, deadlinesMs.get(route.method));
+      const whole = isWhole(route) ? unaryRoute(route, route.method as DescMethodUnary, own) : undefined; // As its kind says.
+      this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, own, whole), whole });
     }
   }
 
@@ -85,13 +89,9 @@ export class RouteTable {
 }
 
 /** The kind of the rpc decides here, once, who serves a route. */
-function handlerOf(
-  route: Route,
-  options: RouteTableOptions,
-  deadlinesMs: ReadonlyMap<DescMethod, number>,
-): RouteHandler {
+function handlerOf(route: Route, options: RouteTableOptions, whole: WholeHandler | undefined): RouteHandler {
   const { errors } = options;
-  const serve = storyOf(route, optionsFor(route, options, deadlinesMs.get(route.method)));
+  const serve = storyOf(route, options, whole);
   return (call, request, reply) => {
     const refusal = whyProtocolIsMissing(request.raw);
     if (refusal === undefined) serve(call, request, reply);
@@ -99,22 +99,26 @@ function handlerOf(
   };
 }
 
+/** Whether calls of a route have one message in each direction, and neither is a file. */
+function isWhole(route: Route): boolean {
+  return route.method.methodKind === "unary" && !takesRawBody(route) && !repliesRawBody(route);
+}
+
 /**
  * The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for,
  * and of one file or form where its bodies are no JSON.
  */
-function storyOf(route: Route, options: LongPollRouteOptions): RouteHandler {
+function storyOf(route: Route, options: LongPollRouteOptions, whole: WholeHandler | undefined): RouteHandler {
   const stream = streamRoute(route, options);
   if (route.method.methodKind === "server_streaming" && !repliesRawBody(route)) {
     const poll = longPollRoute(route, options);
     return (call, request, reply) => (asksForPoll(request.raw) ? poll : stream)(call, request, reply);
   }
-  if (route.method.methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) return stream;
-  const unary = unaryRoute(route, route.method as DescMethodUnary, options); // As its kind says.
+  if (whole === undefined) return stream;
   return (call, request, reply) => {
     const { accept, "content-type": type } = request.raw.headers;
     const special = accept?.includes("text/event-stream") === true || (type !== undefined && isForm(type));
-    const story = special ? stream : unary;
+    const story = special ? stream : whole;
     story(call, request, reply);
   };
 }

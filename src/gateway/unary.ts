@@ -13,6 +13,7 @@ import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
 import { binaryEncoder, jsonEncoder, type ReplyEncoder, replyReaders } from "./reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
 import { type BodyReader, hasBody } from "./request-body.ts";
+import type { WholeReply, WholeRequest } from "./plain-reply.ts";
 import type { RequestMetadata } from "./request-metadata.ts";
 import type { Route } from "./routing/route.ts";
 import type { SystemParameters } from "./binding/system-parameters.ts";
@@ -27,6 +28,9 @@ export interface RouteCall {
 
 /** Answers the requests of one route. Never throws. */
 export type RouteHandler = (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => void;
+
+/** As `RouteHandler`, for a route whose calls are answered whole. */
+export type WholeHandler = (call: RouteCall, request: WholeRequest, reply: WholeReply) => void;
 
 /** What the handlers of all routes share. */
 export interface UnaryOptions {
@@ -52,7 +56,7 @@ export interface UnaryOptions {
  * The way of a unary call over HTTP: bind the request, call, encode the reply, and one catch that writes every error.
  * Everything that depends on the route is compiled here, once.
  */
-export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): RouteHandler {
+export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): WholeHandler {
   const { errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
@@ -64,7 +68,7 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
     return maxTimeoutMs > 0 ? Math.min(timeoutMs, maxTimeoutMs) : timeoutMs;
   };
 
-  const serve = async (call: RouteCall, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  const serve = async (call: RouteCall, request: WholeRequest, reply: WholeReply): Promise<void> => {
     const { raw } = request;
     const { headers } = raw;
     const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
@@ -186,8 +190,8 @@ export type ReplySender = (
   context: CallContext,
   call: RouteCall,
   binaryType: string | undefined,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: WholeRequest,
+  reply: WholeReply,
 ) => void;
 
 /** Writes good replies of one route: as JSON, or as binary protobuf for clients that prefer it. */
@@ -208,7 +212,8 @@ export function replySender(
     const payload = typeof output === "string" || Buffer.isBuffer(output) ? output : encode(output);
     const status = writeMetadata(context, request, reply, options.replyMetadata);
     if (status === 204 || status === 205 || status === 304) {
-      void reply.code(status).send();
+      void reply.code(status);
+      void reply.send(undefined);
       return;
     }
     if (status !== 200) void reply.code(status);
@@ -235,8 +240,8 @@ export function jsonVariants(
 /** Writes what the service said beside its message; returns the status of the reply. */
 export function writeMetadata(
   context: CallContext,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  request: WholeRequest,
+  reply: WholeReply,
   metadata: ReplyMetadata,
 ): number {
   const header = context.responseHeaderIfAny;

@@ -13,13 +13,15 @@ export function compileRawSender(
   return (message, context, _call, _format, request, reply) => {
     const status = writeMetadata(context, request, reply, replyMetadata);
     setFileHeaders(context.responseHeaderIfAny, (name, value) => void reply.header(name, value));
-    void reply.code(status).header(...noSniff);
+    void reply.code(status);
+    void reply.header(...noSniff);
     if (status === 204 || status === 205 || status === 304) {
-      void reply.send();
+      void reply.send(undefined);
       return;
     }
     const body = bodyOf(message as Message); // Raw bodies are never transcoded.
     const { buffer, byteOffset, byteLength } = body?.data ?? new Uint8Array();
-    void reply.header("content-type", contentTypeOf(body)).send(Buffer.from(buffer, byteOffset, byteLength));
+    void reply.header("content-type", contentTypeOf(body));
+    void reply.send(Buffer.from(buffer, byteOffset, byteLength));
   };
 }

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import type { FastifyInstance } from "fastify";
+import { exchangeBytes, startGateway, type Gateway } from "./gateway-fixture.ts";
+
+const jsonType = "Content-Type: application/json";
+
+/** Calls that need nothing of the engine, and some that do: method, target, header lines, body. */
+const requests: readonly (readonly [string, string, readonly string[], string?])[] = [
+  ["GET", "/test/v1/echo/a?number=7", []],
+  ["GET", "/test/v1/echo/a%20b", ["Accept: application/json"]],
+  ["GET", "/test/v1/echo/a", ["Accept: application/proto"]],
+  ["HEAD", "/test/v1/echo/a", []],
+  ["OPTIONS", "/test/v1/echo/a", []],
+  ["DELETE", "/test/v1/echo/a", []],
+  ["GET", "/test/v1/echo/%zz", []],
+  ["GET", "/test/v1/echo/a?nothing=1", []],
+  ["GET", "/nowhere", []],
+  ["POST", "/test/v1/echo", [jsonType], '{"text":"ä","number":"9007199254740993"}'],
+  ["POST", "/test/v1/echo", ["Content-Type: text/plain"], "{}"],
+  ["POST", "/test/v1/echo", ["Content-Type: nonsense"], "{}"],
+  ["POST", "/test/v1/echo", [], "{}"],
+  ["POST", "/test/v1/echo", [jsonType], '{"text":1}'],
+  ["POST", "/test/v1/echo", [jsonType], '{"behaviour":{"headers":{"x-a":"1"},"trailers":{"x-b":"2"}}}'],
+  ["POST", "/test/v1/echo", [jsonType, "TE: trailers"], '{"behaviour":{"trailers":{"x-b":"2"}}}'],
+  ...[201, 204, 205, 304].map(
+    (status) =>
+      [
+        "POST",
+        "/test/v1/echo",
+        [jsonType],
+        `{"behaviour":{"headers":{"x-http-status":"${status}"}}}`,
+      ] as const,
+  ),
+  ...[0, 1, 3, 5, 14, 16].map(
+    (code) =>
+      [
+        "POST",
+        "/test/v1/echo",
+        [jsonType],
+        `{"behaviour":{"failure":{"code":${code},"message":"no","reasons":["R"],"metadata":{"x-why":"w"}}}}`,
+      ] as const,
+  ),
+];
+
+/** The answer to one request, as bytes but for what no two answers have in common. */
+async function answer(gateway: Gateway, index: number): Promise<string> {
+  const [method, target, lines, body] = requests[index] ?? ["", "", []];
+  const length = body === undefined ? [] : [`Content-Length: ${Buffer.byteLength(body)}`];
+  const head = [`${method} ${target} HTTP/1.1`, "Host: ok", "Connection: close", ...lines, ...length];
+  const bytes = await exchangeBytes(gateway.port, `${head.join("\r\n")}\r\n\r\n${body ?? ""}`);
+  const [status = "", ...fields] = bytes.split("\r\n\r\n", 1)[0]?.split("\r\n") ?? [];
+  const known = fields.map((field) => field.toLowerCase()).filter((field) => !field.startsWith("date:"));
+  return [status, ...known.sort(), bytes.slice(bytes.indexOf("\r\n\r\n"))].join("\n");
+}
+
+suite("calls that pass by the engine", () => {
+  test("are answered to the byte as those that pass through it", async () => {
+    await using plain = await startGateway({ defaultTimeoutMs: 0 });
+    await using hooked = await startGateway({ defaultTimeoutMs: 0 }, [], ({ fastify }) => {
+      fastify.addHook("onRequest", async () => {});
+    });
+    for (const [index, [method, target]] of requests.entries()) {
+      assert.equal(await answer(plain, index), await answer(hooked, index), `${index}: ${method} ${target}`);
+    }
+  });
+
+  test("are all seen by hooks of the user, wherever they were added", async () => {
+    const ways: Record<string, (fastify: FastifyInstance, see: () => void) => void> = {
+      "on the engine": (fastify, see) => fastify.addHook("onRequest", async () => see()),
+      "as late as can be": (fastify, see) => fastify.addHook("onResponse", async () => see()),
+      "by a plugin that shares its hooks": (fastify, see) => {
+        const plugin = async (scope: FastifyInstance): Promise<void> => {
+          scope.addHook("preHandler", async () => see());
+        };
+        void fastify.register(Object.assign(plugin, { [Symbol.for("skip-override")]: true }));
+      },
+    };
+    for (const [name, add] of Object.entries(ways)) {
+      const seen = Promise.withResolvers<void>();
+      await using gateway = await startGateway({}, [], ({ fastify }) => add(fastify, seen.resolve));
+      await gateway.stillServes();
+      await seen.promise;
+      assert.ok(true, name);
+    }
+  });
+
+  test("are not those of a route of the user", async () => {
+    await using gateway = await startGateway({}, [], ({ fastify }) => {
+      fastify.get("/test/v1/echo/mine", () => ({ own: 1 }));
+    });
+    const get = async (path: string): Promise<unknown> => (await fetch(gateway.url + path)).json();
+    assert.deepEqual(await get("/test/v1/echo/mine"), { own: 1 });
+    assert.deepEqual(await get("/test/v1/echo/mine?text=x"), { own: 1 });
+    assert.deepEqual(await get("/test/v1/echo/m%69ne"), { own: 1 });
+    assert.deepEqual(((await get("/test/v1/echo/yours")) as { text: string }).text, "yours");
+  });
+
+  test("are none while a pattern of the user could match them", async () => {
+    await using gateway = await startGateway({}, [], ({ fastify }) => {
+      fastify.get("/test/v1/:rpc/mine", () => ({ own: 2 }));
+    });
+    assert.deepEqual(await (await fetch(`${gateway.url}/test/v1/echo/mine`)).json(), { own: 2 });
+    await gateway.stillServes();
+  });
+});
