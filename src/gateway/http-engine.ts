@@ -41,6 +41,9 @@ const applicationHooks: ReadonlySet<string> = new Set([
   "onRegister",
 ]);
 
+/** `addHook` of Fastify without the types of each hook; scopes of plugins inherit it. */
+type AddHook = (this: FastifyInstance, name: string, hook: unknown) => FastifyInstance;
+
 /**
  * A Fastify whose sockets are guarded, whose errors look like all others, and that knows every HTTP method. Requests
  * that no hook and no route of the user's own can concern do not pass through it.
@@ -109,21 +112,22 @@ export class HttpEngine {
     return !path.includes("%") && !paths.has(path); // The engine would decode it first.
   }
 
-  /** Learns what the user adds, in plugins too: they inherit from `engine`. */
+  /** Learns what the user adds, in plugins too. */
   #watch(engine: FastifyInstance): void {
     engine.addHook("onRoute", ({ url, constraints }) => {
       if (this.#mounting) return;
       if (/[:*(]/.test(url) || constraints !== undefined) this.#ownPaths = undefined;
       else this.#ownPaths?.add(url);
     });
-    const { addHook } = engine;
-    const add = (scope: FastifyInstance, ...hook: Parameters<typeof addHook>): FastifyInstance => {
-      if (!applicationHooks.has(hook[0])) this.#ownPaths = undefined;
-      return addHook.apply(scope, hook);
+    const own = engine as { addHook: AddHook };
+    const { addHook } = own;
+    const see = (name: string): void => {
+      if (!applicationHooks.has(name)) this.#ownPaths = undefined;
     };
-    engine.addHook = function (this: FastifyInstance, ...hook: Parameters<typeof addHook>) {
-      return add(this, ...hook);
-    } as typeof addHook; // One signature for all of its.
+    own.addHook = function (name, hook) {
+      see(name);
+      return addHook.call(this, name, hook);
+    };
   }
 }
 
