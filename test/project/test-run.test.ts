@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+
+const program = join(import.meta.dirname, "../../tools/test.js");
+
+/** One test that passes, one whose first run fails, and one that always does if told. */
+const source = `
+import { existsSync, writeFileSync } from "node:fs";
+import { suite, test } from "node:test";
+test("good", () => {});
+suite("some", () => {
+  test("unsteady", () => {
+    const mark = new URL("mark", import.meta.url);
+    if (existsSync(mark)) return;
+    writeFileSync(mark, "");
+    throw new Error("not yet");
+  });
+});
+test("bad", () => {
+  if (process.env.BAD === "1") throw new Error("never");
+});
+`;
+
+test("what fails is told and run once more; what fails twice fails the run", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "ts-ms-unsteady-"));
+  const file = join(folder, "unsteady.test.mjs");
+  const run = (bad: string): { status: number | null; stdout: string } =>
+    spawnSync(process.execPath, [program, file], {
+      encoding: "utf8",
+      env: { ...process.env, BAD: bad, NODE_TEST_CONTEXT: undefined },
+    });
+  try {
+    await writeFile(file, source);
+    const once = run("0");
+    assert.equal(once.status, 0, once.stdout);
+    assert.match(once.stdout, /not ok \d+ - unsteady[^]*# fail 1[^]*ONCE MORE[^]*# fail 0/);
+    const twice = run("1");
+    assert.equal(twice.status, 1, twice.stdout);
+    assert.match(twice.stdout, /# fail 1[^]*ONCE MORE[^]*not ok \d+ - bad[^]*# fail 1/);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
