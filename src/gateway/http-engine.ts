@@ -10,6 +10,7 @@ import { METHODS } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PortGuard } from "./port-guard.ts";
+import { schemaCompilers } from "./schema-compilers.ts";
 
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions {
@@ -64,6 +65,7 @@ export class HttpEngine {
       // Its type is as wide as its request may be wrong.
       frameworkErrors: (error, _request, reply) => errors.send(reply as FastifyReply, error),
       bodyLimit: maxBodyBytes,
+      schemaController: { compilersFactory: schemaCompilers },
       return503OnClosing: false,
     });
     for (const method of METHODS) {

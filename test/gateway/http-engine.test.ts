@@ -104,3 +104,43 @@ suite("calls that pass by the engine", () => {
     await gateway.stillServes();
   });
 });
+
+test("routes of the user may have schemas, those of other scopes too", async () => {
+  await using gateway = await startGateway({}, [], ({ fastify }) => {
+    const text = { type: "string" } as const;
+    fastify.addSchema({ $id: "text", ...text });
+    fastify.post(
+      "/strict",
+      {
+        schema: {
+          headers: { type: "object", properties: { "X-Count": { type: "integer" } }, required: ["X-Count"] },
+          body: { type: "object", properties: { name: { $ref: "text#" } }, required: ["name"] },
+          response: { 200: { type: "object", properties: { count: { type: "integer" } } } },
+        },
+      },
+      ({ headers }) => ({ count: headers["x-count"], secret: "never sent" }),
+    );
+    void fastify.register(async (scope) => {
+      scope.addSchema({ $id: "number", type: "integer" });
+      scope.get(
+        "/inner",
+        { schema: { querystring: { type: "object", properties: { n: { $ref: "number#" } } } } },
+        ({ query }) => query,
+      );
+    });
+  });
+  const post = (headers: Record<string, string>, body: object): Promise<Response> =>
+    fetch(`${gateway.url}/strict`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: JSON.stringify(body),
+    });
+  const good = await post({ "x-count": "7" }, { name: "a" });
+  assert.equal(await good.text(), '{"count":7}');
+  for (const bad of [await post({}, { name: "a" }), await post({ "x-count": "7" }, {})]) {
+    assert.equal(bad.status, 400);
+    assert.match(await bad.text(), /must have required property '(x-count|name)'/);
+  }
+  assert.deepEqual(await (await fetch(`${gateway.url}/inner?n=5`)).json(), { n: 5 });
+  assert.equal((await fetch(`${gateway.url}/inner?n=x`)).status, 400);
+});
