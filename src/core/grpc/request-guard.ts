@@ -114,12 +114,18 @@ export class RequestGuard {
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was told.
     } else if (this.#closing) {
-      refuse(stream, { code: Code.Unavailable, message: "the server is shutting down" });
+      this.refuseStream(stream, guard, "the server is shutting down");
     } else {
       // Streams of a server have a session of a server.
       this.#welcome(session as ServerHttp2Session, guard);
       this.#serve(stream, headers, flags, rawHeaders, guard);
     }
+  }
+
+  /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
+  refuseStream(stream: ServerHttp2Stream, guard: SessionGuard, message: string): void {
+    guard.active();
+    refuse(stream, { code: Code.Unavailable, message });
   }
 
   /** Resolves when no connection of others that had streams here is open, or after `timeoutMs` milliseconds. */

@@ -7,6 +7,7 @@ import { Code, ConnectError } from "../errors.ts";
 import type { Handler } from "../handler.ts";
 import { rpcName } from "../service.ts";
 import type { SessionGuard } from "../session-guard.ts";
+import { IdentityTrust } from "./identity-trust.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { DirectCall } from "./direct-call.ts";
 import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
@@ -56,6 +57,7 @@ export class ServerEngine {
       maxTimeoutMs: options.maxTimeoutMs,
       maxSendBytes: options.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
+      trust: new IdentityTrust(options.trustedPeers),
       calls: new OpenCalls(),
     };
   }
@@ -82,6 +84,11 @@ export class ServerEngine {
     session: SessionGuard,
   ): void {
     this.#guard.acceptStream(stream, headers, flags, rawHeaders, session);
+  }
+
+  /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
+  refuseStream(stream: ServerHttp2Stream, session: SessionGuard): void {
+    this.#guard.refuseStream(stream, session, "the server has not been started");
   }
 
   /** How many calls are under way, in-process ones included. */
