@@ -6,7 +6,7 @@ import type { TestContext } from "node:test";
 const spare = 1000;
 
 /** Connections that are opened at a time: fewer than wait for a listener to accept them. */
-const batch = 250;
+const batch = 100;
 
 /**
  * How many connections to servers of this process each of `crowds` crowds can have: `wanted`, or as many as the limit

@@ -126,6 +126,25 @@ test("client certificates are asked for on the one port", async (t) => {
   assert.equal((await createClient(EchoService, friend).echo({ text: "f" })).text, "f");
 });
 
+test("gRPC before its server has been started is UNAVAILABLE, and served after", async (t) => {
+  const echo = new Echo();
+  const grpc = new GrpcServer({ listen: false }).addService(echo);
+  const http = new HttpServer({ port: 0, upstream: grpc, grpc }).addService(echo);
+  await http.start();
+  t.after(async () => {
+    await http.gracefulStop({ graceMs: 0 });
+    await grpc.gracefulStop({ graceMs: 0 });
+  });
+  const session = connect(`http://127.0.0.1:${http.address?.port}`);
+  t.after(() => session.destroy());
+  const early = await post(session, {}, [echoFrame({ text: "g" })]);
+  assert.deepEqual([early.status, early.message], [Code.Unavailable, "the server has not been started"]);
+  assert.equal((await ask(session, { ":path": "/test/v1/echo/r" })).status, 200); // In process nothing is to start.
+  assert.equal(echo.calls, 1);
+  await grpc.start();
+  assert.equal((await post(session, {}, [echoFrame({ text: "g" })])).status, 0);
+});
+
 test("a stop counts gRPC and REST apart and lets both finish", async (t) => {
   const { grpc, http, echo, target } = await onePort(t);
   const session = connect(`http://${target}`);
