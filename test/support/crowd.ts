@@ -23,21 +23,34 @@ export function crowdSize(t: TestContext, wanted: number, crowds = 1): number {
   return Math.max(possible, 1);
 }
 
-/** Opens connections that say nothing; each is closed at the end of the test at the latest. */
-export async function openCrowd(t: TestContext, port: number, size: number): Promise<Socket[]> {
+/**
+ * Opens connections that say one of `words` each and no more; each is closed at the end of the test at the latest.
+ *
+ * @param words by turns; nothing unless given
+ */
+export async function openCrowd(
+  t: TestContext,
+  port: number,
+  size: number,
+  words: readonly Uint8Array[] = [],
+): Promise<Socket[]> {
   const crowd: Socket[] = [];
   t.after(() => {
     for (const socket of crowd) socket.destroy();
   });
   while (crowd.length < size) {
-    const next = Array.from({ length: Math.min(batch, size - crowd.length) }, () => {
+    const next = Array.from({ length: Math.min(batch, size - crowd.length) }, (_, index) => {
       const socket = connect(port, "127.0.0.1");
       socket.on("error", () => {});
       socket.resume();
+      const word = words[(crowd.length + index) % words.length];
+      if (word !== undefined && word.length > 0) socket.write(word);
       return socket;
     });
     crowd.push(...next);
     await Promise.all(next.map((socket) => once(socket, "connect")));
+    // Node accepts one connection each turn; what its listener cannot keep waiting tries again a second later.
+    for (const _ of next) await new Promise((resolve) => setImmediate(resolve));
   }
   return crowd;
 }
