@@ -1,9 +1,13 @@
+import { METHODS } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { readOpening } from "../first-bytes.ts";
 
 /** How long a client that was turned away may take to hang up, in milliseconds. */
 const lingerMs = 2000;
+
+/** What requests of HTTP/1 begin with. */
+const request = new RegExp(`^(?:${METHODS.join("|")}) `);
 
 const text = "This port speaks gRPC, over HTTP/2 only.\n";
 const refusal = [
@@ -17,8 +21,8 @@ const refusal = [
 ].join("\r\n");
 
 /**
- * Lets connections in that speak HTTP/2: with TLS by ALPN, without by their first bytes. Others get the one answer in
- * HTTP/1.1 that says what is wrong, and are closed.
+ * Lets connections in that speak HTTP/2: with TLS by ALPN, without by their first bytes. HTTP/1 gets the one answer that
+ * says what is wrong; everything else but HTTP/2 is closed without a word (RFC 9113 3.4).
  */
 export class Http2Door {
   readonly #timeoutMs: number;
@@ -48,10 +52,10 @@ export class Http2Door {
         gone();
         socket.off("close", gone);
         this.#enter(socket);
-      } else if (opening === "silent") {
-        socket.destroy();
-      } else {
+      } else if (opening === "http/1.1" && isRequest(socket)) {
         this.#refuse(socket);
+      } else {
+        socket.destroy();
       }
     });
   }
@@ -71,4 +75,9 @@ export class Http2Door {
     socket.resume(); // What the client still sends would reset the connection before it has read the answer.
     socket.end(refusal);
   }
+}
+
+function isRequest(socket: Socket): boolean {
+  const first: unknown = socket.read();
+  return Buffer.isBuffer(first) && request.test(first.toString("latin1", 0, 32));
 }

@@ -189,7 +189,11 @@ export class RequestGuard {
   ): void {
     session.active();
     if (headers[":method"] !== "POST") {
-      answer(stream, { ":status": 405, allow: "POST" });
+      answer(
+        stream,
+        { ":status": 405, allow: "POST", "content-type": "text/plain" },
+        "gRPC calls are POST requests\n",
+      );
       return;
     }
     if (!contentType.test(headers["content-type"] ?? "")) {
@@ -264,10 +268,11 @@ function refuse(stream: ServerHttp2Stream, { code, message, headers }: Refusal):
   });
 }
 
-function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>): void {
+function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>, body?: string): void {
   stream.on("error", () => {}); // A stream that breaks while it is refused needs nothing more.
   if (stream.destroyed || stream.closed) return;
-  stream.respond(headers, { endStream: true });
+  stream.respond(headers, { endStream: body === undefined });
+  if (body !== undefined) stream.end(body);
   // Node resets the stream behind the answer, since nobody has begun to read the request.
 }
 

@@ -27,14 +27,21 @@ test("I17: HTTP/1.1 on a plain port for gRPC alone gets a clear 426, then the cl
   const openings: Record<string, string | Uint8Array> = {
     GET: "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     POST: `POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n${"x".repeat(3_000_000)}`,
-    "almost the preface": "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n",
-    "a TLS ClientHello": Buffer.from("1603010200010001fc0303", "hex"),
-    "one letter": "X",
+    "a large head": `OPTIONS /a HTTP/1.0\r\nX: ${"x".repeat(300_000)}\r\n\r\n`,
   };
   for (const [name, bytes] of Object.entries(openings)) {
     const answer = await answerTo(t, server.port, bytes);
     assert.match(answer, refused, name);
     assert.match(answer, /\r\n\r\nThis port speaks gRPC, over HTTP\/2 only\.\n$/, name);
+  }
+  const others: Record<string, string | Uint8Array> = {
+    "almost the preface": "PRI * HTTP/2.1\r\n\r\nSM\r\n\r\n",
+    "a TLS ClientHello": Buffer.from("1603010200010001fc0303", "hex"),
+    "no method": "GETTING / HTTP/1.1\r\n\r\n",
+    "one letter": "X",
+  };
+  for (const [name, bytes] of Object.entries(others)) {
+    assert.equal(await answerTo(t, server.port, bytes), "", name);
   }
   const { status, body } = await curl("--http1.1", `${server.baseUrl}/tsms.test.v1.EchoService/Echo`);
   assert.deepEqual([status, body], [426, "This port speaks gRPC, over HTTP/2 only.\n"]);
