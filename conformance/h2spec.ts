@@ -9,7 +9,10 @@ import { goTool } from "./tools.ts";
 
 const run = promisify(execFile);
 
-/** What Node's own HTTP/2 server (nghttp2) fails; by section and number of the test. */
+/**
+ * What Node's own HTTP/2 server (nghttp2) fails; by section and number of the test. It reads frames from the socket
+ * itself, so no check in front of it could see them without reading every frame twice.
+ */
 const ofNode: readonly string[] = [
   // Frames on closed streams are ignored where the RFC wants an error: nobody but their sender is the worse for it.
   "http2/5.1 8",
@@ -21,7 +24,7 @@ const ofNode: readonly string[] = [
   // Priorities are not read at all; RFC 9113 deprecates them.
   "http2/5.3.1 2",
   "http2/6.3 1",
-  // A PING with ACK that nobody asked for is ignored.
+  // A PING with ACK that nobody asked for ends the connection, where it should be ignored.
   "http2/6.7 2",
   // The connection, not the stream, ends when a stream's window overflows.
   "http2/6.9.1 3",
@@ -30,26 +33,6 @@ const ofNode: readonly string[] = [
 const ofHttp: readonly string[] = [
   // On a port without TLS, what is no HTTP/2 preface is a broken HTTP/1.1 request: 400, then the close.
   "http2/3.5 2",
-  // A request that is complete is answered, which closes its stream: a frame that comes after that is ignored by Node,
-  // as above. Which of them is first depends on how fast they are.
-  "http2/5.1 5",
-  "http2/5.1 6",
-];
-
-/**
- * GET, which the tests send, is 405 without a body to gRPC, where they want DATA, or a stream that is still open when
- * the next frame comes: that depends on how fast they are.
- */
-const ofGrpc = [
-  "generic/2 2",
-  "generic/2 3",
-  "http2/5.1 5",
-  "http2/5.1 6",
-  "http2/5.1.2 1",
-  "http2/8.1 1",
-  "http2/8.1.2.1 3",
-  "http2/8.1.2.6 1",
-  "http2/8.1.2.6 2",
 ];
 
 /** `h2spec` against both servers: what fails besides what Node fails is ours. */
@@ -67,10 +50,8 @@ export const h2spec: Suite = {
     await http.start();
     try {
       const results = [
-        await checkRepeatedly(() => check(tool, "GRPC", grpc.address?.port, [], [...ofNode, ...ofGrpc])),
-        await checkRepeatedly(() =>
-          check(tool, "HTTP", http.address?.port, ["-P", "/h2spec"], [...ofNode, ...ofHttp]),
-        ),
+        await check(tool, "GRPC", grpc.address?.port, [], ofNode),
+        await check(tool, "HTTP", http.address?.port, ["-P", "/h2spec"], [...ofNode, ...ofHttp]),
       ];
       return {
         passed: results.reduce((sum, { passed }) => sum + passed, 0),
@@ -84,42 +65,56 @@ export const h2spec: Suite = {
   },
 };
 
-/**
- * Runs a check again while something fails, at most three times: what fails now and then is a race between the answer
- * and the frame under test, what fails every time is wrong.
- */
-async function checkRepeatedly(once: () => Promise<SuiteResult>): Promise<SuiteResult> {
-  let result = await once();
-  for (let again = 0; again < 2 && result.failures.length > 0; again++) {
-    const before = result.failures;
-    const next = await once();
-    result = { ...next, failures: next.failures.filter((name) => before.includes(name)) };
-  }
-  return result;
-}
-
 async function check(
   tool: string,
   server: string,
   port: number | undefined,
   words: readonly string[],
-  expected: readonly string[],
+  argued: readonly string[],
 ): Promise<SuiteResult> {
+  const cases = await runCases(tool, port, words);
+  const failed = cases.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
+  const failures: string[] = [];
+  for (const name of failed.filter((one) => !argued.includes(one))) {
+    if (!(await passesAlone(tool, port, words, name))) failures.push(`${server} ${name}`);
+  }
+  const better = argued.filter((name) => !failed.includes(name));
+  failures.push(...better.map((name) => `${server} ${name}: passes, though it is listed as failing`));
+  // Fewer cases than there are mean that the server was gone.
+  if (cases.length !== 146) failures.push(`${server}: ${cases.length} of 146 tests ran`);
+  const skipped = cases.filter(({ outcome }) => outcome === "skipped").length;
+  const expectedFailures = failed.filter((name) => argued.includes(name)).length;
+  return {
+    passed: Math.max(0, cases.length - skipped - expectedFailures - failures.length),
+    expectedFailures,
+    failures,
+  };
+}
+
+/**
+ * Whether a case passes in one of a few more runs: what fails now and then is a race between an answer, which closes
+ * its stream, and the frame under test; what fails every time is wrong.
+ */
+async function passesAlone(
+  tool: string,
+  port: number | undefined,
+  words: readonly string[],
+  name: string,
+): Promise<boolean> {
+  for (let again = 0; again < 8; again++) {
+    const cases = await runCases(tool, port, [...words, name.replace(" ", "/")]);
+    if (cases.length > 0 && cases.every(({ outcome }) => outcome !== "failed")) return true;
+  }
+  return false;
+}
+
+async function runCases(tool: string, port: number | undefined, words: readonly string[]): Promise<Case[]> {
   const folder = mkdtempSync(join(tmpdir(), "h2spec-"));
   try {
     const report = join(folder, "report.xml");
     const args = ["-h", "127.0.0.1", "-p", String(port), "-S", "-o", "2", "-j", report, ...words];
     await run(tool, args, { timeout: 120_000, encoding: "latin1" }).catch(() => {}); // 1 as soon as a test fails.
-    const cases = readReport(readFileSync(report, "utf8"));
-    const failed = cases.filter(({ outcome }) => outcome === "failed").map(({ name }) => name);
-    const failures = failed.filter((name) => !expected.includes(name)).map((name) => `${server} ${name}`);
-    // Fewer cases than there are mean that the server was gone.
-    if (cases.length !== 146) failures.push(`${server}: ${cases.length} of 146 tests ran`);
-    return {
-      passed: cases.filter(({ outcome }) => outcome === "passed").length,
-      expectedFailures: failed.filter((name) => expected.includes(name)).length,
-      failures,
-    };
+    return readReport(readFileSync(report, "utf8"));
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -3,6 +3,7 @@
 // Servers, and how programs stop.
 export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./core/grpc-server.ts";
 export type { ClientCertificates, Pem } from "./core/tls.ts";
+export type { TrustedPeers } from "./core/grpc/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
 export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
@@ -34,6 +35,7 @@ export {
   type ServiceImpl,
 } from "./core/service.ts";
 export { passOn, type HandlerContext } from "./core/context.ts";
+export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/peer-identity.ts";
 export type { Interceptor } from "./core/interceptors.ts";
 export { metadataOnly } from "./core/metadata-only.ts";
 export {

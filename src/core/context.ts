@@ -8,8 +8,11 @@ import {
   type HandlerContext,
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "./errors.ts";
+import { formatClientCert } from "./client-cert-header.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./header-source.ts";
 import type { Live } from "./live-set.ts";
+import { clientCertHeader } from "./identity-headers.ts";
+import { peerIdentityKey, type PeerIdentity } from "./peer-identity.ts";
 
 export type { HandlerContext };
 
@@ -43,6 +46,11 @@ export interface CallContextInit {
   /** Aborts the call when it fires, with its reason if that is a `ConnectError`, else as CANCELLED. */
   readonly signal?: AbortSignal | undefined;
   readonly values?: ContextValues | undefined;
+  /**
+   * Who the client is, where that is known: a context value for handlers, and the header `x-forwarded-client-cert` for
+   * hops behind this one. Default: nobody.
+   */
+  readonly peer?: PeerIdentity | undefined;
   /** HTTP method of the request, `POST` unless said. */
   readonly requestMethod?: string;
   /** URL of the request; `/package.Service/Method` unless said. */
@@ -86,6 +94,7 @@ export class CallContext implements HandlerContext, Live {
     this.#requestHeader = init.requestHeader;
     this.#values = init.values;
     this.#url = init.url;
+    if (init.peer !== undefined) this.#introduce(init.peer);
     if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
     if (init.parent !== undefined) this.#inherit(init.parent);
     if (init.signal !== undefined) this.#follow(init.signal);
@@ -274,6 +283,16 @@ export class CallContext implements HandlerContext, Live {
     if (timeoutMs <= 0) expire(this);
     // Node's timers hold 31 bits; a call that lives longer than 24 days has no timer, only a deadline.
     else if (timeoutMs < 2 ** 31) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
+  }
+
+  #introduce(peer: PeerIdentity): void {
+    this.values.set(peerIdentityKey, peer);
+    const from = this.#requestHeader;
+    this.#requestHeader = () => {
+      const headers = headersOf(from) ?? new Headers();
+      headers.set(clientCertHeader, formatClientCert(peer));
+      return headers;
+    };
   }
 
   #inherit(parent: CallContext): void {

@@ -4,6 +4,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { Dispatcher } from "./dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";
+import { Http2Door } from "./grpc/http2-door.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
 import { ServerEngine } from "./grpc/server-engine.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./grpc/server-options.ts";
@@ -39,6 +40,7 @@ export class GrpcServer implements ManagedServer, StreamServer {
   readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
+  readonly #door: Http2Door;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -48,10 +50,11 @@ export class GrpcServer implements ManagedServer, StreamServer {
   constructor(options: Partial<GrpcServerOptions> = {}) {
     this.#options = { ...grpcServerDefaults, ...options };
     const { tls, handshakeTimeoutMs } = this.#options;
-    const use = { server: this.name, protocols: ["h2"], handshakeTimeoutMs };
+    const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
     this.dispatcher = new Dispatcher(this.#options);
     this.#engine = new ServerEngine(this.#options, this.dispatcher);
+    this.#door = new Http2Door(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
     if (this.#options.health) this.#register(this.health);
     if (this.#options.reflection) {
@@ -109,7 +112,10 @@ export class GrpcServer implements ManagedServer, StreamServer {
     return lines;
   }
 
-  /** Serves a stream of an HTTP/2 connection of an `HttpServer` that has this server as `grpc`. */
+  /**
+   * Serves a stream of an HTTP/2 connection of an `HttpServer` that has this server as `grpc`; answers UNAVAILABLE
+   * before `start()` and after a stop.
+   */
   acceptStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -117,7 +123,8 @@ export class GrpcServer implements ManagedServer, StreamServer {
     rawHeaders: string[],
     session: SessionGuard,
   ): void {
-    this.#engine.acceptStream(stream, headers, flags, rawHeaders, session);
+    if (isUp(this.state)) this.#engine.acceptStream(stream, headers, flags, rawHeaders, session);
+    else this.#engine.refuseStream(stream, session);
   }
 
   /**
@@ -144,7 +151,7 @@ export class GrpcServer implements ManagedServer, StreamServer {
     const { signal } = this.#boot;
     let listener: Listener;
     try {
-      const onConnection = (socket: Socket): void => this.#engine.connect(socket);
+      const onConnection = (socket: Socket): void => this.#door.accept(socket);
       listener = await listen({ name: this.name, host, port, tls: this.#tls, signal, onConnection });
     } catch (error) {
       if (!signal.aborted) this.#lifecycle.enter("error");
@@ -183,6 +190,7 @@ export class GrpcServer implements ManagedServer, StreamServer {
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
     const before = this.#engine.inFlight;
     this.#listener?.close();
+    this.#door.close();
     this.health.close();
     this.#engine.goAway();
     const cut = (await within(graceMs, this.#engine.idle())) ? [] : this.#engine.cut();
@@ -198,6 +206,11 @@ export class GrpcServer implements ManagedServer, StreamServer {
     this.dispatcher.add(service);
     for (const method of service.descriptor.methods) this.#engine.register(method);
   }
+}
+
+/** Whether a server in this state serves what others bring it; once it stops, its engine refuses by itself. */
+function isUp(state: ServerState): boolean {
+  return state !== "init" && state !== "boot" && state !== "error";
 }
 
 /** Whether `work` is done within `timeoutMs`. */

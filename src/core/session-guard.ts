@@ -5,6 +5,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Duplex } from "node:stream";
+import { identityOf, type PeerIdentity } from "./peer-identity.ts";
 
 /** Limits of one HTTP/2 connection. */
 export interface SessionLimits {
@@ -36,6 +37,8 @@ const pingFrameBytes = 17;
  * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8).
  */
 export class SessionGuard {
+  /** Who the client is; undefined for nobody who is known. */
+  readonly peer: PeerIdentity | undefined;
   readonly #session: ServerHttp2Session;
   readonly #connection: Duplex | undefined;
   readonly #minPingIntervalMs: number;
@@ -48,6 +51,7 @@ export class SessionGuard {
 
   /** @param connection what the session runs on, for `cut` */
   constructor(session: ServerHttp2Session, limits: SessionLimits, connection?: Duplex) {
+    this.peer = identityOf(connection ?? session.socket);
     this.#session = session;
     this.#connection = connection;
     this.#minPingIntervalMs = limits.minPingIntervalMs;

@@ -8,6 +8,7 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
+import { certificateIdentity, identify } from "./peer-identity.ts";
 
 /** PEM itself, or the file that holds it, which is read again when it changes. */
 export type Pem = string | Buffer | { readonly file: string };
@@ -103,6 +104,7 @@ export class ServerTls {
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => {}); // A connection that breaks tells whoever uses it by its close.
+      if (clientCertificates !== "none") introduce(socket);
       onConnection(socket);
     });
     server.on("tlsClientError", (_error, socket) => socket.destroy());
@@ -175,6 +177,13 @@ export class ServerTls {
     if (onReload === undefined) process.emitWarning(error);
     else onReload(error);
   }
+}
+
+/** Tells those behind who the client is, if its certificate is trusted and names it. */
+function introduce(socket: TLSSocket): void {
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  const peer = certificate === undefined ? undefined : certificateIdentity(certificate);
+  if (peer !== undefined) identify(socket, peer);
 }
 
 function contextOptions(material: Material): SecureContextOptions {

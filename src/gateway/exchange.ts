@@ -4,6 +4,7 @@ import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors.ts";
 import type { Live } from "../core/live-set.ts";
 import { ServerResponse } from "../core/node-http.ts";
+import { identityOf, type PeerIdentity } from "../core/peer-identity.ts";
 import type { HttpError } from "./http-error.ts";
 import type { SocketHeaders } from "./websocket/socket-headers.ts";
 
@@ -47,6 +48,11 @@ export class Exchange extends ServerResponse<IncomingMessage> implements Live {
   /** Set by whoever accepted the request. */
   owner: ExchangeOwner | undefined;
   #handedOver = false;
+
+  /** Who the client is; undefined for nobody who is known. */
+  get peer(): PeerIdentity | undefined {
+    return identityOf(this.req.socket);
+  }
 
   /** The status that was sent; 499 when the client left before the answer was complete. */
   get outcome(): number {

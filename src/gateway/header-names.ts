@@ -1,20 +1,12 @@
+import { isIdentityHeader } from "../core/identity-headers.ts";
 import { isReservedHeader } from "../core/reserved-headers.ts";
-
-/** Names by which a proxy tells services who the caller is: never taken from the caller itself. */
-const identity: ReadonlySet<string> = new Set([
-  "x-client-cert",
-  "x-forwarded-client-cert",
-  "x-remote-user",
-  "x-user",
-  "x-user-id",
-]);
 
 /**
  * Whether a request header may never become metadata, whatever a client or an option says: names of protocols,
  * connections and identities. `name` is in lower case.
  */
 export function isUnforwardable(name: string): boolean {
-  return isReservedHeader(name) || describesBody(name) || identity.has(name) || name.startsWith("x-auth-");
+  return isReservedHeader(name) || describesBody(name) || isIdentityHeader(name);
 }
 
 /** Whether a name describes the body of one message; only replies that are files may have such names of a service's. */

@@ -63,7 +63,7 @@ export interface HttpServerOptions
   readonly tls: ServerTlsOptions | undefined;
   /**
    * Serves gRPC on this port too: a `GrpcServer` that need not listen itself (its option `listen`). It is started and
-   * stopped by itself; stop it after this server, which leaves its calls to it. Default: none.
+   * stopped by itself: until it is, its calls are UNAVAILABLE; stop it after this server, which leaves its calls to it. Default: none.
    */
   readonly grpc: StreamServer | undefined;
   /** Who answers the calls: a `GrpcServer` of this process, a target such as `"users:42001"`, or a transport. */

@@ -2,6 +2,7 @@ import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:htt
 import type { CallContext } from "../core/context.ts";
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Live } from "../core/live-set.ts";
+import type { PeerIdentity } from "../core/peer-identity.ts";
 import { completeHead, type Exchange, type ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";
 
@@ -17,6 +18,7 @@ export class Http2Exchange extends Http2ServerResponse implements Live {
   refusal: HttpError | undefined;
   owner: ExchangeOwner | undefined;
   leave: Exchange["leave"];
+  readonly peer: PeerIdentity | undefined;
   /** WebSockets come over HTTP/1 only. */
   readonly upgrade: Exchange["upgrade"];
   onHead: Exchange["onHead"];
@@ -25,8 +27,10 @@ export class Http2Exchange extends Http2ServerResponse implements Live {
   /** Whether trailers may come that no `Trailer` header announces; to be set before the head is written. */
   withTrailers = false;
 
-  constructor(stream: ServerHttp2Stream) {
+  /** @param peer who the client is */
+  constructor(stream: ServerHttp2Stream, peer: PeerIdentity | undefined) {
     super(stream);
+    this.peer = peer;
     // Node would always wait for trailers, and end the stream a turn later than the answer. A client that is still
     // sending might give up in between, which looks like a broken request then, and the answer would be lost.
     const respond = stream.respond.bind(stream);

@@ -174,10 +174,15 @@ export class Http2Guard implements ExchangeOwner {
       return;
     }
     stream.once("close", () => session.streams--);
-    this.#begin(stream, headers, rawHeaders);
+    this.#begin(stream, headers, rawHeaders, session.guard);
   };
 
-  #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]): void {
+  #begin(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    rawHeaders: readonly string[],
+    { peer }: SessionGuard,
+  ): void {
     const refusal = this.#check.http2Problem(headers, rawHeaders);
     headers.host ??= headers[":authority"];
     // To everybody behind, a body of unknown length is a chunked one.
@@ -185,7 +190,7 @@ export class Http2Guard implements ExchangeOwner {
       headers["transfer-encoding"] = "chunked";
     }
     const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
-    const response = new Http2Exchange(stream);
+    const response = new Http2Exchange(stream, peer);
     const exchange = response.asExchange;
     exchange.owner = this;
     exchange.on("close", exchangeClosed);

@@ -171,7 +171,14 @@ export class RequestRouter {
         return;
       }
       case "method-not-allowed":
-        return answerOtherMethod(match.allow, request, reply, errors);
+        return answerOtherMethod(
+          method === "OPTIONS"
+            ? [...new Set([...match.allow, ...table.rpcs.methods(url)])].sort()
+            : match.allow,
+          request,
+          reply,
+          errors,
+        );
       case "bad-path":
         return errors.send(reply, match.error);
       case "not-found":

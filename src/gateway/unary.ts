@@ -83,6 +83,7 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
         method,
         protocolName: "rest",
         requestHeader: requestMetadata.from(headers),
+        peer: exchange.peer,
         requestMethod: request.method,
         url: raw.url ?? "",
         startedAt: exchange.startedAt,

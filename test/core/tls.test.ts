@@ -10,12 +10,14 @@ import { connect, type ConnectionOptions } from "node:tls";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
+import { Code, ConnectError } from "../../src/core/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { readCommandLine } from "../../src/core/flags.ts";
 import { tlsFlags, tlsOptions } from "../../src/core/tls-flags.ts";
 import { ServerTls, type ServerTlsOptions } from "../../src/core/tls.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { createCertificate, createRevocationList, type Certificate } from "../support/certificates.ts";
+import { crowdLeft, crowdSize, openCrowd } from "../support/crowd.ts";
 import { Echo } from "../support/echo-service.ts";
 import { within } from "../support/running-grpc.ts";
 
@@ -25,23 +27,26 @@ const hosts = ["127.0.0.1", "localhost"];
 const own = createCertificate({ name: "first", hosts, issuer: authority });
 const next = createCertificate({ name: "second", hosts, issuer: authority });
 
+type PortName = "grpc" | "http" | "one";
+
 interface Running {
   readonly echo: Echo;
-  readonly ports: Readonly<Record<"grpc" | "http", number>>;
+  readonly ports: Readonly<Record<PortName, number>>;
 }
 
-/** Both servers, each on a port of its own, with the same TLS. */
+/** Both servers, each on a port of its own, and both on one port, with the same TLS. */
 async function running(t: TestContext, tls: ServerTlsOptions, handshakeTimeoutMs = 10_000): Promise<Running> {
   const echo = new Echo();
   const grpc = new GrpcServer({ port: 0, tls, handshakeTimeoutMs }).addService(echo);
   const http = new HttpServer({ port: 0, upstream: grpc, tls, handshakeTimeoutMs }).addService(echo);
-  await grpc.start();
-  await http.start();
+  const one = new HttpServer({ port: 0, upstream: grpc, grpc, tls, handshakeTimeoutMs }).addService(echo);
+  const servers = [grpc, http, one];
+  for (const server of servers) await server.start();
   t.after(async () => {
-    await http.gracefulStop({ graceMs: 0 });
-    await grpc.gracefulStop({ graceMs: 0 });
+    for (const server of servers.reverse()) await server.gracefulStop({ graceMs: 0 });
   });
-  return { echo, ports: { grpc: grpc.address?.port ?? 0, http: http.address?.port ?? 0 } };
+  const [grpcPort = 0, httpPort = 0, onePort = 0] = servers.map(({ address }) => address?.port);
+  return { echo, ports: { grpc: grpcPort, http: httpPort, one: onePort } };
 }
 
 /** A folder with key and certificate, and how to put others there. */
@@ -104,6 +109,36 @@ function rest(port: number, options: ConnectionOptions = {}): Promise<number | u
   );
 }
 
+/** Whether a call over gRPC with these certificates is answered. */
+async function call(port: number, { key, cert }: Partial<Certificate> = {}): Promise<boolean> {
+  const pair = key === undefined || cert === undefined ? {} : { key, cert };
+  const transport = dial(`127.0.0.1:${port}`, { tls: { ca: authority.cert, ...pair } });
+  try {
+    const work = createClient(EchoService, transport).echo({ text: "x" }, { timeoutMs: patience });
+    return (await within(2 * patience, "the call", work)).text === "x";
+  } catch (reason) {
+    assert.ok(reason instanceof ConnectError);
+    assert.equal(reason.code, Code.Unavailable, reason.message);
+    return false;
+  } finally {
+    transport.close();
+  }
+}
+
+/** Ways to make a call through these ports, each of which says whether it was answered. */
+function callsThrough({ grpc, http, one }: Running["ports"]) {
+  const answered = (port: number) => async (certificate?: Certificate) => {
+    const { key, cert } = certificate ?? {};
+    return (await rest(port, key === undefined || cert === undefined ? {} : { key, cert })) === 200;
+  };
+  return {
+    "gRPC on its port": (certificate?: Certificate) => call(grpc, certificate),
+    "REST on its port": answered(http),
+    "gRPC on the one port": (certificate?: Certificate) => call(one, certificate),
+    "REST on the one port": answered(one),
+  };
+}
+
 async function until(what: string, condition: () => Promise<boolean>): Promise<number> {
   const began = performance.now();
   while (!(await condition())) {
@@ -137,8 +172,8 @@ test("I12: required client certificates must be trusted", async (t) => {
     crl: createRevocationList(authority, [revoked]),
     clientCertificates: "required",
   });
-  const refused: Record<string, ConnectionOptions> = {
-    "no certificate": {},
+  const refused: Record<string, Certificate | undefined> = {
+    "no certificate": undefined,
     "self-signed": createCertificate({ name: "client" }),
     expired: createCertificate({ name: "client", issuer: authority, validDays: [-10, -1] }),
     "not yet valid": createCertificate({ name: "client", issuer: authority, validDays: [1, 10] }),
@@ -146,20 +181,24 @@ test("I12: required client certificates must be trusted", async (t) => {
     "for servers only": createCertificate({ name: "client", issuer: authority, serverOnly: true }),
     revoked,
   };
-  for (const [name, { key, cert }] of Object.entries(refused)) {
-    const options = key === undefined || cert === undefined ? {} : { key, cert };
-    assert.equal(await rest(ports.http, options), undefined, name);
+  for (const [door, isAnswered] of Object.entries(callsThrough(ports))) {
+    for (const [name, certificate] of Object.entries(refused)) {
+      assert.equal(await isAnswered(certificate), false, `${door}, ${name}`);
+    }
+    assert.equal(echo.calls, 0);
   }
-  assert.equal(echo.calls, 0);
-  const { key, cert } = createCertificate({ name: "client", issuer: authority });
-  assert.equal(await rest(ports.http, { key, cert }), 200);
+  const good = createCertificate({ name: "client", issuer: authority });
+  for (const [door, isAnswered] of Object.entries(callsThrough(ports)))
+    assert.ok(await isAnswered(good), door);
 });
 
 test("I13: optional client certificates that are not trusted count as none", async (t) => {
   const { ports } = await running(t, { ...own, ca: authority.cert, clientCertificates: "optional" });
-  const { key, cert } = createCertificate({ name: "client" });
-  assert.equal(await rest(ports.http), 200);
-  assert.equal(await rest(ports.http, { key, cert }), 200);
+  const stranger = createCertificate({ name: "client" });
+  for (const [door, isAnswered] of Object.entries(callsThrough(ports))) {
+    assert.ok(await isAnswered(), door);
+    assert.ok(await isAnswered(stranger), door);
+  }
 });
 
 test("I16: odd server names get the certificate there is", async (t) => {
@@ -190,7 +229,7 @@ test("I18: new certificates are used within 5 s, and no call fails", async (t) =
     }
     agent.destroy();
   })();
-  assert.deepEqual([await shown(ports.grpc), await shown(ports.http)], ["first", "first"]);
+  for (const port of Object.values(ports)) assert.equal(await shown(port), "first");
   replace(next);
   for (const port of Object.values(ports)) {
     const tookMs = await until("the new certificate", async () => (await shown(port)) === "second");
@@ -199,7 +238,7 @@ test("I18: new certificates are used within 5 s, and no call fails", async (t) =
   running_ = false;
   await load;
   assert.ok(calls > 0);
-  assert.ok(reloads.filter((error) => error === undefined).length >= 2);
+  assert.ok(reloads.filter((error) => error === undefined).length >= 3);
 });
 
 test("I18: files that cannot be used keep those before, and are told once", async (t) => {
@@ -211,31 +250,55 @@ test("I18: files that cannot be used keep those before, and are told once", asyn
     onReload: (error) => void (error !== undefined && problems.push(error)),
   });
   put("cert.pem", "no certificate");
-  await until("the news", () => Promise.resolve(problems.length === 2)); // One from each server.
+  await until("the news", () => Promise.resolve(problems.length === 3)); // One from each server.
   assert.match(problems[0]?.message ?? "", /^(GRPC|HTTP): the new TLS files cannot be used/);
-  assert.equal(await shown(ports.http), "first");
-  assert.equal(await shown(ports.grpc), "first");
-  assert.equal(problems.length, 2);
+  for (const port of Object.values(ports)) assert.equal(await shown(port), "first");
+  assert.equal(problems.length, 3);
   replace(next);
-  await until("the new certificate", async () => (await shown(ports.http)) === "second");
+  for (const port of Object.values(ports)) {
+    await until("the new certificate", async () => (await shown(port)) === "second");
+  }
+});
+
+test("I17: by ALPN clients get HTTP/2 or HTTP/1.1, an alert, or on a port for gRPC alone a clear answer", async (t) => {
+  const { ports } = await running(t, { key: own.key, cert: own.cert });
+  const outcome = (port: number, ALPNProtocols: string[] | undefined): Promise<string> => {
+    const options = ALPNProtocols === undefined ? {} : { ALPNProtocols };
+    const socket = connect({ port, host: "127.0.0.1", ca: authority.cert, ...options });
+    t.after(() => socket.destroy());
+    let text = "";
+    const end = new Promise<string>((resolve) => {
+      socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+      socket.once("secureConnect", () => {
+        const spoken = socket.alpnProtocol === "h2" ? "h2" : undefined;
+        if (spoken !== undefined) resolve(spoken);
+        socket.write("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+      });
+      socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
+      socket.on("close", () => resolve(text));
+    });
+    return within(patience, "the outcome", end);
+  };
+  for (const [name, port] of Object.entries(ports)) {
+    assert.equal(await outcome(port, ["h2"]), "h2", name);
+    assert.equal(await outcome(port, ["foo"]), "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL", name);
+    for (const protocols of [["http/1.1"], undefined]) {
+      const answer = await outcome(port, protocols);
+      if (name === "grpc")
+        assert.match(answer, /^HTTP\/1\.1 426 [^]*This port speaks gRPC, over HTTP\/2 only/);
+      else assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/, name);
+    }
+  }
 });
 
 test("I19: connections without a handshake are closed", async (t) => {
-  const { ports } = await running(t, { key: own.key, cert: own.cert }, 200);
+  const { ports } = await running(t, { key: own.key, cert: own.cert }, 2000);
+  const size = crowdSize(t, 2000, 3);
+  const crowds = await Promise.all(Object.values(ports).map((port) => openCrowd(t, port, size)));
   for (const port of Object.values(ports)) {
-    const sockets = Array.from({ length: 200 }, () => connectTcp(port, "127.0.0.1"));
-    for (const socket of sockets) {
-      t.after(() => socket.destroy());
-      socket.on("error", () => {});
-      socket.resume();
-    }
-    assert.equal(await shown(port), "first");
-    await Promise.all(
-      sockets.map((socket) =>
-        within(patience, "the close", new Promise((resolve) => socket.on("close", resolve))),
-      ),
-    );
+    await until("a handshake beside the crowd", async () => (await shown(port)) === "first");
   }
+  for (const crowd of crowds) await crowdLeft(crowd);
   const plain = connectTcp(ports.http, "127.0.0.1");
   plain.on("error", () => {});
   plain.resume();

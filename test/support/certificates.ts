@@ -13,6 +13,10 @@ export interface CertificateOptions {
   readonly name: string;
   /** DNS names and IPv4 addresses that it is good for. Default: none. */
   readonly hosts?: readonly string[];
+  /** URIs that it names. Default: none. */
+  readonly uris?: readonly string[];
+  /** Mail addresses that it names. Default: none. */
+  readonly emails?: readonly string[];
   /** Who signs it. Default: itself, as an authority. */
   readonly issuer?: CertificateAuthority;
   /** Good for servers alone. Default: for everything. */
@@ -29,14 +33,27 @@ export interface CertificateAuthority extends Certificate {
 
 /** Makes an X.509 certificate (RFC 5280) with a new P-256 key. */
 export function createCertificate(options: CertificateOptions): CertificateAuthority {
-  const { name, hosts = [], issuer, serverOnly = false, validDays = [-1, 1] } = options;
+  const {
+    name,
+    hosts = [],
+    uris = [],
+    emails = [],
+    issuer,
+    serverOnly = false,
+    validDays = [-1, 1],
+  } = options;
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const serial = randomBytes(16);
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40; // Positive, and its first byte not zero.
   const extensions = [
     extension("2.5.29.19", sequence(issuer === undefined ? tlv(0x01, Buffer.from([0xff])) : empty)),
   ];
-  if (hosts.length > 0) extensions.push(extension("2.5.29.17", sequence(...hosts.map(hostName))));
+  const names = [
+    ...hosts.map(hostName),
+    ...uris.map((uri) => tlv(0x86, Buffer.from(uri))),
+    ...emails.map((email) => tlv(0x81, Buffer.from(email))),
+  ];
+  if (names.length > 0) extensions.push(extension("2.5.29.17", sequence(...names)));
   if (serverOnly) extensions.push(extension("2.5.29.37", sequence(objectId("1.3.6.1.5.5.7.3.1"))));
   const toSign = sequence(
     tlv(0xa0, tlv(0x02, Buffer.from([2]))), // Version 3.

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
 import type { TakeHeader } from "../header-source.ts";
+import { isIdentityHeader } from "../identity-headers.ts";
 import { isReservedHeader } from "../reserved-headers.ts";
 
 /**
@@ -35,7 +36,14 @@ export class WireMetadata extends Metadata {
   }
 }
 
-/** The metadata among the headers of an HTTP/2 request, as handlers see it. */
+/** The metadata of a request, as handlers see it: without names that tell who the caller is, from its own word. */
+export function fromRequestHeaders(fields: IncomingHttpHeaders): Headers {
+  const headers = fromHttp2Headers(fields);
+  for (const name of [...headers.keys()]) if (isIdentityHeader(name)) headers.delete(name);
+  return headers;
+}
+
+/** The metadata among the headers of an HTTP/2 request or reply. */
 export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
   const headers = new Headers();
   for (const name of Object.keys(fields)) {

@@ -114,12 +114,18 @@ export class RequestGuard {
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was told.
     } else if (this.#closing) {
-      refuse(stream, { code: Code.Unavailable, message: "the server is shutting down" });
+      this.refuseStream(stream, guard, "the server is shutting down");
     } else {
       // Streams of a server have a session of a server.
       this.#welcome(session as ServerHttp2Session, guard);
       this.#serve(stream, headers, flags, rawHeaders, guard);
     }
+  }
+
+  /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
+  refuseStream(stream: ServerHttp2Stream, guard: SessionGuard, message: string): void {
+    guard.active();
+    refuse(stream, { code: Code.Unavailable, message });
   }
 
   /** Resolves when no connection of others that had streams here is open, or after `timeoutMs` milliseconds. */
@@ -183,7 +189,11 @@ export class RequestGuard {
   ): void {
     session.active();
     if (headers[":method"] !== "POST") {
-      answer(stream, { ":status": 405, allow: "POST" });
+      answer(
+        stream,
+        { ":status": 405, allow: "POST", "content-type": "text/plain" },
+        "gRPC calls are POST requests\n",
+      );
       return;
     }
     if (!contentType.test(headers["content-type"] ?? "")) {
@@ -258,10 +268,11 @@ function refuse(stream: ServerHttp2Stream, { code, message, headers }: Refusal):
   });
 }
 
-function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>): void {
+function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>, body?: string): void {
   stream.on("error", () => {}); // A stream that breaks while it is refused needs nothing more.
   if (stream.destroyed || stream.closed) return;
-  stream.respond(headers, { endStream: true });
+  stream.respond(headers, { endStream: body === undefined });
+  if (body !== undefined) stream.end(body);
   // Node resets the stream behind the answer, since nobody has begun to read the request.
 }
 

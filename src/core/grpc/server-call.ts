@@ -8,7 +8,8 @@ import type { Handler } from "../handler.ts";
 import type { Live, LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";
 import type { WireCall } from "./direct-call.ts";
-import { fromHttp2Headers, toMetadata } from "./metadata.ts";
+import type { IdentityTrust } from "./identity-trust.ts";
+import { fromHttp2Headers, fromRequestHeaders, toMetadata } from "./metadata.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import { acceptsGzip } from "./reply-compression.ts";
 import { toCallStatus } from "./status.ts";
@@ -24,6 +25,8 @@ export interface CallEnvironment {
   readonly maxSendBytes: number;
   /** Replies of so many bytes and more go out in gzip where the client reads it; undefined compresses none. */
   readonly compressionThresholdBytes: number | undefined;
+  /** Whose identity headers are believed. */
+  readonly trust: IdentityTrust;
   /** Every call from its request headers to its last byte. */
   readonly calls: LiveSet<ServerCall>;
 }
@@ -48,10 +51,13 @@ export abstract class ServerCall implements Listener, Live {
     this.environment = environment;
     this.call = call;
     this.#request = request;
+    const { headers, session } = request;
+    const trusted = environment.trust.includes(session.peer);
     this.context = new CallContext({
       method: handler.method,
       protocolName: "grpc",
-      requestHeader: () => fromHttp2Headers(request.headers),
+      requestHeader: () => (trusted ? fromHttp2Headers(headers) : fromRequestHeaders(headers)),
+      peer: trusted ? environment.trust.behind(headers) : session.peer,
       timeoutMs: request.timeoutMs,
     });
     environment.calls.add(this);

@@ -8,6 +8,7 @@ import type { Handler } from "../handler.ts";
 import { LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";
 import type { SessionGuard } from "../session-guard.ts";
+import { IdentityTrust } from "./identity-trust.ts";
 import { DirectCall } from "./direct-call.ts";
 import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
 import { runCall } from "./run-call.ts";
@@ -57,6 +58,7 @@ export class ServerEngine {
       maxSendBytes: options.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
       calls: new LiveSet(),
+      trust: new IdentityTrust(options.trustedPeers),
     };
   }
 
@@ -82,6 +84,11 @@ export class ServerEngine {
     session: SessionGuard,
   ): void {
     this.#guard.acceptStream(stream, headers, flags, rawHeaders, session);
+  }
+
+  /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
+  refuseStream(stream: ServerHttp2Stream, session: SessionGuard): void {
+    this.#guard.refuseStream(stream, session, "the server has not been started");
   }
 
   /** How many calls are under way, in-process ones included. */

@@ -1,6 +1,7 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
 import type { ServerTlsOptions } from "../tls.ts";
+import type { TrustedPeers } from "./identity-trust.ts";
 import type { RequestLimits } from "./request-guard.ts";
 
 /** Options of a `GrpcServer`. */
@@ -16,6 +17,13 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   readonly listen: boolean;
   /** Serves TLS. Default: plain text. */
   readonly tls: ServerTlsOptions | undefined;
+  /**
+   * Clients whose headers say who has made a call: gateways in front of this server. From all others such headers
+   * (`x-forwarded-client-cert`, `x-user-id`, `x-auth-*` and the like) are taken away. Names are URIs and DNS names of
+   * trusted client certificates, each compared whole; `everybody` is for networks that nobody else can reach.
+   * Default: none.
+   */
+  readonly trustedPeers: TrustedPeers;
   /** Largest message to receive, in bytes after decompression. Default: 4 MiB. */
   readonly maxMessageBytes: number;
   /** Largest message to send, in bytes before compression; -1 for any. Default: 4 MiB. */
@@ -64,6 +72,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   port: 42_001,
   listen: true,
   tls: undefined,
+  trustedPeers: [],
   maxMessageBytes: 4 * 1024 * 1024,
   maxSendBytes: 4 * 1024 * 1024,
   compressReplies: false,

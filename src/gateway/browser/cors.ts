@@ -16,7 +16,6 @@ const readable = [
 /** Headers that pages cannot read whatever a server says, or that mean nothing to them. */
 const unreadable = [
   "connection",
-  "content-encoding",
   "date",
   "keep-alive",
   "set-cookie",
@@ -29,8 +28,15 @@ const unreadable = [
 
 const unlisted: ReadonlySet<string> = new Set([...readable, ...unreadable]);
 
-/** Names that answers of rpcs may have. */
-const always = ["grpc-status", "grpc-message", "grpc-status-details-bin"];
+/** Names that answers of gRPC-Web and Connect may have, and that their clients in pages have to read. */
+const always = [
+  "grpc-status",
+  "grpc-message",
+  "grpc-status-details-bin",
+  "grpc-encoding",
+  "connect-content-encoding",
+  "content-encoding",
+];
 
 const headerNames = /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$/;
 

@@ -106,6 +106,7 @@ function compileOpen(
       method,
       protocolName: "rest",
       requestHeader: () => requestMetadata.of(headers),
+      peer: exchange.peer,
       requestMethod,
       url: raw.url ?? "",
       timeoutMs:

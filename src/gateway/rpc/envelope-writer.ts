@@ -1,36 +1,29 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { FastifyReply } from "fastify";
-import { Code, ConnectError } from "../../core/errors.ts";
 import type { Http2Exchange } from "../http2-exchange.ts";
+import { StreamWriter, type StreamWriterOptions } from "../streaming/stream-writer.ts";
 
 type WithTrailers = Pick<Http2Exchange, "withTrailers">;
 
 /** Options of `EnvelopeWriter`. */
-export interface EnvelopeWriterOptions {
+export interface EnvelopeWriterOptions extends StreamWriterOptions {
   /** Whether the body is base64. */
   readonly text: boolean;
   /** Whether trailers of HTTP end the reply, and no envelope. */
   readonly trailers: boolean;
-  /** How long a client may take nothing of what waits for it, in milliseconds. */
-  readonly writeIdleMs: number;
 }
 
-/**
- * Writes a reply as envelopes, and waits for the client to take them. A client that takes nothing for too long loses
- * its connection.
- */
+/** Writes a reply as envelopes, with the back-pressure of `StreamWriter`. */
 export class EnvelopeWriter {
   readonly #reply: FastifyReply;
   readonly #options: EnvelopeWriterOptions;
-  #timer: NodeJS.Timeout | undefined;
-  #drained: PromiseWithResolvers<void> | undefined;
+  readonly #writer: StreamWriter;
 
   constructor(reply: FastifyReply, options: EnvelopeWriterOptions) {
     this.#reply = reply;
     this.#options = options;
-    reply.raw.on("drain", () => this.#settle());
-    reply.raw.on("close", () => this.#settle(left()));
+    this.#writer = new StreamWriter(reply.raw, options);
   }
 
   /** Whether the head of the reply is written. */
@@ -56,20 +49,12 @@ export class EnvelopeWriter {
    * rejects with CANCELLED when the client leaves.
    */
   write(flags: number, data: Uint8Array): Promise<void> | undefined {
-    const { raw } = this.#reply;
-    if (raw.destroyed) return Promise.reject(left());
-    if (raw.write(this.#encode(flags, data))) return undefined;
-    this.#drained = Promise.withResolvers();
-    this.#watch();
-    return this.#drained.promise;
+    return this.#writer.write(this.#encode(flags, data));
   }
 
   /** Writes the last message and ends the reply. */
   end(flags: number, data: Uint8Array): void {
-    const { raw } = this.#reply;
-    if (raw.destroyed) return;
-    this.#watch();
-    raw.end(this.#encode(flags, data), () => clearTimeout(this.#timer));
+    void this.#writer.end(this.#encode(flags, data));
   }
 
   /** Sends a head that is the whole reply. */
@@ -80,38 +65,18 @@ export class EnvelopeWriter {
     for (const [name, value] of Object.entries({ ...this.#reply.getHeaders(), ...headers })) {
       if (value !== undefined) raw.setHeader(name, value);
     }
-    this.#watch();
-    raw.end(() => clearTimeout(this.#timer));
+    void this.#writer.end();
   }
 
   /** Ends the reply with trailers of HTTP. */
   endWithTrailers(trailer: Headers): void {
-    const { raw } = this.#reply;
-    if (raw.destroyed) return;
-    this.#watch();
-    raw.addTrailers(Object.fromEntries(trailer));
-    raw.end(() => clearTimeout(this.#timer));
+    if (this.#writer.gone !== undefined) return;
+    this.#reply.raw.addTrailers(Object.fromEntries(trailer));
+    void this.#writer.end();
   }
 
   #encode(flags: number, data: Uint8Array): Uint8Array | string {
     const bytes = encodeEnvelope(flags, data);
     return this.#options.text ? Buffer.from(bytes.buffer).toString("base64") : bytes;
   }
-
-  #watch(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#reply.raw.destroy(), this.#options.writeIdleMs);
-  }
-
-  #settle(error?: ConnectError): void {
-    clearTimeout(this.#timer);
-    const drained = this.#drained;
-    this.#drained = undefined;
-    if (error === undefined) drained?.resolve();
-    else drained?.reject(error);
-  }
-}
-
-function left(): ConnectError {
-  return new ConnectError("the client left before the answer was complete", Code.Canceled);
 }

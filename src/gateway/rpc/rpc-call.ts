@@ -22,6 +22,7 @@ export function openCall(
     method,
     protocolName,
     requestHeader: () => metadata.of(headers),
+    peer: exchange.peer,
     requestMethod: request.method,
     url,
     timeoutMs,

@@ -1,4 +1,5 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { parseContentType as parseConnectType } from "@connectrpc/connect/protocol-connect";
 import { parseContentType as parseGrpcType } from "@connectrpc/connect/protocol-grpc";
 import { parseContentType as parseGrpcWebType } from "@connectrpc/connect/protocol-grpc-web";
@@ -56,14 +57,21 @@ export class RpcTable {
     }
   }
 
+  /** The HTTP methods of the rpc of this target by these protocols; none where there is no rpc. */
+  methods(url: string): readonly string[] {
+    const rpc = this.#rpcs.get(pathOf(url));
+    if (rpc === undefined) return [];
+    const { idempotency, methodKind } = rpc.method;
+    const isRead = methodKind === "unary" && idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+    return isRead ? ["GET", "POST"] : ["POST"];
+  }
+
   /** Answers a request that has the marks of these protocols. False for all others, which are REST. */
   answer(request: FastifyRequest, reply: FastifyReply): boolean {
     const { raw } = request;
     const mark = rpcMark(raw);
     if (mark === undefined) return false;
-    const { url = "" } = raw;
-    const end = url.indexOf("?");
-    const path = end === -1 ? url : url.slice(0, end);
+    const path = pathOf(raw.url ?? "");
     const rpc = this.#rpcs.get(path);
     if (rpc === undefined) return refuseUnknown(mark, path, reply);
     (reply.raw as Exchange).route = path; // Every server here makes its responses of this class.
@@ -71,6 +79,11 @@ export class RpcTable {
     if (refusal !== undefined) refuse(reply, refusal);
     return true;
   }
+}
+
+function pathOf(url: string): string {
+  const end = url.indexOf("?");
+  return end === -1 ? url : url.slice(0, end);
 }
 
 /** What no path of REST looks like by chance. */

@@ -63,6 +63,7 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
         method,
         protocolName: "rest",
         requestHeader: () => requestMetadata.of(headers, forwarded),
+        peer: exchange.peer,
         requestMethod: request.method,
         url: raw.url ?? "",
         timeoutMs:

@@ -19,7 +19,8 @@ const batchLength = 16_384;
 const sliceBytes = 65_536;
 
 /**
- * The one writer of streamed bytes: NDJSON, SSE, arrays and raw bodies leave through it.
+ * The one writer of streamed bytes: NDJSON, SSE, arrays, raw bodies, and the envelopes of Connect and gRPC-Web leave
+ * through it.
  *
  * It waits for the reader: at most the socket's window and one chunk are held. A reader that takes nothing for
  * `writeIdleMs` loses its connection. Everything written in one turn of the event loop leaves at its end, compressed
@@ -116,20 +117,27 @@ export class StreamWriter {
 
   /**
    * Ends the response well, after everything written before. Resolves when all of it is on its way, or the reader has
-   * left; never rejects.
+   * left; never rejects. Where nothing waits, `last` and the end leave at once and together.
+   *
+   * @param last A chunk to write before the end.
    */
-  async end(): Promise<void> {
-    try {
-      await this.#settled();
-      if (this.#compressor !== undefined) await this.#transmit(await this.#compressor.end());
-    } catch {
-      return; // The reader has left, and whoever waits for a write has heard of it.
+  async end(last?: string | Uint8Array): Promise<void> {
+    let rest = last;
+    if (!this.#isIdle) {
+      rest = undefined;
+      try {
+        if (last !== undefined) void this.write(last)?.catch(nothing);
+        await this.#settled();
+        if (this.#compressor !== undefined) await this.#transmit(await this.#compressor.end());
+      } catch {
+        return; // The reader has left, and whoever waits for a write has heard of it.
+      }
     }
     if (this.#gone !== undefined) return;
     const done = Promise.withResolvers<void>();
     this.#response.once("close", done.resolve);
     this.#watch();
-    this.#response.end(done.resolve);
+    this.#response.end(rest, done.resolve);
     await done.promise;
     clearTimeout(this.#timer);
   }
@@ -151,6 +159,11 @@ export class StreamWriter {
     else response.socket.destroySoon();
     await done.promise;
     clearTimeout(this.#timer);
+  }
+
+  get #isIdle(): boolean {
+    const waits = this.#pending !== "" || this.#busy !== undefined || this.#queue !== undefined;
+    return !waits && this.#compressor === undefined;
   }
 
   /** Waits until everything written before has been handed over. */
@@ -233,6 +246,8 @@ export class StreamWriter {
     this.#drain?.reject(this.#gone);
   }
 }
+
+function nothing(): void {}
 
 function flush(writer: StreamWriter): void {
   writer.flush();

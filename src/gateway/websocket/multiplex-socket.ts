@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
+import type { PeerIdentity } from "../../core/peer-identity.ts";
 import { rpcName } from "../../core/service.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
@@ -15,6 +16,8 @@ import { statusMembers, type StatusOptions } from "./status-frame.ts";
 export interface MultiplexOptions extends StatusOptions {
   /** The rpc of a name, as `CallableMethods.find`. */
   readonly find: (name: string) => CallableMethod;
+  /** Who the client is. */
+  readonly peer: PeerIdentity | undefined;
   /** All headers of the handshake, for every call. */
   readonly headers: IncomingHttpHeaders;
   /** Whether the first frame brings more. */
@@ -151,6 +154,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       {
         method,
         requestHeader: () => options.requestMetadata.of(headers),
+        peer: this.#options.peer,
         requestMethod: "GET",
       },
       callTime(headers, options, frameTime(envelope)),

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
+import type { PeerIdentity } from "../../core/peer-identity.ts";
 import { rpcName } from "../../core/service.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteCall } from "../unary.ts";
@@ -18,6 +19,8 @@ export interface SocketRequest {
   readonly chosen: Chosen;
   /** All headers that are known so far. */
   readonly headers: IncomingHttpHeaders;
+  /** Who the client is. */
+  readonly peer: PeerIdentity | undefined;
   /** Whether the first frame brings more. */
   readonly headersInFrame: boolean;
   /** Target of the request. */
@@ -92,7 +95,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
   #begin(headers: IncomingHttpHeaders, time: CallTime): void {
     const { route, options, run, needsFrame, raw } = this.#plan;
     const { requestMetadata } = options;
-    const { call, chosen, url } = this.#request;
+    const { call, chosen, peer, url } = this.#request;
     const bound = needsFrame ? undefined : boundMessage(chosen, call);
     const socketCall = (this.#call = new SocketCall(
       run,
@@ -103,6 +106,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
           if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
           return metadata;
         },
+        peer,
         requestMethod: "GET",
         url,
       },

@@ -112,6 +112,7 @@ export class WebSockets {
         chosen,
         headers: merged,
         headersInFrame,
+        peer: exchange.peer,
         url,
       });
       opened.open(time);
@@ -138,6 +139,7 @@ export class WebSockets {
         find: (name) => this.#methodsOf(table).find(name),
         headers: withHeaders(req.headers, headers),
         headersInFrame,
+        peer: exchange.peer,
       });
       opened.open();
       return opened;

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { test, type TestContext } from "node:test";
 import { Code } from "@connectrpc/connect";
+import { crowdLeft, crowdSize, openCrowd } from "../../support/crowd.ts";
 import { flag, frameType, hpack, http2Frame, preface, RawHttp2, uint32 } from "../../support/http2-frames.ts";
 import {
   assertAlive,
@@ -129,10 +130,9 @@ test("P06: streams over the limit are refused", async (t) => {
   for (let id = 1; id < 120_000; id += 2) streams.push(http2Frame(headers, flag.endHeaders, id, block));
   attacker.send(...streams);
   await attacker.until("a refusal", (seen) => seen.of(rstStream).length > 0 || seen.closed);
-  for (const { payload, streamId } of attacker.of(rstStream)) {
-    assert.equal(payload.readUInt32BE(0), 7, "REFUSED_STREAM");
-    assert.ok(streamId > 200);
-  }
+  const refused = attacker.of(rstStream).filter(({ streamId }) => streamId > 200); // Others fall with the connection.
+  assert.ok(attacker.closed || refused.length > 0);
+  for (const { payload } of refused) assert.equal(payload.readUInt32BE(0), 7, "REFUSED_STREAM");
   assert.ok(process.memoryUsage().rss - before < 96 * mebibyte);
   attacker.destroy();
   await assertNoSockets(server);
@@ -260,7 +260,7 @@ test("P12: frames that break the protocol close the connection", async (t) => {
 });
 
 test("P13: connections that do not begin to speak are closed", async (t) => {
-  const server = await running(t, { handshakeTimeoutMs: 300 });
+  const server = await running(t, { handshakeTimeoutMs: 2000 });
   const began = performance.now();
   const half = http2Frame(settings, 0, 0).subarray(0, 4);
   const silent = await Promise.all(
@@ -270,20 +270,12 @@ test("P13: connections that do not begin to speak are closed", async (t) => {
       return connection;
     }),
   );
-  const crowd = await Promise.all(
-    Array.from({ length: 500 }, async () => {
-      const socket = connect(server.port, server.host);
-      t.after(() => socket.destroy());
-      socket.on("error", () => {});
-      socket.resume();
-      await once(socket, "connect");
-      return socket;
-    }),
-  );
+  const words = [Buffer.alloc(0), preface.subarray(0, 10), preface, Buffer.concat([preface, half])];
+  const crowd = await openCrowd(t, server.port, crowdSize(t, 5000), words);
   await assertAlive(server);
+  await crowdLeft(crowd);
   for (const connection of silent) await connection.until("the close", ({ closed }) => closed);
-  assert.ok(performance.now() - began >= 290);
-  for (const socket of crowd) if (!socket.destroyed) await within(10_000, "the close", once(socket, "close"));
+  assert.ok(performance.now() - began >= 1990);
   await assertNoSockets(server);
   await assertAlive(server);
 });

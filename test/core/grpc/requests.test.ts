@@ -76,6 +76,9 @@ test("other HTTP methods answer 405", async (t) => {
   const reply = await post(session(t, server), { ":method": "PUT" }, [echoFrame()]);
   assert.equal(reply.http, 405);
   assert.equal(reply.headers["allow"], "POST");
+  assert.equal(reply.body.toString(), "gRPC calls are POST requests\n");
+  const unfinished = await collect(open(session(t, server), { ":method": "GET" }));
+  assert.deepEqual([unfinished.http, unfinished.rst], [405, 0]);
 });
 
 test("G05: bytes that are no message answer INTERNAL without echoing them", async (t) => {

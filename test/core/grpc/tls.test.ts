@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { connect as connectHttp2, type SecureClientSessionOptions } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { test, type TestContext } from "node:test";
-import { connect as connectTls } from "node:tls";
 import { GrpcServer, type ServerTlsOptions } from "../../../src/core/grpc-server.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { echoFrame, post, running, within, type Running } from "../../support/running-grpc.ts";
@@ -56,25 +55,6 @@ test("I13: optional client certificates that are not trusted count as none", asy
   assert.equal(await call(t, server), 0);
   assert.equal(await call(t, server, { key: unknown.key, cert: unknown.cert }), 0);
   assert.equal(await call(t, server, { key: known.key, cert: known.cert }), 0);
-});
-
-test("I17: clients that do not agree on h2 are turned away", async (t) => {
-  const server = await secured(t);
-  for (const ALPNProtocols of [["foo"], ["http/1.1"], undefined]) {
-    const socket = connectTls({
-      port: server.port,
-      host: server.host,
-      ca: authority.cert,
-      ...(ALPNProtocols === undefined ? {} : { ALPNProtocols }),
-    });
-    t.after(() => socket.destroy());
-    socket.on("error", () => {});
-    socket.resume();
-    socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
-    const closed = new Promise((resolve) => socket.on("close", resolve));
-    await within(patience, `the close with ${ALPNProtocols?.[0]}`, closed);
-  }
-  assert.equal(await call(t, server), 0);
 });
 
 test("I19: connections without a handshake are closed", async (t) => {

@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { once } from "node:events";
 import { after, before, suite, test } from "node:test";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { cors } from "@connectrpc/connect";
+import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { envelope } from "../rpc/rpc-fixture.ts";
 import { startGateway, type Gateway } from "../gateway-fixture.ts";
 import { Files } from "../../support/files-service.ts";
 
@@ -13,7 +17,7 @@ async function ask(
   method: string,
   path: string,
   headers: Record<string, string>,
-  body = "",
+  body: string | Uint8Array = "",
 ): Promise<{ status: number; headers: IncomingHttpHeaders; text: string }> {
   const request = httpRequest(gateway.url + path, { method, headers, agent: false });
   request.end(body);
@@ -21,6 +25,16 @@ async function ask(
   const text = (await response.toArray()).join("");
   return { status: response.statusCode ?? 0, headers: response.headers, text };
 }
+
+/** What pages read by whatever protocol they call. */
+const exposed = [
+  "grpc-status",
+  "grpc-message",
+  "grpc-status-details-bin",
+  "grpc-encoding",
+  "connect-content-encoding",
+  "content-encoding",
+];
 
 function corsNames(headers: IncomingHttpHeaders): string[] {
   return Object.keys(headers).filter((name) => name.startsWith("access-control-"));
@@ -94,6 +108,49 @@ suite("pages of other origins", () => {
     assert.equal(gateway.echo.calls, calls);
   });
 
+  test("G26: pages may send what Connect and gRPC-Web send, and read what they answer with", async (t) => {
+    const { echo } = EchoService.method;
+    const { idempotency } = echo;
+    t.after(() => Object.assign(echo, { idempotency }));
+    for (const [level, allowed] of [
+      [idempotency, "OPTIONS, POST"],
+      [MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS, "GET, OPTIONS, POST"],
+    ] as const) {
+      Object.assign(echo, { idempotency: level });
+      const { calls } = gateway.echo;
+      for (const method of cors.allowedMethods) {
+        const preflight = await ask(gateway, "OPTIONS", "/tsms.test.v1.EchoService/Echo?connect=v1", {
+          origin: page,
+          "access-control-request-method": method,
+          "access-control-request-headers": cors.allowedHeaders.join(",").toLowerCase(),
+        });
+        assert.equal(preflight.status, 204);
+        assert.equal(preflight.headers["access-control-allow-origin"], page);
+        assert.equal(preflight.headers["access-control-allow-methods"], allowed);
+        const headers = preflight.headers["access-control-allow-headers"]?.split(",");
+        assert.deepEqual(
+          headers,
+          cors.allowedHeaders.map((name) => name.toLowerCase()),
+        );
+      }
+      assert.equal(gateway.echo.calls, calls);
+    }
+    const failure = { behaviour: { failure: { code: 5, message: "m" }, trailers: { "x-last": "2" } } };
+    for (const [type, body, more] of [
+      ["application/json", JSON.stringify(failure), ["trailer-x-last"]],
+      ["application/grpc-web+json", envelope(JSON.stringify(failure)), []],
+      ["application/grpc-web-text+json", envelope(JSON.stringify(failure)).toString("base64"), []],
+    ] as const) {
+      const headers = { origin: page, "content-type": type, "connect-protocol-version": "1" };
+      const answer = await ask(gateway, "POST", "/tsms.test.v1.EchoService/Echo", headers, body);
+      assert.equal(answer.headers["access-control-allow-origin"], page, type);
+      const names = answer.headers["access-control-expose-headers"]?.split(", ") ?? [];
+      for (const name of [...cors.exposedHeaders, ...exposed, ...more]) {
+        assert.ok(names.includes(name.toLowerCase()), `${type}: ${name} in ${names.join(", ")}`);
+      }
+    }
+  });
+
   test("a preflight for no route is 404 and allows nothing", async () => {
     const answer = await ask(gateway, "OPTIONS", "/nowhere", {
       origin: page,
@@ -116,10 +173,7 @@ suite("pages of other origins", () => {
       body,
     );
     assert.equal(answer.status, 200);
-    assert.equal(
-      answer.headers["access-control-expose-headers"],
-      "grpc-status, grpc-message, grpc-status-details-bin, x-cost, x-sum",
-    );
+    assert.equal(answer.headers["access-control-expose-headers"], `${exposed.join(", ")}, x-cost, x-sum`);
   });
 
   test("a streamed answer says so, too", async () => {

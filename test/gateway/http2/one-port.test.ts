@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { test, type TestContext } from "node:test";
-import { connect as connectTls } from "node:tls";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/client.ts";
 import { dial } from "../../../src/core/dial.ts";
@@ -110,24 +109,6 @@ test("one TLS port: gRPC, REST and ALPN", async (t) => {
   assert.equal((await createClient(EchoService, transport).echo({ text: "d" })).text, "d");
 });
 
-test("I17: ALPN on the one port", async (t) => {
-  const { http } = await onePort(t, { tls: { key: own.key, cert: own.cert } });
-  const port = http.address?.port ?? 0;
-  const outcome = (ALPNProtocols: string[] | undefined): Promise<string> => {
-    const options = ALPNProtocols === undefined ? {} : { ALPNProtocols };
-    const socket = connectTls({ port, host: "127.0.0.1", ca: authority.cert, ...options });
-    t.after(() => socket.destroy());
-    return new Promise((resolve) => {
-      socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
-      socket.once("secureConnect", () => socket.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"));
-      socket.once("data", (chunk: Buffer) => resolve(chunk.toString("latin1").split("\r\n")[0] ?? ""));
-    });
-  };
-  assert.equal(await outcome(["foo"]), "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL");
-  assert.equal(await outcome(["http/1.1"]), "HTTP/1.1 200 OK");
-  assert.equal(await outcome(undefined), "HTTP/1.1 200 OK");
-});
-
 test("client certificates are asked for on the one port", async (t) => {
   const tls = { key: own.key, cert: own.cert, ca: authority.cert, clientCertificates: "required" } as const;
   const { target, echo } = await onePort(t, { tls });
@@ -143,6 +124,25 @@ test("client certificates are asked for on the one port", async (t) => {
   );
   assert.equal(echo.calls, 0);
   assert.equal((await createClient(EchoService, friend).echo({ text: "f" })).text, "f");
+});
+
+test("gRPC before its server has been started is UNAVAILABLE, and served after", async (t) => {
+  const echo = new Echo();
+  const grpc = new GrpcServer({ listen: false }).addService(echo);
+  const http = new HttpServer({ port: 0, upstream: grpc, grpc }).addService(echo);
+  await http.start();
+  t.after(async () => {
+    await http.gracefulStop({ graceMs: 0 });
+    await grpc.gracefulStop({ graceMs: 0 });
+  });
+  const session = connect(`http://127.0.0.1:${http.address?.port}`);
+  t.after(() => session.destroy());
+  const early = await post(session, {}, [echoFrame({ text: "g" })]);
+  assert.deepEqual([early.status, early.message], [Code.Unavailable, "the server has not been started"]);
+  assert.equal((await ask(session, { ":path": "/test/v1/echo/r" })).status, 200); // In process nothing is to start.
+  assert.equal(echo.calls, 1);
+  await grpc.start();
+  assert.equal((await post(session, {}, [echoFrame({ text: "g" })])).status, 0);
 });
 
 test("a stop counts gRPC and REST apart and lets both finish", async (t) => {

@@ -1,86 +1,112 @@
 import { strict as assert } from "node:assert";
 import { after, before, describe, test } from "node:test";
-import {
-  create,
-  createRegistry,
-  fromBinary,
-  fromJson,
-  fromJsonString,
-  type JsonValue,
-  type MessageInitShape,
-  toBinary,
-  toJsonString,
-} from "@bufbuild/protobuf";
-import { AnySchema, anyUnpack, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
-import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import {
   createConnectTransport,
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { trailerParse, validateTrailer } from "@connectrpc/connect/protocol-grpc-web";
-import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
-import { ask, echoPath, envelope, envelopes } from "./rpc-fixture.ts";
-
-/** What came out of a call, the same through every door. */
-interface Outcome {
-  readonly text?: string;
-  readonly payload?: string;
-  readonly number?: bigint;
-  readonly code?: number;
-  readonly message?: string;
-  readonly reasons?: readonly string[];
-  readonly headers: Readonly<Record<string, string>>;
-  readonly trailers: Readonly<Record<string, string>>;
-}
-
-type Request = MessageInitShape<typeof EchoRequestSchema>;
-type Door = (request: Request) => Promise<Outcome>;
-
-/** Metadata that the calls below ask for; where a door mixes headers and trailers, the name tells them apart. */
-const headerNames = ["x-header", "x-bytes-bin"];
-const trailerNames = ["x-trailer", "x-more-bin", "x-own"];
+import { type Call, type Door, grpcWebText, manyCallsSocket, rest, routeSocket, through } from "./doors.ts";
 
 const { echo: method } = EchoService.method;
 
-/** Each call in the form of the outcome that it has to have. */
-const calls: Readonly<Record<string, Request>> = {
+const metadata = {
+  headers: { "x-header": "h, i", "x-bytes-bin": "AP8" },
+  trailers: { "x-trailer": "t", "x-more-bin": "AQID" },
+};
+
+function failing(after: number): JsonObject {
+  const failure = {
+    code: Code.NotFound,
+    message: "m – 100 % / é",
+    reasons: ["A", "B"],
+    metadata: { "x-own": "o" },
+    after,
+  };
+  return { ...metadata, failure };
+}
+
+const texts = [{ text: "a" }, { text: "zwölf 😀" }, { text: "", payload: "AP8KDQ==" }];
+
+const calls: Readonly<Record<string, Call>> = {
   "a message with text, bytes and a large integer": {
-    text: "zwölf 😀 \u0000",
-    payload: new Uint8Array([0, 255, 10, 13]),
-    number: -9_007_199_254_740_993n,
+    rpc: "echo",
+    requests: [{ text: "zwölf 😀 \u0000", payload: "AP8KDQ==", number: "-9007199254740993" }],
   },
-  "an empty message": {},
-  "headers and trailers": {
-    text: "m",
-    behaviour: {
-      headers: { "x-header": "h, i", "x-bytes-bin": "AP8" },
-      trailers: { "x-trailer": "t", "x-more-bin": "AQID" },
-    },
-  },
-  "a large message": { text: "x".repeat(300_000) },
+  "an empty message": { rpc: "echo", requests: [{}] },
+  "headers and trailers": { rpc: "echo", requests: [{ text: "m", behaviour: metadata }] },
+  "a large message": { rpc: "echo", requests: [{ text: "x".repeat(300_000) }] },
   ...Object.fromEntries(
     Object.values(Code)
       .filter((code) => typeof code === "number")
       .map((code) => [
         `an error of code ${Code[code]}`,
-        { behaviour: { failure: { code, message: `${Code[code]} – 100 % / é` } } },
+        {
+          rpc: "echo",
+          requests: [{ behaviour: { failure: { code, message: `${Code[code]} – 100 % / é` } } }],
+        },
       ]),
   ),
   "an error with details, headers, trailers and metadata": {
-    behaviour: {
-      headers: { "x-header": "h" },
-      trailers: { "x-trailer": "t" },
-      failure: { code: Code.NotFound, message: "m", reasons: ["A", "B"], metadata: { "x-own": "o" } },
-    },
+    rpc: "echo",
+    requests: [{ behaviour: failing(0) }],
   },
-  "an exception that nobody planned": { behaviour: { failure: { message: "secret" } } },
+  "an exception that nobody planned": {
+    rpc: "echo",
+    requests: [{ behaviour: { failure: { message: "secret" } } }],
+  },
+  "a stream of replies": { rpc: "repeat", requests: [{ text: "r", payload: "AP8KDQ==", count: 3 }] },
+  "a stream of no reply": { rpc: "repeat", requests: [{ text: "r" }] },
+  "a stream of replies with headers and trailers": {
+    rpc: "repeat",
+    requests: [{ text: "r", count: 2, behaviour: metadata }],
+  },
+  "a stream of replies that fails before the first": {
+    rpc: "repeat",
+    requests: [{ text: "r", count: 2, behaviour: failing(0) }],
+  },
+  "a stream of replies that fails after the second": {
+    rpc: "repeat",
+    requests: [{ text: "r", count: 3, behaviour: failing(2) }],
+  },
+  "a stream of replies with an exception that nobody planned": {
+    rpc: "repeat",
+    requests: [{ text: "r", count: 3, behaviour: { failure: { message: "secret", after: 1 } } }],
+  },
+  "a stream of requests": { rpc: "collect", requests: texts },
+  "a stream of no request": { rpc: "collect", requests: [] },
+  "a stream of requests with headers and trailers": {
+    rpc: "collect",
+    requests: [{ ...texts[0], behaviour: metadata }, ...texts],
+  },
+  "a stream of requests that fails at its end": {
+    rpc: "collect",
+    requests: [{ ...texts[0], behaviour: failing(9) }, ...texts],
+  },
+  "both streams": { rpc: "chat", requests: texts },
+  "both streams, empty": { rpc: "chat", requests: [] },
+  "both streams with headers and trailers": {
+    rpc: "chat",
+    requests: [{ ...texts[0], behaviour: metadata }, ...texts],
+  },
+  "both streams, failing after the second reply": {
+    rpc: "chat",
+    requests: [{ ...texts[0], behaviour: failing(2) }, ...texts],
+  },
 };
+
+/** Calls that a door cannot carry. */
+function isBeyond(door: string, { rpc, requests }: Call): boolean {
+  if (!door.startsWith("Connect GET")) return false;
+  return rpc !== "echo" || JSON.stringify(requests).length > 2000; // A target has a limit.
+}
 
 describe("the same call through every door", () => {
   const grpc = new GrpcServer({ port: 0 }).addService(new Echo());
@@ -88,6 +114,7 @@ describe("the same call through every door", () => {
   const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network" });
   const level = method.idempotency;
   const doors = new Map<string, Door>();
+  const close: (() => void)[] = [];
   before(async () => {
     Object.assign(method, { idempotency: MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS });
     remote.addService(EchoService);
@@ -114,118 +141,41 @@ describe("the same call through every door", () => {
         }
       }
       doors.set(`gRPC-Web text${name}`, grpcWebText(port));
-      doors.set(`REST${name}`, rest(port));
+      doors.set(`REST${name}`, rest(port, "application/x-ndjson"));
+      doors.set(`SSE${name}`, rest(port, "text/event-stream"));
+      for (const protocol of ["json", "proto"] as const) {
+        doors.set(`WebSocket, ${protocol}${name}`, routeSocket(port, protocol));
+      }
+      const many = await manyCallsSocket(port);
+      doors.set(`WebSocket of many calls${name}`, many.door);
+      close.push(many.close);
     }
   });
   after(async () => {
     Object.assign(method, { idempotency: level });
+    for (const each of close) each();
     await Promise.all([http, remote].map((server) => server.gracefulStop({ graceMs: 0 })));
     await grpc.gracefulStop({ graceMs: 0 });
   });
 
-  for (const [name, request] of Object.entries(calls)) {
+  for (const [name, call] of Object.entries(calls)) {
     test(name, async () => {
-      const expected = await doors.get("in process")?.(request);
-      assert.ok(doors.size > 20);
-      for (const [door, call] of doors) {
-        // A target has a limit that a body has not.
-        if (door.startsWith("Connect GET") && (request.text?.length ?? 0) > 1000) continue;
-        assert.deepEqual(await call(request), expected, door);
+      const expected = await doors.get("in process")?.(call);
+      assert.ok(doors.size > 35);
+      for (const [door, make] of doors) {
+        if (!isBeyond(door, call)) assert.deepEqual(await make(call), expected, door);
       }
     });
   }
 
   test("what is expected is what was asked for", async () => {
-    const call = doors.get("in process") ?? assert.fail();
-    assert.deepEqual(await call(calls["an error with details, headers, trailers and metadata"] ?? {}), {
-      code: Code.NotFound,
-      message: "m",
-      reasons: ["A", "B"],
-      headers: { "x-header": "h" },
-      trailers: { "x-trailer": "t", "x-own": "o" },
+    const make = doors.get("in process") ?? assert.fail();
+    const { "both streams, failing after the second reply": call } = calls;
+    assert.deepEqual(await make(call ?? assert.fail()), {
+      messages: [{ text: "a" }, { text: "a", index: 1 }],
+      failure: { code: Code.NotFound, message: "m – 100 % / é", reasons: ["A", "B"] },
+      headers: metadata.headers,
+      trailers: { ...metadata.trailers, "x-own": "o" },
     });
   });
 });
-
-/** A door that a client of Connect's own goes through. */
-function through(transport: Transport): Door {
-  const client = createClient(EchoService, transport);
-  return async (request) => {
-    let [header, trailer] = [new Headers(), new Headers()];
-    try {
-      const reply = await client.echo(request, {
-        onHeader: (fields) => (header = fields),
-        onTrailer: (fields) => (trailer = fields),
-      });
-      return outcomeOf(reply, header, trailer);
-    } catch (reason) {
-      assert.ok(reason instanceof ConnectError);
-      return failureOf(reason, reason.metadata, reason.metadata);
-    }
-  };
-}
-
-function rest(port: number): Door {
-  return async (request) => {
-    const json = toJsonString(EchoRequestSchema, create(EchoRequestSchema, request));
-    const answer = await ask(port, "/test/v1/echo", { "content-type": "application/json" }, json);
-    const fields = new Headers(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
-    const text = answer.body.toString();
-    if (answer.status === 200) return outcomeOf(fromJsonString(EchoResponseSchema, text), fields, fields);
-    const registry = createRegistry(ErrorInfoSchema);
-    const status = JSON.parse(text) as { code: Code; message: string; details: JsonValue[] };
-    const error = new ConnectError(status.message, status.code);
-    error.details = status.details.map((detail) => {
-      const any = fromJson(AnySchema, detail, { registry });
-      const message = anyUnpack(any, ErrorInfoSchema) ?? assert.fail();
-      return { desc: ErrorInfoSchema, value: message };
-    });
-    return failureOf(error, fields, fields);
-  };
-}
-
-function grpcWebText(port: number): Door {
-  return async (request) => {
-    const bytes = toBinary(EchoRequestSchema, create(EchoRequestSchema, request));
-    const headers = { "content-type": "application/grpc-web-text" };
-    const answer = await ask(port, echoPath, headers, envelope(bytes).toString("base64"));
-    const parts = answer.body.toString().split(/(?<==)(?!=)/);
-    const all = envelopes(Buffer.concat(parts.map((part) => Buffer.from(part, "base64"))));
-    const fields = new Headers(Object.entries(answer.headers).map(([name, value]) => [name, String(value)]));
-    const trailer = trailerParse(all.at(-1)?.data ?? assert.fail("there is no end"));
-    try {
-      validateTrailer(trailer, fields);
-    } catch (reason) {
-      assert.ok(reason instanceof ConnectError);
-      return failureOf(reason, fields, trailer);
-    }
-    return outcomeOf(
-      fromBinary(EchoResponseSchema, all[0]?.data ?? assert.fail("no message")),
-      fields,
-      trailer,
-    );
-  };
-}
-
-function outcomeOf(
-  { text, payload, number }: { text: string; payload: Uint8Array; number: bigint },
-  header: Headers,
-  trailer: Headers,
-): Outcome {
-  return { text, payload: Buffer.from(payload).toString("hex"), number, ...metadataOf(header, trailer) };
-}
-
-function failureOf(error: ConnectError, header: Headers, trailer: Headers): Outcome {
-  const reasons = error.findDetails(ErrorInfoSchema).map(({ reason }) => reason);
-  return { code: error.code, message: error.rawMessage, reasons, ...metadataOf(header, trailer) };
-}
-
-function metadataOf(header: Headers, trailer: Headers): Pick<Outcome, "headers" | "trailers"> {
-  return { headers: pick(header, headerNames), trailers: pick(trailer, trailerNames) };
-}
-
-function pick(fields: Headers, names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.flatMap((name) => (fields.has(name) ? [[name, fields.get(name) ?? ""]] : [])),
-  );
-}

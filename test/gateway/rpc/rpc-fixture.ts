@@ -5,6 +5,7 @@ import { gzipSync } from "node:zlib";
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
+  readonly trailers: NodeJS.Dict<string>;
   readonly body: Buffer;
 }
 
@@ -29,6 +30,7 @@ export function ask(
           resolve({
             status: response.statusCode ?? 0,
             headers: response.headers,
+            trailers: response.trailers,
             body: Buffer.concat(chunks),
           });
         });
