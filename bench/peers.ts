@@ -97,7 +97,7 @@ async function make(name: string, steps: () => Promise<void>): Promise<void> {
     await steps();
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
-    throw new Missing(`${name} cannot be made: ${said.split("\n").slice(-2).join(" ")}`);
+    throw new Missing(`${name} cannot be made: ${said.split("\n").at(-1)}`);
   }
 }
 
