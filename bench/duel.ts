@@ -122,10 +122,12 @@ function figures(laps: readonly Lap[]): string {
   return `${us < 10 ? us.toFixed(2) : us.toFixed(us < 100 ? 1 : 0)} µs, ${Math.round(rate).toLocaleString("en")}/s`;
 }
 
-/** A remark when contestants had less than their core, so that calls per second are not their limit. */
+/** A remark when contestants had less than their core: the load or other programs were the limit of calls per second. */
 function waited(sides: readonly (readonly Lap[])[]): string[] {
   const shares = sides.map((laps) => median(laps.map(({ cpuUs, seconds }) => cpuUs / 1e6 / seconds)));
   if (shares.every((share) => share >= saturated)) return [];
   const words = shares.map((share) => `${Math.round(share * 100)} %`).join(" and ");
-  return [`the contestants used ${words} of their core, so that they could do more calls a second`];
+  return [
+    `the contestants used ${words} of their core: the load or other programs limited the calls a second`,
+  ];
 }

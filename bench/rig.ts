@@ -11,6 +11,8 @@ export interface Rig {
   readonly warmupMs: number;
   /** Calls between two looks at the memory. */
   readonly calls: number;
+  /** Whether gateways of other projects may be built and measured. */
+  readonly peers: boolean;
   /** Folder for CPU profiles of the contestants; undefined for none. */
   readonly profiles: string | undefined;
 }
@@ -39,8 +41,8 @@ export interface Row {
   readonly better: "higher" | "lower";
   readonly must: number;
   readonly aim?: number;
-  /** Measures; a sentence where this cannot be measured yet. */
-  readonly measure: ((rig: Rig) => Promise<Measured>) | string;
+  /** Measures; rejects with `Missing` where the machine or the command line lacks something. */
+  readonly measure: (rig: Rig) => Promise<Measured>;
 }
 
 /** The middle of `values`. */

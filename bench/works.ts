@@ -1,4 +1,4 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   BenchService,
   FindRequestSchema,
@@ -28,6 +28,8 @@ export const find: HttpWork = {
   answer: found,
 };
 
+const findRequest = create(FindRequestSchema, found);
+
 /** The same calls over gRPC. */
 export const grpcSend: GrpcWork = {
   path: `/${BenchService.typeName}/Send`,
@@ -37,12 +39,28 @@ export const grpcSend: GrpcWork = {
 
 export const grpcFind: GrpcWork = {
   path: `/${BenchService.typeName}/Find`,
-  request: toBinary(FindRequestSchema, create(FindRequestSchema, found)),
+  request: toBinary(FindRequestSchema, findRequest),
   answer: toBinary(FindResponseSchema, create(FindResponseSchema, found)),
+  isRequest: (bytes) => equals(FindRequestSchema, fromBinary(FindRequestSchema, bytes), findRequest),
 };
+
+/** A call as a gateway gets it, and as it passes it on. */
+export interface NetworkWork {
+  readonly http: HttpWork;
+  readonly grpc: GrpcWork;
+}
+
+/** The small calls of gateways in front of a backend. */
+export const networkSend: NetworkWork = { http: send, grpc: grpcSend };
+export const networkFind: NetworkWork = { http: find, grpc: grpcFind };
 
 /** Init of the request of `grpcSend`, for typed clients. */
 export const parcelInit = parcel;
+
+/** Whether a reply to it is right. */
+export function isParcel({ name, weight, address }: typeof parcel): boolean {
+  return name === parcel.name && weight === parcel.weight && address === parcel.address;
+}
 
 /** What every message of a stream holds besides its number, which is its weight. */
 export const followed = { name: "parcels/42", address: "Ada Lovelace, 12 St James's Square" };

@@ -1,5 +1,6 @@
 /** The gateway in front of a server of another process, as `examples/http-only.ts` puts it together. */
 import { callLog, createLogger, httpLog, HttpServer, Metrics } from "../../src/index.ts";
+import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { takePart } from "./take-part.ts";
 
@@ -11,6 +12,7 @@ const httpObservers = [httpLog(logger), metrics];
 
 const http = new HttpServer({ port: 0, upstream, observers, httpObservers });
 http.addService(BenchService);
+http.addService(BenchBooksService);
 await http.start();
 
 takePart({ port: http.address?.port ?? 0 });

@@ -28,21 +28,26 @@ export interface Part {
   readonly work?: (ms: number) => number | Promise<number>;
   /** One result of the work as JSON text. */
   readonly sample?: () => string | Promise<string>;
+  /** What was used so far. Default: what this process has used. */
+  readonly usage?: () => Usage;
 }
 
 /** Tells the bench that this program is ready, and answers it until it hangs up. */
-export function takePart({ port = 0, work = () => 0, sample = () => "null" }: Part): void {
+export function takePart({ port = 0, work = () => 0, sample = () => "null", usage = ownUsage }: Part): void {
   const answer = async ({ id, ask, ms = 0 }: Question & { id: number }): Promise<void> => {
     const calls = ask === "work" ? await work(ms) : 0;
     const text = ask === "sample" ? await sample() : "null";
     const heapBytes = ask === "live" ? await liveBytes() : 0;
-    const { user, system } = process.cpuUsage();
-    const rssBytes = process.memoryUsage.rss();
-    process.send?.({ id, calls, sample: text, heapBytes, cpuUs: user + system, rssBytes } satisfies Answer);
+    process.send?.({ id, calls, sample: text, heapBytes, ...usage() } satisfies Answer);
   };
   process.on("message", (question) => void answer(question as Question & { id: number })); // The bench sends no other.
   process.on("disconnect", () => process.exit());
   process.send?.({ port });
+}
+
+function ownUsage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return { cpuUs: user + system, rssBytes: process.memoryUsage.rss() };
 }
 
 /** Calls `work` until the time is over, looking at the clock now and then; gives the number of calls. */

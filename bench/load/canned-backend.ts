@@ -4,13 +4,13 @@ import {
   flags,
   frame,
   FrameReader,
-  FrameStamp,
   frameTypes,
-  grpcMessage,
-  headerBlock,
+  initialWindowOf,
   opening,
   preface,
+  windowUpdate,
 } from "./http2-frames.ts";
+import { AnswerBook, type Answer } from "./answer-book.ts";
 import type { GrpcWork } from "./grpc-load.ts";
 
 /** A gRPC server that knows its answers by heart. */
@@ -21,16 +21,17 @@ export interface CannedBackend {
 
 /**
  * Answers unary calls from a list of requests and replies, whatever their rpc, at so little cost that it is never what
- * limits a client. A request that is not on the list breaks the connection.
+ * limits a client. A request that is not on the list breaks the connection. A reply has to fit into the window that a
+ * client gives a stream; it waits for that of the connection.
  */
 export async function startCannedBackend(works: readonly GrpcWork[]): Promise<CannedBackend> {
-  const answers = new Map(works.map((work) => [keyOf(grpcMessage(work.request)), answerTo(work)]));
+  const book = new AnswerBook(works);
   const sockets = new Set<Socket>();
   const server = createServer({ noDelay: true }, (socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
-    serve(socket, answers);
+    new Connection(socket, book);
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -44,50 +45,88 @@ export async function startCannedBackend(works: readonly GrpcWork[]): Promise<Ca
   };
 }
 
-function serve(socket: Socket, answers: ReadonlyMap<string, FrameStamp>): void {
-  const requests = new Map<number, Buffer>();
-  let out: { readonly stamp: FrameStamp; readonly stream: number }[] = [];
-  let begun = false;
-  const frames = new FrameReader((type, frameFlags, stream, bytes, start, end) => {
-    const payload = bytes.subarray(start, end);
-    if (type === frameTypes.data) {
-      const before = requests.get(stream);
-      const request = before === undefined ? payload : Buffer.concat([before, payload]);
-      if ((frameFlags & flags.endStream) === 0) {
-        requests.set(stream, request);
-        return;
-      }
-      requests.delete(stream);
-      const stamp = answers.get(keyOf(request));
-      if (stamp === undefined || (frameFlags & flags.padded) !== 0) socket.destroy();
-      else out.push({ stamp, stream });
-    } else if ((type === frameTypes.settings || type === frameTypes.ping) && (frameFlags & flags.ack) === 0) {
-      socket.write(frame(type, flags.ack, 0, type === frameTypes.ping ? payload : Buffer.alloc(0)));
+/** Windows before settings and updates of them (RFC 9113, 6.9.2). */
+const initialWindowBytes = 65_535;
+
+/** Bytes of requests after which the window of a connection is opened again. */
+const windowShareBytes = 2 ** 29;
+
+/** One connection of a client. */
+class Connection {
+  readonly #socket: Socket;
+  readonly #book: AnswerBook;
+  readonly #requests = new Map<number, Buffer>();
+  readonly #answers: { readonly answer: Answer; readonly stream: number }[] = [];
+  #received = 0;
+  #window = initialWindowBytes;
+  #streamWindow = initialWindowBytes;
+
+  constructor(socket: Socket, book: AnswerBook) {
+    this.#socket = socket;
+    this.#book = book;
+    const frames = new FrameReader((type, frameFlags, stream, bytes, start, end) => {
+      const payload = bytes.subarray(start, end);
+      if (type === frameTypes.data) this.#data(stream, frameFlags, payload);
+      else if (type === frameTypes.reset) this.#requests.delete(stream);
+      else if (type >= frameTypes.settings) this.#control(type, frameFlags, stream, payload);
+    });
+    let begun = false;
+    socket.write(opening());
+    socket.on("data", (chunk: Buffer) => {
+      frames.push(begun ? chunk : chunk.subarray(preface.length));
+      begun = true;
+      this.#openWindow();
+      this.#flush();
+    });
+  }
+
+  #data(stream: number, frameFlags: number, payload: Buffer): void {
+    this.#received += payload.length;
+    const before = this.#requests.get(stream);
+    const request = before === undefined ? payload : Buffer.concat([before, payload]);
+    if ((frameFlags & flags.endStream) === 0) {
+      this.#requests.set(stream, request);
+      return;
     }
-  });
-  socket.write(opening());
-  socket.on("data", (chunk: Buffer) => {
-    frames.push(begun ? chunk : chunk.subarray(preface.length));
-    begun = true;
-    if (out.length === 0) return;
-    const bytes = Buffer.allocUnsafe(out.reduce((sum, { stamp }) => sum + stamp.length, 0));
+    this.#requests.delete(stream);
+    const answer = (frameFlags & flags.padded) === 0 ? this.#book.find(request) : undefined;
+    if (answer === undefined || answer.dataBytes > this.#streamWindow) this.#socket.destroy();
+    else this.#answers.push({ answer, stream });
+  }
+
+  #control(type: number, frameFlags: number, stream: number, payload: Buffer): void {
+    if (type === frameTypes.windowUpdate) {
+      if (stream === 0) this.#window += payload.readUInt32BE();
+      return;
+    }
+    const asked = type === frameTypes.settings || type === frameTypes.ping;
+    if (!asked || (frameFlags & flags.ack) !== 0) return;
+    if (type === frameTypes.settings) this.#streamWindow = initialWindowOf(payload) ?? this.#streamWindow;
+    this.#socket.write(frame(type, flags.ack, 0, type === frameTypes.ping ? payload : Buffer.alloc(0)));
+  }
+
+  /** The window was opened as far as it goes, and is filled in the end by large requests. */
+  #openWindow(): void {
+    if (this.#received < windowShareBytes) return;
+    this.#socket.write(windowUpdate(this.#received));
+    this.#received = 0;
+  }
+
+  /** Writes the replies that the client's window has room for, at once. */
+  #flush(): void {
+    let count = 0;
+    let length = 0;
+    for (const { answer } of this.#answers) {
+      if (answer.dataBytes > this.#window) break;
+      this.#window -= answer.dataBytes;
+      length += answer.stamp.length;
+      count++;
+    }
+    if (count === 0) return;
+    const bytes = Buffer.allocUnsafe(length);
     let at = 0;
-    for (const { stamp, stream } of out) at = stamp.write(bytes, at, stream);
-    out = [];
-    socket.write(bytes);
-  });
-}
-
-function keyOf(message: Buffer): string {
-  return message.toString("latin1");
-}
-
-function answerTo({ answer }: GrpcWork): FrameStamp {
-  const headers = headerBlock({ ":status": "200", "content-type": "application/grpc" });
-  const trailers = headerBlock({ "grpc-status": "0" });
-  return new FrameStamp([
-    frame(frameTypes.headers, flags.endHeaders, 0, headers),
-    frame(frameTypes.data, 0, 0, grpcMessage(answer)),
-    frame(frameTypes.headers, flags.endHeaders | flags.endStream, 0, trailers),
-  ]);
+    for (const { answer, stream } of this.#answers.splice(0, count))
+      at = answer.stamp.write(bytes, at, stream);
+    this.#socket.write(bytes);
+  }
 }

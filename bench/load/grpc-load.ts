@@ -19,6 +19,8 @@ export interface GrpcWork {
   readonly path: string;
   readonly request: Uint8Array;
   readonly answer: Uint8Array;
+  /** Whether other bytes are the same request, since serializers may order fields as they like. Default: never. */
+  readonly isRequest?: (bytes: Uint8Array) => boolean;
 }
 
 /** How many connections a load keeps busy, and how many calls on each. */

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
+import { ReplyReader } from "./http-reply.ts";
 
 /** A request as it goes over the wire, and what its answer has to be. */
 export interface HttpWork {
@@ -9,6 +10,13 @@ export interface HttpWork {
   readonly body: string | undefined;
   /** The JSON value of a right answer. */
   readonly answer: unknown;
+  /** Whether another JSON value says the same. Default: it has the same members. */
+  readonly isAnswer?: (value: unknown) => boolean;
+}
+
+/** Whether `value` is a right answer to `work`. */
+export function isAnswer({ answer, isAnswer: says }: HttpWork, value: unknown): boolean {
+  return sameJson(value, answer) || (value !== undefined && says?.(value) === true);
 }
 
 /** How many connections a load keeps busy, each with one request at a time. */
@@ -17,7 +25,7 @@ const connectionCount = 32;
 /**
  * The same request over and over on kept connections, as HTTP/1.1.
  *
- * The generator costs little beside any server: request bytes are prepared, replies are told apart by their length and
+ * The generator costs little beside any server: request bytes are prepared, replies are told apart by their length, and
  * their bodies compared as bytes. The first body is compared as JSON; all others have to be equal to it.
  */
 export class HttpLoad {
@@ -71,10 +79,10 @@ export class HttpLoad {
     if (round === undefined) return;
     if (this.#body === undefined) {
       const text = body.toString();
-      if (!sameJson(JSON.parse(text), this.#work.answer)) round.fail(new Error(`a wrong answer: ${text}`));
+      if (!isAnswer(this.#work, parse(text))) round.fail(new Error(`a wrong answer: ${text.slice(0, 500)}`));
       this.#body = Buffer.from(body);
     } else if (!this.#body.equals(body)) {
-      round.fail(new Error(`an answer unlike the first: ${body.toString()}`));
+      round.fail(new Error(`an answer unlike the first: ${body.toString("utf8", 0, 500)}`));
     }
     if (round.again()) lane.send(this.#request);
   }
@@ -118,18 +126,11 @@ export class LoadRound {
 /** One connection with one request at a time. */
 class Lane {
   readonly #socket: Socket;
-  readonly #onReply: (lane: Lane, body: Buffer) => void;
-  readonly #onError: (error: Error) => void;
-  #rest: Buffer | undefined;
-  /** Length of the last reply's head. Replies differ in their Date only, so that the next one is alike. */
-  #head = 0;
-  #total = 0;
 
   constructor(socket: Socket, onReply: (lane: Lane, body: Buffer) => void, onError: (error: Error) => void) {
     this.#socket = socket;
-    this.#onReply = onReply;
-    this.#onError = onError;
-    socket.on("data", this.#read);
+    const replies = new ReplyReader((body) => onReply(this, body), onError);
+    socket.on("data", (chunk: Buffer) => replies.push(chunk));
     socket.on("error", onError);
     socket.on("close", () => onError(new Error("the server closed a connection")));
   }
@@ -141,29 +142,6 @@ class Lane {
   close(): void {
     this.#socket.destroy();
   }
-
-  readonly #read = (chunk: Buffer): void => {
-    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = undefined;
-    if (bytes.length !== this.#total || bytes[this.#head - 1] !== 0x0a) {
-      const end = bytes.indexOf("\r\n\r\n");
-      const head = end < 0 ? "" : bytes.toString("latin1", 0, end);
-      const length = /^content-length: *(\d+)/im.exec(head)?.[1];
-      if (end >= 0 && length === undefined) this.#onError(new Error(`no Content-Length in ${head}`));
-      this.#head = end + 4;
-      this.#total = this.#head + Number(length);
-      if (end < 0 || bytes.length < this.#total) {
-        this.#rest = bytes;
-        return;
-      }
-      if (bytes.length > this.#total) this.#onError(new Error("more than one reply to a request"));
-    }
-    // "HTTP/1.1 200"
-    if (bytes[9] !== 0x32 || bytes[10] !== 0x30 || bytes[11] !== 0x30) {
-      this.#onError(new Error(bytes.toString("latin1")));
-    }
-    this.#onReply(this, bytes.subarray(this.#head));
-  };
 }
 
 function requestBytes({ method, target, body }: HttpWork): Buffer {
@@ -172,6 +150,15 @@ function requestBytes({ method, target, body }: HttpWork): Buffer {
     lines.push("Content-Type: application/json", `Content-Length: ${Buffer.byteLength(body)}`);
   }
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body ?? ""}`);
+}
+
+/** The JSON value of `text`; undefined where it has none. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether two JSON values are equal, whatever the order of members. */

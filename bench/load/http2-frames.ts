@@ -14,6 +14,11 @@ export const flags = { endStream: 1, ack: 1, endHeaders: 4, padded: 8 } as const
 
 export const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/** As much as a frame may carry unless the other side says otherwise. */
+export const maxFrameBytes = 16_384;
+
+const initialWindowSize = 4; // SETTINGS_INITIAL_WINDOW_SIZE
+
 const prefixBytes = 9;
 
 /** One frame. */
@@ -27,17 +32,28 @@ export function frame(type: number, frameFlags: number, stream: number, payload:
   return bytes;
 }
 
-/** What both sides say first: streams without limits, and windows that a load never fills. */
+/** What both sides say first: streams without limits, and windows that small messages never fill. */
 export function opening(): Buffer {
   const settings = Buffer.alloc(6);
-  settings.writeUInt16BE(4, 0); // SETTINGS_INITIAL_WINDOW_SIZE
+  settings.writeUInt16BE(initialWindowSize, 0);
   settings.writeUInt32BE(2 ** 30, 2);
-  const window = Buffer.alloc(4);
-  window.writeUInt32BE(2 ** 31 - 1 - 65_535);
-  return Buffer.concat([
-    frame(frameTypes.settings, 0, 0, settings),
-    frame(frameTypes.windowUpdate, 0, 0, window),
-  ]);
+  return Buffer.concat([frame(frameTypes.settings, 0, 0, settings), windowUpdate(2 ** 31 - 1 - 65_535)]);
+}
+
+/** Opens the connection's window by so many bytes. */
+export function windowUpdate(increment: number): Buffer {
+  const payload = Buffer.alloc(4);
+  payload.writeUInt32BE(increment);
+  return frame(frameTypes.windowUpdate, 0, 0, payload);
+}
+
+/** The window that settings give to every stream; undefined where they do not say. */
+export function initialWindowOf(settings: Buffer): number | undefined {
+  let window: number | undefined;
+  for (let at = 0; at + 6 <= settings.length; at += 6) {
+    if (settings.readUInt16BE(at) === initialWindowSize) window = settings.readUInt32BE(at + 2);
+  }
+  return window;
 }
 
 /** A header block (RFC 7541) of literal fields that no table remembers, so that it is the same on every stream. */

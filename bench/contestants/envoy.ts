@@ -1,0 +1,115 @@
+/** Envoy with its transcoder, everything else as it comes: its binary and the backend's address are the arguments. */
+import { create, toBinary, type DescFile } from "@bufbuild/protobuf";
+import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
+import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { ForeignProgram } from "./foreign-program.ts";
+import { takePart } from "./take-part.ts";
+
+/** How long Envoy may take to start, in milliseconds; less than the bench waits for a contestant. */
+const patienceMs = 20_000;
+
+const [binary = "", upstream = ""] = process.argv.slice(2);
+const services = [BenchService, BenchBooksService];
+const folder = mkdtempSync(join(tmpdir(), "ts-ms-envoy-"));
+process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+const adminFile = join(folder, "admin");
+
+const program = new ForeignProgram(binary, [
+  ...["--config-yaml", JSON.stringify(configuration()), "--admin-address-path", adminFile],
+  ...["--concurrency", "1", "--disable-hot-restart", "--log-level", "error"],
+]);
+takePart({ port: await listeningPort(), usage: () => program.usage() });
+
+function configuration() {
+  const extension = (name: string) => `type.googleapis.com/envoy.extensions.${name}`;
+  const address = (port: number) => ({ socket_address: { address: "127.0.0.1", port_value: port } });
+  const transcoder = {
+    "@type": extension("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
+    proto_descriptor_bin: Buffer.from(descriptors()).toString("base64"),
+    services: services.map(({ typeName }) => typeName),
+  };
+  const connections = {
+    "@type": extension("filters.network.http_connection_manager.v3.HttpConnectionManager"),
+    stat_prefix: "rest",
+    route_config: {
+      virtual_hosts: [
+        { name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster: "backend" } }] },
+      ],
+    },
+    http_filters: [
+      { name: "envoy.filters.http.grpc_json_transcoder", typed_config: transcoder },
+      {
+        name: "envoy.filters.http.router",
+        typed_config: { "@type": extension("filters.http.router.v3.Router") },
+      },
+    ],
+  };
+  const http2 = {
+    "@type": extension("upstreams.http.v3.HttpProtocolOptions"),
+    explicit_http_config: { http2_protocol_options: {} },
+  };
+  const endpoint = { endpoint: { address: address(Number(upstream.split(":")[1])) } };
+  return {
+    admin: { address: address(0) },
+    static_resources: {
+      listeners: [
+        {
+          name: "rest",
+          address: address(0),
+          filter_chains: [{ filters: [{ name: "http", typed_config: connections }] }],
+        },
+      ],
+      clusters: [
+        {
+          name: "backend",
+          type: "STATIC",
+          typed_extension_protocol_options: { [http2["@type"].slice("type.googleapis.com/".length)]: http2 },
+          load_assignment: { cluster_name: "backend", endpoints: [{ lb_endpoints: [endpoint] }] },
+        },
+      ],
+    },
+  };
+}
+
+/** The services' contracts with all that they import, imports first. */
+function descriptors(): Uint8Array {
+  const files = new Set<DescFile>();
+  const add = (file: DescFile): void => {
+    if (files.has(file)) return;
+    file.dependencies.forEach(add);
+    files.add(file);
+  };
+  for (const { file } of services) add(file);
+  return toBinary(
+    FileDescriptorSetSchema,
+    create(FileDescriptorSetSchema, { file: [...files].map(({ proto }) => proto) }),
+  );
+}
+
+/** Envoy tells the port it was given through its admin interface, which the system gave another one. */
+async function listeningPort(): Promise<number> {
+  interface Listeners {
+    readonly listener_statuses?: readonly {
+      readonly local_address: { readonly socket_address: { readonly port_value: number } };
+    }[];
+  }
+  const end = performance.now() + patienceMs;
+  while (performance.now() < end) {
+    await pause(20);
+    const admin = existsSync(adminFile) ? readFileSync(adminFile, "utf8") : "";
+    if (admin === "") continue;
+    const ready = await fetch(`http://${admin}/ready`);
+    await ready.arrayBuffer();
+    if (ready.status !== 200) continue;
+    const response = await fetch(`http://${admin}/listeners?format=json`);
+    const { listener_statuses: [listener] = [] } = (await response.json()) as Listeners; // As Envoy documents it.
+    const port = listener?.local_address.socket_address.port_value ?? 0;
+    if (port > 0) return port;
+  }
+  throw new Error("Envoy is not ready");
+}

