@@ -21,6 +21,9 @@ const windowBytes = 64 * 1024;
 /** How often a paused connection is touched, in milliseconds: only a write shows that its client has left. */
 const probeMs = 400;
 
+/** A heartbeat that comes later than this multiple of its time says nothing of the client. */
+const lateFactor = 1.5;
+
 interface Waiting {
   readonly data: string | Buffer;
   readonly isBinary: boolean;
@@ -51,6 +54,8 @@ export class ClientSocket {
   #writeTimer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
   #probe: NodeJS.Timeout | undefined;
+  /** When the last heartbeat was, in `performance.now()` milliseconds. */
+  #beatAt = 0;
   /** Heartbeats since the client was last heard. */
   #silence = 0;
   #bytesRead = 0;
@@ -88,7 +93,8 @@ export class ClientSocket {
     });
     ws.once("close", () => this.#closed());
     if (this.#options.socketHeartbeatMs > 0) {
-      this.#heartbeat = setInterval(beat, this.#options.socketHeartbeatMs, this);
+      this.#beatAt = performance.now();
+      this.#heartbeat = setTimeout(beatSoon, this.#options.socketHeartbeatMs, this);
     }
   }
 
@@ -160,11 +166,17 @@ export class ClientSocket {
 
   /** Sends a ping, or gives the client up if it was silent for too long. */
   beat(): void {
+    if (this.#heartbeat === undefined) return;
+    this.#heartbeat.refresh();
+    const now = performance.now();
+    // What a client sent while this process did something else is still to be read, and its turn may not be next.
+    const late = now - this.#beatAt > this.#options.socketHeartbeatMs * lateFactor;
+    this.#beatAt = now;
     const { bytesRead } = this.#socket;
     const { bufferedAmount } = this.#ws;
     // A ping behind messages that are being read is no sign of death.
     const reads = this.#pinging && bufferedAmount !== this.#bufferedBytes;
-    if (bytesRead !== this.#bytesRead || reads || this.#paused) this.#silence = 0;
+    if (bytesRead !== this.#bytesRead || reads || this.#paused || late) this.#silence = 0;
     this.#bytesRead = bytesRead;
     this.#bufferedBytes = bufferedAmount;
     if (++this.#silence >= 2) {
@@ -267,11 +279,17 @@ export class ClientSocket {
   }
 
   #stopTimers(): void {
-    clearInterval(this.#heartbeat);
+    clearTimeout(this.#heartbeat);
+    this.#heartbeat = undefined;
     clearInterval(this.#probe);
     clearTimeout(this.#writeTimer);
     this.#writeTimer = undefined;
   }
+}
+
+/** Timers come before what waits to be read, which may be the sign of life. */
+function beatSoon(socket: ClientSocket): void {
+  setImmediate(beat, socket);
 }
 
 function beat(socket: ClientSocket): void {
