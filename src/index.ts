@@ -82,6 +82,7 @@ export {
   pathFlag,
   portFlag,
   portOrOffFlag,
+  sizeFlag,
   switchFlag,
   textFlag,
   type Flag,
