@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { RawData } from "ws";
 import { Code, ConnectError } from "../../core/errors.ts";
 import { closeCode, closeReason } from "./close-code.ts";
+import { FrameSender } from "./frame-sender.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";
 
@@ -41,6 +42,7 @@ export class ClientSocket {
   readonly #ws: PeerAwareWebSocket;
   readonly #socket: Socket;
   readonly #options: WebSocketOptions;
+  readonly #frames: FrameSender;
   readonly #waiting: Waiting[] = [];
   #reader: SocketReader | undefined;
   /** What was sent in this turn of the event loop. */
@@ -69,6 +71,7 @@ export class ClientSocket {
     this.#ws = ws;
     this.#socket = socket;
     this.#options = options;
+    this.#frames = new FrameSender(ws, socket, () => this.#sent());
   }
 
   /** Whether somebody still reads it: neither closed nor closing. */
@@ -81,6 +84,7 @@ export class ClientSocket {
     this.#reader = reader;
     const ws = this.#ws;
     ws.onPeerClose = (answer) => {
+      this.#frames.flush();
       this.#answer = answer;
       if (this.#reader === undefined) answer();
       else this.#reader.peerClosed();
@@ -139,6 +143,7 @@ export class ClientSocket {
     this.#reader = undefined;
     this.#release();
     this.resume();
+    this.#frames.flush();
     this.#ws.closeNow(closeCode.tryAgainLater, why);
     reader?.gone(new ConnectError(why, Code.Canceled));
   }
@@ -203,13 +208,13 @@ export class ClientSocket {
    * for ever without a turn for all others.
    */
   #hasRoom(): boolean {
-    return this.#ws.bufferedAmount < windowBytes && this.#turnBytes < windowBytes;
+    return this.#frames.waitingBytes < windowBytes && this.#turnBytes < windowBytes;
   }
 
   #send(data: string | Buffer, isBinary: boolean): void {
     if (this.#turnBytes === 0) setImmediate(nextTurn, this);
     this.#turnBytes += data.length + 1;
-    this.#ws.send(data, { binary: isBinary }, this.#sent);
+    this.#frames.send(data, isBinary);
   }
 
   #wait(message: Waiting): void {
@@ -223,12 +228,12 @@ export class ClientSocket {
   }
 
   /** The connection has taken something. */
-  readonly #sent = (): void => {
+  #sent(): void {
     if (this.#writeTimer === undefined) return;
     clearTimeout(this.#writeTimer);
     this.#writeTimer = undefined;
     this.#pump();
-  };
+  }
 
   #pump(): void {
     while (this.#hasRoom()) {
@@ -248,6 +253,7 @@ export class ClientSocket {
     if (close === undefined) return;
     this.#closing = undefined;
     this.#stopTimers();
+    this.#frames.flush();
     close();
   }
 
