@@ -3,6 +3,7 @@ import type { RawData } from "ws";
 import { Code, ConnectError } from "../../core/errors.ts";
 import { closeCode, closeReason } from "./close-code.ts";
 import { FrameSender } from "./frame-sender.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";
 
@@ -22,9 +23,6 @@ const windowBytes = 64 * 1024;
 /** How often a paused connection is touched, in milliseconds: only a write shows that its client has left. */
 const probeMs = 400;
 
-/** A heartbeat that comes later than this multiple of its time says nothing of the client. */
-const lateFactor = 1.5;
-
 interface Waiting {
   readonly data: string | Buffer;
   readonly isBinary: boolean;
@@ -40,9 +38,9 @@ interface Waiting {
  */
 export class ClientSocket {
   readonly #ws: PeerAwareWebSocket;
-  readonly #socket: Socket;
   readonly #options: WebSocketOptions;
   readonly #frames: FrameSender;
+  readonly #heartbeat: Heartbeat;
   readonly #waiting: Waiting[] = [];
   #reader: SocketReader | undefined;
   /** What was sent in this turn of the event loop. */
@@ -54,24 +52,18 @@ export class ClientSocket {
   /** Sends our close frame, once nothing waits any more. */
   #closing: (() => void) | undefined;
   #writeTimer: NodeJS.Timeout | undefined;
-  #heartbeat: NodeJS.Timeout | undefined;
   #probe: NodeJS.Timeout | undefined;
-  /** When the last heartbeat was, in `performance.now()` milliseconds. */
-  #beatAt = 0;
-  /** Heartbeats since the client was last heard. */
-  #silence = 0;
-  #bytesRead = 0;
-  #bufferedBytes = 0;
-  /** Whether the last ping is still behind other frames. */
-  #pinging = false;
   #paused = false;
 
   /** @param socket the connection under `ws` */
   constructor(ws: PeerAwareWebSocket, socket: Socket, options: WebSocketOptions) {
     this.#ws = ws;
-    this.#socket = socket;
     this.#options = options;
     this.#frames = new FrameSender(ws, socket, () => this.#sent());
+    this.#heartbeat = new Heartbeat(ws, socket, options.socketHeartbeatMs, () => {
+      this.#gone("the client answers no pings");
+      ws.terminate();
+    });
   }
 
   /** Whether somebody still reads it: neither closed nor closing. */
@@ -96,10 +88,7 @@ export class ClientSocket {
       this.#gone(error.message);
     });
     ws.once("close", () => this.#closed());
-    if (this.#options.socketHeartbeatMs > 0) {
-      this.#beatAt = performance.now();
-      this.#heartbeat = setTimeout(beatSoon, this.#options.socketHeartbeatMs, this);
-    }
+    this.#heartbeat.start();
   }
 
   /** Sends a message; a promise where the client has to take something first. Never rejects, also if nobody is there. */
@@ -160,7 +149,7 @@ export class ClientSocket {
     if (!this.#paused) return;
     this.#paused = false;
     clearInterval(this.#probe);
-    this.#silence = 0;
+    this.#heartbeat.reset();
     this.#ws.resume();
   }
 
@@ -168,34 +157,6 @@ export class ClientSocket {
   terminate(): void {
     this.#ws.terminate();
   }
-
-  /** Sends a ping, or gives the client up if it was silent for too long. */
-  beat(): void {
-    if (this.#heartbeat === undefined) return;
-    this.#heartbeat.refresh();
-    const now = performance.now();
-    // What a client sent while this process did something else is still to be read, and its turn may not be next.
-    const late = now - this.#beatAt > this.#options.socketHeartbeatMs * lateFactor;
-    this.#beatAt = now;
-    const { bytesRead } = this.#socket;
-    const { bufferedAmount } = this.#ws;
-    // A ping behind messages that are being read is no sign of death.
-    const reads = this.#pinging && bufferedAmount !== this.#bufferedBytes;
-    if (bytesRead !== this.#bytesRead || reads || this.#paused || late) this.#silence = 0;
-    this.#bytesRead = bytesRead;
-    this.#bufferedBytes = bufferedAmount;
-    if (++this.#silence >= 2) {
-      this.#gone("the client answers no pings");
-      this.#ws.terminate();
-    } else if (this.#ws.readyState === this.#ws.OPEN) {
-      this.#pinging = true;
-      this.#ws.ping(undefined, undefined, this.#pinged);
-    }
-  }
-
-  readonly #pinged = (): void => {
-    this.#pinging = false;
-  };
 
   /** A turn of the event loop has come to its end. */
   nextTurn(): void {
@@ -285,21 +246,11 @@ export class ClientSocket {
   }
 
   #stopTimers(): void {
-    clearTimeout(this.#heartbeat);
-    this.#heartbeat = undefined;
+    this.#heartbeat.stop();
     clearInterval(this.#probe);
     clearTimeout(this.#writeTimer);
     this.#writeTimer = undefined;
   }
-}
-
-/** Timers come before what waits to be read, which may be the sign of life. */
-function beatSoon(socket: ClientSocket): void {
-  setImmediate(beat, socket);
-}
-
-function beat(socket: ClientSocket): void {
-  socket.beat();
 }
 
 function nextTurn(socket: ClientSocket): void {
