@@ -21,11 +21,7 @@ interface Line {
 export const pythonWebSockets: Suite = {
   name: "python-websockets",
   async run() {
-    await run("python3", ["--version"]).catch(() => {
-      throw new Missing("Python 3 is not installed");
-    });
-    const root = await debianPackages("bookworm", ["python3-websockets"]);
-    const env = { ...process.env, PYTHONPATH: join(root, "usr/lib/python3/dist-packages") };
+    const env = await environment();
     const checks = new Checks();
     const library = new LibraryService(seedLibrary());
     const grpc = new GrpcServer({ listen: false }).addService(library);
@@ -46,3 +42,24 @@ export const pythonWebSockets: Suite = {
     return checks.result;
   },
 };
+
+/**
+ * The environment in which Python finds the package.
+ *
+ * @throws Missing where there is no Python 3, or the package cannot be had or used.
+ */
+async function environment(): Promise<NodeJS.ProcessEnv> {
+  await run("python3", ["--version"]).catch(() => {
+    throw new Missing("Python 3 is not installed");
+  });
+  try {
+    const root = await debianPackages("bookworm", ["python3-websockets"]);
+    const env = { ...process.env, PYTHONPATH: join(root, "usr/lib/python3/dist-packages") };
+    await run("python3", ["-c", "import websockets.legacy.client"], { env });
+    return env;
+  } catch (error) {
+    if (error instanceof Missing) throw error;
+    const [reason] = String(error).split("\n");
+    throw new Missing(`python3-websockets of Debian bookworm cannot be had: ${reason}`);
+  }
+}
