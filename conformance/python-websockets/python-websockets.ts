@@ -59,7 +59,7 @@ async function environment(): Promise<NodeJS.ProcessEnv> {
     return env;
   } catch (error) {
     if (error instanceof Missing) throw error;
-    const [reason] = String(error).split("\n");
+    const reason = String(error).trim().split("\n").at(-1);
     throw new Missing(`python3-websockets of Debian bookworm cannot be had: ${reason}`);
   }
 }
