@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SocketEngine } from "../../../src/gateway/websocket/socket-engine.ts";
 import { webSocketDefaults } from "../../../src/gateway/websocket/websocket-options.ts";
+import { createCertificate } from "../../support/certificates.ts";
 import { exchangeBytes, startGateway, statusOf } from "../gateway-fixture.ts";
 import { frame, handshake, opcode, RawSocket, SocketClient, within } from "./socket-client.ts";
 
@@ -55,6 +56,31 @@ test("extensions that are malformed are 400 where compression is on, ignored whe
     text.includes("\r\n\r\n"),
   );
   assert.equal(statusOf(answer), 101);
+});
+
+test("sockets over TLS: calls, and a reader that stalls", async () => {
+  const { cert, key } = createCertificate({ name: "localhost", hosts: ["127.0.0.1"] });
+  await using gateway = await startGateway({ tls: { cert, key } });
+  const base = `wss://127.0.0.1:${gateway.port}`;
+  const chat = await new SocketClient(`${base}/test/v1/chat`, [], { ca: cert }).open();
+  chat.send('{"text":"a"}', '{"text":"b"}', "");
+  assert.deepEqual([(await chat.json())["text"], (await chat.json())["text"]], ["a", "b"]);
+  assert.equal((await chat.end()).code, 1000);
+  const path = "/tsms.test.v1.EchoService/Repeat";
+  const stalled = await new SocketClient(`${base}${path}`, [], { ca: cert }).open();
+  stalled.send(JSON.stringify({ count: 300, payload: Buffer.alloc(40_000).toString("base64") }));
+  await stalled.next();
+  stalled.ws.pause();
+  const other = await new SocketClient(`${base}/test/v1/chat`, [], { ca: cert }).open();
+  for (let turn = 0; turn < 100; turn++) {
+    other.send("{}");
+    await other.next();
+  }
+  assert.ok(gateway.echo.produced < 300, `${gateway.echo.produced} messages for a reader that does not read`);
+  stalled.ws.resume();
+  for (let index = 1; index < 300; index++) assert.equal((await stalled.json())["index"], index);
+  assert.equal((await stalled.end()).code, 1000);
+  other.ws.close();
 });
 
 test("sockets that are broken say why before the connection ends", async () => {
