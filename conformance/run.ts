@@ -9,6 +9,7 @@ import {
   protobufConformance,
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
+import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { showcase } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
@@ -27,6 +28,7 @@ const suites: readonly Suite[] = [
   protobufNetworkConformance,
   protobufCodecConformance,
   autobahn,
+  pythonWebSockets,
   h2spec,
   loadSmoke,
   showcase,

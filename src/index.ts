@@ -84,6 +84,7 @@ export {
   pathFlag,
   portFlag,
   portOrOffFlag,
+  sizeFlag,
   switchFlag,
   textFlag,
   type Flag,

@@ -147,6 +147,18 @@ export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
   };
 }
 
+/** A flag that takes a size such as `4096`, `64KiB` or `1MiB`, at least one byte; its value is in bytes. */
+export function sizeFlag(byDefaultBytes: number, help: string): Flag<number> {
+  return {
+    help,
+    value: "SIZE",
+    default: byDefaultBytes,
+    shownDefault: showSize(byDefaultBytes),
+    repeatable: false,
+    read: toSizeBytes,
+  };
+}
+
 function notEmpty(text: string): string {
   if (text === "") throw new Error("must not be empty");
   return text;
@@ -193,4 +205,23 @@ function showDuration(ms: number): string {
     if (ms % size === 0) return `${ms / size}${unit}`;
   }
   return `${ms}ms`;
+}
+
+const unitsBytes: Readonly<Record<string, number>> = { "": 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function toSizeBytes(text: string): number {
+  const match = /^(\d+)(|KiB|MiB|GiB)$/.exec(text);
+  const unit = unitsBytes[match?.[2] ?? "none"];
+  if (match === null || unit === undefined) throw new Error("must be a size such as 4096, 64KiB or 1MiB");
+  const bytes = Number(match[1]) * unit;
+  if (bytes < 1 || bytes >= 2 ** 31) throw new Error("must be at least 1 byte and less than 2GiB");
+  return bytes;
+}
+
+function showSize(bytes: number): string {
+  for (const unit of ["GiB", "MiB", "KiB"]) {
+    const size = unitsBytes[unit] ?? 1;
+    if (bytes % size === 0) return `${bytes / size}${unit}`;
+  }
+  return String(bytes);
 }

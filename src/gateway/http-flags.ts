@@ -10,6 +10,7 @@ import {
 } from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
+import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flags.ts";
 
 /** Flags of a gateway. */
 export const httpFlags = {
@@ -28,6 +29,7 @@ export const httpFlags = {
   corsCredentials: switchFlag("Let such pages send cookies and certificates of the user along; not with *"),
   compression: switchFlag("Compress answers where clients accept it: zstd, br, gzip"),
   etag: switchFlag("Give answers to GET an ETag of their content"),
+  ...webSocketFlags,
 } as const;
 
 /** Flags of a gateway that serves gRPC too. */
@@ -55,5 +57,6 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     corsCredentials: flags.corsCredentials,
     compression: flags.compression,
     etag: flags.etag,
+    ...webSocketFlagOptions(flags),
   };
 }

@@ -8,6 +8,7 @@ import {
   pathFlag,
   portFlag,
   portOrOffFlag,
+  sizeFlag,
   switchFlag,
   textFlag,
 } from "../../src/core/flag-kinds.ts";
@@ -23,6 +24,7 @@ const group = {
   reflection: switchFlag("Ask"),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do"),
   drainDelay: durationFlag(0, "Wait"),
+  maxMessage: sizeFlag(1024 * 1024, "Largest"),
 } as const;
 
 const good: [string, Record<string, unknown>][] = [
@@ -46,6 +48,10 @@ const good: [string, Record<string, unknown>][] = [
   ["--drain-delay 2m", { drainDelay: 120_000 }],
   ["--drain-delay 1h", { drainDelay: 3_600_000 }],
   ["--drain-delay 0", { drainDelay: 0 }],
+  ["--max-message 1", { maxMessage: 1 }],
+  ["--max-message 64KiB", { maxMessage: 65_536 }],
+  ["--max-message 3MiB", { maxMessage: 3_145_728 }],
+  ["--max-message 1GiB", { maxMessage: 1_073_741_824 }],
   ["--grpc-host ::1", { grpcHost: "::1" }],
 ];
 
@@ -64,6 +70,7 @@ for (const [line, expected] of good) {
       reflection: false,
       unknownQuery: "ignore",
       drainDelay: 0,
+      maxMessage: 1_048_576,
       ...expected,
     });
     assert.deepEqual([...given].sort(), Object.keys(expected).sort());
@@ -77,6 +84,11 @@ const bad: [string, RegExp][] = [
   ["--__proto__ 1", /unexpected argument "--__proto__"|unknown flag --__proto__/],
   ["--verison", /did you mean --version\?/],
   ["--grpc-port", /--grpc-port needs a value: --grpc-port PORT/],
+  ["--max-message 1MB", /bad value "1MB" for --max-message: must be a size such as 4096, 64KiB or 1MiB/],
+  ["--max-message 1.5MiB", /must be a size/],
+  ["--max-message KiB", /must be a size/],
+  ["--max-message 0", /must be at least 1 byte and less than 2GiB/],
+  ["--max-message 2GiB", /less than 2GiB/],
   ["--grpc-port x", /bad value "x" for --grpc-port: must be a port from 0 to 65535/],
   ["--grpc-port 65536", /bad value "65536" for --grpc-port/],
   ["--grpc-port -1", /bad value "-1" for --grpc-port/],
@@ -120,6 +132,7 @@ test("--help lists every flag with its default, also after good flags", () => {
     "--reflection | Ask (default: off)",
     "--unknown-query ignore|reject | What to do (default: ignore)",
     "--drain-delay DURATION | Wait (default: 0)",
+    "--max-message SIZE | Largest (default: 1MiB)",
     "--version | Print the version",
     "--help | Print this list",
     "",

@@ -2,6 +2,8 @@ import type { Socket } from "node:net";
 import type { RawData } from "ws";
 import { Code, ConnectError } from "../../core/errors.ts";
 import { closeCode, closeReason } from "./close-code.ts";
+import { FrameSender } from "./frame-sender.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";
 
@@ -36,8 +38,9 @@ interface Waiting {
  */
 export class ClientSocket {
   readonly #ws: PeerAwareWebSocket;
-  readonly #socket: Socket;
   readonly #options: WebSocketOptions;
+  readonly #frames: FrameSender;
+  readonly #heartbeat: Heartbeat;
   readonly #waiting: Waiting[] = [];
   #reader: SocketReader | undefined;
   /** What was sent in this turn of the event loop. */
@@ -49,21 +52,18 @@ export class ClientSocket {
   /** Sends our close frame, once nothing waits any more. */
   #closing: (() => void) | undefined;
   #writeTimer: NodeJS.Timeout | undefined;
-  #heartbeat: NodeJS.Timeout | undefined;
   #probe: NodeJS.Timeout | undefined;
-  /** Heartbeats since the client was last heard. */
-  #silence = 0;
-  #bytesRead = 0;
-  #bufferedBytes = 0;
-  /** Whether the last ping is still behind other frames. */
-  #pinging = false;
   #paused = false;
 
   /** @param socket the connection under `ws` */
   constructor(ws: PeerAwareWebSocket, socket: Socket, options: WebSocketOptions) {
     this.#ws = ws;
-    this.#socket = socket;
     this.#options = options;
+    this.#frames = new FrameSender(ws, socket, () => this.#sent());
+    this.#heartbeat = new Heartbeat(ws, socket, options.socketHeartbeatMs, () => {
+      this.#gone("the client answers no pings");
+      ws.terminate();
+    });
   }
 
   /** Whether somebody still reads it: neither closed nor closing. */
@@ -76,6 +76,7 @@ export class ClientSocket {
     this.#reader = reader;
     const ws = this.#ws;
     ws.onPeerClose = (answer) => {
+      this.#frames.flush();
       this.#answer = answer;
       if (this.#reader === undefined) answer();
       else this.#reader.peerClosed();
@@ -87,9 +88,7 @@ export class ClientSocket {
       this.#gone(error.message);
     });
     ws.once("close", () => this.#closed());
-    if (this.#options.socketHeartbeatMs > 0) {
-      this.#heartbeat = setInterval(beat, this.#options.socketHeartbeatMs, this);
-    }
+    this.#heartbeat.start();
   }
 
   /** Sends a message; a promise where the client has to take something first. Never rejects, also if nobody is there. */
@@ -133,6 +132,7 @@ export class ClientSocket {
     this.#reader = undefined;
     this.#release();
     this.resume();
+    this.#frames.flush();
     this.#ws.closeNow(closeCode.tryAgainLater, why);
     reader?.gone(new ConnectError(why, Code.Canceled));
   }
@@ -149,7 +149,7 @@ export class ClientSocket {
     if (!this.#paused) return;
     this.#paused = false;
     clearInterval(this.#probe);
-    this.#silence = 0;
+    this.#heartbeat.reset();
     this.#ws.resume();
   }
 
@@ -157,28 +157,6 @@ export class ClientSocket {
   terminate(): void {
     this.#ws.terminate();
   }
-
-  /** Sends a ping, or gives the client up if it was silent for too long. */
-  beat(): void {
-    const { bytesRead } = this.#socket;
-    const { bufferedAmount } = this.#ws;
-    // A ping behind messages that are being read is no sign of death.
-    const reads = this.#pinging && bufferedAmount !== this.#bufferedBytes;
-    if (bytesRead !== this.#bytesRead || reads || this.#paused) this.#silence = 0;
-    this.#bytesRead = bytesRead;
-    this.#bufferedBytes = bufferedAmount;
-    if (++this.#silence >= 2) {
-      this.#gone("the client answers no pings");
-      this.#ws.terminate();
-    } else if (this.#ws.readyState === this.#ws.OPEN) {
-      this.#pinging = true;
-      this.#ws.ping(undefined, undefined, this.#pinged);
-    }
-  }
-
-  readonly #pinged = (): void => {
-    this.#pinging = false;
-  };
 
   /** A turn of the event loop has come to its end. */
   nextTurn(): void {
@@ -191,13 +169,13 @@ export class ClientSocket {
    * for ever without a turn for all others.
    */
   #hasRoom(): boolean {
-    return this.#ws.bufferedAmount < windowBytes && this.#turnBytes < windowBytes;
+    return this.#frames.waitingBytes < windowBytes && this.#turnBytes < windowBytes;
   }
 
   #send(data: string | Buffer, isBinary: boolean): void {
     if (this.#turnBytes === 0) setImmediate(nextTurn, this);
     this.#turnBytes += data.length + 1;
-    this.#ws.send(data, { binary: isBinary }, this.#sent);
+    this.#frames.send(data, isBinary);
   }
 
   #wait(message: Waiting): void {
@@ -211,12 +189,12 @@ export class ClientSocket {
   }
 
   /** The connection has taken something. */
-  readonly #sent = (): void => {
+  #sent(): void {
     if (this.#writeTimer === undefined) return;
     clearTimeout(this.#writeTimer);
     this.#writeTimer = undefined;
     this.#pump();
-  };
+  }
 
   #pump(): void {
     while (this.#hasRoom()) {
@@ -236,6 +214,7 @@ export class ClientSocket {
     if (close === undefined) return;
     this.#closing = undefined;
     this.#stopTimers();
+    this.#frames.flush();
     close();
   }
 
@@ -267,15 +246,11 @@ export class ClientSocket {
   }
 
   #stopTimers(): void {
-    clearInterval(this.#heartbeat);
+    this.#heartbeat.stop();
     clearInterval(this.#probe);
     clearTimeout(this.#writeTimer);
     this.#writeTimer = undefined;
   }
-}
-
-function beat(socket: ClientSocket): void {
-  socket.beat();
 }
 
 function nextTurn(socket: ClientSocket): void {

@@ -1,6 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { WebSocketServer, type Server, type ServerOptions } from "ws";
 import type { StopReport } from "../../core/lifecycle.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange, UpgradeRequest } from "../exchange.ts";
@@ -15,8 +14,8 @@ import { handshakeProblem, offeredProtocols } from "./handshake.ts";
 import { MultiplexSocket } from "./multiplex-socket.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { OriginCheck } from "./origin-check.ts";
-import { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 import { RouteSocket } from "./route-socket.ts";
+import { SocketEngine } from "./socket-engine.ts";
 import { withHeaders } from "./socket-headers.ts";
 import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";
@@ -27,9 +26,6 @@ export interface WebSocketsOptions extends WebSocketOptions {
   readonly replyMetadata: ReplyMetadata;
 }
 
-/** How long a client may take to answer our close frame, in milliseconds. */
-const closeTimeoutMs = 5_000;
-
 /** How long calls that were cut may take to say so, in milliseconds. */
 const lastWordsMs = 250;
 
@@ -37,7 +33,8 @@ const lastWordsMs = 250;
 export class WebSockets {
   readonly #options: WebSocketsOptions;
   readonly #origins: OriginCheck;
-  readonly #engine: Server<typeof PeerAwareWebSocket>;
+  /** Undefined where no sockets are opened. */
+  readonly #engine: SocketEngine | undefined;
   readonly #routes = new WeakMap<Route, SocketRoute>();
   readonly #methods = new WeakMap<RouteTable, CallableMethods>();
   readonly #open = new Set<OpenSocket>();
@@ -52,12 +49,17 @@ export class WebSockets {
     }
     this.#options = options;
     this.#origins = new OriginCheck(options.allowedOrigins);
-    this.#engine = new WebSocketServer(engineOptions(options));
+    this.#engine = options.webSockets ? new SocketEngine(options) : undefined;
   }
 
   /** How many sockets are open. */
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Resolves when handshakes can be answered. */
+  async ready(): Promise<void> {
+    await this.#engine?.ready();
   }
 
   /**
@@ -91,7 +93,7 @@ export class WebSockets {
     const cut = this.#calls();
     for (const socket of [...this.#open]) socket.cut();
     if (this.#open.size > 0) await this.#closed(lastWordsMs);
-    for (const client of this.#engine.clients) client.terminate();
+    await this.#engine?.close();
     return { finished: Math.max(before - cut.length, 0), cut };
   }
 
@@ -154,13 +156,9 @@ export class WebSockets {
     open: (socket: ClientSocket) => OpenSocket,
   ): void {
     reply.hijack();
-    const { req } = exchange;
     const { socket, head } = upgrade;
     exchange.handOver(upgrade);
-    // The engine knows nothing but this header of what was agreed on.
-    if (protocol === undefined) delete req.headers["sec-websocket-protocol"];
-    else req.headers["sec-websocket-protocol"] = protocol;
-    this.#engine.handleUpgrade(req, socket, head, (ws) => {
+    this.#engine?.accept({ request: exchange.req, socket, head, protocol }, (ws) => {
       const opened = open(new ClientSocket(ws, socket, this.#options));
       this.#open.add(opened);
       ws.once("close", () => {
@@ -223,25 +221,4 @@ function findRoute({ router }: RouteTable, url: string): { route: Route; call: R
     throw new HttpError(400, "several rpcs have this path: open the socket on /package.Service/Method");
   }
   return { route: first.route, call: first };
-}
-
-function engineOptions(options: WebSocketsOptions): ServerOptions<typeof PeerAwareWebSocket> {
-  const limits = {
-    // Small pieces cost more memory than they hold; these are pieces of the network, not of messages.
-    maxBufferedChunks: 16_384,
-    maxFragments: options.maxSocketFragments,
-    closeTimeout: closeTimeoutMs,
-  };
-  return {
-    noServer: true,
-    WebSocket: PeerAwareWebSocket,
-    maxPayload: options.maxSocketMessageBytes,
-    perMessageDeflate: options.socketCompression && {
-      serverNoContextTakeover: true,
-      clientNoContextTakeover: true,
-      serverMaxWindowBits: 12,
-      threshold: 1024,
-    },
-    ...limits, // Newer than the engine's types.
-  };
 }

@@ -24,7 +24,7 @@ export interface WebSocketOptions {
    * dead. Default: 30,000.
    */
   readonly socketHeartbeatMs: number;
-  /** Whether messages are compressed (permessage-deflate): some 300 KiB of memory for each socket. Default: false. */
+  /** Whether messages are compressed (permessage-deflate): some 115 KiB of memory more for each socket that has been used. Default: false. */
   readonly socketCompression: boolean;
 }
 

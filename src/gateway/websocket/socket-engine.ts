@@ -1,0 +1,126 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import fastifyWebsocket, { type WebsocketPluginOptions } from "@fastify/websocket";
+import { fastify, type FastifyInstance } from "fastify";
+import type { ServerOptions } from "ws";
+import { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
+import type { WebSocketOptions } from "./websocket-options.ts";
+
+/** A handshake that was found to be good. */
+export interface AcceptedHandshake {
+  readonly request: IncomingMessage;
+  /** The connection, which nobody else writes to or answers on any more. */
+  readonly socket: Socket;
+  /** What came behind the head of the request. */
+  readonly head: Buffer;
+  /** The subprotocol that was agreed on; undefined for none. */
+  readonly protocol: string | undefined;
+}
+
+/** How long a client may take to answer our close frame, in milliseconds. */
+const closeTimeoutMs = 5_000;
+
+/**
+ * Answers handshakes with 101 and speaks the protocol behind them: `@fastify/websocket` on a Fastify of its own, which
+ * never listens and has one route. On the gateway's Fastify the plugin would answer before routes and origins were
+ * looked at, and its hooks would stand in the way of every call over HTTP; here it gets only what was accepted.
+ */
+export class SocketEngine {
+  readonly #engine: FastifyInstance;
+
+  constructor(options: WebSocketOptions) {
+    this.#engine = fastify({ exposeHeadRoutes: false });
+    void this.#engine.register(fastifyWebsocket, pluginOptions(options));
+    void this.#engine.register(async (scope) => {
+      scope.route({
+        method: "GET",
+        url: onlyPath,
+        websocket: true,
+        handler(ws, { raw }) {
+          // The plugin makes sockets of the class it is given, and the only requests are those of `accept`.
+          const [{ opened }, socket] = [raw as unknown as Ticket, ws as PeerAwareWebSocket];
+          try {
+            opened(socket);
+          } catch {
+            socket.terminate(); // Nobody has it.
+          }
+        },
+      });
+    });
+  }
+
+  /** Resolves when handshakes can be accepted. */
+  async ready(): Promise<void> {
+    await this.#engine.ready();
+  }
+
+  /** Answers a handshake; `opened` gets the socket before anything is read from it, unless the client has left. */
+  accept(handshake: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void): void {
+    const { socket, head } = handshake;
+    this.#engine.server.emit("upgrade", new Ticket(handshake, opened), socket, head);
+  }
+
+  /** Cuts the connections that are left. */
+  async close(): Promise<void> {
+    const engine = this.#engine;
+    if (engine.hasDecorator("websocketServer")) {
+      for (const client of engine.websocketServer.clients) client.terminate();
+    }
+    await engine.close();
+  }
+}
+
+const onlyPath = "/";
+
+/**
+ * What the engine is shown of a request: what it needs for the answer. The request itself stays as it is, and its
+ * target, which the engine might read otherwise than the gateway has, decides nothing a second time.
+ */
+class Ticket {
+  readonly method = "GET";
+  readonly url = onlyPath;
+  readonly httpVersion = "1.1";
+  readonly httpVersionMajor = 1;
+  readonly httpVersionMinor = 1;
+  readonly headers: NodeJS.ReadOnlyDict<string>;
+  readonly opened: (ws: PeerAwareWebSocket) => void;
+
+  constructor({ request, protocol }: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void) {
+    const { headers } = request;
+    this.headers = {
+      connection: "Upgrade",
+      upgrade: "websocket",
+      "sec-websocket-version": headers["sec-websocket-version"],
+      "sec-websocket-key": headers["sec-websocket-key"],
+      "sec-websocket-extensions": headers["sec-websocket-extensions"],
+      "sec-websocket-protocol": protocol, // The engine takes the first one that is offered.
+    };
+    this.opened = opened;
+  }
+}
+
+function pluginOptions(options: WebSocketOptions): WebsocketPluginOptions {
+  const limits = {
+    // Small pieces cost more memory than they hold; these are pieces of the network, not of messages.
+    maxBufferedChunks: 16_384,
+    maxFragments: options.maxSocketFragments,
+    closeTimeout: closeTimeoutMs,
+  };
+  const server: ServerOptions<typeof PeerAwareWebSocket> = {
+    WebSocket: PeerAwareWebSocket,
+    maxPayload: options.maxSocketMessageBytes,
+    perMessageDeflate: options.socketCompression && {
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: true,
+      serverMaxWindowBits: 12,
+      threshold: 1024,
+    },
+    ...limits, // Newer than the types.
+  };
+  return {
+    options: server as NonNullable<WebsocketPluginOptions["options"]>, // The plugin's types know no other class than the usual one.
+    // Whoever has the socket hears of its errors; the plugin would cut the connection before its close frame is out.
+    errorHandler: () => {},
+    preClose: async () => {}, // All sockets are closed by then; the plugin would say goodbye to them once more.
+  };
+}
