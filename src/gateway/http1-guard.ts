@@ -6,6 +6,7 @@ import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
+import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "./raw-reply.ts";
 import { methodNotServed, RequestCheck } from "./request-check.ts";
 import { asksForWebSocket } from "./websocket/handshake.ts";
@@ -85,6 +86,7 @@ export class Http1Guard implements ExchangeOwner {
     );
     this.#servers.add(server);
     watchWrites(server, this.#inFlight, options);
+    watchPeers(server, this.#inFlight, options);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
     server.on("checkContinue", (request: IncomingMessage, response: Exchange) =>
       this.#expected(request, response),

@@ -17,15 +17,13 @@ import type { Http1GuardOptions } from "./http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 import type { Http2Limits } from "./http2-limits.ts";
 import { RequestCheck } from "./request-check.ts";
+import { watchPulse } from "./session-pulse.ts";
 
 /** Options of `Http2Guard`. */
 export interface Http2GuardOptions extends Http1GuardOptions, Http2Limits {
   /** Serves the streams whose content type is gRPC. Undefined: they are requests like all others. */
   readonly grpc: StreamServer | undefined;
 }
-
-/** How long a client may take to answer a ping, in milliseconds. */
-const pingTimeoutMs = 20_000;
 
 /** More header fields or bytes than this reset the stream before anybody can answer. */
 const unanswered = { headerFields: 2000, headerBytes: 65_535 };
@@ -138,27 +136,16 @@ export class Http2Guard implements ExchangeOwner {
 
   readonly #onSession = (session: ServerHttp2Session): void => {
     const guard = new SessionGuard(session, this.#options, this.#connecting);
-    this.#sessions.set(session, { guard, streams: 0, grpcStreams: 0 });
+    const known: Session = { guard, streams: 0, grpcStreams: 0 };
+    const { heartbeatMs, keepAliveTimeoutMs } = this.#options;
+    this.#sessions.set(session, known);
     session.once("close", () => this.#sessions.delete(session));
-    session.setTimeout(this.#options.keepAliveTimeoutMs, () => this.#quiet(session));
+    session.setTimeout(keepAliveTimeoutMs, () => {
+      if (known.streams === 0 && !session.destroyed) session.close();
+    });
+    watchPulse(session, { heartbeatMs, busy: () => known.streams > 0, onLost: () => guard.cut() });
     if (this.#stopped) session.close();
   };
-
-  /** Nothing came or went for a while: idle connections are closed, others must show that their client is there. */
-  #quiet(session: ServerHttp2Session): void {
-    if (session.destroyed) return;
-    if (this.#sessions.get(session)?.streams === 0) {
-      session.close();
-      return;
-    }
-    const timer = setTimeout(() => session.destroy(), pingTimeoutMs);
-    const answered = (): void => clearTimeout(timer);
-    session.once("close", answered);
-    session.ping(() => {
-      answered();
-      session.off("close", answered);
-    });
-  }
 
   readonly #onStream = (
     stream: ServerHttp2Stream,

@@ -7,6 +7,7 @@ import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { Http1Guard } from "./http1-guard.ts";
 import { Http2Guard, type Http2GuardOptions } from "./http2-guard.ts";
+import { probe } from "./peer-watch.ts";
 
 /** Options of `PortGuard`. */
 export interface PortGuardOptions extends Http2GuardOptions {
@@ -69,6 +70,7 @@ export class PortGuard {
     server.on("connection", (socket: Socket) => {
       this.#undecided.add(socket);
       socket.once("close", () => this.#undecided.delete(socket));
+      probe(socket, this.#options);
       socket.on("error", () => {}); // A connection that breaks tells by its close.
       accept(socket);
     });

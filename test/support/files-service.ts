@@ -39,6 +39,8 @@ export class Files implements Service<typeof FilesService> {
   received = 0;
   /** Calls whose generator was left or whose signal fired. */
   cancelled = 0;
+  /** `Upload` calls whose signal fired. */
+  aborted = 0;
   /** Holds `Upload` back before each message; undefined for not at all. */
   hold: (() => Promise<void>) | undefined;
   readonly #waiters = new Set<() => void>();
@@ -107,7 +109,11 @@ export class Files implements Service<typeof FilesService> {
     let first: UploadRequest | undefined;
     let chatty = 0;
     let isDone = false;
-    context.signal.addEventListener("abort", () => this.#notify(), { once: true });
+    const aborted = (): void => {
+      this.aborted++;
+      this.#notify();
+    };
+    context.signal.addEventListener("abort", aborted, { once: true });
     try {
       for await (const request of requests) {
         this.received++;

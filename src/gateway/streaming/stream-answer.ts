@@ -90,8 +90,6 @@ export class StreamAnswer implements Answer {
       return;
     }
     if (encoder.opening !== "") void writer.write(encoder.opening)?.catch(nothing);
-    // A peer that vanished is found by probes even where nothing is sent.
-    exchange.socket?.setKeepAlive(true, Math.ceil(options.heartbeatMs / 3));
     const { heartbeat } = encoder;
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => {
