@@ -1,6 +1,7 @@
 import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { ConnectError } from "../core/errors.ts";
 import { createServer } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
@@ -32,6 +33,7 @@ interface Connection {
  * under way.
  */
 export class Http1Guard implements ExchangeOwner {
+  stopping: ConnectError | undefined;
   readonly #options: Http1GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;

@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import type { ConnectError } from "../core/errors.ts";
 import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { exchangeClosed, type Exchange, type ExchangeOwner } from "./exchange.ts";
@@ -45,6 +46,7 @@ interface Session {
  */
 export class Http2Guard implements ExchangeOwner {
   readonly inFlight = new Set<Exchange>();
+  stopping: ConnectError | undefined;
   readonly #options: Http2GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;

@@ -1,6 +1,7 @@
 import type { RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { ConnectError } from "../core/errors.ts";
 import { readOpening } from "../core/first-bytes.ts";
 import { ServerTls, type ServerTlsOptions } from "../core/tls.ts";
 import type { ErrorWriter } from "./error-writer.ts";
@@ -101,6 +102,13 @@ export class PortGuard {
     this.#http1.cutConnections();
     this.#http2.cutConnections();
     for (const socket of this.#undecided) socket.destroy();
+  }
+
+  /** Asks answers that never end by themselves to end, those yet to begin too. */
+  askToLeave(reason: ConnectError): void {
+    this.#http1.stopping = reason;
+    this.#http2.stopping = reason;
+    for (const exchange of this.inFlight) exchange.leave?.(reason);
   }
 
   /** Resolves when no exchange is under way. */

@@ -52,15 +52,16 @@ export class StreamAnswer implements Answer {
     const { context, reply, options } = init;
     this.#init = init;
     this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
-    if (init.encoder.leave !== undefined) {
-      this.#exchange.leave = (reason) => {
-        this.#leaving = true;
-        this.begin();
-        context.abort(reason);
-      };
-    }
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
+    if (init.encoder.leave === undefined) return;
+    const leave = (this.#exchange.leave = (reason: ConnectError): void => {
+      this.#leaving = true;
+      this.begin();
+      context.abort(reason);
+    });
+    const stopping = this.#exchange.owner?.stopping;
+    if (stopping !== undefined) leave(stopping); // The others were asked before this one began.
   }
 
   begin(): void {
