@@ -29,6 +29,9 @@ export interface Http2GuardOptions extends Http1GuardOptions, Http2Limits {
 /** More header fields or bytes than this reset the stream before anybody can answer. */
 const unanswered = { headerFields: 2000, headerBytes: 65_535 };
 
+/** What a streamed answer has on its way at most, in bytes, and a little more. */
+const chunkBytes = 128 * 1024;
+
 const grpcType = /^application\/grpc(?:\+proto)?\s*(?:;|$)/i;
 
 /** What is known of one connection. */
@@ -172,7 +175,10 @@ export class Http2Guard implements ExchangeOwner {
       grpc.acceptStream(stream, headers, flags, rawHeaders, session.guard);
       return;
     }
-    stream.once("close", () => session.streams--);
+    stream.once("close", () => {
+      session.streams--;
+      session.guard.closed(stream, Number(stream.sentHeaders?.["content-length"] ?? chunkBytes));
+    });
     this.#begin(stream, headers, rawHeaders);
   };
 

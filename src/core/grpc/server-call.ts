@@ -39,6 +39,8 @@ export abstract class ServerCall implements Listener {
   protected running = false;
   readonly #request: GuardedRequest;
   #answered = false;
+  /** Bytes of the last reply that was handed over. */
+  #sentBytes = 0;
   #headersSent = false;
   #halfClosed = false;
   #acceptsGzip: boolean | undefined;
@@ -87,8 +89,9 @@ export abstract class ServerCall implements Listener {
 
   /** The call is over: the client has left, or the status is on its way. */
   onCancel(): void {
-    const { stream } = this.#request;
+    const { stream, session } = this.#request;
     this.environment.calls.delete(this);
+    session.closed(stream, this.#sentBytes);
     if (!this.#answered) {
       this.#answered = true;
       this.context.abort(endOf(stream));
@@ -132,6 +135,7 @@ export abstract class ServerCall implements Listener {
     if (this.#answered) return false;
     this.#sendHeaders();
     this.#request.session.active();
+    this.#sentBytes = bytes.byteLength;
     this.call.sendMessage(bytes, sent);
     return true;
   }
