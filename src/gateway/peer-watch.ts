@@ -34,7 +34,6 @@ export function watchPeers(
 /** Lets the system look, while nothing is sent on a connection, whether its peer is there. */
 export function probe(socket: Socket, { heartbeatMs }: PeerWatchOptions): void {
   const probes = Math.min(10, Math.max(1, Math.floor(heartbeatMs / 1000)));
-  void socket.remoteAddress; // A connection that was reset has none, unless it was asked for before.
   socket.setKeepAlive(true, Math.max(1000, heartbeatMs / 3), 1000, probes); // One each second.
 }
 

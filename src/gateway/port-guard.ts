@@ -62,6 +62,7 @@ export class PortGuard {
       throw new Error("this version of Node does not listen to connections as is known");
     server.removeAllListeners("connection");
     const serveHttp1 = (socket: Socket): void => {
+      void socket.remoteAddress; // A connection that was reset has none, unless it was asked for before.
       http1.call(server, socket);
     };
     const accept =
