@@ -29,6 +29,7 @@ const flags = parseFlags("gateway", {
   ...commonFlags,
 });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
 const listen = flags.port === undefined;
@@ -51,7 +52,6 @@ http.addService(goms).addService(child).addService(library);
 servePage(http);
 
 addServerGracefulStop(http, grpc);
-const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const exporter = await startExporter();
 await grpc.start();
 await http.start();

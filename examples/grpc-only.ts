@@ -18,6 +18,7 @@ import { LibraryService } from "../src/services/library/library-service.ts";
 
 const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...commonFlags });
 const { logger, observers, onFault, startExporter } = createTelemetry(flags);
+const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
 const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, tls, observers });
@@ -26,7 +27,6 @@ grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
 
 addServerGracefulStop(grpc);
-const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const exporter = await startExporter();
 await grpc.start();
 

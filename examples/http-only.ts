@@ -30,6 +30,7 @@ const flags = parseFlags("http-only", {
   ...commonFlags,
 });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
+const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const awaitServices = flags.reflection;
 
 const { target, options } = upstreamOf(flags);
@@ -45,7 +46,6 @@ const http = new HttpServer({
 });
 
 addServerGracefulStop(http);
-const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const exporter = await startExporter();
 
 const source = schemaSource(flags, upstream, [GoMs, Child, LibraryService]);

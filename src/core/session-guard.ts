@@ -13,6 +13,8 @@ export interface SessionLimits {
   readonly handshakeTimeoutMs: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
   readonly minPingIntervalMs: number;
+  /** Memory that the connection may hold, in bytes, before Node refuses its streams. */
+  readonly maxSessionMemoryBytes: number;
 }
 
 /** Serves streams of HTTP/2 connections that somebody else has accepted. */
@@ -34,7 +36,8 @@ const pingFrameBytes = 17;
 
 /**
  * Watches over one HTTP/2 connection: closes it when the client does not begin to speak HTTP/2 in time, or pings
- * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8).
+ * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8); lets the client go elsewhere (GOAWAY NO_ERROR) when
+ * Node would soon refuse its streams without a reason.
  */
 export class SessionGuard {
   /** Who the client is; undefined for nobody who is known. */
@@ -42,6 +45,8 @@ export class SessionGuard {
   readonly #session: ServerHttp2Session;
   readonly #connection: Duplex | undefined;
   readonly #minPingIntervalMs: number;
+  readonly #maxLostBytes: number;
+  #lostBytes = 0;
   #lastPing = -Infinity;
   #strikes = 0;
   /** Bytes that the connection had sent when `#pings` was 0. */
@@ -55,6 +60,7 @@ export class SessionGuard {
     this.#session = session;
     this.#connection = connection;
     this.#minPingIntervalMs = limits.minPingIntervalMs;
+    this.#maxLostBytes = limits.maxSessionMemoryBytes / 2;
     const timer = setTimeout(() => session.destroy(), limits.handshakeTimeoutMs);
     const done = (): void => clearTimeout(timer);
     session.once("remoteSettings", done);
@@ -66,6 +72,16 @@ export class SessionGuard {
   active(): void {
     this.#strikes = 0;
     this.#lastPing = -Infinity;
+  }
+
+  /**
+   * A stream has closed. What it had still to send, `bytes` at most, stays in Node's count of the connection's memory
+   * for ever when it was reset; so the connection is not used for new streams before that refuses them.
+   */
+  closed(stream: ServerHttp2Stream, bytes: number): void {
+    if ((stream.rstCode ?? 0) === constants.NGHTTP2_NO_ERROR || stream.writableFinished) return;
+    this.#lostBytes += bytes;
+    if (this.#lostBytes > this.#maxLostBytes && !this.#session.closed) this.#session.close();
   }
 
   /** Cuts the connection, even if the session waits for its client to hang up. */

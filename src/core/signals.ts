@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { durationFlag } from "./flag-kinds.ts";
 import { defaultGraceMs, type ManagedServer, type StopReport } from "./lifecycle.ts";
+import { SetupError } from "./setup-error.ts";
 
 /** Signals that stop a program gracefully, and their numbers, of which exit codes are made. */
 const stopSignals = { SIGINT: 2, SIGTERM: 15 } as const;
@@ -106,7 +107,7 @@ export function addServerGracefulStop(...servers: readonly ManagedServer[]): voi
  * From now on exceptions and rejections outside of any call do not end the process either, as soon as all servers are
  * ready; before that, and after the stop, they end it with 1.
  *
- * Call it once, before the servers start.
+ * Call it once, before the servers are made: what is wrong with their options is told in a line then.
  */
 export function catchStopSignals(options: Partial<StopSignalOptions> = {}): Promise<ShutdownReport> {
   const merged = { ...stopSignalDefaults, ...options };
@@ -179,9 +180,13 @@ class SignalWatch {
   }
 }
 
-/** Whether the message of a failed start is enough for people: the error is a server's own, about a port for example. */
+/**
+ * Whether the message of a failed start is enough for people: the error tells of options or contracts, or is a server's
+ * own, about a port for example.
+ */
 function saysItAll(reason: unknown, states: ReadonlyArray<ManagedServer["state"]>): reason is Error {
   if (!(reason instanceof Error)) return false;
+  if (reason instanceof SetupError) return true;
   return states.includes("error") || (reason.cause instanceof Error && "syscall" in reason.cause);
 }
 

@@ -1,6 +1,7 @@
 import { choiceFlag, fileFlag } from "./flag-kinds.ts";
 import type { FlagValues } from "./flags.ts";
 import type { ServerTlsOptions } from "./tls.ts";
+import { SetupError } from "./setup-error.ts";
 
 /** Where programs log; a `Logger` is one. */
 export interface TlsLog {
@@ -29,13 +30,13 @@ export const tlsFlags = {
 export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): ServerTlsOptions | undefined {
   const { tlsCert, tlsKey, tlsClientCa, tlsClient } = flags;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    throw new TypeError("--tls-cert and --tls-key must be given together");
+    throw new SetupError("--tls-cert and --tls-key must be given together");
   }
   if (tlsClient !== "none" && tlsClientCa === undefined) {
-    throw new TypeError(`--tls-client ${tlsClient} needs --tls-client-ca`);
+    throw new SetupError(`--tls-client ${tlsClient} needs --tls-client-ca`);
   }
   if (tlsCert === undefined || tlsKey === undefined) {
-    if (tlsClientCa !== undefined) throw new TypeError("--tls-client-ca needs --tls-cert and --tls-key");
+    if (tlsClientCa !== undefined) throw new SetupError("--tls-client-ca needs --tls-cert and --tls-key");
     return undefined;
   }
   return {

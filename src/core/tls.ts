@@ -9,6 +9,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { certificateIdentity, identify } from "./peer-identity.ts";
+import { SetupError } from "./setup-error.ts";
 
 /** PEM itself, or the file that holds it, which is read again when it changes. */
 export type Pem = string | Buffer | { readonly file: string };
@@ -82,7 +83,7 @@ export class ServerTls {
       createSecureContext(contextOptions(material));
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause);
-      throw new TypeError(`${use.server}: the option tls cannot be used: ${text}`, { cause });
+      throw new SetupError(`${use.server}: the option tls cannot be used: ${text}`, { cause });
     }
     this.#files = files;
     this.#material = material;

@@ -3,6 +3,7 @@ import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors.ts";
 import { codeName } from "../core/code-name.ts";
+import { SetupError } from "../core/setup-error.ts";
 
 /** The body of an error reply. */
 export interface ErrorBody {
@@ -42,7 +43,7 @@ export function errorFormatter(format: ErrorFormat): ErrorFormatter {
   if (typeof format === "function") return format;
   const formatter = Object.hasOwn(formatters, format) ? formatters[format] : undefined;
   if (formatter === undefined) {
-    throw new TypeError(
+    throw new SetupError(
       `errorFormat "${format}" is unknown: use "status", "google", "problem" or a function`,
     );
   }

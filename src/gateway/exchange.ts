@@ -12,6 +12,8 @@ import type { SocketHeaders } from "./websocket/socket-headers.ts";
 export interface ExchangeOwner {
   /** The response was sent whole, or its connection is gone. */
   exchangeClosed(exchange: Exchange): void;
+  /** Why answers that never end by themselves are to end soon: the server stops. Undefined while it does not. */
+  readonly stopping: ConnectError | undefined;
 }
 
 /** What belongs to a request that asks to become a WebSocket. */
@@ -39,7 +41,10 @@ export class Exchange extends ServerResponse<IncomingMessage> implements Live {
   route: string | undefined;
   /** Why the request is refused before anybody looks at it. */
   refusal: HttpError | undefined;
-  /** Asks the answer under way to end soon, as the server stops; undefined for answers that end by themselves. */
+  /**
+   * Asks the answer under way to end soon, as the server stops; undefined for answers that end by themselves. One that
+   * begins later asks its exchange's owner.
+   */
   leave: ((reason: ConnectError) => void) | undefined;
   /** Set for requests that ask to become a WebSocket. */
   upgrade: UpgradeRequest | undefined;

@@ -15,7 +15,12 @@ function describesBody(name: string): boolean {
 }
 
 /** What the gateway itself reads from a reply's metadata or writes for every reply. */
-const ownNames: ReadonlySet<string> = new Set(["__proto__", "date", "x-http-status"]);
+const ownNames: ReadonlySet<string> = new Set([
+  "__proto__",
+  "date",
+  "x-http-content-length",
+  "x-http-status",
+]);
 
 /** Whether metadata of a reply may never become a header or trailer of the HTTP reply. `name` is in lower case. */
 export function isWithheld(name: string): boolean {

@@ -1,12 +1,14 @@
 import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { ConnectError } from "../core/errors.ts";
 import { LiveSet } from "../core/live-set.ts";
 import { createServer } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
+import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "./raw-reply.ts";
 import { methodNotServed, RequestCheck } from "./request-check.ts";
 import { asksForWebSocket } from "./websocket/handshake.ts";
@@ -32,6 +34,7 @@ interface Connection {
  * under way.
  */
 export class Http1Guard implements ExchangeOwner {
+  stopping: ConnectError | undefined;
   readonly #options: Http1GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
@@ -85,6 +88,7 @@ export class Http1Guard implements ExchangeOwner {
     );
     this.#servers.add(server);
     watchWrites(server, this.#inFlight, options);
+    watchPeers(server, this.#inFlight, options);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
     server.on("checkContinue", (request: IncomingMessage, response: Exchange) =>
       this.#expected(request, response),

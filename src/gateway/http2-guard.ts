@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import type { ConnectError } from "../core/errors.ts";
 import { LiveSet } from "../core/live-set.ts";
 import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
 import type { ErrorWriter } from "./error-writer.ts";
@@ -18,6 +19,7 @@ import type { Http1GuardOptions } from "./http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 import type { Http2Limits } from "./http2-limits.ts";
 import { RequestCheck } from "./request-check.ts";
+import { watchPulse } from "./session-pulse.ts";
 
 /** Options of `Http2Guard`. */
 export interface Http2GuardOptions extends Http1GuardOptions, Http2Limits {
@@ -25,11 +27,11 @@ export interface Http2GuardOptions extends Http1GuardOptions, Http2Limits {
   readonly grpc: StreamServer | undefined;
 }
 
-/** How long a client may take to answer a ping, in milliseconds. */
-const pingTimeoutMs = 20_000;
-
 /** More header fields or bytes than this reset the stream before anybody can answer. */
 const unanswered = { headerFields: 2000, headerBytes: 65_535 };
+
+/** What a streamed answer has on its way at most, in bytes, and a little more. */
+const chunkBytes = 128 * 1024;
 
 const grpcType = /^application\/grpc(?:\+proto)?\s*(?:;|$)/i;
 
@@ -48,6 +50,7 @@ interface Session {
  */
 export class Http2Guard implements ExchangeOwner {
   readonly inFlight = new LiveSet<Exchange>();
+  stopping: ConnectError | undefined;
   readonly #options: Http2GuardOptions;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
@@ -128,27 +131,16 @@ export class Http2Guard implements ExchangeOwner {
 
   readonly #onSession = (session: ServerHttp2Session): void => {
     const guard = new SessionGuard(session, this.#options, this.#connecting);
-    this.#sessions.set(session, { guard, streams: 0, grpcStreams: 0 });
+    const known: Session = { guard, streams: 0, grpcStreams: 0 };
+    const { heartbeatMs, keepAliveTimeoutMs } = this.#options;
+    this.#sessions.set(session, known);
     session.once("close", () => this.#sessions.delete(session));
-    session.setTimeout(this.#options.keepAliveTimeoutMs, () => this.#quiet(session));
+    session.setTimeout(keepAliveTimeoutMs, () => {
+      if (known.streams === 0 && !session.destroyed) session.close();
+    });
+    watchPulse(session, { heartbeatMs, busy: () => known.streams > 0, onLost: () => guard.cut() });
     if (this.#stopped) session.close();
   };
-
-  /** Nothing came or went for a while: idle connections are closed, others must show that their client is there. */
-  #quiet(session: ServerHttp2Session): void {
-    if (session.destroyed) return;
-    if (this.#sessions.get(session)?.streams === 0) {
-      session.close();
-      return;
-    }
-    const timer = setTimeout(() => session.destroy(), pingTimeoutMs);
-    const answered = (): void => clearTimeout(timer);
-    session.once("close", answered);
-    session.ping(() => {
-      answered();
-      session.off("close", answered);
-    });
-  }
 
   readonly #onStream = (
     stream: ServerHttp2Stream,
@@ -173,7 +165,10 @@ export class Http2Guard implements ExchangeOwner {
       grpc.acceptStream(stream, headers, flags, rawHeaders, session.guard);
       return;
     }
-    stream.once("close", () => session.streams--);
+    stream.once("close", () => {
+      session.streams--;
+      session.guard.closed(stream, Number(stream.sentHeaders?.["content-length"] ?? chunkBytes));
+    });
     this.#begin(stream, headers, rawHeaders, session.guard);
   };
 

@@ -1,12 +1,14 @@
 import type { RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { ConnectError } from "../core/errors.ts";
 import { readOpening } from "../core/first-bytes.ts";
 import { ServerTls, type ServerTlsOptions } from "../core/tls.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { Http1Guard } from "./http1-guard.ts";
 import { Http2Guard, type Http2GuardOptions } from "./http2-guard.ts";
+import { probe } from "./peer-watch.ts";
 
 /** Options of `PortGuard`. */
 export interface PortGuardOptions extends Http2GuardOptions {
@@ -60,6 +62,7 @@ export class PortGuard {
       throw new Error("this version of Node does not listen to connections as is known");
     server.removeAllListeners("connection");
     const serveHttp1 = (socket: Socket): void => {
+      void socket.remoteAddress; // A connection that was reset has none, unless it was asked for before.
       http1.call(server, socket);
     };
     const accept =
@@ -69,6 +72,7 @@ export class PortGuard {
     server.on("connection", (socket: Socket) => {
       this.#undecided.add(socket);
       socket.once("close", () => this.#undecided.delete(socket));
+      probe(socket, this.#options);
       socket.on("error", () => {}); // A connection that breaks tells by its close.
       accept(socket);
     });
@@ -99,6 +103,13 @@ export class PortGuard {
     this.#http1.cutConnections();
     this.#http2.cutConnections();
     for (const socket of this.#undecided) socket.destroy();
+  }
+
+  /** Asks answers that never end by themselves to end, those yet to begin too. */
+  askToLeave(reason: ConnectError): void {
+    this.#http1.stopping = reason;
+    this.#http2.stopping = reason;
+    for (const exchange of this.inFlight) exchange.leave?.(reason);
   }
 
   /** Resolves when no exchange is under way. */

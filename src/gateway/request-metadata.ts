@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { invalidArgument } from "../core/errors.ts";
 import type { HeaderSource, TakeHeader } from "../core/header-source.ts";
 import { isUnforwardable } from "./header-names.ts";
+import { SetupError } from "../core/setup-error.ts";
 
 /** Request headers that become metadata unless an option adds more. */
 export const forwardedHeaders: readonly string[] = Object.freeze([
@@ -42,7 +43,7 @@ export class RequestMetadata {
   constructor(options: RequestMetadataOptions) {
     const added = options.forwardHeaders.map((name) => name.toLowerCase());
     const reserved = added.find((name) => isUnforwardable(name) || !/^[\w!#$%&'*+.^`|~-]+$/.test(name));
-    if (reserved !== undefined) throw new TypeError(`forwardHeaders: "${reserved}" can never be forwarded`);
+    if (reserved !== undefined) throw new SetupError(`forwardHeaders: "${reserved}" can never be forwarded`);
     this.#names = [...new Set([...forwardedHeaders, ...added])];
     this.#binary = this.#names.filter((name) => name.endsWith("-bin"));
     this.#prefixed = options.grpcMetadataPrefix;

@@ -12,6 +12,7 @@ import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
 import { streamRoute } from "./streaming/stream-route.ts";
 import { type RouteHandler, unaryRoute, type UnaryOptions, type WholeHandler } from "./unary.ts";
+import { SetupError } from "../core/setup-error.ts";
 
 /** What a `RouteTable` is made of. */
 export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions {
@@ -44,7 +45,7 @@ export class RouteTable {
     const twice = services.find(
       (service, index) => services.findIndex(({ typeName }) => typeName === service.typeName) < index,
     );
-    if (twice !== undefined) throw new TypeError(`${twice.typeName} is registered twice`);
+    if (twice !== undefined) throw new SetupError(`${twice.typeName} is registered twice`);
     const { bindings, deadlinesMs, fullyDecodeReservedExpansion } = combineRules(
       services.flatMap(({ methods }) => methods),
       options.rules,

@@ -7,6 +7,8 @@ import type { Exchange } from "./exchange.ts";
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {
   readonly inFlight: readonly Exchange[];
+  /** Asks answers that never end by themselves to end, those yet to begin too. */
+  askToLeave(reason: ConnectError): void;
   /** Resolves when there are none. */
   idle(): Promise<void>;
 }
@@ -20,7 +22,7 @@ const lastWordsMs = 250;
  */
 export async function stopExchanges(guard: ExchangeKeeper, graceMs: number): Promise<StopReport> {
   const before = guard.inFlight.length;
-  for (const exchange of guard.inFlight) exchange.leave?.(stopping());
+  guard.askToLeave(stopping());
   await atMost(guard.idle(), graceMs);
   const cut = guard.inFlight;
   for (const { context } of cut) {

@@ -99,6 +99,27 @@ for (const [name, flag, server] of [
   });
 }
 
+const impossible: readonly [program: string, args: readonly string[], line: RegExp][] = [
+  ["gateway", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
+  ["http-only", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
+  ["gateway", ["--cors-origin=foo"], /^corsOrigins: "foo" is no origin, .*\n$/],
+  ["gateway", ["--forward-header=te"], /^forwardHeaders: "te" can never be forwarded\n$/],
+  ["gateway", ["--rules=package.json"], /^package\.json:\d+:\d+: version: unknown key\n$/],
+  ["grpc-only", ["--tls-cert=package.json"], /^--tls-cert and --tls-key must be given together\n$/],
+  ["gateway", ["--tls-cert=LICENSE", "--tls-key=LICENSE"], /^GRPC: the option tls cannot be used: .*\n$/],
+  ["http-only", ["--grpc-cert=package.json"], /^tls: a client certificate needs .*\n$/],
+  ["http-only", ["--grpc-host=a b"], /^cannot dial "a b:42001": .*\n$/],
+  ["http-only", ["--descriptors=package.json"], /^package\.json: not a binary .*FileDescriptorSet\n$/],
+  ["http-only", ["--service=none.Such"], /^the contracts have no service none\.Such; .*\n$/],
+];
+for (const [name, args, line] of impossible) {
+  test(`${name}: ${args.join(" ")} is one line that names it, and ends with 1`, async () => {
+    const { code, errors } = await outcome(name, "--exporter-port=off", ...args);
+    assert.equal(code, 1);
+    assert.match(errors, line);
+  });
+}
+
 test("the exporter's default port taken is a warning that names the flag, and the program goes on", async () => {
   // An address of our own where there is one, since programs of other tests may have the port on the usual one.
   const host = process.platform === "linux" ? "127.0.0.2" : "127.0.0.1";

@@ -39,6 +39,8 @@ export class Files implements Service<typeof FilesService> {
   received = 0;
   /** Calls whose generator was left or whose signal fired. */
   cancelled = 0;
+  /** `Upload` calls whose signal fired. */
+  aborted = 0;
   /** Holds `Upload` back before each message; undefined for not at all. */
   hold: (() => Promise<void>) | undefined;
   readonly #waiters = new Set<() => void>();
@@ -51,6 +53,7 @@ export class Files implements Service<typeof FilesService> {
     this.#notify();
     const file = this.files.get(name);
     if (file === undefined) throw new ConnectError(`no file ${name}`, Code.NotFound);
+    checkRange(context, file);
     for (const [key, value] of Object.entries(file.headers ?? {})) context.responseHeader.set(key, value);
     return file;
   }
@@ -72,6 +75,7 @@ export class Files implements Service<typeof FilesService> {
   ): AsyncGenerator<MessageInitShape<typeof HttpBodySchema>> {
     this.lastHeader = context.requestHeader;
     const file = this.files.get(request.name);
+    if (file !== undefined) checkRange(context, file);
     for (const [key, value] of Object.entries(file?.headers ?? {})) context.responseHeader.set(key, value);
     let isDone = false;
     try {
@@ -107,7 +111,11 @@ export class Files implements Service<typeof FilesService> {
     let first: UploadRequest | undefined;
     let chatty = 0;
     let isDone = false;
-    context.signal.addEventListener("abort", () => this.#notify(), { once: true });
+    const aborted = (): void => {
+      this.aborted++;
+      this.#notify();
+    };
+    context.signal.addEventListener("abort", aborted, { once: true });
     try {
       for await (const request of requests) {
         this.received++;
@@ -159,6 +167,14 @@ export class Files implements Service<typeof FilesService> {
     this.#waiters.clear();
     for (const waiter of waiters) waiter();
   }
+}
+
+/** Refuses a range that begins behind the end of a file, unless that has a status of its own. */
+function checkRange({ requestHeader }: HandlerContext, { data, headers }: StoredFile): void {
+  const [, first] = /^bytes=(\d+)-/.exec(requestHeader.get("range") ?? "") ?? [];
+  if (headers !== undefined || first === undefined || Number(first) < data.length) return;
+  const metadata = { "content-range": `bytes */${data.length}`, "x-own": "1" };
+  throw new ConnectError(`there are ${data.length} bytes`, Code.OutOfRange, metadata);
 }
 
 /** The SHA-256 of bytes in hexadecimal. */

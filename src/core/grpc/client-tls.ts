@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { createSecureContext, type ConnectionOptions } from "node:tls";
+import { SetupError } from "../setup-error.ts";
 
 /** Certificates and names of a connection by TLS. The server's certificate is always verified. */
 export interface ClientTls {
@@ -23,7 +24,7 @@ export type TlsOptionsFor = (host: string) => ConnectionOptions;
 /** @throws TypeError if the certificates cannot be read or a key is missing. */
 export function clientTls({ ca, cert, key, serverName }: ClientTls = {}): TlsOptionsFor {
   if ((cert === undefined) !== (key === undefined)) {
-    throw new TypeError("tls: a client certificate needs both `cert` and `key`");
+    throw new SetupError("tls: a client certificate needs both `cert` and `key`");
   }
   const secureContext = secureContextOf({ ca, cert, key });
   return (targetHost) => {
@@ -39,6 +40,6 @@ function secureContextOf(parts: Readonly<Record<"ca" | "cert" | "key", string | 
   try {
     return createSecureContext({ ...Object.fromEntries(pem), minVersion: "TLSv1.2" });
   } catch (cause) {
-    throw new TypeError(`tls: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new SetupError(`tls: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }

@@ -43,6 +43,8 @@ export abstract class ServerCall implements Listener, Live {
   protected running = false;
   readonly #request: GuardedRequest;
   #answered = false;
+  /** Bytes of the last reply that was handed over. */
+  #sentBytes = 0;
   #headersSent = false;
   #halfClosed = false;
   #acceptsGzip: boolean | undefined;
@@ -94,8 +96,9 @@ export abstract class ServerCall implements Listener, Live {
 
   /** The call is over: the client has left, or the status is on its way. */
   onCancel(): void {
-    const { stream } = this.#request;
+    const { stream, session } = this.#request;
     this.environment.calls.delete(this);
+    session.closed(stream, this.#sentBytes);
     if (!this.#answered) {
       this.#answered = true;
       this.context.abort(endOf(stream));
@@ -139,6 +142,7 @@ export abstract class ServerCall implements Listener, Live {
     if (this.#answered) return false;
     this.#sendHeaders();
     this.#request.session.active();
+    this.#sentBytes = bytes.byteLength;
     this.call.sendMessage(bytes, sent);
     return true;
   }

@@ -1,3 +1,5 @@
+import { SetupError } from "../setup-error.ts";
+
 /** One place where a server may be found. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
 
@@ -38,11 +40,11 @@ function hosts(target: string, names: readonly string[]): Target {
   const [first, ...others] = names.map((name) => {
     const [, ipv6, host = ipv6, port] = hostAndPort.exec(name) ?? [];
     if (host === undefined || Number(port) > 65_535) {
-      throw new TypeError(`cannot dial "${target}": a target is "host:port" or "unix:/path"`);
+      throw new SetupError(`cannot dial "${target}": a target is "host:port" or "unix:/path"`);
     }
     return { host, port: Number(port) };
   });
   const [authority] = names;
-  if (first === undefined || authority === undefined) throw new TypeError(`cannot dial "${target}"`);
+  if (first === undefined || authority === undefined) throw new SetupError(`cannot dial "${target}"`);
   return { addresses: [first, ...others], host: first.host, authority };
 }

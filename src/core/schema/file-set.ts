@@ -7,6 +7,7 @@ import {
   type FileDescriptorSet,
 } from "@bufbuild/protobuf/wkt";
 import { knownFiles } from "./known-files.ts";
+import { SetupError } from "../setup-error.ts";
 
 /** The largest set of descriptors that is taken from outside, in bytes. */
 export const maxDescriptorBytes = 32 * 1024 * 1024;
@@ -20,15 +21,17 @@ export const maxDescriptorBytes = 32 * 1024 * 1024;
  */
 export function readFileSet(bytes: Uint8Array, name: string): FileRegistry {
   if (bytes.length > maxDescriptorBytes) {
-    throw new Error(`${name}: ${bytes.length} bytes of descriptors; at most ${maxDescriptorBytes} are read`);
+    throw new SetupError(
+      `${name}: ${bytes.length} bytes of descriptors; at most ${maxDescriptorBytes} are read`,
+    );
   }
   let set: FileDescriptorSet;
   try {
     set = fromBinary(FileDescriptorSetSchema, bytes);
   } catch (cause) {
-    throw new Error(`${name}: not a binary google.protobuf.FileDescriptorSet`, { cause });
+    throw new SetupError(`${name}: not a binary google.protobuf.FileDescriptorSet`, { cause });
   }
-  if (set.file.length === 0) throw new Error(`${name}: the descriptor set has no files`);
+  if (set.file.length === 0) throw new SetupError(`${name}: the descriptor set has no files`);
   return linkFiles(set.file, name);
 }
 
@@ -43,7 +46,7 @@ export function linkFiles(files: readonly FileDescriptorProto[], name: string): 
   try {
     return createFileRegistry(create(FileDescriptorSetSchema, { file: sorted }));
   } catch (cause) {
-    throw new Error(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new SetupError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 
@@ -55,14 +58,14 @@ function sortFiles(files: readonly FileDescriptorProto[], name: string): FileDes
   const visit = (fileName: string, importer: string | undefined): void => {
     const file = byName.get(fileName) ?? knownFiles.get(fileName)?.proto;
     if (file === undefined) {
-      throw new Error(
+      throw new SetupError(
         `${name}: ${importer ?? name} imports ${fileName}, which is missing; write the set with all imports`,
       );
     }
     if (sorted.has(file)) return;
     if (open.has(fileName)) {
       const circle = [...open, fileName].slice([...open].indexOf(fileName));
-      throw new Error(`${name}: files import one another in a circle: ${circle.join(" → ")}`);
+      throw new SetupError(`${name}: files import one another in a circle: ${circle.join(" → ")}`);
     }
     open.add(fileName);
     for (const dependency of file.dependency) visit(dependency, fileName);

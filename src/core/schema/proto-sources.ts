@@ -8,6 +8,7 @@ import { linkFiles } from "./file-set.ts";
 import { knownFiles } from "./known-files.ts";
 import { toFileDescriptors } from "./proto-tree.ts";
 import { withCustomOptions } from "./proto-options.ts";
+import { SetupError } from "../setup-error.ts";
 
 addCommonProtos();
 
@@ -40,7 +41,7 @@ function parse(sources: string[], includeDirs: string[], label: string) {
     // The parser's asynchronous form throws where nobody can catch it when a type is missing.
     return loadProtosWithOptionsSync(sources, { includeDirs, keepCase: true });
   } catch (cause) {
-    throw new Error(`${label}: ${explain(cause, includeDirs)}`, { cause });
+    throw new SetupError(`${label}: ${explain(cause, includeDirs)}`, { cause });
   }
 }
 
@@ -49,7 +50,7 @@ function vendored(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const candidate = join(folder, "proto");
     if (existsSync(join(candidate, "google/api/annotations.proto"))) return candidate;
-    if (dirname(folder) === folder) throw new Error("the package's own proto folder is missing");
+    if (dirname(folder) === folder) throw new SetupError("the package's own proto folder is missing");
   }
 }
 
@@ -57,7 +58,7 @@ function locate(file: string, roots: readonly string[]): string {
   for (const candidate of [resolve(file), ...roots.map((root) => join(root, file))]) {
     if (existsSync(candidate)) return candidate;
   }
-  throw new Error(`${file}: no such file, neither as a path nor below ${roots.join(", ")}`);
+  throw new SetupError(`${file}: no such file, neither as a path nor below ${roots.join(", ")}`);
 }
 
 /** What a file is imported as: its path below the first folder that holds it. */

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createFileRegistry, type DescService, type FileRegistry } from "@bufbuild/protobuf";
 import { readFileSet } from "./file-set.ts";
+import { SetupError } from "../setup-error.ts";
 
 /** Contracts that were loaded at run time. */
 export interface Schema {
@@ -63,19 +64,19 @@ export function toSchema(registry: FileRegistry, only: readonly string[] = []): 
     );
     return { registry, services: [...new Set(services)] };
   }
-  if (found.length === 0) throw new Error("the contracts define no service");
+  if (found.length === 0) throw new SetupError("the contracts define no service");
   return { registry, services: found };
 }
 
 function missing(name: string, found: readonly DescService[]): never {
-  throw new Error(
+  throw new SetupError(
     `the contracts have no service ${name}; they have ${found.map((service) => service.typeName).join(", ")}`,
   );
 }
 
 function unreadable(path: string) {
   return (cause: unknown): never => {
-    throw new Error(`cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new SetupError(`cannot read ${path}: ${cause instanceof Error ? cause.message : String(cause)}`, {
       cause,
     });
   };

@@ -10,6 +10,7 @@ import {
 import { formatAddress, listenError, type ListenAddress } from "../listener.ts";
 import { createServer } from "../node-http.ts";
 import type { Metrics } from "./metrics.ts";
+import { SetupError } from "../setup-error.ts";
 
 /** Options of an `Exporter`. */
 export interface ExporterOptions {
@@ -55,7 +56,7 @@ export class Exporter implements ManagedServer {
     this.#options = { ...exporterDefaults, ...others };
     this.#metrics = metrics;
     if (!this.#options.path.startsWith("/")) {
-      throw new TypeError(
+      throw new SetupError(
         `the exporter's path must begin with a slash, ${JSON.stringify(this.#options.path)} does not`,
       );
     }

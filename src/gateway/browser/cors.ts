@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { BrowserOptions } from "./browser-options.ts";
 import { addVary } from "./vary.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** Headers of an answer that every page may read (Fetch standard, "CORS-safelisted response-header name"). */
 const readable = [
@@ -58,7 +59,7 @@ export class Cors {
     this.#maxAgeSeconds = String(Math.floor(options.corsMaxAgeMs / 1000));
     for (const open of ["*", "null"]) {
       if (!this.#credentials || !this.#origins.has(open)) continue;
-      throw new TypeError(
+      throw new SetupError(
         `corsOrigins: "${open}" with corsCredentials would let every page act for the user; list the origins`,
       );
     }
@@ -109,7 +110,7 @@ function checkOrigin(entry: string): string {
   const url = URL.parse(entry);
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:";
   if (url !== null && isWeb && url.origin === entry) return entry;
-  throw new TypeError(
+  throw new SetupError(
     `corsOrigins: ${JSON.stringify(entry)} is no origin, write it as "https://app.example.com"`,
   );
 }

@@ -58,7 +58,7 @@ export function longPollRoute(route: Route, options: LongPollRouteOptions): Rout
       const cut = (): void => stream.cutWait();
       exchange.once("close", cut);
       exchange.leave = cut;
-      const batch = await stream.next(after, waitMs);
+      const batch = await stream.next(after, exchange.owner?.stopping === undefined ? waitMs : 0);
       exchange.off("close", cut);
       exchange.leave = undefined;
       if (exchange.destroyed) return leave(poll, token === undefined);

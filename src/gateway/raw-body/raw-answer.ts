@@ -10,7 +10,7 @@ import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
 import type { Answer } from "../streaming/answer.ts";
 import type { StreamCoding } from "../streaming/stream-compressor.ts";
 import { StreamWriter, type StreamWriterOptions } from "../streaming/stream-writer.ts";
-import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
+import { contentTypeOf, lengthOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
 /** What a raw answer in pieces is made of. */
 export interface RawAnswerInit {
@@ -18,7 +18,7 @@ export interface RawAnswerInit {
   readonly context: CallContext;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly errors: ErrorWriter;
+  readonly errors: Pick<ErrorWriter, "send">;
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
   /** How bytes of a content type are compressed, with a status. */
@@ -34,13 +34,15 @@ type State =
 /**
  * A file in pieces: the bytes of all messages with nothing in between, the content type of the first message. The head
  * leaves with the first byte, so that an error before it has a status of its own; one after it cuts the connection, as
- * a part must never be taken for the whole.
+ * a part must never be taken for the whole; so does one that has not the length that its service said.
  */
 export class RawAnswer implements Answer {
   readonly #init: RawAnswerInit;
   readonly #exchange: Exchange;
   #state: State = { kind: "waiting" };
   #contentType: string | undefined;
+  /** Bytes that are still due, where the head says how many there are. */
+  #due: number | undefined;
 
   constructor(init: RawAnswerInit) {
     this.#init = init;
@@ -54,17 +56,20 @@ export class RawAnswer implements Answer {
     this.#contentType ??= contentTypeOf(body);
     if (body === undefined || body.data.length === 0) return undefined;
     this.#open();
-    return this.#state.kind === "open" ? this.#state.writer.write(body.data) : Promise.reject(gone());
+    if (this.#state.kind !== "open") return Promise.reject(gone());
+    // More would be taken for the next answer.
+    if (this.#due !== undefined && (this.#due -= body.data.length) < 0) return Promise.reject(wrongLength());
+    return this.#state.writer.write(body.data);
   }
 
   async end(): Promise<void> {
     this.#open();
+    const { method } = this.#init.request;
+    if (this.#due !== undefined && this.#due > 0 && method !== "HEAD") return this.fail(wrongLength());
     const writer = this.#finish();
     if (writer === undefined) return;
     const trailer = this.#init.context.responseTrailerIfAny;
-    const { raw, method } = this.#init.request;
-    const wanted = raw.headers.te?.includes("trailers") === true && raw.httpVersion === "1.1";
-    if (trailer !== undefined && wanted && method !== "HEAD" && !this.#exchange.destroyed) {
+    if (trailer !== undefined && this.#takesTrailers() && !this.#exchange.destroyed) {
       this.#exchange.addTrailers(this.#visible(trailer));
     }
     await writer.end();
@@ -112,6 +117,9 @@ export class RawAnswer implements Answer {
       set("content-type", this.#contentType);
       coding = codingOf(this.#contentType, status);
       if (coding !== undefined) set("content-encoding", coding);
+      // Trailers need chunks, and a body of a known length has none.
+      const length = coding === undefined && !this.#takesTrailers() ? lengthOf(header) : undefined;
+      if (length !== undefined) set("content-length", String((this.#due = length)));
     }
     exchange.writeHead(status);
     return coding;
@@ -124,6 +132,11 @@ export class RawAnswer implements Answer {
     return state.kind === "open" ? state.writer : undefined;
   }
 
+  #takesTrailers(): boolean {
+    const { method, raw } = this.#init.request;
+    return raw.headers.te?.includes("trailers") === true && raw.httpVersion === "1.1" && method !== "HEAD";
+  }
+
   #visible(trailer: Headers): Record<string, string> {
     const names: Record<string, string> = {};
     this.#init.replyMetadata.trailersAsHeaders(trailer, (name, value) => {
@@ -131,6 +144,10 @@ export class RawAnswer implements Answer {
     });
     return names;
   }
+}
+
+function wrongLength(): ConnectError {
+  return new ConnectError("the file has not as many bytes as was said of it", Code.Internal);
 }
 
 function gone(): ConnectError {

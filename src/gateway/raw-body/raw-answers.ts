@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
+import type { ErrorWriter } from "../error-writer.ts";
 import type { Route } from "../routing/route.ts";
 import type { Answer } from "../streaming/answer.ts";
 import { SingleAnswer } from "../streaming/single-answer.ts";
@@ -7,6 +8,7 @@ import type { StreamCoding } from "../streaming/stream-compressor.ts";
 import type { StreamWriterOptions } from "../streaming/stream-writer.ts";
 import type { RouteCall, UnaryOptions } from "../unary.ts";
 import { compileReplyBody } from "./http-body.ts";
+import { toRangeError } from "./range-error.ts";
 import { RawAnswer } from "./raw-answer.ts";
 import { compileRawSender } from "./raw-sender.ts";
 
@@ -24,12 +26,17 @@ export function compileRawAnswer(
   route: Route,
   options: RawAnswerOptions,
 ): (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => (context: CallContext) => Answer {
-  const { errors, replyMetadata, fileCoding } = options;
+  const { replyMetadata, fileCoding } = options;
+  const errorsOf = (request: FastifyRequest): Pick<ErrorWriter, "send"> => ({
+    send: (reply, reason) => options.errors.send(reply, toRangeError(reason, request)),
+  });
   const { methodKind } = route.method;
   if (methodKind === "unary" || methodKind === "client_streaming") {
     const send = compileRawSender(route, options);
     return (call, request, reply) => (context) =>
-      new SingleAnswer(reply, errors, (message) => send(message, context, call, "json", request, reply));
+      new SingleAnswer(reply, errorsOf(request), (message) =>
+        send(message, context, call, "json", request, reply),
+      );
   }
   const bodyOf = compileReplyBody(route);
   return (_call, request, reply) => (context) =>
@@ -38,7 +45,7 @@ export function compileRawAnswer(
       context,
       request,
       reply,
-      errors,
+      errors: errorsOf(request),
       replyMetadata,
       options,
       codingOf: (contentType, status) => fileCoding?.(request, contentType, status),

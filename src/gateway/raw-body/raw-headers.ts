@@ -35,3 +35,15 @@ export function contentTypeOf(body: HttpBody | undefined): string {
 
 /** The header by which browsers take the content type for what it says; without it they would run what looks like a page. */
 export const noSniff = ["x-content-type-options", "nosniff"] as const;
+
+/**
+ * How many bytes a file in pieces will have: what the service says by the metadata `x-http-content-length`, as gRPC
+ * keeps `content-length` for itself, else what `content-range` covers. Undefined where neither says.
+ */
+export function lengthOf(header: Headers | undefined): number | undefined {
+  const said = header?.get("x-http-content-length");
+  if (said !== undefined && said !== null) return /^\d{1,15}$/.test(said) ? Number(said) : undefined;
+  const [, first, last] = /^bytes (\d{1,15})-(\d{1,15})\//.exec(header?.get("content-range") ?? "") ?? [];
+  if (first === undefined || last === undefined) return undefined;
+  return Number(last) >= Number(first) ? Number(last) - Number(first) + 1 : undefined;
+}

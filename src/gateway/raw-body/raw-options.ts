@@ -1,3 +1,5 @@
+import { SetupError } from "../../core/setup-error.ts";
+
 /** Options of raw bodies. */
 export interface RawBodyOptions {
   /** Data of one message of a streamed upload, in bytes; only the last message has less. Default: 256 KiB. */
@@ -10,6 +12,6 @@ export const rawBodyDefaults: RawBodyOptions = Object.freeze({ uploadChunkBytes:
 /** @throws TypeError for sizes that no upload can be cut into */
 export function checkRawBodyOptions({ uploadChunkBytes }: RawBodyOptions): void {
   if (!Number.isInteger(uploadChunkBytes) || uploadChunkBytes < 1) {
-    throw new TypeError(`uploadChunkBytes: ${uploadChunkBytes} is no number of bytes from 1 on`);
+    throw new SetupError(`uploadChunkBytes: ${uploadChunkBytes} is no number of bytes from 1 on`);
   }
 }

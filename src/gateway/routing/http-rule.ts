@@ -3,6 +3,7 @@ import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** One HTTP binding of one rpc as it was written: nothing of it is parsed or checked against the messages yet. */
 export interface HttpBinding {
@@ -112,5 +113,5 @@ function readAnnotation(method: DescMethod, source: string): HttpRule {
 }
 
 function ruleError(method: DescMethod, source: string, reason: string, options?: ErrorOptions): Error {
-  return new Error(`HTTP rule of ${selectorOf(method)} (${source}): ${reason}`, options);
+  return new SetupError(`HTTP rule of ${selectorOf(method)} (${source}): ${reason}`, options);
 }

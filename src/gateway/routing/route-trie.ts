@@ -5,6 +5,7 @@ import type { PathTemplate } from "./path-template.ts";
 import { normalizeLiteral } from "./percent.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** A route and how its variables are cut from a path. */
 export interface Endpoint {
@@ -198,7 +199,7 @@ function chooseRoute(present: Route, added: Route): Route {
     if (added.implicit) return present;
     if (present.implicit || sameBinding(present, added)) return added;
   }
-  throw new Error(
+  throw new SetupError(
     `route ${routeName(present)} of ${selectorOf(present.method)} (${present.source}) and ` +
       `route ${routeName(added)} of ${selectorOf(added.method)} (${added.source}) match the same requests`,
   );

@@ -3,6 +3,7 @@ import { selectorOf } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import { parsePathTemplate, PathTemplateError } from "./path-template.ts";
 import type { PathTemplate, TemplateVariable } from "./path-template.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** A variable of a route's template, resolved against the request message. */
 export interface RouteVariable {
@@ -164,7 +165,7 @@ function resolveResponseBody(binding: HttpBinding): DescField | undefined {
 
 function routeError(binding: HttpBinding, reason: string, options?: ErrorOptions): Error {
   const { method, httpMethod, template, source } = binding;
-  return new Error(
+  return new SetupError(
     `route ${httpMethod} "${template}" of ${selectorOf(method)} (${source}): ${reason}`,
     options,
   );

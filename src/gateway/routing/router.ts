@@ -9,6 +9,7 @@ import { endpointFor, RouteTrie } from "./route-trie.ts";
 import type { Endpoint, Leaf } from "./route-trie.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** How a {@link Router} reads paths. */
 export interface RouterOptions {
@@ -207,7 +208,7 @@ export class Router {
     if (verb !== "") path += `:${verb}`;
     if (reserved.has(path)) {
       const { source } = route;
-      throw new Error(
+      throw new SetupError(
         `route ${routeName(route)} of ${selectorOf(route.method)} (${source}): the gateway serves ${path} itself`,
       );
     }

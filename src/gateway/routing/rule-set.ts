@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { annotatedBindings, implicitBinding, selectorOf, ruleBindings } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import type { Selected, ServiceConfig } from "./service-config.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** Whether rules outside the proto stand in for the annotations of the rpcs they select or are added to them. */
 export type RuleMode = "replace" | "add";
@@ -63,7 +64,7 @@ function select<T>(
     const patterns = selected.selector.split(",").map((pattern) => pattern.trim());
     for (const pattern of patterns) {
       if (methods.some((method) => matches(pattern, method))) continue;
-      throw new Error(`${selected.source}: selector "${pattern}" matches no rpc`);
+      throw new SetupError(`${selected.source}: selector "${pattern}" matches no rpc`);
     }
     for (const method of methods) {
       if (!patterns.some((pattern) => matches(pattern, method))) continue;

@@ -4,6 +4,7 @@ import type * as Yaml from "yaml";
 import type { LineCounter, Node, Pair } from "yaml";
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** A value with a selector and the place where it was written. */
 export interface Selected<T> {
@@ -37,7 +38,7 @@ export function parseServiceConfig(text: string, file: string): ServiceConfig {
   const document = yaml().parseDocument(text, { lineCounter: lines, merge: false, prettyErrors: false });
   const source: Source = { file, lines };
   const [problem] = document.errors;
-  if (problem !== undefined) throw new Error(`${place(source, problem.pos[0])}: ${problem.message}`);
+  if (problem !== undefined) throw new SetupError(`${place(source, problem.pos[0])}: ${problem.message}`);
   const service = readMap(source, document.contents, "", serviceKeys);
   const type = readString(source, service, "type");
   if (type !== undefined && type !== serviceType) {
@@ -213,7 +214,7 @@ function isAbsent(node: Value): boolean {
 }
 
 function wrong(source: Source, node: Value, path: string, reason: string): Error {
-  return new Error(`${placeOf(source, node)}: ${path === "" ? "" : `${path}: `}${reason}`);
+  return new SetupError(`${placeOf(source, node)}: ${path === "" ? "" : `${path}: `}${reason}`);
 }
 
 function placeOf(source: Source, node: Value): string {

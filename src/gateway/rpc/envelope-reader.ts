@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { Code, ConnectError } from "../../core/errors.ts";
+import { ReadAhead } from "../read-ahead.ts";
 import { Base64Chunks } from "./base64-chunks.ts";
 import { messageTooLarge } from "./message-compression.ts";
 
@@ -29,13 +30,14 @@ interface Waiter {
 }
 
 /**
- * Takes a request body apart into envelopes, each when it is asked for: while nobody asks, nothing is read from the
- * client. A message that is announced larger than allowed is refused by its head alone.
+ * Takes a request body apart into envelopes, each when it is asked for: while nobody asks, no more is read from the
+ * client than `ReadAhead` allows, and nothing before the first is asked for. A message that is announced larger than allowed is refused by its head alone.
  */
 export class EnvelopeReader {
   readonly #request: IncomingMessage;
   readonly #options: EnvelopeReaderOptions;
   readonly #base64: Base64Chunks | undefined;
+  readonly #ahead: ReadAhead;
   #chunks: Buffer[] = [];
   #size = 0;
   #ended = false;
@@ -47,6 +49,7 @@ export class EnvelopeReader {
   constructor(request: IncomingMessage, options: EnvelopeReaderOptions) {
     this.#request = request;
     this.#options = options;
+    this.#ahead = new ReadAhead(request);
     this.#base64 = options.text ? new Base64Chunks() : undefined;
     request.on("data", (chunk: Buffer) => this.#receive(chunk));
     request.on("end", () => this.#finish());
@@ -81,7 +84,7 @@ export class EnvelopeReader {
     this.#chunks = [];
     this.#size = 0;
     clearTimeout(this.#timer);
-    this.#request.resume();
+    this.#ahead.drop();
   }
 
   #more(): Promise<boolean> {
@@ -107,7 +110,7 @@ export class EnvelopeReader {
     if (bytes.length === 0) return;
     this.#chunks.push(bytes);
     this.#size += bytes.length;
-    this.#request.pause();
+    this.#ahead.add(bytes.length);
     this.#wake()?.resolve(true);
   }
 
@@ -154,6 +157,7 @@ export class EnvelopeReader {
   #take(count: number): Buffer {
     const [first = empty] = this.#chunks;
     this.#size -= count;
+    this.#ahead.take(count);
     if (first.length > count) {
       this.#chunks[0] = first.subarray(count);
       return first.subarray(0, count);

@@ -9,11 +9,11 @@ import {
 } from "node:zlib";
 import { Code, ConnectError, invalidArgument } from "../../core/errors.ts";
 import { HttpError } from "../http-error.ts";
+import { ReadAhead } from "../read-ahead.ts";
 
 /**
- * The bytes of a request body as they come, with its `Content-Encoding` taken off; never more than a chunk ahead of
- * whoever reads. Leaving early lets the rest of the body pass unread. While nobody reads, nothing is read from the
- * connection either, so that a client that leaves then is noticed when somebody reads on.
+ * The bytes of a request body as they come, with its `Content-Encoding` taken off; read ahead of whoever takes them as
+ * `ReadAhead` has it. Leaving early lets the rest of the body pass unread.
  *
  * @param idleMs how long a client may send nothing while somebody waits for it, in milliseconds
  * @throws HttpError 408 when it sends nothing for that long, 415 for an encoding that is not known; ConnectError
@@ -35,11 +35,12 @@ export function bodyChunks(
 }
 
 async function* received(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
-  let chunk: Buffer | undefined;
+  const ahead = new ReadAhead(request);
+  const chunks: Buffer[] = [];
   let wake = Promise.withResolvers<void>();
   const onData = (bytes: Buffer): void => {
-    chunk = bytes;
-    request.pause();
+    chunks.push(bytes);
+    ahead.add(bytes.length);
     wake.resolve();
   };
   const onStop = (): void => wake.resolve();
@@ -47,11 +48,10 @@ async function* received(request: IncomingMessage, idleMs: number): AsyncGenerat
   let timer: NodeJS.Timeout | undefined;
   try {
     for (;;) {
-      if (chunk !== undefined) {
-        const bytes = chunk;
-        chunk = undefined;
+      const bytes = chunks.shift();
+      if (bytes !== undefined) {
+        ahead.take(bytes.length);
         yield bytes;
-        request.resume();
       } else if (request.readableEnded) return;
       else if (request.destroyed) throw gone();
       else {
@@ -65,7 +65,7 @@ async function* received(request: IncomingMessage, idleMs: number): AsyncGenerat
     clearTimeout(timer);
     request.off("data", onData).off("end", onStop).off("error", onStop).off("close", onStop);
     request.on("error", ignore); // What becomes of the rest of the body is of no interest any more.
-    request.resume();
+    ahead.drop();
   }
 }
 

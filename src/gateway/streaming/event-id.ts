@@ -10,6 +10,7 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { event_id as eventIdOption } from "../../../gen/ts_ms/v1/options_pb.ts";
 import { fieldsOf } from "../../core/codec/field-shape.ts";
+import { SetupError } from "../../core/setup-error.ts";
 
 /** The id of a message in its stream; undefined where it has none. */
 export type EventId = (message: Message) => string | undefined;
@@ -25,12 +26,12 @@ export function compileEventId(schema: DescMessage): EventId | undefined {
   );
   if (field === undefined) return undefined;
   if (second !== undefined) {
-    throw new Error(
+    throw new SetupError(
       `${schema.typeName}: only one field can be (ts_ms.v1.event_id), not both "${field.name}" and "${second.name}"`,
     );
   }
   if (field.fieldKind !== "scalar" || !isIdScalar(field.scalar)) {
-    throw new Error(
+    throw new SetupError(
       `${schema.typeName}: the field "${field.name}" is (ts_ms.v1.event_id) and has to be a string or an integer`,
     );
   }

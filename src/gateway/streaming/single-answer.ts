@@ -7,11 +7,11 @@ import type { Answer } from "./answer.ts";
 /** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */
 export class SingleAnswer implements Answer {
   readonly #reply: FastifyReply;
-  readonly #errors: ErrorWriter;
+  readonly #errors: Pick<ErrorWriter, "send">;
   readonly #send: (message: Message) => void;
   #message: Message | undefined;
 
-  constructor(reply: FastifyReply, errors: ErrorWriter, send: (message: Message) => void) {
+  constructor(reply: FastifyReply, errors: Pick<ErrorWriter, "send">, send: (message: Message) => void) {
     this.#reply = reply;
     this.#errors = errors;
     this.#send = send;

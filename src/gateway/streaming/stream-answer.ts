@@ -52,15 +52,16 @@ export class StreamAnswer implements Answer {
     const { context, reply, options } = init;
     this.#init = init;
     this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
-    if (init.encoder.leave !== undefined) {
-      this.#exchange.leave = (reason) => {
-        this.#leaving = true;
-        this.begin();
-        context.abort(reason);
-      };
-    }
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
+    if (init.encoder.leave === undefined) return;
+    const leave = (this.#exchange.leave = (reason: ConnectError): void => {
+      this.#leaving = true;
+      this.begin();
+      context.abort(reason);
+    });
+    const stopping = this.#exchange.owner?.stopping;
+    if (stopping !== undefined) leave(stopping); // The others were asked before this one began.
   }
 
   begin(): void {
@@ -90,8 +91,6 @@ export class StreamAnswer implements Answer {
       return;
     }
     if (encoder.opening !== "") void writer.write(encoder.opening)?.catch(nothing);
-    // A peer that vanished is found by probes even where nothing is sent.
-    exchange.socket?.setKeepAlive(true, Math.ceil(options.heartbeatMs / 3));
     const { heartbeat } = encoder;
     if (heartbeat !== undefined) {
       this.#heartbeat = setInterval(() => {

@@ -8,7 +8,10 @@ export interface StreamOptions extends StreamWriterOptions {
    * an HTTP status of its own; after it, an idle stream does not look dead. Default: 500.
    */
   readonly headerFlushMs: number;
-  /** How long an event stream may be silent before a comment is sent, in milliseconds. Default: 15,000. */
+  /**
+   * How long an event stream may be silent before a comment is sent, in milliseconds. A client of any protocol that has
+   * vanished is missed within twice this time; see also `socketHeartbeatMs`. Default: 15,000.
+   */
   readonly heartbeatMs: number;
   /** How long clients of event streams should wait before they come again, in milliseconds; 0 leaves it to them. Default: 0. */
   readonly sseRetryMs: number;

@@ -57,7 +57,7 @@ describe("T28: what is wrong with a set is named", () => {
     [
       "no protobuf",
       new TextEncoder().encode("{}"),
-      /^Error: x\.binpb: not a binary google\.protobuf\.FileDescriptorSet$/,
+      /^TypeError: x\.binpb: not a binary google\.protobuf\.FileDescriptorSet$/,
     ],
     ["nothing", new Uint8Array(), /x\.binpb: the descriptor set has no files/],
     [

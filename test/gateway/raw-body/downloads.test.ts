@@ -89,6 +89,21 @@ suite("files in one message", () => {
     assert.equal(await same.text(), "");
   });
 
+  test("a range that no file has is 416 and says how long the file is", async () => {
+    const curl = (...args: string[]) =>
+      run("curl", ["-s", "-i", ...args, `${server.url}/test/v1/files/untyped`], { encoding: "latin1" });
+    const { stdout: answer } = await curl("-r", "5-9");
+    assert.match(answer, /^HTTP\/1\.1 416 Range Not Satisfiable\r\n/);
+    assert.match(answer, /\r\ncontent-range: bytes \*\/1\r\n/);
+    assert.match(answer, /\r\ncontent-type: application\/json\r\n/);
+    assert.match(answer, /\r\n\r\n\{"code":11,"message":"there are 1 bytes","details":\[\]\}$/);
+    const good = await curl("-r", "0-9");
+    assert.match(good.stdout, /^HTTP\/1\.1 200 OK\r\n/);
+    // Without a range of the client's the same error is a bad request, as everywhere.
+    const head = await curl("-I", "-r", "5-9");
+    assert.match(head.stdout, /^HTTP\/1\.1 400 /);
+  });
+
   test("range does not reach services whose replies are no files", async () => {
     const response = await fetch(`${server.url}/test/v1/echo/a`, { headers: { range: "bytes=0-1" } });
     const { headers } = (await response.json()) as { headers: Record<string, string> }; // The echo's reply.
@@ -264,5 +279,47 @@ suite("files in pieces", () => {
     assert.match(answer, /\r\ncontent-disposition: inline\r\n/);
     assert.match(answer, /\r\n0\r\nx-pieces: 1\r\n\r\n$/);
     assert.equal(server.files.lastHeader?.get("range"), "bytes=0-1");
+  });
+
+  const lengths: readonly [
+    name: string,
+    headers: Record<string, string>,
+    said: string | null,
+    good: boolean,
+  ][] = [
+    ["its service says", { "x-http-content-length": "6" }, "6", true],
+    ["its range has", { "x-http-status": "206", "content-range": "bytes 4-9/100" }, "6", true],
+    ["nobody says", { "x-http-content-length": "six" }, null, true],
+    ["is too small", { "x-http-content-length": "5" }, "5", false],
+    ["is too large", { "x-http-content-length": "7" }, "7", false],
+  ];
+  for (const [name, headers, said, good] of lengths) {
+    test(`pieces whose length ${name} have it in their head`, async () => {
+      server.files.files.set("x", { contentType: "", data: new Uint8Array(), headers });
+      const path = pathOf({ count: 2, pieceBytes: 3, contentType: "a/b" });
+      try {
+        const reply = await fetch(server.url + path, { headers: { range: "bytes=4-9" } });
+        assert.equal(reply.headers.get("content-length"), said);
+        assert.equal(reply.headers.get("x-http-content-length"), null);
+        if (good) assert.equal((await reply.arrayBuffer()).byteLength, 6);
+        else await assert.rejects(reply.arrayBuffer());
+        await server.gateway.stillServes();
+      } finally {
+        server.files.files.clear();
+      }
+    });
+  }
+
+  test("HEAD tells the length, and a range that no file has is 416", async () => {
+    server.files.files.set("x", { contentType: "", data: Buffer.alloc(3) });
+    const path = pathOf({ count: 1, pieceBytes: 3, contentType: "a/b" });
+    const { stdout } = await run("curl", ["-s", "-i", "-r", "3-", server.url + path]);
+    assert.match(stdout, /^HTTP\/1\.1 416 [^]*\r\ncontent-range: bytes \*\/3\r\n/);
+    const headers = { "x-http-content-length": "3" };
+    server.files.files.set("x", { contentType: "", data: Buffer.alloc(3), headers });
+    const head = await fetch(server.url + path, { method: "HEAD" });
+    server.files.files.clear();
+    assert.equal(head.headers.get("content-length"), "3");
+    assert.equal(await head.text(), "");
   });
 });

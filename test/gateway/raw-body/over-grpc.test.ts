@@ -32,13 +32,24 @@ test(
     assert.equal(await part.text(), "\0<p>");
     assert.equal(files.lastHeader?.get("range"), "bytes=0-3");
 
+    files.files.set("b", { contentType: "", data: Buffer.alloc(3) });
+    const none = await fetch(`${url}/test/v1/files/b`, { headers: { range: "bytes=3-" } });
+    assert.equal(none.status, 416);
+    assert.equal(none.headers.get("content-range"), "bytes */3");
+
     const bytes = Buffer.alloc(20 * mebibyte, "0123456789abc");
     const sent = await fetch(`${url}/test/v1/uploads/a`, { method: "POST", body: bytes });
     const { digest, sizes } = (await sent.json()) as { digest: string; sizes: number[] }; // As its contract says.
     assert.equal(digest, sha256([bytes]));
     assert.equal(sizes.length, 80);
 
+    files.files.set("a", {
+      contentType: "",
+      data: Buffer.alloc(0),
+      headers: { "x-http-content-length": String(20 * mebibyte) },
+    });
     const got = await fetch(`${url}/test/v1/downloads/a?count=80&pieceBytes=262144&contentType=a/b`);
+    assert.equal(got.headers.get("content-length"), String(20 * mebibyte));
     const received = Buffer.from(await got.arrayBuffer());
     const expected = Array.from({ length: 80 }, (_, index) => new Uint8Array(262_144).fill(index));
     assert.equal(sha256([received]), sha256(expected));

@@ -15,7 +15,7 @@ import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { Feed } from "../../support/feed-service.ts";
 import { within } from "../../support/running-grpc.ts";
-import { connectTo, startGateway } from "../gateway-fixture.ts";
+import { connectTo, readUntil, startGateway } from "../gateway-fixture.ts";
 import { eventsOf, openStream, readAll, type StreamReply } from "./stream-client.ts";
 
 const mebibyte = 1024 * 1024;
@@ -290,6 +290,35 @@ test("Z05: an event stream that has not begun is told so, too", async () => {
   assert.equal(reply.response.statusCode, 200);
   assert.match((await readAll(reply)).text, /\nretry: 1000\nevent: error\ndata: \{"code":14,[^\n]*\}\n\n$/);
 });
+
+const late: readonly [name: string, method: string, body: string][] = [
+  ["whose connection was open by then", "GET", ""],
+  ["whose request was still coming", "POST", "{}"],
+];
+for (const [name, method, body] of late) {
+  test(`Z05: an event stream ${name} is told so and ends at once`, async () => {
+    await using gateway = await startGateway({}, [new Feed(1)]);
+    const socket = await connectTo(gateway.port);
+    const held = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&intervalMs=2000`);
+    const path = method === "GET" ? "/test/v1/feed" : "/tsms.test.v1.FeedService/Follow";
+    const head = `${method} ${path} HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n`;
+    const type = `content-type: application/json\r\ncontent-length: ${body.length}\r\n`;
+    // A connection without any bytes is closed; this one is about to bring a request, or to complete it.
+    const before = method === "GET" ? head : `${head}${type}\r\n`;
+    const after = method === "GET" ? "\r\n" : body;
+    socket.write(before);
+    await gateway.stillServes();
+    const stopped = gateway.http.gracefulStop({ graceMs: 60_000 });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    socket.write(after);
+    const answer = await readUntil(socket, () => false);
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
+    assert.match(answer, /\r\nconnection: close\r\n/i);
+    assert.match(answer, /\nretry: 1000\nevent: error\ndata: \{"code":14,/);
+    assert.equal(await held.over, "complete"); // It had not waited for the grace.
+    await within(10_000, "the stop", stopped);
+  });
+}
 
 test("Z05: other streams go on until the grace is over, and end with UNAVAILABLE", async () => {
   await using gateway = await startGateway();

@@ -1,0 +1,5 @@
+/**
+ * What is wrong with the options, flags, files or contracts that a server is made of, in words that name it: programs
+ * print the message and need no stack.
+ */
+export class SetupError extends TypeError {}
