@@ -6,6 +6,7 @@ import {
   createTelemetry,
   dial,
   grpcFlags,
+  grpcOptions,
   GrpcServer,
   httpFlags,
   httpOptions,
@@ -33,7 +34,7 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
 const listen = flags.port === undefined;
-const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, listen, tls, observers });
+const grpc = new GrpcServer({ ...grpcOptions(flags), listen, tls, observers });
 const onePort = listen ? {} : { port: flags.port, grpc };
 const http = new HttpServer({
   ...httpOptions(flags),

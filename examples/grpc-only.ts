@@ -6,6 +6,7 @@ import {
   createTelemetry,
   dial,
   grpcFlags,
+  grpcOptions,
   GrpcServer,
   parseFlags,
   tlsFlags,
@@ -21,7 +22,7 @@ const { logger, observers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
-const grpc = new GrpcServer({ host: flags.grpcHost, port: flags.grpcPort, tls, observers });
+const grpc = new GrpcServer({ ...grpcOptions(flags), tls, observers });
 grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));

@@ -89,7 +89,7 @@ export {
   textFlag,
   type Flag,
 } from "./core/flag-kinds.ts";
-export { grpcFlags } from "./core/grpc/grpc-flags.ts";
+export { grpcFlags, grpcOptions } from "./core/grpc/grpc-flags.ts";
 export { upstreamFlags, upstreamOf } from "./core/grpc/upstream-flags.ts";
 export { tlsFlags, tlsOptions } from "./core/tls-flags.ts";
 export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";

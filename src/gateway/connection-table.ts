@@ -21,19 +21,24 @@ export interface ConnectionTable {
 const files = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];
 
 /** States and timers of the table (Linux, include/net/tcp_states.h and net/ipv4/tcp_ipv4.c). */
+const timeWait = "06";
 const closeWait = "08";
 const lastAck = "09";
 const listening = "0A";
 const retransmission = "01";
 
+/** A longer table, of some 55,000 connections, costs more than it is worth. */
+const maxTableBytes = 8 * 1024 * 1024;
+
 /**
- * Reads the table of TCP connections that Linux keeps; undefined on other systems. It tells what a socket does not as
+ * Reads the table of TCP connections that Linux keeps; undefined on other systems and for one that is too long. It tells what a socket does not as
  * long as nobody reads from it.
  */
 export async function readConnections(): Promise<ConnectionTable | undefined> {
   if (process.platform !== "linux") return undefined;
   const texts = await Promise.all(files.map((file) => readFile(file, "latin1").catch(() => "")));
-  if (texts.every((text) => text === "")) return undefined;
+  const bytes = texts.reduce((sum, text) => sum + text.length, 0);
+  if (bytes === 0 || bytes > maxTableBytes) return undefined;
   const lines = new Map<string, string>();
   const listeners = new Set<string>();
   for (const line of texts.join("").split("\n")) {
@@ -45,7 +50,7 @@ export async function readConnections(): Promise<ConnectionTable | undefined> {
     const port = line.slice(localEnd - 4, localEnd);
     const rest = line.slice(remoteEnd + 1);
     if (rest.startsWith(listening)) listeners.add(port);
-    else lines.set(`${port}${line.slice(localEnd, remoteEnd)}`, rest);
+    else if (!rest.startsWith(timeWait)) lines.set(`${port}${line.slice(localEnd, remoteEnd)}`, rest);
   }
   return {
     connection(socket) {

@@ -37,6 +37,9 @@ export function probe(socket: Socket, { heartbeatMs }: PeerWatchOptions): void {
   socket.setKeepAlive(true, Math.max(1000, heartbeatMs / 3), 1000, probes); // One each second.
 }
 
+/** A look is followed by a pause so many times as long: reading the table of a busy machine takes time. */
+const pauseFactor = 20;
+
 /** How long what was sent may stay without an acknowledgement, in heartbeats: the rest of two goes to what is before. */
 const patience = 2 / 3;
 
@@ -54,6 +57,7 @@ class PeerWatch {
   readonly #heartbeatMs: number;
   readonly #suspicions = new WeakMap<Socket, Suspicion>();
   #looking = false;
+  #nextLook = 0;
   #answersDue = 0;
   /** Whether the table is that of our network: only then does it mean something that a connection is not there. */
   #trusted = false;
@@ -64,7 +68,8 @@ class PeerWatch {
   }
 
   async look(): Promise<void> {
-    if (this.#looking) return;
+    const startedAt = performance.now();
+    if (this.#looking || startedAt < this.#nextLook) return;
     const suspects = this.#suspects();
     if (suspects.size === 0) return;
     this.#looking = true;
@@ -74,6 +79,8 @@ class PeerWatch {
       for (const socket of suspects) if (this.#isGone(socket, table)) socket.destroy();
     } finally {
       this.#looking = false;
+      const now = performance.now();
+      this.#nextLook = now + (now - startedAt) * pauseFactor;
     }
   }
 

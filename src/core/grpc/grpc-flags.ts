@@ -1,8 +1,29 @@
-import { portFlag, textFlag } from "../flag-kinds.ts";
-import { grpcServerDefaults } from "./server-options.ts";
+import { listFlag, portFlag, textFlag } from "../flag-kinds.ts";
+import type { FlagValues } from "../flags.ts";
+import { SetupError } from "../setup-error.ts";
+import { grpcServerDefaults, type GrpcServerOptions } from "./server-options.ts";
 
 /** Flags of a gRPC server. */
 export const grpcFlags = {
   grpcHost: textFlag("HOST", grpcServerDefaults.host, "Address to serve gRPC on"),
   grpcPort: portFlag(grpcServerDefaults.port, "Port to serve gRPC on; 0 picks a free one"),
+  trustedPeer: listFlag(
+    "NAME",
+    "URI or DNS name of a client certificate whose client is believed who its own caller is; everybody for all clients",
+  ),
 } as const;
+
+/**
+ * The options that the flags ask for.
+ *
+ * @throws SetupError naming the flag that is wrong
+ */
+export function grpcOptions({
+  grpcHost: host,
+  grpcPort: port,
+  trustedPeer: names,
+}: FlagValues<typeof grpcFlags>): Pick<GrpcServerOptions, "host" | "port" | "trustedPeers"> {
+  const everybody = names.includes("everybody");
+  if (everybody && names.length > 1) throw new SetupError("--trusted-peer everybody allows no other name");
+  return { host, port, trustedPeers: everybody ? "everybody" : names };
+}
