@@ -194,7 +194,7 @@ export class HttpServer implements ManagedServer {
       });
     }
     this.#mounted = true;
-    await Promise.all([this.fastify.ready(), this.#sockets.ready()]);
+    await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     const path = unixPath(host);
     try {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
+import type { Busboy, BusboyFileStream, BusboyInstance } from "@fastify/busboy";
 import { ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
 import type { FormOptions } from "./form-options.ts";
 
@@ -36,7 +36,8 @@ export async function* formParts(
   body: AsyncIterable<Uint8Array>,
   { maxFormParts }: Pick<FormOptions, "maxFormParts">,
 ): AsyncGenerator<FormPart, void, undefined> {
-  const form = new OpenForm(contentType, maxFormParts);
+  const parser = await import("@fastify/busboy"); // Loaded for the first form.
+  const form = new OpenForm(parser.Busboy, contentType, maxFormParts);
   void form.pump(body);
   try {
     for (;;) {
@@ -63,9 +64,9 @@ class OpenForm {
   #isOver = false;
   #wake = Promise.withResolvers<void>();
 
-  constructor(contentType: string, maxFormParts: number) {
+  constructor(Parser: typeof Busboy, contentType: string, maxFormParts: number) {
     try {
-      this.#parser = new Busboy({
+      this.#parser = new Parser({
         headers: { "content-type": contentType },
         isPartAFile: () => true, // Texts have their own limits, and their bytes are wanted as they are.
         limits: { ...partHeaders, parts: maxFormParts, files: maxFormParts },

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import fastifyWebsocket, { type WebsocketPluginOptions } from "@fastify/websocket";
+import type { WebsocketHandler, WebsocketPluginOptions } from "@fastify/websocket";
 import { fastify, type FastifyInstance } from "fastify";
 import type { ServerOptions } from "ws";
-import { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
+import { schemaCompilers } from "../schema-compilers.ts";
+import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";
 
 /** A handshake that was found to be good. */
@@ -23,52 +24,74 @@ const closeTimeoutMs = 5_000;
 /**
  * Answers handshakes with 101 and speaks the protocol behind them: `@fastify/websocket` on a Fastify of its own, which
  * never listens and has one route. On the gateway's Fastify the plugin would answer before routes and origins were
- * looked at, and its hooks would stand in the way of every call over HTTP; here it gets only what was accepted.
+ * looked at, and its hooks would stand in the way of every call over HTTP; here it gets only what was accepted. It is
+ * loaded for the first handshake.
  */
 export class SocketEngine {
-  readonly #engine: FastifyInstance;
+  readonly #options: WebSocketOptions;
+  #engine: FastifyInstance | undefined;
+  #loading: Promise<void> | undefined;
+  #closed = false;
 
   constructor(options: WebSocketOptions) {
-    this.#engine = fastify({ exposeHeadRoutes: false });
-    void this.#engine.register(fastifyWebsocket, pluginOptions(options));
-    void this.#engine.register(async (scope) => {
-      scope.route({
-        method: "GET",
-        url: onlyPath,
-        websocket: true,
-        handler(ws, { raw }) {
-          // The plugin makes sockets of the class it is given, and the only requests are those of `accept`.
-          const [{ opened }, socket] = [raw as unknown as Ticket, ws as PeerAwareWebSocket];
-          try {
-            opened(socket);
-          } catch {
-            socket.terminate(); // Nobody has it.
-          }
-        },
-      });
-    });
-  }
-
-  /** Resolves when handshakes can be accepted. */
-  async ready(): Promise<void> {
-    await this.#engine.ready();
+    this.#options = options;
   }
 
   /** Answers a handshake; `opened` gets the socket before anything is read from it, unless the client has left. */
   accept(handshake: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void): void {
     const { socket, head } = handshake;
-    this.#engine.server.emit("upgrade", new Ticket(handshake, opened), socket, head);
+    if (this.#engine !== undefined) {
+      this.#engine.server.emit("upgrade", new Ticket(handshake, opened), socket, head);
+      return;
+    }
+    const cut = (): void => void socket.destroy();
+    this.#loading ??= this.#load();
+    this.#loading.then(
+      () => (this.#closed || socket.destroyed ? cut() : this.accept(handshake, opened)),
+      cut,
+    );
   }
 
   /** Cuts the connections that are left. */
   async close(): Promise<void> {
+    this.#closed = true;
+    await this.#loading?.catch(() => {}); // Whoever waited for it has heard of it.
     const engine = this.#engine;
+    if (engine === undefined) return;
     if (engine.hasDecorator("websocketServer")) {
       for (const client of engine.websocketServer.clients) client.terminate();
     }
     await engine.close();
   }
+
+  async #load(): Promise<void> {
+    const [{ default: plugin }, sockets] = await Promise.all([
+      import("@fastify/websocket"),
+      import("./peer-aware-web-socket.ts"),
+    ]);
+    const engine = fastify({
+      exposeHeadRoutes: false,
+      schemaController: { compilersFactory: schemaCompilers },
+    });
+    void engine.register(plugin, pluginOptions(this.#options, sockets.PeerAwareWebSocket));
+    void engine.register(async (scope) => {
+      scope.route({ method: "GET", url: onlyPath, websocket: true, handler: open });
+    });
+    await engine.ready();
+    this.#engine = engine;
+  }
 }
+
+/** Hands a socket to whoever waits for it. */
+const open: WebsocketHandler = (ws, { raw }) => {
+  // The plugin makes sockets of the class it is given, and the only requests are those of `accept`.
+  const [{ opened }, socket] = [raw as unknown as Ticket, ws as PeerAwareWebSocket];
+  try {
+    opened(socket);
+  } catch {
+    socket.terminate(); // Nobody has it.
+  }
+};
 
 const onlyPath = "/";
 
@@ -99,7 +122,10 @@ class Ticket {
   }
 }
 
-function pluginOptions(options: WebSocketOptions): WebsocketPluginOptions {
+function pluginOptions(
+  options: WebSocketOptions,
+  WebSocket: typeof PeerAwareWebSocket,
+): WebsocketPluginOptions {
   const limits = {
     // Small pieces cost more memory than they hold; these are pieces of the network, not of messages.
     maxBufferedChunks: 16_384,
@@ -107,7 +133,7 @@ function pluginOptions(options: WebSocketOptions): WebsocketPluginOptions {
     closeTimeout: closeTimeoutMs,
   };
   const server: ServerOptions<typeof PeerAwareWebSocket> = {
-    WebSocket: PeerAwareWebSocket,
+    WebSocket,
     maxPayload: options.maxSocketMessageBytes,
     perMessageDeflate: options.socketCompression && {
       serverNoContextTakeover: true,

@@ -57,11 +57,6 @@ export class WebSockets {
     return this.#open.size;
   }
 
-  /** Resolves when handshakes can be answered. */
-  async ready(): Promise<void> {
-    await this.#engine?.ready();
-  }
-
   /**
    * Answers a handshake: 101 and a socket, or why not as plain HTTP.
    *

@@ -98,3 +98,20 @@ test("an engine that was never used closes", async () => {
   const engine = new SocketEngine(webSocketDefaults);
   await within(engine.close(), "the end");
 });
+
+test("first handshakes that come together are all answered; a stop meanwhile leaves none of them open", async () => {
+  await using gateway = await startGateway();
+  const answers = Array.from({ length: 5 }, () =>
+    exchangeBytes(gateway.port, handshake("/test/v1/chat"), (text) => text.includes("\r\n\r\n")),
+  );
+  for (const answer of await Promise.all(answers)) assert.equal(statusOf(answer), 101);
+
+  const stopping = await startGateway();
+  const seen = Promise.withResolvers<void>();
+  stopping.http.fastify.server.once("upgrade", () => seen.resolve());
+  const late = exchangeBytes(stopping.port, handshake("/test/v1/chat"));
+  await seen.promise;
+  await within(stopping.http.gracefulStop({ graceMs: 0 }), "the stop");
+  const answer = await late; // Until the connection is closed.
+  assert.ok(answer === "" || [101, 503].includes(statusOf(answer)), answer);
+});
