@@ -1,4 +1,4 @@
-import { METHODS } from "node:http";
+import { METHODS } from "../node-http.ts";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { readOpening } from "../first-bytes.ts";
