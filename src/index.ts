@@ -34,7 +34,8 @@ export {
   type Service,
   type ServiceImpl,
 } from "./core/service.ts";
-export { passOn, type HandlerContext } from "./core/context.ts";
+export { type HandlerContext } from "./core/context.ts";
+export { passOn } from "./core/pass-on.ts";
 export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/peer-identity.ts";
 export type { Interceptor } from "./core/interceptors.ts";
 export { metadataOnly } from "./core/metadata-only.ts";

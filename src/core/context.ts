@@ -1,12 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import {
-  createContextKey,
-  createContextValues,
-  type CallOptions,
-  type ContextKey,
-  type ContextValues,
-  type HandlerContext,
-} from "@connectrpc/connect";
+import { createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
+import { callOrigin, type CallOrigin } from "./call-origin.ts";
 import { Code, ConnectError } from "./errors.ts";
 import { formatClientCert } from "./client-cert-header.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./header-source.ts";
@@ -15,20 +9,6 @@ import { clientCertHeader } from "./identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "./peer-identity.ts";
 
 export type { HandlerContext };
-
-/** Where a call entered this process. */
-export interface CallOrigin {
-  /** Protocol that the outermost caller spoke: `grpc`, `rest`, `connect`, `in-process` … */
-  readonly protocol: string;
-  /** Whether a server in front (the gateway) counts and logs this call already. */
-  readonly observed: boolean;
-}
-
-/** Context value by which the gateway tells the in-process transport where a call came from. */
-export const callOrigin: ContextKey<CallOrigin | undefined> = createContextKey<CallOrigin | undefined>(
-  undefined,
-  { description: "origin of the call" },
-);
 
 /** What a protocol knows of a call when it arrives. */
 export interface CallContextInit {
@@ -328,26 +308,3 @@ function expire(context: CallContext): void {
 }
 
 function nothing(): void {}
-
-/** Request headers that a service passes on when it calls another one. */
-const passedOn = ["authorization", "accept-language", "traceparent", "tracestate", "baggage", "x-request-id"];
-
-/**
- * Options for a call that a handler makes on behalf of its own: the rest of the deadline, the cancellation and the
- * metadata that identifies user, language, trace and request travel along.
- *
- * @param also Names of further request headers to pass on.
- */
-export function passOn(context: HandlerContext, also: readonly string[] = []): CallOptions {
-  const headers = new Headers();
-  for (const name of [...passedOn, ...also]) {
-    const value = context.requestHeader.get(name);
-    if (value !== null) headers.set(name, value);
-  }
-  const timeoutMs = context.timeoutMs();
-  return {
-    headers,
-    signal: context.signal,
-    ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(timeoutMs, 1) }),
-  };
-}

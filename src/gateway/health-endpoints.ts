@@ -8,7 +8,8 @@ import {
   type HealthCheckResponse,
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import type { Caller } from "../core/caller.ts";
-import { CallContext, callOrigin } from "../core/context.ts";
+import { CallContext } from "../core/context.ts";
+import { callOrigin } from "../core/call-origin.ts";
 import { Code, toCallError } from "../core/errors.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import { answerOtherMethod } from "./other-method.ts";

@@ -1,6 +1,7 @@
 import { CallStream } from "../core/call-stream.ts";
 import type { Caller } from "../core/caller.ts";
-import { callOrigin, type CallContext } from "../core/context.ts";
+import type { CallContext } from "../core/context.ts";
+import { callOrigin } from "../core/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../core/errors.ts";
 import type { CallObserver } from "../core/observer.ts";
 

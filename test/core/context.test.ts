@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createContextValues } from "@connectrpc/connect";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { callOrigin, CallContext, passOn, type CallContextInit } from "../../src/core/context.ts";
+import { CallContext, type CallContextInit } from "../../src/core/context.ts";
+import { callOrigin } from "../../src/core/call-origin.ts";
 import { Code, ConnectError } from "../../src/core/errors.ts";
 import { failure, never } from "../support/failure.ts";
 
@@ -140,25 +141,4 @@ test("the origin of a call is in its values", () => {
   const origin = { protocol: "rest", observed: true };
   assert.equal(context().origin, undefined);
   assert.equal(context({ values: createContextValues().set(callOrigin, origin) }).origin, origin);
-});
-
-test("passOn hands on identity, trace, deadline and cancellation, and no other header", () => {
-  const requestHeader = new Headers({
-    authorization: "Bearer t",
-    traceparent: "00-1",
-    "x-request-id": "r",
-    "x-tenant": "a",
-    cookie: "c",
-  });
-  const call = context({ requestHeader, timeoutMs: 5_000 });
-  const options = passOn(call, ["x-tenant", "x-missing"]);
-  assert.deepEqual(
-    [...(options.headers as Headers)].map(([name]) => name),
-    ["authorization", "traceparent", "x-request-id", "x-tenant"],
-  );
-  assert.ok(options.timeoutMs !== undefined && options.timeoutMs <= 5_000);
-  assert.equal(options.signal, call.signal);
-  call.end();
-  assert.equal("timeoutMs" in passOn(context()), false);
-  assert.equal(passOn(context({ timeoutMs: 0 })).timeoutMs, 1);
 });

@@ -1,0 +1,24 @@
+import type { CallOptions, HandlerContext } from "@connectrpc/connect";
+
+/** Request headers that a service passes on when it calls another one. */
+const passedOn = ["authorization", "accept-language", "traceparent", "tracestate", "baggage", "x-request-id"];
+
+/**
+ * Options for a call that a handler makes on behalf of its own: the rest of the deadline, the cancellation and the
+ * metadata that identifies user, language, trace and request travel along.
+ *
+ * @param also Names of further request headers to pass on.
+ */
+export function passOn(context: HandlerContext, also: readonly string[] = []): CallOptions {
+  const headers = new Headers();
+  for (const name of [...passedOn, ...also]) {
+    const value = context.requestHeader.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const timeoutMs = context.timeoutMs();
+  return {
+    headers,
+    signal: context.signal,
+    ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(timeoutMs, 1) }),
+  };
+}
