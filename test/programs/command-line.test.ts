@@ -102,6 +102,7 @@ for (const [name, flag, server] of [
 const impossible: readonly [program: string, args: readonly string[], line: RegExp][] = [
   ["gateway", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
   ["http-only", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
+  ["gateway", ["--websocket-origin=foo"], /^allowedOrigins: "foo" is no origin, .*\n$/],
   ["gateway", ["--cors-origin=foo"], /^corsOrigins: "foo" is no origin, .*\n$/],
   ["gateway", ["--forward-header=te"], /^forwardHeaders: "te" can never be forwarded\n$/],
   ["gateway", ["--rules=package.json"], /^package\.json:\d+:\d+: version: unknown key\n$/],

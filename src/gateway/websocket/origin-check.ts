@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { SetupError } from "../../core/setup-error.ts";
 import { HttpError } from "../http-error.ts";
 
 /**
@@ -8,7 +9,7 @@ import { HttpError } from "../http-error.ts";
 export class OriginCheck {
   readonly #allowed: ReadonlySet<string>;
 
-  /** @throws TypeError naming an entry that is no origin */
+  /** @throws SetupError naming an entry that is no origin */
   constructor(allowedOrigins: readonly string[]) {
     this.#allowed = new Set(allowedOrigins.map(normalize));
   }
@@ -35,7 +36,7 @@ function normalize(entry: string): string {
   if (entry === "*" || entry === "null") return entry;
   const url = parseOrigin(entry);
   if (url === undefined) {
-    throw new TypeError(
+    throw new SetupError(
       `allowedOrigins: ${JSON.stringify(entry)} is no origin, write it as "https://app.example.com"`,
     );
   }
