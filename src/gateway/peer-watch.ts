@@ -38,7 +38,7 @@ export function probe(socket: Socket, { heartbeatMs }: PeerWatchOptions): void {
 }
 
 /** A look is followed by a pause so many times as long: reading the table of a busy machine takes time. */
-const pauseFactor = 20;
+const pauseFactor = 4;
 
 /** How long what was sent may stay without an acknowledgement, in heartbeats: the rest of two goes to what is before. */
 const patience = 2 / 3;
