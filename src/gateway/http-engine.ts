@@ -11,6 +11,7 @@ import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PortGuard } from "./port-guard.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
+import { pathOf } from "./target-path.ts";
 
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions {
@@ -109,8 +110,7 @@ export class HttpEngine {
     const paths = this.#ownPaths;
     if (paths === undefined) return false;
     if (paths.size === 0) return true;
-    const end = url.indexOf("?");
-    const path = end === -1 ? url : url.slice(0, end);
+    const path = pathOf(url);
     return !path.includes("%") && !paths.has(path); // The engine would decode it first.
   }
 

@@ -17,6 +17,7 @@ import { BodyReader } from "./request-body.ts";
 import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
+import { pathOf } from "./target-path.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
 import type { Router } from "./routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
@@ -182,7 +183,7 @@ export class RequestRouter {
       case "bad-path":
         return errors.send(reply, match.error);
       case "not-found":
-        return errors.send(reply, new HttpError(404, `no route for ${method} ${url.split("?", 1)[0]}`));
+        return errors.send(reply, new HttpError(404, `no route for ${method} ${pathOf(url)}`));
     }
   };
 

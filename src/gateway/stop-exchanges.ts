@@ -3,6 +3,7 @@ import { Code, ConnectError } from "../core/errors.ts";
 import type { StopReport } from "../core/lifecycle.ts";
 import { rpcName } from "../core/service.ts";
 import type { Exchange } from "./exchange.ts";
+import { pathOf } from "./target-path.ts";
 
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {
@@ -37,7 +38,7 @@ function stopping(): ConnectError {
 }
 
 function nameOf({ context, req }: Exchange): string {
-  return context === undefined ? `${req.method} ${req.url?.split("?", 1)[0]}` : rpcName(context.method);
+  return context === undefined ? `${req.method} ${pathOf(req.url ?? "")}` : rpcName(context.method);
 }
 
 async function atMost(work: Promise<void>, timeoutMs: number): Promise<void> {

@@ -7,6 +7,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Code } from "../../core/errors.ts";
 import { rpcName } from "../../core/service.ts";
 import type { Exchange } from "../exchange.ts";
+import { pathOf } from "../target-path.ts";
 import { ConnectErrorJson } from "./connect-error-json.ts";
 import { connectUnary, type ConnectUnary } from "./connect-unary.ts";
 import { type BodyForm, type EnvelopedHandler, envelopedCall } from "./enveloped-call.ts";
@@ -79,11 +80,6 @@ export class RpcTable {
     if (refusal !== undefined) refuse(reply, refusal);
     return true;
   }
-}
-
-function pathOf(url: string): string {
-  const end = url.indexOf("?");
-  return end === -1 ? url : url.slice(0, end);
 }
 
 /** What no path of REST looks like by chance. */

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { StopReport } from "../../core/lifecycle.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange, UpgradeRequest } from "../exchange.ts";
+import { SetupError } from "../../core/setup-error.ts";
 import { HttpError } from "../http-error.ts";
 import type { ReplyMetadata } from "../reply-metadata.ts";
 import type { RouteTable } from "../route-table.ts";
@@ -15,6 +16,7 @@ import { MultiplexSocket } from "./multiplex-socket.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { OriginCheck } from "./origin-check.ts";
 import { RouteSocket } from "./route-socket.ts";
+import { pathOf } from "../target-path.ts";
 import { SocketEngine } from "./socket-engine.ts";
 import { withHeaders } from "./socket-headers.ts";
 import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";
@@ -41,11 +43,11 @@ export class WebSockets {
   #leaving = false;
   #idle: (() => void) | undefined;
 
-  /** @throws TypeError naming the option that is wrong */
+  /** @throws SetupError naming the option that is wrong */
   constructor(options: WebSocketsOptions) {
     const { multiplexPath } = options;
     if (multiplexPath !== undefined && !/^\/[^?#]*$/.test(multiplexPath)) {
-      throw new TypeError(`multiplexPath: ${JSON.stringify(multiplexPath)} is no path`);
+      throw new SetupError(`multiplexPath: ${JSON.stringify(multiplexPath)} is no path`);
     }
     this.#options = options;
     this.#origins = new OriginCheck(options.allowedOrigins);
@@ -71,8 +73,8 @@ export class WebSockets {
       if (current === undefined || this.#leaving) throw new HttpError(503, "no sockets are opened now");
       const { upgrade } = exchange;
       if (upgrade === undefined) throw new TypeError("only handshakes are answered here");
-      const [path] = exchange.req.url?.split("?", 1) ?? [];
-      if (path === this.#options.multiplexPath) this.#openMultiplex(exchange, upgrade, reply, table);
+      if (pathOf(exchange.req.url ?? "") === this.#options.multiplexPath)
+        this.#openMultiplex(exchange, upgrade, reply, table);
       else this.#openRoute(exchange, upgrade, reply, current);
     } catch (reason) {
       this.#options.errors.send(reply, reason);
@@ -205,7 +207,7 @@ function findRoute({ router }: RouteTable, url: string): { route: Route; call: R
     case "bad-path":
       throw match.error;
     case "not-found":
-      throw new HttpError(404, `no route for ${url.split("?", 1)[0]}`);
+      throw new HttpError(404, `no route for ${pathOf(url)}`);
     case "method-not-allowed":
   }
   const others = match.allow
