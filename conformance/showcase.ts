@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { connect, createServer, type AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   createFileRegistry,
   fromBinary,
@@ -18,6 +16,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { HttpServer } from "../src/index.ts";
+import { freePort, listening } from "./listening.ts";
 import { Checks, type Suite } from "./suite.ts";
 import { goDescriptors, goModuleFile, goTool } from "./tools.ts";
 
@@ -208,27 +207,4 @@ function queryOf(schema: DescMessage, message: JsonObject, bound: ReadonlySet<st
 /** A scalar of JSON as it stands in a URL. */
 function text(value: JsonValue | undefined): string {
   return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // It listens.
-  server.close();
-  return port;
-}
-
-async function listening(child: ChildProcess, port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    if (child.exitCode !== null) break;
-    const socket = connect(port, "127.0.0.1");
-    const answered = await once(socket, "connect").then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (answered) return;
-    await delay(50);
-  }
-  throw new Error(`${tool} does not listen`);
 }

@@ -1,10 +1,9 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { connect, createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
+import { freePort, listening } from "../listening.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { goTool, mavenJars } from "../tools.ts";
 import { clientCases } from "./client-cases.ts";
@@ -56,7 +55,7 @@ export const grpcInterop: Suite = {
     const port = await freePort();
     const child = spawn(theirServer, [`--port=${port}`], { stdio: "ignore" });
     try {
-      await listening(port);
+      await listening(child, port);
       for (const [test, body] of Object.entries(clientCases)) {
         await checks.check(`our client on grpc-go's server: ${test}`, () =>
           body(`127.0.0.1:${port}`, contract),
@@ -105,25 +104,3 @@ export const grpcJavaInterop: Suite = {
     return checks.result;
   },
 };
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // It listens.
-  server.close();
-  return port;
-}
-
-async function listening(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    const socket = connect(port, "127.0.0.1");
-    const answered = await once(socket, "connect").then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (answered) return;
-    await delay(50);
-  }
-  throw new Error("the server does not listen");
-}

@@ -5,7 +5,6 @@ import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import {
   create,
-  createFileRegistry,
   createRegistry,
   type DescMethodUnary,
   type DescService,
@@ -16,7 +15,6 @@ import {
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import {
   file_google_protobuf_test_messages_proto3,
@@ -37,22 +35,7 @@ import {
   type PartialService,
 } from "../../src/index.ts";
 import { messageArbitrary } from "../arbitraries/message.ts";
-
-/** A service whose one rpc gives back a message that has every kind of field. */
-function mirrorService(): DescService {
-  const type = ".protobuf_test_messages.proto3.TestAllTypesProto3";
-  const file = create(FileDescriptorProtoSchema, {
-    name: "mirror.proto",
-    package: "mirror",
-    syntax: "proto3",
-    dependency: ["google/protobuf/test_messages_proto3.proto"],
-    service: [{ name: "Mirror", method: [{ name: "Reflect", inputType: type, outputType: type }] }],
-  });
-  const registry = createFileRegistry(file, () => file_google_protobuf_test_messages_proto3);
-  const service = registry.getService("mirror.Mirror");
-  assert.ok(service);
-  return service;
-}
+import { mirrorService } from "../support/mirror-service.ts";
 
 const registry = createRegistry(file_google_protobuf_test_messages_proto3);
 const mirror = mirrorService();

@@ -1,0 +1,29 @@
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A port that nobody listens on, for tools that cannot pick one themselves. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo; // It listens.
+  server.close();
+  return port;
+}
+
+/** Resolves when `child` listens on `port`; rejects when it has ended or does not within ten seconds. */
+export async function listening(child: ChildProcess, port: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    if (child.exitCode !== null) break;
+    const socket = connect(port, "127.0.0.1");
+    const answered = await once(socket, "connect").then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (answered) return;
+    await delay(50);
+  }
+  throw new Error(`${child.spawnfile} does not listen`);
+}
