@@ -1,8 +1,9 @@
 import { STATUS_CODES } from "../core/node-http.ts";
-import { toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
+import type { JsonValue, Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors.ts";
 import { codeName } from "../core/code-name.ts";
+import { jsonWriter } from "../core/codec/json-writer.ts";
 import { SetupError } from "../core/setup-error.ts";
 
 /** The body of an error reply. */
@@ -73,10 +74,10 @@ function asProblem(error: ConnectError, status: number, details: readonly JsonVa
 }
 
 /**
- * The details of an error as JSON. A detail of a type that `registry` does not know, or whose bytes are broken, is
- * kept as `{"@type": …, "value": base64}`. Never throws.
+ * The details of an error as JSON. A detail of a type that is neither standard nor in `registry`, or whose bytes are
+ * broken, is kept as `{"@type": …, "value": base64}`. Never throws.
  */
-export function detailsToJson(error: ConnectError, registry: Registry): JsonValue[] {
+export function detailsToJson(error: ConnectError, registry: Registry | undefined): JsonValue[] {
   if (error.details.length === 0) return [];
   try {
     return toStatus(error).details.map((any) => detailToJson(any, registry));
@@ -85,10 +86,9 @@ export function detailsToJson(error: ConnectError, registry: Registry): JsonValu
   }
 }
 
-function detailToJson(any: Any, registry: Registry): JsonValue {
+function detailToJson(any: Any, registry: Registry | undefined): JsonValue {
   try {
-    const json = toJson(AnySchema, any, { registry });
-    return Object.assign({ "@type": any.typeUrl }, json); // The type stands first for whoever reads it.
+    return JSON.parse(jsonWriter(AnySchema, { registry, defaults: "omit" }).write(any)) as JsonValue;
   } catch {
     const { buffer, byteOffset, byteLength } = any.value;
     return { "@type": any.typeUrl, value: Buffer.from(buffer, byteOffset, byteLength).toString("base64") };

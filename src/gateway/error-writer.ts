@@ -1,5 +1,5 @@
-import { createRegistry, fromBinary, type Registry } from "@bufbuild/protobuf";
-import { file_google_rpc_error_details, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { fromBinary, type Registry } from "@bufbuild/protobuf";
+import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { ConnectError, toCallError, toStatus } from "../core/errors.ts";
 import {
   asStatus,
@@ -35,7 +35,7 @@ export class ErrorWriter {
   readonly #format: ErrorFormatter;
   readonly #challenge: string;
   readonly #metadata: ReplyMetadata;
-  #registry = withStandardDetails();
+  #registry: Registry | undefined;
 
   /** @throws TypeError for an unknown format */
   constructor(options: ErrorWriterOptions) {
@@ -44,9 +44,9 @@ export class ErrorWriter {
     this.#metadata = options.metadata;
   }
 
-  /** Reads details of these types from now on, beside those of google/rpc/error_details.proto. */
+  /** Reads details of these types from now on, beside the standard ones. */
   useRegistry(registry: Registry | undefined): void {
-    this.#registry = withStandardDetails(registry);
+    this.#registry = registry;
   }
 
   /** Anything thrown, as a reply. Never throws. */
@@ -134,10 +134,4 @@ function retryAfter(error: ConnectError): string | undefined {
   } catch {
     return undefined; // A broken detail never hides the status itself.
   }
-}
-
-function withStandardDetails(registry?: Registry): Registry {
-  return registry === undefined
-    ? createRegistry(file_google_rpc_error_details)
-    : createRegistry(registry, file_google_rpc_error_details);
 }

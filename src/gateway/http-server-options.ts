@@ -89,7 +89,10 @@ export interface HttpServerOptions
   readonly observers: readonly CallObserver[];
   /** Hear of every HTTP request. Default: none. */
   readonly httpObservers: readonly HttpObserver[];
-  /** Types that `google.protobuf.Any` and error details may hold. Default: those of google/rpc/error_details.proto. */
+  /**
+   * Types that `google.protobuf.Any` and error details may hold, and extensions. Those of `google.protobuf`,
+   * `google.rpc` and `google.api.HttpBody` are known always. Default: none beside these.
+   */
   readonly registry: Registry | undefined;
   /** Rules outside the proto. Default: none. */
   readonly rules: readonly RuleText[];

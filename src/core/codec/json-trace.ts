@@ -7,7 +7,7 @@ export interface JsonReadOptions {
   readonly unknownFields: "ignore" | "reject";
   /** How deep objects and arrays may nest. Default 100. */
   readonly maxDepth: number;
-  /** Types that `google.protobuf.Any` may hold, and extensions. Default: none. */
+  /** Types that `google.protobuf.Any` may hold beside the standard ones, and extensions. Default: none. */
   readonly registry?: Registry | undefined;
   /** Hears the path of every member that was skipped as unknown. */
   readonly onUnknownField?: ((path: string) => void) | undefined;

@@ -19,7 +19,7 @@ export interface JsonWriteOptions extends WriteFormat {
    * most readers of JSON round larger numbers.
    */
   readonly int64: "string" | "number" | "safe-number";
-  /** Types that `google.protobuf.Any` may hold, and extensions. Default: none. */
+  /** Types that `google.protobuf.Any` may hold beside the standard ones, and extensions. Default: none. */
   readonly registry?: Registry | undefined;
   /** Spaces of one level of indentation; 0 for one compact line. Default 0. */
   readonly indent?: number | undefined;
@@ -38,8 +38,8 @@ export const jsonWriteDefaults: JsonWriteOptions = Object.freeze({
  * Prints messages of one type as JSON text by the proto3 JSON mapping.
  *
  * 32-bit floats come as the shortest decimal that reads back as the same float, minus zero keeps its sign. What has
- * no JSON (a Timestamp of the year 10,000, a value of the wrong type, an unknown type in an `Any`) throws INTERNAL
- * with the name of the field or type.
+ * no JSON (a Timestamp of the year 10,000, a value of the wrong type, broken bytes in an `Any`) throws INTERNAL with
+ * the name of the field or type. An `Any` of an unknown type is `{"@type": …, "value": base64}`.
  *
  * @see https://protobuf.dev/programming-guides/json/
  */

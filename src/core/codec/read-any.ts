@@ -3,6 +3,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { messageFactory } from "./field-shape.ts";
 import type { JsonCursor } from "./json-cursor.ts";
 import { unknownStep } from "./json-trace.ts";
+import { messageType } from "./standard-types.ts";
 
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
@@ -24,7 +25,7 @@ export function readAny(cursor: JsonCursor, readTyped: (desc: DescMessage) => Me
     return any;
   }
   const slash = typeUrl.lastIndexOf("/");
-  const desc = slash < 0 ? undefined : cursor.options.registry?.getMessage(typeUrl.slice(slash + 1));
+  const desc = slash < 0 ? undefined : messageType(typeUrl.slice(slash + 1), cursor.options.registry);
   if (desc === undefined)
     return cursor.refuse(`the type ${JSON.stringify(typeUrl.slice(0, 100))} is not known here`);
   return Object.assign(any, { typeUrl, value: toBinary(desc, readTyped(desc)) });

@@ -15,7 +15,9 @@ import {
   hasCustomJsonRepresentation,
 } from "@bufbuild/protobuf/wkt";
 import { defaultTest } from "./default-test.ts";
+import { formatBase64 } from "./base64-text.ts";
 import { type Fields, fieldsOf, localShape, wrapped } from "./field-shape.ts";
+import { messageType } from "./standard-types.ts";
 import { listWriter, mapWriter } from "./write-containers.ts";
 import {
   bareWriter,
@@ -276,8 +278,11 @@ function appendAny(out: string, any: Any, compiler: WriterCompiler, context: Wri
   const { typeUrl } = any;
   if (typeUrl === "") return `${out}}`;
   const typeName = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
-  const desc = context.registry?.getMessage(typeName);
-  if (desc === undefined) throw unwritable("google.protobuf.Any", `the type ${typeName} is not known here`);
+  const desc = messageType(typeName, context.registry);
+  // A reply that came is never lost for what it carries along.
+  if (desc === undefined) {
+    return `${out}"@type":${quoteText(typeUrl)},"value":"${formatBase64(any.value)}"}`;
+  }
   if (context.anyDepth >= maxAnyDepth) throw unwritable("google.protobuf.Any", "it is nested too deeply");
   context.anyDepth++;
   const writer = compiler.message(desc);

@@ -31,7 +31,7 @@ export interface BindOptions
   readonly maxFieldDepth: number;
   /** How deep a JSON body may nest, in objects and arrays. Default 100. */
   readonly maxJsonDepth: number;
-  /** The types that `google.protobuf.Any` may hold in a JSON body. Default none. */
+  /** The types that `google.protobuf.Any` may hold in a JSON body beside the standard ones. Default none. */
   readonly registry?: Registry | undefined;
   /**
    * Hears what a request had too much, while `bind` runs: names of query parameters as the client wrote them, paths

@@ -1,6 +1,7 @@
-import { createRegistry, fromBinary, toJson, type JsonValue, type Registry } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
-import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
+import { jsonWriter } from "../../core/codec/json-writer.ts";
+import { messageType } from "../../core/codec/standard-types.ts";
 import { ConnectError } from "../../core/errors.ts";
 
 type Detail = ConnectError["details"][number];
@@ -11,47 +12,50 @@ type Detail = ConnectError["details"][number];
  * @see https://connectrpc.com/docs/protocol#error-end-stream
  */
 export class ConnectErrorJson {
-  readonly #registry: Registry;
+  readonly #registry: Registry | undefined;
 
-  /** @param registry types of details that are shown in `debug` too, beside those of google/rpc/error_details.proto */
+  /** @param registry types of details that are shown in `debug` too, beside the standard ones */
   constructor(registry: Registry | undefined) {
-    this.#registry =
-      registry === undefined
-        ? createRegistry(file_google_rpc_error_details)
-        : createRegistry(registry, file_google_rpc_error_details);
+    this.#registry = registry;
   }
 
   /** The body of a unary reply that is an error. Never throws. */
   body(error: ConnectError): Buffer {
-    const options = { registry: this.#registry };
-    return toBytes(error, (safe) => errorToJson(this.#withDebug(safe), options));
+    return toBytes(error, (safe) => errorToJson(this.#withDebug(safe), undefined));
   }
 
   /** The message that ends a stream. Never throws. */
   endStream(trailer: Headers, error: ConnectError | undefined): Buffer {
-    const options = { registry: this.#registry };
-    if (error === undefined) return json(endStreamToJson(trailer, undefined, options));
-    return toBytes(error, (safe) => endStreamToJson(trailer, this.#withDebug(safe), options));
+    if (error === undefined) return json(endStreamToJson(trailer, undefined, undefined));
+    return toBytes(error, (safe) => endStreamToJson(trailer, this.#withDebug(safe), undefined));
   }
 
-  /** Details that came over the wire are bytes; where their type is known they are made readable. */
+  /** Details are bytes in this protocol; where their type is known they are made readable beside them. */
   #withDebug(error: ConnectError): ConnectError {
-    if (error.details.every((detail) => "desc" in detail)) return error;
+    if (error.details.length === 0) return error;
     const copy = withoutMetadata(error);
-    copy.details = error.details.map((detail) => ("desc" in detail ? detail : this.#readable(detail)));
+    copy.details = error.details.map((detail) => this.#readable(detail));
     return copy;
   }
 
-  #readable(detail: Exclude<Detail, { desc: unknown }>): Detail {
+  #readable(detail: Detail): Detail {
+    const { type, value } = packed(detail);
     try {
-      const schema = this.#registry.getMessage(detail.type);
-      if (schema === undefined) return detail;
-      const debug: JsonValue = toJson(schema, fromBinary(schema, detail.value), { registry: this.#registry });
-      return { type: detail.type, value: detail.value, debug };
+      const registry = this.#registry;
+      const schema = "desc" in detail ? detail.desc : messageType(type, registry);
+      if (schema === undefined) return { type, value };
+      const text = jsonWriter(schema, { registry, defaults: "omit" }).write(fromBinary(schema, value));
+      return { type, value, debug: JSON.parse(text) as JsonValue };
     } catch {
-      return detail; // The bytes are what counts.
+      return { type, value }; // The bytes are what counts.
     }
   }
+}
+
+function packed(detail: Detail): { readonly type: string; readonly value: Uint8Array } {
+  if (!("desc" in detail)) return detail;
+  const { desc, value } = detail;
+  return { type: desc.typeName, value: toBinary(desc, create(desc, value)) };
 }
 
 /** An error with the code, message and details of `error` alone: its metadata goes another way. */
