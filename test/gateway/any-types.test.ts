@@ -18,6 +18,7 @@ import {
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { Code, ConnectError, GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
+import type { AnyService } from "../../src/core/service.ts";
 import { contractOf, serviceOf, typeOf } from "../support/contract.ts";
 
 // Nothing in it imports error_details.proto, wrappers.proto or duration.proto, as in most contracts.
@@ -55,7 +56,8 @@ before(async () => {
       if (failure !== undefined) throw failure;
     },
   };
-  grpc.addService({ descriptor: service, ...rpcs } as PartialService<DescService>); // Known at run time only.
+  const own: AnyService = { descriptor: service, ...rpcs };
+  grpc.addService(own as PartialService<DescService>); // Its rpcs are known at run time only.
   await grpc.start();
   for (const [name, options] of [
     ["bytes", { dial: "network", transcoding: "bytes" }],

@@ -1,5 +1,6 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../errors.ts";
+import { missing } from "./required-fields.ts";
 
 /** What the reader does where the contract leaves a choice. */
 export interface JsonReadOptions {
@@ -94,6 +95,12 @@ export class JsonTrace {
     const field = this.fieldPath();
     const message = field === "" ? expected : `${field}: ${expected}`;
     throw invalidArgument(message, [{ field, description: expected }, ...(this.#unknown ?? [])]);
+  }
+
+  /** Throws because the current message lacks required fields, by their paths inside of it. */
+  refuseMissing(fields: readonly string[]): never {
+    const path = this.fieldPath();
+    throw missing(fields.map((field) => (path === "" ? field : `${path}.${field}`)));
   }
 
   /** Throws because the value at `start` is not `what`, and says what it is. */

@@ -3,6 +3,7 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { messageFactory } from "./field-shape.ts";
 import type { JsonCursor } from "./json-cursor.ts";
 import { unknownStep } from "./json-trace.ts";
+import { missingFields } from "./required-fields.ts";
 import { messageType } from "./standard-types.ts";
 
 const openBrace = 0x7b;
@@ -28,7 +29,10 @@ export function readAny(cursor: JsonCursor, readTyped: (desc: DescMessage) => Me
   const desc = slash < 0 ? undefined : messageType(typeUrl.slice(slash + 1), cursor.options.registry);
   if (desc === undefined)
     return cursor.refuse(`the type ${JSON.stringify(typeUrl.slice(0, 100))} is not known here`);
-  return Object.assign(any, { typeUrl, value: toBinary(desc, readTyped(desc)) });
+  const message = readTyped(desc);
+  const missing = missingFields(desc)?.(message) ?? [];
+  if (missing.length > 0) cursor.refuseMissing(missing);
+  return Object.assign(any, { typeUrl, value: toBinary(desc, message) });
 }
 
 /**

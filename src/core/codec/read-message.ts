@@ -11,6 +11,7 @@ import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } fr
 import type { JsonCursor } from "./json-cursor.ts";
 import { unknownStep } from "./json-trace.ts";
 import { mapKeyParser } from "./map-keys.ts";
+import { missingFields } from "./required-fields.ts";
 import { readAny, readTypedValue } from "./read-any.ts";
 import { enumReader } from "./read-enums.ts";
 import { type ReadValue, scalarReader } from "./read-scalars.ts";
@@ -257,6 +258,14 @@ function mapReader(keyType: ScalarType, read: ReadValue): ReadValue {
   };
 }
 
+/** The required fields that the value of an extension lacks, by their paths behind its name. */
+function missingInExtension({ message }: DescExtension, value: unknown): string[] {
+  const find = message && missingFields(message);
+  if (find === undefined) return [];
+  // As the reader of an extension of messages has made it.
+  return (Array.isArray(value) ? (value as Message[]) : [value as Message]).flatMap(find);
+}
+
 const extensions = new WeakMap<DescExtension, FieldReader>();
 
 /** Reads a member such as `[pkg.name]` into the extension of this name; false where the registry knows none. */
@@ -273,6 +282,11 @@ function readExtension(cursor: JsonCursor, message: Message, desc: DescMessage, 
   }
   cursor.path[cursor.depth - 1] = reader;
   if (cursor.next() === letterN && !reader.takesNull) cursor.readWord("null");
-  else setExtension(message, extension, reader.read(cursor) as never); // The reader follows the same descriptor.
+  else {
+    const value = reader.read(cursor);
+    const missing = missingInExtension(extension, value);
+    if (missing.length > 0) cursor.refuseMissing(missing);
+    setExtension(message, extension, value as never); // The reader follows the same descriptor.
+  }
   return true;
 }

@@ -1,4 +1,5 @@
 import type { DescField, Message } from "@bufbuild/protobuf";
+import { requiredCheck } from "../../core/codec/required-fields.ts";
 import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
 import { bindDefaults, type BindOptions, type BindRequest } from "./bind-options.ts";
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
@@ -17,7 +18,8 @@ export interface Binder {
   /**
    * The message of a request: from the body, then the query, then the path, which wins.
    *
-   * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names what is wrong by proto paths.
+   * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names what is wrong by proto paths, required
+   * fields of proto2 that are missing among it.
    */
   bind(request: BindRequest): Message;
   /** Sets what query and path say in a message whose body was read otherwise. Throws INVALID_ARGUMENT as `bind`. */
@@ -47,6 +49,7 @@ class RouteBinder implements Binder {
   readonly #path: readonly PathBinding[];
   readonly #mask: MaskDeriver | undefined;
   readonly #bytes: ByteBinder | undefined;
+  readonly #checkRequired: ((message: Message) => void) | undefined;
 
   constructor(route: Route, options: BindOptions) {
     this.#route = route;
@@ -69,7 +72,9 @@ class RouteBinder implements Binder {
     this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
     this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
     const parts = { body: this.#body, path: this.#path, options };
-    this.#bytes = this.#mask === undefined ? compileByteBinder(route, parts) : undefined;
+    this.#checkRequired = requiredCheck(route.method.input);
+    const needsMessage = this.#mask !== undefined || this.#checkRequired !== undefined;
+    this.#bytes = needsMessage ? undefined : compileByteBinder(route, parts);
   }
 
   bind(request: BindRequest): Message {
@@ -79,13 +84,16 @@ class RouteBinder implements Binder {
     if (body === undefined || body.length === 0) message = this.#body.empty();
     else if (request.format === "binary") message = this.#body.fromBinary(body);
     else message = this.#body.fromJson((text = bodyText(body)));
-    if (query === "" && this.#path.length === 0 && this.#mask === undefined) return message;
-    this.#bindRest(request, message, text);
+    if (query !== "" || this.#path.length > 0 || this.#mask !== undefined) {
+      this.#bindRest(request, message, text);
+    }
+    this.#checkRequired?.(message);
     return message;
   }
 
   complete({ captures, query }: Pick<BindRequest, "captures" | "query">, message: Message): void {
     this.#bindRest({ captures, query, body: undefined }, message, undefined);
+    this.#checkRequired?.(message);
   }
 
   bindBytes(request: BindRequest): Message | Uint8Array {

@@ -1,12 +1,13 @@
 import { fromBinary, toBinary, type DescMethod, type Message, type Registry } from "@bufbuild/protobuf";
 import { decodeUtf8, jsonReader } from "../../core/codec/json-reader.ts";
 import { jsonWriter } from "../../core/codec/json-writer.ts";
+import { requiredCheck } from "../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../core/errors.ts";
 
 /** Reads requests and writes replies of one rpc in one format. */
 export interface MessageCodec {
   readonly name: "json" | "proto";
-  /** Throws a ConnectError that repeats nothing of a binary message. */
+  /** Throws a ConnectError that repeats nothing of a binary message; INVALID_ARGUMENT where required fields are missing. */
   parse(bytes: Uint8Array): Message;
   /** Throws INTERNAL for what the format cannot hold. */
   serialize(message: Message): Buffer;
@@ -35,22 +36,29 @@ export function messageCodecs(
 ): MessageCodecs {
   const reader = jsonReader(input, { registry, maxDepth: maxJsonDepth });
   const writer = jsonWriter(output, { registry, defaults: "omit" });
+  const check = requiredCheck(input);
+  const checked = (message: Message): Message => {
+    check?.(message);
+    return message;
+  };
   return {
     json: {
       name: "json",
-      parse: (bytes) => reader.read(decodeUtf8(bytes)),
+      parse: (bytes) => checked(reader.read(decodeUtf8(bytes))),
       serialize: (message) => Buffer.from(writer.write(message)),
     },
     proto: {
       name: "proto",
       parse({ buffer, byteOffset, byteLength }) {
+        let message: Message;
         try {
           // Fields of bytes become what this is, and no Buffer.
-          return fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength));
+          message = fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength));
         } catch (error) {
           const reason = error instanceof Error ? error.message : "malformed bytes";
           throw new ConnectError(`the request is no binary ${input.typeName}: ${reason}`, malformed);
         }
+        return checked(message);
       },
       serialize(message) {
         const { buffer, byteOffset, byteLength } = toBinary(output, message);

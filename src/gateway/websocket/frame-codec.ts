@@ -1,4 +1,6 @@
-import { mergeFromBinary, toBinary, type Message } from "@bufbuild/protobuf";
+import type { Message } from "@bufbuild/protobuf";
+import { requiredCheck } from "../../core/codec/required-fields.ts";
+import { compileBinder } from "../binding/bind.ts";
 import { compileBodyBinder } from "../binding/body-binder.ts";
 import { bindDefaults, type BindOptions } from "../binding/bind-options.ts";
 import type { Route } from "../routing/route.ts";
@@ -55,7 +57,8 @@ function bindingReader(route: Route, bind: Partial<BindOptions>, format: Format)
 
 function mergingReader(route: Route, bind: Partial<BindOptions>, format: Format): FrameReader {
   const { input } = route.method;
-  const binder = compileMessageBinder(route, bind);
+  const binder = compileBinder(route, bind);
+  const checkRequired = requiredCheck(input);
   const { unknownFields, maxJsonDepth, registry, onIgnored } = { ...bindDefaults, ...bind };
   const body = compileBodyBinder(
     { method: route.method, bodyField: "*" },
@@ -69,19 +72,21 @@ function mergingReader(route: Route, bind: Partial<BindOptions>, format: Format)
       },
     },
   );
-  const next = (data: Buffer | string): Message => {
-    if (data.length === 0) return body.empty();
+  const read = (data: Buffer | string | undefined): Message => {
+    if (data === undefined || data.length === 0) return body.empty();
     return format === "json" ? body.fromJson(data.toString()) : body.fromBinary(data);
   };
   return {
     first(call, data) {
-      const bound = binder.first(call, { bytes: undefined, format });
-      if (data === undefined) return bound;
-      const message = next(data);
-      mergeFromBinary(input, message, toBinary(input, bound));
+      const message = read(data);
+      binder.complete(call, message);
       return message;
     },
-    next,
+    next(data) {
+      const message = read(data);
+      checkRequired?.(message);
+      return message;
+    },
   };
 }
 
