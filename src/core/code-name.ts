@@ -5,9 +5,9 @@ const names: ReadonlyMap<number, string> = new Map(
 );
 
 /**
- * The name of a gRPC status number as google/rpc/code.proto spells it: `OK` for 0, `NOT_FOUND` for 5, `UNKNOWN` for
- * numbers without a meaning.
+ * The name of a gRPC status number as google/rpc/code.proto spells it: `OK` for 0, `NOT_FOUND` for 5; `CODE_2009` for
+ * a service's own number 2009.
  */
 export function codeName(code: number): string {
-  return names.get(code) ?? "UNKNOWN";
+  return names.get(code) ?? `CODE_${code}`;
 }

@@ -71,7 +71,7 @@ export function toStatus(error: ConnectError): Status {
   });
 }
 
-/** The error that a `google.rpc.Status` describes; a code outside 1 to 16 becomes UNKNOWN. */
+/** The error that a `google.rpc.Status` describes; its code as by `toCode`. */
 export function fromStatus(status: Status, metadata?: Headers): ConnectError {
   const error = new ConnectError(status.message, toCode(status.code), metadata);
   error.details = status.details.map((any) => ({
@@ -95,7 +95,16 @@ export function decodeStatusDetails(bytes: Uint8Array): Status | undefined {
   }
 }
 
-/** The `Code` with this number; UNKNOWN for numbers that no specification gives a meaning. */
+/** The largest `google.rpc.Status.code`, an int32. */
+const largestCode = 0x7fff_ffff;
+
+/**
+ * The code of an error with this status number. Numbers above 16, to which no specification gives a meaning, are a
+ * service's own and stay as they are, beyond what the type of `Code` says; UNKNOWN for what cannot be an error's.
+ */
 export function toCode(number: number): Code {
-  return number in Code && number !== 0 ? number : Code.Unknown;
+  return Number.isInteger(number) && number > 0 && number <= largestCode ? number : Code.Unknown;
 }
+
+/** The largest code that specifications give a meaning. */
+export const largestKnownCode: Code = Code.Unauthenticated;

@@ -60,7 +60,7 @@ export function statusError(fields: ReplyFields): ConnectError | undefined {
   const status = fields["grpc-status"];
   if (status === "0") return undefined;
   if (typeof status !== "string") return responseFault(fields) ?? endedWithoutStatus();
-  const code = /^\d{1,9}$/.test(status) ? Number(status) : Code.Unknown;
+  const code = /^\d{1,10}$/.test(status) ? Number(status) : Code.Unknown;
   if (code === 0) return undefined;
   const details = fields["grpc-status-details-bin"];
   const rich = typeof details === "string" ? decodeStatusDetails(Buffer.from(details, "base64")) : undefined;

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { destination, pino, stdSerializers, stdTimeFunctions, type Logger as PinoLogger } from "pino";
 import type { CallContext } from "../context.ts";
-import { Code, isUnexpected, type ConnectError } from "../errors.ts";
+import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
 import { rpcName } from "../service.ts";
 import { codeName } from "../code-name.ts";
@@ -107,7 +107,7 @@ function fieldsOf(context: CallContext, error: ConnectError | undefined): Record
   if (requestId !== null) fields["requestId"] = requestId;
   if (error === undefined) return fields;
   if (isUnexpected(error)) fields["err"] = error.cause;
-  else if (serverFaults.has(error.code)) fields["error"] = error.rawMessage;
+  else if (error.code > largestKnownCode || serverFaults.has(error.code)) fields["error"] = error.rawMessage;
   return fields;
 }
 

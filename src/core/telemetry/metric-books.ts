@@ -4,8 +4,10 @@ import type { Durations } from "./durations.ts";
 export interface CallSeries {
   readonly labels: { readonly service: string; readonly method: string; readonly protocol: string };
   readonly durations: Durations;
-  /** How many calls ended, by status number. */
+  /** How many calls ended, by status number from 0 to 16. */
   readonly finished: number[];
+  /** The same for a service's own numbers above 16. */
+  readonly ownCodes: Map<number, number>;
   started: number;
   ended: number;
   faults: number;

@@ -25,7 +25,7 @@ export const metricList = {
   callsFinished: {
     name: "ts_ms_calls_finished_total",
     type: "counter",
-    help: "Calls that ended, by gRPC status code.",
+    help: "Calls that ended, by gRPC status code; CODE_17 and so on for own ones of a service.",
     labels: ["service", "method", "protocol", "code"],
   },
   callsInFlight: {

@@ -11,8 +11,8 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
     for (const { labels, started } of books.calls()) metric.inc(labels, started);
   });
   counter(registry, metricList.callsFinished, (metric) => {
-    for (const { labels, finished } of books.calls()) {
-      for (const [code, count] of finished.entries()) {
+    for (const { labels, finished, ownCodes } of books.calls()) {
+      for (const [code, count] of [...finished.entries(), ...ownCodes]) {
         if (count > 0) metric.inc({ ...labels, code: codeName(code) }, count);
       }
     }

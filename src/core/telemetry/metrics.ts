@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Registry } from "prom-client";
 import type { CallContext } from "../context.ts";
-import { isUnexpected, type ConnectError } from "../errors.ts";
+import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors.ts";
 import type { CallObserver } from "../observer.ts";
 import { Durations } from "./durations.ts";
 import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";
@@ -17,6 +17,9 @@ export interface MetricsOptions {
 
 /** The defaults of `MetricsOptions`. */
 export const metricsDefaults: MetricsOptions = Object.freeze({ processMetrics: true });
+
+/** How many status numbers above 16 the page has for one rpc; further ones are UNKNOWN there. */
+const mostOwnCodes = 64;
 
 /** What an HTTP request may carry that no field answers to. */
 export type UnknownKind = "query" | "field";
@@ -52,9 +55,8 @@ export class Metrics implements CallObserver {
 
   finished(context: CallContext, error: ConnectError | undefined): void {
     const series = this.#series(context);
-    const code = error?.code ?? 0;
     series.ended++;
-    series.finished[code] = (series.finished[code] ?? 0) + 1;
+    countCode(series, error?.code ?? 0);
     if (error !== undefined && isUnexpected(error)) series.faults++;
     series.durations.observe((performance.now() - context.startedAt) / 1000);
   }
@@ -102,7 +104,15 @@ export class Metrics implements CallObserver {
     if (series === undefined) {
       const { parent, name } = context.method;
       const labels = { service: parent.typeName, method: name, protocol };
-      series = { labels, durations: new Durations(), finished: [0], started: 0, ended: 0, faults: 0 };
+      series = {
+        labels,
+        durations: new Durations(),
+        finished: [0],
+        ownCodes: new Map(),
+        started: 0,
+        ended: 0,
+        faults: 0,
+      };
       methods.set(context.method, series);
     }
     return series;
@@ -118,6 +128,14 @@ export class Metrics implements CallObserver {
     }
     return series;
   }
+}
+
+/** Each number is a time series: of a service's own ones the first are told apart, the others are UNKNOWN. */
+function countCode({ finished, ownCodes }: Pick<CallSeries, "finished" | "ownCodes">, code: number): void {
+  if (code <= largestKnownCode) finished[code] = (finished[code] ?? 0) + 1;
+  else if (ownCodes.size < mostOwnCodes || ownCodes.has(code))
+    ownCodes.set(code, (ownCodes.get(code) ?? 0) + 1);
+  else countCode({ finished, ownCodes }, Code.Unknown);
 }
 
 function tally(tallies: Map<string, Tally>, key: string, labels: Tally["labels"], count: number): void {

@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary, type JsonValue, type Registry } from "@bu
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { jsonWriter } from "../../core/codec/json-writer.ts";
 import { messageType } from "../../core/codec/standard-types.ts";
-import { ConnectError } from "../../core/errors.ts";
+import { ConnectError, largestKnownCode } from "../../core/errors.ts";
 
 type Detail = ConnectError["details"][number];
 
@@ -21,13 +21,16 @@ export class ConnectErrorJson {
 
   /** The body of a unary reply that is an error. Never throws. */
   body(error: ConnectError): Buffer {
-    return toBytes(error, (safe) => errorToJson(this.#withDebug(safe), undefined));
+    return toBytes(error, (safe) => named(errorToJson(this.#withDebug(safe), undefined), safe));
   }
 
   /** The message that ends a stream. Never throws. */
   endStream(trailer: Headers, error: ConnectError | undefined): Buffer {
     if (error === undefined) return json(endStreamToJson(trailer, undefined, undefined));
-    return toBytes(error, (safe) => endStreamToJson(trailer, this.#withDebug(safe), undefined));
+    return toBytes(error, (safe) => {
+      const end = endStreamToJson(trailer, this.#withDebug(safe), undefined) as { error: object };
+      return { ...end, error: named(end.error, safe) };
+    });
   }
 
   /** Details are bytes in this protocol; where their type is known they are made readable beside them. */
@@ -50,6 +53,11 @@ export class ConnectErrorJson {
       return { type, value }; // The bytes are what counts.
     }
   }
+}
+
+/** A service's own code above 16 is `code_2009` to the implementations of this protocol. */
+function named(errorJson: object, { code }: ConnectError): object {
+  return code <= largestKnownCode ? errorJson : { ...errorJson, code: `code_${code}` };
 }
 
 function packed(detail: Detail): { readonly type: string; readonly value: Uint8Array } {

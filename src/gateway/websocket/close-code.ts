@@ -1,4 +1,4 @@
-import type { ConnectError } from "../../core/errors.ts";
+import { Code, type ConnectError } from "../../core/errors.ts";
 
 /** Close codes (RFC 6455 section 7.4.1) that the gateway uses; errors of calls are 4000 and their code. */
 export const closeCode = Object.freeze({
@@ -10,9 +10,9 @@ export const closeCode = Object.freeze({
   tryAgainLater: 1013,
 });
 
-/** The close code of a call's error: 4000 and its gRPC code. */
-export function closeCodeOf(error: ConnectError): number {
-  return 4000 + error.code;
+/** The close code of a call's error: 4000 and its gRPC code; that of UNKNOWN where the sum is no close code. */
+export function closeCodeOf({ code }: ConnectError): number {
+  return 4000 + (code <= 999 ? code : Code.Unknown);
 }
 
 /** The longest reason of a close frame, in bytes. */

@@ -235,10 +235,19 @@ test("T26: a length prefix beyond the limit is refused before the payload comes"
   assert.equal(error.code, Code.ResourceExhausted);
 });
 
-test("a status beyond 16 is UNKNOWN", async (t) => {
-  const error = await failureOf(t, (stream) => end(stream, { "grpc-status": "77" }));
-  assert.equal(error.code, Code.Unknown);
-});
+for (const [status, code] of [
+  ["77", 77],
+  ["2147483647", 2_147_483_647],
+  ["2147483648", Code.Unknown],
+  ["99999999999", Code.Unknown],
+  ["-1", Code.Unknown],
+  ["x", Code.Unknown],
+] as const) {
+  test(`a status of ${status} is the code ${code}`, async (t) => {
+    const error = await failureOf(t, (stream) => end(stream, { "grpc-status": status }));
+    assert.equal(error.code, code);
+  });
+}
 
 for (const [kind, count] of [
   ["no message", 0],
