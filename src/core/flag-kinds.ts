@@ -135,6 +135,18 @@ export function portOrOffFlag(byDefault: number | "off", help: string): Flag<num
   };
 }
 
+/** A flag that takes a whole number from 0 on. */
+export function countFlag(byDefault: number, help: string): Flag<number> {
+  return {
+    help,
+    value: "NUMBER",
+    default: byDefault,
+    shownDefault: String(byDefault),
+    repeatable: false,
+    read: toCount,
+  };
+}
+
 /** A flag that takes a duration such as `250ms`, `5s`, `1.5s` or `2m`; its value is in milliseconds. */
 export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
   return {
@@ -157,6 +169,11 @@ export function sizeFlag(byDefaultBytes: number, help: string): Flag<number> {
     repeatable: false,
     read: toSizeBytes,
   };
+}
+
+function toCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error("must be a whole number from 0 to 999999999");
+  return Number(text);
 }
 
 function notEmpty(text: string): string {

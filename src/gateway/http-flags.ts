@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import {
   choiceFlag,
+  countFlag,
   filesFlag,
   listFlag,
   optionalPortFlag,
@@ -19,6 +20,10 @@ export const httpFlags = {
   forwardHeader: listFlag("NAME", "A further request header that becomes metadata"),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),
   unknownFields: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown JSON fields"),
+  maxJsonEntries: countFlag(
+    httpServerDefaults.maxJsonEntries,
+    "Most entries of maps and members of free-form objects in a JSON body; 0 for any number",
+  ),
   lenientContentType: switchFlag("Read bodies as JSON whatever their content type"),
   rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
   errorFormat: choiceFlag(["status", "google", "problem"], "status", "How error bodies look"),
@@ -50,6 +55,7 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     forwardHeaders: flags.forwardHeader,
     unknownQuery: flags.unknownQuery,
     unknownFields: flags.unknownFields,
+    maxJsonEntries: flags.maxJsonEntries,
     contentType: flags.lenientContentType ? "lenient" : "strict",
     rules: flags.rules.map((file) => ({ file, text: readFileSync(file, "utf8") })),
     errorFormat: flags.errorFormat,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   choiceFlag,
+  countFlag,
   durationFlag,
   listFlag,
   optionalFlag,
@@ -25,6 +26,7 @@ const group = {
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do"),
   drainDelay: durationFlag(0, "Wait"),
   maxMessage: sizeFlag(1024 * 1024, "Largest"),
+  maxEntries: countFlag(100, "Most"),
 } as const;
 
 const good: [string, Record<string, unknown>][] = [
@@ -52,6 +54,8 @@ const good: [string, Record<string, unknown>][] = [
   ["--max-message 64KiB", { maxMessage: 65_536 }],
   ["--max-message 3MiB", { maxMessage: 3_145_728 }],
   ["--max-message 1GiB", { maxMessage: 1_073_741_824 }],
+  ["--max-entries 0", { maxEntries: 0 }],
+  ["--max-entries 250000", { maxEntries: 250_000 }],
   ["--grpc-host ::1", { grpcHost: "::1" }],
 ];
 
@@ -71,6 +75,7 @@ for (const [line, expected] of good) {
       unknownQuery: "ignore",
       drainDelay: 0,
       maxMessage: 1_048_576,
+      maxEntries: 100,
       ...expected,
     });
     assert.deepEqual([...given].sort(), Object.keys(expected).sort());
@@ -89,6 +94,8 @@ const bad: [string, RegExp][] = [
   ["--max-message KiB", /must be a size/],
   ["--max-message 0", /must be at least 1 byte and less than 2GiB/],
   ["--max-message 2GiB", /less than 2GiB/],
+  ["--max-entries -1", /bad value "-1" for --max-entries: must be a whole number from 0 to 999999999/],
+  ["--max-entries 1e3", /must be a whole number/],
   ["--grpc-port x", /bad value "x" for --grpc-port: must be a port from 0 to 65535/],
   ["--grpc-port 65536", /bad value "65536" for --grpc-port/],
   ["--grpc-port -1", /bad value "-1" for --grpc-port/],
@@ -133,6 +140,7 @@ test("--help lists every flag with its default, also after good flags", () => {
     "--unknown-query ignore|reject | What to do (default: ignore)",
     "--drain-delay DURATION | Wait (default: 0)",
     "--max-message SIZE | Largest (default: 1MiB)",
+    "--max-entries NUMBER | Most (default: 100)",
     "--version | Print the version",
     "--help | Print this list",
     "",

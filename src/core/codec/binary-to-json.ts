@@ -65,6 +65,7 @@ class CompiledBinaryToJson implements BinaryToJson {
       (out, outView) => printer.print(from, view, 0, from.length, out, outView, 0, 1),
       // Unknown fields may be extensions that the registry knows.
       (out, end) => (seen.unknown && this.#options.registry !== undefined ? undefined : takeBytes(out, end)),
+      from.length * 2,
     );
   }
 }

@@ -1,6 +1,7 @@
 import { create, type DescField, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
-import { fieldsOf, isDelimited, setOwn } from "./field-shape.ts";
+import { fieldsOf, hasFreeForm, isDelimited, setOwn } from "./field-shape.ts";
 import { JsonCursor } from "./json-cursor.ts";
+import { jsonReadDefaults } from "./json-trace.ts";
 import { messageReader } from "./read-message.ts";
 import { seen } from "./scratch.ts";
 import type { WriterCompiler } from "./write-message.ts";
@@ -12,16 +13,7 @@ const maxWireDepth = 100;
 
 /** Whether fields are left to the path over messages: types with a JSON form of free shape, and groups. */
 export function needsDetour(field: DescField): boolean {
-  switch (field.message?.typeName) {
-    case "google.protobuf.Any":
-    case "google.protobuf.FieldMask":
-    case "google.protobuf.Struct":
-    case "google.protobuf.Value":
-    case "google.protobuf.ListValue":
-      return true;
-    default:
-      return false;
-  }
+  return hasFreeForm(field.message) || field.message?.typeName === "google.protobuf.FieldMask";
 }
 
 /** The same for protobuf bytes as input, where groups end at a tag. */
@@ -52,11 +44,13 @@ export function fieldParser(field: DescField): (json: string, depth: number) => 
   return (json, depth) => {
     const reader = messageReader(field.parent).field(field);
     // Unknown members are reported on the path over messages alone, so that nobody hears of them twice.
-    const options = { unknownFields: "reject", maxDepth: depth - 1, registry: seen.registry } as const;
-    const cursor = new JsonCursor(json, options, reader);
+    const own = { unknownFields: "reject", maxDepth: depth - 1, registry: seen.registry } as const;
+    const cursor = new JsonCursor(json, { ...jsonReadDefaults, ...own }, reader);
+    cursor.left = seen.left;
     cursor.next();
     const value = reader.read(cursor);
     cursor.finish();
+    seen.left = cursor.left;
     return value;
   };
 }

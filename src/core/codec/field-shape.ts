@@ -19,6 +19,19 @@ export function hasOwnJsonForm(desc: DescMessage): boolean {
   return hasCustomJsonRepresentation(desc) || desc.typeName === AnySchema.typeName;
 }
 
+/** Whether values of a type have a JSON of free shape: what is in it is the caller's choice. */
+export function hasFreeForm(desc: DescMessage | undefined): boolean {
+  switch (desc?.typeName) {
+    case "google.protobuf.Any":
+    case "google.protobuf.Struct":
+    case "google.protobuf.Value":
+    case "google.protobuf.ListValue":
+      return true;
+    default:
+      return false;
+  }
+}
+
 /** Whether a field of messages has them between two tags and not behind their length. */
 export function isDelimited(field: DescField): boolean {
   return field.fieldKind !== "map" && field.message !== undefined && field.delimitedEncoding;

@@ -158,7 +158,7 @@ export function parseList(element: string): string {
 
 /** Code that reads the object of a map: `key` for each name, then `value`, then `done`. */
 export function parseMap(key: string, value: string, done: string): string {
-  return `if (s[i] !== 123 || d < 2) throw irregular; if (s[++i] <= 32) i = skipSpace(s, i); if (s[i] === 125) i++; else for (;;) { if (s[i] !== 34) throw irregular; ${key} i = takeColon(s, i); ${value} ${done} i = takeNext(s, i, 125); if (i < 0) { i = ~i; break; } }`;
+  return `if (s[i] !== 123 || d < 2) throw irregular; if (s[++i] <= 32) i = skipSpace(s, i); if (s[i] === 125) i++; else for (;;) { if (s[i] !== 34 || --seen.left < 0) throw irregular; ${key} i = takeColon(s, i); ${value} ${done} i = takeNext(s, i, 125); if (i < 0) { i = ~i; break; } }`;
 }
 
 /** The names of an enum as the generated code takes them. */

@@ -220,6 +220,7 @@ export class JsonCursor extends JsonTrace {
     do {
       const name = this.readName();
       this.path[level] = unknownStep(name);
+      this.countEntry();
       if (seen.size === seen.add(name).size) this.refuse("the member stands here twice");
       if (name === "@type" && this.#types !== undefined && this.next() === quote) {
         this.#types.set(start, this.readString());
@@ -236,11 +237,12 @@ export class JsonCursor extends JsonTrace {
     const start = this.pos;
     this.#types ??= new Map();
     if (start >= this.#typesEnd) {
-      const { depth } = this;
+      const { depth, left } = this;
       this.#skipObject();
       this.#typesEnd = this.pos;
       this.pos = start;
       this.depth = depth;
+      this.left = left; // What counts is counted when it is read.
     }
     return this.#types.get(start);
   }

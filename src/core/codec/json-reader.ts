@@ -5,7 +5,7 @@ import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed } from "./generated-code.ts";
 import { type MessageParser, messageParser } from "./generate-json-reader.ts";
 import { JsonCursor } from "./json-cursor.ts";
-import { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
+import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
 import { asBuffer, seen } from "./scratch.ts";
 import { skipSpace } from "./take-json.ts";
@@ -68,6 +68,7 @@ class CompiledJsonReader implements JsonReader {
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.registry = this.#options.registry;
+    seen.left = entryLimit(this.#options.maxEntries);
     try {
       const start = skipSpace(from, 0);
       const message = this.#parser.parse(from, view, from.toString("latin1"), start, this.#options.maxDepth);

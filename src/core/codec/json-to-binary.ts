@@ -4,7 +4,7 @@ import { hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed } from "./generated-code.ts";
 import { type JsonEncoder, jsonEncoder } from "./generate-json-to-binary.ts";
 import { decodeUtf8, type JsonReader, jsonReader } from "./json-reader.ts";
-import { jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
+import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { asBuffer, irregular, seen, takeBytes, withScratch } from "./scratch.ts";
 import { skipSpace } from "./take-json.ts";
 
@@ -49,10 +49,16 @@ class CompiledJsonToBinary implements JsonToBinary {
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.registry = this.#options.registry;
-    return withScratch((out, outView) => {
-      const end = encoder.encode(from, view, skipSpace(from, 0), out, outView, 0, this.#options.maxDepth);
-      if (skipSpace(from, seen.pos) !== from.length) throw irregular;
-      return end;
-    }, takeBytes);
+    const { maxDepth, maxEntries } = this.#options;
+    return withScratch(
+      (out, outView) => {
+        seen.left = entryLimit(maxEntries);
+        const end = encoder.encode(from, view, skipSpace(from, 0), out, outView, 0, maxDepth);
+        if (skipSpace(from, seen.pos) !== from.length) throw irregular;
+        return end;
+      },
+      takeBytes,
+      from.length * 2,
+    );
   }
 }

@@ -8,6 +8,12 @@ export interface JsonReadOptions {
   readonly unknownFields: "ignore" | "reject";
   /** How deep objects and arrays may nest. Default 100. */
   readonly maxDepth: number;
+  /**
+   * How many names and values of the caller's own choice one text may have, which cost more than fields: entries of
+   * maps, members and elements of `Struct`, `Value` and `ListValue`, elements of lists of these and of `Any`, all
+   * members inside of one `Any`, and members that the message does not have. 0 for any number. Default 100,000.
+   */
+  readonly maxEntries: number;
   /** Types that `google.protobuf.Any` may hold beside the standard ones, and extensions. Default: none. */
   readonly registry?: Registry | undefined;
   /** Hears the path of every member that was skipped as unknown. */
@@ -15,7 +21,16 @@ export interface JsonReadOptions {
 }
 
 /** The defaults of {@link JsonReadOptions}. */
-export const jsonReadDefaults: JsonReadOptions = Object.freeze({ unknownFields: "ignore", maxDepth: 100 });
+export const jsonReadDefaults: JsonReadOptions = Object.freeze({
+  unknownFields: "ignore",
+  maxDepth: 100,
+  maxEntries: 100_000,
+});
+
+/** `maxEntries` as a number to count down from. */
+export function entryLimit(maxEntries: number): number {
+  return maxEntries > 0 ? maxEntries : 0x7fff_ffff;
+}
 
 /** One step of the path to a value: a field (or unknown member), the index in a list, or the key of a map. */
 export type PathStep = { readonly name: string } | number | string;
@@ -39,6 +54,8 @@ export class JsonTrace {
   readonly path: PathStep[] = [];
   /** Containers that are open now; each owns the step of `path` with its level. */
   depth = 0;
+  /** How many more entries may come, see `maxEntries`. */
+  left: number;
   readonly #base: number;
   #unknown: FieldViolation[] | undefined;
   #unknownCount = 0;
@@ -47,6 +64,7 @@ export class JsonTrace {
   constructor(text: string, options: JsonReadOptions, field?: PathStep) {
     this.text = text;
     this.options = options;
+    this.left = entryLimit(options.maxEntries);
     if (field !== undefined) {
       this.path[0] = field;
       this.depth = 1;
@@ -70,6 +88,15 @@ export class JsonTrace {
   leave(): void {
     this.pos++;
     this.depth--;
+  }
+
+  /** Counts the current element among those that `maxEntries` bounds. */
+  countEntry(): void {
+    if (--this.left >= 0) return;
+    const { maxEntries } = this.options;
+    this.refuse(
+      `the text has more than ${maxEntries} entries of maps, free-form objects and unknown members`,
+    );
   }
 
   /** Notes that the message has no field for the current member. */

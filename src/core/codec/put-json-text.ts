@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { full, irregular, slack } from "./scratch.ts";
+import { full, irregular, seen, slack } from "./scratch.ts";
 
 // All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
 
@@ -100,16 +100,22 @@ export function putAscii(text: string, out: Buffer, pos: number): number {
 
 /** Writes a text as it is. */
 export function putUnicode(text: string, out: Buffer, pos: number): number {
-  if (pos + text.length * 3 + slack > out.length) throw full;
+  if (pos + text.length * 3 + slack > out.length) throw fullBy(pos + text.length * 3);
   return pos + out.write(text, pos);
 }
 
 /** Copies prepared bytes. */
 export function putBytes(bytes: Uint8Array, out: Buffer, pos: number): number {
   const { length } = bytes;
-  if (pos + length + slack > out.length) throw full;
+  if (pos + length + slack > out.length) throw fullBy(pos + length);
   for (let i = 0; i < length; i++) out[pos + i] = bytes[i] ?? 0;
   return pos + length;
+}
+
+/** Makes sure that the next room has what a large piece needs: it may have been dear to make. */
+function fullBy(end: number): Error {
+  seen.needed = end + slack;
+  return full;
 }
 
 const digits = Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");

@@ -7,7 +7,15 @@ import {
   setExtension,
 } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
+import {
+  type Fields,
+  fieldsOf,
+  hasFreeForm,
+  localShape,
+  messageFactory,
+  setOwn,
+  wrapped,
+} from "./field-shape.ts";
 import type { JsonCursor } from "./json-cursor.ts";
 import { unknownStep } from "./json-trace.ts";
 import { mapKeyParser } from "./map-keys.ts";
@@ -140,6 +148,7 @@ class CompiledReader implements MessageReader {
         spelling = this.#spellings.get(name);
         if (spelling === undefined) {
           cursor.path[level] = unknownStep(name);
+          cursor.countEntry();
           seenLate ??= new Set();
           if (seenLate.size === seenLate.add(name).size) cursor.refuse("the member stands here twice");
           if (typed && name === "@type") cursor.skipValue();
@@ -196,7 +205,7 @@ function compileValue(desc: DescField): ReadValue {
     case "message":
       return compileMessage(desc);
     case "list":
-      return listReader(compileElement(desc));
+      return listReader(compileElement(desc), hasFreeForm(desc.message));
     case "map":
       return mapReader(desc.mapKey, compileElement(desc));
   }
@@ -218,7 +227,7 @@ function compileMessage(desc: DescField & { message: DescMessage }): ReadValue {
   return (cursor) => reader.read(cursor);
 }
 
-function listReader(read: ReadValue): ReadValue {
+function listReader(read: ReadValue, counts: boolean): ReadValue {
   return (cursor) => {
     if (cursor.text.charCodeAt(cursor.pos) !== openBracket) cursor.expected("an array");
     const level = cursor.enter();
@@ -230,6 +239,7 @@ function listReader(read: ReadValue): ReadValue {
     do {
       cursor.next();
       cursor.path[level] = values.length;
+      if (counts) cursor.countEntry();
       values.push(read(cursor));
     } while (cursor.more(closeBracket));
     return values;
@@ -250,6 +260,7 @@ function mapReader(keyType: ScalarType, read: ReadValue): ReadValue {
       const start = cursor.pos;
       const name = cursor.readName();
       cursor.path[level] = name;
+      cursor.countEntry();
       const key = parse(name) ?? cursor.expected(`a key that is ${what}`, start);
       if (Object.hasOwn(values, key)) cursor.refuse("the key stands here twice");
       setOwn(values, key, read(cursor));

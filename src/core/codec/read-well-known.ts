@@ -163,6 +163,7 @@ function readMembers(cursor: JsonCursor, into: Fields, read: (cursor: JsonCursor
   do {
     const name = cursor.readName();
     cursor.path[level] = name;
+    cursor.countEntry();
     if (Object.hasOwn(into, name)) cursor.refuse("the key stands here twice");
     setOwn(into, name, read(cursor));
   } while (cursor.more(closeBrace));
@@ -179,6 +180,7 @@ function readElements<T>(cursor: JsonCursor, read: (cursor: JsonCursor) => T): T
   do {
     cursor.next();
     cursor.path[level] = values.length;
+    cursor.countEntry();
     values.push(read(cursor));
   } while (cursor.more(closeBracket));
   return values;

@@ -18,7 +18,11 @@ export const seen: {
   unknown: boolean;
   /** The types of this conversion. */
   registry: Registry | undefined;
-} = { pos: 0, low: 0, high: 0, unknown: false, registry: undefined };
+  /** How many more entries of maps and members of free-form objects the input may have. */
+  left: number;
+  /** How much room the piece needs that did not fit, from the beginning of the output; 0 where that is not known. */
+  needed: number;
+} = { pos: 0, low: 0, high: 0, unknown: false, registry: undefined, left: 0, needed: 0 };
 
 /** Room that every function may write behind its own output without looking. */
 export const slack = 64;
@@ -38,26 +42,42 @@ export type WriteOutput = (room: Buffer, view: DataView) => number;
 /**
  * Runs `write` with a room that is large enough, and returns what `take` makes of the bytes. Undefined where the output
  * is irregular, whatever the reason: the path over messages knows it.
+ *
+ * @param expectedBytes How long the output may well be: where the room turns out to be too small, everything is
+ *   written once more.
  */
-export function withScratch<T>(write: WriteOutput, take: (room: Buffer, end: number) => T): T | undefined {
+export function withScratch<T>(
+  write: WriteOutput,
+  take: (room: Buffer, end: number) => T,
+  expectedBytes = 0,
+): T | undefined {
   if (busy) return undefined;
   busy = true;
   try {
+    if (expectedBytes > room.length) enlarge(expectedBytes);
     for (;;) {
+      seen.needed = 0;
       const end = attempt(write);
       if (end === undefined) return undefined;
       if (end <= room.length) return take(room, end);
       if (room.length >= largestRoom) return undefined;
-      room = Buffer.allocUnsafeSlow(room.length * 4);
-      view = new DataView(room.buffer);
+      enlarge(Math.max(room.length * 4, seen.needed));
     }
   } finally {
     busy = false;
-    if (room.length > keptRoom) {
-      room = Buffer.allocUnsafeSlow(firstRoom);
-      view = new DataView(room.buffer);
-    }
+    if (room.length > keptRoom) useRoom(firstRoom);
   }
+}
+
+function enlarge(bytes: number): void {
+  let size = room.length;
+  while (size < bytes && size < largestRoom) size *= 4;
+  useRoom(size);
+}
+
+function useRoom(bytes: number): void {
+  room = Buffer.allocUnsafeSlow(bytes);
+  view = new DataView(room.buffer);
 }
 
 function attempt(write: WriteOutput): number | undefined {

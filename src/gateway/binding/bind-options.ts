@@ -1,4 +1,5 @@
 import type { Registry } from "@bufbuild/protobuf";
+import { jsonReadDefaults, type JsonReadOptions } from "../../core/codec/json-trace.ts";
 import type { BodyFormat } from "../media-type.ts";
 import { type QueryOptions, queryDefaults } from "./query.ts";
 import type { QueryBinderOptions } from "./query-binder.ts";
@@ -31,6 +32,11 @@ export interface BindOptions
   readonly maxFieldDepth: number;
   /** How deep a JSON body may nest, in objects and arrays. Default 100. */
   readonly maxJsonDepth: number;
+  /**
+   * How many entries of maps, members and elements of free-form values (`Struct`, `Value`, `ListValue`, `Any`) and
+   * unknown members one JSON text may have; 0 for any number. Default 100,000.
+   */
+  readonly maxJsonEntries: number;
   /** The types that `google.protobuf.Any` may hold in a JSON body beside the standard ones. Default none. */
   readonly registry?: Registry | undefined;
   /**
@@ -51,5 +57,18 @@ export const bindDefaults: BindOptions = Object.freeze({
   unexpectedBody: "ignore",
   forms: textFormDefaults,
   maxFieldDepth: 32,
-  maxJsonDepth: 100,
+  maxJsonDepth: jsonReadDefaults.maxDepth,
+  maxJsonEntries: jsonReadDefaults.maxEntries,
 });
+
+/** How JSON is read where requests are bound so. */
+export function jsonReadOptions(options: BindOptions): JsonReadOptions {
+  const { unknownFields, maxJsonDepth, maxJsonEntries, registry, onIgnored } = options;
+  return {
+    unknownFields,
+    maxDepth: maxJsonDepth,
+    maxEntries: maxJsonEntries,
+    registry,
+    onUnknownField: onIgnored && ((path) => onIgnored("body", path)),
+  };
+}

@@ -1,7 +1,7 @@
 import type { DescField, Message } from "@bufbuild/protobuf";
 import { requiredCheck } from "../../core/codec/required-fields.ts";
 import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
-import { bindDefaults, type BindOptions, type BindRequest } from "./bind-options.ts";
+import { bindDefaults, type BindOptions, type BindRequest, jsonReadOptions } from "./bind-options.ts";
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
 import { type ByteBinder, compileByteBinder } from "./byte-binder.ts";
 import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
@@ -54,16 +54,8 @@ class RouteBinder implements Binder {
   constructor(route: Route, options: BindOptions) {
     this.#route = route;
     this.#options = options;
-    const { onIgnored } = options;
-    this.#body = compileBodyBinder(route, {
-      unexpectedBody: options.unexpectedBody,
-      json: {
-        unknownFields: options.unknownFields,
-        maxDepth: options.maxJsonDepth,
-        registry: options.registry,
-        onUnknownField: onIgnored && ((path) => onIgnored("body", path)),
-      },
-    });
+    const { unexpectedBody } = options;
+    this.#body = compileBodyBinder(route, { unexpectedBody, json: jsonReadOptions(options) });
     this.#mask = compileMaskDeriver(route);
     const whole = route.bodyField === "*";
     // A mask that a client writes into the query has to count even where the body is the whole request: without it

@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { isDelimited } from "../../core/codec/field-shape.ts";
 import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
 import type { Route } from "../routing/route.ts";
-import type { BindOptions, BindRequest } from "./bind-options.ts";
+import { type BindOptions, type BindRequest, jsonReadOptions } from "./bind-options.ts";
 import type { BodyBinder } from "./body-binder.ts";
 import type { PathBinding } from "./path-binding.ts";
 
@@ -60,8 +60,7 @@ function compileBody(
   { body: binder, options }: ByteBinderParts,
 ): BodyBytes | undefined {
   if (bodyField === undefined) return undefined;
-  const { unknownFields, maxJsonDepth: maxDepth, registry } = options;
-  const json = { unknownFields, maxDepth, registry };
+  const json = jsonReadOptions(options);
   if (bodyField === "*") {
     const converter = jsonToBinary(method.input, json);
     return (body, format) => {

@@ -4,7 +4,7 @@ import { fieldsOf, messageFactory } from "../../core/codec/field-shape.ts";
 import { decodeUtf8, jsonReader, type JsonReader } from "../../core/codec/json-reader.ts";
 import { ConnectError, type FieldViolation, invalidArgument } from "../../core/errors.ts";
 import { type Binder, compileBinder } from "../binding/bind.ts";
-import { bindDefaults, type BindOptions } from "../binding/bind-options.ts";
+import { bindDefaults, type BindOptions, jsonReadOptions } from "../binding/bind-options.ts";
 import { getField, messageAt, pathName, setField } from "../binding/field-path.ts";
 import type { QueryParameter } from "../binding/query.ts";
 import { QueryBinder } from "../binding/query-binder.ts";
@@ -69,7 +69,7 @@ class RouteForms implements FormBinder {
       .filter((fields) => path.every((field, index) => field === fields[index]))
       .map((fields) => fields.slice(path.length));
     this.options = options;
-    const { maxFieldDepth, forms, unknownFields, maxJsonDepth, registry } = options;
+    const { maxFieldDepth, forms, unknownFields } = options;
     this.texts = new QueryBinder(
       this.schema,
       { bound: this.bound, maxFieldDepth, forms },
@@ -81,9 +81,7 @@ class RouteForms implements FormBinder {
       },
     );
     this.json = jsonReader(this.schema, {
-      unknownFields,
-      maxDepth: maxJsonDepth,
-      registry,
+      ...jsonReadOptions(options),
       onUnknownField: (name) => options.onIgnored?.("body", this.prefix + name),
     });
     this.create = messageFactory(method.input);

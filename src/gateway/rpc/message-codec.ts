@@ -1,8 +1,9 @@
-import { fromBinary, toBinary, type DescMethod, type Message, type Registry } from "@bufbuild/protobuf";
+import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { decodeUtf8, jsonReader } from "../../core/codec/json-reader.ts";
 import { jsonWriter } from "../../core/codec/json-writer.ts";
 import { requiredCheck } from "../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../core/errors.ts";
+import type { RpcOptions } from "./rpc-options.ts";
 
 /** Reads requests and writes replies of one rpc in one format. */
 export interface MessageCodec {
@@ -14,11 +15,7 @@ export interface MessageCodec {
 }
 
 /** Options of `messageCodecs`. */
-export interface MessageCodecOptions {
-  readonly registry: Registry | undefined;
-  /** How deep JSON may nest, in objects and arrays. */
-  readonly maxJsonDepth: number;
-}
+export type MessageCodecOptions = Pick<RpcOptions, "registry" | "maxJsonDepth" | "maxJsonEntries">;
 
 /** The two codecs of an rpc. */
 export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
@@ -31,10 +28,10 @@ export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
  */
 export function messageCodecs(
   { input, output }: DescMethod,
-  { registry, maxJsonDepth }: MessageCodecOptions,
+  { registry, maxJsonDepth, maxJsonEntries }: MessageCodecOptions,
   malformed: Code,
 ): MessageCodecs {
-  const reader = jsonReader(input, { registry, maxDepth: maxJsonDepth });
+  const reader = jsonReader(input, { registry, maxDepth: maxJsonDepth, maxEntries: maxJsonEntries });
   const writer = jsonWriter(output, { registry, defaults: "omit" });
   const check = requiredCheck(input);
   const checked = (message: Message): Message => {

@@ -1,5 +1,6 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { Caller } from "../../core/caller.ts";
+import type { BindOptions } from "../binding/bind-options.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { BodyReader } from "../request-body.ts";
 
@@ -17,7 +18,7 @@ interface RpcTimeLimits {
 }
 
 /** What the rpcs of Connect and gRPC-Web share. */
-export interface RpcOptions extends RpcTimeLimits {
+export interface RpcOptions extends RpcTimeLimits, Pick<BindOptions, "maxJsonDepth" | "maxJsonEntries"> {
   readonly caller: Caller;
   readonly errors: ErrorWriter;
   readonly bodies: BodyReader;
@@ -29,8 +30,6 @@ export interface RpcOptions extends RpcTimeLimits {
   readonly dropResponseHeaders: readonly string[];
   /** The largest message, in bytes, before and after decompression. */
   readonly maxBodyBytes: number;
-  /** How deep JSON may nest, in objects and arrays. */
-  readonly maxJsonDepth: number;
   /** How long the body of a call with one request may take, in milliseconds. */
   readonly bodyTimeoutMs: number;
   /** Time for a unary call whose client sets none, in milliseconds; 0 for none. */

@@ -62,7 +62,8 @@ export function readEnvelope(text: string): CallEnvelope {
 }
 
 function membersOf(text: string): Map<string, string> {
-  const cursor = new JsonCursor(text, jsonReadDefaults);
+  // What a message may have is looked at when it is read, and fields are not known here.
+  const cursor = new JsonCursor(text, { ...jsonReadDefaults, maxEntries: 0 });
   const found = new Map<string, string>();
   if (cursor.next() !== 0x7b) throw invalidArgument("a frame is a JSON object");
   cursor.enter();

@@ -2,7 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { requiredCheck } from "../../core/codec/required-fields.ts";
 import { compileBinder } from "../binding/bind.ts";
 import { compileBodyBinder } from "../binding/body-binder.ts";
-import { bindDefaults, type BindOptions } from "../binding/bind-options.ts";
+import { bindDefaults, type BindOptions, jsonReadOptions } from "../binding/bind-options.ts";
 import type { Route } from "../routing/route.ts";
 import { compileMessageBinder } from "../streaming/message-binder.ts";
 import { binaryEncoder, jsonTextEncoder } from "../reply-encoder.ts";
@@ -59,18 +59,9 @@ function mergingReader(route: Route, bind: Partial<BindOptions>, format: Format)
   const { input } = route.method;
   const binder = compileBinder(route, bind);
   const checkRequired = requiredCheck(input);
-  const { unknownFields, maxJsonDepth, registry, onIgnored } = { ...bindDefaults, ...bind };
   const body = compileBodyBinder(
     { method: route.method, bodyField: "*" },
-    {
-      unexpectedBody: "ignore",
-      json: {
-        unknownFields,
-        maxDepth: maxJsonDepth,
-        registry,
-        onUnknownField: onIgnored && ((path) => onIgnored("body", path)),
-      },
-    },
+    { unexpectedBody: "ignore", json: jsonReadOptions({ ...bindDefaults, ...bind }) },
   );
   const read = (data: Buffer | string | undefined): Message => {
     if (data === undefined || data.length === 0) return body.empty();

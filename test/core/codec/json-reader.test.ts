@@ -454,7 +454,7 @@ test("T19: a hundred thousand keys that look like array indexes take no second",
   const spent = (since: NodeJS.CpuUsage): number => process.cpuUsage(since).user / 1000;
   const start = process.cpuUsage();
   jsonReader(AllTypes).read(known);
-  jsonReader(AllTypes, { onUnknownField: () => {} }).read(`{${unknown.join(",")}}`);
+  jsonReader(AllTypes, { maxEntries: 0, onUnknownField: () => {} }).read(`{${unknown.join(",")}}`);
   assert.ok(spent(start) < 3_000);
   const startBytes = process.cpuUsage();
   jsonToBinary(AllTypes).convert(Buffer.from(known));
