@@ -27,6 +27,14 @@ export function bodyFormat(contentType: string | undefined): BodyFormat | undefi
   return named.every((name) => name === "utf-8" || name === "utf8") ? "json" : undefined;
 }
 
+const eventStream = /text\/event-stream/i;
+
+/** Whether an `Accept` header names Server-Sent Events. */
+export function namesEvents(accept: string | undefined): boolean {
+  // No longer than the name of JSON are the headers of most requests.
+  return accept !== undefined && accept.length > 16 && eventStream.test(accept);
+}
+
 /** Media types of bodies that have one JSON text on each line. */
 const lineTypes: ReadonlySet<string> = new Set([
   "application/x-ndjson",

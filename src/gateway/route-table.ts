@@ -1,6 +1,7 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
 import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
+import { namesEvents } from "./media-type.ts";
 import { isForm } from "./multipart/form-parts.ts";
 import { whyProtocolIsMissing } from "./not-yet.ts";
 import { repliesRawBody, takesRawBody } from "./raw-body/http-body.ts";
@@ -118,7 +119,7 @@ function storyOf(route: Route, options: LongPollRouteOptions, whole: WholeHandle
   if (whole === undefined) return stream;
   return (call, request, reply) => {
     const { accept, "content-type": type } = request.raw.headers;
-    const special = accept?.includes("text/event-stream") === true || (type !== undefined && isForm(type));
+    const special = namesEvents(accept) || (type !== undefined && isForm(type));
     const story = special ? stream : whole;
     story(call, request, reply);
   };

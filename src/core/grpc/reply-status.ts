@@ -48,10 +48,10 @@ export function responseFault(headers: ReplyFields): ConnectError | undefined {
   }
   const type = headers["content-type"];
   if (type === "application/grpc" || type === "application/grpc+proto") return undefined;
-  if (type === undefined || !type.startsWith("application/grpc")) {
+  if (type === undefined || !/^application\/grpc/i.test(type)) {
     return new ConnectError("the server answered with something that is not gRPC", Code.Unknown);
   }
-  if (/^application\/grpc(?:\+proto)?\s*(?:;|$)/.test(type)) return undefined;
+  if (/^application\/grpc(?:\+proto)?\s*(?:;|$)/i.test(type)) return undefined;
   return new ConnectError("the server answered in another format than protobuf", Code.Internal);
 }
 

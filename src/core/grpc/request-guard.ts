@@ -44,7 +44,7 @@ interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/;
+const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/i;
 /** Encodings of messages that grpc-js can read. */
 const encodings: ReadonlySet<string> = new Set(["identity", "deflate", "gzip"]);
 const acceptEncoding = [...encodings].join(",");

@@ -61,8 +61,14 @@ export const bindDefaults: BindOptions = Object.freeze({
   maxJsonEntries: jsonReadDefaults.maxEntries,
 });
 
+/** The options of binding that JSON is read by. */
+export type JsonBindOptions = Pick<
+  BindOptions,
+  "unknownFields" | "maxJsonDepth" | "maxJsonEntries" | "registry" | "onIgnored"
+>;
+
 /** How JSON is read where requests are bound so. */
-export function jsonReadOptions(options: BindOptions): JsonReadOptions {
+export function jsonReadOptions(options: JsonBindOptions): JsonReadOptions {
   const { unknownFields, maxJsonDepth, maxJsonEntries, registry, onIgnored } = options;
   return {
     unknownFields,

@@ -4,6 +4,7 @@ import { compileBodySource } from "../body-source.ts";
 import { requestedTimeoutMs } from "../call-timeout.ts";
 import { asIs } from "../error-writer.ts";
 import type { Exchange } from "../exchange.ts";
+import { namesEvents } from "../media-type.ts";
 import { type Route, routeName } from "../routing/route.ts";
 import { compileMessageBinder } from "../streaming/message-binder.ts";
 import { compileRunStream } from "../streaming/run-stream.ts";
@@ -26,7 +27,7 @@ export interface LongPollRouteOptions extends StreamRouteOptions, LongPollOption
 /** Whether a request asks for long polling: it prefers to wait some seconds, and not for events. */
 export function asksForPoll({ headers }: FastifyRequest["raw"]): boolean {
   if (headers["prefer"] === undefined || preferredWait(headers["prefer"]) === undefined) return false;
-  return headers.accept?.includes("text/event-stream") !== true;
+  return !namesEvents(headers.accept);
 }
 
 /**

@@ -124,7 +124,7 @@ class OpenForm {
     this.#streams.add(stream);
     stream.on("error", (reason) => this.#fail(reason));
     stream.on("close", () => this.#streams.delete(stream));
-    const contentType = type ?? "text/plain";
+    const contentType = type?.toLowerCase() ?? "text/plain";
     this.#queue.push({ name, contentType, fileName, chunks: this.#read(stream), stream });
     this.#wake.resolve();
   }

@@ -3,6 +3,8 @@ import { decodeUtf8, jsonReader } from "../../core/codec/json-reader.ts";
 import { jsonWriter } from "../../core/codec/json-writer.ts";
 import { requiredCheck } from "../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../core/errors.ts";
+import { rpcName } from "../../core/service.ts";
+import { jsonReadOptions } from "../binding/bind-options.ts";
 import type { RpcOptions } from "./rpc-options.ts";
 
 /** Reads requests and writes replies of one rpc in one format. */
@@ -15,23 +17,32 @@ export interface MessageCodec {
 }
 
 /** Options of `messageCodecs`. */
-export type MessageCodecOptions = Pick<RpcOptions, "registry" | "maxJsonDepth" | "maxJsonEntries">;
+export type MessageCodecOptions = Pick<
+  RpcOptions,
+  "registry" | "unknownFields" | "maxJsonDepth" | "maxJsonEntries" | "onIgnored"
+>;
 
 /** The two codecs of an rpc. */
 export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
 
 /**
- * The codecs of an rpc: JSON by the protobuf mapping, exact and strict as on REST, but with defaults left out and
- * unknown members ignored, as all implementations of these protocols have it; and binary protobuf.
+ * The codecs of an rpc: JSON by the protobuf mapping, read by the same options and as exactly as on REST, but written
+ * without defaults, as all implementations of these protocols have it; and binary protobuf.
  *
  * @param malformed the code of binary requests that cannot be read
  */
 export function messageCodecs(
-  { input, output }: DescMethod,
-  { registry, maxJsonDepth, maxJsonEntries }: MessageCodecOptions,
+  method: DescMethod,
+  options: MessageCodecOptions,
   malformed: Code,
 ): MessageCodecs {
-  const reader = jsonReader(input, { registry, maxDepth: maxJsonDepth, maxEntries: maxJsonEntries });
+  const { input, output } = method;
+  const { registry, onIgnored } = options;
+  const path = `/${rpcName(method)}`;
+  const reader = jsonReader(
+    input,
+    jsonReadOptions({ ...options, onIgnored: onIgnored && ((_, name) => onIgnored(path, "body", name)) }),
+  );
   const writer = jsonWriter(output, { registry, defaults: "omit" });
   const check = requiredCheck(input);
   const checked = (message: Message): Message => {

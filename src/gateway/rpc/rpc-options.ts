@@ -18,12 +18,15 @@ interface RpcTimeLimits {
 }
 
 /** What the rpcs of Connect and gRPC-Web share. */
-export interface RpcOptions extends RpcTimeLimits, Pick<BindOptions, "maxJsonDepth" | "maxJsonEntries"> {
+export interface RpcOptions
+  extends RpcTimeLimits, Pick<BindOptions, "unknownFields" | "maxJsonDepth" | "maxJsonEntries"> {
   readonly caller: Caller;
   readonly errors: ErrorWriter;
   readonly bodies: BodyReader;
   /** Types that `google.protobuf.Any` and error details may hold. */
   readonly registry: Registry | undefined;
+  /** Hears of members of JSON that were ignored as unknown, as for REST. */
+  readonly onIgnored?: ((route: string, place: "body", name: string) => void) | undefined;
   /** Request headers that become metadata although their names are withheld, such as `cookie`. */
   readonly forwardHeaders: readonly string[];
   /** Metadata of replies that never becomes an HTTP header. */

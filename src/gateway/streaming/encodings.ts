@@ -50,7 +50,7 @@ export function compileEncodings(
       throw new HttpError(406, `nothing in the header Accept is served here, which is ${types}`);
     },
     forSingle(accept) {
-      if (accept === undefined || !accept.includes("text/")) return undefined;
+      if (accept === undefined || !/text\//i.test(accept)) return undefined;
       const chosen = negotiate(accept, [{ contentType: "application/json" }, ...jsonLike, events]);
       return chosen === events ? events : undefined;
     },
