@@ -54,7 +54,8 @@ function outcomeOf({
 }
 
 function fromJson(schema: DescMessage, json: Buffer, lenient: boolean, toJson: boolean): Uint8Array {
-  const options = { registry, unknownFields: lenient ? "ignore" : "reject" } as const;
+  const unknownFields = lenient ? "ignore" : "reject";
+  const options = { registry, unknownFields, unknownEnums: "ignore" } as const;
   if (!toJson) return jsonToBinary(schema, options).convert(json);
   return jsonWriter(schema, { registry, defaults: "omit" }).writeBytes(
     jsonReader(schema, options).readBytes(json),

@@ -80,7 +80,15 @@ function post(port: number, path: string, { body, contentType, accept }: Post) {
 }
 
 async function gateway(unknownFields: "reject" | "ignore"): Promise<number> {
-  const http = new HttpServer({ port: 0, upstream: grpc, dial, unknownFields, defaults: "omit", registry });
+  const http = new HttpServer({
+    port: 0,
+    upstream: grpc,
+    dial,
+    unknownFields,
+    unknownEnums: "ignore",
+    defaults: "omit",
+    registry,
+  });
   http.addService(TesteeService);
   await http.start();
   return http.address?.port ?? 0;

@@ -20,6 +20,11 @@ export const httpFlags = {
   forwardHeader: listFlag("NAME", "A further request header that becomes metadata"),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),
   unknownFields: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown JSON fields"),
+  unknownEnums: choiceFlag(
+    ["reject", "ignore"],
+    "reject",
+    "What to do with unknown names of enum values; ignore holds where unknown fields or parameters are ignored",
+  ),
   maxJsonEntries: countFlag(
     httpServerDefaults.maxJsonEntries,
     "Most entries of maps and members of free-form objects in a JSON body; 0 for any number",
@@ -55,6 +60,7 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     forwardHeaders: flags.forwardHeader,
     unknownQuery: flags.unknownQuery,
     unknownFields: flags.unknownFields,
+    unknownEnums: flags.unknownEnums,
     maxJsonEntries: flags.maxJsonEntries,
     contentType: flags.lenientContentType ? "lenient" : "strict",
     rules: flags.rules.map((file) => ({ file, text: readFileSync(file, "utf8") })),

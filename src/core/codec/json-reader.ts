@@ -16,7 +16,8 @@ export type { JsonReadOptions } from "./json-trace.ts";
  * Reads messages of one type from JSON text by the proto3 JSON mapping, without a tree in between.
  *
  * Stricter than the mapping where text would be lost or guessed: numbers are exact or refused, names may stand only
- * once (as `fooBar` and `foo_bar` together, too), unknown names of enums and lone surrogates are refused.
+ * once (as `fooBar` and `foo_bar` together, too), unknown names of enums (unless `unknownEnums` says otherwise) and
+ * lone surrogates are refused.
  * Every failure is INVALID_ARGUMENT with a violation that carries the field's path in proto names.
  *
  * @see https://protobuf.dev/programming-guides/json/
@@ -81,12 +82,11 @@ class CompiledJsonReader implements JsonReader {
   readField(field: DescField, text: string, into: Message): void {
     const reader = messageReader(field.parent).field(field);
     const cursor = new JsonCursor(text, this.#options, reader);
-    const isNull = cursor.next() === 0x6e && !reader.takesNull;
     let value: unknown;
-    if (isNull) cursor.readWord("null");
+    if (cursor.next() === 0x6e && !reader.takesNull) cursor.readWord("null");
     else value = reader.read(cursor);
     cursor.finish();
-    if (isNull) clearField(into, field);
+    if (value === undefined) clearField(into, field);
     else setField(reader, fieldsOf(into), value);
   }
 }

@@ -6,6 +6,11 @@ import { missing } from "./required-fields.ts";
 export interface JsonReadOptions {
   /** Members that the message does not have: skipped, or refused with one violation per name. Default `ignore`. */
   readonly unknownFields: "ignore" | "reject";
+  /**
+   * Names that an enum does not have: refused, or, where unknown members are ignored too, dropped like these, so that
+   * a field stays unset, a list or map has one value less. Default `reject`.
+   */
+  readonly unknownEnums: "reject" | "ignore";
   /** How deep objects and arrays may nest. Default 100. */
   readonly maxDepth: number;
   /**
@@ -23,6 +28,7 @@ export interface JsonReadOptions {
 /** The defaults of {@link JsonReadOptions}. */
 export const jsonReadDefaults: JsonReadOptions = Object.freeze({
   unknownFields: "ignore",
+  unknownEnums: "reject",
   maxDepth: 100,
   maxEntries: 100_000,
 });
@@ -97,6 +103,14 @@ export class JsonTrace {
     this.refuse(
       `the text has more than ${maxEntries} entries of maps, free-form objects and unknown members`,
     );
+  }
+
+  /** Notes that the value at `start` is dropped for its unknown name, or throws as `expected`, as the options say. */
+  unknownEnum(what: string, start: number): undefined {
+    const { unknownFields, unknownEnums, onUnknownField } = this.options;
+    if (unknownEnums === "reject" || unknownFields === "reject") return this.expected(what, start);
+    onUnknownField?.(this.fieldPath());
+    return undefined;
   }
 
   /** Notes that the message has no field for the current member. */

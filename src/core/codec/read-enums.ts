@@ -9,7 +9,10 @@ const nine = 0x39;
 /** How many names of an enum an error lists. */
 const listedNames = 10;
 
-/** The reader of one enum value: a name, an alias, or a number (any 32-bit number where the enum is open). */
+/**
+ * The reader of one enum value: a name, an alias, or a number (any 32-bit number where the enum is open). It reads
+ * undefined for an unknown name that is to be dropped.
+ */
 export function enumReader(desc: DescEnum): ReadValue {
   if (desc.typeName === "google.protobuf.NullValue") return nullValueReader(desc);
   const numbers = enumNumbers(desc);
@@ -17,7 +20,7 @@ export function enumReader(desc: DescEnum): ReadValue {
   return (cursor) => {
     const start = cursor.pos;
     const code = cursor.text.charCodeAt(start);
-    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.expected(allowed, start);
+    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.unknownEnum(allowed, start);
     if (code !== minus && !(code >= zero && code <= nine)) cursor.expected(allowed);
     const number = readInt32(cursor);
     if (!desc.open && desc.value[number] === undefined) cursor.expected(allowed, start);
@@ -34,7 +37,7 @@ function nullValueReader(desc: DescEnum): ReadValue {
       cursor.readWord("null");
       return 0;
     }
-    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.expected("null", start);
+    if (code === quote) return numbers.get(cursor.readString()) ?? cursor.unknownEnum("null", start);
     if (code !== minus && !(code >= zero && code <= nine)) cursor.expected("null");
     return readInt32(cursor);
   };

@@ -169,16 +169,21 @@ class CompiledReader implements MessageReader {
         if (seenLate.size === seenLate.add(field.index).size) cursor.refuse("the field stands here twice");
       }
       if (text.charCodeAt(cursor.pos) === letterN && !field.takesNull) cursor.readWord("null");
-      else if (field.oneof === undefined) fields[field.localName] = field.read(cursor);
-      else setOneof(cursor, fields, field, field.oneof);
+      else if (field.oneof === undefined) {
+        const value = field.read(cursor);
+        // A value that was dropped leaves the field as it was made.
+        if (value !== undefined) fields[field.localName] = value;
+      } else setOneof(cursor, fields, field, field.oneof);
     } while (cursor.more(closeBrace));
   }
 }
 
 function setOneof(cursor: JsonCursor, fields: Fields, field: FieldReader, oneof: string): void {
+  const value = field.read(cursor);
+  if (value === undefined) return;
   const current = fields[oneof] as { case: string | undefined }; // Every oneof of a message is such an object.
   if (current.case !== undefined) cursor.refuse(`another member of the oneof is set: ${current.case}`);
-  fields[oneof] = { case: field.localName, value: field.read(cursor) };
+  fields[oneof] = { case: field.localName, value };
 }
 
 function compileField(desc: DescField, index: number): FieldReader {
@@ -236,11 +241,13 @@ function listReader(read: ReadValue, counts: boolean): ReadValue {
       cursor.leave();
       return values;
     }
+    let index = 0;
     do {
       cursor.next();
-      cursor.path[level] = values.length;
+      cursor.path[level] = index++;
       if (counts) cursor.countEntry();
-      values.push(read(cursor));
+      const value = read(cursor);
+      if (value !== undefined) values.push(value);
     } while (cursor.more(closeBracket));
     return values;
   };
@@ -256,14 +263,17 @@ function mapReader(keyType: ScalarType, read: ReadValue): ReadValue {
       cursor.leave();
       return values;
     }
+    let dropped: Set<string> | undefined;
     do {
       const start = cursor.pos;
       const name = cursor.readName();
       cursor.path[level] = name;
       cursor.countEntry();
       const key = parse(name) ?? cursor.expected(`a key that is ${what}`, start);
-      if (Object.hasOwn(values, key)) cursor.refuse("the key stands here twice");
-      setOwn(values, key, read(cursor));
+      if (Object.hasOwn(values, key) || dropped?.has(key)) cursor.refuse("the key stands here twice");
+      const value = read(cursor);
+      if (value !== undefined) setOwn(values, key, value);
+      else (dropped ??= new Set()).add(key);
     } while (cursor.more(closeBrace));
     return values;
   };
@@ -295,6 +305,7 @@ function readExtension(cursor: JsonCursor, message: Message, desc: DescMessage, 
   if (cursor.next() === letterN && !reader.takesNull) cursor.readWord("null");
   else {
     const value = reader.read(cursor);
+    if (value === undefined) return true;
     const missing = missingInExtension(extension, value);
     if (missing.length > 0) cursor.refuseMissing(missing);
     setExtension(message, extension, value as never); // The reader follows the same descriptor.

@@ -22,6 +22,11 @@ export interface BindOptions
   extends QueryOptions, Pick<QueryBinderOptions, "unknownQuery" | "allowedQuery" | "systemParameters"> {
   /** Unknown members of a JSON body: skipped and reported, or refused with one violation per name. Default `ignore`. */
   readonly unknownFields: "ignore" | "reject";
+  /**
+   * Names that an enum does not have: 400, or dropped and reported like unknown fields and parameters where those are
+   * ignored; in a path they are 400 always. Default `reject`.
+   */
+  readonly unknownEnums: "reject" | "ignore";
   /** What happens where the body holds another value than the path: the path's is taken, or 400. Default `path-wins`. */
   readonly conflicts: "path-wins" | "reject";
   /** What happens to a body where the rule has none: skipped, or 400. Default `ignore`. */
@@ -53,6 +58,7 @@ export const bindDefaults: BindOptions = Object.freeze({
   allowedQuery: [],
   systemParameters: false,
   unknownFields: "ignore",
+  unknownEnums: "reject",
   conflicts: "path-wins",
   unexpectedBody: "ignore",
   forms: textFormDefaults,
@@ -64,14 +70,15 @@ export const bindDefaults: BindOptions = Object.freeze({
 /** The options of binding that JSON is read by. */
 export type JsonBindOptions = Pick<
   BindOptions,
-  "unknownFields" | "maxJsonDepth" | "maxJsonEntries" | "registry" | "onIgnored"
+  "unknownFields" | "unknownEnums" | "maxJsonDepth" | "maxJsonEntries" | "registry" | "onIgnored"
 >;
 
 /** How JSON is read where requests are bound so. */
 export function jsonReadOptions(options: JsonBindOptions): JsonReadOptions {
-  const { unknownFields, maxJsonDepth, maxJsonEntries, registry, onIgnored } = options;
+  const { unknownFields, unknownEnums, maxJsonDepth, maxJsonEntries, registry, onIgnored } = options;
   return {
     unknownFields,
+    unknownEnums,
     maxDepth: maxJsonDepth,
     maxEntries: maxJsonEntries,
     registry,

@@ -138,12 +138,14 @@ class RouteBinder implements Binder {
     const { bodyField, variables, method } = this.#route;
     const bound = variables.map(({ fields }) => fields);
     if (Array.isArray(bodyField)) bound.push(bodyField);
-    const { maxFieldDepth, forms, unknownQuery, allowedQuery, systemParameters, onIgnored } = this.#options;
+    const { maxFieldDepth, forms, onIgnored, ...options } = this.#options;
+    const { unknownQuery, unknownEnums, allowedQuery, systemParameters } = options;
     return new QueryBinder(
       method.input,
       { bound, only, maxFieldDepth, forms },
       {
         unknownQuery,
+        unknownEnums,
         allowedQuery,
         systemParameters,
         onIgnored: onIgnored && ((name) => onIgnored("query", name)),

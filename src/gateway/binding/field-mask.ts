@@ -10,7 +10,7 @@ import type { Route } from "../routing/route.ts";
  * Fills the field mask of a partial update from the members that its body has, so that a plain PATCH changes what it
  * names and nothing else. A mask of the client's own always wins.
  *
- * `null` clears, so it is in the mask; so is an empty object, as the path of its message. Paths end at repeated
+ * `null` clears, so it is in the mask, while a member that was dropped for its unknown enum name is not; so is an empty object, as the path of its message. Paths end at repeated
  * fields, maps, well-known types and `Any`.
  */
 export interface MaskDeriver {
@@ -58,8 +58,8 @@ export function compileMaskDeriver(
 /** What a body says about the message that it updates. */
 interface BodyMembers {
   readonly paths: string[];
-  /** Paths of unknown members in the request, for violations. */
-  readonly unknown: string[];
+  /** Members that are unknown, or were dropped for their unknown value, by their paths in the request. */
+  readonly unknown: FieldViolation[];
 }
 
 class BodyMask implements MaskDeriver {
@@ -101,7 +101,7 @@ function siblingMembers(
   if (member !== undefined) return membersOf(member, resource.message, `${resource.name}.`);
   const names = Object.keys(body);
   const known = fieldsByName(request);
-  return { paths: [], unknown: names.some((name) => known.has(name)) ? [] : names };
+  return { paths: [], unknown: names.some((name) => known.has(name)) ? [] : names.map(noSuchField) };
 }
 
 /** Adds the paths of all members; `at` is the path to `members` with a dot behind it. */
@@ -114,20 +114,31 @@ function collect(
   const fields = fieldsByName(message);
   for (const [name, value] of Object.entries(members)) {
     const field = fields.get(name);
-    if (field === undefined) into.found.unknown.push(`${into.prefix}${at}${name}`);
-    else if (isPlainMessage(field) && isMembers(value) && Object.keys(value).length > 0) {
+    if (field === undefined) into.found.unknown.push(noSuchField(`${into.prefix}${at}${name}`));
+    else if (isDropped(field, value)) {
+      into.found.unknown.push(violation(`${into.prefix}${at}${field.name}`, "the enum has no such name"));
+    } else if (isPlainMessage(field) && isMembers(value) && Object.keys(value).length > 0) {
       collect(value, field.message, `${at}${field.name}.`, into);
     } else into.found.paths.push(`${at}${field.name}`);
   }
 }
 
-function nothingKnown(unknown: readonly string[]): Error {
-  const violations: FieldViolation[] = unknown.map((path) => ({
-    field: path.slice(0, 200).toWellFormed(),
-    description: "the message has no such field",
-  }));
-  const first = violations[0]?.field ?? "";
-  return invalidArgument(`the update names no field that exists: ${first}`, violations);
+/** Whether a member gives its field a name that the enum does not have: the reader has dropped it. */
+function isDropped(field: DescField, value: unknown): boolean {
+  if (field.fieldKind !== "enum" || typeof value !== "string") return false;
+  return !field.enum.values.some(({ name, jsonName }) => name === value || jsonName === value);
+}
+
+function noSuchField(path: string): FieldViolation {
+  return violation(path, "the message has no such field");
+}
+
+function violation(path: string, description: string): FieldViolation {
+  return { field: path.slice(0, 200).toWellFormed(), description };
+}
+
+function nothingKnown(unknown: readonly FieldViolation[]): Error {
+  return invalidArgument(`the update changes nothing that is known: ${unknown[0]?.field ?? ""}`, unknown);
 }
 
 function isMask(message: DescMessage): boolean {

@@ -13,6 +13,8 @@ import type { TextForms } from "./text-forms.ts";
 export interface QueryBinderOptions {
   /** Unknown parameters are skipped and reported, or refused with one violation per name. Default `ignore`. */
   readonly unknownQuery: "ignore" | "reject";
+  /** Names that an enum does not have: refused, or skipped and reported where unknown parameters are. */
+  readonly unknownEnums: "reject" | "ignore";
   /** Whether the system parameters of Google's APIs (`$alt`, `prettyPrint`, …) are known. Default false. */
   readonly systemParameters: boolean;
   /** Names of unknown parameters that are skipped in silence, whatever `unknownQuery` says. Default none. */
@@ -44,8 +46,11 @@ export class QueryBinder {
 
   /** Sets what `parameters` say in `message`. */
   bind(parameters: readonly QueryParameter[], message: Message, violations: FieldViolation[]): void {
-    const binding = new Binding(message, this.#forms, violations);
+    const { unknownQuery, unknownEnums, onIgnored } = this.#options;
+    const drop = unknownEnums === "ignore" && unknownQuery === "ignore" ? (onIgnored ?? nothing) : undefined;
+    const binding = new Binding(message, this.#forms, violations, drop);
     for (const { name, value } of parameters) {
+      binding.parameter = name;
       if (this.#options.systemParameters && isSystemParameter(name, this.#schema)) continue;
       const bracket = name.indexOf("[");
       const found = this.#names.resolve(bracket === -1 ? name : name.slice(0, bracket));
@@ -74,11 +79,21 @@ class Binding {
   readonly #message: Message;
   readonly #forms: TextForms;
   readonly #violations: FieldViolation[];
+  readonly #drop: ((parameter: string) => void) | undefined;
+  /** The name of the parameter of the present, as the client wrote it. */
+  parameter = "";
   #set: Set<string> | undefined;
   #skipped: Set<string> | undefined;
   #choices: Map<string, string> | undefined;
 
-  constructor(message: Message, forms: TextForms, violations: FieldViolation[]) {
+  /** @param drop hears of parameters that are dropped for an unknown name of an enum; undefined to refuse these */
+  constructor(
+    message: Message,
+    forms: TextForms,
+    violations: FieldViolation[],
+    drop: ((parameter: string) => void) | undefined,
+  ) {
+    this.#drop = drop;
     this.#message = message;
     this.#forms = forms;
     this.#violations = violations;
@@ -133,11 +148,13 @@ class Binding {
     if (parent !== undefined) setOwn(getField(parent, field) as Fields, key, value); // A map field holds an object.
   }
 
-  /** The value that a text stands for; undefined, with a violation, where it is none. */
+  /** The value that a text stands for; undefined, with a violation unless it is dropped, where it is none. */
   #parse({ parser }: QueryTarget, path: string, text: string): unknown {
     const value = parser.parse(text);
-    if (value === undefined) this.refuse(path, unexpectedText(parser, text));
-    return value;
+    if (value !== undefined) return value;
+    if (this.#drop !== undefined && parser.isName?.(text) === true) this.#drop(this.parameter);
+    else this.refuse(path, unexpectedText(parser, text));
+    return undefined;
   }
 
   /** The message that has the field; undefined, with a violation, where another member of a oneof was set. */
@@ -159,6 +176,8 @@ class Binding {
     return this.#set.size !== this.#set.add(name).size;
   }
 }
+
+function nothing(): void {}
 
 /** The key behind a dot or in `[key]`; undefined for anything else, such as two keys or a path behind the key. */
 function keyIn(dotted: string | undefined, brackets: string | undefined): string | undefined {

@@ -9,8 +9,11 @@ export interface TextParser<Value = unknown> {
   readonly expected: string;
   /** The value in the form in which messages, lists and maps hold it; undefined where the text is no such value. */
   readonly parse: (text: string) => Value | undefined;
+  /** For enums: whether a text is a name, known or not, and no number. */
+  readonly isName?: (text: string) => boolean;
 }
 
+const startOfNumber = /^-?[0-9]/;
 const integerText = /^-?(?:0|[1-9][0-9]*)$/;
 const numberText = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 
@@ -80,6 +83,7 @@ export function enumParser(desc: DescEnum, forms: TextForms): TextParser {
       const value = number.parse(text);
       return desc.open || (typeof value === "number" && desc.value[value] !== undefined) ? value : undefined;
     },
+    isName: (text) => !startOfNumber.test(text),
   };
 }
 

@@ -69,12 +69,13 @@ class RouteForms implements FormBinder {
       .filter((fields) => path.every((field, index) => field === fields[index]))
       .map((fields) => fields.slice(path.length));
     this.options = options;
-    const { maxFieldDepth, forms, unknownFields } = options;
+    const { maxFieldDepth, forms, unknownFields, unknownEnums } = options;
     this.texts = new QueryBinder(
       this.schema,
       { bound: this.bound, maxFieldDepth, forms },
       {
         unknownQuery: unknownFields,
+        unknownEnums,
         allowedQuery: [],
         systemParameters: false,
         onIgnored: (name) => options.onIgnored?.("body", this.prefix + name),

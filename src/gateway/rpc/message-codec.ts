@@ -19,7 +19,7 @@ export interface MessageCodec {
 /** Options of `messageCodecs`. */
 export type MessageCodecOptions = Pick<
   RpcOptions,
-  "registry" | "unknownFields" | "maxJsonDepth" | "maxJsonEntries" | "onIgnored"
+  "registry" | "unknownFields" | "unknownEnums" | "maxJsonDepth" | "maxJsonEntries" | "onIgnored"
 >;
 
 /** The two codecs of an rpc. */

@@ -19,7 +19,9 @@ interface RpcTimeLimits {
 
 /** What the rpcs of Connect and gRPC-Web share. */
 export interface RpcOptions
-  extends RpcTimeLimits, Pick<BindOptions, "unknownFields" | "maxJsonDepth" | "maxJsonEntries"> {
+  extends
+    RpcTimeLimits,
+    Pick<BindOptions, "unknownFields" | "unknownEnums" | "maxJsonDepth" | "maxJsonEntries"> {
   readonly caller: Caller;
   readonly errors: ErrorWriter;
   readonly bodies: BodyReader;
