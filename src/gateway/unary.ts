@@ -5,7 +5,7 @@ import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
 import { CallContext } from "../core/context.ts";
 import { type Binder, compileBinder } from "./binding/bind.ts";
 import type { BindOptions, BindRequest } from "./binding/bind-options.ts";
-import { requestedTimeoutMs } from "./call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "./call-timeout.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
@@ -57,16 +57,11 @@ export interface UnaryOptions {
  * Everything that depends on the route is compiled here, once.
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): WholeHandler {
-  const { errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
+  const { errors, requestMetadata } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
   const run = callRunner(route, method, options, binder);
   const send = replySender(route, method, options, binder);
-
-  const limitOf = (timeoutMs: number | undefined): number | undefined => {
-    if (timeoutMs === undefined) return defaultTimeoutMs > 0 ? defaultTimeoutMs : undefined;
-    return maxTimeoutMs > 0 ? Math.min(timeoutMs, maxTimeoutMs) : timeoutMs;
-  };
 
   const serve = async (call: RouteCall, request: WholeRequest, reply: WholeReply): Promise<void> => {
     const { raw } = request;
@@ -74,11 +69,11 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
     const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
     let context: CallContext | undefined;
     try {
-      const timeoutMs = requestedTimeoutMs(headers);
+      const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
       requestMetadata.check(headers);
       const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
       // A client's own time runs from the arrival of its request, the default one when the request is there.
-      const waits = timeoutMs === undefined && bytes !== undefined;
+      const waits = defaultMs !== undefined && bytes !== undefined;
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
@@ -87,15 +82,15 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
         requestMethod: request.method,
         url: raw.url ?? "",
         startedAt: exchange.startedAt,
-        timeoutMs: waits ? undefined : limitOf(timeoutMs),
+        timeoutMs: waits ? undefined : (ownMs ?? defaultMs),
       });
       const bound = {
         captures: call.captures,
         query: call.query,
         format,
-        body: bytes && (await (timeoutMs === undefined ? bytes : context.race(bytes))),
+        body: bytes && (await (ownMs === undefined ? bytes : context.race(bytes))),
       };
-      if (waits && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+      if (waits) context.limit(defaultMs);
       const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);
       const output = await run(bound, context, type);
       send(output, context, call, type, request, reply);

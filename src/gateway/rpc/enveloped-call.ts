@@ -3,7 +3,7 @@ import { compressedFlag, compressionNegotiate, type Compression } from "@connect
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
 import { type ConnectError, toCallError } from "../../core/errors.ts";
-import { bounded } from "./connect-unary.ts";
+import { type CallTime, callTimeOf } from "../call-timeout.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";
@@ -115,26 +115,37 @@ class EnvelopedCall {
       maxBytes: options.maxBodyBytes,
       malformed,
     });
-    const limitMs = bounded(timeoutMs, options.maxTimeoutMs);
-    this.#context = openCall(method, protocol.name, limitMs, metadata, this.#request, this.#reply);
+    const time = callTimeOf(timeoutMs, options);
+    this.#context = openCall(method, protocol.name, time.ownMs, metadata, this.#request, this.#reply);
     const context = this.#context;
     // The kind says which of the two it is, and the types do not follow.
-    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
-    else await this.#stream(method as DescMethodStreaming, requests, context);
+    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context, time);
+    else await this.#stream(method as DescMethodStreaming, requests, context, time);
   }
 
-  async #unary(method: DescMethodUnary, requests: RequestMessages, context: CallContext): Promise<void> {
-    const { caller, defaultTimeoutMs } = this.#rpc.options;
+  async #unary(
+    method: DescMethodUnary,
+    requests: RequestMessages,
+    context: CallContext,
+    { defaultMs }: CallTime,
+  ): Promise<void> {
+    const { caller } = this.#rpc.options;
     const message = await context.race(requests.only());
     // A client's own time runs from the arrival of its request, the default one when the request is there.
-    if (context.deadline === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+    if (defaultMs !== undefined) context.limit(defaultMs);
     await this.#send(await caller.unary(method, message, context), context);
   }
 
-  async #stream(method: DescMethodStreaming, requests: RequestMessages, context: CallContext): Promise<void> {
+  async #stream(
+    method: DescMethodStreaming,
+    requests: RequestMessages,
+    context: CallContext,
+    { defaultMs }: CallTime,
+  ): Promise<void> {
     const { caller, headerFlushMs } = this.#rpc.options;
     const input =
       method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
+    if (defaultMs !== undefined) context.limit(defaultMs);
     let timer: NodeJS.Timeout | undefined;
     // Before the client has sent everything it hardly waits for the head, and the service may not have its headers.
     const complete = (): void => {

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallContext } from "../../core/context.ts";
 import { compileBodySource, type BodySourceOptions } from "../body-source.ts";
-import { requestedTimeoutMs } from "../call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";
 import { repliesRawBody } from "../raw-body/http-body.ts";
 import { compileRawAnswer, type RawAnswerOptions } from "../raw-body/raw-answers.ts";
@@ -39,7 +39,7 @@ export interface StreamRouteOptions
  * @throws Error as `compileEventId`
  */
 export function streamRoute(route: Route, options: StreamRouteOptions): RouteHandler {
-  const { caller, errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
+  const { caller, errors, requestMetadata } = options;
   const { method } = route;
   const binder = compileMessageBinder(route, options.bind);
   const source = compileBodySource(route, binder, options);
@@ -57,7 +57,7 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
     let requests: RequestMessages | undefined;
     try {
       const makeAnswer = answerOf(call, request, reply);
-      const timeoutMs = requestedTimeoutMs(headers);
+      const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
       requestMetadata.check(headers);
       context = exchange.context = new CallContext({
         method,
@@ -66,13 +66,12 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
         peer: exchange.peer,
         requestMethod: request.method,
         url: raw.url ?? "",
-        timeoutMs:
-          timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs),
+        timeoutMs: ownMs,
       });
       const reading = source(call, raw, exchange);
-      requests = await (timeoutMs === undefined ? reading : context.race(reading));
+      requests = await (ownMs === undefined ? reading : context.race(reading));
       // A client's own time runs from the arrival of its request, the default one when the request is there.
-      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+      if (defaultMs !== undefined) context.limit(defaultMs);
       answer = makeAnswer(context);
       for await (const message of run(requests, context)) {
         const room = answer.message(message);

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import { CallContext, type CallContextInit } from "../../core/context.ts";
 import { type ConnectError, toCallError } from "../../core/errors.ts";
-import type { CallTime } from "./call-time.ts";
+import type { CallTime } from "../call-timeout.ts";
 import type { RunStream } from "../streaming/run-stream.ts";
 import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
 
