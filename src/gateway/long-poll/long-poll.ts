@@ -113,9 +113,8 @@ function compileOpen(
     });
     exchange.context = context; // A client that leaves before it has a token can never come back.
     return new PolledStream({
-      messages: run(requests, context),
+      messages: run(requests, context, messageText),
       context,
-      messageText,
       bufferBytes: pollBufferBytes,
     });
   };

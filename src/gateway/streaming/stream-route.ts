@@ -9,7 +9,7 @@ import { rangeHeaders } from "../raw-body/raw-headers.ts";
 import type { Route } from "../routing/route.ts";
 import { binaryReplyType } from "../media-type.ts";
 import { jsonTextEncoder } from "../reply-encoder.ts";
-import { replySender, type RouteCall, type RouteHandler } from "../unary.ts";
+import { replyWriter, type RouteCall, type RouteHandler } from "../unary.ts";
 import type { Answer } from "./answer.ts";
 import { BufferedAnswer } from "./buffered-answer.ts";
 import { compileEncodings } from "./encodings.ts";
@@ -72,12 +72,12 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
       requests = await (ownMs === undefined ? reading : context.race(reading));
       // A client's own time runs from the arrival of its request, the default one when the request is there.
       if (defaultMs !== undefined) context.limit(defaultMs);
-      answer = makeAnswer(context);
-      for await (const message of run(requests, context)) {
-        const room = answer.message(message);
+      const begun = (answer = makeAnswer(context));
+      for await (const payload of run(requests, context, (message) => begun.write(message))) {
+        const room = begun.message(payload);
         if (room !== undefined) await context.race(room);
       }
-      await answer.end();
+      await begun.end();
     } catch (reason) {
       // What is wrong with the request is told, not what the call made of it.
       const error = requests?.failure ?? reason;
@@ -101,7 +101,7 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
   const { errors, replyMetadata } = options;
   const encodings = compileEncodings(route, (error) => errors.statusText(error), options);
   const textOf = messageTexts(route, binder, options);
-  const send = replySender(route, route.method, options, binder);
+  const replies = replyWriter(route, route.method, options, binder);
   const { methodKind } = route.method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
   return (call, request, reply) => {
@@ -113,7 +113,9 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
     if (encoding === undefined) {
       const type = binaryReplyType(headers.accept, undefined);
       return (context) =>
-        new SingleAnswer(reply, errors, (message) => send(message, context, call, type, request, reply));
+        new SingleAnswer(reply, errors, replies.encoder(call, type), (payload) =>
+          replies.send(payload, context, type, request, reply),
+        );
     }
     const encoder = encoding.begin({
       messageText: textOf(call),

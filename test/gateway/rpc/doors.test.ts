@@ -104,8 +104,8 @@ function isBeyond(door: string, { rpc, requests }: Call): boolean {
 }
 
 describe("the same call through every door", () => {
-  const grpc = new GrpcServer({ port: 0 }).addService(new Echo());
-  const http = new HttpServer({ port: 0, upstream: grpc, grpc }).addService(EchoService);
+  const grpc = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
+  const http = new HttpServer({ port: 0, logger: false, upstream: grpc, grpc }).addService(EchoService);
   const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network" });
   const level = method.idempotency;
   const doors = new Map<string, Door>();
