@@ -34,7 +34,7 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
 const listen = flags.port === undefined;
-const grpc = new GrpcServer({ ...grpcOptions(flags), listen, tls, observers });
+const grpc = new GrpcServer({ ...grpcOptions(flags), listen, tls, observers, logger });
 const onePort = listen ? {} : { port: flags.port, grpc };
 const http = new HttpServer({
   ...httpOptions(flags),
@@ -43,6 +43,7 @@ const http = new HttpServer({
   tls,
   observers,
   httpObservers,
+  logger,
 });
 
 const goms = new GomsService("goms");

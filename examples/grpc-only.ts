@@ -22,7 +22,7 @@ const { logger, observers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
-const grpc = new GrpcServer({ ...grpcOptions(flags), tls, observers });
+const grpc = new GrpcServer({ ...grpcOptions(flags), tls, observers, logger });
 grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));

@@ -42,6 +42,7 @@ const http = new HttpServer({
   tls,
   observers,
   httpObservers,
+  logger,
   awaitServices,
 });
 

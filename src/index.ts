@@ -57,6 +57,7 @@ export { keepLoaded, type SchemaLoaderOptions, type SchemaUpstream } from "./cor
 // Logs and metrics.
 export type { CallContext } from "./core/context.ts";
 export type { CallObserver } from "./core/observer.ts";
+export type { FaultLogger } from "./core/fault-log.ts";
 export {
   callLog,
   createLogger,

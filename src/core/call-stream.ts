@@ -10,7 +10,7 @@ export interface StreamLayer {
   /** What is inside of this layer; called after `begin`. What it throws is for `failed`. */
   open(): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
   /** Looks at an item on its way out; gives it or what takes its place. */
-  item?(item: unknown): Message;
+  item?(item: unknown): unknown;
   /** The stream has ended well. */
   ended?(): void;
   /** The stream has failed; gives the error that takes the place of `reason`. */
@@ -25,33 +25,33 @@ export interface StreamLayer {
 const itemsPerBreath = 256;
 
 /**
- * The messages of a call, with layers around them that cost next to nothing for each: a stream whose outermost layer
+ * The messages of a call, or what its layers make of them, with layers around them that cost next to nothing for each: a stream whose outermost layer
  * opens another one becomes one with it.
  *
  * Nothing happens before the first `next()`. When the call is aborted or the reader leaves early, the source's
  * `return()` is asked for but not waited for, since the source may hang in a wait of its own. Layers hear of the end
  * exactly once, the innermost first. `return()` during a `next()` waits for it.
  */
-export class CallStream implements AsyncGenerator<Message, void, undefined> {
+export class CallStream<T = Message> implements AsyncGenerator<T, void, undefined> {
   readonly #layers: StreamLayer[];
   /** How many layers, from the outermost on, have begun. */
   #begun = 0;
   #over = false;
   #iterator: AsyncIterator<unknown> | undefined;
-  readonly #looks: ((item: unknown) => Message)[] = [];
+  readonly #looks: ((item: unknown) => unknown)[] = [];
   #unsubscribe: (() => void)[] = [];
   #aborted: unknown;
   #items = 0;
   /** The `next()` under way. */
-  #waiting: Promise<IteratorResult<Message, void>> | undefined;
-  #resolve: (result: IteratorResult<Message, void>) => void = nothing;
+  #waiting: Promise<IteratorResult<T, void>> | undefined;
+  #resolve: (result: IteratorResult<T, void>) => void = nothing;
   #reject: (reason: unknown) => void = nothing;
 
   constructor(layer: StreamLayer) {
     this.#layers = [layer];
   }
 
-  next(): Promise<IteratorResult<Message, void>> {
+  next(): Promise<IteratorResult<T, void>> {
     if (this.#waiting !== undefined) return this.#whenFree(() => this.next());
     if (this.#over) return Promise.resolve(done);
     const waiting = (this.#waiting = new Promise(this.#take));
@@ -62,13 +62,13 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
     return waiting;
   }
 
-  async return(): Promise<IteratorResult<Message, void>> {
+  async return(): Promise<IteratorResult<T, void>> {
     if (this.#waiting !== undefined) return this.#whenFree(() => this.return());
     this.#leave();
     return done;
   }
 
-  async throw(error: unknown): Promise<IteratorResult<Message, void>> {
+  async throw(error: unknown): Promise<IteratorResult<T, void>> {
     await this.return();
     throw error;
   }
@@ -110,7 +110,7 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
         this.#layers.push(...source.#layers);
       }
       for (const layer of this.#layers) {
-        if (layer.item !== undefined) this.#looks.unshift((item) => layer.item?.(item) as Message); // As just seen.
+        if (layer.item !== undefined) this.#looks.unshift((item) => layer.item?.(item)); // As just seen.
       }
     } catch (reason) {
       this.#failed(reason);
@@ -130,7 +130,7 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
   }
 
   readonly #take = (
-    resolve: (result: IteratorResult<Message, void>) => void,
+    resolve: (result: IteratorResult<T, void>) => void,
     reject: (reason: unknown) => void,
   ): void => {
     this.#resolve = resolve;
@@ -155,7 +155,7 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
       return;
     }
     this.#waiting = undefined;
-    this.#resolve({ done: false, value: item as Message }); // The source's, or what a layer made of it.
+    this.#resolve({ done: false, value: item as T }); // The source's, or what a layer made of it.
   };
 
   /** The source has ended with an error. */
@@ -200,7 +200,7 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
   }
 
   /** Answers the `next()` under way. */
-  #settle(outcome: () => IteratorResult<Message, void>): void {
+  #settle(outcome: () => IteratorResult<T, void>): void {
     this.#waiting = undefined;
     try {
       this.#resolve(outcome());
@@ -220,7 +220,7 @@ export class CallStream implements AsyncGenerator<Message, void, undefined> {
 
 const done: IteratorReturnResult<void> = Object.freeze({ done: true, value: undefined });
 
-function pull(stream: CallStream): void {
+function pull(stream: Pick<CallStream, "pull">): void {
   stream.pull();
 }
 

@@ -2,6 +2,7 @@ import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/pr
 import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
 import { ConnectError, toCallError } from "./errors.ts";
+import { copyWritten } from "./fault-log.ts";
 import { isMetadataOnly } from "./metadata-only.ts";
 import {
   interceptStream,
@@ -10,6 +11,7 @@ import {
   type StreamRun,
   type UnaryRun,
 } from "./interceptors.ts";
+import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /**
  * How calls are made inside the house: what every transport of `dial` is made of, and what the gateway calls.
@@ -21,7 +23,13 @@ import {
 export interface Caller {
   /** Protocol of the hop, as clients see it in `HandlerContext.protocolName`. */
   readonly protocolName: string;
-  unary(method: DescMethodUnary, request: Message, context: CallContext): Promise<Message>;
+  /** @param write makes the result of the reply, as part of the call. Default: the reply as it is. */
+  unary<T = Message>(
+    method: DescMethodUnary,
+    request: Message,
+    context: CallContext,
+    write?: WriteReply<T>,
+  ): Promise<T>;
   /**
    * As `unary`, with the reply, and the request where it is at hand, in protobuf's binary form, for those who need them
    * in no other. Callers that reach handlers by messages, or by way of interceptors that look at messages, do not have
@@ -39,12 +47,15 @@ export interface Caller {
   /**
    * The call begins with the first `next()`; the reply's headers are settled when it resolves. Leaving the iteration
    * early cancels the call; `return()` during a `next()` waits for it, so abort the context first.
+   *
+   * @param write makes what is given of each reply, as part of the call. Default: the reply as it is.
    */
-  stream(
+  stream<T = Message>(
     method: DescMethodStreaming,
     requests: AsyncIterable<Message>,
     context: CallContext,
-  ): AsyncGenerator<Message, void, undefined>;
+    write?: WriteReply<T>,
+  ): AsyncGenerator<T, void, undefined>;
 }
 
 /** `caller` with `interceptors` around every call, the first of them outermost; `caller` itself without any. */
@@ -55,22 +66,34 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
   return {
     protocolName: caller.protocolName,
     ...interceptBytes(caller, interceptors),
-    unary(method, request, context) {
+    unary<T = Message>(
+      method: DescMethodUnary,
+      request: Message,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       let run = unary.get(method);
       if (run === undefined) {
         run = interceptUnary(method, (message, inner) => caller.unary(method, message, inner), interceptors);
         unary.set(method, run);
       }
-      return context.race(run(request, context)).catch(rethrow);
+      const reply = run(request, context).then((message) => writeReply(method, write, message));
+      return context.race(reply).catch(rethrow);
     },
-    async *stream(method, requests, context) {
+    async *stream<T = Message>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       let run = stream.get(method);
       if (run === undefined) {
         run = interceptStream(method, (input, inner) => caller.stream(method, input, inner), interceptors);
         stream.set(method, run);
       }
       try {
-        yield* new Abortable(run(requests, context), context);
+        const replies = new Abortable(run(requests, context), context);
+        for await (const message of replies) yield writeReply(method, write, message);
       } catch (reason) {
         rethrow(reason);
       }
@@ -119,6 +142,7 @@ export function withMetadata(error: ConnectError, context: CallContext): Connect
   if (responseHeaderIfAny === undefined && responseTrailerIfAny === undefined) return error;
   const copy = new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error.cause);
   copy.details = error.details;
+  copyWritten(error, copy);
   if (error.stack !== undefined) copy.stack = error.stack;
   if (responseHeaderIfAny !== undefined) append(responseHeaderIfAny, copy.metadata);
   if (responseTrailerIfAny !== undefined) append(responseTrailerIfAny, copy.metadata);

@@ -1,5 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { interceptCaller, type Caller } from "./caller.ts";
+import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError } from "./errors.ts";
 import type { ConnectionOptions } from "./grpc/connection-options.ts";
@@ -68,7 +69,7 @@ export function dialCaller(
 ): DialedCaller {
   const { interceptors = [], network = false } = options;
   if (typeof target !== "string" && !network) {
-    return withConnection(interceptCaller(inProcess(target.dispatcher), interceptors), always);
+    return withConnection(interceptCaller(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }
   if (typeof target === "string") parseTarget(target); // What cannot be read is told at once.
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);

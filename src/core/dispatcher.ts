@@ -5,11 +5,13 @@ import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "./errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
 import { LiveSet } from "./live-set.ts";
-import type { CallObserver } from "./observer.ts";
+import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
+import { type CallObserver, tell } from "./observer.ts";
 import { rpcName, type AnyService } from "./service.ts";
+import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /** Options of a `Dispatcher`. */
-export interface DispatcherOptions {
+export interface DispatcherOptions extends FaultLogOptions {
   /** Interceptors around every call, the outermost first. Default: none. */
   readonly interceptors: readonly Interceptor[];
   /** Hear of every call's begin and end. Default: none. */
@@ -24,6 +26,7 @@ export interface DispatcherOptions {
 export const dispatcherDefaults: DispatcherOptions = Object.freeze({
   interceptors: [],
   observers: [],
+  logger: undefined,
   defaultTimeoutMs: 30_000,
   maxTimeoutMs: 300_000,
 });
@@ -39,11 +42,13 @@ export class Dispatcher {
   readonly #services = new Map<string, AnyService>();
   readonly #handlers = new Map<string, Handler>();
   readonly #handlersByMethod = new Map<DescMethod, Handler>();
+  readonly #faults: FaultLog;
   readonly #inFlight = new LiveSet<CallContext>();
   #closed = false;
 
   constructor(options: Partial<DispatcherOptions> = {}) {
     this.#options = { ...dispatcherDefaults, ...options };
+    this.#faults = new FaultLog(this.#options);
   }
 
   /**
@@ -91,12 +96,20 @@ export class Dispatcher {
     return this.#inFlight.size;
   }
 
-  /** Runs a unary rpc. Rejects with a `ConnectError`. */
-  async unary(handler: UnaryHandler, request: Message, context: CallContext): Promise<Message> {
+  /**
+   * Runs a unary rpc; resolves with what `write` makes of its reply, the reply itself without. Rejects with a
+   * `ConnectError`.
+   */
+  async unary<T = Message>(
+    handler: UnaryHandler,
+    request: Message,
+    context: CallContext,
+    write?: WriteReply<T>,
+  ): Promise<T> {
     this.#begin(context, this.#options.defaultTimeoutMs);
-    let reply: Message;
+    let reply: T;
     try {
-      reply = await handler.call(request, context);
+      reply = writeReply(handler.method, write, await handler.call(request, context));
     } catch (reason) {
       const error = toCallError(reason);
       this.#finish(context, error);
@@ -106,20 +119,25 @@ export class Dispatcher {
     return reply;
   }
 
-  /** Runs an rpc of a streaming kind. Throws `ConnectError`s. Leaving the iteration early cancels the call. */
-  stream(
+  /**
+   * Runs an rpc of a streaming kind; gives what `write` makes of its replies, the replies themselves without. Throws
+   * `ConnectError`s. Leaving the iteration early cancels the call.
+   */
+  stream<T = Message>(
     handler: StreamHandler,
     requests: AsyncIterable<Message>,
     context: CallContext,
-  ): AsyncGenerator<Message, void, undefined> {
+    write?: WriteReply<T>,
+  ): AsyncGenerator<T, void, undefined> {
     const fail = (error: ConnectError): ConnectError => {
       context.abort(error); // So that all that the handler started hears of it.
       this.#finish(context, error);
       return error;
     };
-    return new CallStream({
+    return new CallStream<T>({
       begin: () => this.#begin(context, 0),
       open: () => handler.call(requests, context),
+      ...(write && { item: (reply) => writeReply(handler.method, write, reply as Message) }), // The handler made it one.
       ended: () => this.#finish(context, undefined),
       failed: (reason) => fail(toCallError(reason)),
       left: () =>
@@ -161,19 +179,8 @@ export class Dispatcher {
   #finish(context: CallContext, error: ConnectError | undefined): void {
     this.#inFlight.delete(context);
     const { observers } = this.#options;
-    if (observers.length > 0 && context.origin?.observed !== true) {
-      tell(observers, (observer) => observer.finished?.(context, error));
-    }
-  }
-}
-
-/** Observers watch calls and never change their outcome: what one throws is a warning of the process. */
-function tell(observers: readonly CallObserver[], say: (observer: CallObserver) => void): void {
-  for (const observer of observers) {
-    try {
-      say(observer);
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error));
-    }
+    if ((error === undefined && observers.length === 0) || context.origin?.observed === true) return;
+    tell(observers, (observer) => observer.finished?.(context, error));
+    if (error !== undefined) this.#faults.call(error, context);
   }
 }

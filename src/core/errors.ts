@@ -38,7 +38,8 @@ export function toCallError(reason: unknown): ConnectError {
     if (reason.cause instanceof ConnectError) return reason.cause;
     return new ConnectError("the operation was aborted", Code.Canceled, undefined, undefined, reason);
   }
-  return new ConnectError(hidden, Code.Internal, undefined, undefined, reason);
+  const cause = reason === undefined ? new Error("undefined was thrown") : reason; // So that it counts as unexpected.
+  return new ConnectError(hidden, Code.Internal, undefined, undefined, cause);
 }
 
 /**

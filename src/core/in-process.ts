@@ -1,4 +1,4 @@
-import type { Message } from "@bufbuild/protobuf";
+import type { DescMessage, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
 import { CallStream } from "./call-stream.ts";
 import { withMetadata, type Caller } from "./caller.ts";
@@ -7,21 +7,37 @@ import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError, toCallError, toRequestError } from "./errors.ts";
 import { dropReserved } from "./reserved-headers.ts";
 import { rpcName } from "./service.ts";
+import type { WriteReply } from "./write-reply.ts";
+
+/** Gives what looks at the messages of a type. */
+export type CheckOf = (desc: DescMessage) => (message: Message) => void;
 
 /**
  * Calls the handlers of `dispatcher` without a socket.
  *
  * Deadlines, cancellation, metadata, errors and back-pressure are those of the network; messages are handed over and
  * not copied, so neither side may change one that it has handed over.
+ *
+ * @param checkOf what looks at the replies of a type, and throws for those that a network could not carry
  */
-export function inProcess(dispatcher: Dispatcher): Caller {
+export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Caller {
   return {
     protocolName: "in-process",
-    async unary(method, request, context) {
+    async unary<T = Message>(
+      method: DescMethodUnary,
+      request: Message,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       try {
         const handler = dispatcher.handlerOf(method);
         if (handler.kind !== "unary") throw wrongKind(rpcName(method));
-        const reply = await dispatcher.unary(handler, request, context);
+        const reply = await dispatcher.unary(
+          handler,
+          request,
+          context,
+          checked(checkOf(method.output), write),
+        );
         hideReserved(context);
         return reply;
       } catch (reason) {
@@ -29,24 +45,29 @@ export function inProcess(dispatcher: Dispatcher): Caller {
         throw withMetadata(toCallError(reason), context);
       }
     },
-    stream(method, requests, context) {
+    stream<T = Message>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       let reply: Reply | undefined;
       let handed: HandedRequests | undefined;
       const end = (): void => {
         reply?.end();
         void handed?.return(); // A handler need not read its requests to the end.
       };
-      return new CallStream({
+      return new CallStream<T>({
         open() {
           reply = new Reply(context);
           handed = new HandedRequests(requests, reply.context);
           const handler = dispatcher.handlerOf(method);
           if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-          return dispatcher.stream(handler, handed, reply.context);
+          return dispatcher.stream(handler, handed, reply.context, checked(checkOf(method.output), write));
         },
         item(message) {
           reply?.settleHeader();
-          return message as Message; // The handler has made it one.
+          return message;
         },
         ended() {
           reply?.settle();
@@ -118,6 +139,14 @@ function append(from: Headers | undefined, to: Headers): void {
 function hideReserved({ responseHeaderIfAny, responseTrailerIfAny }: CallContext): void {
   if (responseHeaderIfAny !== undefined) dropReserved(responseHeaderIfAny);
   if (responseTrailerIfAny !== undefined) dropReserved(responseTrailerIfAny);
+}
+
+/** Looks at each reply before it is handed over: what is wrong with one shows on networks when it is encoded. */
+function checked<T>(check: (reply: Message) => void, write: WriteReply<T> | undefined): WriteReply<T> {
+  return (reply) => {
+    check(reply);
+    return write === undefined ? (reply as T) : write(reply); // A T is a message then.
+  };
 }
 
 /** The caller's requests as the handler may see them: an error of the caller's own is a cancelled call there. */

@@ -35,6 +35,8 @@ export function interceptUnary<I = Message, O = Message>(
   return async (request, context) => {
     const last = async (req: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
       const inner = innerContext(context, req);
+      // What had come by then is the call's own at once: nothing waits for the interceptors any more.
+      const forget = context.onAbort(() => adoptReply(inner, context));
       try {
         const message = await run(req.message as I, inner); // Unary in, unary out.
         return { ...responseOf(inner), stream: false, method, message: message as Message }; // Or in its place.
@@ -42,6 +44,7 @@ export function interceptUnary<I = Message, O = Message>(
         adoptReply(inner, context);
         throw error;
       } finally {
+        forget();
         inner.end();
       }
     };
@@ -64,9 +67,12 @@ export function interceptStream(
   if (interceptors.length === 0) return run;
   return async function* (requests, context) {
     let inner: CallContext | undefined;
+    let forget: (() => void) | undefined;
     const last = async (req: UnaryRequest | StreamRequest): Promise<StreamResponse> => {
+      forget?.();
       inner?.end();
-      inner = innerContext(context, req);
+      const attempt = (inner = innerContext(context, req));
+      forget = context.onAbort(() => adoptReply(attempt, context)); // As above.
       const message = run(req.message as AsyncIterable<Message>, inner); // Stream in, stream out.
       return { ...responseOf(inner), stream: true, method, message };
     };
@@ -97,6 +103,7 @@ export function interceptStream(
       if (inner !== undefined) adoptReply(inner, context);
       throw error;
     } finally {
+      forget?.();
       inner?.end();
     }
   };

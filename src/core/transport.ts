@@ -14,6 +14,7 @@ import type { Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "./errors.ts";
 import { dropReserved } from "./reserved-headers.ts";
+import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /** Anything that Connect clients pass as headers. */
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
@@ -98,7 +99,12 @@ export function toCaller(transport: Transport): Caller {
 function foreignCaller(transport: Transport): Caller {
   return {
     protocolName: "transport",
-    async unary(method, request, context) {
+    async unary<T = Message>(
+      method: DescMethodUnary,
+      request: Message,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       if (context.reason !== undefined) throw context.reason;
       const response = await context
         .race(
@@ -114,9 +120,14 @@ function foreignCaller(transport: Transport): Caller {
         .catch(rethrow);
       append(response.header, context.responseHeader);
       append(response.trailer, context.responseTrailer);
-      return response.message;
+      return writeReply(method, write, response.message);
     },
-    async *stream(method, requests, context) {
+    async *stream<T = Message>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       if (context.reason !== undefined) throw context.reason;
       try {
         const response = await context.race(
@@ -131,7 +142,8 @@ function foreignCaller(transport: Transport): Caller {
         );
         append(response.header, context.responseHeader);
         context.responseHeaderArrived();
-        yield* new Abortable(response.message, context);
+        const replies = new Abortable(response.message, context);
+        for await (const message of replies) yield writeReply(method, write, message);
         append(response.trailer, context.responseTrailer);
       } catch (reason) {
         rethrow(reason);

@@ -1,5 +1,59 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { invalidArgument } from "../core/errors.ts";
+
+/** The limits of the calls of one rpc. */
+export interface TimeLimits {
+  /** Time for a call whose client sets none, in milliseconds; 0 for none. */
+  readonly defaultTimeoutMs: number;
+  /** The longest time that a client may ask for, in milliseconds; 0 for any. */
+  readonly maxTimeoutMs: number;
+}
+
+/** How long one call may take, in milliseconds. */
+export interface CallTime {
+  /** From the arrival of its request on; undefined where its client has set none. */
+  readonly ownMs: number | undefined;
+  /** From the moment when its request is there, for clients that have set none; undefined for none. */
+  readonly defaultMs: number | undefined;
+}
+
+/**
+ * The limits of the calls of an rpc, whatever its kind and the protocol that it is called by: the deadline that rules
+ * outside the proto give it, else the options of the gateway, whose default is for unary calls alone. A stream without
+ * a rule ends when it ends, unless its client says otherwise.
+ *
+ * @param deadlineMs what the rules say, undefined for nothing
+ */
+export function timeLimitsOf(
+  { methodKind }: DescMethod,
+  deadlineMs: number | undefined,
+  { defaultTimeoutMs, maxTimeoutMs }: TimeLimits,
+): TimeLimits {
+  if (deadlineMs === undefined) {
+    return { defaultTimeoutMs: methodKind === "unary" ? defaultTimeoutMs : 0, maxTimeoutMs };
+  }
+  return {
+    defaultTimeoutMs: deadlineMs,
+    maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
+  };
+}
+
+const forever: CallTime = Object.freeze({ ownMs: undefined, defaultMs: undefined });
+
+/** How long a call may take whose client asks for `askedMs` milliseconds, undefined for none. */
+export function callTimeOf(
+  askedMs: number | undefined,
+  { defaultTimeoutMs, maxTimeoutMs }: TimeLimits,
+): CallTime {
+  if (askedMs !== undefined) {
+    return {
+      ownMs: maxTimeoutMs > 0 ? Math.min(askedMs, maxTimeoutMs) : askedMs,
+      defaultMs: undefined,
+    };
+  }
+  return defaultTimeoutMs > 0 ? { ownMs: undefined, defaultMs: defaultTimeoutMs } : forever;
+}
 
 /** Milliseconds of the units of `Grpc-Timeout`. */
 const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };

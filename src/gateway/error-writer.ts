@@ -1,6 +1,8 @@
 import { fromBinary, type Registry } from "@bufbuild/protobuf";
 import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import type { CallContext } from "../core/context.ts";
 import { ConnectError, toCallError, toStatus } from "../core/errors.ts";
+import type { FaultLog } from "../core/fault-log.ts";
 import {
   asStatus,
   detailsToJson,
@@ -9,10 +11,14 @@ import {
   type ErrorFormat,
   type ErrorFormatter,
 } from "./error-body.ts";
+import type { Exchange } from "./exchange.ts";
+import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "./http-status.ts";
 import type { WholeReply } from "./plain-reply.ts";
-import type { ReplyMetadata } from "./reply-metadata.ts";
+import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
+import { pathOf } from "./target-path.ts";
+import { takesTrailers } from "./trailers-wanted.ts";
 
 /** An error as an HTTP reply. */
 export interface ErrorReply {
@@ -22,12 +28,17 @@ export interface ErrorReply {
   readonly body: string;
 }
 
+/** Name and value of a trailer. */
+type Field = readonly [name: string, value: string];
+
 /** Options of `ErrorWriter`. */
 export interface ErrorWriterOptions {
   readonly errorFormat: ErrorFormat;
   /** `WWW-Authenticate` of 401 replies whose error brings none. */
   readonly challenge: string;
   readonly metadata: ReplyMetadata;
+  /** Where exceptions that nobody planned are written. */
+  readonly faults: FaultLog;
 }
 
 /** The one place where errors become HTTP replies: those of services, of the gateway and of the engine under it. */
@@ -35,6 +46,8 @@ export class ErrorWriter {
   readonly #format: ErrorFormatter;
   readonly #challenge: string;
   readonly #metadata: ReplyMetadata;
+  /** Where exceptions that nobody planned are written. */
+  readonly faults: FaultLog;
   #registry: Registry | undefined;
 
   /** @throws TypeError for an unknown format */
@@ -42,6 +55,7 @@ export class ErrorWriter {
     this.#format = errorFormatter(options.errorFormat);
     this.#challenge = options.challenge;
     this.#metadata = options.metadata;
+    this.faults = options.faults;
   }
 
   /** Reads details of these types from now on, beside the standard ones. */
@@ -49,12 +63,33 @@ export class ErrorWriter {
     this.#registry = registry;
   }
 
+  /**
+   * Anything thrown, as the error that clients get. An exception that nobody planned is written to the log, unless it was
+   * before. Never throws.
+   *
+   * @param exchange where it happened
+   */
+  toError(reason: unknown, { context, req }: Pick<Exchange, "context" | "req">): ConnectError {
+    const error = toGatewayError(reason);
+    if (context === undefined) this.faults.request(error, `${req.method} ${pathOf(req.url ?? "")}`);
+    else this.faults.call(error, context);
+    return error;
+  }
+
   /** Anything thrown, as a reply. Never throws. */
   toReply(reason: unknown): ErrorReply {
-    const error = toGatewayError(reason);
+    return this.#toReply(toGatewayError(reason), undefined).reply;
+  }
+
+  /** The reply to the request of `exchange`, if there is one: with what its call said beside its error. */
+  #toReply(
+    error: ConnectError,
+    exchange: Exchange | undefined,
+  ): { readonly reply: ErrorReply; readonly trailers: readonly Field[] } {
     const status = error instanceof HttpError ? error.status : httpStatusOf(error.code);
     const { contentType, body } = this.#body(error, status);
-    return { status, headers: { ...this.#headers(error, status), "content-type": contentType }, body };
+    const { headers, trailers } = this.#fields(error, status, exchange);
+    return { reply: { status, headers: { ...headers, "content-type": contentType }, body }, trailers };
   }
 
   /** An error as `google.rpc.Status` in JSON on one line, for answers that have begun. Never throws. */
@@ -65,13 +100,20 @@ export class ErrorWriter {
 
   /** Answers with an error, unless an answer has begun or nobody is there any more. */
   send(reply: WholeReply, reason: unknown): void {
+    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+    const error = this.toError(reason, exchange);
     if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
-    const { status, headers: all, body } = this.toReply(reason);
+    const {
+      reply: { status, headers: all, body },
+      trailers,
+    } = this.#toReply(error, exchange);
     const { connection, ...headers } = all;
     if (connection === "close") reply.raw.shouldKeepAlive = false; // Which writes it, where HTTP has it.
     try {
       void reply.code(status);
       void reply.headers(headers);
+      for (const [name, value] of trailers)
+        reply.trailer?.(name, (_reply, _payload, done) => done(null, value));
       void reply.serializer(asIs);
       void reply.send(body);
     } catch {
@@ -90,21 +132,51 @@ export class ErrorWriter {
     return asStatus(error, status, details);
   }
 
-  #headers(error: ConnectError, status: number): Record<string, string | string[]> {
+  /**
+   * The headers of an error and, where the client takes them, its trailers. What an error brings beside the headers and
+   * trailers of its call counts as trailers, as it does where the call came over gRPC.
+   */
+  #fields(
+    error: ConnectError,
+    status: number,
+    exchange: Exchange | undefined,
+  ): { readonly headers: Record<string, string | string[]>; readonly trailers: readonly Field[] } {
     const headers: Record<string, string | string[]> = {};
+    const trailers: Field[] = [];
     const set = (name: string, value: string): void => {
       const before = headers[name];
       headers[name] = before === undefined || name !== "set-cookie" ? value : [before, value].flat();
     };
     if (error instanceof HttpError) for (const [name, value] of error.metadata) set(name, value);
-    else this.#metadata.headers(error.metadata, set);
+    else if (exchange !== undefined && takesTrailers(exchange.req)) {
+      const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = exchange.context ?? {};
+      const rest = joined(trailer, ownMetadata(error, header, trailer));
+      if (header !== undefined) this.#metadata.headers(header, set);
+      this.#metadata.trailersAsHeaders(rest, (name, value) => {
+        if (isForbiddenTrailer(name)) set(name, value);
+        else trailers.push([name, value]);
+      });
+    } else this.#metadata.headers(allMetadata(error, exchange?.context), set);
     if (status === 401) headers["www-authenticate"] ??= this.#challenge;
     if (status === 429 || status === 503) {
       const seconds = retryAfter(error);
       if (seconds !== undefined) headers["retry-after"] ??= seconds;
     }
-    return headers;
+    return { headers, trailers };
   }
+}
+
+/** All metadata of a failed call: an error that ended it from outside, such as a deadline, knows nothing of its headers. */
+function allMetadata(error: ConnectError, context: CallContext | undefined): Headers {
+  const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = context ?? {};
+  if (header === undefined && trailer === undefined) return error.metadata;
+  return joined(header, trailer, ownMetadata(error, header, trailer));
+}
+
+function joined(...parts: readonly (Headers | undefined)[]): Headers {
+  const all = new Headers();
+  for (const part of parts) if (part !== undefined) for (const [name, value] of part) all.append(name, value);
+  return all;
 }
 
 /** A payload that is text already. */

@@ -3,6 +3,7 @@ import type { Transport } from "@connectrpc/connect";
 import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/interceptors.ts";
+import type { FaultLogOptions } from "../core/fault-log.ts";
 import type { CallObserver } from "../core/observer.ts";
 import type { StreamServer } from "../core/session-guard.ts";
 import type { ServerTlsOptions } from "../core/tls.ts";
@@ -20,7 +21,10 @@ import type { RuleMode } from "./routing/rule-set.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./websocket/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./streaming/stream-options.ts";
 
-/** Hears of HTTP requests, whatever became of them: what metrics by route are made of. */
+/**
+ * Hears of HTTP requests, whatever became of them: what metrics by route are made of. What an observer throws is a warning
+ * of the process and changes nothing for the request.
+ */
 export interface HttpObserver {
   /**
    * A request was answered, or its client has left (status 499).
@@ -45,6 +49,7 @@ export interface RuleText {
 export interface HttpServerOptions
   extends
     Http1GuardOptions,
+    FaultLogOptions,
     StreamOptions,
     WebSocketOptions,
     RawBodyOptions,
@@ -149,6 +154,7 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   interceptors: [],
   observers: [],
   httpObservers: [],
+  logger: undefined,
   registry: undefined,
   rules: [],
   ruleMode: "replace",

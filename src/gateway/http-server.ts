@@ -13,6 +13,8 @@ import {
   type StopReport,
 } from "../core/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
+import { FaultLog } from "../core/fault-log.ts";
+import { tell } from "../core/observer.ts";
 import type { AnyService } from "../core/service.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
@@ -60,7 +62,8 @@ export class HttpServer implements ManagedServer {
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
     const { errorFormat, challenge, interceptors, observers, maxBodyBytes } = merged;
-    this.#errors = new ErrorWriter({ errorFormat, challenge, metadata });
+    const faults = new FaultLog(merged);
+    this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     this.#browsers = new ForBrowsers(merged);
     const upstream = upstreamCaller(merged);
     this.#closeUpstream = upstream.close;
@@ -69,7 +72,7 @@ export class HttpServer implements ManagedServer {
       options: merged,
       sockets: this.#sockets,
       browsers: this.#browsers,
-      caller: observeCaller(interceptCaller(upstream.caller, interceptors), observers),
+      caller: observeCaller(interceptCaller(upstream.caller, interceptors), observers, faults),
       healthCaller: upstream.caller,
       errors: this.#errors,
       replyMetadata: metadata,
@@ -223,6 +226,6 @@ function requestTeller({ httpObservers }: HttpServerOptions): ((exchange: Exchan
   return (exchange) => {
     const { route = "(none)", req, outcome, startedAt } = exchange;
     const seconds = (performance.now() - startedAt) / 1000;
-    for (const observer of httpObservers) observer.httpRequest?.(route, req.method ?? "", outcome, seconds);
+    tell(httpObservers, (observer) => observer.httpRequest?.(route, req.method ?? "", outcome, seconds));
   };
 }

@@ -1,47 +1,66 @@
+import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { CallStream } from "../core/call-stream.ts";
 import type { Caller } from "../core/caller.ts";
 import type { CallContext } from "../core/context.ts";
 import { callOrigin } from "../core/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../core/errors.ts";
-import type { CallObserver } from "../core/observer.ts";
+import type { FaultLog } from "../core/fault-log.ts";
+import { type CallObserver, tell } from "../core/observer.ts";
+import type { WriteReply } from "../core/write-reply.ts";
 
 /**
- * `caller` with `observers` told of every call, under the protocol of its context; `caller` itself without any.
- * Servers of this process that the calls reach do not tell theirs again.
+ * `caller` with `observers` told of every call, under the protocol of its context, and `faults` of what nobody planned;
+ * `caller` itself without any observer. Servers of this process that the calls reach do not tell theirs again.
  */
-export function observeCaller(caller: Caller, observers: readonly CallObserver[]): Caller {
+export function observeCaller(
+  caller: Caller,
+  observers: readonly CallObserver[],
+  faults: Pick<FaultLog, "call">,
+): Caller {
   if (observers.length === 0) return caller;
   const begin = (context: CallContext): void => {
     context.values.set(callOrigin, { protocol: context.protocolName, observed: true });
-    for (const observer of observers) observer.started?.(context);
+    tell(observers, (observer) => observer.started?.(context));
   };
   const finish = (context: CallContext, error: ConnectError | undefined): void => {
-    for (const observer of observers) observer.finished?.(context, error);
+    tell(observers, (observer) => observer.finished?.(context, error));
+    if (error !== undefined) faults.call(error, context);
   };
   const observe = async <T>(context: CallContext, call: () => Promise<T>): Promise<T> => {
     begin(context);
+    let reply: T;
     try {
-      const reply = await call();
-      finish(context, undefined);
-      return reply;
+      reply = await call();
     } catch (reason) {
       const error = toCallError(reason);
       finish(context, error);
       throw error;
     }
+    finish(context, undefined);
+    return reply;
   };
   const unaryBytes = caller.unaryBytes?.bind(caller);
   return {
     protocolName: caller.protocolName,
-    unary: (method, request, context) => observe(context, () => caller.unary(method, request, context)),
+    unary: <T = Message>(
+      method: DescMethodUnary,
+      request: Message,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) => observe(context, () => caller.unary(method, request, context, write)),
     ...(unaryBytes && {
       unaryBytes: (method, request, context, read) =>
         observe(context, () => unaryBytes(method, request, context, read)),
     }),
-    stream: (method, requests, context) =>
-      new CallStream({
+    stream: <T = Message>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) =>
+      new CallStream<T>({
         begin: () => begin(context),
-        open: () => caller.stream(method, requests, context),
+        open: () => caller.stream(method, requests, context, write),
         ended: () => finish(context, undefined),
         failed(reason) {
           const error = toCallError(reason);

@@ -1,3 +1,4 @@
+import type { ConnectError } from "../core/errors.ts";
 import type { WholeReply } from "./plain-reply.ts";
 import { isForbiddenTrailer, isWithheld } from "./header-names.ts";
 
@@ -63,4 +64,24 @@ export class ReplyMetadata {
 export function successStatus(metadata: Headers): number {
   const value = metadata.get("x-http-status");
   return value !== null && /^[23]\d\d$/.test(value) ? Number(value) : 200;
+}
+
+/** What an error itself carries, without the headers and trailers that every caller adds to it. */
+export function ownMetadata(
+  error: ConnectError,
+  header: Headers | undefined,
+  trailer: Headers | undefined,
+): Headers {
+  const own = new Headers();
+  for (const [name, value] of error.metadata) {
+    const added = [header?.get(name), trailer?.get(name)]
+      .filter((part) => typeof part === "string")
+      .join(", ");
+    if (value === added || (name === "set-cookie" && added.includes(value))) continue;
+    own.append(
+      name,
+      added !== "" && value.endsWith(`, ${added}`) ? value.slice(0, -added.length - 2) : value,
+    );
+  }
+  return own;
 }

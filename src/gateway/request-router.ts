@@ -3,6 +3,7 @@ import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
 import { Code, ConnectError } from "../core/errors.ts";
+import { tell } from "../core/observer.ts";
 import type { ForBrowsers } from "./browser/for-browsers.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
@@ -245,8 +246,7 @@ function ignoredTeller({
 }: HttpServerOptions): ((route: string, place: "query" | "body", name: string) => void) | undefined {
   if (httpObservers.length === 0) return undefined;
   return (route, place, name) => {
-    for (const observer of httpObservers) {
-      observer.ignoredUnknown?.(route, place === "body" ? "field" : "query", 1, name);
-    }
+    const kind = place === "body" ? "field" : "query";
+    tell(httpObservers, (observer) => observer.ignoredUnknown?.(route, kind, 1, name));
   };
 }

@@ -1,5 +1,6 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/service.ts";
+import { timeLimitsOf } from "./call-timeout.ts";
 import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
 import { namesEvents } from "./media-type.ts";
 import { isForm } from "./multipart/form-parts.ts";
@@ -12,7 +13,7 @@ import { compileRoute, routeName, type Route } from "./routing/route.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
 import { streamRoute } from "./streaming/stream-route.ts";
-import { type RouteHandler, unaryRoute, type UnaryOptions, type WholeHandler } from "./unary.ts";
+import { type RouteHandler, unaryRoute, type WholeHandler } from "./unary.ts";
 import { SetupError } from "../core/setup-error.ts";
 
 /** What a `RouteTable` is made of. */
@@ -60,7 +61,7 @@ export class RouteTable {
     this.#deadlinesMs = deadlinesMs;
     this.rpcs = new RpcTable(services, options, (method) => ({
       ...options,
-      ...timeLimits(deadlinesMs.get(method), options),
+      ...timeLimitsOf(method, deadlinesMs.get(method), options),
     }));
     for (const route of this.router.routes) {
       const own = optionsFor(route, options, deadlinesMs.get(route.method));
@@ -135,26 +136,12 @@ function optionsFor(
   const { text } = route.template;
   return {
     ...options,
-    // A stream ends when it ends, unless a rule or the client says otherwise.
-    ...(route.method.methodKind === "unary" ? {} : { defaultTimeoutMs: 0 }),
-    ...timeLimits(deadlineMs, options),
+    ...timeLimitsOf(route.method, deadlineMs, options),
     bind: {
       ...options.bind,
       registry,
       onIgnored: onIgnored && ((place, name) => onIgnored(text, place, name)),
     },
     json: { ...options.json, registry },
-  };
-}
-
-/** The time limits of an rpc whose rules give it a deadline; none of their own for others. */
-function timeLimits(
-  deadlineMs: number | undefined,
-  { maxTimeoutMs }: Pick<UnaryOptions, "maxTimeoutMs">,
-): Partial<Pick<UnaryOptions, "defaultTimeoutMs" | "maxTimeoutMs">> {
-  if (deadlineMs === undefined) return {};
-  return {
-    defaultTimeoutMs: deadlineMs,
-    maxTimeoutMs: maxTimeoutMs > 0 ? Math.min(deadlineMs, maxTimeoutMs) : deadlineMs,
   };
 }

@@ -3,9 +3,10 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
 import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
 import { CallContext } from "../core/context.ts";
+import { writeReply } from "../core/write-reply.ts";
 import { type Binder, compileBinder } from "./binding/bind.ts";
 import type { BindOptions, BindRequest } from "./binding/bind-options.ts";
-import { requestedTimeoutMs } from "./call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "./call-timeout.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
@@ -13,6 +14,7 @@ import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
 import { binaryEncoder, jsonEncoder, type ReplyEncoder, replyReaders } from "./reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
 import { type BodyReader, hasBody } from "./request-body.ts";
+import { takesTrailers } from "./trailers-wanted.ts";
 import type { WholeReply, WholeRequest } from "./plain-reply.ts";
 import type { RequestMetadata } from "./request-metadata.ts";
 import type { Route } from "./routing/route.ts";
@@ -57,16 +59,11 @@ export interface UnaryOptions {
  * Everything that depends on the route is compiled here, once.
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): WholeHandler {
-  const { errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
+  const { errors, requestMetadata } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
   const run = callRunner(route, method, options, binder);
-  const send = replySender(route, method, options, binder);
-
-  const limitOf = (timeoutMs: number | undefined): number | undefined => {
-    if (timeoutMs === undefined) return defaultTimeoutMs > 0 ? defaultTimeoutMs : undefined;
-    return maxTimeoutMs > 0 ? Math.min(timeoutMs, maxTimeoutMs) : timeoutMs;
-  };
+  const replies = replyWriter(route, method, options, binder);
 
   const serve = async (call: RouteCall, request: WholeRequest, reply: WholeReply): Promise<void> => {
     const { raw } = request;
@@ -74,11 +71,11 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
     const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
     let context: CallContext | undefined;
     try {
-      const timeoutMs = requestedTimeoutMs(headers);
+      const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
       requestMetadata.check(headers);
       const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
       // A client's own time runs from the arrival of its request, the default one when the request is there.
-      const waits = timeoutMs === undefined && bytes !== undefined;
+      const waits = defaultMs !== undefined && bytes !== undefined;
       context = exchange.context = new CallContext({
         method,
         protocolName: "rest",
@@ -87,18 +84,18 @@ export function unaryRoute(route: Route, method: DescMethodUnary, options: Unary
         requestMethod: request.method,
         url: raw.url ?? "",
         startedAt: exchange.startedAt,
-        timeoutMs: waits ? undefined : limitOf(timeoutMs),
+        timeoutMs: waits ? undefined : (ownMs ?? defaultMs),
       });
       const bound = {
         captures: call.captures,
         query: call.query,
         format,
-        body: bytes && (await (timeoutMs === undefined ? bytes : context.race(bytes))),
+        body: bytes && (await (ownMs === undefined ? bytes : context.race(bytes))),
       };
-      if (waits && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
+      if (waits) context.limit(defaultMs);
       const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);
-      const output = await run(bound, context, type);
-      send(output, context, call, type, request, reply);
+      const payload = await run(bound, context, type, replies.encoder(call, type));
+      replies.send(payload, context, type, request, reply);
     } catch (reason) {
       errors.send(reply, reason);
     } finally {
@@ -154,14 +151,15 @@ function mediaTypeOf(headers: RawRequest["headers"]): string | undefined {
 }
 
 /**
- * Binds a request and calls; resolves with the reply, or with its body where that took no message. `type` is the media
- * type of binary replies, undefined for JSON.
+ * Binds a request and calls; resolves with the body of the reply. `type` is the media type of binary replies, undefined
+ * for JSON; `encode` makes the body where that takes the message.
  */
 type CallRunner = (
   request: BindRequest,
   context: CallContext,
   type: string | undefined,
-) => Promise<Message | string | Buffer>;
+  encode: ReplyEncoder,
+) => Promise<string | Buffer>;
 
 function callRunner(
   route: Route,
@@ -170,57 +168,68 @@ function callRunner(
   binder: Binder,
 ): CallRunner {
   if (caller.unaryBytes === undefined || transcoding === "messages") {
-    return (request, context) => caller.unary(method, binder.bind(request), context);
+    return (request, context, _type, encode) => caller.unary(method, binder.bind(request), context, encode);
   }
   const unaryBytes = caller.unaryBytes.bind(caller);
   // What a request asks for by system parameters takes messages.
   const plain = bind.systemParameters !== true;
   const readers = replyReaders(route, method, plain ? json : undefined);
-  return (request, context, type) =>
-    unaryBytes(
-      method,
-      binder.bindBytes(request),
-      context,
-      type === undefined ? readers.json : readers.binary,
-    );
+  return (request, context, type, encode) => {
+    const read = type === undefined ? readers.json : readers.binary;
+    return unaryBytes(method, binder.bindBytes(request), context, (reply) => {
+      const output = read(reply);
+      return isPayload(output) ? output : writeReply(method, encode, output);
+    });
+  };
 }
 
-/** Writes the good reply of one call. */
-export type ReplySender = (
-  output: Message | string | Buffer,
-  context: CallContext,
-  call: RouteCall,
-  binaryType: string | undefined,
-  request: WholeRequest,
-  reply: WholeReply,
-) => void;
+function isPayload(output: Message | string | Buffer): output is string | Buffer {
+  return typeof output === "string" || Buffer.isBuffer(output);
+}
 
-/** Writes good replies of one route: as JSON, or as binary protobuf for clients that prefer it. */
-export function replySender(
+/** Writes good replies of one route. */
+export interface ReplyWriter {
+  /** How the reply of a call is encoded: as JSON, or as binary protobuf where its client prefers that. */
+  encoder(call: RouteCall, binaryType: string | undefined): ReplyEncoder;
+  /** Sends what the encoder made. */
+  send(
+    payload: string | Buffer,
+    context: CallContext,
+    binaryType: string | undefined,
+    request: WholeRequest,
+    reply: WholeReply,
+  ): void;
+}
+
+/** Compiles how good replies of one route are written. */
+export function replyWriter(
   route: Route,
   method: DescMethod,
   options: UnaryOptions,
   binder: Pick<Binder, "systemParameters">,
-): ReplySender {
+): ReplyWriter {
   const toJson = jsonEncoder(route, method, options.json);
   const variants =
     options.bind.systemParameters === true ? jsonVariants(route, method, options.json) : undefined;
   const binary = binaryEncoder(route, method);
-  return (output, context, call, binaryType, request, reply) => {
-    const type = binary === undefined ? undefined : binaryType;
-    const json = variants === undefined ? toJson : variants(binder.systemParameters(call.query));
-    const encode = type === undefined || binary === undefined ? json : binary;
-    const payload = typeof output === "string" || Buffer.isBuffer(output) ? output : encode(output);
-    const status = writeMetadata(context, request, reply, options.replyMetadata);
-    if (status === 204 || status === 205 || status === 304) {
-      void reply.code(status);
-      void reply.send(undefined);
-      return;
-    }
-    if (status !== 200) void reply.code(status);
-    void reply.header("content-type", type ?? "application/json");
-    if (typeof payload === "string") void reply.serializer(asIs);
-    void reply.send(payload);
+  return {
+    encoder(call, binaryType) {
+      if (binaryType !== undefined && binary !== undefined) return binary;
+      return variants === undefined ? toJson : variants(binder.systemParameters(call.query));
+    },
+    send(payload, context, binaryType, request, reply) {
+      const type = binary === undefined ? undefined : binaryType;
+      const status = writeMetadata(context, request, reply, options.replyMetadata);
+      if (status === 204 || status === 205 || status === 304) {
+        void reply.code(status);
+        void reply.send(undefined);
+        return;
+      }
+      if (status !== 200) void reply.code(status);
+      void reply.header("content-type", type ?? "application/json");
+      if (typeof payload === "string") void reply.serializer(asIs);
+      void reply.send(payload);
+    },
   };
 }
 
@@ -253,8 +262,7 @@ export function writeMetadata(
     status = successStatus(header);
   }
   if (trailer !== undefined) {
-    const wanted = request.raw.headers.te?.includes("trailers") === true && request.raw.httpVersion !== "1.0";
-    if (wanted && request.method !== "HEAD") metadata.trailers(trailer, reply);
+    if (takesTrailers(request.raw)) metadata.trailers(trailer, reply);
     else metadata.trailersAsHeaders(trailer, (name, value) => void reply.header(name, value));
   }
   return status;

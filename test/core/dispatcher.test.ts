@@ -8,6 +8,7 @@ import { CallContext } from "../../src/core/context.ts";
 import { callOrigin } from "../../src/core/call-origin.ts";
 import { Dispatcher, type DispatcherOptions } from "../../src/core/dispatcher.ts";
 import { Code, ConnectError } from "../../src/core/errors.ts";
+import { messageCheck } from "../../src/core/codec/message-check.ts";
 import { inProcess } from "../../src/core/in-process.ts";
 import type { CallObserver } from "../../src/core/observer.ts";
 import { service } from "../../src/core/service.ts";
@@ -34,7 +35,7 @@ function dispatching(options: Partial<DispatcherOptions> = {}) {
       },
     }),
   );
-  const caller = inProcess(dispatcher);
+  const caller = inProcess(dispatcher, messageCheck);
   const context = (method = echo as typeof echo | typeof chat, observed?: boolean) =>
     new CallContext({
       method,
@@ -201,7 +202,7 @@ test("service() keeps `this`, refuses an rpc named descriptor, and leaves its ar
   const dispatcher = new Dispatcher();
   dispatcher.add(made);
   const call = new CallContext({ method: echo, protocolName: "test", requestHeader: new Headers() });
-  const reply = await inProcess(dispatcher).unary(echo, create(echo.input), call);
+  const reply = await inProcess(dispatcher, messageCheck).unary(echo, create(echo.input), call);
   call.end();
   assert.equal("text" in reply && reply.text, "mine");
   const odd = { ...EchoService, methods: [{ ...echo, localName: "descriptor" }] };

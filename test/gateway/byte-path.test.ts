@@ -82,9 +82,9 @@ function counting(caller: Caller): Caller {
   assert.ok(unaryBytes);
   return {
     ...caller,
-    unary(method, request, context) {
+    unary(method, request, context, write) {
       counts.messages++;
-      return caller.unary(method, request, context);
+      return caller.unary(method, request, context, write);
     },
     unaryBytes(method, request, context, read) {
       if (request instanceof Uint8Array) counts.encoded++;

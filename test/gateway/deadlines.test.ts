@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { Code } from "../../src/core/errors.ts";
 import type { CallObserver } from "../../src/core/observer.ts";
 import type { HttpObserver } from "../../src/gateway/http-server-options.ts";
 import { connectTo, exchangeBytes, type Gateway, startGateway, statusOf } from "./gateway-fixture.ts";
+import { type Call, doorsOf } from "./rpc/doors.ts";
 
 /** The time that the handler saw left for a call with these headers. */
 async function timeLeft(gateway: Gateway, headers: Record<string, string>): Promise<number | undefined> {
@@ -116,6 +118,36 @@ suite("deadlines", () => {
     assert.ok(left <= 7500 && left > 6000, `${left}`);
     const capped = (await timeLeft(gateway, { "grpc-timeout": "20S" })) ?? Infinity;
     assert.ok(capped <= 7500, `${capped}`);
+  });
+
+  test("rules outside the proto give deadlines to streams through every door", async () => {
+    const rules = ["Repeat", "Collect", "Chat"].map(
+      (rpc) => `{ selector: "tsms.test.v1.EchoService.${rpc}", deadline: 0.1 }`,
+    );
+    const text = `backend: { rules: [ ${rules.join(", ")} ] }`;
+    await using gateway = await startGateway({ rules: [{ file: "rules.yaml", text }] });
+    const { doors, close } = await doorsOf(gateway.port);
+    const request = { text: "a", behaviour: { sleepMs: 60_000 } };
+    const calls: readonly Call[] = [
+      { rpc: "repeat", requests: [{ ...request, count: 1 }] },
+      { rpc: "collect", requests: [request] },
+      { rpc: "chat", requests: [request] },
+    ];
+    for (const [name, door] of doors) {
+      if (name.startsWith("Connect GET")) continue;
+      for (const call of calls) {
+        assert.equal((await door(call)).failure?.code, Code.DeadlineExceeded, `${call.rpc}, ${name}`);
+      }
+    }
+    const path = `${gateway.url}/test/v1/repeat/a?count=1&behaviour.sleepMs=60000`;
+    const polled = await fetch(path, { headers: { prefer: "wait=20" } });
+    assert.deepEqual([polled.status, ((await polled.json()) as { code: number }).code], [504, 4]);
+    const array = await fetch(path, { headers: { accept: "application/json" } });
+    assert.equal(array.status, 504);
+    await array.arrayBuffer();
+    close();
+    await gateway.echo.until((echo) => echo.aborted === echo.calls);
+    await gateway.stillServes();
   });
 });
 

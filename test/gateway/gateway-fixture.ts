@@ -23,8 +23,9 @@ export async function startGateway(
   before: (http: HttpServer) => void = () => {},
 ): Promise<Gateway> {
   const echo = new Echo();
-  const dispatcher = new Dispatcher({ defaultTimeoutMs: 0, maxTimeoutMs: 0 }); // Limits are the gateway's here.
-  const http = new HttpServer({ upstream: { dispatcher, address: undefined }, port: 0, ...options });
+  const { logger = false } = options; // Many handlers here fail on purpose.
+  const dispatcher = new Dispatcher({ defaultTimeoutMs: 0, maxTimeoutMs: 0, logger }); // Limits are the gateway's here.
+  const http = new HttpServer({ upstream: { dispatcher, address: undefined }, port: 0, ...options, logger });
   for (const service of [echo, ...services]) {
     dispatcher.add(service);
     http.addService(service);

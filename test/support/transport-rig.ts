@@ -74,7 +74,7 @@ export function everyWay(name: string, body: (make: MakeRig, t: TestContext) => 
 
 async function makeRig(t: TestContext, way: Way, options: RigOptions = {}): Promise<Rig> {
   const echo = new Echo();
-  const server = new GrpcServer({ port: 0, ...way.server(), ...options.server });
+  const server = new GrpcServer({ port: 0, logger: false, ...way.server(), ...options.server });
   server.addService(options.service ?? echo);
   await server.start();
   const dialled: DialedTransport[] = [];

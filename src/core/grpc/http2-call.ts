@@ -1,4 +1,5 @@
 import { constants, type ClientHttp2Stream } from "node:http2";
+import { withMetadata } from "../caller.ts";
 import type { CallContext } from "../context.ts";
 import { Code, ConnectError } from "../errors.ts";
 import type { Connection, Opener } from "./http2-connection.ts";
@@ -50,7 +51,7 @@ export abstract class Http2Call implements Opener, StreamListener {
 
   /** Begins the call; it may have ended when this returns. */
   begin(): void {
-    this.#unsubscribe = this.context.onAbort((reason) => this.fail(reason));
+    this.#unsubscribe = this.context.onAbort((reason) => this.fail(withMetadata(reason, this.context)));
     if (!this.#ended) this.#connection.begin(this);
   }
 

@@ -1,6 +1,7 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Caller } from "../caller.ts";
 import type { CallContext } from "../context.ts";
+import { writeReply, type WriteReply } from "../write-reply.ts";
 import type { Connection } from "./http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";
@@ -49,11 +50,17 @@ export function http2Caller(connection: Connection): Required<Caller> {
 
   return {
     protocolName: "grpc",
-    unary(method, request, context) {
+    unary<T = Message>(
+      method: DescMethodUnary,
+      request: Message,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) {
       if (context.reason !== undefined) return Promise.reject(context.reason);
       const rpc = rpcOf(method);
       try {
-        return call(rpc, rpc.toBytes(request), context, rpc.toMessage);
+        const read = (reply: Uint8Array): T => writeReply(method, write, rpc.toMessage(reply));
+        return call(rpc, rpc.toBytes(request), context, read);
       } catch (error) {
         return Promise.reject(error);
       }
@@ -68,7 +75,12 @@ export function http2Caller(connection: Connection): Required<Caller> {
         return Promise.reject(error); // Of toBytes.
       }
     },
-    async *stream(method, requests, context): AsyncGenerator<Message, void, undefined> {
+    async *stream<T = Message>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ): AsyncGenerator<T, void, undefined> {
       if (context.reason !== undefined) throw context.reason;
       const streamCall = new Http2StreamCall(connection, rpcOf(method), context, requests);
       try {
@@ -76,7 +88,7 @@ export function http2Caller(connection: Connection): Required<Caller> {
         for (;;) {
           const message = await streamCall.next();
           if (message === undefined) return;
-          yield message;
+          yield writeReply(method, write, message);
         }
       } finally {
         streamCall.leave();

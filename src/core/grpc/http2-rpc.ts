@@ -72,6 +72,7 @@ export class Rpc {
     try {
       return read(bytes);
     } catch (reason) {
+      if (reason instanceof ConnectError) throw reason; // What is wrong is not the bytes.
       throw internal(`a reply of ${this.name} is no ${this.method.output.typeName}`, reason);
     }
   }

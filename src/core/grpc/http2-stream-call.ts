@@ -51,7 +51,7 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
   /** The next reply, undefined at the end of the call. */
   async next(): Promise<Message | undefined> {
     for (;;) {
-      if (this.context.reason !== undefined) throw this.context.reason;
+      if (this.context.reason !== undefined) throw this.#error ?? this.context.reason;
       const reply = this.#replies.shift();
       if (reply !== undefined) return this.#read(reply.flags, reply.bytes);
       if (this.#error !== undefined) throw this.#error;

@@ -59,7 +59,10 @@ export function responseFault(headers: ReplyFields): ConnectError | undefined {
 export function statusError(fields: ReplyFields): ConnectError | undefined {
   const status = fields["grpc-status"];
   if (status === "0") return undefined;
-  if (typeof status !== "string") return responseFault(fields) ?? endedWithoutStatus();
+  if (typeof status !== "string") {
+    // Trailers have no HTTP status: that of the headers was looked at when they came.
+    return (fields[":status"] === undefined ? undefined : responseFault(fields)) ?? endedWithoutStatus();
+  }
   const code = /^\d{1,10}$/.test(status) ? Number(status) : Code.Unknown;
   if (code === 0) return undefined;
   const details = fields["grpc-status-details-bin"];

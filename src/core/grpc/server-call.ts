@@ -3,9 +3,10 @@ import { toBinary, type Message } from "@bufbuild/protobuf";
 import { Metadata } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
-import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
+import { Code, ConnectError, toCode } from "../errors.ts";
 import type { Handler } from "../handler.ts";
 import type { Live, LiveSet } from "../live-set.ts";
+import { messageCheck } from "../codec/message-check.ts";
 import { rpcName } from "../service.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { IdentityTrust } from "./identity-trust.ts";
@@ -108,25 +109,23 @@ export abstract class ServerCall implements Listener, Live {
     this.context.end();
   }
 
-  /** The bytes of a reply; undefined if it cannot be sent, which has ended the call. */
-  protected encode(message: Message): Buffer | undefined {
-    const { method } = this.context;
-    let bytes: Uint8Array;
-    try {
-      bytes = toBinary(method.output, message);
-    } catch (reason) {
-      // The observers have seen the handler end; this is for the author of the handler.
-      process.emitWarning(
-        `${rpcName(method)} answered with what is no ${method.output.typeName}: ${String(reason)}`,
-      );
-      this.reject(toCallError(reason));
-      return undefined;
-    }
+  /**
+   * The bytes of a reply.
+   *
+   * @throws TypeError or Error for a message that has wrong values; ConnectError RESOURCE_EXHAUSTED for one that is too
+   *   large
+   */
+  protected encode(message: Message): Buffer {
+    const { output } = this.context.method;
+    messageCheck(output)(message); // The encoder takes a number for a text.
+    const bytes = toBinary(output, message);
     const { maxSendBytes } = this.environment;
     if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
-      const text = `${rpcName(method)} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
-      this.reject(new ConnectError(text, Code.ResourceExhausted));
-      return undefined;
+      const name = rpcName(this.context.method);
+      throw new ConnectError(
+        `${name} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`,
+        Code.ResourceExhausted,
+      );
     }
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
@@ -159,12 +158,6 @@ export abstract class ServerCall implements Listener, Live {
     if (this.#answered) return;
     this.#sendHeaders();
     this.#sendStatus(error);
-  }
-
-  /** Ends the call with an error of the reply, so that the handler hears of it too. */
-  protected reject(error: ConnectError): void {
-    this.context.abort(error);
-    this.fail(error);
   }
 
   #sendStatus(error?: ConnectError): void {

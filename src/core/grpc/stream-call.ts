@@ -46,13 +46,12 @@ export class StreamCall extends ServerCall {
 
   async #run(): Promise<void> {
     try {
-      for await (const reply of this.environment.dispatcher.stream(
+      for await (const bytes of this.environment.dispatcher.stream(
         this.#handler,
         this.#requests,
         this.context,
+        (reply) => this.encode(reply),
       )) {
-        const bytes = this.encode(reply);
-        if (bytes === undefined) break;
         this.#send(this.compresses(bytes) ? await toGzip(bytes) : bytes);
         if (this.#unsent > maxUnsentBytes) await this.#drained();
       }

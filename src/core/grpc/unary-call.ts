@@ -45,19 +45,19 @@ export class UnaryCall extends ServerCall {
     if (context.reason !== undefined) return;
     this.#unsubscribe(); // From here on the dispatcher hears the abort.
     this.running = true;
-    environment.dispatcher.unary(this.#handler, this.#message, context).then(
-      (reply) => {
-        this.running = false;
-        const bytes = this.encode(reply);
-        if (bytes === undefined) return;
-        if (this.compresses(bytes)) void this.#answerInGzip(bytes);
-        else this.#answer(bytes);
-      },
-      (reason: unknown) => {
-        this.running = false;
-        this.fail(toCallError(reason));
-      },
-    );
+    environment.dispatcher
+      .unary(this.#handler, this.#message, context, (reply) => this.encode(reply))
+      .then(
+        (bytes) => {
+          this.running = false;
+          if (this.compresses(bytes)) void this.#answerInGzip(bytes);
+          else this.#answer(bytes);
+        },
+        (reason: unknown) => {
+          this.running = false;
+          this.fail(toCallError(reason));
+        },
+      );
   }
 
   #answer(bytes: Buffer): void {

@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 import { destination, pino, stdSerializers, stdTimeFunctions, type Logger as PinoLogger } from "pino";
 import type { CallContext } from "../context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors.ts";
+import { markWritten } from "../fault-log.ts";
 import type { CallObserver } from "../observer.ts";
 import { rpcName } from "../service.ts";
 import { codeName } from "../code-name.ts";
@@ -65,6 +66,7 @@ export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
 export function callLog(logger: Logger): CallObserver {
   return {
     finished(context, error) {
+      if (error !== undefined && isUnexpected(error)) markWritten(error);
       const level = levelOf(context, error);
       if (!logger.isLevelEnabled(level)) return;
       logger[level](fieldsOf(context, error), "call");

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallContext } from "../../core/context.ts";
 import { compileBodySource } from "../body-source.ts";
-import { requestedTimeoutMs } from "../call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import { asIs } from "../error-writer.ts";
 import type { Exchange } from "../exchange.ts";
 import { namesEvents } from "../media-type.ts";
@@ -92,7 +92,7 @@ function compileOpen(
   route: Route,
   options: LongPollRouteOptions,
 ): (call: RouteCall, request: FastifyRequest, exchange: Exchange) => Promise<PolledStream> {
-  const { caller, requestMetadata, polled, maxTimeoutMs, pollBufferBytes } = options;
+  const { caller, requestMetadata, polled, pollBufferBytes } = options;
   const { method } = route;
   const source = compileBodySource(route, compileMessageBinder(route, options.bind), options);
   const run = compileRunStream(caller, method);
@@ -100,7 +100,7 @@ function compileOpen(
   return async (call, { raw, method: requestMethod }, exchange) => {
     const { headers } = raw;
     polled.checkRoom();
-    const timeoutMs = requestedTimeoutMs(headers);
+    const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
     requestMetadata.check(headers);
     const requests = await source(call, raw, exchange);
     const context = new CallContext({
@@ -110,14 +110,12 @@ function compileOpen(
       peer: exchange.peer,
       requestMethod,
       url: raw.url ?? "",
-      timeoutMs:
-        timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs),
+      timeoutMs: ownMs ?? defaultMs, // The request is there.
     });
     exchange.context = context; // A client that leaves before it has a token can never come back.
     return new PolledStream({
-      messages: run(requests, context),
+      messages: run(requests, context, messageText),
       context,
-      messageText,
       bufferBytes: pollBufferBytes,
     });
   };

@@ -1,7 +1,5 @@
-import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../core/context.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors.ts";
-import type { MessageText } from "../streaming/stream-encoding.ts";
 
 /** What one request gets. */
 export interface Batch {
@@ -15,9 +13,9 @@ export interface Batch {
 
 /** What a `PolledStream` is made of. */
 export interface PolledStreamInit {
-  readonly messages: AsyncIterable<Message>;
+  /** The messages as JSON. */
+  readonly messages: AsyncIterable<string>;
   readonly context: CallContext;
-  readonly messageText: MessageText;
   /** Text that is held; the stream is paused beyond, in bytes. */
   readonly bufferBytes: number;
 }
@@ -87,10 +85,9 @@ export class PolledStream {
   }
 
   async #read(): Promise<void> {
-    const { messages, context, messageText, bufferBytes } = this.#init;
+    const { messages, context, bufferBytes } = this.#init;
     try {
-      for await (const message of messages) {
-        const text = messageText(message);
+      for await (const text of messages) {
         this.#waiting.push(text);
         this.#bytes += Buffer.byteLength(text);
         this.#wake?.();

@@ -4,7 +4,7 @@ import { invalidArgument } from "../../core/errors.ts";
 import type { FormCheck } from "../browser/form-check.ts";
 import { HttpError } from "../http-error.ts";
 import { isHttpBody } from "../raw-body/http-body.ts";
-import { pieces } from "../raw-body/pieces.ts";
+import { pieceDelayMs, pieces } from "../raw-body/pieces.ts";
 import type { RawBodyOptions } from "../raw-body/raw-options.ts";
 import type { Route } from "../routing/route.ts";
 import { bodyChunks } from "../streaming/body-chunks.ts";
@@ -61,7 +61,7 @@ interface FormReader {
 function compileFormReader(route: Route, options: FormSourceOptions): FormReader {
   const binder = compileFormBinder(route, options.bind);
   const { uploadChunkBytes, maxBodyBytes } = options;
-  const eager = route.method.methodKind === "bidi_streaming";
+  const delayMs = pieceDelayMs(route.method);
   return {
     async whole(call, contentType, body) {
       const form = binder.begin();
@@ -85,7 +85,7 @@ function compileFormReader(route: Route, options: FormSourceOptions): FormReader
         }
         file = target;
         let isFirst = true;
-        for await (const data of pieces(part.chunks, uploadChunkBytes, eager)) {
+        for await (const data of pieces(part.chunks, uploadChunkBytes, delayMs)) {
           if (isFirst) form.addFile(file, part, data);
           yield isFirst ? form.finish(call) : binder.filePiece(file, data);
           isFirst = false;

@@ -5,8 +5,10 @@ import type { CallContext } from "../../core/context.ts";
 import { Code, ConnectError } from "../../core/errors.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange } from "../exchange.ts";
+import type { Http2Exchange } from "../http2-exchange.ts";
 import { isForbiddenTrailer } from "../header-names.ts";
 import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
+import { takesTrailers } from "../trailers-wanted.ts";
 import type { Answer } from "../streaming/answer.ts";
 import type { StreamCoding } from "../streaming/stream-compressor.ts";
 import { StreamWriter, type StreamWriterOptions } from "../streaming/stream-writer.ts";
@@ -18,12 +20,14 @@ export interface RawAnswerInit {
   readonly context: CallContext;
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly errors: Pick<ErrorWriter, "send">;
+  readonly errors: Pick<ErrorWriter, "send" | "toError">;
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
   /** How bytes of a content type are compressed, with a status. */
   readonly codingOf: (contentType: string, status: number) => StreamCoding | undefined;
 }
+
+type WithTrailers = Pick<Http2Exchange, "withTrailers">;
 
 /** The first byte is sent, or not yet, or the answer is over. */
 type State =
@@ -36,7 +40,7 @@ type State =
  * leaves with the first byte, so that an error before it has a status of its own; one after it cuts the connection, as
  * a part must never be taken for the whole; so does one that has not the length that its service said.
  */
-export class RawAnswer implements Answer {
+export class RawAnswer implements Answer<Message> {
   readonly #init: RawAnswerInit;
   readonly #exchange: Exchange;
   #state: State = { kind: "waiting" };
@@ -50,6 +54,10 @@ export class RawAnswer implements Answer {
   }
 
   begin(): void {}
+
+  write(message: Message): Message {
+    return message; // Its bytes are sent as they are.
+  }
 
   message(message: Message): Promise<void> | undefined {
     const body = this.#init.bodyOf(message);
@@ -69,7 +77,7 @@ export class RawAnswer implements Answer {
     const writer = this.#finish();
     if (writer === undefined) return;
     const trailer = this.#init.context.responseTrailerIfAny;
-    if (trailer !== undefined && this.#takesTrailers() && !this.#exchange.destroyed) {
+    if (trailer !== undefined && takesTrailers(this.#init.request.raw) && !this.#exchange.destroyed) {
       this.#exchange.addTrailers(this.#visible(trailer));
     }
     await writer.end();
@@ -78,8 +86,12 @@ export class RawAnswer implements Answer {
   async fail(reason: unknown): Promise<void> {
     const { errors, reply, request } = this.#init;
     const writer = this.#finish();
-    if (writer === undefined) errors.send(reply, reason);
-    else if (request.method === "HEAD") await writer.end();
+    if (writer === undefined) {
+      errors.send(reply, reason);
+      return;
+    }
+    errors.toError(reason, this.#exchange); // For the log: what is left to say is that the file is none.
+    if (request.method === "HEAD") await writer.end();
     else {
       // Over HTTP/1.0 the end of the connection is the end of the file; only a reset tells that it is none.
       if (request.raw.httpVersion === "1.0") this.#exchange.socket?.resetAndDestroy();
@@ -118,9 +130,12 @@ export class RawAnswer implements Answer {
       coding = codingOf(this.#contentType, status);
       if (coding !== undefined) set("content-encoding", coding);
       // Trailers need chunks, and a body of a known length has none.
-      const length = coding === undefined && !this.#takesTrailers() ? lengthOf(header) : undefined;
+      const length =
+        coding === undefined && !takesTrailers(this.#init.request.raw) ? lengthOf(header) : undefined;
       if (length !== undefined) set("content-length", String((this.#due = length)));
     }
+    // Asked for by HTTP/2 alone, where no header announces them.
+    if (takesTrailers(this.#init.request.raw)) (exchange as Partial<WithTrailers>).withTrailers = true;
     exchange.writeHead(status);
     return coding;
   }
@@ -130,11 +145,6 @@ export class RawAnswer implements Answer {
     const state = this.#state;
     this.#state = { kind: "over" };
     return state.kind === "open" ? state.writer : undefined;
-  }
-
-  #takesTrailers(): boolean {
-    const { method, raw } = this.#init.request;
-    return raw.headers.te?.includes("trailers") === true && raw.httpVersion === "1.1" && method !== "HEAD";
   }
 
   #visible(trailer: Headers): Record<string, string> {

@@ -1,3 +1,4 @@
+import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
 import type { ErrorWriter } from "../error-writer.ts";
@@ -27,16 +28,15 @@ export function compileRawAnswer(
   options: RawAnswerOptions,
 ): (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => (context: CallContext) => Answer {
   const { replyMetadata, fileCoding } = options;
-  const errorsOf = (request: FastifyRequest): Pick<ErrorWriter, "send"> => ({
+  const errorsOf = (request: FastifyRequest): Pick<ErrorWriter, "send" | "toError"> => ({
+    toError: (reason, exchange) => options.errors.toError(reason, exchange),
     send: (reply, reason) => options.errors.send(reply, toRangeError(reason, request)),
   });
   const { methodKind } = route.method;
   if (methodKind === "unary" || methodKind === "client_streaming") {
     const send = compileRawSender(route, options);
-    return (call, request, reply) => (context) =>
-      new SingleAnswer(reply, errorsOf(request), (message) =>
-        send(message, context, call, "json", request, reply),
-      );
+    return (_call, request, reply) => (context) =>
+      new SingleAnswer(reply, errorsOf(request), asItIs, (message) => send(message, context, request, reply));
   }
   const bodyOf = compileReplyBody(route);
   return (_call, request, reply) => (context) =>
@@ -50,4 +50,9 @@ export function compileRawAnswer(
       options,
       codingOf: (contentType, status) => fileCoding?.(request, contentType, status),
     });
+}
+
+/** What is sent of a file is in its message. */
+function asItIs(message: Message): Message {
+  return message;
 }

@@ -2,7 +2,10 @@ import { SetupError } from "../../core/setup-error.ts";
 
 /** Options of raw bodies. */
 export interface RawBodyOptions {
-  /** Data of one message of a streamed upload, in bytes; only the last message has less. Default: 256 KiB. */
+  /**
+   * The most data of one message of a streamed upload, in bytes; a message has less at the end, and where its first byte
+   * has waited 20 ms for more. Default: 256 KiB.
+   */
   readonly uploadChunkBytes: number;
 }
 

@@ -11,7 +11,7 @@ import type { RequestSource, SourceOptions } from "../streaming/request-source.t
 import type { RouteCall } from "../unary.ts";
 import { allowLargeBody, UploadedMessages } from "../uploaded-messages.ts";
 import { asHttpBody } from "./http-body.ts";
-import { pieces } from "./pieces.ts";
+import { pieceDelayMs, pieces } from "./pieces.ts";
 import { checkRawBodyOptions, type RawBodyOptions } from "./raw-options.ts";
 
 /** What `compileRawSource` needs of a gateway's options. */
@@ -24,8 +24,8 @@ export interface RawSourceOptions extends SourceOptions, RawBodyOptions {
  * Compiles the messages of requests whose body is raw: `google.api.HttpBody` with the bytes as they came, less their
  * `Content-Encoding`, and the `Content-Type` as it was sent.
  *
- * Rpcs that take one message get the body whole. Those that take a stream get it in messages of `uploadChunkBytes`, a
- * bidi rpc in what has come by then: bindings and content type are in the first message, the others have data alone.
+ * Rpcs that take one message get the body whole. Those that take a stream get it in messages of `uploadChunkBytes`, or of
+ * what has come by the time that `pieceDelayMs` says: bindings and content type are in the first message, the others have data alone.
  *
  * @throws TypeError for an `uploadChunkBytes` that is none
  */
@@ -41,7 +41,7 @@ export function compileRawSource(route: Route, options: RawSourceOptions): Reque
       return new UploadedMessages([first(call, typeOf(raw), data)]);
     };
   }
-  const eager = methodKind === "bidi_streaming";
+  const delayMs = pieceDelayMs(route.method);
   return async (call, raw, exchange) => {
     checkForm(raw, forms);
     if (!hasBody(raw)) return new UploadedMessages([first(call, typeOf(raw), undefined)]);
@@ -50,7 +50,7 @@ export function compileRawSource(route: Route, options: RawSourceOptions): Reque
     return new UploadedMessages(
       (async function* () {
         let isFirst = true;
-        for await (const data of pieces(chunks, uploadChunkBytes, eager)) {
+        for await (const data of pieces(chunks, uploadChunkBytes, delayMs)) {
           yield isFirst ? first(call, typeOf(raw), data) : next(data);
           isFirst = false;
         }

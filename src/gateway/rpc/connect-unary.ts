@@ -4,7 +4,9 @@ import { compressionNegotiate, type Compression } from "@connectrpc/connect/prot
 import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { Code, type ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
+import { Code, type ConnectError, invalidArgument } from "../../core/errors.ts";
+import { callTimeOf } from "../call-timeout.ts";
+import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
 import { messageOf, parseConnectQuery, type ConnectQuery } from "./connect-query.ts";
@@ -46,7 +48,7 @@ export function connectUnary(
   metadata: RpcMetadata,
   errorJson: ConnectErrorJson,
 ): ConnectUnary {
-  const { caller, bodies, defaultTimeoutMs, maxTimeoutMs, maxBodyBytes } = options;
+  const { caller, errors, bodies, maxBodyBytes } = options;
   const codecs = messageCodecs(method, options, Code.InvalidArgument);
 
   const serve = async (
@@ -58,12 +60,13 @@ export function connectUnary(
     try {
       const { codec, timeoutMs, compression, read } = incoming(request);
       metadata.check(request.raw.headers, Code.InvalidArgument);
-      context = openCall(method, name, bounded(timeoutMs, maxTimeoutMs), metadata, request, reply);
+      const { ownMs, defaultMs } = callTimeOf(timeoutMs, options);
+      context = openCall(method, name, ownMs, metadata, request, reply);
       const bytes = read();
-      const message = codec.parse(await (timeoutMs === undefined ? bytes : context.race(bytes)));
+      const message = codec.parse(await (ownMs === undefined ? bytes : context.race(bytes)));
       // A client's own time runs from the arrival of its request, the default one when the request is there.
-      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
-      const payload = codec.serialize(await caller.unary(method, message, context));
+      if (defaultMs !== undefined) context.limit(defaultMs);
+      const payload = await caller.unary(method, message, context, (output) => codec.serialize(output));
       const parts = metadata.reply(context);
       if (compression !== null && payload.length >= compressMinBytes) {
         void reply.header("content-encoding", compression.name);
@@ -73,7 +76,7 @@ export function connectUnary(
       }
     } catch (reason) {
       if (reason instanceof NoCall) refuse(reply, reason.refusal);
-      else sendError(toCallError(reason), context, reply);
+      else sendError(errors.toError(reason, reply.raw as Exchange), context, reply); // As every response here.
     } finally {
       context?.end();
     }
@@ -150,11 +153,6 @@ function send(
 
 function noParts(): ReplyParts {
   return { header: new Headers(), trailer: new Headers() };
-}
-
-/** The smaller of what a client asks for and the most that it may; 0 is no bound. */
-export function bounded(timeoutMs: number | undefined, maxTimeoutMs: number): number | undefined {
-  return timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs);
 }
 
 /**

@@ -2,8 +2,9 @@ import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "
 import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { type ConnectError, toCallError } from "../../core/errors.ts";
-import { bounded } from "./connect-unary.ts";
+import type { ConnectError } from "../../core/errors.ts";
+import { type CallTime, callTimeOf } from "../call-timeout.ts";
+import type { Exchange } from "../exchange.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";
@@ -83,7 +84,7 @@ class EnvelopedCall {
     try {
       await this.#call();
     } catch (reason) {
-      error = toCallError(reason);
+      error = this.#rpc.options.errors.toError(reason, this.#reply.raw as Exchange); // As every response here.
       this.#context?.abort(error); // So that all that the call started hears of it.
     }
     try {
@@ -115,26 +116,37 @@ class EnvelopedCall {
       maxBytes: options.maxBodyBytes,
       malformed,
     });
-    const limitMs = bounded(timeoutMs, options.maxTimeoutMs);
-    this.#context = openCall(method, protocol.name, limitMs, metadata, this.#request, this.#reply);
+    const time = callTimeOf(timeoutMs, options);
+    this.#context = openCall(method, protocol.name, time.ownMs, metadata, this.#request, this.#reply);
     const context = this.#context;
     // The kind says which of the two it is, and the types do not follow.
-    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
-    else await this.#stream(method as DescMethodStreaming, requests, context);
+    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context, time);
+    else await this.#stream(method as DescMethodStreaming, requests, context, time);
   }
 
-  async #unary(method: DescMethodUnary, requests: RequestMessages, context: CallContext): Promise<void> {
-    const { caller, defaultTimeoutMs } = this.#rpc.options;
+  async #unary(
+    method: DescMethodUnary,
+    requests: RequestMessages,
+    context: CallContext,
+    { defaultMs }: CallTime,
+  ): Promise<void> {
+    const { caller } = this.#rpc.options;
     const message = await context.race(requests.only());
     // A client's own time runs from the arrival of its request, the default one when the request is there.
-    if (context.deadline === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
-    await this.#send(await caller.unary(method, message, context), context);
+    if (defaultMs !== undefined) context.limit(defaultMs);
+    await this.#send(await caller.unary(method, message, context, this.#write), context);
   }
 
-  async #stream(method: DescMethodStreaming, requests: RequestMessages, context: CallContext): Promise<void> {
+  async #stream(
+    method: DescMethodStreaming,
+    requests: RequestMessages,
+    context: CallContext,
+    { defaultMs }: CallTime,
+  ): Promise<void> {
     const { caller, headerFlushMs } = this.#rpc.options;
     const input =
       method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
+    if (defaultMs !== undefined) context.limit(defaultMs);
     let timer: NodeJS.Timeout | undefined;
     // Before the client has sent everything it hardly waits for the head, and the service may not have its headers.
     const complete = (): void => {
@@ -143,9 +155,9 @@ class EnvelopedCall {
     if (input === requests) requests.onEnd = complete;
     else complete();
     try {
-      for await (const message of caller.stream(method, input, context)) {
+      for await (const bytes of caller.stream(method, input, context, this.#write)) {
         if (timer !== undefined) clearTimeout(timer);
-        const taken = this.#send(message, context);
+        const taken = this.#send(bytes, context);
         if (taken !== undefined) await taken;
       }
     } finally {
@@ -154,15 +166,16 @@ class EnvelopedCall {
     }
   }
 
+  readonly #write = (message: Message): Buffer => this.#codec.serialize(message);
+
   /** Sends a message of the reply; undefined when there is room for another. */
-  #send(message: Message, context: CallContext): Promise<void> | undefined {
-    const bytes = this.#codec.serialize(message);
+  #send(bytes: Buffer, context: CallContext): Promise<void> | undefined {
     const compression = this.#compression;
-    if (compression === null || bytes.length < compressMinBytes) return this.#write(0, bytes, context);
-    return compression.compress(bytes).then((data) => this.#write(compressedFlag, data, context));
+    if (compression === null || bytes.length < compressMinBytes) return this.#envelope(0, bytes, context);
+    return compression.compress(bytes).then((data) => this.#envelope(compressedFlag, data, context));
   }
 
-  #write(flags: number, data: Uint8Array, context: CallContext): Promise<void> | undefined {
+  #envelope(flags: number, data: Uint8Array, context: CallContext): Promise<void> | undefined {
     this.#begin();
     const taken = this.#writer.write(flags, data);
     return taken && context.race(taken);

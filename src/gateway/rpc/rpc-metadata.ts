@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { CallContext } from "../../core/context.ts";
 import { type Code, ConnectError } from "../../core/errors.ts";
 import { isUnforwardable } from "../header-names.ts";
-import { ReplyMetadata, type SetHeader } from "../reply-metadata.ts";
+import { ownMetadata, ReplyMetadata, type SetHeader } from "../reply-metadata.ts";
 
 const printable = /^[\x20-\x7e]*$/;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
@@ -99,24 +99,4 @@ export class RpcMetadata {
 /** Hands every field of `headers` to `set`, names with `prefix`. */
 export function eachField(headers: Headers, prefix: string, set: SetHeader): void {
   for (const [name, value] of headers) set(prefix + name, value);
-}
-
-/** What an error itself carries, without the headers and trailers that every caller adds to it. */
-function ownMetadata(
-  error: ConnectError,
-  header: Headers | undefined,
-  trailer: Headers | undefined,
-): Headers {
-  const own = new Headers();
-  for (const [name, value] of error.metadata) {
-    const added = [header?.get(name), trailer?.get(name)]
-      .filter((part) => typeof part === "string")
-      .join(", ");
-    if (value === added || (name === "set-cookie" && added.includes(value))) continue;
-    own.append(
-      name,
-      added !== "" && value.endsWith(`, ${added}`) ? value.slice(0, -added.length - 2) : value,
-    );
-  }
-  return own;
 }

@@ -1,14 +1,16 @@
 import type { Message } from "@bufbuild/protobuf";
 
 /** What becomes of the messages of a call: where its story ends. Nothing here throws but `message`. */
-export interface Answer {
+export interface Answer<Payload = unknown> {
   /** Sends the head, where that can be done before the first message. */
   begin(): void;
+  /** Makes what is sent of the next message, as part of the call. Throws for a message that cannot be written. */
+  write(message: Message): Payload;
   /**
-   * Takes the next message. Undefined when there is room for another one, else a promise to wait for. Rejects when
-   * nobody takes messages any more, or the message cannot be written.
+   * Sends what `write` made. Undefined when there is room for another message, else a promise to wait for. Rejects when
+   * nobody takes messages any more, throws or rejects where the message goes beyond what the answer may hold.
    */
-  message(message: Message): Promise<void> | undefined;
+  message(payload: Payload): Promise<void> | undefined;
   /** Ends the answer well. */
   end(): Promise<void>;
   /** Ends the answer with an error: by a status of its own as long as nothing was sent. */

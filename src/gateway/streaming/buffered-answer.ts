@@ -23,7 +23,7 @@ export interface BufferedAnswerInit {
  * An answer that is sent whole, with its length: what HTTP/1.0 clients get, which could not tell a part from it. An
  * error has a status of its own, whenever it comes.
  */
-export class BufferedAnswer implements Answer {
+export class BufferedAnswer implements Answer<string> {
   readonly #init: BufferedAnswerInit;
   readonly #parts: string[] = [];
   #bytes = 0;
@@ -34,8 +34,11 @@ export class BufferedAnswer implements Answer {
 
   begin(): void {}
 
-  message(message: Message): undefined {
-    const text = this.#init.encoder.message(message);
+  write(message: Message): string {
+    return this.#init.encoder.message(message);
+  }
+
+  message(text: string): undefined {
     const { maxBytes } = this.#init;
     this.#bytes += Buffer.byteLength(text);
     if (this.#bytes > maxBytes) {

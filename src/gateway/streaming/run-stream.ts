@@ -3,12 +3,14 @@ import type { Caller } from "../../core/caller.ts";
 import type { CallContext } from "../../core/context.ts";
 import { invalidArgument } from "../../core/errors.ts";
 import { rpcName } from "../../core/service.ts";
+import type { WriteReply } from "../../core/write-reply.ts";
 
-/** Calls one rpc of any kind: a stream of messages in, a stream of messages out. */
-export type RunStream = (
+/** Calls one rpc of any kind: a stream of messages in, a stream of what `write` makes of the messages that come out. */
+export type RunStream = <T>(
   messages: AsyncIterable<Message>,
   context: CallContext,
-) => AsyncGenerator<Message, void, undefined>;
+  write: WriteReply<T>,
+) => AsyncGenerator<T, void, undefined>;
 
 /**
  * The way to call `method` that every streaming protocol of the gateway uses, whatever the rpc's kind.
@@ -21,20 +23,21 @@ export function compileRunStream(caller: Caller, method: DescMethod): RunStream 
   switch (method.methodKind) {
     case "unary": {
       const unary = method as DescMethodUnary; // As its kind says.
-      return async function* (messages, context) {
+      return async function* (messages, context, write) {
         for await (const message of onlyFirst(method, messages)) {
-          yield await caller.unary(unary, message, context);
+          yield await caller.unary(unary, message, context, write);
         }
       };
     }
     case "server_streaming": {
       const streaming = method as DescMethodStreaming; // As its kind says.
-      return (messages, context) => caller.stream(streaming, onlyFirst(method, messages), context);
+      return (messages, context, write) =>
+        caller.stream(streaming, onlyFirst(method, messages), context, write);
     }
     case "client_streaming":
     case "bidi_streaming": {
       const streaming = method as DescMethodStreaming; // As its kind says.
-      return (messages, context) => caller.stream(streaming, messages, context);
+      return (messages, context, write) => caller.stream(streaming, messages, context, write);
     }
   }
 }

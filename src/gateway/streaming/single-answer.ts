@@ -5,29 +5,40 @@ import type { ErrorWriter } from "../error-writer.ts";
 import type { Answer } from "./answer.ts";
 
 /** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */
-export class SingleAnswer implements Answer {
+export class SingleAnswer<Payload> implements Answer<Payload> {
   readonly #reply: FastifyReply;
   readonly #errors: Pick<ErrorWriter, "send">;
-  readonly #send: (message: Message) => void;
-  #message: Message | undefined;
+  readonly write: (message: Message) => Payload;
+  readonly #send: (payload: Payload) => void;
+  #one: { readonly payload: Payload } | undefined;
 
-  constructor(reply: FastifyReply, errors: Pick<ErrorWriter, "send">, send: (message: Message) => void) {
+  /**
+   * @param write makes what is sent of the message
+   * @param send sends it
+   */
+  constructor(
+    reply: FastifyReply,
+    errors: Pick<ErrorWriter, "send">,
+    write: (message: Message) => Payload,
+    send: (payload: Payload) => void,
+  ) {
     this.#reply = reply;
     this.#errors = errors;
+    this.write = write;
     this.#send = send;
   }
 
   begin(): void {}
 
-  message(message: Message): undefined {
-    if (this.#message !== undefined) throw wrongCount("more came");
-    this.#message = message;
+  message(payload: Payload): undefined {
+    if (this.#one !== undefined) throw wrongCount("more came");
+    this.#one = { payload };
   }
 
   async end(): Promise<void> {
-    if (this.#message === undefined) return this.fail(wrongCount("none came"));
+    if (this.#one === undefined) return this.fail(wrongCount("none came"));
     try {
-      this.#send(this.#message);
+      this.#send(this.#one.payload);
     } catch (reason) {
       await this.fail(reason);
     }

@@ -1,12 +1,13 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { Code, ConnectError, toCallError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors.ts";
 import { toStatusMessage } from "../../core/grpc/status-message.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange } from "../exchange.ts";
 import { isForbiddenTrailer } from "../header-names.ts";
 import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
+import { takesTrailers } from "../trailers-wanted.ts";
 import type { Answer } from "./answer.ts";
 import type { StreamCoding } from "./stream-compressor.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
@@ -40,7 +41,7 @@ type State =
 const settleMs = 20;
 
 /** An answer whose messages leave as they come. */
-export class StreamAnswer implements Answer {
+export class StreamAnswer implements Answer<string> {
   readonly #init: StreamAnswerInit;
   readonly #exchange: Exchange;
   #state: State = { kind: "waiting" };
@@ -99,11 +100,15 @@ export class StreamAnswer implements Answer {
     }
   }
 
-  message(message: Message): Promise<void> | undefined {
+  write(message: Message): string {
+    return this.#init.encoder.message(message);
+  }
+
+  message(text: string): Promise<void> | undefined {
     this.#open();
     if (this.#state.kind !== "open") return Promise.reject(gone());
     this.#heartbeat?.refresh();
-    return this.#state.writer.write(this.#init.encoder.message(message));
+    return this.#state.writer.write(text);
   }
 
   async end(): Promise<void> {
@@ -127,7 +132,7 @@ export class StreamAnswer implements Answer {
       await writer.end();
       return;
     }
-    const error = toCallError(reason);
+    const error = errors.toError(reason, this.#exchange);
     const text = this.#leaving && encoder.leave !== undefined ? encoder.leave(error) : encoder.error(error);
     if (text === undefined) await writer.cut();
     else await this.#last(writer, text, error.metadata, error);
@@ -155,7 +160,7 @@ export class StreamAnswer implements Answer {
     } catch {
       return; // The client has left.
     }
-    if (this.#takesTrailers() && !this.#exchange.destroyed) {
+    if (takesTrailers(this.#init.request.raw) && !this.#exchange.destroyed) {
       this.#exchange.addTrailers({
         ...Object.fromEntries(
           Object.entries(this.#visible(trailer)).filter(([name]) => !isForbiddenTrailer(name)),
@@ -179,14 +184,9 @@ export class StreamAnswer implements Answer {
     exchange.setHeader("content-type", encoding.contentType);
     if (coding !== undefined) exchange.setHeader("content-encoding", coding);
     exchange.appendHeader("vary", "accept");
-    if (this.#takesTrailers()) exchange.setHeader("trailer", "Grpc-Status, Grpc-Message");
+    if (takesTrailers(this.#init.request.raw)) exchange.setHeader("trailer", "Grpc-Status, Grpc-Message");
     const status = header === undefined ? 200 : successStatus(header);
     exchange.writeHead(status > 205 || status === 204 || status === 205 ? 200 : status);
-  }
-
-  #takesTrailers(): boolean {
-    const { method, raw } = this.#init.request;
-    return raw.headers.te?.includes("trailers") === true && raw.httpVersion === "1.1" && method !== "HEAD";
   }
 
   #visible(trailer: Headers | undefined): Trailers {

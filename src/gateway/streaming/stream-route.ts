@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallContext } from "../../core/context.ts";
 import { compileBodySource, type BodySourceOptions } from "../body-source.ts";
-import { requestedTimeoutMs } from "../call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";
 import { repliesRawBody } from "../raw-body/http-body.ts";
 import { compileRawAnswer, type RawAnswerOptions } from "../raw-body/raw-answers.ts";
@@ -9,7 +9,7 @@ import { rangeHeaders } from "../raw-body/raw-headers.ts";
 import type { Route } from "../routing/route.ts";
 import { binaryReplyType } from "../media-type.ts";
 import { jsonTextEncoder } from "../reply-encoder.ts";
-import { replySender, type RouteCall, type RouteHandler } from "../unary.ts";
+import { replyWriter, type RouteCall, type RouteHandler } from "../unary.ts";
 import type { Answer } from "./answer.ts";
 import { BufferedAnswer } from "./buffered-answer.ts";
 import { compileEncodings } from "./encodings.ts";
@@ -39,7 +39,7 @@ export interface StreamRouteOptions
  * @throws Error as `compileEventId`
  */
 export function streamRoute(route: Route, options: StreamRouteOptions): RouteHandler {
-  const { caller, errors, requestMetadata, defaultTimeoutMs, maxTimeoutMs } = options;
+  const { caller, errors, requestMetadata } = options;
   const { method } = route;
   const binder = compileMessageBinder(route, options.bind);
   const source = compileBodySource(route, binder, options);
@@ -57,7 +57,7 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
     let requests: RequestMessages | undefined;
     try {
       const makeAnswer = answerOf(call, request, reply);
-      const timeoutMs = requestedTimeoutMs(headers);
+      const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
       requestMetadata.check(headers);
       context = exchange.context = new CallContext({
         method,
@@ -66,19 +66,18 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
         peer: exchange.peer,
         requestMethod: request.method,
         url: raw.url ?? "",
-        timeoutMs:
-          timeoutMs === undefined || maxTimeoutMs === 0 ? timeoutMs : Math.min(timeoutMs, maxTimeoutMs),
+        timeoutMs: ownMs,
       });
       const reading = source(call, raw, exchange);
-      requests = await (timeoutMs === undefined ? reading : context.race(reading));
+      requests = await (ownMs === undefined ? reading : context.race(reading));
       // A client's own time runs from the arrival of its request, the default one when the request is there.
-      if (timeoutMs === undefined && defaultTimeoutMs > 0) context.limit(defaultTimeoutMs);
-      answer = makeAnswer(context);
-      for await (const message of run(requests, context)) {
-        const room = answer.message(message);
+      if (defaultMs !== undefined) context.limit(defaultMs);
+      const begun = (answer = makeAnswer(context));
+      for await (const payload of run(requests, context, (message) => begun.write(message))) {
+        const room = begun.message(payload);
         if (room !== undefined) await context.race(room);
       }
-      await answer.end();
+      await begun.end();
     } catch (reason) {
       // What is wrong with the request is told, not what the call made of it.
       const error = requests?.failure ?? reason;
@@ -102,7 +101,7 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
   const { errors, replyMetadata } = options;
   const encodings = compileEncodings(route, (error) => errors.statusText(error), options);
   const textOf = messageTexts(route, binder, options);
-  const send = replySender(route, route.method, options, binder);
+  const replies = replyWriter(route, route.method, options, binder);
   const { methodKind } = route.method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
   return (call, request, reply) => {
@@ -114,7 +113,9 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
     if (encoding === undefined) {
       const type = binaryReplyType(headers.accept, undefined);
       return (context) =>
-        new SingleAnswer(reply, errors, (message) => send(message, context, call, type, request, reply));
+        new SingleAnswer(reply, errors, replies.encoder(call, type), (payload) =>
+          replies.send(payload, context, type, request, reply),
+        );
     }
     const encoder = encoding.begin({
       messageText: textOf(call),

@@ -2,9 +2,9 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
 import type { PeerIdentity } from "../../core/peer-identity.ts";
 import { rpcName } from "../../core/service.ts";
+import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
-import { callTime } from "./call-time.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
@@ -157,7 +157,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
         peer: this.#options.peer,
         requestMethod: "GET",
       },
-      callTime(headers, options, frameTime(envelope)),
+      callTimeOf(smaller(requestedTimeoutMs(headers), frameTime(envelope)), options),
       {
         full: () => this.#socket.tell(`{"id":${idText},"pause":true}`),
         room: () => this.#socket.tell(`{"id":${idText},"pause":false}`),
@@ -168,10 +168,12 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   async #run(id: CallId, { idText, callable, call }: LiveCall): Promise<void> {
     const { codec } = callable;
-    const error = await call.run((message) =>
-      this.#socket.write(`{"id":${idText},"message":${String(codec.frame(message).data)}}`, false),
+    const error = await call.run(
+      (message) => `{"id":${idText},"message":${String(codec.frame(message).data)}}`,
+      (text) => this.#socket.write(text, false),
     );
     this.#calls.delete(id);
+    if (error !== undefined) this.#options.errors.faults.call(error, call.context);
     this.#end(id, idText, error, call);
     if (this.#leaving) this.#closeIfIdle();
   }
@@ -240,4 +242,8 @@ function frameTime({ timeoutMs }: CallEnvelope): number | undefined {
   const asked = Number(timeoutMs);
   if (!/^[\d.]+$/.test(timeoutMs) || asked <= 0) throw invalidArgument('"timeoutMs" is a positive number');
   return asked;
+}
+
+function smaller(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }

@@ -4,7 +4,7 @@ import type { PeerIdentity } from "../../core/peer-identity.ts";
 import { rpcName } from "../../core/service.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteCall } from "../unary.ts";
-import type { CallTime } from "./call-time.ts";
+import type { CallTime } from "../call-timeout.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
@@ -122,11 +122,12 @@ export class RouteSocket implements SocketReader, OpenSocket {
 
   async #run(call: SocketCall): Promise<void> {
     const { codec } = this.#request.chosen;
-    const error = await call.run((message) => {
-      const { data, isBinary } = codec.frame(message);
-      return this.#socket.write(data, isBinary);
-    });
+    const error = await call.run(
+      (message) => codec.frame(message),
+      ({ data, isBinary }) => this.#socket.write(data, isBinary),
+    );
     this.#call = undefined;
+    if (error !== undefined) this.#plan.options.errors.faults.call(error, call.context);
     this.#finish(error, call);
   }
 

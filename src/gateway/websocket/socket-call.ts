@@ -1,12 +1,13 @@
 import type { Message } from "@bufbuild/protobuf";
 import { CallContext, type CallContextInit } from "../../core/context.ts";
 import { type ConnectError, toCallError } from "../../core/errors.ts";
-import type { CallTime } from "./call-time.ts";
+import type { WriteReply } from "../../core/write-reply.ts";
+import type { CallTime } from "../call-timeout.ts";
 import type { RunStream } from "../streaming/run-stream.ts";
 import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
 
-/** Sends one reply; a promise where the client has to take something before the next. */
-export type SendReply = (message: Message) => Promise<void> | undefined;
+/** Sends what was made of one reply; a promise where the client has to take something before the next. */
+export type SendReply<T> = (payload: T) => Promise<void> | undefined;
 
 /** One call of an rpc over a WebSocket, from its beginning on. */
 export class SocketCall {
@@ -30,11 +31,13 @@ export class SocketCall {
     this.context.onAbort((reason) => this.requests.end(reason));
   }
 
-  /** Makes the call and sends its replies; resolves with its error, undefined for OK. Never rejects. */
-  async run(send: SendReply): Promise<ConnectError | undefined> {
+  /**
+   * Makes the call and sends what `write` makes of its replies; resolves with its error, undefined for OK. Never rejects.
+   */
+  async run<T>(write: WriteReply<T>, send: SendReply<T>): Promise<ConnectError | undefined> {
     const { context } = this;
     try {
-      for await (const reply of this.#run(this.requests, context)) {
+      for await (const reply of this.#run(this.requests, context, write)) {
         const room = send(reply);
         if (room !== undefined) await context.race(room);
       }

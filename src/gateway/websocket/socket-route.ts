@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { rpcName } from "../../core/service.ts";
+import { type CallTime, callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../routing/route.ts";
 import { compileRunStream, type RunStream } from "../streaming/run-stream.ts";
 import type { RouteCall } from "../unary.ts";
-import { callTime, type CallTime } from "./call-time.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
 
@@ -63,7 +63,7 @@ export function boundMessage({ codec }: Chosen, call: RouteCall): Message {
  */
 export function checkHeaders({ options }: SocketRoute, headers: IncomingHttpHeaders): CallTime {
   options.requestMetadata.check(headers);
-  return callTime(headers, options);
+  return callTimeOf(requestedTimeoutMs(headers), options);
 }
 
 /** Subprotocols of a raw route are the service's business: the client's first choice is taken. */

@@ -96,6 +96,11 @@ test("G21: a message but no trailers is UNKNOWN", async (t) => {
   assert.equal(error.code, Code.Unknown);
 });
 
+test("G21: trailers without grpc-status are UNKNOWN, and say what is missing", async (t) => {
+  const error = await failureOf(t, (stream) => end(stream, { "x-other": "1" }, reply));
+  assert.deepEqual([error.code, error.rawMessage], [Code.Unknown, "the reply ended without a status"]);
+});
+
 for (const [name, rst] of [
   ["INTERNAL_ERROR", constants.NGHTTP2_INTERNAL_ERROR],
   ["PROTOCOL_ERROR", constants.NGHTTP2_PROTOCOL_ERROR],

@@ -3,17 +3,12 @@ import { after, before, describe, test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
-import {
-  createConnectTransport,
-  createGrpcTransport,
-  createGrpcWebTransport,
-} from "@connectrpc/connect-node";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
-import { type Call, type Door, grpcWebText, manyCallsSocket, rest, routeSocket, through } from "./doors.ts";
+import { type Call, type Door, doorsOf, through } from "./doors.ts";
 
 const { echo: method } = EchoService.method;
 
@@ -109,8 +104,8 @@ function isBeyond(door: string, { rpc, requests }: Call): boolean {
 }
 
 describe("the same call through every door", () => {
-  const grpc = new GrpcServer({ port: 0 }).addService(new Echo());
-  const http = new HttpServer({ port: 0, upstream: grpc, grpc }).addService(EchoService);
+  const grpc = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
+  const http = new HttpServer({ port: 0, logger: false, upstream: grpc, grpc }).addService(EchoService);
   const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network" });
   const level = method.idempotency;
   const doors = new Map<string, Door>();
@@ -128,27 +123,9 @@ describe("the same call through every door", () => {
       [" by a proxy", remote],
     ] as const) {
       const port = address?.port ?? 0;
-      for (const useBinaryFormat of [true, false]) {
-        const form = `${useBinaryFormat ? "binary" : "JSON"}${name}`;
-        const options = { baseUrl: `http://127.0.0.1:${port}`, useBinaryFormat };
-        doors.set(`gRPC on the HTTP port, ${form}`, through(createGrpcTransport(options)));
-        for (const httpVersion of ["1.1", "2"] as const) {
-          const on = `HTTP/${httpVersion}, ${form}`;
-          doors.set(`Connect POST, ${on}`, through(createConnectTransport({ ...options, httpVersion })));
-          const get = createConnectTransport({ ...options, httpVersion, useHttpGet: true });
-          doors.set(`Connect GET, ${on}`, through(get));
-          doors.set(`gRPC-Web, ${on}`, through(createGrpcWebTransport({ ...options, httpVersion })));
-        }
-      }
-      doors.set(`gRPC-Web text${name}`, grpcWebText(port));
-      doors.set(`REST${name}`, rest(port, "application/x-ndjson"));
-      doors.set(`SSE${name}`, rest(port, "text/event-stream"));
-      for (const protocol of ["json", "proto"] as const) {
-        doors.set(`WebSocket, ${protocol}${name}`, routeSocket(port, protocol));
-      }
-      const many = await manyCallsSocket(port);
-      doors.set(`WebSocket of many calls${name}`, many.door);
-      close.push(many.close);
+      const of = await doorsOf(port, name);
+      for (const [door, make] of of.doors) doors.set(door, make);
+      close.push(of.close);
     }
   });
   after(async () => {

@@ -14,6 +14,11 @@ import {
 } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { type Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { trailerParse, validateTrailer } from "@connectrpc/connect/protocol-grpc-web";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
@@ -195,6 +200,35 @@ export async function manyCallsSocket(port: number): Promise<{ door: Door; close
       }
     },
   };
+}
+
+/** Every door to an HTTP port, by its name. */
+export async function doorsOf(
+  port: number,
+  suffix = "",
+): Promise<{ doors: Map<string, Door>; close: () => void }> {
+  const doors = new Map<string, Door>();
+  for (const useBinaryFormat of [true, false]) {
+    const form = `${useBinaryFormat ? "binary" : "JSON"}${suffix}`;
+    const options = { baseUrl: `http://127.0.0.1:${port}`, useBinaryFormat };
+    doors.set(`gRPC on the HTTP port, ${form}`, through(createGrpcTransport(options)));
+    for (const httpVersion of ["1.1", "2"] as const) {
+      const on = `HTTP/${httpVersion}, ${form}`;
+      doors.set(`Connect POST, ${on}`, through(createConnectTransport({ ...options, httpVersion })));
+      const get = createConnectTransport({ ...options, httpVersion, useHttpGet: true });
+      doors.set(`Connect GET, ${on}`, through(get));
+      doors.set(`gRPC-Web, ${on}`, through(createGrpcWebTransport({ ...options, httpVersion })));
+    }
+  }
+  doors.set(`gRPC-Web text${suffix}`, grpcWebText(port));
+  doors.set(`REST${suffix}`, rest(port, "application/x-ndjson"));
+  doors.set(`SSE${suffix}`, rest(port, "text/event-stream"));
+  for (const protocol of ["json", "proto"] as const) {
+    doors.set(`WebSocket, ${protocol}${suffix}`, routeSocket(port, protocol));
+  }
+  const many = await manyCallsSocket(port);
+  doors.set(`WebSocket of many calls${suffix}`, many.door);
+  return { doors, close: many.close };
 }
 
 /** `google.rpc.Status` in JSON. */

@@ -7,6 +7,7 @@ import { interceptCaller } from "../../../src/core/caller.ts";
 import { toTransport } from "../../../src/core/transport.ts";
 import { Dispatcher } from "../../../src/core/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { messageCheck } from "../../../src/core/codec/message-check.ts";
 import { inProcess } from "../../../src/core/in-process.ts";
 import { service, type AnyService } from "../../../src/core/service.ts";
 import { ChildService } from "../../../src/services/child/child-service.ts";
@@ -15,7 +16,7 @@ import { GomsService } from "../../../src/services/goms/goms-service.ts";
 function serve(of: AnyService, interceptors: Interceptor[] = []): Transport {
   const dispatcher = new Dispatcher();
   dispatcher.add(of);
-  return toTransport(interceptCaller(inProcess(dispatcher), interceptors));
+  return toTransport(interceptCaller(inProcess(dispatcher, messageCheck), interceptors));
 }
 
 const goms = serve(new GomsService("goms"));

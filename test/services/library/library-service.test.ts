@@ -19,6 +19,7 @@ import {
 import { toTransport } from "../../../src/core/transport.ts";
 import { Dispatcher } from "../../../src/core/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { messageCheck } from "../../../src/core/codec/message-check.ts";
 import { inProcess } from "../../../src/core/in-process.ts";
 import { ChangeFeed } from "../../../src/services/library/change-feed.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
@@ -30,7 +31,7 @@ const noon = new Date("2026-01-01T12:00:00Z");
 function library(): Client<typeof descriptor> {
   const dispatcher = new Dispatcher();
   dispatcher.add(new LibraryService(seedLibrary(new LibraryStore({ now: () => noon }))));
-  return createClient(descriptor, toTransport(inProcess(dispatcher)));
+  return createClient(descriptor, toTransport(inProcess(dispatcher, messageCheck)));
 }
 
 async function refusal(call: Promise<unknown>): Promise<ConnectError> {

@@ -1,0 +1,22 @@
+import type { IncomingMessage } from "node:http";
+
+/**
+ * Whether the answer to a request may end with trailers of HTTP: its client says so by `trailers` in `TE` (RFC 9110,
+ * section 10.1.4), in any letter case, among other values, with or without a weight that is not 0; and HTTP/1.0 and HEAD
+ * have none.
+ */
+export function takesTrailers({
+  headers,
+  httpVersion,
+  method,
+}: Pick<IncomingMessage, "headers" | "httpVersion" | "method">): boolean {
+  const { te } = headers;
+  if (te === undefined || method === "HEAD" || httpVersion === "1.0") return false;
+  return te === "trailers" || String(te).split(",").some(asksForTrailers);
+}
+
+function asksForTrailers(member: string): boolean {
+  const [coding = "", ...parameters] = member.split(";");
+  if (coding.trim().toLowerCase() !== "trailers") return false;
+  return !parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/i.test(parameter));
+}
