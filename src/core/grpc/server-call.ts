@@ -4,6 +4,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError, toCallError, toCode } from "../errors.ts";
+import { replyTooLarge } from "../reply-too-large.ts";
 import type { Handler } from "../handler.ts";
 import type { Live, LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";
@@ -125,7 +126,7 @@ export abstract class ServerCall implements Listener, Live {
     const { maxSendBytes } = this.environment;
     if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
       const text = `${rpcName(method)} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
-      this.reject(new ConnectError(text, Code.ResourceExhausted));
+      this.reject(replyTooLarge(text));
       return undefined;
     }
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
