@@ -34,7 +34,13 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
 const listen = flags.port === undefined;
-const grpc = new GrpcServer({ ...grpcOptions(flags), listen, tls, observers, logger });
+const limits = {
+  maxMessageBytes: flags.maxBody,
+  maxSendBytes: flags.maxReply,
+  defaultTimeoutMs: flags.timeout,
+  maxTimeoutMs: flags.maxTimeout,
+};
+const grpc = new GrpcServer({ ...grpcOptions(flags), ...limits, listen, tls, observers, logger });
 const onePort = listen ? {} : { port: flags.port, grpc };
 const http = new HttpServer({
   ...httpOptions(flags),

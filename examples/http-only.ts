@@ -34,7 +34,7 @@ const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 const awaitServices = flags.reflection;
 
 const { target, options } = upstreamOf(flags);
-const upstream = dial(target, options);
+const upstream = dial(target, { ...options, maxMessageBytes: flags.maxReply });
 const tls = tlsOptions(flags, logger);
 const http = new HttpServer({
   ...httpOptions(flags),

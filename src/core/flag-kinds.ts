@@ -61,6 +61,26 @@ export function listFlag(value: string, help: string): Flag<readonly string[]> {
   };
 }
 
+/**
+ * As `listFlag`, for values that are checked.
+ *
+ * @param problem what is wrong with a value; undefined for a good one
+ */
+export function checkedListFlag(
+  value: string,
+  help: string,
+  problem: (text: string) => string | undefined,
+): Flag<readonly string[]> {
+  return {
+    ...listFlag(value, help),
+    read(text, before) {
+      const wrong = problem(notEmpty(text));
+      if (wrong !== undefined) throw new Error(wrong);
+      return [...before, text];
+    },
+  };
+}
+
 /** A flag that is off unless it is given. */
 export function switchFlag(help: string): Flag<boolean> {
   return {

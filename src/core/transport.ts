@@ -13,6 +13,7 @@ import { Abortable } from "./abortable.ts";
 import type { Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "./errors.ts";
+import { asClientSees } from "./reply-too-large.ts";
 import { dropReserved } from "./reserved-headers.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
@@ -61,6 +62,8 @@ export function toTransport(caller: Caller, options: Partial<TransportOptions> =
           },
           message: message as MessageShape<O>, // A caller answers with the method's output.
         };
+      } catch (reason) {
+        throw asClientSees(reason);
       } finally {
         context.end();
       }
@@ -199,7 +202,7 @@ class Replies implements AsyncIterableIterator<Message, void, undefined> {
       return result;
     } catch (error) {
       this.#end();
-      throw error;
+      throw asClientSees(error);
     }
   }
 

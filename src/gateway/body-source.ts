@@ -1,4 +1,5 @@
 import { compileFormSource, type FormSourceOptions, takesForm } from "./multipart/form-source.ts";
+import { compileFileFormSource } from "./multipart/file-form-source.ts";
 import { isForm } from "./multipart/form-parts.ts";
 import { takesRawBody } from "./raw-body/http-body.ts";
 import { compileRawSource, type RawSourceOptions } from "./raw-body/raw-source.ts";
@@ -11,17 +12,23 @@ export interface BodySourceOptions extends RawSourceOptions, FormSourceOptions {
 
 /**
  * Compiles where the messages of a route's requests come from, by what their bodies are: raw bytes where the contract
- * says so; forms and JSON, or what stands for it, otherwise.
+ * says so, or the file of a form in their place; forms and JSON, or what stands for it, otherwise.
  */
 export function compileBodySource(
   route: Route,
   binder: MessageBinder,
   options: BodySourceOptions,
 ): RequestSource {
-  if (takesRawBody(route)) return compileRawSource(route, options);
+  if (takesRawBody(route)) {
+    const raw = compileRawSource(route, options);
+    // A request that is a body itself takes any body as it came, a form too.
+    return route.bodyField === "*" ? raw : orForm(compileFileFormSource(route, options), raw);
+  }
   const json = compileSource(route, binder, options);
-  if (!takesForm(route)) return json;
-  const form = compileFormSource(route, options);
+  return takesForm(route) ? orForm(compileFormSource(route, options), json) : json;
+}
+
+function orForm(form: RequestSource, other: RequestSource): RequestSource {
   return (call, raw, exchange) =>
-    isForm(raw.headers["content-type"]) ? form(call, raw, exchange) : json(call, raw, exchange);
+    isForm(raw.headers["content-type"]) ? form(call, raw, exchange) : other(call, raw, exchange);
 }

@@ -4,6 +4,7 @@ import {
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
+  type RequestPayload,
   type RouteHandlerMethod,
 } from "fastify";
 import { METHODS } from "../core/node-http.ts";
@@ -19,16 +20,18 @@ export interface HttpEngineOptions {
   readonly errors: ErrorWriter;
   /** The largest body that routes of the user's own may have, in bytes. */
   readonly maxBodyBytes: number;
+  /** The longest request target, in bytes, and so the longest parameter of a route of the user's own. */
+  readonly maxUrlBytes: number;
   /** Answers a request in which nobody but the rpcs has a say, if it can; false if it has done nothing. */
   readonly answer: (request: IncomingMessage, exchange: Exchange) => boolean;
+  /** Refuses a request whose path cannot be decoded; none of the user's hooks has seen it. */
+  readonly refusePath: (request: FastifyRequest, reply: FastifyReply) => void;
 }
 
 /** What stands behind everything of the user's own. */
 export interface Mount {
   /** Answers what no route of the user's own does. */
   readonly serve: RouteHandlerMethod;
-  /** Whether bodies of any content type reach `serve`, malformed ones too. */
-  readonly anyContentType: boolean;
   /** Adds hooks that only concern these requests. */
   readonly addHooks: (scope: FastifyInstance) => void;
 }
@@ -59,18 +62,24 @@ export class HttpEngine {
 
   constructor(options: HttpEngineOptions) {
     this.#options = options;
-    const { guard, errors, maxBodyBytes } = options;
+    const { guard, errors, maxBodyBytes, maxUrlBytes, refusePath } = options;
     const engine = fastify({
       serverFactory: (handler) => this.#createServer(handler),
       clientErrorHandler: (error, socket) => guard.clientError(error, socket),
-      // Its type is as wide as its request may be wrong.
-      frameworkErrors: (error, _request, reply) => errors.send(reply as FastifyReply, error),
+      frameworkErrors: (error, request, reply) => {
+        // Their types are as wide as a request may be wrong.
+        const [asked, answer] = [request as FastifyRequest, reply as FastifyReply];
+        if (error.code === "FST_ERR_BAD_URL") refusePath(asked, answer);
+        else errors.send(answer, error);
+      },
+      // A shorter one would answer paths of rpcs that only begin as a pattern of the user's own does.
+      routerOptions: { maxParamLength: maxUrlBytes },
       bodyLimit: maxBodyBytes,
       schemaController: { compilersFactory: schemaCompilers },
       return503OnClosing: false,
     });
     for (const method of METHODS) {
-      if (method === "CONNECT" || engine.supportedMethods.includes(method)) continue;
+      if (engine.supportedMethods.includes(method)) continue;
       engine.addHttpMethod(method, { hasBody: true });
     }
     engine.setErrorHandler((error, _request, reply) => errors.send(reply, error));
@@ -79,19 +88,22 @@ export class HttpEngine {
   }
 
   /** Puts `serve` behind everything that is on the engine by now, without the engine's reading of bodies. */
-  mount({ serve, anyContentType, addHooks }: Mount): void {
+  mount({ serve, addHooks }: Mount): void {
     const { errors } = this.#options;
     void this.fastify.register(async (scope) => {
       addHooks(scope);
       scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser("*", (_request, _payload, done) => done(null)); // The rpc's story reads it.
+      scope.addContentTypeParser("*", (request, _payload, done) => {
+        showContentType(request);
+        done(null); // The rpc's story reads it.
+      });
       this.#mounting = true;
       scope.route({
         method: scope.supportedMethods,
         url: "*",
         handler: serve,
         errorHandler: (error, _request, reply) => errors.send(reply, error),
-        ...(anyContentType ? { onRequest: acceptAnyType } : {}),
+        preParsing: hideContentType,
       });
       this.#mounting = false;
     });
@@ -133,8 +145,30 @@ export class HttpEngine {
   }
 }
 
-/** The engine refuses content types that are malformed before our reading of bodies could be lenient. */
-function acceptAnyType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
-  request.headers = { "content-type": "application/json" };
-  done();
+/** Content types that the engine is sure to take. */
+const simpleType = /^[a-z]+\/[a-z+.-]+$/;
+/** Methods whose bodies the engine does not look at. */
+const bodyless: ReadonlySet<string> = new Set(["GET", "HEAD", "TRACE"]);
+const hidden = { "content-type": "application/json" };
+
+/**
+ * The engine refuses content types that are malformed, and some methods without one, in words of its own; what a body
+ * may be is for the rpc's story to say. It is shown another type until it has looked.
+ */
+function hideContentType(
+  request: FastifyRequest,
+  _reply: FastifyReply,
+  payload: RequestPayload,
+  done: (error: null, payload: RequestPayload) => void,
+): void {
+  const { headers, method } = request.raw;
+  const type = headers["content-type"];
+  const isTaken = type === undefined ? method !== "QUERY" : simpleType.test(type);
+  if (!isTaken && !bodyless.has(method ?? "")) request.headers = hidden;
+  done(null, payload);
+}
+
+/** Ends what `hideContentType` began, so that hooks behind the engine's look see the request as it is. */
+function showContentType(request: FastifyRequest): void {
+  if (request.headers !== request.raw.headers) request.headers = request.raw.headers;
 }

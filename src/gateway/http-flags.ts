@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import {
+  checkedListFlag,
   choiceFlag,
   countFlag,
   filesFlag,
@@ -10,6 +11,8 @@ import {
   textFlag,
 } from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
+import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
+import { whyUnforwardable } from "./request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flags.ts";
 
@@ -17,7 +20,7 @@ import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flag
 export const httpFlags = {
   httpHost: textFlag("HOST", httpServerDefaults.host, "Address to serve HTTP on"),
   httpPort: portFlag(httpServerDefaults.port, "Port to serve HTTP on; 0 picks a free one"),
-  forwardHeader: listFlag("NAME", "A further request header that becomes metadata"),
+  forwardHeader: checkedListFlag("NAME", "A further request header that becomes metadata", whyUnforwardable),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),
   unknownFields: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown JSON fields"),
   unknownEnums: choiceFlag(
@@ -39,6 +42,7 @@ export const httpFlags = {
   corsCredentials: switchFlag("Let such pages send cookies and certificates of the user along; not with *"),
   compression: switchFlag("Compress answers where clients accept it: zstd, br, gzip"),
   etag: switchFlag("Give answers to GET an ETag of their content"),
+  ...limitFlags,
   ...webSocketFlags,
 } as const;
 
@@ -52,7 +56,11 @@ export const onePortFlags = {
   },
 } as const;
 
-/** The options of an `HttpServer` that the flags ask for. */
+/**
+ * The options of an `HttpServer` that the flags ask for.
+ *
+ * @throws SetupError naming flags that contradict each other
+ */
 export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpServerOptions> {
   return {
     host: flags.httpHost,
@@ -69,6 +77,7 @@ export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpSe
     corsCredentials: flags.corsCredentials,
     compression: flags.compression,
     etag: flags.etag,
+    ...limitFlagOptions(flags),
     ...webSocketFlagOptions(flags),
   };
 }

@@ -61,7 +61,7 @@ export class HttpServer implements ManagedServer {
       dropResponseHeaders: merged.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
-    const { errorFormat, challenge, interceptors, observers, maxBodyBytes } = merged;
+    const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes } = merged;
     const faults = new FaultLog(merged);
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     this.#browsers = new ForBrowsers(merged);
@@ -83,7 +83,9 @@ export class HttpServer implements ManagedServer {
       guard: this.#guard,
       errors: this.#errors,
       maxBodyBytes,
+      maxUrlBytes,
       answer: this.#router.answerWhole,
+      refusePath: this.#router.refusePath,
     });
     this.fastify = this.#engine.fastify;
   }
@@ -187,12 +189,11 @@ export class HttpServer implements ManagedServer {
   }
 
   async #bind(): Promise<void> {
-    const { host, port, contentType } = this.#options;
+    const { host, port } = this.#options;
     void this.#router.table; // What is wrong with rules and routes shows here at the latest.
     if (!this.#mounted) {
       this.#engine.mount({
         serve: this.#router.serve,
-        anyContentType: contentType === "lenient",
         addHooks: (scope) => this.#browsers.addHooks(scope),
       });
     }

@@ -10,7 +10,7 @@ import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "./raw-reply.ts";
-import { methodNotServed, RequestCheck } from "./request-check.ts";
+import { RequestCheck } from "./request-check.ts";
 import { asksForWebSocket } from "./websocket/handshake.ts";
 import { takeTargetHeaders } from "./websocket/socket-headers.ts";
 import { watchWrites } from "./write-watch.ts";
@@ -105,8 +105,9 @@ export class Http1Guard implements ExchangeOwner {
         this.#upgrading(request, socket, head),
       );
     }
-    server.on("connect", (_request: IncomingMessage, socket: Duplex) => {
-      writeToSocket(socket, this.#errors.toReply(methodNotServed("CONNECT")), options.lingerMs);
+    server.on("connect", (request: IncomingMessage, socket: Socket) => {
+      const exchange = this.#detached(request, socket);
+      if (exchange !== undefined) this.#arrived(request, exchange); // Refused as any method that a path has not.
     });
     return server;
   }
@@ -192,12 +193,15 @@ export class Http1Guard implements ExchangeOwner {
     return asksForWebSocket(request) && this.#connectionOf(request.socket).current === undefined;
   }
 
-  /** A request behind which the connection is ours: it takes the way of all others, with a response made here. */
-  #upgrading(request: IncomingMessage, socket: Socket, head: Buffer): void {
+  /**
+   * The response to a request that Node has let go with its connection: it takes the way of all others. Undefined where
+   * the connection still owes an answer, which Node has cut off.
+   */
+  #detached(request: IncomingMessage, socket: Socket): Exchange | undefined {
     socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
     if (this.#connectionOf(socket).current !== undefined) {
-      socket.destroy(); // Older versions of Node do not ask before, and have cut the answer off that is due.
-      return;
+      socket.destroy();
+      return undefined;
     }
     const exchange = new Exchange(request);
     exchange.shouldKeepAlive = false;
@@ -210,8 +214,15 @@ export class Http1Guard implements ExchangeOwner {
       const timer = setTimeout(() => socket.destroy(), this.#options.lingerMs);
       socket.once("close", () => clearTimeout(timer));
     });
+    return exchange;
+  }
+
+  /** A request behind which the connection is ours. */
+  #upgrading(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const exchange = this.#detached(request, socket);
+    if (exchange === undefined) return;
     if (!this.#isUpgrade(request)) {
-      this.#arrived(request, exchange); // As above.
+      this.#arrived(request, exchange); // Older versions of Node do not ask before.
       return;
     }
     const { url, headers, inFrame, problem } = takeTargetHeaders(request.url ?? "");

@@ -1,5 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
+import { isAuthority } from "../core/authority.ts";
+import { hasNulInPath } from "../core/request-target.ts";
 import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 
@@ -9,6 +11,8 @@ const absoluteTarget = /^https?:\/\/([^/?]+)(.*)$/is;
 export class RequestCheck {
   readonly #options: Http1GuardOptions;
   readonly #allowedHosts: ReadonlySet<string> | undefined;
+  /** The last authority that was found to be one: nearly all requests have the same. */
+  #known = "";
 
   constructor(options: Http1GuardOptions) {
     this.#options = options;
@@ -35,7 +39,6 @@ export class RequestCheck {
     const hosts = countHosts(rawHeaders);
     if (hosts > 1) return new HttpError(400, "the request has more than one Host header");
     if (hosts === 0 && httpVersion === "1.1") return new HttpError(400, "the request has no Host header");
-    if (request.method === "TRACE") return methodNotServed("TRACE");
     return this.#targetProblem(request, url);
   }
 
@@ -60,28 +63,47 @@ export class RequestCheck {
     if (authority === undefined && host === undefined) {
       return new HttpError(400, "the request has no :authority");
     }
-    if (method === "TRACE" || method === "CONNECT") return methodNotServed(method);
+    const problem = this.#authorityProblem(":authority", authority) ?? this.#authorityProblem("Host", host);
+    if (problem !== undefined) return problem;
+    if (method === "CONNECT") return tunnelRefused();
     if (path.includes("#")) return new HttpError(400, "the request target has a fragment (#)");
     if (path.charCodeAt(0) !== 0x2f && (path !== "*" || method !== "OPTIONS")) {
       return new HttpError(400, "the request target must be a path");
     }
+    if (hasNulInPath(path)) return nulInPath();
     return this.#hostProblem(authority ?? host);
   }
 
   #targetProblem(request: IncomingMessage, url: string): HttpError | undefined {
     if (url.includes("#")) return new HttpError(400, "the request target has a fragment (#)");
     let authority = request.headers.host;
+    const problem = this.#authorityProblem("Host", authority);
+    if (problem !== undefined) return problem;
     if (url.charCodeAt(0) !== 0x2f) {
+      if (request.method === "CONNECT") return tunnelRefused();
       const absolute = absoluteTarget.exec(url);
       if (absolute !== null) {
         const [, host, rest = ""] = absolute;
+        const wrong = this.#authorityProblem("the request target", host);
+        if (wrong !== undefined) return wrong;
         authority = host;
         request.url = rest.startsWith("/") ? rest : `/${rest}`;
       } else if (url !== "*" || request.method !== "OPTIONS") {
         return new HttpError(400, "the request target must be a path");
       }
     }
+    if (hasNulInPath(url)) return nulInPath();
     return this.#hostProblem(authority);
+  }
+
+  /** @param place where the authority stands, for the message. */
+  #authorityProblem(place: string, authority: string | undefined): HttpError | undefined {
+    if (authority === undefined || (authority === this.#known && authority !== "")) return undefined;
+    if (!isAuthority(authority)) {
+      return new HttpError(400, `the host in ${place} is malformed: it must be "host" or "host:port"`);
+    }
+    this.#known = authority;
+    return undefined;
   }
 
   #hostProblem(authority: string | undefined): HttpError | undefined {
@@ -90,10 +112,14 @@ export class RequestCheck {
   }
 }
 
-/** The refusal of a method that no route can have. */
-export function methodNotServed(method: string): HttpError {
+function nulInPath(): HttpError {
+  return new HttpError(400, "the path of the request has the character U+0000 (%00)");
+}
+
+/** The refusal of a request that wants a tunnel to another host: it has no path, so `Allow` names what paths can have. */
+function tunnelRefused(): HttpError {
   const allow = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
-  return new HttpError(405, `${method} is not served here`, { headers: { allow } });
+  return new HttpError(405, "CONNECT is not served here", { headers: { allow } });
 }
 
 function isAllowed(allowed: ReadonlySet<string>, authority: string | undefined): boolean {

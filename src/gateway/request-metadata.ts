@@ -30,6 +30,13 @@ const prefix = "grpc-metadata-";
 const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 const printable = /^[\x20-\x7e]*$/;
 
+/** Why a request header, in any letter case, may never become metadata; undefined for one that may. */
+export function whyUnforwardable(name: string): string | undefined {
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) return "is no name of a header";
+  if (!isUnforwardable(name.toLowerCase())) return undefined;
+  return "can never be forwarded: it belongs to a protocol, a connection, a body or an identity";
+}
+
 /**
  * Which headers of an HTTP request a service sees, as metadata. Names of connections, protocols and identities never
  * are, whatever the client or an option says.
@@ -42,8 +49,10 @@ export class RequestMetadata {
   /** @throws TypeError naming a header of `forwardHeaders` that may never be forwarded */
   constructor(options: RequestMetadataOptions) {
     const added = options.forwardHeaders.map((name) => name.toLowerCase());
-    const reserved = added.find((name) => isUnforwardable(name) || !/^[\w!#$%&'*+.^`|~-]+$/.test(name));
-    if (reserved !== undefined) throw new SetupError(`forwardHeaders: "${reserved}" can never be forwarded`);
+    for (const name of added) {
+      const problem = whyUnforwardable(name);
+      if (problem !== undefined) throw new SetupError(`forwardHeaders: "${name}" ${problem}`);
+    }
     this.#names = [...new Set([...forwardedHeaders, ...added])];
     this.#binary = this.#names.filter((name) => name.endsWith("-bin"));
     this.#prefixed = options.grpcMetadataPrefix;

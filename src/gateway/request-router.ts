@@ -20,7 +20,7 @@ import { RouteTable } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
 import { pathOf } from "./target-path.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
-import type { Router } from "./routing/router.ts";
+import { malformedPath, type Router } from "./routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
 
 /** What a `RequestRouter` works with. */
@@ -139,6 +139,15 @@ export class RequestRouter {
     exchange.route = name;
     whole(match, { raw, method }, new PlainReply(exchange));
     return true;
+  };
+
+  /**
+   * Refuses a request whose path cannot be decoded, and whose hooks the engine has left out for it; the field is named
+   * where the path is known but for that. Never throws.
+   */
+  readonly refusePath = ({ raw }: FastifyRequest, reply: FastifyReply): void => {
+    const match = this.#loaded()?.router.match(raw.method ?? "", raw.url ?? "");
+    this.#parts.errors.send(reply, match?.kind === "bad-path" ? match.error : malformedPath());
   };
 
   /** Answers one request. Never throws. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyRequest } from "fastify";
 import { exchangeBytes, startGateway, type Gateway } from "./gateway-fixture.ts";
 
 const jsonType = "Content-Type: application/json";
@@ -14,12 +14,23 @@ const requests: readonly (readonly [string, string, readonly string[], string?])
   ["OPTIONS", "/test/v1/echo/a", []],
   ["DELETE", "/test/v1/echo/a", []],
   ["GET", "/test/v1/echo/%zz", []],
+  ["GET", "/test/v1/echo/%ff?secret=1", []],
+  ["GET", "/nowhere/%zz", []],
+  ["PUT", "/test/v1/echo/%zz", []],
+  ["GET", "/test/v1/echo/%zz", ["Upgrade: websocket", "Connection: Upgrade"]],
+  ["GET", `/test/v1/echo/${"a".repeat(500)}`, []],
+  ["TRACE", "/test/v1/echo/a", []],
+  ["CONNECT", "/test/v1/echo/a", []],
+  ["QUERY", "/test/v1/echo/a", []],
   ["GET", "/test/v1/echo/a?nothing=1", []],
   ["GET", "/nowhere", []],
   ["POST", "/test/v1/echo", [jsonType], '{"text":"ä","number":"9007199254740993"}'],
   ["POST", "/test/v1/echo", ["Content-Type: text/plain"], "{}"],
   ["POST", "/test/v1/echo", ["Content-Type: nonsense"], "{}"],
   ["POST", "/test/v1/echo", [], "{}"],
+  ...["application/json charset=utf-8", "a/b;c", "/", "", "application/json; charset", "a".repeat(300)].map(
+    (type) => ["POST", "/test/v1/echo", [`Content-Type: ${type}`], "{}"] as const,
+  ),
   ["POST", "/test/v1/echo", [jsonType], '{"text":1}'],
   ["POST", "/test/v1/echo", [jsonType], '{"behaviour":{"headers":{"x-a":"1"},"trailers":{"x-b":"2"}}}'],
   ["POST", "/test/v1/echo", [jsonType, "TE: trailers"], '{"behaviour":{"trailers":{"x-b":"2"}}}'],
@@ -54,15 +65,62 @@ async function answer(gateway: Gateway, index: number): Promise<string> {
   return [status, ...known.sort(), bytes.slice(bytes.indexOf("\r\n\r\n"))].join("\n");
 }
 
+/** Answers whose words were the engine's once: status and what stands in them. */
+const ownWords: readonly (readonly [string, number, RegExp])[] = [
+  ["GET /test/v1/echo/%zz", 400, /"field":"text","description":"the value in the path is not valid/],
+  ["GET /test/v1/echo/%ff?secret=1", 400, /"field":"text"/],
+  ["GET /nowhere/%zz", 400, /the path is not valid percent-encoded UTF-8/],
+  ["CONNECT /test/v1/echo/a", 405, /allow: get, head, options/],
+  ["TRACE /test/v1/echo/a", 405, /allow: get, head, options/],
+  ["QUERY /test/v1/echo/a", 405, /QUERY is not allowed for/],
+  [
+    "POST /test/v1/echo application/json charset=utf-8",
+    415,
+    /"application\/json charset=utf-8\\": send application\/json/,
+  ],
+];
+
 suite("calls that pass by the engine", () => {
   test("are answered to the byte as those that pass through it", async () => {
     await using plain = await startGateway({ defaultTimeoutMs: 0 });
     await using hooked = await startGateway({ defaultTimeoutMs: 0 }, [], ({ fastify }) => {
       fastify.addHook("onRequest", async () => {});
     });
-    for (const [index, [method, target]] of requests.entries()) {
-      assert.equal(await answer(plain, index), await answer(hooked, index), `${index}: ${method} ${target}`);
+    for (const [index, [method, target, lines]] of requests.entries()) {
+      const text = await answer(plain, index);
+      assert.equal(text, await answer(hooked, index), `${index}: ${method} ${target}`);
+      assert.doesNotMatch(text, /valid url component|"Unsupported Media Type|FST_|secret/);
+      const name = [method, target, ...lines.map((line) => line.replace("Content-Type: ", ""))].join(" ");
+      for (const [asked, status, words] of ownWords) {
+        if (asked !== name) continue;
+        assert.ok(text.startsWith(`HTTP/1.1 ${status} `), text);
+        assert.match(text, words);
+      }
     }
+  });
+
+  test("hooks see the content type as it came, whatever the engine thinks of it", async () => {
+    const seen: (string | undefined)[] = [];
+    await using gateway = await startGateway({ contentType: "lenient" }, [], ({ fastify }) => {
+      for (const hook of ["onRequest", "preParsing", "preValidation", "preHandler"] as const) {
+        fastify.addHook(hook, async ({ headers }: FastifyRequest) => void seen.push(headers["content-type"]));
+      }
+    });
+    const type = "application/json charset=utf-8";
+    const init = { method: "POST", headers: { "content-type": type }, body: '{"text":"x"}' };
+    const response = await fetch(`${gateway.url}/test/v1/echo`, init);
+    assert.equal(((await response.json()) as { text: string }).text, "x");
+    assert.deepEqual(seen, [type, type, type, type]);
+  });
+
+  test("a parameter of the user's own does not bound the paths of rpcs", async () => {
+    await using gateway = await startGateway({}, [], ({ fastify }) => {
+      fastify.get("/test/v1/:name", () => ({ own: 3 }));
+      fastify.get("/:any/v1/:name", () => ({ own: 4 }));
+    });
+    const long = "a".repeat(500);
+    const response = await fetch(`${gateway.url}/test/v1/echo/${long}`);
+    assert.equal(((await response.json()) as { text: string }).text, long);
   });
 
   test("are all seen by hooks of the user, wherever they were added", async () => {

@@ -59,6 +59,9 @@ for (const name of programs) {
 for (const [args, expected] of [
   [["--descriptors=nowhere.binpb"], /bad value "nowhere.binpb" for --descriptors: cannot be read: .*ENOENT/],
   [["--rules", "nowhere.yaml"], /bad value "nowhere.yaml" for --rules/],
+  [["--forward-header=host"], /bad value "host" for --forward-header: can never be forwarded: it belongs/],
+  [["--forward-header", "a b"], /bad value "a b" for --forward-header: is no name of a header/],
+  [["--max-body=0"], /bad value "0" for --max-body: must be at least 1 byte/],
   [
     ["--reflection", "--proto=x.proto"],
     /--reflection and --proto exclude each other|--proto and --reflection/,
@@ -104,7 +107,7 @@ const impossible: readonly [program: string, args: readonly string[], line: RegE
   ["http-only", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
   ["gateway", ["--websocket-origin=foo"], /^allowedOrigins: "foo" is no origin, .*\n$/],
   ["gateway", ["--cors-origin=foo"], /^corsOrigins: "foo" is no origin, .*\n$/],
-  ["gateway", ["--forward-header=te"], /^forwardHeaders: "te" can never be forwarded\n$/],
+  ["http-only", ["--timeout=10m"], /^--timeout is longer than --max-timeout, .*\n$/],
   ["gateway", ["--rules=package.json"], /^package\.json:\d+:\d+: version: unknown key\n$/],
   ["grpc-only", ["--tls-cert=package.json"], /^--tls-cert and --tls-key must be given together\n$/],
   ["gateway", ["--tls-cert=LICENSE", "--tls-key=LICENSE"], /^GRPC: the option tls cannot be used: .*\n$/],

@@ -17,7 +17,10 @@ export interface ConnectionOptions {
   readonly authority: string | undefined;
   /** What stands before our own name in `user-agent`. Default: nothing. */
   readonly userAgent: string | undefined;
-  /** Largest reply message, after decompression, in bytes; larger ones are RESOURCE_EXHAUSTED. Default: 4 MiB. */
+  /**
+   * Largest reply message, after decompression, in bytes; larger ones are RESOURCE_EXHAUSTED to a client of `dial`, and
+   * INTERNAL (500) to those of a gateway, whose callers cannot help it. Default: 4 MiB.
+   */
   readonly maxMessageBytes: number;
   /** Pings. Default: every 30,000 ms, answered within 10,000 ms. */
   readonly keepalive: ClientKeepalive;

@@ -2,6 +2,7 @@ import { constants, type ClientHttp2Stream } from "node:http2";
 import { withMetadata } from "../caller.ts";
 import type { CallContext } from "../context.ts";
 import { Code, ConnectError } from "../errors.ts";
+import { replyTooLarge } from "../reply-too-large.ts";
 import type { Connection, Opener } from "./http2-connection.ts";
 import type { Http2Session, StreamEnd, StreamListener } from "./http2-session.ts";
 import type { Rpc } from "./http2-rpc.ts";
@@ -172,5 +173,5 @@ function expired(): ConnectError {
 }
 
 function tooMuchMetadata(): ConnectError {
-  return new ConnectError("the headers or trailers of the reply are too large", Code.ResourceExhausted);
+  return replyTooLarge("the headers or trailers of the reply are too large");
 }

@@ -19,7 +19,7 @@ export const compress: (bytes: Uint8Array) => Promise<Buffer> = promisify<InputT
 /**
  * A message of a reply whose `grpc-encoding` is `encoding`, inflated up to the limit and no further.
  *
- * @throws ConnectError INTERNAL for bytes or encodings that cannot be read, RESOURCE_EXHAUSTED beyond the limit.
+ * @throws ConnectError INTERNAL for bytes or encodings that cannot be read, and beyond the limit.
  */
 export async function decompress(
   bytes: Uint8Array,

@@ -1,4 +1,5 @@
 import { Code, ConnectError } from "../errors.ts";
+import { replyTooLarge } from "../reply-too-large.ts";
 
 /** Bytes before a message: a flag, and its length in four bytes (gRPC over HTTP/2). */
 export const prefixBytes = 5;
@@ -35,7 +36,10 @@ export class MessageReader {
     return this.#have > 0;
   }
 
-  /** @throws ConnectError RESOURCE_EXHAUSTED for a message above the limit, INTERNAL for flags without a meaning. */
+  /**
+   * @throws ConnectError for a message above the limit, RESOURCE_EXHAUSTED in a request and INTERNAL in a reply;
+   *   INTERNAL for flags without a meaning.
+   */
   add(chunk: Buffer): void {
     let at = this.#have === 0 ? 0 : this.#complete(chunk);
     while (chunk.length - at >= prefixBytes) {
@@ -90,10 +94,8 @@ export class MessageReader {
 
 /** The error for a message of a reply, or request, that is larger than `maxMessageBytes`. */
 export function tooLarge(maxMessageBytes: number, of: "reply" | "request" = "reply"): ConnectError {
-  return new ConnectError(
-    `a message of the ${of} is larger than ${maxMessageBytes} bytes`,
-    Code.ResourceExhausted,
-  );
+  const text = `a message of the ${of} is larger than ${maxMessageBytes} bytes`;
+  return of === "reply" ? replyTooLarge(text) : new ConnectError(text, Code.ResourceExhausted);
 }
 
 /** `message` with the prefix that says it is not compressed, or is. */

@@ -3,6 +3,8 @@ import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { Code } from "../errors.ts";
+import { isAuthority } from "../authority.ts";
+import { hasNulInPath } from "../request-target.ts";
 import { SessionGuard, type SessionLimits } from "../session-guard.ts";
 import { FrameWatch } from "./frame-watch.ts";
 import { hasValidBinaries } from "./metadata.ts";
@@ -70,6 +72,8 @@ export class RequestGuard {
   /** Connections of others, some of whose streams came here. */
   readonly #guests = new Map<ServerHttp2Session, SessionGuard>();
   #current: GuardedRequest | undefined;
+  /** The last `:authority` that was found to be one: nearly all requests have the same. */
+  #knownHost: string | undefined;
   #closing = false;
 
   /**
@@ -200,6 +204,11 @@ export class RequestGuard {
       answer(stream, { ":status": 415 });
       return;
     }
+    const malformed = this.#addressProblem(headers);
+    if (malformed !== undefined) {
+      answer(stream, { ":status": 400, "content-type": "text/plain" }, `${malformed}\n`);
+      return;
+    }
     const refusal = this.#refusal(headers, rawHeaders);
     if (refusal !== undefined) {
       refuse(stream, refusal);
@@ -225,6 +234,20 @@ export class RequestGuard {
     } finally {
       this.#current = undefined;
     }
+  }
+
+  /** What is wrong with the path or the host of a request, which no gRPC client can write. */
+  #addressProblem(headers: IncomingHttpHeaders): string | undefined {
+    if (hasNulInPath(headers[":path"] ?? "")) return "the path of the request has the character U+0000 (%00)";
+    if (this.#isHost(headers[":authority"]) && this.#isHost(headers.host)) return undefined;
+    return 'the host of the request is malformed: it must be "host" or "host:port"';
+  }
+
+  #isHost(text: string | undefined): boolean {
+    if (text === undefined || text === this.#knownHost) return true;
+    if (!isAuthority(text)) return false;
+    this.#knownHost = text;
+    return true;
   }
 
   #refusal(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): Refusal | undefined {

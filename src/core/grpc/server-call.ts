@@ -4,6 +4,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError, toCode } from "../errors.ts";
+import { replyTooLarge } from "../reply-too-large.ts";
 import type { Handler } from "../handler.ts";
 import type { Live, LiveSet } from "../live-set.ts";
 import { messageCheck } from "../codec/message-check.ts";
@@ -112,7 +113,7 @@ export abstract class ServerCall implements Listener, Live {
   /**
    * The bytes of a reply.
    *
-   * @throws TypeError or Error for a message that has wrong values; ConnectError RESOURCE_EXHAUSTED for one that is too
+   * @throws TypeError or Error for a message that has wrong values; ConnectError INTERNAL for one that is too
    *   large
    */
   protected encode(message: Message): Buffer {
@@ -122,10 +123,7 @@ export abstract class ServerCall implements Listener, Live {
     const { maxSendBytes } = this.environment;
     if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
       const name = rpcName(this.context.method);
-      throw new ConnectError(
-        `${name} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`,
-        Code.ResourceExhausted,
-      );
+      throw replyTooLarge(`${name} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`);
     }
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

@@ -117,7 +117,8 @@ export class QueryNames {
       return { kind: "bound", name };
     }
     const parser = textParser(field, this.#scope.forms);
-    if (parser === undefined) return { kind: "refused", name, description: whyNoText(field) };
+    if (parser === undefined)
+      return { kind: "refused", name, description: whyNoText(field, name, this.#scope.forms) };
     const keyParser = field.fieldKind === "map" ? mapKeyParser(field.mapKey) : undefined;
     return { kind: "target", name, parents: path.slice(0, -1), field, parser, keyParser, key, oneofs };
   }
@@ -150,19 +151,42 @@ function prefixOf(steps: readonly string[], index: number): string {
 function whyNoWay(field: DescField): string | undefined {
   if (field.fieldKind === "list") return "a name can not lead through a repeated field";
   if (field.fieldKind === "map") return "a name can not lead through a map field";
-  // Its fields would let in types that no registry has checked.
-  if (field.message?.typeName === AnySchema.typeName)
-    return "a google.protobuf.Any can not be written in a query";
+  if (isAny(field)) return noAny;
   if (field.fieldKind === "message" && hasTextForm(field.message)) {
     return `a ${field.message.typeName} is written as one value, not field by field`;
   }
   return undefined;
 }
 
-function whyNoText(field: DescField): string {
+function whyNoText(field: DescField, name: string, forms: TextForms): string {
   if (field.fieldKind === "list") return "a repeated message can not be written in a query";
   if (field.fieldKind === "map") return "a map of messages can not be written in a query";
-  const child = field.message?.fields[0];
-  const hint = child === undefined ? "" : `: name one of its fields, such as ${field.name}.${child.name}`;
-  return `a message can not be written as one value${hint}`;
+  if (isAny(field)) return noAny;
+  const way = field.message && wayToText(field.message, forms, maxHintDepth);
+  if (way === undefined) return `a ${field.message?.typeName ?? "value"} can not be written in a query`;
+  return `a message can not be written as one value: name one of its fields, such as ${name}.${way}`;
+}
+
+/** Its fields would let in types that no registry has checked. */
+function isAny(field: DescField): boolean {
+  return field.message?.typeName === AnySchema.typeName;
+}
+
+const noAny = "a google.protobuf.Any can not be written in a query";
+/** How deep a hint may lead, in fields. */
+const maxHintDepth = 4;
+
+/** The name of a field in a message that a parameter can set, the nearest one; undefined where there is none. */
+function wayToText(message: DescMessage, forms: TextForms, depth: number): string | undefined {
+  if (depth === 0) return undefined;
+  const { fields } = message;
+  const direct = fields.find((field) => textParser(field, forms) !== undefined);
+  if (direct !== undefined) return direct.name;
+  for (const field of fields) {
+    if (field.message === undefined || field.fieldKind !== "message" || whyNoWay(field) !== undefined)
+      continue;
+    const way = wayToText(field.message, forms, depth - 1);
+    if (way !== undefined) return `${field.name}.${way}`;
+  }
+  return undefined;
 }

@@ -202,7 +202,7 @@ class OpenMessage implements FormMessage {
 }
 
 /** Whether a part is a value that somebody typed, and no file. */
-function isText({ fileName, contentType }: PartHead): boolean {
+export function isText({ fileName, contentType }: Pick<PartHead, "fileName" | "contentType">): boolean {
   return fileName === undefined && contentType === "text/plain";
 }
 

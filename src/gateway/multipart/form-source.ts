@@ -99,7 +99,8 @@ function compileFormReader(route: Route, options: FormSourceOptions): FormReader
   };
 }
 
-async function* namedParts(
+/** The parts of a form. Throws INVALID_ARGUMENT as `formParts`, and for names that are too long. */
+export async function* namedParts(
   contentType: string,
   body: AsyncIterable<Uint8Array>,
   options: FormOptions,
@@ -113,12 +114,13 @@ async function* namedParts(
   }
 }
 
-async function* once(body: Buffer): AsyncGenerator<Buffer, void, undefined> {
+/** A body that has been read as one that comes. */
+export async function* once(body: Buffer): AsyncGenerator<Buffer, void, undefined> {
   yield body;
 }
 
 /** The bytes of a part. Throws HttpError 413 beyond `maxBytes`. */
-async function readPart({ chunks }: FormPart, maxBytes: number): Promise<Buffer> {
+export async function readPart({ chunks }: FormPart, maxBytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];
   let size = 0;
   for await (const chunk of chunks) {

@@ -72,13 +72,18 @@ function typeOf(raw: IncomingMessage): string | undefined {
   return raw.headers["content-type"];
 }
 
-interface RawBinder {
+/** Makes the messages around a raw body. */
+export interface RawBinder {
   /** The message with the bindings; the body stays unset where there is neither data nor a type. */
   readonly first: (call: RouteCall, contentType: string | undefined, data: Buffer | undefined) => Message;
   readonly next: (data: Buffer) => Message;
 }
 
-function compileRawBinder({ method, bodyField, ...rest }: Route, options: RawSourceOptions): RawBinder {
+/** Compiles the messages around the raw bodies of a route. */
+export function compileRawBinder(
+  { method, bodyField, ...rest }: Route,
+  options: Pick<RawSourceOptions, "bind">,
+): RawBinder {
   const binder = compileBinder({ method, bodyField, ...rest }, options.bind);
   const create = messageFactory(method.input);
   const path: readonly DescField[] = bodyField === undefined || bodyField === "*" ? [] : bodyField;

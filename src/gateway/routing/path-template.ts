@@ -185,14 +185,15 @@ class TemplateParser {
   #normalized(start: number, end: number): string {
     let encoded = "";
     for (const char of this.#text.slice(start, end)) {
-      if (char === "?" || char === "#") {
-        const escape = char === "?" ? "%3F" : "%23";
+      if (!isPathCharacter(char)) {
+        const escape = encodeURIComponent(char.isWellFormed() ? char : "\ufffd");
+        const shown = char.charCodeAt(0) > 0x20 ? `"${char}"` : `the character ${escape}`;
         this.#fail(
-          `"${char}" never occurs in a path; write ${escape} for the character`,
+          `${shown} never occurs in a path; percent-encode it: write ${escape} for the character`,
           this.#text.indexOf(char, start),
         );
       }
-      encoded += needsEscape(char) ? encodeURIComponent(char.isWellFormed() ? char : "\ufffd") : char;
+      encoded += char < "\x80" ? char : encodeURIComponent(char);
     }
     const text = normalizeLiteral(encoded);
     return text ?? this.#fail("malformed percent-encoding", this.#malformedEscape(start));
@@ -211,7 +212,12 @@ class TemplateParser {
   }
 }
 
-/** Characters that a request target cannot hold as they are (RFC 3986 section 3.3, `pchar`); `%` begins an escape. */
-function needsEscape(char: string): boolean {
-  return !/^[A-Za-z0-9\-._~!$&'()*+,;=:@%]$/.test(char);
+/**
+ * Whether a path can hold a character: as it is (RFC 3986 section 3.3, `pchar`; `%` begins an escape), or, for letters
+ * beyond ASCII, in the one form that clients give them by themselves.
+ */
+function isPathCharacter(char: string): boolean {
+  return char < "\x80"
+    ? /^[A-Za-z0-9\-._~!$&'()*+,;=:@%]$/.test(char)
+    : /^[\p{L}\p{M}\p{N}\p{P}\p{S}]$/u.test(char);
 }

@@ -20,9 +20,32 @@ export interface Leaf {
   any: Endpoint | undefined;
 }
 
-/** The endpoint of a leaf for an HTTP method: the method's own before that of `*`. */
+/** What a search looks for. */
+export interface RouteSearch {
+  /** Starts with `/`. */
+  readonly path: string;
+  /** Whether literals have to be normalised before they are compared. */
+  readonly encoded: boolean;
+  /** Whether the path ends with a slash, which templates that do not end in `**` match as if it did not. */
+  readonly ignoresSlash: boolean;
+  readonly verb: string;
+  readonly httpMethod: string;
+  /** Takes the leaves that match the path and verb but not the HTTP method, when nothing is found. */
+  readonly missed: Leaf[];
+}
+
+const nothing: RouteSearch = Object.freeze({
+  path: "/",
+  encoded: false,
+  ignoresSlash: false,
+  verb: "",
+  httpMethod: "",
+  missed: [],
+});
+
+/** The endpoint of a leaf for an HTTP method: the method's own before that of `*`, which never is a tunnel. */
 export function endpointFor(leaf: Leaf, httpMethod: string): Endpoint | undefined {
-  return leaf.byMethod.get(httpMethod) ?? leaf.any;
+  return leaf.byMethod.get(httpMethod) ?? (httpMethod === "CONNECT" ? undefined : leaf.any);
 }
 
 /**
@@ -46,12 +69,8 @@ interface Node {
 export class RouteTrie {
   readonly #root: Node = newNode();
   readonly #leaves = new Set<Leaf>();
-  // What the search under way looks for and in, so that the recursion carries only what changes.
-  #path = "";
-  #encoded = false;
-  #verb = "";
-  #httpMethod = "";
-  #missed: Leaf[] = [];
+  /** The search under way, so that the recursion carries only what changes. */
+  #sought: RouteSearch = nothing;
 
   /**
    * Adds a route; the implicit one of an rpc gives way to a rule of the same rpc, and repeating a rule is harmless.
@@ -95,30 +114,15 @@ export class RouteTrie {
     }
   }
 
-  /**
-   * Finds the best route for a path that starts with `/` and does not end with one, but for `/` itself.
-   *
-   * @param encoded whether literals have to be normalised before they are compared
-   * @param missed takes the leaves that match the path and verb but not the HTTP method, when nothing is found
-   */
-  search(
-    path: string,
-    encoded: boolean,
-    verb: string,
-    httpMethod: string,
-    missed: Leaf[],
-  ): Endpoint | undefined {
-    this.#path = path;
-    this.#encoded = encoded;
-    this.#verb = verb;
-    this.#httpMethod = httpMethod;
-    this.#missed = missed;
-    return this.#descend(this.#root, path.length === 1 ? 2 : 1);
+  /** Finds the best route for a path. Empty segments are for `**` alone, the one behind a last slash too. */
+  search(sought: RouteSearch): Endpoint | undefined {
+    this.#sought = sought;
+    return this.#descend(this.#root, sought.path.length === 1 ? 2 : 1);
   }
 
   /** Tries a node with the segments from offset `at` on; beyond the path's end none are left. */
   #descend(node: Node, at: number): Endpoint | undefined {
-    const path = this.#path;
+    const { path, ignoresSlash } = this.#sought;
     if (at > path.length) {
       const found = this.#arrive(node);
       if (found !== undefined || node.rest === undefined) return found;
@@ -126,8 +130,10 @@ export class RouteTrie {
     }
     const slash = path.indexOf("/", at);
     const end = slash === -1 ? path.length : slash;
-    // No wildcard takes an empty segment first: a captured value never begins with a slash.
-    if (end === at) return undefined;
+    if (end === at) {
+      const found = ignoresSlash && end === path.length ? this.#arrive(node) : undefined;
+      return found ?? (node.rest && this.#ascendAll(node.rest, at));
+    }
     if (node.literals !== undefined) {
       const child = node.literals.get(this.#literal(at, end));
       const found = child === undefined ? undefined : this.#descend(child, end + 1);
@@ -137,32 +143,42 @@ export class RouteTrie {
       const found = this.#descend(node.any, end + 1);
       if (found !== undefined) return found;
     }
-    return node.rest === undefined ? undefined : this.#ascend(node.rest, at, path.length);
+    return node.rest && this.#ascendAll(node.rest, at);
+  }
+
+  /** As `#ascend`, for `**` from `at` on and all that is behind it. */
+  #ascendAll(node: Node, at: number): Endpoint | undefined {
+    const { path, ignoresSlash } = this.#sought;
+    const found = ignoresSlash ? this.#ascendLiterals(node, at, path.length - 1) : undefined;
+    return found ?? this.#ascend(node, at, path.length);
   }
 
   /** Matches the literals after `**` backwards, the longest tail first; `**` takes the segments from `at` up to it. */
   #ascend(node: Node, at: number, end: number): Endpoint | undefined {
-    if (node.literals !== undefined && end >= at) {
-      const start = this.#path.lastIndexOf("/", end - 1) + 1;
-      const child = node.literals.get(this.#literal(start, end));
-      const found = child === undefined ? undefined : this.#ascend(child, at, start - 1);
-      if (found !== undefined) return found;
-    }
-    return this.#arrive(node);
+    return this.#ascendLiterals(node, at, end) ?? this.#arrive(node);
+  }
+
+  #ascendLiterals(node: Node, at: number, end: number): Endpoint | undefined {
+    if (node.literals === undefined || end < at) return undefined;
+    const start = this.#sought.path.lastIndexOf("/", end - 1) + 1;
+    const child = node.literals.get(this.#literal(start, end));
+    return child && this.#ascend(child, at, start - 1);
   }
 
   #arrive(node: Node): Endpoint | undefined {
-    const leaf = node.leaves?.get(this.#verb);
+    const { verb, httpMethod, missed } = this.#sought;
+    const leaf = node.leaves?.get(verb);
     if (leaf === undefined) return undefined;
-    const found = endpointFor(leaf, this.#httpMethod);
-    if (found === undefined) this.#missed.push(leaf);
+    const found = endpointFor(leaf, httpMethod);
+    if (found === undefined) missed.push(leaf);
     return found;
   }
 
   /** A segment in the form of the templates' literals; empty, which no literal is, when it is malformed. */
   #literal(start: number, end: number): string {
-    const raw = this.#path.slice(start, end);
-    return this.#encoded ? (normalizeLiteral(raw) ?? "") : raw;
+    const { path, encoded } = this.#sought;
+    const raw = path.slice(start, end);
+    return encoded ? (normalizeLiteral(raw) ?? "") : raw;
   }
 
   #nodeOf(template: PathTemplate): Node {

@@ -48,6 +48,8 @@ export type RouteMatch =
   | { readonly kind: "bad-path"; readonly error: ConnectError };
 
 const notFound: RouteMatch = Object.freeze({ kind: "not-found" });
+/** What a client is told of a path that takes any method. */
+const usualMethods = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
 const noCaptures: readonly string[] = Object.freeze([]);
 
 /**
@@ -123,21 +125,20 @@ export class Router {
     return endpointFor(prefix, httpMethod);
   }
 
-  #search(httpMethod: string, rawPath: string, query: string): RouteMatch {
-    let path = rawPath;
-    if (path.length > 1 && path.endsWith("/")) {
-      path = path.slice(0, -1);
-      if (this.#options.trailingSlash === "strict" || path.endsWith("/")) return this.#notFound(rawPath);
-    }
+  #search(httpMethod: string, path: string, query: string): RouteMatch {
     const encoded = this.#hasEscapedLiteral ? hasEscapeOrByte(path) : path.includes("%");
+    const ignoresSlash = this.#options.trailingSlash === "ignore" && path.length > 1 && path.endsWith("/");
     const missed: Leaf[] = [];
     if (this.#verbs.size > 0) {
-      const match = this.#searchVerbs(httpMethod, path, query, encoded, missed);
+      const end = ignoresSlash ? path.slice(0, -1) : path;
+      const match = this.#searchVerbs(httpMethod, end, query, encoded, missed);
       if (match !== undefined) return match;
     }
-    const endpoint = this.#trie.search(path, encoded, "", httpMethod, missed);
-    if (endpoint !== undefined) return this.#found(endpoint, path, query);
-    return missed.length > 0 ? methodNotAllowed(missed) : this.#notFound(rawPath);
+    const endpoint = this.#trie.search({ path, encoded, ignoresSlash, verb: "", httpMethod, missed });
+    if (endpoint === undefined) return missed.length > 0 ? methodNotAllowed(missed) : this.#notFound(path);
+    // The last slash belongs to what `**` takes, and to no other template.
+    const takesSlash = endpoint.route.template.segments.at(-1)?.kind === "rest";
+    return this.#foundDecoded(endpoint, ignoresSlash && !takesSlash ? path.slice(0, -1) : path, query);
   }
 
   /** Tries every registered verb that the path ends with, the longest first. */
@@ -153,11 +154,26 @@ export class Router {
       const verb = this.#verbAfter(path, colon, encoded);
       if (verb === undefined) continue;
       const base = path.slice(0, colon);
-      const endpoint = this.#trie.search(base, encoded, verb, httpMethod, missed);
-      if (endpoint !== undefined) return this.#found(endpoint, base, query);
+      const endpoint = this.#trie.search({
+        path: base,
+        encoded,
+        ignoresSlash: false,
+        verb,
+        httpMethod,
+        missed,
+      });
+      if (endpoint !== undefined) return this.#foundDecoded(endpoint, base, query);
       if (missed.length > 0) return methodNotAllowed(missed);
     }
     return undefined;
+  }
+
+  /** As `#found`; wildcards without a name take nothing that cannot be decoded, either. */
+  #foundDecoded(endpoint: Endpoint, path: string, query: string): RouteMatch {
+    const match = this.#found(endpoint, path, query);
+    return match.kind === "found" && path.includes("%") && this.#isMalformed(path)
+      ? badPath(malformed)
+      : match;
   }
 
   #found({ route, captures: plan }: Endpoint, path: string, query: string): RouteMatch {
@@ -181,8 +197,11 @@ export class Router {
 
   /** A path that no route knows, but that no route could ever read either, is malformed rather than unknown. */
   #notFound(path: string): RouteMatch {
-    if (this.#options.pathDecoding === "reserved" || percentDecode(path) !== undefined) return notFound;
-    return badPath("the path is not valid percent-encoded UTF-8");
+    return this.#isMalformed(path) ? badPath(malformed) : notFound;
+  }
+
+  #isMalformed(path: string): boolean {
+    return this.#options.pathDecoding !== "reserved" && percentDecode(path) === undefined;
   }
 
   #insert(route: Route, reserved: ReadonlySet<string>): void {
@@ -218,8 +237,18 @@ export class Router {
 
 function methodNotAllowed(missed: readonly Leaf[]): RouteMatch {
   const allow = new Set(["OPTIONS"]);
-  for (const { byMethod } of missed) for (const httpMethod of byMethod.keys()) allow.add(httpMethod);
+  for (const { byMethod, any } of missed) {
+    for (const httpMethod of byMethod.keys()) allow.add(httpMethod);
+    if (any !== undefined) for (const httpMethod of usualMethods) allow.add(httpMethod);
+  }
   return { kind: "method-not-allowed", allow: [...allow].toSorted() };
+}
+
+const malformed = "the path is not valid percent-encoded UTF-8";
+
+/** The error of a path that cannot be decoded, where no variable of a route has captured what is wrong with it. */
+export function malformedPath(): ConnectError {
+  return invalidArgument(malformed);
 }
 
 function badPath(message: string): RouteMatch {

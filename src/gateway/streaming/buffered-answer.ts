@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { replyTooLarge } from "../../core/reply-too-large.ts";
 import { asIs, type ErrorWriter } from "../error-writer.ts";
 import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
 import type { Answer } from "./answer.ts";
@@ -42,10 +42,7 @@ export class BufferedAnswer implements Answer<string> {
     const { maxBytes } = this.#init;
     this.#bytes += Buffer.byteLength(text);
     if (this.#bytes > maxBytes) {
-      throw new ConnectError(
-        `the answer is larger than ${maxBytes} bytes, which HTTP/1.0 cannot stream`,
-        Code.ResourceExhausted,
-      );
+      throw replyTooLarge(`the answer is larger than ${maxBytes} bytes, which HTTP/1.0 cannot stream`);
     }
     this.#parts.push(text);
   }

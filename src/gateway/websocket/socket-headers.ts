@@ -21,6 +21,8 @@ export interface TargetHeaders {
 
 const prefix = "$header.";
 const token = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+/** What metadata can hold. A value is refused otherwise: without its `authorization` a call would be another one. */
+const printable = /^[\x20-\x7e]*$/;
 const none: SocketHeaders = Object.freeze({});
 
 /**
@@ -47,8 +49,9 @@ export function takeTargetHeaders(target: string): TargetHeaders {
       if (!inFrame) problem = new HttpError(400, 'the parameter $headers can only be "frame"');
     } else {
       const name = parameter.name.slice(prefix.length).toLowerCase();
-      if (token.test(name)) headers[name] = parameter.value;
-      else problem = new HttpError(400, "the name of a header in the query is malformed");
+      const wrong = whyNoHeader(name, parameter.value, headers);
+      if (wrong === undefined) headers[name] = parameter.value;
+      else problem = new HttpError(400, `in the query ${wrong}`);
     }
   }
   const path = target.slice(0, mark);
@@ -76,7 +79,9 @@ export function readHeaders(value: unknown): SocketHeaders {
   const headers: Record<string, string> = {};
   for (const [written, text] of Object.entries(value)) {
     const name = written.toLowerCase();
-    if (typeof text !== "string" || !token.test(name)) throw wrongFrame();
+    if (typeof text !== "string") throw wrongFrame();
+    const wrong = whyNoHeader(name, text, headers);
+    if (wrong !== undefined) throw new HttpError(400, wrong);
     headers[name] = text;
   }
   return headers;
@@ -91,6 +96,14 @@ export function withHeaders(
     (known, headers) => (headers === none ? known : { ...headers, ...known }),
     head,
   );
+}
+
+/** Why a name and a value are no header, or no further one. The value, which may be a secret, is not told. */
+function whyNoHeader(name: string, value: string, known: SocketHeaders): string | undefined {
+  if (!token.test(name)) return "the name of a header is malformed";
+  if (Object.hasOwn(known, name)) return `the header ${name} is given twice`;
+  if (printable.test(value)) return undefined;
+  return `the value of the header ${name} has characters that no header can have: printable ASCII is allowed`;
 }
 
 function isOurs(name: string): boolean {

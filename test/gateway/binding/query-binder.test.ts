@@ -61,6 +61,30 @@ const bound: readonly [query: string, expected: MessageInitShape<typeof SearchRe
   ["kinds.json_value=null", { kinds: { jsonValue: { kind: { case: "nullValue", value: 0 } } } }],
 ];
 
+/** Query of what no single value is, and what is said of it: nothing that would be refused in its turn. */
+const hints: readonly [query: string, hint: string][] = [
+  ["kinds.any=x", "kinds.any: a google.protobuf.Any can not be written in a query"],
+  ["kinds.any.type_url=x", "kinds.any: a google.protobuf.Any can not be written in a query"],
+  ["kinds.empty=x", "kinds.empty: a google.protobuf.Empty can not be written in a query"],
+  [
+    "kinds.child=x",
+    "kinds.child: a message can not be written as one value: name one of its fields, such as kinds.child.double_value",
+  ],
+  [
+    "kinds=x",
+    "kinds: a message can not be written as one value: name one of its fields, such as kinds.double_value",
+  ],
+];
+
+for (const [query, hint] of hints) {
+  test(`the hint for ?${query}`, () => {
+    assert.throws(
+      () => bindQuery(query),
+      (error) => error instanceof ConnectError && error.rawMessage === hint,
+    );
+  });
+}
+
 /** Query and the fields that are refused. */
 const refused: readonly [query: string, fields: string[]][] = [
   ["page_size=x", ["page_size"]],

@@ -34,7 +34,7 @@ const accepted = [
   ["/urn:x/{id}", "urn:x * | id=1..1 | "],
   // Literals and verbs are normalised.
   ["/%61%2db/%2f/caf%c3%a9:%76", "a-b %2F caf%C3%A9 |  | v"],
-  ['/café/a b/"', "caf%C3%A9 a%20b %22 |  | "],
+  ["/café/a%20b/%22", "caf%C3%A9 a%20b %22 |  | "],
   ["/!$&'()+,;=@~", "!$&'()+,;=@~ |  | "],
 ] as const;
 
@@ -101,6 +101,18 @@ const refused = [
   ["/{a.b}/{a.b}", 8, /bound twice/],
   ["/a?b=c", 3, /write %3F/],
   ["/a#b", 3, /write %23/],
+  ["/a/b c", 5, /%20 never occurs in a path; percent-encode it: write %20/],
+  ['/a/"', 4, /percent-encode it: write %22/],
+  ["/a\n", 3, /write %0A/],
+  ["/a\0", 3, /write %00/],
+  ["/a\u007f", 3, /write %7F/],
+  ["/a[1]", 3, /write %5B/],
+  ["/a\\b", 3, /write %5C/],
+  ["/a/{x=b c/*}", 8, /write %20/],
+  ["/a/{x}:v w", 9, /write %20/],
+  ["/a\u0085", 3, /write %C2%85/],
+  ["/a\u00a0b", 3, /write %C2%A0/],
+  ["/a\ud800", 3, /write %EF%BF%BD/],
   ["/a/%zz", 4, /percent-encoding/],
   ["/a/b%4", 5, /percent-encoding/],
 ] as const;

@@ -24,7 +24,6 @@ function templateOf({ segments, verb, variable }: ModelRoute): string {
 /** Every way of looking at a path costs what it costs here; only the rules have to be plain. */
 function naiveOutcome(routes: readonly ModelRoute[], httpMethod: string, path: string): string {
   const unknown = isUtf8(path) ? "404" : "400";
-  if (path !== "/" && path.endsWith("/")) return unknown;
   const lastSegment = path.slice(path.lastIndexOf("/") + 1);
   const words = lastSegment.split(":");
   for (let cut = 1; cut < words.length; cut++) {
@@ -49,7 +48,10 @@ function best(
   const [winner] = answering.toSorted(
     (a, b) => compareShapes(a.segments, b.segments) || methodRank(a, httpMethod) - methodRank(b, httpMethod),
   );
-  if (winner !== undefined) return `R${routes.indexOf(winner) + 1}${capture(winner, segments)}`;
+  if (winner !== undefined) {
+    if (!isUtf8(path)) throw new BadCapture();
+    return `R${routes.indexOf(winner) + 1}${capture(winner, segments)}`;
+  }
   if (fitting.length === 0) return undefined;
   const allow = new Set(["OPTIONS", ...fitting.map((route) => route.httpMethod)]);
   if (allow.has("GET")) allow.add("HEAD");
@@ -61,7 +63,7 @@ function fits(template: readonly string[], path: readonly string[]): boolean {
   if (rest === -1)
     return template.length === path.length && template.every((part, i) => fitsOne(part, path[i]));
   const taken = path.length - (template.length - 1);
-  if (taken < 0 || (taken > 0 && path[rest] === "")) return false;
+  if (taken < 0) return false;
   const parts = [...template.slice(0, rest), ...path.slice(rest, rest + taken), ...template.slice(rest + 1)];
   return parts.every((part, i) => (i >= rest && i < rest + taken) || fitsOne(part, path[i]));
 }

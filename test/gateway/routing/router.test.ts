@@ -193,8 +193,8 @@ test("trailing slashes match nothing, or are ignored when asked", () => {
   check(buildRouter(routes), [
     ["/a/", "404"],
     ["/a/1/", "404"],
-    ["/f/", "404"],
-    ["/f/x/", "404"],
+    ["/f/", "R3 path="],
+    ["/f/x/", "R3 path=x/"],
     ["/", "R5"],
     ["//", "404"],
   ]);
@@ -202,7 +202,8 @@ test("trailing slashes match nothing, or are ignored when asked", () => {
     ["/a/", "R1"],
     ["/a/1/", "R2 x=1"],
     ["/f/", "R3 path="],
-    ["/f/x/", "R3 path=x"],
+    ["/f/x/", "R3 path=x/"],
+    ["/f/x//", "R3 path=x//"],
     ["POST /a/1:run/", "R4 x=1"],
     ["/", "R5"],
     ["//", "404"],
@@ -219,11 +220,48 @@ test("T14: * needs a non-empty segment", () => {
   ]);
 });
 
-test("empty segments stay in a ** value but never begin it", () => {
-  check(buildRouter(["GET /f/{path=**}"]), [
+test("** takes empty segments, the first and the last one too", () => {
+  check(buildRouter(["GET /f/{path=**}", "GET /{name=objects/**}"]), [
     ["/f/a//b", "R1 path=a//b"],
-    ["/f//etc/passwd", "404"],
+    ["/f//etc/passwd", "R1 path=/etc/passwd"],
+    ["/f///", "R1 path=//"],
+    ["/objects", "R2 name=objects"],
+    ["/objects/a/b/", "R2 name=objects/a/b/"],
+    ["POST /objects/a/", "405 GET, HEAD, OPTIONS"],
+    ["//f/a", "404"],
   ]);
+  check(buildRouter(["GET /{path=**}", "GET /a/{path=**}/b", "GET /{x}"]), [
+    ["/", "R1 path="],
+    ["/a/", "R1 path=a/"],
+    ["//", "R1 path=/"],
+    ["////", "R1 path=///"],
+    ["/a", "R3 x=a"],
+    ["/a/b", "R2 path="],
+    ["/a//b", "R2 path="],
+    ["/a///b", "R2 path=/"],
+    ["/a/b/", "R1 path=a/b/"],
+  ]);
+  check(buildRouter(["GET /{path=**}", "GET /a/{path=**}/b", "GET /{x}"], { trailingSlash: "ignore" }), [
+    ["/a/", "R3 x=a"],
+    ["/a/1/b/", "R2 path=1"],
+    ["/c/d/", "R1 path=c/d/"],
+  ]);
+});
+
+test("Allow of a path that takes any method", () => {
+  check(buildRouter(["* /any/{x}"]), [
+    ["TRACE /any/1", "R1 x=1"],
+    ["CONNECT /any/1", "405 DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"],
+  ]);
+});
+
+test("a wildcard without a name takes nothing that cannot be decoded", () => {
+  check(buildRouter(["GET /one/*", "GET /all/**"]), [
+    ["/one/%zz", "400"],
+    ["/all/a/%ff", "400"],
+    ["/one/%20", "R1"],
+  ]);
+  check(buildRouter(["GET /one/{x}/*"]), [["/one/a/%zz", "400"]]);
 });
 
 const decodings = [

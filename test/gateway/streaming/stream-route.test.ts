@@ -197,8 +197,8 @@ test("HTTP/1.0 clients get one array with its length, and errors a status", asyn
   assert.equal(statusOf(late), 404);
   assert.equal(bodyOf(late), status);
   const large = await get("count=9");
-  assert.equal(statusOf(large), 429);
-  assert.match(bodyOf(large), /"code":8,.*larger than 200 bytes/);
+  assert.equal(statusOf(large), 500);
+  assert.match(bodyOf(large), /"code":13,.*larger than 200 bytes/);
   const lines = await get("count=2", "accept: application/x-ndjson\r\n");
   assert.match(lines, /content-length: /i);
   assert.equal(bodyOf(lines), `${item(0)}\n${item(1)}\n`);

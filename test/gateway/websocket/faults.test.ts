@@ -186,6 +186,12 @@ for (const [what, path, head, status] of [
   ["subprotocols that are not spoken", "/test/v1/chat", "Sec-WebSocket-Protocol: soap\r\n", 400],
   ["a malformed list of subprotocols", "/test/v1/chat", "Sec-WebSocket-Protocol: a,,b\r\n", 400],
   ["a header in the query that is malformed", "/test/v1/chat?$header.a%20b=1", "", 400],
+  [
+    "a header in the query that cannot be one",
+    "/test/v1/chat?$header.authorization=Bearer%20%C3%A9",
+    "",
+    400,
+  ],
   ["an escape in the query that is malformed", "/test/v1/chat?$header.a=%f", "", 400],
   ["a deadline that is none", "/test/v1/chat", "Grpc-Timeout: soon\r\n", 400],
   ["an unknown word for headers", "/test/v1/chat?$headers=here", "", 400],

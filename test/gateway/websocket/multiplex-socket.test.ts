@@ -96,6 +96,17 @@ test("headers of the handshake, of the query and of a frame reach the calls", as
   client.ws.close();
 });
 
+test("a call whose headers cannot be headers ends with code 3, and none is dropped", async () => {
+  await using gateway = await startGateway();
+  const client = await connect(gateway);
+  send(client, { id: 1, method: `${service}/Echo`, headers: { authorization: "Bearer é" }, message: {} });
+  const { code, message } = (await client.json())["status"] as { code: number; message: string };
+  assert.equal(code, 3);
+  assert.match(message, /the value of the header authorization/);
+  assert.equal(gateway.echo.calls, 0);
+  client.ws.close();
+});
+
 test("timeoutMs ends a call with code 4, and is bounded by the server's maximum", async () => {
   await using gateway = await startGateway({ maxTimeoutMs: 5000 });
   const client = await connect(gateway);

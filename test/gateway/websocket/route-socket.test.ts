@@ -282,6 +282,8 @@ for (const [what, first] of [
   ["something besides headers", '{"headers":{},"id":1}'],
   ["a header that is no text", '{"headers":{"a":1}}'],
   ["a name that is none", '{"headers":{"a b":"1"}}'],
+  ["a value that no header can have", '{"headers":{"authorization":"Bearer t\\n"}}'],
+  ["a header twice", '{"headers":{"a":"1","A":"2"}}'],
   ["a binary frame", Buffer.from('{"headers":{}}')],
 ] as const) {
   test(`a first frame with ${what} in place of headers ends with 4003`, async () => {

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { takeTargetHeaders, withHeaders } from "../../../src/gateway/websocket/socket-headers.ts";
+import {
+  readHeaders,
+  readHeadersFrame,
+  takeTargetHeaders,
+  withHeaders,
+} from "../../../src/gateway/websocket/socket-headers.ts";
 
 for (const [target, url, headers, inFrame] of [
   ["/a", "/a", {}, false],
@@ -22,6 +27,11 @@ for (const target of [
   "/a?$header.x=%f",
   "/a?$header.=1",
   "/a?$header.a:b=1",
+  "/a?$header.authorization=Bearer%20t%0A",
+  "/a?$header.x=%00",
+  "/a?$header.x=%C3%A9",
+  "/a?$header.x=a%09b",
+  "/a?$header.x=1&$header.X=2",
   "/a?$headers=1",
   "/a?$headers",
 ]) {
@@ -31,6 +41,17 @@ for (const target of [
     assert.equal(url, "/a");
   });
 }
+
+test("a header that cannot be one is told by its name, never by its value", () => {
+  const { problem } = takeTargetHeaders("/a?$header.authorization=Bearer%20secret%0D%0Ax:1");
+  assert.match(problem?.rawMessage ?? "", /the value of the header authorization has characters/);
+  assert.doesNotMatch(problem?.rawMessage ?? "", /secret/);
+  const twice = () => readHeaders({ "X-A": "1", "x-a": "2" });
+  assert.throws(twice, /the header x-a is given twice/);
+  for (const value of ["a\nb", "é", "\0", "a\tb", "\u007f"]) {
+    assert.throws(() => readHeadersFrame(JSON.stringify({ headers: { x: value } })), /value of the header x/);
+  }
+});
 
 test("the head of the handshake wins, then what comes last", () => {
   const head = { authorization: "a" };
