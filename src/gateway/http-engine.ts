@@ -21,10 +21,14 @@ export interface HttpEngineOptions {
   readonly maxBodyBytes: number;
   /** Answers a request in which nobody but the rpcs has a say, if it can; false if it has done nothing. */
   readonly answer: (request: IncomingMessage, exchange: Exchange) => boolean;
+  /** What stands behind everything of the user's own, as soon as all of that is there. */
+  readonly mount: Mount;
 }
 
 /** What stands behind everything of the user's own. */
 export interface Mount {
+  /** Is called once before anything is served. @throws Error when the rpcs cannot be served. */
+  readonly prepare: () => void;
   /** Answers what no route of the user's own does. */
   readonly serve: RouteHandlerMethod;
   /** Whether bodies of any content type reach `serve`, malformed ones too. */
@@ -55,6 +59,7 @@ export class HttpEngine {
   readonly #options: HttpEngineOptions;
   /** Paths of the user's own routes; undefined when some are patterns, or hooks want to see every request. */
   #ownPaths: Set<string> | undefined = new Set();
+  #mounted = false;
   #mounting = false;
 
   constructor(options: HttpEngineOptions) {
@@ -76,15 +81,32 @@ export class HttpEngine {
     engine.setErrorHandler((error, _request, reply) => errors.send(reply, error));
     this.fastify = engine;
     this.#watch(engine);
+    this.#mountLast(engine);
   }
 
-  /** Puts `serve` behind everything that is on the engine by now, without the engine's reading of bodies. */
-  mount({ serve, anyContentType, addHooks }: Mount): void {
-    const { errors } = this.#options;
+  /**
+   * Puts `serve` behind everything that is on the engine when it is made ready, by `start()` or by `inject`, without
+   * the engine's reading of bodies.
+   */
+  #mountLast(engine: FastifyInstance): void {
+    const own = engine as { ready: (this: FastifyInstance, done?: unknown) => unknown };
+    const { ready } = own;
+    const mount = (): void => this.#mount();
+    own.ready = function (done) {
+      mount();
+      return ready.call(this, done);
+    };
+  }
+
+  #mount(): void {
+    if (this.#mounted) return;
+    this.#mounted = true;
+    const { errors, mount } = this.#options;
+    const { prepare, serve, anyContentType, addHooks } = mount;
     void this.fastify.register(async (scope) => {
+      prepare();
       addHooks(scope);
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser("*", (_request, _payload, done) => done(null)); // The rpc's story reads it.
+      leaveBodies(scope);
       this.#mounting = true;
       scope.route({
         method: scope.supportedMethods,
@@ -133,8 +155,14 @@ export class HttpEngine {
   }
 }
 
+/** Takes the reading of bodies from the engine: the rpc's story does it. */
+export function leaveBodies(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser("*", (_request, _payload, done) => done(null));
+}
+
 /** The engine refuses content types that are malformed before our reading of bodies could be lenient. */
-function acceptAnyType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
+export function acceptAnyType(request: FastifyRequest, _reply: FastifyReply, done: () => void): void {
   request.headers = { "content-type": "application/json" };
   done();
 }

@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { interceptCaller, type Caller } from "../core/caller.ts";
 import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
@@ -14,16 +14,19 @@ import {
 } from "../core/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
 import type { AnyService } from "../core/service.ts";
+import { SetupError } from "../core/setup-error.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
+import { fastifyPlugin, type RpcPluginOptions } from "./fastify-plugin.ts";
+import { GuestExchanges } from "./guest-exchanges.ts";
 import { HttpEngine } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { observeCaller } from "./observe-caller.ts";
 import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
-import { stopExchanges } from "./stop-exchanges.ts";
+import { type ExchangeKeeper, stopExchanges } from "./stop-exchanges.ts";
 import { WebSockets } from "./websocket/web-sockets.ts";
 
 /**
@@ -41,13 +44,15 @@ export class HttpServer implements ManagedServer {
   readonly #errors: ErrorWriter;
   readonly #browsers: ForBrowsers;
   readonly #guard: PortGuard;
+  readonly #guests: GuestExchanges;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #sockets: WebSockets;
   readonly #closeUpstream: () => void;
   #draining = false;
-  #mounted = false;
   #address: ListenAddress | undefined;
+  /** Path before the rpcs in the app that has this server as a plugin; undefined while there is none. */
+  #prefix: string | undefined;
   #binding: Promise<void> | undefined;
   #stopping: Promise<StopReport> | undefined;
 
@@ -65,6 +70,8 @@ export class HttpServer implements ManagedServer {
     const upstream = upstreamCaller(merged);
     this.#closeUpstream = upstream.close;
     this.#sockets = new WebSockets({ ...merged, errors: this.#errors, replyMetadata: metadata });
+    const onClose = requestTeller(merged);
+    this.#guests = new GuestExchanges(merged, onClose, this.#browsers.prepare);
     this.#router = new RequestRouter({
       options: merged,
       sockets: this.#sockets,
@@ -74,15 +81,41 @@ export class HttpServer implements ManagedServer {
       errors: this.#errors,
       replyMetadata: metadata,
       isServing: () => this.state === "ready" && !this.#draining,
+      guests: this.#guests,
     });
-    this.#guard = new PortGuard(merged, this.#errors, requestTeller(merged), this.#browsers.prepare);
+    this.#guard = new PortGuard(merged, this.#errors, onClose, this.#browsers.prepare);
     this.#engine = new HttpEngine({
       guard: this.#guard,
       errors: this.#errors,
       maxBodyBytes,
       answer: this.#router.answerWhole,
+      mount: {
+        prepare: () => void this.#router.table, // What is wrong with rules and routes shows here at the latest.
+        serve: this.#router.serve,
+        anyContentType: merged.contentType === "lenient",
+        addHooks: (scope) => this.#browsers.addHooks(scope),
+      },
     });
     this.fastify = this.#engine.fastify;
+  }
+
+  /**
+   * The rpcs as a plugin for a Fastify 5 that serves by itself, `await app.register(http.plugin)`, instead of `start()`:
+   * REST, streams, server-sent events, long polling, Connect and gRPC-Web, over HTTP/1.1. The app listens; its hooks run
+   * for the rpcs, and closing it ends their calls as `gracefulStop` does. WebSockets and gRPC need a port of this server.
+   */
+  get plugin(): FastifyPluginAsync<RpcPluginOptions> {
+    return fastifyPlugin({
+      knows: (request) => this.#router.knows(request),
+      serve: (request, reply) => this.#router.serveGuest(request, reply),
+      errors: this.#errors,
+      anyContentType: this.#options.contentType === "lenient",
+      takesOptions: this.#browsers.cors !== undefined,
+      addHooks: (scope) => this.#browsers.addHooks(scope),
+      mounted: (prefix) => this.#mountAt(prefix),
+      ready: () => this.#readyInApp(),
+      closing: () => this.gracefulStop(),
+    });
   }
 
   get state(): ServerState {
@@ -133,6 +166,9 @@ export class HttpServer implements ManagedServer {
    * @throws Error that names host, port and cause when the port cannot be bound, or the rule that is wrong
    */
   async start(): Promise<void> {
+    if (this.#prefix !== undefined) {
+      throw new SetupError(`${this.name} cannot start: it is a plugin of an app, which listens for it`);
+    }
     this.#lifecycle.enter("boot");
     this.#binding = this.#bind();
     try {
@@ -148,9 +184,11 @@ export class HttpServer implements ManagedServer {
 
   /** What listens where, and one line for each route, for people. */
   describe(): string[] {
-    const address = this.#address ?? this.#options;
-    const routes = this.#router.table.describe().map((line) => `[HTTP] ${line}`);
-    return [`[HTTP] listening on ${formatAddress(address)}`, ...routes];
+    const place =
+      this.#prefix === undefined
+        ? `listening on ${formatAddress(this.#address ?? this.#options)}`
+        : `a plugin of an app, at ${this.#prefix}/`;
+    return [`[HTTP] ${place}`, ...this.#router.table.describe().map((line) => `[HTTP] ${line}`)];
   }
 
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */
@@ -172,28 +210,53 @@ export class HttpServer implements ManagedServer {
     await this.#binding?.catch(() => {});
     this.#guard.closeListeners();
     const [calls, sockets] = await Promise.all([
-      stopExchanges(this.#guard, graceMs),
+      stopExchanges(this.#allExchanges(), graceMs),
       this.#sockets.stop(graceMs),
     ]);
     this.#router.close();
     this.#guard.cutConnections();
+    this.#guests.cut();
     await this.fastify.close();
     this.#closeUpstream();
     this.#lifecycle.enter("stop");
     return { finished: calls.finished + sockets.finished, cut: [...calls.cut, ...sockets.cut] };
   }
 
-  async #bind(): Promise<void> {
-    const { host, port, contentType } = this.#options;
-    void this.#router.table; // What is wrong with rules and routes shows here at the latest.
-    if (!this.#mounted) {
-      this.#engine.mount({
-        serve: this.#router.serve,
-        anyContentType: contentType === "lenient",
-        addHooks: (scope) => this.#browsers.addHooks(scope),
-      });
+  /** The exchanges of the server's own port and those that come by others. */
+  #allExchanges(): ExchangeKeeper {
+    const [guard, guests] = [this.#guard, this.#guests];
+    return {
+      get inFlight() {
+        return [...guard.inFlight, ...guests.inFlight];
+      },
+      askToLeave(reason) {
+        guard.askToLeave(reason);
+        guests.askToLeave(reason);
+      },
+      async idle() {
+        await Promise.all([guard.idle(), guests.inFlight.idle()]);
+      },
+    };
+  }
+
+  #mountAt(prefix: string): void {
+    if (this.state !== "init") {
+      throw new SetupError(`${this.name} is started or a plugin of an app already: its state is "${this.state}"`);
     }
-    this.#mounted = true;
+    this.#prefix = prefix;
+    this.#lifecycle.enter("boot");
+  }
+
+  #readyInApp(): void {
+    void this.#router.table; // What is wrong with rules and routes shows here at the latest.
+    if (this.state !== "boot") return; // Stopped meanwhile.
+    this.#lifecycle.enter("listen");
+    this.#lifecycle.enter("ready");
+  }
+
+  async #bind(): Promise<void> {
+    const { host, port } = this.#options;
+    void this.#router.table; // An engine whose mount has failed could not be started again.
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     const path = unixPath(host);

@@ -6,7 +6,8 @@ import { Code, ConnectError } from "../core/errors.ts";
 import type { ForBrowsers } from "./browser/for-browsers.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
-import { HealthEndpoints, healthPaths } from "./health-endpoints.ts";
+import type { GuestExchanges } from "./guest-exchanges.ts";
+import { HealthEndpoints, healthPaths, isHealthPath } from "./health-endpoints.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpServerOptions } from "./http-server-options.ts";
 import { PolledStreams } from "./long-poll/polled-streams.ts";
@@ -18,6 +19,7 @@ import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
 import { pathOf } from "./target-path.ts";
+import { asksForWebSocket } from "./websocket/handshake.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
 import type { Router } from "./routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
@@ -36,6 +38,8 @@ export interface RequestRouterParts {
   /** Whether the server takes part in balancing. */
   readonly isServing: () => boolean;
   readonly browsers: ForBrowsers;
+  /** Takes over responses that no port guard made. */
+  readonly guests: GuestExchanges;
 }
 
 /** Finds the rpc of every request in the routes of the present, which can be swapped as a whole at any time. */
@@ -140,8 +144,34 @@ export class RequestRouter {
     return true;
   };
 
-  /** Answers one request. Never throws. */
+  /** Answers one request, by whatever server it came. Never throws. */
   readonly serve = (request: FastifyRequest, reply: FastifyReply): void => {
+    // The port guards have given each of their exchanges an owner.
+    if ((reply.raw as Partial<Exchange>).owner === undefined) this.serveGuest(request, reply);
+    else this.#answer(request, reply);
+  };
+
+  /** As `serve`, for requests that come by no port of the gateway's own. */
+  serveGuest(request: FastifyRequest, reply: FastifyReply): void {
+    const { errors, guests } = this.#parts;
+    const { refusal } = guests.adopt(request.raw, reply.raw);
+    const reason = refusal ?? guests.stopping ?? (asksForWebSocket(request.raw) ? noWebSocket() : undefined);
+    if (reason === undefined) this.#answer(request, reply);
+    else errors.send(reply, reason);
+  }
+
+  /** Whether a request is for an rpc or a path of the gateway; everything is while the routes are still to come. */
+  knows({ method = "", url = "" }: IncomingMessage): boolean {
+    const table = this.#loaded();
+    return (
+      table === undefined ||
+      table.router.match(method, url).kind !== "not-found" ||
+      table.rpcs.methods(url).length > 0 ||
+      (this.#health !== undefined && isHealthPath(pathOf(url)))
+    );
+  }
+
+  #answer(request: FastifyRequest, reply: FastifyReply): void {
     const { errors } = this.#parts;
     const { method = "", url = "" } = request.raw;
     if (url === "*") {
@@ -185,7 +215,7 @@ export class RequestRouter {
       case "not-found":
         return errors.send(reply, new HttpError(404, `no route for ${method} ${pathOf(url)}`));
     }
-  };
+  }
 
   /** The routes of the present; undefined while they are still to come. */
   readonly #loaded = (): RouteTable | undefined => (this.#waiting ? undefined : this.#table);
@@ -232,6 +262,10 @@ function isPlain(raw: IncomingMessage): boolean {
     httpVersionMajor === 1 &&
     rpcMark(raw) === undefined
   );
+}
+
+function noWebSocket(): HttpError {
+  return new HttpError(501, "WebSockets are served on a port of the gateway's own only");
 }
 
 /** The method that a preflight asks for, if there is a route for it: where a route takes OPTIONS, it is not called. */
