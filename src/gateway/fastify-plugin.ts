@@ -1,8 +1,17 @@
 import type { IncomingMessage } from "node:http";
-import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest, FastifySchema } from "fastify";
+import type {
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchema,
+  RouteHandlerMethod,
+} from "fastify";
 import { SetupError } from "../core/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { acceptAnyType, leaveBodies } from "./http-engine.ts";
+import type { Route } from "./routing/route.ts";
+import type { OwnRoute } from "./shadowed-routes.ts";
 
 /** Options of `app.register(http.plugin, options)`. */
 export interface RpcPluginOptions {
@@ -30,8 +39,10 @@ export interface PluginParts {
   readonly addHooks: (scope: FastifyInstance) => void;
   /** The rpcs are put below `prefix`. @throws Error when the gateway cannot be mounted now. */
   readonly mounted: (prefix: string) => void;
-  /** The app is about to serve. @throws Error when rules or routes are wrong. */
-  readonly ready: () => void;
+  /** The app is about to serve, these routes of its own too. @throws Error when rules or routes are wrong. */
+  readonly ready: (own: readonly OwnRoute[]) => void;
+  /** The routes of the rpcs. */
+  readonly routes: () => readonly Route[];
   /** The app is closing: resolves when the calls under way have ended. */
   readonly closing: () => Promise<unknown>;
 }
@@ -43,10 +54,17 @@ export interface PluginParts {
 export function fastifyPlugin(parts: PluginParts): FastifyPluginAsync<RpcPluginOptions> {
   const plugin: FastifyPluginAsync<RpcPluginOptions> = async (app, { prefix = "", paths = ["/*"] }) => {
     checkApp(app);
-    app.addHook("onReady", async () => parts.ready());
+    const later: OwnRoute[] = [];
+    const below = app.prefix + prefix;
+    const answer = answerer(below, parts);
+    app.addHook("onRoute", ({ method, url, handler }) => {
+      if (handler === answer || !url.startsWith(below)) return;
+      for (const name of [method].flat()) later.push({ method: name, url: url.slice(below.length) });
+    });
+    app.addHook("onReady", async () => parts.ready([...earlierRoutes(app, below, parts.routes()), ...later]));
     app.addHook("preClose", async () => void (await parts.closing()));
     // A scope of its own, for its hooks and its reading of bodies.
-    await app.register(async (scope) => mount(scope, paths, parts), { prefix });
+    await app.register(async (scope) => mount(scope, paths, parts, answer), { prefix });
   };
   // What `fastify-plugin` does: the prefix is for the scope within.
   return Object.assign(plugin, {
@@ -59,18 +77,48 @@ function checkApp(app: FastifyInstance): void {
   if (!app.version.startsWith("5.")) {
     throw new SetupError(`the plugin of an HttpServer needs Fastify 5, this app has ${app.version}`);
   }
-  if ("http2" in app.initialConfig && app.initialConfig.http2 === true) {
+  if ("http2" in app.initialConfig && app.initialConfig.http2) {
     throw new SetupError(
       "the plugin of an HttpServer needs a Fastify that speaks HTTP/1.1: leave its option http2 out, or start() the HttpServer, which speaks both",
     );
   }
 }
 
-function mount(scope: FastifyInstance, paths: readonly string[], parts: PluginParts): void {
-  const { errors, knows, serve, anyContentType, takesOptions, addHooks } = parts;
+/** The routes that the app had before the plugin, as far as it can be asked: paths without variables. */
+function earlierRoutes(app: FastifyInstance, below: string, routes: readonly Route[]): OwnRoute[] {
+  return routes
+    .map(({ httpMethod, template: { text } }) => ({ method: httpMethod, url: text }))
+    .filter(({ method, url }) => app.hasRoute({ method, url: below + url.replaceAll(":", "::") }));
+}
+
+/** Answers what the gateway knows, and leaves the rest to the app's 404. */
+function answerer(prefix: string, { knows, serve }: PluginParts): RouteHandlerMethod {
+  return (request, reply) => {
+    const { raw } = request;
+    const { url: whole = "" } = raw;
+    if (prefix === "" || moveBelow(raw, prefix)) {
+      if (knows(raw)) {
+        serve(request, reply);
+        return;
+      }
+      raw.url = whole;
+    }
+    reply.callNotFound();
+  };
+}
+
+function mount(
+  scope: FastifyInstance,
+  paths: readonly string[],
+  parts: PluginParts,
+  handler: RouteHandlerMethod,
+): void {
+  const { errors, anyContentType, takesOptions, addHooks } = parts;
   const { prefix } = scope;
   if (prefix !== "" && !/^(?:\/[\w.~-]+)+$/.test(prefix)) {
-    throw new SetupError(`the prefix of the rpcs must be a path such as "/api", ${JSON.stringify(prefix)} is not`);
+    throw new SetupError(
+      `the prefix of the rpcs must be a path such as "/api", ${JSON.stringify(prefix)} is not`,
+    );
   }
   parts.mounted(prefix);
   addHooks(scope);
@@ -82,18 +130,7 @@ function mount(scope: FastifyInstance, paths: readonly string[], parts: PluginPa
         method: methods,
         url,
         schema: { hide: true } as FastifySchema, // What documents an app's routes reads this; the types do not know it.
-        handler(request, reply) {
-          const { raw } = request;
-          const { url: whole = "" } = raw;
-          if (prefix === "" || moveBelow(raw, prefix)) {
-            if (knows(raw)) {
-              serve(request, reply);
-              return;
-            }
-            raw.url = whole;
-          }
-          reply.callNotFound();
-        },
+        handler,
         errorHandler: (error, _request, reply) => errors.send(reply, error),
         ...(anyContentType ? { onRequest: acceptAnyType } : {}),
       });

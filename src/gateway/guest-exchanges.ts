@@ -9,15 +9,14 @@ import { RequestCheck } from "./request-check.ts";
 /** What may follow the status in `writeHead`. */
 type HeadPart = string | OutgoingHttpHeaders | OutgoingHttpHeader[];
 
-/** The overload of Node's `writeHead` with a reason phrase. */
-type WriteHead = (this: ServerResponse, status: number, reason: string, headers?: HeadPart) => unknown;
+type WriteHead = (status: number, second?: HeadPart, third?: HeadPart) => unknown;
 
 /**
  * Requests that come by no port of the gateway's own: by `inject`, or by the server of an app that has the rpcs as a
  * plugin. Makes their responses what those of the port guards are, and knows those that are under way.
  */
 export class GuestExchanges implements ExchangeOwner {
-  readonly inFlight = new LiveSet<Exchange>();
+  readonly #inFlight = new LiveSet<Exchange>();
   stopping: ConnectError | undefined;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
   readonly #prepare: ((exchange: Exchange) => void) | undefined;
@@ -37,9 +36,19 @@ export class GuestExchanges implements ExchangeOwner {
     this.#check = new RequestCheck(options);
   }
 
+  /** Every exchange that is under way. */
+  get inFlight(): readonly Exchange[] {
+    return [...this.#inFlight];
+  }
+
+  /** Resolves when no exchange is under way. */
+  idle(): Promise<void> {
+    return this.#inFlight.idle();
+  }
+
   /** Takes over a response that another server made; its `refusal` says what is wrong with the request. */
   adopt(request: IncomingMessage, response: ServerResponse): Exchange {
-    const { writeHead } = response;
+    const writeHead = response.writeHead.bind(response) as WriteHead; // Of its overloads the widest.
     const members: Partial<Exchange> = {
       livePlace: -1,
       owner: this,
@@ -59,30 +68,30 @@ export class GuestExchanges implements ExchangeOwner {
       exchange.writeHead = (status: number, second?: HeadPart, third?: HeadPart): Exchange => {
         const [reason, given] = typeof second === "string" ? [second, third] : [undefined, second];
         const headers = completeHead(exchange, status, typeof given === "string" ? undefined : given);
-        if (reason === undefined) writeHead.call(exchange, status, headers);
-        else (writeHead as WriteHead).call(exchange, status, reason, headers);
+        if (reason === undefined) writeHead(status, headers);
+        else writeHead(status, reason, headers);
         return exchange;
       };
     }
     exchange.refusal = this.#check.problem(request);
     exchange.on("close", exchangeClosed);
-    this.inFlight.add(exchange);
+    this.#inFlight.add(exchange);
     return exchange;
   }
 
   exchangeClosed(exchange: Exchange): void {
-    this.inFlight.delete(exchange);
+    this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
   }
 
   /** Asks answers that never end by themselves to end, those yet to begin too. */
   askToLeave(reason: ConnectError): void {
     this.stopping = reason;
-    for (const exchange of this.inFlight) exchange.leave?.(reason);
+    for (const exchange of this.#inFlight) exchange.leave?.(reason);
   }
 
   /** Breaks off every answer that is under way. */
   cut(): void {
-    for (const exchange of this.inFlight) exchange.destroy();
+    for (const exchange of this.#inFlight) exchange.destroy();
   }
 }

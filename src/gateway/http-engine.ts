@@ -7,9 +7,11 @@ import {
   type RouteHandlerMethod,
 } from "fastify";
 import { METHODS } from "../core/node-http.ts";
+import { SetupError } from "../core/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PortGuard } from "./port-guard.ts";
+import type { OwnRoute } from "./shadowed-routes.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
 import { pathOf } from "./target-path.ts";
 
@@ -59,6 +61,8 @@ export class HttpEngine {
   readonly #options: HttpEngineOptions;
   /** Paths of the user's own routes; undefined when some are patterns, or hooks want to see every request. */
   #ownPaths: Set<string> | undefined = new Set();
+  /** The user's own routes that are there for every request with their method and path. */
+  readonly ownRoutes: OwnRoute[] = [];
   #mounted = false;
   #mounting = false;
 
@@ -105,6 +109,12 @@ export class HttpEngine {
     const { prepare, serve, anyContentType, addHooks } = mount;
     void this.fastify.register(async (scope) => {
       prepare();
+      const all = this.ownRoutes.find(({ url }) => url === "*" || url === "/*");
+      if (all !== undefined) {
+        throw new SetupError(
+          `HTTP: the route ${all.method} ${all.url} of your own leaves no path to the rpcs: give it a narrower one`,
+        );
+      }
       addHooks(scope);
       leaveBodies(scope);
       this.#mounting = true;
@@ -138,8 +148,11 @@ export class HttpEngine {
 
   /** Learns what the user adds, in plugins too. */
   #watch(engine: FastifyInstance): void {
-    engine.addHook("onRoute", ({ url, constraints }) => {
+    engine.addHook("onRoute", ({ method, url, constraints }) => {
       if (this.#mounting) return;
+      if (constraints === undefined) {
+        for (const name of [method].flat()) this.ownRoutes.push({ method: name.toUpperCase(), url });
+      }
       if (/[:*(]/.test(url) || constraints !== undefined) this.#ownPaths = undefined;
       else this.#ownPaths?.add(url);
     });

@@ -26,7 +26,9 @@ import { observeCaller } from "./observe-caller.ts";
 import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
-import { type ExchangeKeeper, stopExchanges } from "./stop-exchanges.ts";
+import type { OwnRoute } from "./shadowed-routes.ts";
+import { StartWarnings } from "./start-warnings.ts";
+import { both, stopExchanges } from "./stop-exchanges.ts";
 import { WebSockets } from "./websocket/web-sockets.ts";
 
 /**
@@ -35,7 +37,7 @@ import { WebSockets } from "./websocket/web-sockets.ts";
  * It takes descriptors and knows no implementation. Routes, hooks and plugins of the user's own on `fastify` come
  * before the rpcs, hooks run for the rpcs too.
  */
-export class HttpServer implements ManagedServer {
+export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly name = "HTTP";
   /** The engine, for what the toolkit does not cover. Add to it before `start()`. */
   readonly fastify: FastifyInstance;
@@ -48,6 +50,7 @@ export class HttpServer implements ManagedServer {
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #sockets: WebSockets;
+  readonly #warnings: StartWarnings;
   readonly #closeUpstream: () => void;
   #draining = false;
   #address: ListenAddress | undefined;
@@ -97,6 +100,7 @@ export class HttpServer implements ManagedServer {
       },
     });
     this.fastify = this.#engine.fastify;
+    this.#warnings = new StartWarnings(merged, this.#router);
   }
 
   /**
@@ -113,7 +117,8 @@ export class HttpServer implements ManagedServer {
       takesOptions: this.#browsers.cors !== undefined,
       addHooks: (scope) => this.#browsers.addHooks(scope),
       mounted: (prefix) => this.#mountAt(prefix),
-      ready: () => this.#readyInApp(),
+      ready: (own) => this.#readyInApp(own),
+      routes: () => this.#router.table.router.routes,
       closing: () => this.gracefulStop(),
     });
   }
@@ -144,7 +149,9 @@ export class HttpServer implements ManagedServer {
    * rules outside the proto, which may speak of services yet to come, `start()` rejects instead.
    */
   addService(service: AnyService | DescService): this {
-    this.#router.add("descriptor" in service ? service.descriptor : service, this.state === "ready");
+    const isReady = this.state === "ready";
+    this.#router.add("descriptor" in service ? service.descriptor : service, isReady);
+    if (isReady) this.#warnings.give();
     return this;
   }
 
@@ -158,6 +165,7 @@ export class HttpServer implements ManagedServer {
    */
   replaceServices(services: readonly DescService[], registry?: Registry): void {
     this.#router.replace(services, registry);
+    if (this.state === "ready") this.#warnings.give();
   }
 
   /**
@@ -170,6 +178,7 @@ export class HttpServer implements ManagedServer {
       throw new SetupError(`${this.name} cannot start: it is a plugin of an app, which listens for it`);
     }
     this.#lifecycle.enter("boot");
+    this.#warnings.ownRoutes = this.#engine.ownRoutes;
     this.#binding = this.#bind();
     try {
       await this.#binding;
@@ -202,6 +211,11 @@ export class HttpServer implements ManagedServer {
     return (this.#stopping ??= this.#stop(graceMs));
   }
 
+  /** Stops as `gracefulStop()` does, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gracefulStop();
+  }
+
   async #stop(graceMs: number): Promise<StopReport> {
     this.drain();
     const { state } = this;
@@ -210,7 +224,7 @@ export class HttpServer implements ManagedServer {
     await this.#binding?.catch(() => {});
     this.#guard.closeListeners();
     const [calls, sockets] = await Promise.all([
-      stopExchanges(this.#allExchanges(), graceMs),
+      stopExchanges(both(this.#guard, this.#guests), graceMs),
       this.#sockets.stop(graceMs),
     ]);
     this.#router.close();
@@ -222,33 +236,20 @@ export class HttpServer implements ManagedServer {
     return { finished: calls.finished + sockets.finished, cut: [...calls.cut, ...sockets.cut] };
   }
 
-  /** The exchanges of the server's own port and those that come by others. */
-  #allExchanges(): ExchangeKeeper {
-    const [guard, guests] = [this.#guard, this.#guests];
-    return {
-      get inFlight() {
-        return [...guard.inFlight, ...guests.inFlight];
-      },
-      askToLeave(reason) {
-        guard.askToLeave(reason);
-        guests.askToLeave(reason);
-      },
-      async idle() {
-        await Promise.all([guard.idle(), guests.inFlight.idle()]);
-      },
-    };
-  }
-
   #mountAt(prefix: string): void {
     if (this.state !== "init") {
-      throw new SetupError(`${this.name} is started or a plugin of an app already: its state is "${this.state}"`);
+      throw new SetupError(
+        `${this.name} is started or a plugin of an app already: its state is "${this.state}"`,
+      );
     }
     this.#prefix = prefix;
     this.#lifecycle.enter("boot");
   }
 
-  #readyInApp(): void {
+  #readyInApp(own: readonly OwnRoute[]): void {
     void this.#router.table; // What is wrong with rules and routes shows here at the latest.
+    this.#warnings.ownRoutes = own;
+    this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#lifecycle.enter("listen");
     this.#lifecycle.enter("ready");
@@ -259,6 +260,7 @@ export class HttpServer implements ManagedServer {
     void this.#router.table; // An engine whose mount has failed could not be started again.
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
+    this.#warnings.give();
     const path = unixPath(host);
     try {
       await this.fastify.listen(path === undefined ? { host, port } : { path });

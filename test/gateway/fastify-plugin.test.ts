@@ -134,7 +134,8 @@ suite("an app with the rpcs as a plugin", () => {
     await using app = await startApp({
       before: (own) => {
         own.addHook("preHandler", async ({ headers }) => {
-          if (headers.authorization === undefined) throw Object.assign(new Error("who?"), { statusCode: 401 });
+          if (headers.authorization === undefined)
+            throw Object.assign(new Error("who?"), { statusCode: 401 });
         });
         own.addHook("onRequest", async (_request, reply) => void reply.header("x-own", "1"));
       },
@@ -155,7 +156,9 @@ suite("an app with the rpcs as a plugin", () => {
   test("may read bodies in ways of its own", async () => {
     await using app = await startApp({
       before: (own) => {
-        own.addContentTypeParser("application/x-own", { parseAs: "string" }, (_request, _body, done) => done(null, 7));
+        own.addContentTypeParser("application/x-own", { parseAs: "string" }, (_request, _body, done) =>
+          done(null, 7),
+        );
         own.post("/own", ({ body }) => ({ body }));
       },
     });
@@ -251,14 +254,18 @@ suite("what an app cannot be is said when the plugin is registered", () => {
   test("one that speaks HTTP/2", async () => {
     const app = fastify({ http2: true });
     await assert.rejects(async () => app.register(plugin()), {
-      message: /^the plugin of an HttpServer needs a Fastify that speaks HTTP\/1\.1: leave its option http2 out/,
+      message:
+        /^the plugin of an HttpServer needs a Fastify that speaks HTTP\/1\.1: leave its option http2 out/,
     });
     await app.close();
   });
 
   test("a prefix that is a pattern, given or the app's own", async () => {
     const app = fastify();
-    await assert.rejects(async () => app.register(plugin(), { prefix: "/:tenant" }), /must be a path such as/);
+    await assert.rejects(
+      async () => app.register(plugin(), { prefix: "/:tenant" }),
+      /must be a path such as/,
+    );
     await app.close();
   });
 
@@ -267,7 +274,9 @@ suite("what an app cannot be is said when the plugin is registered", () => {
     const app = fastify();
     await app.register(http.plugin);
     await assert.rejects(async () => fastify().register(http.plugin), /plugin of an app already/);
-    await assert.rejects(http.start(), { message: "HTTP cannot start: it is a plugin of an app, which listens for it" });
+    await assert.rejects(http.start(), {
+      message: "HTTP cannot start: it is a plugin of an app, which listens for it",
+    });
     await app.close();
     assert.equal(http.state, "stop");
   });

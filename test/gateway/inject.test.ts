@@ -12,8 +12,11 @@ import { Echo } from "../support/echo-service.ts";
 const json = { "content-type": "application/json" };
 const page = { origin: "https://page.example" };
 
+/** A request to a path. */
+type Call = Omit<InjectOptions, "url"> & { readonly url: string };
+
 /** Requests of all kinds, and what no two servers answer alike in. */
-const requests: readonly InjectOptions[] = [
+const requests: readonly Call[] = [
   { url: "/test/v1/echo/a?number=7", headers: page },
   { url: "/test/v1/echo/a", method: "HEAD" },
   { url: "/test/v1/echo/a", method: "OPTIONS", headers: { ...page, "access-control-request-method": "GET" } },
@@ -47,9 +50,9 @@ function gateway(options: Partial<HttpServerOptions> = {}): { http: HttpServer; 
 }
 
 /** What a started gateway answers to the same request, but for what belongs to its connection. */
-async function overSocket(http: HttpServer, { method, url, headers, payload }: InjectOptions): Promise<object> {
+async function overSocket(http: HttpServer, { method, url, headers, payload }: Call): Promise<object> {
   const call = request({
-    ...{ method: method ?? "GET", path: String(url), headers: headers as Record<string, string> },
+    ...{ method: method ?? "GET", path: url, headers: headers as Record<string, string> },
     ...{ port: http.address?.port, host: "127.0.0.1", agent: false },
   });
   call.end(payload);
@@ -69,7 +72,7 @@ suite("rpcs by inject, before start()", () => {
     await http.start();
     try {
       for (const [index, call] of all.entries()) {
-        const title = `${call.method ?? "GET"} ${String(call.url).slice(0, 60)}`;
+        const title = `${call.method ?? "GET"} ${call.url.slice(0, 60)}`;
         const { statusCode, headers: head, body } = injected[index] ?? {};
         const { date: _, connection: __, "keep-alive": ___, ...own } = head ?? {};
         assert.deepEqual({ statusCode, headers: own, body }, await overSocket(http, call), title);
@@ -97,7 +100,10 @@ suite("rpcs by inject, before start()", () => {
   test("end when their client leaves", async () => {
     const { http, echo } = gateway();
     const leave = new AbortController();
-    const call = http.fastify.inject({ url: "/test/v1/echo/a?behaviour.sleepMs=60000", signal: leave.signal });
+    const call = http.fastify.inject({
+      url: "/test/v1/echo/a?behaviour.sleepMs=60000",
+      signal: leave.signal,
+    });
     await echo.until(({ calls }) => calls === 1);
     leave.abort();
     await assert.rejects(async () => call);
@@ -106,7 +112,9 @@ suite("rpcs by inject, before start()", () => {
   });
 
   test("reject when rules or routes are wrong, which names them", async () => {
-    const rules = [{ file: "rules.yaml", text: "http:\n  rules:\n    - selector: no.such.Rpc\n      get: /x\n" }];
+    const rules = [
+      { file: "rules.yaml", text: "http:\n  rules:\n    - selector: no.such.Rpc\n      get: /x\n" },
+    ];
     const { http } = gateway({ rules });
     await assert.rejects(async () => http.fastify.inject("/test/v1/echo/a"), /rules\.yaml.*no\.such\.Rpc/);
     await assert.rejects(http.start(), /rules\.yaml.*no\.such\.Rpc/);
