@@ -50,6 +50,20 @@ export {
 // Errors.
 export { Code, ConnectError, invalidArgument, type FieldViolation } from "./core/errors.ts";
 
+// Details of errors, of google/rpc/error_details.proto.
+export {
+  BadRequestSchema,
+  DebugInfoSchema,
+  ErrorInfoSchema,
+  HelpSchema,
+  LocalizedMessageSchema,
+  PreconditionFailureSchema,
+  QuotaFailureSchema,
+  RequestInfoSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.ts";
+
 // Contracts at run time.
 export { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "./core/schema/schema.ts";
 export { reflectionSource } from "./core/schema/reflection-source.ts";
