@@ -5,6 +5,7 @@ export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./cor
 export type { ClientCertificates, Pem } from "./core/tls.ts";
 export type { TrustedPeers } from "./core/grpc/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
+export type { RpcPluginOptions } from "./gateway/fastify-plugin.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
 export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
 export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle.ts";
@@ -48,6 +49,20 @@ export {
 
 // Errors.
 export { Code, ConnectError, invalidArgument, type FieldViolation } from "./core/errors.ts";
+
+// Details of errors, of google/rpc/error_details.proto.
+export {
+  BadRequestSchema,
+  DebugInfoSchema,
+  ErrorInfoSchema,
+  HelpSchema,
+  LocalizedMessageSchema,
+  PreconditionFailureSchema,
+  QuotaFailureSchema,
+  RequestInfoSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "../gen/google/rpc/error_details_pb.ts";
 
 // Contracts at run time.
 export { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "./core/schema/schema.ts";

@@ -28,7 +28,7 @@ export interface DialOptions extends ConnectionOptions, TransportOptions {
 }
 
 /** What `dial` gives besides calls. */
-export interface Dialed {
+export interface Dialed extends AsyncDisposable {
   /** Where the connection stands; in process always `ready`. Asking for it starts no connection. */
   readonly state: ConnectionState;
   /**
@@ -39,6 +39,8 @@ export interface Dialed {
   ready(signal?: AbortSignal): Promise<void>;
   /** Closes the connection: calls under way come to their end, new ones are UNAVAILABLE. Idempotent. */
   close(): void;
+  /** As `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** A transport with the connection below it. */
@@ -76,14 +78,18 @@ export function dialCaller(
   return withConnection(interceptCaller(http2Caller(connection), interceptors), connection);
 }
 
-/** A server of this process is there as long as the process. */
-const always: Dialed = Object.freeze({ state: "ready", ready: () => Promise.resolve(), close() {} });
+/** What is below the calls: a connection, or nothing. */
+type Below = Omit<Dialed, typeof Symbol.asyncDispose>;
 
-function withConnection<T extends object>(calls: T, connection: Dialed): T & Dialed {
+/** A server of this process is there as long as the process. */
+const always: Below = Object.freeze({ state: "ready", ready: () => Promise.resolve(), close() {} });
+
+function withConnection<T extends object>(calls: T, connection: Below): T & Dialed {
   return Object.defineProperties(calls, {
     state: { get: () => connection.state, enumerable: true },
     ready: { value: (signal?: AbortSignal) => connection.ready(signal), enumerable: true },
     close: { value: () => connection.close(), enumerable: true },
+    [Symbol.asyncDispose]: { value: async () => connection.close() },
   }) as T & Dialed; // defineProperties has no type for what it adds.
 }
 

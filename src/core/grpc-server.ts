@@ -30,7 +30,7 @@ const farewellMs = 500;
  * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on everything that a client can
  * ask for, health and reflection.
  */
-export class GrpcServer implements ManagedServer, StreamServer {
+export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable {
   readonly name = "GRPC";
   /** All handlers; in-process callers go straight to it. */
   readonly dispatcher: Dispatcher;
@@ -176,6 +176,11 @@ export class GrpcServer implements ManagedServer, StreamServer {
    */
   gracefulStop(options: StopOptions = {}): Promise<StopReport> {
     return (this.#stopped ??= this.#stop(options.graceMs ?? defaultGraceMs));
+  }
+
+  /** Stops as `gracefulStop()` does, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gracefulStop();
   }
 
   async #stop(graceMs: number): Promise<StopReport> {

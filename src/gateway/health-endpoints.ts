@@ -89,7 +89,8 @@ export class HealthEndpoints {
   }
 }
 
-function isHealthPath(path: string): boolean {
+/** Whether a path is one of `healthPaths`. */
+export function isHealthPath(path: string): boolean {
   return path === "/healthz" || path === "/livez" || path === "/readyz";
 }
 

@@ -8,9 +8,11 @@ import {
   type RouteHandlerMethod,
 } from "fastify";
 import { METHODS } from "../core/node-http.ts";
+import { SetupError } from "../core/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PortGuard } from "./port-guard.ts";
+import type { OwnRoute } from "./shadowed-routes.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
 import { pathOf } from "./target-path.ts";
 
@@ -26,10 +28,14 @@ export interface HttpEngineOptions {
   readonly answer: (request: IncomingMessage, exchange: Exchange) => boolean;
   /** Refuses a request whose path cannot be decoded; none of the user's hooks has seen it. */
   readonly refusePath: (request: FastifyRequest, reply: FastifyReply) => void;
+  /** What stands behind everything of the user's own, as soon as all of that is there. */
+  readonly mount: Mount;
 }
 
 /** What stands behind everything of the user's own. */
 export interface Mount {
+  /** Is called once before anything is served. @throws Error when the rpcs cannot be served. */
+  readonly prepare: () => void;
   /** Answers what no route of the user's own does. */
   readonly serve: RouteHandlerMethod;
   /** Adds hooks that only concern these requests. */
@@ -58,6 +64,9 @@ export class HttpEngine {
   readonly #options: HttpEngineOptions;
   /** Paths of the user's own routes; undefined when some are patterns, or hooks want to see every request. */
   #ownPaths: Set<string> | undefined = new Set();
+  /** The user's own routes that are there for every request with their method and path. */
+  readonly ownRoutes: OwnRoute[] = [];
+  #mounted = false;
   #mounting = false;
 
   constructor(options: HttpEngineOptions) {
@@ -85,18 +94,38 @@ export class HttpEngine {
     engine.setErrorHandler((error, _request, reply) => errors.send(reply, error));
     this.fastify = engine;
     this.#watch(engine);
+    this.#mountLast(engine);
   }
 
-  /** Puts `serve` behind everything that is on the engine by now, without the engine's reading of bodies. */
-  mount({ serve, addHooks }: Mount): void {
-    const { errors } = this.#options;
+  /**
+   * Puts `serve` behind everything that is on the engine when it is made ready, by `start()` or by `inject`, without
+   * the engine's reading of bodies.
+   */
+  #mountLast(engine: FastifyInstance): void {
+    const own = engine as { ready: (this: FastifyInstance, done?: unknown) => unknown };
+    const { ready } = own;
+    const mount = (): void => this.#mount();
+    own.ready = function (done) {
+      mount();
+      return ready.call(this, done);
+    };
+  }
+
+  #mount(): void {
+    if (this.#mounted) return;
+    this.#mounted = true;
+    const { errors, mount } = this.#options;
+    const { prepare, serve, addHooks } = mount;
     void this.fastify.register(async (scope) => {
+      prepare();
+      const all = this.ownRoutes.find(({ url }) => url === "*" || url === "/*");
+      if (all !== undefined) {
+        throw new SetupError(
+          `HTTP: the route ${all.method} ${all.url} of your own leaves no path to the rpcs: give it a narrower one`,
+        );
+      }
       addHooks(scope);
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser("*", (request, _payload, done) => {
-        showContentType(request);
-        done(null); // The rpc's story reads it.
-      });
+      leaveBodies(scope);
       this.#mounting = true;
       scope.route({
         method: scope.supportedMethods,
@@ -128,8 +157,11 @@ export class HttpEngine {
 
   /** Learns what the user adds, in plugins too. */
   #watch(engine: FastifyInstance): void {
-    engine.addHook("onRoute", ({ url, constraints }) => {
+    engine.addHook("onRoute", ({ method, url, constraints }) => {
       if (this.#mounting) return;
+      if (constraints === undefined) {
+        for (const name of [method].flat()) this.ownRoutes.push({ method: name.toUpperCase(), url });
+      }
       if (/[:*(]/.test(url) || constraints !== undefined) this.#ownPaths = undefined;
       else this.#ownPaths?.add(url);
     });
@@ -155,7 +187,7 @@ const hidden = { "content-type": "application/json" };
  * The engine refuses content types that are malformed, and some methods without one, in words of its own; what a body
  * may be is for the rpc's story to say. It is shown another type until it has looked.
  */
-function hideContentType(
+export function hideContentType(
   request: FastifyRequest,
   _reply: FastifyReply,
   payload: RequestPayload,
@@ -171,4 +203,13 @@ function hideContentType(
 /** Ends what `hideContentType` began, so that hooks behind the engine's look see the request as it is. */
 function showContentType(request: FastifyRequest): void {
   if (request.headers !== request.raw.headers) request.headers = request.raw.headers;
+}
+
+/** Takes the reading of bodies from the engine: the rpc's story does it. */
+export function leaveBodies(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser("*", (request, _payload, done) => {
+    showContentType(request);
+    done(null);
+  });
 }

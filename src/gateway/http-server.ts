@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { interceptCaller, type Caller } from "../core/caller.ts";
 import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
@@ -16,16 +16,21 @@ import { formatAddress, listenError, unixPath, type ListenAddress } from "../cor
 import { FaultLog } from "../core/fault-log.ts";
 import { tell } from "../core/observer.ts";
 import type { AnyService } from "../core/service.ts";
+import { SetupError } from "../core/setup-error.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
+import { fastifyPlugin, type RpcPluginOptions } from "./fastify-plugin.ts";
+import { GuestExchanges } from "./guest-exchanges.ts";
 import { HttpEngine } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { observeCaller } from "./observe-caller.ts";
 import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
-import { stopExchanges } from "./stop-exchanges.ts";
+import type { OwnRoute } from "./shadowed-routes.ts";
+import { StartWarnings } from "./start-warnings.ts";
+import { both, stopExchanges } from "./stop-exchanges.ts";
 import { WebSockets } from "./websocket/web-sockets.ts";
 
 /**
@@ -34,7 +39,7 @@ import { WebSockets } from "./websocket/web-sockets.ts";
  * It takes descriptors and knows no implementation. Routes, hooks and plugins of the user's own on `fastify` come
  * before the rpcs, hooks run for the rpcs too.
  */
-export class HttpServer implements ManagedServer {
+export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly name = "HTTP";
   /** The engine, for what the toolkit does not cover. Add to it before `start()`. */
   readonly fastify: FastifyInstance;
@@ -43,13 +48,16 @@ export class HttpServer implements ManagedServer {
   readonly #errors: ErrorWriter;
   readonly #browsers: ForBrowsers;
   readonly #guard: PortGuard;
+  readonly #guests: GuestExchanges;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #sockets: WebSockets;
+  readonly #warnings: StartWarnings;
   readonly #closeUpstream: () => void;
   #draining = false;
-  #mounted = false;
   #address: ListenAddress | undefined;
+  /** Path before the rpcs in the app that has this server as a plugin; undefined while there is none. */
+  #prefix: string | undefined;
   #binding: Promise<void> | undefined;
   #stopping: Promise<StopReport> | undefined;
 
@@ -68,6 +76,8 @@ export class HttpServer implements ManagedServer {
     const upstream = upstreamCaller(merged);
     this.#closeUpstream = upstream.close;
     this.#sockets = new WebSockets({ ...merged, errors: this.#errors, replyMetadata: metadata });
+    const onClose = requestTeller(merged);
+    this.#guests = new GuestExchanges(merged, onClose, this.#browsers.prepare);
     this.#router = new RequestRouter({
       options: merged,
       sockets: this.#sockets,
@@ -77,8 +87,9 @@ export class HttpServer implements ManagedServer {
       errors: this.#errors,
       replyMetadata: metadata,
       isServing: () => this.state === "ready" && !this.#draining,
+      guests: this.#guests,
     });
-    this.#guard = new PortGuard(merged, this.#errors, requestTeller(merged), this.#browsers.prepare);
+    this.#guard = new PortGuard(merged, this.#errors, onClose, this.#browsers.prepare);
     this.#engine = new HttpEngine({
       guard: this.#guard,
       errors: this.#errors,
@@ -86,8 +97,33 @@ export class HttpServer implements ManagedServer {
       maxUrlBytes,
       answer: this.#router.answerWhole,
       refusePath: this.#router.refusePath,
+      mount: {
+        prepare: () => void this.#router.table, // What is wrong with rules and routes shows here at the latest.
+        serve: this.#router.serve,
+        addHooks: (scope) => this.#browsers.addHooks(scope),
+      },
     });
     this.fastify = this.#engine.fastify;
+    this.#warnings = new StartWarnings(merged, this.#router);
+  }
+
+  /**
+   * The rpcs as a plugin for a Fastify 5 that serves by itself, `await app.register(http.plugin)`, instead of `start()`:
+   * REST, streams, server-sent events, long polling, Connect and gRPC-Web, over HTTP/1.1. The app listens; its hooks run
+   * for the rpcs, and closing it ends their calls as `gracefulStop` does. WebSockets and gRPC need a port of this server.
+   */
+  get plugin(): FastifyPluginAsync<RpcPluginOptions> {
+    return fastifyPlugin({
+      knows: (request) => this.#router.knows(request),
+      serve: (request, reply) => this.#router.serveGuest(request, reply),
+      errors: this.#errors,
+      takesOptions: this.#browsers.cors !== undefined,
+      addHooks: (scope) => this.#browsers.addHooks(scope),
+      mounted: (prefix) => this.#mountAt(prefix),
+      ready: (own) => this.#readyInApp(own),
+      routes: () => this.#router.table.router.routes,
+      closing: () => this.gracefulStop(),
+    });
   }
 
   get state(): ServerState {
@@ -116,7 +152,9 @@ export class HttpServer implements ManagedServer {
    * rules outside the proto, which may speak of services yet to come, `start()` rejects instead.
    */
   addService(service: AnyService | DescService): this {
-    this.#router.add("descriptor" in service ? service.descriptor : service, this.state === "ready");
+    const isReady = this.state === "ready";
+    this.#router.add("descriptor" in service ? service.descriptor : service, isReady);
+    if (isReady) this.#warnings.give();
     return this;
   }
 
@@ -130,6 +168,7 @@ export class HttpServer implements ManagedServer {
    */
   replaceServices(services: readonly DescService[], registry?: Registry): void {
     this.#router.replace(services, registry);
+    if (this.state === "ready") this.#warnings.give();
   }
 
   /**
@@ -138,7 +177,11 @@ export class HttpServer implements ManagedServer {
    * @throws Error that names host, port and cause when the port cannot be bound, or the rule that is wrong
    */
   async start(): Promise<void> {
+    if (this.#prefix !== undefined) {
+      throw new SetupError(`${this.name} cannot start: it is a plugin of an app, which listens for it`);
+    }
     this.#lifecycle.enter("boot");
+    this.#warnings.ownRoutes = this.#engine.ownRoutes;
     this.#binding = this.#bind();
     try {
       await this.#binding;
@@ -153,9 +196,11 @@ export class HttpServer implements ManagedServer {
 
   /** What listens where, and one line for each route, for people. */
   describe(): string[] {
-    const address = this.#address ?? this.#options;
-    const routes = this.#router.table.describe().map((line) => `[HTTP] ${line}`);
-    return [`[HTTP] listening on ${formatAddress(address)}`, ...routes];
+    const place =
+      this.#prefix === undefined
+        ? `listening on ${formatAddress(this.#address ?? this.#options)}`
+        : `a plugin of an app, at ${this.#prefix}/`;
+    return [`[HTTP] ${place}`, ...this.#router.table.describe().map((line) => `[HTTP] ${line}`)];
   }
 
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */
@@ -169,6 +214,11 @@ export class HttpServer implements ManagedServer {
     return (this.#stopping ??= this.#stop(graceMs));
   }
 
+  /** Stops as `gracefulStop()` does, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gracefulStop();
+  }
+
   async #stop(graceMs: number): Promise<StopReport> {
     this.drain();
     const { state } = this;
@@ -177,29 +227,43 @@ export class HttpServer implements ManagedServer {
     await this.#binding?.catch(() => {});
     this.#guard.closeListeners();
     const [calls, sockets] = await Promise.all([
-      stopExchanges(this.#guard, graceMs),
+      stopExchanges(both(this.#guard, this.#guests), graceMs),
       this.#sockets.stop(graceMs),
     ]);
     this.#router.close();
     this.#guard.cutConnections();
+    this.#guests.cut();
     await this.fastify.close();
     this.#closeUpstream();
     this.#lifecycle.enter("stop");
     return { finished: calls.finished + sockets.finished, cut: [...calls.cut, ...sockets.cut] };
   }
 
+  #mountAt(prefix: string): void {
+    if (this.state !== "init") {
+      throw new SetupError(
+        `${this.name} is started or a plugin of an app already: its state is "${this.state}"`,
+      );
+    }
+    this.#prefix = prefix;
+    this.#lifecycle.enter("boot");
+  }
+
+  #readyInApp(own: readonly OwnRoute[]): void {
+    void this.#router.table; // What is wrong with rules and routes shows here at the latest.
+    this.#warnings.ownRoutes = own;
+    this.#warnings.give();
+    if (this.state !== "boot") return; // Stopped meanwhile.
+    this.#lifecycle.enter("listen");
+    this.#lifecycle.enter("ready");
+  }
+
   async #bind(): Promise<void> {
     const { host, port } = this.#options;
-    void this.#router.table; // What is wrong with rules and routes shows here at the latest.
-    if (!this.#mounted) {
-      this.#engine.mount({
-        serve: this.#router.serve,
-        addHooks: (scope) => this.#browsers.addHooks(scope),
-      });
-    }
-    this.#mounted = true;
+    void this.#router.table; // An engine whose mount has failed could not be started again.
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
+    this.#warnings.give();
     const path = unixPath(host);
     try {
       await this.fastify.listen(path === undefined ? { host, port } : { path });

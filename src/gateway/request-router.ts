@@ -7,7 +7,8 @@ import { tell } from "../core/observer.ts";
 import type { ForBrowsers } from "./browser/for-browsers.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
-import { HealthEndpoints, healthPaths } from "./health-endpoints.ts";
+import type { GuestExchanges } from "./guest-exchanges.ts";
+import { HealthEndpoints, healthPaths, isHealthPath } from "./health-endpoints.ts";
 import { HttpError } from "./http-error.ts";
 import type { HttpServerOptions } from "./http-server-options.ts";
 import { PolledStreams } from "./long-poll/polled-streams.ts";
@@ -19,6 +20,7 @@ import { RequestMetadata } from "./request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
 import { pathOf } from "./target-path.ts";
+import { asksForWebSocket } from "./websocket/handshake.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
 import { malformedPath, type Router } from "./routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
@@ -37,6 +39,8 @@ export interface RequestRouterParts {
   /** Whether the server takes part in balancing. */
   readonly isServing: () => boolean;
   readonly browsers: ForBrowsers;
+  /** Takes over responses that no port guard made. */
+  readonly guests: GuestExchanges;
 }
 
 /** Finds the rpc of every request in the routes of the present, which can be swapped as a whole at any time. */
@@ -150,8 +154,34 @@ export class RequestRouter {
     this.#parts.errors.send(reply, match?.kind === "bad-path" ? match.error : malformedPath());
   };
 
-  /** Answers one request. Never throws. */
+  /** Answers one request, by whatever server it came. Never throws. */
   readonly serve = (request: FastifyRequest, reply: FastifyReply): void => {
+    // The port guards have given each of their exchanges an owner.
+    if ((reply.raw as Partial<Exchange>).owner === undefined) this.serveGuest(request, reply);
+    else this.#answer(request, reply);
+  };
+
+  /** As `serve`, for requests that come by no port of the gateway's own. */
+  serveGuest(request: FastifyRequest, reply: FastifyReply): void {
+    const { errors, guests } = this.#parts;
+    const { refusal } = guests.adopt(request.raw, reply.raw);
+    const reason = refusal ?? guests.stopping ?? (asksForWebSocket(request.raw) ? noWebSocket() : undefined);
+    if (reason === undefined) this.#answer(request, reply);
+    else errors.send(reply, reason);
+  }
+
+  /** Whether a request is for an rpc or a path of the gateway; everything is while the routes are still to come. */
+  knows({ method = "", url = "" }: IncomingMessage): boolean {
+    const table = this.#loaded();
+    return (
+      table === undefined ||
+      table.router.match(method, url).kind !== "not-found" ||
+      table.rpcs.methods(url).length > 0 ||
+      (this.#health !== undefined && isHealthPath(pathOf(url)))
+    );
+  }
+
+  #answer(request: FastifyRequest, reply: FastifyReply): void {
     const { errors } = this.#parts;
     const { method = "", url = "" } = request.raw;
     if (url === "*") {
@@ -195,7 +225,7 @@ export class RequestRouter {
       case "not-found":
         return errors.send(reply, new HttpError(404, `no route for ${method} ${pathOf(url)}`));
     }
-  };
+  }
 
   /** The routes of the present; undefined while they are still to come. */
   readonly #loaded = (): RouteTable | undefined => (this.#waiting ? undefined : this.#table);
@@ -242,6 +272,10 @@ function isPlain(raw: IncomingMessage): boolean {
     httpVersionMajor === 1 &&
     rpcMark(raw) === undefined
   );
+}
+
+function noWebSocket(): HttpError {
+  return new HttpError(501, "WebSockets are served on a port of the gateway's own only");
 }
 
 /** The method that a preflight asks for, if there is a route for it: where a route takes OPTIONS, it is not called. */

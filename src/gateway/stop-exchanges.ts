@@ -14,6 +14,22 @@ export interface ExchangeKeeper {
   idle(): Promise<void>;
 }
 
+/** Two keepers as one. */
+export function both(one: ExchangeKeeper, other: ExchangeKeeper): ExchangeKeeper {
+  return {
+    get inFlight() {
+      return [...one.inFlight, ...other.inFlight];
+    },
+    askToLeave(reason) {
+      one.askToLeave(reason);
+      other.askToLeave(reason);
+    },
+    async idle() {
+      await Promise.all([one.idle(), other.idle()]);
+    },
+  };
+}
+
 /** How long calls that were cut may take to answer so, in milliseconds. */
 const lastWordsMs = 250;
 

@@ -2,17 +2,17 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
- * The files that README.md shows, by name: code blocks with `<!-- file: NAME -->` on the line before the fence.
+ * The files that a page shows, by name: code blocks with `<!-- file: NAME -->` on the line before the fence.
  *
  * Several blocks of one name are parts of one file, in order.
  */
-export function markedFiles(root: string): ReadonlyMap<string, string> {
+export function markedFiles(root: string, page = "README.md"): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
-  for (const { name, body } of blocks(root, "file")) files.set(name, (files.get(name) ?? "") + body);
+  for (const { name, body } of blocks(root, page, "file")) files.set(name, (files.get(name) ?? "") + body);
   return files;
 }
 
-/** A command that README.md shows, and what it says the command prints. */
+/** A command that a page shows, and what it says the command prints. */
 export interface MarkedCommand {
   readonly command: string;
   /** The whole of the standard output, white space at its end aside; `…` stands for anything. */
@@ -23,11 +23,11 @@ export interface MarkedCommand {
  * The commands of the block with `<!-- run: NAME -->` on the line before its fence. Lines that begin with `# ` are what
  * the command before them prints; what follows two spaces and a `#` is a remark.
  *
- * @throws Error if README.md has no such block.
+ * @throws Error if the page has no such block.
  */
-export function markedCommands(root: string, name: string): MarkedCommand[] {
-  const block = blocks(root, "run").find((candidate) => candidate.name === name);
-  if (block === undefined) throw new Error(`README.md has no block "run: ${name}"`);
+export function markedCommands(root: string, name: string, page = "README.md"): MarkedCommand[] {
+  const block = blocks(root, page, "run").find((candidate) => candidate.name === name);
+  if (block === undefined) throw new Error(`${page} has no block "run: ${name}"`);
   const commands: { command: string; lines: string[] }[] = [];
   for (const line of block.body.split("\n").filter(Boolean)) {
     if (line.startsWith("# ")) commands.at(-1)?.lines.push(line.slice(2));
@@ -44,8 +44,8 @@ function pattern(text: string): RegExp {
   return new RegExp(`^${escaped.join("[^]*?")}\\s*$`);
 }
 
-function blocks(root: string, kind: "file" | "run"): { name: string; body: string }[] {
-  const text = readFileSync(join(root, "README.md"), "utf8");
+function blocks(root: string, page: string, kind: "file" | "run"): { name: string; body: string }[] {
+  const text = readFileSync(join(root, page), "utf8");
   const marked = new RegExp(`^<!-- ${kind}: (\\S+) -->\\n+\`\`\`\\w*\\n([\\s\\S]*?)^\`\`\`$`, "gm");
   return [...text.matchAll(marked)].map(([, name = "", body = ""]) => ({ name, body }));
 }

@@ -42,7 +42,7 @@ const limits = {
 const maxConnections = 100;
 
 /** Serves metrics as a Prometheus page on a port of its own, away from the traffic that they are about. */
-export class Exporter implements ManagedServer {
+export class Exporter implements ManagedServer, AsyncDisposable {
   readonly name = "EXPORTER";
   readonly #options: ExporterOptions;
   readonly #metrics: Metrics;
@@ -115,6 +115,11 @@ export class Exporter implements ManagedServer {
 
   gracefulStop({ graceMs = defaultGraceMs }: StopOptions = {}): Promise<StopReport> {
     return (this.#stopped ??= this.#stop(graceMs));
+  }
+
+  /** Stops as `gracefulStop()` does, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gracefulStop();
   }
 
   async #stop(graceMs: number): Promise<StopReport> {

@@ -1,0 +1,159 @@
+import type { IncomingMessage } from "node:http";
+import type {
+  FastifyInstance,
+  FastifyPluginAsync,
+  FastifyReply,
+  FastifyRequest,
+  FastifySchema,
+  RouteHandlerMethod,
+} from "fastify";
+import { SetupError } from "../core/setup-error.ts";
+import type { ErrorWriter } from "./error-writer.ts";
+import { hideContentType, leaveBodies } from "./http-engine.ts";
+import type { Route } from "./routing/route.ts";
+import type { OwnRoute } from "./shadowed-routes.ts";
+
+/** Options of `app.register(http.plugin, options)`. */
+export interface RpcPluginOptions {
+  /** Path before those of the rpcs and of health, for example `/api`. Default: none. */
+  readonly prefix?: string;
+  /**
+   * Paths of the app that the rpcs may have, as patterns of Fastify behind the prefix. Give some where the app has a
+   * route for `/*` itself. Default: `["/*"]`.
+   */
+  readonly paths?: readonly string[];
+}
+
+/** What the plugin asks of its gateway. */
+export interface PluginParts {
+  /** Whether the gateway answers a request. */
+  readonly knows: (request: IncomingMessage) => boolean;
+  /** Answers a request that it knows. */
+  readonly serve: (request: FastifyRequest, reply: FastifyReply) => void;
+  readonly errors: ErrorWriter;
+  /** Whether OPTIONS is the gateway's, for its own CORS; the app's otherwise. */
+  readonly takesOptions: boolean;
+  /** Adds hooks that only concern these requests. */
+  readonly addHooks: (scope: FastifyInstance) => void;
+  /** The rpcs are put below `prefix`. @throws Error when the gateway cannot be mounted now. */
+  readonly mounted: (prefix: string) => void;
+  /** The app is about to serve, these routes of its own too. @throws Error when rules or routes are wrong. */
+  readonly ready: (own: readonly OwnRoute[]) => void;
+  /** The routes of the rpcs. */
+  readonly routes: () => readonly Route[];
+  /** The app is closing: resolves when the calls under way have ended. */
+  readonly closing: () => Promise<unknown>;
+}
+
+/**
+ * The rpcs of a gateway as a plugin of an app with a server of its own. The app's hooks run for them, its other routes
+ * come before them, and what they do not answer is the app's 404.
+ */
+export function fastifyPlugin(parts: PluginParts): FastifyPluginAsync<RpcPluginOptions> {
+  const plugin: FastifyPluginAsync<RpcPluginOptions> = async (app, { prefix = "", paths = ["/*"] }) => {
+    checkApp(app);
+    const later: OwnRoute[] = [];
+    const below = app.prefix + prefix;
+    const answer = answerer(below, parts);
+    app.addHook("onRoute", ({ method, url, handler }) => {
+      if (handler === answer || !url.startsWith(below)) return;
+      for (const name of [method].flat()) later.push({ method: name, url: url.slice(below.length) });
+    });
+    app.addHook("onReady", async () => parts.ready([...earlierRoutes(app, below, parts.routes()), ...later]));
+    app.addHook("preClose", async () => void (await parts.closing()));
+    // A scope of its own, for its hooks and its reading of bodies.
+    await app.register(async (scope) => mount(scope, paths, parts, answer), { prefix });
+  };
+  // What `fastify-plugin` does: the prefix is for the scope within.
+  return Object.assign(plugin, {
+    [Symbol.for("skip-override")]: true,
+    [Symbol.for("fastify.display-name")]: "ts-ms",
+  });
+}
+
+function checkApp(app: FastifyInstance): void {
+  if (!app.version.startsWith("5.")) {
+    throw new SetupError(`the plugin of an HttpServer needs Fastify 5, this app has ${app.version}`);
+  }
+  if ("http2" in app.initialConfig && app.initialConfig.http2) {
+    throw new SetupError(
+      "the plugin of an HttpServer needs a Fastify that speaks HTTP/1.1: leave its option http2 out, or start() the HttpServer, which speaks both",
+    );
+  }
+}
+
+/** The routes that the app had before the plugin, as far as it can be asked: paths without variables. */
+function earlierRoutes(app: FastifyInstance, below: string, routes: readonly Route[]): OwnRoute[] {
+  return routes
+    .map(({ httpMethod, template: { text } }) => ({ method: httpMethod, url: text }))
+    .filter(({ method, url }) => app.hasRoute({ method, url: below + url.replaceAll(":", "::") }));
+}
+
+/** Answers what the gateway knows, and leaves the rest to the app's 404. */
+function answerer(prefix: string, { knows, serve }: PluginParts): RouteHandlerMethod {
+  return (request, reply) => {
+    const { raw } = request;
+    const { url: whole = "" } = raw;
+    if (prefix === "" || moveBelow(raw, prefix)) {
+      if (knows(raw)) {
+        serve(request, reply);
+        return;
+      }
+      raw.url = whole;
+    }
+    reply.callNotFound();
+  };
+}
+
+function mount(
+  scope: FastifyInstance,
+  paths: readonly string[],
+  parts: PluginParts,
+  handler: RouteHandlerMethod,
+): void {
+  const { errors, takesOptions, addHooks } = parts;
+  const { prefix } = scope;
+  if (prefix !== "" && !/^(?:\/[\w.~-]+)+$/.test(prefix)) {
+    throw new SetupError(
+      `the prefix of the rpcs must be a path such as "/api", ${JSON.stringify(prefix)} is not`,
+    );
+  }
+  parts.mounted(prefix);
+  addHooks(scope);
+  leaveBodies(scope);
+  const methods = scope.supportedMethods.filter((method) => takesOptions || method !== "OPTIONS");
+  for (const url of paths) {
+    try {
+      scope.route({
+        method: methods,
+        url,
+        schema: { hide: true } as FastifySchema, // What documents an app's routes reads this; the types do not know it.
+        handler,
+        errorHandler: (error, _request, reply) => errors.send(reply, error),
+        preParsing: hideContentType,
+      });
+    } catch (cause) {
+      throw taken(cause, scope, methods, url);
+    }
+  }
+}
+
+/** Takes the prefix off a request's target, as apps expect it of mounted ones; false where it is not there. */
+function moveBelow(raw: IncomingMessage & { originalUrl?: string }, prefix: string): boolean {
+  const { url = "" } = raw;
+  if (!url.startsWith(prefix)) return false; // Written with escapes.
+  const rest = url.slice(prefix.length);
+  raw.originalUrl ??= url; // What Fastify's `request.originalUrl` reads.
+  raw.url = rest.startsWith("/") ? rest : `/${rest}`;
+  return true;
+}
+
+function taken(cause: unknown, scope: FastifyInstance, methods: readonly string[], url: string): unknown {
+  if (!(cause instanceof Error && "code" in cause && cause.code === "FST_ERR_DUPLICATED_ROUTE")) return cause;
+  const path = scope.prefix + url;
+  const method = methods.find((name) => scope.hasRoute({ method: name, url: path })) ?? "";
+  return new SetupError(
+    `the rpcs cannot have ${path}, the app has a route ${method} ${path} itself: give the plugin a prefix, or paths such as ["/v1/*"]`,
+    { cause },
+  );
+}

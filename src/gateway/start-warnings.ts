@@ -1,0 +1,36 @@
+import type { HttpServerOptions } from "./http-server-options.ts";
+import type { RequestRouter } from "./request-router.ts";
+import { type OwnRoute, shadowedRoutes } from "./shadowed-routes.ts";
+
+/**
+ * Warnings of the process about what is rarely meant: a gateway without services, and routes of the user's own that
+ * take requests from rpcs. Each comes once.
+ */
+export class StartWarnings {
+  /** The user's own routes. */
+  ownRoutes: readonly OwnRoute[] = [];
+  readonly #awaitServices: boolean;
+  readonly #router: RequestRouter;
+  readonly #given = new Set<string>();
+
+  constructor({ awaitServices }: Pick<HttpServerOptions, "awaitServices">, router: RequestRouter) {
+    this.#awaitServices = awaitServices;
+    this.#router = router;
+  }
+
+  /** Warns of the present services and routes. */
+  give(): void {
+    const { services, table } = this.#router;
+    const lines = this.ownRoutes.length === 0 ? [] : shadowedRoutes(this.ownRoutes, table.router.routes);
+    if (services.length === 0 && !this.#awaitServices) {
+      lines.push(
+        "the gateway starts without services, so that every request is 404: give it those of its upstream by http.addService(…)",
+      );
+    }
+    for (const line of lines) {
+      if (this.#given.has(line)) continue;
+      this.#given.add(line);
+      process.emitWarning(`HTTP: ${line}`);
+    }
+  }
+}

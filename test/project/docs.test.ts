@@ -1,0 +1,235 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { after, before, suite, test } from "node:test";
+import { parse } from "yaml";
+import { healthPaths } from "../../src/gateway/health-endpoints.ts";
+import { markedCommands, markedFiles } from "./marked-blocks.ts";
+
+const root = join(import.meta.dirname, "../..");
+const project = mkdtempSync(join(tmpdir(), "ts-ms-docs-"));
+after(() => rmSync(project, { recursive: true, force: true }));
+
+const pages = ["docs/testing.md", "docs/operate.md", "docs/recipes.md", "docs/existing-apps.md"];
+const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
+const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+env["PATH"] = [join(root, "node_modules/.bin"), env["PATH"]].join(delimiter);
+
+/** Runs a command in the project to its end; rejects, with all of its output, when it fails. */
+async function run(command: string, ...args: string[]): Promise<string> {
+  const child = spawn(command, args, { cwd: project, env, stdio: ["ignore", "pipe", "pipe"] });
+  let printed = "";
+  let complaints = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  assert.equal(code, 0, `${command} ${args.join(" ")}\n${printed}${complaints}`);
+  return printed;
+}
+
+/** Writes a file of the project. */
+function write(name: string, text: string): void {
+  mkdirSync(dirname(join(project, name)), { recursive: true });
+  writeFileSync(join(project, name), text);
+}
+
+/** A project as a user has it, where the package is the sources of today. */
+before(async () => {
+  write("package.json", JSON.stringify({ type: "module", private: true }));
+  for (const [name, text] of markedFiles(root)) if (/\.(?:proto|yaml)$/.test(name)) write(name, text);
+  for (const [name, text] of files) write(name, text);
+  write("node_modules/ts-ms/package.json", '{"type":"module","exports":"./src/index.ts"}');
+  cpSync(join(root, "proto"), join(project, "node_modules/ts-ms/proto"), { recursive: true });
+  for (const folder of ["src", "gen"])
+    symlinkSync(join(root, folder), join(project, "node_modules/ts-ms", folder));
+  for (const name of ["@bufbuild", "@connectrpc", "@grpc", "@types", "fastify"]) {
+    symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
+  }
+  await run("buf", "generate");
+});
+
+test("every piece of code of the pages is a file or a command that is tried here", () => {
+  for (const page of pages) {
+    const lines = readFileSync(join(root, page), "utf8").split("\n");
+    for (const [index, line] of lines.entries()) {
+      if (!/^```\w/.test(line)) continue;
+      assert.match(lines[index - 1] ?? "", /^<!-- (?:file|run): \S+ -->$/, `${page}:${index + 1} ${line}`);
+    }
+  }
+});
+
+test("README.md names every page of docs/ that is for users", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  for (const page of pages) assert.ok(readme.includes(`${page}`), `README.md does not name ${page}`);
+});
+
+test("the programs of the pages are checked by TypeScript", async () => {
+  const flags =
+    "--noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --erasableSyntaxOnly --skipLibCheck";
+  const more =
+    "--module nodenext --target es2023 --lib es2024,esnext --types node --allowImportingTsExtensions --verbatimModuleSyntax";
+  const names = [...files.keys()].filter((name) => name.endsWith(".ts"));
+  assert.ok(names.length >= 10);
+  await run("tsc", "--ignoreConfig", ...`${flags} ${more}`.split(" "), ...names);
+});
+
+test("docs/testing.md: its tests pass", async () => {
+  const [command] = markedCommands(root, "testing", "docs/testing.md");
+  assert.equal(command?.command, "node --test greeter.test.ts");
+  assert.match(await run(process.execPath, "--test", "greeter.test.ts"), /pass 3\b/);
+});
+
+suite("the programs of the pages print what they are said to print", () => {
+  for (const [page, program, name] of [
+    ["docs/operate.md", "server.ts", "server"],
+    ["docs/recipes.md", "notes-server.ts", "recipes"],
+    ["docs/existing-apps.md", "own-routes.ts", "own-routes"],
+    ["docs/existing-apps.md", "app.ts", "app"],
+    ["docs/existing-apps.md", "grpc-js.ts", "grpc-js"],
+  ] as const) {
+    test(`${page}: ${program}`, async () => {
+      await serve(program, async (addresses) => {
+        const commands = markedCommands(root, name, page);
+        assert.ok(commands.length > 0);
+        for (const { command, output } of commands) {
+          const printed = await run(
+            "sh",
+            "-c",
+            atPorts(command, addresses).replace("curl ", "curl -sS --max-time 20 "),
+          );
+          assert.match(printed, output ?? /^$/, command);
+        }
+        if (program !== "notes-server.ts") return;
+        assert.equal(await run(process.execPath, "watch.ts", addresses.get("42001") ?? ""), "notes/1\n");
+      });
+    });
+  }
+});
+
+test("docs/recipes.md: a unary call is made again until a server is there", async () => {
+  const { retry } = (await import(join(project, "client.ts"))) as {
+    retry: (n: number, ms: number) => unknown;
+  };
+  write(
+    "retried.ts",
+    `import { Code, ConnectError, createClient, dial, GrpcServer, service } from "ts-ms";
+import { retry } from "./client.ts";
+import { NotesService } from "./gen/notes/v1/notes_pb.ts";
+let calls = 0;
+const updateNote = () => {
+  if (++calls < 3) throw new ConnectError("not yet", Code.Unavailable);
+  return { name: "notes/1" };
+};
+await using grpc = new GrpcServer({ port: 0 }).addService(service(NotesService, { updateNote }));
+await grpc.start();
+for (const target of [grpc, \`127.0.0.1:\${grpc.address?.port}\`]) {
+  calls = 0;
+  await using transport = dial(target, { interceptors: [retry(3, 1)] });
+  const { name } = await createClient(NotesService, transport).updateNote({});
+  console.log(name, calls);
+}
+`,
+  );
+  assert.equal(typeof retry, "function");
+  assert.equal(await run(process.execPath, "retried.ts"), "notes/1 3\nnotes/1 3\n");
+});
+
+test("docs/operate.md: container and probes fit the program", () => {
+  const docker = files.get("Dockerfile") ?? "";
+  const server = files.get("server.ts") ?? "";
+  for (const [, list = ""] of docker.matchAll(/^COPY (?!package\.json)(.+) \S+$/gm)) {
+    for (const name of list.split(" "))
+      assert.ok(existsSync(join(project, name)), `${name} is not in the project`);
+  }
+  assert.match(docker, /^CMD \["node", "server\.ts"\]$/m);
+  const ports = [...server.matchAll(/port: (\d+)/g)].map(([, port = ""]) => port).toSorted();
+  const exposed = /^EXPOSE (.*)$/m.exec(docker)?.[1]?.split(" ").toSorted();
+  assert.deepEqual(exposed, ports);
+  const pod = parse(files.get("container.yaml") ?? "") as Pod;
+  const [container] = pod.containers;
+  assert.deepEqual(container?.ports.map(({ containerPort }) => String(containerPort)).toSorted(), ports);
+  const paths: readonly string[] = healthPaths;
+  for (const { httpGet } of [container?.livenessProbe, container?.readinessProbe].filter(
+    (probe) => probe !== undefined,
+  )) {
+    assert.ok(paths.includes(httpGet.path));
+    assert.match(server, new RegExp(`new HttpServer\\(\\{ host: "0\\.0\\.0\\.0", port: ${httpGet.port},`));
+  }
+  const drainMs = Number(/drainDelayMs: (\d+)/.exec(server)?.[1]);
+  assert.ok(pod.terminationGracePeriodSeconds * 1000 > drainMs + 15_000);
+});
+
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly port: number };
+}
+
+interface Pod {
+  readonly terminationGracePeriodSeconds: number;
+  readonly containers: readonly {
+    readonly ports: readonly { readonly containerPort: number }[];
+    readonly livenessProbe: Probe;
+    readonly readinessProbe: Probe;
+  }[];
+}
+
+function atPorts(command: string, addresses: ReadonlyMap<string, string>): string {
+  return command.replace(/localhost:(\d+)/g, (text, port: string) => addresses.get(port) ?? text);
+}
+
+/**
+ * Runs a program on ports that the system chooses, on this machine alone, calls `use` with its addresses by the ports
+ * that the page has, and ends it by SIGTERM.
+ */
+async function serve(
+  file: string,
+  use: (addresses: ReadonlyMap<string, string>) => Promise<void>,
+): Promise<void> {
+  const text = (files.get(file) ?? "")
+    .replace(/port: \d+/g, "port: 0")
+    .replace(/host: "0\.0\.0\.0", /g, "")
+    .replace(/drainDelayMs: \d+/, "drainDelayMs: 0");
+  write(`run-${file}`, text);
+  const child = spawn(process.execPath, [`run-${file}`], {
+    cwd: project,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close");
+  let output = "";
+  const addresses = new Map<string, string>();
+  const listening = new Promise<void>((resolve) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (part: string) => {
+        output += part;
+        for (const [, kind, address = ""] of output.matchAll(
+          /^\[(HTTP|GRPC|EXPORTER)\] (?:listening|metrics) on (?:http:\/\/)?([^\s/]+)/gm,
+        )) {
+          addresses.set(kind === "HTTP" ? "8080" : kind === "GRPC" ? "42001" : "4242", address);
+        }
+        const due = text.includes("Exporter") ? 3 : 1;
+        if (addresses.has("8080") && addresses.size >= due) resolve();
+      });
+    }
+    child.once("close", resolve);
+  });
+  try {
+    await listening;
+    assert.ok(addresses.has("8080"), `${file} ended without listening:\n${output}`);
+    await use(addresses);
+  } finally {
+    child.kill("SIGTERM");
+  }
+  assert.deepEqual(await ended, [0, null], output);
+}
