@@ -2,11 +2,11 @@ import { readFileSync } from "node:fs";
 import {
   choiceFlag,
   filesFlag,
+  hostFlag,
   listFlag,
   optionalPortFlag,
   portFlag,
   switchFlag,
-  textFlag,
 } from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
@@ -14,7 +14,7 @@ import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flag
 
 /** Flags of a gateway. */
 export const httpFlags = {
-  httpHost: textFlag("HOST", httpServerDefaults.host, "Address to serve HTTP on"),
+  httpHost: hostFlag(httpServerDefaults.host, "--http-port", "Address to serve HTTP on"),
   httpPort: portFlag(httpServerDefaults.port, "Port to serve HTTP on; 0 picks a free one"),
   forwardHeader: listFlag("NAME", "A further request header that becomes metadata"),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),
