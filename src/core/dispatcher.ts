@@ -6,6 +6,7 @@ import { Code, ConnectError, toCallError } from "./errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
 import { LiveSet } from "./live-set.ts";
 import type { CallObserver } from "./observer.ts";
+import { checkProtobufCopy } from "./protobuf-copy.ts";
 import { rpcName, type AnyService } from "./service.ts";
 
 /** Options of a `Dispatcher`. */
@@ -49,9 +50,11 @@ export class Dispatcher {
   /**
    * Registers a service.
    *
-   * @throws TypeError if a service of this name is registered already or a member named like an rpc is no function.
+   * @throws TypeError if a service of this name is registered already, a member named like an rpc is no function, or
+   *   the descriptor comes from another version of `@bufbuild/protobuf`.
    */
   add(service: AnyService): void {
+    checkProtobufCopy(service.descriptor);
     const { typeName, methods } = service.descriptor;
     if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
     const handlers = methods.map((method) => createHandler(service, method, this.#options.interceptors));

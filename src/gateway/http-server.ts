@@ -13,6 +13,7 @@ import {
   type StopReport,
 } from "../core/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
+import { checkProtobufCopy, checkRegistryCopy } from "../core/protobuf-copy.ts";
 import type { AnyService } from "../core/service.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
@@ -55,6 +56,7 @@ export class HttpServer implements ManagedServer {
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
+    if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
     const metadata = new ReplyMetadata({
       dropResponseHeaders: merged.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
@@ -107,11 +109,14 @@ export class HttpServer implements ManagedServer {
   /**
    * Serves the rpcs of a service, given by itself or by its descriptor alone.
    *
-   * @throws Error when it is registered already, a rule of it is wrong, or a route of it clashes with another's. With
-   * rules outside the proto, which may speak of services yet to come, `start()` rejects instead.
+   * @throws Error when it is registered already, comes from another version of `@bufbuild/protobuf`, a rule of it is
+   * wrong, or a route of it clashes with another's. With rules outside the proto, which may speak of services yet to
+   * come, `start()` rejects instead.
    */
   addService(service: AnyService | DescService): this {
-    this.#router.add("descriptor" in service ? service.descriptor : service, this.state === "ready");
+    const descriptor = "descriptor" in service ? service.descriptor : service;
+    checkProtobufCopy(descriptor);
+    this.#router.add(descriptor, this.state === "ready");
     return this;
   }
 
@@ -124,6 +129,8 @@ export class HttpServer implements ManagedServer {
    * @throws Error as `addService`
    */
   replaceServices(services: readonly DescService[], registry?: Registry): void {
+    for (const service of services) checkProtobufCopy(service);
+    if (registry !== undefined) checkRegistryCopy(registry);
     this.#router.replace(services, registry);
   }
 
