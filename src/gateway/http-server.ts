@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance } from "fastify";
 import { interceptCaller, type Caller } from "../core/caller.ts";
+import { checkOptions, checkRequired, hasFunctions } from "../core/check-options.ts";
 import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
 import {
@@ -54,6 +55,11 @@ export class HttpServer implements ManagedServer {
 
   /** @throws TypeError or Error naming the option that is wrong */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
+    checkOptions("HttpServer", options, httpServerDefaults);
+    const { upstream: target } = options;
+    const canBeCalled =
+      typeof target === "string" || isServer(target) || hasFunctions(target, "unary", "stream");
+    checkRequired("HttpServer", "upstream", target, canBeCalled, upstreamKinds);
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
@@ -212,6 +218,13 @@ export class HttpServer implements ManagedServer {
     const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
     this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
   }
+}
+
+const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
+
+/** Whether an upstream is a server of this process; callers without TypeScript may give anything. */
+function isServer(upstream: unknown): boolean {
+  return typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
 }
 
 function upstreamCaller({ upstream, dial, dialOptions }: HttpServerOptions): {
