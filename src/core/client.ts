@@ -7,6 +7,7 @@ import {
   type Transport,
 } from "@connectrpc/connect";
 import { Code, ConnectError } from "./errors.ts";
+import { checkProtobufCopy } from "./protobuf-copy.ts";
 
 export type { CallOptions, Client, Transport };
 
@@ -15,8 +16,11 @@ export type { CallOptions, Client, Transport };
  *
  * Connect's own, except that leaving a `for await` over replies early cancels the call, as it does everywhere else in
  * JavaScript; Connect's goes on until the deadline or the signal.
+ *
+ * @throws TypeError if the descriptor comes from another version of `@bufbuild/protobuf`.
  */
 export function createClient<D extends DescService>(service: D, transport: Transport): Client<D> {
+  checkProtobufCopy(service);
   const client = createConnectClient(service, transport);
   const functions = client as Record<string, unknown>; // Its keys are the local names of the rpcs.
   for (const anyMethod of service.methods) {

@@ -1,15 +1,17 @@
 import type { Transport } from "@connectrpc/connect";
 import { interceptCaller, type Caller } from "./caller.ts";
+import { checkOptions, show } from "./check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError } from "./errors.ts";
-import type { ConnectionOptions } from "./grpc/connection-options.ts";
 import { http2Caller } from "./grpc/http2-caller.ts";
+import { connectionDefaults, type ConnectionOptions } from "./grpc/connection-options.ts";
 import { Connection, type ConnectionState } from "./grpc/http2-connection.ts";
 import { parseTarget } from "./grpc/target.ts";
 import { inProcess } from "./in-process.ts";
 import { toTransport, transportDefaults, type TransportOptions } from "./transport.ts";
 import type { Interceptor } from "./interceptors.ts";
+import { SetupError } from "./setup-error.ts";
 import { formatAddress, type ListenAddress } from "./listener.ts";
 
 /** What `dial` needs of a `GrpcServer`. */
@@ -57,7 +59,7 @@ export interface DialedCaller extends Caller, Dialed {}
  *   UNAVAILABLE until it is.
  */
 export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
-  const caller = dialCaller(target, options);
+  const caller = dialCaller(target, options); // First, as it looks at what it is given.
   const transport = toTransport(caller, {
     defaultTimeoutMs: options.defaultTimeoutMs ?? transportDefaults.defaultTimeoutMs,
   });
@@ -69,6 +71,12 @@ export function dialCaller(
   target: DialableServer | string,
   options: Partial<DialOptions> = {},
 ): DialedCaller {
+  if (typeof target !== "string" && (target as DialableServer | undefined)?.dispatcher === undefined) {
+    throw new SetupError(
+      `dial takes a GrpcServer of this process or a target such as "users:42001", not ${show(target)}`,
+    );
+  }
+  checkOptions("dial", options, connectionDefaults);
   const { interceptors = [], network = false } = options;
   if (typeof target !== "string" && !network) {
     return withConnection(interceptCaller(inProcess(target.dispatcher, messageCheck), interceptors), always);

@@ -7,6 +7,7 @@ import { createHandler, type Handler, type StreamHandler, type UnaryHandler } fr
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
 import { type CallObserver, tell } from "./observer.ts";
+import { checkProtobufCopy } from "./protobuf-copy.ts";
 import { rpcName, type AnyService } from "./service.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
@@ -54,9 +55,11 @@ export class Dispatcher {
   /**
    * Registers a service.
    *
-   * @throws TypeError if a service of this name is registered already or a member named like an rpc is no function.
+   * @throws TypeError if a service of this name is registered already, a member named like an rpc is no function, or
+   *   the descriptor comes from another version of `@bufbuild/protobuf`.
    */
   add(service: AnyService): void {
+    checkProtobufCopy(service.descriptor);
     const { typeName, methods } = service.descriptor;
     if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
     const handlers = methods.map((method) => createHandler(service, method, this.#options.interceptors));

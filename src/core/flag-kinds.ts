@@ -1,4 +1,5 @@
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, statSync } from "node:fs";
+import { isIPv6 } from "node:net";
 
 /** One flag of a program: how its text is read, and what help says about it. */
 export interface Flag<T = unknown> {
@@ -21,6 +22,15 @@ export interface Flag<T = unknown> {
 /** A flag that takes any text but the empty one. */
 export function textFlag(value: string, byDefault: string, help: string): Flag<string> {
   return { help, value, default: byDefault, shownDefault: byDefault, repeatable: false, read: notEmpty };
+}
+
+/**
+ * A flag that takes a host name, an address, of IPv6 with or without brackets, or `unix:` and the path of a socket.
+ *
+ * @param portFlag The flag that takes the port, such as `--http-port`, for errors: many write it behind the host.
+ */
+export function hostFlag(byDefault: string, portFlag: string, help: string): Flag<string> {
+  return { ...textFlag("HOST", byDefault, help), read: (text) => toHost(text, portFlag) };
 }
 
 /** A flag that takes the path of a page, which begins with a slash. */
@@ -202,13 +212,30 @@ function notEmpty(text: string): string {
 }
 
 function readable(path: string): string {
+  let isFolder: boolean;
   try {
     accessSync(notEmpty(path), constants.R_OK);
+    isFolder = statSync(path).isDirectory();
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`cannot be read: ${problem}`, { cause });
   }
+  if (isFolder) throw new Error("is a folder, not a file");
   return path;
+}
+
+function toHost(text: string, portFlag: string): string {
+  if (/^unix:./s.test(text)) return text;
+  const inBrackets = /^\[(.*)\](?::(\d+))?$/s.exec(text);
+  const ipv6 = inBrackets?.[1] ?? text;
+  if (isIPv6(ipv6) && inBrackets?.[2] === undefined) return ipv6;
+  const [, host = ipv6, port] = /^([^:/\s[\]]+):(\d+)$/.exec(text) ?? [undefined, undefined, inBrackets?.[2]];
+  if (port !== undefined)
+    throw new Error(`the port goes into a flag of its own: ${host}, ${portFlag} ${port}`);
+  if (!/^[^:/\s[\]]+$/.test(text)) {
+    throw new Error("must be a host name, an address or unix:PATH, without scheme, port and path");
+  }
+  return text;
 }
 
 function toPort(text: string, allowed: string): number {

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
+import { checkOptions } from "./check-options.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";
 import { Http2Door } from "./grpc/http2-door.ts";
@@ -46,8 +47,9 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   #listener: Listener | undefined;
   #stopped: Promise<StopReport> | undefined;
 
-  /** @throws TypeError if the option `tls` cannot be used. */
+  /** @throws TypeError naming the option that cannot be used. */
   constructor(options: Partial<GrpcServerOptions> = {}) {
+    checkOptions("GrpcServer", options, grpcServerDefaults);
     this.#options = { ...grpcServerDefaults, ...options };
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };

@@ -1,5 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { MethodImpl, ServiceImpl } from "@connectrpc/connect";
+import { checkProtobufCopy } from "./protobuf-copy.ts";
 
 export type { MethodImpl, ServiceImpl };
 
@@ -25,11 +26,17 @@ export interface AnyService {
   readonly descriptor: DescService;
 }
 
-/** The plain-object style: a service from a descriptor and functions. Rpcs left out answer UNIMPLEMENTED. */
+/**
+ * The plain-object style: a service from a descriptor and functions. Rpcs left out answer UNIMPLEMENTED.
+ *
+ * @throws TypeError if the descriptor is none, comes from another version of `@bufbuild/protobuf`, or has an rpc that is
+ *   named `descriptor`.
+ */
 export function service<D extends DescService>(
   descriptor: D,
   implementation: Partial<ServiceImpl<D>>,
 ): PartialService<D> {
+  checkProtobufCopy(descriptor);
   // The implementation stays the prototype, so that its functions keep their `this`; an rpc called `descriptor`
   // would be hidden by the property of that name and is refused instead.
   if (descriptor.methods.some((method) => method.localName === "descriptor")) {

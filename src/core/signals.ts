@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import { durationFlag } from "./flag-kinds.ts";
 import { defaultGraceMs, type ManagedServer, type StopReport } from "./lifecycle.ts";
-import { SetupError } from "./setup-error.ts";
+import { FlagError, SetupError } from "./setup-error.ts";
 
 /** Signals that stop a program gracefully, and their numbers, of which exit codes are made. */
 const stopSignals = { SIGINT: 2, SIGTERM: 15 } as const;
@@ -61,6 +61,9 @@ export const stopFlags = {
 /** Terminals and process groups deliver one Ctrl-C twice; the same signal within this time is one, in milliseconds. */
 const sameSignalMs = 300;
 
+/** Exit code for flags that cannot be used. */
+const usageError = 2;
+
 /** How long a stop during start-up may take, in milliseconds. */
 const startUpGraceMs = 1_000;
 
@@ -105,7 +108,7 @@ export function addServerGracefulStop(...servers: readonly ManagedServer[]): voi
  * stopped.
  *
  * From now on exceptions and rejections outside of any call do not end the process either, as soon as all servers are
- * ready; before that, and after the stop, they end it with 1.
+ * ready; before that, and after the stop, they end it with 1, or 2 for flags that cannot be used.
  *
  * Call it once, before the servers are made: what is wrong with their options is told in a line then.
  */
@@ -164,7 +167,7 @@ class SignalWatch {
     } else {
       onFault(reason, origin);
     }
-    if (startFailed || stage.kind === "stopped") target.exit(1);
+    if (startFailed || stage.kind === "stopped") target.exit(reason instanceof FlagError ? usageError : 1);
   }
 
   async #stop(signal: StopSignal, at: number): Promise<void> {

@@ -1,11 +1,14 @@
+import { readFileSync } from "node:fs";
 import { choiceFlag, fileFlag } from "./flag-kinds.ts";
-import type { FlagValues } from "./flags.ts";
+import { toFlagName, type FlagValues } from "./flags.ts";
+import { FlagError } from "./setup-error.ts";
+import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 import type { ServerTlsOptions } from "./tls.ts";
-import { SetupError } from "./setup-error.ts";
 
 /** Where programs log; a `Logger` is one. */
 export interface TlsLog {
   info(about: object, message: string): void;
+  warn(about: object, message: string): void;
   error(about: object, message: string): void;
 }
 
@@ -24,20 +27,28 @@ export const tlsFlags = {
 /**
  * The TLS that the flags ask for; undefined for plain text.
  *
- * @param log hears when the files have changed, and of the error when they cannot be used.
- * @throws TypeError naming the flag that is missing
+ * @param log hears of authorities that are given in vain, when the files have changed, and of the error when they
+ *   cannot be used. Default: warnings of the process.
+ * @throws TypeError naming the flag that is missing, or flag and file that cannot be used
  */
 export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): ServerTlsOptions | undefined {
-  const { tlsCert, tlsKey, tlsClientCa, tlsClient } = flags;
+  const { tlsCert, tlsKey, tlsClientCa, tlsClient, given } = flags;
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
-    throw new SetupError("--tls-cert and --tls-key must be given together");
+    throw new FlagError("--tls-cert and --tls-key must be given together");
   }
   if (tlsClient !== "none" && tlsClientCa === undefined) {
-    throw new SetupError(`--tls-client ${tlsClient} needs --tls-client-ca`);
+    throw new FlagError(`--tls-client ${tlsClient} needs --tls-client-ca`);
   }
   if (tlsCert === undefined || tlsKey === undefined) {
-    if (tlsClientCa !== undefined) throw new SetupError("--tls-client-ca needs --tls-cert and --tls-key");
+    if (tlsClientCa !== undefined) throw new FlagError("--tls-client-ca needs --tls-cert and --tls-key");
     return undefined;
+  }
+  readTlsFiles(flags, { cert: "tlsCert", key: "tlsKey", ca: "tlsClientCa" });
+  if (tlsClientCa !== undefined && !given.has("tlsClient")) {
+    const text =
+      "no client is asked for a certificate: --tls-client-ca needs --tls-client required or optional";
+    if (log === undefined) process.emitWarning(text);
+    else log.warn({}, text);
   }
   return {
     cert: { file: tlsCert },
@@ -46,6 +57,37 @@ export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): Se
     clientCertificates: tlsClient,
     ...(log === undefined ? {} : { onReload: (error) => tell(log, error) }),
   };
+}
+
+/**
+ * Keys and certificates of the files that flags name.
+ *
+ * @param flags the values of the flags by their names in code, each the path of a file or undefined
+ * @param names the name in code of the flag of each part
+ * @throws TypeError naming flag and file that cannot be read or used
+ */
+export function readTlsFiles<N extends string>(
+  flags: Readonly<Record<N, string | undefined>>,
+  names: Readonly<Partial<Record<TlsPart, N>>>,
+): TlsMaterial {
+  const nameOf = (part: TlsPart): string => {
+    const name = names[part];
+    return name === undefined ? part : `--${toFlagName(name)} ${flags[name]}`;
+  };
+  const material: TlsMaterial = {};
+  for (const part of tlsParts) {
+    const name = names[part];
+    const file = name === undefined ? undefined : flags[name];
+    if (file === undefined) continue;
+    try {
+      material[part] = readFileSync(file);
+    } catch (cause) {
+      throw new FlagError(`${nameOf(part)}: ${fileProblem(cause)}`, { cause });
+    }
+  }
+  const problem = tlsProblem(material, nameOf);
+  if (problem !== undefined) throw new FlagError(problem);
+  return material;
 }
 
 function tell(log: TlsLog, err: Error | undefined): void {

@@ -10,6 +10,7 @@ import {
 } from "node:tls";
 import { certificateIdentity, identify } from "./peer-identity.ts";
 import { SetupError } from "./setup-error.ts";
+import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 
 /** PEM itself, or the file that holds it, which is read again when it changes. */
 export type Pem = string | Buffer | { readonly file: string };
@@ -51,10 +52,6 @@ export interface ServerTlsUse {
   readonly handshakeTimeoutMs: number;
 }
 
-/** The parts of the options that are PEM. */
-const parts = ["key", "cert", "ca", "crl"] as const;
-type Material = { [K in (typeof parts)[number]]?: string | Buffer };
-
 const oldestVersion = "TLSv1.2";
 const checkIntervalDefaultMs = 2000;
 
@@ -63,27 +60,35 @@ export class ServerTls {
   readonly #options: ServerTlsOptions;
   readonly #use: ServerTlsUse;
   readonly #files: ReadonlySet<string>;
-  #material: Material;
+  #material: TlsMaterial;
   /** What was wrong with the files when they were last looked at. */
   #problem: string | undefined;
 
-  /** @throws TypeError naming the server if a file cannot be read, or key or certificates cannot be used. */
+  /** @throws TypeError naming server, part and file if one is missing, cannot be read or cannot be used. */
   constructor(options: ServerTlsOptions, use: ServerTlsUse) {
     this.#options = options;
     this.#use = use;
     const files = new Set<string>();
-    const material: Material = {};
-    try {
-      for (const part of parts) {
-        const pem = options[part];
-        if (pem === undefined) continue;
-        if (isFile(pem)) files.add(pem.file);
+    const material: TlsMaterial = {};
+    for (const part of tlsParts) {
+      const pem = options[part];
+      if (pem === undefined) continue;
+      if (isFile(pem)) files.add(pem.file);
+      try {
         material[part] = isFile(pem) ? readFileSync(pem.file) : pem;
+      } catch (cause) {
+        throw this.#unusable(`${this.#nameOf(part)}: ${fileProblem(cause)}`, cause);
       }
-      createSecureContext(contextOptions(material));
-    } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
-      throw new SetupError(`${use.server}: the option tls cannot be used: ${text}`, { cause });
+    }
+    for (const part of ["key", "cert"] as const) {
+      if (material[part] === undefined) throw this.#unusable(`tls.${part} is missing`);
+    }
+    const problem = tlsProblem(material, (part) => this.#nameOf(part));
+    if (problem !== undefined) throw this.#unusable(problem);
+    if (options.ca !== undefined && options.clientCertificates === undefined) {
+      process.emitWarning(
+        `${use.server}: tls.ca is given, but tls.clientCertificates is not: no client is asked for a certificate`,
+      );
     }
     this.#files = files;
     this.#material = material;
@@ -142,10 +147,12 @@ export class ServerTls {
   async #check(server: Server): Promise<void> {
     try {
       const material = await this.#read();
-      if (parts.every((part) => isSame(material[part], this.#material[part]))) {
+      if (tlsParts.every((part) => isSame(material[part], this.#material[part]))) {
         this.#problem = undefined;
         return;
       }
+      const problem = tlsProblem(material, (part) => this.#nameOf(part));
+      if (problem !== undefined) throw new Error(problem);
       const options = contextOptions(material);
       createSecureContext(options); // Throws before the server has forgotten the old ones.
       server.setSecureContext(options);
@@ -157,13 +164,26 @@ export class ServerTls {
     }
   }
 
-  async #read(): Promise<Material> {
-    const material: Material = {};
-    for (const part of parts) {
+  async #read(): Promise<TlsMaterial> {
+    const material: TlsMaterial = {};
+    for (const part of tlsParts) {
       const pem = this.#options[part];
       if (pem !== undefined) material[part] = isFile(pem) ? await readFile(pem.file) : pem;
     }
     return material;
+  }
+
+  /** How users know a part of the options. */
+  #nameOf(part: TlsPart): string {
+    const pem = this.#options[part];
+    if (pem !== undefined && isFile(pem)) return `tls.${part} (${pem.file})`;
+    return typeof pem === "string" && !pem.includes("-----BEGIN")
+      ? `tls.${part} (PEM itself; a file is given as { file: "…" })`
+      : `tls.${part}`;
+  }
+
+  #unusable(problem: string, cause?: unknown): SetupError {
+    return new SetupError(`${this.#use.server}: the option tls cannot be used: ${problem}`, { cause });
   }
 
   /** Tells of a problem once, not every time that the files are looked at. */
@@ -187,7 +207,7 @@ function introduce(socket: TLSSocket): void {
   if (peer !== undefined) identify(socket, peer);
 }
 
-function contextOptions(material: Material): SecureContextOptions {
+function contextOptions(material: TlsMaterial): SecureContextOptions {
   return { ...material, minVersion: oldestVersion };
 }
 

@@ -4,11 +4,11 @@ import {
   choiceFlag,
   countFlag,
   filesFlag,
+  hostFlag,
   listFlag,
   optionalPortFlag,
   portFlag,
   switchFlag,
-  textFlag,
 } from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
@@ -18,7 +18,7 @@ import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flag
 
 /** Flags of a gateway. */
 export const httpFlags = {
-  httpHost: textFlag("HOST", httpServerDefaults.host, "Address to serve HTTP on"),
+  httpHost: hostFlag(httpServerDefaults.host, "--http-port", "Address to serve HTTP on"),
   httpPort: portFlag(httpServerDefaults.port, "Port to serve HTTP on; 0 picks a free one"),
   forwardHeader: checkedListFlag("NAME", "A further request header that becomes metadata", whyUnforwardable),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),

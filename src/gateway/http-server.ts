@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { interceptCaller, type Caller } from "../core/caller.ts";
+import { checkOptions, checkRequired, hasFunctions } from "../core/check-options.ts";
 import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
 import {
@@ -15,6 +16,7 @@ import {
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
 import { FaultLog } from "../core/fault-log.ts";
 import { tell } from "../core/observer.ts";
+import { checkProtobufCopy, checkRegistryCopy } from "../core/protobuf-copy.ts";
 import type { AnyService } from "../core/service.ts";
 import { SetupError } from "../core/setup-error.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
@@ -63,8 +65,14 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   /** @throws TypeError or Error naming the option that is wrong */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
+    checkOptions("HttpServer", options, httpServerDefaults);
+    const { upstream: target } = options;
+    const canBeCalled =
+      typeof target === "string" || isServer(target) || hasFunctions(target, "unary", "stream");
+    checkRequired("HttpServer", "upstream", target, canBeCalled, upstreamKinds);
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
+    if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
     const metadata = new ReplyMetadata({
       dropResponseHeaders: merged.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
@@ -148,12 +156,15 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /**
    * Serves the rpcs of a service, given by itself or by its descriptor alone.
    *
-   * @throws Error when it is registered already, a rule of it is wrong, or a route of it clashes with another's. With
-   * rules outside the proto, which may speak of services yet to come, `start()` rejects instead.
+   * @throws Error when it is registered already, comes from another version of `@bufbuild/protobuf`, a rule of it is
+   * wrong, or a route of it clashes with another's. With rules outside the proto, which may speak of services yet to
+   * come, `start()` rejects instead.
    */
   addService(service: AnyService | DescService): this {
     const isReady = this.state === "ready";
-    this.#router.add("descriptor" in service ? service.descriptor : service, isReady);
+    const descriptor = "descriptor" in service ? service.descriptor : service;
+    checkProtobufCopy(descriptor);
+    this.#router.add(descriptor, isReady);
     if (isReady) this.#warnings.give();
     return this;
   }
@@ -167,6 +178,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    * @throws Error as `addService`
    */
   replaceServices(services: readonly DescService[], registry?: Registry): void {
+    for (const service of services) checkProtobufCopy(service);
+    if (registry !== undefined) checkRegistryCopy(registry);
     this.#router.replace(services, registry);
     if (this.state === "ready") this.#warnings.give();
   }
@@ -273,6 +286,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
     this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
   }
+}
+
+const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
+
+/** Whether an upstream is a server of this process; callers without TypeScript may give anything. */
+function isServer(upstream: unknown): boolean {
+  return typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
 }
 
 function upstreamCaller({ upstream, dial, dialOptions }: HttpServerOptions): {

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, get } from "node:https";
 import { connect as connectTcp } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { connect, type ConnectionOptions } from "node:tls";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
@@ -13,8 +14,10 @@ import { dial } from "../../src/core/dial.ts";
 import { Code, ConnectError } from "../../src/core/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { readCommandLine } from "../../src/core/flags.ts";
+import { upstreamFlags, upstreamOf } from "../../src/core/grpc/upstream-flags.ts";
+import { SetupError } from "../../src/core/setup-error.ts";
 import { tlsFlags, tlsOptions } from "../../src/core/tls-flags.ts";
-import { ServerTls, type ServerTlsOptions } from "../../src/core/tls.ts";
+import type { ServerTlsOptions } from "../../src/core/tls.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { createCertificate, createRevocationList, type Certificate } from "../support/certificates.ts";
 import { crowdLeft, crowdSize, openCrowd } from "../support/crowd.ts";
@@ -307,28 +310,160 @@ test("I19: connections without a handshake are closed", async (t) => {
   assert.equal(await rest(ports.http), 200);
 });
 
-test("a key that does not belong to its certificate is refused when the server is made", () => {
-  const use = { server: "HTTP", protocols: ["h2"], handshakeTimeoutMs: 1 };
-  assert.throws(() => new ServerTls({ key: next.key, cert: own.cert }, use), {
-    name: "TypeError",
-    message: /^HTTP: the option tls cannot be used: /,
+/** Texts that are no key and no certificate of `own`, by part, and what is said of them. */
+const unusable: readonly [name: string, part: "cert" | "key" | "ca", text: string, says: RegExp][] = [
+  ["junk", "cert", "hello", /it holds no certificate in PEM form$/],
+  ["an empty file", "cert", "", /it is empty$/],
+  ["a key", "cert", own.key, /it holds a private key and no certificate in PEM form$/],
+  ["a broken certificate", "cert", broken(own.cert), /certificate 1 in it is broken \(.+\)$/],
+  [
+    "a chain with a broken end",
+    "cert",
+    own.cert + broken(next.cert),
+    /certificate 2 in it is broken \(.+\)$/,
+  ],
+  ["junk", "key", "hello", /it holds no private key in PEM form$/],
+  ["an empty file", "key", "\n", /it is empty$/],
+  ["a certificate", "key", own.cert, /it holds a certificate and no private key in PEM form$/],
+  ["a broken key", "key", broken(own.key), /the private key in it is broken \(.+\)$/],
+  [
+    "an encrypted key",
+    "key",
+    encrypted(own.key),
+    /the private key is encrypted; decrypt it with `openssl pkey/,
+  ],
+  ["another's key", "key", next.key, /this is not the private key of .*cert/],
+  ["a key of another kind", "key", rsaKey(), /this is not the private key of .*cert/],
+  ["junk", "ca", "hello", /it holds no certificate in PEM form$/],
+  ["a key", "ca", own.key, /it holds a private key and no certificate/],
+  [
+    "a list with a broken certificate",
+    "ca",
+    authority.cert + broken(own.cert),
+    /certificate 2 in it is broken/,
+  ],
+];
+
+function broken(pem: string): string {
+  return pem.split("\n").toSpliced(1, 1).join("\n");
+}
+
+function encrypted(key: string): string {
+  const options = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "secret" } as const;
+  return createPrivateKey(key).export(options).toString();
+}
+
+function rsaKey(): string {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+}
+
+for (const [name, part, text, says] of unusable) {
+  test(`${name} as ${part} is refused when a server or client is made, and names it`, (t) => {
+    const { put, tls } = files(t, own);
+    put("bad.pem", text);
+    const file = join(dirname(tls.key.file), "bad.pem");
+    const refusal = (make: () => unknown): string => {
+      try {
+        make();
+      } catch (error) {
+        assert.ok(error instanceof SetupError);
+        return error.message;
+      }
+      return assert.fail("it was taken");
+    };
+    const named = refusal(() => new GrpcServer({ tls: { ...tls, [part]: { file } } }));
+    assert.ok(named.startsWith(`GRPC: the option tls cannot be used: tls.${part} (${file}): `), named);
+    assert.match(named, says);
+    assert.match(
+      refusal(() => new HttpServer({ upstream: "x:1", tls: { ...own, [part]: text } })),
+      says,
+    );
+    const parts = part === "ca" ? {} : { key: own.key, cert: own.cert };
+    const client = refusal(() => dial("x:1", { tls: { ...parts, [part]: text } }));
+    assert.ok(client.startsWith(`tls cannot be used: tls.${part}: `), client);
+    assert.match(client, says);
+
+    const serving: Record<string, string> = {
+      cert: tls.cert.file,
+      key: tls.key.file,
+      ...{ [part]: file },
+    };
+    const words = (prefix: string, ca: string) =>
+      Object.entries(serving).flatMap(([name, path]) => [`--${prefix}-${name === "ca" ? ca : name}`, path]);
+    for (const [prefix, ca, read] of [
+      ["tls", "client-ca", readServerFlags],
+      ["grpc", "ca", readClientFlags],
+    ] as const) {
+      const message = refusal(() => read(...words(prefix, ca)));
+      assert.ok(message.startsWith(`--${prefix}-${part === "ca" ? ca : part} ${file}: `), message);
+      assert.match(message, says);
+    }
   });
-  const missing = { key: { file: "/no/such/key.pem" }, cert: own.cert };
-  assert.throws(() => new ServerTls(missing, use), /no such file/);
+}
+
+test("parts of TLS that are missing, and files that cannot be read, are named", () => {
+  const make = (tls: object) => () => new GrpcServer({ tls: tls as ServerTlsOptions }); // As JavaScript may.
+  assert.throws(make({}), { name: "TypeError", message: /: tls\.key is missing$/ });
+  assert.throws(make({ key: own.key }), { message: /: tls\.cert is missing$/ });
+  assert.throws(make({ ...own, key: { file: "/no/such/key.pem" } }), {
+    message: /: tls\.key \(\/no\/such\/key\.pem\): no such file$/,
+  });
+  assert.throws(make({ ...own, cert: { file: "/" } }), {
+    message: /: tls\.cert \(\/\): this is a folder, not a file$/,
+  });
+  assert.throws(make({ ...own, cert: "/etc/cert.pem" }), { message: /a file is given as \{ file: "…" \}/ });
+  assert.throws(make({ ...own, crl: "hello" }), { message: /: tls\.crl .*Failed to parse CRL/ });
 });
 
+test("authorities that no client is checked against are a warning", async () => {
+  const warned = once(process, "warning") as Promise<[Error]>;
+  new HttpServer({ upstream: "x:1", tls: { ...own, ca: authority.cert } });
+  assert.match((await warned)[0].message, /^HTTP: tls\.ca is given, but tls\.clientCertificates is not/);
+});
+
+function readServerFlags(...argv: string[]): ServerTlsOptions | undefined {
+  const line = readCommandLine("program", tlsFlags, argv);
+  assert.ok(line.kind === "run");
+  return tlsOptions(line.flags);
+}
+
+function readClientFlags(...argv: string[]): ReturnType<typeof upstreamOf> {
+  const line = readCommandLine("program", upstreamFlags, argv);
+  assert.ok(line.kind === "run");
+  return upstreamOf(line.flags);
+}
+
 test("flags of TLS that do not fit are named", (t) => {
-  const { tls } = files(t, own);
-  const read = (...argv: string[]) => {
-    const line = readCommandLine("program", tlsFlags, argv);
-    assert.ok(line.kind === "run");
-    return tlsOptions(line.flags);
-  };
+  const { tls, put } = files(t, own);
+  put("ca.pem", authority.cert);
+  const ca = join(dirname(tls.key.file), "ca.pem");
   const cert = ["--tls-cert", tls.cert.file];
   const key = ["--tls-key", tls.key.file];
-  assert.equal(read(), undefined);
-  assert.deepEqual(read(...cert, ...key), { ...tls, clientCertificates: "none" });
-  assert.throws(() => read(...cert), /--tls-cert and --tls-key/);
-  assert.throws(() => read(...cert, ...key, "--tls-client", "required"), /needs --tls-client-ca/);
-  assert.throws(() => read("--tls-client-ca", tls.cert.file), /needs --tls-cert and --tls-key/);
+  assert.equal(readServerFlags(), undefined);
+  assert.deepEqual(readServerFlags(...cert, ...key), { ...tls, clientCertificates: "none" });
+  assert.throws(() => readServerFlags(...cert), /--tls-cert and --tls-key/);
+  assert.throws(() => readServerFlags(...cert, ...key, "--tls-client", "required"), /needs --tls-client-ca/);
+  assert.throws(() => readServerFlags("--tls-client-ca", tls.cert.file), /needs --tls-cert and --tls-key/);
+  assert.throws(() => readClientFlags("--grpc-cert", tls.cert.file), /--grpc-cert and --grpc-key/);
+  assert.deepEqual(readClientFlags("--grpc-ca", ca).options.tls, { ca: Buffer.from(authority.cert) });
+
+  const line = readCommandLine("program", tlsFlags, [...cert, ...key, "--tls-client-ca", ca]);
+  assert.ok(line.kind === "run");
+  const warnings: string[] = [];
+  const warn = (_: object, text: string) => void warnings.push(text);
+  const log = { info: () => assert.fail(), error: () => assert.fail(), warn };
+  assert.equal(tlsOptions(line.flags, log)?.clientCertificates, "none");
+  assert.match(warnings.join(), /^no client is asked for a certificate: --tls-client-ca needs --tls-client/);
+  const decided = readCommandLine("program", tlsFlags, [
+    ...cert,
+    ...key,
+    "--tls-client-ca",
+    ca,
+    "--tls-client",
+    "none",
+  ]);
+  assert.ok(decided.kind === "run");
+  tlsOptions(decided.flags, log);
+  assert.equal(warnings.length, 1);
 });

@@ -20,10 +20,12 @@ import { markedCommands, markedFiles } from "./marked-blocks.ts";
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));
 const project = join(scratch, "project");
-const env = { ...process.env, PATH: [join(root, "node_modules/.bin"), process.env["PATH"]].join(delimiter) };
+// The Node of this process comes first: npm's own may be older than the package allows.
+const path = [join(root, "node_modules/.bin"), dirname(process.execPath), process.env["PATH"]];
+const env = { ...process.env, PATH: path.join(delimiter) };
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** Runs a command to its end and returns what it printed; rejects, with all of its output, when it fails. */
+/** Runs a command to its end and returns all that it printed; rejects, with its output, when it fails. */
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
   const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   let printed = "";
@@ -32,13 +34,14 @@ async function run(cwd: string, command: string, ...args: string[]): Promise<str
   child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
   const [code] = (await once(child, "close")) as [number | null];
   assert.equal(code, 0, `${command} ${args.join(" ")}\n${printed}${complaints}`);
-  return printed;
+  return printed + complaints;
 }
 
 /** Packs a copy of the tree, so that a build of somebody else's in `dist/` is neither seen nor disturbed. */
 async function pack(): Promise<string> {
   const copy = join(scratch, "copy");
   const parts = [
+    "docs",
     "src",
     "gen",
     "proto",
@@ -100,11 +103,22 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   }
   if (existsSync(join(root, "README.md"))) assert.ok(files.includes("README.md"));
   const allowed =
-    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|proto\/.+\.(?:proto|md)|proto\/.*LICENSE|dist\/(?:src|gen)\/.+\.(?:js|d\.ts))$/;
+    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway)|gen\/(?:google\/(?:api|rpc)|grpc|ts_ms))\/.+\.(?:js|d\.ts)|dist\/src\/index\.(?:js|d\.ts))$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file) || /(?:^|\/|\.)tests?(?:\/|\.|_)/.test(file)),
     [],
   );
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const links = [...readme.matchAll(/\]\(([^)#]+)[^)]*\)/g)].map(([, link = ""]) => link);
+  const relatives = links.filter((link) => !link.startsWith("https://"));
+  assert.ok(relatives.length > 0);
+  assert.deepEqual(
+    relatives.filter((link) => !files.includes(link)),
+    [],
+  );
+  const manifest = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Record<string, unknown>;
+  for (const field of ["repository", "homepage", "bugs"]) assert.ok(field in manifest, field);
+  assert.deepEqual(manifest["peerDependencies"], { "@bufbuild/protobuf": "^2.17.0" });
 });
 
 test("a user's program gets the exports of src/index.ts, with types", async () => {
@@ -126,29 +140,52 @@ test("a user's contract may import google/api from the package", async () => {
   await run(project, "buf", "build", "-o", join(scratch, "x.binpb"));
 });
 
-test("the README's program runs in a project that installed the package", async () => {
+test("the README's first minutes go without a warning in a new project", async () => {
   const files = markedFiles(root);
-  assert.ok(files.has("main.ts"));
+  const started = join(scratch, "started");
   for (const [name, text] of files) {
-    mkdirSync(dirname(join(project, name)), { recursive: true });
+    mkdirSync(dirname(join(started, name)), { recursive: true });
     // Ports that the system chooses, for those of the README may be taken.
-    writeFileSync(join(project, name), text.replace(/port: \d+/g, "port: 0"));
+    writeFileSync(join(started, name), text.replace(/port: \d+/g, "port: 0"));
   }
-  assert.ok(markedCommands(root, "greeter").some(({ command }) => command === "npx buf generate"));
-  await run(project, "buf", "generate");
-  await typeCheck(...[...files.keys()].filter((name) => name.endsWith(".ts")));
-  await serve("main.ts", async (address) => {
-    for (const { command, output } of markedCommands(root, "greetings")) {
-      const printed = await run(
-        project,
-        "sh",
-        "-c",
-        command.replace("localhost:8080", address).replace("curl", "curl -sS"),
-      );
-      assert.match(printed, output ?? /^$/);
-    }
-  });
+  // The user's own contract of a name that one of this project's examples has.
+  const library = 'syntax = "proto3";\n\npackage library.v1;\n\nmessage Shelf {\n  string name = 1;\n}\n';
+  mkdirSync(join(started, "proto/library/v1"), { recursive: true });
+  writeFileSync(join(started, "proto/library/v1/library.proto"), library);
+  const commands = markedCommands(root, "greeter").map(({ command }) => command);
+  assert.equal(commands.at(-1), "npm start");
+  for (const command of commands.slice(0, -1)) {
+    const words = pinned(command).split(" ");
+    const quick = words[1] === "install" ? ["--prefer-offline", "--no-audit", "--no-fund"] : [];
+    const [program = "", ...args] = [...words, ...quick];
+    assert.doesNotMatch(await run(started, program, ...args), /warn|lint|ts-ms\/proto/i, command);
+  }
+  assert.ok(existsSync(join(started, "gen/library/v1/library_pb.ts")));
+  await run(started, "npm", "run", "build");
+  for (const file of ["main.ts", "dist/main.js"]) {
+    const output = await serve(join(started, file), async (address) => {
+      for (const { command, output } of markedCommands(root, "greetings")) {
+        const line = command.replace("localhost:8080", address).replace("curl", "curl -sS");
+        assert.match(await run(started, "sh", "-c", line), output ?? /^$/);
+      }
+    });
+    assert.doesNotMatch(output, /warn/i);
+  }
 });
+
+/** A command of the README with the package under test, and the versions of tools that this project uses. */
+function pinned(command: string): string {
+  const { version, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    version: string;
+    devDependencies: Record<string, string>;
+  };
+  return command.replace(/ (@?[a-z][\w./-]*)(?= |$)/g, (word, name: string) => {
+    if (name === "ts-ms") return ` ${join(scratch, `ts-ms-${version}.tgz`)}`;
+    return name in devDependencies && command.startsWith("npm install")
+      ? `${word}@${devDependencies[name]}`
+      : word;
+  });
+}
 
 /** Checks files with the strictest settings a user may have, our declarations included. */
 async function typeCheck(...files: string[]): Promise<void> {
@@ -159,9 +196,16 @@ async function typeCheck(...files: string[]): Promise<void> {
   await run(project, "tsc", "--ignoreConfig", ...`${flags} ${more}`.split(" "), ...files);
 }
 
-/** Starts a server program, calls `use` when it says where it listens for HTTP, and ends it by SIGTERM. */
-async function serve(file: string, use: (address: string) => Promise<void>): Promise<void> {
-  const child = spawn(process.execPath, [file], { cwd: project, env, stdio: ["ignore", "pipe", "pipe"] });
+/**
+ * Starts a server program, calls `use` when it says where it listens for HTTP, ends it by SIGTERM, and returns what it
+ * has printed.
+ */
+async function serve(file: string, use: (address: string) => Promise<void>): Promise<string> {
+  const child = spawn(process.execPath, [file], {
+    cwd: dirname(file),
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const ended = once(child, "close");
   let output = "";
   const listening = new Promise<string | undefined>((resolve) => {
@@ -182,4 +226,5 @@ async function serve(file: string, use: (address: string) => Promise<void>): Pro
     child.kill("SIGTERM");
   }
   assert.deepEqual(await ended, [0, null], output);
+  return output;
 }

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { createSecureContext, type ConnectionOptions } from "node:tls";
 import { SetupError } from "../setup-error.ts";
+import { tlsProblem, type TlsMaterial } from "../tls-material.ts";
 
 /** Certificates and names of a connection by TLS. The server's certificate is always verified. */
 export interface ClientTls {
@@ -21,7 +22,7 @@ export interface ClientTls {
  */
 export type TlsOptionsFor = (host: string) => ConnectionOptions;
 
-/** @throws TypeError if the certificates cannot be read or a key is missing. */
+/** @throws TypeError naming the part that is missing or cannot be used. */
 export function clientTls({ ca, cert, key, serverName }: ClientTls = {}): TlsOptionsFor {
   if ((cert === undefined) !== (key === undefined)) {
     throw new SetupError("tls: a client certificate needs both `cert` and `key`");
@@ -34,12 +35,12 @@ export function clientTls({ ca, cert, key, serverName }: ClientTls = {}): TlsOpt
 }
 
 function secureContextOf(parts: Readonly<Record<"ca" | "cert" | "key", string | Uint8Array | undefined>>) {
-  const pem = Object.entries(parts).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, Buffer.from(value)] as const],
-  );
-  try {
-    return createSecureContext({ ...Object.fromEntries(pem), minVersion: "TLSv1.2" });
-  } catch (cause) {
-    throw new SetupError(`tls: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  const material: TlsMaterial = {};
+  for (const part of ["ca", "cert", "key"] as const) {
+    const pem = parts[part];
+    if (pem !== undefined) material[part] = Buffer.from(pem);
   }
+  const problem = tlsProblem(material, (part) => `tls.${part}`);
+  if (problem !== undefined) throw new SetupError(`tls cannot be used: ${problem}`);
+  return createSecureContext({ ...material, minVersion: "TLSv1.2" });
 }

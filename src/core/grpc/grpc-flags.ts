@@ -1,11 +1,11 @@
-import { listFlag, portFlag, textFlag } from "../flag-kinds.ts";
+import { hostFlag, listFlag, portFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
-import { SetupError } from "../setup-error.ts";
+import { FlagError } from "../setup-error.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./server-options.ts";
 
 /** Flags of a gRPC server. */
 export const grpcFlags = {
-  grpcHost: textFlag("HOST", grpcServerDefaults.host, "Address to serve gRPC on"),
+  grpcHost: hostFlag(grpcServerDefaults.host, "--grpc-port", "Address to serve gRPC on"),
   grpcPort: portFlag(grpcServerDefaults.port, "Port to serve gRPC on; 0 picks a free one"),
   trustedPeer: listFlag(
     "NAME",
@@ -16,7 +16,7 @@ export const grpcFlags = {
 /**
  * The options that the flags ask for.
  *
- * @throws SetupError naming the flag that is wrong
+ * @throws FlagError naming the flag that is wrong
  */
 export function grpcOptions({
   grpcHost: host,
@@ -24,6 +24,6 @@ export function grpcOptions({
   trustedPeer: names,
 }: FlagValues<typeof grpcFlags>): Pick<GrpcServerOptions, "host" | "port" | "trustedPeers"> {
   const everybody = names.includes("everybody");
-  if (everybody && names.length > 1) throw new SetupError("--trusted-peer everybody allows no other name");
+  if (everybody && names.length > 1) throw new FlagError("--trusted-peer everybody allows no other name");
   return { host, port, trustedPeers: everybody ? "everybody" : names };
 }

@@ -1,8 +1,8 @@
 import { connect, type ClientHttp2Session } from "node:http2";
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { Code, ConnectError } from "../errors.ts";
 import type { TlsOptionsFor } from "./client-tls.ts";
+import { closedEarly, connectFailure } from "./connect-failure.ts";
 import { maxHeaderListBytes } from "./reply-status.ts";
 import type { Address, Target } from "./target.ts";
 
@@ -43,14 +43,7 @@ export async function connectHttp2(target: Target, options: ConnectOptions): Pro
       if (options.signal.aborted) break;
     }
   }
-  const why = failure instanceof Error && "code" in failure ? ` (${String(failure.code)})` : "";
-  throw new ConnectError(
-    `no connection to the server${why}`,
-    Code.Unavailable,
-    undefined,
-    undefined,
-    failure,
-  );
+  throw failure;
 }
 
 function connectTo(address: Address, target: Target, options: ConnectOptions): Promise<Connected> {
@@ -67,6 +60,8 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
       maxHeaderListSize: maxHeaderListBytes,
     },
   });
+  let handshaken = false;
+  if (tls !== undefined) socket.once("secureConnect", () => (handshaken = true));
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
@@ -77,11 +72,14 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
       settle();
       session.destroy();
       socket.destroy();
-      reject(error);
+      reject(connectFailure(error, { secure: tls !== undefined, handshaken }));
     };
     const giveUp = (): void => fail(signal.reason);
-    const onClose = (): void => fail(new Error("the connection was closed before HTTP/2 began"));
-    const timer = setTimeout(() => fail(timedOut()), timeoutMs);
+    const onClose = (): void => fail(withCode("the connection was closed before HTTP/2 began", closedEarly));
+    const timer = setTimeout(
+      () => fail(withCode("the server did not answer in time", "ETIMEDOUT")),
+      timeoutMs,
+    );
     signal.addEventListener("abort", giveUp, { once: true });
     // Both stay: an error that nobody hears would end the process.
     session.on("error", fail);
@@ -95,6 +93,6 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
   });
 }
 
-function timedOut(): Error {
-  return Object.assign(new Error("the server did not answer in time"), { code: "ETIMEDOUT" });
+function withCode(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
 }

@@ -1,3 +1,4 @@
+import { isIPv6 } from "node:net";
 import { SetupError } from "../setup-error.ts";
 
 /** One place where a server may be found. */
@@ -36,11 +37,19 @@ function socket(path: string): Target {
   return { addresses: [{ path }], host: "localhost", authority: "localhost" };
 }
 
+/** What was probably meant by the name of a host that cannot be read. */
+function hint(name: string): string {
+  const url = /^https?:\/\/([^/]+)\/?$/.exec(name)?.[1];
+  if (url !== undefined && hostAndPort.test(url)) return `, without a scheme: "${url}"`;
+  if (isIPv6(name)) return `, such as "[${name}]:50051"`;
+  return hostAndPort.test(`${name}:1`) ? `, such as "${name}:50051"` : "";
+}
+
 function hosts(target: string, names: readonly string[]): Target {
   const [first, ...others] = names.map((name) => {
     const [, ipv6, host = ipv6, port] = hostAndPort.exec(name) ?? [];
     if (host === undefined || Number(port) > 65_535) {
-      throw new SetupError(`cannot dial "${target}": a target is "host:port" or "unix:/path"`);
+      throw new SetupError(`cannot dial "${target}": a target is "host:port" or "unix:/path"${hint(name)}`);
     }
     return { host, port: Number(port) };
   });

@@ -1,13 +1,14 @@
-import { readFileSync } from "node:fs";
-import { fileFlag, optionalFlag, portFlag, switchFlag, textFlag } from "../flag-kinds.ts";
+import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
 import { formatAddress } from "../listener.ts";
+import { FlagError } from "../setup-error.ts";
+import { readTlsFiles } from "../tls-flags.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { grpcServerDefaults } from "./server-options.ts";
 
 /** Flags of a gateway that stands in front of a gRPC server elsewhere. */
 export const upstreamFlags = {
-  grpcHost: textFlag("HOST", grpcServerDefaults.host, "Host of the gRPC server to call, or unix:PATH"),
+  grpcHost: hostFlag(grpcServerDefaults.host, "--grpc-port", "Host of the gRPC server to call, or unix:PATH"),
   grpcPort: portFlag(grpcServerDefaults.port, "Port of the gRPC server to call"),
   grpcTls: switchFlag("Call it over TLS; any of the next three implies it"),
   grpcCa: fileFlag("Certificates of the authorities to trust instead of the usual ones, PEM"),
@@ -16,23 +17,23 @@ export const upstreamFlags = {
   grpcAuthority: optionalFlag("NAME", "Name to call it by, in its certificate and as :authority"),
 } as const;
 
-/** What `dial` needs to reach the server that the flags name. */
+/**
+ * What `dial` needs to reach the server that the flags name.
+ *
+ * @throws TypeError naming the flag that is missing, or flag and file that cannot be used
+ */
 export function upstreamOf(flags: FlagValues<typeof upstreamFlags>): {
   readonly target: string;
   readonly options: Partial<ConnectionOptions>;
 } {
-  const { grpcHost: host, grpcPort: port, grpcAuthority: authority } = flags;
+  const { grpcHost: host, grpcPort: port, grpcAuthority: authority, grpcCa, grpcCert, grpcKey } = flags;
+  if ((grpcCert === undefined) !== (grpcKey === undefined)) {
+    throw new FlagError("--grpc-cert and --grpc-key must be given together");
+  }
   const files = {
-    ...read("ca", flags.grpcCa),
-    ...read("cert", flags.grpcCert),
-    ...read("key", flags.grpcKey),
+    ...readTlsFiles(flags, { ca: "grpcCa", cert: "grpcCert", key: "grpcKey" }),
     ...(authority === undefined ? {} : { serverName: authority.replace(/:\d+$/, "") }),
   };
-  const tls =
-    flags.grpcTls || [flags.grpcCa, flags.grpcCert, flags.grpcKey].some((file) => file !== undefined);
+  const tls = flags.grpcTls || [grpcCa, grpcCert, grpcKey].some((file) => file !== undefined);
   return { target: formatAddress({ host, port }), options: { tls: tls && files, authority } };
-}
-
-function read(name: "ca" | "cert" | "key", file: string | undefined) {
-  return file === undefined ? {} : { [name]: readFileSync(file) };
 }

@@ -1,4 +1,4 @@
-import { pathFlag, portOrOffFlag, textFlag } from "../flag-kinds.ts";
+import { hostFlag, pathFlag, portOrOffFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
 import { addServerGracefulStop } from "../signals.ts";
 import { Exporter, exporterDefaults } from "./exporter.ts";
@@ -7,7 +7,7 @@ import type { Metrics } from "./metrics.ts";
 
 /** Flags of the metrics page. */
 export const exporterFlags = {
-  exporterHost: textFlag("HOST", exporterDefaults.host, "Address of the metrics page"),
+  exporterHost: hostFlag(exporterDefaults.host, "--exporter-port", "Address of the metrics page"),
   exporterPort: portOrOffFlag(
     exporterDefaults.port,
     "Port of the metrics page; off disables it, 0 picks a free one",

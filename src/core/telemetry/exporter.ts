@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { checkOptions, checkRequired, hasFunctions } from "../check-options.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -50,9 +51,11 @@ export class Exporter implements ManagedServer, AsyncDisposable {
   readonly #server: Server;
   #stopped: Promise<StopReport> | undefined;
 
-  /** @throws TypeError if `path` does not begin with a slash. */
+  /** @throws TypeError if `metrics` is missing, an option is of the wrong type or `path` does not begin with a slash. */
   constructor(options: Partial<ExporterOptions> & { readonly metrics: Metrics }) {
+    checkOptions("Exporter", options, exporterDefaults);
     const { metrics, ...others } = options;
+    checkRequired("Exporter", "metrics", metrics, hasFunctions(metrics, "page"), "Metrics");
     this.#options = { ...exporterDefaults, ...others };
     this.#metrics = metrics;
     if (!this.#options.path.startsWith("/")) {

@@ -50,3 +50,15 @@ for (const target of [
     assert.throws(() => parseTarget(target), TypeError);
   });
 }
+
+for (const [target, meant] of [
+  ["users", 'such as "users:50051"'],
+  ["[::1]", 'such as "[::1]:50051"'],
+  ["::1", 'such as "[::1]:50051"'],
+  ["http://users:1/", 'without a scheme: "users:1"'],
+] as const) {
+  test(`the refusal of ${target} says what was meant`, () => {
+    const message = `cannot dial "${target}": a target is "host:port" or "unix:/path", ${meant}`;
+    assert.throws(() => parseTarget(target), { message });
+  });
+}
