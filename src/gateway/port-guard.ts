@@ -1,5 +1,5 @@
 import type { RequestListener, Server } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ConnectError } from "../core/errors.ts";
 import { readOpening } from "../core/first-bytes.ts";
@@ -131,6 +131,7 @@ export class PortGuard {
 
   #acceptTls(server: Server, tls: ServerTls, serveHttp1: (socket: Socket) => void): (socket: Socket) => void {
     const handshakes = tls.createServer((socket: TLSSocket) => {
+      this.#undecided.delete(connectionUnder(socket));
       if (socket.alpnProtocol === "h2") this.#http2.connect(socket);
       else serveHttp1(socket);
     });
@@ -139,6 +140,13 @@ export class PortGuard {
       handshakes.emit("connection", socket);
     };
   }
+}
+
+/** The connection that a server of TLS was given for `socket`: Node keeps it there, though not in its types. */
+function connectionUnder(socket: TLSSocket): Socket {
+  const { _parent: connection } = socket as unknown as { readonly _parent?: unknown };
+  if (connection instanceof Socket) return connection;
+  throw new Error("this version of Node does not keep the connection under TLS where it is known to be");
 }
 
 /** As Node's parser has it. */
