@@ -50,7 +50,10 @@ const exporter = await startExporter();
 
 const source = schemaSource(flags, upstream, [GoMs, Child, LibraryService]);
 const ended = new AbortController();
-const use = ({ services, registry }: Schema) => http.replaceServices(services, registry);
+const use = ({ services, registry, warnings = [] }: Schema) => {
+  for (const warning of warnings) logger.warn(warning);
+  http.replaceServices(services, registry);
+};
 if (!awaitServices) use(await source.load(ended.signal));
 await http.start();
 
@@ -65,7 +68,10 @@ if (awaitServices) {
     use(schema);
     print();
   };
-  const onFailure = (err: unknown, retryMs: number) => logger.warn({ err, retryMs }, "no contracts yet");
+  const onFailure = (err: unknown, retryMs: number) => {
+    logger.warn({ reason: err instanceof Error ? err.message : String(err), retryMs }, "no contracts yet");
+    logger.debug({ err }, "why there are no contracts yet");
+  };
   void keepLoaded({ source, upstream, apply, onFailure, signal: ended.signal });
 }
 
