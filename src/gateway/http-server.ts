@@ -23,6 +23,7 @@ import { observeCaller } from "./observe-caller.ts";
 import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
+import { samplePath } from "./routing/sample-path.ts";
 import { stopExchanges } from "./stop-exchanges.ts";
 import { WebSockets } from "./websocket/web-sockets.ts";
 
@@ -151,6 +152,14 @@ export class HttpServer implements ManagedServer {
     const address = this.#address ?? this.#options;
     const routes = this.#router.table.describe().map((line) => `[HTTP] ${line}`);
     return [`[HTTP] listening on ${formatAddress(address)}`, ...routes];
+  }
+
+  /**
+   * A path to try: of the first `GET` that takes no values, else of the first with values filled in; undefined without
+   * such a route.
+   */
+  get samplePath(): string | undefined {
+    return samplePath(this.#router.table.router.routes);
   }
 
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */
