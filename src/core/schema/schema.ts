@@ -47,7 +47,8 @@ export function descriptorSetSource(paths: readonly string[], only: readonly str
       if (unknown !== undefined) throw noSuchService(unknown, offered.filter(isOffered));
       const [first] = registries;
       // A registry of one set is taken as it is; making another of it takes memory.
-      const registry = registries.length === 1 && first !== undefined ? first : createFileRegistry(...registries);
+      const registry =
+        registries.length === 1 && first !== undefined ? first : createFileRegistry(...registries);
       return toSchema(registry, only);
     },
   };
@@ -62,8 +63,9 @@ export function protoSource(
   return {
     name: `proto sources ${files.join(", ")}`,
     async load() {
-      const { loadProtoSources } = await import("./proto-sources.ts"); // Large, and most programs have no sources.
-      return toSchema(loadProtoSources(files, paths), only);
+      const { loadSources } = await import("./proto-sources.ts"); // Large, and most programs have no sources.
+      const { registry, warnings } = loadSources(files, paths);
+      return { ...toSchema(registry, only), warnings };
     },
   };
 }
