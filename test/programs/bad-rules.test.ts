@@ -72,7 +72,10 @@ test("--on-bad-rule skip leaves those bindings out, with a warning each, and ser
   assert.deepEqual(await curlJson(`${http}/text/a`), [200, { text: "a" }]);
   assert.equal((await curl(`${http}/docs/dbs/a/b/c`)).status, 404);
   const json = ["-H", "content-type: application/json", "-d"];
-  assert.deepEqual(await curlJson(`${http}/c.C/Docs`, ...json, '{"kind":"k"}'), [200, { parent: "", kind: "k" }]);
+  assert.deepEqual(await curlJson(`${http}/c.C/Docs`, ...json, '{"kind":"k"}'), [
+    200,
+    { parent: "", kind: "k" },
+  ]);
   assert.equal((await curl(`${http}/livez`)).body, '{"status":"SERVING"}');
   for (const refusal of refusals) assert.match(gateway.errors.replaceAll('\\"', '"'), refusal);
   assert.match(gateway.errors, /the first of the two is served/);
@@ -105,7 +108,13 @@ test("rules outside the contract win over its annotations where both match, and 
     rules,
     "http: { rules: [{ selector: c.C.Fine, get: '/addr/{text}' }, { selector: c.C.Gone, get: /x }] }",
   );
-  await using gateway = new Program("examples/http-only.ts", ...flags, "--rules", rules, "--on-bad-rule=skip");
+  await using gateway = new Program(
+    "examples/http-only.ts",
+    ...flags,
+    "--rules",
+    rules,
+    "--on-bad-rule=skip",
+  );
   const http = `http://${await gateway.address("HTTP")}`;
   assert.deepEqual(await curlJson(`${http}/addr/a`), [200, { text: "a" }]);
   await gateway.error(/selector \\"c\.C\.Gone\\" matches no rpc/);
@@ -147,6 +156,9 @@ test("without a GET nothing is suggested, and with --reflection only once there 
     "--on-bad-rule=skip",
   );
   const [, url = ""] = await reflected.line(/^Try: curl (\S+)$/);
-  assert.ok(reflected.lines.findIndex((line) => line.startsWith("Try:")) > reflected.lines.findIndex((line) => line.includes("→")));
+  assert.ok(
+    reflected.lines.findIndex((line) => line.startsWith("Try:")) >
+      reflected.lines.findIndex((line) => line.includes("→")),
+  );
   assert.equal((await curl(url)).status, 200);
 });

@@ -3,7 +3,14 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { create, createFileRegistry, fromBinary, toBinary, type DescService, type FileRegistry } from "@bufbuild/protobuf";
+import {
+  create,
+  createFileRegistry,
+  fromBinary,
+  toBinary,
+  type DescService,
+  type FileRegistry,
+} from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import {
   ErrorResponseSchema,
@@ -106,11 +113,11 @@ async function flawed({ listed, missing = [], bytes = {}, ends, version = Reflec
           yield { messageResponse: { case: "listServicesResponse", value } };
           continue;
         }
-        asked.push(String(messageRequest.value));
+        assert.ok(messageRequest.case === "fileContainingSymbol" || messageRequest.case === "fileByFilename");
+        const { value } = messageRequest;
+        asked.push(value);
         const name =
-          messageRequest.case === "fileContainingSymbol"
-            ? registry.getService(messageRequest.value)?.file.proto.name
-            : String(messageRequest.value);
+          messageRequest.case === "fileByFilename" ? value : registry.getService(value)?.file.proto.name;
         yield { messageResponse: answer(name) };
       }
     },
@@ -150,7 +157,9 @@ for (const version of [ReflectionV1, ReflectionV1Alpha]) {
       assert.deepEqual(await curlJson(`${http}/${path}/1`), [200, { id: "1" }]);
     }
     assert.equal((await curl(`${http}/needs/1`)).status, 404);
-    await gateway.error(/ghost\.v1\.Ghost is left out: the server has no file of it \(NotFound: File not found\)/);
+    await gateway.error(
+      /ghost\.v1\.Ghost is left out: the server has no file of it \(NotFound: File not found\)/,
+    );
     await gateway.error(
       /needs\.v1\.Needs is left out: it needs extra\.Extra, and the server does not give extra\.proto \(NotFound: /,
     );
@@ -171,9 +180,21 @@ test("--service asks the server for these services alone", async () => {
 
 describe("a flaw of one service is its own", () => {
   const flaws: readonly [name: string, flaws: () => Omit<Flaws, "listed">, reason: RegExp][] = [
-    ["the server ends the stream", () => ({ missing: ["shop.proto"], ends: true }), /no file of it \(NotFound: File not/],
-    ["the file is no descriptor", () => ({ bytes: { "shop.proto": Uint8Array.of(0x0a, 99) } }), /is no google\.protobuf/],
-    ["the answer is another file", () => ({ bytes: { "shop.proto": files.get("plain.proto") ?? assert.fail() } }), /does not define it/],
+    [
+      "the server ends the stream",
+      () => ({ missing: ["shop.proto"], ends: true }),
+      /no file of it \(NotFound: File not/,
+    ],
+    [
+      "the file is no descriptor",
+      () => ({ bytes: { "shop.proto": Uint8Array.of(0x0a, 99) } }),
+      /is no google\.protobuf/,
+    ],
+    [
+      "the answer is another file",
+      () => ({ bytes: { "shop.proto": files.get("plain.proto") ?? assert.fail() } }),
+      /does not define it/,
+    ],
     [
       "the file imports itself",
       () => {
@@ -189,7 +210,9 @@ describe("a flaw of one service is its own", () => {
       await using upstream = await flawed({ listed: all, ...flaw() });
       const transport = dial(`127.0.0.1:${upstream.port}`);
       t.after(() => transport.close());
-      const { services, warnings = [] } = await reflectionSource(transport).load(new AbortController().signal);
+      const { services, warnings = [] } = await reflectionSource(transport).load(
+        new AbortController().signal,
+      );
       assert.deepEqual(
         services.map(({ typeName }) => typeName),
         all.slice(1),

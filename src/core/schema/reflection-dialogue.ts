@@ -96,7 +96,9 @@ function openStream(
   }
   // Both versions have the same messages but for the package.
   const client = createClient(version as typeof ReflectionV1, transport);
-  const answers = client.serverReflectionInfo(questions(), { signal, timeoutMs: streamTimeoutMs })[Symbol.asyncIterator]();
+  const answers = client
+    .serverReflectionInfo(questions(), { signal, timeoutMs: streamTimeoutMs })
+    [Symbol.asyncIterator]();
   return {
     async ask(question) {
       send(question);

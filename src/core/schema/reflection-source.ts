@@ -26,7 +26,7 @@ export function reflectionSource(transport: Transport, only: readonly string[] =
         return await ask(new ReflectionDialogue(v1, transport, signal), only);
       } catch (reason) {
         if (!(reason instanceof ConnectError) || reason.code !== Code.Unimplemented) throw reason;
-        return await ask(new ReflectionDialogue(v1alpha, transport, signal), only);
+        return ask(new ReflectionDialogue(v1alpha, transport, signal), only);
       }
     },
   };
@@ -43,7 +43,8 @@ async function ask(dialogue: ReflectionDialogue, only: readonly string[]): Promi
 
 async function wantedServices(dialogue: ReflectionDialogue, only: readonly string[]): Promise<string[]> {
   const listed = await dialogue.ask({ case: "listServices", value: "" });
-  if (listed.case !== "listServicesResponse") throw new SetupError(`server reflection: ${unexpected(listed)}`);
+  if (listed.case !== "listServicesResponse")
+    throw new SetupError(`server reflection: ${unexpected(listed)}`);
   const names = listed.value.service.map(({ name }) => name);
   const offered = names.filter((name) => !housekeeping.test(name));
   const unknown = only.find((name) => !names.includes(name));

@@ -60,7 +60,7 @@ class TypeNames {
     const own = new Set(files.map(({ name }) => name));
     for (const { proto } of known) if (!own.has(proto.name)) this.#declare(proto);
     for (const file of files) this.#declare(file);
-    for (let changed = true; changed; ) {
+    for (let changed = true; changed;) {
       changed = false;
       for (const [name, needed] of this.#needs) {
         if (this.#lacking.has(name)) continue;

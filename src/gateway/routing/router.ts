@@ -79,7 +79,11 @@ export class Router {
    * @param attempt takes routes that match the same requests as one before them (the reason names both rpcs), and those
    * that have a reserved path
    */
-  constructor(routes: readonly Route[], options: Partial<RouterOptions> = {}, attempt: Attempt = attemptStrictly) {
+  constructor(
+    routes: readonly Route[],
+    options: Partial<RouterOptions> = {},
+    attempt: Attempt = attemptStrictly,
+  ) {
     this.#options = { ...routerDefaults, ...options };
     const reserved = new Set(this.#options.reservedPaths);
     for (const route of routes) attempt(() => this.#insert(route, reserved));

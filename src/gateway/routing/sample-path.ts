@@ -7,8 +7,7 @@ import type { Route, RouteVariable } from "./route.ts";
  */
 export function samplePath(routes: readonly Route[]): string | undefined {
   const candidates = routes.filter(
-    ({ httpMethod, implicit, method }) =>
-      httpMethod === "GET" && !implicit && method.methodKind === "unary",
+    ({ httpMethod, implicit, method }) => httpMethod === "GET" && !implicit && method.methodKind === "unary",
   );
   const plain = candidates.find(
     ({ template, variables }) =>

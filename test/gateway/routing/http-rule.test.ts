@@ -39,7 +39,10 @@ test("annotations of a registry with its own copy of the extension are read", ()
   const loaded = fromBinary(FileDescriptorSetSchema, toBinary(FileDescriptorSetSchema, set));
   const service = createRegistry(createFileRegistry(loaded)).getService(GoMs.typeName);
   assert.notEqual(service, GoMs);
-  assert.deepEqual(service?.methods.flatMap((method) => annotatedBindings(method)).map(describe), gomsBindings);
+  assert.deepEqual(
+    service?.methods.flatMap((method) => annotatedBindings(method)).map(describe),
+    gomsBindings,
+  );
 });
 
 test("each binding of a rule has its own body and response body", () => {
