@@ -55,7 +55,7 @@ const refusals = [
 ];
 
 test("T28: rules that are refused are told all at once, with the way out", async () => {
-  const { code, stderr } = await run("node", "examples/http-only.ts", ...flags);
+  const { code, stderr } = await run(process.execPath, "examples/http-only.ts", ...flags);
   assert.equal(code, 1);
   assert.match(stderr, /4 HTTP rules cannot be served:/);
   for (const refusal of refusals) assert.match(stderr, refusal);

@@ -108,7 +108,7 @@ test("what the parser does not take is one line with the file and the way out", 
     const path = write(text);
     const name = path.slice(folder.length + 1);
     const args = [...good, path].flatMap((file) => ["--proto", file]);
-    const { code, stderr } = await run("node", "examples/http-only.ts", ...listen, ...args);
+    const { code, stderr } = await run(process.execPath, "examples/http-only.ts", ...listen, ...args);
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(`${name}: .*${cause}.*buf build -o x\\.binpb`));
     assert.equal(stderr.trim().split("\n").length, 1);
