@@ -38,6 +38,8 @@ const upstream = dial(target, { ...options, maxMessageBytes: flags.maxReply });
 const tls = tlsOptions(flags, logger);
 const http = new HttpServer({
   ...httpOptions(flags),
+  onBadRule: flags.onBadRule,
+  onSkippedRule: (message) => logger.warn(message),
   upstream,
   tls,
   observers,
@@ -51,22 +53,31 @@ const exporter = await startExporter();
 
 const source = schemaSource(flags, upstream, [GoMs, Child, LibraryService]);
 const ended = new AbortController();
-const use = ({ services, registry }: Schema) => http.replaceServices(services, registry);
+const use = ({ services, registry, warnings = [] }: Schema) => {
+  for (const warning of warnings) logger.warn(warning);
+  http.replaceServices(services, registry);
+};
 if (!awaitServices) use(await source.load(ended.signal));
 await http.start();
 
-const print = () => console.log(http.describe().join("\n"));
-print();
+console.log(http.describe().join("\n"));
 console.log([`[HTTP] calling ${target}`, ...(exporter?.describe() ?? [])].join("\n"));
-const scheme = tls === undefined ? "http" : "https";
-console.log(`Try: curl ${scheme}://${http.address?.host}:${http.address?.port}/v1/shelves/1/books`);
+const suggest = () => {
+  const at = `${tls === undefined ? "http" : "https"}://${http.address?.host}:${http.address?.port}`;
+  if (http.samplePath !== undefined) console.log(`Try: curl ${at}${http.samplePath}`);
+};
+suggest();
 
 if (awaitServices) {
   const apply = (schema: Schema) => {
     use(schema);
-    print();
+    console.log(http.describe().join("\n"));
+    suggest();
   };
-  const onFailure = (err: unknown, retryMs: number) => logger.warn({ err, retryMs }, "no contracts yet");
+  const onFailure = (err: unknown, retryMs: number) => {
+    logger.warn({ reason: err instanceof Error ? err.message : String(err), retryMs }, "no contracts yet");
+    logger.debug({ err }, "why there are no contracts yet");
+  };
   void keepLoaded({ source, upstream, apply, onFailure, signal: ended.signal });
 }
 

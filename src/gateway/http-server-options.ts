@@ -17,6 +17,7 @@ import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts"
 import { http2Defaults, type Http2Limits } from "./http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
+import { badRuleDefaults, type BadRuleOptions } from "./routing/rule-refusals.ts";
 import type { RuleMode } from "./routing/rule-set.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./websocket/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./streaming/stream-options.ts";
@@ -57,6 +58,7 @@ export interface HttpServerOptions
     LongPollOptions,
     BrowserOptions,
     Http2Limits,
+    BadRuleOptions,
     Omit<JsonWriteOptions, "registry">,
     Omit<BindOptions, "registry" | "onIgnored">,
     Omit<RouterOptions, "reservedPaths"> {
@@ -99,7 +101,7 @@ export interface HttpServerOptions
    * `google.rpc` and `google.api.HttpBody` are known always. Default: none beside these.
    */
   readonly registry: Registry | undefined;
-  /** Rules outside the proto. Default: none. */
+  /** Rules outside the proto; one with a selector alone takes the bindings of its rpcs away. Default: none. */
   readonly rules: readonly RuleText[];
   /** Whether such rules replace the annotations of the rpcs they select or are added to them. Default: `replace`. */
   readonly ruleMode: RuleMode;
@@ -144,6 +146,7 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   ...http2Defaults,
   ...bindDefaults,
   ...routerDefaults,
+  ...badRuleDefaults,
   host: "127.0.0.1",
   port: 8080,
   tls: undefined,

@@ -30,6 +30,7 @@ import { observeCaller } from "./observe-caller.ts";
 import { PortGuard } from "./port-guard.ts";
 import { ReplyMetadata } from "./reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
+import { samplePath } from "./routing/sample-path.ts";
 import type { OwnRoute } from "./shadowed-routes.ts";
 import { StartWarnings } from "./start-warnings.ts";
 import { both, stopExchanges } from "./stop-exchanges.ts";
@@ -214,6 +215,14 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         ? `listening on ${formatAddress(this.#address ?? this.#options)}`
         : `a plugin of an app, at ${this.#prefix}/`;
     return [`[HTTP] ${place}`, ...this.#router.table.describe().map((line) => `[HTTP] ${line}`)];
+  }
+
+  /**
+   * A path to try: of the first `GET` that takes no values, else of the first with values filled in; undefined without
+   * such a route.
+   */
+  get samplePath(): string | undefined {
+    return samplePath(this.#router.table.router.routes);
   }
 
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */

@@ -10,6 +10,7 @@ import type { RpcOptions } from "./rpc/rpc-options.ts";
 import { RpcTable } from "./rpc/rpc-table.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";
 import { compileRoute, routeName, type Route } from "./routing/route.ts";
+import { RuleRefusals, type BadRuleOptions } from "./routing/rule-refusals.ts";
 import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
 import { streamRoute } from "./streaming/stream-route.ts";
@@ -17,7 +18,7 @@ import { type RouteHandler, unaryRoute, type WholeHandler } from "./unary.ts";
 import { SetupError } from "../core/setup-error.ts";
 
 /** What a `RouteTable` is made of. */
-export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions {
+export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions, BadRuleOptions {
   readonly router: Partial<RouterOptions>;
   readonly rules: readonly ServiceConfig[];
   readonly ruleMode: RuleMode;
@@ -42,21 +43,29 @@ export class RouteTable {
   readonly #options: RouteTableOptions;
   readonly #deadlinesMs: ReadonlyMap<DescMethod, number>;
 
-  /** @throws Error when a service is there twice, a rule is wrong or two routes match the same requests; it names them */
+  /**
+   * @throws Error when a service is there twice and, unless such rules are left out, when rules are wrong or match the
+   * same requests; it names all of them
+   */
   constructor(services: readonly DescService[], options: RouteTableOptions) {
     const twice = services.find(
       (service, index) => services.findIndex(({ typeName }) => typeName === service.typeName) < index,
     );
     if (twice !== undefined) throw new SetupError(`${twice.typeName} is registered twice`);
+    const refusals = new RuleRefusals();
     const { bindings, deadlinesMs, fullyDecodeReservedExpansion } = combineRules(
       services.flatMap(({ methods }) => methods),
       options.rules,
       options.ruleMode,
+      refusals.attempt,
     );
-    this.router = new Router(bindings.map(compileRoute), {
-      ...options.router,
-      ...(fullyDecodeReservedExpansion ? { pathDecoding: "all" } : {}),
-    });
+    const routes = bindings.map((binding) => refusals.attempt(() => compileRoute(binding)));
+    this.router = new Router(
+      routes.filter((route) => route !== undefined),
+      { ...options.router, ...(fullyDecodeReservedExpansion ? { pathDecoding: "all" } : {}) },
+      refusals.attempt,
+    );
+    refusals.settle(options);
     this.#options = options;
     this.#deadlinesMs = deadlinesMs;
     this.rpcs = new RpcTable(services, options, (method) => ({

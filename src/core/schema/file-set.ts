@@ -3,36 +3,73 @@ import {
   FileDescriptorSetSchema,
   type DescriptorProto,
   type FieldDescriptorProto,
+  FileDescriptorProtoSchema,
   type FileDescriptorProto,
-  type FileDescriptorSet,
 } from "@bufbuild/protobuf/wkt";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { knownFiles } from "./known-files.ts";
 import { SetupError } from "../setup-error.ts";
 
-/** The largest set of descriptors that is taken from outside, in bytes. */
+/** How many bytes of descriptors a server may send by reflection. */
 export const maxDescriptorBytes = 32 * 1024 * 1024;
 
 /**
  * Reads a binary `google.protobuf.FileDescriptorSet`, as `buf build -o x.binpb` and `protoc --include_imports -o` write
- * it. Imports of `google/protobuf`, `google/api` and `google/rpc` may be missing.
+ * it. Imports of `google/protobuf`, `google/api` and `google/rpc` may be missing. It may have any size: it is a file
+ * that the operator named.
  *
  * @param name What errors call the set: a file's path, for example.
- * @throws Error if it is too large, no descriptor set, or not whole.
+ * @throws Error if it is no descriptor set, or not whole.
  */
 export function readFileSet(bytes: Uint8Array, name: string): FileRegistry {
-  if (bytes.length > maxDescriptorBytes) {
-    throw new SetupError(
-      `${name}: ${bytes.length} bytes of descriptors; at most ${maxDescriptorBytes} are read`,
-    );
-  }
-  let set: FileDescriptorSet;
+  return linkFiles(decodeFileSet(bytes, name), name);
+}
+
+/** The files of a set as `readFileSet` reads it, not linked yet, without comments and positions of their sources. */
+export function decodeFileSet(bytes: Uint8Array, name: string): FileDescriptorProto[] {
+  const files: FileDescriptorProto[] = [];
   try {
-    set = fromBinary(FileDescriptorSetSchema, bytes);
+    for (const { number, value } of wireFields(bytes)) {
+      if (number === field.file) files.push(fromBinary(FileDescriptorProtoSchema, withoutSourceInfo(value)));
+    }
   } catch (cause) {
     throw new SetupError(`${name}: not a binary google.protobuf.FileDescriptorSet`, { cause });
   }
-  if (set.file.length === 0) throw new SetupError(`${name}: the descriptor set has no files`);
-  return linkFiles(set.file, name);
+  if (files.length === 0) throw new SetupError(`${name}: the descriptor set has no files`);
+  return files;
+}
+
+/** Numbers of the fields that are looked for in bytes. */
+const field = {
+  file: FileDescriptorSetSchema.field.file.number,
+  sourceCodeInfo: FileDescriptorProtoSchema.field.sourceCodeInfo.number,
+};
+
+/** A file's bytes without what makes up three quarters of a set that is built with comments. */
+function withoutSourceInfo(file: Uint8Array): Uint8Array {
+  const kept = [...wireFields(file)].filter(({ number }) => number !== field.sourceCodeInfo);
+  return Buffer.concat(kept.map(({ whole }) => whole));
+}
+
+interface WireField {
+  readonly number: number;
+  /** Tag, length and value. */
+  readonly whole: Uint8Array;
+  /** The value alone, where it has a length; else empty. */
+  readonly value: Uint8Array;
+}
+
+/** The fields of a message in their order, as parts of its bytes. */
+function* wireFields(bytes: Uint8Array): Generator<WireField> {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    const [number, type] = reader.tag();
+    let value: Uint8Array = new Uint8Array();
+    if (type === WireType.LengthDelimited) value = reader.bytes();
+    else reader.skip(type, number);
+    yield { number, whole: bytes.subarray(start, reader.pos), value };
+  }
 }
 
 /**

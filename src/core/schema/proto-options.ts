@@ -1,24 +1,27 @@
 import {
   create,
   fromJson,
-  ScalarType,
   setExtension,
+  toJson,
   type DescExtension,
-  type DescField,
-  type DescMessage,
   type FileRegistry,
   type JsonObject,
-  type JsonValue,
 } from "@bufbuild/protobuf";
 import {
   EnumOptionsSchema,
   FieldOptionsSchema,
+  isWrapper,
   MessageOptionsSchema,
   MethodOptionsSchema,
   ServiceOptionsSchema,
+  StructSchema,
   type FileDescriptorProto,
 } from "@bufbuild/protobuf/wkt";
 import type * as tree from "protobufjs";
+import { SetupError } from "../setup-error.ts";
+import { literalOf } from "./proto-text.ts";
+import { parseTextMessage, type TextValue } from "./text-format.ts";
+import { textToMessage, textToScalar } from "./text-message.ts";
 
 const schemas = {
   message: MessageOptionsSchema,
@@ -73,27 +76,68 @@ function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
 }
 
+/** Options that the gateway itself reads: what is wrong with them is an error. */
+const ownOptions = /^\.?(?:google\.api\.http|ts_ms\.v1\.\w+)$/;
+
 /**
- * The files with their custom options set, which takes a registry of the linked files.
+ * The files with their custom options set, which takes a registry of the linked files. Options of other tools that
+ * cannot be read are left out.
  *
- * @throws Error naming the element and the option if no extension has that name or the value does not fit.
+ * @param literals What strings of the parser stand for, see `prepareSource`.
+ * @param warn Is told of each option that was left out, once.
+ * @throws Error naming the element and the option when an option of the gateway's own is wrong
  */
 export function withCustomOptions(
   files: readonly FileDescriptorProto[],
   options: readonly CustomOption[],
   registry: FileRegistry,
+  literals: readonly string[],
+  warn: (message: string) => void,
 ): readonly FileDescriptorProto[] {
-  for (const option of options) {
-    const extension = findExtension(registry, option);
-    const target = optionsOf(registry, option);
+  const warned = new Set<string>();
+  for (const same of groupOptions(options)) {
+    const [option] = same;
+    if (option === undefined) continue;
     try {
-      setExtension(target, extension, valueOf(extension, option.value) as never); // Its type is known at run time.
+      const extension = findExtension(registry, option);
+      const values = same.map(({ value }) => toText(value, literals));
+      // The type of the value is known at run time.
+      setExtension(optionsOf(registry, option), extension, valueOf(extension, values) as never);
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
-      throw new Error(`${option.element}: option (${option.name}): ${reason}`, { cause });
+      const message = `${option.element}: option (${option.name}): ${reason}`;
+      if (ownOptions.test(option.name)) throw new SetupError(message, { cause });
+      if (!warned.has(option.name))
+        warn(`${message}; this option is left out, here and wherever it cannot be read`);
+      warned.add(option.name);
     }
   }
   return files;
+}
+
+/** Options of one name on one element together: a repeated one is written once for each of its values. */
+function groupOptions(options: readonly CustomOption[]): Iterable<readonly CustomOption[]> {
+  const groups = new Map<string, CustomOption[]>();
+  for (const option of options) {
+    const key = `${option.kind} ${option.element} ${option.name}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [option]);
+    else group.push(option);
+  }
+  return groups.values();
+}
+
+/** The parser's value as text format: its objects come from names with dots, as in `(rule).max.seconds = 5`. */
+function toText(value: unknown, literals: readonly string[]): TextValue {
+  const literal = literalOf(value, literals);
+  if (literal !== undefined) return parseTextMessage(literal);
+  if (typeof value === "string") return { kind: "string", bytes: new TextEncoder().encode(value) };
+  if (typeof value !== "object" || value === null) return { kind: "word", text: String(value) };
+  const fields = Object.entries(value).map(([name, item]: [string, unknown]) => ({
+    name,
+    values: (Array.isArray(item) ? item : [item]).map((entry) => toText(entry, literals)),
+  }));
+  return { kind: "message", fields };
 }
 
 function findExtension(registry: FileRegistry, { name, element, kind }: CustomOption): DescExtension {
@@ -104,7 +148,7 @@ function findExtension(registry: FileRegistry, { name, element, kind }: CustomOp
     if (extension?.extendee.typeName === schemas[kind].typeName) return extension;
     if (scope.length === 0) break;
   }
-  throw new Error(`${element}: option (${name}): no file defines this option`);
+  throw new Error("no file defines this option");
 }
 
 function optionsOf(registry: FileRegistry, { kind, element }: CustomOption) {
@@ -133,52 +177,16 @@ function elementOf(registry: FileRegistry, kind: CustomOption["kind"], element: 
   }
 }
 
-function valueOf(extension: DescExtension, value: unknown): unknown {
-  if (extension.message !== undefined && extension.fieldKind === "message") {
-    return fromJson(extension.message, toJson(extension.message, value));
-  }
-  // One field of the extension's own kind carries the value through the JSON mapping.
-  if (extension.fieldKind === "list") {
-    return (Array.isArray(value) ? value : [value]).map((item) => single(extension, item));
-  }
-  return single(extension, value);
+function valueOf(extension: DescExtension, values: readonly TextValue[]): unknown {
+  const items = values.map((value) => single(extension, value));
+  return extension.fieldKind === "list" ? items : items.at(-1);
 }
 
-function single(extension: DescExtension, value: unknown): unknown {
-  if (extension.enum !== undefined && typeof value === "string") {
-    return extension.enum.values.find((candidate) => candidate.name === value)?.number;
-  }
-  if (extension.message !== undefined) return fromJson(extension.message, toJson(extension.message, value));
-  switch (extension.scalar) {
-    case ScalarType.INT64:
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-    case ScalarType.SFIXED64:
-    case ScalarType.SINT64:
-      return BigInt(value as string | number);
-    case ScalarType.BYTES:
-      return new TextEncoder().encode(String(value));
-    default:
-      return value;
-  }
-}
-
-/** The parser's value of a message as JSON: a single entry of a repeated field is not an array there. */
-function toJson(schema: DescMessage, value: unknown): JsonObject {
-  const json: JsonObject = {};
-  for (const [name, item] of Object.entries(value as object)) {
-    const field = schema.fields.find((candidate) => candidate.name === name);
-    if (field === undefined) throw new Error(`${schema.typeName} has no field ${name}`);
-    json[name] =
-      field.fieldKind === "list"
-        ? (Array.isArray(item) ? item : [item]).map((entry) => itemToJson(field, entry))
-        : itemToJson(field, item);
-  }
-  return json;
-}
-
-function itemToJson(field: DescField, value: unknown): JsonValue {
-  return field.message === undefined || field.fieldKind === "map"
-    ? (value as JsonValue) // Scalars and enum names are the same in both.
-    : toJson(field.message, value);
+function single(extension: DescExtension, value: TextValue): unknown {
+  if (extension.message === undefined) return textToScalar(extension, value, extension.name);
+  const message = textToMessage(extension.message, value);
+  if (extension.fieldKind === "list") return message;
+  // These two are kept in another form than as messages.
+  if (isWrapper(message)) return message.value;
+  return extension.message.typeName === StructSchema.typeName ? toJson(extension.message, message) : message;
 }

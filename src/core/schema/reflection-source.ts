@@ -1,127 +1,192 @@
-import { fromBinary, type FileRegistry } from "@bufbuild/protobuf";
+import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
-import { createClient, type Transport } from "@connectrpc/connect";
-import {
-  ServerReflection as ReflectionV1,
-  type ServerReflectionRequest,
-  type ServerReflectionResponse,
-} from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
-import { ServerReflection as ReflectionV1Alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { Code, ConnectError, toCallError } from "../errors.ts";
+import type { Transport } from "@connectrpc/connect";
+import { Code, ConnectError } from "../errors.ts";
+import { SetupError } from "../setup-error.ts";
 import { linkFiles, maxDescriptorBytes } from "./file-set.ts";
 import { knownFiles } from "./known-files.ts";
-import { toSchema, type SchemaSource } from "./schema.ts";
-
-/** One question of the reflection protocol, the same in both of its versions. */
-type Question = Exclude<ServerReflectionRequest["messageRequest"], { case: undefined }>;
-type Answer = ServerReflectionResponse["messageResponse"];
-
-/** How long one load may take, in milliseconds. */
-const loadTimeoutMs = 10_000;
+import { ReflectionDialogue, reflectionVersions, type Answer } from "./reflection-dialogue.ts";
+import { housekeeping, noSuchService, type Schema, type SchemaSource } from "./schema.ts";
+import { removeUnknownTypes } from "./unknown-types.ts";
 
 /**
  * Contracts asked from the server behind `transport` by gRPC server reflection, v1 and if it has none, v1alpha.
  *
- * @param only Names of the services to expose; all but the server's own unless given.
+ * A service that the server lists and cannot describe is left out, and `Schema.warnings` says why. An import that the
+ * server does not have matters to the services alone that need a type of it.
+ *
+ * @param only Names of the services to ask for and expose; all but the server's own unless given.
  */
 export function reflectionSource(transport: Transport, only: readonly string[] = []): SchemaSource {
   return {
     name: "server reflection",
     async load(signal) {
+      const [v1, v1alpha] = reflectionVersions;
       try {
-        return toSchema(await ask(ReflectionV1, transport, signal), only);
+        return await ask(new ReflectionDialogue(v1, transport, signal), only);
       } catch (reason) {
         if (!(reason instanceof ConnectError) || reason.code !== Code.Unimplemented) throw reason;
-        return toSchema(await ask(ReflectionV1Alpha, transport, signal), only);
+        return ask(new ReflectionDialogue(v1alpha, transport, signal), only);
       }
     },
   };
 }
 
-async function ask(
-  version: typeof ReflectionV1 | typeof ReflectionV1Alpha,
-  transport: Transport,
-  signal: AbortSignal,
-): Promise<FileRegistry> {
-  await using dialogue = openDialogue(version, transport, signal);
+async function ask(dialogue: ReflectionDialogue, only: readonly string[]): Promise<Schema> {
+  await using _ = dialogue;
+  const wanted = await wantedServices(dialogue, only);
+  const files = new ReflectedFiles(dialogue);
+  for (const name of wanted) await files.askForService(name);
+  await files.askForImports();
+  return files.toSchema(wanted);
+}
+
+async function wantedServices(dialogue: ReflectionDialogue, only: readonly string[]): Promise<string[]> {
   const listed = await dialogue.ask({ case: "listServices", value: "" });
-  if (listed.case !== "listServicesResponse") throw unexpected("a list of services", listed);
-  const files = new Map<string, FileDescriptorProto>();
-  let size = 0;
-  const take = (answer: Answer, subject: string): void => {
-    if (answer.case !== "fileDescriptorResponse") throw unexpected(`the file of ${subject}`, answer);
-    for (const bytes of answer.value.fileDescriptorProto) {
-      size += bytes.length;
-      if (size > maxDescriptorBytes) {
-        throw new Error(`server reflection: more than ${maxDescriptorBytes} bytes of descriptors`);
+  if (listed.case !== "listServicesResponse")
+    throw new SetupError(`server reflection: ${unexpected(listed)}`);
+  const names = listed.value.service.map(({ name }) => name);
+  const offered = names.filter((name) => !housekeeping.test(name));
+  const unknown = only.find((name) => !names.includes(name));
+  if (unknown !== undefined) throw noSuchService(unknown, offered);
+  if (offered.length === 0 && only.length === 0) {
+    throw new SetupError("server reflection: the server lists no service");
+  }
+  return [...new Set(only.length > 0 ? only : offered)];
+}
+
+/** The files that a reflection server gives, and why it does not give others. */
+class ReflectedFiles {
+  readonly #dialogue: ReflectionDialogue;
+  readonly #files = new Map<string, FileDescriptorProto>();
+  /** Of services by their full name: why they cannot be served. */
+  readonly #leftOut = new Map<string, string>();
+  /** Of files by their name: why they are not there. */
+  readonly #missing = new Map<string, string>();
+  #bytes = 0;
+
+  constructor(dialogue: ReflectionDialogue) {
+    this.#dialogue = dialogue;
+  }
+
+  async askForService(name: string): Promise<void> {
+    const problem = this.#take(await this.#dialogue.ask({ case: "fileContainingSymbol", value: name }));
+    if (problem !== undefined) this.#leftOut.set(name, `the server has no file of it (${problem})`);
+  }
+
+  /** Asks for the imports that are missing: not every server sends a file's imports along. */
+  async askForImports(): Promise<void> {
+    for (let names = this.#imports(); names.length > 0; names = this.#imports()) {
+      for (const name of names) {
+        const problem = this.#take(await this.#dialogue.ask({ case: "fileByFilename", value: name }));
+        if (!this.#files.has(name)) this.#missing.set(name, problem ?? "the answer holds other files only");
       }
-      const file = fromBinary(FileDescriptorProtoSchema, bytes);
-      files.set(file.name, file);
-    }
-  };
-  for (const { name } of listed.value.service) {
-    take(await dialogue.ask({ case: "fileContainingSymbol", value: name }), name);
-  }
-  for (let missing = missingImports(files); missing.length > 0; missing = missingImports(files)) {
-    for (const name of missing) {
-      take(await dialogue.ask({ case: "fileByFilename", value: name }), name);
-      if (!files.has(name))
-        throw new Error(`server reflection: the answer to ${name} holds other files only`);
     }
   }
-  return linkFiles([...files.values()], "server reflection");
-}
 
-/** Imports that nobody has yet. Not every server sends a file's imports along. */
-function missingImports(files: ReadonlyMap<string, FileDescriptorProto>): string[] {
-  const imports = new Set([...files.values()].flatMap((file) => file.dependency));
-  return [...imports].filter((name) => !files.has(name) && !knownFiles.has(name));
-}
+  /** @throws SetupError when no service is left */
+  toSchema(wanted: readonly string[]): Schema {
+    for (const file of this.#files.values()) {
+      const kept = file.dependency.filter((name) => !this.#missing.has(name));
+      if (kept.length === file.dependency.length) continue;
+      file.dependency = kept;
+      file.publicDependency = []; // Both are indexes of `dependency`, and matter to compilers only.
+      file.weakDependency = [];
+    }
+    if (this.#missing.size > 0) this.#leaveOutIncomplete();
+    const registry = this.#link(wanted);
+    const services = wanted.flatMap((name) => registry?.getService(name) ?? []);
+    for (const name of wanted) {
+      if (registry?.getService(name) === undefined && !this.#leftOut.has(name)) {
+        this.#leftOut.set(name, "the file that the server gave does not define it");
+      }
+    }
+    const warnings = wanted.flatMap((name) => {
+      const reason = this.#leftOut.get(name);
+      return reason === undefined ? [] : [`server reflection: ${name} is left out: ${reason}`];
+    });
+    if (registry === undefined || services.length === 0) throw new SetupError(warnings.join("\n"));
+    return { registry, services, warnings };
+  }
 
-interface Dialogue extends AsyncDisposable {
-  ask(question: Question): Promise<Answer>;
-}
+  /** Keeps the files of an answer, or says what is wrong with it. */
+  #take(answer: Answer): string | undefined {
+    if (answer.case !== "fileDescriptorResponse") return unexpected(answer);
+    for (const bytes of answer.value.fileDescriptorProto) {
+      this.#bytes += bytes.length;
+      if (this.#bytes > maxDescriptorBytes) {
+        throw new SetupError(
+          `server reflection: more than ${maxDescriptorBytes} bytes of descriptors; ask for fewer services ` +
+            "(--service), or serve a descriptor set (--descriptors), which has no limit",
+        );
+      }
+      let file: FileDescriptorProto;
+      try {
+        file = fromBinary(FileDescriptorProtoSchema, bytes);
+      } catch {
+        return "its file is no google.protobuf.FileDescriptorProto";
+      }
+      if (!this.#files.has(file.name)) this.#files.set(file.name, file);
+    }
+    return undefined;
+  }
 
-/** A reflection stream on which one answer follows each question. */
-function openDialogue(
-  version: typeof ReflectionV1 | typeof ReflectionV1Alpha,
-  transport: Transport,
-  signal: AbortSignal,
-): Dialogue {
-  let send: (question: Question | undefined) => void = () => {};
-  let pending = new Promise<Question | undefined>((resolve) => (send = resolve));
-  async function* questions() {
-    for (;;) {
-      const messageRequest = await pending;
-      if (messageRequest === undefined) return;
-      pending = new Promise((resolve) => (send = resolve));
-      yield { messageRequest };
+  #imports(): string[] {
+    const names = new Set([...this.#files.values()].flatMap(({ dependency }) => dependency));
+    return [...names].filter(
+      (name) => !this.#files.has(name) && !knownFiles.has(name) && !this.#missing.has(name),
+    );
+  }
+
+  #leaveOutIncomplete(): void {
+    const missing = [...this.#missing].map(([name, reason]) => `${name} (${reason})`).join(", ");
+    for (const [service, type] of removeUnknownTypes([...this.#files.values()], knownFiles.values())) {
+      this.#leftOut.set(service, `it needs ${type}, and the server does not give ${missing}`);
     }
   }
-  // Both versions have the same messages but for the package.
-  const client = createClient(version as typeof ReflectionV1, transport);
-  const answers = client
-    .serverReflectionInfo(questions(), { signal, timeoutMs: loadTimeoutMs })
-    [Symbol.asyncIterator]();
-  return {
-    async ask(question) {
-      send(question);
-      const answer = await answers.next().catch((reason: unknown) => {
-        throw toCallError(reason);
-      });
-      if (answer.done === true) throw new Error("server reflection: the server ended the stream");
-      return answer.value.messageResponse;
-    },
-    async [Symbol.asyncDispose]() {
-      send(undefined);
-      await answers.next().catch(() => {}); // What it ends with does not matter any more.
-    },
-  };
+
+  /** Everything linked; where one file cannot be, the files of those services that can. */
+  #link(wanted: readonly string[]) {
+    try {
+      return linkFiles([...this.#files.values()], "server reflection");
+    } catch (reason) {
+      if (!(reason instanceof SetupError)) throw reason;
+    }
+    const linkable = new Set<FileDescriptorProto>();
+    for (const name of wanted) {
+      if (this.#leftOut.has(name)) continue;
+      const files = this.#filesOf(name);
+      try {
+        linkFiles([...files], name);
+        for (const file of files) linkable.add(file);
+      } catch (reason) {
+        if (!(reason instanceof SetupError)) throw reason;
+        this.#leftOut.set(name, reason.message);
+      }
+    }
+    return linkable.size === 0 ? undefined : linkFiles([...linkable], "server reflection");
+  }
+
+  /** The file that defines a service and all that it imports. */
+  #filesOf(service: string): Set<FileDescriptorProto> {
+    const files = new Set<FileDescriptorProto>();
+    for (const file of this.#files.values()) {
+      const scope = file.package === "" ? "" : `${file.package}.`;
+      if (file.service.some(({ name }) => `${scope}${name}` === service)) files.add(file);
+    }
+    for (const { dependency } of files) {
+      for (const name of dependency) {
+        const imported = this.#files.get(name);
+        if (imported !== undefined) files.add(imported);
+      }
+    }
+    return files;
+  }
 }
 
-function unexpected(wanted: string, answer: Answer): Error {
-  if (answer.case === "errorResponse") {
-    return new Error(`server reflection: no ${wanted}: ${answer.value.errorMessage}`);
-  }
-  return new Error(`server reflection: asked for ${wanted}, got ${answer.case ?? "nothing"}`);
+/** What an answer says instead of what it was asked for. */
+function unexpected(answer: Answer): string {
+  if (answer.case !== "errorResponse") return `the server answered ${answer.case ?? "nothing"}`;
+  const { errorCode, errorMessage } = answer.value;
+  return `${Code[errorCode] ?? `code ${errorCode}`}: ${errorMessage}`;
 }

@@ -1,6 +1,6 @@
 import type { DescService, FileRegistry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { filesFlag, listFlag, switchFlag } from "../flag-kinds.ts";
+import { choiceFlag, filesFlag, listFlag, switchFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
 import { linkFiles } from "./file-set.ts";
 import { reflectionSource } from "./reflection-source.ts";
@@ -22,6 +22,11 @@ export const schemaFlags = {
     excludes: ["descriptors", "proto"],
   },
   service: listFlag("NAME", "Serve only these of the loaded services, by full name"),
+  onBadRule: choiceFlag(
+    ["refuse", "skip"],
+    "refuse",
+    "Whether HTTP rules of the contracts that cannot be served, or clash, are an error or are left out with a warning",
+  ),
 } as const;
 
 /**

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createFileRegistry, type DescService, type FileRegistry } from "@bufbuild/protobuf";
-import { readFileSet } from "./file-set.ts";
+import { decodeFileSet, linkFiles } from "./file-set.ts";
+import { filesServing, serviceNames } from "./served-files.ts";
 import { SetupError } from "../setup-error.ts";
 
 /** Contracts that were loaded at run time. */
@@ -9,6 +10,8 @@ export interface Schema {
   readonly services: readonly DescService[];
   /** Every type of the contracts: what `google.protobuf.Any` and error details are read with. */
   readonly registry: FileRegistry;
+  /** What of the contracts is left out or not understood, and why: a sentence each. Default: none. */
+  readonly warnings?: readonly string[];
 }
 
 /** Where contracts come from at run time; called again to refresh them. */
@@ -20,17 +23,33 @@ export interface SchemaSource {
 }
 
 /** Services that belong to a server and not to its contracts. */
-const housekeeping = /^grpc\.(reflection|health|channelz)\./;
+export const housekeeping = /^grpc\.(reflection|health|channelz)\./;
 
-/** Contracts from binary descriptor set files. */
+/**
+ * Contracts from binary descriptor set files, of any size; comments and positions of the sources in them are not kept.
+ *
+ * @param only Names of the services to expose; all but a server's own unless given. Files that these do not need are
+ *   not kept.
+ */
 export function descriptorSetSource(paths: readonly string[], only: readonly string[] = []): SchemaSource {
   return {
     name: `descriptors ${paths.join(", ")}`,
     async load() {
-      const sets = await Promise.all(
-        paths.map(async (path) => readFileSet(await readFile(path).catch(unreadable(path)), path)),
-      );
-      return toSchema(createFileRegistry(...sets), only);
+      const offered: string[] = [];
+      const registries: FileRegistry[] = [];
+      // One after the other, so that the bytes of one set at a time are in memory.
+      for (const path of paths) {
+        const files = decodeFileSet(await readFile(path).catch(unreadable(path)), path);
+        offered.push(...files.flatMap(serviceNames));
+        registries.push(linkFiles(only.length === 0 ? files : filesServing(files, only), path));
+      }
+      const unknown = only.find((name) => !offered.includes(name));
+      if (unknown !== undefined) throw noSuchService(unknown, offered.filter(isOffered));
+      const [first] = registries;
+      // A registry of one set is taken as it is; making another of it takes memory.
+      const registry =
+        registries.length === 1 && first !== undefined ? first : createFileRegistry(...registries);
+      return toSchema(registry, only);
     },
   };
 }
@@ -44,8 +63,9 @@ export function protoSource(
   return {
     name: `proto sources ${files.join(", ")}`,
     async load() {
-      const { loadProtoSources } = await import("./proto-sources.ts"); // Large, and most programs have no sources.
-      return toSchema(loadProtoSources(files, paths), only);
+      const { loadSources } = await import("./proto-sources.ts"); // Large, and most programs have no sources.
+      const { registry, warnings } = loadSources(files, paths);
+      return { ...toSchema(registry, only), warnings };
     },
   };
 }
@@ -57,20 +77,37 @@ export function protoSource(
  */
 export function toSchema(registry: FileRegistry, only: readonly string[] = []): Schema {
   const all = [...registry].filter((desc) => desc.kind === "service");
-  const found = all.filter((service) => !housekeeping.test(service.typeName));
+  const found = all.filter((service) => isOffered(service.typeName));
   if (only.length > 0) {
-    const services = only.map(
-      (name) => all.find((service) => service.typeName === name) ?? missing(name, found),
-    );
+    const services = only.map((name) => {
+      const service = all.find(({ typeName }) => typeName === name);
+      if (service !== undefined) return service;
+      throw noSuchService(
+        name,
+        found.map(({ typeName }) => typeName),
+      );
+    });
     return { registry, services: [...new Set(services)] };
   }
   if (found.length === 0) throw new SetupError("the contracts define no service");
   return { registry, services: found };
 }
 
-function missing(name: string, found: readonly DescService[]): never {
-  throw new SetupError(
-    `the contracts have no service ${name}; they have ${found.map((service) => service.typeName).join(", ")}`,
+function isOffered(service: string): boolean {
+  return !housekeeping.test(service);
+}
+
+/** How many names of services an error lists. */
+const namesShown = 20;
+
+/** Why a service cannot be exposed that was asked for by name. */
+export function noSuchService(name: string, offered: readonly string[]): SetupError {
+  const shown = offered.slice(0, namesShown).join(", ");
+  const more = offered.length > namesShown ? ` and ${offered.length - namesShown} others` : "";
+  return new SetupError(
+    offered.length === 0
+      ? `the contracts have no service ${name}, nor any other`
+      : `the contracts have no service ${name}; they have ${shown}${more}`,
   );
 }
 

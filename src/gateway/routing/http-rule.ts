@@ -3,6 +3,7 @@ import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
 import { SetupError } from "../../core/setup-error.ts";
 
 /** One HTTP binding of one rpc as it was written: nothing of it is parsed or checked against the messages yet. */
@@ -32,12 +33,14 @@ export function selectorOf(method: DescMethod): string {
  * empty without an annotation. Works for generated descriptors and for those built at run time, because options that
  * are extensions travel as unknown fields in both.
  *
- * @throws Error naming the rpc and the proto file when the annotation cannot be read or a rule is wrong
+ * @param attempt takes an annotation that cannot be read and rules that are wrong, which give no bindings; the
+ * reasons name the rpc and the proto file
  */
-export function annotatedBindings(method: DescMethod): HttpBinding[] {
+export function annotatedBindings(method: DescMethod, attempt: Attempt = attemptStrictly): HttpBinding[] {
   if (!hasOption(method, http)) return [];
   const source = `${method.parent.file.name}.proto`;
-  return ruleBindings(method, readAnnotation(method, source), source);
+  const rule = attempt(() => readAnnotation(method, source));
+  return rule === undefined ? [] : ruleBindings(method, rule, source, attempt);
 }
 
 /**
@@ -61,18 +64,23 @@ export function implicitBinding(method: DescMethod): HttpBinding {
  * body. The rule's selector is not looked at.
  *
  * @param source where the rule stands, for error messages
- * @throws Error naming the rpc and the source when a rule has no pattern, nests additional bindings, or names an HTTP
- * method that Node's parser does not know (nor CONNECT, which never reaches a route)
+ * @param attempt takes, by rpc and source, those without a pattern, with additional bindings inside additional ones, or
+ * with an HTTP method that Node's parser does not know (or CONNECT, which never reaches a route)
  */
-export function ruleBindings(method: DescMethod, rule: HttpRule, source: string): HttpBinding[] {
-  const bindings = [ruleBinding(method, rule, source)];
-  for (const additional of rule.additionalBindings) {
-    if (additional.additionalBindings.length > 0) {
+export function ruleBindings(
+  method: DescMethod,
+  rule: HttpRule,
+  source: string,
+  attempt: Attempt = attemptStrictly,
+): HttpBinding[] {
+  const own = attempt(() => ruleBinding(method, rule, source));
+  const additional = rule.additionalBindings.map((binding) =>
+    attempt(() => {
+      if (binding.additionalBindings.length === 0) return ruleBinding(method, binding, source);
       throw ruleError(method, source, "additional_bindings may not have additional_bindings themselves");
-    }
-    bindings.push(ruleBinding(method, additional, source));
-  }
-  return bindings;
+    }),
+  );
+  return [own, ...additional].filter((binding) => binding !== undefined);
 }
 
 function ruleBinding(method: DescMethod, rule: HttpRule, source: string): HttpBinding {

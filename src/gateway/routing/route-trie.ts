@@ -217,7 +217,8 @@ function chooseRoute(present: Route, added: Route): Route {
   }
   throw new SetupError(
     `route ${routeName(present)} of ${selectorOf(present.method)} (${present.source}) and ` +
-      `route ${routeName(added)} of ${selectorOf(added.method)} (${added.source}) match the same requests`,
+      `route ${routeName(added)} of ${selectorOf(added.method)} (${added.source}) match the same requests; ` +
+      "where such rules are left out, the first of the two is served",
   );
 }
 

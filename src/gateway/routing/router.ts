@@ -9,6 +9,7 @@ import { endpointFor, RouteTrie } from "./route-trie.ts";
 import type { Endpoint, Leaf } from "./route-trie.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
+import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
 import { SetupError } from "../../core/setup-error.ts";
 
 /** How a {@link Router} reads paths. */
@@ -77,12 +78,17 @@ export class Router {
   readonly #emptyRest = new Set<string>();
 
   /**
-   * @throws Error when two routes match the same requests (it names both rpcs), or one has a reserved path
+   * @param attempt takes routes that match the same requests as one before them (the reason names both rpcs), and those
+   * that have a reserved path
    */
-  constructor(routes: readonly Route[], options: Partial<RouterOptions> = {}) {
+  constructor(
+    routes: readonly Route[],
+    options: Partial<RouterOptions> = {},
+    attempt: Attempt = attemptStrictly,
+  ) {
     this.#options = { ...routerDefaults, ...options };
     const reserved = new Set(this.#options.reservedPaths);
-    for (const route of routes) this.#insert(route, reserved);
+    for (const route of routes) attempt(() => this.#insert(route, reserved));
     const chosen = this.#trie.routes();
     this.routes = routes.filter((route) => chosen.has(route));
     this.#trie.addHeadRoutes();
@@ -206,6 +212,7 @@ export class Router {
 
   #insert(route: Route, reserved: ReadonlySet<string>): void {
     const { segments, verb } = route.template;
+    rejectReserved(route, reserved);
     const leaf = this.#trie.insert(route);
     if (verb !== "") {
       this.#verbs.add(verb);
@@ -225,14 +232,20 @@ export class Router {
     }
     if (path === "") path = "/";
     if (verb !== "") path += `:${verb}`;
-    if (reserved.has(path)) {
-      const { source } = route;
-      throw new SetupError(
-        `route ${routeName(route)} of ${selectorOf(route.method)} (${source}): the gateway serves ${path} itself`,
-      );
-    }
     this.#literal.set(path, leaf);
   }
+}
+
+/** Refuses a template without wildcards that is one of the gateway's own paths. */
+function rejectReserved(route: Route, reserved: ReadonlySet<string>): void {
+  const { segments, verb } = route.template;
+  const texts = segments.map((segment) => (segment.kind === "literal" ? segment.text : undefined));
+  if (texts.includes(undefined)) return;
+  const path = `/${texts.join("/")}${verb === "" ? "" : `:${verb}`}`;
+  if (!reserved.has(path)) return;
+  throw new SetupError(
+    `route ${routeName(route)} of ${selectorOf(route.method)} (${route.source}): the gateway serves ${path} itself`,
+  );
 }
 
 function methodNotAllowed(missed: readonly Leaf[]): RouteMatch {

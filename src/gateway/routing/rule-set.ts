@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { annotatedBindings, implicitBinding, selectorOf, ruleBindings } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import type { Selected, ServiceConfig } from "./service-config.ts";
+import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
 import { SetupError } from "../../core/setup-error.ts";
 
 /** Whether rules outside the proto stand in for the annotations of the rpcs they select or are added to them. */
@@ -9,7 +10,10 @@ export type RuleMode = "replace" | "add";
 
 /** Everything that says under which paths a set of rpcs is served. */
 export interface RuleSet {
-  /** Every binding of every rpc, the implicit one last. */
+  /**
+   * Every binding of every rpc: those of service configurations, then those of annotations, then the implicit ones,
+   * each in the order of the rpcs.
+   */
   readonly bindings: readonly HttpBinding[];
   /** The default deadline of the rpcs that a service configuration gives one, in milliseconds. */
   readonly deadlinesMs: ReadonlyMap<DescMethod, number>;
@@ -21,31 +25,41 @@ export interface RuleSet {
  * Combines annotations, service configurations and implicit paths.
  *
  * Of the rules that select one rpc the last wins, over all configurations in their order, and so it is for deadlines;
- * in mode `add` every rule that selects the rpc counts, beside its annotation.
+ * in mode `add` every rule that selects the rpc counts, beside its annotation. A rule without a pattern takes away what
+ * the rpc has from its annotation and from the rules before it.
  *
  * @param mode default `replace`, as google/api/http.proto has it
- * @throws Error naming the place of a selector that matches no rpc, or the rpc of a rule that is wrong
+ * @param attempt takes selectors that match no rpc and rules that are wrong, which have no bindings then
  */
 export function combineRules(
   methods: readonly DescMethod[],
   configs: readonly ServiceConfig[] = [],
   mode: RuleMode = "replace",
+  attempt: Attempt = attemptStrictly,
 ): RuleSet {
   const rules = select(
     methods,
     configs.flatMap((config) => config.rules),
+    attempt,
   );
   const deadlines = select(
     methods,
     configs.flatMap((config) => config.deadlinesMs),
+    attempt,
   );
-  const bindings = methods.flatMap((method) => {
-    const external = rules.get(method) ?? [];
-    const chosen = mode === "add" ? external : external.slice(-1);
-    const annotated = mode === "add" || chosen.length === 0 ? annotatedBindings(method) : [];
-    const added = chosen.flatMap(({ value, source }) => ruleBindings(method, value, source));
-    return [...annotated, ...added, implicitBinding(method)];
-  });
+  const external: HttpBinding[] = [];
+  const annotated: HttpBinding[] = [];
+  for (const method of methods) {
+    const selected = rules.get(method) ?? [];
+    const takenAway = selected.findLastIndex(({ value }) => value.pattern.case === undefined);
+    const chosen = mode === "add" ? selected.slice(takenAway + 1) : selected.slice(-1);
+    for (const { value, source } of chosen) {
+      if (value.pattern.case !== undefined) external.push(...ruleBindings(method, value, source, attempt));
+    }
+    const keepsAnnotation = mode === "add" ? takenAway === -1 : chosen.length === 0;
+    if (keepsAnnotation) annotated.push(...annotatedBindings(method, attempt));
+  }
+  const bindings = [...external, ...annotated, ...methods.map(implicitBinding)];
   const deadlinesMs = new Map<DescMethod, number>();
   for (const [method, selected] of deadlines) {
     for (const { value } of selected) deadlinesMs.set(method, value);
@@ -58,13 +72,16 @@ export function combineRules(
 function select<T>(
   methods: readonly DescMethod[],
   all: readonly Selected<T>[],
+  attempt: Attempt = attemptStrictly,
 ): Map<DescMethod, Selected<T>[]> {
   const byMethod = new Map<DescMethod, Selected<T>[]>();
   for (const selected of all) {
     const patterns = selected.selector.split(",").map((pattern) => pattern.trim());
     for (const pattern of patterns) {
       if (methods.some((method) => matches(pattern, method))) continue;
-      throw new SetupError(`${selected.source}: selector "${pattern}" matches no rpc`);
+      attempt(() => {
+        throw new SetupError(`${selected.source}: selector "${pattern}" matches no rpc`);
+      });
     }
     for (const method of methods) {
       if (!patterns.some((pattern) => matches(pattern, method))) continue;

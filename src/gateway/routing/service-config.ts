@@ -17,7 +17,7 @@ export interface Selected<T> {
 
 /** What the gateway reads from a service configuration: rules outside the proto. */
 export interface ServiceConfig {
-  /** `http.rules`, in their order. */
+  /** `http.rules`, in their order. One without a pattern takes bindings away. */
   readonly rules: readonly Selected<HttpRule>[];
   /** `http.fully_decode_reserved_expansion`: path decoding `all`. Default false. */
   readonly fullyDecodeReservedExpansion: boolean;
@@ -117,7 +117,9 @@ function readSelectedRule(source: Source, node: Value, path: string): Selected<H
     const entryPath = `${path}.additional_bindings[${index}]`;
     return readRule(source, entry, readMap(source, entry, entryPath, additionalKeys), entryPath);
   });
-  const rule = readRule(source, node, fields, path);
+  // Where http.proto says nothing: a rule that only selects takes the bindings of its rpcs away.
+  const takesAway = [...fields.keys()].every((key) => key === "selector");
+  const rule = takesAway ? create(HttpRuleSchema) : readRule(source, node, fields, path);
   rule.additionalBindings = additional;
   return { ...readSelector(source, node, fields, path), value: rule };
 }

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { create, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import {
@@ -8,8 +11,8 @@ import {
   FileDescriptorSetSchema,
 } from "@bufbuild/protobuf/wkt";
 import { file_go_micro_service_goms_goms } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { maxDescriptorBytes, readFileSet } from "../../../src/core/schema/file-set.ts";
-import { toSchema } from "../../../src/core/schema/schema.ts";
+import { readFileSet } from "../../../src/core/schema/file-set.ts";
+import { descriptorSetSource, toSchema } from "../../../src/core/schema/schema.ts";
 
 type FileInit = MessageInitShape<typeof FileDescriptorProtoSchema>;
 
@@ -60,11 +63,6 @@ describe("T28: what is wrong with a set is named", () => {
       /^TypeError: x\.binpb: not a binary google\.protobuf\.FileDescriptorSet$/,
     ],
     ["nothing", new Uint8Array(), /x\.binpb: the descriptor set has no files/],
-    [
-      "too large",
-      new Uint8Array(maxDescriptorBytes + 1),
-      /x\.binpb: 33554433 bytes of descriptors; at most 33554432/,
-    ],
     [
       "a missing import",
       set({ name: "a.proto", dependency: ["b.proto"] }),
@@ -125,4 +123,38 @@ describe("toSchema", () => {
         ?.methods.length,
       5,
     ));
+});
+
+test("a set may have any size, and keeps neither comments nor what no served service needs", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "file-set-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "large.binpb");
+  const file = (name: string, service: boolean, ...dependency: string[]): FileInit => ({
+    name: `${name}.proto`,
+    package: name,
+    syntax: "proto3",
+    dependency: dependency.map((other) => `${other}.proto`),
+    messageType: [{ name: "M" }],
+    service: service ? [{ name: "S" }] : [],
+    sourceCodeInfo: { location: [{ path: [4, 0], span: [1, 2, 3], leadingComments: "x".repeat(7_000_000) }] },
+  });
+  writeFileSync(
+    path,
+    set(
+      file("wanted", true, "shared"),
+      file("shared", false),
+      file("other", true, "shared", "others"),
+      file("others", false),
+      file("details", false),
+    ),
+  );
+  const load = (only: string[]) => descriptorSetSource([path], only).load(new AbortController().signal);
+  const filesOf = async (only: string[]) =>
+    [...(await load(only)).registry.files].map((desc) => {
+      assert.equal(desc.proto.sourceCodeInfo, undefined);
+      return desc.name;
+    });
+  assert.deepEqual(await filesOf(["wanted.S"]), ["shared", "wanted", "details"]);
+  assert.equal((await filesOf([])).length, 5);
+  await assert.rejects(load(["nope.S"]), /no service nope\.S; they have wanted\.S, other\.S$/);
 });

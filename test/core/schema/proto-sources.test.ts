@@ -230,12 +230,12 @@ describe("what is wrong with sources is named", () => {
       /import one another in a circle: [ab]\.proto → [ab]\.proto → [ab]\.proto/,
     ],
     [
-      "an option that nobody defines",
+      "a rule without the file that defines rules",
       {
-        "a.proto":
-          'syntax = "proto3"; package a; message A {} service S { rpc Do(A) returns (A) { option (nope) = 1; } }',
+        "a.proto": `syntax = "proto3"; package a; message A {}
+          service S { rpc Do(A) returns (A) { option (google.api.http) = { get: "/a" }; } }`,
       },
-      /a\.S\.Do: option \(nope\): no file defines this option/,
+      /a\.S\.Do: option \(google\.api\.http\): no file defines this option/,
     ],
     [
       "a rule with an unknown field",

@@ -48,8 +48,8 @@ test("a rule replaces the annotation, the last one wins", () => {
   assert.deepEqual(explicit([first]), [
     "One.Get GET /second",
     "One.Get PUT /third",
-    "One.List GET /one",
     "One.Plain GET /plain",
+    "One.List GET /one",
     "Two.Get GET /two/{id}",
   ]);
   const later = `http: { rules: [{ selector: test.routing.v1.One.Get, post: /later }] }`;
@@ -60,7 +60,20 @@ test("in mode add every rule counts beside the annotation", () => {
   const text = `http: { rules: [
     { selector: test.routing.v1.Two.Get, get: /first },
     { selector: test.routing.v1.Two.*, get: /second }] }`;
-  assert.deepEqual(explicit([text], "add"), [...annotated, "Two.Get GET /first", "Two.Get GET /second"]);
+  assert.deepEqual(explicit([text], "add"), ["Two.Get GET /first", "Two.Get GET /second", ...annotated]);
+});
+
+test("a rule with a selector alone takes bindings away: in mode add those before it too", () => {
+  const text = `http: { rules: [
+    { selector: test.routing.v1.Two.Get, get: /first },
+    { selector: "test.routing.v1.Two.*, test.routing.v1.One.List" },
+    { selector: test.routing.v1.Two.Get, get: /second }] }`;
+  const others = annotated.slice(0, 1);
+  assert.deepEqual(explicit([text]), ["Two.Get GET /second", ...others]);
+  assert.deepEqual(explicit([text], "add"), ["Two.Get GET /second", ...others]);
+  const last = "http: { rules: [{ selector: test.routing.v1.Two.Get }] }";
+  assert.deepEqual(explicit([text, last]), others);
+  assert.deepEqual(explicit([text, last], "add"), others);
 });
 
 test("selectors end with a whole component as wildcard, or are lists", () => {

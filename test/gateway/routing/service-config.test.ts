@@ -99,7 +99,10 @@ const refused = [
   ["http: { rules: {} }", /^x\.yaml:1:16: http\.rules: expected a list$/],
   ["http: { rules: [1] }", /^x\.yaml:1:17: http\.rules\[0\]: expected a mapping$/],
   ["http: { rules: [{ get: /a }] }", /^x\.yaml:1:17: http\.rules\[0\]: expected a selector$/],
-  ["http: { rules: [{ selector: a.B.C }] }", /^x\.yaml:1:17: http\.rules\[0\]: expected one of get, put/],
+  [
+    "http: { rules: [{ selector: a.B.C, body: x }] }",
+    /^x\.yaml:1:17: http\.rules\[0\]: expected one of get, put/,
+  ],
   ["http: { rules: [{ selector: a.B.C, get: /a, put: /b }] }", /http\.rules\[0\]: expected one of get, put/],
   [
     "http: { rules: [{ selector: a.B.C, get: 5 }] }",
