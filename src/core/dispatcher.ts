@@ -13,7 +13,7 @@ import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /** Options of a `Dispatcher`. */
 export interface DispatcherOptions extends FaultLogOptions {
-  /** Interceptors around every call, the outermost first. Default: none. */
+  /** Interceptors around every call of a service, the outermost first. Default: none. */
   readonly interceptors: readonly Interceptor[];
   /** Hear of every call's begin and end. Default: none. */
   readonly observers: readonly CallObserver[];
@@ -55,14 +55,15 @@ export class Dispatcher {
   /**
    * Registers a service.
    *
+   * @param interceptors Those around its calls, the outermost first. Default: those of the options.
    * @throws TypeError if a service of this name is registered already, a member named like an rpc is no function, or
    *   the descriptor comes from another version of `@bufbuild/protobuf`.
    */
-  add(service: AnyService): void {
+  add(service: AnyService, interceptors: readonly Interceptor[] = this.#options.interceptors): void {
     checkProtobufCopy(service.descriptor);
     const { typeName, methods } = service.descriptor;
     if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
-    const handlers = methods.map((method) => createHandler(service, method, this.#options.interceptors));
+    const handlers = methods.map((method) => createHandler(service, method, interceptors));
     this.#services.set(typeName, service);
     for (const handler of handlers) {
       this.#handlers.set(rpcName(handler.method), handler);

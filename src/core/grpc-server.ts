@@ -58,10 +58,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#engine = new ServerEngine(this.#options, this.dispatcher);
     this.#door = new Http2Door(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
-    if (this.#options.health) this.#register(this.health);
-    if (this.#options.reflection) {
-      for (const service of reflectionServices(() => this.services)) this.#register(service);
-    }
+    for (const service of this.#ownServices())
+      this.#register(service, this.#options.interceptHealthAndReflection);
   }
 
   /** The grpc-js server, for what this class does not cover. It gets its connections from `start()`. */
@@ -75,7 +73,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    * @throws TypeError if a service of this name is registered already or a member named like an rpc is no function.
    */
   addService<D extends DescService>(service: PartialService<D>): this {
-    this.#register(service);
+    this.#register(service, true);
     this.#services.push(service.descriptor);
     this.health.changed();
     return this;
@@ -209,8 +207,14 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return { finished: Math.max(0, before - cut.length), cut };
   }
 
-  #register(service: AnyService): void {
-    this.dispatcher.add(service);
+  /** Health and reflection, as far as they are switched on. */
+  #ownServices(): AnyService[] {
+    const { health, reflection } = this.#options;
+    return [...(health ? [this.health] : []), ...(reflection ? reflectionServices(() => this.services) : [])];
+  }
+
+  #register(service: AnyService, intercepted: boolean): void {
+    this.dispatcher.add(service, intercepted ? this.#options.interceptors : []);
     for (const method of service.descriptor.methods) this.#engine.register(method);
   }
 }

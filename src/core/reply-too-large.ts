@@ -12,8 +12,13 @@ export function replyTooLarge(text: string): ConnectError {
   return error;
 }
 
+/** Whether an error was made by `replyTooLarge`, whose text is for clients although it is INTERNAL. */
+export function isReplyTooLarge(error: ConnectError): boolean {
+  return known.has(error);
+}
+
 /** An error as the client sees it who has set the limit: by the rule of gRPC, RESOURCE_EXHAUSTED for such a reply. */
 export function asClientSees(reason: unknown): unknown {
-  if (!(reason instanceof ConnectError) || !known.has(reason)) return reason;
+  if (!(reason instanceof ConnectError) || !isReplyTooLarge(reason)) return reason;
   return new ConnectError(reason.rawMessage, Code.ResourceExhausted, reason.metadata);
 }

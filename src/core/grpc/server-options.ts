@@ -61,6 +61,11 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   readonly health: boolean;
   /** Serves `grpc.reflection.v1` and `v1alpha`. Default: true. */
   readonly reflection: boolean;
+  /**
+   * Whether `interceptors` are around the calls of the server's own health and reflection, too. Without, balancers,
+   * `/readyz` of gateways and tools need no credentials for them. Default: false.
+   */
+  readonly interceptHealthAndReflection: boolean;
   /** Further options of the grpc-js server under its own names; they win. Default: none. */
   readonly channelOptions: Readonly<Record<string, string | number>>;
 }
@@ -90,6 +95,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   maxConnectionIdleMs: Infinity,
   health: true,
   reflection: true,
+  interceptHealthAndReflection: false,
   channelOptions: Object.freeze({}),
 });
 

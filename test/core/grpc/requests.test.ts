@@ -121,9 +121,18 @@ test("G07: a message at the limit passes, one byte more does not", async (t) => 
 
 test("G07: a reply over the send limit answers INTERNAL and names the rpc", async (t) => {
   const server = await running(t, { maxSendBytes: 500 });
-  const reply = await post(session(t, server), {}, [echoFrame({ text: "x".repeat(600) })]);
-  assert.equal(reply.status, Code.Internal);
-  assert.match(reply.message, /EchoService\/Echo/);
+  const http2 = session(t, server);
+  const text = "x".repeat(600);
+  const unary = await post(http2, {}, [echoFrame({ text })]);
+  assert.equal(unary.status, Code.Internal);
+  assert.match(unary.message, /^tsms\.test\.v1\.EchoService\/Echo answered with \d+ bytes, allowed are 500$/);
+  const stream = await post(http2, { ":path": chatPath }, [echoFrame({ text })]);
+  assert.equal(stream.status, Code.Internal);
+  assert.match(
+    stream.message,
+    /^tsms\.test\.v1\.EchoService\/Chat answered with \d+ bytes, allowed are 500$/,
+  );
+  await assertAlive(server);
 });
 
 test("G08: no message and two messages answer UNIMPLEMENTED on unary and server streams", async (t) => {
