@@ -6,6 +6,7 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import { identityOf, type PeerIdentity } from "./peer-identity.ts";
+import { StreamTurns } from "./stream-turns.ts";
 
 /** Limits of one HTTP/2 connection. */
 export interface SessionLimits {
@@ -15,6 +16,8 @@ export interface SessionLimits {
   readonly minPingIntervalMs: number;
   /** Memory that the connection may hold, in bytes, before Node refuses its streams. */
   readonly maxSessionMemoryBytes: number;
+  /** Streams that are served at a time; further ones wait. */
+  readonly maxConcurrentStreams: number;
 }
 
 /** Serves streams of HTTP/2 connections that somebody else has accepted. */
@@ -42,6 +45,8 @@ const pingFrameBytes = 17;
 export class SessionGuard {
   /** Who the client is; undefined for nobody who is known. */
   readonly peer: PeerIdentity | undefined;
+  /** Which of its streams are served now. */
+  readonly turns: StreamTurns;
   readonly #session: ServerHttp2Session;
   readonly #connection: Duplex | undefined;
   readonly #minPingIntervalMs: number;
@@ -57,6 +62,7 @@ export class SessionGuard {
   /** @param connection what the session runs on, for `cut` */
   constructor(session: ServerHttp2Session, limits: SessionLimits, connection?: Duplex) {
     this.peer = identityOf(connection ?? session.socket);
+    this.turns = new StreamTurns(limits.maxConcurrentStreams);
     this.#session = session;
     this.#connection = connection;
     this.#minPingIntervalMs = limits.minPingIntervalMs;

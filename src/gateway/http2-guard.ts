@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import type { ConnectError } from "../core/errors.ts";
 import { LiveSet } from "../core/live-set.ts";
 import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
+import { announcedStreams } from "../core/stream-turns.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { exchangeClosed, type Exchange, type ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";
@@ -81,7 +82,7 @@ export class Http2Guard implements ExchangeOwner {
       maxSessionMemory: Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
       maxHeaderListPairs: unanswered.headerFields,
       settings: {
-        maxConcurrentStreams: options.maxConcurrentStreams,
+        maxConcurrentStreams: announcedStreams(options.maxConcurrentStreams),
         maxHeaderListSize: unanswered.headerBytes,
       },
     });
@@ -155,22 +156,31 @@ export class Http2Guard implements ExchangeOwner {
     }
     session.guard.active();
     session.streams++;
+    stream.once("close", () => session.streams--);
+    const { turns } = session.guard;
+    if (turns.take(stream)) this.#serveStream(session, stream, headers, flags, rawHeaders);
+    else turns.wait(stream, () => this.#serveStream(session, stream, headers, flags, rawHeaders));
+  };
+
+  #serveStream(
+    session: Session,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    flags: number,
+    rawHeaders: string[],
+  ): void {
     const { grpc } = this.#options;
     if (grpc !== undefined && isForGrpcEngine(headers)) {
       session.grpcStreams++;
-      stream.once("close", () => {
-        session.streams--;
-        session.grpcStreams--;
-      });
+      stream.once("close", () => session.grpcStreams--);
       grpc.acceptStream(stream, headers, flags, rawHeaders, session.guard);
       return;
     }
-    stream.once("close", () => {
-      session.streams--;
-      session.guard.closed(stream, Number(stream.sentHeaders?.["content-length"] ?? chunkBytes));
-    });
+    stream.once("close", () =>
+      session.guard.closed(stream, Number(stream.sentHeaders?.["content-length"] ?? chunkBytes)),
+    );
     this.#begin(stream, headers, rawHeaders, session.guard);
-  };
+  }
 
   #begin(
     stream: ServerHttp2Stream,

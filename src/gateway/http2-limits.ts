@@ -1,6 +1,9 @@
 /** Limits of the HTTP/2 layer. Those of header lists and targets are the same as on HTTP/1. */
 export interface Http2Limits {
-  /** Most requests at a time on one HTTP/2 connection; further ones are refused. Default: 100. */
+  /**
+   * Most requests at a time on one HTTP/2 connection, which announces twice as many to its client: further ones wait for
+   * their turn, and those beyond twice as many are refused. Default: 100.
+   */
   readonly maxConcurrentStreams: number;
   /** Memory that one HTTP/2 connection may hold, in bytes; further streams are refused. Default: 10,000,000. */
   readonly maxSessionMemoryBytes: number;

@@ -1,7 +1,11 @@
 import type { ClientTls } from "./client-tls.ts";
 import type { ClientKeepalive } from "./http2-session.ts";
 
-/** Pauses between attempts to connect: each longer than the last by 1.6, give or take a fifth. */
+/**
+ * Pauses between attempts to connect: each longer than the last by 1.6, give or take a fifth. A call that is made in
+ * one, or `ready()` that waits, ends it 500 ms after the last attempt failed, or at once if that is longer ago; so the
+ * long ones are for times without callers.
+ */
 export interface ConnectBackoff {
   /** The first pause, in milliseconds. */
   readonly initialMs: number;

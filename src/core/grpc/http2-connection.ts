@@ -20,8 +20,21 @@ type State =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting"; readonly controller: AbortController }
   | { readonly kind: "ready"; readonly session: Http2Session }
-  | { readonly kind: "failing"; readonly error: ConnectError; readonly timer: NodeJS.Timeout }
+  | Failing
   | { readonly kind: "closed" };
+
+/** The pause after an attempt that failed. */
+interface Failing {
+  readonly kind: "failing";
+  readonly error: ConnectError;
+  /** When the attempt ended, and when the next one begins, by `performance.now()`. */
+  readonly since: number;
+  until: number;
+  timer: NodeJS.Timeout;
+}
+
+/** The longest pause while there are callers, in milliseconds: a server that is back must not wait for its traffic. */
+const callerPauseMs = 500;
 
 const idle: State = { kind: "idle" };
 const closed: State = { kind: "closed" };
@@ -30,7 +43,7 @@ const closed: State = { kind: "closed" };
  * The way to one gRPC server: an HTTP/2 connection that is made when first used and again when it is lost.
  *
  * Calls wait while it is being made and while the server takes no more streams, and fail at once while it pauses after
- * an attempt that failed. A connection that the server retires serves its calls to their end, beside the next one.
+ * an attempt that failed; but they shorten that pause, so that it grows long only while there are none. A connection that the server retires serves its calls to their end, beside the next one.
  */
 export class Connection implements SessionListener {
   readonly #target: () => string;
@@ -83,6 +96,7 @@ export class Connection implements SessionListener {
       call.open(session, this.#authority);
       return;
     }
+    if (this.#state.kind === "failing") this.#hasten(this.#state);
     const state = this.#state;
     if (state.kind === "closed") {
       call.refuse(isClosed());
@@ -116,7 +130,8 @@ export class Connection implements SessionListener {
         reject(new ConnectError(text, Code.Unavailable, undefined, undefined, signal?.reason));
       };
       const look = (): void => {
-        const { kind } = this.#state;
+        const state = this.#state;
+        const { kind } = state;
         if (kind === "ready") {
           settle();
           resolve();
@@ -131,7 +146,8 @@ export class Connection implements SessionListener {
             reject(toUnavailable(error));
           }
         } else if (kind === "failing") {
-          this.#state.timer.ref();
+          this.#hasten(state);
+          state.timer.ref();
         }
       };
       if (signal?.aborted === true) {
@@ -210,13 +226,34 @@ export class Connection implements SessionListener {
 
   #onFailed(attempt: State, error: ConnectError): void {
     if (this.#state !== attempt) return;
-    const timer = setTimeout(() => {
-      this.#become(idle);
-      this.#reconnect();
-    }, this.#pauseMs());
-    timer.unref();
-    this.#become({ kind: "failing", error, timer });
+    const since = performance.now();
+    const until = since + this.#pauseMs();
+    this.#become({ kind: "failing", error, since, until, timer: this.#retryAt(until).unref() });
     this.#refuseAll(error);
+  }
+
+  #retryAt(until: number): NodeJS.Timeout {
+    return setTimeout(() => this.#retry(), until - performance.now());
+  }
+
+  #retry(): void {
+    this.#become(idle);
+    this.#reconnect();
+  }
+
+  /** A caller is here: the pause ends early, and at once if it has been long enough. */
+  #hasten(state: Failing): void {
+    const until = state.since + callerPauseMs;
+    if (until >= state.until) return;
+    state.until = until;
+    clearTimeout(state.timer);
+    if (until <= performance.now()) {
+      this.#retry();
+      return;
+    }
+    const held = state.timer.hasRef();
+    state.timer = this.#retryAt(until);
+    if (!held) state.timer.unref();
   }
 
   #pauseMs(): number {

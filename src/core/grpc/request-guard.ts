@@ -181,7 +181,9 @@ export class RequestGuard {
       stream.on("error", () => {}); // The connection broke before its stream was told.
       return;
     }
-    this.#serve(stream, headers, flags, rawHeaders, session);
+    const { turns } = session;
+    if (turns.take(stream)) this.#serve(stream, headers, flags, rawHeaders, session);
+    else turns.wait(stream, () => this.#serve(stream, headers, flags, rawHeaders, session));
   };
 
   #serve(

@@ -43,7 +43,7 @@ export class ServerEngine {
     });
     this.#guard = new RequestGuard(
       this.server,
-      options,
+      { ...options, maxConcurrentStreams: streamsOf(options) },
       (path) => this.#rpcs.has(path),
       (path, request) => this.#take(path, request),
     );
@@ -173,3 +173,8 @@ function unreachable(): void {}
  * after the start. So the call behind it is never asked for.
  */
 const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });
+
+/** Calls at a time on one connection: an option of grpc-js wins, as its own. */
+function streamsOf({ channelOptions, maxConcurrentStreams }: GrpcServerOptions): number {
+  return Number(channelOptions["grpc.max_concurrent_streams"] ?? maxConcurrentStreams);
+}

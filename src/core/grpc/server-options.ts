@@ -1,5 +1,6 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
+import { announcedStreams } from "../stream-turns.ts";
 import type { ServerTlsOptions } from "../tls.ts";
 import type { TrustedPeers } from "./identity-trust.ts";
 import type { RequestLimits } from "./request-guard.ts";
@@ -36,7 +37,10 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   readonly maxHeaderBytes: number;
   /** Most header fields of a request. Default: 100. */
   readonly maxHeaderFields: number;
-  /** Most calls at a time on one connection; further ones are refused. Default: 100. */
+  /**
+   * Most calls at a time on one connection, which announces twice as many to its client: further ones wait for their
+   * turn, and those beyond twice as many are refused. Default: 100.
+   */
   readonly maxConcurrentStreams: number;
   /** Memory that one connection may hold, in bytes; further streams are refused. Default: 10,000,000. */
   readonly maxSessionMemoryBytes: number;
@@ -113,7 +117,7 @@ export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
     "grpc.enable_channelz": 0,
     "grpc.max_receive_message_length": options.maxMessageBytes,
     "grpc.max_send_message_length": -1, // Replies are measured before they get there, for an error that names the rpc.
-    "grpc.max_concurrent_streams": options.maxConcurrentStreams,
+    "grpc.max_concurrent_streams": announcedStreams(options.maxConcurrentStreams),
     "grpc-node.max_session_memory": Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
     ...options.channelOptions,
   };

@@ -8,7 +8,7 @@ import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen
 import { createClient } from "../../../src/core/client.ts";
 import { CallContext } from "../../../src/core/context.ts";
 import { dial, dialCaller, type DialOptions } from "../../../src/core/dial.ts";
-import { Code } from "../../../src/core/errors.ts";
+import { Code, type ConnectError } from "../../../src/core/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Connection } from "../../../src/core/grpc/http2-connection.ts";
 import { service } from "../../../src/core/service.ts";
@@ -201,6 +201,65 @@ test("pauses between attempts grow up to the longest, and a call during one fail
   assert.equal(await refused.promise, Code.Unavailable);
   connection.close();
   assert.equal((await failure(ready)).code, Code.Unavailable);
+});
+
+/** A connection whose first attempt, to a server that lets none in, has just failed. */
+async function failing(t: TestContext, pauseMs: number) {
+  const attempts: number[] = [];
+  const refusing = await tcpServer(t, (socket) => {
+    socket.destroy();
+    attempts.push(performance.now());
+  });
+  const backoff = { initialMs: pauseMs, maxMs: pauseMs };
+  const connection = new Connection(
+    () => targetOf(refusing),
+    { backoff },
+    () => 0.5, // As long as it says.
+  );
+  t.after(() => connection.close());
+  const call = (): Promise<ConnectError> =>
+    new Promise((resolve) => connection.begin({ open: () => assert.fail("opened"), refuse: resolve }));
+  assert.equal((await call()).code, Code.Unavailable);
+  assert.equal(connection.state, "failing");
+  const attempt = async (count: number): Promise<number> => {
+    while (attempts.length < count) await new Promise((resolve) => setImmediate(resolve));
+    return (attempts[count - 1] ?? 0) - (attempts[count - 2] ?? 0);
+  };
+  return { connection, call, attempt, attempts };
+}
+
+for (const [name, pauseMs, least, most] of [
+  ["a long pause ends after 500 ms", 60_000, 490, 1500],
+  ["a short pause stays as it is", 100, 90, 490],
+] as const) {
+  test(`Z12: callers make the next attempt come soon: ${name}`, async (t) => {
+    const { connection, call, attempt, attempts } = await failing(t, pauseMs);
+    // A call in the pause fails at once, with the error of the last attempt, and one attempt answers for all of them.
+    for (let calls = 0; calls < 100; calls++) assert.equal((await call()).code, Code.Unavailable);
+    assert.equal(attempts.length, 1);
+    const soon = await attempt(2);
+    assert.ok(soon >= least && soon <= most, `a call: after ${soon} ms`);
+    const ready = connection.ready(AbortSignal.timeout(timeoutMs));
+    ready.catch(() => {});
+    for (const count of [3, 4]) {
+      const again = await attempt(count);
+      assert.ok(again >= least && again <= most, `ready(): after ${again} ms`);
+    }
+  });
+}
+
+test("Z12: a call that comes later than 500 ms after the last attempt is the next one", async (t) => {
+  const { call, connection, attempts } = await failing(t, 60_000);
+  for (const begun = performance.now(); performance.now() - begun < 550; ) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(attempts.length, 1); // Without callers the pause is as long as it was said to be.
+  const called = performance.now();
+  const calls = [call(), call()];
+  assert.equal(connection.state, "connecting");
+  await Promise.all(calls);
+  assert.equal(attempts.length, 2);
+  assert.ok((attempts[1] ?? 0) - called < 490);
 });
 
 test("closing lets calls under way end, and refuses those that wait for a connection", async (t) => {

@@ -116,20 +116,62 @@ test("P06: streams over the limit are refused", async (t) => {
   await attacker.until("a refusal", (seen) => seen.of(rstStream).length > 0 || seen.closed);
   const refused = attacker.of(rstStream).filter(({ payload }) => payload.readUInt32BE(0) === 7); // REFUSED_STREAM.
   assert.ok(refused.length > 0);
-  assert.ok(refused.every(({ streamId }) => streamId > 200));
+  assert.ok(refused.every(({ streamId }) => streamId > 400));
   assert.ok(process.memoryUsage().rss - before < 96 * mebibyte);
   attacker.destroy();
   await assertSound(gateway);
 });
 
-test("P06: the limit is 100 streams unless said otherwise, and announced", async (t) => {
+test("P06: twice the limit of 100 streams, or what is said otherwise, is announced", async (t) => {
   for (const maxConcurrentStreams of [undefined, 3]) {
     const { url } = await gatewayOf(t, maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams });
     const [remote] = (await once(openSession(t, url), "remoteSettings")) as [
       { maxConcurrentStreams: number },
     ];
-    assert.equal(remote.maxConcurrentStreams, maxConcurrentStreams ?? 100);
+    assert.equal(remote.maxConcurrentStreams, 2 * (maxConcurrentStreams ?? 100)); // Node counts streams that are gone.
   }
+});
+
+test("G28: calls that a client cancels cost it none of its others", async (t) => {
+  const gateway = await gatewayOf(t);
+  const client = await rawHttp2(t, gateway);
+  await client.until("the settings", (seen) => seen.of(settings).length > 0);
+  client.send(http2Frame(settings, flag.ack, 0)); // From now on Node counts by what it has announced.
+  const begin = (id: number): Buffer => http2Frame(headers, flag.endHeaders, id, block);
+  client.send(...Array.from({ length: 100 }, (_, index) => begin(1 + 2 * index)));
+  for (let round = 0; round < 5; round++) {
+    const burst: Buffer[] = [];
+    for (let index = 20 * round; index < 20 * (round + 1); index++) {
+      burst.push(http2Frame(rstStream, 0, 1 + 2 * index, uint32(8)));
+    }
+    for (let index = 20 * round; index < 20 * (round + 1); index++) burst.push(begin(201 + 2 * index));
+    client.send(...burst, http2Frame(ping, 0, 0, Buffer.alloc(8)));
+    await client.until("the answer to a ping", (seen) => seen.of(ping).length > round || seen.closed);
+  }
+  assert.deepEqual(client.of(rstStream), []);
+  assert.equal(client.closed, false);
+});
+
+test("P06: streams over the limit wait for their turn", async (t) => {
+  const gateway = await gatewayOf(t, { maxConcurrentStreams: 2 });
+  const client = await rawHttp2(t, gateway);
+  const answered = (id: number) => client.of(headers).some(({ streamId }) => streamId === id);
+  const whole = (id: number): Buffer[] => [
+    http2Frame(headers, flag.endHeaders, id, block),
+    http2Frame(data, flag.endStream, id, Buffer.from('{"text":"turn"}')),
+  ];
+  for (const id of [1, 3]) client.send(http2Frame(headers, flag.endHeaders, id, block));
+  client.send(...whole(5), ...whole(7), http2Frame(ping, 0, 0, Buffer.alloc(8)));
+  await client.until("the answer to a ping", (seen) => seen.of(ping).length > 0);
+  assert.deepEqual([client.of(headers), client.of(rstStream)], [[], []]);
+  client.send(http2Frame(rstStream, 0, 5, uint32(1))); // A call that waits may be cancelled, and takes no turn.
+  client.send(http2Frame(rstStream, 0, 3, uint32(8)));
+  await client.until("the answer to what waited", () => answered(7));
+  client.send(...whole(9));
+  await client.until("the next answer", () => answered(9));
+  assert.equal(answered(5), false);
+  client.send(http2Frame(rstStream, 0, 1, uint32(8)));
+  await gateway.stillServes();
 });
 
 test("P07: header lists over the limit answer 431", async (t) => {
