@@ -250,7 +250,7 @@ for (const [name, pauseMs, least, most] of [
 
 test("Z12: a call that comes later than 500 ms after the last attempt is the next one", async (t) => {
   const { call, connection, attempts } = await failing(t, 60_000);
-  for (const begun = performance.now(); performance.now() - begun < 550; ) {
+  for (const begun = performance.now(); performance.now() - begun < 550;) {
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.equal(attempts.length, 1); // Without callers the pause is as long as it was said to be.
