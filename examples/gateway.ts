@@ -70,5 +70,7 @@ const url = `${scheme}://${http.address?.host}:${http.address?.port}`;
 console.log(`Try: curl ${url}/v1/shelves/1/books`);
 console.log(`Or open ${url} in a browser`);
 
-const { signal, finished, cut } = await stopped;
-console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);
+const { signal, finished, notified, cut } = await stopped;
+console.log(
+  `Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`,
+);

@@ -36,5 +36,7 @@ const at = `${tls === undefined ? "http" : "https"}://${grpc.address?.host}:${gr
 console.log([...grpc.describe(), ...(exporter?.describe() ?? [])].join("\n"));
 console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
 
-const { signal, finished, cut } = await stopped;
-console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);
+const { signal, finished, notified, cut } = await stopped;
+console.log(
+  `Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`,
+);

@@ -81,7 +81,9 @@ if (awaitServices) {
   void keepLoaded({ source, upstream, apply, onFailure, signal: ended.signal });
 }
 
-const { signal, finished, cut } = await stopped;
+const { signal, finished, notified, cut } = await stopped;
 ended.abort();
 upstream.close();
-console.log(`Stopped by ${signal}: ${finished} calls finished, ${cut.length} cut`);
+console.log(
+  `Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`,
+);

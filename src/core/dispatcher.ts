@@ -159,11 +159,9 @@ export class Dispatcher {
     return this.#inFlight.idle();
   }
 
-  /** Ends every call under way with `reason`; returns their names. */
-  abortAll(reason: ConnectError): string[] {
-    const cut = [...this.#inFlight];
-    for (const context of cut) context.abort(reason);
-    return cut.map((context) => rpcName(context.method));
+  /** The calls under way. */
+  get calls(): readonly CallContext[] {
+    return [...this.#inFlight];
   }
 
   #begin(context: CallContext, defaultTimeoutMs: number): void {

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { checkOptions } from "./check-options.ts";
+import type { CallContext } from "./context.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";
 import { Http2Door } from "./grpc/http2-door.ts";
@@ -16,9 +17,10 @@ import {
   type ServerState,
   type StopOptions,
   type StopReport,
+  noticeAfterMs,
 } from "./lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./listener.ts";
-import type { AnyService, PartialService } from "./service.ts";
+import { type AnyService, type PartialService, rpcName, streamsReplies } from "./service.ts";
 import type { SessionGuard, StreamServer } from "./session-guard.ts";
 import { ServerTls, type ServerTlsOptions } from "./tls.ts";
 
@@ -189,7 +191,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
       this.dispatcher.close();
       this.#engine.shutdown();
       this.#lifecycle.enter("stop");
-      return { finished: 0, cut: [] };
+      return { finished: 0, notified: [], cut: [] };
     }
     this.#lifecycle.enter("graceful");
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
@@ -198,13 +200,28 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#door.close();
     this.health.close();
     this.#engine.goAway();
-    const cut = (await within(graceMs, this.#engine.idle())) ? [] : this.#engine.cut();
+    const noticeMs = noticeAfterMs(graceMs);
+    const [told, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
     this.dispatcher.close();
     await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.farewell(farewellMs)]);
     this.#listener?.destroy();
     this.#engine.shutdown();
     this.#lifecycle.enter("stop");
-    return { finished: Math.max(0, before - cut.length), cut };
+    const notified = told.filter((context) => !cut.includes(context));
+    const name = ({ method }: CallContext): string => rpcName(method);
+    return {
+      finished: Math.max(0, before - cut.length - notified.length),
+      notified: notified.map(name),
+      cut: cut.map(name),
+    };
+  }
+
+  /** Lets calls end, ends streams of replies after `noticeMs`, all others `lastMs` later; returns both. */
+  async #endCalls(noticeMs: number, lastMs: number): Promise<readonly [CallContext[], CallContext[]]> {
+    if (await within(noticeMs, this.#engine.idle())) return [[], []];
+    const told = this.#engine.end(streamsReplies);
+    if (await within(lastMs, this.#engine.idle())) return [told, []];
+    return [told, this.#engine.end(() => true)];
   }
 
   /** Health and reflection, as far as they are switched on. */

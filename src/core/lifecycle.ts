@@ -19,6 +19,11 @@ const next: Readonly<Record<ServerState, readonly ServerState[]>> = {
 export interface StopReport {
   /** Calls that were under way when the stop began and came to their own end. */
   readonly finished: number;
+  /**
+   * Names of the streams that were ended with UNAVAILABLE shortly before the end of the grace, in the way of their
+   * protocol, so that their clients can go elsewhere; one for each call.
+   */
+  readonly notified: readonly string[];
   /** Names of the calls that were cut off when the grace was over, one for each call. */
   readonly cut: readonly string[];
 }
@@ -32,6 +37,16 @@ export interface StopOptions {
 /** Grace of a stop unless said otherwise, in milliseconds. */
 export const defaultGraceMs = 15_000;
 
+/**
+ * When, after the begin of a stop, streams of replies that still run are ended: a tenth of the grace before its end, at
+ * most a second. Until then a stream that ends by itself is whole; after it there is time to tell its client.
+ *
+ * @param graceMs in milliseconds, as the result
+ */
+export function noticeAfterMs(graceMs: number): number {
+  return graceMs - Math.min(1000, graceMs / 10);
+}
+
 /** What signal handling and programs know of a server. */
 export interface ManagedServer {
   /** Short name for people and logs, for example `GRPC`. */
@@ -39,7 +54,10 @@ export interface ManagedServer {
   readonly state: ServerState;
   /** Tells clients and balancers to go elsewhere (health, readiness) while everything is still served. */
   drain(): void;
-  /** Closes the listeners, lets calls under way end, cuts them off after the grace. Idempotent. */
+  /**
+   * Closes the listeners and lets calls under way end. Streams of replies that still run at `noticeAfterMs` end with
+   * UNAVAILABLE; what is left after the grace is cut off. Idempotent.
+   */
   gracefulStop(options?: StopOptions): Promise<StopReport>;
 }
 

@@ -66,3 +66,8 @@ export function implementationOf<M extends DescMethod>(
 export function rpcName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
+
+/** Whether an rpc answers with a stream, which may go on without end. */
+export function streamsReplies({ methodKind }: DescMethod): boolean {
+  return methodKind === "server_streaming" || methodKind === "bidi_streaming";
+}

@@ -213,8 +213,9 @@ async function shutDown(
     reports.push({ name: server.name, ...(await stopOne(server, left)) });
   }
   const cut = reports.flatMap((report) => report.cut);
+  const notified = reports.flatMap((report) => report.notified);
   const finished = reports.reduce((sum, report) => sum + report.finished, 0);
-  return { signal, finished, cut, servers: reports, exitCode: cut.length === 0 || startUp ? 0 : 1 };
+  return { signal, finished, notified, cut, servers: reports, exitCode: cut.length === 0 || startUp ? 0 : 1 };
 }
 
 function drain(server: ManagedServer): void {
@@ -230,7 +231,7 @@ async function stopOne(server: ManagedServer, graceMs: number): Promise<StopRepo
   let timer: NodeJS.Timeout | undefined;
   const hung = new Promise<StopReport>((resolve) => {
     timer = setTimeout(
-      () => resolve({ finished: 0, cut: [`${server.name}: the stop hung`] }),
+      () => resolve({ finished: 0, notified: [], cut: [`${server.name}: the stop hung`] }),
       graceMs + overtimeMs,
     );
   });
@@ -238,7 +239,7 @@ async function stopOne(server: ManagedServer, graceMs: number): Promise<StopRepo
     return await Promise.race([server.gracefulStop({ graceMs }), hung]);
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    return { finished: 0, cut: [`${server.name}: the stop failed: ${problem}`] };
+    return { finished: 0, notified: [], cut: [`${server.name}: the stop failed: ${problem}`] };
   } finally {
     clearTimeout(timer);
   }

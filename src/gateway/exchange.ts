@@ -12,7 +12,7 @@ import type { SocketHeaders } from "./websocket/socket-headers.ts";
 export interface ExchangeOwner {
   /** The response was sent whole, or its connection is gone. */
   exchangeClosed(exchange: Exchange): void;
-  /** Why answers that never end by themselves are to end soon: the server stops. Undefined while it does not. */
+  /** Why answers whose clients come again by themselves do not begin any more: the server stops. Undefined while it does not. */
   readonly stopping: ConnectError | undefined;
 }
 
@@ -42,8 +42,8 @@ export class Exchange extends ServerResponse<IncomingMessage> implements Live {
   /** Why the request is refused before anybody looks at it. */
   refusal: HttpError | undefined;
   /**
-   * Asks the answer under way to end soon, as the server stops; undefined for answers that end by themselves. One that
-   * begins later asks its exchange's owner.
+   * Ends the answer under way because the server stops, in a way that its client sees; undefined for answers that end by
+   * themselves, and for those that only a cut connection can end.
    */
   leave: ((reason: ConnectError) => void) | undefined;
   /** Set for requests that ask to become a WebSocket. */

@@ -7,6 +7,7 @@ import type {
   FastifySchema,
   RouteHandlerMethod,
 } from "fastify";
+import { defaultGraceMs } from "../core/lifecycle.ts";
 import { SetupError } from "../core/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
@@ -41,8 +42,8 @@ export interface PluginParts {
   readonly ready: (own: readonly OwnRoute[]) => void;
   /** The routes of the rpcs. */
   readonly routes: () => readonly Route[];
-  /** The app is closing: resolves when the calls under way have ended. */
-  readonly closing: () => Promise<unknown>;
+  /** The app is closing: resolves when the calls under way have ended, at the latest after `graceMs` milliseconds. */
+  readonly closing: (graceMs: number) => Promise<unknown>;
 }
 
 /**
@@ -60,7 +61,7 @@ export function fastifyPlugin(parts: PluginParts): FastifyPluginAsync<RpcPluginO
       for (const name of [method].flat()) later.push({ method: name, url: url.slice(below.length) });
     });
     app.addHook("onReady", async () => parts.ready([...earlierRoutes(app, below, parts.routes()), ...later]));
-    app.addHook("preClose", async () => void (await parts.closing()));
+    app.addHook("preClose", async () => void (await parts.closing(closeGraceMs(app))));
     // A scope of its own, for its hooks and its reading of bodies.
     await app.register(async (scope) => mount(scope, paths, parts, answer), { prefix });
   };
@@ -69,6 +70,11 @@ export function fastifyPlugin(parts: PluginParts): FastifyPluginAsync<RpcPluginO
     [Symbol.for("skip-override")]: true,
     [Symbol.for("fastify.display-name")]: "ts-ms",
   });
+}
+
+/** What Fastify gives a hook to come to its end, less what cutting calls takes. */
+function closeGraceMs({ initialConfig: { pluginTimeout = 10_000 } }: FastifyInstance): number {
+  return pluginTimeout === 0 ? defaultGraceMs : Math.min(defaultGraceMs, pluginTimeout * 0.9);
 }
 
 function checkApp(app: FastifyInstance): void {

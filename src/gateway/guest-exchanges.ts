@@ -84,10 +84,9 @@ export class GuestExchanges implements ExchangeOwner {
     this.#onClose?.(exchange);
   }
 
-  /** Asks answers that never end by themselves to end, those yet to begin too. */
-  askToLeave(reason: ConnectError): void {
+  /** The server stops: answers whose clients come again by themselves do not begin any more. */
+  stopBeginning(reason: ConnectError): void {
     this.stopping = reason;
-    for (const exchange of this.#inFlight) exchange.leave?.(reason);
   }
 
   /** Breaks off every answer that is under way. */

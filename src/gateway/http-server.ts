@@ -131,7 +131,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       mounted: (prefix) => this.#mountAt(prefix),
       ready: (own) => this.#readyInApp(own),
       routes: () => this.#router.table.router.routes,
-      closing: () => this.gracefulStop(),
+      closing: (graceMs) => this.gracefulStop({ graceMs }),
     });
   }
 
@@ -258,7 +258,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     await this.fastify.close();
     this.#closeUpstream();
     this.#lifecycle.enter("stop");
-    return { finished: calls.finished + sockets.finished, cut: [...calls.cut, ...sockets.cut] };
+    return {
+      finished: calls.finished + sockets.finished,
+      notified: [...calls.notified, ...sockets.notified],
+      cut: [...calls.cut, ...sockets.cut],
+    };
   }
 
   #mountAt(prefix: string): void {

@@ -105,11 +105,10 @@ export class PortGuard {
     for (const socket of this.#undecided) socket.destroy();
   }
 
-  /** Asks answers that never end by themselves to end, those yet to begin too. */
-  askToLeave(reason: ConnectError): void {
+  /** The server stops: answers whose clients come again by themselves do not begin any more. */
+  stopBeginning(reason: ConnectError): void {
     this.#http1.stopping = reason;
     this.#http2.stopping = reason;
-    for (const exchange of this.inFlight) exchange.leave?.(reason);
   }
 
   /** Resolves when no exchange is under way. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Code, ConnectError } from "../core/errors.ts";
-import type { StopReport } from "../core/lifecycle.ts";
+import { noticeAfterMs, type StopReport } from "../core/lifecycle.ts";
 import { rpcName } from "../core/service.ts";
 import type { Exchange } from "./exchange.ts";
 import { pathOf } from "./target-path.ts";
@@ -8,8 +8,8 @@ import { pathOf } from "./target-path.ts";
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {
   readonly inFlight: readonly Exchange[];
-  /** Asks answers that never end by themselves to end, those yet to begin too. */
-  askToLeave(reason: ConnectError): void;
+  /** The server stops: answers whose clients come again by themselves do not begin any more. */
+  stopBeginning(reason: ConnectError): void;
   /** Resolves when there are none. */
   idle(): Promise<void>;
 }
@@ -20,9 +20,9 @@ export function both(one: ExchangeKeeper, other: ExchangeKeeper): ExchangeKeeper
     get inFlight() {
       return [...one.inFlight, ...other.inFlight];
     },
-    askToLeave(reason) {
-      one.askToLeave(reason);
-      other.askToLeave(reason);
+    stopBeginning(reason) {
+      one.stopBeginning(reason);
+      other.stopBeginning(reason);
     },
     async idle() {
       await Promise.all([one.idle(), other.idle()]);
@@ -34,19 +34,29 @@ export function both(one: ExchangeKeeper, other: ExchangeKeeper): ExchangeKeeper
 const lastWordsMs = 250;
 
 /**
- * Asks answers that never end by themselves to end, waits for the requests under way, at most `graceMs` milliseconds; then ends their calls with UNAVAILABLE. Whatever
- * is left after that has to lose its connection.
+ * Waits for the requests under way, at most `graceMs` milliseconds. Streams of replies that run on and can say so are
+ * ended with UNAVAILABLE shortly before (`noticeAfterMs`), all other calls after it. Whatever is left after that has to
+ * lose its connection.
  */
 export async function stopExchanges(guard: ExchangeKeeper, graceMs: number): Promise<StopReport> {
   const before = guard.inFlight.length;
-  guard.askToLeave(stopping());
-  await atMost(guard.idle(), graceMs);
+  const noticeMs = noticeAfterMs(graceMs);
+  guard.stopBeginning(stopping());
+  await atMost(guard.idle(), noticeMs);
+  const told = guard.inFlight
+    .filter(({ leave }) => leave !== undefined)
+    .map((exchange) => ({ exchange, name: nameOf(exchange) }));
+  for (const { exchange } of told) exchange.leave?.(stopping());
+  if (guard.inFlight.length > 0) await atMost(guard.idle(), graceMs - noticeMs);
   const cut = guard.inFlight;
-  for (const { context } of cut) {
-    context?.abort(stopping());
-  }
+  for (const { context } of cut) context?.abort(stopping());
   if (cut.length > 0) await atMost(guard.idle(), lastWordsMs);
-  return { finished: Math.max(before - cut.length, 0), cut: cut.map(nameOf) };
+  const notified = told.filter(({ exchange }) => !cut.includes(exchange)).map(({ name }) => name);
+  return {
+    finished: Math.max(before - cut.length - notified.length, 0),
+    notified,
+    cut: cut.map(nameOf),
+  };
 }
 
 function stopping(): ConnectError {

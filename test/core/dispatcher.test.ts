@@ -106,17 +106,18 @@ test("a stream that nobody begins to read is no call", async () => {
   assert.equal(dispatcher.inFlight, 0);
 });
 
-test("abortAll ends every call with the reason and names them", async () => {
+test("the calls under way are known, and end with the reason that they are given", async () => {
   const { dispatcher, unary, stream } = dispatching();
   const failed = failure(unary("hang"), Code.Unavailable);
   const replies = stream("a");
   await replies.next();
-  const names = dispatcher.abortAll(new ConnectError("stopping", Code.Unavailable));
-  assert.deepEqual(names.sort(), ["tsms.test.v1.EchoService/Chat", "tsms.test.v1.EchoService/Echo"]);
+  const { calls } = dispatcher;
+  assert.deepEqual(calls.map(({ method }) => method.name).sort(), ["Chat", "Echo"]);
+  for (const call of calls) call.abort(new ConnectError("stopping", Code.Unavailable));
   assert.equal((await failed).rawMessage, "stopping");
   await failure(replies.next(), Code.Unavailable);
   await dispatcher.idle();
-  assert.deepEqual(dispatcher.abortAll(new ConnectError("again")), []);
+  assert.deepEqual(dispatcher.calls, []);
 });
 
 test("after close() new calls are UNAVAILABLE and those under way go on", async () => {

@@ -27,7 +27,7 @@ class Stage extends EventEmitter implements ProcessLike {
 function server(
   name: string,
   log: string[],
-  stop: (graceMs: number) => Promise<StopReport> = async () => ({ finished: 0, cut: [] }),
+  stop: (graceMs: number) => Promise<StopReport> = async () => ({ finished: 0, notified: [], cut: [] }),
 ): ManagedServer & { state: ServerState } {
   return {
     name,
@@ -54,8 +54,8 @@ function start(servers: ManagedServer[], options: Partial<StopSignalOptions> = {
 
 test("all servers drain before the first stops, then stop in order", async () => {
   const log: string[] = [];
-  const http = server("HTTP", log, async () => ({ finished: 2, cut: [] }));
-  const grpc = server("GRPC", log, async () => ({ finished: 1, cut: [] }));
+  const http = server("HTTP", log, async () => ({ finished: 2, notified: [], cut: [] }));
+  const grpc = server("GRPC", log, async () => ({ finished: 1, notified: [], cut: [] }));
   const { stage, done } = start([http, grpc]);
   stage.emit("SIGTERM");
   const report = await done;
@@ -70,10 +70,11 @@ test("all servers drain before the first stops, then stop in order", async () =>
   assert.deepEqual(report, {
     signal: "SIGTERM",
     finished: 3,
+    notified: [],
     cut: [],
     servers: [
-      { name: "HTTP", finished: 2, cut: [] },
-      { name: "GRPC", finished: 1, cut: [] },
+      { name: "HTTP", finished: 2, notified: [], cut: [] },
+      { name: "GRPC", finished: 1, notified: [], cut: [] },
     ],
     exitCode: 0,
   });
@@ -81,7 +82,9 @@ test("all servers drain before the first stops, then stop in order", async () =>
 });
 
 test("something cut makes the exit code 1", async () => {
-  const { stage, done } = start([server("GRPC", [], async () => ({ finished: 0, cut: ["a.B/C"] }))]);
+  const { stage, done } = start([
+    server("GRPC", [], async () => ({ finished: 0, notified: [], cut: ["a.B/C"] })),
+  ]);
   stage.emit("SIGINT");
   const report = await done;
   assert.deepEqual([report.cut, report.exitCode, stage.exitCode], [["a.B/C"], 1, 1]);
@@ -92,7 +95,7 @@ test("all servers share one grace", async () => {
   const slow = (ms: number) => async (graceMs: number) => {
     graces.push(graceMs);
     await delay(ms);
-    return { finished: 0, cut: [] };
+    return { finished: 0, notified: [], cut: [] };
   };
   const { stage, done } = start([server("A", [], slow(300)), server("B", [], slow(0))], { graceMs: 400 });
   stage.emit("SIGTERM");
@@ -155,7 +158,7 @@ for (const [first, second, pauseMs, expected] of [
     if (pauseMs > 0) await delay(pauseMs);
     stage.emit(second);
     assert.deepEqual(stage.exits, expected === undefined ? [] : [expected]);
-    release({ finished: 0, cut: [] });
+    release({ finished: 0, notified: [], cut: [] });
     await done;
   });
 }
@@ -174,7 +177,7 @@ test("what still runs after the stop is ended", async () => {
 
 test("Z08: a signal before all servers are ready ends the process as soon as they are stopped", async () => {
   const log: string[] = [];
-  const booting = server("HTTP", log, async () => ({ finished: 0, cut: ["x"] }));
+  const booting = server("HTTP", log, async () => ({ finished: 0, notified: [], cut: ["x"] }));
   booting.state = "boot";
   const { stage, done } = start([booting, server("GRPC", log)], { drainDelayMs: 60_000, lingerMs: 60_000 });
   stage.emit("SIGTERM");

@@ -164,7 +164,7 @@ suite("start", () => {
     await http.gracefulStop();
     assert.deepEqual(states, ["boot", "listen", "ready", "graceful", "stop"]);
     const never = new HttpServer({ upstream: "127.0.0.1:1" });
-    assert.deepEqual(await never.gracefulStop(), { finished: 0, cut: [] });
+    assert.deepEqual(await never.gracefulStop(), { finished: 0, notified: [], cut: [] });
     assert.equal(never.state, "stop");
   });
 
@@ -307,7 +307,7 @@ suite("stop", () => {
     idle.resume();
     unused.resume();
     const began = performance.now();
-    assert.deepEqual(await gateway.http.gracefulStop(), { finished: 0, cut: [] });
+    assert.deepEqual(await gateway.http.gracefulStop(), { finished: 0, notified: [], cut: [] });
     await closed;
     assert.ok(performance.now() - began < 1000);
   });
@@ -321,7 +321,7 @@ suite("stop", () => {
     const stopping = gateway.http.gracefulStop();
     assert.equal(gateway.http.gracefulStop(), stopping, "a second stop is the same");
     await assert.rejects(exchangeBytes(gateway.port, "x"), { code: "ECONNREFUSED" });
-    assert.deepEqual(await stopping, { finished: 1, cut: [] });
+    assert.deepEqual(await stopping, { finished: 1, notified: [], cut: [] });
     assert.equal(statusOf(await answer), 200);
     assert.match(await answer, /connection: close/i);
     assert.match(await answer, /"text":"late"/);
@@ -352,6 +352,7 @@ suite("stop", () => {
     const report = await gateway.http.gracefulStop({ graceMs: 100 });
     assert.deepEqual(report, {
       finished: 0,
+      notified: [],
       cut: ["tsms.test.v1.EchoService/Echo", "tsms.test.v1.EchoService/Echo"],
     });
     assert.equal(statusOf(await answer), 503);

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Duplex } from "node:stream";
 import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Server, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import type { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
 import { Code, ConnectError } from "../errors.ts";
 import type { Handler } from "../handler.ts";
@@ -106,16 +107,13 @@ export class ServerEngine {
     this.#guard.close();
   }
 
-  /** Ends every call under way with UNAVAILABLE; returns their names. */
-  cut(): string[] {
+  /** Ends calls under way with UNAVAILABLE: those of the rpcs that `which` says. Returns their contexts. */
+  end(which: (method: DescMethod) => boolean): CallContext[] {
     const reason = new ConnectError("the server is shutting down", Code.Unavailable);
-    const outside = this.#outsideDispatcher();
-    const names = this.#dispatcher.abortAll(reason);
-    for (const { context } of outside) {
-      names.push(rpcName(context.method));
-      context.abort(reason);
-    }
-    return names;
+    const outside = this.#outsideDispatcher().map(({ context }) => context);
+    const ended = [...this.#dispatcher.calls, ...outside].filter(({ method }) => which(method));
+    for (const context of ended) context.abort(reason);
+    return ended;
   }
 
   /** Waits for connections of others whose streams came here to close, then cuts them. */

@@ -137,7 +137,7 @@ export class Exporter implements ManagedServer, AsyncDisposable {
     }
     clearTimeout(timer);
     this.#lifecycle.enter("stop");
-    return { finished: 0, cut: [] }; // Pages are no calls.
+    return { finished: 0, notified: [], cut: [] }; // Pages are no calls.
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

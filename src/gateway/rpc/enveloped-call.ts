@@ -154,6 +154,8 @@ class EnvelopedCall {
     };
     if (input === requests) requests.onEnd = complete;
     else complete();
+    const exchange = this.#reply.raw as Exchange; // Every server here makes its responses of this class.
+    if (method.methodKind !== "client_streaming") exchange.leave = (reason) => context.abort(reason);
     try {
       for await (const bytes of caller.stream(method, input, context, this.#write)) {
         if (timer !== undefined) clearTimeout(timer);
@@ -161,6 +163,7 @@ class EnvelopedCall {
         if (taken !== undefined) await taken;
       }
     } finally {
+      exchange.leave = undefined;
       requests.onEnd = undefined;
       clearTimeout(timer);
     }

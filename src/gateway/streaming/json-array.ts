@@ -49,6 +49,10 @@ class ArrayEncoder implements StreamEncoder {
     return "]";
   }
 
+  get saysErrors(): boolean {
+    return this.#onError === "element";
+  }
+
   error(error: ConnectError): string | undefined {
     if (this.#onError === "truncate") return undefined;
     return `${this.#separator}{"error":${this.#statusText(error)}}]`;

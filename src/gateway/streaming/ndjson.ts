@@ -22,6 +22,7 @@ export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): Str
       : (message) => `${messageText(message)}\n`,
     end: () => "",
     error: (error) => `{"error":${statusText(error)}}\n`,
+    saysErrors: true,
     leave: undefined,
   });
   return { contentType, headers: { "x-accel-buffering": "no" }, endsVisibly: false, begin };

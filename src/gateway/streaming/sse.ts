@@ -56,6 +56,7 @@ export function sse(options: SseOptions): StreamEncoding {
 class SseEncoder implements StreamEncoder {
   readonly opening: string;
   readonly heartbeat = ": ping\n\n";
+  readonly saysErrors = true;
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
   #count: number;

@@ -55,14 +55,16 @@ export class StreamAnswer implements Answer<string> {
     this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
-    if (init.encoder.leave === undefined) return;
+    const { encoder } = init;
+    if (!encoder.saysErrors) return;
+    const comesAgain = encoder.leave !== undefined;
     const leave = (this.#exchange.leave = (reason: ConnectError): void => {
       this.#leaving = true;
-      this.begin();
+      if (comesAgain) this.begin();
       context.abort(reason);
     });
     const stopping = this.#exchange.owner?.stopping;
-    if (stopping !== undefined) leave(stopping); // The others were asked before this one began.
+    if (comesAgain && stopping !== undefined) leave(stopping);
   }
 
   begin(): void {

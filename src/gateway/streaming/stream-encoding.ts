@@ -42,9 +42,11 @@ export interface StreamEncoder {
   end(trailers: Trailers): string;
   /** The end of a stream that failed after it had begun; undefined where only a cut connection can say so. */
   error(error: ConnectError): string | undefined;
+  /** Whether `error` gives a text. */
+  readonly saysErrors: boolean;
   /**
-   * The end of a stream whose client comes again by itself when the server stops; undefined where streams go on until
-   * the server's grace is over.
+   * The end of a stream, when the server stops, whose client comes again by itself; undefined for encodings whose
+   * clients do not.
    */
   readonly leave: ((error: ConnectError) => string) | undefined;
 }

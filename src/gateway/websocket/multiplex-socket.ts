@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
 import type { PeerIdentity } from "../../core/peer-identity.ts";
-import { rpcName } from "../../core/service.ts";
+import { rpcName, streamsReplies } from "../../core/service.ts";
 import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
@@ -99,6 +99,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   leave(): void {
     this.#leaving = true;
     this.#closeIfIdle();
+  }
+
+  notify(): readonly string[] {
+    const streams = [...this.#calls.values()].filter(({ callable }) => streamsReplies(callable.method));
+    for (const { call } of streams)
+      call.fail(new ConnectError("the server is shutting down", Code.Unavailable));
+    return streams.map(({ callable }) => rpcName(callable.method));
   }
 
   cut(): void {

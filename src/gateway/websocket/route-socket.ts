@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
 import type { PeerIdentity } from "../../core/peer-identity.ts";
-import { rpcName } from "../../core/service.ts";
+import { rpcName, streamsReplies } from "../../core/service.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteCall } from "../unary.ts";
 import type { CallTime } from "../call-timeout.ts";
@@ -79,6 +79,13 @@ export class RouteSocket implements SocketReader, OpenSocket {
 
   leave(): void {
     if (this.#call === undefined) this.#socket.close(closeCode.goingAway, "the server is shutting down");
+  }
+
+  notify(): readonly string[] {
+    const { calls } = this;
+    if (!streamsReplies(this.#plan.route.method)) return [];
+    if (calls.length > 0) this.cut();
+    return calls;
   }
 
   cut(): void {

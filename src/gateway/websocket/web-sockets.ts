@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { StopReport } from "../../core/lifecycle.ts";
+import { noticeAfterMs, type StopReport } from "../../core/lifecycle.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange, UpgradeRequest } from "../exchange.ts";
 import { SetupError } from "../../core/setup-error.ts";
@@ -86,12 +86,18 @@ export class WebSockets {
     this.#leaving = true;
     const before = this.#calls().length;
     for (const socket of [...this.#open]) socket.leave();
-    await this.#closed(graceMs);
-    const cut = this.#calls();
+    const noticeMs = noticeAfterMs(graceMs);
+    await this.#closed(noticeMs);
+    const told = [...this.#open].map((socket) => ({ socket, names: socket.notify() }));
+    await this.#closed(graceMs - noticeMs);
+    // A client that does not read what it is told still has its socket.
+    const deaf = told.filter(({ socket }) => this.#open.has(socket)).flatMap(({ names }) => names);
+    const notified = told.filter(({ socket }) => !this.#open.has(socket)).flatMap(({ names }) => names);
+    const cut = [...this.#calls(), ...deaf];
     for (const socket of [...this.#open]) socket.cut();
     if (this.#open.size > 0) await this.#closed(lastWordsMs);
     await this.#engine?.close();
-    return { finished: Math.max(before - cut.length, 0), cut };
+    return { finished: Math.max(before - cut.length - notified.length, 0), notified, cut };
   }
 
   #openRoute(exchange: Exchange, upgrade: UpgradeRequest, reply: FastifyReply, table: RouteTable): void {

@@ -74,8 +74,8 @@ test("all states of its life are passed, idle connections do not hold the stop",
   assert.deepEqual(
     [report, again],
     [
-      { finished: 0, cut: [] },
-      { finished: 0, cut: [] },
+      { finished: 0, notified: [], cut: [] },
+      { finished: 0, notified: [], cut: [] },
     ],
   );
   assert.deepEqual(states, ["init", "boot", "listen", "ready", "graceful", "stop"]);

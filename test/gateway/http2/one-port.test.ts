@@ -158,8 +158,8 @@ test("a stop counts gRPC and REST apart and lets both finish", async (t) => {
   const closed = once(session, "close");
   const stopping = http.gracefulStop({ graceMs: 10_000 });
   await goaway;
-  assert.deepEqual(await stopping, { finished: 2, cut: [] });
-  assert.deepEqual(await grpc.gracefulStop({ graceMs: 10_000 }), { finished: 1, cut: [] });
+  assert.deepEqual(await stopping, { finished: 2, notified: [], cut: [] });
+  assert.deepEqual(await grpc.gracefulStop({ graceMs: 10_000 }), { finished: 1, notified: [], cut: [] });
   assert.deepEqual([(await call).status, (await rest).status, (await other).status], [0, 200, 200]);
   await closed;
 });
@@ -172,9 +172,9 @@ test("a stop cuts gRPC calls that outlast the grace with UNAVAILABLE", async (t)
   const call = post(session, {}, [echoFrame({ behaviour: { sleepMs: 60_000 } })]);
   await echo.until(({ calls }) => calls === 1);
   const closed = once(session, "close");
-  assert.deepEqual(await http.gracefulStop({ graceMs: 0 }), { finished: 0, cut: [] });
+  assert.deepEqual(await http.gracefulStop({ graceMs: 0 }), { finished: 0, notified: [], cut: [] });
   const report = await grpc.gracefulStop({ graceMs: 50 });
-  assert.deepEqual(report, { finished: 0, cut: ["tsms.test.v1.EchoService/Echo"] });
+  assert.deepEqual(report, { finished: 0, notified: [], cut: ["tsms.test.v1.EchoService/Echo"] });
   assert.equal((await call).status, Code.Unavailable);
   await closed;
 });

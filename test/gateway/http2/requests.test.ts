@@ -204,7 +204,7 @@ test("a stop lets streams under way finish and opens no more", async (t) => {
   await goaway;
   const late = ask(session, { ":path": "/livez" }).catch(() => undefined);
   assert.equal((await slow).status, 200);
-  assert.deepEqual(await stopped, { finished: 1, cut: [] });
+  assert.deepEqual(await stopped, { finished: 1, notified: [], cut: [] });
   assert.notEqual((await late)?.status, 200);
   await assertNoSockets(gateway);
 });
@@ -215,7 +215,7 @@ test("a stop cuts what outlasts the grace", async (t) => {
   const slow = ask(session, { ":path": "/test/v1/echo/slow?behaviour.sleepMs=60000" });
   await gateway.echo.until(({ calls }) => calls === 1);
   const report = await gateway.http.gracefulStop({ graceMs: 50 });
-  assert.deepEqual(report, { finished: 0, cut: ["tsms.test.v1.EchoService/Echo"] });
+  assert.deepEqual(report, { finished: 0, notified: [], cut: ["tsms.test.v1.EchoService/Echo"] });
   assert.equal((await slow).status, 503);
   await assertNoSockets(gateway);
 });

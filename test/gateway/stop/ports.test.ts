@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { describe, test } from "node:test";
-import { createClient } from "@connectrpc/connect";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { curl } from "../../support/program.ts";
 import { within } from "../websocket/socket-client.ts";
@@ -54,7 +54,7 @@ for (const port of ports) {
         const began = performance.now();
         const [text, report] = await Promise.all([answer, servers.stop()]);
         assert.equal(text, "slow");
-        assert.deepEqual(report, { finished: 1, cut: [] });
+        assert.deepEqual(report, { finished: 1, notified: [], cut: [] });
         assert.ok(performance.now() - began < 10_000, "the stop took too long");
       });
     }
@@ -76,7 +76,11 @@ for (const port of ports) {
         socket.on("error", () => {});
       }
       await Promise.all(opened);
-      assert.deepEqual(await within(servers.stop(), "the stop", 5000), { finished: 0, cut: [] });
+      assert.deepEqual(await within(servers.stop(), "the stop", 5000), {
+        finished: 0,
+        notified: [],
+        cut: [],
+      });
     });
 
     test("Z04: clients get GOAWAY without an error, and a call that is under way its reply", async (t) => {
@@ -92,6 +96,31 @@ for (const port of ports) {
       assert.deepEqual((await within(goaway, "the GOAWAY"))[0], 0);
     });
 
+    test("Z05: streams by every protocol end with UNAVAILABLE shortly before the end of the grace", async (t) => {
+      const servers = await startServers(t, port);
+      const transports = (["connect", "grpc-web", "grpc"] as const).map((protocol) =>
+        servers.transport(protocol, "2"),
+      );
+      const read = async (transport: Transport): Promise<unknown> => {
+        try {
+          const replies = createClient(EchoService, transport).repeat({ count: 2, intervalMs: 100_000 });
+          for await (const _ of replies);
+          return undefined;
+        } catch (error) {
+          return error;
+        }
+      };
+      const errors = Promise.all(transports.map(read));
+      await within(
+        servers.echo.until((echo) => echo.calls === 3),
+        "the streams",
+      );
+      const name = "tsms.test.v1.EchoService/Repeat";
+      assert.deepEqual(await servers.stop(1000), { finished: 0, notified: [name, name, name], cut: [] });
+      for (const error of await errors)
+        assert.match(String(error), /\[unavailable\] the server is shutting down/);
+    });
+
     test("a call that outlives the grace is cut and named", async (t) => {
       const servers = await startServers(t, port);
       const name = "tsms.test.v1.EchoService/Echo";
@@ -104,7 +133,7 @@ for (const port of ports) {
         servers.echo.until((echo) => echo.calls === 2),
         "the calls",
       );
-      assert.deepEqual(await servers.stop(200), { finished: 0, cut: [name, name] });
+      assert.deepEqual(await servers.stop(200), { finished: 0, notified: [], cut: [name, name] });
       for (const { status, reason } of (await failures) as PromiseRejectedResult[]) {
         assert.equal(status, "rejected");
         assert.match(String(reason), /\[unavailable\] the server is shutting down/);

@@ -80,7 +80,11 @@ export async function startServers(t: TestContext, { tls: secure, one }: Port): 
     const end = performance.now() + graceMs;
     const first = await http.gracefulStop({ graceMs });
     const second = await grpc.gracefulStop({ graceMs: Math.max(0, end - performance.now()) });
-    return { finished: first.finished + second.finished, cut: [...first.cut, ...second.cut] };
+    return {
+      finished: first.finished + second.finished,
+      notified: [...first.notified, ...second.notified],
+      cut: [...first.cut, ...second.cut],
+    };
   };
   t.after(async () => {
     await stop(0);

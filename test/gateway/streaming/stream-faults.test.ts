@@ -266,14 +266,14 @@ test("T26: a message of the upstream above the limit is 500", async () => {
   }
 });
 
-test("Z05: when the server stops, an event stream says when to come again and ends at once", async () => {
+test("Z05: an event stream that does not end by itself says when to come again shortly before the end of the grace", async () => {
   const feed = new Feed(10);
   await using gateway = await startGateway({}, [feed]);
   feed.publish("x");
   const reply = await openStream(`${gateway.url}/test/v1/feed`, { headers: { accept: "text/event-stream" } });
   await reply.until((text) => text.includes('"text":"x"'));
-  const report = await within(10_000, "the stop", gateway.http.gracefulStop({ graceMs: 60_000 }));
-  assert.deepEqual(report, { finished: 1, cut: [] });
+  const report = await within(10_000, "the stop", gateway.http.gracefulStop({ graceMs: 500 }));
+  assert.deepEqual(report, { finished: 0, notified: ["tsms.test.v1.FeedService/Follow"], cut: [] });
   const { text, end } = await readAll(reply);
   assert.equal(end, "complete");
   assert.match(text, /\nretry: 1000\nevent: error\ndata: \{"code":14,[^\n]*\}\n\n$/);
@@ -285,7 +285,7 @@ test("Z05: an event stream that has not begun is told so, too", async () => {
     headers: { accept: "text/event-stream" },
   });
   await gateway.echo.until(({ calls }) => calls === 1);
-  await within(10_000, "the stop", gateway.http.gracefulStop({ graceMs: 60_000 }));
+  await within(10_000, "the stop", gateway.http.gracefulStop({ graceMs: 500 }));
   const reply = await opened;
   assert.equal(reply.response.statusCode, 200);
   assert.match((await readAll(reply)).text, /\nretry: 1000\nevent: error\ndata: \{"code":14,[^\n]*\}\n\n$/);
@@ -320,19 +320,40 @@ for (const [name, method, body] of late) {
   });
 }
 
-test("Z05: other streams go on until the grace is over, and end with UNAVAILABLE", async () => {
-  await using gateway = await startGateway();
+test("Z05: streams of every form go on; those that run on are ended shortly before the end of the grace", async () => {
+  await using gateway = await startGateway({ arrayError: "element" });
   const open = (accept: string, ms: number): Promise<StreamReply> =>
     openStream(`${gateway.url}/test/v1/repeat/a?count=2&intervalMs=${ms}`, { headers: { accept } });
-  const short = await open("application/x-ndjson", 1000);
-  const lines = await open("application/x-ndjson", 100_000);
-  const array = await open("application/json", 100_000);
+  const forms = ["application/x-ndjson", "text/event-stream", "application/json"];
+  const short = await Promise.all(forms.map((accept) => open(accept, 1000)));
+  const endless = await Promise.all(forms.map((accept) => open(accept, 100_000)));
   const began = performance.now();
   const report = await within(20_000, "the stop", gateway.http.gracefulStop({ graceMs: 3000 }));
-  assert.ok(performance.now() - began >= 2900, "the grace was not given");
-  assert.equal(report.finished, 1);
-  assert.deepEqual(report.cut, Array(2).fill("tsms.test.v1.EchoService/Repeat"));
-  assert.equal((await readAll(short)).text.split("\n").length, 3);
-  assert.match((await readAll(lines)).text, /^\{"error":\{"code":14,.*\}\n$/);
-  assert.deepEqual(await readAll(array), { text: "[", end: "cut" });
+  assert.ok(performance.now() - began >= 2600, "the grace was not given");
+  const name = "tsms.test.v1.EchoService/Repeat";
+  assert.deepEqual(report, { finished: 3, notified: [name, name, name], cut: [] });
+  const ends = [/^\{"text[^]*\}\n$/, /\nevent: end\n/, /^\[\{[^]*\}\]$/];
+  for (const [index, reply] of short.entries()) {
+    const { text, end } = await readAll(reply);
+    assert.equal(end, "complete");
+    assert.match(text, ends[index] ?? /$/);
+    assert.equal(text.split('"text":"a"').length, 3, text);
+  }
+  const lastWords = [
+    /\{"error":\{"code":14,.*\}\n$/,
+    /\nretry: 1000\nevent: error\ndata: \{"code":14,/,
+    /\{"error":\{"code":14,.*\}\]$/,
+  ];
+  for (const [index, reply] of endless.entries())
+    assert.match((await readAll(reply)).text, lastWords[index] ?? /$/);
+});
+
+test("Z05: an array that only a cut connection can end runs until the grace is over, and is cut", async () => {
+  await using gateway = await startGateway();
+  const array = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&intervalMs=100000`, {
+    headers: { accept: "application/json" },
+  });
+  const report = await within(20_000, "the stop", gateway.http.gracefulStop({ graceMs: 300 }));
+  assert.deepEqual(report, { finished: 0, notified: [], cut: ["tsms.test.v1.EchoService/Repeat"] });
+  assert.equal((await readAll(array)).end, "cut");
 });

@@ -30,10 +30,10 @@ test("Z05: sockets without calls close with 1001 at once, those with calls when 
   assert.equal((await within(busy.closed, "the close")).code, 1001);
   route.send("");
   assert.deepEqual(await route.end(), { status: 0, message: "", code: 1000 });
-  assert.deepEqual(await stopping, { finished: 2, cut: [] });
+  assert.deepEqual(await stopping, { finished: 2, notified: [], cut: [] });
 });
 
-test("Z05: calls that outlive the grace end with UNAVAILABLE, their sockets with 1001", async () => {
+test("Z05: streams that outlive the grace end with UNAVAILABLE, their sockets with 1001", async () => {
   await using gateway = await startGateway();
   const url = `ws://127.0.0.1:${gateway.port}`;
   const route = await new SocketClient(`${url}/test/v1/chat`).open();
@@ -43,7 +43,7 @@ test("Z05: calls that outlive the grace end with UNAVAILABLE, their sockets with
   many.send(`{"id":1,"method":"${service}/Chat","message":{}}`);
   await many.json();
   const report = await gateway.http.gracefulStop({ graceMs: 50 });
-  assert.deepEqual(report, { finished: 0, cut: [`${service}/Chat`, `${service}/Chat`] });
+  assert.deepEqual(report, { finished: 0, notified: [`${service}/Chat`, `${service}/Chat`], cut: [] });
   assert.deepEqual(await route.end(), { status: 14, message: "the server is shutting down", code: 1001 });
   assert.equal(((await many.json())["status"] as { code: number }).code, 14);
   assert.equal((await within(many.closed, "the close")).code, 1001);
