@@ -10,6 +10,7 @@ import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "./raw-reply.ts";
+import { PipelineTurns } from "./pipeline-turns.ts";
 import { RequestCheck } from "./request-check.ts";
 import { asksForWebSocket } from "./websocket/handshake.ts";
 import { takeTargetHeaders } from "./websocket/socket-headers.ts";
@@ -24,6 +25,8 @@ interface Connection {
   current: Exchange | undefined;
   /** Pipelined requests behind it: one connection has one request in flight. */
   readonly waiting: Exchange[];
+  /** Whether the first of those waits for a turn of the event loop: the connection is busy, without a request in flight. */
+  queued: boolean;
   /** Whether its bytes stopped being HTTP. */
   broken: boolean;
 }
@@ -43,6 +46,7 @@ export class Http1Guard implements ExchangeOwner {
   readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #inFlight = new LiveSet<Exchange>();
   readonly #servers = new Set<Server>();
+  readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
   #serve: RequestListener = () => {};
   #closing = false;
 
@@ -116,15 +120,16 @@ export class Http1Guard implements ExchangeOwner {
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     const connection = this.#connectionOf(socket);
     if (connection.broken) return;
+    if (connection.queued && isHealthy(socket, error)) {
+      connection.waiting.length = 1; // A good request goes before the broken one, though its turn has not come.
+      connection.waiting[0]?.closeAfter();
+      connection.broken = true;
+      return;
+    }
     connection.broken = true;
     connection.waiting.length = 0;
     const { current } = connection;
-    if (
-      socket.destroyed ||
-      !socket.writable ||
-      error.code === "ECONNRESET" ||
-      current?.headersSent === true
-    ) {
+    if (!isHealthy(socket, error) || current?.headersSent === true) {
       socket.destroy();
     } else if (current?.req.complete === true) {
       current.closeAfter(); // A good request goes before the broken one: its answer is the last.
@@ -136,6 +141,7 @@ export class Http1Guard implements ExchangeOwner {
   /** Every response from now on closes its connection. */
   closeConnections(): void {
     this.#closing = true;
+    this.#turns.flush(); // What waits for a turn is under way, too.
     for (const exchange of this.#inFlight) exchange.closeAfter();
   }
 
@@ -168,13 +174,15 @@ export class Http1Guard implements ExchangeOwner {
     const connection = this.#connectionOf(socket);
     connection.current = undefined;
     if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
-    if (connection.waiting.length > 0) this.#next(connection, socket);
+    if (connection.waiting.length === 0) return;
+    connection.queued = true;
+    this.#turns.add(socket);
   }
 
   #connectionOf(socket: Duplex): Connection {
     let connection = this.#connections.get(socket);
     if (connection === undefined) {
-      connection = { current: undefined, waiting: [], broken: false };
+      connection = { current: undefined, waiting: [], queued: false, broken: false };
       this.#connections.set(socket, connection);
     }
     return connection;
@@ -190,7 +198,7 @@ export class Http1Guard implements ExchangeOwner {
 
   /** Whether a request leaves HTTP; a connection that still owes an answer cannot. */
   #isUpgrade(request: IncomingMessage): boolean {
-    return asksForWebSocket(request) && this.#connectionOf(request.socket).current === undefined;
+    return asksForWebSocket(request) && !isBusy(this.#connectionOf(request.socket));
   }
 
   /**
@@ -199,7 +207,7 @@ export class Http1Guard implements ExchangeOwner {
    */
   #detached(request: IncomingMessage, socket: Socket): Exchange | undefined {
     socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
-    if (this.#connectionOf(socket).current !== undefined) {
+    if (isBusy(this.#connectionOf(socket))) {
       socket.destroy();
       return undefined;
     }
@@ -235,7 +243,7 @@ export class Http1Guard implements ExchangeOwner {
     const connection = this.#connectionOf(request.socket);
     if (connection.broken) return;
     response.refusal = refusal;
-    if (connection.current === undefined) {
+    if (!isBusy(connection)) {
       this.#begin(connection, response);
       return;
     }
@@ -243,7 +251,10 @@ export class Http1Guard implements ExchangeOwner {
     if (connection.waiting.length === maxWaiting) request.socket.pause();
   }
 
-  #next(connection: Connection, socket: Socket): void {
+  #next(socket: Socket): void {
+    const connection = this.#connectionOf(socket);
+    connection.queued = false;
+    if (socket.destroyed) connection.waiting.length = 0;
     const exchange = connection.waiting.shift();
     if (connection.waiting.length === 0) socket.resume();
     if (exchange !== undefined) this.#begin(connection, exchange);
@@ -277,4 +288,14 @@ export class Http1Guard implements ExchangeOwner {
     request.socket.once("close", () => clearTimeout(timer));
     request.once("end", () => clearTimeout(timer));
   }
+}
+
+/** Whether a connection owes an answer. */
+function isBusy({ current, queued }: Connection): boolean {
+  return current !== undefined || queued;
+}
+
+/** Whether an answer can still be sent after the parser's error. */
+function isHealthy(socket: Duplex, { code }: NodeJS.ErrnoException): boolean {
+  return !socket.destroyed && socket.writable && code !== "ECONNRESET";
 }
