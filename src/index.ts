@@ -48,7 +48,7 @@ export {
 } from "@connectrpc/connect";
 
 // Errors.
-export { Code, ConnectError, invalidArgument, type FieldViolation } from "./core/errors.ts";
+export { Code, ConnectError, invalidArgument, type FieldViolation } from "./core/errors/errors.ts";
 
 // Details of errors, of google/rpc/error_details.proto.
 export {

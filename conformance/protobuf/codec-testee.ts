@@ -3,7 +3,7 @@ import { binaryToJson } from "../../src/core/codec/binary-to-json.ts";
 import { jsonReader } from "../../src/core/codec/json-reader.ts";
 import { jsonToBinary } from "../../src/core/codec/json-to-binary.ts";
 import { jsonWriter } from "../../src/core/codec/json-writer.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import {
   type ConformanceRequest,
   type Outcome,

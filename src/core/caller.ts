@@ -1,7 +1,7 @@
 import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
-import { ConnectError, toCallError } from "./errors.ts";
+import { ConnectError, toCallError } from "./errors/errors.ts";
 import { copyWritten } from "./fault-log.ts";
 import { isMetadataOnly } from "./metadata-only.ts";
 import {

@@ -1,7 +1,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import { callOrigin, type CallOrigin } from "./call-origin.ts";
-import { Code, ConnectError } from "./errors.ts";
+import { Code, ConnectError } from "./errors/errors.ts";
 import { formatClientCert } from "./client-cert-header.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./header-source.ts";
 import type { Live } from "./live-set.ts";

@@ -3,7 +3,7 @@ import { interceptCaller, type Caller } from "./caller.ts";
 import { checkOptions, show } from "./check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { Code, ConnectError } from "./errors.ts";
+import { Code, ConnectError } from "./errors/errors.ts";
 import { http2Caller } from "./grpc/http2-caller.ts";
 import { connectionDefaults, type ConnectionOptions } from "./grpc/connection-options.ts";
 import { Connection, type ConnectionState } from "./grpc/http2-connection.ts";
@@ -11,7 +11,7 @@ import { parseTarget } from "./grpc/target.ts";
 import { inProcess } from "./in-process.ts";
 import { toTransport, transportDefaults, type TransportOptions } from "./transport.ts";
 import type { Interceptor } from "./interceptors.ts";
-import { SetupError } from "./setup-error.ts";
+import { SetupError } from "./errors/setup-error.ts";
 import { formatAddress, type ListenAddress } from "./listener.ts";
 
 /** What `dial` needs of a `GrpcServer`. */

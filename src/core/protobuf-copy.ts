@@ -7,7 +7,7 @@ import {
   file_grpc_health_v1_health,
   HealthCheckResponse_ServingStatusSchema,
 } from "../../gen/grpc/health/v1/health_pb.ts";
-import { SetupError } from "./setup-error.ts";
+import { SetupError } from "./errors/setup-error.ts";
 
 const library = "@bufbuild/protobuf";
 

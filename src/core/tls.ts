@@ -9,7 +9,7 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { certificateIdentity, identify } from "./peer-identity.ts";
-import { SetupError } from "./setup-error.ts";
+import { SetupError } from "./errors/setup-error.ts";
 import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 
 /** PEM itself, or the file that holds it, which is read again when it changes. */

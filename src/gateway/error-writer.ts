@@ -1,7 +1,7 @@
 import { fromBinary, type Registry } from "@bufbuild/protobuf";
 import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import type { CallContext } from "../core/context.ts";
-import { ConnectError, toCallError, toStatus } from "../core/errors.ts";
+import { ConnectError, toCallError, toStatus } from "../core/errors/errors.ts";
 import type { FaultLog } from "../core/fault-log.ts";
 import {
   asStatus,

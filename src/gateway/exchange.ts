@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type { CallContext } from "../core/context.ts";
-import { Code, ConnectError } from "../core/errors.ts";
+import { Code, ConnectError } from "../core/errors/errors.ts";
 import type { Live } from "../core/live-set.ts";
 import { ServerResponse } from "../core/node-http.ts";
 import { identityOf, type PeerIdentity } from "../core/peer-identity.ts";

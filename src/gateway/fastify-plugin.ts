@@ -8,7 +8,7 @@ import type {
   RouteHandlerMethod,
 } from "fastify";
 import { defaultGraceMs } from "../core/lifecycle.ts";
-import { SetupError } from "../core/setup-error.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
 import type { Route } from "./routing/route.ts";

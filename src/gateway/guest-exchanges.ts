@@ -1,5 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import type { ConnectError } from "../core/errors.ts";
+import type { ConnectError } from "../core/errors/errors.ts";
 import { LiveSet } from "../core/live-set.ts";
 import { identityOf } from "../core/peer-identity.ts";
 import { completeHead, type Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";

@@ -10,7 +10,7 @@ import {
 import type { Caller } from "../core/caller.ts";
 import { CallContext } from "../core/context.ts";
 import { callOrigin } from "../core/call-origin.ts";
-import { Code, toCallError } from "../core/errors.ts";
+import { Code, toCallError } from "../core/errors/errors.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import { answerOtherMethod } from "./other-method.ts";
 import { parseQuery } from "./binding/query.ts";

@@ -8,7 +8,7 @@ import {
   type RouteHandlerMethod,
 } from "fastify";
 import { METHODS } from "../core/node-http.ts";
-import { SetupError } from "../core/setup-error.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PortGuard } from "./port-guard.ts";

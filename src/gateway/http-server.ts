@@ -18,7 +18,7 @@ import { FaultLog } from "../core/fault-log.ts";
 import { tell } from "../core/observer.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/protobuf-copy.ts";
 import type { AnyService } from "../core/service.ts";
-import { SetupError } from "../core/setup-error.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";

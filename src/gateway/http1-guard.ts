@@ -1,7 +1,7 @@
 import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { ConnectError } from "../core/errors.ts";
+import type { ConnectError } from "../core/errors/errors.ts";
 import { LiveSet } from "../core/live-set.ts";
 import { createServer } from "../core/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";

@@ -9,7 +9,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { ConnectError } from "../core/errors.ts";
+import type { ConnectError } from "../core/errors/errors.ts";
 import { LiveSet } from "../core/live-set.ts";
 import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
 import { announcedStreams } from "../core/stream-turns.ts";

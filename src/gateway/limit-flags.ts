@@ -1,7 +1,7 @@
 import { connectionDefaults } from "../core/grpc/connection-options.ts";
 import { durationFlag, sizeFlag } from "../core/flag-kinds.ts";
 import type { FlagValues } from "../core/flags.ts";
-import { SetupError } from "../core/setup-error.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 
 /** Flags of the limits of a gateway, a part of its flags. */

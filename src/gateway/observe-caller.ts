@@ -3,7 +3,7 @@ import { CallStream } from "../core/call-stream.ts";
 import type { Caller } from "../core/caller.ts";
 import type { CallContext } from "../core/context.ts";
 import { callOrigin } from "../core/call-origin.ts";
-import { Code, ConnectError, toCallError } from "../core/errors.ts";
+import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
 import type { FaultLog } from "../core/fault-log.ts";
 import { type CallObserver, tell } from "../core/observer.ts";
 import type { WriteReply } from "../core/write-reply.ts";

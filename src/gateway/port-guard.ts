@@ -1,7 +1,7 @@
 import type { RequestListener, Server } from "node:http";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { ConnectError } from "../core/errors.ts";
+import type { ConnectError } from "../core/errors/errors.ts";
 import { readOpening } from "../core/first-bytes.ts";
 import { ServerTls, type ServerTlsOptions } from "../core/tls.ts";
 import type { ErrorWriter } from "./error-writer.ts";

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../core/caller.ts";
-import { Code, ConnectError } from "../core/errors.ts";
+import { Code, ConnectError } from "../core/errors/errors.ts";
 import { tell } from "../core/observer.ts";
 import type { ForBrowsers } from "./browser/for-browsers.ts";
 import type { ErrorWriter } from "./error-writer.ts";

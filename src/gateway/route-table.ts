@@ -15,7 +15,7 @@ import { combineRules, type RuleMode } from "./routing/rule-set.ts";
 import type { ServiceConfig } from "./routing/service-config.ts";
 import { streamRoute } from "./streaming/stream-route.ts";
 import { type RouteHandler, unaryRoute, type WholeHandler } from "./unary.ts";
-import { SetupError } from "../core/setup-error.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 
 /** What a `RouteTable` is made of. */
 export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions, BadRuleOptions {

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { Code, ConnectError } from "../core/errors.ts";
+import { Code, ConnectError } from "../core/errors/errors.ts";
 import { noticeAfterMs, type StopReport } from "../core/lifecycle.ts";
 import { rpcName } from "../core/service.ts";
 import type { Exchange } from "./exchange.ts";

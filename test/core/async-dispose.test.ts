@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
-import { Code } from "../../src/core/errors.ts";
+import { Code } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { Exporter } from "../../src/core/telemetry/exporter.ts";
 import { Metrics } from "../../src/core/telemetry/metrics.ts";

@@ -4,7 +4,7 @@ import { create, type Message } from "@bufbuild/protobuf";
 import { BenchService, FollowParcelsResponseSchema } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { CallStream, type StreamLayer } from "../../src/core/call-stream.ts";
 import { CallContext } from "../../src/core/context.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 
 const parcel = (weight: number): Message => create(FollowParcelsResponseSchema, { weight });
 const weightOf = (message: Message): number => (message as Message & { weight: number }).weight; // Of `parcel`.

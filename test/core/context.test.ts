@@ -4,7 +4,7 @@ import { createContextValues } from "@connectrpc/connect";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { CallContext, type CallContextInit } from "../../src/core/context.ts";
 import { callOrigin } from "../../src/core/call-origin.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { failure, never } from "../support/failure.ts";
 
 const method = EchoService.method.echo;

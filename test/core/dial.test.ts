@@ -6,7 +6,7 @@ import { interceptCaller } from "../../src/core/caller.ts";
 import { toCaller, toTransport } from "../../src/core/transport.ts";
 import { createClient } from "../../src/core/client.ts";
 import { dial, dialCaller, type DialOptions } from "../../src/core/dial.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import { createCertificate, type Certificate } from "../support/certificates.ts";
 import { Echo } from "../support/echo-service.ts";

@@ -7,7 +7,7 @@ import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { CallContext } from "../../src/core/context.ts";
 import { callOrigin } from "../../src/core/call-origin.ts";
 import { Dispatcher, type DispatcherOptions } from "../../src/core/dispatcher.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { messageCheck } from "../../src/core/codec/message-check.ts";
 import { inProcess } from "../../src/core/in-process.ts";
 import type { CallObserver } from "../../src/core/observer.ts";

@@ -9,7 +9,7 @@ import {
 } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../src/core/client.ts";
 import type { HandlerContext } from "../../src/core/context.ts";
-import { Code } from "../../src/core/errors.ts";
+import { Code } from "../../src/core/errors/errors.ts";
 import { service } from "../../src/core/service.ts";
 import { all, each, failure } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";

@@ -4,7 +4,7 @@ import { create, type DescMethod } from "@bufbuild/protobuf";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { toCaller } from "../../src/core/transport.ts";
 import { CallContext, type HandlerContext } from "../../src/core/context.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { service } from "../../src/core/service.ts";
 import { all, each, failure, never } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";

@@ -3,7 +3,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { createContextKey } from "@connectrpc/connect";
 import { EchoService, type EchoRequest, type EchoResponse } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../src/core/client.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import type { Interceptor } from "../../src/core/interceptors.ts";
 import { service } from "../../src/core/service.ts";
 import { all, each, failure, never } from "../support/failure.ts";

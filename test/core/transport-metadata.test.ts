@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { service } from "../../src/core/service.ts";
 import { all, each, failure } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";

@@ -3,7 +3,7 @@ import { after, before, suite, test } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { dial } from "../../src/core/dial.ts";
-import { Code, type ConnectError } from "../../src/core/errors.ts";
+import { Code, type ConnectError } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import type { CallObserver } from "../../src/core/observer.ts";
 import { type AnyService, type PartialService, service } from "../../src/core/service.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { Code } from "../../src/core/errors.ts";
+import { Code } from "../../src/core/errors/errors.ts";
 import type { CallObserver } from "../../src/core/observer.ts";
 import type { HttpObserver } from "../../src/gateway/http-server-options.ts";
 import { connectTo, exchangeBytes, type Gateway, startGateway, statusOf } from "./gateway-fixture.ts";

@@ -4,7 +4,7 @@ import { anyPack, DurationSchema } from "@bufbuild/protobuf/wkt";
 import { create, createRegistry, toBinary, type JsonObject } from "@bufbuild/protobuf";
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { EchoRequestSchema, EchoService, file_tsms_test_v1_echo } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { service } from "../../src/core/service.ts";
 import type { ErrorFormat } from "../../src/gateway/error-body.ts";
 import { codeOfHttpStatus } from "../../src/gateway/http-status.ts";

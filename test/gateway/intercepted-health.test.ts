@@ -6,7 +6,7 @@ import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflec
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import type { GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import type { Interceptor } from "../../src/core/interceptors.ts";

@@ -4,7 +4,7 @@ import { suite, test, type TestContext } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
-import { Code } from "../../src/core/errors.ts";
+import { Code } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { metadataOnly } from "../../src/core/metadata-only.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
-import { Code } from "../../src/core/errors.ts";
+import { Code } from "../../src/core/errors/errors.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { failure } from "../support/failure.ts";
 import { Program } from "../support/program.ts";

@@ -14,7 +14,7 @@ import {
   type RepeatResponseSchema,
 } from "../../gen/tsms/test/v1/echo_pb.ts";
 import type { HandlerContext } from "../../src/core/context.ts";
-import { ConnectError, toCode } from "../../src/core/errors.ts";
+import { ConnectError, toCode } from "../../src/core/errors/errors.ts";
 import type { Service } from "../../src/core/service.ts";
 
 /** Echoes, misbehaves when told to, and counts what happens to it. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { inspect } from "node:util";
-import { ConnectError, type Code } from "../../src/core/errors.ts";
+import { ConnectError, type Code } from "../../src/core/errors/errors.ts";
 
 /** The error that `work` rejects with; fails when it resolves or when the error is no `ConnectError` of `code`. */
 export async function failure(work: Promise<unknown>, code?: Code): Promise<ConnectError> {

@@ -16,7 +16,7 @@ import {
   type UploadResponseSchema,
 } from "../../gen/tsms/test/v1/files_pb.ts";
 import type { HandlerContext } from "../../src/core/context.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import type { Service } from "../../src/core/service.ts";
 
 /** A file that `GetFile` and `Download` give. */

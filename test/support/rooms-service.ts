@@ -12,7 +12,7 @@ import {
   type WhisperResponseSchema,
 } from "../../gen/tsms/test/v1/rooms_pb.ts";
 import type { HandlerContext } from "../../src/core/context.ts";
-import { Code, ConnectError } from "../../src/core/errors.ts";
+import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import type { Service } from "../../src/core/service.ts";
 
 /** Gives back what it is told, and counts what happens to its calls. */

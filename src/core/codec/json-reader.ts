@@ -1,6 +1,6 @@
 import { clearField, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { isUtf8 } from "node:buffer";
-import { invalidArgument } from "../errors.ts";
+import { invalidArgument } from "../errors/errors.ts";
 import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed } from "./generated-code.ts";
 import { type MessageParser, messageParser } from "./generate-json-reader.ts";

@@ -1,5 +1,5 @@
 import type { Registry } from "@bufbuild/protobuf";
-import { type FieldViolation, invalidArgument } from "../errors.ts";
+import { type FieldViolation, invalidArgument } from "../errors/errors.ts";
 import { missing } from "./required-fields.ts";
 
 /** What the reader does where the contract leaves a choice. */

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, isFieldSet, type Message } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { invalidArgument } from "../errors.ts";
+import { invalidArgument } from "../errors/errors.ts";
 import { type Fields, fieldsOf } from "./field-shape.ts";
 
 /** Paths in proto names, such as `items[2].id`, of required fields that a message lacks; at most 100 of them. */

@@ -1,5 +1,5 @@
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import { formatBase64 } from "./base64-text.ts";
 import { formatDouble, formatFloat32 } from "./exact-numbers.ts";
 

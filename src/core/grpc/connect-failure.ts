@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 
 /** How far an attempt to connect came. */
 export interface ConnectProgress {

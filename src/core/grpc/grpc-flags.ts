@@ -1,6 +1,6 @@
 import { hostFlag, listFlag, portFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
-import { FlagError } from "../setup-error.ts";
+import { FlagError } from "../errors/setup-error.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./server-options.ts";
 
 /** Flags of a gRPC server. */

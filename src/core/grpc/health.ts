@@ -8,7 +8,7 @@ import {
   type HealthListResponseSchema,
 } from "../../../gen/grpc/health/v1/health_pb.ts";
 import type { HandlerContext } from "../context.ts";
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import type { Service } from "../service.ts";
 
 /** What a service can be said to be. */

@@ -1,8 +1,8 @@
 import { constants, type ClientHttp2Stream } from "node:http2";
 import { withMetadata } from "../caller.ts";
 import type { CallContext } from "../context.ts";
-import { Code, ConnectError } from "../errors.ts";
-import { replyTooLarge } from "../reply-too-large.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { replyTooLarge } from "../errors/reply-too-large.ts";
 import type { Connection, Opener } from "./http2-connection.ts";
 import type { Http2Session, StreamEnd, StreamListener } from "./http2-session.ts";
 import type { Rpc } from "./http2-rpc.ts";

@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import { clientTls, type TlsOptionsFor } from "./client-tls.ts";
 import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
 import { connectHttp2, type Connected } from "./http2-connect.ts";

@@ -1,6 +1,6 @@
 import { fromBinary, toBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../context.ts";
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import { rpcName } from "../service.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { acceptedEncodings } from "./message-compression.ts";

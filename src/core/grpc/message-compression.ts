@@ -1,6 +1,6 @@
 import { promisify } from "node:util";
 import { gunzip, gzip, inflate, type InputType, type ZlibOptions } from "node:zlib";
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import { tooLarge } from "./message-reader.ts";
 
 /** Encodings of replies that are understood, as `grpc-accept-encoding` says it. */

@@ -1,5 +1,5 @@
-import { Code, ConnectError } from "../errors.ts";
-import { replyTooLarge } from "../reply-too-large.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { replyTooLarge } from "../errors/reply-too-large.ts";
 
 /** Bytes before a message: a flag, and its length in four bytes (gRPC over HTTP/2). */
 export const prefixBytes = 5;

@@ -5,7 +5,7 @@ import {
   type ServerReflectionResponseSchema,
 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { Code } from "../errors.ts";
+import { Code } from "../errors/errors.ts";
 import { service, type AnyService } from "../service.ts";
 import { fileBytes, indexSymbols, withImports, type SymbolIndex } from "./symbol-index.ts";
 

@@ -2,13 +2,13 @@ import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2S
 import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
-import { Code } from "../errors.ts";
+import { Code } from "../errors/errors.ts";
 import { isAuthority } from "../authority.ts";
 import { hasNulInPath } from "../request-target.ts";
 import { SessionGuard, type SessionLimits } from "../session-guard.ts";
 import { FrameWatch } from "./frame-watch.ts";
 import { hasValidBinaries } from "./metadata.ts";
-import { toStatusMessage } from "./status-message.ts";
+import { toStatusMessage } from "../errors/status-message.ts";
 import { parseTimeout } from "./timeout.ts";
 
 /** Limits of a request before its handler is known, and of its connection. */

@@ -4,7 +4,7 @@ import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Server, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import type { CallContext } from "../context.ts";
 import type { Dispatcher } from "../dispatcher.ts";
-import { Code, ConnectError } from "../errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import type { Handler } from "../handler.ts";
 import { LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";

@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { toCallError } from "../errors.ts";
+import { toCallError } from "../errors/errors.ts";
 import type { StreamHandler } from "../handler.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";

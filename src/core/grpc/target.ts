@@ -1,5 +1,5 @@
 import { isIPv6 } from "node:net";
-import { SetupError } from "../setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** One place where a server may be found. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };

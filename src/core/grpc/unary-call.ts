@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, toCallError } from "../errors.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import type { UnaryHandler } from "../handler.ts";
 import { rpcName } from "../service.ts";
 import type { WireCall } from "./direct-call.ts";

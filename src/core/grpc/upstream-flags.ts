@@ -1,7 +1,7 @@
 import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../flag-kinds.ts";
 import type { FlagValues } from "../flags.ts";
 import { formatAddress } from "../listener.ts";
-import { FlagError } from "../setup-error.ts";
+import { FlagError } from "../errors/setup-error.ts";
 import { readTlsFiles } from "../tls-flags.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { grpcServerDefaults } from "./server-options.ts";

@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { knownFiles } from "./known-files.ts";
-import { SetupError } from "../setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** How many bytes of descriptors a server may send by reflection. */
 export const maxDescriptorBytes = 32 * 1024 * 1024;

@@ -18,7 +18,7 @@ import {
   type FileDescriptorProto,
 } from "@bufbuild/protobuf/wkt";
 import type * as tree from "protobufjs";
-import { SetupError } from "../setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 import { literalOf } from "./proto-text.ts";
 import { parseTextMessage, type TextValue } from "./text-format.ts";
 import { textToMessage, textToScalar } from "./text-message.ts";

@@ -12,7 +12,7 @@ import { knownFiles } from "./known-files.ts";
 import { toFileDescriptors } from "./proto-tree.ts";
 import { withCustomOptions } from "./proto-options.ts";
 import { prepareSource } from "./proto-text.ts";
-import { SetupError } from "../setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 addCommonProtos();
 

@@ -5,7 +5,7 @@ import {
   type ServerReflectionResponse,
 } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ReflectionV1Alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { Code, ConnectError, toCallError } from "../errors.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 
 /** One question of the reflection protocol, the same in both of its versions. */
 export type Question = Exclude<ServerReflectionRequest["messageRequest"], { case: undefined }>;

@@ -1,8 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, type FileDescriptorProto } from "@bufbuild/protobuf/wkt";
 import type { Transport } from "@connectrpc/connect";
-import { Code, ConnectError } from "../errors.ts";
-import { SetupError } from "../setup-error.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { SetupError } from "../errors/setup-error.ts";
 import { linkFiles, maxDescriptorBytes } from "./file-set.ts";
 import { knownFiles } from "./known-files.ts";
 import { ReflectionDialogue, reflectionVersions, type Answer } from "./reflection-dialogue.ts";

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { createFileRegistry, type DescService, type FileRegistry } from "@bufbuild/protobuf";
 import { decodeFileSet, linkFiles } from "./file-set.ts";
 import { filesServing, serviceNames } from "./served-files.ts";
-import { SetupError } from "../setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** Contracts that were loaded at run time. */
 export interface Schema {

@@ -11,7 +11,7 @@ import {
 import { formatAddress, listenError, type ListenAddress } from "../listener.ts";
 import { createServer } from "../node-http.ts";
 import type { Metrics } from "./metrics.ts";
-import { SetupError } from "../setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** Options of an `Exporter`. */
 export interface ExporterOptions {

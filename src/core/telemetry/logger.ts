@@ -1,11 +1,11 @@
 import { inspect } from "node:util";
 import { destination, pino, stdSerializers, stdTimeFunctions, type Logger as PinoLogger } from "pino";
 import type { CallContext } from "../context.ts";
-import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors.ts";
+import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
 import { markWritten } from "../fault-log.ts";
 import type { CallObserver } from "../observer.ts";
 import { rpcName } from "../service.ts";
-import { codeName } from "../code-name.ts";
+import { codeName } from "../errors/code-name.ts";
 
 /** A structured logger, pino's. */
 export type Logger = PinoLogger;

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Registry } from "prom-client";
 import type { CallContext } from "../context.ts";
-import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors.ts";
+import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
 import type { CallObserver } from "../observer.ts";
 import { Durations } from "./durations.ts";
 import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";

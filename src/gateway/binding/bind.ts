@@ -1,6 +1,6 @@
 import type { DescField, Message } from "@bufbuild/protobuf";
 import { requiredCheck } from "../../core/codec/required-fields.ts";
-import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
+import { type FieldViolation, invalidArgument } from "../../core/errors/errors.ts";
 import { bindDefaults, type BindOptions, type BindRequest, jsonReadOptions } from "./bind-options.ts";
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
 import { type ByteBinder, compileByteBinder } from "./byte-binder.ts";

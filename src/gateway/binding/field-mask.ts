@@ -1,6 +1,6 @@
 import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { AnySchema, type FieldMask, FieldMaskSchema } from "@bufbuild/protobuf/wkt";
-import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
+import { type FieldViolation, invalidArgument } from "../../core/errors/errors.ts";
 import { fieldsByName, getField, pathName, setField } from "./field-path.ts";
 import { hasTextForm } from "./field-value.ts";
 import { isMembers, type JsonMembers, memberOf, parseMembers } from "./json-members.ts";

@@ -1,6 +1,6 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type Fields, setOwn } from "../../core/codec/field-shape.ts";
-import type { FieldViolation } from "../../core/errors.ts";
+import type { FieldViolation } from "../../core/errors/errors.ts";
 import { getField, messageAt, setField } from "./field-path.ts";
 import { unexpectedText } from "./scalar-text.ts";
 import { nearestName } from "./nearest-name.ts";

@@ -1,4 +1,4 @@
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import { quoteText } from "./scalar-text.ts";
 import { percentDecode } from "../routing/percent.ts";
 

@@ -1,5 +1,5 @@
 import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import { type FieldViolation, invalidArgument } from "../../core/errors.ts";
+import { type FieldViolation, invalidArgument } from "../../core/errors/errors.ts";
 import { fieldsByName } from "./field-path.ts";
 import { quoteText, scalarParser, unexpectedText } from "./scalar-text.ts";
 import type { QueryParameter } from "./query.ts";

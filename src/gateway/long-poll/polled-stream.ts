@@ -1,5 +1,5 @@
 import type { CallContext } from "../../core/context.ts";
-import { Code, ConnectError, toCallError } from "../../core/errors.ts";
+import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 
 /** What one request gets. */
 export interface Batch {

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { HttpError } from "../http-error.ts";
 import type { LongPollOptions } from "./poll-options.ts";
 import { abandoned, type PolledStream } from "./polled-stream.ts";

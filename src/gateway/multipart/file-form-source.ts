@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import { bindDefaults } from "../binding/bind-options.ts";
 import { pathName } from "../binding/field-path.ts";
 import { pieceDelayMs, pieces } from "../raw-body/pieces.ts";

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Busboy, BusboyFileStream, BusboyInstance } from "@fastify/busboy";
-import { ConnectError, invalidArgument, toCallError } from "../../core/errors.ts";
+import { ConnectError, invalidArgument, toCallError } from "../../core/errors/errors.ts";
 import type { FormOptions } from "./form-options.ts";
 
 /** One part of a form. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import type { FormCheck } from "../browser/form-check.ts";
 import { HttpError } from "../http-error.ts";
 import { isHttpBody } from "../raw-body/http-body.ts";

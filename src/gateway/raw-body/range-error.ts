@@ -1,5 +1,5 @@
 import type { FastifyRequest } from "fastify";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { HttpError } from "../http-error.ts";
 import { setFileHeaders } from "./raw-headers.ts";
 

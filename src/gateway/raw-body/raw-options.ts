@@ -1,4 +1,4 @@
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** Options of raw bodies. */
 export interface RawBodyOptions {

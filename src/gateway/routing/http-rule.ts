@@ -4,7 +4,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** One HTTP binding of one rpc as it was written: nothing of it is parsed or checked against the messages yet. */
 export interface HttpBinding {

@@ -5,7 +5,7 @@ import type { PathTemplate } from "./path-template.ts";
 import { normalizeLiteral } from "./percent.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** A route and how its variables are cut from a path. */
 export interface Endpoint {

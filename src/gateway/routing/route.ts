@@ -3,7 +3,7 @@ import { selectorOf } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import { parsePathTemplate, PathTemplateError } from "./path-template.ts";
 import type { PathTemplate, TemplateVariable } from "./path-template.ts";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** A variable of a route's template, resolved against the request message. */
 export interface RouteVariable {

@@ -1,5 +1,5 @@
 import type { ConnectError } from "@connectrpc/connect";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import { selectorOf } from "./http-rule.ts";
 import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "./percent.ts";
 import type { PathDecoding } from "./percent.ts";
@@ -10,7 +10,7 @@ import type { Endpoint, Leaf } from "./route-trie.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
 import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** How a {@link Router} reads paths. */
 export interface RouterOptions {

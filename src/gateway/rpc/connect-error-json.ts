@@ -2,7 +2,7 @@ import { create, fromBinary, toBinary, type JsonValue, type Registry } from "@bu
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { jsonWriter } from "../../core/codec/json-writer.ts";
 import { messageType } from "../../core/codec/standard-types.ts";
-import { ConnectError, largestKnownCode } from "../../core/errors.ts";
+import { ConnectError, largestKnownCode } from "../../core/errors/errors.ts";
 
 type Detail = ConnectError["details"][number];
 

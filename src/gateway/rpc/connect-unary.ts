@@ -4,7 +4,7 @@ import { compressionNegotiate, type Compression } from "@connectrpc/connect/prot
 import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { Code, type ConnectError, invalidArgument } from "../../core/errors.ts";
+import { Code, type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { callTimeOf } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";

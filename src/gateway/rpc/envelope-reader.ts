@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { ReadAhead } from "../read-ahead.ts";
 import { Base64Chunks } from "./base64-chunks.ts";
 import { messageTooLarge } from "./message-compression.ts";

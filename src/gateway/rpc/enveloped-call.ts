@@ -2,7 +2,7 @@ import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "
 import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import type { ConnectError } from "../../core/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import { type CallTime, callTimeOf } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";

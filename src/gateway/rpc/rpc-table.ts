@@ -4,7 +4,7 @@ import { parseContentType as parseConnectType } from "@connectrpc/connect/protoc
 import { parseContentType as parseGrpcType } from "@connectrpc/connect/protocol-grpc";
 import { parseContentType as parseGrpcWebType } from "@connectrpc/connect/protocol-grpc-web";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { Code } from "../../core/errors.ts";
+import { Code } from "../../core/errors/errors.ts";
 import { rpcName } from "../../core/service.ts";
 import type { Exchange } from "../exchange.ts";
 import { pathOf } from "../target-path.ts";

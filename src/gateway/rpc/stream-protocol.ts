@@ -12,8 +12,8 @@ import {
   trailerSerialize,
 } from "@connectrpc/connect/protocol-grpc-web";
 import type { IncomingHttpHeaders } from "node:http";
-import { Code, ConnectError } from "../../core/errors.ts";
-import { toStatusMessage } from "../../core/grpc/status-message.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { toStatusMessage } from "../../core/errors/status-message.ts";
 import { type ConnectErrorJson, withoutMetadata } from "./connect-error-json.ts";
 import type { EnvelopeWriter } from "./envelope-writer.ts";
 import { timeoutOf } from "./connect-unary.ts";

@@ -7,7 +7,7 @@ import {
   createZstdDecompress,
   constants,
 } from "node:zlib";
-import { Code, ConnectError, invalidArgument } from "../../core/errors.ts";
+import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { HttpError } from "../http-error.ts";
 import { ReadAhead } from "../read-ahead.ts";
 

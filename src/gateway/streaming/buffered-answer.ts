@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { replyTooLarge } from "../../core/reply-too-large.ts";
+import { replyTooLarge } from "../../core/errors/reply-too-large.ts";
 import { asIs, type ErrorWriter } from "../error-writer.ts";
 import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
 import type { Answer } from "./answer.ts";

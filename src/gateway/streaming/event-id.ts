@@ -10,7 +10,7 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { event_id as eventIdOption } from "../../../gen/ts_ms/v1/options_pb.ts";
 import { fieldsOf } from "../../core/codec/field-shape.ts";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** The id of a message in its stream; undefined where it has none. */
 export type EventId = (message: Message) => string | undefined;

@@ -1,5 +1,5 @@
 import { decodeUtf8 } from "../../core/codec/json-reader.ts";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import { HttpError } from "../http-error.ts";
 
 /** What one message of a body may cost. */

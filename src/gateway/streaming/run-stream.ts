@@ -1,7 +1,7 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Caller } from "../../core/caller.ts";
 import type { CallContext } from "../../core/context.ts";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import { rpcName } from "../../core/service.ts";
 import type { WriteReply } from "../../core/write-reply.ts";
 

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply } from "fastify";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Answer } from "./answer.ts";
 

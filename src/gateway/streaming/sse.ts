@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ConnectError } from "../../core/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import type { EventId } from "./event-id.ts";
 import type { EncoderStart, StatusText, StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
 

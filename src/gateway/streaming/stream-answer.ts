@@ -1,8 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/context.ts";
-import { Code, ConnectError } from "../../core/errors.ts";
-import { toStatusMessage } from "../../core/grpc/status-message.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { toStatusMessage } from "../../core/errors/status-message.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange } from "../exchange.ts";
 import { isForbiddenTrailer } from "../header-names.ts";

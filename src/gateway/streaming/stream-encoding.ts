@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ConnectError } from "../../core/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 
 /** Prints one message of a route as JSON text on one line. */
 export type MessageText = (message: Message) => string;

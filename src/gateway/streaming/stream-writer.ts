@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { StreamCompressor, type StreamCoding } from "./stream-compressor.ts";
 
 /** Options of `StreamWriter`. */

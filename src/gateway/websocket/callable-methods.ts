@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { rpcName } from "../../core/service.ts";
 import type { RouteTable, RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../routing/route.ts";

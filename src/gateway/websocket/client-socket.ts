@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { RawData } from "ws";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { closeCode, closeReason } from "./close-code.ts";
 import { FrameSender } from "./frame-sender.ts";
 import { Heartbeat } from "./heartbeat.ts";

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 import { HttpError } from "../http-error.ts";
 
 /**

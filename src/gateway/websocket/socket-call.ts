@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { CallContext, type CallContextInit } from "../../core/context.ts";
-import { type ConnectError, toCallError } from "../../core/errors.ts";
+import { type ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { WriteReply } from "../../core/write-reply.ts";
 import type { CallTime } from "../call-timeout.ts";
 import type { RunStream } from "../streaming/run-stream.ts";

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { ConnectError } from "../../core/errors.ts";
+import { ConnectError } from "../../core/errors/errors.ts";
 import { isMembers } from "../binding/json-members.ts";
 import { parseQuery, queryDefaults } from "../binding/query.ts";
 import { HttpError } from "../http-error.ts";

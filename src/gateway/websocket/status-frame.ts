@@ -1,5 +1,5 @@
 import type { CallContext } from "../../core/context.ts";
-import type { ConnectError } from "../../core/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { ReplyMetadata } from "../reply-metadata.ts";
 

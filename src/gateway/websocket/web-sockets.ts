@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { noticeAfterMs, type StopReport } from "../../core/lifecycle.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange, UpgradeRequest } from "../exchange.ts";
-import { SetupError } from "../../core/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 import { HttpError } from "../http-error.ts";
 import type { ReplyMetadata } from "../reply-metadata.ts";
 import type { RouteTable } from "../route-table.ts";

@@ -2,7 +2,7 @@ import { createClient, type Client, type HandlerContext, type Transport } from "
 import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
 import { GoMs, type GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { passOn } from "../../core/pass-on.ts";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import type { Service } from "../../core/service.ts";
 
 /** The second example service of GoMs, which calls the first one through a transport. */

@@ -1,6 +1,6 @@
 import type { GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import type { Service } from "../../core/service.ts";
 
 /** The example service of GoMs: every rpc says its name. */

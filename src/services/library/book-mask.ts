@@ -1,7 +1,7 @@
 import { clone, type DescField } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { BookSchema, type Book } from "../../../gen/library/v1/library_pb.ts";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 
 /** Fields that callers may set, by their proto names. */
 const writable = ["title", "authors", "isbn", "page_count", "labels", "publication"];

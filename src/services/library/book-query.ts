@@ -1,6 +1,6 @@
 import { timestampMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { BookStateSchema, type Book } from "../../../gen/library/v1/library_pb.ts";
-import { invalidArgument, type ConnectError } from "../../core/errors.ts";
+import { invalidArgument, type ConnectError } from "../../core/errors/errors.ts";
 
 /** Whether a book is wanted. */
 export type BookFilter = (book: Book) => boolean;

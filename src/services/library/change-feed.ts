@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 
 /** How an iteration of a feed stands: waiting items, a reader waiting for one, or the end. */
 type FeedState = { readonly kind: "open" } | { readonly kind: "closed" } | { readonly kind: "overflown" };

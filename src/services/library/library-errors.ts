@@ -3,7 +3,7 @@ import {
   PreconditionFailureSchema,
   ResourceInfoSchema,
 } from "../../../gen/google/rpc/error_details_pb.ts";
-import { Code, ConnectError } from "../../core/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 
 /** Kinds of resources, as error details name them. */
 export type ResourceType = "library.v1.Shelf" | "library.v1.Book";

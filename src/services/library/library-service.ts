@@ -20,7 +20,7 @@ import {
   type UpdateBookRequest,
   type WatchBooksRequest,
 } from "../../../gen/library/v1/library_pb.ts";
-import { invalidArgument, toCallError } from "../../core/errors.ts";
+import { invalidArgument, toCallError } from "../../core/errors/errors.ts";
 import type { Service } from "../../core/service.ts";
 import { compileFilter, compileOrder } from "./book-query.ts";
 import { ChangeFeed } from "./change-feed.ts";

@@ -9,7 +9,7 @@ import {
   type Book,
   type Shelf,
 } from "../../../gen/library/v1/library_pb.ts";
-import { invalidArgument } from "../../core/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 import { applyMask } from "./book-mask.ts";
 import { changedMeanwhile, failedPrecondition, notFound } from "./library-errors.ts";
 

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { invalidArgument, type ConnectError } from "../../core/errors.ts";
+import { invalidArgument, type ConnectError } from "../../core/errors/errors.ts";
 
 /**
  * A token for the page that begins at `offset` of a list.

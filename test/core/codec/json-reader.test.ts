@@ -26,7 +26,7 @@ import {
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../../src/core/codec/json-reader.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 
 const registry = createRegistry(
   file_google_protobuf_test_messages_proto3,

@@ -23,7 +23,7 @@ import { binaryToJson } from "../../../src/core/codec/binary-to-json.ts";
 import { jsonReader } from "../../../src/core/codec/json-reader.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../../src/core/codec/json-writer.ts";
-import { ConnectError } from "../../../src/core/errors.ts";
+import { ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageArbitrary } from "../../arbitraries/message.ts";
 
 const anyTypes = [DurationSchema, ForeignMessageSchema, Int32ValueSchema, TimestampSchema];

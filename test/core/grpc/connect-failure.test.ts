@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { dial, type DialOptions } from "../../../src/core/dial.ts";
 import { createClient } from "../../../src/core/client.ts";
-import { Code } from "../../../src/core/errors.ts";
+import { Code } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { Echo } from "../../support/echo-service.ts";

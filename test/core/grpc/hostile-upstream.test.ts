@@ -9,7 +9,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { EchoResponseSchema, EchoService, RepeatResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/client.ts";
 import { dial, type DialOptions } from "../../../src/core/dial.ts";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 
 type Answer = ConstructorParameters<typeof RawGrpcServer>[0];

@@ -8,7 +8,7 @@ import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen
 import { createClient } from "../../../src/core/client.ts";
 import { CallContext } from "../../../src/core/context.ts";
 import { dial, dialCaller, type DialOptions } from "../../../src/core/dial.ts";
-import { Code, type ConnectError } from "../../../src/core/errors.ts";
+import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Connection } from "../../../src/core/grpc/http2-connection.ts";
 import { service } from "../../../src/core/service.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { MessageReader, withPrefix } from "../../../src/core/grpc/message-reader.ts";
 
 const messages = [[], [1], [2, 3, 4], [], Array.from({ length: 300 }, (_, index) => index & 0xff)];

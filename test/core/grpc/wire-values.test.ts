@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { test } from "node:test";
 import { FrameWatch } from "../../../src/core/grpc/frame-watch.ts";
 import { addField, fromHttp2Headers, toMetadata } from "../../../src/core/grpc/metadata.ts";
-import { maxMessageBytes, toStatusMessage } from "../../../src/core/grpc/status-message.ts";
+import { maxMessageBytes, toStatusMessage } from "../../../src/core/errors/status-message.ts";
 import { parseTimeout } from "../../../src/core/grpc/timeout.ts";
 import { isReservedHeader } from "../../../src/core/reserved-headers.ts";
 

@@ -4,7 +4,7 @@ import { createContextValues } from "@connectrpc/connect";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { CallContext } from "../../../src/core/context.ts";
 import { callOrigin } from "../../../src/core/call-origin.ts";
-import { Code, ConnectError, toCallError } from "../../../src/core/errors.ts";
+import { Code, ConnectError, toCallError } from "../../../src/core/errors/errors.ts";
 import { metricList } from "../../../src/core/telemetry/metric-list.ts";
 import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 

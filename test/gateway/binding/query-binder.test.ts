@@ -9,7 +9,7 @@ import {
   type SearchRequest,
   SearchRequestSchema,
 } from "../../../gen/tsms/test/v1/binding_pb.ts";
-import { toStatus } from "../../../src/core/errors.ts";
+import { toStatus } from "../../../src/core/errors/errors.ts";
 import { compileBinder } from "../../../src/gateway/binding/bind.ts";
 import type { BindOptions } from "../../../src/gateway/binding/bind-options.ts";
 import { refusedFields, routeOf, violationsOf } from "./binding-fixture.ts";

@@ -5,7 +5,7 @@ import { test, type TestContext } from "node:test";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/client.ts";
 import { dial } from "../../../src/core/dial.ts";
-import { Code, type ConnectError } from "../../../src/core/errors.ts";
+import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { formParts, isForm } from "../../../src/gateway/multipart/form-parts.ts";
 
 const boundary = "b0-undary";

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { EchoResponseSchema, RepeatResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { FollowItemsResponseSchema, FollowResponseSchema } from "../../../gen/tsms/test/v1/feed_pb.ts";
 import { WatchBooksResponseSchema } from "../../../gen/library/v1/library_pb.ts";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { compileEventId } from "../../../src/gateway/streaming/event-id.ts";
 import { eventText, sse } from "../../../src/gateway/streaming/sse.ts";
 import { eventsOf } from "./stream-client.ts";

@@ -6,7 +6,7 @@ import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { interceptCaller } from "../../../src/core/caller.ts";
 import { toTransport } from "../../../src/core/transport.ts";
 import { Dispatcher } from "../../../src/core/dispatcher.ts";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageCheck } from "../../../src/core/codec/message-check.ts";
 import { inProcess } from "../../../src/core/in-process.ts";
 import { service, type AnyService } from "../../../src/core/service.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { ChangeFeed } from "../../../src/services/library/change-feed.ts";
 
 test("items come in order, before and after the reader waits, until the end", async () => {

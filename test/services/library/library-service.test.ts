@@ -18,7 +18,7 @@ import {
 } from "../../../gen/library/v1/library_pb.ts";
 import { toTransport } from "../../../src/core/transport.ts";
 import { Dispatcher } from "../../../src/core/dispatcher.ts";
-import { Code, ConnectError } from "../../../src/core/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageCheck } from "../../../src/core/codec/message-check.ts";
 import { inProcess } from "../../../src/core/in-process.ts";
 import { ChangeFeed } from "../../../src/services/library/change-feed.ts";

@@ -1,4 +1,4 @@
-import { CodeSchema } from "../../gen/google/rpc/code_pb.ts";
+import { CodeSchema } from "../../../gen/google/rpc/code_pb.ts";
 
 const names: ReadonlyMap<number, string> = new Map(
   CodeSchema.values.map(({ number, name }) => [number, name]),

@@ -1,7 +1,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { StatusSchema, type Status } from "../../gen/google/rpc/status_pb.ts";
+import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { StatusSchema, type Status } from "../../../gen/google/rpc/status_pb.ts";
 
 export { Code, ConnectError };
 
