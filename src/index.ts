@@ -89,7 +89,7 @@ export { Exporter, type ExporterOptions } from "./core/telemetry/exporter.ts";
 export { commonFlags, createTelemetry, type Telemetry } from "./core/telemetry/telemetry.ts";
 
 // Flags of programs.
-export { helpText, parseFlags, type FlagGroup, type FlagValues } from "./core/flags.ts";
+export { helpText, parseFlags, type FlagGroup, type FlagValues } from "./core/config/flags.ts";
 export {
   choiceFlag,
   durationFlag,
@@ -105,7 +105,7 @@ export {
   switchFlag,
   textFlag,
   type Flag,
-} from "./core/flag-kinds.ts";
+} from "./core/config/flag-kinds.ts";
 export { grpcFlags, grpcOptions } from "./core/grpc/grpc-flags.ts";
 export { upstreamFlags, upstreamOf } from "./core/grpc/upstream-flags.ts";
 export { tlsFlags, tlsOptions } from "./core/tls-flags.ts";

@@ -1,6 +1,6 @@
 import type { Transport } from "@connectrpc/connect";
 import { interceptCaller, type Caller } from "./caller.ts";
-import { checkOptions, show } from "./check-options.ts";
+import { checkOptions, show } from "./config/check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError } from "./errors/errors.ts";

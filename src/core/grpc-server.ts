@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
-import { checkOptions } from "./check-options.ts";
+import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./context.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
-import { durationFlag } from "./flag-kinds.ts";
+import { durationFlag } from "./config/flag-kinds.ts";
 import { defaultGraceMs, type ManagedServer, type StopReport } from "./lifecycle.ts";
 import { FlagError, SetupError } from "./errors/setup-error.ts";
 

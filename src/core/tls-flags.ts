@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { choiceFlag, fileFlag } from "./flag-kinds.ts";
-import { toFlagName, type FlagValues } from "./flags.ts";
+import { choiceFlag, fileFlag } from "./config/flag-kinds.ts";
+import { toFlagName, type FlagValues } from "./config/flags.ts";
 import { FlagError } from "./errors/setup-error.ts";
 import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 import type { ServerTlsOptions } from "./tls.ts";

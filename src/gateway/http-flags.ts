@@ -9,8 +9,8 @@ import {
   optionalPortFlag,
   portFlag,
   switchFlag,
-} from "../core/flag-kinds.ts";
-import type { FlagValues } from "../core/flags.ts";
+} from "../core/config/flag-kinds.ts";
+import type { FlagValues } from "../core/config/flags.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
 import { whyUnforwardable } from "./request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";

@@ -2,7 +2,7 @@ import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { interceptCaller, type Caller } from "../core/caller.ts";
-import { checkOptions, checkRequired, hasFunctions } from "../core/check-options.ts";
+import { checkOptions, checkRequired, hasFunctions } from "../core/config/check-options.ts";
 import { toCaller } from "../core/transport.ts";
 import { dialCaller } from "../core/dial.ts";
 import {

@@ -1,6 +1,6 @@
 import { connectionDefaults } from "../core/grpc/connection-options.ts";
-import { durationFlag, sizeFlag } from "../core/flag-kinds.ts";
-import type { FlagValues } from "../core/flags.ts";
+import { durationFlag, sizeFlag } from "../core/config/flag-kinds.ts";
+import type { FlagValues } from "../core/config/flags.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 

@@ -12,8 +12,8 @@ import {
   sizeFlag,
   switchFlag,
   textFlag,
-} from "../../src/core/flag-kinds.ts";
-import { readCommandLine } from "../../src/core/flags.ts";
+} from "../../src/core/config/flag-kinds.ts";
+import { readCommandLine } from "../../src/core/config/flags.ts";
 
 const group = {
   grpcHost: textFlag("HOST", "127.0.0.1", "Address"),

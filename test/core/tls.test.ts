@@ -13,7 +13,7 @@ import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
-import { readCommandLine } from "../../src/core/flags.ts";
+import { readCommandLine } from "../../src/core/config/flags.ts";
 import { upstreamFlags, upstreamOf } from "../../src/core/grpc/upstream-flags.ts";
 import { SetupError } from "../../src/core/errors/setup-error.ts";
 import { tlsFlags, tlsOptions } from "../../src/core/tls-flags.ts";

@@ -9,7 +9,7 @@ import {
   upstreamFlags,
   type FlagGroup,
 } from "../../src/index.ts";
-import { toFlagName } from "../../src/core/flags.ts";
+import { toFlagName } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {

@@ -1,5 +1,5 @@
-import { hostFlag, listFlag, portFlag } from "../flag-kinds.ts";
-import type { FlagValues } from "../flags.ts";
+import { hostFlag, listFlag, portFlag } from "../config/flag-kinds.ts";
+import type { FlagValues } from "../config/flags.ts";
 import { FlagError } from "../errors/setup-error.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./server-options.ts";
 

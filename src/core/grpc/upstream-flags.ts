@@ -1,5 +1,5 @@
-import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../flag-kinds.ts";
-import type { FlagValues } from "../flags.ts";
+import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../config/flag-kinds.ts";
+import type { FlagValues } from "../config/flags.ts";
 import { formatAddress } from "../listener.ts";
 import { FlagError } from "../errors/setup-error.ts";
 import { readTlsFiles } from "../tls-flags.ts";

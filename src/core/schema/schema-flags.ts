@@ -1,7 +1,7 @@
 import type { DescService, FileRegistry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { choiceFlag, filesFlag, listFlag, switchFlag } from "../flag-kinds.ts";
-import type { FlagValues } from "../flags.ts";
+import { choiceFlag, filesFlag, listFlag, switchFlag } from "../config/flag-kinds.ts";
+import type { FlagValues } from "../config/flags.ts";
 import { linkFiles } from "./file-set.ts";
 import { reflectionSource } from "./reflection-source.ts";
 import { descriptorSetSource, protoSource, toSchema, type SchemaSource } from "./schema.ts";

@@ -1,5 +1,5 @@
-import { hostFlag, pathFlag, portOrOffFlag } from "../flag-kinds.ts";
-import type { FlagValues } from "../flags.ts";
+import { hostFlag, pathFlag, portOrOffFlag } from "../config/flag-kinds.ts";
+import type { FlagValues } from "../config/flags.ts";
 import { addServerGracefulStop } from "../signals.ts";
 import { Exporter, exporterDefaults } from "./exporter.ts";
 import type { Logger } from "./logger.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { checkOptions, checkRequired, hasFunctions } from "../check-options.ts";
+import { checkOptions, checkRequired, hasFunctions } from "../config/check-options.ts";
 import {
   defaultGraceMs,
   Lifecycle,

@@ -1,4 +1,4 @@
-import { choiceFlag } from "../flag-kinds.ts";
+import { choiceFlag } from "../config/flag-kinds.ts";
 import { logLevels } from "./logger.ts";
 
 /** Flags of the log. */

@@ -1,4 +1,4 @@
-import type { FlagValues } from "../flags.ts";
+import type { FlagValues } from "../config/flags.ts";
 import type { CallObserver } from "../observer.ts";
 import { stopFlags, type FaultOrigin } from "../signals.ts";
 import { exporterFlags, startExporter } from "./exporter-flags.ts";

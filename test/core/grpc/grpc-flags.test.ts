@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { grpcFlags, grpcOptions } from "../../../src/core/grpc/grpc-flags.ts";
-import { parseFlags } from "../../../src/core/flags.ts";
+import { parseFlags } from "../../../src/core/config/flags.ts";
 
 const optionsOf = (...words: string[]): ReturnType<typeof grpcOptions> =>
   grpcOptions(parseFlags("test", grpcFlags, words));

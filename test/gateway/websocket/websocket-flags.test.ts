@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readCommandLine } from "../../../src/core/flags.ts";
+import { readCommandLine } from "../../../src/core/config/flags.ts";
 import { httpFlags, httpOptions } from "../../../src/gateway/http-flags.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import {

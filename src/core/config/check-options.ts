@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { SetupError } from "./errors/setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /**
  * Refuses options that TypeScript would not take, for callers without it.
