@@ -3,7 +3,7 @@
 // Servers, and how programs stop.
 export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./core/grpc-server.ts";
 export type { ClientCertificates, Pem } from "./core/tls.ts";
-export type { TrustedPeers } from "./core/grpc/identity-trust.ts";
+export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
 export type { RpcPluginOptions } from "./gateway/fastify-plugin.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
@@ -36,10 +36,10 @@ export {
   type ServiceImpl,
 } from "./core/service.ts";
 export { type HandlerContext } from "./core/context.ts";
-export { passOn } from "./core/pass-on.ts";
-export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/peer-identity.ts";
+export { passOn } from "./core/metadata/pass-on.ts";
+export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/metadata/peer-identity.ts";
 export type { Interceptor } from "./core/interceptors.ts";
-export { metadataOnly } from "./core/metadata-only.ts";
+export { metadataOnly } from "./core/metadata/metadata-only.ts";
 export {
   createContextKey,
   createContextValues,

@@ -5,7 +5,7 @@ import { withMetadata, type Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError, toCallError, toRequestError } from "./errors/errors.ts";
-import { dropReserved } from "./reserved-headers.ts";
+import { dropReserved } from "./metadata/reserved-headers.ts";
 import { rpcName } from "./service.ts";
 import type { WriteReply } from "./write-reply.ts";
 

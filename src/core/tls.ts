@@ -8,7 +8,7 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
-import { certificateIdentity, identify } from "./peer-identity.ts";
+import { certificateIdentity, identify } from "./metadata/peer-identity.ts";
 import { SetupError } from "./errors/setup-error.ts";
 import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 

@@ -14,7 +14,7 @@ import type { Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "./errors/errors.ts";
 import { asClientSees } from "./errors/reply-too-large.ts";
-import { dropReserved } from "./reserved-headers.ts";
+import { dropReserved } from "./metadata/reserved-headers.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /** Anything that Connect clients pass as headers. */

@@ -2,7 +2,7 @@ import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:htt
 import type { CallContext } from "../core/context.ts";
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Live } from "../core/live-set.ts";
-import type { PeerIdentity } from "../core/peer-identity.ts";
+import type { PeerIdentity } from "../core/metadata/peer-identity.ts";
 import { completeHead, type Exchange, type ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";
 

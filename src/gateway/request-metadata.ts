@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { invalidArgument } from "../core/errors/errors.ts";
-import type { HeaderSource, TakeHeader } from "../core/header-source.ts";
+import type { HeaderSource, TakeHeader } from "../core/metadata/header-source.ts";
 import { isUnforwardable } from "./header-names.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 

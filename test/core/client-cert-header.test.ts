@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatClientCert, parseClientCert } from "../../src/core/client-cert-header.ts";
-import type { PeerIdentity } from "../../src/core/peer-identity.ts";
+import { formatClientCert, parseClientCert } from "../../src/core/metadata/client-cert-header.ts";
+import type { PeerIdentity } from "../../src/core/metadata/peer-identity.ts";
 
 const nobody: PeerIdentity = {
   subject: "",

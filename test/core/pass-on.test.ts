@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { CallContext, type CallContextInit } from "../../src/core/context.ts";
-import { passOn } from "../../src/core/pass-on.ts";
+import { passOn } from "../../src/core/metadata/pass-on.ts";
 
 function context(init: Partial<CallContextInit> = {}): CallContext {
   const method = EchoService.method.echo;

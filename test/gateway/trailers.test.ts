@@ -6,7 +6,7 @@ import { createClient } from "../../src/core/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { Code } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
-import { metadataOnly } from "../../src/core/metadata-only.ts";
+import { metadataOnly } from "../../src/core/metadata/metadata-only.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { takesTrailers } from "../../src/gateway/trailers-wanted.ts";

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
-import type { TakeHeader } from "../header-source.ts";
-import { isIdentityHeader } from "../identity-headers.ts";
-import { isReservedHeader } from "../reserved-headers.ts";
+import type { TakeHeader } from "../metadata/header-source.ts";
+import { isIdentityHeader } from "../metadata/identity-headers.ts";
+import { isReservedHeader } from "../metadata/reserved-headers.ts";
 
 /**
  * Conversions between `Headers`, the vocabulary's form of metadata, and the forms of gRPC.

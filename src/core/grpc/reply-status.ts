@@ -1,6 +1,6 @@
 import { constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from "node:http2";
 import { Code, ConnectError, decodeStatusDetails, fromStatus, toCode } from "../errors/errors.ts";
-import { isReservedHeader } from "../reserved-headers.ts";
+import { isReservedHeader } from "../metadata/reserved-headers.ts";
 
 /** Codes of HTTP statuses that came without a gRPC status (grpc/grpc doc/http-grpc-status-mapping.md). */
 const httpCodes: ReadonlyMap<number, Code> = new Map([

@@ -10,7 +10,7 @@ import type { Live, LiveSet } from "../live-set.ts";
 import { messageCheck } from "../codec/message-check.ts";
 import { rpcName } from "../service.ts";
 import type { WireCall } from "./direct-call.ts";
-import type { IdentityTrust } from "./identity-trust.ts";
+import type { IdentityTrust } from "../metadata/identity-trust.ts";
 import { fromHttp2Headers, fromRequestHeaders, toMetadata } from "./metadata.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import { acceptsGzip } from "./reply-compression.ts";

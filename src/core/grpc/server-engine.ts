@@ -9,7 +9,7 @@ import type { Handler } from "../handler.ts";
 import { LiveSet } from "../live-set.ts";
 import { rpcName } from "../service.ts";
 import type { SessionGuard } from "../session-guard.ts";
-import { IdentityTrust } from "./identity-trust.ts";
+import { IdentityTrust } from "../metadata/identity-trust.ts";
 import { DirectCall } from "./direct-call.ts";
 import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
 import { runCall } from "./run-call.ts";

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors/errors.ts";
-import type { PeerIdentity } from "../../core/peer-identity.ts";
+import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../core/service.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteCall } from "../unary.ts";

@@ -1,7 +1,7 @@
 import { createClient, type Client, type HandlerContext, type Transport } from "@connectrpc/connect";
 import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
 import { GoMs, type GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { passOn } from "../../core/pass-on.ts";
+import { passOn } from "../../core/metadata/pass-on.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
 import type { Service } from "../../core/service.ts";
 

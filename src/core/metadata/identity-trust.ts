@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http2";
-import { parseClientCert } from "../client-cert-header.ts";
-import { clientCertHeader } from "../identity-headers.ts";
-import type { PeerIdentity } from "../peer-identity.ts";
+import { parseClientCert } from "./client-cert-header.ts";
+import { clientCertHeader } from "./identity-headers.ts";
+import type { PeerIdentity } from "./peer-identity.ts";
 
 /** Clients that may say on whose behalf they call: nobody but those of these names, or everybody. */
 export type TrustedPeers = readonly string[] | "everybody";
