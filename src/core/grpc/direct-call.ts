@@ -2,7 +2,7 @@ import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Message } from "@bufbuild/protobuf";
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
-import { MessageReader, prefixBytes, type MessageSink } from "./message-reader.ts";
+import { MessageReader, prefixBytes, type MessageSink } from "../wire/message-reader.ts";
 
 /** What a call here needs of the engine under it, in the form of grpc-js. */
 export type WireCall = Pick<

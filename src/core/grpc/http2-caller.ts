@@ -6,8 +6,8 @@ import type { Connection } from "./http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";
 import { Http2UnaryCall } from "./http2-unary-call.ts";
-import { compress } from "./message-compression.ts";
-import { withPrefix } from "./message-reader.ts";
+import { compress } from "../wire/message-compression.ts";
+import { withPrefix } from "../wire/message-reader.ts";
 
 /**
  * Calls over HTTP/2 connections of Node.

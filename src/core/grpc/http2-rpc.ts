@@ -3,9 +3,9 @@ import type { CallContext } from "../context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { rpcName } from "../service.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
-import { acceptedEncodings } from "./message-compression.ts";
+import { acceptedEncodings } from "../wire/message-compression.ts";
 import { addField } from "./metadata.ts";
-import { formatTimeout } from "./timeout.ts";
+import { formatTimeout } from "../wire/grpc-timeout.ts";
 
 /** What stands in `user-agent`. */
 const userAgent = "ts-ms";

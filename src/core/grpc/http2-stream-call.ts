@@ -6,8 +6,8 @@ import { Code, ConnectError, toRequestError } from "../errors/errors.ts";
 import { Http2Call } from "./http2-call.ts";
 import type { Connection } from "./http2-connection.ts";
 import type { Rpc } from "./http2-rpc.ts";
-import { compress, decompress } from "./message-compression.ts";
-import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "./message-reader.ts";
+import { compress, decompress } from "../wire/message-compression.ts";
+import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "../wire/message-reader.ts";
 import type { ReplyFields } from "./reply-status.ts";
 
 /** Requests that are kept for a second stream, in bytes; a call that has sent more is not tried again. */

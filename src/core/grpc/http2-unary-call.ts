@@ -4,8 +4,8 @@ import { Code, ConnectError } from "../errors/errors.ts";
 import { Http2Call } from "./http2-call.ts";
 import type { Connection } from "./http2-connection.ts";
 import type { Rpc } from "./http2-rpc.ts";
-import { decompress } from "./message-compression.ts";
-import { MessageReader, type MessageSink } from "./message-reader.ts";
+import { decompress } from "../wire/message-compression.ts";
+import { MessageReader, type MessageSink } from "../wire/message-reader.ts";
 import type { ReplyFields } from "./reply-status.ts";
 
 /** What becomes of a unary call. */

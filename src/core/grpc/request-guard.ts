@@ -9,7 +9,7 @@ import { SessionGuard, type SessionLimits } from "../session-guard.ts";
 import { FrameWatch } from "./frame-watch.ts";
 import { hasValidBinaries } from "./metadata.ts";
 import { toStatusMessage } from "../errors/status-message.ts";
-import { parseTimeout } from "./timeout.ts";
+import { parseTimeout } from "../wire/grpc-timeout.ts";
 
 /** Limits of a request before its handler is known, and of its connection. */
 export interface RequestLimits extends SessionLimits {

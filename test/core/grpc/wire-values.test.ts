@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { FrameWatch } from "../../../src/core/grpc/frame-watch.ts";
 import { addField, fromHttp2Headers, toMetadata } from "../../../src/core/grpc/metadata.ts";
 import { maxMessageBytes, toStatusMessage } from "../../../src/core/errors/status-message.ts";
-import { parseTimeout } from "../../../src/core/grpc/timeout.ts";
+import { parseTimeout } from "../../../src/core/wire/grpc-timeout.ts";
 import { isReservedHeader } from "../../../src/core/metadata/reserved-headers.ts";
 
 test("G14: grpc-timeout", () => {
