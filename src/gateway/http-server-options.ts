@@ -17,8 +17,8 @@ import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts"
 import { http2Defaults, type Http2Limits } from "./http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
-import { badRuleDefaults, type BadRuleOptions } from "./routing/rule-refusals.ts";
-import type { RuleMode } from "./routing/rule-set.ts";
+import { badRuleDefaults, type BadRuleOptions } from "../core/http-rule/rule-refusals.ts";
+import type { RuleMode } from "../core/http-rule/rule-set.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./websocket/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./streaming/stream-options.ts";
 

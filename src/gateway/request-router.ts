@@ -23,7 +23,7 @@ import { pathOf } from "./target-path.ts";
 import { asksForWebSocket } from "./websocket/handshake.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
 import { malformedPath, type Router } from "./routing/router.ts";
-import { parseServiceConfig, type ServiceConfig } from "./routing/service-config.ts";
+import { parseServiceConfig, type ServiceConfig } from "../core/http-rule/service-config.ts";
 
 /** What a `RequestRouter` works with. */
 export interface RequestRouterParts {

@@ -1,6 +1,6 @@
 import { rpcName } from "../core/service.ts";
-import { percentDecode } from "./routing/percent.ts";
-import type { TemplateSegment } from "./routing/path-template.ts";
+import { percentDecode } from "../core/http-rule/percent.ts";
+import type { TemplateSegment } from "../core/http-rule/path-template.ts";
 import { routeName, type Route } from "./routing/route.ts";
 
 /** A route of the user's own, as it was given to Fastify. */

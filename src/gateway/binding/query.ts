@@ -1,6 +1,6 @@
 import { invalidArgument } from "../../core/errors/errors.ts";
 import { quoteText } from "./scalar-text.ts";
-import { percentDecode } from "../routing/percent.ts";
+import { percentDecode } from "../../core/http-rule/percent.ts";
 
 /** One `name=value` of a query, decoded. */
 export interface QueryParameter {

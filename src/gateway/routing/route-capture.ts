@@ -1,6 +1,6 @@
-import { decodeCapture, hasDotSegment } from "./percent.ts";
-import type { PathDecoding } from "./percent.ts";
-import type { PathTemplate, TemplateVariable } from "./path-template.ts";
+import { decodeCapture, hasDotSegment } from "../../core/http-rule/percent.ts";
+import type { PathDecoding } from "../../core/http-rule/percent.ts";
+import type { PathTemplate, TemplateVariable } from "../../core/http-rule/path-template.ts";
 import type { Route } from "./route.ts";
 
 /** Where a segment begins: so many segments from the front or from the end of the path. */

@@ -1,8 +1,8 @@
 import { compileCaptures } from "./route-capture.ts";
 import type { Capture } from "./route-capture.ts";
-import { selectorOf } from "./http-rule.ts";
-import type { PathTemplate } from "./path-template.ts";
-import { normalizeLiteral } from "./percent.ts";
+import { selectorOf } from "../../core/http-rule/http-rule.ts";
+import type { PathTemplate } from "../../core/http-rule/path-template.ts";
+import { normalizeLiteral } from "../../core/http-rule/percent.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";

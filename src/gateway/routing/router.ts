@@ -1,15 +1,15 @@
 import type { ConnectError } from "@connectrpc/connect";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { selectorOf } from "./http-rule.ts";
-import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "./percent.ts";
-import type { PathDecoding } from "./percent.ts";
+import { selectorOf } from "../../core/http-rule/http-rule.ts";
+import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "../../core/http-rule/percent.ts";
+import type { PathDecoding } from "../../core/http-rule/percent.ts";
 import { readCapture } from "./route-capture.ts";
 import type { CaptureProblem } from "./route-capture.ts";
 import { endpointFor, RouteTrie } from "./route-trie.ts";
 import type { Endpoint, Leaf } from "./route-trie.ts";
 import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
-import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
+import { attemptStrictly, type Attempt } from "../../core/http-rule/rule-refusals.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** How a {@link Router} reads paths. */

@@ -6,8 +6,8 @@ import { FileDescriptorSetSchema, MethodOptionsSchema } from "@bufbuild/protobuf
 import { file_google_api_annotations } from "../../../gen/google/api/annotations_pb.ts";
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { annotatedBindings, implicitBinding, ruleBindings } from "../../../src/gateway/routing/http-rule.ts";
-import type { HttpBinding } from "../../../src/gateway/routing/http-rule.ts";
+import { annotatedBindings, implicitBinding, ruleBindings } from "../../../src/core/http-rule/http-rule.ts";
+import type { HttpBinding } from "../../../src/core/http-rule/http-rule.ts";
 import { buildMethod, on } from "./routing-fixture.ts";
 
 function describe({ httpMethod, template, body, responseBody }: HttpBinding): string {

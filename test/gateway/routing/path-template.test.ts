@@ -1,8 +1,8 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parsePathTemplate, PathTemplateError } from "../../../src/gateway/routing/path-template.ts";
-import type { PathTemplate } from "../../../src/gateway/routing/path-template.ts";
+import { parsePathTemplate, PathTemplateError } from "../../../src/core/http-rule/path-template.ts";
+import type { PathTemplate } from "../../../src/core/http-rule/path-template.ts";
 
 /** Segments; variables with their first and last segment; verb. */
 function describe(template: PathTemplate): string {

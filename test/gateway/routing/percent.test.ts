@@ -6,7 +6,7 @@ import {
   hasDotSegment,
   normalizeLiteral,
   percentDecode,
-} from "../../../src/gateway/routing/percent.ts";
+} from "../../../src/core/http-rule/percent.ts";
 
 test("percentDecode decodes once and refuses what is not UTF-8", () => {
   const cases = [

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { annotatedBindings } from "../../../src/gateway/routing/http-rule.ts";
+import { annotatedBindings } from "../../../src/core/http-rule/http-rule.ts";
 import { compileRoute, routeName } from "../../../src/gateway/routing/route.ts";
 import type { Route } from "../../../src/gateway/routing/route.ts";
 import { buildMethod, on } from "./routing-fixture.ts";

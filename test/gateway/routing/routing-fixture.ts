@@ -22,7 +22,7 @@ import {
 } from "../../../gen/google/api/http_pb.ts";
 import { file_google_protobuf_test_messages_proto3 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import { annotatedBindings, implicitBinding } from "../../../src/gateway/routing/http-rule.ts";
+import { annotatedBindings, implicitBinding } from "../../../src/core/http-rule/http-rule.ts";
 import { compileRoute } from "../../../src/gateway/routing/route.ts";
 import type { Route } from "../../../src/gateway/routing/route.ts";
 import { Router } from "../../../src/gateway/routing/router.ts";

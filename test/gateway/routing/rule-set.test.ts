@@ -1,8 +1,8 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
-import { combineRules } from "../../../src/gateway/routing/rule-set.ts";
-import type { RuleMode } from "../../../src/gateway/routing/rule-set.ts";
-import { parseServiceConfig } from "../../../src/gateway/routing/service-config.ts";
+import { combineRules } from "../../../src/core/http-rule/rule-set.ts";
+import type { RuleMode } from "../../../src/core/http-rule/rule-set.ts";
+import { parseServiceConfig } from "../../../src/core/http-rule/service-config.ts";
 import { buildService, on } from "./routing-fixture.ts";
 
 const one = buildService(

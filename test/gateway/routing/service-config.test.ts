@@ -1,7 +1,7 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import { parseServiceConfig } from "../../../src/gateway/routing/service-config.ts";
+import { parseServiceConfig } from "../../../src/core/http-rule/service-config.ts";
 
 const yaml = `# rules of the shop
 type: google.api.Service

@@ -1,10 +1,10 @@
-import { METHODS } from "../../core/node-http.ts";
+import { METHODS } from "../node-http.ts";
 import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** One HTTP binding of one rpc as it was written: nothing of it is parsed or checked against the messages yet. */
 export interface HttpBinding {

@@ -1,4 +1,4 @@
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** What becomes of HTTP rules that cannot be served. */
 export interface BadRuleOptions {

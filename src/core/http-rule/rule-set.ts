@@ -3,7 +3,7 @@ import { annotatedBindings, implicitBinding, selectorOf, ruleBindings } from "./
 import type { HttpBinding } from "./http-rule.ts";
 import type { Selected, ServiceConfig } from "./service-config.ts";
 import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** Whether rules outside the proto stand in for the annotations of the rpcs they select or are added to them. */
 export type RuleMode = "replace" | "add";

@@ -4,7 +4,7 @@ import type * as Yaml from "yaml";
 import type { LineCounter, Node, Pair } from "yaml";
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** A value with a selector and the place where it was written. */
 export interface Selected<T> {
