@@ -2,14 +2,14 @@
 
 // Servers, and how programs stop.
 export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./core/grpc-server.ts";
-export type { ClientCertificates, Pem } from "./core/tls.ts";
+export type { ClientCertificates, Pem } from "./core/net/tls.ts";
 export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
 export type { RpcPluginOptions } from "./gateway/fastify-plugin.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
 export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
 export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle.ts";
-export type { ListenAddress } from "./core/listener.ts";
+export type { ListenAddress } from "./core/net/listener.ts";
 export {
   addServerGracefulStop,
   catchStopSignals,
@@ -22,7 +22,7 @@ export {
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
-export type { ClientTls } from "./core/grpc/client-tls.ts";
+export type { ClientTls } from "./core/net/client-tls.ts";
 export type { ConnectBackoff, ConnectionOptions } from "./core/grpc/connection-options.ts";
 export type { ConnectionState } from "./core/grpc/http2-connection.ts";
 export type { ClientKeepalive } from "./core/grpc/http2-session.ts";
@@ -108,7 +108,7 @@ export {
 } from "./core/config/flag-kinds.ts";
 export { grpcFlags, grpcOptions } from "./core/grpc/grpc-flags.ts";
 export { upstreamFlags, upstreamOf } from "./core/grpc/upstream-flags.ts";
-export { tlsFlags, tlsOptions } from "./core/tls-flags.ts";
+export { tlsFlags, tlsOptions } from "./core/net/tls-flags.ts";
 export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";
 export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
 export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";

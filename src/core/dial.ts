@@ -7,12 +7,12 @@ import { Code, ConnectError } from "./errors/errors.ts";
 import { http2Caller } from "./grpc/http2-caller.ts";
 import { connectionDefaults, type ConnectionOptions } from "./grpc/connection-options.ts";
 import { Connection, type ConnectionState } from "./grpc/http2-connection.ts";
-import { parseTarget } from "./grpc/target.ts";
+import { parseTarget } from "./net/target.ts";
 import { inProcess } from "./in-process.ts";
 import { toTransport, transportDefaults, type TransportOptions } from "./transport.ts";
 import type { Interceptor } from "./interceptors.ts";
 import { SetupError } from "./errors/setup-error.ts";
-import { formatAddress, type ListenAddress } from "./listener.ts";
+import { formatAddress, type ListenAddress } from "./net/listener.ts";
 
 /** What `dial` needs of a `GrpcServer`. */
 export interface DialableServer {

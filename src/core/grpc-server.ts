@@ -19,10 +19,10 @@ import {
   type StopReport,
   noticeAfterMs,
 } from "./lifecycle.ts";
-import { formatAddress, listen, type ListenAddress, type Listener } from "./listener.ts";
+import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./service.ts";
 import type { SessionGuard, StreamServer } from "./session-guard.ts";
-import { ServerTls, type ServerTlsOptions } from "./tls.ts";
+import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 

@@ -1,4 +1,4 @@
-import { STATUS_CODES } from "../core/node-http.ts";
+import { STATUS_CODES } from "../core/net/node-http.ts";
 import type { JsonValue, Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../core/errors/errors.ts";

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { CallContext } from "../core/context.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
 import type { Live } from "../core/live-set.ts";
-import { ServerResponse } from "../core/node-http.ts";
+import { ServerResponse } from "../core/net/node-http.ts";
 import { identityOf, type PeerIdentity } from "../core/metadata/peer-identity.ts";
 import type { HttpError } from "./http-error.ts";
 import type { SocketHeaders } from "./websocket/socket-headers.ts";

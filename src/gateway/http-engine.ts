@@ -7,7 +7,7 @@ import {
   type RequestPayload,
   type RouteHandlerMethod,
 } from "fastify";
-import { METHODS } from "../core/node-http.ts";
+import { METHODS } from "../core/net/node-http.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";

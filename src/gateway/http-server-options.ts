@@ -6,7 +6,7 @@ import type { Interceptor } from "../core/interceptors.ts";
 import type { FaultLogOptions } from "../core/fault-log.ts";
 import type { CallObserver } from "../core/observer.ts";
 import type { StreamServer } from "../core/session-guard.ts";
-import type { ServerTlsOptions } from "../core/tls.ts";
+import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./browser/browser-options.ts";
 import type { ErrorFormat } from "./error-body.ts";

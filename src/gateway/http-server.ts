@@ -13,7 +13,7 @@ import {
   type StopOptions,
   type StopReport,
 } from "../core/lifecycle.ts";
-import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/listener.ts";
+import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { FaultLog } from "../core/fault-log.ts";
 import { tell } from "../core/observer.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/protobuf-copy.ts";

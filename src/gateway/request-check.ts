@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
-import { isAuthority } from "../core/authority.ts";
-import { hasNulInPath } from "../core/request-target.ts";
+import { isAuthority } from "../core/net/authority.ts";
+import { hasNulInPath } from "../core/net/request-target.ts";
 import { HttpError } from "./http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 

@@ -14,7 +14,7 @@ import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import type { HandlerContext } from "../../src/core/context.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import { peerIdentity, peerIdentityKey, type PeerIdentity } from "../../src/core/metadata/peer-identity.ts";
-import type { ServerTlsOptions } from "../../src/core/tls.ts";
+import type { ServerTlsOptions } from "../../src/core/net/tls.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { ask } from "../gateway/http2/http2-fixture.ts";

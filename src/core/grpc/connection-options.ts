@@ -1,4 +1,4 @@
-import type { ClientTls } from "./client-tls.ts";
+import type { ClientTls } from "../net/client-tls.ts";
 import type { ClientKeepalive } from "./http2-session.ts";
 
 /**

@@ -1,10 +1,10 @@
 import { connect, type ClientHttp2Session } from "node:http2";
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { TlsOptionsFor } from "./client-tls.ts";
+import type { TlsOptionsFor } from "../net/client-tls.ts";
 import { closedEarly, connectFailure } from "./connect-failure.ts";
 import { maxHeaderListBytes } from "./reply-status.ts";
-import type { Address, Target } from "./target.ts";
+import type { Address, Target } from "../net/target.ts";
 
 /** An HTTP/2 session whose server has introduced itself. */
 export interface Connected {

@@ -1,9 +1,9 @@
 import { Code, ConnectError } from "../errors/errors.ts";
-import { clientTls, type TlsOptionsFor } from "./client-tls.ts";
+import { clientTls, type TlsOptionsFor } from "../net/client-tls.ts";
 import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
 import { connectHttp2, type Connected } from "./http2-connect.ts";
 import { Http2Session, type ClientKeepalive, type SessionListener } from "./http2-session.ts";
-import { parseTarget } from "./target.ts";
+import { parseTarget } from "../net/target.ts";
 
 /** Where a connection stands: `failing` waits before it tries again, `closed` is final. */
 export type ConnectionState = "idle" | "connecting" | "ready" | "failing" | "closed";

@@ -1,7 +1,7 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
 import { announcedStreams } from "../stream-turns.ts";
-import type { ServerTlsOptions } from "../tls.ts";
+import type { ServerTlsOptions } from "../net/tls.ts";
 import type { TrustedPeers } from "../metadata/identity-trust.ts";
 import type { RequestLimits } from "./request-guard.ts";
 

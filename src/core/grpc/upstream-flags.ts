@@ -1,8 +1,8 @@
 import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../config/flag-kinds.ts";
 import type { FlagValues } from "../config/flags.ts";
-import { formatAddress } from "../listener.ts";
+import { formatAddress } from "../net/listener.ts";
 import { FlagError } from "../errors/setup-error.ts";
-import { readTlsFiles } from "../tls-flags.ts";
+import { readTlsFiles } from "../net/tls-flags.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { grpcServerDefaults } from "./server-options.ts";
 

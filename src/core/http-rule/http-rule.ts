@@ -1,4 +1,4 @@
-import { METHODS } from "../node-http.ts";
+import { METHODS } from "../net/node-http.ts";
 import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";

@@ -8,8 +8,8 @@ import {
   type StopOptions,
   type StopReport,
 } from "../lifecycle.ts";
-import { formatAddress, listenError, type ListenAddress } from "../listener.ts";
-import { createServer } from "../node-http.ts";
+import { formatAddress, listenError, type ListenAddress } from "../net/listener.ts";
+import { createServer } from "../net/node-http.ts";
 import type { Metrics } from "./metrics.ts";
 import { SetupError } from "../errors/setup-error.ts";
 

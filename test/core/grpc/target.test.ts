@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseTarget } from "../../../src/core/grpc/target.ts";
+import { parseTarget } from "../../../src/core/net/target.ts";
 
 const good: Readonly<Record<string, readonly [host: string, authority: string, ...addresses: object[]]>> = {
   "users.internal:42001": ["users.internal", "users.internal:42001", { host: "users.internal", port: 42001 }],

@@ -8,8 +8,8 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
-import { certificateIdentity, identify } from "./metadata/peer-identity.ts";
-import { SetupError } from "./errors/setup-error.ts";
+import { certificateIdentity, identify } from "../metadata/peer-identity.ts";
+import { SetupError } from "../errors/setup-error.ts";
 import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 
 /** PEM itself, or the file that holds it, which is read again when it changes. */

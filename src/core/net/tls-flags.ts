@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { choiceFlag, fileFlag } from "./config/flag-kinds.ts";
-import { toFlagName, type FlagValues } from "./config/flags.ts";
-import { FlagError } from "./errors/setup-error.ts";
+import { choiceFlag, fileFlag } from "../config/flag-kinds.ts";
+import { toFlagName, type FlagValues } from "../config/flags.ts";
+import { FlagError } from "../errors/setup-error.ts";
 import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 import type { ServerTlsOptions } from "./tls.ts";
 

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { createSecureContext, type ConnectionOptions } from "node:tls";
 import { SetupError } from "../errors/setup-error.ts";
-import { tlsProblem, type TlsMaterial } from "../tls-material.ts";
+import { tlsProblem, type TlsMaterial } from "./tls-material.ts";
 
 /** Certificates and names of a connection by TLS. The server's certificate is always verified. */
 export interface ClientTls {
