@@ -5,7 +5,7 @@ import { bindDefaults, type BindOptions, type BindRequest, jsonReadOptions } fro
 import { bodyText, type BodyBinder, compileBodyBinder } from "./body-binder.ts";
 import { type ByteBinder, compileByteBinder } from "./byte-binder.ts";
 import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
-import { parseMembers } from "./json-members.ts";
+import { parseMembers } from "../../core/codec/json-members.ts";
 import { PathBinding } from "./path-binding.ts";
 import { parseQuery } from "./query.ts";
 import { QueryBinder } from "./query-binder.ts";

@@ -3,7 +3,7 @@ import { AnySchema, type FieldMask, FieldMaskSchema } from "@bufbuild/protobuf/w
 import { type FieldViolation, invalidArgument } from "../../core/errors/errors.ts";
 import { fieldsByName, getField, pathName, setField } from "./field-path.ts";
 import { hasTextForm } from "./field-value.ts";
-import { isMembers, type JsonMembers, memberOf, parseMembers } from "./json-members.ts";
+import { isMembers, type JsonMembers, memberOf, parseMembers } from "../../core/codec/json-members.ts";
 import type { Route } from "../routing/route.ts";
 
 /**

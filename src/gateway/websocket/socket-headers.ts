@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ConnectError } from "../../core/errors/errors.ts";
-import { isMembers } from "../binding/json-members.ts";
+import { isMembers } from "../../core/codec/json-members.ts";
 import { parseQuery, queryDefaults } from "../binding/query.ts";
 import { HttpError } from "../http-error.ts";
 
