@@ -1,10 +1,10 @@
 import { compileFormSource, type FormSourceOptions, takesForm } from "./multipart/form-source.ts";
 import { compileFileFormSource } from "./multipart/file-form-source.ts";
 import { isForm } from "./multipart/form-parts.ts";
-import { takesRawBody } from "./raw-body/http-body.ts";
+import { takesRawBody } from "./binding/http-body.ts";
 import { compileRawSource, type RawSourceOptions } from "./raw-body/raw-source.ts";
 import type { Route } from "./routing/route.ts";
-import type { MessageBinder } from "./streaming/message-binder.ts";
+import type { MessageBinder } from "./binding/message-binder.ts";
 import { compileSource, type RequestSource } from "./streaming/request-source.ts";
 
 /** What `compileBodySource` needs of a gateway's options. */

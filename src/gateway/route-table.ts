@@ -5,7 +5,7 @@ import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-po
 import { namesEvents } from "./media-type.ts";
 import { isForm } from "./multipart/form-parts.ts";
 import { whyProtocolIsMissing } from "./not-yet.ts";
-import { repliesRawBody, takesRawBody } from "./raw-body/http-body.ts";
+import { repliesRawBody, takesRawBody } from "./binding/http-body.ts";
 import type { RpcOptions } from "./rpc/rpc-options.ts";
 import { RpcTable } from "./rpc/rpc-table.ts";
 import { Router, type RouterOptions } from "./routing/router.ts";

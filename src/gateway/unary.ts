@@ -11,7 +11,7 @@ import { asIs, type ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "./media-type.ts";
-import { binaryEncoder, jsonEncoder, type ReplyEncoder, replyReaders } from "./reply-encoder.ts";
+import { binaryEncoder, jsonEncoder, type ReplyEncoder, replyReaders } from "./binding/reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "./reply-metadata.ts";
 import { type BodyReader, hasBody } from "./request-body.ts";
 import { takesTrailers } from "./trailers-wanted.ts";

@@ -9,7 +9,7 @@ import { getField, messageAt, pathName, setField } from "../binding/field-path.t
 import type { QueryParameter } from "../binding/query.ts";
 import { QueryBinder } from "../binding/query-binder.ts";
 import { bodyFormat } from "../media-type.ts";
-import { asHttpBody } from "../raw-body/http-body.ts";
+import { asHttpBody } from "../binding/http-body.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteCall } from "../unary.ts";
 import type { FormPart } from "./form-parts.ts";

@@ -3,7 +3,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { invalidArgument } from "../../core/errors/errors.ts";
 import type { FormCheck } from "../browser/form-check.ts";
 import { HttpError } from "../http-error.ts";
-import { isHttpBody } from "../raw-body/http-body.ts";
+import { isHttpBody } from "../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "../raw-body/pieces.ts";
 import type { RawBodyOptions } from "../raw-body/raw-options.ts";
 import type { Route } from "../routing/route.ts";

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { fieldsByName, pathsOverlap } from "../binding/field-path.ts";
-import { isHttpBody } from "../raw-body/http-body.ts";
+import { isHttpBody } from "../binding/http-body.ts";
 
 /** The field that a part is for. */
 export interface PartTarget {

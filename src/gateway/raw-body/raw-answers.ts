@@ -8,7 +8,7 @@ import { SingleAnswer } from "../streaming/single-answer.ts";
 import type { StreamCoding } from "../streaming/stream-compressor.ts";
 import type { StreamWriterOptions } from "../streaming/stream-writer.ts";
 import type { RouteCall, UnaryOptions } from "../unary.ts";
-import { compileReplyBody } from "./http-body.ts";
+import { compileReplyBody } from "../binding/http-body.ts";
 import { toRangeError } from "./range-error.ts";
 import { RawAnswer } from "./raw-answer.ts";
 import { compileRawSender } from "./raw-sender.ts";

@@ -3,7 +3,7 @@ import type { Route } from "../routing/route.ts";
 import type { CallContext } from "../../core/context.ts";
 import type { WholeReply, WholeRequest } from "../plain-reply.ts";
 import { type UnaryOptions, writeMetadata } from "../unary.ts";
-import { compileReplyBody } from "./http-body.ts";
+import { compileReplyBody } from "../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
 /** Sends the one file of a good call. */

@@ -10,7 +10,7 @@ import { bodyChunks } from "../streaming/body-chunks.ts";
 import type { RequestSource, SourceOptions } from "../streaming/request-source.ts";
 import type { RouteCall } from "../unary.ts";
 import { allowLargeBody, UploadedMessages } from "../uploaded-messages.ts";
-import { asHttpBody } from "./http-body.ts";
+import { asHttpBody } from "../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "./pieces.ts";
 import { checkRawBodyOptions, type RawBodyOptions } from "./raw-options.ts";
 

@@ -9,7 +9,7 @@ import type { Route } from "../routing/route.ts";
 import { bodyReader, noBody, type RouteCall, type UnaryOptions } from "../unary.ts";
 import { bodyChunks } from "./body-chunks.ts";
 import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
-import type { MessageBinder, MessageBody } from "./message-binder.ts";
+import type { MessageBinder, MessageBody } from "../binding/message-binder.ts";
 import type { StreamOptions } from "./stream-options.ts";
 
 /** The request messages of one call. */

@@ -4,8 +4,8 @@ import { compileBinder } from "../binding/bind.ts";
 import { compileBodyBinder } from "../binding/body-binder.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../binding/bind-options.ts";
 import type { Route } from "../routing/route.ts";
-import { compileMessageBinder } from "../streaming/message-binder.ts";
-import { binaryEncoder, jsonTextEncoder } from "../reply-encoder.ts";
+import { compileMessageBinder } from "../binding/message-binder.ts";
+import { binaryEncoder, jsonTextEncoder } from "../binding/reply-encoder.ts";
 import type { RouteCall, UnaryOptions } from "../unary.ts";
 
 /** A message as it stands in one frame. */

@@ -4,9 +4,9 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { HttpBodySchema, type HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import { messageAt } from "../binding/field-path.ts";
-import { repliesRawBody, takesRawBody } from "../raw-body/http-body.ts";
+import { repliesRawBody, takesRawBody } from "../binding/http-body.ts";
 import type { Route } from "../routing/route.ts";
-import { compileMessageBinder } from "../streaming/message-binder.ts";
+import { compileMessageBinder } from "../binding/message-binder.ts";
 import type { RouteCall } from "../unary.ts";
 import type { FrameCodec } from "./frame-codec.ts";
 

@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { type HttpBody, HttpBodySchema } from "../../../gen/google/api/httpbody_pb.ts";
-import { existingMessageAt } from "../binding/field-path.ts";
+import { existingMessageAt } from "./field-path.ts";
 import type { Route } from "../routing/route.ts";
 
 /** Whether a message type is `google.api.HttpBody`, whose bytes are a body as they are. */

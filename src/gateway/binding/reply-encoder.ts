@@ -7,10 +7,10 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
-import { binaryToJson } from "../core/codec/binary-to-json.ts";
-import { jsonWriter, type JsonWriteOptions } from "../core/codec/json-writer.ts";
-import { asBuffer } from "../core/codec/scratch.ts";
-import type { Route } from "./routing/route.ts";
+import { binaryToJson } from "../../core/codec/binary-to-json.ts";
+import { jsonWriter, type JsonWriteOptions } from "../../core/codec/json-writer.ts";
+import { asBuffer } from "../../core/codec/scratch.ts";
+import type { Route } from "../routing/route.ts";
 
 /** Makes the body of a good reply from its message. Throws INTERNAL for messages that cannot be written. */
 export type ReplyEncoder = (message: Message) => string | Buffer;
