@@ -20,7 +20,7 @@ export {
 } from "./core/signals.ts";
 
 // Clients.
-export { createClient, type CallOptions, type Client, type Transport } from "./core/client.ts";
+export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
 export type { ClientTls } from "./core/net/client-tls.ts";
 export type { ConnectBackoff, ConnectionOptions } from "./core/grpc/connection-options.ts";
@@ -34,11 +34,11 @@ export {
   type PartialService,
   type Service,
   type ServiceImpl,
-} from "./core/service.ts";
-export { type HandlerContext } from "./core/context.ts";
+} from "./core/call/service.ts";
+export { type HandlerContext } from "./core/call/context.ts";
 export { passOn } from "./core/metadata/pass-on.ts";
 export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/metadata/peer-identity.ts";
-export type { Interceptor } from "./core/interceptors.ts";
+export type { Interceptor } from "./core/call/interceptors.ts";
 export { metadataOnly } from "./core/metadata/metadata-only.ts";
 export {
   createContextKey,
@@ -70,9 +70,9 @@ export { reflectionSource } from "./core/schema/reflection-source.ts";
 export { keepLoaded, type SchemaLoaderOptions, type SchemaUpstream } from "./core/schema/schema-loader.ts";
 
 // Logs and metrics.
-export type { CallContext } from "./core/context.ts";
-export type { CallObserver } from "./core/observer.ts";
-export type { FaultLogger } from "./core/fault-log.ts";
+export type { CallContext } from "./core/call/context.ts";
+export type { CallObserver } from "./core/call/observer.ts";
+export type { FaultLogger } from "./core/call/fault-log.ts";
 export {
   callLog,
   createLogger,

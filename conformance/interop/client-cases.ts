@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { DescService, Message, MessageInitShape, DescMessage } from "@bufbuild/protobuf";
 import { Code, createClient, dial, type ConnectError, type DialedTransport } from "../../src/index.ts";
-import type { CallOptions } from "../../src/core/client.ts";
+import type { CallOptions } from "../../src/core/call/client.ts";
 import type { Payload } from "./test-service.ts";
 
 interface SimpleResponse {

@@ -1,16 +1,16 @@
 import type { Transport } from "@connectrpc/connect";
-import { interceptCaller, type Caller } from "./caller.ts";
+import { interceptCaller, type Caller } from "./call/caller.ts";
 import { checkOptions, show } from "./config/check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
-import type { Dispatcher } from "./dispatcher.ts";
+import type { Dispatcher } from "./call/dispatcher.ts";
 import { Code, ConnectError } from "./errors/errors.ts";
 import { http2Caller } from "./grpc/http2-caller.ts";
 import { connectionDefaults, type ConnectionOptions } from "./grpc/connection-options.ts";
 import { Connection, type ConnectionState } from "./grpc/http2-connection.ts";
 import { parseTarget } from "./net/target.ts";
-import { inProcess } from "./in-process.ts";
-import { toTransport, transportDefaults, type TransportOptions } from "./transport.ts";
-import type { Interceptor } from "./interceptors.ts";
+import { inProcess } from "./call/in-process.ts";
+import { toTransport, transportDefaults, type TransportOptions } from "./call/transport.ts";
+import type { Interceptor } from "./call/interceptors.ts";
 import { SetupError } from "./errors/setup-error.ts";
 import { formatAddress, type ListenAddress } from "./net/listener.ts";
 

@@ -3,8 +3,8 @@ import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { checkOptions } from "./config/check-options.ts";
-import type { CallContext } from "./context.ts";
-import { Dispatcher } from "./dispatcher.ts";
+import type { CallContext } from "./call/context.ts";
+import { Dispatcher } from "./call/dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";
 import { Http2Door } from "./grpc/http2-door.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
@@ -20,7 +20,7 @@ import {
   noticeAfterMs,
 } from "./lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
-import { type AnyService, type PartialService, rpcName, streamsReplies } from "./service.ts";
+import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
 import type { SessionGuard, StreamServer } from "./session-guard.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 

@@ -1,8 +1,8 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
-import type { CallContext } from "../core/context.ts";
+import type { CallContext } from "../core/call/context.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
-import type { Live } from "../core/live-set.ts";
+import type { Live } from "../core/call/live-set.ts";
 import { ServerResponse } from "../core/net/node-http.ts";
 import { identityOf, type PeerIdentity } from "../core/metadata/peer-identity.ts";
 import type { HttpError } from "./http-error.ts";

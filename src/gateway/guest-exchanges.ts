@@ -1,6 +1,6 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import type { ConnectError } from "../core/errors/errors.ts";
-import { LiveSet } from "../core/live-set.ts";
+import { LiveSet } from "../core/call/live-set.ts";
 import { identityOf } from "../core/metadata/peer-identity.ts";
 import { completeHead, type Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";

@@ -7,9 +7,9 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckResponse,
 } from "../../gen/grpc/health/v1/health_pb.ts";
-import type { Caller } from "../core/caller.ts";
-import { CallContext } from "../core/context.ts";
-import { callOrigin } from "../core/call-origin.ts";
+import type { Caller } from "../core/call/caller.ts";
+import { CallContext } from "../core/call/context.ts";
+import { callOrigin } from "../core/call/call-origin.ts";
 import { Code, toCallError } from "../core/errors/errors.ts";
 import { asIs, type ErrorWriter } from "./error-writer.ts";
 import { answerOtherMethod } from "./other-method.ts";

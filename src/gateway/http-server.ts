@@ -1,9 +1,9 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
-import { interceptCaller, type Caller } from "../core/caller.ts";
+import { interceptCaller, type Caller } from "../core/call/caller.ts";
 import { checkOptions, checkRequired, hasFunctions } from "../core/config/check-options.ts";
-import { toCaller } from "../core/transport.ts";
+import { toCaller } from "../core/call/transport.ts";
 import { dialCaller } from "../core/dial.ts";
 import {
   defaultGraceMs,
@@ -14,10 +14,10 @@ import {
   type StopReport,
 } from "../core/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
-import { FaultLog } from "../core/fault-log.ts";
-import { tell } from "../core/observer.ts";
-import { checkProtobufCopy, checkRegistryCopy } from "../core/protobuf-copy.ts";
-import type { AnyService } from "../core/service.ts";
+import { FaultLog } from "../core/call/fault-log.ts";
+import { tell } from "../core/call/observer.ts";
+import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
+import type { AnyService } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./browser/for-browsers.ts";
 import { ErrorWriter } from "./error-writer.ts";

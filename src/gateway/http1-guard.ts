@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../core/errors/errors.ts";
-import { LiveSet } from "../core/live-set.ts";
+import { LiveSet } from "../core/call/live-set.ts";
 import { createServer } from "../core/net/node-http.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "./exchange.ts";

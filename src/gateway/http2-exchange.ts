@@ -1,7 +1,7 @@
 import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
-import type { CallContext } from "../core/context.ts";
+import type { CallContext } from "../core/call/context.ts";
 import type { OutgoingHttpHeaders } from "node:http";
-import type { Live } from "../core/live-set.ts";
+import type { Live } from "../core/call/live-set.ts";
 import type { PeerIdentity } from "../core/metadata/peer-identity.ts";
 import { completeHead, type Exchange, type ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";

@@ -10,7 +10,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { ConnectError } from "../core/errors/errors.ts";
-import { LiveSet } from "../core/live-set.ts";
+import { LiveSet } from "../core/call/live-set.ts";
 import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
 import { announcedStreams } from "../core/stream-turns.ts";
 import type { ErrorWriter } from "./error-writer.ts";

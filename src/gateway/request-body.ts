@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from "node:zlib";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
-import { type Live, LiveSet } from "../core/live-set.ts";
+import { type Live, LiveSet } from "../core/call/live-set.ts";
 import { HttpError } from "./http-error.ts";
 
 /** What a request body may cost. */

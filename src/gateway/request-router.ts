@@ -1,9 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Caller } from "../core/caller.ts";
+import type { Caller } from "../core/call/caller.ts";
 import { Code, ConnectError } from "../core/errors/errors.ts";
-import { tell } from "../core/observer.ts";
+import { tell } from "../core/call/observer.ts";
 import type { ForBrowsers } from "./browser/for-browsers.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { Exchange } from "./exchange.ts";

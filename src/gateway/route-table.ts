@@ -1,5 +1,5 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
-import { rpcName } from "../core/service.ts";
+import { rpcName } from "../core/call/service.ts";
 import { timeLimitsOf } from "./call-timeout.ts";
 import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
 import { namesEvents } from "./media-type.ts";

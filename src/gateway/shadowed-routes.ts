@@ -1,4 +1,4 @@
-import { rpcName } from "../core/service.ts";
+import { rpcName } from "../core/call/service.ts";
 import { percentDecode } from "../core/http-rule/percent.ts";
 import type { TemplateSegment } from "../core/http-rule/path-template.ts";
 import { routeName, type Route } from "./routing/route.ts";

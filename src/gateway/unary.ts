@@ -1,9 +1,9 @@
 import type { DescMethod, DescMethodUnary, Message, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Caller } from "../core/caller.ts";
+import type { Caller } from "../core/call/caller.ts";
 import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
-import { CallContext } from "../core/context.ts";
-import { writeReply } from "../core/write-reply.ts";
+import { CallContext } from "../core/call/context.ts";
+import { writeReply } from "../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "./binding/bind.ts";
 import type { BindOptions, BindRequest } from "./binding/bind-options.ts";
 import { callTimeOf, requestedTimeoutMs } from "./call-timeout.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { createClient } from "../../src/core/client.ts";
+import { createClient } from "../../src/core/call/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { Code } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";

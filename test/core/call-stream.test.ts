@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type Message } from "@bufbuild/protobuf";
 import { BenchService, FollowParcelsResponseSchema } from "../../gen/tsms/test/v1/bench_pb.ts";
-import { CallStream, type StreamLayer } from "../../src/core/call-stream.ts";
-import { CallContext } from "../../src/core/context.ts";
+import { CallStream, type StreamLayer } from "../../src/core/call/call-stream.ts";
+import { CallContext } from "../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 
 const parcel = (weight: number): Message => create(FollowParcelsResponseSchema, { weight });

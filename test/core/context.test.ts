@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createContextValues } from "@connectrpc/connect";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { CallContext, type CallContextInit } from "../../src/core/context.ts";
-import { callOrigin } from "../../src/core/call-origin.ts";
+import { CallContext, type CallContextInit } from "../../src/core/call/context.ts";
+import { callOrigin } from "../../src/core/call/call-origin.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { failure, never } from "../support/failure.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Live, LiveSet } from "../../src/core/live-set.ts";
+import { type Live, LiveSet } from "../../src/core/call/live-set.ts";
 
 class Thing implements Live {
   livePlace = -1;

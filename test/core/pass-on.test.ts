@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { CallContext, type CallContextInit } from "../../src/core/context.ts";
+import { CallContext, type CallContextInit } from "../../src/core/call/context.ts";
 import { passOn } from "../../src/core/metadata/pass-on.ts";
 
 function context(init: Partial<CallContextInit> = {}): CallContext {

@@ -11,7 +11,7 @@ import {
 } from "@connectrpc/connect-node";
 import type { EchoRequest, RepeatRequest } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import type { HandlerContext } from "../../src/core/context.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import { peerIdentity, peerIdentityKey, type PeerIdentity } from "../../src/core/metadata/peer-identity.ts";
 import type { ServerTlsOptions } from "../../src/core/net/tls.ts";

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { createRegistry, type DescService } from "@bufbuild/protobuf";
-import { createClient } from "../../src/core/client.ts";
+import { createClient } from "../../src/core/call/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 
 const root = join(import.meta.dirname, "../..");

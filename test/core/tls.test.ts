@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { connect, type ConnectionOptions } from "node:tls";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../src/core/client.ts";
+import { createClient } from "../../src/core/call/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";

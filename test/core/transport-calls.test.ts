@@ -7,10 +7,10 @@ import {
   RepeatRequestSchema,
   RepeatResponseSchema,
 } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../src/core/client.ts";
-import type { HandlerContext } from "../../src/core/context.ts";
+import { createClient } from "../../src/core/call/client.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
 import { Code } from "../../src/core/errors/errors.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { all, each, failure } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";
 

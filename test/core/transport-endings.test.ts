@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { toCaller } from "../../src/core/transport.ts";
-import { CallContext, type HandlerContext } from "../../src/core/context.ts";
+import { toCaller } from "../../src/core/call/transport.ts";
+import { CallContext, type HandlerContext } from "../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { all, each, failure, never } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { all, each } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";
 

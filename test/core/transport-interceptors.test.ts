@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import type { Message } from "@bufbuild/protobuf";
 import { createContextKey } from "@connectrpc/connect";
 import { EchoService, type EchoRequest, type EchoResponse } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../src/core/client.ts";
+import { createClient } from "../../src/core/call/client.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
-import type { Interceptor } from "../../src/core/interceptors.ts";
-import { service } from "../../src/core/service.ts";
+import type { Interceptor } from "../../src/core/call/interceptors.ts";
+import { service } from "../../src/core/call/service.ts";
 import { all, each, failure, never } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";
 

@@ -4,7 +4,7 @@ import { decodeBinaryHeader, encodeBinaryHeader } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { all, each, failure } from "../support/failure.ts";
 import { everyWay } from "../support/transport-rig.ts";
 

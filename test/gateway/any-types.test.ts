@@ -18,7 +18,7 @@ import {
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { Code, ConnectError, GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
-import type { AnyService } from "../../src/core/service.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { contractOf, serviceOf, typeOf } from "../support/contract.ts";
 
 // Nothing in it imports error_details.proto, wrappers.proto or duration.proto, as in most contracts.

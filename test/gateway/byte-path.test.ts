@@ -21,10 +21,10 @@ import {
   TestAllTypesProto3Schema,
   type TestAllTypesProto3,
 } from "../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import type { Caller } from "../../src/core/caller.ts";
+import type { Caller } from "../../src/core/call/caller.ts";
 import { dialCaller } from "../../src/core/dial.ts";
-import type { AnyService } from "../../src/core/service.ts";
-import { toTransport } from "../../src/core/transport.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
+import { toTransport } from "../../src/core/call/transport.ts";
 import {
   Code,
   ConnectError,

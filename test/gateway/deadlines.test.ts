@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { Code } from "../../src/core/errors/errors.ts";
-import type { CallObserver } from "../../src/core/observer.ts";
+import type { CallObserver } from "../../src/core/call/observer.ts";
 import type { HttpObserver } from "../../src/gateway/http-server-options.ts";
 import { connectTo, exchangeBytes, type Gateway, startGateway, statusOf } from "./gateway-fixture.ts";
 import { type Call, doorsOf } from "./rpc/doors.ts";

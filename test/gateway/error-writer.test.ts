@@ -5,12 +5,12 @@ import { create, createRegistry, toBinary, type JsonObject } from "@bufbuild/pro
 import { ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { EchoRequestSchema, EchoService, file_tsms_test_v1_echo } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import type { ErrorFormat } from "../../src/gateway/error-body.ts";
 import { codeOfHttpStatus } from "../../src/gateway/http-status.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
-import { Dispatcher } from "../../src/core/dispatcher.ts";
+import { Dispatcher } from "../../src/core/call/dispatcher.ts";
 
 /** Sends one call to a handler that throws `reason`. */
 async function failWith(

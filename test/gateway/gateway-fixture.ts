@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
-import { Dispatcher } from "../../src/core/dispatcher.ts";
-import type { AnyService } from "../../src/core/service.ts";
+import { Dispatcher } from "../../src/core/call/dispatcher.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { Echo } from "../support/echo-service.ts";

@@ -6,7 +6,7 @@ import {
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
-import { service, type AnyService } from "../../src/core/service.ts";
+import { service, type AnyService } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { type Gateway, startGateway } from "./gateway-fixture.ts";

@@ -4,13 +4,13 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../../gen/g
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../src/core/client.ts";
+import { createClient } from "../../src/core/call/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import type { GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
-import type { Interceptor } from "../../src/core/interceptors.ts";
-import { service, type PartialService } from "../../src/core/service.ts";
+import type { Interceptor } from "../../src/core/call/interceptors.ts";
+import { service, type PartialService } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { Echo } from "../support/echo-service.ts";
 import { bufCurl } from "../support/program.ts";

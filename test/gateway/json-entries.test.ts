@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { DescService, Message } from "@bufbuild/protobuf";
-import type { AnyService } from "../../src/core/service.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
 import { mirrorService } from "../support/mirror-service.ts";
 import { curlJson, Program } from "../support/program.ts";

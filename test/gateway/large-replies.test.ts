@@ -7,7 +7,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { WebSocket } from "ws";
 import { EchoService, RepeatRequestSchema, type RepeatRequest } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { ask, envelope, envelopes } from "./rpc/rpc-fixture.ts";

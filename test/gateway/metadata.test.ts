@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { Dispatcher } from "../../src/core/dispatcher.ts";
-import { service } from "../../src/core/service.ts";
+import { Dispatcher } from "../../src/core/call/dispatcher.ts";
+import { service } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { RequestMetadata } from "../../src/gateway/request-metadata.ts";
 import { bodyOf, exchangeBytes, type Gateway, startGateway, statusOf } from "./gateway-fixture.ts";

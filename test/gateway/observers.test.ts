@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Agent, get } from "node:http";
 import { connect } from "node:http2";
 import { suite, test, type TestContext } from "node:test";
-import type { CallObserver } from "../../src/core/observer.ts";
+import type { CallObserver } from "../../src/core/call/observer.ts";
 import type { HttpObserver } from "../../src/gateway/http-server-options.ts";
 import { startGateway } from "./gateway-fixture.ts";
 import { type Call, doorsOf } from "./rpc/doors.ts";

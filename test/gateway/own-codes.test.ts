@@ -4,7 +4,7 @@ import { connect, type IncomingHttpHeaders } from "node:http2";
 import { after, before, test } from "node:test";
 import { create, toBinary, type DescMethodUnary, type DescService } from "@bufbuild/protobuf";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
-import type { AnyService } from "../../src/core/service.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import {
   ConnectError,
   dial,

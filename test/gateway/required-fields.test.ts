@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { DescService, Message } from "@bufbuild/protobuf";
-import type { AnyService } from "../../src/core/service.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
 import { contractOf, serviceOf } from "../support/contract.ts";
 import { envelope, envelopes } from "./rpc/rpc-fixture.ts";

@@ -17,7 +17,7 @@ import {
   type TestAllTypesProto3,
 } from "../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import { GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
-import type { AnyService } from "../../src/core/service.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { messageArbitrary } from "../arbitraries/message.ts";
 import { mirrorService } from "../support/mirror-service.ts";
 

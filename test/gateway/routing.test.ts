@@ -4,7 +4,7 @@ import { BindingService } from "../../gen/tsms/test/v1/binding_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { GoMs } from "../../gen/go/micro/service/goms/goms_pb.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
-import { service } from "../../src/core/service.ts";
+import { service } from "../../src/core/call/service.ts";
 import { bodyOf, exchangeBytes, type Gateway, startGateway, statusOf } from "./gateway-fixture.ts";
 
 const goms = service(GoMs, { get: ({ id }) => ({ message: `got ${id}` }), list: () => ({ message: "all" }) });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connect } from "node:http2";
 import { suite, test, type TestContext } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../src/core/client.ts";
+import { createClient } from "../../src/core/call/client.ts";
 import { dial } from "../../src/core/dial.ts";
 import { Code } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";

@@ -5,7 +5,7 @@ import {
   TestAllTypesProto3_NestedEnum as NestedEnum,
   type TestAllTypesProto3,
 } from "../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import type { AnyService } from "../../src/core/service.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { GrpcServer, HttpServer, type HttpServerOptions, type PartialService } from "../../src/index.ts";
 import { mirrorService } from "../support/mirror-service.ts";
 import { curlJson, Program } from "../support/program.ts";

@@ -13,9 +13,9 @@ import {
   type RepeatRequest,
   type RepeatResponseSchema,
 } from "../../gen/tsms/test/v1/echo_pb.ts";
-import type { HandlerContext } from "../../src/core/context.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
 import { ConnectError, toCode } from "../../src/core/errors/errors.ts";
-import type { Service } from "../../src/core/service.ts";
+import type { Service } from "../../src/core/call/service.ts";
 
 /** Echoes, misbehaves when told to, and counts what happens to it. */
 export class Echo implements Service<typeof EchoService> {

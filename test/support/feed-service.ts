@@ -8,8 +8,8 @@ import {
   type FollowRequest,
   type FollowResponseSchema,
 } from "../../gen/tsms/test/v1/feed_pb.ts";
-import type { HandlerContext } from "../../src/core/context.ts";
-import type { Service } from "../../src/core/service.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
+import type { Service } from "../../src/core/call/service.ts";
 
 /** A feed with a memory: a reader that comes again goes on where it left, or hears that it has missed something. */
 export class Feed implements Service<typeof FeedService> {

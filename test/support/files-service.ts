@@ -15,9 +15,9 @@ import {
   UploadRequestSchema,
   type UploadResponseSchema,
 } from "../../gen/tsms/test/v1/files_pb.ts";
-import type { HandlerContext } from "../../src/core/context.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
-import type { Service } from "../../src/core/service.ts";
+import type { Service } from "../../src/core/call/service.ts";
 
 /** A file that `GetFile` and `Download` give. */
 export interface StoredFile {

@@ -11,9 +11,9 @@ import {
   type WhisperRequest,
   type WhisperResponseSchema,
 } from "../../gen/tsms/test/v1/rooms_pb.ts";
-import type { HandlerContext } from "../../src/core/context.ts";
+import type { HandlerContext } from "../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
-import type { Service } from "../../src/core/service.ts";
+import type { Service } from "../../src/core/call/service.ts";
 
 /** Gives back what it is told, and counts what happens to its calls. */
 export class Rooms implements Service<typeof RoomService> {

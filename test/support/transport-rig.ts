@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient, type Client } from "../../src/core/client.ts";
+import { createClient, type Client } from "../../src/core/call/client.ts";
 import { dial, type DialedTransport, type DialOptions } from "../../src/core/dial.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
-import type { PartialService } from "../../src/core/service.ts";
+import type { PartialService } from "../../src/core/call/service.ts";
 import { createCertificate } from "./certificates.ts";
 import { Echo } from "./echo-service.ts";
 

@@ -1,6 +1,6 @@
 import { constants, type ClientHttp2Stream } from "node:http2";
-import { withMetadata } from "../caller.ts";
-import type { CallContext } from "../context.ts";
+import { withMetadata } from "../call/caller.ts";
+import type { CallContext } from "../call/context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { replyTooLarge } from "../errors/reply-too-large.ts";
 import type { Connection, Opener } from "./http2-connection.ts";

@@ -1,7 +1,7 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { Caller } from "../caller.ts";
-import type { CallContext } from "../context.ts";
-import { writeReply, type WriteReply } from "../write-reply.ts";
+import type { Caller } from "../call/caller.ts";
+import type { CallContext } from "../call/context.ts";
+import { writeReply, type WriteReply } from "../call/write-reply.ts";
 import type { Connection } from "./http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";

@@ -1,7 +1,7 @@
 import { fromBinary, toBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
-import type { CallContext } from "../context.ts";
+import type { CallContext } from "../call/context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
-import { rpcName } from "../service.ts";
+import { rpcName } from "../call/service.ts";
 import type { ConnectionOptions } from "./connection-options.ts";
 import { acceptedEncodings } from "../wire/message-compression.ts";
 import { addField } from "./metadata.ts";

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ClientHttp2Stream } from "node:http2";
-import { Abortable } from "../abortable.ts";
-import type { CallContext } from "../context.ts";
+import { Abortable } from "../call/abortable.ts";
+import type { CallContext } from "../call/context.ts";
 import { Code, ConnectError, toRequestError } from "../errors/errors.ts";
 import { Http2Call } from "./http2-call.ts";
 import type { Connection } from "./http2-connection.ts";

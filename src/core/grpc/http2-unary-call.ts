@@ -1,5 +1,5 @@
 import type { ClientHttp2Stream } from "node:http2";
-import type { CallContext } from "../context.ts";
+import type { CallContext } from "../call/context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { Http2Call } from "./http2-call.ts";
 import type { Connection } from "./http2-connection.ts";

@@ -1,5 +1,5 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
-import { dispatcherDefaults, type DispatcherOptions } from "../dispatcher.ts";
+import { dispatcherDefaults, type DispatcherOptions } from "../call/dispatcher.ts";
 import { announcedStreams } from "../stream-turns.ts";
 import type { ServerTlsOptions } from "../net/tls.ts";
 import type { TrustedPeers } from "../metadata/identity-trust.ts";

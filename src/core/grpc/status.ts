@@ -1,5 +1,5 @@
 import type { Metadata } from "@grpc/grpc-js";
-import type { CallContext } from "../context.ts";
+import type { CallContext } from "../call/context.ts";
 import { encodeStatusDetails, type ConnectError } from "../errors/errors.ts";
 import { addHeaders, WireMetadata } from "./metadata.ts";
 import { toStatusMessage } from "../errors/status-message.ts";

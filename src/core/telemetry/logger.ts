@@ -1,10 +1,10 @@
 import { inspect } from "node:util";
 import { destination, pino, stdSerializers, stdTimeFunctions, type Logger as PinoLogger } from "pino";
-import type { CallContext } from "../context.ts";
+import type { CallContext } from "../call/context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
-import { markWritten } from "../fault-log.ts";
-import type { CallObserver } from "../observer.ts";
-import { rpcName } from "../service.ts";
+import { markWritten } from "../call/fault-log.ts";
+import type { CallObserver } from "../call/observer.ts";
+import { rpcName } from "../call/service.ts";
 import { codeName } from "../errors/code-name.ts";
 
 /** A structured logger, pino's. */

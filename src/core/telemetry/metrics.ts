@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Registry } from "prom-client";
-import type { CallContext } from "../context.ts";
+import type { CallContext } from "../call/context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
-import type { CallObserver } from "../observer.ts";
+import type { CallObserver } from "../call/observer.ts";
 import { Durations } from "./durations.ts";
 import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";
 

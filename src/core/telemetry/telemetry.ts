@@ -1,5 +1,5 @@
 import type { FlagValues } from "../config/flags.ts";
-import type { CallObserver } from "../observer.ts";
+import type { CallObserver } from "../call/observer.ts";
 import { stopFlags, type FaultOrigin } from "../signals.ts";
 import { exporterFlags, startExporter } from "./exporter-flags.ts";
 import type { Exporter } from "./exporter.ts";

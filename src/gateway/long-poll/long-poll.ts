@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallContext } from "../../core/context.ts";
+import { CallContext } from "../../core/call/context.ts";
 import { compileBodySource } from "../body-source.ts";
 import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import { asIs } from "../error-writer.ts";
@@ -7,7 +7,7 @@ import type { Exchange } from "../exchange.ts";
 import { namesEvents } from "../media-type.ts";
 import { type Route, routeName } from "../routing/route.ts";
 import { compileMessageBinder } from "../binding/message-binder.ts";
-import { compileRunStream } from "../streaming/run-stream.ts";
+import { compileRunStream } from "../../core/call/run-stream.ts";
 import type { StreamRouteOptions } from "../streaming/stream-route.ts";
 import { jsonTextEncoder } from "../binding/reply-encoder.ts";
 import type { RouteCall, RouteHandler } from "../unary.ts";

@@ -1,4 +1,4 @@
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 
 /** What one request gets. */

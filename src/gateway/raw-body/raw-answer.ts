@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange } from "../exchange.ts";

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Route } from "../routing/route.ts";
 import type { Answer } from "../streaming/answer.ts";

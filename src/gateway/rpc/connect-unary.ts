@@ -3,7 +3,7 @@ import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { callTimeOf } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";

@@ -1,7 +1,7 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { type CallTime, callTimeOf } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";

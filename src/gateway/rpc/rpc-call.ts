@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallContext } from "../../core/context.ts";
+import { CallContext } from "../../core/call/context.ts";
 import type { Exchange } from "../exchange.ts";
 import type { RpcMetadata } from "./rpc-metadata.ts";
 

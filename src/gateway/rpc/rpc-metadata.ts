@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { type Code, ConnectError } from "../../core/errors/errors.ts";
 import { isUnforwardable } from "../header-names.ts";
 import { ownMetadata, ReplyMetadata, type SetHeader } from "../reply-metadata.ts";

@@ -1,5 +1,5 @@
 import type { Registry } from "@bufbuild/protobuf";
-import type { Caller } from "../../core/caller.ts";
+import type { Caller } from "../../core/call/caller.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { BodyReader } from "../request-body.ts";

@@ -5,7 +5,7 @@ import { parseContentType as parseGrpcType } from "@connectrpc/connect/protocol-
 import { parseContentType as parseGrpcWebType } from "@connectrpc/connect/protocol-grpc-web";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Code } from "../../core/errors/errors.ts";
-import { rpcName } from "../../core/service.ts";
+import { rpcName } from "../../core/call/service.ts";
 import type { Exchange } from "../exchange.ts";
 import { pathOf } from "../target-path.ts";
 import { ConnectErrorJson } from "./connect-error-json.ts";

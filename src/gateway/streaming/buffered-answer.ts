@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply } from "fastify";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { replyTooLarge } from "../../core/errors/reply-too-large.ts";
 import { asIs, type ErrorWriter } from "../error-writer.ts";
 import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";

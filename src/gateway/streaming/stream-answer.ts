@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { toStatusMessage } from "../../core/errors/status-message.ts";
 import type { ErrorWriter } from "../error-writer.ts";

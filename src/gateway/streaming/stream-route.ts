@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallContext } from "../../core/context.ts";
+import { CallContext } from "../../core/call/context.ts";
 import { compileBodySource, type BodySourceOptions } from "../body-source.ts";
 import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import type { Exchange } from "../exchange.ts";
@@ -15,7 +15,7 @@ import { BufferedAnswer } from "./buffered-answer.ts";
 import { compileEncodings } from "./encodings.ts";
 import { compileMessageBinder, type MessageBinder } from "../binding/message-binder.ts";
 import type { RequestMessages } from "./request-source.ts";
-import { compileRunStream } from "./run-stream.ts";
+import { compileRunStream } from "../../core/call/run-stream.ts";
 import { SingleAnswer } from "./single-answer.ts";
 import { StreamAnswer } from "./stream-answer.ts";
 import type { StreamCoding } from "./stream-compressor.ts";

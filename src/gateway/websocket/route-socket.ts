@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
-import { rpcName, streamsReplies } from "../../core/service.ts";
+import { rpcName, streamsReplies } from "../../core/call/service.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteCall } from "../unary.ts";
 import type { CallTime } from "../call-timeout.ts";

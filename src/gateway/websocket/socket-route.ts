@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import { rpcName } from "../../core/service.ts";
+import { rpcName } from "../../core/call/service.ts";
 import { type CallTime, callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
 import { HttpError } from "../http-error.ts";
 import type { RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../routing/route.ts";
-import { compileRunStream, type RunStream } from "../streaming/run-stream.ts";
+import { compileRunStream, type RunStream } from "../../core/call/run-stream.ts";
 import type { RouteCall } from "../unary.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";

@@ -1,4 +1,4 @@
-import type { CallContext } from "../../core/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { ReplyMetadata } from "../reply-metadata.ts";

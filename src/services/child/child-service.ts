@@ -3,7 +3,7 @@ import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
 import { GoMs, type GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { passOn } from "../../core/metadata/pass-on.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import type { Service } from "../../core/service.ts";
+import type { Service } from "../../core/call/service.ts";
 
 /** The second example service of GoMs, which calls the first one through a transport. */
 export class ChildService implements Service<typeof Child> {

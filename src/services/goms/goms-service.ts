@@ -1,7 +1,7 @@
 import type { GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import type { Service } from "../../core/service.ts";
+import type { Service } from "../../core/call/service.ts";
 
 /** The example service of GoMs: every rpc says its name. */
 export class GomsService implements Service<typeof GoMs> {

@@ -21,7 +21,7 @@ import {
   type WatchBooksRequest,
 } from "../../../gen/library/v1/library_pb.ts";
 import { invalidArgument, toCallError } from "../../core/errors/errors.ts";
-import type { Service } from "../../core/service.ts";
+import type { Service } from "../../core/call/service.ts";
 import { compileFilter, compileOrder } from "./book-query.ts";
 import { ChangeFeed } from "./change-feed.ts";
 import { isOn, LibraryStore, type BookChange } from "./library-store.ts";

@@ -6,7 +6,7 @@ import { test, type TestContext } from "node:test";
 import { createServer as createTlsServer } from "node:tls";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { dial, type DialOptions } from "../../../src/core/dial.ts";
-import { createClient } from "../../../src/core/client.ts";
+import { createClient } from "../../../src/core/call/client.ts";
 import { Code } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { createCertificate } from "../../support/certificates.ts";

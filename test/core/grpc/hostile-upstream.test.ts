@@ -7,7 +7,7 @@ import { test, type TestContext } from "node:test";
 import { deflateSync, gzipSync } from "node:zlib";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EchoResponseSchema, EchoService, RepeatResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../../src/core/client.ts";
+import { createClient } from "../../../src/core/call/client.ts";
 import { dial, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";

@@ -3,10 +3,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import type { Interceptor } from "../../../src/core/interceptors.ts";
+import type { Interceptor } from "../../../src/core/call/interceptors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import type { CallObserver } from "../../../src/core/observer.ts";
-import { service } from "../../../src/core/service.ts";
+import type { CallObserver } from "../../../src/core/call/observer.ts";
+import { service } from "../../../src/core/call/service.ts";
 import {
   assertAlive,
   chatPath,

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { createContextValues } from "@connectrpc/connect";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { CallContext } from "../../../src/core/context.ts";
-import { callOrigin } from "../../../src/core/call-origin.ts";
+import { CallContext } from "../../../src/core/call/context.ts";
+import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../../../src/core/errors/errors.ts";
 import { callLog, createLogger, type LogLevel } from "../../../src/core/telemetry/logger.ts";
 

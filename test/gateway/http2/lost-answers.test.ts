@@ -5,7 +5,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { EchoService, type RepeatRequest } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import { service } from "../../../src/core/service.ts";
+import { service } from "../../../src/core/call/service.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 
 /** A message that is longer than the window of a stream. */

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:http2";
 import { test, type TestContext } from "node:test";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient } from "../../../src/core/client.ts";
+import { createClient } from "../../../src/core/call/client.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";

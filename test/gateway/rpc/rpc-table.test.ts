@@ -4,8 +4,8 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { EchoService, RepeatRequestSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import type { Interceptor } from "../../../src/core/interceptors.ts";
-import { rpcName } from "../../../src/core/service.ts";
+import type { Interceptor } from "../../../src/core/call/interceptors.ts";
+import { rpcName } from "../../../src/core/call/service.ts";
 import { startGateway } from "../gateway-fixture.ts";
 import { ask, connectPost, echoPath, envelope, envelopes, jsonOf } from "./rpc-fixture.ts";
 

@@ -3,7 +3,7 @@ import type { ServerHttp2Stream } from "node:http2";
 import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EchoService, RepeatResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import type { Interceptor } from "../../../src/core/interceptors.ts";
+import type { Interceptor } from "../../../src/core/call/interceptors.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";

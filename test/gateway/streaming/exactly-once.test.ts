@@ -13,7 +13,7 @@ import {
   type RepeatResponseSchema,
 } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import { service } from "../../../src/core/service.ts";
+import { service } from "../../../src/core/call/service.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { connectTo } from "../gateway-fixture.ts";
 import { eventsOf, openStream } from "./stream-client.ts";

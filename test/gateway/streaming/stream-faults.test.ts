@@ -9,8 +9,8 @@ import {
   type RepeatResponseSchema,
 } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import { service } from "../../../src/core/service.ts";
-import type { HandlerContext } from "../../../src/core/context.ts";
+import { service } from "../../../src/core/call/service.ts";
+import type { HandlerContext } from "../../../src/core/call/context.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { Feed } from "../../support/feed-service.ts";

@@ -7,7 +7,7 @@ import {
   CollectRequestSchema,
   CollectResponseSchema,
 } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { callOrigin } from "../../../src/core/call-origin.ts";
+import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Rooms } from "../../support/rooms-service.ts";
 import { startGateway } from "../gateway-fixture.ts";
 import { SocketClient, within } from "./socket-client.ts";

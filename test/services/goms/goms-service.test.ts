@@ -3,13 +3,13 @@ import { test } from "node:test";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { interceptCaller } from "../../../src/core/caller.ts";
-import { toTransport } from "../../../src/core/transport.ts";
-import { Dispatcher } from "../../../src/core/dispatcher.ts";
+import { interceptCaller } from "../../../src/core/call/caller.ts";
+import { toTransport } from "../../../src/core/call/transport.ts";
+import { Dispatcher } from "../../../src/core/call/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageCheck } from "../../../src/core/codec/message-check.ts";
-import { inProcess } from "../../../src/core/in-process.ts";
-import { service, type AnyService } from "../../../src/core/service.ts";
+import { inProcess } from "../../../src/core/call/in-process.ts";
+import { service, type AnyService } from "../../../src/core/call/service.ts";
 import { ChildService } from "../../../src/services/child/child-service.ts";
 import { GomsService } from "../../../src/services/goms/goms-service.ts";
 

@@ -16,11 +16,11 @@ import {
   ChangeTypeSchema,
   LibraryService as descriptor,
 } from "../../../gen/library/v1/library_pb.ts";
-import { toTransport } from "../../../src/core/transport.ts";
-import { Dispatcher } from "../../../src/core/dispatcher.ts";
+import { toTransport } from "../../../src/core/call/transport.ts";
+import { Dispatcher } from "../../../src/core/call/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageCheck } from "../../../src/core/codec/message-check.ts";
-import { inProcess } from "../../../src/core/in-process.ts";
+import { inProcess } from "../../../src/core/call/in-process.ts";
 import { ChangeFeed } from "../../../src/services/library/change-feed.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
 import { LibraryStore } from "../../../src/services/library/library-store.ts";

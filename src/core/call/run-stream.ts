@@ -1,9 +1,9 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { Caller } from "../../core/caller.ts";
-import type { CallContext } from "../../core/context.ts";
-import { invalidArgument } from "../../core/errors/errors.ts";
-import { rpcName } from "../../core/service.ts";
-import type { WriteReply } from "../../core/write-reply.ts";
+import type { Caller } from "./caller.ts";
+import type { CallContext } from "./context.ts";
+import { invalidArgument } from "../errors/errors.ts";
+import { rpcName } from "./service.ts";
+import type { WriteReply } from "./write-reply.ts";
 
 /** Calls one rpc of any kind: a stream of messages in, a stream of what `write` makes of the messages that come out. */
 export type RunStream = <T>(

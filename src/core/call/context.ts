@@ -1,12 +1,12 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import { callOrigin, type CallOrigin } from "./call-origin.ts";
-import { Code, ConnectError } from "./errors/errors.ts";
-import { formatClientCert } from "./metadata/client-cert-header.ts";
-import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "./metadata/header-source.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { formatClientCert } from "../metadata/client-cert-header.ts";
+import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
 import type { Live } from "./live-set.ts";
-import { clientCertHeader } from "./metadata/identity-headers.ts";
-import { peerIdentityKey, type PeerIdentity } from "./metadata/peer-identity.ts";
+import { clientCertHeader } from "../metadata/identity-headers.ts";
+import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
 
 export type { HandlerContext };
 

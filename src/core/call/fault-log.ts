@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import type { CallContext } from "./context.ts";
-import { type ConnectError, isUnexpected } from "./errors/errors.ts";
+import { type ConnectError, isUnexpected } from "../errors/errors.ts";
 import { rpcName } from "./service.ts";
 
 /** Takes exceptions that nobody planned: a pino logger is one, and so is `console`. */

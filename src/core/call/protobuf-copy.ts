@@ -6,8 +6,8 @@ import type { DescFile, DescService, Registry } from "@bufbuild/protobuf";
 import {
   file_grpc_health_v1_health,
   HealthCheckResponse_ServingStatusSchema,
-} from "../../gen/grpc/health/v1/health_pb.ts";
-import { SetupError } from "./errors/setup-error.ts";
+} from "../../../gen/grpc/health/v1/health_pb.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 const library = "@bufbuild/protobuf";
 

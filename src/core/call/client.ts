@@ -6,7 +6,7 @@ import {
   type StreamResponse,
   type Transport,
 } from "@connectrpc/connect";
-import { Code, ConnectError } from "./errors/errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
 
 export type { CallOptions, Client, Transport };

@@ -2,7 +2,7 @@ import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { CallStream } from "./call-stream.ts";
 import type { CallContext } from "./context.ts";
-import { Code, ConnectError, toCallError } from "./errors/errors.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";

@@ -1,5 +1,5 @@
 import type { CallContext } from "./context.ts";
-import type { ConnectError } from "./errors/errors.ts";
+import type { ConnectError } from "../errors/errors.ts";
 
 /**
  * Hears of every call of a server, whatever protocol it came by: what logging and metrics are made of.

@@ -1,9 +1,9 @@
 import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
-import { ConnectError, toCallError } from "./errors/errors.ts";
+import { ConnectError, toCallError } from "../errors/errors.ts";
 import { copyWritten } from "./fault-log.ts";
-import { isMetadataOnly } from "./metadata/metadata-only.ts";
+import { isMetadataOnly } from "../metadata/metadata-only.ts";
 import {
   interceptStream,
   interceptUnary,

@@ -9,7 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { CallStream } from "./call-stream.ts";
 import type { CallContext } from "./context.ts";
-import { Code, ConnectError } from "./errors/errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
 import { implementationOf, rpcName, type AnyService } from "./service.ts";
 

@@ -12,9 +12,9 @@ import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@c
 import { Abortable } from "./abortable.ts";
 import type { Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
-import { Code, ConnectError, toCallError } from "./errors/errors.ts";
-import { asClientSees } from "./errors/reply-too-large.ts";
-import { dropReserved } from "./metadata/reserved-headers.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
+import { asClientSees } from "../errors/reply-too-large.ts";
+import { dropReserved } from "../metadata/reserved-headers.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /** Anything that Connect clients pass as headers. */

@@ -1,6 +1,6 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, toCallError } from "./errors/errors.ts";
-import { isReplyTooLarge } from "./errors/reply-too-large.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
+import { isReplyTooLarge } from "../errors/reply-too-large.ts";
 import { rpcName } from "./service.ts";
 
 /** Makes what is sent of a reply. What it throws ends the call, so that logs and metrics know of it. */

@@ -4,8 +4,8 @@ import { CallStream } from "./call-stream.ts";
 import { withMetadata, type Caller } from "./caller.ts";
 import { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
-import { Code, ConnectError, toCallError, toRequestError } from "./errors/errors.ts";
-import { dropReserved } from "./metadata/reserved-headers.ts";
+import { Code, ConnectError, toCallError, toRequestError } from "../errors/errors.ts";
+import { dropReserved } from "../metadata/reserved-headers.ts";
 import { rpcName } from "./service.ts";
 import type { WriteReply } from "./write-reply.ts";
 
