@@ -8,7 +8,7 @@ export { HttpServer } from "./gateway/http-server.ts";
 export type { RpcPluginOptions } from "./gateway/fastify-plugin.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
 export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
-export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle.ts";
+export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle/lifecycle.ts";
 export type { ListenAddress } from "./core/net/listener.ts";
 export {
   addServerGracefulStop,
@@ -17,7 +17,7 @@ export {
   type ShutdownReport,
   type StopSignal,
   type StopSignalOptions,
-} from "./core/signals.ts";
+} from "./core/lifecycle/signals.ts";
 
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
@@ -113,4 +113,4 @@ export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";
 export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
 export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";
 export { logFlags } from "./core/telemetry/log-flags.ts";
-export { stopFlags } from "./core/signals.ts";
+export { stopFlags } from "./core/lifecycle/signals.ts";

@@ -18,7 +18,7 @@ import {
   type StopOptions,
   type StopReport,
   noticeAfterMs,
-} from "./lifecycle.ts";
+} from "./lifecycle/lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
 import type { SessionGuard, StreamServer } from "./session-guard.ts";

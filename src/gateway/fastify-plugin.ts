@@ -7,7 +7,7 @@ import type {
   FastifySchema,
   RouteHandlerMethod,
 } from "fastify";
-import { defaultGraceMs } from "../core/lifecycle.ts";
+import { defaultGraceMs } from "../core/lifecycle/lifecycle.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";

@@ -12,7 +12,7 @@ import {
   type ServerState,
   type StopOptions,
   type StopReport,
-} from "../core/lifecycle.ts";
+} from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
 import { tell } from "../core/call/observer.ts";

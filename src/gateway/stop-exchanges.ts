@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { Code, ConnectError } from "../core/errors/errors.ts";
-import { noticeAfterMs, type StopReport } from "../core/lifecycle.ts";
+import { noticeAfterMs, type StopReport } from "../core/lifecycle/lifecycle.ts";
 import { rpcName } from "../core/call/service.ts";
 import type { Exchange } from "./exchange.ts";
 import { pathOf } from "./target-path.ts";

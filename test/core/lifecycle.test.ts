@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Lifecycle, type ServerState } from "../../src/core/lifecycle.ts";
+import { Lifecycle, type ServerState } from "../../src/core/lifecycle/lifecycle.ts";
 
 const allowed: Readonly<Record<ServerState, readonly ServerState[]>> = {
   init: ["boot", "stop"],

@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { test } from "node:test";
-import type { ManagedServer, ServerState, StopReport } from "../../src/core/lifecycle.ts";
+import type { ManagedServer, ServerState, StopReport } from "../../src/core/lifecycle/lifecycle.ts";
 import {
   addServerGracefulStop,
   catchStopSignals,
   type ProcessLike,
   type StopSignalOptions,
-} from "../../src/core/signals.ts";
+} from "../../src/core/lifecycle/signals.ts";
 
 /** A stand-in for `process` that remembers how it was ended. */
 class Stage extends EventEmitter implements ProcessLike {

@@ -1,6 +1,6 @@
 import { hostFlag, pathFlag, portOrOffFlag } from "../config/flag-kinds.ts";
 import type { FlagValues } from "../config/flags.ts";
-import { addServerGracefulStop } from "../signals.ts";
+import { addServerGracefulStop } from "../lifecycle/signals.ts";
 import { Exporter, exporterDefaults } from "./exporter.ts";
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";

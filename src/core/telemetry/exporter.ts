@@ -7,7 +7,7 @@ import {
   type ServerState,
   type StopOptions,
   type StopReport,
-} from "../lifecycle.ts";
+} from "../lifecycle/lifecycle.ts";
 import { formatAddress, listenError, type ListenAddress } from "../net/listener.ts";
 import { createServer } from "../net/node-http.ts";
 import type { Metrics } from "./metrics.ts";

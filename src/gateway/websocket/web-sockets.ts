@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { noticeAfterMs, type StopReport } from "../../core/lifecycle.ts";
+import { noticeAfterMs, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { ErrorWriter } from "../error-writer.ts";
 import type { Exchange, UpgradeRequest } from "../exchange.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";

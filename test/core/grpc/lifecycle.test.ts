@@ -12,7 +12,7 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import type { ServerState } from "../../../src/core/lifecycle.ts";
+import type { ServerState } from "../../../src/core/lifecycle/lifecycle.ts";
 import { Echo } from "../../support/echo-service.ts";
 import {
   assertAlive,

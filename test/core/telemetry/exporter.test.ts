@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:net";
 import { once } from "node:events";
 import { test } from "node:test";
-import type { ServerState } from "../../../src/core/lifecycle.ts";
+import type { ServerState } from "../../../src/core/lifecycle/lifecycle.ts";
 import { Exporter } from "../../../src/core/telemetry/exporter.ts";
 import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 

@@ -11,7 +11,7 @@ import {
   Http2SessionManager,
 } from "@connectrpc/connect-node";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import type { StopReport } from "../../../src/core/lifecycle.ts";
+import type { StopReport } from "../../../src/core/lifecycle/lifecycle.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { Echo } from "../../support/echo-service.ts";

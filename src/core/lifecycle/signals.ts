@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
-import { durationFlag } from "./config/flag-kinds.ts";
+import { durationFlag } from "../config/flag-kinds.ts";
 import { defaultGraceMs, type ManagedServer, type StopReport } from "./lifecycle.ts";
-import { FlagError, SetupError } from "./errors/setup-error.ts";
+import { FlagError, SetupError } from "../errors/setup-error.ts";
 
 /** Signals that stop a program gracefully, and their numbers, of which exit codes are made. */
 const stopSignals = { SIGINT: 2, SIGTERM: 15 } as const;
