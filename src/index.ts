@@ -23,9 +23,9 @@ export {
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
 export type { ClientTls } from "./core/net/client-tls.ts";
-export type { ConnectBackoff, ConnectionOptions } from "./core/grpc/connection-options.ts";
-export type { ConnectionState } from "./core/grpc/http2-connection.ts";
-export type { ClientKeepalive } from "./core/grpc/http2-session.ts";
+export type { ConnectBackoff, ConnectionOptions } from "./core/http2/connection-options.ts";
+export type { ConnectionState } from "./core/http2/http2-connection.ts";
+export type { ClientKeepalive } from "./core/http2/http2-session.ts";
 
 // Services.
 export {

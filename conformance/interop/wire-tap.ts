@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { GrpcServer, HandlerContext } from "../../src/index.ts";
-import type { SessionGuard, StreamServer } from "../../src/core/session-guard.ts";
+import type { SessionGuard, StreamServer } from "../../src/core/http2/session-guard.ts";
 
 const idHeader = "x-tapped-call";
 const prefixBytes = 5;

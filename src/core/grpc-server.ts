@@ -21,7 +21,7 @@ import {
 } from "./lifecycle/lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
-import type { SessionGuard, StreamServer } from "./session-guard.ts";
+import type { SessionGuard, StreamServer } from "./http2/session-guard.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };

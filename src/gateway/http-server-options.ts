@@ -5,7 +5,7 @@ import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
 import type { CallObserver } from "../core/call/observer.ts";
-import type { StreamServer } from "../core/session-guard.ts";
+import type { StreamServer } from "../core/http2/session-guard.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./browser/browser-options.ts";

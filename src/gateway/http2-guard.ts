@@ -11,8 +11,8 @@ import {
 import type { Socket } from "node:net";
 import type { ConnectError } from "../core/errors/errors.ts";
 import { LiveSet } from "../core/call/live-set.ts";
-import { SessionGuard, type StreamServer } from "../core/session-guard.ts";
-import { announcedStreams } from "../core/stream-turns.ts";
+import { SessionGuard, type StreamServer } from "../core/http2/session-guard.ts";
+import { announcedStreams } from "../core/http2/stream-turns.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { exchangeClosed, type Exchange, type ExchangeOwner } from "./exchange.ts";
 import type { HttpError } from "./http-error.ts";

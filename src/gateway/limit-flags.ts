@@ -1,4 +1,4 @@
-import { connectionDefaults } from "../core/grpc/connection-options.ts";
+import { connectionDefaults } from "../core/http2/connection-options.ts";
 import { durationFlag, sizeFlag } from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
 import { SetupError } from "../core/errors/setup-error.ts";

@@ -2,7 +2,7 @@ import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "
 import type { Caller } from "../call/caller.ts";
 import type { CallContext } from "../call/context.ts";
 import { writeReply, type WriteReply } from "../call/write-reply.ts";
-import type { Connection } from "./http2-connection.ts";
+import type { Connection } from "../http2/http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";
 import { Http2UnaryCall } from "./http2-unary-call.ts";

@@ -8,7 +8,7 @@ import { Code, ConnectError } from "../errors/errors.ts";
 import type { Handler } from "../call/handler.ts";
 import { LiveSet } from "../call/live-set.ts";
 import { rpcName } from "../call/service.ts";
-import type { SessionGuard } from "../session-guard.ts";
+import type { SessionGuard } from "../http2/session-guard.ts";
 import { IdentityTrust } from "../metadata/identity-trust.ts";
 import { DirectCall } from "./direct-call.ts";
 import { RequestGuard, type UnreadRequest } from "./request-guard.ts";

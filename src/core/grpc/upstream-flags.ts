@@ -3,7 +3,7 @@ import type { FlagValues } from "../config/flags.ts";
 import { formatAddress } from "../net/listener.ts";
 import { FlagError } from "../errors/setup-error.ts";
 import { readTlsFiles } from "../net/tls-flags.ts";
-import type { ConnectionOptions } from "./connection-options.ts";
+import type { ConnectionOptions } from "../http2/connection-options.ts";
 import { grpcServerDefaults } from "./server-options.ts";
 
 /** Flags of a gateway that stands in front of a gRPC server elsewhere. */

@@ -10,7 +10,7 @@ import { CallContext } from "../../../src/core/call/context.ts";
 import { dial, dialCaller, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import { Connection } from "../../../src/core/grpc/http2-connection.ts";
+import { Connection } from "../../../src/core/http2/http2-connection.ts";
 import { service } from "../../../src/core/call/service.ts";
 import { all, failure } from "../../support/failure.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";

@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { FrameWatch } from "../../../src/core/grpc/frame-watch.ts";
+import { FrameWatch } from "../../../src/core/http2/frame-watch.ts";
 import { addField, fromHttp2Headers, toMetadata } from "../../../src/core/grpc/metadata.ts";
 import { maxMessageBytes, toStatusMessage } from "../../../src/core/errors/status-message.ts";
 import { parseTimeout } from "../../../src/core/wire/grpc-timeout.ts";

@@ -5,7 +5,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Duplex } from "node:stream";
-import { identityOf, type PeerIdentity } from "./metadata/peer-identity.ts";
+import { identityOf, type PeerIdentity } from "../metadata/peer-identity.ts";
 import { StreamTurns } from "./stream-turns.ts";
 
 /** Limits of one HTTP/2 connection. */
