@@ -107,7 +107,7 @@ export {
   type Flag,
 } from "./core/config/flag-kinds.ts";
 export { grpcFlags, grpcOptions } from "./core/grpc/grpc-flags.ts";
-export { upstreamFlags, upstreamOf } from "./core/grpc/upstream-flags.ts";
+export { upstreamFlags, upstreamOf } from "./core/grpc/client/upstream-flags.ts";
 export { tlsFlags, tlsOptions } from "./core/net/tls-flags.ts";
 export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";
 export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";

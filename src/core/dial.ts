@@ -4,7 +4,7 @@ import { checkOptions, show } from "./config/check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./call/dispatcher.ts";
 import { Code, ConnectError } from "./errors/errors.ts";
-import { http2Caller } from "./grpc/http2-caller.ts";
+import { http2Caller } from "./grpc/client/http2-caller.ts";
 import { connectionDefaults, type ConnectionOptions } from "./http2/connection-options.ts";
 import { Connection, type ConnectionState } from "./http2/http2-connection.ts";
 import { parseTarget } from "./net/target.ts";

@@ -14,7 +14,7 @@ import { dial } from "../../src/core/dial.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { readCommandLine } from "../../src/core/config/flags.ts";
-import { upstreamFlags, upstreamOf } from "../../src/core/grpc/upstream-flags.ts";
+import { upstreamFlags, upstreamOf } from "../../src/core/grpc/client/upstream-flags.ts";
 import { SetupError } from "../../src/core/errors/setup-error.ts";
 import { tlsFlags, tlsOptions } from "../../src/core/net/tls-flags.ts";
 import type { ServerTlsOptions } from "../../src/core/net/tls.ts";

@@ -1,10 +1,10 @@
-import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../config/flag-kinds.ts";
-import type { FlagValues } from "../config/flags.ts";
-import { formatAddress } from "../net/listener.ts";
-import { FlagError } from "../errors/setup-error.ts";
-import { readTlsFiles } from "../net/tls-flags.ts";
-import type { ConnectionOptions } from "../http2/connection-options.ts";
-import { grpcServerDefaults } from "./server-options.ts";
+import { fileFlag, hostFlag, optionalFlag, portFlag, switchFlag } from "../../config/flag-kinds.ts";
+import type { FlagValues } from "../../config/flags.ts";
+import { formatAddress } from "../../net/listener.ts";
+import { FlagError } from "../../errors/setup-error.ts";
+import { readTlsFiles } from "../../net/tls-flags.ts";
+import type { ConnectionOptions } from "../../http2/connection-options.ts";
+import { grpcServerDefaults } from "../server-options.ts";
 
 /** Flags of a gateway that stands in front of a gRPC server elsewhere. */
 export const upstreamFlags = {

@@ -1,12 +1,12 @@
 import { constants, type ClientHttp2Stream } from "node:http2";
-import { withMetadata } from "../call/caller.ts";
-import type { CallContext } from "../call/context.ts";
-import { Code, ConnectError } from "../errors/errors.ts";
-import { replyTooLarge } from "../errors/reply-too-large.ts";
-import type { Connection, Opener } from "../http2/http2-connection.ts";
-import type { Http2Session, StreamEnd, StreamListener } from "../http2/http2-session.ts";
+import { withMetadata } from "../../call/caller.ts";
+import type { CallContext } from "../../call/context.ts";
+import { Code, ConnectError } from "../../errors/errors.ts";
+import { replyTooLarge } from "../../errors/reply-too-large.ts";
+import type { Connection, Opener } from "../../http2/http2-connection.ts";
+import type { Http2Session, StreamEnd, StreamListener } from "../../http2/http2-session.ts";
 import type { Rpc } from "./http2-rpc.ts";
-import { fromHttp2Headers } from "./metadata.ts";
+import { fromHttp2Headers } from "../metadata.ts";
 import {
   endedWithoutStatus,
   maxHeaderListBytes,
@@ -15,7 +15,7 @@ import {
   responseFault,
   statusError,
   type ReplyFields,
-} from "../http2/reply-status.ts";
+} from "../../http2/reply-status.ts";
 
 /**
  * One call on the wire, whatever its kind: gets a stream, once more if the server has not looked at the first one, and

@@ -1,12 +1,12 @@
 import type { ClientHttp2Stream } from "node:http2";
-import type { CallContext } from "../call/context.ts";
-import { Code, ConnectError } from "../errors/errors.ts";
+import type { CallContext } from "../../call/context.ts";
+import { Code, ConnectError } from "../../errors/errors.ts";
 import { Http2Call } from "./http2-call.ts";
-import type { Connection } from "../http2/http2-connection.ts";
+import type { Connection } from "../../http2/http2-connection.ts";
 import type { Rpc } from "./http2-rpc.ts";
-import { decompress } from "../wire/message-compression.ts";
-import { MessageReader, type MessageSink } from "../wire/message-reader.ts";
-import type { ReplyFields } from "../http2/reply-status.ts";
+import { decompress } from "../../wire/message-compression.ts";
+import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
+import type { ReplyFields } from "../../http2/reply-status.ts";
 
 /** What becomes of a unary call. */
 export interface UnaryOutcome<T> {

@@ -1,11 +1,11 @@
 import { fromBinary, toBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
-import type { CallContext } from "../call/context.ts";
-import { Code, ConnectError } from "../errors/errors.ts";
-import { rpcName } from "../call/service.ts";
-import type { ConnectionOptions } from "../http2/connection-options.ts";
-import { acceptedEncodings } from "../wire/message-compression.ts";
-import { addField } from "./metadata.ts";
-import { formatTimeout } from "../wire/grpc-timeout.ts";
+import type { CallContext } from "../../call/context.ts";
+import { Code, ConnectError } from "../../errors/errors.ts";
+import { rpcName } from "../../call/service.ts";
+import type { ConnectionOptions } from "../../http2/connection-options.ts";
+import { acceptedEncodings } from "../../wire/message-compression.ts";
+import { addField } from "../metadata.ts";
+import { formatTimeout } from "../../wire/grpc-timeout.ts";
 
 /** What stands in `user-agent`. */
 const userAgent = "ts-ms";

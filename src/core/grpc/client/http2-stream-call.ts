@@ -1,14 +1,14 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ClientHttp2Stream } from "node:http2";
-import { Abortable } from "../call/abortable.ts";
-import type { CallContext } from "../call/context.ts";
-import { Code, ConnectError, toRequestError } from "../errors/errors.ts";
+import { Abortable } from "../../call/abortable.ts";
+import type { CallContext } from "../../call/context.ts";
+import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
 import { Http2Call } from "./http2-call.ts";
-import type { Connection } from "../http2/http2-connection.ts";
+import type { Connection } from "../../http2/http2-connection.ts";
 import type { Rpc } from "./http2-rpc.ts";
-import { compress, decompress } from "../wire/message-compression.ts";
-import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "../wire/message-reader.ts";
-import type { ReplyFields } from "../http2/reply-status.ts";
+import { compress, decompress } from "../../wire/message-compression.ts";
+import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "../../wire/message-reader.ts";
+import type { ReplyFields } from "../../http2/reply-status.ts";
 
 /** Requests that are kept for a second stream, in bytes; a call that has sent more is not tried again. */
 const repeatableBytes = 64 * 1024;

@@ -1,13 +1,13 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { Caller } from "../call/caller.ts";
-import type { CallContext } from "../call/context.ts";
-import { writeReply, type WriteReply } from "../call/write-reply.ts";
-import type { Connection } from "../http2/http2-connection.ts";
+import type { Caller } from "../../call/caller.ts";
+import type { CallContext } from "../../call/context.ts";
+import { writeReply, type WriteReply } from "../../call/write-reply.ts";
+import type { Connection } from "../../http2/http2-connection.ts";
 import { Rpc } from "./http2-rpc.ts";
 import { Http2StreamCall } from "./http2-stream-call.ts";
 import { Http2UnaryCall } from "./http2-unary-call.ts";
-import { compress } from "../wire/message-compression.ts";
-import { withPrefix } from "../wire/message-reader.ts";
+import { compress } from "../../wire/message-compression.ts";
+import { withPrefix } from "../../wire/message-reader.ts";
 
 /**
  * Calls over HTTP/2 connections of Node.
