@@ -106,7 +106,7 @@ export {
   textFlag,
   type Flag,
 } from "./core/config/flag-kinds.ts";
-export { grpcFlags, grpcOptions } from "./core/grpc/grpc-flags.ts";
+export { grpcFlags, grpcOptions } from "./core/grpc/server/grpc-flags.ts";
 export { upstreamFlags, upstreamOf } from "./core/grpc/client/upstream-flags.ts";
 export { tlsFlags, tlsOptions } from "./core/net/tls-flags.ts";
 export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";

@@ -6,10 +6,10 @@ import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
 import { HealthService } from "./grpc/health.ts";
-import { Http2Door } from "./grpc/http2-door.ts";
+import { Http2Door } from "./grpc/server/http2-door.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
-import { ServerEngine } from "./grpc/server-engine.ts";
-import { grpcServerDefaults, type GrpcServerOptions } from "./grpc/server-options.ts";
+import { ServerEngine } from "./grpc/server/server-engine.ts";
+import { grpcServerDefaults, type GrpcServerOptions } from "./grpc/server/server-options.ts";
 import {
   defaultGraceMs,
   Lifecycle,

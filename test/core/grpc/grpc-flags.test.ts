@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { grpcFlags, grpcOptions } from "../../../src/core/grpc/grpc-flags.ts";
+import { grpcFlags, grpcOptions } from "../../../src/core/grpc/server/grpc-flags.ts";
 import { parseFlags } from "../../../src/core/config/flags.ts";
 
 const optionsOf = (...words: string[]): ReturnType<typeof grpcOptions> =>

@@ -2,7 +2,7 @@ import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { RequestGuard } from "../../../src/core/grpc/request-guard.ts";
+import { RequestGuard } from "../../../src/core/grpc/server/request-guard.ts";
 import { grpcServerDefaults } from "../../../src/core/grpc-server.ts";
 import { flag, frameType, hpack, http2Frame, RawHttp2 } from "../../support/http2-frames.ts";
 import { echoFrame, post, running, session, within } from "../../support/running-grpc.ts";

@@ -4,7 +4,7 @@ import { formatAddress } from "../../net/listener.ts";
 import { FlagError } from "../../errors/setup-error.ts";
 import { readTlsFiles } from "../../net/tls-flags.ts";
 import type { ConnectionOptions } from "../../http2/connection-options.ts";
-import { grpcServerDefaults } from "../server-options.ts";
+import { grpcServerDefaults } from "../server/server-options.ts";
 
 /** Flags of a gateway that stands in front of a gRPC server elsewhere. */
 export const upstreamFlags = {

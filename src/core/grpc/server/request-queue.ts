@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ConnectError } from "../errors/errors.ts";
+import type { ConnectError } from "../../errors/errors.ts";
 
 interface Waiter {
   readonly resolve: (result: IteratorResult<Message, void>) => void;

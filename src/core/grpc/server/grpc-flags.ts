@@ -1,6 +1,6 @@
-import { hostFlag, listFlag, portFlag } from "../config/flag-kinds.ts";
-import type { FlagValues } from "../config/flags.ts";
-import { FlagError } from "../errors/setup-error.ts";
+import { hostFlag, listFlag, portFlag } from "../../config/flag-kinds.ts";
+import type { FlagValues } from "../../config/flags.ts";
+import { FlagError } from "../../errors/setup-error.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./server-options.ts";
 
 /** Flags of a gRPC server. */

@@ -1,8 +1,8 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
-import { dispatcherDefaults, type DispatcherOptions } from "../call/dispatcher.ts";
-import { announcedStreams } from "../http2/stream-turns.ts";
-import type { ServerTlsOptions } from "../net/tls.ts";
-import type { TrustedPeers } from "../metadata/identity-trust.ts";
+import { dispatcherDefaults, type DispatcherOptions } from "../../call/dispatcher.ts";
+import { announcedStreams } from "../../http2/stream-turns.ts";
+import type { ServerTlsOptions } from "../../net/tls.ts";
+import type { TrustedPeers } from "../../metadata/identity-trust.ts";
 import type { RequestLimits } from "./request-guard.ts";
 
 /** Options of a `GrpcServer`. */

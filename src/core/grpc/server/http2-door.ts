@@ -1,7 +1,7 @@
-import { METHODS } from "../net/node-http.ts";
+import { METHODS } from "../../net/node-http.ts";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { readOpening } from "../net/sniffer.ts";
+import { readOpening } from "../../net/sniffer.ts";
 
 /** How long a client that was turned away may take to hang up, in milliseconds. */
 const lingerMs = 2000;

@@ -1,4 +1,4 @@
-import type { Handler } from "../call/handler.ts";
+import type { Handler } from "../../call/handler.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import type { CallEnvironment } from "./server-call.ts";

@@ -1,8 +1,8 @@
 import type { Metadata } from "@grpc/grpc-js";
-import type { CallContext } from "../call/context.ts";
-import { encodeStatusDetails, type ConnectError } from "../errors/errors.ts";
-import { addHeaders, WireMetadata } from "./metadata.ts";
-import { toStatusMessage } from "../errors/status-message.ts";
+import type { CallContext } from "../../call/context.ts";
+import { encodeStatusDetails, type ConnectError } from "../../errors/errors.ts";
+import { addHeaders, WireMetadata } from "../metadata.ts";
+import { toStatusMessage } from "../../errors/status-message.ts";
 
 /** How a call ends on the wire, in the form of grpc-js. */
 export interface CallStatus {

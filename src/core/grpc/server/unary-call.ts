@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, toCallError } from "../errors/errors.ts";
-import type { UnaryHandler } from "../call/handler.ts";
-import { rpcName } from "../call/service.ts";
+import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
+import type { UnaryHandler } from "../../call/handler.ts";
+import { rpcName } from "../../call/service.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import { toGzip } from "./reply-compression.ts";

@@ -1,8 +1,8 @@
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
-import { Code, ConnectError, toCallError } from "../errors/errors.ts";
-import { MessageReader, prefixBytes, type MessageSink } from "../wire/message-reader.ts";
+import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
+import { MessageReader, prefixBytes, type MessageSink } from "../../wire/message-reader.ts";
 
 /** What a call here needs of the engine under it, in the form of grpc-js. */
 export type WireCall = Pick<

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
-import { toCallError } from "../errors/errors.ts";
-import type { StreamHandler } from "../call/handler.ts";
+import { toCallError } from "../../errors/errors.ts";
+import type { StreamHandler } from "../../call/handler.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { GuardedRequest } from "./request-guard.ts";
 import { toGzip } from "./reply-compression.ts";

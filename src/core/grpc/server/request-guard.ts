@@ -2,14 +2,14 @@ import type { Http2Server, IncomingHttpHeaders, ServerHttp2Session, ServerHttp2S
 import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
-import { Code } from "../errors/errors.ts";
-import { isAuthority } from "../net/authority.ts";
-import { hasNulInPath } from "../net/request-target.ts";
-import { SessionGuard, type SessionLimits } from "../http2/session-guard.ts";
-import { FrameWatch } from "../http2/frame-watch.ts";
-import { hasValidBinaries } from "./metadata.ts";
-import { toStatusMessage } from "../errors/status-message.ts";
-import { parseTimeout } from "../wire/grpc-timeout.ts";
+import { Code } from "../../errors/errors.ts";
+import { isAuthority } from "../../net/authority.ts";
+import { hasNulInPath } from "../../net/request-target.ts";
+import { SessionGuard, type SessionLimits } from "../../http2/session-guard.ts";
+import { FrameWatch } from "../../http2/frame-watch.ts";
+import { hasValidBinaries } from "../metadata.ts";
+import { toStatusMessage } from "../../errors/status-message.ts";
+import { parseTimeout } from "../../wire/grpc-timeout.ts";
 
 /** Limits of a request before its handler is known, and of its connection. */
 export interface RequestLimits extends SessionLimits {
