@@ -5,7 +5,7 @@ import type { Server } from "@grpc/grpc-js";
 import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
-import { HealthService } from "./grpc/health.ts";
+import { HealthService } from "./grpc/health/health.ts";
 import { Http2Door } from "./grpc/server/http2-door.ts";
 import { reflectionServices } from "./grpc/reflection.ts";
 import { ServerEngine } from "./grpc/server/server-engine.ts";

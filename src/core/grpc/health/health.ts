@@ -6,10 +6,10 @@ import {
   type HealthCheckResponseSchema,
   type HealthListRequest,
   type HealthListResponseSchema,
-} from "../../../gen/grpc/health/v1/health_pb.ts";
-import type { HandlerContext } from "../call/context.ts";
-import { Code, ConnectError } from "../errors/errors.ts";
-import type { Service } from "../call/service.ts";
+} from "../../../../gen/grpc/health/v1/health_pb.ts";
+import type { HandlerContext } from "../../call/context.ts";
+import { Code, ConnectError } from "../../errors/errors.ts";
+import type { Service } from "../../call/service.ts";
 
 /** What a service can be said to be. */
 export type HealthStatus = "SERVING" | "NOT_SERVING" | "UNKNOWN";
