@@ -7,7 +7,7 @@ import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
 import { HealthService } from "./grpc/health/health.ts";
 import { Http2Door } from "./grpc/server/http2-door.ts";
-import { reflectionServices } from "./grpc/reflection.ts";
+import { reflectionServices } from "./grpc/reflection/reflection.ts";
 import { ServerEngine } from "./grpc/server/server-engine.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./grpc/server/server-options.ts";
 import {

@@ -3,10 +3,10 @@ import {
   ServerReflection,
   type ServerReflectionRequest,
   type ServerReflectionResponseSchema,
-} from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
-import { ServerReflection as ServerReflectionAlpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { Code } from "../errors/errors.ts";
-import { service, type AnyService } from "../call/service.ts";
+} from "../../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "../../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { Code } from "../../errors/errors.ts";
+import { service, type AnyService } from "../../call/service.ts";
 import { fileBytes, indexSymbols, withImports, type SymbolIndex } from "./symbol-index.ts";
 
 type Response = MessageInitShape<typeof ServerReflectionResponseSchema>;
