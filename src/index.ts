@@ -7,7 +7,7 @@ export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
 export type { RpcPluginOptions } from "./gateway/fastify-plugin.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
-export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/error-body.ts";
+export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/http/error-body.ts";
 export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle/lifecycle.ts";
 export type { ListenAddress } from "./core/net/listener.ts";
 export {

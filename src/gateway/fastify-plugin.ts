@@ -9,7 +9,7 @@ import type {
 } from "fastify";
 import { defaultGraceMs } from "../core/lifecycle/lifecycle.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
-import type { ErrorWriter } from "./error-writer.ts";
+import type { ErrorWriter } from "./http/error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
 import type { Route } from "./routing/route.ts";
 import type { OwnRoute } from "./shadowed-routes.ts";

@@ -11,9 +11,9 @@ import type { Caller } from "../core/call/caller.ts";
 import { CallContext } from "../core/call/context.ts";
 import { callOrigin } from "../core/call/call-origin.ts";
 import { Code, toCallError } from "../core/errors/errors.ts";
-import { asIs, type ErrorWriter } from "./error-writer.ts";
-import { answerOtherMethod } from "./other-method.ts";
-import { parseQuery } from "./binding/query.ts";
+import { asIs, type ErrorWriter } from "./http/error-writer.ts";
+import { answerOtherMethod } from "./http/other-method.ts";
+import { parseQuery } from "./http/query.ts";
 
 /** The paths of the health endpoints; no rule may have them while they are served. */
 export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;

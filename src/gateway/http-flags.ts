@@ -12,7 +12,7 @@ import {
 } from "../core/config/flag-kinds.ts";
 import type { FlagValues } from "../core/config/flags.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
-import { whyUnforwardable } from "./request-metadata.ts";
+import { whyUnforwardable } from "./http/request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flags.ts";
 

@@ -2,9 +2,9 @@ import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobu
 import { rpcName } from "../core/call/service.ts";
 import { timeLimitsOf } from "./call-timeout.ts";
 import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
-import { namesEvents } from "./media-type.ts";
+import { namesEvents } from "./http/media-type.ts";
 import { isForm } from "./multipart/form-parts.ts";
-import { whyProtocolIsMissing } from "./not-yet.ts";
+import { whyProtocolIsMissing } from "./http/not-yet.ts";
 import { repliesRawBody, takesRawBody } from "./binding/http-body.ts";
 import type { RpcOptions } from "./rpc/rpc-options.ts";
 import { RpcTable } from "./rpc/rpc-table.ts";

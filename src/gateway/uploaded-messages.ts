@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import type { Exchange } from "./exchange.ts";
+import type { Exchange } from "./http/exchange.ts";
 import type { RequestMessages } from "./streaming/request-source.ts";
 
 /** Messages that are made from the body of a request while a call takes them. It remembers what was wrong with them. */

@@ -4,7 +4,7 @@ import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { Dispatcher } from "../../src/core/call/dispatcher.ts";
 import { service } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
-import { RequestMetadata } from "../../src/gateway/request-metadata.ts";
+import { RequestMetadata } from "../../src/gateway/http/request-metadata.ts";
 import { bodyOf, exchangeBytes, type Gateway, startGateway, statusOf } from "./gateway-fixture.ts";
 
 /** The metadata that the handler saw for a request with these header lines. */

@@ -4,7 +4,7 @@ import { after, before, suite, test } from "node:test";
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { EchoRequestSchema, EchoResponseSchema } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { bodyFormat } from "../../src/gateway/media-type.ts";
+import { bodyFormat } from "../../src/gateway/http/media-type.ts";
 import {
   connectTo,
   exchangeBytes,

@@ -9,7 +9,7 @@ import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { metadataOnly } from "../../src/core/metadata/metadata-only.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
-import { takesTrailers } from "../../src/gateway/trailers-wanted.ts";
+import { takesTrailers } from "../../src/gateway/http/trailers-wanted.ts";
 import { Echo } from "../support/echo-service.ts";
 import { failure } from "../support/failure.ts";
 import { grpcHeaders, RawGrpcServer } from "../support/raw-grpc-server.ts";

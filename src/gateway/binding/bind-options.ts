@@ -1,7 +1,7 @@
 import type { Registry } from "@bufbuild/protobuf";
 import { jsonReadDefaults, type JsonReadOptions } from "../../core/codec/json-trace.ts";
-import type { BodyFormat } from "../media-type.ts";
-import { type QueryOptions, queryDefaults } from "./query.ts";
+import type { BodyFormat } from "../http/media-type.ts";
+import { type QueryOptions, queryDefaults } from "../http/query.ts";
 import type { QueryBinderOptions } from "./query-binder.ts";
 import { textFormDefaults, type TextForms } from "./text-forms.ts";
 

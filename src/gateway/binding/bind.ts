@@ -7,7 +7,7 @@ import { type ByteBinder, compileByteBinder } from "./byte-binder.ts";
 import { compileMaskDeriver, type MaskDeriver } from "./field-mask.ts";
 import { parseMembers } from "../../core/codec/json-members.ts";
 import { PathBinding } from "./path-binding.ts";
-import { parseQuery } from "./query.ts";
+import { parseQuery } from "../http/query.ts";
 import { QueryBinder } from "./query-binder.ts";
 import type { Route } from "../routing/route.ts";
 import { unexpectedText } from "./scalar-text.ts";

@@ -2,7 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { compileBinder } from "./bind.ts";
 import type { BindOptions } from "./bind-options.ts";
 import type { SystemParameters } from "./system-parameters.ts";
-import type { BodyFormat } from "../media-type.ts";
+import type { BodyFormat } from "../http/media-type.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteCall } from "../unary.ts";
 

@@ -2,7 +2,7 @@ import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../../core/errors/errors.ts";
 import { fieldsByName } from "./field-path.ts";
 import { quoteText, scalarParser, unexpectedText } from "./scalar-text.ts";
-import type { QueryParameter } from "./query.ts";
+import type { QueryParameter } from "../http/query.ts";
 
 /** What the system parameters of a request ask of its reply. */
 export interface SystemParameters {

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "../http/http-error.ts";
 import type { LongPollOptions } from "./poll-options.ts";
 import { abandoned, type PolledStream } from "./polled-stream.ts";
 

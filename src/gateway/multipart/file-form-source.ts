@@ -5,7 +5,7 @@ import { pathName } from "../binding/field-path.ts";
 import { pieceDelayMs, pieces } from "../raw-body/pieces.ts";
 import { compileRawBinder } from "../raw-body/raw-source.ts";
 import type { Route } from "../routing/route.ts";
-import { bodyChunks } from "../streaming/body-chunks.ts";
+import { bodyChunks } from "../http/body-chunks.ts";
 import type { RequestSource } from "../streaming/request-source.ts";
 import { allowLargeBody, UploadedMessages } from "../uploaded-messages.ts";
 import { isText } from "./form-binder.ts";

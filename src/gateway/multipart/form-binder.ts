@@ -6,9 +6,9 @@ import { ConnectError, type FieldViolation, invalidArgument } from "../../core/e
 import { type Binder, compileBinder } from "../binding/bind.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../binding/bind-options.ts";
 import { getField, messageAt, pathName, setField } from "../binding/field-path.ts";
-import type { QueryParameter } from "../binding/query.ts";
+import type { QueryParameter } from "../http/query.ts";
 import { QueryBinder } from "../binding/query-binder.ts";
-import { bodyFormat } from "../media-type.ts";
+import { bodyFormat } from "../http/media-type.ts";
 import { asHttpBody } from "../binding/http-body.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteCall } from "../unary.ts";

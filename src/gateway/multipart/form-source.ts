@@ -1,13 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import type { FormCheck } from "../browser/form-check.ts";
-import { HttpError } from "../http-error.ts";
+import type { FormCheck } from "../http/browsers/form-check.ts";
+import { HttpError } from "../http/http-error.ts";
 import { isHttpBody } from "../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "../raw-body/pieces.ts";
 import type { RawBodyOptions } from "../raw-body/raw-options.ts";
 import type { Route } from "../routing/route.ts";
-import { bodyChunks } from "../streaming/body-chunks.ts";
+import { bodyChunks } from "../http/body-chunks.ts";
 import type { RequestSource, SourceOptions } from "../streaming/request-source.ts";
 import type { RouteCall } from "../unary.ts";
 import { allowLargeBody, UploadedMessages } from "../uploaded-messages.ts";

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from "fastify";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "../http/http-error.ts";
 import { setFileHeaders } from "./raw-headers.ts";
 
 /**

@@ -3,15 +3,15 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import type { ErrorWriter } from "../error-writer.ts";
-import type { Exchange } from "../exchange.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
+import type { Exchange } from "../http/exchange.ts";
 import type { Http2Exchange } from "../http2-exchange.ts";
-import { isForbiddenTrailer } from "../header-names.ts";
-import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
-import { takesTrailers } from "../trailers-wanted.ts";
+import { isForbiddenTrailer } from "../http/header-names.ts";
+import { type ReplyMetadata, successStatus } from "../http/reply-metadata.ts";
+import { takesTrailers } from "../http/trailers-wanted.ts";
 import type { Answer } from "../streaming/answer.ts";
-import type { StreamCoding } from "../streaming/stream-compressor.ts";
-import { StreamWriter, type StreamWriterOptions } from "../streaming/stream-writer.ts";
+import type { StreamCoding } from "../http/stream-compressor.ts";
+import { StreamWriter, type StreamWriterOptions } from "../http/stream-writer.ts";
 import { contentTypeOf, lengthOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
 /** What a raw answer in pieces is made of. */

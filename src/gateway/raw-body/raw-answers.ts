@@ -1,12 +1,12 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
-import type { ErrorWriter } from "../error-writer.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Route } from "../routing/route.ts";
 import type { Answer } from "../streaming/answer.ts";
 import { SingleAnswer } from "../streaming/single-answer.ts";
-import type { StreamCoding } from "../streaming/stream-compressor.ts";
-import type { StreamWriterOptions } from "../streaming/stream-writer.ts";
+import type { StreamCoding } from "../http/stream-compressor.ts";
+import type { StreamWriterOptions } from "../http/stream-writer.ts";
 import type { RouteCall, UnaryOptions } from "../unary.ts";
 import { compileReplyBody } from "../binding/http-body.ts";
 import { toRangeError } from "./range-error.ts";

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Route } from "../routing/route.ts";
 import type { CallContext } from "../../core/call/context.ts";
-import type { WholeReply, WholeRequest } from "../plain-reply.ts";
+import type { WholeReply, WholeRequest } from "../http/plain-reply.ts";
 import { type UnaryOptions, writeMetadata } from "../unary.ts";
 import { compileReplyBody } from "../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";

@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { type CallTime, callTimeOf } from "../call-timeout.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Exchange } from "../http/exchange.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";

@@ -6,8 +6,8 @@ import { parseContentType as parseGrpcWebType } from "@connectrpc/connect/protoc
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { Code } from "../../core/errors/errors.ts";
 import { rpcName } from "../../core/call/service.ts";
-import type { Exchange } from "../exchange.ts";
-import { pathOf } from "../target-path.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { pathOf } from "../http/target-path.ts";
 import { ConnectErrorJson } from "./connect-error-json.ts";
 import { connectUnary, type ConnectUnary } from "./connect-unary.ts";
 import { type BodyForm, type EnvelopedHandler, envelopedCall } from "./enveloped-call.ts";

@@ -2,8 +2,8 @@ import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
 import { replyTooLarge } from "../../core/errors/reply-too-large.ts";
-import { asIs, type ErrorWriter } from "../error-writer.ts";
-import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
+import { asIs, type ErrorWriter } from "../http/error-writer.ts";
+import { type ReplyMetadata, successStatus } from "../http/reply-metadata.ts";
 import type { Answer } from "./answer.ts";
 import type { StreamEncoder, StreamEncoding } from "./stream-encoding.ts";
 

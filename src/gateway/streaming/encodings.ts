@@ -1,4 +1,4 @@
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "../http/http-error.ts";
 import type { Route } from "../routing/route.ts";
 import { compileEventId } from "./event-id.ts";
 import { jsonArray } from "./json-array.ts";

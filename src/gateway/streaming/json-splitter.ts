@@ -1,6 +1,6 @@
 import { decodeUtf8 } from "../../core/codec/json-reader.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "../http/http-error.ts";
 
 /** What one message of a body may cost. */
 export interface SplitterLimits {

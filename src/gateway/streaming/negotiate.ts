@@ -1,4 +1,4 @@
-import { mediaRanges } from "../media-type.ts";
+import { mediaRanges } from "../http/media-type.ts";
 
 /** Something that an `Accept` header can ask for. */
 interface Offer {

@@ -1,13 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { bindDefaults } from "../binding/bind-options.ts";
-import type { Exchange } from "../exchange.ts";
-import { HttpError } from "../http-error.ts";
-import { isJsonStream } from "../media-type.ts";
-import { hasBody } from "../request-body.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { HttpError } from "../http/http-error.ts";
+import { isJsonStream } from "../http/media-type.ts";
+import { hasBody } from "../http/request-body.ts";
 import type { Route } from "../routing/route.ts";
 import { bodyReader, noBody, type RouteCall, type UnaryOptions } from "../unary.ts";
-import { bodyChunks } from "./body-chunks.ts";
+import { bodyChunks } from "../http/body-chunks.ts";
 import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
 import type { MessageBinder, MessageBody } from "../binding/message-binder.ts";
 import type { StreamOptions } from "./stream-options.ts";

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { FastifyReply } from "fastify";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import type { ErrorWriter } from "../error-writer.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Answer } from "./answer.ts";
 
 /** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */

@@ -3,16 +3,16 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { toStatusMessage } from "../../core/errors/status-message.ts";
-import type { ErrorWriter } from "../error-writer.ts";
-import type { Exchange } from "../exchange.ts";
-import { isForbiddenTrailer } from "../header-names.ts";
-import { type ReplyMetadata, successStatus } from "../reply-metadata.ts";
-import { takesTrailers } from "../trailers-wanted.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { isForbiddenTrailer } from "../http/header-names.ts";
+import { type ReplyMetadata, successStatus } from "../http/reply-metadata.ts";
+import { takesTrailers } from "../http/trailers-wanted.ts";
 import type { Answer } from "./answer.ts";
-import type { StreamCoding } from "./stream-compressor.ts";
+import type { StreamCoding } from "../http/stream-compressor.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
 import type { StreamOptions } from "./stream-options.ts";
-import { StreamWriter } from "./stream-writer.ts";
+import { StreamWriter } from "../http/stream-writer.ts";
 
 /** What an answer in pieces is made of. */
 export interface StreamAnswerInit {

@@ -1,5 +1,5 @@
 import type { ArrayError } from "./json-array.ts";
-import { type StreamWriterOptions, streamWriterDefaults } from "./stream-writer.ts";
+import { type StreamWriterOptions, streamWriterDefaults } from "../http/stream-writer.ts";
 
 /** Options of streams over HTTP. */
 export interface StreamOptions extends StreamWriterOptions {

@@ -9,7 +9,7 @@ import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { SocketCall } from "./socket-call.ts";
-import { readHeaders, readHeadersFrame, withHeaders } from "./socket-headers.ts";
+import { readHeaders, readHeadersFrame, withHeaders } from "../http/socket-headers.ts";
 import { statusMembers, type StatusOptions } from "./status-frame.ts";
 
 /** What a `MultiplexSocket` is made of. */

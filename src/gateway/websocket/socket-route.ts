@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { rpcName } from "../../core/call/service.ts";
 import { type CallTime, callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "../http/http-error.ts";
 import type { RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../routing/route.ts";
 import { compileRunStream, type RunStream } from "../../core/call/run-stream.ts";

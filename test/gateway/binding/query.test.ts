@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import fc from "fast-check";
-import { parseQuery, queryDefaults } from "../../../src/gateway/binding/query.ts";
+import { parseQuery, queryDefaults } from "../../../src/gateway/http/query.ts";
 import { refusalOf, refusedFields } from "./binding-fixture.ts";
 
 function pairs(query: string): string[][] {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isCompressible, negotiateCoding } from "../../../src/gateway/browser/content-coding.ts";
-import { matchesTag } from "../../../src/gateway/browser/entity-tag.ts";
+import { isCompressible, negotiateCoding } from "../../../src/gateway/http/browsers/content-coding.ts";
+import { matchesTag } from "../../../src/gateway/http/browsers/entity-tag.ts";
 
 const codings: readonly (readonly [string | undefined, string | undefined])[] = [
   [undefined, undefined],

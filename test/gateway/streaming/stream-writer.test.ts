@@ -7,8 +7,8 @@ import { test, type TestContext } from "node:test";
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from "node:zlib";
 import fc from "fast-check";
 import { ConnectError } from "../../../src/core/errors/errors.ts";
-import type { StreamCoding } from "../../../src/gateway/streaming/stream-compressor.ts";
-import { StreamWriter, type StreamWriterOptions } from "../../../src/gateway/streaming/stream-writer.ts";
+import type { StreamCoding } from "../../../src/gateway/http/stream-compressor.ts";
+import { StreamWriter, type StreamWriterOptions } from "../../../src/gateway/http/stream-writer.ts";
 import { within } from "../../support/running-grpc.ts";
 
 interface Pair {

@@ -5,7 +5,7 @@ import {
   readHeadersFrame,
   takeTargetHeaders,
   withHeaders,
-} from "../../../src/gateway/websocket/socket-headers.ts";
+} from "../../../src/gateway/http/socket-headers.ts";
 
 for (const [target, url, headers, inFrame] of [
   ["/a", "/a", {}, false],

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { invalidArgument } from "../core/errors/errors.ts";
-import type { HeaderSource, TakeHeader } from "../core/metadata/header-source.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
+import type { HeaderSource, TakeHeader } from "../../core/metadata/header-source.ts";
 import { isUnforwardable } from "./header-names.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** Request headers that become metadata unless an option adds more. */
 export const forwardedHeaders: readonly string[] = Object.freeze([

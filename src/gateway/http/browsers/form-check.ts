@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { HttpError } from "../http-error.ts";
-import { OriginCheck } from "../websocket/origin-check.ts";
+import { OriginCheck } from "../origin-check.ts";
 
 /** Content types that every page may send to every host without asking (Fetch standard, "CORS-safelisted"). */
 const unasked = /^(?:text\/plain|multipart\/form-data|application\/x-www-form-urlencoded)\s*(?:;|$)/i;

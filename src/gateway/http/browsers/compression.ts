@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip, zstdCompress } from "node:zlib";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { StreamCoding } from "../streaming/stream-compressor.ts";
+import type { StreamCoding } from "../stream-compressor.ts";
 import { isCompressible, negotiateCoding } from "./content-coding.ts";
 
 /** Compresses answers that are sent whole. */

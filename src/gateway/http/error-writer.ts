@@ -1,8 +1,8 @@
 import { fromBinary, type Registry } from "@bufbuild/protobuf";
-import { RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import type { CallContext } from "../core/call/context.ts";
-import { ConnectError, toCallError, toStatus } from "../core/errors/errors.ts";
-import type { FaultLog } from "../core/call/fault-log.ts";
+import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { CallContext } from "../../core/call/context.ts";
+import { ConnectError, toCallError, toStatus } from "../../core/errors/errors.ts";
+import type { FaultLog } from "../../core/call/fault-log.ts";
 import {
   asStatus,
   detailsToJson,

@@ -1,12 +1,12 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
-import type { CallContext } from "../core/call/context.ts";
-import { Code, ConnectError } from "../core/errors/errors.ts";
-import type { Live } from "../core/call/live-set.ts";
-import { ServerResponse } from "../core/net/node-http.ts";
-import { identityOf, type PeerIdentity } from "../core/metadata/peer-identity.ts";
+import type { CallContext } from "../../core/call/context.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { Live } from "../../core/call/live-set.ts";
+import { ServerResponse } from "../../core/net/node-http.ts";
+import { identityOf, type PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { HttpError } from "./http-error.ts";
-import type { SocketHeaders } from "./websocket/socket-headers.ts";
+import type { SocketHeaders } from "./socket-headers.ts";
 
 /** What becomes of an exchange when it is over. */
 export interface ExchangeOwner {

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ConnectError } from "../../core/errors/errors.ts";
 import { isMembers } from "../../core/codec/json-members.ts";
-import { parseQuery, queryDefaults } from "../binding/query.ts";
-import { HttpError } from "../http-error.ts";
+import { parseQuery, queryDefaults } from "./query.ts";
+import { HttpError } from "./http-error.ts";
 
 /** Headers that do not stand in the head of the handshake, since pages cannot set any there. Names in lower case. */
 export type SocketHeaders = Readonly<Record<string, string>>;

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "./http-error.ts";
 
 /** Whether a request asks to become a WebSocket; every other `Upgrade` is ignored (RFC 9110 section 7.8). */
 export function asksForWebSocket({ method, httpVersion, headers }: IncomingMessage): boolean {

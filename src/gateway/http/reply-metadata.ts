@@ -1,4 +1,4 @@
-import type { ConnectError } from "../core/errors/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import type { WholeReply } from "./plain-reply.ts";
 import { isForbiddenTrailer, isWithheld } from "./header-names.ts";
 

@@ -1,4 +1,4 @@
-import type { StreamCoding } from "../streaming/stream-compressor.ts";
+import type { StreamCoding } from "../stream-compressor.ts";
 
 /** The codings that answers can have, in the order in which they are taken where a client does not mind. */
 const codings: readonly StreamCoding[] = ["zstd", "br", "gzip"];

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from "node:zlib";
-import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
-import { type Live, LiveSet } from "../core/call/live-set.ts";
+import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
+import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import { HttpError } from "./http-error.ts";
 
 /** What a request body may cost. */

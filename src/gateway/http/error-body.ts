@@ -1,10 +1,10 @@
-import { STATUS_CODES } from "../core/net/node-http.ts";
+import { STATUS_CODES } from "../../core/net/node-http.ts";
 import type { JsonValue, Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
-import { toStatus, type ConnectError } from "../core/errors/errors.ts";
-import { codeName } from "../core/errors/code-name.ts";
-import { jsonWriter } from "../core/codec/json-writer.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
+import { toStatus, type ConnectError } from "../../core/errors/errors.ts";
+import { codeName } from "../../core/errors/code-name.ts";
+import { jsonWriter } from "../../core/codec/json-writer.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** The body of an error reply. */
 export interface ErrorBody {

@@ -1,5 +1,5 @@
-import { isIdentityHeader } from "../core/metadata/identity-headers.ts";
-import { isReservedHeader } from "../core/metadata/reserved-headers.ts";
+import { isIdentityHeader } from "../../core/metadata/identity-headers.ts";
+import { isReservedHeader } from "../../core/metadata/reserved-headers.ts";
 
 /**
  * Whether a request header may never become metadata, whatever a client or an option says: names of protocols,

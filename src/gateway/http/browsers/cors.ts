@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { BrowserOptions } from "./browser-options.ts";
 import { addVary } from "./vary.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { SetupError } from "../../../core/errors/setup-error.ts";
 
 /** Headers of an answer that every page may read (Fetch standard, "CORS-safelisted response-header name"). */
 const readable = [

@@ -8,8 +8,8 @@ import {
   constants,
 } from "node:zlib";
 import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
-import { HttpError } from "../http-error.ts";
-import { ReadAhead } from "../read-ahead.ts";
+import { HttpError } from "./http-error.ts";
+import { ReadAhead } from "./read-ahead.ts";
 
 /**
  * The bytes of a request body as they come, with its `Content-Encoding` taken off; read ahead of whoever takes them as

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { STATUS_CODES } from "../core/net/node-http.ts";
+import { STATUS_CODES } from "../../core/net/node-http.ts";
 import type { ErrorReply } from "./error-writer.ts";
 import { HttpError } from "./http-error.ts";
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import { HttpError } from "../http-error.ts";
+import { HttpError } from "./http-error.ts";
 
 /**
  * Which pages may open WebSockets. Browsers let every page open one to every host and send the user's credentials

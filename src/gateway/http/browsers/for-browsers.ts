@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Exchange } from "../exchange.ts";
-import type { StreamCoding } from "../streaming/stream-compressor.ts";
+import type { StreamCoding } from "../stream-compressor.ts";
 import type { BrowserOptions } from "./browser-options.ts";
 import { Compression } from "./compression.ts";
 import { isCompressible } from "./content-coding.ts";

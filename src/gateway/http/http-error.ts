@@ -1,4 +1,4 @@
-import { ConnectError, type Code } from "../core/errors/errors.ts";
+import { ConnectError, type Code } from "../../core/errors/errors.ts";
 import { codeOfHttpStatus } from "./http-status.ts";
 
 /** How an `HttpError` differs from an error of the same status. */
