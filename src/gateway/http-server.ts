@@ -23,17 +23,17 @@ import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
 import type { Exchange } from "./http/exchange.ts";
 import { fastifyPlugin, type RpcPluginOptions } from "./fastify-plugin.ts";
-import { GuestExchanges } from "./guest-exchanges.ts";
+import { GuestExchanges } from "./connections/guest-exchanges.ts";
 import { HttpEngine } from "./http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { observeCaller } from "./observe-caller.ts";
-import { PortGuard } from "./port-guard.ts";
+import { PortGuard } from "./connections/port-guard.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./request-router.ts";
 import { samplePath } from "./routing/sample-path.ts";
 import type { OwnRoute } from "./shadowed-routes.ts";
 import { StartWarnings } from "./start-warnings.ts";
-import { both, stopExchanges } from "./stop-exchanges.ts";
+import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 import { WebSockets } from "./websocket/web-sockets.ts";
 
 /**

@@ -7,7 +7,7 @@ import { tell } from "../core/call/observer.ts";
 import type { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "./http/error-writer.ts";
 import type { Exchange } from "./http/exchange.ts";
-import type { GuestExchanges } from "./guest-exchanges.ts";
+import type { GuestExchanges } from "./connections/guest-exchanges.ts";
 import { HealthEndpoints, healthPaths, isHealthPath } from "./health-endpoints.ts";
 import { HttpError } from "./http/http-error.ts";
 import type { HttpServerOptions } from "./http-server-options.ts";

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { endianness } from "node:os";
 import { test } from "node:test";
-import { addressText, readConnections } from "../../src/gateway/connection-table.ts";
+import { addressText, readConnections } from "../../src/gateway/connections/http1/connection-table.ts";
 
 const addresses: readonly [address: string, text: string][] = [
   ["127.0.0.1", "0100007F"],

@@ -5,7 +5,7 @@ import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
-import type { Http2Exchange } from "../http2-exchange.ts";
+import type { Http2Exchange } from "../connections/http2/http2-exchange.ts";
 import { isForbiddenTrailer } from "../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../http/reply-metadata.ts";
 import { takesTrailers } from "../http/trailers-wanted.ts";

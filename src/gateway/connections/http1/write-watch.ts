@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { Exchange } from "./http/exchange.ts";
+import type { Exchange } from "../../http/exchange.ts";
 
 /** Options of `watchWrites`. */
 export interface WriteWatchOptions {

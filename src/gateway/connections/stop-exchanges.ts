@@ -1,9 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { Code, ConnectError } from "../core/errors/errors.ts";
-import { noticeAfterMs, type StopReport } from "../core/lifecycle/lifecycle.ts";
-import { rpcName } from "../core/call/service.ts";
-import type { Exchange } from "./http/exchange.ts";
-import { pathOf } from "./http/target-path.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { noticeAfterMs, type StopReport } from "../../core/lifecycle/lifecycle.ts";
+import { rpcName } from "../../core/call/service.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { pathOf } from "../http/target-path.ts";
 
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {

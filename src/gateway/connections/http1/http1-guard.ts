@@ -1,19 +1,19 @@
 import type { IncomingMessage, RequestListener, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { ConnectError } from "../core/errors/errors.ts";
-import { LiveSet } from "../core/call/live-set.ts";
-import { createServer } from "../core/net/node-http.ts";
-import type { ErrorWriter } from "./http/error-writer.ts";
-import { Exchange, exchangeClosed, type ExchangeOwner } from "./http/exchange.ts";
-import { HttpError } from "./http/http-error.ts";
-import type { Http1GuardOptions } from "./http1-limits.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+import { LiveSet } from "../../../core/call/live-set.ts";
+import { createServer } from "../../../core/net/node-http.ts";
+import type { ErrorWriter } from "../../http/error-writer.ts";
+import { Exchange, exchangeClosed, type ExchangeOwner } from "../../http/exchange.ts";
+import { HttpError } from "../../http/http-error.ts";
+import type { Http1GuardOptions } from "../http1-limits.ts";
 import { watchPeers } from "./peer-watch.ts";
-import { parserError, writeToSocket } from "./http/raw-reply.ts";
+import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
-import { RequestCheck } from "./request-check.ts";
-import { asksForWebSocket } from "./http/websocket-handshake.ts";
-import { takeTargetHeaders } from "./http/socket-headers.ts";
+import { RequestCheck } from "../request-check.ts";
+import { asksForWebSocket } from "../../http/websocket-handshake.ts";
+import { takeTargetHeaders } from "../../http/socket-headers.ts";
 import { watchWrites } from "./write-watch.ts";
 
 /** How many requests of one connection may wait for their turn before reading from it stops. */

@@ -1,8 +1,8 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
-import type { ConnectError } from "../core/errors/errors.ts";
-import { LiveSet } from "../core/call/live-set.ts";
-import { identityOf } from "../core/metadata/peer-identity.ts";
-import { completeHead, type Exchange, exchangeClosed, type ExchangeOwner } from "./http/exchange.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
+import { LiveSet } from "../../core/call/live-set.ts";
+import { identityOf } from "../../core/metadata/peer-identity.ts";
+import { completeHead, type Exchange, exchangeClosed, type ExchangeOwner } from "../http/exchange.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 import { RequestCheck } from "./request-check.ts";
 

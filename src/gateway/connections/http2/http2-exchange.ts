@@ -1,10 +1,10 @@
 import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
-import type { CallContext } from "../core/call/context.ts";
+import type { CallContext } from "../../../core/call/context.ts";
 import type { OutgoingHttpHeaders } from "node:http";
-import type { Live } from "../core/call/live-set.ts";
-import type { PeerIdentity } from "../core/metadata/peer-identity.ts";
-import { completeHead, type Exchange, type ExchangeOwner } from "./http/exchange.ts";
-import type { HttpError } from "./http/http-error.ts";
+import type { Live } from "../../../core/call/live-set.ts";
+import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import { completeHead, type Exchange, type ExchangeOwner } from "../../http/exchange.ts";
+import type { HttpError } from "../../http/http-error.ts";
 
 /**
  * What `Exchange` is on HTTP/1, for HTTP/2: Node's own response object, which knows the call it answers. Everything

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
-import { isAuthority } from "../core/net/authority.ts";
-import { hasNulInPath } from "../core/net/request-target.ts";
-import { HttpError } from "./http/http-error.ts";
+import { isAuthority } from "../../core/net/authority.ts";
+import { hasNulInPath } from "../../core/net/request-target.ts";
+import { HttpError } from "../http/http-error.ts";
 import type { Http1GuardOptions } from "./http1-limits.ts";
 
 const absoluteTarget = /^https?:\/\/([^/?]+)(.*)$/is;

@@ -1,14 +1,14 @@
 import type { RequestListener, Server } from "node:http";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { ConnectError } from "../core/errors/errors.ts";
-import { readOpening } from "../core/net/sniffer.ts";
-import { ServerTls, type ServerTlsOptions } from "../core/net/tls.ts";
-import type { ErrorWriter } from "./http/error-writer.ts";
-import type { Exchange } from "./http/exchange.ts";
-import { Http1Guard } from "./http1-guard.ts";
-import { Http2Guard, type Http2GuardOptions } from "./http2-guard.ts";
-import { probe } from "./peer-watch.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
+import { readOpening } from "../../core/net/sniffer.ts";
+import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
+import type { Exchange } from "../http/exchange.ts";
+import { Http1Guard } from "./http1/http1-guard.ts";
+import { Http2Guard, type Http2GuardOptions } from "./http2/http2-guard.ts";
+import { probe } from "./http1/peer-watch.ts";
 
 /** Options of `PortGuard`. */
 export interface PortGuardOptions extends Http2GuardOptions {

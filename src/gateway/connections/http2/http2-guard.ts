@@ -9,17 +9,17 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { ConnectError } from "../core/errors/errors.ts";
-import { LiveSet } from "../core/call/live-set.ts";
-import { SessionGuard, type StreamServer } from "../core/http2/session-guard.ts";
-import { announcedStreams } from "../core/http2/stream-turns.ts";
-import type { ErrorWriter } from "./http/error-writer.ts";
-import { exchangeClosed, type Exchange, type ExchangeOwner } from "./http/exchange.ts";
-import type { HttpError } from "./http/http-error.ts";
-import type { Http1GuardOptions } from "./http1-limits.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+import { LiveSet } from "../../../core/call/live-set.ts";
+import { SessionGuard, type StreamServer } from "../../../core/http2/session-guard.ts";
+import { announcedStreams } from "../../../core/http2/stream-turns.ts";
+import type { ErrorWriter } from "../../http/error-writer.ts";
+import { exchangeClosed, type Exchange, type ExchangeOwner } from "../../http/exchange.ts";
+import type { HttpError } from "../../http/http-error.ts";
+import type { Http1GuardOptions } from "../http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
-import type { Http2Limits } from "./http2-limits.ts";
-import { RequestCheck } from "./request-check.ts";
+import type { Http2Limits } from "../http2-limits.ts";
+import { RequestCheck } from "../request-check.ts";
 import { watchPulse } from "./session-pulse.ts";
 
 /** Options of `Http2Guard`. */

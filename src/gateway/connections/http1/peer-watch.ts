@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { type ConnectionTable, readConnections } from "./connection-table.ts";
-import type { Exchange } from "./http/exchange.ts";
+import type { Exchange } from "../../http/exchange.ts";
 
 /** Options of `watchPeers`. */
 export interface PeerWatchOptions {
