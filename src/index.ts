@@ -5,7 +5,7 @@ export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./cor
 export type { ClientCertificates, Pem } from "./core/net/tls.ts";
 export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
-export type { RpcPluginOptions } from "./gateway/fastify-plugin.ts";
+export type { RpcPluginOptions } from "./gateway/fastify/fastify-plugin.ts";
 export type { HttpObserver, HttpServerOptions, RuleText } from "./gateway/http-server-options.ts";
 export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/http/error-body.ts";
 export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle/lifecycle.ts";

@@ -6,7 +6,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { fastify, type FastifyInstance } from "fastify";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { GrpcServer } from "../../src/core/grpc-server.ts";
-import type { RpcPluginOptions } from "../../src/gateway/fastify-plugin.ts";
+import type { RpcPluginOptions } from "../../src/gateway/fastify/fastify-plugin.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { Echo } from "../support/echo-service.ts";

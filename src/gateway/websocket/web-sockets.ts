@@ -17,7 +17,7 @@ import type { OpenSocket } from "./open-socket.ts";
 import { OriginCheck } from "../http/origin-check.ts";
 import { RouteSocket } from "./route-socket.ts";
 import { pathOf } from "../http/target-path.ts";
-import { SocketEngine } from "./socket-engine.ts";
+import { SocketEngine } from "../fastify/socket-engine.ts";
 import { withHeaders } from "../http/socket-headers.ts";
 import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";

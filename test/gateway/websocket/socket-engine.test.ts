@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SocketEngine } from "../../../src/gateway/websocket/socket-engine.ts";
+import { SocketEngine } from "../../../src/gateway/fastify/socket-engine.ts";
 import { webSocketDefaults } from "../../../src/gateway/websocket/websocket-options.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { exchangeBytes, startGateway, statusOf } from "../gateway-fixture.ts";

@@ -7,12 +7,12 @@ import type {
   FastifySchema,
   RouteHandlerMethod,
 } from "fastify";
-import { defaultGraceMs } from "../core/lifecycle/lifecycle.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
-import type { ErrorWriter } from "./http/error-writer.ts";
+import { defaultGraceMs } from "../../core/lifecycle/lifecycle.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
-import type { Route } from "./routing/route.ts";
-import type { OwnRoute } from "./shadowed-routes.ts";
+import type { Route } from "../routing/route.ts";
+import type { OwnRoute } from "../shadowed-routes.ts";
 
 /** Options of `app.register(http.plugin, options)`. */
 export interface RpcPluginOptions {

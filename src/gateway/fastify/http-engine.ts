@@ -7,14 +7,14 @@ import {
   type RequestPayload,
   type RouteHandlerMethod,
 } from "fastify";
-import { METHODS } from "../core/net/node-http.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
-import type { ErrorWriter } from "./http/error-writer.ts";
-import type { Exchange } from "./http/exchange.ts";
-import type { PortGuard } from "./connections/port-guard.ts";
-import type { OwnRoute } from "./shadowed-routes.ts";
+import { METHODS } from "../../core/net/node-http.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { PortGuard } from "../connections/port-guard.ts";
+import type { OwnRoute } from "../shadowed-routes.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
-import { pathOf } from "./http/target-path.ts";
+import { pathOf } from "../http/target-path.ts";
 
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions {

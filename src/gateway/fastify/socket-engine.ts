@@ -3,9 +3,9 @@ import type { Socket } from "node:net";
 import type { WebsocketHandler, WebsocketPluginOptions } from "@fastify/websocket";
 import { fastify, type FastifyInstance } from "fastify";
 import type { ServerOptions } from "ws";
-import { schemaCompilers } from "../schema-compilers.ts";
+import { schemaCompilers } from "./schema-compilers.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
-import type { WebSocketOptions } from "./websocket-options.ts";
+import type { WebSocketOptions } from "../websocket/websocket-options.ts";
 
 /** A handshake that was found to be good. */
 export interface AcceptedHandshake {
