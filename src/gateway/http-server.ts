@@ -26,13 +26,13 @@ import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.t
 import { GuestExchanges } from "./connections/guest-exchanges.ts";
 import { HttpEngine } from "./fastify/http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { observeCaller } from "./observe-caller.ts";
+import { observeCaller } from "./doors/observe-caller.ts";
 import { PortGuard } from "./connections/port-guard.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
-import { RequestRouter } from "./request-router.ts";
+import { RequestRouter } from "./doors/request-router.ts";
 import { samplePath } from "./routing/sample-path.ts";
 import type { OwnRoute } from "./shadowed-routes.ts";
-import { StartWarnings } from "./start-warnings.ts";
+import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 import { WebSockets } from "./websocket/web-sockets.ts";
 

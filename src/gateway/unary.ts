@@ -6,7 +6,7 @@ import { CallContext } from "../core/call/context.ts";
 import { writeReply } from "../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "./binding/bind.ts";
 import type { BindOptions, BindRequest } from "./binding/bind-options.ts";
-import { callTimeOf, requestedTimeoutMs } from "./call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "./doors/deadline.ts";
 import { asIs, type ErrorWriter } from "./http/error-writer.ts";
 import type { Exchange } from "./http/exchange.ts";
 import { HttpError } from "./http/http-error.ts";

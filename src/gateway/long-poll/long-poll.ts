@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallContext } from "../../core/call/context.ts";
 import { compileBodySource } from "../body-source.ts";
-import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "../doors/deadline.ts";
 import { asIs } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { namesEvents } from "../http/media-type.ts";

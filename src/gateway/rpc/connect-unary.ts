@@ -5,7 +5,7 @@ import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/co
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
-import { callTimeOf } from "../call-timeout.ts";
+import { callTimeOf } from "../doors/deadline.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";

@@ -3,7 +3,7 @@ import { compressedFlag, compressionNegotiate, type Compression } from "@connect
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
-import { type CallTime, callTimeOf } from "../call-timeout.ts";
+import { type CallTime, callTimeOf } from "../doors/deadline.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { CallContext } from "../../core/call/context.ts";
 import { compileBodySource, type BodySourceOptions } from "../body-source.ts";
-import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "../doors/deadline.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { repliesRawBody } from "../binding/http-body.ts";
 import { compileRawAnswer, type RawAnswerOptions } from "../raw-body/raw-answers.ts";

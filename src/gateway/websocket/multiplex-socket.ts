@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../core/call/service.ts";
-import { callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
+import { callTimeOf, requestedTimeoutMs } from "../doors/deadline.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";

@@ -4,7 +4,7 @@ import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../core/call/service.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { RouteCall } from "../unary.ts";
-import type { CallTime } from "../call-timeout.ts";
+import type { CallTime } from "../doors/deadline.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";

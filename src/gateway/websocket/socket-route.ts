@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { rpcName } from "../../core/call/service.ts";
-import { type CallTime, callTimeOf, requestedTimeoutMs } from "../call-timeout.ts";
+import { type CallTime, callTimeOf, requestedTimeoutMs } from "../doors/deadline.ts";
 import { HttpError } from "../http/http-error.ts";
-import type { RouteTableOptions } from "../route-table.ts";
+import type { RouteTableOptions } from "../doors/route-table.ts";
 import type { Route } from "../routing/route.ts";
 import { compileRunStream, type RunStream } from "../../core/call/run-stream.ts";
 import type { RouteCall } from "../unary.ts";

@@ -6,7 +6,7 @@ import type { Exchange, UpgradeRequest } from "../http/exchange.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { ReplyMetadata } from "../http/reply-metadata.ts";
-import type { RouteTable } from "../route-table.ts";
+import type { RouteTable } from "../doors/route-table.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteCall } from "../unary.ts";
 import { CallableMethods } from "./callable-methods.ts";

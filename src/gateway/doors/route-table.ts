@@ -1,21 +1,21 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
-import { rpcName } from "../core/call/service.ts";
-import { timeLimitsOf } from "./call-timeout.ts";
-import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
-import { namesEvents } from "./http/media-type.ts";
-import { isForm } from "./multipart/form-parts.ts";
-import { whyProtocolIsMissing } from "./http/not-yet.ts";
-import { repliesRawBody, takesRawBody } from "./binding/http-body.ts";
-import type { RpcOptions } from "./rpc/rpc-options.ts";
-import { RpcTable } from "./rpc/rpc-table.ts";
-import { Router, type RouterOptions } from "./routing/router.ts";
-import { compileRoute, routeName, type Route } from "./routing/route.ts";
-import { RuleRefusals, type BadRuleOptions } from "../core/http-rule/rule-refusals.ts";
-import { combineRules, type RuleMode } from "../core/http-rule/rule-set.ts";
-import type { ServiceConfig } from "../core/http-rule/service-config.ts";
-import { streamRoute } from "./streaming/stream-route.ts";
-import { type RouteHandler, unaryRoute, type WholeHandler } from "./unary.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
+import { rpcName } from "../../core/call/service.ts";
+import { timeLimitsOf } from "./deadline.ts";
+import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "../long-poll/long-poll.ts";
+import { namesEvents } from "../http/media-type.ts";
+import { isForm } from "../multipart/form-parts.ts";
+import { whyProtocolIsMissing } from "../http/not-yet.ts";
+import { repliesRawBody, takesRawBody } from "../binding/http-body.ts";
+import type { RpcOptions } from "../rpc/rpc-options.ts";
+import { RpcTable } from "./rpc-table.ts";
+import { Router, type RouterOptions } from "../routing/router.ts";
+import { compileRoute, routeName, type Route } from "../routing/route.ts";
+import { RuleRefusals, type BadRuleOptions } from "../../core/http-rule/rule-refusals.ts";
+import { combineRules, type RuleMode } from "../../core/http-rule/rule-set.ts";
+import type { ServiceConfig } from "../../core/http-rule/service-config.ts";
+import { streamRoute } from "../streaming/stream-route.ts";
+import { type RouteHandler, unaryRoute, type WholeHandler } from "../unary.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** What a `RouteTable` is made of. */
 export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions, BadRuleOptions {

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
-import { invalidArgument } from "../core/errors/errors.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
 
 /** The limits of the calls of one rpc. */
 export interface TimeLimits {

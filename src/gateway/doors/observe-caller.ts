@@ -1,12 +1,12 @@
 import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import { CallStream } from "../core/call/call-stream.ts";
-import type { Caller } from "../core/call/caller.ts";
-import type { CallContext } from "../core/call/context.ts";
-import { callOrigin } from "../core/call/call-origin.ts";
-import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
-import type { FaultLog } from "../core/call/fault-log.ts";
-import { type CallObserver, tell } from "../core/call/observer.ts";
-import type { WriteReply } from "../core/call/write-reply.ts";
+import { CallStream } from "../../core/call/call-stream.ts";
+import type { Caller } from "../../core/call/caller.ts";
+import type { CallContext } from "../../core/call/context.ts";
+import { callOrigin } from "../../core/call/call-origin.ts";
+import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
+import type { FaultLog } from "../../core/call/fault-log.ts";
+import { type CallObserver, tell } from "../../core/call/observer.ts";
+import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
  * `caller` with `observers` told of every call, under the protocol of its context, and `faults` of what nobody planned;
