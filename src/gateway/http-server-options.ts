@@ -11,16 +11,16 @@ import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
 import type { ErrorFormat } from "./http/error-body.ts";
 import { http1Defaults, type Http1GuardOptions } from "./connections/http1-limits.ts";
-import { longPollDefaults, type LongPollOptions } from "./long-poll/poll-options.ts";
-import { formDefaults, type FormOptions } from "./multipart/form-options.ts";
-import { rawBodyDefaults, type RawBodyOptions } from "./raw-body/raw-options.ts";
+import { longPollDefaults, type LongPollOptions } from "./doors/rest/poll-options.ts";
+import { formDefaults, type FormOptions } from "./doors/rest/form-options.ts";
+import { rawBodyDefaults, type RawBodyOptions } from "./doors/rest/raw-options.ts";
 import { http2Defaults, type Http2Limits } from "./connections/http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import { badRuleDefaults, type BadRuleOptions } from "../core/http-rule/rule-refusals.ts";
 import type { RuleMode } from "../core/http-rule/rule-set.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./websocket/websocket-options.ts";
-import { streamDefaults, type StreamOptions } from "./streaming/stream-options.ts";
+import { streamDefaults, type StreamOptions } from "./doors/rest/stream-options.ts";
 
 /**
  * Hears of HTTP requests, whatever became of them: what metrics by route are made of. What an observer throws is a warning

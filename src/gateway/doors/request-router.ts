@@ -11,7 +11,7 @@ import type { GuestExchanges } from "../connections/guest-exchanges.ts";
 import { HealthEndpoints, healthPaths, isHealthPath } from "../health-endpoints.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { HttpServerOptions } from "../http-server-options.ts";
-import { PolledStreams } from "../long-poll/polled-streams.ts";
+import { PolledStreams } from "./rest/long-poll/polled-streams.ts";
 import { answerOtherMethod } from "../http/other-method.ts";
 import { PlainReply } from "../http/plain-reply.ts";
 import type { ReplyMetadata } from "../http/reply-metadata.ts";

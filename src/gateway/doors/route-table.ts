@@ -1,9 +1,9 @@
 import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../../core/call/service.ts";
 import { timeLimitsOf } from "./deadline.ts";
-import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "../long-poll/long-poll.ts";
+import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./rest/long-poll/long-poll.ts";
 import { namesEvents } from "../http/media-type.ts";
-import { isForm } from "../multipart/form-parts.ts";
+import { isForm } from "./rest/forms/form-parts.ts";
 import { whyProtocolIsMissing } from "../http/not-yet.ts";
 import { repliesRawBody, takesRawBody } from "../binding/http-body.ts";
 import type { RpcOptions } from "../rpc/rpc-options.ts";
@@ -13,8 +13,8 @@ import { compileRoute, routeName, type Route } from "../routing/route.ts";
 import { RuleRefusals, type BadRuleOptions } from "../../core/http-rule/rule-refusals.ts";
 import { combineRules, type RuleMode } from "../../core/http-rule/rule-set.ts";
 import type { ServiceConfig } from "../../core/http-rule/service-config.ts";
-import { streamRoute } from "../streaming/stream-route.ts";
-import { type RouteHandler, unaryRoute, type WholeHandler } from "../unary.ts";
+import { streamRoute } from "./rest/streams/stream-route.ts";
+import { type RouteHandler, unaryRoute, type WholeHandler } from "./rest/unary/unary.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** What a `RouteTable` is made of. */

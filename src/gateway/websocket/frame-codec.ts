@@ -6,7 +6,7 @@ import { bindDefaults, type BindOptions, jsonReadOptions } from "../binding/bind
 import type { Route } from "../routing/route.ts";
 import { compileMessageBinder } from "../binding/message-binder.ts";
 import { binaryEncoder, jsonTextEncoder } from "../binding/reply-encoder.ts";
-import type { RouteCall, UnaryOptions } from "../unary.ts";
+import type { RouteCall, UnaryOptions } from "../doors/rest/unary/unary.ts";
 
 /** A message as it stands in one frame. */
 export interface Frame {

@@ -3,7 +3,7 @@ import { Code, ConnectError, invalidArgument, toCallError } from "../../core/err
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../core/call/service.ts";
 import { HttpError } from "../http/http-error.ts";
-import type { RouteCall } from "../unary.ts";
+import type { RouteCall } from "../doors/rest/unary/unary.ts";
 import type { CallTime } from "../doors/deadline.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";

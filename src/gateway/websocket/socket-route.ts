@@ -6,7 +6,7 @@ import { HttpError } from "../http/http-error.ts";
 import type { RouteTableOptions } from "../doors/route-table.ts";
 import type { Route } from "../routing/route.ts";
 import { compileRunStream, type RunStream } from "../../core/call/run-stream.ts";
-import type { RouteCall } from "../unary.ts";
+import type { RouteCall } from "../doors/rest/unary/unary.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
 

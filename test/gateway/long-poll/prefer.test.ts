@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { preferredWait } from "../../../src/gateway/long-poll/prefer.ts";
+import { preferredWait } from "../../../src/gateway/doors/rest/long-poll/prefer.ts";
 
 test("the wait of a Prefer header", () => {
   for (const [header, expected] of [

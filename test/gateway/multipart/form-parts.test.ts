@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
-import { formParts, isForm } from "../../../src/gateway/multipart/form-parts.ts";
+import { formParts, isForm } from "../../../src/gateway/doors/rest/forms/form-parts.ts";
 
 const boundary = "b0-undary";
 

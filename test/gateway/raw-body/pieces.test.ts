@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import fc from "fast-check";
-import { pieces } from "../../../src/gateway/raw-body/pieces.ts";
+import { pieces } from "../../../src/gateway/doors/rest/files/pieces.ts";
 
 async function* chunksOf(sizes: readonly number[]): AsyncGenerator<Buffer> {
   let next = 0;

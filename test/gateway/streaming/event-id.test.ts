@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { create, type DescMessage } from "@bufbuild/protobuf";
 import { loadProtoSources } from "../../../src/core/schema/proto-sources.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
-import { compileEventId } from "../../../src/gateway/streaming/event-id.ts";
+import { compileEventId } from "../../../src/gateway/doors/rest/answers/event-id.ts";
 
 /** A contract as a user writes it, loaded at run time. */
 async function load(fields: string) {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { HttpError } from "../../../src/gateway/http/http-error.ts";
-import { JsonSplitter, type SplitterLimits } from "../../../src/gateway/streaming/json-splitter.ts";
+import { JsonSplitter, type SplitterLimits } from "../../../src/gateway/doors/rest/bodies/json-splitter.ts";
 
 const limits: SplitterLimits = { maxMessageBytes: 100, maxDepth: 5 };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { negotiate } from "../../../src/gateway/streaming/negotiate.ts";
+import { negotiate } from "../../../src/gateway/doors/rest/answers/negotiate.ts";
 import { startGateway } from "../gateway-fixture.ts";
 import { openStream, readAll } from "./stream-client.ts";
 

@@ -6,8 +6,8 @@ import { EchoResponseSchema, RepeatResponseSchema } from "../../../gen/tsms/test
 import { FollowItemsResponseSchema, FollowResponseSchema } from "../../../gen/tsms/test/v1/feed_pb.ts";
 import { WatchBooksResponseSchema } from "../../../gen/library/v1/library_pb.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
-import { compileEventId } from "../../../src/gateway/streaming/event-id.ts";
-import { eventText, sse } from "../../../src/gateway/streaming/sse.ts";
+import { compileEventId } from "../../../src/gateway/doors/rest/answers/event-id.ts";
+import { eventText, sse } from "../../../src/gateway/doors/rest/answers/sse.ts";
 import { eventsOf } from "./stream-client.ts";
 
 const texts: readonly [name: string, data: string][] = [

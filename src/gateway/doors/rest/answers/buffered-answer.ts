@@ -1,0 +1,68 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { FastifyReply } from "fastify";
+import type { CallContext } from "../../../../core/call/context.ts";
+import { replyTooLarge } from "../../../../core/errors/reply-too-large.ts";
+import { asIs, type ErrorWriter } from "../../../http/error-writer.ts";
+import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
+import type { Answer } from "./answer.ts";
+import type { StreamEncoder, StreamEncoding } from "./stream-encoding.ts";
+
+/** What an answer that is sent whole is made of. */
+export interface BufferedAnswerInit {
+  readonly encoding: StreamEncoding;
+  readonly encoder: StreamEncoder;
+  readonly context: CallContext;
+  readonly reply: FastifyReply;
+  readonly errors: ErrorWriter;
+  readonly replyMetadata: ReplyMetadata;
+  /** The most bytes of the answer. */
+  readonly maxBytes: number;
+}
+
+/**
+ * An answer that is sent whole, with its length: what HTTP/1.0 clients get, which could not tell a part from it. An
+ * error has a status of its own, whenever it comes.
+ */
+export class BufferedAnswer implements Answer<string> {
+  readonly #init: BufferedAnswerInit;
+  readonly #parts: string[] = [];
+  #bytes = 0;
+
+  constructor(init: BufferedAnswerInit) {
+    this.#init = init;
+  }
+
+  begin(): void {}
+
+  write(message: Message): string {
+    return this.#init.encoder.message(message);
+  }
+
+  message(text: string): undefined {
+    const { maxBytes } = this.#init;
+    this.#bytes += Buffer.byteLength(text);
+    if (this.#bytes > maxBytes) {
+      throw replyTooLarge(`the answer is larger than ${maxBytes} bytes, which HTTP/1.0 cannot stream`);
+    }
+    this.#parts.push(text);
+  }
+
+  async end(): Promise<void> {
+    const { encoding, encoder, context, reply, replyMetadata } = this.#init;
+    const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = context;
+    const set = (name: string, value: string): void => void reply.header(name, value);
+    if (header !== undefined) replyMetadata.headers(header, set);
+    if (trailer !== undefined) replyMetadata.trailersAsHeaders(trailer, set);
+    const status = header === undefined ? 200 : successStatus(header);
+    void reply
+      .code(status)
+      .headers({ ...encoding.headers, "content-type": encoding.contentType })
+      .serializer(asIs)
+      .send(encoder.opening + this.#parts.join("") + encoder.end({}));
+  }
+
+  async fail(reason: unknown): Promise<void> {
+    const { errors, reply } = this.#init;
+    errors.send(reply, reason);
+  }
+}

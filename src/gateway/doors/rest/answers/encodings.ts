@@ -1,0 +1,65 @@
+import { HttpError } from "../../../http/http-error.ts";
+import type { Route } from "../../../routing/route.ts";
+import { compileEventId } from "./event-id.ts";
+import { jsonArray } from "./json-array.ts";
+import { ndjson } from "./ndjson.ts";
+import { negotiate } from "./negotiate.ts";
+import { sse } from "./sse.ts";
+import type { StatusText, StreamEncoding } from "./stream-encoding.ts";
+import type { StreamOptions } from "../stream-options.ts";
+
+/** The encodings of one route's streams. */
+export interface Encodings {
+  /**
+   * The encoding that a request asks for.
+   *
+   * @param whole whether the answer has to be one that HTTP/1.0 clients understand, an array unless asked otherwise
+   * @throws HttpError 406 when none is acceptable
+   */
+  forStream(accept: string | undefined, whole: boolean): StreamEncoding;
+  /** Server-Sent Events where a request for one message prefers them to JSON; undefined for JSON. */
+  forSingle(accept: string | undefined): StreamEncoding | undefined;
+}
+
+/**
+ * Makes the encodings of a route, in the order in which they are preferred where a client does not mind.
+ *
+ * @throws Error as `compileEventId`
+ */
+export function compileEncodings(
+  route: Route,
+  statusText: StatusText,
+  options: Pick<StreamOptions, "sseRetryMs" | "arrayError"> & { readonly compat: "grpc-gateway" | undefined },
+): Encodings {
+  const { output } = route.method;
+  const eventId = compileEventId(output);
+  const events = sse({ statusText, eventId, retryMs: options.sseRetryMs });
+  const lines = ["application/x-ndjson", "application/jsonl", "application/ndjson"].map((contentType) =>
+    ndjson(statusText, { contentType }),
+  );
+  const array = jsonArray(statusText, options.arrayError);
+  const wrapped = ndjson(statusText, { contentType: "application/json", wrap: true });
+  const inOrder = options.compat === "grpc-gateway" ? [wrapped, ...lines, events] : [...lines, events, array];
+  const forWhole = [array, ...lines, events];
+  return {
+    forStream(accept, whole) {
+      const offers = whole ? forWhole : inOrder;
+      const chosen = negotiate(accept, offers);
+      if (chosen !== undefined) return chosen;
+      const types = inOrder.map(({ contentType }) => contentType).join(", ");
+      throw new HttpError(406, `nothing in the header Accept is served here, which is ${types}`);
+    },
+    forSingle(accept) {
+      if (accept === undefined || !/text\//i.test(accept)) return undefined;
+      const chosen = negotiate(accept, [{ contentType: "application/json" }, ...jsonLike, events]);
+      return chosen === events ? events : undefined;
+    },
+  };
+}
+
+/** What clients that name JSON by another name get, too. */
+const jsonLike = [
+  { contentType: "text/json" },
+  { contentType: "application/proto" },
+  { contentType: "application/x-protobuf" },
+];

@@ -1,0 +1,60 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ConnectError } from "../../../../core/errors/errors.ts";
+import type {
+  EncoderStart,
+  MessageText,
+  StatusText,
+  StreamEncoder,
+  StreamEncoding,
+} from "./stream-encoding.ts";
+
+/**
+ * What becomes of an array whose stream fails after it has begun: no closing bracket and a cut connection, or a last
+ * element `{"error":Status}` and a closing bracket.
+ */
+export type ArrayError = "truncate" | "element";
+
+/** One JSON array, each message an element that leaves at once. */
+export function jsonArray(statusText: StatusText, onError: ArrayError = "truncate"): StreamEncoding {
+  return {
+    contentType: "application/json",
+    headers: { "x-accel-buffering": "no" },
+    endsVisibly: false, // It does, but whoever asks for an array reads it as a whole.
+    begin: ({ messageText }: EncoderStart) => new ArrayEncoder(messageText, statusText, onError),
+  };
+}
+
+class ArrayEncoder implements StreamEncoder {
+  readonly opening = "[";
+  readonly heartbeat = undefined;
+  readonly leave = undefined;
+  readonly #messageText: MessageText;
+  readonly #statusText: StatusText;
+  readonly #onError: ArrayError;
+  #separator = "";
+
+  constructor(messageText: MessageText, statusText: StatusText, onError: ArrayError) {
+    this.#messageText = messageText;
+    this.#statusText = statusText;
+    this.#onError = onError;
+  }
+
+  message(message: Message): string {
+    const text = this.#separator + this.#messageText(message);
+    this.#separator = ",";
+    return text;
+  }
+
+  end(): string {
+    return "]";
+  }
+
+  get saysErrors(): boolean {
+    return this.#onError === "element";
+  }
+
+  error(error: ConnectError): string | undefined {
+    if (this.#onError === "truncate") return undefined;
+    return `${this.#separator}{"error":${this.#statusText(error)}}]`;
+  }
+}

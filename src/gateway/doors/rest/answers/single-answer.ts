@@ -1,0 +1,54 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { FastifyReply } from "fastify";
+import { Code, ConnectError } from "../../../../core/errors/errors.ts";
+import type { ErrorWriter } from "../../../http/error-writer.ts";
+import type { Answer } from "./answer.ts";
+
+/** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */
+export class SingleAnswer<Payload> implements Answer<Payload> {
+  readonly #reply: FastifyReply;
+  readonly #errors: Pick<ErrorWriter, "send">;
+  readonly write: (message: Message) => Payload;
+  readonly #send: (payload: Payload) => void;
+  #one: { readonly payload: Payload } | undefined;
+
+  /**
+   * @param write makes what is sent of the message
+   * @param send sends it
+   */
+  constructor(
+    reply: FastifyReply,
+    errors: Pick<ErrorWriter, "send">,
+    write: (message: Message) => Payload,
+    send: (payload: Payload) => void,
+  ) {
+    this.#reply = reply;
+    this.#errors = errors;
+    this.write = write;
+    this.#send = send;
+  }
+
+  begin(): void {}
+
+  message(payload: Payload): undefined {
+    if (this.#one !== undefined) throw wrongCount("more came");
+    this.#one = { payload };
+  }
+
+  async end(): Promise<void> {
+    if (this.#one === undefined) return this.fail(wrongCount("none came"));
+    try {
+      this.#send(this.#one.payload);
+    } catch (reason) {
+      await this.fail(reason);
+    }
+  }
+
+  async fail(reason: unknown): Promise<void> {
+    this.#errors.send(this.#reply, reason);
+  }
+}
+
+function wrongCount(found: string): ConnectError {
+  return new ConnectError(`the rpc answers with one message, ${found}`, Code.Unimplemented);
+}

@@ -1,0 +1,101 @@
+import type { Message } from "@bufbuild/protobuf";
+import type { ConnectError } from "../../../../core/errors/errors.ts";
+import type { EventId } from "./event-id.ts";
+import type { EncoderStart, StatusText, StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
+
+/** Options of `sse`. */
+export interface SseOptions {
+  readonly statusText: StatusText;
+  /** Gives messages their ids; undefined for a counter. */
+  readonly eventId: EventId | undefined;
+  /** How long a client should wait before it comes again, in milliseconds; 0 leaves that to the client. */
+  readonly retryMs: number;
+}
+
+/** One event of an event stream. */
+export interface ServerSentEvent {
+  /** Name of the event; `message` where there is none. */
+  readonly event?: string;
+  /** What a client sends back as `Last-Event-ID`. Left out where it holds NUL or a line break. */
+  readonly id?: string | undefined;
+  /** Any text. */
+  readonly data: string;
+}
+
+const lineBreak = /\r\n|\r|\n/;
+
+/**
+ * The text of an event. Line breaks of any kind in the data become lines of their own, so that no text can end its
+ * event or begin another (WHATWG HTML, section 9.2 "Server-sent events").
+ */
+export function eventText({ event, id, data }: ServerSentEvent): string {
+  let text = event === undefined ? "" : `event: ${event.split(lineBreak, 1)[0]}\n`;
+  if (id !== undefined && !unsafeId.test(id)) text += `id: ${id}\n`;
+  for (const line of data.split(lineBreak)) text += `data: ${line}\n`;
+  return `${text}\n`;
+}
+
+// NUL makes clients ignore an id (section 9.2.6), line breaks would end it.
+const unsafeId = /[\0\r\n]/;
+
+/**
+ * Server-Sent Events: an event for each message, its JSON as data, with an id of the message's own or from a counter
+ * that goes on from the client's `Last-Event-ID`. A good stream ends with the event `end`, whose data is
+ * `{"trailers":{…}}`; one that fails with the event `error`, whose data is the `google.rpc.Status`. A stream that
+ * stops without either was interrupted: the client comes again.
+ */
+export function sse(options: SseOptions): StreamEncoding {
+  return {
+    contentType: "text/event-stream",
+    headers: { "cache-control": "no-cache", "x-accel-buffering": "no" },
+    endsVisibly: true,
+    begin: (start) => new SseEncoder(start, options),
+  };
+}
+
+class SseEncoder implements StreamEncoder {
+  readonly opening: string;
+  readonly heartbeat = ": ping\n\n";
+  readonly saysErrors = true;
+  readonly #start: EncoderStart;
+  readonly #options: SseOptions;
+  #count: number;
+
+  constructor(start: EncoderStart, options: SseOptions) {
+    this.#start = start;
+    this.#options = options;
+    this.#count = counterOf(start.lastEventId);
+    this.opening = options.retryMs > 0 ? `${retryLine(options.retryMs)}\n` : ": open\n\n";
+  }
+
+  message(message: Message): string {
+    const { eventId } = this.#options;
+    const data = this.#start.messageText(message); // One line.
+    if (eventId === undefined) return `id: ${++this.#count}\ndata: ${data}\n\n`;
+    const id = eventId(message);
+    return id === undefined || unsafeId.test(id) ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
+  }
+
+  end(trailers: Trailers): string {
+    return eventText({ event: "end", data: JSON.stringify({ trailers }) });
+  }
+
+  error(error: ConnectError): string {
+    return eventText({ event: "error", data: this.#options.statusText(error) });
+  }
+
+  readonly leave = (error: ConnectError): string =>
+    retryLine(this.#options.retryMs || comeBackMs) + this.error(error);
+}
+
+/** When clients of a server that stops should come again unless an option says so, in milliseconds. */
+const comeBackMs = 1000;
+
+function retryLine(retryMs: number): string {
+  return `retry: ${retryMs}\n`;
+}
+
+/** Where a counter goes on; ids that no counter gave are not continued. */
+function counterOf(lastEventId: string | undefined): number {
+  return lastEventId !== undefined && /^\d{1,15}$/.test(lastEventId) ? Number(lastEventId) : 0;
+}

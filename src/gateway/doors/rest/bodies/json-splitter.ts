@@ -1,0 +1,235 @@
+import { decodeUtf8 } from "../../../../core/codec/json-reader.ts";
+import { invalidArgument } from "../../../../core/errors/errors.ts";
+import { HttpError } from "../../../http/http-error.ts";
+
+/** What one message of a body may cost. */
+export interface SplitterLimits {
+  /** The most bytes of one message's text: 413 beyond. */
+  readonly maxMessageBytes: number;
+  /** How deep a message may nest, in objects and arrays: INVALID_ARGUMENT beyond. */
+  readonly maxDepth: number;
+}
+
+/**
+ * Where the splitter stands.
+ *
+ * - `start`: before the first text, which tells an array from a sequence
+ * - `item`: in an array, where an item is due; `first` where the array may end instead
+ * - `separator`: in an array, behind an item
+ * - `closed`: behind the array
+ * - `sequence`: between texts that stand one behind the other
+ */
+type Place = "start" | "first" | "item" | "separator" | "closed" | "sequence";
+
+/** What kind of value is being read; undefined between values. */
+type Inside = "nested" | "string" | "scalar" | undefined;
+
+const byteOrderMark = [0xef, 0xbb, 0xbf] as const;
+
+/**
+ * Splits the bytes of a body into JSON texts, one for each message: the items of one array, or values one behind the
+ * other with or without white space between them (NDJSON, JSON lines, concatenated JSON). A byte order mark before the
+ * first is skipped.
+ *
+ * It finds where values end and leaves what is in them to the reader of messages: what comes out is strict UTF-8,
+ * but may be any text with balanced brackets. Nothing but the text of one message is held.
+ */
+export class JsonSplitter {
+  readonly #limits: SplitterLimits;
+  #place: Place = "start";
+  #markBytes = 0;
+  #inside: Inside;
+  #depth = 0;
+  #inString = false;
+  #escaped = false;
+  #parts: Uint8Array[] = [];
+  #size = 0;
+
+  constructor(limits: SplitterLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * The texts that are complete with `chunk`, one after the other; the next one is looked for when it is asked for.
+   *
+   * @throws HttpError 413 when a text is too long; ConnectError INVALID_ARGUMENT where no value can begin, for a value
+   * that nests too deep, and for bytes that are no UTF-8
+   */
+  *push(chunk: Uint8Array): Generator<string, void, undefined> {
+    let index = 0;
+    while (index < chunk.length) {
+      if (this.#inside === undefined) {
+        index = this.#skip(chunk, index);
+        if (index === chunk.length) return;
+        this.#enter(chunk[index] ?? 0);
+        if (this.#inside === undefined) {
+          index++;
+          continue;
+        }
+      }
+      const end = this.#scan(chunk, index);
+      this.#keep(chunk.subarray(index, end === -1 ? chunk.length : end));
+      if (end === -1) return;
+      index = end;
+      yield this.#take();
+    }
+  }
+
+  /**
+   * The last text, where only the end of the body tells that it is complete: a number or a word.
+   *
+   * @throws ConnectError INVALID_ARGUMENT when the body ends inside of a value or an array
+   */
+  finish(): string | undefined {
+    if (this.#inside === "nested" || this.#inside === "string") {
+      throw invalidArgument("the request body ends inside of a message");
+    }
+    const last = this.#inside === "scalar" ? this.#take() : undefined;
+    if (this.#place !== "start" && this.#place !== "closed" && this.#place !== "sequence") {
+      throw invalidArgument("the request body ends inside of its array");
+    }
+    return last;
+  }
+
+  /** The index of the next byte that means something between values. */
+  #skip(chunk: Uint8Array, from: number): number {
+    let index = from;
+    while (index < chunk.length) {
+      const byte = chunk[index] ?? 0;
+      if (this.#place === "start" && byte === byteOrderMark[this.#markBytes]) this.#markBytes++;
+      else if (this.#markBytes === 1 || this.#markBytes === 2)
+        throw unexpected(byteOrderMark[0], "a message");
+      else if (isSpace(byte)) this.#markBytes = byteOrderMark.length;
+      else break;
+      index++;
+    }
+    return index;
+  }
+
+  /** Goes on with a byte between values; afterwards `#inside` says whether a value begins with it. */
+  #enter(byte: number): void {
+    switch (this.#place) {
+      case "start":
+        this.#place = byte === openBracket ? "first" : "sequence";
+        if (byte !== openBracket) this.#open(byte);
+        return;
+      case "first":
+        if (byte === closeBracket) this.#place = "closed";
+        else this.#openItem(byte);
+        return;
+      case "item":
+        this.#openItem(byte);
+        return;
+      case "separator":
+        if (byte === comma) this.#place = "item";
+        else if (byte === closeBracket) this.#place = "closed";
+        else throw unexpected(byte, "a comma or the end of the array");
+        return;
+      case "closed":
+        throw invalidArgument(
+          "the request body goes on behind its array: send one array, or messages without",
+        );
+      case "sequence":
+        this.#open(byte);
+    }
+  }
+
+  #openItem(byte: number): void {
+    this.#open(byte);
+    this.#place = "separator";
+  }
+
+  #open(byte: number): void {
+    if (byte === openBrace || byte === openBracket) this.#inside = "nested";
+    else if (byte === quote) this.#inside = "string";
+    else if (isScalarStart(byte)) this.#inside = "scalar";
+    else throw unexpected(byte, "a message");
+    this.#depth = 0;
+    this.#inString = false;
+    this.#escaped = false;
+  }
+
+  /** The index behind the value in `chunk`, -1 when it goes on behind the chunk. */
+  #scan(chunk: Uint8Array, from: number): number {
+    if (this.#inside === "scalar") return endOfScalar(chunk, from);
+    for (let index = from; index < chunk.length; index++) {
+      const byte = chunk[index];
+      if (this.#inString) {
+        if (this.#escaped) this.#escaped = false;
+        else if (byte === backslash) this.#escaped = true;
+        else if (byte === quote) {
+          this.#inString = false;
+          if (this.#depth === 0) return index + 1;
+        }
+      } else if (byte === quote) {
+        this.#inString = true;
+      } else if (byte === openBrace || byte === openBracket) {
+        if (++this.#depth > this.#limits.maxDepth) {
+          throw invalidArgument(`a message nests deeper than ${this.#limits.maxDepth} levels`);
+        }
+      } else if ((byte === closeBrace || byte === closeBracket) && --this.#depth === 0) {
+        return index + 1;
+      }
+    }
+    return -1;
+  }
+
+  #keep(part: Uint8Array): void {
+    this.#size += part.length;
+    const { maxMessageBytes } = this.#limits;
+    if (this.#size > maxMessageBytes) {
+      throw new HttpError(413, `a message of the request body is larger than ${maxMessageBytes} bytes`);
+    }
+    this.#parts.push(part);
+  }
+
+  #take(): string {
+    const [only] = this.#parts;
+    const bytes =
+      this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts, this.#size);
+    this.#inside = undefined;
+    this.#parts = [];
+    this.#size = 0;
+    return decodeUtf8(bytes);
+  }
+}
+
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+const comma = 0x2c;
+const quote = 0x22;
+const backslash = 0x5c;
+
+function isSpace(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
+
+/** Whether a number, `true`, `false` or `null` begins so. */
+function isScalarStart(byte: number): boolean {
+  return byte === 0x2d || (byte >= 0x30 && byte <= 0x39) || byte === 0x74 || byte === 0x66 || byte === 0x6e;
+}
+
+function endOfScalar(chunk: Uint8Array, from: number): number {
+  for (let index = from; index < chunk.length; index++) {
+    const byte = chunk[index] ?? 0;
+    if (isSpace(byte) || endsScalar.has(byte)) return index;
+  }
+  return -1;
+}
+
+const endsScalar: ReadonlySet<number> = new Set([
+  openBrace,
+  closeBrace,
+  openBracket,
+  closeBracket,
+  comma,
+  quote,
+]);
+
+function unexpected(byte: number, due: string): Error {
+  const found =
+    byte > 0x20 && byte < 0x7f ? `"${String.fromCharCode(byte)}"` : `the byte 0x${byte.toString(16)}`;
+  return invalidArgument(`the request body has ${found} where ${due} is due`);
+}

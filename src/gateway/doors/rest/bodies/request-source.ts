@@ -1,0 +1,124 @@
+import type { IncomingMessage } from "node:http";
+import type { Message } from "@bufbuild/protobuf";
+import { bindDefaults } from "../../../binding/bind-options.ts";
+import type { Exchange } from "../../../http/exchange.ts";
+import { HttpError } from "../../../http/http-error.ts";
+import { isJsonStream } from "../../../http/media-type.ts";
+import { hasBody } from "../../../http/request-body.ts";
+import type { Route } from "../../../routing/route.ts";
+import { bodyReader, noBody, type RouteCall, type UnaryOptions } from "../unary/unary.ts";
+import { bodyChunks } from "../../../http/body-chunks.ts";
+import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
+import type { MessageBinder, MessageBody } from "../../../binding/message-binder.ts";
+import type { StreamOptions } from "../stream-options.ts";
+
+/** The request messages of one call. */
+export interface RequestMessages extends AsyncIterable<Message> {
+  /** What was wrong with the request, if that is why the messages ended. */
+  readonly failure: unknown;
+}
+
+/** Makes the messages of a request. Rejects with what is wrong before the first message. */
+export type RequestSource = (
+  call: RouteCall,
+  raw: IncomingMessage,
+  exchange: Exchange,
+) => Promise<RequestMessages>;
+
+/** How messages are read. */
+export interface SourceOptions extends UnaryOptions, Pick<StreamOptions, "bodyIdleMs"> {
+  /** The most bytes of one message. */
+  readonly maxBodyBytes: number;
+}
+
+/**
+ * Compiles where the messages of a route's requests come from: one message from path, query and body, or for rpcs that
+ * take a stream one from each JSON text in the body, as it comes.
+ */
+export function compileSource(route: Route, binder: MessageBinder, options: SourceOptions): RequestSource {
+  const { methodKind } = route.method;
+  const takesMany = methodKind === "client_streaming" || methodKind === "bidi_streaming";
+  if (takesMany && route.bodyField !== undefined) return uploadSource(binder, options);
+  const body = bodyReader(route, options);
+  return async (call, raw) => {
+    const { bytes, format } = body === undefined || !hasBody(raw) ? noBody : body(raw);
+    return oneMessage(binder.first(call, { bytes: bytes && (await bytes), format }));
+  };
+}
+
+function uploadSource(binder: MessageBinder, options: SourceOptions): RequestSource {
+  const { bodyIdleMs, lenientContentType, maxBodyBytes } = options;
+  const limits: SplitterLimits = {
+    maxMessageBytes: maxBodyBytes,
+    maxDepth: options.bind.maxJsonDepth ?? bindDefaults.maxJsonDepth,
+  };
+  return async (call, raw, exchange) => {
+    const { headers } = raw;
+    if (!hasBody(raw)) return new Upload(binder, call, []);
+    if (!lenientContentType && !isJsonStream(headers["content-type"])) {
+      throw unsupported(headers["content-type"]);
+    }
+    // The guard has told clients to go on only where a whole body would not be too large.
+    if (headers.expect !== undefined && Number(headers["content-length"] ?? 0) > maxBodyBytes) {
+      exchange.writeContinue();
+    }
+    return new Upload(binder, call, jsonBodies(bodyChunks(raw, bodyIdleMs), limits));
+  };
+}
+
+/** The JSON texts of a body, one for each message, as they come. */
+export async function* jsonBodies(
+  chunks: AsyncIterable<Uint8Array>,
+  limits: SplitterLimits,
+): AsyncGenerator<MessageBody, void, undefined> {
+  const splitter = new JsonSplitter(limits);
+  for await (const chunk of chunks) {
+    for (const bytes of splitter.push(chunk)) yield { bytes, format: "json" };
+  }
+  const last = splitter.finish();
+  if (last !== undefined) yield { bytes: last, format: "json" };
+}
+
+function oneMessage(message: Message): RequestMessages {
+  return {
+    failure: undefined,
+    async *[Symbol.asyncIterator]() {
+      yield message;
+    },
+  };
+}
+
+class Upload implements RequestMessages {
+  failure: unknown;
+  readonly #binder: MessageBinder;
+  readonly #call: RouteCall;
+  readonly #bodies: AsyncIterable<MessageBody> | Iterable<MessageBody>;
+
+  constructor(
+    binder: MessageBinder,
+    call: RouteCall,
+    bodies: AsyncIterable<MessageBody> | Iterable<MessageBody>,
+  ) {
+    this.#binder = binder;
+    this.#call = call;
+    this.#bodies = bodies;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
+    try {
+      yield* this.#binder.all(this.#call, this.#bodies);
+    } catch (reason) {
+      this.failure = reason;
+      throw reason;
+    }
+  }
+}
+
+function unsupported(contentType: string | undefined): HttpError {
+  const found = contentType === undefined ? "no content type" : `content type ${JSON.stringify(contentType)}`;
+  return new HttpError(
+    415,
+    `the request has a body with ${found}: send application/json or application/x-ndjson (UTF-8)`,
+    { headers: { accept: "application/json, application/x-ndjson, application/jsonl" } },
+  );
+}

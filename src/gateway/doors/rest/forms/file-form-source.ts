@@ -1,0 +1,86 @@
+import type { Message } from "@bufbuild/protobuf";
+import { invalidArgument } from "../../../../core/errors/errors.ts";
+import { bindDefaults } from "../../../binding/bind-options.ts";
+import { pathName } from "../../../binding/field-path.ts";
+import { pieceDelayMs, pieces } from "../files/pieces.ts";
+import { compileRawBinder } from "../files/raw-source.ts";
+import type { Route } from "../../../routing/route.ts";
+import { bodyChunks } from "../../../http/body-chunks.ts";
+import type { RequestSource } from "../bodies/request-source.ts";
+import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
+import { isText } from "./form-binder.ts";
+import type { FormPart } from "./form-parts.ts";
+import { type FormSourceOptions, namedParts, once, readPart } from "./form-source.ts";
+
+/**
+ * Compiles the messages of forms that are sent where a field of the request is a raw body: the one file of the form is
+ * that body, with its own media type. Texts beside it are unknown parts. Rpcs that take a stream get the file in
+ * messages of `uploadChunkBytes`, as they get a body that is no form.
+ */
+export function compileFileFormSource(route: Route, options: FormSourceOptions): RequestSource {
+  const { bodies, bodyIdleMs, forms, maxBodyBytes, uploadChunkBytes } = options;
+  const { methodKind } = route.method;
+  const { first, next } = compileRawBinder(route, options);
+  const name = Array.isArray(route.bodyField) ? pathName(route.bodyField) : "";
+  const delayMs = pieceDelayMs(route.method);
+  const isStream = methodKind === "bidi_streaming" || methodKind === "client_streaming";
+  return async (call, raw, exchange) => {
+    const problem = forms.problem(raw);
+    if (problem !== undefined) throw problem;
+    const type = raw.headers["content-type"] ?? "";
+    if (!isStream) {
+      const messages: Message[] = [];
+      for await (const file of onlyFile(
+        name,
+        namedParts(type, once(await bodies.read(raw)), options),
+        options,
+      )) {
+        messages.push(first(call, file.contentType, await readPart(file, maxBodyBytes)));
+      }
+      return new UploadedMessages(messages);
+    }
+    allowLargeBody(raw, exchange, maxBodyBytes);
+    const parts = namedParts(type, bodyChunks(raw, bodyIdleMs), options);
+    return new UploadedMessages(
+      (async function* () {
+        for await (const file of onlyFile(name, parts, options)) {
+          let isFirst = true;
+          for await (const data of pieces(file.chunks, uploadChunkBytes, delayMs)) {
+            yield isFirst ? first(call, file.contentType, data) : next(data);
+            isFirst = false;
+          }
+          if (isFirst) yield first(call, file.contentType, Buffer.alloc(0));
+        }
+      })(),
+    );
+  };
+}
+
+/** The file among the parts. Throws INVALID_ARGUMENT, at the end of the parts, where there is none or a further one. */
+async function* onlyFile(
+  name: string,
+  parts: AsyncIterable<FormPart>,
+  { bind }: FormSourceOptions,
+): AsyncGenerator<FormPart, void, undefined> {
+  const { unknownFields, onIgnored } = { ...bindDefaults, ...bind };
+  let isFound = false;
+  for await (const part of parts) {
+    if (isText(part)) {
+      const unknown = part.name ?? "";
+      if (unknownFields === "reject") throw wrongPart(unknown, "the body is a file and has no such field");
+      onIgnored?.("body", unknown);
+    } else if (isFound) {
+      throw wrongPart(name, "the form has more than one file, and the body is one");
+    } else {
+      isFound = true;
+      yield part;
+    }
+  }
+  if (!isFound) {
+    throw wrongPart(name, "the form has no file: send one part with a file name or a media type");
+  }
+}
+
+function wrongPart(field: string, description: string): Error {
+  return invalidArgument(`${field}: ${description}`, [{ field, description }]);
+}

@@ -1,0 +1,141 @@
+import type { IncomingMessage } from "node:http";
+import type { Message } from "@bufbuild/protobuf";
+import { invalidArgument } from "../../../../core/errors/errors.ts";
+import type { FormCheck } from "../../../http/browsers/form-check.ts";
+import { HttpError } from "../../../http/http-error.ts";
+import { isHttpBody } from "../../../binding/http-body.ts";
+import { pieceDelayMs, pieces } from "../files/pieces.ts";
+import type { RawBodyOptions } from "../raw-options.ts";
+import type { Route } from "../../../routing/route.ts";
+import { bodyChunks } from "../../../http/body-chunks.ts";
+import type { RequestSource, SourceOptions } from "../bodies/request-source.ts";
+import type { RouteCall } from "../unary/unary.ts";
+import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
+import { compileFormBinder } from "./form-binder.ts";
+import type { FormOptions } from "../form-options.ts";
+import { type FormPart, formParts } from "./form-parts.ts";
+import type { PartTarget } from "./form-target.ts";
+
+/** What `compileFormSource` needs of a gateway's options. */
+export interface FormSourceOptions extends SourceOptions, RawBodyOptions, FormOptions {
+  /** Which pages may send forms. */
+  readonly forms: FormCheck;
+}
+
+/** Whether the body of a route's requests can be a form: it is a message with fields of its own. */
+export function takesForm({ method, bodyField }: Pick<Route, "method" | "bodyField">): boolean {
+  if (bodyField === undefined) return false;
+  if (bodyField === "*") return !isHttpBody(method.input);
+  const field = bodyField.at(-1);
+  return field?.fieldKind === "message" && !field.message.typeName.startsWith("google.protobuf.");
+}
+
+/**
+ * Compiles the messages of requests whose body is a form. Rpcs that take one message get the form whole. Those that
+ * take a stream get the parts before the first file in the first message, and that file in messages of
+ * `uploadChunkBytes`; nothing may come after it.
+ */
+export function compileFormSource(route: Route, options: FormSourceOptions): RequestSource {
+  const { methodKind } = route.method;
+  const { bodies, bodyIdleMs, maxBodyBytes, forms } = options;
+  const read = compileFormReader(route, options);
+  const isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
+  return async (call, raw, exchange) => {
+    const problem = forms.problem(raw);
+    if (problem !== undefined) throw problem;
+    if (!isStream) return new UploadedMessages([await read.whole(call, typeOf(raw), await bodies.read(raw))]);
+    allowLargeBody(raw, exchange, maxBodyBytes);
+    return new UploadedMessages(read.stream(call, typeOf(raw), bodyChunks(raw, bodyIdleMs)));
+  };
+}
+
+interface FormReader {
+  readonly whole: (call: RouteCall, contentType: string, body: Buffer) => Promise<Message>;
+  readonly stream: (
+    call: RouteCall,
+    contentType: string,
+    body: AsyncIterable<Buffer>,
+  ) => AsyncGenerator<Message, void, undefined>;
+}
+
+function compileFormReader(route: Route, options: FormSourceOptions): FormReader {
+  const binder = compileFormBinder(route, options.bind);
+  const { uploadChunkBytes, maxBodyBytes } = options;
+  const delayMs = pieceDelayMs(route.method);
+  return {
+    async whole(call, contentType, body) {
+      const form = binder.begin();
+      for await (const part of namedParts(contentType, once(body), options)) {
+        form.add(part, await readPart(part, maxBodyBytes));
+      }
+      return form.finish(call);
+    },
+    async *stream(call, contentType, body) {
+      const form = binder.begin();
+      let file: PartTarget | undefined;
+      let room = maxBodyBytes;
+      for await (const part of namedParts(contentType, body, options)) {
+        if (file !== undefined) throw afterFile(part);
+        const target = form.fileTarget(part);
+        if (target === undefined || target.field.fieldKind === "list") {
+          const bytes = await readPart(part, room);
+          room -= bytes.length;
+          form.add(part, bytes);
+          continue;
+        }
+        file = target;
+        let isFirst = true;
+        for await (const data of pieces(part.chunks, uploadChunkBytes, delayMs)) {
+          if (isFirst) form.addFile(file, part, data);
+          yield isFirst ? form.finish(call) : binder.filePiece(file, data);
+          isFirst = false;
+        }
+        if (!isFirst) continue;
+        form.addFile(file, part, Buffer.alloc(0));
+        yield form.finish(call);
+      }
+      if (file === undefined) yield form.finish(call);
+    },
+  };
+}
+
+/** The parts of a form. Throws INVALID_ARGUMENT as `formParts`, and for names that are too long. */
+export async function* namedParts(
+  contentType: string,
+  body: AsyncIterable<Uint8Array>,
+  options: FormOptions,
+): AsyncGenerator<FormPart, void, undefined> {
+  const { maxPartNameLength } = options;
+  for await (const part of formParts(contentType, body, options)) {
+    if ((part.name?.length ?? 0) > maxPartNameLength) {
+      throw invalidArgument(`the name of a part of the form is longer than ${maxPartNameLength} characters`);
+    }
+    yield part;
+  }
+}
+
+/** A body that has been read as one that comes. */
+export async function* once(body: Buffer): AsyncGenerator<Buffer, void, undefined> {
+  yield body;
+}
+
+/** The bytes of a part. Throws HttpError 413 beyond `maxBytes`. */
+export async function readPart({ chunks }: FormPart, maxBytes: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    size += chunk.length;
+    if (size > maxBytes) throw new HttpError(413, "the parts of the form before its file are too large");
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts, size);
+}
+
+function afterFile({ name = "" }: FormPart): Error {
+  const description = "comes after the file; the parts before it are one message, the file is the others";
+  return invalidArgument(`${name}: ${description}`, [{ field: name, description }]);
+}
+
+function typeOf({ headers }: IncomingMessage): string {
+  return headers["content-type"] ?? "";
+}
