@@ -1,4 +1,4 @@
-import { invalidArgument } from "../../core/errors/errors.ts";
+import { invalidArgument } from "../../../core/errors/errors.ts";
 
 /** The parameters of a Connect GET, each as the bytes it stands for; the first of a name counts. */
 export type ConnectQuery = ReadonlyMap<string, Buffer>;

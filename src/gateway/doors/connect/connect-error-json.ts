@@ -1,8 +1,8 @@
 import { create, fromBinary, toBinary, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
-import { jsonWriter } from "../../core/codec/json-writer.ts";
-import { messageType } from "../../core/codec/standard-types.ts";
-import { ConnectError, largestKnownCode } from "../../core/errors/errors.ts";
+import { jsonWriter } from "../../../core/codec/json-writer.ts";
+import { messageType } from "../../../core/codec/standard-types.ts";
+import { ConnectError, largestKnownCode } from "../../../core/errors/errors.ts";
 
 type Detail = ConnectError["details"][number];
 
