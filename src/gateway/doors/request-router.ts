@@ -18,7 +18,7 @@ import type { ReplyMetadata } from "../http/reply-metadata.ts";
 import { BodyReader } from "../http/request-body.ts";
 import { RequestMetadata } from "../http/request-metadata.ts";
 import { RouteTable } from "./route-table.ts";
-import { rpcMark } from "../rpc/rpc-mark.ts";
+import { rpcMark } from "./rpc/rpc-mark.ts";
 import { pathOf } from "../http/target-path.ts";
 import { asksForWebSocket } from "../http/websocket-handshake.ts";
 import type { WebSockets } from "../websocket/web-sockets.ts";

@@ -6,7 +6,7 @@ import { namesEvents } from "../http/media-type.ts";
 import { isForm } from "./rest/forms/form-parts.ts";
 import { whyProtocolIsMissing } from "../http/not-yet.ts";
 import { repliesRawBody, takesRawBody } from "../binding/http-body.ts";
-import type { RpcOptions } from "../rpc/rpc-options.ts";
+import type { RpcOptions } from "./rpc/rpc-options.ts";
 import { RpcTable } from "./rpc-table.ts";
 import { Router, type RouterOptions } from "../routing/router.ts";
 import { compileRoute, routeName, type Route } from "../routing/route.ts";

@@ -10,13 +10,13 @@ import type { Exchange } from "../http/exchange.ts";
 import { pathOf } from "../http/target-path.ts";
 import { ConnectErrorJson } from "./connect/connect-error-json.ts";
 import { connectUnary, type ConnectUnary } from "./connect/connect-unary.ts";
-import { type BodyForm, type EnvelopedHandler, envelopedCall } from "../rpc/enveloped-call.ts";
-import { type Refusal, refuse } from "../rpc/refusal.ts";
-import { headerValue } from "../rpc/rpc-call.ts";
-import { rpcMark, type RpcMark } from "../rpc/rpc-mark.ts";
-import { RpcMetadata } from "../rpc/rpc-metadata.ts";
-import type { RpcOptions } from "../rpc/rpc-options.ts";
-import { connectStreams, grpc, grpcWeb } from "../rpc/stream-protocol.ts";
+import { type BodyForm, type EnvelopedHandler, envelopedCall } from "./rpc/enveloped-call.ts";
+import { type Refusal, refuse } from "./rpc/refusal.ts";
+import { headerValue } from "./rpc/rpc-call.ts";
+import { rpcMark, type RpcMark } from "./rpc/rpc-mark.ts";
+import { RpcMetadata } from "./rpc/rpc-metadata.ts";
+import type { RpcOptions } from "./rpc/rpc-options.ts";
+import { connectStreams, grpc, grpcWeb } from "./rpc/stream-protocol.ts";
 
 /** The protocols of one rpc. */
 interface Rpc {

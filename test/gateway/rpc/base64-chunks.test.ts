@@ -1,6 +1,6 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { Base64Chunks } from "../../../src/gateway/rpc/base64-chunks.ts";
+import { Base64Chunks } from "../../../src/gateway/doors/rpc/base64-chunks.ts";
 
 function decode(...chunks: string[]): string | undefined {
   const base64 = new Base64Chunks();

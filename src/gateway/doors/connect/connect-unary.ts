@@ -10,12 +10,12 @@ import type { Exchange } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
 import { messageOf, parseConnectQuery, type ConnectQuery } from "./connect-query.ts";
-import { messageCodecs, type MessageCodec } from "../../rpc/message-codec.ts";
-import { compressMinBytes, messageCompressions } from "../../rpc/message-compression.ts";
-import { NoCall, refuse } from "../../rpc/refusal.ts";
-import { headerValue, openCall, type RpcHandler } from "../../rpc/rpc-call.ts";
-import { eachField, type ReplyParts, type RpcMetadata } from "../../rpc/rpc-metadata.ts";
-import type { RpcOptions } from "../../rpc/rpc-options.ts";
+import { messageCodecs, type MessageCodec } from "../rpc/message-codec.ts";
+import { compressMinBytes, messageCompressions } from "../rpc/message-compression.ts";
+import { NoCall, refuse } from "../rpc/refusal.ts";
+import { headerValue, openCall, type RpcHandler } from "../rpc/rpc-call.ts";
+import { eachField, type ReplyParts, type RpcMetadata } from "../rpc/rpc-metadata.ts";
+import type { RpcOptions } from "../rpc/rpc-options.ts";
 
 const name = "connect";
 

@@ -1,8 +1,8 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { FastifyReply } from "fastify";
-import type { Http2Exchange } from "../connections/http2/http2-exchange.ts";
-import { StreamWriter, type StreamWriterOptions } from "../http/stream-writer.ts";
+import type { Http2Exchange } from "../../connections/http2/http2-exchange.ts";
+import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
 
 type WithTrailers = Pick<Http2Exchange, "withTrailers">;
 

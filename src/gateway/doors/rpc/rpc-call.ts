@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallContext } from "../../core/call/context.ts";
-import type { Exchange } from "../http/exchange.ts";
+import { CallContext } from "../../../core/call/context.ts";
+import type { Exchange } from "../../http/exchange.ts";
 import type { RpcMetadata } from "./rpc-metadata.ts";
 
 /** Answers one request to one rpc. Never throws. */

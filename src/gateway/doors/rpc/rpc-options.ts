@@ -1,8 +1,8 @@
 import type { Registry } from "@bufbuild/protobuf";
-import type { Caller } from "../../core/call/caller.ts";
-import type { BindOptions } from "../binding/bind-options.ts";
-import type { ErrorWriter } from "../http/error-writer.ts";
-import type { BodyReader } from "../http/request-body.ts";
+import type { Caller } from "../../../core/call/caller.ts";
+import type { BindOptions } from "../../binding/bind-options.ts";
+import type { ErrorWriter } from "../../http/error-writer.ts";
+import type { BodyReader } from "../../http/request-body.ts";
 
 /** Time limits of streamed bodies and answers. */
 interface RpcTimeLimits {

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { CallContext } from "../../core/call/context.ts";
-import { type Code, ConnectError } from "../../core/errors/errors.ts";
-import { isUnforwardable } from "../http/header-names.ts";
-import { ownMetadata, ReplyMetadata, type SetHeader } from "../http/reply-metadata.ts";
+import type { CallContext } from "../../../core/call/context.ts";
+import { type Code, ConnectError } from "../../../core/errors/errors.ts";
+import { isUnforwardable } from "../../http/header-names.ts";
+import { ownMetadata, ReplyMetadata, type SetHeader } from "../../http/reply-metadata.ts";
 
 const printable = /^[\x20-\x7e]*$/;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;

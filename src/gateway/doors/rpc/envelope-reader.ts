@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { ReadAhead } from "../http/read-ahead.ts";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { ReadAhead } from "../../http/read-ahead.ts";
 import { Base64Chunks } from "./base64-chunks.ts";
 import { messageTooLarge } from "./message-compression.ts";
 

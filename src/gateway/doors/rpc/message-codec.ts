@@ -1,10 +1,10 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
-import { decodeUtf8, jsonReader } from "../../core/codec/json-reader.ts";
-import { jsonWriter } from "../../core/codec/json-writer.ts";
-import { requiredCheck } from "../../core/codec/required-fields.ts";
-import { type Code, ConnectError } from "../../core/errors/errors.ts";
-import { rpcName } from "../../core/call/service.ts";
-import { jsonReadOptions } from "../binding/bind-options.ts";
+import { decodeUtf8, jsonReader } from "../../../core/codec/json-reader.ts";
+import { jsonWriter } from "../../../core/codec/json-writer.ts";
+import { requiredCheck } from "../../../core/codec/required-fields.ts";
+import { type Code, ConnectError } from "../../../core/errors/errors.ts";
+import { rpcName } from "../../../core/call/service.ts";
+import { jsonReadOptions } from "../../binding/bind-options.ts";
 import type { RpcOptions } from "./rpc-options.ts";
 
 /** Reads requests and writes replies of one rpc in one format. */

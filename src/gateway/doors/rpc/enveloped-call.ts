@@ -1,10 +1,10 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { CallContext } from "../../core/call/context.ts";
-import type { ConnectError } from "../../core/errors/errors.ts";
-import { type CallTime, callTimeOf } from "../doors/deadline.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { CallContext } from "../../../core/call/context.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+import { type CallTime, callTimeOf } from "../deadline.ts";
+import type { Exchange } from "../../http/exchange.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";

@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { brotliCompress, brotliDecompress, constants, gunzip, gzip } from "node:zlib";
 import type { Compression } from "@connectrpc/connect/protocol";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
 
 /** Replies below this size are not worth compressing, in bytes; that of Connect's own servers. */
 export const compressMinBytes = 1024;

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { compressedFlag, type Compression } from "@connectrpc/connect/protocol";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { EnvelopeReader } from "./envelope-reader.ts";
 import type { MessageCodec } from "./message-codec.ts";
 

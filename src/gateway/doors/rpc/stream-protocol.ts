@@ -12,11 +12,11 @@ import {
   trailerSerialize,
 } from "@connectrpc/connect/protocol-grpc-web";
 import type { IncomingHttpHeaders } from "node:http";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { toStatusMessage } from "../../core/errors/status-message.ts";
-import { type ConnectErrorJson, withoutMetadata } from "../doors/connect/connect-error-json.ts";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { toStatusMessage } from "../../../core/errors/status-message.ts";
+import { type ConnectErrorJson, withoutMetadata } from "../connect/connect-error-json.ts";
 import type { EnvelopeWriter } from "./envelope-writer.ts";
-import { timeoutOf } from "../doors/connect/connect-unary.ts";
+import { timeoutOf } from "../connect/connect-unary.ts";
 import { headerValue } from "./rpc-call.ts";
 
 /** What a protocol of envelopes has of its own. Names of headers are in lower case. */
