@@ -14,7 +14,7 @@ import type { FlagValues } from "../core/config/flags.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
 import { whyUnforwardable } from "./http/request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { webSocketFlagOptions, webSocketFlags } from "./websocket/websocket-flags.ts";
+import { webSocketFlagOptions, webSocketFlags } from "./doors/websocket/websocket-flags.ts";
 
 /** Flags of a gateway. */
 export const httpFlags = {

@@ -19,7 +19,7 @@ import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import { badRuleDefaults, type BadRuleOptions } from "../core/http-rule/rule-refusals.ts";
 import type { RuleMode } from "../core/http-rule/rule-set.ts";
-import { webSocketDefaults, type WebSocketOptions } from "./websocket/websocket-options.ts";
+import { webSocketDefaults, type WebSocketOptions } from "./doors/websocket/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./doors/rest/stream-options.ts";
 
 /**

@@ -34,7 +34,7 @@ import { samplePath } from "./routing/sample-path.ts";
 import type { OwnRoute } from "./shadowed-routes.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
-import { WebSockets } from "./websocket/web-sockets.ts";
+import { WebSockets } from "./doors/websocket/web-sockets.ts";
 
 /**
  * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls whoever implements them.

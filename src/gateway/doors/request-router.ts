@@ -21,7 +21,7 @@ import { RouteTable } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
 import { pathOf } from "../http/target-path.ts";
 import { asksForWebSocket } from "../http/websocket-handshake.ts";
-import type { WebSockets } from "../websocket/web-sockets.ts";
+import type { WebSockets } from "./websocket/web-sockets.ts";
 import { malformedPath, type Router } from "../routing/router.ts";
 import { parseServiceConfig, type ServiceConfig } from "../../core/http-rule/service-config.ts";
 

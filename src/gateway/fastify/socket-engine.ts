@@ -5,7 +5,7 @@ import { fastify, type FastifyInstance } from "fastify";
 import type { ServerOptions } from "ws";
 import { schemaCompilers } from "./schema-compilers.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
-import type { WebSocketOptions } from "../websocket/websocket-options.ts";
+import type { WebSocketOptions } from "../doors/websocket/websocket-options.ts";
 
 /** A handshake that was found to be good. */
 export interface AcceptedHandshake {

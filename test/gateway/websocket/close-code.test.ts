@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { closeReason } from "../../../src/gateway/websocket/close-code.ts";
+import { closeReason } from "../../../src/gateway/doors/websocket/close-code.ts";
 
 for (const [text, bytes] of [
   ["", 0],

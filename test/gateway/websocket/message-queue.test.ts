@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create, type Message } from "@bufbuild/protobuf";
 import { EchoRequestSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
-import { MessageQueue } from "../../../src/gateway/websocket/message-queue.ts";
+import { MessageQueue } from "../../../src/gateway/doors/websocket/message-queue.ts";
 
 const message = (text: string): Message => create(EchoRequestSchema, { text });
 const done = { done: true, value: undefined };

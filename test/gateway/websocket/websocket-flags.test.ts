@@ -6,7 +6,7 @@ import type { HttpServerOptions } from "../../../src/gateway/http-server-options
 import {
   webSocketDefaults,
   type WebSocketOptions,
-} from "../../../src/gateway/websocket/websocket-options.ts";
+} from "../../../src/gateway/doors/websocket/websocket-options.ts";
 import { exchangeBytes, startGateway, statusOf } from "../gateway-fixture.ts";
 import { frame, handshake, opcode, RawSocket, SocketClient } from "./socket-client.ts";
 

@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import { rpcName } from "../../core/call/service.ts";
-import { type CallTime, callTimeOf, requestedTimeoutMs } from "../doors/deadline.ts";
-import { HttpError } from "../http/http-error.ts";
-import type { RouteTableOptions } from "../doors/route-table.ts";
-import type { Route } from "../routing/route.ts";
-import { compileRunStream, type RunStream } from "../../core/call/run-stream.ts";
-import type { RouteCall } from "../doors/rest/unary/unary.ts";
+import { rpcName } from "../../../core/call/service.ts";
+import { type CallTime, callTimeOf, requestedTimeoutMs } from "../deadline.ts";
+import { HttpError } from "../../http/http-error.ts";
+import type { RouteTableOptions } from "../route-table.ts";
+import type { Route } from "../../routing/route.ts";
+import { compileRunStream, type RunStream } from "../../../core/call/run-stream.ts";
+import type { RouteCall } from "../rest/unary/unary.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
 

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { PeerAwareWebSocket } from "../fastify/peer-aware-web-socket.ts";
+import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 
 /** Longer messages are worth a write of their own. */
 const longest = 4096;

@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ConnectError } from "../../core/errors/errors.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
 
 /** Who fills a `MessageQueue`. */
 export interface QueueFeeder {

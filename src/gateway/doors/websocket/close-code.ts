@@ -1,4 +1,4 @@
-import { Code, type ConnectError } from "../../core/errors/errors.ts";
+import { Code, type ConnectError } from "../../../core/errors/errors.ts";
 
 /** Close codes (RFC 6455 section 7.4.1) that the gateway uses; errors of calls are 4000 and their code. */
 export const closeCode = Object.freeze({

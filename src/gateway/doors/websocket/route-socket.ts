@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors/errors.ts";
-import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
-import { rpcName, streamsReplies } from "../../core/call/service.ts";
-import { HttpError } from "../http/http-error.ts";
-import type { RouteCall } from "../doors/rest/unary/unary.ts";
-import type { CallTime } from "../doors/deadline.ts";
+import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
+import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import { rpcName, streamsReplies } from "../../../core/call/service.ts";
+import { HttpError } from "../../http/http-error.ts";
+import type { RouteCall } from "../rest/unary/unary.ts";
+import type { CallTime } from "../deadline.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { SocketCall } from "./socket-call.ts";
-import { readHeadersFrame, withHeaders } from "../http/socket-headers.ts";
+import { readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import { boundMessage, checkHeaders, type Chosen, type SocketRoute } from "./socket-route.ts";
 import { statusMembers } from "./status-frame.ts";
 

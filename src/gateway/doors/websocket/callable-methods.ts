@@ -1,9 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { rpcName } from "../../core/call/service.ts";
-import type { RouteTable, RouteTableOptions } from "../doors/route-table.ts";
-import type { Route } from "../routing/route.ts";
-import { compileRunStream, type RunStream } from "../../core/call/run-stream.ts";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { rpcName } from "../../../core/call/service.ts";
+import type { RouteTable, RouteTableOptions } from "../route-table.ts";
+import type { Route } from "../../routing/route.ts";
+import { compileRunStream, type RunStream } from "../../../core/call/run-stream.ts";
 import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
 
 /** An rpc that is called by its name. */

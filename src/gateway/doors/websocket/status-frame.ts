@@ -1,7 +1,7 @@
-import type { CallContext } from "../../core/call/context.ts";
-import type { ConnectError } from "../../core/errors/errors.ts";
-import type { ErrorWriter } from "../http/error-writer.ts";
-import type { ReplyMetadata } from "../http/reply-metadata.ts";
+import type { CallContext } from "../../../core/call/context.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+import type { ErrorWriter } from "../../http/error-writer.ts";
+import type { ReplyMetadata } from "../../http/reply-metadata.ts";
 
 /** What prints the ends of calls. */
 export interface StatusOptions {

@@ -1,6 +1,6 @@
-import { JsonCursor } from "../../core/codec/json-cursor.ts";
-import { jsonReadDefaults } from "../../core/codec/json-trace.ts";
-import { invalidArgument } from "../../core/errors/errors.ts";
+import { JsonCursor } from "../../../core/codec/json-cursor.ts";
+import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
+import { invalidArgument } from "../../../core/errors/errors.ts";
 
 /** What a client calls a call; a number and a string are never the same id. */
 export type CallId = string | number;

@@ -1,13 +1,13 @@
 import { isUtf8 } from "node:buffer";
 import { create, type DescField, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
-import { HttpBodySchema, type HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
-import type { BindOptions } from "../binding/bind-options.ts";
-import { messageAt } from "../binding/field-path.ts";
-import { repliesRawBody, takesRawBody } from "../binding/http-body.ts";
-import type { Route } from "../routing/route.ts";
-import { compileMessageBinder } from "../binding/message-binder.ts";
-import type { RouteCall } from "../doors/rest/unary/unary.ts";
+import { HttpBodySchema, type HttpBody } from "../../../../gen/google/api/httpbody_pb.ts";
+import type { BindOptions } from "../../binding/bind-options.ts";
+import { messageAt } from "../../binding/field-path.ts";
+import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
+import type { Route } from "../../routing/route.ts";
+import { compileMessageBinder } from "../../binding/message-binder.ts";
+import type { RouteCall } from "../rest/unary/unary.ts";
 import type { FrameCodec } from "./frame-codec.ts";
 
 /**

@@ -1,5 +1,5 @@
-import { durationFlag, listFlag, sizeFlag, switchFlag } from "../../core/config/flag-kinds.ts";
-import type { FlagValues } from "../../core/config/flags.ts";
+import { durationFlag, listFlag, sizeFlag, switchFlag } from "../../../core/config/flag-kinds.ts";
+import type { FlagValues } from "../../../core/config/flags.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./websocket-options.ts";
 
 /** Flags of WebSockets, a part of those of a gateway. */

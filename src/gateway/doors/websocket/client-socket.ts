@@ -1,10 +1,10 @@
 import type { Socket } from "node:net";
 import type { RawData } from "ws";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { closeCode, closeReason } from "./close-code.ts";
 import { FrameSender } from "./frame-sender.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import type { PeerAwareWebSocket } from "../fastify/peer-aware-web-socket.ts";
+import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 import type { WebSocketOptions } from "./websocket-options.ts";
 
 /** Who reads a `ClientSocket`. */

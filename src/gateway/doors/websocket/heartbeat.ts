@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { PeerAwareWebSocket } from "../fastify/peer-aware-web-socket.ts";
+import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 
 /** A heartbeat that comes later than this multiple of its time says nothing of the client. */
 const lateFactor = 1.5;

@@ -1,12 +1,12 @@
 import type { Message } from "@bufbuild/protobuf";
-import { requiredCheck } from "../../core/codec/required-fields.ts";
-import { compileBinder } from "../binding/bind.ts";
-import { compileBodyBinder } from "../binding/body-binder.ts";
-import { bindDefaults, type BindOptions, jsonReadOptions } from "../binding/bind-options.ts";
-import type { Route } from "../routing/route.ts";
-import { compileMessageBinder } from "../binding/message-binder.ts";
-import { binaryEncoder, jsonTextEncoder } from "../binding/reply-encoder.ts";
-import type { RouteCall, UnaryOptions } from "../doors/rest/unary/unary.ts";
+import { requiredCheck } from "../../../core/codec/required-fields.ts";
+import { compileBinder } from "../../binding/bind.ts";
+import { compileBodyBinder } from "../../binding/body-binder.ts";
+import { bindDefaults, type BindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
+import type { Route } from "../../routing/route.ts";
+import { compileMessageBinder } from "../../binding/message-binder.ts";
+import { binaryEncoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
+import type { RouteCall, UnaryOptions } from "../rest/unary/unary.ts";
 
 /** A message as it stands in one frame. */
 export interface Frame {

@@ -1,15 +1,15 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { Code, ConnectError, invalidArgument, toCallError } from "../../core/errors/errors.ts";
-import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
-import { rpcName, streamsReplies } from "../../core/call/service.ts";
-import { callTimeOf, requestedTimeoutMs } from "../doors/deadline.ts";
+import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
+import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import { rpcName, streamsReplies } from "../../../core/call/service.ts";
+import { callTimeOf, requestedTimeoutMs } from "../deadline.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { SocketCall } from "./socket-call.ts";
-import { readHeaders, readHeadersFrame, withHeaders } from "../http/socket-headers.ts";
+import { readHeaders, readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import { statusMembers, type StatusOptions } from "./status-frame.ts";
 
 /** What a `MultiplexSocket` is made of. */

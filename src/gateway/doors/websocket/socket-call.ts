@@ -1,9 +1,9 @@
 import type { Message } from "@bufbuild/protobuf";
-import { CallContext, type CallContextInit } from "../../core/call/context.ts";
-import { type ConnectError, toCallError } from "../../core/errors/errors.ts";
-import type { WriteReply } from "../../core/call/write-reply.ts";
-import type { CallTime } from "../doors/deadline.ts";
-import type { RunStream } from "../../core/call/run-stream.ts";
+import { CallContext, type CallContextInit } from "../../../core/call/context.ts";
+import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
+import type { WriteReply } from "../../../core/call/write-reply.ts";
+import type { CallTime } from "../deadline.ts";
+import type { RunStream } from "../../../core/call/run-stream.ts";
 import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
 
 /** Sends what was made of one reply; a promise where the client has to take something before the next. */
