@@ -8,7 +8,7 @@ import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { GuestExchanges } from "../connections/guest-exchanges.ts";
-import { HealthEndpoints, healthPaths, isHealthPath } from "../health-endpoints.ts";
+import { HealthEndpoints, healthPaths, isHealthPath } from "./health/health-endpoints.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { HttpServerOptions } from "../http-server-options.ts";
 import { PolledStreams } from "./rest/long-poll/polled-streams.ts";

@@ -6,14 +6,14 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckResponse,
-} from "../../gen/grpc/health/v1/health_pb.ts";
-import type { Caller } from "../core/call/caller.ts";
-import { CallContext } from "../core/call/context.ts";
-import { callOrigin } from "../core/call/call-origin.ts";
-import { Code, toCallError } from "../core/errors/errors.ts";
-import { asIs, type ErrorWriter } from "./http/error-writer.ts";
-import { answerOtherMethod } from "./http/other-method.ts";
-import { parseQuery } from "./http/query.ts";
+} from "../../../../gen/grpc/health/v1/health_pb.ts";
+import type { Caller } from "../../../core/call/caller.ts";
+import { CallContext } from "../../../core/call/context.ts";
+import { callOrigin } from "../../../core/call/call-origin.ts";
+import { Code, toCallError } from "../../../core/errors/errors.ts";
+import { asIs, type ErrorWriter } from "../../http/error-writer.ts";
+import { answerOtherMethod } from "../../http/other-method.ts";
+import { parseQuery } from "../../http/query.ts";
 
 /** The paths of the health endpoints; no rule may have them while they are served. */
 export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
