@@ -109,7 +109,7 @@ export {
 export { grpcFlags, grpcOptions } from "./core/grpc/server/grpc-flags.ts";
 export { upstreamFlags, upstreamOf } from "./core/grpc/client/upstream-flags.ts";
 export { tlsFlags, tlsOptions } from "./core/net/tls-flags.ts";
-export { httpFlags, httpOptions, onePortFlags } from "./gateway/http-flags.ts";
+export { httpFlags, httpOptions, onePortFlags } from "./gateway/flags/http-flags.ts";
 export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
 export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";
 export { logFlags } from "./core/telemetry/log-flags.ts";

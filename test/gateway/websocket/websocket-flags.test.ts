@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readCommandLine } from "../../../src/core/config/flags.ts";
-import { httpFlags, httpOptions } from "../../../src/gateway/http-flags.ts";
+import { httpFlags, httpOptions } from "../../../src/gateway/flags/http-flags.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import {
   webSocketDefaults,

@@ -9,12 +9,12 @@ import {
   optionalPortFlag,
   portFlag,
   switchFlag,
-} from "../core/config/flag-kinds.ts";
-import type { FlagValues } from "../core/config/flags.ts";
+} from "../../core/config/flag-kinds.ts";
+import type { FlagValues } from "../../core/config/flags.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
-import { whyUnforwardable } from "./http/request-metadata.ts";
-import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { webSocketFlagOptions, webSocketFlags } from "./doors/websocket/websocket-flags.ts";
+import { whyUnforwardable } from "../http/request-metadata.ts";
+import { httpServerDefaults, type HttpServerOptions } from "../http-server-options.ts";
+import { webSocketFlagOptions, webSocketFlags } from "../doors/websocket/websocket-flags.ts";
 
 /** Flags of a gateway. */
 export const httpFlags = {

@@ -1,8 +1,8 @@
-import { connectionDefaults } from "../core/http2/connection-options.ts";
-import { durationFlag, sizeFlag } from "../core/config/flag-kinds.ts";
-import type { FlagValues } from "../core/config/flags.ts";
-import { SetupError } from "../core/errors/setup-error.ts";
-import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
+import { connectionDefaults } from "../../core/http2/connection-options.ts";
+import { durationFlag, sizeFlag } from "../../core/config/flag-kinds.ts";
+import type { FlagValues } from "../../core/config/flags.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import { httpServerDefaults, type HttpServerOptions } from "../http-server-options.ts";
 
 /** Flags of the limits of a gateway, a part of its flags. */
 export const limitFlags = {
