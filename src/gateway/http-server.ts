@@ -31,7 +31,7 @@ import { PortGuard } from "./connections/port-guard.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./doors/request-router.ts";
 import { samplePath } from "./routing/sample-path.ts";
-import type { OwnRoute } from "./shadowed-routes.ts";
+import type { OwnRoute } from "./routing/shadowed-routes.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 import { WebSockets } from "./doors/websocket/web-sockets.ts";

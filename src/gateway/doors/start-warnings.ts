@@ -1,6 +1,6 @@
 import type { HttpServerOptions } from "../http-server-options.ts";
 import type { RequestRouter } from "./request-router.ts";
-import { type OwnRoute, shadowedRoutes } from "../shadowed-routes.ts";
+import { type OwnRoute, shadowedRoutes } from "../routing/shadowed-routes.ts";
 
 /**
  * Warnings of the process about what is rarely meant: a gateway without services, and routes of the user's own that

@@ -12,7 +12,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
 import type { Route } from "../routing/route.ts";
-import type { OwnRoute } from "../shadowed-routes.ts";
+import type { OwnRoute } from "../routing/shadowed-routes.ts";
 
 /** Options of `app.register(http.plugin, options)`. */
 export interface RpcPluginOptions {

@@ -12,7 +12,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { PortGuard } from "../connections/port-guard.ts";
-import type { OwnRoute } from "../shadowed-routes.ts";
+import type { OwnRoute } from "../routing/shadowed-routes.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
 import { pathOf } from "../http/target-path.ts";
 

@@ -1,7 +1,7 @@
-import { rpcName } from "../core/call/service.ts";
-import { percentDecode } from "../core/http-rule/percent.ts";
-import type { TemplateSegment } from "../core/http-rule/path-template.ts";
-import { routeName, type Route } from "./routing/route.ts";
+import { rpcName } from "../../core/call/service.ts";
+import { percentDecode } from "../../core/http-rule/percent.ts";
+import type { TemplateSegment } from "../../core/http-rule/path-template.ts";
+import { routeName, type Route } from "./route.ts";
 
 /** A route of the user's own, as it was given to Fastify. */
 export interface OwnRoute {
