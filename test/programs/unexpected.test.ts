@@ -6,7 +6,7 @@ import { Code } from "../../src/core/errors/errors.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { failure } from "../support/failure.ts";
 import { Program } from "../support/program.ts";
-import { doorsOf } from "../gateway/rpc/doors.ts";
+import { doorsOf } from "../behaviour/rpc-protocols/doors.ts";
 
 /** Makes every exception there is once, and what is none; returns the texts of the exceptions. */
 async function provoke(program: Program): Promise<string[]> {

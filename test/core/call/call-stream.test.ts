@@ -1,0 +1,171 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { create, type Message } from "@bufbuild/protobuf";
+import { BenchService, FollowParcelsResponseSchema } from "../../../gen/tsms/test/v1/bench_pb.ts";
+import { CallStream, type StreamLayer } from "../../../src/core/call/call-stream.ts";
+import { CallContext } from "../../../src/core/call/context.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
+
+const parcel = (weight: number): Message => create(FollowParcelsResponseSchema, { weight });
+const weightOf = (message: Message): number => (message as Message & { weight: number }).weight; // Of `parcel`.
+const contextOf = (): CallContext =>
+  new CallContext({
+    method: BenchService.method.followParcels,
+    protocolName: "test",
+    requestHeader: new Headers(),
+  });
+
+/** Gives parcels 1 to `count`, then throws `error` if there is one; notes that its reader has left. */
+async function* parcels(count: number, log: string[] = [], error?: Error): AsyncGenerator<Message> {
+  let ended = false;
+  try {
+    for (let weight = 1; weight <= count; weight++) yield parcel(weight);
+    ended = true;
+    if (error !== undefined) throw error;
+  } finally {
+    if (!ended) log.push("return");
+  }
+}
+
+/** A layer that notes what it hears. */
+function noting(name: string, log: string[], layer: StreamLayer): StreamLayer {
+  return {
+    ...layer,
+    begin: () => void log.push(`${name} begins`),
+    ended: () => void log.push(`${name} ended`),
+    failed: (reason) => {
+      log.push(`${name} failed: ${(reason as Error).message}`); // Tests throw nothing else.
+      return new Error(`${name} of ${(reason as Error).message}`);
+    },
+    left: () => void log.push(`${name} left`),
+  };
+}
+
+function nested(log: string[], source: () => AsyncIterable<unknown>): CallStream {
+  const inner = (): CallStream => new CallStream(noting("inner", log, { open: source }));
+  return new CallStream(noting("outer", log, { open: async () => inner() }));
+}
+
+test("layers begin from the outside, with the first next(), and end from the inside", async () => {
+  const log: string[] = [];
+  const stream = nested(log, () => parcels(3));
+  assert.deepEqual(log, []);
+  const weights = [];
+  for await (const message of stream) weights.push(weightOf(message));
+  assert.deepEqual(weights, [1, 2, 3]);
+  assert.deepEqual(log, ["outer begins", "inner begins", "inner ended", "outer ended"]);
+  assert.deepEqual(await stream.next(), { done: true, value: undefined });
+});
+
+test("every layer may put an error in the place of another, in the source or in what opens it", async () => {
+  for (const source of [
+    () => parcels(1, [], new Error("broken")),
+    () => {
+      throw new Error("broken");
+    },
+  ]) {
+    const log: string[] = [];
+    const stream = nested(log, source);
+    await assert.rejects(async () => {
+      for await (const _ of stream);
+    }, new Error("outer of inner of broken"));
+    assert.deepEqual(log.slice(2), ["inner failed: broken", "outer failed: inner of broken"]);
+    assert.deepEqual(await stream.next(), { done: true, value: undefined });
+  }
+});
+
+test("a layer that refuses to begin hears nothing, those around it hear the reason", async () => {
+  const log: string[] = [];
+  const refusing: StreamLayer = {
+    begin() {
+      throw new Error("closed");
+    },
+    open: () => parcels(1),
+    failed: () => assert.fail("it has not begun"),
+  };
+  const stream = new CallStream(noting("outer", log, { open: () => new CallStream(refusing) }));
+  await assert.rejects(stream.next(), new Error("outer of closed"));
+  assert.deepEqual(log, ["outer begins", "outer failed: closed"]);
+});
+
+test("items pass the layers from the inside; one that is refused ends the source", async () => {
+  const log: string[] = [];
+  const inner = new CallStream({
+    open: () => parcels(5, log),
+    item(item) {
+      const weight = weightOf(item as Message); // Of `parcels`.
+      if (weight === 3) throw new Error("three is too heavy");
+      return parcel(weight * 10);
+    },
+  });
+  const stream = new CallStream({ open: () => inner, item: (item) => parcel(weightOf(item as Message) + 1) }); // As above.
+  const weights: number[] = [];
+  await assert.rejects(async () => {
+    for await (const message of stream) weights.push(weightOf(message));
+  }, /three is too heavy/);
+  assert.deepEqual(weights, [11, 21]);
+  assert.deepEqual(log, ["return"]);
+});
+
+test("a reader that leaves ends source and layers once; one that never began, nothing", async () => {
+  const log: string[] = [];
+  const stream = nested(log, () => parcels(5, log));
+  for await (const _ of stream) break;
+  await stream.return();
+  assert.deepEqual(log.slice(2).toSorted(), ["inner left", "outer left", "return"]);
+
+  const untouched: string[] = [];
+  await nested(untouched, () => parcels(1)).return();
+  assert.deepEqual(untouched, []);
+});
+
+test("an aborted call ends a wait for a source that hangs, while it opens and while it runs", async () => {
+  const hangs = (): Promise<never> => new Promise(() => {});
+  const hanging: AsyncIterable<Message> = { [Symbol.asyncIterator]: () => ({ next: hangs }) };
+  for (const open of [() => hanging, hangs]) {
+    const context = contextOf();
+    const log: string[] = [];
+    const stream = new CallStream(noting("layer", log, { context, open }));
+    const next = stream.next();
+    context.abort(new ConnectError("enough", Code.Canceled));
+    await assert.rejects(next, /layer of \[canceled\] enough/);
+    assert.deepEqual(await stream.next(), { done: true, value: undefined });
+    context.end();
+  }
+});
+
+test("a call that is aborted between two items ends with the next one", async () => {
+  const context = contextOf();
+  const log: string[] = [];
+  const stream = new CallStream({ context, open: () => parcels(5, log) });
+  assert.equal((await stream.next()).done, false);
+  const reason = new ConnectError("enough", Code.Canceled);
+  context.abort(reason);
+  await assert.rejects(stream.next(), reason);
+  assert.deepEqual(log, ["return"]);
+});
+
+test("a call that was aborted before does not open its source", async () => {
+  const context = contextOf();
+  context.abort(new ConnectError("enough", Code.Canceled));
+  const stream = new CallStream({ context, open: () => assert.fail("opened") });
+  await assert.rejects(stream.next(), /enough/);
+});
+
+test("next() and return() that do not wait for one another are answered in order", async () => {
+  const stream = new CallStream({ open: () => parcels(3) });
+  const results = await Promise.all([stream.next(), stream.next(), stream.return(), stream.next()]);
+  assert.deepEqual(
+    results.map(({ value }) => (value === undefined ? undefined : weightOf(value))),
+    [1, 2, undefined, undefined],
+  );
+});
+
+test("a source that never waits lets timers and sockets run", async () => {
+  const stream = new CallStream({ open: () => parcels(Number.MAX_SAFE_INTEGER) });
+  let turns = 0;
+  setImmediate(() => turns++);
+  let items = 0;
+  for await (const _ of stream) if (++items === 100_000 || turns > 0) break;
+  assert.ok(turns > 0, `${items} items without a turn`);
+});
