@@ -18,33 +18,11 @@ import { http2Defaults, type Http2Limits } from "./connections/http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import { badRuleDefaults, type BadRuleOptions } from "../core/http-rule/rule-refusals.ts";
+import type { HttpObserver } from "./http/http-observer.ts";
 import type { RuleMode } from "../core/http-rule/rule-set.ts";
+import type { RuleText } from "../core/http-rule/service-config.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./doors/websocket/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./doors/rest/stream-options.ts";
-
-/**
- * Hears of HTTP requests, whatever became of them: what metrics by route are made of. What an observer throws is a warning
- * of the process and changes nothing for the request.
- */
-export interface HttpObserver {
-  /**
-   * A request was answered, or its client has left (status 499).
-   *
-   * @param route template of the route, or `(none)` where no route answered
-   * @param seconds time from the request's head to the end of the answer
-   */
-  httpRequest?(route: string, method: string, status: number, seconds: number): void;
-  /** Query parameters or JSON fields were ignored as unknown. */
-  ignoredUnknown?(route: string, kind: "query" | "field", count: number, name: string): void;
-}
-
-/** A service configuration: rules outside the proto. */
-export interface RuleText {
-  /** What it is called in errors, a file name. */
-  readonly file: string;
-  /** `google.api.Service` as YAML or JSON. */
-  readonly text: string;
-}
 
 /** Options of `HttpServer`. Limits, JSON and binding options stand beside the others. */
 export interface HttpServerOptions

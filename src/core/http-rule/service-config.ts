@@ -6,6 +6,14 @@ import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
+/** A service configuration: rules outside the proto. */
+export interface RuleText {
+  /** What it is called in errors, a file name. */
+  readonly file: string;
+  /** `google.api.Service` as YAML or JSON. */
+  readonly text: string;
+}
+
 /** A value with a selector and the place where it was written. */
 export interface Selected<T> {
   /** `package.Service.Method`, with `*` as whole last component for everything below, or lists of them with commas. */

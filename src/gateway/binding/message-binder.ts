@@ -4,7 +4,7 @@ import type { BindOptions } from "./bind-options.ts";
 import type { SystemParameters } from "./system-parameters.ts";
 import type { BodyFormat } from "../http/media-type.ts";
 import type { Route } from "../routing/route.ts";
-import type { RouteCall } from "../doors/rest/unary/unary.ts";
+import type { RouteCall } from "../routing/route-call.ts";
 
 /** The body of one message as it came. */
 export interface MessageBody {

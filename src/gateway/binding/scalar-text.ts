@@ -1,3 +1,4 @@
+import { quoteText } from "../../core/errors/quote-text.ts";
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
 import { parseBase64 } from "../../core/codec/base64-text.ts";
 import { enumNumbers } from "../../core/codec/read-enums.ts";
@@ -98,11 +99,6 @@ function addShortNames(desc: DescEnum, byName: Map<string, number>, anyCase: boo
 /** Says what is wrong with a value, for a violation. */
 export function unexpectedText(parser: TextParser, text: string): string {
   return `expected ${parser.expected}, found ${quoteText(text)}`;
-}
-
-/** A caller's text in quotes, cut to what an error may repeat. */
-export function quoteText(text: string): string {
-  return JSON.stringify(text.length <= 40 ? text : `${text.slice(0, 40)}…`);
 }
 
 function integerParser(min: number, max: number): TextParser {

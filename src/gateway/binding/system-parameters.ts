@@ -1,7 +1,8 @@
 import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { type FieldViolation, invalidArgument } from "../../core/errors/errors.ts";
 import { fieldsByName } from "./field-path.ts";
-import { quoteText, scalarParser, unexpectedText } from "./scalar-text.ts";
+import { quoteText } from "../../core/errors/quote-text.ts";
+import { scalarParser, unexpectedText } from "./scalar-text.ts";
 import type { QueryParameter } from "../http/query.ts";
 
 /** What the system parameters of a request ask of its reply. */

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Caller } from "../../core/call/caller.ts";
@@ -7,27 +7,76 @@ import { tell } from "../../core/call/observer.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
-import type { GuestExchanges } from "../connections/guest-exchanges.ts";
+import type { HttpObserver } from "../http/http-observer.ts";
+import type { BindOptions } from "../binding/bind-options.ts";
+import type { JsonWriteOptions } from "../../core/codec/json-writer.ts";
 import { HealthEndpoints, healthPaths, isHealthPath } from "./health/health-endpoints.ts";
 import { HttpError } from "../http/http-error.ts";
-import type { HttpServerOptions } from "../http-server-options.ts";
-import { PolledStreams } from "./rest/long-poll/polled-streams.ts";
+import { PolledStreams } from "./rest/rest-routes.ts";
 import { answerOtherMethod } from "../http/other-method.ts";
 import { PlainReply } from "../http/plain-reply.ts";
 import type { ReplyMetadata } from "../http/reply-metadata.ts";
-import { BodyReader } from "../http/request-body.ts";
+import { BodyReader, type BodyLimits } from "../http/request-body.ts";
 import { RequestMetadata } from "../http/request-metadata.ts";
-import { RouteTable } from "./route-table.ts";
+import { RouteTable, type RouteTableOptions } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
 import { pathOf } from "../http/target-path.ts";
 import { asksForWebSocket } from "../http/websocket-handshake.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
-import { malformedPath, type Router } from "../routing/router.ts";
-import { parseServiceConfig, type ServiceConfig } from "../../core/http-rule/service-config.ts";
+import { malformedPath, type Router, type RouterOptions } from "../routing/router.ts";
+import {
+  parseServiceConfig,
+  type RuleText,
+  type ServiceConfig,
+} from "../../core/http-rule/service-config.ts";
+
+/** What a `RequestRouter` makes for the routes, or takes from elsewhere than the options. */
+type Made =
+  | "bind"
+  | "bodies"
+  | "caller"
+  | "errors"
+  | "fileCoding"
+  | "forms"
+  | "json"
+  | "lenientContentType"
+  | "onIgnored"
+  | "polled"
+  | "registry"
+  | "replyMetadata"
+  | "requestMetadata"
+  | "router"
+  | "rules"
+  | "streamCoding";
+
+/** The options of a gateway that a `RequestRouter` reads. */
+export interface RequestRouterOptions
+  extends
+    BodyLimits,
+    Omit<RouteTableOptions, Made>,
+    Omit<JsonWriteOptions, "registry">,
+    Omit<BindOptions, "registry" | "onIgnored">,
+    Omit<RouterOptions, "reservedPaths"> {
+  readonly awaitServices: boolean;
+  readonly compat: "grpc-gateway" | undefined;
+  readonly contentType: "strict" | "lenient";
+  readonly healthPaths: boolean;
+  readonly healthTimeoutMs: number;
+  readonly httpObservers: readonly HttpObserver[];
+  readonly registry: Registry | undefined;
+  readonly rules: readonly RuleText[];
+}
+
+/** Takes over responses that no port of the gateway made. */
+interface Guests {
+  /** Why answers are to end soon: the server stops. */
+  readonly stopping: ConnectError | undefined;
+  adopt(request: IncomingMessage, response: ServerResponse): Exchange;
+}
 
 /** What a `RequestRouter` works with. */
 export interface RequestRouterParts {
-  readonly options: HttpServerOptions;
+  readonly options: RequestRouterOptions;
   /** Makes the calls of the rpcs: with interceptors, observed. */
   readonly caller: Caller;
   /** Asks the upstream for its health: neither intercepted nor observed. */
@@ -40,7 +89,7 @@ export interface RequestRouterParts {
   readonly isServing: () => boolean;
   readonly browsers: ForBrowsers;
   /** Takes over responses that no port guard made. */
-  readonly guests: GuestExchanges;
+  readonly guests: Guests;
 }
 
 /** Finds the rpc of every request in the routes of the present, which can be swapped as a whole at any time. */
@@ -286,7 +335,9 @@ function askedFor(router: Router, { headers, url = "" }: IncomingMessage): reado
 
 function ignoredTeller({
   httpObservers,
-}: HttpServerOptions): ((route: string, place: "query" | "body", name: string) => void) | undefined {
+}: Pick<RequestRouterOptions, "httpObservers">):
+  | ((route: string, place: "query" | "body", name: string) => void)
+  | undefined {
   if (httpObservers.length === 0) return undefined;
   return (route, place, name) => {
     const kind = place === "body" ? "field" : "query";

@@ -1,11 +1,7 @@
-import type { DescMethod, DescMethodUnary, DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../../core/call/service.ts";
 import { timeLimitsOf } from "./deadline.ts";
-import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./rest/long-poll/long-poll.ts";
-import { namesEvents } from "../http/media-type.ts";
-import { isForm } from "./rest/forms/form-parts.ts";
-import { whyProtocolIsMissing } from "../http/not-yet.ts";
-import { repliesRawBody, takesRawBody } from "../binding/http-body.ts";
+import { restHandlers, type RestHandlers, type RestRouteOptions } from "./rest/rest-routes.ts";
 import type { RpcOptions } from "./rpc/rpc-options.ts";
 import { RpcTable } from "./rpc-table.ts";
 import { Router, type RouterOptions } from "../routing/router.ts";
@@ -13,12 +9,10 @@ import { compileRoute, routeName, type Route } from "../routing/route.ts";
 import { RuleRefusals, type BadRuleOptions } from "../../core/http-rule/rule-refusals.ts";
 import { combineRules, type RuleMode } from "../../core/http-rule/rule-set.ts";
 import type { ServiceConfig } from "../../core/http-rule/service-config.ts";
-import { streamRoute } from "./rest/streams/stream-route.ts";
-import { type RouteHandler, unaryRoute, type WholeHandler } from "./rest/unary/unary.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** What a `RouteTable` is made of. */
-export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions, BadRuleOptions {
+export interface RouteTableOptions extends RestRouteOptions, RpcOptions, BadRuleOptions {
   readonly router: Partial<RouterOptions>;
   readonly rules: readonly ServiceConfig[];
   readonly ruleMode: RuleMode;
@@ -26,12 +20,9 @@ export interface RouteTableOptions extends LongPollRouteOptions, RpcOptions, Bad
   readonly onIgnored: ((route: string, place: "query" | "body", name: string) => void) | undefined;
 }
 
-/** A route with the handler that was chosen for it. */
-interface Entry {
+/** A route with the handlers that were chosen for it. */
+interface Entry extends RestHandlers {
   readonly name: string;
-  readonly handle: RouteHandler;
-  /** The same for calls with JSON that are answered whole; undefined for rpcs that stream or carry files. */
-  readonly whole: WholeHandler | undefined;
 }
 
 /** All routes of a set of services, ready to serve. It never changes: other services are another table. */
@@ -74,8 +65,7 @@ export class RouteTable {
     }));
     for (const route of this.router.routes) {
       const own = optionsFor(route, options, deadlinesMs.get(route.method));
-      const whole = isWhole(route) ? unaryRoute(route, route.method as DescMethodUnary, own) : undefined; // As its kind says.
-      this.#entries.set(route, { name: route.template.text, handle: handlerOf(route, own, whole), whole });
+      this.#entries.set(route, { name: route.template.text, ...restHandlers(route, own) });
     }
   }
 
@@ -98,41 +88,6 @@ export class RouteTable {
       .filter(({ implicit, method }) => !implicit || !bound.has(method))
       .map((route) => `${routeName(route)} → ${rpcName(route.method)}`);
   }
-}
-
-/** The kind of the rpc decides here, once, who serves a route. */
-function handlerOf(route: Route, options: RouteTableOptions, whole: WholeHandler | undefined): RouteHandler {
-  const { errors } = options;
-  const serve = storyOf(route, options, whole);
-  return (call, request, reply) => {
-    const refusal = whyProtocolIsMissing(request.raw);
-    if (refusal === undefined) serve(call, request, reply);
-    else errors.send(reply, refusal);
-  };
-}
-
-/** Whether calls of a route have one message in each direction, and neither is a file. */
-function isWhole(route: Route): boolean {
-  return route.method.methodKind === "unary" && !takesRawBody(route) && !repliesRawBody(route);
-}
-
-/**
- * The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for,
- * and of one file or form where its bodies are no JSON.
- */
-function storyOf(route: Route, options: LongPollRouteOptions, whole: WholeHandler | undefined): RouteHandler {
-  const stream = streamRoute(route, options);
-  if (route.method.methodKind === "server_streaming" && !repliesRawBody(route)) {
-    const poll = longPollRoute(route, options);
-    return (call, request, reply) => (asksForPoll(request.raw) ? poll : stream)(call, request, reply);
-  }
-  if (whole === undefined) return stream;
-  return (call, request, reply) => {
-    const { accept, "content-type": type } = request.raw.headers;
-    const special = namesEvents(accept) || (type !== undefined && isForm(type));
-    const story = special ? stream : whole;
-    story(call, request, reply);
-  };
 }
 
 /** What all routes share, with what is one route's own: its deadline, its name in reports. */

@@ -16,7 +16,9 @@ import { headerValue } from "./rpc/rpc-call.ts";
 import { rpcMark, type RpcMark } from "./rpc/rpc-mark.ts";
 import { RpcMetadata } from "./rpc/rpc-metadata.ts";
 import type { RpcOptions } from "./rpc/rpc-options.ts";
-import { connectStreams, grpc, grpcWeb } from "./rpc/stream-protocol.ts";
+import { connectStreams } from "./connect/connect-streams.ts";
+import { grpc } from "./grpc/grpc.ts";
+import { grpcWeb } from "./grpc-web/grpc-web.ts";
 
 /** The protocols of one rpc. */
 interface Rpc {

@@ -1,6 +1,6 @@
-import type { HttpServerOptions } from "../http-server-options.ts";
 import type { RequestRouter } from "./request-router.ts";
-import { type OwnRoute, shadowedRoutes } from "../routing/shadowed-routes.ts";
+import type { OwnRoute } from "../http/own-route.ts";
+import { shadowedRoutes } from "./shadowed-routes.ts";
 
 /**
  * Warnings of the process about what is rarely meant: a gateway without services, and routes of the user's own that
@@ -13,7 +13,7 @@ export class StartWarnings {
   readonly #router: RequestRouter;
   readonly #given = new Set<string>();
 
-  constructor({ awaitServices }: Pick<HttpServerOptions, "awaitServices">, router: RequestRouter) {
+  constructor({ awaitServices }: { readonly awaitServices: boolean }, router: RequestRouter) {
     this.#awaitServices = awaitServices;
     this.#router = router;
   }

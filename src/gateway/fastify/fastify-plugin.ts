@@ -11,8 +11,7 @@ import { defaultGraceMs } from "../../core/lifecycle/lifecycle.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
-import type { Route } from "../routing/route.ts";
-import type { OwnRoute } from "../routing/shadowed-routes.ts";
+import type { OwnRoute } from "../http/own-route.ts";
 
 /** Options of `app.register(http.plugin, options)`. */
 export interface RpcPluginOptions {
@@ -23,6 +22,12 @@ export interface RpcPluginOptions {
    * route for `/*` itself. Default: `["/*"]`.
    */
   readonly paths?: readonly string[];
+}
+
+/** What is looked at of a route of an rpc. */
+interface RpcRoute {
+  readonly httpMethod: string;
+  readonly template: { readonly text: string };
 }
 
 /** What the plugin asks of its gateway. */
@@ -41,7 +46,7 @@ export interface PluginParts {
   /** The app is about to serve, these routes of its own too. @throws Error when rules or routes are wrong. */
   readonly ready: (own: readonly OwnRoute[]) => void;
   /** The routes of the rpcs. */
-  readonly routes: () => readonly Route[];
+  readonly routes: () => readonly RpcRoute[];
   /** The app is closing: resolves when the calls under way have ended, at the latest after `graceMs` milliseconds. */
   readonly closing: (graceMs: number) => Promise<unknown>;
 }
@@ -89,7 +94,7 @@ function checkApp(app: FastifyInstance): void {
 }
 
 /** The routes that the app had before the plugin, as far as it can be asked: paths without variables. */
-function earlierRoutes(app: FastifyInstance, below: string, routes: readonly Route[]): OwnRoute[] {
+function earlierRoutes(app: FastifyInstance, below: string, routes: readonly RpcRoute[]): OwnRoute[] {
   return routes
     .map(({ httpMethod, template: { text } }) => ({ method: httpMethod, url: text }))
     .filter(({ method, url }) => app.hasRoute({ method, url: below + url.replaceAll(":", "::") }));

@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, Server } from "node:http";
+import type { Socket } from "node:net";
 import {
   fastify,
   type FastifyInstance,
@@ -11,14 +12,21 @@ import { METHODS } from "../../core/net/node-http.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
-import type { PortGuard } from "../connections/port-guard.ts";
-import type { OwnRoute } from "../routing/shadowed-routes.ts";
+import type { OwnRoute } from "../http/own-route.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
 import { pathOf } from "../http/target-path.ts";
 
+/** What stands between a port and the engine. */
+export interface EnginePort {
+  /** A server whose good requests reach `serve`. */
+  createServer(serve: RequestListener): Server;
+  /** Answers a connection whose bytes are not HTTP, and closes it. */
+  clientError(error: NodeJS.ErrnoException, socket: Socket): void;
+}
+
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions {
-  readonly guard: PortGuard;
+  readonly guard: EnginePort;
   readonly errors: ErrorWriter;
   /** The largest body that routes of the user's own may have, in bytes. */
   readonly maxBodyBytes: number;

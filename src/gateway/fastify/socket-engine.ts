@@ -5,7 +5,6 @@ import { fastify, type FastifyInstance } from "fastify";
 import type { ServerOptions } from "ws";
 import { schemaCompilers } from "./schema-compilers.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
-import type { WebSocketOptions } from "../doors/websocket/websocket-options.ts";
 
 /** A handshake that was found to be good. */
 export interface AcceptedHandshake {
@@ -18,6 +17,16 @@ export interface AcceptedHandshake {
   readonly protocol: string | undefined;
 }
 
+/** What the engine needs of a gateway's options on WebSockets. */
+export interface SocketEngineOptions {
+  /** The most frames of one message. */
+  readonly maxSocketFragments: number;
+  /** The largest message of a client, in bytes after decompression. */
+  readonly maxSocketMessageBytes: number;
+  /** Whether permessage-deflate is spoken. */
+  readonly socketCompression: boolean;
+}
+
 /** How long a client may take to answer our close frame, in milliseconds. */
 const closeTimeoutMs = 5_000;
 
@@ -28,12 +37,12 @@ const closeTimeoutMs = 5_000;
  * loaded for the first handshake.
  */
 export class SocketEngine {
-  readonly #options: WebSocketOptions;
+  readonly #options: SocketEngineOptions;
   #engine: FastifyInstance | undefined;
   #loading: Promise<void> | undefined;
   #closed = false;
 
-  constructor(options: WebSocketOptions) {
+  constructor(options: SocketEngineOptions) {
     this.#options = options;
   }
 
@@ -123,7 +132,7 @@ class Ticket {
 }
 
 function pluginOptions(
-  options: WebSocketOptions,
+  options: SocketEngineOptions,
   WebSocket: typeof PeerAwareWebSocket,
 ): WebsocketPluginOptions {
   const limits = {

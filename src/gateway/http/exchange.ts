@@ -115,3 +115,9 @@ export function exchangeClosed(this: Exchange): void {
   }
   this.owner?.exchangeClosed(this);
 }
+
+/** A response that can end with trailers of HTTP when that is asked for before its head is written. */
+export interface TrailersOnDemand {
+  /** Whether trailers follow the body. */
+  withTrailers: boolean;
+}

@@ -1,5 +1,5 @@
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { quoteText } from "../binding/scalar-text.ts";
+import { quoteText } from "../../core/errors/quote-text.ts";
 import { percentDecode } from "../../core/http-rule/percent.ts";
 
 /** One `name=value` of a query, decoded. */

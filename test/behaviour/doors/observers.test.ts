@@ -3,7 +3,7 @@ import { Agent, get } from "node:http";
 import { connect } from "node:http2";
 import { suite, test, type TestContext } from "node:test";
 import type { CallObserver } from "../../../src/core/call/observer.ts";
-import type { HttpObserver } from "../../../src/gateway/http-server-options.ts";
+import type { HttpObserver } from "../../../src/gateway/http/http-observer.ts";
 import { startGateway } from "../../support/gateway-fixture.ts";
 import { type Call, doorsOf } from "../rpc-protocols/doors.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { Code } from "../../../src/core/errors/errors.ts";
 import type { CallObserver } from "../../../src/core/call/observer.ts";
-import type { HttpObserver } from "../../../src/gateway/http-server-options.ts";
+import type { HttpObserver } from "../../../src/gateway/http/http-observer.ts";
 import {
   connectTo,
   exchangeBytes,

@@ -4,12 +4,12 @@ import { formatAddress } from "../../net/listener.ts";
 import { FlagError } from "../../errors/setup-error.ts";
 import { readTlsFiles } from "../../net/tls-flags.ts";
 import type { ConnectionOptions } from "../../http2/connection-options.ts";
-import { grpcServerDefaults } from "../server/server-options.ts";
+import { defaultGrpcAddress } from "../default-address.ts";
 
 /** Flags of a gateway that stands in front of a gRPC server elsewhere. */
 export const upstreamFlags = {
-  grpcHost: hostFlag(grpcServerDefaults.host, "--grpc-port", "Host of the gRPC server to call, or unix:PATH"),
-  grpcPort: portFlag(grpcServerDefaults.port, "Port of the gRPC server to call"),
+  grpcHost: hostFlag(defaultGrpcAddress.host, "--grpc-port", "Host of the gRPC server to call, or unix:PATH"),
+  grpcPort: portFlag(defaultGrpcAddress.port, "Port of the gRPC server to call"),
   grpcTls: switchFlag("Call it over TLS; any of the next three implies it"),
   grpcCa: fileFlag("Certificates of the authorities to trust instead of the usual ones, PEM"),
   grpcCert: fileFlag("Certificate chain to show, PEM; with --grpc-key"),

@@ -3,6 +3,7 @@ import { dispatcherDefaults, type DispatcherOptions } from "../../call/dispatche
 import { announcedStreams } from "../../http2/stream-turns.ts";
 import type { ServerTlsOptions } from "../../net/tls.ts";
 import type { TrustedPeers } from "../../metadata/identity-trust.ts";
+import { defaultGrpcAddress } from "../default-address.ts";
 import type { RequestLimits } from "./request-guard.ts";
 
 /** Options of a `GrpcServer`. */
@@ -77,8 +78,7 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
 /** The defaults of `GrpcServerOptions`. */
 export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   ...dispatcherDefaults,
-  host: "127.0.0.1",
-  port: 42_001,
+  ...defaultGrpcAddress,
   listen: true,
   tls: undefined,
   trustedPeers: [],

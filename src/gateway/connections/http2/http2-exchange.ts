@@ -3,14 +3,19 @@ import type { CallContext } from "../../../core/call/context.ts";
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Live } from "../../../core/call/live-set.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
-import { completeHead, type Exchange, type ExchangeOwner } from "../../http/exchange.ts";
+import {
+  completeHead,
+  type Exchange,
+  type ExchangeOwner,
+  type TrailersOnDemand,
+} from "../../http/exchange.ts";
 import type { HttpError } from "../../http/http-error.ts";
 
 /**
  * What `Exchange` is on HTTP/1, for HTTP/2: Node's own response object, which knows the call it answers. Everything
  * behind the guards takes the one for the other.
  */
-export class Http2Exchange extends Http2ServerResponse implements Live {
+export class Http2Exchange extends Http2ServerResponse implements Live, TrailersOnDemand {
   livePlace = -1;
   startedAt = 0;
   context: CallContext | undefined;

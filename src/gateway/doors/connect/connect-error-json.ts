@@ -2,7 +2,8 @@ import { create, fromBinary, toBinary, type JsonValue, type Registry } from "@bu
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { jsonWriter } from "../../../core/codec/json-writer.ts";
 import { messageType } from "../../../core/codec/standard-types.ts";
-import { ConnectError, largestKnownCode } from "../../../core/errors/errors.ts";
+import { type ConnectError, largestKnownCode } from "../../../core/errors/errors.ts";
+import { withoutMetadata } from "../rpc/bare-error.ts";
 
 type Detail = ConnectError["details"][number];
 
@@ -64,16 +65,6 @@ function packed(detail: Detail): { readonly type: string; readonly value: Uint8A
   if (!("desc" in detail)) return detail;
   const { desc, value } = detail;
   return { type: desc.typeName, value: toBinary(desc, create(desc, value)) };
-}
-
-/** An error with the code, message and details of `error` alone: its metadata goes another way. */
-export function withoutMetadata(
-  error: ConnectError,
-  message: string = error.rawMessage.toWellFormed(),
-): ConnectError {
-  const copy = new ConnectError(message, error.code);
-  copy.details = error.details;
-  return copy;
 }
 
 function toBytes(error: ConnectError, write: (error: ConnectError) => object): Buffer {

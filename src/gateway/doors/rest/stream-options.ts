@@ -1,5 +1,10 @@
-import type { ArrayError } from "./answers/json-array.ts";
 import { type StreamWriterOptions, streamWriterDefaults } from "../../http/stream-writer.ts";
+
+/**
+ * What becomes of an array whose stream fails after it has begun: no closing bracket and a cut connection, or a last
+ * element `{"error":Status}` and a closing bracket.
+ */
+export type ArrayError = "truncate" | "element";
 
 /** Options of streams over HTTP. */
 export interface StreamOptions extends StreamWriterOptions {

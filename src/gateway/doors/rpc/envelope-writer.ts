@@ -1,10 +1,8 @@
 import type { OutgoingHttpHeaders } from "node:http";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { FastifyReply } from "fastify";
-import type { Http2Exchange } from "../../connections/http2/http2-exchange.ts";
+import type { TrailersOnDemand } from "../../http/exchange.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
-
-type WithTrailers = Pick<Http2Exchange, "withTrailers">;
 
 /** Options of `EnvelopeWriter`. */
 export interface EnvelopeWriterOptions extends StreamWriterOptions {
@@ -34,7 +32,7 @@ export class EnvelopeWriter {
   /** Writes the head of the reply; hooks of the user's own may have added headers to it. It leaves with what follows. */
   begin(headers: Readonly<Record<string, string | string[]>>): void {
     const { raw } = this.#reply;
-    if (this.#options.trailers) (raw as Partial<WithTrailers>).withTrailers = true; // Asked for by HTTP/2 alone.
+    if (this.#options.trailers) (raw as Partial<TrailersOnDemand>).withTrailers = true; // Asked for by HTTP/2 alone.
     this.#reply.hijack();
     raw.writeHead(200, { ...(this.#reply.getHeaders() as OutgoingHttpHeaders), ...headers }); // As they were set.
   }

@@ -6,7 +6,8 @@ import { bindDefaults, type BindOptions, jsonReadOptions } from "../../binding/b
 import type { Route } from "../../routing/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
 import { binaryEncoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
-import type { RouteCall, UnaryOptions } from "../rest/unary/unary.ts";
+import type { RouteCall } from "../../routing/route-call.ts";
+import type { RouteOptions } from "../route-options.ts";
 
 /** A message as it stands in one frame. */
 export interface Frame {
@@ -35,7 +36,7 @@ export type Subprotocol = "json" | "proto";
  */
 export function compileFrameCodec(
   route: Route,
-  options: Pick<UnaryOptions, "bind" | "json">,
+  options: Pick<RouteOptions, "bind" | "json">,
   subprotocol: Subprotocol,
 ): FrameCodec | undefined {
   const frame = frameWriter(route, options, subprotocol);
@@ -87,7 +88,7 @@ function bytesOf(data: Buffer | string, format: Format): Buffer | string {
 
 function frameWriter(
   route: Route,
-  { json }: Pick<UnaryOptions, "json">,
+  { json }: Pick<RouteOptions, "json">,
   subprotocol: Subprotocol,
 ): FrameCodec["frame"] | undefined {
   const { method } = route;

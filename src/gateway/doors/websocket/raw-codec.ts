@@ -7,7 +7,7 @@ import { messageAt } from "../../binding/field-path.ts";
 import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
 import type { Route } from "../../routing/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
-import type { RouteCall } from "../rest/unary/unary.ts";
+import type { RouteCall } from "../../routing/route-call.ts";
 import type { FrameCodec } from "./frame-codec.ts";
 
 /**

@@ -3,7 +3,7 @@ import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { HttpError } from "../../http/http-error.ts";
-import type { RouteCall } from "../rest/unary/unary.ts";
+import type { RouteCall } from "../../routing/route-call.ts";
 import type { CallTime } from "../deadline.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";

@@ -6,7 +6,7 @@ import { HttpError } from "../../http/http-error.ts";
 import type { RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../../routing/route.ts";
 import { compileRunStream, type RunStream } from "../../../core/call/run-stream.ts";
-import type { RouteCall } from "../rest/unary/unary.ts";
+import type { RouteCall } from "../../routing/route-call.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
 

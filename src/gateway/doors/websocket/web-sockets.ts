@@ -8,7 +8,7 @@ import { HttpError } from "../../http/http-error.ts";
 import type { ReplyMetadata } from "../../http/reply-metadata.ts";
 import type { RouteTable } from "../route-table.ts";
 import type { Route } from "../../routing/route.ts";
-import type { RouteCall } from "../rest/unary/unary.ts";
+import type { RouteCall } from "../../routing/route-call.ts";
 import { CallableMethods } from "./callable-methods.ts";
 import { ClientSocket } from "./client-socket.ts";
 import { handshakeProblem, offeredProtocols } from "../../http/websocket-handshake.ts";

@@ -7,12 +7,7 @@ import type {
   StreamEncoder,
   StreamEncoding,
 } from "./stream-encoding.ts";
-
-/**
- * What becomes of an array whose stream fails after it has begun: no closing bracket and a cut connection, or a last
- * element `{"error":Status}` and a closing bracket.
- */
-export type ArrayError = "truncate" | "element";
+import type { ArrayError } from "../stream-options.ts";
 
 /** One JSON array, each message an element that leaves at once. */
 export function jsonArray(statusText: StatusText, onError: ArrayError = "truncate"): StreamEncoding {

@@ -6,7 +6,9 @@ import { HttpError } from "../../../http/http-error.ts";
 import { isJsonStream } from "../../../http/media-type.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import type { Route } from "../../../routing/route.ts";
-import { bodyReader, noBody, type RouteCall, type UnaryOptions } from "../unary/unary.ts";
+import { bodyReader, noBody } from "../unary/unary.ts";
+import type { RouteCall } from "../../../routing/route-call.ts";
+import type { RouteOptions } from "../../route-options.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
 import type { MessageBinder, MessageBody } from "../../../binding/message-binder.ts";
@@ -26,7 +28,7 @@ export type RequestSource = (
 ) => Promise<RequestMessages>;
 
 /** How messages are read. */
-export interface SourceOptions extends UnaryOptions, Pick<StreamOptions, "bodyIdleMs"> {
+export interface SourceOptions extends RouteOptions, Pick<StreamOptions, "bodyIdleMs"> {
   /** The most bytes of one message. */
   readonly maxBodyBytes: number;
 }

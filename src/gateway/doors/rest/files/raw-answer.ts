@@ -4,8 +4,7 @@ import type { HttpBody } from "../../../../../gen/google/api/httpbody_pb.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
-import type { Exchange } from "../../../http/exchange.ts";
-import type { Http2Exchange } from "../../../connections/http2/http2-exchange.ts";
+import type { Exchange, TrailersOnDemand } from "../../../http/exchange.ts";
 import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
@@ -26,8 +25,6 @@ export interface RawAnswerInit {
   /** How bytes of a content type are compressed, with a status. */
   readonly codingOf: (contentType: string, status: number) => StreamCoding | undefined;
 }
-
-type WithTrailers = Pick<Http2Exchange, "withTrailers">;
 
 /** The first byte is sent, or not yet, or the answer is over. */
 type State =
@@ -135,7 +132,7 @@ export class RawAnswer implements Answer<Message> {
       if (length !== undefined) set("content-length", String((this.#due = length)));
     }
     // Asked for by HTTP/2 alone, where no header announces them.
-    if (takesTrailers(this.#init.request.raw)) (exchange as Partial<WithTrailers>).withTrailers = true;
+    if (takesTrailers(this.#init.request.raw)) (exchange as Partial<TrailersOnDemand>).withTrailers = true;
     exchange.writeHead(status);
     return coding;
   }

@@ -7,7 +7,8 @@ import type { Answer } from "../answers/answer.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
 import type { StreamCoding } from "../../../http/stream-compressor.ts";
 import type { StreamWriterOptions } from "../../../http/stream-writer.ts";
-import type { RouteCall, UnaryOptions } from "../unary/unary.ts";
+import type { RouteCall } from "../../../routing/route-call.ts";
+import type { RouteOptions } from "../../route-options.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { toRangeError } from "./range-error.ts";
 import { RawAnswer } from "./raw-answer.ts";
@@ -15,7 +16,7 @@ import { compileRawSender } from "./raw-sender.ts";
 
 /** What `compileRawAnswer` needs of a gateway's options. */
 export interface RawAnswerOptions
-  extends Pick<UnaryOptions, "errors" | "replyMetadata">, Partial<StreamWriterOptions> {
+  extends Pick<RouteOptions, "errors" | "replyMetadata">, Partial<StreamWriterOptions> {
   /** How the answer to a request is compressed, by its content type and status. Default: not at all. */
   readonly fileCoding?:
     | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)

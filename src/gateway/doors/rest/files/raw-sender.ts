@@ -2,7 +2,8 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Route } from "../../../routing/route.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import type { WholeReply, WholeRequest } from "../../../http/plain-reply.ts";
-import { type UnaryOptions, writeMetadata } from "../unary/unary.ts";
+import { writeMetadata } from "../unary/unary.ts";
+import type { RouteOptions } from "../../route-options.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
@@ -17,7 +18,7 @@ export type RawSender = (
 /** Compiles the good replies of a route whose one reply is a `google.api.HttpBody`: its bytes, under its content type. */
 export function compileRawSender(
   route: Route,
-  { replyMetadata }: Pick<UnaryOptions, "replyMetadata">,
+  { replyMetadata }: Pick<RouteOptions, "replyMetadata">,
 ): RawSender {
   const bodyOf = compileReplyBody(route);
   return (message, context, request, reply) => {

@@ -8,7 +8,7 @@ import { hasBody } from "../../../http/request-body.ts";
 import type { Route } from "../../../routing/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource, SourceOptions } from "../bodies/request-source.ts";
-import type { RouteCall } from "../unary/unary.ts";
+import type { RouteCall } from "../../../routing/route-call.ts";
 import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { asHttpBody } from "../../../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "./pieces.ts";

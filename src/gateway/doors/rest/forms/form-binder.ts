@@ -11,7 +11,7 @@ import { QueryBinder } from "../../../binding/query-binder.ts";
 import { bodyFormat } from "../../../http/media-type.ts";
 import { asHttpBody } from "../../../binding/http-body.ts";
 import type { Route } from "../../../routing/route.ts";
-import type { RouteCall } from "../unary/unary.ts";
+import type { RouteCall } from "../../../routing/route-call.ts";
 import type { FormPart } from "./form-parts.ts";
 import { partTarget, type PartTarget } from "./form-target.ts";
 

@@ -9,7 +9,7 @@ import type { RawBodyOptions } from "../raw-options.ts";
 import type { Route } from "../../../routing/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource, SourceOptions } from "../bodies/request-source.ts";
-import type { RouteCall } from "../unary/unary.ts";
+import type { RouteCall } from "../../../routing/route-call.ts";
 import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { compileFormBinder } from "./form-binder.ts";
 import type { FormOptions } from "../form-options.ts";

@@ -1,13 +1,12 @@
-import type { DescMethod, DescMethodUnary, Message, Registry } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Caller } from "../../../../core/call/caller.ts";
 import type { JsonWriteOptions } from "../../../../core/codec/json-writer.ts";
 import { CallContext } from "../../../../core/call/context.ts";
 import { writeReply } from "../../../../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "../../../binding/bind.ts";
-import type { BindOptions, BindRequest } from "../../../binding/bind-options.ts";
+import type { BindRequest } from "../../../binding/bind-options.ts";
 import { callTimeOf, requestedTimeoutMs } from "../../deadline.ts";
-import { asIs, type ErrorWriter } from "../../../http/error-writer.ts";
+import { asIs } from "../../../http/error-writer.ts";
 import type { Exchange } from "../../../http/exchange.ts";
 import { HttpError } from "../../../http/http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "../../../http/media-type.ts";
@@ -18,20 +17,13 @@ import {
   replyReaders,
 } from "../../../binding/reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
-import { type BodyReader, hasBody } from "../../../http/request-body.ts";
+import { hasBody } from "../../../http/request-body.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
 import type { WholeReply, WholeRequest } from "../../../http/plain-reply.ts";
-import type { RequestMetadata } from "../../../http/request-metadata.ts";
 import type { Route } from "../../../routing/route.ts";
+import type { RouteCall } from "../../../routing/route-call.ts";
+import type { RouteOptions } from "../../route-options.ts";
 import type { SystemParameters } from "../../../binding/system-parameters.ts";
-
-/** What a route's handler gets to know of the match. */
-export interface RouteCall {
-  /** The decoded values of the route's variables, in their order. */
-  readonly captures: readonly string[];
-  /** The raw query without `?`. */
-  readonly query: string;
-}
 
 /** Answers the requests of one route. Never throws. */
 export type RouteHandler = (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => void;
@@ -39,31 +31,11 @@ export type RouteHandler = (call: RouteCall, request: FastifyRequest, reply: Fas
 /** As `RouteHandler`, for a route whose calls are answered whole. */
 export type WholeHandler = (call: RouteCall, request: WholeRequest, reply: WholeReply) => void;
 
-/** What the handlers of all routes share. */
-export interface UnaryOptions {
-  readonly caller: Caller;
-  readonly errors: ErrorWriter;
-  readonly requestMetadata: RequestMetadata;
-  readonly replyMetadata: ReplyMetadata;
-  readonly bodies: BodyReader;
-  readonly bind: Partial<BindOptions>;
-  readonly json: Partial<JsonWriteOptions>;
-  readonly registry: Registry | undefined;
-  /** Whether callers that take bytes are given bytes. */
-  readonly transcoding: "bytes" | "messages";
-  /** Whether bodies of any content type are read as JSON. */
-  readonly lenientContentType: boolean;
-  /** Time for a call whose client sets none, in milliseconds; 0 for none. */
-  readonly defaultTimeoutMs: number;
-  /** The longest time a client may ask for, in milliseconds; 0 for any. */
-  readonly maxTimeoutMs: number;
-}
-
 /**
  * The way of a unary call over HTTP: bind the request, call, encode the reply, and one catch that writes every error.
  * Everything that depends on the route is compiled here, once.
  */
-export function unaryRoute(route: Route, method: DescMethodUnary, options: UnaryOptions): WholeHandler {
+export function unaryRoute(route: Route, method: DescMethodUnary, options: RouteOptions): WholeHandler {
   const { errors, requestMetadata } = options;
   const binder = compileBinder(route, options.bind);
   const body = bodyReader(route, options);
@@ -122,7 +94,7 @@ export const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
 type RawRequest = FastifyRequest["raw"];
 
 /** Reads the whole body of a request of this route; undefined where bodies are left unread. */
-export function bodyReader(route: Route, options: UnaryOptions): ((raw: RawRequest) => Body) | undefined {
+export function bodyReader(route: Route, options: RouteOptions): ((raw: RawRequest) => Body) | undefined {
   // A body that nobody expects is left unread, unless it is a mistake that has to be told.
   if (route.bodyField === undefined && options.bind.unexpectedBody !== "reject") return undefined;
   const { bodies, lenientContentType } = options;
@@ -169,7 +141,7 @@ type CallRunner = (
 function callRunner(
   route: Route,
   method: DescMethodUnary,
-  { caller, transcoding, bind, json }: UnaryOptions,
+  { caller, transcoding, bind, json }: RouteOptions,
   binder: Binder,
 ): CallRunner {
   if (caller.unaryBytes === undefined || transcoding === "messages") {
@@ -210,7 +182,7 @@ export interface ReplyWriter {
 export function replyWriter(
   route: Route,
   method: DescMethod,
-  options: UnaryOptions,
+  options: RouteOptions,
   binder: Pick<Binder, "systemParameters">,
 ): ReplyWriter {
   const toJson = jsonEncoder(route, method, options.json);

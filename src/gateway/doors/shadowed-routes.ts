@@ -1,15 +1,8 @@
+import type { OwnRoute } from "../http/own-route.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { percentDecode } from "../../core/http-rule/percent.ts";
 import type { TemplateSegment } from "../../core/http-rule/path-template.ts";
-import { routeName, type Route } from "./route.ts";
-
-/** A route of the user's own, as it was given to Fastify. */
-export interface OwnRoute {
-  /** An HTTP method in capitals. */
-  readonly method: string;
-  /** Path, with patterns of Fastify. */
-  readonly url: string;
-}
+import { routeName, type Route } from "../routing/route.ts";
 
 /** One segment of a path of the user's own: `rest` is the wildcard, which is the last. */
 type OwnSegment =

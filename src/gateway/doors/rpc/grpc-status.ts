@@ -1,0 +1,34 @@
+import {
+  headerAcceptEncoding,
+  headerEncoding,
+  parseTimeout,
+  setTrailerStatus,
+} from "@connectrpc/connect/protocol-grpc-web";
+import type { IncomingHttpHeaders } from "node:http";
+import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { toStatusMessage } from "../../../core/errors/status-message.ts";
+import { withoutMetadata } from "./bare-error.ts";
+import { headerValue } from "./rpc-call.ts";
+
+/** What gRPC and gRPC-Web share as protocols of envelopes: names of headers, codes and times. */
+export const grpcHeaders = {
+  encodingHeader: headerEncoding.toLowerCase(),
+  acceptEncodingHeader: headerAcceptEncoding.toLowerCase(),
+  malformed: Code.Internal,
+  timeoutMs(headers: IncomingHttpHeaders): number | undefined {
+    const { timeoutMs, error } = parseTimeout(headerValue(headers["grpc-timeout"]), Number.POSITIVE_INFINITY);
+    if (error !== undefined) throw new ConnectError("malformed grpc-timeout", Code.Internal);
+    return timeoutMs;
+  },
+} as const;
+
+/** Adds the status of a call to its trailers. */
+export function withStatus(trailer: Headers, error: ConnectError | undefined): Headers {
+  const safe = error && withoutMetadata(error, toStatusMessage(error.rawMessage));
+  try {
+    return setTrailerStatus(trailer, safe);
+  } catch {
+    if (safe !== undefined) safe.details = []; // A detail that cannot be serialized must not hide the error.
+    return setTrailerStatus(trailer, safe);
+  }
+}
