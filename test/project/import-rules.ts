@@ -3,12 +3,19 @@ import { posix } from "node:path";
 /** Where a third-party package may be imported: path prefixes below the root, everywhere, or one file of any name. */
 export type Owner = readonly string[] | "anywhere" | "one file";
 
+/**
+ * The rooms of `src/` by their path below it, with the rooms that each may import. A folder without an entry belongs
+ * to the nearest room above it, and only that room may import from it. `core/…` stands for every room below `core`.
+ */
+export type Arrows = Readonly<Record<string, readonly string[]>>;
+
 /** What a project is to the import rules. */
 export interface ImportedSources {
   /** Text of every source file under `src/`, `gen/` and `examples/`, by its path below the root. */
   readonly files: ReadonlyMap<string, string>;
   /** Owner of every third-party package, by the package's name. */
   readonly owners: ReadonlyMap<string, Owner>;
+  readonly arrows: Arrows;
 }
 
 interface ImportLine {
@@ -18,26 +25,28 @@ interface ImportLine {
   readonly isLocal: boolean;
 }
 
-/** Files that put core's parts together; nothing in core but one another may import them. */
-const assemblers = ["src/core/grpc-server.ts", "src/core/dial.ts"];
-
-const siblings = ["gateway", "services", "messaging"];
+/** The only files that may stand directly in a room of rooms: they put its parts together. */
+const assemblers: Readonly<Record<string, readonly string[]>> = {
+  core: ["src/core/grpc-server.ts", "src/core/dial.ts"],
+  gateway: ["src/gateway/http-server.ts", "src/gateway/http-server-options.ts"],
+};
 
 /** Names that say nothing of what is in the file. */
 const emptyNames = /(?:^|-)(?:utils?|helpers?|managers?)\.ts$/;
 
 /** Every breach of the import rules, a sentence each, in the order of the files. */
-export function importViolations({ files, owners }: ImportedSources): string[] {
+export function importViolations({ files, owners, arrows }: ImportedSources): string[] {
   const imports = [...files].flatMap(([file, text]) => importsOf(file, text));
   const local = imports.filter((line) => line.isLocal);
   return [
-    ...[...files.keys()].flatMap(nameViolations),
+    ...[...files.keys()].flatMap((file) => placeViolations(file, arrows)),
     ...local.flatMap((line) => {
-      const why = files.has(line.to) ? arrowViolation(line) : "there is no such file";
+      const why = files.has(line.to) ? arrowViolation(line, arrows) : "there is no such file";
       return why === undefined ? [] : [`${line.from} imports ${line.to}: ${why}`];
     }),
     ...ownerViolations(imports, owners),
-    ...cycles([...files.keys()], local),
+    ...fileCycles([...files.keys()], local),
+    ...folderCycles(local),
   ];
 }
 
@@ -56,45 +65,65 @@ function packageName(specifier: string): string {
   return specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");
 }
 
-function nameViolations(file: string): string[] {
-  if (!file.startsWith("src/")) return [];
-  if (file.endsWith("/index.ts") && file !== "src/index.ts")
-    return [`${file}: src/index.ts is the only index file`];
-  return emptyNames.test(posix.basename(file)) ? [`${file}: the name does not say what is inside`] : [];
+/** What is wrong with where a file stands and how it is called. */
+function placeViolations(file: string, arrows: Arrows): string[] {
+  if (!file.startsWith("src/") || file === "src/index.ts") return [];
+  if (file.endsWith("/index.ts")) return [`${file}: src/index.ts is the only index file`];
+  if (emptyNames.test(posix.basename(file))) return [`${file}: the name does not say what is inside`];
+  const room = roomOf(file, arrows);
+  if (room === undefined) return [`${file}: test/project/rooms.ts has no room for it`];
+  const allowed = assemblers[room];
+  if (allowed === undefined || allowed.includes(file)) return [];
+  return [`${file}: only ${allowed.join(" and ")} stand directly in ${room}`];
 }
 
 /** Why this import points the wrong way, or undefined when it does not. */
-function arrowViolation({ from, to }: ImportLine): string | undefined {
-  const [source, target] = [areaOf(from), areaOf(to)];
+function arrowViolation({ from, to }: ImportLine, arrows: Arrows): string | undefined {
+  const [source, target] = [topOf(from), topOf(to)];
   if (source === "gen") return target === "gen" ? undefined : "generated code imports only generated code";
   if (source === "examples") {
     // The services of the examples are written as a user writes his own, and are not part of the package's surface.
-    const allowed = to === "src/index.ts" || ["gen", "examples", "services"].includes(target);
+    const allowed = to === "src/index.ts" || target !== "src" || to.startsWith("src/services/");
     return allowed ? undefined : "examples use the public surface, src/index.ts";
   }
   if (target === "gen") return undefined;
   if (to === "src/index.ts") return "src/index.ts is for users, nothing in src imports it";
-  if (!to.startsWith("src/")) return "src imports only src and gen";
-  if (source === "core") return target === "core" ? coreViolation(from, to) : "core knows no other room";
-  if (target === "cli" && source !== "cli" && from !== "src/index.ts")
-    return "nothing builds on the command line";
-  const strangers = siblings.includes(source) && siblings.includes(target) && source !== target;
-  return strangers ? `${source} and ${target} meet in core` : undefined;
+  if (target !== "src") return "src imports only src and gen";
+  if (from === "src/index.ts") return undefined;
+  return roomViolation(roomOf(from, arrows), roomOf(to, arrows), to, arrows);
 }
 
-/** Rules inside core: vocabulary below sub-folders below assemblers. */
-function coreViolation(from: string, to: string): string | undefined {
-  if (assemblers.includes(from)) return undefined;
-  if (assemblers.includes(to)) return "only the rooms above core and assemblers import an assembler";
-  const isVocabulary = posix.dirname(from) === "src/core";
-  return isVocabulary && posix.dirname(to) !== "src/core" ? "vocabulary imports no sub-folder" : undefined;
+function roomViolation(
+  source: string | undefined,
+  target: string | undefined,
+  to: string,
+  arrows: Arrows,
+): string | undefined {
+  if (source === undefined || target === undefined || source === target) return undefined;
+  const allowed = arrows[source] ?? [];
+  if (!allowed.some((room) => covers(room, target))) return `no arrow leads from ${source} to ${target}`;
+  const folder = posix.dirname(to).slice("src/".length);
+  return folder === target ? undefined : `${folder} is private to ${target}`;
 }
 
-/** The room of a file in `src/`, or its top-level folder; empty for the files directly in `src/`. */
-function areaOf(file: string): string {
-  const [top = "", room = "", inside] = file.split("/");
-  if (top !== "src") return top;
-  return inside === undefined ? "" : room;
+/** Whether a name of the arrows means this room. */
+function covers(name: string, room: string): boolean {
+  return name.endsWith("/…") ? room.startsWith(name.slice(0, -1)) : name === room;
+}
+
+/** The room of a file in `src/`: the longest entry of the arrows that its folder begins with. */
+function roomOf(file: string, arrows: Arrows): string | undefined {
+  let folder = posix.dirname(file).slice("src/".length);
+  while (folder !== "." && folder !== "") {
+    if (Object.hasOwn(arrows, folder)) return folder;
+    folder = posix.dirname(folder);
+  }
+  return undefined;
+}
+
+/** The top-level folder of a file. */
+function topOf(file: string): string {
+  return file.split("/", 1)[0] ?? "";
 }
 
 function ownerViolations(imports: readonly ImportLine[], owners: ReadonlyMap<string, Owner>): string[] {
@@ -116,19 +145,45 @@ function ownerViolations(imports: readonly ImportLine[], owners: ReadonlyMap<str
   return found;
 }
 
-/** Every import cycle once, as the path around it. */
-function cycles(files: readonly string[], imports: readonly ImportLine[]): string[] {
+function fileCycles(files: readonly string[], imports: readonly ImportLine[]): string[] {
   const next = new Map<string, string[]>(files.map((file) => [file, []]));
   for (const { from, to } of imports) next.get(from)?.push(to);
+  return cycles(next).map((path) => `import cycle: ${path.join(" → ")}`);
+}
+
+/**
+ * Circles among what stands in one folder, where a sub-folder counts as one thing with all that is below it: a file
+ * of a folder may import from its sub-folder, or the sub-folder from that file, but not both.
+ */
+function folderCycles(imports: readonly ImportLine[]): string[] {
+  const levels = new Map<string, Map<string, string[]>>();
+  for (const { from, to } of imports) {
+    const [source, target] = [from.split("/"), to.split("/")];
+    let depth = 0;
+    while (source[depth] === target[depth] && depth < Math.min(source.length, target.length) - 1) depth++;
+    const folder = source.slice(0, depth).join("/");
+    const [one = "", other = ""] = [source[depth], target[depth]];
+    // A circle of two files of this very folder is a cycle of files.
+    if (one === other || (source.length === depth + 1 && target.length === depth + 1)) continue;
+    const level = levels.get(folder) ?? new Map<string, string[]>();
+    levels.set(folder, level.set(one, [...new Set([...(level.get(one) ?? []), other])]));
+  }
+  return [...levels].flatMap(([folder, next]) =>
+    cycles(next).map((path) => `folder cycle in ${folder}: ${path.join(" → ")}`),
+  );
+}
+
+/** Every cycle of a graph once, as the path around it. */
+function cycles(next: ReadonlyMap<string, readonly string[]>): string[][] {
   const done = new Set<string>();
-  const found: string[] = [];
-  const visit = (file: string, path: readonly string[]): void => {
-    const start = path.indexOf(file);
-    if (start >= 0) found.push(`import cycle: ${[...path.slice(start), file].join(" → ")}`);
-    if (start >= 0 || done.has(file)) return;
-    for (const target of next.get(file) ?? []) visit(target, [...path, file]);
-    done.add(file);
+  const found: string[][] = [];
+  const visit = (node: string, path: readonly string[]): void => {
+    const start = path.indexOf(node);
+    if (start >= 0) found.push([...path.slice(start), node]);
+    if (start >= 0 || done.has(node)) return;
+    for (const target of next.get(node) ?? []) visit(target, [...path, node]);
+    done.add(node);
   };
-  for (const file of files) visit(file, []);
+  for (const node of next.keys()) visit(node, []);
   return found;
 }

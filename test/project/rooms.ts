@@ -1,0 +1,109 @@
+import type { Arrows } from "./import-rules.ts";
+
+/**
+ * The rooms of `src/`, and the rooms that each may import beside itself: the arrows of the house. Generated code may
+ * be imported everywhere. A folder that is no room of its own belongs to the room above it and is private to it.
+ *
+ * `…` at the end of a name stands for all rooms below it.
+ */
+export const arrows: Arrows = {
+  // What a call says: its vocabulary.
+  "core/errors": [],
+  "core/config": ["core/errors"],
+  "core/metadata": ["core/errors"],
+  "core/wire": ["core/errors"],
+  "core/codec": ["core/errors"],
+  "core/net": ["core/errors", "core/config", "core/metadata"],
+  "core/http-rule": ["core/errors", "core/net"],
+  "core/schema": ["core/errors", "core/config", "core/codec"],
+
+  // What a call is, and how a program runs.
+  "core/call": ["core/errors", "core/metadata"],
+  "core/lifecycle": ["core/errors", "core/config"],
+  "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle"],
+
+  // How a call travels.
+  "core/http2": ["core/errors", "core/metadata", "core/wire", "core/net"],
+  "core/grpc": ["core/errors", "core/metadata"],
+  "core/grpc/health": ["core/errors", "core/call"],
+  "core/grpc/reflection": ["core/errors", "core/call"],
+  "core/grpc/server": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/wire",
+    "core/codec",
+    "core/net",
+    "core/call",
+    "core/http2",
+    "core/grpc",
+  ],
+  "core/grpc/client": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/wire",
+    "core/net",
+    "core/call",
+    "core/http2",
+    "core/grpc",
+  ],
+
+  // The assemblers of core.
+  core: ["core/…"],
+
+  // HTTP in front of a transport.
+  "gateway/http": ["core/errors", "core/metadata", "core/codec", "core/net", "core/http-rule", "core/call"],
+  "gateway/http/browsers": ["core/errors", "gateway/http"],
+  "gateway/connections": [
+    "core/errors",
+    "core/net",
+    "core/call",
+    "core/lifecycle",
+    "core/http2",
+    "core/metadata",
+    "gateway/http",
+  ],
+  "gateway/fastify": ["core/errors", "core/net", "core/lifecycle", "gateway/http"],
+  "gateway/routing": ["core/errors", "core/http-rule", "gateway/http"],
+  "gateway/binding": ["core/errors", "core/codec", "core/http-rule", "gateway/http", "gateway/routing"],
+  "gateway/doors/rest": [
+    "core/…",
+    "gateway/http",
+    "gateway/http/browsers",
+    "gateway/routing",
+    "gateway/binding",
+    "gateway/doors",
+  ],
+  "gateway/doors/rpc": ["core/…", "gateway/http", "gateway/binding", "gateway/doors"],
+  "gateway/doors/connect": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
+  "gateway/doors/grpc-web": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
+  "gateway/doors/grpc": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
+  // The engine of WebSockets stands on Fastify, whose only importer is its room.
+  "gateway/doors/websocket": [
+    "core/…",
+    "gateway/http",
+    "gateway/http/browsers",
+    "gateway/routing",
+    "gateway/binding",
+    "gateway/doors",
+    "gateway/fastify",
+  ],
+  "gateway/doors/health": ["core/…", "gateway/http", "gateway/doors"],
+  "gateway/doors": [
+    "core/…",
+    "gateway/http",
+    "gateway/http/browsers",
+    "gateway/routing",
+    "gateway/binding",
+    "gateway/doors/…",
+  ],
+
+  "gateway/flags": ["core/…", "gateway", "gateway/http", "gateway/doors/websocket"],
+
+  // The assembler of the gateway.
+  gateway: ["core", "core/…", "gateway/…"],
+
+  // Services, written as a user writes his.
+  services: ["core/…"],
+};
