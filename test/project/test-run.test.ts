@@ -37,10 +37,12 @@ test("what fails is told and run once more; what fails twice fails the run", asy
     await writeFile(file, source);
     const once = run("0");
     assert.equal(once.status, 0, once.stdout);
-    assert.match(once.stdout, /not ok \d+ - unsteady[^]*# fail 1[^]*ONCE MORE[^]*# fail 0/);
+    assert.match(once.stdout, /FAIL .*unsteady\.test\.mjs:\d+ unsteady[^]*ONCE MORE[^]*FLAKY.*: unsteady\n/);
+    assert.match(once.stdout, /^3 passed, 0 failed, 0 skipped$/m);
     const twice = run("1");
     assert.equal(twice.status, 1, twice.stdout);
-    assert.match(twice.stdout, /# fail 1[^]*ONCE MORE[^]*not ok \d+ - bad[^]*# fail 1/);
+    assert.match(twice.stdout, /ONCE MORE[^]*FAIL .*:\d+ bad[^]*FAILED: .*: bad\n/);
+    assert.match(twice.stdout, /^2 passed, 1 failed, 0 skipped$/m);
   } finally {
     await rm(folder, { recursive: true });
   }
