@@ -36,6 +36,9 @@ import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 import { WebSockets } from "./doors/websocket/web-sockets.ts";
 
+/** How long connections may take to send their last bytes and to close when the server stops, in milliseconds. */
+const farewellMs = 250;
+
 /**
  * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls whoever implements them.
  *
@@ -253,6 +256,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       this.#sockets.stop(graceMs),
     ]);
     this.#router.close();
+    await this.#guard.farewell(farewellMs);
     this.#guard.cutConnections();
     this.#guests.cut();
     await this.fastify.close();

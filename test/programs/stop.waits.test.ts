@@ -174,7 +174,8 @@ for (const port of ports) {
       for (;;) {
         const { code } = await run("curl", "-s", ...trust, "--max-time", "5", `${http}/livez`);
         if (code === 7) break; // Connection refused.
-        assert.equal(code, 0);
+        // A connection that was accepted as the listener closed, and has sent nothing yet, is closed or reset.
+        assert.ok(code === 0 || code === 52 || code === 56, `curl ended with ${code}`);
         await delay(50);
       }
       assert.equal((await last)[0], 200);

@@ -98,6 +98,11 @@ export class PortGuard {
     for (const socket of this.#undecided) socket.destroy();
   }
 
+  /** Waits until connections over HTTP/2 have sent what they have in hand, at most `timeoutMs` milliseconds. */
+  farewell(timeoutMs: number): Promise<void> {
+    return this.#http2.farewell(timeoutMs);
+  }
+
   /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
   cutConnections(): void {
     this.#http1.cutConnections();

@@ -88,8 +88,8 @@ test("a stop ends streams with unavailable", async () => {
   const headers = { "content-type": "application/connect+proto" };
   const reading = ask(gateway.port, "/tsms.test.v1.EchoService/Repeat", headers, envelope(request));
   await gateway.echo.until(({ produced }) => produced > 1);
-  const report = await gateway.http.gracefulStop({ graceMs: 0 });
-  assert.deepEqual(report.cut, ["tsms.test.v1.EchoService/Repeat"]);
+  const report = await gateway.http.gracefulStop({ graceMs: 500 });
+  assert.deepEqual(report.notified, ["tsms.test.v1.EchoService/Repeat"]);
   const end = envelopes((await reading).body).at(-1);
   assert.match(end?.data.toString() ?? "", /"code":"unavailable"/);
 });

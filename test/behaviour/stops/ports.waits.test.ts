@@ -96,6 +96,26 @@ for (const port of ports) {
       assert.deepEqual((await within(goaway, "the GOAWAY"))[0], 0);
     });
 
+    test("Z05: streams by every protocol that end within the grace are whole", async (t) => {
+      const servers = await startServers(t, port);
+      const read = async (protocol: "connect" | "grpc-web" | "grpc"): Promise<number> => {
+        let count = 0;
+        const client = createClient(EchoService, servers.transport(protocol, "2"));
+        for await (const _ of client.repeat({ count: 3, intervalMs: 300 })) count++;
+        return count;
+      };
+      const counts = Promise.all([read("connect"), read("grpc-web"), read("grpc")]);
+      await within(
+        servers.echo.until((echo) => echo.calls === 3),
+        "the streams",
+      );
+      const { finished, notified, cut } = await servers.stop();
+      // Where gRPC has a port of its own, its stream has ended by the time that this server's stop begins.
+      assert.ok(finished === 3 || finished === 2, `${finished} finished`);
+      assert.deepEqual([notified, cut], [[], []]);
+      assert.deepEqual(await counts, [3, 3, 3]);
+    });
+
     test("Z05: streams by every protocol end with UNAVAILABLE shortly before the end of the grace", async (t) => {
       const servers = await startServers(t, port);
       const transports = (["connect", "grpc-web", "grpc"] as const).map((protocol) =>

@@ -42,7 +42,7 @@ test("Z05: streams that outlive the grace end with UNAVAILABLE, their sockets wi
   const many = await new SocketClient(`${url}/ws`).open();
   many.send(`{"id":1,"method":"${service}/Chat","message":{}}`);
   await many.json();
-  const report = await gateway.http.gracefulStop({ graceMs: 50 });
+  const report = await gateway.http.gracefulStop({ graceMs: 2000 });
   assert.deepEqual(report, { finished: 0, notified: [`${service}/Chat`, `${service}/Chat`], cut: [] });
   assert.deepEqual(await route.end(), { status: 14, message: "the server is shutting down", code: 1001 });
   assert.equal(((await many.json())["status"] as { code: number }).code, 14);

@@ -9,6 +9,7 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import { SessionGuard, type StreamServer } from "../../../core/http2/session-guard.ts";
@@ -113,6 +114,21 @@ export class Http2Guard implements ExchangeOwner {
   stop(): void {
     this.#stopped = true;
     this.goAway();
+  }
+
+  /**
+   * Waits until the connections that were told to go elsewhere have sent what they have in hand and are closed, but for
+   * those with gRPC calls; at most `timeoutMs` milliseconds. A stream is over before its last bytes have left.
+   */
+  async farewell(timeoutMs: number): Promise<void> {
+    const closing = [...this.#sessions].filter(([, { grpcStreams }]) => grpcStreams === 0);
+    if (closing.length === 0) return;
+    const timer = new AbortController();
+    await Promise.race([
+      Promise.all(closing.map(([session]) => new Promise((resolve) => session.once("close", resolve)))),
+      wait(timeoutMs, undefined, { signal: timer.signal }).catch(() => {}),
+    ]);
+    timer.abort();
   }
 
   /** Cuts every connection, but not those whose gRPC calls another server has still to end. */

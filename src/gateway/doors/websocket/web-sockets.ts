@@ -90,9 +90,10 @@ export class WebSockets {
     await this.#closed(noticeMs);
     const told = [...this.#open].map((socket) => ({ socket, names: socket.notify() }));
     await this.#closed(graceMs - noticeMs);
-    // A client that does not read what it is told still has its socket.
-    const deaf = told.filter(({ socket }) => this.#open.has(socket)).flatMap(({ names }) => names);
-    const notified = told.filter(({ socket }) => !this.#open.has(socket)).flatMap(({ names }) => names);
+    // A client that does not read what it is told still has its socket, though no call is left on it.
+    const isDeaf = (socket: OpenSocket): boolean => this.#open.has(socket) && socket.calls.length === 0;
+    const deaf = told.filter(({ socket }) => isDeaf(socket)).flatMap(({ names }) => names);
+    const notified = told.filter(({ socket }) => !isDeaf(socket)).flatMap(({ names }) => names);
     const cut = [...this.#calls(), ...deaf];
     for (const socket of [...this.#open]) socket.cut();
     if (this.#open.size > 0) await this.#closed(lastWordsMs);
