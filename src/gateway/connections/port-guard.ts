@@ -91,10 +91,14 @@ export class PortGuard {
     this.#http2.goAway();
   }
 
-  /** Accepts no more connections and closes those that are idle. */
+  /**
+   * Accepts no more connections and closes those that are idle. TLS handshakes under way may end: their clients are about
+   * to send a request, and Node has been seen to break other connections when handshakes are cut.
+   */
   closeListeners(): void {
     this.#http1.closeListeners();
     this.#http2.stop();
+    if (this.#tls !== undefined) return;
     for (const socket of this.#undecided) socket.destroy();
   }
 
