@@ -92,8 +92,8 @@ export class PortGuard {
   }
 
   /**
-   * Accepts no more connections and closes those that are idle. TLS handshakes under way may end: their clients are about
-   * to send a request, and Node has been seen to break other connections when handshakes are cut.
+   * Accepts no more connections and closes those that are idle. TLS handshakes under way may end, since their clients are
+   * about to send a request; `cutConnections` ends the others.
    */
   closeListeners(): void {
     this.#http1.closeListeners();
