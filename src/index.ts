@@ -38,7 +38,8 @@ export {
   type ServiceImpl,
 } from "./core/call/service.ts";
 export { type HandlerContext } from "./core/call/context.ts";
-export { passOn } from "./core/metadata/pass-on.ts";
+// oxlint-disable-next-line typescript/no-deprecated -- the former name stays for users of it
+export { passOn, propagate } from "./core/metadata/propagate.ts";
 export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/metadata/peer-identity.ts";
 export type { Interceptor } from "./core/call/interceptors.ts";
 export { metadataOnly } from "./core/metadata/metadata-only.ts";

@@ -67,7 +67,7 @@ export function startServer(): Promise<number> {
 /** A client of `target` with promises. */
 export function connectTo(target: string) {
   const client = new Client(target, credentials.createInsecure());
-  const caller =
+  const invoker =
     <I, O>({ path, requestSerialize, responseDeserialize }: MethodDefinition<I, O>) =>
     (request: I): Promise<O> =>
       new Promise((resolve, reject) => {
@@ -76,5 +76,5 @@ export function connectTo(target: string) {
           else reject(error ?? new Error("no reply"));
         });
       });
-  return { send: caller(sendDefinition), find: caller(findDefinition) };
+  return { send: invoker(sendDefinition), find: invoker(findDefinition) };
 }

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { GrpcServer, HandlerContext } from "../../src/index.ts";
-import type { SessionGuard, StreamServer } from "../../src/core/http2/session-guard.ts";
+import type { SessionLimits, StreamServer } from "../../src/core/http2/session-limits.ts";
 
 const idHeader = "x-tapped-call";
 const prefixBytes = 5;
@@ -22,7 +22,7 @@ export class WireTap implements StreamServer {
     headers: IncomingHttpHeaders,
     flags: number,
     rawHeaders: string[],
-    session: SessionGuard,
+    session: SessionLimits,
   ): void {
     const id = String(this.#flags.size);
     const seen: boolean[] = [];

@@ -1,10 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
-import { interceptCaller, type Caller } from "./call/caller.ts";
+import { interceptInvoker, type Invoker } from "./call/invoker.ts";
 import { checkOptions, show } from "./config/check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./call/dispatcher.ts";
 import { Code, ConnectError } from "./errors/errors.ts";
-import { http2Caller } from "./grpc/client/http2-caller.ts";
+import { http2Invoker } from "./grpc/client/http2-invoker.ts";
 import { connectionDefaults, type ConnectionOptions } from "./http2/connection-options.ts";
 import { Connection, type ConnectionState } from "./http2/http2-connection.ts";
 import { parseTarget } from "./net/target.ts";
@@ -49,7 +49,7 @@ export interface Dialed extends AsyncDisposable {
 export interface DialedTransport extends Transport, Dialed {}
 
 /** A caller with the connection below it. */
-export interface DialedCaller extends Caller, Dialed {}
+export interface DialedInvoker extends Invoker, Dialed {}
 
 /**
  * The way to call a server: `createClient(Descriptor, dial(target))` is its typed client.
@@ -59,18 +59,18 @@ export interface DialedCaller extends Caller, Dialed {}
  *   UNAVAILABLE until it is.
  */
 export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
-  const caller = dialCaller(target, options); // First, as it looks at what it is given.
-  const transport = toTransport(caller, {
+  const invoker = dialInvoker(target, options); // First, as it looks at what it is given.
+  const transport = toTransport(invoker, {
     defaultTimeoutMs: options.defaultTimeoutMs ?? transportDefaults.defaultTimeoutMs,
   });
-  return withConnection(transport, caller);
+  return withConnection(transport, invoker);
 }
 
-/** As `dial`, for the house itself: a `Caller`, to which `defaultTimeoutMs` means nothing. */
-export function dialCaller(
+/** As `dial`, for the house itself: a `Invoker`, to which `defaultTimeoutMs` means nothing. */
+export function dialInvoker(
   target: DialableServer | string,
   options: Partial<DialOptions> = {},
-): DialedCaller {
+): DialedInvoker {
   if (typeof target !== "string" && (target as DialableServer | undefined)?.dispatcher === undefined) {
     throw new SetupError(
       `dial takes a GrpcServer of this process or a target such as "users:42001", not ${show(target)}`,
@@ -79,11 +79,11 @@ export function dialCaller(
   checkOptions("dial", options, connectionDefaults);
   const { interceptors = [], network = false } = options;
   if (typeof target !== "string" && !network) {
-    return withConnection(interceptCaller(inProcess(target.dispatcher, messageCheck), interceptors), always);
+    return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }
   if (typeof target === "string") parseTarget(target); // What cannot be read is told at once.
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
-  return withConnection(interceptCaller(http2Caller(connection), interceptors), connection);
+  return withConnection(interceptInvoker(http2Invoker(connection), interceptors), connection);
 }
 
 /** What is below the calls: a connection, or nothing. */

@@ -21,7 +21,7 @@ import {
 } from "./lifecycle/lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
-import type { SessionGuard, StreamServer } from "./http2/session-guard.ts";
+import type { SessionLimits, StreamServer } from "./http2/session-limits.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
@@ -123,7 +123,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     headers: IncomingHttpHeaders,
     flags: number,
     rawHeaders: string[],
-    session: SessionGuard,
+    session: SessionLimits,
   ): void {
     if (isUp(this.state)) this.#engine.acceptStream(stream, headers, flags, rawHeaders, session);
     else this.#engine.refuseStream(stream, session);

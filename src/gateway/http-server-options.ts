@@ -5,12 +5,12 @@ import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
 import type { CallObserver } from "../core/call/observer.ts";
-import type { StreamServer } from "../core/http2/session-guard.ts";
+import type { StreamServer } from "../core/http2/session-limits.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
 import type { ErrorFormat } from "./http/error-body.ts";
-import { http1Defaults, type Http1GuardOptions } from "./connections/http1-limits.ts";
+import { http1Defaults, type Http1Options } from "./connections/http1-limits.ts";
 import { longPollDefaults, type LongPollOptions } from "./doors/rest/poll-options.ts";
 import { formDefaults, type FormOptions } from "./doors/rest/form-options.ts";
 import { rawBodyDefaults, type RawBodyOptions } from "./doors/rest/raw-options.ts";
@@ -27,7 +27,7 @@ import { streamDefaults, type StreamOptions } from "./doors/rest/stream-options.
 /** Options of `HttpServer`. Limits, JSON and binding options stand beside the others. */
 export interface HttpServerOptions
   extends
-    Http1GuardOptions,
+    Http1Options,
     FaultLogOptions,
     StreamOptions,
     WebSocketOptions,

@@ -1,10 +1,10 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
-import { interceptCaller, type Caller } from "../core/call/caller.ts";
+import { interceptInvoker, type Invoker } from "../core/call/invoker.ts";
 import { checkOptions, checkRequired, hasFunctions } from "../core/config/check-options.ts";
-import { toCaller } from "../core/call/transport.ts";
-import { dialCaller } from "../core/dial.ts";
+import { toInvoker } from "../core/call/transport.ts";
+import { dialInvoker } from "../core/dial.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -26,8 +26,8 @@ import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.t
 import { GuestExchanges } from "./connections/guest-exchanges.ts";
 import { HttpEngine } from "./fastify/http-engine.ts";
 import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
-import { observeCaller } from "./doors/observe-caller.ts";
-import { PortGuard } from "./connections/port-guard.ts";
+import { observeInvoker } from "./doors/observe-invoker.ts";
+import { PortServer } from "./connections/port-server.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./doors/request-router.ts";
 import type { OwnRoute } from "./http/own-route.ts";
@@ -53,7 +53,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
   readonly #browsers: ForBrowsers;
-  readonly #guard: PortGuard;
+  readonly #port: PortServer;
   readonly #guests: GuestExchanges;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
@@ -85,7 +85,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const faults = new FaultLog(merged);
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     this.#browsers = new ForBrowsers(merged);
-    const upstream = upstreamCaller(merged);
+    const upstream = upstreamInvoker(merged);
     this.#closeUpstream = upstream.close;
     this.#sockets = new WebSockets({ ...merged, errors: this.#errors, replyMetadata: metadata });
     const onClose = requestTeller(merged);
@@ -94,16 +94,16 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       options: merged,
       sockets: this.#sockets,
       browsers: this.#browsers,
-      caller: observeCaller(interceptCaller(upstream.caller, interceptors), observers, faults),
-      healthCaller: upstream.caller,
+      invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+      healthInvoker: upstream.invoker,
       errors: this.#errors,
       replyMetadata: metadata,
       isServing: () => this.state === "ready" && !this.#draining,
       guests: this.#guests,
     });
-    this.#guard = new PortGuard(merged, this.#errors, onClose, this.#browsers.prepare);
+    this.#port = new PortServer(merged, this.#errors, onClose, this.#browsers.prepare);
     this.#engine = new HttpEngine({
-      guard: this.#guard,
+      port: this.#port,
       errors: this.#errors,
       maxBodyBytes,
       maxUrlBytes,
@@ -231,7 +231,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */
   drain(): void {
     this.#draining = true;
-    this.#guard.closeConnections();
+    this.#port.closeConnections();
   }
 
   /** Closes the listener, lets requests under way end, cuts them off after the grace. Idempotent. */
@@ -250,14 +250,14 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
     // A port that is being bound can only be let go when it is bound; how that fails is `start`'s to tell.
     await this.#binding?.catch(() => {});
-    this.#guard.closeListeners();
+    this.#port.closeListeners();
     const [calls, sockets] = await Promise.all([
-      stopExchanges(both(this.#guard, this.#guests), graceMs),
+      stopExchanges(both(this.#port, this.#guests), graceMs),
       this.#sockets.stop(graceMs),
     ]);
     this.#router.close();
-    await this.#guard.farewell(farewellMs);
-    this.#guard.cutConnections();
+    await this.#port.farewell(farewellMs);
+    this.#port.cutConnections();
     this.#guests.cut();
     await this.fastify.close();
     this.#closeUpstream();
@@ -312,15 +312,15 @@ function isServer(upstream: unknown): boolean {
   return typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
 }
 
-function upstreamCaller({ upstream, dial, dialOptions }: HttpServerOptions): {
-  caller: Caller;
+function upstreamInvoker({ upstream, dial, dialOptions }: HttpServerOptions): {
+  invoker: Invoker;
   close: () => void;
 } {
   if (typeof upstream !== "string" && !("dispatcher" in upstream)) {
-    return { caller: toCaller(upstream), close: () => {} };
+    return { invoker: toInvoker(upstream), close: () => {} };
   }
-  const caller = dialCaller(upstream, { ...dialOptions, network: dial === "network" });
-  return { caller, close: () => caller.close() };
+  const invoker = dialInvoker(upstream, { ...dialOptions, network: dial === "network" });
+  return { invoker, close: () => invoker.close() };
 }
 
 function requestTeller({ httpObservers }: HttpServerOptions): ((exchange: Exchange) => void) | undefined {

@@ -1,6 +1,6 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import { CallStream } from "./call-stream.ts";
+import { LayeredStream } from "./layered-stream.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
@@ -138,7 +138,7 @@ export class Dispatcher {
       this.#finish(context, error);
       return error;
     };
-    return new CallStream<T>({
+    return new LayeredStream<T>({
       begin: () => this.#begin(context, 0),
       open: () => handler.call(requests, context),
       ...(write && { item: (reply) => writeReply(handler.method, write, reply as Message) }), // The handler made it one.

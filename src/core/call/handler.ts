@@ -7,7 +7,7 @@ import {
   type Message,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import { CallStream } from "./call-stream.ts";
+import { LayeredStream } from "./layered-stream.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
@@ -58,7 +58,7 @@ export function createHandler(
         streaming,
         interceptors,
         (requests, context) =>
-          new CallStream({
+          new LayeredStream({
             open: async () => repliesOf(implementation(await single(requests, method), context), method),
             item: (item) => toMessage(method, item),
           }),
@@ -72,7 +72,7 @@ export function createHandler(
         streaming,
         interceptors,
         (requests, context) =>
-          new CallStream({
+          new LayeredStream({
             open: () => repliesOf(implementation(requests, context), method),
             item: (item) => toMessage(method, item),
           }),
@@ -120,7 +120,7 @@ function streamHandler(
   return {
     kind: "stream",
     method,
-    call: (requests, context) => new CallStream({ context, open: () => run(requests, context) }),
+    call: (requests, context) => new LayeredStream({ context, open: () => run(requests, context) }),
   };
 }
 

@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
-import { CallStream } from "./call-stream.ts";
-import { withMetadata, type Caller } from "./caller.ts";
+import { LayeredStream } from "./layered-stream.ts";
+import { withMetadata, type Invoker } from "./invoker.ts";
 import { CallContext } from "./context.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import { Code, ConnectError, toCallError, toRequestError } from "../errors/errors.ts";
@@ -20,7 +20,7 @@ export type CheckOf = (desc: DescMessage) => (message: Message) => void;
  *
  * @param checkOf what looks at the replies of a type, and throws for those that a network could not carry
  */
-export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Caller {
+export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
   return {
     protocolName: "in-process",
     async unary<T = Message>(
@@ -57,7 +57,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Caller {
         reply?.end();
         void handed?.return(); // A handler need not read its requests to the end.
       };
-      return new CallStream<T>({
+      return new LayeredStream<T>({
         open() {
           reply = new Reply(context);
           handed = new HandedRequests(requests, reply.context);
@@ -91,22 +91,22 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Caller {
  */
 class Reply {
   readonly context: CallContext;
-  readonly #caller: CallContext;
+  readonly #invoker: CallContext;
   #settled = false;
 
-  constructor(caller: CallContext) {
-    this.#caller = caller;
-    const shared = caller.responseHeaderIfAny === undefined && caller.responseTrailerIfAny === undefined;
+  constructor(invoker: CallContext) {
+    this.#invoker = invoker;
+    const shared = invoker.responseHeaderIfAny === undefined && invoker.responseTrailerIfAny === undefined;
     this.context = shared
-      ? caller
+      ? invoker
       : new CallContext({
-          method: caller.method,
-          protocolName: caller.protocolName,
-          requestMethod: caller.requestMethod,
-          url: caller.url,
-          requestHeader: () => caller.requestHeader,
-          parent: caller,
-          values: caller.values,
+          method: invoker.method,
+          protocolName: invoker.protocolName,
+          requestMethod: invoker.requestMethod,
+          url: invoker.url,
+          requestHeader: () => invoker.requestHeader,
+          parent: invoker,
+          values: invoker.values,
         });
   }
 
@@ -115,19 +115,20 @@ class Reply {
     if (this.#settled) return;
     this.#settled = true;
     hideReserved(this.context);
-    if (this.context !== this.#caller) append(this.context.responseHeaderIfAny, this.#caller.responseHeader);
+    if (this.context !== this.#invoker)
+      append(this.context.responseHeaderIfAny, this.#invoker.responseHeader);
   }
 
   /** The call has ended. */
   settle(): void {
     this.settleHeader();
     hideReserved(this.context);
-    if (this.context !== this.#caller)
-      append(this.context.responseTrailerIfAny, this.#caller.responseTrailer);
+    if (this.context !== this.#invoker)
+      append(this.context.responseTrailerIfAny, this.#invoker.responseTrailer);
   }
 
   end(): void {
-    if (this.context !== this.#caller) this.context.end();
+    if (this.context !== this.#invoker) this.context.end();
   }
 }
 

@@ -20,7 +20,7 @@ import { writeReply, type WriteReply } from "./write-reply.ts";
  * put into it. Calls throw `ConnectError`s only, whose `metadata` holds the reply's headers and trailers, and end at
  * the latest when the context is aborted. Whoever made the context calls its `end()`.
  */
-export interface Caller {
+export interface Invoker {
   /** Protocol of the hop, as clients see it in `HandlerContext.protocolName`. */
   readonly protocolName: string;
   /** @param write makes the result of the reply, as part of the call. Default: the reply as it is. */
@@ -58,14 +58,14 @@ export interface Caller {
   ): AsyncGenerator<T, void, undefined>;
 }
 
-/** `caller` with `interceptors` around every call, the first of them outermost; `caller` itself without any. */
-export function interceptCaller(caller: Caller, interceptors: readonly Interceptor[]): Caller {
-  if (interceptors.length === 0) return caller;
+/** `invoker` with `interceptors` around every call, the first of them outermost; `invoker` itself without any. */
+export function interceptInvoker(invoker: Invoker, interceptors: readonly Interceptor[]): Invoker {
+  if (interceptors.length === 0) return invoker;
   const unary = new Map<DescMethodUnary, UnaryRun>();
   const stream = new Map<DescMethodStreaming, StreamRun>();
   return {
-    protocolName: caller.protocolName,
-    ...interceptBytes(caller, interceptors),
+    protocolName: invoker.protocolName,
+    ...interceptBytes(invoker, interceptors),
     unary<T = Message>(
       method: DescMethodUnary,
       request: Message,
@@ -74,7 +74,7 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
     ) {
       let run = unary.get(method);
       if (run === undefined) {
-        run = interceptUnary(method, (message, inner) => caller.unary(method, message, inner), interceptors);
+        run = interceptUnary(method, (message, inner) => invoker.unary(method, message, inner), interceptors);
         unary.set(method, run);
       }
       const reply = run(request, context).then((message) => writeReply(method, write, message));
@@ -88,7 +88,7 @@ export function interceptCaller(caller: Caller, interceptors: readonly Intercept
     ) {
       let run = stream.get(method);
       if (run === undefined) {
-        run = interceptStream(method, (input, inner) => caller.stream(method, input, inner), interceptors);
+        run = interceptStream(method, (input, inner) => invoker.stream(method, input, inner), interceptors);
         stream.set(method, run);
       }
       try {
@@ -108,8 +108,8 @@ interface BytesCall {
 }
 
 /** Interceptors that look at no message pass on whatever stands in its place. */
-function interceptBytes(caller: Caller, interceptors: readonly Interceptor[]): Pick<Caller, "unaryBytes"> {
-  const call = caller.unaryBytes?.bind(caller);
+function interceptBytes(invoker: Invoker, interceptors: readonly Interceptor[]): Pick<Invoker, "unaryBytes"> {
+  const call = invoker.unaryBytes?.bind(invoker);
   if (call === undefined || !interceptors.every(isMetadataOnly)) return {};
   const runs = new Map<DescMethodUnary, UnaryRun<BytesCall, unknown>>();
   return {

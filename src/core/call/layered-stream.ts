@@ -32,7 +32,7 @@ const itemsPerBreath = 256;
  * `return()` is asked for but not waited for, since the source may hang in a wait of its own. Layers hear of the end
  * exactly once, the innermost first. `return()` during a `next()` waits for it.
  */
-export class CallStream<T = Message> implements AsyncGenerator<T, void, undefined> {
+export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undefined> {
   readonly #layers: StreamLayer[];
   /** How many layers, from the outermost on, have begun. */
   #begun = 0;
@@ -102,7 +102,7 @@ export class CallStream<T = Message> implements AsyncGenerator<T, void, undefine
         const opened = layer.open();
         const source = Symbol.asyncIterator in opened ? opened : await opened;
         if (this.#over) return;
-        if (!(source instanceof CallStream) || source.#begun > 0 || source.#over) {
+        if (!(source instanceof LayeredStream) || source.#begun > 0 || source.#over) {
           this.#iterator = source[Symbol.asyncIterator]();
           break;
         }
@@ -220,7 +220,7 @@ export class CallStream<T = Message> implements AsyncGenerator<T, void, undefine
 
 const done: IteratorReturnResult<void> = Object.freeze({ done: true, value: undefined });
 
-function pull(stream: Pick<CallStream, "pull">): void {
+function pull(stream: Pick<LayeredStream, "pull">): void {
   stream.pull();
 }
 

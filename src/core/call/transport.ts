@@ -10,7 +10,7 @@ import {
 } from "@bufbuild/protobuf";
 import type { ContextValues, StreamResponse, Transport, UnaryResponse } from "@connectrpc/connect";
 import { Abortable } from "./abortable.ts";
-import type { Caller } from "./caller.ts";
+import type { Invoker } from "./invoker.ts";
 import { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { asClientSees } from "../errors/reply-too-large.ts";
@@ -29,14 +29,14 @@ export interface TransportOptions {
 /** The defaults of `TransportOptions`. */
 export const transportDefaults: TransportOptions = Object.freeze({ defaultTimeoutMs: 0 });
 
-/** A transport that was made from a `Caller`, which the house can take out again. */
-const made = new WeakMap<Transport, Caller>();
+/** A transport that was made from a `Invoker`, which the house can take out again. */
+const made = new WeakMap<Transport, Invoker>();
 
 /**
- * `caller` as the `Transport` that Connect's `createClient` takes. As with Connect's own transports, a `timeoutMs` of 0
+ * `invoker` as the `Transport` that Connect's `createClient` takes. As with Connect's own transports, a `timeoutMs` of 0
  * or less means none, whatever the default says.
  */
-export function toTransport(caller: Caller, options: Partial<TransportOptions> = {}): Transport {
+export function toTransport(invoker: Invoker, options: Partial<TransportOptions> = {}): Transport {
   const { defaultTimeoutMs } = { ...transportDefaults, ...options };
   const transport: Transport = {
     async unary<I extends DescMessage, O extends DescMessage>(
@@ -47,9 +47,9 @@ export function toTransport(caller: Caller, options: Partial<TransportOptions> =
       input: MessageInitShape<I>,
       values?: ContextValues,
     ): Promise<UnaryResponse<I, O>> {
-      const context = contextOf(caller, method, signal, timeoutMs ?? defaultTimeoutMs, header, values);
+      const context = contextOf(invoker, method, signal, timeoutMs ?? defaultTimeoutMs, header, values);
       try {
-        const message = await caller.unary(method, toMessage(method.input, input), context);
+        const message = await invoker.unary(method, toMessage(method.input, input), context);
         return {
           stream: false,
           service: method.parent,
@@ -77,8 +77,8 @@ export function toTransport(caller: Caller, options: Partial<TransportOptions> =
       input: AsyncIterable<MessageInitShape<I>>,
       values?: ContextValues,
     ): Promise<StreamResponse<I, O>> {
-      const context = contextOf(caller, method, signal, timeoutMs ?? 0, header, values);
-      const replies = new Replies(caller.stream(method, toMessages(method.input, input), context), context);
+      const context = contextOf(invoker, method, signal, timeoutMs ?? 0, header, values);
+      const replies = new Replies(invoker.stream(method, toMessages(method.input, input), context), context);
       await replies.begin();
       return {
         stream: true,
@@ -90,16 +90,16 @@ export function toTransport(caller: Caller, options: Partial<TransportOptions> =
       };
     },
   };
-  made.set(transport, caller);
+  made.set(transport, invoker);
   return transport;
 }
 
 /** The caller inside `transport`, or one that calls it, for transports of other makers. */
-export function toCaller(transport: Transport): Caller {
-  return made.get(transport) ?? foreignCaller(transport);
+export function toInvoker(transport: Transport): Invoker {
+  return made.get(transport) ?? foreignInvoker(transport);
 }
 
-function foreignCaller(transport: Transport): Caller {
+function foreignInvoker(transport: Transport): Invoker {
   return {
     protocolName: "transport",
     async unary<T = Message>(
@@ -218,7 +218,7 @@ function wholeMs(timeoutMs: number | undefined): number | undefined {
 }
 
 function contextOf(
-  caller: Caller,
+  invoker: Invoker,
   method: DescMethod,
   signal: AbortSignal | undefined,
   timeoutMs: number,
@@ -227,7 +227,7 @@ function contextOf(
 ): CallContext {
   return new CallContext({
     method,
-    protocolName: caller.protocolName,
+    protocolName: invoker.protocolName,
     // A copy: interceptors may change it.
     requestHeader: header === undefined ? undefined : () => dropReserved(new Headers(header)),
     timeoutMs: timeoutMs > 0 ? timeoutMs : undefined,

@@ -5,8 +5,8 @@ import { connectHttp2, type Connected } from "./http2-connect.ts";
 import { Http2Session, type ClientKeepalive, type SessionListener } from "./http2-session.ts";
 import { parseTarget } from "../net/target.ts";
 
-/** Where a connection stands: `failing` waits before it tries again, `closed` is final. */
-export type ConnectionState = "idle" | "connecting" | "ready" | "failing" | "closed";
+/** Where a connection stands: `transient-failure` waits before it tries again, `closed` is final. */
+export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failure" | "closed";
 
 /** A call that wants a stream. */
 export interface Opener {
@@ -20,12 +20,12 @@ type State =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting"; readonly controller: AbortController }
   | { readonly kind: "ready"; readonly session: Http2Session }
-  | Failing
+  | TransientFailure
   | { readonly kind: "closed" };
 
 /** The pause after an attempt that failed. */
-interface Failing {
-  readonly kind: "failing";
+interface TransientFailure {
+  readonly kind: "transient-failure";
   readonly error: ConnectError;
   /** When the attempt ended, and when the next one begins, by `performance.now()`. */
   readonly since: number;
@@ -96,11 +96,11 @@ export class Connection implements SessionListener {
       call.open(session, this.#authority);
       return;
     }
-    if (this.#state.kind === "failing") this.#hasten(this.#state);
+    if (this.#state.kind === "transient-failure") this.#hasten(this.#state);
     const state = this.#state;
     if (state.kind === "closed") {
       call.refuse(isClosed());
-    } else if (state.kind === "failing") {
+    } else if (state.kind === "transient-failure") {
       call.refuse(state.error);
     } else {
       this.#queue.add(call);
@@ -145,7 +145,7 @@ export class Connection implements SessionListener {
             settle();
             reject(toUnavailable(error));
           }
-        } else if (kind === "failing") {
+        } else if (kind === "transient-failure") {
           this.#hasten(state);
           state.timer.ref();
         }
@@ -167,7 +167,7 @@ export class Connection implements SessionListener {
     this.#become(closed);
     if (state.kind === "ready") state.session.close();
     else if (state.kind === "connecting") state.controller.abort(isClosed());
-    else if (state.kind === "failing") clearTimeout(state.timer);
+    else if (state.kind === "transient-failure") clearTimeout(state.timer);
     this.#refuseAll(isClosed());
   }
 
@@ -228,7 +228,7 @@ export class Connection implements SessionListener {
     if (this.#state !== attempt) return;
     const since = performance.now();
     const until = since + this.#pauseMs();
-    this.#become({ kind: "failing", error, since, until, timer: this.#retryAt(until).unref() });
+    this.#become({ kind: "transient-failure", error, since, until, timer: this.#retryAt(until).unref() });
     this.#refuseAll(error);
   }
 
@@ -242,7 +242,7 @@ export class Connection implements SessionListener {
   }
 
   /** A caller is here: the pause ends early, and at once if it has been long enough. */
-  #hasten(state: Failing): void {
+  #hasten(state: TransientFailure): void {
     const until = state.since + callerPauseMs;
     if (until >= state.until) return;
     state.until = until;

@@ -9,7 +9,7 @@ import { identityOf, type PeerIdentity } from "../metadata/peer-identity.ts";
 import { StreamTurns } from "./stream-turns.ts";
 
 /** Limits of one HTTP/2 connection. */
-export interface SessionLimits {
+export interface SessionLimitOptions {
   /** Time for the client's connection preface and SETTINGS, in milliseconds. */
   readonly handshakeTimeoutMs: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
@@ -28,7 +28,7 @@ export interface StreamServer {
     headers: IncomingHttpHeaders,
     flags: number,
     rawHeaders: string[],
-    session: SessionGuard,
+    session: SessionLimits,
   ): void;
 }
 
@@ -42,7 +42,7 @@ const pingFrameBytes = 17;
  * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8); lets the client go elsewhere (GOAWAY NO_ERROR) when
  * Node would soon refuse its streams without a reason.
  */
-export class SessionGuard {
+export class SessionLimits {
   /** Who the client is; undefined for nobody who is known. */
   readonly peer: PeerIdentity | undefined;
   /** Which of its streams are served now. */
@@ -60,7 +60,7 @@ export class SessionGuard {
   #pings = 0;
 
   /** @param connection what the session runs on, for `cut` */
-  constructor(session: ServerHttp2Session, limits: SessionLimits, connection?: Duplex) {
+  constructor(session: ServerHttp2Session, limits: SessionLimitOptions, connection?: Duplex) {
     this.peer = identityOf(connection ?? session.socket);
     this.turns = new StreamTurns(limits.maxConcurrentStreams);
     this.#session = session;

@@ -1,17 +1,24 @@
 import type { CallOptions, HandlerContext } from "@connectrpc/connect";
 
-/** Request headers that a service passes on when it calls another one. */
-const passedOn = ["authorization", "accept-language", "traceparent", "tracestate", "baggage", "x-request-id"];
+/** Request headers that a service propagates when it calls another one. */
+const propagated = [
+  "authorization",
+  "accept-language",
+  "traceparent",
+  "tracestate",
+  "baggage",
+  "x-request-id",
+];
 
 /**
  * Options for a call that a handler makes on behalf of its own: the rest of the deadline, the cancellation and the
  * metadata that identifies user, language, trace and request travel along.
  *
- * @param also Names of further request headers to pass on.
+ * @param also Names of further request headers to propagate.
  */
-export function passOn(context: HandlerContext, also: readonly string[] = []): CallOptions {
+export function propagate(context: HandlerContext, also: readonly string[] = []): CallOptions {
   const headers = new Headers();
-  for (const name of [...passedOn, ...also]) {
+  for (const name of [...propagated, ...also]) {
     const value = context.requestHeader.get(name);
     if (value !== null) headers.set(name, value);
   }
@@ -22,3 +29,10 @@ export function passOn(context: HandlerContext, also: readonly string[] = []): C
     ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(timeoutMs, 1) }),
   };
 }
+
+/**
+ * The former name of `propagate`.
+ *
+ * @deprecated Use `propagate`.
+ */
+export const passOn: typeof propagate = propagate;

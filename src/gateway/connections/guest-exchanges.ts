@@ -3,7 +3,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { LiveSet } from "../../core/call/live-set.ts";
 import { identityOf } from "../../core/metadata/peer-identity.ts";
 import { completeHead, type Exchange, exchangeClosed, type ExchangeOwner } from "../http/exchange.ts";
-import type { Http1GuardOptions } from "./http1-limits.ts";
+import type { Http1Options } from "./http1-limits.ts";
 import { RequestCheck } from "./request-check.ts";
 
 /** What may follow the status in `writeHead`. */
@@ -13,7 +13,7 @@ type WriteHead = (status: number, second?: HeadPart, third?: HeadPart) => unknow
 
 /**
  * Requests that come by no port of the gateway's own: by `inject`, or by the server of an app that has the rpcs as a
- * plugin. Makes their responses what those of the port guards are, and knows those that are under way.
+ * plugin. Makes their responses what those of the gateway's own ports are, and knows those that are under way.
  */
 export class GuestExchanges implements ExchangeOwner {
   readonly #inFlight = new LiveSet<Exchange>();
@@ -27,7 +27,7 @@ export class GuestExchanges implements ExchangeOwner {
    * @param prepare Is called with every exchange before its request is looked at.
    */
   constructor(
-    options: Http1GuardOptions,
+    options: Http1Options,
     onClose?: (exchange: Exchange) => void,
     prepare?: (exchange: Exchange) => void,
   ) {

@@ -30,8 +30,8 @@ export const http1Defaults: Http1Limits = Object.freeze({
   lingerMs: 2000,
 });
 
-/** Options of `Http1Guard`. */
-export interface Http1GuardOptions extends Http1Limits {
+/** Options of `Http1Connections`. */
+export interface Http1Options extends Http1Limits {
   /** How long a client may take nothing of an answer that waits for it, in milliseconds. Default: 60,000. */
   readonly writeIdleMs: number;
   /** A client that has vanished loses its connection within twice this time, in milliseconds. */

@@ -6,24 +6,24 @@ import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
-import { Http1Guard } from "./http1/http1-guard.ts";
-import { Http2Guard, type Http2GuardOptions } from "./http2/http2-guard.ts";
+import { Http1Connections } from "./http1/http1-connections.ts";
+import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
 import { probe } from "./http1/peer-watch.ts";
 
-/** Options of `PortGuard`. */
-export interface PortGuardOptions extends Http2GuardOptions {
+/** Options of `PortServer`. */
+export interface PortServerOptions extends Http2Options {
   /** Serves TLS. Undefined: plain text. */
   readonly tls: ServerTlsOptions | undefined;
 }
 
 /**
  * What stands between a port and the engine: finds out what a connection speaks, with TLS by ALPN, without by its first
- * bytes, and gives it to the guard of HTTP/1 or to that of HTTP/2.
+ * bytes, and gives it to `Http1Connections` or `Http2Connections`.
  */
-export class PortGuard {
-  readonly #options: PortGuardOptions;
-  readonly #http1: Http1Guard;
-  readonly #http2: Http2Guard;
+export class PortServer {
+  readonly #options: PortServerOptions;
+  readonly #http1: Http1Connections;
+  readonly #http2: Http2Connections;
   readonly #tls: ServerTls | undefined;
   /** Connections that have not said yet what they speak. */
   readonly #undecided = new Set<Socket>();
@@ -34,14 +34,14 @@ export class PortGuard {
    * @throws TypeError if the option `tls` cannot be used.
    */
   constructor(
-    options: PortGuardOptions,
+    options: PortServerOptions,
     errors: ErrorWriter,
     onClose?: (exchange: Exchange) => void,
     prepare?: (exchange: Exchange) => void,
   ) {
     this.#options = options;
-    this.#http1 = new Http1Guard(options, errors, onClose, prepare);
-    this.#http2 = new Http2Guard(options, errors, onClose, prepare);
+    this.#http1 = new Http1Connections(options, errors, onClose, prepare);
+    this.#http2 = new Http2Connections(options, errors, onClose, prepare);
     const { tls, handshakeTimeoutMs } = options;
     const use = { server: "HTTP", protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);

@@ -3,18 +3,18 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { isAuthority } from "../../core/net/authority.ts";
 import { hasNulInPath } from "../../core/net/request-target.ts";
 import { HttpError } from "../http/http-error.ts";
-import type { Http1GuardOptions } from "./http1-limits.ts";
+import type { Http1Options } from "./http1-limits.ts";
 
 const absoluteTarget = /^https?:\/\/([^/?]+)(.*)$/is;
 
 /** What is wrong with a request that its parser let through (RFC 9112). */
 export class RequestCheck {
-  readonly #options: Http1GuardOptions;
+  readonly #options: Http1Options;
   readonly #allowedHosts: ReadonlySet<string> | undefined;
   /** The last authority that was found to be one: nearly all requests have the same. */
   #known = "";
 
-  constructor(options: Http1GuardOptions) {
+  constructor(options: Http1Options) {
     this.#options = options;
     this.#allowedHosts =
       options.allowedHosts && new Set(options.allowedHosts.map((host) => host.toLowerCase()));

@@ -38,19 +38,19 @@ const lastWordsMs = 250;
  * ended with UNAVAILABLE shortly before (`noticeAfterMs`), all other calls after it. Whatever is left after that has to
  * lose its connection.
  */
-export async function stopExchanges(guard: ExchangeKeeper, graceMs: number): Promise<StopReport> {
-  const before = guard.inFlight.length;
+export async function stopExchanges(keeper: ExchangeKeeper, graceMs: number): Promise<StopReport> {
+  const before = keeper.inFlight.length;
   const noticeMs = noticeAfterMs(graceMs);
-  guard.stopBeginning(stopping());
-  await atMost(guard.idle(), noticeMs);
-  const told = guard.inFlight
+  keeper.stopBeginning(stopping());
+  await atMost(keeper.idle(), noticeMs);
+  const told = keeper.inFlight
     .filter(({ leave }) => leave !== undefined)
     .map((exchange) => ({ exchange, name: nameOf(exchange) }));
   for (const { exchange } of told) exchange.leave?.(stopping());
-  if (guard.inFlight.length > 0) await atMost(guard.idle(), graceMs - noticeMs);
-  const cut = guard.inFlight;
+  if (keeper.inFlight.length > 0) await atMost(keeper.idle(), graceMs - noticeMs);
+  const cut = keeper.inFlight;
   for (const { context } of cut) context?.abort(stopping());
-  if (cut.length > 0) await atMost(guard.idle(), lastWordsMs);
+  if (cut.length > 0) await atMost(keeper.idle(), lastWordsMs);
   const notified = told.filter(({ exchange }) => !cut.includes(exchange)).map(({ name }) => name);
   return {
     finished: Math.max(before - cut.length - notified.length, 0),

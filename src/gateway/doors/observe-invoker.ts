@@ -1,6 +1,6 @@
 import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import { CallStream } from "../../core/call/call-stream.ts";
-import type { Caller } from "../../core/call/caller.ts";
+import { LayeredStream } from "../../core/call/layered-stream.ts";
+import type { Invoker } from "../../core/call/invoker.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { callOrigin } from "../../core/call/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
@@ -9,15 +9,15 @@ import { type CallObserver, tell } from "../../core/call/observer.ts";
 import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
- * `caller` with `observers` told of every call, under the protocol of its context, and `faults` of what nobody planned;
- * `caller` itself without any observer. Servers of this process that the calls reach do not tell theirs again.
+ * `invoker` with `observers` told of every call, under the protocol of its context, and `faults` of what nobody planned;
+ * `invoker` itself without any observer. Servers of this process that the calls reach do not tell theirs again.
  */
-export function observeCaller(
-  caller: Caller,
+export function observeInvoker(
+  invoker: Invoker,
   observers: readonly CallObserver[],
   faults: Pick<FaultLog, "call">,
-): Caller {
-  if (observers.length === 0) return caller;
+): Invoker {
+  if (observers.length === 0) return invoker;
   const begin = (context: CallContext): void => {
     context.values.set(callOrigin, { protocol: context.protocolName, observed: true });
     tell(observers, (observer) => observer.started?.(context));
@@ -39,15 +39,15 @@ export function observeCaller(
     finish(context, undefined);
     return reply;
   };
-  const unaryBytes = caller.unaryBytes?.bind(caller);
+  const unaryBytes = invoker.unaryBytes?.bind(invoker);
   return {
-    protocolName: caller.protocolName,
+    protocolName: invoker.protocolName,
     unary: <T = Message>(
       method: DescMethodUnary,
       request: Message,
       context: CallContext,
       write?: WriteReply<T>,
-    ) => observe(context, () => caller.unary(method, request, context, write)),
+    ) => observe(context, () => invoker.unary(method, request, context, write)),
     ...(unaryBytes && {
       unaryBytes: (method, request, context, read) =>
         observe(context, () => unaryBytes(method, request, context, read)),
@@ -58,9 +58,9 @@ export function observeCaller(
       context: CallContext,
       write?: WriteReply<T>,
     ) =>
-      new CallStream<T>({
+      new LayeredStream<T>({
         begin: () => begin(context),
-        open: () => caller.stream(method, requests, context, write),
+        open: () => invoker.stream(method, requests, context, write),
         ended: () => finish(context, undefined),
         failed(reason) {
           const error = toCallError(reason);

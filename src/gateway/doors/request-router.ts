@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Caller } from "../../core/call/caller.ts";
+import type { Invoker } from "../../core/call/invoker.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { tell } from "../../core/call/observer.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
@@ -34,7 +34,7 @@ import {
 type Made =
   | "bind"
   | "bodies"
-  | "caller"
+  | "invoker"
   | "errors"
   | "fileCoding"
   | "forms"
@@ -78,9 +78,9 @@ interface Guests {
 export interface RequestRouterParts {
   readonly options: RequestRouterOptions;
   /** Makes the calls of the rpcs: with interceptors, observed. */
-  readonly caller: Caller;
+  readonly invoker: Invoker;
   /** Asks the upstream for its health: neither intercepted nor observed. */
-  readonly healthCaller: Caller;
+  readonly healthInvoker: Invoker;
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
   /** Answers requests that ask to become a WebSocket. */
@@ -88,7 +88,7 @@ export interface RequestRouterParts {
   /** Whether the server takes part in balancing. */
   readonly isServing: () => boolean;
   readonly browsers: ForBrowsers;
-  /** Takes over responses that no port guard made. */
+  /** Takes over responses that no connection of the gateway made. */
   readonly guests: Guests;
 }
 
@@ -120,7 +120,7 @@ export class RequestRouter {
     this.#useRegistry(options.registry);
     if (options.healthPaths) {
       this.#health = new HealthEndpoints({
-        caller: parts.healthCaller,
+        invoker: parts.healthInvoker,
         errors,
         timeoutMs: options.healthTimeoutMs,
         isReady: () => isServing() && !this.#waiting,
@@ -205,7 +205,7 @@ export class RequestRouter {
 
   /** Answers one request, by whatever server it came. Never throws. */
   readonly serve = (request: FastifyRequest, reply: FastifyReply): void => {
-    // The port guards have given each of their exchanges an owner.
+    // Connections of the gateway give each exchange an owner.
     if ((reply.raw as Partial<Exchange>).owner === undefined) this.serveGuest(request, reply);
     else this.#answer(request, reply);
   };
@@ -280,14 +280,14 @@ export class RequestRouter {
   readonly #loaded = (): RouteTable | undefined => (this.#waiting ? undefined : this.#table);
 
   #compile(services: readonly DescService[]): RouteTable {
-    const { options, caller, errors, replyMetadata, browsers } = this.#parts;
+    const { options, invoker, errors, replyMetadata, browsers } = this.#parts;
     return new RouteTable(services, {
       ...options,
       streamCoding: browsers.streamCoding,
       fileCoding: browsers.fileCoding,
       forms: browsers.forms,
       polled: this.#polled,
-      caller,
+      invoker,
       errors,
       requestMetadata: this.#requestMetadata,
       replyMetadata,

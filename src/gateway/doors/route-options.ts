@@ -1,5 +1,5 @@
 import type { Registry } from "@bufbuild/protobuf";
-import type { Caller } from "../../core/call/caller.ts";
+import type { Invoker } from "../../core/call/invoker.ts";
 import type { JsonWriteOptions } from "../../core/codec/json-writer.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
@@ -9,7 +9,7 @@ import type { RequestMetadata } from "../http/request-metadata.ts";
 
 /** What the handlers of all routes share. */
 export interface RouteOptions {
-  readonly caller: Caller;
+  readonly invoker: Invoker;
   readonly errors: ErrorWriter;
   readonly requestMetadata: RequestMetadata;
   readonly replyMetadata: ReplyMetadata;

@@ -21,7 +21,7 @@ import { grpc } from "./grpc/grpc.ts";
 import { grpcWeb } from "./grpc-web/grpc-web.ts";
 
 /** The protocols of one rpc. */
-interface Rpc {
+interface RpcHandlers {
   readonly method: DescMethod;
   /** Undefined for rpcs that stream. */
   readonly connectUnary: ConnectUnary | undefined;
@@ -36,7 +36,7 @@ interface Rpc {
  * changes: other services are another table.
  */
 export class RpcTable {
-  readonly #rpcs = new Map<string, Rpc>();
+  readonly #rpcs = new Map<string, RpcHandlers>();
 
   /** @param optionsOf the options of an rpc, where they are not those of all */
   constructor(
@@ -102,7 +102,12 @@ function refuseUnknown(mark: RpcMark, path: string, reply: FastifyReply): boolea
 }
 
 /** Serves a request to a known rpc, or says why not. */
-function serveAs(mark: RpcMark, rpc: Rpc, request: FastifyRequest, reply: FastifyReply): Refusal | undefined {
+function serveAs(
+  mark: RpcMark,
+  rpc: RpcHandlers,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Refusal | undefined {
   const { raw } = request;
   const { connectUnary: unary, connectStream: stream, method } = rpc;
   const contentType = headerValue(raw.headers["content-type"] ?? undefined) ?? "";
@@ -146,7 +151,7 @@ function notAllowed(text: string): Refusal {
   return { status: 405, text, headers: { allow: "POST" } };
 }
 
-function unsupported({ method, connectUnary: unary }: Rpc, contentType: string): Refusal {
+function unsupported({ method, connectUnary: unary }: RpcHandlers, contentType: string): Refusal {
   const own =
     unary === undefined
       ? "application/connect+json, application/connect+proto"

@@ -26,7 +26,7 @@ export interface EnginePort {
 
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions {
-  readonly guard: EnginePort;
+  readonly port: EnginePort;
   readonly errors: ErrorWriter;
   /** The largest body that routes of the user's own may have, in bytes. */
   readonly maxBodyBytes: number;
@@ -64,7 +64,7 @@ const applicationHooks: ReadonlySet<string> = new Set([
 type AddHook = (this: FastifyInstance, name: string, hook: unknown) => FastifyInstance;
 
 /**
- * A Fastify whose sockets are guarded, whose errors look like all others, and that knows every HTTP method. Requests
+ * A Fastify whose sockets are those of a `PortServer`, whose errors look like all others, and that knows every HTTP method. Requests
  * that no hook and no route of the user's own can concern do not pass through it.
  */
 export class HttpEngine {
@@ -79,10 +79,10 @@ export class HttpEngine {
 
   constructor(options: HttpEngineOptions) {
     this.#options = options;
-    const { guard, errors, maxBodyBytes, maxUrlBytes, refusePath } = options;
+    const { port, errors, maxBodyBytes, maxUrlBytes, refusePath } = options;
     const engine = fastify({
       serverFactory: (handler) => this.#createServer(handler),
-      clientErrorHandler: (error, socket) => guard.clientError(error, socket),
+      clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
         // Their types are as wide as a request may be wrong.
         const [asked, answer] = [request as FastifyRequest, reply as FastifyReply];
@@ -147,9 +147,9 @@ export class HttpEngine {
   }
 
   #createServer(handler: RequestListener): Server {
-    const { guard, answer } = this.#options;
-    return guard.createServer((request, response) => {
-      const exchange = response as Exchange; // The guard makes its responses of this class.
+    const { port, answer } = this.#options;
+    return port.createServer((request, response) => {
+      const exchange = response as Exchange; // The port makes its responses of this class.
       if (!(this.#isOurs(request) && answer(request, exchange))) handler(request, response);
     });
   }
@@ -193,7 +193,7 @@ const hidden = { "content-type": "application/json" };
 
 /**
  * The engine refuses content types that are malformed, and some methods without one, in words of its own; what a body
- * may be is for the rpc's story to say. It is shown another type until it has looked.
+ * may be is decided by the handler of the rpc. It is shown another type until it has looked.
  */
 export function hideContentType(
   request: FastifyRequest,
@@ -213,7 +213,7 @@ function showContentType(request: FastifyRequest): void {
   if (request.headers !== request.raw.headers) request.headers = request.raw.headers;
 }
 
-/** Takes the reading of bodies from the engine: the rpc's story does it. */
+/** Leaves request bodies unread by the engine: the handler of the rpc reads them. */
 export function leaveBodies(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser("*", (request, _payload, done) => {

@@ -50,7 +50,7 @@ export class SocketEngine {
   accept(handshake: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void): void {
     const { socket, head } = handshake;
     if (this.#engine !== undefined) {
-      this.#engine.server.emit("upgrade", new Ticket(handshake, opened), socket, head);
+      this.#engine.server.emit("upgrade", new UpgradeHead(handshake, opened), socket, head);
       return;
     }
     const cut = (): void => void socket.destroy();
@@ -94,7 +94,7 @@ export class SocketEngine {
 /** Hands a socket to whoever waits for it. */
 const open: WebsocketHandler = (ws, { raw }) => {
   // The plugin makes sockets of the class it is given, and the only requests are those of `accept`.
-  const [{ opened }, socket] = [raw as unknown as Ticket, ws as PeerAwareWebSocket];
+  const [{ opened }, socket] = [raw as unknown as UpgradeHead, ws as PeerAwareWebSocket];
   try {
     opened(socket);
   } catch {
@@ -108,7 +108,7 @@ const onlyPath = "/";
  * What the engine is shown of a request: what it needs for the answer. The request itself stays as it is, and its
  * target, which the engine might read otherwise than the gateway has, decides nothing a second time.
  */
-class Ticket {
+class UpgradeHead {
   readonly method = "GET";
   readonly url = onlyPath;
   readonly httpVersion = "1.1";

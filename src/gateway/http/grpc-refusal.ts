@@ -4,7 +4,7 @@ import { HttpError } from "./http-error.ts";
 /**
  * Refuses gRPC, which is HTTP/2 alone and served by another engine. Read as REST it would be half understood.
  */
-export function whyProtocolIsMissing({ headers }: IncomingMessage): HttpError | undefined {
+export function grpcRefusal({ headers }: IncomingMessage): HttpError | undefined {
   const contentType = headers["content-type"];
   if (contentType === undefined || contentType === "application/json") return undefined;
   if (!contentType.trimStart().toLowerCase().startsWith("application/grpc")) return undefined;

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ErrorWriter } from "./error-writer.ts";
 import { HttpError } from "./http-error.ts";
-import { whyProtocolIsMissing } from "./not-yet.ts";
+import { grpcRefusal } from "./grpc-refusal.ts";
 
 /** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
 export function answerOtherMethod(
@@ -17,7 +17,7 @@ export function answerOtherMethod(
   }
   const url = request.raw.url ?? "";
   const mark = url.indexOf("?");
-  const refusal = whyProtocolIsMissing(request.raw);
+  const refusal = grpcRefusal(request.raw);
   const path = mark === -1 ? url : url.slice(0, mark);
   errors.send(
     reply,

@@ -1,7 +1,7 @@
 import { createClient, type Client, type HandlerContext, type Transport } from "@connectrpc/connect";
 import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
 import { GoMs, type GoMsEntityRequest } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { passOn } from "../../core/metadata/pass-on.ts";
+import { propagate } from "../../core/metadata/propagate.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
 import type { Service } from "../../core/call/service.ts";
 
@@ -41,7 +41,7 @@ export class ChildService implements Service<typeof Child> {
 
   /** The answer of GoMs, within what is left of this call's deadline. @throws ConnectError what GoMs throws. */
   parent({ id }: GoMsEntityRequest, context: HandlerContext) {
-    return this.#goms.get({ id }, passOn(context));
+    return this.#goms.get({ id }, propagate(context));
   }
 }
 

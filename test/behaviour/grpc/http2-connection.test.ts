@@ -7,7 +7,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
-import { dial, dialCaller, type DialOptions } from "../../../src/core/dial.ts";
+import { dial, dialInvoker, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Connection } from "../../../src/core/http2/http2-connection.ts";
@@ -151,7 +151,7 @@ test("a server that says nothing is UNAVAILABLE after the time to connect", asyn
   const silent = await tcpServer(t, (socket) => t.after(() => socket.destroy()));
   const { client, transport } = dialed(t, targetOf(silent), { connectTimeoutMs: 30 });
   assert.equal((await failure(client.echo({}, { timeoutMs }))).code, Code.Unavailable);
-  assert.equal(transport.state, "failing");
+  assert.equal(transport.state, "transient-failure");
 });
 
 test("a server of another protocol is UNAVAILABLE", async (t) => {
@@ -194,10 +194,10 @@ test("pauses between attempts grow up to the longest, and a call during one fail
   for (const [index, least] of [16, 25.6, 40.96, 48, 48].entries()) {
     assert.ok((pauses[index] ?? 0) >= least - 2, `pause ${index}: ${pauses[index]} ms`);
   }
-  while (connection.state !== "failing") await new Promise((resolve) => setImmediate(resolve));
+  while (connection.state !== "transient-failure") await new Promise((resolve) => setImmediate(resolve));
   const refused = Promise.withResolvers<Code>();
   connection.begin({ open: () => assert.fail("opened"), refuse: ({ code }) => refused.resolve(code) });
-  assert.equal(connection.state, "failing");
+  assert.equal(connection.state, "transient-failure");
   assert.equal(await refused.promise, Code.Unavailable);
   connection.close();
   assert.equal((await failure(ready)).code, Code.Unavailable);
@@ -220,7 +220,7 @@ async function failing(t: TestContext, pauseMs: number) {
   const call = (): Promise<ConnectError> =>
     new Promise((resolve) => connection.begin({ open: () => assert.fail("opened"), refuse: resolve }));
   assert.equal((await call()).code, Code.Unavailable);
-  assert.equal(connection.state, "failing");
+  assert.equal(connection.state, "transient-failure");
   const attempt = async (count: number): Promise<number> => {
     while (attempts.length < count) await new Promise((resolve) => setImmediate(resolve));
     return (attempts[count - 1] ?? 0) - (attempts[count - 2] ?? 0);
@@ -303,15 +303,15 @@ test("message bytes go through as they are", async (t) => {
     stream.on("data", (chunk: Buffer) => received.push(chunk));
     stream.on("end", () => answer(stream, "bytes"));
   }).listen();
-  const caller = dialCaller(server.target);
+  const invoker = dialInvoker(server.target);
   t.after(async () => {
-    caller.close();
+    invoker.close();
     await server[Symbol.asyncDispose]();
   });
   const method = EchoService.method.echo;
   const context = new CallContext({ method, protocolName: "test", requestHeader: undefined });
   const request = toBinary(EchoRequestSchema, create(EchoRequestSchema, { text: "in" }));
-  const reply = await caller.unaryBytes?.(method, request, context, (bytes) => bytes);
+  const reply = await invoker.unaryBytes?.(method, request, context, (bytes) => bytes);
   context.end();
   assert.equal(fromBinary(EchoResponseSchema, reply ?? assert.fail()).text, "bytes");
   assert.deepEqual(Buffer.concat(received), frame(request));

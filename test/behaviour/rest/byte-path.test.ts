@@ -21,8 +21,8 @@ import {
   TestAllTypesProto3Schema,
   type TestAllTypesProto3,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import type { Caller } from "../../../src/core/call/caller.ts";
-import { dialCaller } from "../../../src/core/dial.ts";
+import type { Invoker } from "../../../src/core/call/invoker.ts";
+import { dialInvoker } from "../../../src/core/dial.ts";
 import type { AnyService } from "../../../src/core/call/service.ts";
 import { toTransport } from "../../../src/core/call/transport.ts";
 import {
@@ -77,14 +77,14 @@ const started: HttpServer[] = [];
 const counts = { bytes: 0, encoded: 0, messages: 0 };
 
 /** A way to the server that counts who takes which way. */
-function counting(caller: Caller): Caller {
-  const unaryBytes = caller.unaryBytes?.bind(caller);
+function counting(invoker: Invoker): Invoker {
+  const unaryBytes = invoker.unaryBytes?.bind(invoker);
   assert.ok(unaryBytes);
   return {
-    ...caller,
+    ...invoker,
     unary(method, request, context, write) {
       counts.messages++;
-      return caller.unary(method, request, context, write);
+      return invoker.unary(method, request, context, write);
     },
     unaryBytes(method, request, context, read) {
       if (request instanceof Uint8Array) counts.encoded++;
@@ -136,9 +136,9 @@ before(async () => {
   const service: AnyService = { descriptor: mirror, ...{ reflect } };
   grpc.addService(service as PartialService<DescService>); // Its rpcs are known at run time only.
   await grpc.start();
-  const caller = dialCaller(grpc, { network: true });
-  upstreams.push(caller);
-  const upstream = toTransport(counting(caller));
+  const invoker = dialInvoker(grpc, { network: true });
+  upstreams.push(invoker);
+  const upstream = toTransport(counting(invoker));
   for (const [kind, options] of Object.entries(kinds)) {
     for (const transcoding of ["bytes", "messages"] as const) {
       urls.set(`${kind} ${transcoding}`, await gateway({ ...options, transcoding, upstream }));
@@ -400,9 +400,9 @@ test("interceptors that look at no message leave the bytes alone, others get mes
     seen.push(request.method.name);
     return { ...response };
   });
-  const caller = dialCaller(grpc, { network: true });
-  upstreams.push(caller);
-  const upstream = toTransport(counting(caller));
+  const invoker = dialInvoker(grpc, { network: true });
+  upstreams.push(invoker);
+  const upstream = toTransport(counting(invoker));
   const ask = async (base: string): Promise<unknown> => {
     const response = await fetch(`${base}/v1/optional_string/a`);
     const body = (await response.json()) as { optionalString?: string }; // The mirror's reply.

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import { createRouterTransport, type Transport } from "@connectrpc/connect";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { interceptCaller } from "../../../src/core/call/caller.ts";
-import { toCaller, toTransport } from "../../../src/core/call/transport.ts";
+import { interceptInvoker } from "../../../src/core/call/invoker.ts";
+import { toInvoker, toTransport } from "../../../src/core/call/transport.ts";
 import { createClient } from "../../../src/core/call/client.ts";
-import { dial, dialCaller, type DialOptions } from "../../../src/core/dial.ts";
+import { dial, dialInvoker, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../../src/core/grpc-server.ts";
 import { createCertificate, type Certificate } from "../../support/certificates.ts";
@@ -115,12 +115,12 @@ test("I12: mutual TLS without a certificate, or with one of a foreign authority,
 
 test("dialCaller gives the caller inside, which toCaller takes out of a transport again", () => {
   const server = new GrpcServer({ port: 0 });
-  assert.equal(dialCaller(server).protocolName, "in-process");
-  assert.equal(toCaller(dial(server)).protocolName, "in-process");
-  const remote = dialCaller("localhost:1");
+  assert.equal(dialInvoker(server).protocolName, "in-process");
+  assert.equal(toInvoker(dial(server)).protocolName, "in-process");
+  const remote = dialInvoker("localhost:1");
   assert.equal(remote.protocolName, "grpc");
-  assert.equal(toCaller(toTransport(remote)), remote);
-  assert.equal(interceptCaller(remote, []), remote);
+  assert.equal(toInvoker(toTransport(remote)), remote);
+  assert.equal(interceptInvoker(remote, []), remote);
   remote.close();
 });
 
@@ -128,7 +128,7 @@ test("a transport of another maker is called like our own", async () => {
   const foreignTransport: Transport = createRouterTransport(({ service }) =>
     service(EchoService, new Echo()),
   );
-  const transport = toTransport(toCaller(foreignTransport));
+  const transport = toTransport(toInvoker(foreignTransport));
   const client = createClient(EchoService, transport);
   let trailer = new Headers();
   const behaviour = { headers: { "x-head": "h" }, trailers: { "x-tail": "t" } };
@@ -149,11 +149,11 @@ test("a transport of another maker is called like our own", async () => {
 
 test("what a foreign transport throws leaves as INTERNAL, and its hanging ends with the deadline", async () => {
   const refuse = () => Promise.reject(new Error("secret"));
-  const broken = createClient(EchoService, toTransport(toCaller({ unary: refuse, stream: refuse })));
+  const broken = createClient(EchoService, toTransport(toInvoker({ unary: refuse, stream: refuse })));
   assert.equal((await failure(broken.echo({}), Code.Internal)).rawMessage, "internal error");
   await failure(all(broken.repeat({})), Code.Internal);
   const hang = () => new Promise<never>(() => {});
-  const hanging = createClient(EchoService, toTransport(toCaller({ unary: hang, stream: hang })));
+  const hanging = createClient(EchoService, toTransport(toInvoker({ unary: hang, stream: hang })));
   await failure(hanging.echo({}, { timeoutMs: 20 }), Code.DeadlineExceeded);
   await failure(all(hanging.repeat({}, { timeoutMs: 20 })), Code.DeadlineExceeded);
 });

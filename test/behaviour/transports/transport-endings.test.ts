@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { toCaller } from "../../../src/core/call/transport.ts";
+import { toInvoker } from "../../../src/core/call/transport.ts";
 import { CallContext, type HandlerContext } from "../../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { service } from "../../../src/core/call/service.ts";
@@ -153,12 +153,12 @@ everyWay("the server's own deadline ends a call whose client set none", async (m
 
 everyWay("a deadline that has passed before the call runs no handler", async (make) => {
   const { transport, echo } = await make();
-  const caller = toCaller(transport);
+  const invoker = toInvoker(transport);
   const { echo: unary, chat } = EchoService.method;
   const late = (method: DescMethod) =>
     new CallContext({ method, protocolName: "test", requestHeader: new Headers(), timeoutMs: 0 });
-  await failure(caller.unary(unary, create(unary.input), late(unary)), Code.DeadlineExceeded);
-  await failure(all(caller.stream(chat, each(create(chat.input)), late(chat))), Code.DeadlineExceeded);
+  await failure(invoker.unary(unary, create(unary.input), late(unary)), Code.DeadlineExceeded);
+  await failure(all(invoker.stream(chat, each(create(chat.input)), late(chat))), Code.DeadlineExceeded);
   assert.equal(echo.calls, 0);
 });
 

@@ -35,7 +35,7 @@ function dispatching(options: Partial<DispatcherOptions> = {}) {
       },
     }),
   );
-  const caller = inProcess(dispatcher, messageCheck);
+  const invoker = inProcess(dispatcher, messageCheck);
   const context = (method = echo as typeof echo | typeof chat, observed?: boolean) =>
     new CallContext({
       method,
@@ -51,9 +51,9 @@ function dispatching(options: Partial<DispatcherOptions> = {}) {
     release,
     context,
     unary: (text = "", call = context()) =>
-      caller.unary(echo, create(echo.input, { text }), call).finally(() => call.end()),
+      invoker.unary(echo, create(echo.input, { text }), call).finally(() => call.end()),
     stream: (text = "", call = context(chat)) =>
-      caller.stream(chat, each(create(chat.input, { text })), call),
+      invoker.stream(chat, each(create(chat.input, { text })), call),
   };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type Message } from "@bufbuild/protobuf";
 import { BenchService, FollowParcelsResponseSchema } from "../../../gen/tsms/test/v1/bench_pb.ts";
-import { CallStream, type StreamLayer } from "../../../src/core/call/call-stream.ts";
+import { LayeredStream, type StreamLayer } from "../../../src/core/call/layered-stream.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 
@@ -41,9 +41,9 @@ function noting(name: string, log: string[], layer: StreamLayer): StreamLayer {
   };
 }
 
-function nested(log: string[], source: () => AsyncIterable<unknown>): CallStream {
-  const inner = (): CallStream => new CallStream(noting("inner", log, { open: source }));
-  return new CallStream(noting("outer", log, { open: async () => inner() }));
+function nested(log: string[], source: () => AsyncIterable<unknown>): LayeredStream {
+  const inner = (): LayeredStream => new LayeredStream(noting("inner", log, { open: source }));
+  return new LayeredStream(noting("outer", log, { open: async () => inner() }));
 }
 
 test("layers begin from the outside, with the first next(), and end from the inside", async () => {
@@ -83,14 +83,14 @@ test("a layer that refuses to begin hears nothing, those around it hear the reas
     open: () => parcels(1),
     failed: () => assert.fail("it has not begun"),
   };
-  const stream = new CallStream(noting("outer", log, { open: () => new CallStream(refusing) }));
+  const stream = new LayeredStream(noting("outer", log, { open: () => new LayeredStream(refusing) }));
   await assert.rejects(stream.next(), new Error("outer of closed"));
   assert.deepEqual(log, ["outer begins", "outer failed: closed"]);
 });
 
 test("items pass the layers from the inside; one that is refused ends the source", async () => {
   const log: string[] = [];
-  const inner = new CallStream({
+  const inner = new LayeredStream({
     open: () => parcels(5, log),
     item(item) {
       const weight = weightOf(item as Message); // Of `parcels`.
@@ -98,7 +98,10 @@ test("items pass the layers from the inside; one that is refused ends the source
       return parcel(weight * 10);
     },
   });
-  const stream = new CallStream({ open: () => inner, item: (item) => parcel(weightOf(item as Message) + 1) }); // As above.
+  const stream = new LayeredStream({
+    open: () => inner,
+    item: (item) => parcel(weightOf(item as Message) + 1),
+  }); // As above.
   const weights: number[] = [];
   await assert.rejects(async () => {
     for await (const message of stream) weights.push(weightOf(message));
@@ -125,7 +128,7 @@ test("an aborted call ends a wait for a source that hangs, while it opens and wh
   for (const open of [() => hanging, hangs]) {
     const context = contextOf();
     const log: string[] = [];
-    const stream = new CallStream(noting("layer", log, { context, open }));
+    const stream = new LayeredStream(noting("layer", log, { context, open }));
     const next = stream.next();
     context.abort(new ConnectError("enough", Code.Canceled));
     await assert.rejects(next, /layer of \[canceled\] enough/);
@@ -137,7 +140,7 @@ test("an aborted call ends a wait for a source that hangs, while it opens and wh
 test("a call that is aborted between two items ends with the next one", async () => {
   const context = contextOf();
   const log: string[] = [];
-  const stream = new CallStream({ context, open: () => parcels(5, log) });
+  const stream = new LayeredStream({ context, open: () => parcels(5, log) });
   assert.equal((await stream.next()).done, false);
   const reason = new ConnectError("enough", Code.Canceled);
   context.abort(reason);
@@ -148,12 +151,12 @@ test("a call that is aborted between two items ends with the next one", async ()
 test("a call that was aborted before does not open its source", async () => {
   const context = contextOf();
   context.abort(new ConnectError("enough", Code.Canceled));
-  const stream = new CallStream({ context, open: () => assert.fail("opened") });
+  const stream = new LayeredStream({ context, open: () => assert.fail("opened") });
   await assert.rejects(stream.next(), /enough/);
 });
 
 test("next() and return() that do not wait for one another are answered in order", async () => {
-  const stream = new CallStream({ open: () => parcels(3) });
+  const stream = new LayeredStream({ open: () => parcels(3) });
   const results = await Promise.all([stream.next(), stream.next(), stream.return(), stream.next()]);
   assert.deepEqual(
     results.map(({ value }) => (value === undefined ? undefined : weightOf(value))),
@@ -162,7 +165,7 @@ test("next() and return() that do not wait for one another are answered in order
 });
 
 test("a source that never waits lets timers and sockets run", async () => {
-  const stream = new CallStream({ open: () => parcels(Number.MAX_SAFE_INTEGER) });
+  const stream = new LayeredStream({ open: () => parcels(Number.MAX_SAFE_INTEGER) });
   let turns = 0;
   setImmediate(() => turns++);
   let items = 0;

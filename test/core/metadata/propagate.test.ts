@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { CallContext, type CallContextInit } from "../../../src/core/call/context.ts";
-import { passOn } from "../../../src/core/metadata/pass-on.ts";
+import { propagate } from "../../../src/core/metadata/propagate.ts";
 
 function context(init: Partial<CallContextInit> = {}): CallContext {
   const method = EchoService.method.echo;
   return new CallContext({ method, protocolName: "test", requestHeader: new Headers(), ...init });
 }
 
-test("passOn hands on identity, trace, deadline and cancellation, and no other header", () => {
+test("propagate takes along identity, trace, deadline and cancellation, and no other header", () => {
   const requestHeader = new Headers({
     authorization: "Bearer t",
     traceparent: "00-1",
@@ -18,7 +18,7 @@ test("passOn hands on identity, trace, deadline and cancellation, and no other h
     cookie: "c",
   });
   const call = context({ requestHeader, timeoutMs: 5_000 });
-  const options = passOn(call, ["x-tenant", "x-missing"]);
+  const options = propagate(call, ["x-tenant", "x-missing"]);
   assert.deepEqual(
     [...(options.headers as Headers)].map(([name]) => name),
     ["authorization", "traceparent", "x-request-id", "x-tenant"],
@@ -26,6 +26,6 @@ test("passOn hands on identity, trace, deadline and cancellation, and no other h
   assert.ok(options.timeoutMs !== undefined && options.timeoutMs <= 5_000);
   assert.equal(options.signal, call.signal);
   call.end();
-  assert.equal("timeoutMs" in passOn(context()), false);
-  assert.equal(passOn(context({ timeoutMs: 0 })).timeoutMs, 1);
+  assert.equal("timeoutMs" in propagate(context()), false);
+  assert.equal(propagate(context({ timeoutMs: 0 })).timeoutMs, 1);
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { Child } from "../../../gen/go/micro/service/child/child_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
-import { interceptCaller } from "../../../src/core/call/caller.ts";
+import { interceptInvoker } from "../../../src/core/call/invoker.ts";
 import { toTransport } from "../../../src/core/call/transport.ts";
 import { Dispatcher } from "../../../src/core/call/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
@@ -16,7 +16,7 @@ import { GomsService } from "../../../src/services/goms/goms-service.ts";
 function serve(of: AnyService, interceptors: Interceptor[] = []): Transport {
   const dispatcher = new Dispatcher();
   dispatcher.add(of);
-  return toTransport(interceptCaller(inProcess(dispatcher, messageCheck), interceptors));
+  return toTransport(interceptInvoker(inProcess(dispatcher, messageCheck), interceptors));
 }
 
 const goms = serve(new GomsService("goms"));

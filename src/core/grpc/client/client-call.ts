@@ -1,11 +1,11 @@
 import { constants, type ClientHttp2Stream } from "node:http2";
-import { withMetadata } from "../../call/caller.ts";
+import { withMetadata } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
 import type { Connection, Opener } from "../../http2/http2-connection.ts";
 import type { Http2Session, StreamEnd, StreamListener } from "../../http2/http2-session.ts";
-import type { Rpc } from "./http2-rpc.ts";
+import type { ClientRpc } from "./client-rpc.ts";
 import { fromHttp2Headers } from "../metadata.ts";
 import {
   endedWithoutStatus,
@@ -21,8 +21,8 @@ import {
  * One call on the wire, whatever its kind: gets a stream, once more if the server has not looked at the first one, and
  * turns what comes back into the context's headers and trailers and one end. It ends when its context is aborted.
  */
-export abstract class Http2Call implements Opener, StreamListener {
-  protected readonly rpc: Rpc;
+export abstract class ClientCall implements Opener, StreamListener {
+  protected readonly rpc: ClientRpc;
   protected readonly context: CallContext;
   readonly #connection: Connection;
   #stream: ClientHttp2Stream | undefined;
@@ -33,7 +33,7 @@ export abstract class Http2Call implements Opener, StreamListener {
   /** The `grpc-encoding` of the reply. */
   protected encoding: string | undefined;
 
-  constructor(connection: Connection, rpc: Rpc, context: CallContext) {
+  constructor(connection: Connection, rpc: ClientRpc, context: CallContext) {
     this.#connection = connection;
     this.rpc = rpc;
     this.context = context;

@@ -11,7 +11,7 @@ import { formatTimeout } from "../../wire/grpc-timeout.ts";
 const userAgent = "ts-ms";
 
 /** One rpc as it looks on the wire: what all its calls share. */
-export class Rpc {
+export class ClientRpc {
   readonly method: DescMethod;
   /** Name in messages for people. */
   readonly name: string;

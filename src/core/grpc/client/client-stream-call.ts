@@ -3,9 +3,9 @@ import type { ClientHttp2Stream } from "node:http2";
 import { Abortable } from "../../call/abortable.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
-import { Http2Call } from "./http2-call.ts";
+import { ClientCall } from "./client-call.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
-import type { Rpc } from "./http2-rpc.ts";
+import type { ClientRpc } from "./client-rpc.ts";
 import { compress, decompress } from "../../wire/message-compression.ts";
 import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
@@ -16,7 +16,7 @@ const repeatableBytes = 64 * 1024;
 const waitingBytes = 64 * 1024;
 
 /** A call of a streaming kind: sends requests as fast as the server takes them, and keeps few replies in store. */
-export class Http2StreamCall extends Http2Call implements MessageSink {
+export class ClientStreamCall extends ClientCall implements MessageSink {
   readonly #maxMessageBytes: number;
   readonly #compressed: boolean;
   readonly #reader: MessageReader;
@@ -39,7 +39,12 @@ export class Http2StreamCall extends Http2Call implements MessageSink {
   #trailers: ReplyFields | undefined;
   #error: ConnectError | undefined;
 
-  constructor(connection: Connection, rpc: Rpc, context: CallContext, requests: AsyncIterable<Message>) {
+  constructor(
+    connection: Connection,
+    rpc: ClientRpc,
+    context: CallContext,
+    requests: AsyncIterable<Message>,
+  ) {
     super(connection, rpc, context);
     const { maxMessageBytes, compression } = connection.options;
     this.#maxMessageBytes = maxMessageBytes;

@@ -1,9 +1,9 @@
 import type { ClientHttp2Stream } from "node:http2";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
-import { Http2Call } from "./http2-call.ts";
+import { ClientCall } from "./client-call.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
-import type { Rpc } from "./http2-rpc.ts";
+import type { ClientRpc } from "./client-rpc.ts";
 import { decompress } from "../../wire/message-compression.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
@@ -17,7 +17,7 @@ export interface UnaryOutcome<T> {
 }
 
 /** A call with one message in each direction. */
-export class Http2UnaryCall<T> extends Http2Call implements MessageSink {
+export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   readonly #request: Buffer;
   readonly #outcome: UnaryOutcome<T>;
   readonly #maxMessageBytes: number;
@@ -29,7 +29,7 @@ export class Http2UnaryCall<T> extends Http2Call implements MessageSink {
   /** @param request The message with its prefix. */
   constructor(
     connection: Connection,
-    rpc: Rpc,
+    rpc: ClientRpc,
     context: CallContext,
     request: Buffer,
     outcome: UnaryOutcome<T>,

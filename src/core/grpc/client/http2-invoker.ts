@@ -1,11 +1,11 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { Caller } from "../../call/caller.ts";
+import type { Invoker } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import { writeReply, type WriteReply } from "../../call/write-reply.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
-import { Rpc } from "./http2-rpc.ts";
-import { Http2StreamCall } from "./http2-stream-call.ts";
-import { Http2UnaryCall } from "./http2-unary-call.ts";
+import { ClientRpc } from "./client-rpc.ts";
+import { ClientStreamCall } from "./client-stream-call.ts";
+import { ClientUnaryCall } from "./client-unary-call.ts";
 import { compress } from "../../wire/message-compression.ts";
 import { withPrefix } from "../../wire/message-reader.ts";
 
@@ -15,36 +15,36 @@ import { withPrefix } from "../../wire/message-reader.ts";
  * Follows gRPC over HTTP/2 (grpc/grpc doc/PROTOCOL-HTTP2.md); a reply that breaks it is an error with the code that
  * gRPC's client specification gives it.
  */
-export function http2Caller(connection: Connection): Required<Caller> {
-  const rpcs = new Map<DescMethod, Rpc>();
-  const rpcOf = (method: DescMethod): Rpc => {
+export function http2Invoker(connection: Connection): Required<Invoker> {
+  const rpcs = new Map<DescMethod, ClientRpc>();
+  const rpcOf = (method: DescMethod): ClientRpc => {
     let rpc = rpcs.get(method);
-    if (rpc === undefined) rpcs.set(method, (rpc = new Rpc(method, connection.options)));
+    if (rpc === undefined) rpcs.set(method, (rpc = new ClientRpc(method, connection.options)));
     return rpc;
   };
   const compressed = connection.options.compression === "gzip";
 
   const call = <T>(
-    rpc: Rpc,
+    rpc: ClientRpc,
     request: Uint8Array,
     context: CallContext,
     read: (bytes: Uint8Array) => T,
   ): Promise<T> => {
     if (compressed) return compressedCall(rpc, request, context, read);
     return new Promise((resolve, reject) => {
-      new Http2UnaryCall(connection, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
+      new ClientUnaryCall(connection, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
     });
   };
 
   const compressedCall = async <T>(
-    rpc: Rpc,
+    rpc: ClientRpc,
     request: Uint8Array,
     context: CallContext,
     read: (bytes: Uint8Array) => T,
   ): Promise<T> => {
     const framed = withPrefix(await context.race(compress(request)), 1);
     return new Promise((resolve, reject) => {
-      new Http2UnaryCall(connection, rpc, context, framed, { read, resolve, reject }).begin();
+      new ClientUnaryCall(connection, rpc, context, framed, { read, resolve, reject }).begin();
     });
   };
 
@@ -82,7 +82,7 @@ export function http2Caller(connection: Connection): Required<Caller> {
       write?: WriteReply<T>,
     ): AsyncGenerator<T, void, undefined> {
       if (context.reason !== undefined) throw context.reason;
-      const streamCall = new Http2StreamCall(connection, rpcOf(method), context, requests);
+      const streamCall = new ClientStreamCall(connection, rpcOf(method), context, requests);
       try {
         streamCall.begin();
         for (;;) {

@@ -5,33 +5,33 @@ import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { Code } from "../../errors/errors.ts";
 import { isAuthority } from "../../net/authority.ts";
 import { hasNulInPath } from "../../net/request-target.ts";
-import { SessionGuard, type SessionLimits } from "../../http2/session-guard.ts";
+import { SessionLimits, type SessionLimitOptions } from "../../http2/session-limits.ts";
 import { FrameWatch } from "../../http2/frame-watch.ts";
 import { hasValidBinaries } from "../metadata.ts";
 import { toStatusMessage } from "../../errors/status-message.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
 
 /** Limits of a request before its handler is known, and of its connection. */
-export interface RequestLimits extends SessionLimits {
+export interface RequestLimits extends SessionLimitOptions {
   /** Largest header list, in bytes as HTTP/2 counts them (name, value and 32 for each field). */
   readonly maxHeaderBytes: number;
   /** Most header fields. */
   readonly maxHeaderFields: number;
 }
 
-/** A request that passed the guard, with what grpc-js does not pass on. */
-export interface GuardedRequest {
+/** A request that was admitted, with what grpc-js does not pass on. */
+export interface AdmittedRequest {
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
   /** The `grpc-timeout` in milliseconds; undefined for none. */
   readonly timeoutMs: number | undefined;
   readonly frames: Pick<FrameWatch, "fault" | "partial">;
   /** The connection it came by. */
-  readonly session: SessionGuard;
+  readonly session: SessionLimits;
 }
 
 /** A request without its frames, which whoever takes it reads itself. */
-export type UnreadRequest = Omit<GuardedRequest, "frames">;
+export type UnreadRequest = Omit<AdmittedRequest, "frames">;
 
 type StreamListener = (
   stream: ServerHttp2Stream,
@@ -62,16 +62,16 @@ const fieldOverhead = 32;
  * here, on the HTTP/2 server that grpc-js makes for its connection injector: that one server is the only thing inside
  * grpc-js that this library touches.
  */
-export class RequestGuard {
+export class GrpcAdmission {
   readonly #limits: RequestLimits;
   readonly #isOurs: (path: string) => boolean;
   readonly #take: (path: string, request: UnreadRequest) => boolean;
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
-  readonly #sessions = new Map<ServerHttp2Session, SessionGuard>();
+  readonly #sessions = new Map<ServerHttp2Session, SessionLimits>();
   /** Connections of others, some of whose streams came here. */
-  readonly #guests = new Map<ServerHttp2Session, SessionGuard>();
-  #current: GuardedRequest | undefined;
+  readonly #guests = new Map<ServerHttp2Session, SessionLimits>();
+  #current: AdmittedRequest | undefined;
   /** The last `:authority` that was found to be one: nearly all requests have the same. */
   #knownHost: string | undefined;
   #closing = false;
@@ -112,23 +112,23 @@ export class RequestGuard {
     headers: IncomingHttpHeaders,
     flags: number,
     rawHeaders: string[],
-    guard: SessionGuard,
+    limits: SessionLimits,
   ): void {
     const { session } = stream;
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was told.
     } else if (this.#closing) {
-      this.refuseStream(stream, guard, "the server is shutting down");
+      this.refuseStream(stream, limits, "the server is shutting down");
     } else {
       // Streams of a server have a session of a server.
-      this.#welcome(session as ServerHttp2Session, guard);
-      this.#serve(stream, headers, flags, rawHeaders, guard);
+      this.#welcome(session as ServerHttp2Session, limits);
+      this.#serve(stream, headers, flags, rawHeaders, limits);
     }
   }
 
   /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
-  refuseStream(stream: ServerHttp2Stream, guard: SessionGuard, message: string): void {
-    guard.active();
+  refuseStream(stream: ServerHttp2Stream, limits: SessionLimits, message: string): void {
+    limits.active();
     refuse(stream, { code: Code.Unavailable, message });
   }
 
@@ -149,17 +149,17 @@ export class RequestGuard {
 
   /** Cuts the connections of others that had streams here. */
   cutGuests(): void {
-    for (const guard of this.#guests.values()) guard.cut();
+    for (const limits of this.#guests.values()) limits.cut();
   }
 
-  #welcome(session: ServerHttp2Session, guard: SessionGuard): void {
+  #welcome(session: ServerHttp2Session, limits: SessionLimits): void {
     if (this.#guests.has(session)) return;
-    this.#guests.set(session, guard);
+    this.#guests.set(session, limits);
     session.once("close", () => this.#guests.delete(session));
   }
 
   /** The request that grpc-js is being handed at this moment; undefined at any other. */
-  get current(): GuardedRequest | undefined {
+  get current(): AdmittedRequest | undefined {
     return this.#current;
   }
 
@@ -170,7 +170,7 @@ export class RequestGuard {
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {
-    this.#sessions.set(session, new SessionGuard(session, this.#limits));
+    this.#sessions.set(session, new SessionLimits(session, this.#limits));
     session.once("close", () => this.#sessions.delete(session));
     if (this.#closing) session.close();
   };
@@ -191,7 +191,7 @@ export class RequestGuard {
     headers: IncomingHttpHeaders,
     flags: number,
     rawHeaders: string[],
-    session: SessionGuard,
+    session: SessionLimits,
   ): void {
     session.active();
     if (headers[":method"] !== "POST") {
@@ -307,7 +307,7 @@ function http2ServerOf(engine: Server): Http2Server {
   const all: unknown[] = servers instanceof Map ? [...servers.keys()] : [];
   const [server] = all;
   if (all.length !== 1 || !(server instanceof EventEmitter) || server.listenerCount("stream") !== 1) {
-    throw new Error("this version of @grpc/grpc-js keeps its HTTP/2 server where the guard cannot find it");
+    throw new Error("this version of @grpc/grpc-js keeps its HTTP/2 server where admission cannot find it");
   }
   return server as Http2Server; // Nothing else emits "stream" there.
 }

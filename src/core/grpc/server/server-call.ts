@@ -12,7 +12,7 @@ import { rpcName } from "../../call/service.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { IdentityTrust } from "../../metadata/identity-trust.ts";
 import { fromHttp2Headers, fromRequestHeaders, toMetadata } from "../metadata.ts";
-import type { GuardedRequest } from "./request-guard.ts";
+import type { AdmittedRequest } from "./grpc-admission.ts";
 import { acceptsGzip } from "./reply-compression.ts";
 import { toCallStatus } from "./status.ts";
 
@@ -43,7 +43,7 @@ export abstract class ServerCall implements Listener, Live {
   protected readonly call: WireCall;
   /** Whether the dispatcher has the call in its own book. */
   protected running = false;
-  readonly #request: GuardedRequest;
+  readonly #request: AdmittedRequest;
   #answered = false;
   /** Bytes of the last reply that was handed over. */
   #sentBytes = 0;
@@ -51,7 +51,7 @@ export abstract class ServerCall implements Listener, Live {
   #halfClosed = false;
   #acceptsGzip: boolean | undefined;
 
-  constructor(environment: CallEnvironment, handler: Handler, call: WireCall, request: GuardedRequest) {
+  constructor(environment: CallEnvironment, handler: Handler, call: WireCall, request: AdmittedRequest) {
     this.environment = environment;
     this.call = call;
     this.#request = request;

@@ -8,41 +8,41 @@ import { Code, ConnectError } from "../../errors/errors.ts";
 import type { Handler } from "../../call/handler.ts";
 import { LiveSet } from "../../call/live-set.ts";
 import { rpcName } from "../../call/service.ts";
-import type { SessionGuard } from "../../http2/session-guard.ts";
+import type { SessionLimits } from "../../http2/session-limits.ts";
 import { IdentityTrust } from "../../metadata/identity-trust.ts";
 import { DirectCall } from "./direct-call.ts";
-import { RequestGuard, type UnreadRequest } from "./request-guard.ts";
+import { GrpcAdmission, type UnreadRequest } from "./grpc-admission.ts";
 import { runCall } from "./run-call.ts";
 import type { CallEnvironment } from "./server-call.ts";
 import { toEngineOptions, type GrpcServerOptions } from "./server-options.ts";
 
 /** What an rpc's calls need. */
-interface Rpc {
+interface RegisteredRpc {
   readonly handler: Handler;
   /** Reads a request; throws if the bytes are none. */
   readonly read: (bytes: Buffer) => Message;
 }
 
-/** A grpc-js server behind the guard, whose calls go to a dispatcher; it is given connections and binds nothing. */
+/** A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it is given connections and binds nothing. */
 export class ServerEngine {
   /** The grpc-js server. */
   readonly server: Server;
   readonly #dispatcher: Dispatcher;
-  readonly #guard: RequestGuard;
+  readonly #admission: GrpcAdmission;
   readonly #environment: CallEnvironment;
-  readonly #rpcs = new Map<string, Rpc>();
+  readonly #rpcs = new Map<string, RegisteredRpc>();
   readonly #maxMessageBytes: number;
   /** Whether unary calls may do without grpc-js. */
   readonly #direct: boolean;
 
-  /** @throws Error if this version of grpc-js is not the one the guard was written for. */
+  /** @throws Error if this version of grpc-js is not the one `GrpcAdmission` was written for. */
   constructor(options: GrpcServerOptions, dispatcher: Dispatcher) {
     this.#dispatcher = dispatcher;
     this.server = new Server({
       ...toEngineOptions(options),
       interceptors: [({ path }, call) => this.#accept(path, call)],
     });
-    this.#guard = new RequestGuard(
+    this.#admission = new GrpcAdmission(
       this.server,
       { ...options, maxConcurrentStreams: streamsOf(options) },
       (path) => this.#rpcs.has(path),
@@ -73,7 +73,7 @@ export class ServerEngine {
 
   /** Serves a connection. */
   connect(connection: Duplex): void {
-    this.#guard.accept(connection);
+    this.#admission.accept(connection);
   }
 
   /** Serves a stream of a connection that somebody else has accepted, and watches over. */
@@ -82,14 +82,14 @@ export class ServerEngine {
     headers: IncomingHttpHeaders,
     flags: number,
     rawHeaders: string[],
-    session: SessionGuard,
+    session: SessionLimits,
   ): void {
-    this.#guard.acceptStream(stream, headers, flags, rawHeaders, session);
+    this.#admission.acceptStream(stream, headers, flags, rawHeaders, session);
   }
 
   /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
-  refuseStream(stream: ServerHttp2Stream, session: SessionGuard): void {
-    this.#guard.refuseStream(stream, session, "the server has not been started");
+  refuseStream(stream: ServerHttp2Stream, session: SessionLimits): void {
+    this.#admission.refuseStream(stream, session, "the server has not been started");
   }
 
   /** How many calls are under way, in-process ones included. */
@@ -104,7 +104,7 @@ export class ServerEngine {
 
   /** Tells every client to open no more streams. */
   goAway(): void {
-    this.#guard.close();
+    this.#admission.close();
   }
 
   /** Ends calls under way with UNAVAILABLE: those of the rpcs that `which` says. Returns their contexts. */
@@ -118,8 +118,8 @@ export class ServerEngine {
 
   /** Waits for connections of others whose streams came here to close, then cuts them. */
   async farewell(timeoutMs: number): Promise<void> {
-    await this.#guard.guestsGone(timeoutMs);
-    this.#guard.cutGuests();
+    await this.#admission.guestsGone(timeoutMs);
+    this.#admission.cutGuests();
   }
 
   /** Releases what grpc-js holds. */
@@ -146,7 +146,7 @@ export class ServerEngine {
   /** Takes every call of a registered rpc out of the hands of grpc-js' own handlers. */
   #accept(path: string, call: ServerInterceptingCallInterface): ServerInterceptingCall {
     const handler = this.#rpcs.get(path)?.handler;
-    const request = this.#guard.current;
+    const request = this.#admission.current;
     if (handler === undefined || request === undefined) return new ServerInterceptingCall(call);
     runCall(this.#environment, handler, call, request);
     return inert;

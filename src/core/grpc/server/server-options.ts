@@ -4,7 +4,7 @@ import { announcedStreams } from "../../http2/stream-turns.ts";
 import type { ServerTlsOptions } from "../../net/tls.ts";
 import type { TrustedPeers } from "../../metadata/identity-trust.ts";
 import { defaultGrpcAddress } from "../default-address.ts";
-import type { RequestLimits } from "./request-guard.ts";
+import type { RequestLimits } from "./grpc-admission.ts";
 
 /** Options of a `GrpcServer`. */
 export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {

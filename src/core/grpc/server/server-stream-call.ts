@@ -2,7 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import { toCallError } from "../../errors/errors.ts";
 import type { StreamHandler } from "../../call/handler.ts";
 import type { WireCall } from "./direct-call.ts";
-import type { GuardedRequest } from "./request-guard.ts";
+import type { AdmittedRequest } from "./grpc-admission.ts";
 import { toGzip } from "./reply-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
@@ -14,13 +14,18 @@ const maxUnsentBytes = 64 * 1024;
 const prefixBytes = 5;
 
 /** A call of one of the three streaming kinds. */
-export class StreamCall extends ServerCall {
+export class ServerStreamCall extends ServerCall {
   readonly #handler: StreamHandler;
   readonly #requests: RequestQueue;
   #unsent = 0;
   #wake: (() => void) | undefined;
 
-  constructor(environment: CallEnvironment, handler: StreamHandler, call: WireCall, request: GuardedRequest) {
+  constructor(
+    environment: CallEnvironment,
+    handler: StreamHandler,
+    call: WireCall,
+    request: AdmittedRequest,
+  ) {
     super(environment, handler, call, request);
     this.#handler = handler;
     this.#requests = new RequestQueue(() => call.startRead());

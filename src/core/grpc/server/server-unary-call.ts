@@ -3,17 +3,17 @@ import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import type { UnaryHandler } from "../../call/handler.ts";
 import { rpcName } from "../../call/service.ts";
 import type { WireCall } from "./direct-call.ts";
-import type { GuardedRequest } from "./request-guard.ts";
+import type { AdmittedRequest } from "./grpc-admission.ts";
 import { toGzip } from "./reply-compression.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
 /** A call with one message there and one back. */
-export class UnaryCall extends ServerCall {
+export class ServerUnaryCall extends ServerCall {
   readonly #handler: UnaryHandler;
   readonly #unsubscribe: () => void;
   #message: Message | undefined;
 
-  constructor(environment: CallEnvironment, handler: UnaryHandler, call: WireCall, request: GuardedRequest) {
+  constructor(environment: CallEnvironment, handler: UnaryHandler, call: WireCall, request: AdmittedRequest) {
     super(environment, handler, call, request);
     this.#handler = handler;
     const { context } = this;

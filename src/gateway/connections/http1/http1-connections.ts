@@ -7,7 +7,7 @@ import { createServer } from "../../../core/net/node-http.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
-import type { Http1GuardOptions } from "../http1-limits.ts";
+import type { Http1Options } from "../http1-limits.ts";
 import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
@@ -36,9 +36,9 @@ interface Connection {
  * or not for this host (RFC 9112), serves pipelined requests one after the other, and knows every exchange that is
  * under way.
  */
-export class Http1Guard implements ExchangeOwner {
+export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
-  readonly #options: Http1GuardOptions;
+  readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
   readonly #prepare: ((exchange: Exchange) => void) | undefined;
@@ -55,7 +55,7 @@ export class Http1Guard implements ExchangeOwner {
    * @param prepare Sees every exchange before its request is looked at.
    */
   constructor(
-    options: Http1GuardOptions,
+    options: Http1Options,
     errors: ErrorWriter,
     onClose?: (exchange: Exchange) => void,
     prepare?: (exchange: Exchange) => void,

@@ -12,19 +12,19 @@ import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
-import { SessionGuard, type StreamServer } from "../../../core/http2/session-guard.ts";
+import { SessionLimits, type StreamServer } from "../../../core/http2/session-limits.ts";
 import { announcedStreams } from "../../../core/http2/stream-turns.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import { exchangeClosed, type Exchange, type ExchangeOwner } from "../../http/exchange.ts";
 import type { HttpError } from "../../http/http-error.ts";
-import type { Http1GuardOptions } from "../http1-limits.ts";
+import type { Http1Options } from "../http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 import type { Http2Limits } from "../http2-limits.ts";
 import { RequestCheck } from "../request-check.ts";
 import { watchPulse } from "./session-pulse.ts";
 
-/** Options of `Http2Guard`. */
-export interface Http2GuardOptions extends Http1GuardOptions, Http2Limits {
+/** Options of `Http2Connections`. */
+export interface Http2Options extends Http1Options, Http2Limits {
   /** Serves the streams whose content type is gRPC. Undefined: they are requests like all others. */
   readonly grpc: StreamServer | undefined;
 }
@@ -39,21 +39,21 @@ const grpcType = /^application\/grpc(?:\+proto)?\s*(?:;|$)/i;
 
 /** What is known of one connection. */
 interface Session {
-  readonly guard: SessionGuard;
+  readonly limits: SessionLimits;
   /** Open streams, those of gRPC among them. */
   streams: number;
   grpcStreams: number;
 }
 
 /**
- * The HTTP/2 beside `Http1Guard`: makes connections into sessions with safe limits, refuses requests that are
+ * The HTTP/2 beside `Http1Connections`: makes connections into sessions with safe limits, refuses requests that are
  * ambiguous or not for this host, gives streams of gRPC to whoever serves them, and knows every exchange that is under
  * way. What is behind it sees requests as HTTP/1 has them.
  */
-export class Http2Guard implements ExchangeOwner {
+export class Http2Connections implements ExchangeOwner {
   readonly inFlight = new LiveSet<Exchange>();
   stopping: ConnectError | undefined;
-  readonly #options: Http2GuardOptions;
+  readonly #options: Http2Options;
   readonly #errors: ErrorWriter;
   readonly #onClose: ((exchange: Exchange) => void) | undefined;
   readonly #prepare: ((exchange: Exchange) => void) | undefined;
@@ -69,7 +69,7 @@ export class Http2Guard implements ExchangeOwner {
    * @param prepare Sees every exchange before its request is looked at.
    */
   constructor(
-    options: Http2GuardOptions,
+    options: Http2Options,
     errors: ErrorWriter,
     onClose?: (exchange: Exchange) => void,
     prepare?: (exchange: Exchange) => void,
@@ -133,7 +133,7 @@ export class Http2Guard implements ExchangeOwner {
 
   /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
   cutConnections(): void {
-    for (const { guard, grpcStreams } of this.#sessions.values()) if (grpcStreams === 0) guard.cut();
+    for (const { limits, grpcStreams } of this.#sessions.values()) if (grpcStreams === 0) limits.cut();
   }
 
   /** Resolves when no exchange is under way. */
@@ -147,15 +147,15 @@ export class Http2Guard implements ExchangeOwner {
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {
-    const guard = new SessionGuard(session, this.#options, this.#connecting);
-    const known: Session = { guard, streams: 0, grpcStreams: 0 };
+    const limits = new SessionLimits(session, this.#options, this.#connecting);
+    const known: Session = { limits, streams: 0, grpcStreams: 0 };
     const { heartbeatMs, keepAliveTimeoutMs } = this.#options;
     this.#sessions.set(session, known);
     session.once("close", () => this.#sessions.delete(session));
     session.setTimeout(keepAliveTimeoutMs, () => {
       if (known.streams === 0 && !session.destroyed) session.close();
     });
-    watchPulse(session, { heartbeatMs, busy: () => known.streams > 0, onLost: () => guard.cut() });
+    watchPulse(session, { heartbeatMs, busy: () => known.streams > 0, onLost: () => limits.cut() });
     if (this.#stopped) session.close();
   };
 
@@ -170,10 +170,10 @@ export class Http2Guard implements ExchangeOwner {
       stream.on("error", () => {}); // The connection broke before its stream was told.
       return;
     }
-    session.guard.active();
+    session.limits.active();
     session.streams++;
     stream.once("close", () => session.streams--);
-    const { turns } = session.guard;
+    const { turns } = session.limits;
     if (turns.take(stream)) this.#serveStream(session, stream, headers, flags, rawHeaders);
     else turns.wait(stream, () => this.#serveStream(session, stream, headers, flags, rawHeaders));
   };
@@ -189,20 +189,20 @@ export class Http2Guard implements ExchangeOwner {
     if (grpc !== undefined && isForGrpcEngine(headers)) {
       session.grpcStreams++;
       stream.once("close", () => session.grpcStreams--);
-      grpc.acceptStream(stream, headers, flags, rawHeaders, session.guard);
+      grpc.acceptStream(stream, headers, flags, rawHeaders, session.limits);
       return;
     }
     stream.once("close", () =>
-      session.guard.closed(stream, Number(stream.sentHeaders?.["content-length"] ?? chunkBytes)),
+      session.limits.closed(stream, Number(stream.sentHeaders?.["content-length"] ?? chunkBytes)),
     );
-    this.#begin(stream, headers, rawHeaders, session.guard);
+    this.#begin(stream, headers, rawHeaders, session.limits);
   }
 
   #begin(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     rawHeaders: readonly string[],
-    { peer }: SessionGuard,
+    { peer }: SessionLimits,
   ): void {
     const refusal = this.#check.http2Problem(headers, rawHeaders);
     headers.host ??= headers[":authority"];

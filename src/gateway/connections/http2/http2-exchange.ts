@@ -13,7 +13,7 @@ import type { HttpError } from "../../http/http-error.ts";
 
 /**
  * What `Exchange` is on HTTP/1, for HTTP/2: Node's own response object, which knows the call it answers. Everything
- * behind the guards takes the one for the other.
+ * behind the connections takes the one for the other.
  */
 export class Http2Exchange extends Http2ServerResponse implements Live, TrailersOnDemand {
   livePlace = -1;

@@ -48,7 +48,7 @@ export function connectUnary(
   metadata: RpcMetadata,
   errorJson: ConnectErrorJson,
 ): ConnectUnary {
-  const { caller, errors, bodies, maxBodyBytes } = options;
+  const { invoker, errors, bodies, maxBodyBytes } = options;
   const codecs = messageCodecs(method, options, Code.InvalidArgument);
 
   const serve = async (
@@ -66,7 +66,7 @@ export function connectUnary(
       const message = codec.parse(await (ownMs === undefined ? bytes : context.race(bytes)));
       // A client's own time runs from the arrival of its request, the default one when the request is there.
       if (defaultMs !== undefined) context.limit(defaultMs);
-      const payload = await caller.unary(method, message, context, (output) => codec.serialize(output));
+      const payload = await invoker.unary(method, message, context, (output) => codec.serialize(output));
       const parts = metadata.reply(context);
       if (compression !== null && payload.length >= compressMinBytes) {
         void reply.header("content-encoding", compression.name);

@@ -7,7 +7,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckResponse,
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
-import type { Caller } from "../../../core/call/caller.ts";
+import type { Invoker } from "../../../core/call/invoker.ts";
 import { CallContext } from "../../../core/call/context.ts";
 import { callOrigin } from "../../../core/call/call-origin.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
@@ -21,7 +21,7 @@ export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
 /** What health endpoints know of the server. */
 export interface HealthOptions {
   /** Asked whether the upstream serves. */
-  readonly caller: Caller;
+  readonly invoker: Invoker;
   readonly errors: ErrorWriter;
   /** Whether there are routes and the server does not drain. */
   readonly isReady: () => boolean;
@@ -64,7 +64,7 @@ export class HealthEndpoints {
   async #check(path: string, query: string): Promise<Verdict> {
     if (path === "/livez") return "SERVING";
     if (!this.#options.isReady()) return "NOT_SERVING";
-    const { caller, timeoutMs } = this.#options;
+    const { invoker, timeoutMs } = this.#options;
     const context = new CallContext({
       method: Health.method.check,
       protocolName: "rest",
@@ -75,7 +75,7 @@ export class HealthEndpoints {
     try {
       const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
       const request = create(HealthCheckRequestSchema, { service });
-      const reply = await caller.unary(Health.method.check, request, context);
+      const reply = await invoker.unary(Health.method.check, request, context);
       const { status } = reply as HealthCheckResponse; // The output of the method that was called.
       if (status === ServingStatus.SERVING) return "SERVING";
       return status === ServingStatus.SERVICE_UNKNOWN ? "SERVICE_UNKNOWN" : "NOT_SERVING";

@@ -1,7 +1,7 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
 import { namesEvents } from "../../http/media-type.ts";
-import { whyProtocolIsMissing } from "../../http/not-yet.ts";
+import { grpcRefusal } from "../../http/grpc-refusal.ts";
 import type { Route } from "../../routing/route.ts";
 import { isForm } from "./forms/form-parts.ts";
 import { asksForPoll, longPollRoute, type LongPollRouteOptions } from "./long-poll/long-poll.ts";
@@ -25,11 +25,11 @@ export interface RestHandlers {
 export function restHandlers(route: Route, options: RestRouteOptions): RestHandlers {
   const { errors } = options;
   const whole = isWhole(route) ? unaryRoute(route, route.method as DescMethodUnary, options) : undefined; // As its kind says.
-  const serve = storyOf(route, options, whole);
+  const serve = handlerOf(route, options, whole);
   return {
     whole,
     handle(call, request, reply) {
-      const refusal = whyProtocolIsMissing(request.raw);
+      const refusal = grpcRefusal(request.raw);
       if (refusal === undefined) serve(call, request, reply);
       else errors.send(reply, refusal);
     },
@@ -42,10 +42,10 @@ function isWhole(route: Route): boolean {
 }
 
 /**
- * The story of a call over HTTP by the kind of its rpc; a unary one is a stream of one event where that is asked for,
+ * The handler of a route by the kind of its rpc; a unary one is a stream of one event where that is asked for,
  * and of one file or form where its bodies are no JSON.
  */
-function storyOf(route: Route, options: RestRouteOptions, whole: WholeHandler | undefined): RouteHandler {
+function handlerOf(route: Route, options: RestRouteOptions, whole: WholeHandler | undefined): RouteHandler {
   const stream = streamRoute(route, options);
   if (route.method.methodKind === "server_streaming" && !repliesRawBody(route)) {
     const poll = longPollRoute(route, options);
@@ -55,7 +55,7 @@ function storyOf(route: Route, options: RestRouteOptions, whole: WholeHandler | 
   return (call, request, reply) => {
     const { accept, "content-type": type } = request.raw.headers;
     const special = namesEvents(accept) || (type !== undefined && isForm(type));
-    const story = special ? stream : whole;
-    story(call, request, reply);
+    const handler = special ? stream : whole;
+    handler(call, request, reply);
   };
 }

@@ -27,7 +27,7 @@ export interface BodyForm {
 export type EnvelopedHandler = (form: BodyForm, request: FastifyRequest, reply: FastifyReply) => void;
 
 /** One rpc as `envelopedCall` serves it. */
-interface Rpc {
+interface EnvelopedRpc {
   readonly method: DescMethod;
   readonly protocol: StreamProtocol;
   readonly metadata: RpcMetadata;
@@ -42,14 +42,14 @@ export function envelopedCall(
   metadata: RpcMetadata,
 ): EnvelopedHandler {
   const codecs = messageCodecs(method, options, protocol.malformed);
-  const rpc: Rpc = { method, protocol, metadata, options };
+  const rpc: EnvelopedRpc = { method, protocol, metadata, options };
   return (form, request, reply) =>
     void new EnvelopedCall(rpc, form, codecs[form.codec], request, reply).serve();
 }
 
 /** One call on its way. */
 class EnvelopedCall {
-  readonly #rpc: Rpc;
+  readonly #rpc: EnvelopedRpc;
   readonly #form: BodyForm;
   readonly #codec: MessageCodec;
   readonly #request: FastifyRequest;
@@ -60,7 +60,13 @@ class EnvelopedCall {
   /** How messages of the reply are compressed. */
   #compression: Compression | null = null;
 
-  constructor(rpc: Rpc, form: BodyForm, codec: MessageCodec, request: FastifyRequest, reply: FastifyReply) {
+  constructor(
+    rpc: EnvelopedRpc,
+    form: BodyForm,
+    codec: MessageCodec,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ) {
     const { method, options } = rpc;
     this.#rpc = rpc;
     this.#form = form;
@@ -130,11 +136,11 @@ class EnvelopedCall {
     context: CallContext,
     { defaultMs }: CallTime,
   ): Promise<void> {
-    const { caller } = this.#rpc.options;
+    const { invoker } = this.#rpc.options;
     const message = await context.race(requests.only());
     // A client's own time runs from the arrival of its request, the default one when the request is there.
     if (defaultMs !== undefined) context.limit(defaultMs);
-    await this.#send(await caller.unary(method, message, context, this.#write), context);
+    await this.#send(await invoker.unary(method, message, context, this.#write), context);
   }
 
   async #stream(
@@ -143,7 +149,7 @@ class EnvelopedCall {
     context: CallContext,
     { defaultMs }: CallTime,
   ): Promise<void> {
-    const { caller, headerFlushMs } = this.#rpc.options;
+    const { invoker, headerFlushMs } = this.#rpc.options;
     const input =
       method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
     if (defaultMs !== undefined) context.limit(defaultMs);
@@ -157,7 +163,7 @@ class EnvelopedCall {
     const exchange = this.#reply.raw as Exchange; // Every server here makes its responses of this class.
     if (method.methodKind !== "client_streaming") exchange.leave = (reason) => context.abort(reason);
     try {
-      for await (const bytes of caller.stream(method, input, context, this.#write)) {
+      for await (const bytes of invoker.stream(method, input, context, this.#write)) {
         if (timer !== undefined) clearTimeout(timer);
         const taken = this.#send(bytes, context);
         if (taken !== undefined) await taken;

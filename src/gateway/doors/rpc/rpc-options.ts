@@ -1,5 +1,5 @@
 import type { Registry } from "@bufbuild/protobuf";
-import type { Caller } from "../../../core/call/caller.ts";
+import type { Invoker } from "../../../core/call/invoker.ts";
 import type { BindOptions } from "../../binding/bind-options.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import type { BodyReader } from "../../http/request-body.ts";
@@ -22,7 +22,7 @@ export interface RpcOptions
   extends
     RpcTimeLimits,
     Pick<BindOptions, "unknownFields" | "unknownEnums" | "maxJsonDepth" | "maxJsonEntries"> {
-  readonly caller: Caller;
+  readonly invoker: Invoker;
   readonly errors: ErrorWriter;
   readonly bodies: BodyReader;
   /** Types that `google.protobuf.Any` and error details may hold. */

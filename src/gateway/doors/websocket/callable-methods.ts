@@ -3,7 +3,7 @@ import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { rpcName } from "../../../core/call/service.ts";
 import type { RouteTable, RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../../routing/route.ts";
-import { compileRunStream, type RunStream } from "../../../core/call/run-stream.ts";
+import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
 
 /** An rpc that is called by its name. */
@@ -11,7 +11,7 @@ export interface CallableMethod {
   readonly method: DescMethod;
   readonly options: RouteTableOptions;
   readonly codec: FrameCodec;
-  readonly run: RunStream;
+  readonly run: StreamInvoker;
   /** Whether it takes one message. */
   readonly takesOne: boolean;
 }
@@ -55,7 +55,7 @@ function compile(route: Route, options: RouteTableOptions): CallableMethod {
     method,
     options,
     codec,
-    run: compileRunStream(options.caller, method),
+    run: compileStreamInvoker(options.invoker, method),
     takesOne: method.methodKind === "unary" || method.methodKind === "server_streaming",
   };
 }

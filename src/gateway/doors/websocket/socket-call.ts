@@ -3,7 +3,7 @@ import { CallContext, type CallContextInit } from "../../../core/call/context.ts
 import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
 import type { WriteReply } from "../../../core/call/write-reply.ts";
 import type { CallTime } from "../deadline.ts";
-import type { RunStream } from "../../../core/call/run-stream.ts";
+import type { StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
 
 /** Sends what was made of one reply; a promise where the client has to take something before the next. */
@@ -13,12 +13,12 @@ export type SendReply<T> = (payload: T) => Promise<void> | undefined;
 export class SocketCall {
   readonly context: CallContext;
   readonly requests: MessageQueue;
-  readonly #run: RunStream;
+  readonly #run: StreamInvoker;
   #defaultMs: number | undefined;
 
   /** @param feeder hears when the handler falls behind its client */
   constructor(
-    run: RunStream,
+    run: StreamInvoker,
     init: Omit<CallContextInit, "protocolName" | "timeoutMs">,
     time: CallTime,
     feeder: QueueFeeder,

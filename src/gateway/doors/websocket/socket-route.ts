@@ -5,7 +5,7 @@ import { type CallTime, callTimeOf, requestedTimeoutMs } from "../deadline.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../../routing/route.ts";
-import { compileRunStream, type RunStream } from "../../../core/call/run-stream.ts";
+import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
@@ -14,7 +14,7 @@ import { compileRawCodec, isRaw } from "./raw-codec.ts";
 export interface SocketRoute {
   readonly route: Route;
   readonly options: RouteTableOptions;
-  readonly run: RunStream;
+  readonly run: StreamInvoker;
   /** Whether the rpc takes one message. */
   readonly takesOne: boolean;
   /** Whether frames are the service's own bytes, without control frames. */
@@ -43,7 +43,7 @@ export function compileSocketRoute(route: Route, options: RouteTableOptions): So
   return {
     route,
     options,
-    run: compileRunStream(options.caller, method),
+    run: compileStreamInvoker(options.invoker, method),
     takesOne,
     raw,
     needsFrame: !takesOne || takesBody,

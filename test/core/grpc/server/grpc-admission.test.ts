@@ -2,24 +2,24 @@ import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { test } from "node:test";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { RequestGuard } from "../../../../src/core/grpc/server/request-guard.ts";
+import { GrpcAdmission } from "../../../../src/core/grpc/server/grpc-admission.ts";
 import { grpcServerDefaults } from "../../../../src/core/grpc-server.ts";
 import { flag, frameType, hpack, http2Frame, RawHttp2 } from "../../../support/http2-frames.ts";
 import { echoFrame, post, running, session, within } from "../../../support/running-grpc.ts";
 
-test("the guard finds the one HTTP/2 server inside this version of grpc-js", () => {
+test("admission finds the one HTTP/2 server inside this version of grpc-js", () => {
   const engine = new Server();
-  const guard = new RequestGuard(engine, grpcServerDefaults, () => true);
+  const guard = new GrpcAdmission(engine, grpcServerDefaults, () => true);
   assert.equal(guard.current, undefined);
   engine.forceShutdown();
 });
 
-test("the guard refuses an engine whose HTTP/2 server it cannot tell", () => {
+test("admission refuses an engine whose HTTP/2 server it cannot tell", () => {
   const engine = new Server();
   engine.createConnectionInjector(ServerCredentials.createInsecure());
   assert.throws(
-    () => new RequestGuard(engine, grpcServerDefaults, () => true),
-    /where the guard cannot find it/,
+    () => new GrpcAdmission(engine, grpcServerDefaults, () => true),
+    /where admission cannot find it/,
   );
   engine.forceShutdown();
 });

@@ -1,6 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 
-/** What becomes of the messages of a call: where its story ends. Nothing here throws but `message`. */
+/** What becomes of the messages of a call: the end of its way. Nothing here throws but `message`. */
 export interface Answer<Payload = unknown> {
   /** Sends the head, where that can be done before the first message. */
   begin(): void;

@@ -60,7 +60,7 @@ function uploadSource(binder: MessageBinder, options: SourceOptions): RequestSou
     if (!lenientContentType && !isJsonStream(headers["content-type"])) {
       throw unsupported(headers["content-type"]);
     }
-    // The guard has told clients to go on only where a whole body would not be too large.
+    // A whole body that would be too large got no 100 Continue.
     if (headers.expect !== undefined && Number(headers["content-length"] ?? 0) > maxBodyBytes) {
       exchange.writeContinue();
     }

@@ -23,7 +23,7 @@ export class UploadedMessages implements RequestMessages {
 }
 
 /**
- * Lets a client that waits for `100 Continue` send a body of any size: the guard has told those to go on only whose
+ * Lets a client that waits for `100 Continue` send a body of any size: HTTP/1.1 connections answer 100 only to those whose
  * body is no larger than `maxBodyBytes`.
  */
 export function allowLargeBody(raw: IncomingMessage, exchange: Exchange, maxBodyBytes: number): void {

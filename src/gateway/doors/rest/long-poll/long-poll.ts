@@ -7,7 +7,7 @@ import type { Exchange } from "../../../http/exchange.ts";
 import { namesEvents } from "../../../http/media-type.ts";
 import { type Route, routeName } from "../../../routing/route.ts";
 import { compileMessageBinder } from "../../../binding/message-binder.ts";
-import { compileRunStream } from "../../../../core/call/run-stream.ts";
+import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import type { StreamRouteOptions } from "../streams/stream-route.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
 import type { RouteHandler } from "../unary/unary.ts";
@@ -93,10 +93,10 @@ function compileOpen(
   route: Route,
   options: LongPollRouteOptions,
 ): (call: RouteCall, request: FastifyRequest, exchange: Exchange) => Promise<PolledStream> {
-  const { caller, requestMetadata, polled, pollBufferBytes } = options;
+  const { invoker, requestMetadata, polled, pollBufferBytes } = options;
   const { method } = route;
   const source = compileBodySource(route, compileMessageBinder(route, options.bind), options);
-  const run = compileRunStream(caller, method);
+  const run = compileStreamInvoker(invoker, method);
   const messageText = jsonTextEncoder(route, method, { ...options.json, indent: 0 });
   return async (call, { raw, method: requestMethod }, exchange) => {
     const { headers } = raw;

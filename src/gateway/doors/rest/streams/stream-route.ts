@@ -16,7 +16,7 @@ import { BufferedAnswer } from "../answers/buffered-answer.ts";
 import { compileEncodings } from "../answers/encodings.ts";
 import { compileMessageBinder, type MessageBinder } from "../../../binding/message-binder.ts";
 import type { RequestMessages } from "../bodies/request-source.ts";
-import { compileRunStream } from "../../../../core/call/run-stream.ts";
+import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
 import { StreamAnswer } from "../answers/stream-answer.ts";
 import type { StreamCoding } from "../../../http/stream-compressor.ts";
@@ -40,11 +40,11 @@ export interface StreamRouteOptions
  * @throws Error as `compileEventId`
  */
 export function streamRoute(route: Route, options: StreamRouteOptions): RouteHandler {
-  const { caller, errors, requestMetadata } = options;
+  const { invoker, errors, requestMetadata } = options;
   const { method } = route;
   const binder = compileMessageBinder(route, options.bind);
   const source = compileBodySource(route, binder, options);
-  const run = compileRunStream(caller, method);
+  const run = compileStreamInvoker(invoker, method);
   const rawReply = repliesRawBody(route);
   const answerOf = rawReply ? compileRawAnswer(route, options) : compileAnswer(route, binder, options);
   const forwarded = rawReply ? rangeHeaders : undefined;

@@ -141,13 +141,13 @@ type CallRunner = (
 function callRunner(
   route: Route,
   method: DescMethodUnary,
-  { caller, transcoding, bind, json }: RouteOptions,
+  { invoker, transcoding, bind, json }: RouteOptions,
   binder: Binder,
 ): CallRunner {
-  if (caller.unaryBytes === undefined || transcoding === "messages") {
-    return (request, context, _type, encode) => caller.unary(method, binder.bind(request), context, encode);
+  if (invoker.unaryBytes === undefined || transcoding === "messages") {
+    return (request, context, _type, encode) => invoker.unary(method, binder.bind(request), context, encode);
   }
-  const unaryBytes = caller.unaryBytes.bind(caller);
+  const unaryBytes = invoker.unaryBytes.bind(invoker);
   // What a request asks for by system parameters takes messages.
   const plain = bind.systemParameters !== true;
   const readers = replyReaders(route, method, plain ? json : undefined);
