@@ -35,4 +35,6 @@ export function propagate(context: HandlerContext, also: readonly string[] = [])
  *
  * @deprecated Use `propagate`.
  */
-export const passOn: typeof propagate = propagate;
+export function passOn(context: HandlerContext, also: readonly string[] = []): CallOptions {
+  return propagate(context, also);
+}
