@@ -1,19 +1,20 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import type { JsonWriteOptions } from "../core/codec/json-writer.ts";
+import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/json-writer.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
-import type { CallObserver } from "../core/call/observer.ts";
+import { type CallObserver, tell } from "../core/call/observer.ts";
+import type { DoorOptions } from "./doors/door-kit.ts";
 import type { StreamServer } from "../core/http2/session-limits.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
 import type { ErrorFormat } from "./http/error-body.ts";
 import { http1Defaults, type Http1Options } from "./connections/http1-limits.ts";
-import { longPollDefaults, type LongPollOptions } from "./doors/rest/poll-options.ts";
-import { formDefaults, type FormOptions } from "./doors/rest/form-options.ts";
-import { rawBodyDefaults, type RawBodyOptions } from "./doors/rest/raw-options.ts";
+import { longPollDefaults, type LongPollOptions } from "./doors/options/poll-options.ts";
+import { formDefaults, type FormOptions } from "./doors/options/form-options.ts";
+import { rawBodyDefaults, type RawBodyOptions } from "./doors/options/raw-options.ts";
 import { http2Defaults, type Http2Limits } from "./connections/http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
@@ -21,8 +22,8 @@ import { badRuleDefaults, type BadRuleOptions } from "../core/http-rule/rule-ref
 import type { HttpObserver } from "./http/http-observer.ts";
 import type { RuleMode } from "../core/http-rule/rule-set.ts";
 import type { RuleText } from "../core/http-rule/service-config.ts";
-import { webSocketDefaults, type WebSocketOptions } from "./doors/websocket/websocket-options.ts";
-import { streamDefaults, type StreamOptions } from "./doors/rest/stream-options.ts";
+import { webSocketDefaults, type WebSocketOptions } from "./doors/options/websocket-options.ts";
+import { streamDefaults, type StreamOptions } from "./doors/options/stream-options.ts";
 
 /** Options of `HttpServer`. Limits, JSON and binding options stand beside the others. */
 export interface HttpServerOptions
@@ -158,3 +159,49 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   defaultTimeoutMs: 30_000,
   maxTimeoutMs: 300_000,
 });
+
+/** The options that doors read, in the groups in which they read them. */
+export function doorOptions(options: HttpServerOptions): DoorOptions {
+  const { compat, transcoding, contentType, httpObservers } = options;
+  return {
+    limits: {
+      defaultTimeoutMs: options.defaultTimeoutMs,
+      maxTimeoutMs: options.maxTimeoutMs,
+      maxBodyBytes: options.maxBodyBytes,
+      bodyTimeoutMs: options.bodyTimeoutMs,
+      connectionsCheckingIntervalMs: options.connectionsCheckingIntervalMs,
+    },
+    json: group(options, jsonWriteDefaults),
+    binding: group(options, bindDefaults),
+    metadata: {
+      forwardHeaders: options.forwardHeaders,
+      dropResponseHeaders: options.dropResponseHeaders,
+    },
+    streams: group(options, streamDefaults),
+    files: group(options, rawBodyDefaults),
+    forms: group(options, formDefaults),
+    polling: group(options, longPollDefaults),
+    sockets: group(options, webSocketDefaults),
+    health: { healthPaths: options.healthPaths, healthTimeoutMs: options.healthTimeoutMs },
+    transcoding,
+    lenientContentType: contentType === "lenient",
+    compat,
+    onIgnored: reportIgnored(httpObservers),
+  };
+}
+
+/** The options that `defaults` names. */
+function group<T extends object>(options: HttpServerOptions & T, defaults: T): T {
+  const names = Object.keys(defaults) as (keyof T)[]; // The defaults have no other members than T.
+  const found: Partial<T> = {};
+  for (const name of names) found[name] = options[name];
+  return found as T; // Every member of the defaults is an option.
+}
+
+function reportIgnored(observers: readonly HttpObserver[]): DoorOptions["onIgnored"] {
+  if (observers.length === 0) return undefined;
+  return (route, place, name) => {
+    const kind = place === "body" ? "field" : "query";
+    tell(observers, (observer) => observer.ignoredUnknown?.(route, kind, 1, name));
+  };
+}

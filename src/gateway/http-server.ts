@@ -12,6 +12,7 @@ import {
   type ServerState,
   type StopOptions,
   type StopReport,
+  sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
@@ -21,11 +22,15 @@ import type { AnyService } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
-import type { Exchange } from "./http/exchange.ts";
+import type { LiveExchange } from "./connections/live-exchange.ts";
+import { BodyReader } from "./http/request-body.ts";
+import { RequestMetadata } from "./http/request-metadata.ts";
+import { healthPaths } from "./doors/health/health-door.ts";
+import type { Entry } from "./fastify/entry.ts";
 import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.ts";
 import { GuestExchanges } from "./connections/guest-exchanges.ts";
 import { HttpEngine } from "./fastify/http-engine.ts";
-import { httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
+import { doorOptions, httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { observeInvoker } from "./doors/observe-invoker.ts";
 import { PortServer } from "./connections/port-server.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
@@ -34,7 +39,6 @@ import type { OwnRoute } from "./http/own-route.ts";
 import { samplePath } from "./routing/sample-path.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
-import { WebSockets } from "./doors/websocket/web-sockets.ts";
 
 /** How long connections may take to send their last bytes and to close when the server stops, in milliseconds. */
 const farewellMs = 250;
@@ -52,12 +56,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #options: HttpServerOptions;
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
-  readonly #browsers: ForBrowsers;
   readonly #port: PortServer;
   readonly #guests: GuestExchanges;
+  /** How requests reach the doors. */
+  readonly #entry: Entry;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
-  readonly #sockets: WebSockets;
   readonly #warnings: StartWarnings;
   readonly #closeUpstream: () => void;
   #draining = false;
@@ -84,36 +88,49 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes } = merged;
     const faults = new FaultLog(merged);
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
-    this.#browsers = new ForBrowsers(merged);
+    const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
     this.#closeUpstream = upstream.close;
-    this.#sockets = new WebSockets({ ...merged, errors: this.#errors, replyMetadata: metadata });
-    const onClose = requestTeller(merged);
-    this.#guests = new GuestExchanges(merged, onClose, this.#browsers.prepare);
+    const hooks = { onClose: requestObserver(merged), completeHead: browsers.completeHead };
+    this.#guests = new GuestExchanges(merged, hooks);
+    this.#port = new PortServer(merged, this.#errors, hooks);
     this.#router = new RequestRouter({
-      options: merged,
-      sockets: this.#sockets,
-      browsers: this.#browsers,
-      invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
-      healthInvoker: upstream.invoker,
-      errors: this.#errors,
-      replyMetadata: metadata,
+      kit: {
+        ...doorOptions(merged),
+        invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+        healthInvoker: upstream.invoker,
+        errors: this.#errors,
+        requestMetadata: new RequestMetadata({
+          forwardHeaders: merged.forwardHeaders,
+          grpcMetadataPrefix: merged.compat === "grpc-gateway",
+        }),
+        replyMetadata: metadata,
+        bodies: new BodyReader(merged),
+        browsers,
+      },
+      routing: {
+        router: { ...merged, reservedPaths: merged.healthPaths ? healthPaths : [] },
+        ruleMode: merged.ruleMode,
+        onBadRule: merged.onBadRule,
+        onSkippedRule: merged.onSkippedRule,
+      },
+      rules: merged.rules,
+      registry: merged.registry,
+      awaitServices: merged.awaitServices,
       isServing: () => this.state === "ready" && !this.#draining,
-      guests: this.#guests,
     });
-    this.#port = new PortServer(merged, this.#errors, onClose, this.#browsers.prepare);
-    this.#engine = new HttpEngine({
-      port: this.#port,
+    this.#entry = {
+      serve: this.#router.serve,
+      adopt: (request, response) => this.#guests.adopt(request, response),
       errors: this.#errors,
+    };
+    this.#engine = new HttpEngine({
+      ...this.#entry,
+      port: this.#port,
       maxBodyBytes,
       maxUrlBytes,
-      answer: this.#router.answerWhole,
-      refusePath: this.#router.refusePath,
-      mount: {
-        prepare: () => void this.#router.table, // What is wrong with rules and routes shows here at the latest.
-        serve: this.#router.serve,
-        addHooks: (scope) => this.#browsers.addHooks(scope),
-      },
+      prepare: () => void this.#router.rpcs, // Wrong rules and routes are found here at the latest.
+      addHooks: browsers.hooks,
     });
     this.fastify = this.#engine.fastify;
     this.#warnings = new StartWarnings(merged, this.#router);
@@ -126,14 +143,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    */
   get plugin(): FastifyPluginAsync<RpcPluginOptions> {
     return fastifyPlugin({
-      knows: (request) => this.#router.knows(request),
-      serve: (request, reply) => this.#router.serveGuest(request, reply),
-      errors: this.#errors,
-      takesOptions: this.#browsers.cors !== undefined,
-      addHooks: (scope) => this.#browsers.addHooks(scope),
+      ...this.#entry,
+      knows: (head) => this.#router.knows(head),
+      takesOptions: this.#options.corsOrigins.length > 0,
+      addHooks: this.#engine.addHooks,
       mounted: (prefix) => this.#mountAt(prefix),
       ready: (own) => this.#readyInApp(own),
-      routes: () => this.#router.table.router.routes,
+      routes: () => this.#router.rpcs.router.routes,
       closing: (graceMs) => this.gracefulStop({ graceMs }),
     });
   }
@@ -217,7 +233,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       this.#prefix === undefined
         ? `listening on ${formatAddress(this.#address ?? this.#options)}`
         : `a plugin of an app, at ${this.#prefix}/`;
-    return [`[HTTP] ${place}`, ...this.#router.table.describe().map((line) => `[HTTP] ${line}`)];
+    const lines = [place, ...this.#engine.describe(), ...this.#router.rpcs.describe()];
+    return lines.map((line) => `[HTTP] ${line}`);
   }
 
   /**
@@ -225,7 +242,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    * such a route.
    */
   get samplePath(): string | undefined {
-    return samplePath(this.#router.table.router.routes);
+    return samplePath(this.#router.rpcs.router.routes);
   }
 
   /** `/readyz` says 503 and every response closes its connection; everything is still served. */
@@ -253,7 +270,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#port.closeListeners();
     const [calls, sockets] = await Promise.all([
       stopExchanges(both(this.#port, this.#guests), graceMs),
-      this.#sockets.stop(graceMs),
+      this.#router.stop(graceMs),
     ]);
     this.#router.close();
     await this.#port.farewell(farewellMs);
@@ -262,11 +279,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     await this.fastify.close();
     this.#closeUpstream();
     this.#lifecycle.enter("stop");
-    return {
-      finished: calls.finished + sockets.finished,
-      notified: [...calls.notified, ...sockets.notified],
-      cut: [...calls.cut, ...sockets.cut],
-    };
+    return sumOfReports([calls, sockets]);
   }
 
   #mountAt(prefix: string): void {
@@ -280,7 +293,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   }
 
   #readyInApp(own: readonly OwnRoute[]): void {
-    void this.#router.table; // What is wrong with rules and routes shows here at the latest.
+    void this.#router.rpcs; // What is wrong with rules and routes shows here at the latest.
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
@@ -290,7 +303,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   async #bind(): Promise<void> {
     const { host, port } = this.#options;
-    void this.#router.table; // An engine whose mount has failed could not be started again.
+    void this.#router.rpcs; // An engine whose mount has failed could not be started again.
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();
@@ -323,11 +336,12 @@ function upstreamInvoker({ upstream, dial, dialOptions }: HttpServerOptions): {
   return { invoker, close: () => invoker.close() };
 }
 
-function requestTeller({ httpObservers }: HttpServerOptions): ((exchange: Exchange) => void) | undefined {
+function requestObserver({
+  httpObservers,
+}: HttpServerOptions): ((exchange: LiveExchange) => void) | undefined {
   if (httpObservers.length === 0) return undefined;
-  return (exchange) => {
-    const { route = "(none)", req, outcome, startedAt } = exchange;
-    const seconds = (performance.now() - startedAt) / 1000;
-    tell(httpObservers, (observer) => observer.httpRequest?.(route, req.method ?? "", outcome, seconds));
+  return ({ route = "(none)", head, outcome, arrivedAt }) => {
+    const seconds = (performance.now() - arrivedAt) / 1000;
+    tell(httpObservers, (observer) => observer.httpRequest?.(route, head.method, outcome, seconds));
   };
 }

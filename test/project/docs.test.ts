@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { parse } from "yaml";
-import { healthPaths } from "../../src/gateway/doors/health/health-endpoints.ts";
+import { healthPaths } from "../../src/gateway/doors/health/health-door.ts";
 import { markedCommands, markedFiles } from "./marked-blocks.ts";
 
 const root = join(import.meta.dirname, "../..");

@@ -64,9 +64,17 @@ export const arrows: Arrows = {
     "core/metadata",
     "gateway/http",
   ],
-  "gateway/fastify": ["core/errors", "core/net", "core/lifecycle", "gateway/http"],
+  "gateway/fastify": [
+    "core/errors",
+    "core/net",
+    "core/metadata",
+    "core/call",
+    "core/lifecycle",
+    "gateway/http",
+  ],
   "gateway/routing": ["core/errors", "core/http-rule", "gateway/http"],
   "gateway/binding": ["core/errors", "core/codec", "core/http-rule", "gateway/http", "gateway/routing"],
+  "gateway/doors/options": ["core/errors", "gateway/http"],
   "gateway/doors/rest": [
     "core/…",
     "gateway/http",
@@ -74,6 +82,7 @@ export const arrows: Arrows = {
     "gateway/routing",
     "gateway/binding",
     "gateway/doors",
+    "gateway/doors/options",
   ],
   "gateway/doors/rpc": ["core/…", "gateway/http", "gateway/binding", "gateway/doors"],
   "gateway/doors/connect": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
@@ -87,6 +96,7 @@ export const arrows: Arrows = {
     "gateway/routing",
     "gateway/binding",
     "gateway/doors",
+    "gateway/doors/options",
     "gateway/fastify",
   ],
   "gateway/doors/health": ["core/…", "gateway/http", "gateway/doors"],
@@ -99,7 +109,7 @@ export const arrows: Arrows = {
     "gateway/doors/…",
   ],
 
-  "gateway/flags": ["core/…", "gateway", "gateway/http", "gateway/doors/websocket"],
+  "gateway/flags": ["core/…", "gateway", "gateway/http", "gateway/doors/websocket", "gateway/doors/options"],
 
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],

@@ -18,7 +18,7 @@ export interface CallContextInit {
   /** Request headers. */
   readonly requestHeader: HeadersFrom;
   /** When the call began, in `performance.now()` milliseconds; its time runs from then. Default: now. */
-  readonly startedAt?: number;
+  readonly startedAt?: number | undefined;
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
   /** Aborts the call when it is aborted, with its reason, and bounds the deadline. */
@@ -34,7 +34,7 @@ export interface CallContextInit {
   /** HTTP method of the request, `POST` unless said. */
   readonly requestMethod?: string;
   /** URL of the request; `/package.Service/Method` unless said. */
-  readonly url?: string;
+  readonly url?: string | undefined;
 }
 
 /**

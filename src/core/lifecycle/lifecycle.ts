@@ -28,6 +28,15 @@ export interface StopReport {
   readonly cut: readonly string[];
 }
 
+/** Several parts of one server as one report. */
+export function sumOfReports(reports: readonly StopReport[]): StopReport {
+  return {
+    finished: reports.reduce((sum, { finished }) => sum + finished, 0),
+    notified: reports.flatMap(({ notified }) => notified),
+    cut: reports.flatMap(({ cut }) => cut),
+  };
+}
+
 /** Options of `gracefulStop`. */
 export interface StopOptions {
   /** How long calls under way may go on, in milliseconds. Default: 15,000. */

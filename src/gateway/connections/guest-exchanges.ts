@@ -1,43 +1,42 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import type { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { LiveSet } from "../../core/call/live-set.ts";
-import { identityOf } from "../../core/metadata/peer-identity.ts";
-import { completeHead, type Exchange, exchangeClosed, type ExchangeOwner } from "../http/exchange.ts";
+import { identityOf, type PeerIdentity } from "../../core/metadata/peer-identity.ts";
+import {
+  exchangeKey,
+  type RequestBody,
+  type RequestHead,
+  type ResponseBody,
+  type ResponseHeaders,
+  type ResponseOptions,
+} from "../http/exchange.ts";
+import { completedHead, type CompleteHead } from "../http/response-head.ts";
+import { HttpError } from "../http/http-error.ts";
+import { asksForWebSocket } from "../http/websocket-handshake.ts";
 import type { Http1Options } from "./http1-limits.ts";
+import { cancelCall, type ExchangeHooks, type ExchangeOwner, type LiveExchange } from "./live-exchange.ts";
 import { RequestCheck } from "./request-check.ts";
-
-/** What may follow the status in `writeHead`. */
-type HeadPart = string | OutgoingHttpHeaders | OutgoingHttpHeader[];
-
-type WriteHead = (status: number, second?: HeadPart, third?: HeadPart) => unknown;
 
 /**
  * Requests that come by no port of the gateway's own: by `inject`, or by the server of an app that has the rpcs as a
- * plugin. Makes their responses what those of the gateway's own ports are, and knows those that are under way.
+ * plugin.
  */
 export class GuestExchanges implements ExchangeOwner {
-  readonly #inFlight = new LiveSet<Exchange>();
+  readonly completeHead: CompleteHead | undefined;
   stopping: ConnectError | undefined;
-  readonly #onClose: ((exchange: Exchange) => void) | undefined;
-  readonly #prepare: ((exchange: Exchange) => void) | undefined;
+  readonly #inFlight = new LiveSet<LiveExchange>();
+  readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
 
-  /**
-   * @param onClose Is called with every exchange that ended.
-   * @param prepare Is called with every exchange before its request is looked at.
-   */
-  constructor(
-    options: Http1Options,
-    onClose?: (exchange: Exchange) => void,
-    prepare?: (exchange: Exchange) => void,
-  ) {
+  constructor(options: Http1Options, { onClose, completeHead }: ExchangeHooks) {
     this.#onClose = onClose;
-    this.#prepare = prepare;
+    this.completeHead = completeHead;
     this.#check = new RequestCheck(options);
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): readonly Exchange[] {
+  get inFlight(): readonly LiveExchange[] {
     return [...this.#inFlight];
   }
 
@@ -46,45 +45,28 @@ export class GuestExchanges implements ExchangeOwner {
     return this.#inFlight.idle();
   }
 
-  /** Takes over a response that another server made; its `refusal` says what is wrong with the request. */
-  adopt(request: IncomingMessage, response: ServerResponse): Exchange {
-    const writeHead = response.writeHead.bind(response) as WriteHead; // Of its overloads the widest.
-    const members: Partial<Exchange> = {
-      livePlace: -1,
-      owner: this,
-      startedAt: performance.now(),
-      closeAfter() {
-        if (!response.headersSent) response.shouldKeepAlive = false;
-      },
-    };
-    Object.assign(response, members);
-    Object.defineProperties(response, {
-      peer: { get: () => identityOf(request.socket) },
-      outcome: { get: () => (response.writableFinished ? response.statusCode : 499) },
-    });
-    const exchange = response as Exchange; // It has every member of it now that is used of one without an upgrade.
-    this.#prepare?.(exchange);
-    if (exchange.onHead !== undefined) {
-      exchange.writeHead = (status: number, second?: HeadPart, third?: HeadPart): Exchange => {
-        const [reason, given] = typeof second === "string" ? [second, third] : [undefined, second];
-        const headers = completeHead(exchange, status, typeof given === "string" ? undefined : given);
-        if (reason === undefined) writeHead(status, headers);
-        else writeHead(status, reason, headers);
-        return exchange;
-      };
-    }
-    exchange.refusal = this.#check.problem(request);
-    exchange.on("close", exchangeClosed);
+  /** The exchange of a request to another server, and why it is refused: undefined for no reason. */
+  adopt(
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): { readonly exchange: LiveExchange; readonly refusal: ConnectError | undefined } {
+    const exchange = new GuestExchange(request, response, this);
     this.#inFlight.add(exchange);
-    return exchange;
+    return { exchange, refusal: this.#check.problem(request) ?? this.#refusal(request) };
   }
 
-  exchangeClosed(exchange: Exchange): void {
+  #refusal(request: IncomingMessage): ConnectError | undefined {
+    if (this.stopping !== undefined) return this.stopping;
+    if (!asksForWebSocket(request)) return undefined;
+    return new HttpError(501, "WebSockets are served on a port of the gateway's own only");
+  }
+
+  exchangeClosed(exchange: LiveExchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
   }
 
-  /** The server stops: answers whose clients come again by themselves do not begin any more. */
+  /** The server stops: answers that clients reopen by themselves do not begin any more. */
   stopBeginning(reason: ConnectError): void {
     this.stopping = reason;
   }
@@ -92,5 +74,126 @@ export class GuestExchanges implements ExchangeOwner {
   /** Breaks off every answer that is under way. */
   cut(): void {
     for (const exchange of this.#inFlight) exchange.destroy();
+  }
+}
+
+/** What may follow the status in `writeHead`. */
+type HeadPart = string | OutgoingHttpHeaders | OutgoingHttpHeader[];
+
+/** A request and response of another server, always HTTP/1 or in its likeness. */
+class GuestExchange implements LiveExchange {
+  livePlace = -1;
+  readonly arrivedAt = performance.now();
+  call: CallContext | undefined;
+  route: string | undefined;
+  onStop: ((reason: ConnectError) => void) | undefined;
+  /** The connection belongs to the other server. */
+  readonly upgrade = undefined;
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #owner: ExchangeOwner;
+
+  constructor(request: IncomingMessage, response: ServerResponse, owner: ExchangeOwner) {
+    this.#request = request;
+    this.#response = response;
+    this.#owner = owner;
+    Object.defineProperty(response, exchangeKey, { value: this });
+    if (owner.completeHead !== undefined) this.#completeHeads(owner.completeHead);
+    response.on("close", () => {
+      if (!response.writableFinished) cancelCall(this);
+      owner.exchangeClosed(this);
+    });
+  }
+
+  get head(): RequestHead {
+    return this.#request as IncomingMessage & RequestHead; // A server's request has a method and a target.
+  }
+
+  get body(): RequestBody {
+    return this.#request;
+  }
+
+  get peer(): PeerIdentity | undefined {
+    return identityOf(this.#request.socket);
+  }
+
+  get stopping(): ConnectError | undefined {
+    return this.#owner.stopping;
+  }
+
+  get answered(): boolean {
+    return this.#response.headersSent || this.#response.destroyed;
+  }
+
+  get destroyed(): boolean {
+    return this.#response.destroyed;
+  }
+
+  get outcome(): number {
+    return this.#response.writableFinished ? this.#response.statusCode : 499;
+  }
+
+  attach(call: CallContext): void {
+    this.call = call;
+  }
+
+  onClose(listener: () => void): () => void {
+    this.#response.once("close", listener);
+    return () => void this.#response.off("close", listener);
+  }
+
+  respond(status: number, headers: ResponseHeaders, body: string | Uint8Array | undefined): void {
+    this.#response.writeHead(status, headers);
+    this.#response.end(body);
+  }
+
+  respondInParts(
+    status: number,
+    headers: ResponseHeaders,
+    { empty = false }: ResponseOptions = {},
+  ): ResponseBody {
+    const response = this.#response;
+    response.writeHead(status, headers);
+    if (empty) response.end();
+    return Object.assign(response, {
+      cut: () => (response.socket === null ? response.destroy() : response.socket.destroySoon()),
+      reset: () => response.socket?.resetAndDestroy(),
+    });
+  }
+
+  continueBody(): void {
+    this.#response.writeContinue();
+  }
+
+  closeAfter(): void {
+    if (!this.#response.headersSent) this.#response.shouldKeepAlive = false;
+  }
+
+  handOver(): never {
+    throw new TypeError("the connection belongs to another server");
+  }
+
+  destroy(): void {
+    this.#response.destroy();
+  }
+
+  #completeHeads(complete: CompleteHead): void {
+    const response = this.#response;
+    const writeHead = response.writeHead.bind(response) as (
+      status: number,
+      second?: HeadPart,
+      third?: HeadPart,
+    ) => unknown; // Of its overloads the widest.
+    response.writeHead = (status: number, second?: HeadPart, third?: HeadPart): ServerResponse => {
+      const [reason, given] = typeof second === "string" ? [second, third] : [undefined, second];
+      const headers = completedHead(
+        () => complete(this.head, response, status),
+        response,
+        typeof given === "string" ? undefined : given,
+      );
+      if (reason === undefined) writeHead(status, headers);
+      else writeHead(status, reason, headers);
+      return response;
+    };
   }
 }

@@ -1,12 +1,13 @@
-import type { RequestListener, Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { HttpExchange } from "../http/exchange.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
+import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
 import { probe } from "./http1/peer-watch.ts";
 
@@ -15,6 +16,13 @@ export interface PortServerOptions extends Http2Options {
   /** Serves TLS. Undefined: plain text. */
   readonly tls: ServerTlsOptions | undefined;
 }
+
+/** Serves an exchange; request and response are the same as Node gives them, for Fastify. */
+export type ServeExchange = (
+  exchange: HttpExchange,
+  request: IncomingMessage,
+  response: ServerResponse,
+) => void;
 
 /**
  * What stands between a port and the engine: finds out what a connection speaks, with TLS by ALPN, without by its first
@@ -28,34 +36,25 @@ export class PortServer {
   /** Connections that have not said yet what they speak. */
   readonly #undecided = new Set<Socket>();
 
-  /**
-   * @param onClose Hears of every exchange that ended.
-   * @param prepare Sees every exchange before its request is looked at.
-   * @throws TypeError if the option `tls` cannot be used.
-   */
-  constructor(
-    options: PortServerOptions,
-    errors: ErrorWriter,
-    onClose?: (exchange: Exchange) => void,
-    prepare?: (exchange: Exchange) => void,
-  ) {
+  /** @throws TypeError if the option `tls` cannot be used. */
+  constructor(options: PortServerOptions, errors: ErrorWriter, hooks: ExchangeHooks) {
     this.#options = options;
-    this.#http1 = new Http1Connections(options, errors, onClose, prepare);
-    this.#http2 = new Http2Connections(options, errors, onClose, prepare);
+    this.#http1 = new Http1Connections(options, errors, hooks);
+    this.#http2 = new Http2Connections(options, errors, hooks);
     const { tls, handshakeTimeoutMs } = options;
     const use = { server: "HTTP", protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): readonly Exchange[] {
+  get inFlight(): readonly LiveExchange[] {
     return [...this.#http1.inFlight, ...this.#http2.inFlight];
   }
 
   /** A server whose good requests, of whatever version, reach `serve`. */
-  createServer(serve: RequestListener): Server {
-    const server = this.#http1.createServer(serve);
-    this.#http2.use(serve);
+  createServer(serve: ServeExchange): Server {
+    const server = this.#http1.createServer((exchange) => serve(exchange, exchange.req, exchange));
+    this.#http2.use((exchange) => serve(exchange, ...exchange.asHttp1));
     // Node's own listener of HTTP/1 gets its connections from here.
     const [http1] = server.listeners("connection");
     if (http1 === undefined)

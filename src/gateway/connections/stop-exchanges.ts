@@ -2,12 +2,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { noticeAfterMs, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import { rpcName } from "../../core/call/service.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { LiveExchange } from "./live-exchange.ts";
 import { pathOf } from "../http/target-path.ts";
 
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {
-  readonly inFlight: readonly Exchange[];
+  readonly inFlight: readonly LiveExchange[];
   /** The server stops: answers whose clients come again by themselves do not begin any more. */
   stopBeginning(reason: ConnectError): void;
   /** Resolves when there are none. */
@@ -44,12 +44,12 @@ export async function stopExchanges(keeper: ExchangeKeeper, graceMs: number): Pr
   keeper.stopBeginning(stopping());
   await atMost(keeper.idle(), noticeMs);
   const told = keeper.inFlight
-    .filter(({ leave }) => leave !== undefined)
+    .filter(({ onStop }) => onStop !== undefined)
     .map((exchange) => ({ exchange, name: nameOf(exchange) }));
-  for (const { exchange } of told) exchange.leave?.(stopping());
+  for (const { exchange } of told) exchange.onStop?.(stopping());
   if (keeper.inFlight.length > 0) await atMost(keeper.idle(), graceMs - noticeMs);
   const cut = keeper.inFlight;
-  for (const { context } of cut) context?.abort(stopping());
+  for (const { call } of cut) call?.abort(stopping());
   if (cut.length > 0) await atMost(keeper.idle(), lastWordsMs);
   const notified = told.filter(({ exchange }) => !cut.includes(exchange)).map(({ name }) => name);
   return {
@@ -63,8 +63,8 @@ function stopping(): ConnectError {
   return new ConnectError("the server is shutting down", Code.Unavailable);
 }
 
-function nameOf({ context, req }: Exchange): string {
-  return context === undefined ? `${req.method} ${pathOf(req.url ?? "")}` : rpcName(context.method);
+function nameOf({ call, head }: LiveExchange): string {
+  return call === undefined ? `${head.method} ${pathOf(head.url)}` : rpcName(call.method);
 }
 
 async function atMost(work: Promise<void>, timeoutMs: number): Promise<void> {

@@ -10,14 +10,6 @@ export interface TimeLimits {
   readonly maxTimeoutMs: number;
 }
 
-/** How long one call may take, in milliseconds. */
-export interface CallTime {
-  /** From the arrival of its request on; undefined where its client has set none. */
-  readonly ownMs: number | undefined;
-  /** From the moment when its request is there, for clients that have set none; undefined for none. */
-  readonly defaultMs: number | undefined;
-}
-
 /**
  * The limits of the calls of an rpc, whatever its kind and the protocol that it is called by: the deadline that rules
  * outside the proto give it, else the options of the gateway, whose default is for unary calls alone. A stream without
@@ -39,20 +31,9 @@ export function timeLimitsOf(
   };
 }
 
-const forever: CallTime = Object.freeze({ ownMs: undefined, defaultMs: undefined });
-
-/** How long a call may take whose client asks for `askedMs` milliseconds, undefined for none. */
-export function callTimeOf(
-  askedMs: number | undefined,
-  { defaultTimeoutMs, maxTimeoutMs }: TimeLimits,
-): CallTime {
-  if (askedMs !== undefined) {
-    return {
-      ownMs: maxTimeoutMs > 0 ? Math.min(askedMs, maxTimeoutMs) : askedMs,
-      defaultMs: undefined,
-    };
-  }
-  return defaultTimeoutMs > 0 ? { ownMs: undefined, defaultMs: defaultTimeoutMs } : forever;
+/** The time of a call whose client asks for `askedMs`; both in milliseconds. */
+export function allowedMs(askedMs: number, { maxTimeoutMs }: TimeLimits): number {
+  return maxTimeoutMs > 0 ? Math.min(askedMs, maxTimeoutMs) : askedMs;
 }
 
 /** Milliseconds of the units of `Grpc-Timeout`. */

@@ -20,8 +20,8 @@ export class StartWarnings {
 
   /** Warns of the present services and routes. */
   give(): void {
-    const { services, table } = this.#router;
-    const lines = this.ownRoutes.length === 0 ? [] : shadowedRoutes(this.ownRoutes, table.router.routes);
+    const { services, rpcs } = this.#router;
+    const lines = this.ownRoutes.length === 0 ? [] : shadowedRoutes(this.ownRoutes, rpcs.router.routes);
     if (services.length === 0 && !this.#awaitServices) {
       lines.push(
         "the gateway starts without services, so that every request is 404: give it those of its upstream by http.addService(…)",

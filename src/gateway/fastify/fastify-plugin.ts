@@ -1,15 +1,9 @@
 import type { IncomingMessage } from "node:http";
-import type {
-  FastifyInstance,
-  FastifyPluginAsync,
-  FastifyReply,
-  FastifyRequest,
-  FastifySchema,
-  RouteHandlerMethod,
-} from "fastify";
+import type { RequestHead } from "../http/exchange.ts";
+import type { FastifyInstance, FastifyPluginAsync, FastifySchema, RouteHandlerMethod } from "fastify";
 import { defaultGraceMs } from "../../core/lifecycle/lifecycle.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import type { ErrorWriter } from "../http/error-writer.ts";
+import { enter, type Entry, sendError } from "./entry.ts";
 import { hideContentType, leaveBodies } from "./http-engine.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 
@@ -31,16 +25,13 @@ interface RpcRoute {
 }
 
 /** What the plugin asks of its gateway. */
-export interface PluginParts {
+export interface PluginParts extends Entry {
   /** Whether the gateway answers a request. */
-  readonly knows: (request: IncomingMessage) => boolean;
-  /** Answers a request that it knows. */
-  readonly serve: (request: FastifyRequest, reply: FastifyReply) => void;
-  readonly errors: ErrorWriter;
+  readonly knows: (head: RequestHead) => boolean;
   /** Whether OPTIONS is the gateway's, for its own CORS; the app's otherwise. */
   readonly takesOptions: boolean;
-  /** Adds hooks that only concern these requests. */
-  readonly addHooks: (scope: FastifyInstance) => void;
+  /** Adds hooks that only concern these requests; undefined for none. */
+  readonly addHooks: ((scope: FastifyInstance) => void) | undefined;
   /** The rpcs are put below `prefix`. @throws Error when the gateway cannot be mounted now. */
   readonly mounted: (prefix: string) => void;
   /** The app is about to serve, these routes of its own too. @throws Error when rules or routes are wrong. */
@@ -101,13 +92,13 @@ function earlierRoutes(app: FastifyInstance, below: string, routes: readonly Rpc
 }
 
 /** Answers what the gateway knows, and leaves the rest to the app's 404. */
-function answerer(prefix: string, { knows, serve }: PluginParts): RouteHandlerMethod {
+function answerer(prefix: string, parts: PluginParts): RouteHandlerMethod {
   return (request, reply) => {
     const { raw } = request;
     const { url: whole = "" } = raw;
     if (prefix === "" || moveBelow(raw, prefix)) {
-      if (knows(raw)) {
-        serve(request, reply);
+      if (parts.knows(raw as IncomingMessage & RequestHead)) {
+        enter(parts, request, reply); // A server's request has a method and a target.
         return;
       }
       raw.url = whole;
@@ -122,7 +113,7 @@ function mount(
   parts: PluginParts,
   handler: RouteHandlerMethod,
 ): void {
-  const { errors, takesOptions, addHooks } = parts;
+  const { takesOptions, addHooks } = parts;
   const { prefix } = scope;
   if (prefix !== "" && !/^(?:\/[\w.~-]+)+$/.test(prefix)) {
     throw new SetupError(
@@ -130,7 +121,7 @@ function mount(
     );
   }
   parts.mounted(prefix);
-  addHooks(scope);
+  addHooks?.(scope);
   leaveBodies(scope);
   const methods = scope.supportedMethods.filter((method) => takesOptions || method !== "OPTIONS");
   for (const url of paths) {
@@ -140,7 +131,7 @@ function mount(
         url,
         schema: { hide: true } as FastifySchema, // What documents an app's routes reads this; the types do not know it.
         handler,
-        errorHandler: (error, _request, reply) => errors.send(reply, error),
+        errorHandler: (error, request, reply) => sendError(parts, error, request, reply),
         preParsing: hideContentType,
       });
     } catch (cause) {

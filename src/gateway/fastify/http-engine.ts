@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener, Server } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import {
   fastify,
@@ -6,88 +6,68 @@ import {
   type FastifyReply,
   type FastifyRequest,
   type RequestPayload,
-  type RouteHandlerMethod,
 } from "fastify";
 import { METHODS } from "../../core/net/node-http.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import type { ErrorWriter } from "../http/error-writer.ts";
-import type { Exchange } from "../http/exchange.ts";
+import type { HttpExchange } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
+import { enter, type Entry, sendError } from "./entry.ts";
+import { FastifyUse } from "./fastify-use.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
-import { pathOf } from "../http/target-path.ts";
 
-/** What stands between a port and the engine. */
+/** Serves an exchange; request and response are those that Node made for it. */
+type ServeExchange = (exchange: HttpExchange, request: IncomingMessage, response: ServerResponse) => void;
+
+/** What listens for the engine. */
 export interface EnginePort {
   /** A server whose good requests reach `serve`. */
-  createServer(serve: RequestListener): Server;
+  createServer(serve: ServeExchange): Server;
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Socket): void;
 }
 
 /** Options of `HttpEngine`. */
-export interface HttpEngineOptions {
+export interface HttpEngineOptions extends Entry {
   readonly port: EnginePort;
-  readonly errors: ErrorWriter;
   /** The largest body that routes of the user's own may have, in bytes. */
   readonly maxBodyBytes: number;
   /** The longest request target, in bytes, and so the longest parameter of a route of the user's own. */
   readonly maxUrlBytes: number;
-  /** Answers a request in which nobody but the rpcs has a say, if it can; false if it has done nothing. */
-  readonly answer: (request: IncomingMessage, exchange: Exchange) => boolean;
-  /** Refuses a request whose path cannot be decoded; none of the user's hooks has seen it. */
-  readonly refusePath: (request: FastifyRequest, reply: FastifyReply) => void;
-  /** What stands behind everything of the user's own, as soon as all of that is there. */
-  readonly mount: Mount;
-}
-
-/** What stands behind everything of the user's own. */
-export interface Mount {
   /** Is called once before anything is served. @throws Error when the rpcs cannot be served. */
   readonly prepare: () => void;
-  /** Answers what no route of the user's own does. */
-  readonly serve: RouteHandlerMethod;
-  /** Adds hooks that only concern these requests. */
-  readonly addHooks: (scope: FastifyInstance) => void;
+  /** Adds hooks that only concern calls; undefined for none. */
+  readonly addHooks: ((scope: FastifyInstance) => void) | undefined;
 }
 
-/** Hooks of Fastify that do not run for requests. */
-const applicationHooks: ReadonlySet<string> = new Set([
-  "onReady",
-  "onListen",
-  "onClose",
-  "preClose",
-  "onRoute",
-  "onRegister",
-]);
-
-/** `addHook` of Fastify without the types of each hook; scopes of plugins inherit it. */
-type AddHook = (this: FastifyInstance, name: string, hook: unknown) => FastifyInstance;
-
 /**
- * A Fastify whose sockets are those of a `PortServer`, whose errors look like all others, and that knows every HTTP method. Requests
- * that no hook and no route of the user's own can concern do not pass through it.
+ * A Fastify on a `PortServer`, whose errors look like all others, and that knows every HTTP method. Routes, hooks and
+ * plugins of the user's own come before the rpcs; requests that none of them can concern do not pass through Fastify
+ * (`FastifyUse`).
  */
 export class HttpEngine {
   readonly fastify: FastifyInstance;
+  readonly addHooks: HttpEngineOptions["addHooks"];
   readonly #options: HttpEngineOptions;
-  /** Paths of the user's own routes; undefined when some are patterns, or hooks want to see every request. */
-  #ownPaths: Set<string> | undefined = new Set();
-  /** The user's own routes that are there for every request with their method and path. */
-  readonly ownRoutes: OwnRoute[] = [];
+  readonly #use = new FastifyUse();
   #mounted = false;
-  #mounting = false;
 
   constructor(options: HttpEngineOptions) {
     this.#options = options;
-    const { port, errors, maxBodyBytes, maxUrlBytes, refusePath } = options;
+    this.addHooks = options.addHooks;
+    const { port, maxBodyBytes, maxUrlBytes } = options;
     const engine = fastify({
-      serverFactory: (handler) => this.#createServer(handler),
+      serverFactory: (handler) =>
+        port.createServer((exchange, request, response) => {
+          if (this.#use.concerns(exchange.head.url)) handler(request, response);
+          else options.serve(exchange);
+        }),
       clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
         // Their types are as wide as a request may be wrong.
         const [asked, answer] = [request as FastifyRequest, reply as FastifyReply];
-        if (error.code === "FST_ERR_BAD_URL") refusePath(asked, answer);
-        else errors.send(answer, error);
+        // A path that cannot be decoded: hooks have not seen it, and the doors say what is wrong.
+        if (error.code === "FST_ERR_BAD_URL") enter(options, asked, answer);
+        else sendError(options, error, asked, answer);
       },
       // A shorter one would answer paths of rpcs that only begin as a pattern of the user's own does.
       routerOptions: { maxParamLength: maxUrlBytes },
@@ -99,14 +79,24 @@ export class HttpEngine {
       if (engine.supportedMethods.includes(method)) continue;
       engine.addHttpMethod(method, { hasBody: true });
     }
-    engine.setErrorHandler((error, _request, reply) => errors.send(reply, error));
+    engine.setErrorHandler((error, request, reply) => sendError(options, error, request, reply));
     this.fastify = engine;
-    this.#watch(engine);
+    this.#use.watch(engine);
     this.#mountLast(engine);
   }
 
+  /** The user's own routes that are there for every request with their method and path. */
+  get ownRoutes(): readonly OwnRoute[] {
+    return this.#use.ownRoutes;
+  }
+
+  /** One line for what passes through Fastify, and why; none where nothing does. */
+  describe(): string[] {
+    return this.#use.describe();
+  }
+
   /**
-   * Puts `serve` behind everything that is on the engine when it is made ready, by `start()` or by `inject`, without
+   * Puts the rpcs behind everything that is on the engine when it is made ready, by `start()` or by `inject`, without
    * the engine's reading of bodies.
    */
   #mountLast(engine: FastifyInstance): void {
@@ -122,66 +112,26 @@ export class HttpEngine {
   #mount(): void {
     if (this.#mounted) return;
     this.#mounted = true;
-    const { errors, mount } = this.#options;
-    const { prepare, serve, addHooks } = mount;
+    const options = this.#options;
     void this.fastify.register(async (scope) => {
-      prepare();
+      options.prepare();
       const all = this.ownRoutes.find(({ url }) => url === "*" || url === "/*");
       if (all !== undefined) {
         throw new SetupError(
           `HTTP: the route ${all.method} ${all.url} of your own leaves no path to the rpcs: give it a narrower one`,
         );
       }
-      addHooks(scope);
+      this.#use.settle(options.addHooks !== undefined);
+      options.addHooks?.(scope);
       leaveBodies(scope);
-      this.#mounting = true;
       scope.route({
         method: scope.supportedMethods,
         url: "*",
-        handler: serve,
-        errorHandler: (error, _request, reply) => errors.send(reply, error),
+        handler: (request, reply) => enter(options, request, reply),
+        errorHandler: (error, request, reply) => sendError(options, error, request, reply),
         preParsing: hideContentType,
       });
-      this.#mounting = false;
     });
-  }
-
-  #createServer(handler: RequestListener): Server {
-    const { port, answer } = this.#options;
-    return port.createServer((request, response) => {
-      const exchange = response as Exchange; // The port makes its responses of this class.
-      if (!(this.#isOurs(request) && answer(request, exchange))) handler(request, response);
-    });
-  }
-
-  /** Whether nothing of the user's own can have a say in a request. */
-  #isOurs({ url = "" }: IncomingMessage): boolean {
-    const paths = this.#ownPaths;
-    if (paths === undefined) return false;
-    if (paths.size === 0) return true;
-    const path = pathOf(url);
-    return !path.includes("%") && !paths.has(path); // The engine would decode it first.
-  }
-
-  /** Learns what the user adds, in plugins too. */
-  #watch(engine: FastifyInstance): void {
-    engine.addHook("onRoute", ({ method, url, constraints }) => {
-      if (this.#mounting) return;
-      if (constraints === undefined) {
-        for (const name of [method].flat()) this.ownRoutes.push({ method: name.toUpperCase(), url });
-      }
-      if (/[:*(]/.test(url) || constraints !== undefined) this.#ownPaths = undefined;
-      else this.#ownPaths?.add(url);
-    });
-    const own = engine as { addHook: AddHook };
-    const { addHook } = own;
-    const see = (name: string): void => {
-      if (!applicationHooks.has(name)) this.#ownPaths = undefined;
-    };
-    own.addHook = function (name, hook) {
-      see(name);
-      return addHook.call(this, name, hook);
-    };
   }
 }
 

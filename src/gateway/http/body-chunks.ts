@@ -1,4 +1,3 @@
-import type { IncomingMessage } from "node:http";
 import { Readable, pipeline, type Duplex } from "node:stream";
 import {
   createBrotliDecompress,
@@ -8,6 +7,7 @@ import {
   constants,
 } from "node:zlib";
 import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
+import type { HttpExchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
@@ -19,12 +19,9 @@ import { ReadAhead } from "./read-ahead.ts";
  * @throws HttpError 408 when it sends nothing for that long, 415 for an encoding that is not known; ConnectError
  * INVALID_ARGUMENT when the compressed bytes are broken, CANCELLED when the client leaves
  */
-export function bodyChunks(
-  request: IncomingMessage,
-  idleMs: number,
-): AsyncGenerator<Buffer, void, undefined> {
-  const encoding = request.headers["content-encoding"]?.trim().toLowerCase();
-  const chunks = received(request, idleMs);
+export function bodyChunks(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
+  const encoding = exchange.head.headers["content-encoding"]?.trim().toLowerCase();
+  const chunks = received(exchange, idleMs);
   if (encoding === undefined || encoding === "identity") return chunks;
   const decompressor = decompressors.get(encoding);
   if (decompressor !== undefined) return decompressed(chunks, decompressor());
@@ -34,8 +31,9 @@ export function bodyChunks(
   });
 }
 
-async function* received(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
-  const ahead = new ReadAhead(request);
+async function* received(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
+  const request = exchange.body;
+  const ahead = new ReadAhead(exchange);
   const chunks: Buffer[] = [];
   let wake = Promise.withResolvers<void>();
   const onData = (bytes: Buffer): void => {

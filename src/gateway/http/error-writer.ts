@@ -11,11 +11,10 @@ import {
   type ErrorFormat,
   type ErrorFormatter,
 } from "./error-body.ts";
-import type { Exchange } from "./exchange.ts";
+import { type HttpExchange, type ResponseHeaders, type ResponseTrailers, setField } from "./exchange.ts";
 import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "./http-status.ts";
-import type { WholeReply } from "./plain-reply.ts";
 import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
 import { pathOf } from "./target-path.ts";
 import { takesTrailers } from "./trailers-wanted.ts";
@@ -24,12 +23,9 @@ import { takesTrailers } from "./trailers-wanted.ts";
 export interface ErrorReply {
   readonly status: number;
   /** Names in lower case; `content-type` among them, `content-length` not. */
-  readonly headers: Readonly<Record<string, string | string[]>>;
+  readonly headers: ResponseHeaders;
   readonly body: string;
 }
-
-/** Name and value of a trailer. */
-type Field = readonly [name: string, value: string];
 
 /** Options of `ErrorWriter`. */
 export interface ErrorWriterOptions {
@@ -69,10 +65,10 @@ export class ErrorWriter {
    *
    * @param exchange where it happened
    */
-  toError(reason: unknown, { context, req }: Pick<Exchange, "context" | "req">): ConnectError {
+  toError(reason: unknown, { call, head }: Pick<HttpExchange, "call" | "head">): ConnectError {
     const error = toGatewayError(reason);
-    if (context === undefined) this.faults.request(error, `${req.method} ${pathOf(req.url ?? "")}`);
-    else this.faults.call(error, context);
+    if (call === undefined) this.faults.request(error, `${head.method} ${pathOf(head.url)}`);
+    else this.faults.call(error, call);
     return error;
   }
 
@@ -84,8 +80,8 @@ export class ErrorWriter {
   /** The reply to the request of `exchange`, if there is one: with what its call said beside its error. */
   #toReply(
     error: ConnectError,
-    exchange: Exchange | undefined,
-  ): { readonly reply: ErrorReply; readonly trailers: readonly Field[] } {
+    exchange: HttpExchange | undefined,
+  ): { readonly reply: ErrorReply; readonly trailers: ResponseTrailers } {
     const status = error instanceof HttpError ? error.status : httpStatusOf(error.code);
     const { contentType, body } = this.#body(error, status);
     const { headers, trailers } = this.#fields(error, status, exchange);
@@ -98,26 +94,20 @@ export class ErrorWriter {
     return asStatus(error, httpStatusOf(error.code), detailsToJson(error, this.#registry)).body;
   }
 
-  /** Answers with an error, unless an answer has begun or nobody is there any more. */
-  send(reply: WholeReply, reason: unknown): void {
-    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+  /** Answers with an error, unless an answer has begun or the client has disconnected. Never throws. */
+  send(exchange: HttpExchange, reason: unknown): void {
     const error = this.toError(reason, exchange);
-    if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
+    if (exchange.answered) return;
     const {
       reply: { status, headers: all, body },
       trailers,
     } = this.#toReply(error, exchange);
     const { connection, ...headers } = all;
-    if (connection === "close") reply.raw.shouldKeepAlive = false; // Which writes it, where HTTP has it.
+    if (connection === "close") exchange.closeAfter(); // Which writes the header, where HTTP has it.
     try {
-      void reply.code(status);
-      void reply.headers(headers);
-      for (const [name, value] of trailers)
-        reply.trailer?.(name, (_reply, _payload, done) => done(null, value));
-      void reply.serializer(asIs);
-      void reply.send(body);
+      exchange.respond(status, headers, body, trailers);
     } catch {
-      reply.raw.destroy(); // A header of somebody's hook or format that cannot be written.
+      exchange.destroy(); // A header of a hook or of an error format cannot be written.
     }
   }
 
@@ -139,24 +129,21 @@ export class ErrorWriter {
   #fields(
     error: ConnectError,
     status: number,
-    exchange: Exchange | undefined,
-  ): { readonly headers: Record<string, string | string[]>; readonly trailers: readonly Field[] } {
-    const headers: Record<string, string | string[]> = {};
-    const trailers: Field[] = [];
-    const set = (name: string, value: string): void => {
-      const before = headers[name];
-      headers[name] = before === undefined || name !== "set-cookie" ? value : [before, value].flat();
-    };
+    exchange: HttpExchange | undefined,
+  ): { readonly headers: ResponseHeaders; readonly trailers: ResponseTrailers } {
+    const headers: ResponseHeaders = {};
+    const trailers: [name: string, value: string][] = [];
+    const set = (name: string, value: string): void => setField(headers, name, value);
     if (error instanceof HttpError) for (const [name, value] of error.metadata) set(name, value);
-    else if (exchange !== undefined && takesTrailers(exchange.req)) {
-      const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = exchange.context ?? {};
+    else if (exchange !== undefined && takesTrailers(exchange.head)) {
+      const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = exchange.call ?? {};
       const rest = joined(trailer, ownMetadata(error, header, trailer));
       if (header !== undefined) this.#metadata.headers(header, set);
       this.#metadata.trailersAsHeaders(rest, (name, value) => {
         if (isForbiddenTrailer(name)) set(name, value);
         else trailers.push([name, value]);
       });
-    } else this.#metadata.headers(allMetadata(error, exchange?.context), set);
+    } else this.#metadata.headers(allMetadata(error, exchange?.call), set);
     if (status === 401) headers["www-authenticate"] ??= this.#challenge;
     if (status === 429 || status === 503) {
       const seconds = retryAfter(error);
@@ -177,11 +164,6 @@ function joined(...parts: readonly (Headers | undefined)[]): Headers {
   const all = new Headers();
   for (const part of parts) if (part !== undefined) for (const [name, value] of part) all.append(name, value);
   return all;
-}
-
-/** A payload that is text already. */
-export function asIs(payload: unknown): string {
-  return String(payload);
 }
 
 /** Errors of the engine and its plugins carry a status; what they say is for the client if the client is at fault. */

@@ -1,28 +1,27 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { ErrorWriter } from "./error-writer.ts";
+import type { HttpExchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { grpcRefusal } from "./grpc-refusal.ts";
+import { pathOf } from "./target-path.ts";
 
 /** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
 export function answerOtherMethod(
   allow: readonly string[],
-  request: FastifyRequest,
-  reply: FastifyReply,
+  exchange: HttpExchange,
   errors: ErrorWriter,
 ): void {
+  const { head } = exchange;
+  const { method } = head;
   const value = allow.join(", ");
-  if (request.method === "OPTIONS") {
-    void reply.code(204).header("allow", value).send();
+  if (method === "OPTIONS") {
+    exchange.respond(204, { allow: value }, undefined);
     return;
   }
-  const url = request.raw.url ?? "";
-  const mark = url.indexOf("?");
-  const refusal = grpcRefusal(request.raw);
-  const path = mark === -1 ? url : url.slice(0, mark);
+  const refusal = grpcRefusal(head);
   errors.send(
-    reply,
+    exchange,
     refusal ??
-      new HttpError(405, `${request.method} is not allowed for ${path}, use ${value}`, {
+      new HttpError(405, `${method} is not allowed for ${pathOf(head.url)}, use ${value}`, {
         headers: { allow: value },
       }),
   );

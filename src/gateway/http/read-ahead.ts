@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { HttpExchange, RequestBody } from "./exchange.ts";
 
 /**
  * The most bytes of one body that are held for a reader who takes his time. A client that closes its connection is
@@ -17,11 +17,13 @@ let heldByAll = 0;
  * On HTTP/2, where a client that leaves says so beside its body, not more than it has in hand.
  */
 export class ReadAhead {
-  readonly #request: IncomingMessage;
+  readonly #request: RequestBody;
+  readonly #isHttp2: boolean;
   #held = 0;
 
-  constructor(request: IncomingMessage) {
-    this.#request = request;
+  constructor({ head, body }: Pick<HttpExchange, "head" | "body">) {
+    this.#request = body;
+    this.#isHttp2 = head.httpVersionMajor > 1;
   }
 
   /** So many bytes have come. */
@@ -47,7 +49,7 @@ export class ReadAhead {
 
   #isEnough(): boolean {
     const held = this.#held;
-    if (this.#request.httpVersionMajor > 1) return held > 0;
+    if (this.#isHttp2) return held > 0;
     return held >= bodyBytes || (held >= smallBytes && heldByAll >= allBytes);
   }
 }

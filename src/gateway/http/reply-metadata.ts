@@ -1,5 +1,5 @@
 import type { ConnectError } from "../../core/errors/errors.ts";
-import type { WholeReply } from "./plain-reply.ts";
+import type { ResponseTrailers } from "./exchange.ts";
 import { isForbiddenTrailer, isWithheld } from "./header-names.ts";
 
 /** Options of `ReplyMetadata`. */
@@ -41,12 +41,14 @@ export class ReplyMetadata {
     this.#each(metadata, this.#trailerPrefix, set);
   }
 
-  /** Makes `metadata` the trailers of `reply`; what HTTP forbids there becomes a header. */
-  trailers(metadata: Headers, reply: WholeReply): void {
+  /** The trailers that `metadata` becomes; names that HTTP forbids there become headers, by `setHeader`. */
+  trailers(metadata: Headers, setHeader: SetHeader): ResponseTrailers {
+    const trailers: [name: string, value: string][] = [];
     this.#each(metadata, this.#trailerPrefix, (name, value) => {
-      if (isForbiddenTrailer(name)) reply.header(name, value);
-      else reply.trailer?.(name, (_reply, _payload, done) => done(null, value));
+      if (isForbiddenTrailer(name)) setHeader(name, value);
+      else trailers.push([name, value]);
     });
+    return trailers;
   }
 
   #each(metadata: Headers, prefix: string, take: SetHeader): void {

@@ -1,8 +1,8 @@
-import type { IncomingMessage } from "node:http";
 import { promisify } from "node:util";
 import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from "node:zlib";
 import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
+import type { HttpExchange, RequestHead } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 
 /** What a request body may cost. */
@@ -16,8 +16,7 @@ export interface BodyLimits {
 }
 
 /** Whether a request announces a body: by its length or by being chunked. */
-export function hasBody(request: IncomingMessage): boolean {
-  const { headers } = request;
+export function hasBody({ headers }: Pick<RequestHead, "headers">): boolean {
   const length = headers["content-length"];
   return (length !== undefined && length !== "0") || headers["transfer-encoding"] !== undefined;
 }
@@ -41,16 +40,16 @@ export class BodyReader {
    * long, 415 for an encoding that is not known; ConnectError INVALID_ARGUMENT when the compressed bytes are broken,
    * CANCELLED when the client leaves
    */
-  read(request: IncomingMessage, maxBytes: number = this.#limits.maxBodyBytes): Promise<Buffer> {
-    const encoding = request.headers["content-encoding"];
-    if (encoding === undefined) return this.#bytes(request, maxBytes);
+  read(exchange: HttpExchange, maxBytes: number = this.#limits.maxBodyBytes): Promise<Buffer> {
+    const encoding = exchange.head.headers["content-encoding"];
+    if (encoding === undefined) return this.#bytes(exchange, maxBytes);
     const decompress = decompressors.get(encoding.trim().toLowerCase());
     if (decompress === undefined) return Promise.reject(unknownEncoding(encoding));
-    return this.#bytes(request, maxBytes).then((bytes) => decompress(bytes, maxBytes));
+    return this.#bytes(exchange, maxBytes).then((bytes) => decompress(bytes, maxBytes));
   }
 
-  #bytes(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-    if (Number(request.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+  #bytes({ head, body: request }: HttpExchange, maxBytes: number): Promise<Buffer> {
+    if (Number(head.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     return new Promise((resolve, reject) => {
       const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
         this.#pending.delete(body);

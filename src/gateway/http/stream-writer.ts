@@ -1,6 +1,6 @@
-import type { ServerResponse } from "node:http";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { ResponseBody } from "./exchange.ts";
 import { StreamCompressor, type StreamCoding } from "./stream-compressor.ts";
 
 /** Options of `StreamWriter`. */
@@ -27,7 +27,7 @@ const sliceBytes = 65_536;
  * bytes too. The head of the response is the caller's business; one writer belongs to one response.
  */
 export class StreamWriter {
-  readonly #response: ServerResponse;
+  readonly #response: ResponseBody;
   readonly #writeIdleMs: number;
   readonly #compressor: StreamCompressor | undefined;
   #pending = "";
@@ -41,7 +41,7 @@ export class StreamWriter {
   #gone: ConnectError | undefined;
 
   /** @param coding Compresses what is written; the caller has said so in `Content-Encoding`. */
-  constructor(response: ServerResponse, options: Partial<StreamWriterOptions> = {}, coding?: StreamCoding) {
+  constructor(response: ResponseBody, options: Partial<StreamWriterOptions> = {}, coding?: StreamCoding) {
     this.#response = response;
     this.#writeIdleMs = options.writeIdleMs ?? streamWriterDefaults.writeIdleMs;
     this.#compressor = coding === undefined ? undefined : new StreamCompressor(coding);
@@ -154,9 +154,7 @@ export class StreamWriter {
     const done = Promise.withResolvers<void>();
     response.once("close", done.resolve);
     this.#watch();
-    // On HTTP/2 the socket is that of all streams.
-    if (response.socket === null || response.req.httpVersionMajor > 1) response.destroy();
-    else response.socket.destroySoon();
+    response.cut();
     await done.promise;
     clearTimeout(this.#timer);
   }

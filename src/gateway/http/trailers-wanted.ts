@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { RequestHead } from "./exchange.ts";
 
 /**
  * Whether the answer to a request may end with trailers of HTTP: its client says so by `trailers` in `TE` (RFC 9110,
@@ -9,7 +9,7 @@ export function takesTrailers({
   headers,
   httpVersion,
   method,
-}: Pick<IncomingMessage, "headers" | "httpVersion" | "method">): boolean {
+}: Pick<RequestHead, "headers" | "httpVersion" | "method">): boolean {
   const { te } = headers;
   if (te === undefined || method === "HEAD" || httpVersion === "1.0") return false;
   return te === "trailers" || String(te).split(",").some(asksForTrailers);

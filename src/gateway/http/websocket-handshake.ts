@@ -1,8 +1,13 @@
 import type { IncomingMessage } from "node:http";
+import type { RequestHead } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 
 /** Whether a request asks to become a WebSocket; every other `Upgrade` is ignored (RFC 9110 section 7.8). */
-export function asksForWebSocket({ method, httpVersion, headers }: IncomingMessage): boolean {
+export function asksForWebSocket({
+  method,
+  httpVersion,
+  headers,
+}: Pick<IncomingMessage, "method" | "httpVersion" | "headers">): boolean {
   return (
     headers.upgrade !== undefined &&
     method === "GET" &&
@@ -16,7 +21,7 @@ export function asksForWebSocket({ method, httpVersion, headers }: IncomingMessa
 }
 
 /** What is wrong with a handshake (RFC 6455 section 4.2.1): 426 for other versions, 400 for a key that is none. */
-export function handshakeProblem({ headers }: IncomingMessage): HttpError | undefined {
+export function handshakeProblem({ headers }: Pick<RequestHead, "headers">): HttpError | undefined {
   if (headers["sec-websocket-version"] !== "13") {
     return new HttpError(426, "this server speaks version 13 of the WebSocket protocol", {
       headers: { "sec-websocket-version": "13", upgrade: "websocket" },
@@ -33,7 +38,7 @@ export function handshakeProblem({ headers }: IncomingMessage): HttpError | unde
  *
  * @throws HttpError 400 for a list that is malformed or names one twice
  */
-export function offeredProtocols({ headers }: IncomingMessage): readonly string[] {
+export function offeredProtocols({ headers }: Pick<RequestHead, "headers">): readonly string[] {
   const value = headers["sec-websocket-protocol"];
   if (value === undefined) return [];
   const names = value.split(",").map((name) => name.trim());

@@ -264,6 +264,11 @@ export function malformedPath(): ConnectError {
   return invalidArgument(malformed);
 }
 
+/** Whether a path is valid percent-encoded UTF-8. */
+export function isDecodable(path: string): boolean {
+  return !path.includes("%") || percentDecode(path) !== undefined;
+}
+
 function badPath(message: string): RouteMatch {
   return { kind: "bad-path", error: invalidArgument(message) };
 }

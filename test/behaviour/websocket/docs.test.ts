@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { webSocketDefaults } from "../../../src/gateway/doors/websocket/websocket-options.ts";
+import { webSocketDefaults } from "../../../src/gateway/doors/options/websocket-options.ts";
 import { seedLibrary } from "../../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
 import { startGateway } from "../../support/gateway-fixture.ts";

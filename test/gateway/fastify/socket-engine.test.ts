@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SocketEngine } from "../../../src/gateway/fastify/socket-engine.ts";
-import { webSocketDefaults } from "../../../src/gateway/doors/websocket/websocket-options.ts";
+import { webSocketDefaults } from "../../../src/gateway/doors/options/websocket-options.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { exchangeBytes, startGateway, statusOf } from "../../support/gateway-fixture.ts";
 import {

@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, get, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Transform } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { createBrotliDecompress, createGunzip, createZstdDecompress } from "node:zlib";
 import fc from "fast-check";
 import { ConnectError } from "../../../src/core/errors/errors.ts";
+import { Http1Exchange } from "../../../src/gateway/connections/http1/http1-exchange.ts";
 import type { StreamCoding } from "../../../src/gateway/http/stream-compressor.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../../src/gateway/http/stream-writer.ts";
 import { within } from "../../support/running-grpc.ts";
 
 interface Pair {
   readonly writer: StreamWriter;
-  readonly response: ServerResponse;
+  readonly response: Http1Exchange;
   readonly incoming: IncomingMessage;
 }
 
@@ -23,7 +24,7 @@ async function pair(
   options: Partial<StreamWriterOptions> = {},
   coding?: StreamCoding,
 ): Promise<Pair> {
-  const server: Server = createServer().listen(0, "127.0.0.1");
+  const server: Server = createServer({ ServerResponse: Http1Exchange }).listen(0, "127.0.0.1");
   await once(server, "listening");
   t.after(() => {
     server.closeAllConnections();
@@ -33,7 +34,7 @@ async function pair(
   const requested = once(server, "request");
   const request = get({ port, host: "127.0.0.1", agent: false });
   request.on("error", () => {});
-  const [, response] = (await requested) as [IncomingMessage, ServerResponse];
+  const [, response] = (await requested) as [IncomingMessage, Http1Exchange];
   const writer = new StreamWriter(response, options, coding);
   response.flushHeaders();
   const [incoming] = (await once(request, "response")) as [IncomingMessage];

@@ -1,15 +1,17 @@
-import type { IncomingMessage, RequestListener, Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import { createServer } from "../../../core/net/node-http.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
-import { Exchange, exchangeClosed, type ExchangeOwner } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
+import type { CompleteHead } from "../../http/response-head.ts";
+import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
+import { Http1Exchange } from "./http1-exchange.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
@@ -19,12 +21,19 @@ import { watchWrites } from "./write-watch.ts";
 /** How many requests of one connection may wait for their turn before reading from it stops. */
 const maxWaiting = 64;
 
+/** A request whose turn is still to come. */
+interface Arrived {
+  readonly exchange: Http1Exchange;
+  /** Why it is refused, where its head showed that; undefined for requests that are still to be checked. */
+  readonly refusal: HttpError | undefined;
+}
+
 /** What is known of one connection. */
 interface Connection {
   /** The request that is being served. */
-  current: Exchange | undefined;
+  current: Http1Exchange | undefined;
   /** Pipelined requests behind it: one connection has one request in flight. */
-  readonly waiting: Exchange[];
+  readonly waiting: Arrived[];
   /** Whether the first of those waits for a turn of the event loop: the connection is busy, without a request in flight. */
   queued: boolean;
   /** Whether its bytes stopped being HTTP. */
@@ -40,45 +49,36 @@ export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
-  readonly #onClose: ((exchange: Exchange) => void) | undefined;
-  readonly #prepare: ((exchange: Exchange) => void) | undefined;
+  readonly completeHead: CompleteHead | undefined;
+  readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #connections = new WeakMap<Duplex, Connection>();
-  readonly #inFlight = new LiveSet<Exchange>();
+  readonly #inFlight = new LiveSet<Http1Exchange>();
   readonly #servers = new Set<Server>();
   readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
-  #serve: RequestListener = () => {};
+  #serve: (exchange: Http1Exchange) => void = () => {};
   #closing = false;
 
-  /**
-   * @param onClose Hears of every exchange that ended.
-   * @param prepare Sees every exchange before its request is looked at.
-   */
-  constructor(
-    options: Http1Options,
-    errors: ErrorWriter,
-    onClose?: (exchange: Exchange) => void,
-    prepare?: (exchange: Exchange) => void,
-  ) {
+  constructor(options: Http1Options, errors: ErrorWriter, { onClose, completeHead }: ExchangeHooks) {
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;
-    this.#prepare = prepare;
+    this.completeHead = completeHead;
     this.#check = new RequestCheck(options);
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): LiveSet<Exchange> {
+  get inFlight(): LiveSet<Http1Exchange> {
     return this.#inFlight;
   }
 
   /** A server whose good requests reach `serve`; parser errors go to `clientError`, by the engine's own listener. */
-  createServer(serve: RequestListener): Server {
+  createServer(serve: (exchange: Http1Exchange) => void): Server {
     const options = this.#options;
     this.#serve = serve;
     const server = createServer(
       {
-        ServerResponse: Exchange,
+        ServerResponse: Http1Exchange,
         maxHeaderSize: options.maxHeaderBytes,
         headersTimeout: options.headersTimeoutMs,
         requestTimeout: 0,
@@ -94,10 +94,10 @@ export class Http1Connections implements ExchangeOwner {
     watchWrites(server, this.#inFlight, options);
     watchPeers(server, this.#inFlight, options);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
-    server.on("checkContinue", (request: IncomingMessage, response: Exchange) =>
+    server.on("checkContinue", (request: IncomingMessage, response: Http1Exchange) =>
       this.#expected(request, response),
     );
-    server.on("checkExpectation", (request: IncomingMessage, response: Exchange) => {
+    server.on("checkExpectation", (request: IncomingMessage, response: Http1Exchange) => {
       this.#arrived(
         request,
         response,
@@ -122,7 +122,7 @@ export class Http1Connections implements ExchangeOwner {
     if (connection.broken) return;
     if (connection.queued && isHealthy(socket, error)) {
       connection.waiting.length = 1; // A good request goes before the broken one, though its turn has not come.
-      connection.waiting[0]?.closeAfter();
+      connection.waiting[0]?.exchange.closeAfter();
       connection.broken = true;
       return;
     }
@@ -165,7 +165,7 @@ export class Http1Connections implements ExchangeOwner {
     return this.#inFlight.idle();
   }
 
-  exchangeClosed(exchange: Exchange): void {
+  exchangeClosed(exchange: Http1Exchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
     const { req } = exchange;
@@ -188,7 +188,7 @@ export class Http1Connections implements ExchangeOwner {
     return connection;
   }
 
-  #expected(request: IncomingMessage, response: Exchange): void {
+  #expected(request: IncomingMessage, response: Http1Exchange): void {
     // The client of a refused body must not send it, so nothing may follow on this connection.
     if (Number(request.headers["content-length"] ?? 0) > this.#options.maxBodyBytes)
       response.shouldKeepAlive = false;
@@ -205,13 +205,13 @@ export class Http1Connections implements ExchangeOwner {
    * The response to a request that Node has let go with its connection: it takes the way of all others. Undefined where
    * the connection still owes an answer, which Node has cut off.
    */
-  #detached(request: IncomingMessage, socket: Socket): Exchange | undefined {
+  #detached(request: IncomingMessage, socket: Socket): Http1Exchange | undefined {
     socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
     if (isBusy(this.#connectionOf(socket))) {
       socket.destroy();
       return undefined;
     }
-    const exchange = new Exchange(request);
+    const exchange = new Http1Exchange(request);
     exchange.shouldKeepAlive = false;
     exchange.assignSocket(socket);
     exchange.once("finish", () => {
@@ -235,19 +235,19 @@ export class Http1Connections implements ExchangeOwner {
     }
     const { url, headers, inFrame, problem } = takeTargetHeaders(request.url ?? "");
     request.url = url;
-    exchange.upgrade = { socket, head, headers, headersInFrame: inFrame };
+    exchange.upgrade = { request, socket, head, headers, headersInFrame: inFrame };
     this.#arrived(request, exchange, problem);
   }
 
-  #arrived(request: IncomingMessage, response: Exchange, refusal?: HttpError): void {
+  #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
     const connection = this.#connectionOf(request.socket);
     if (connection.broken) return;
-    response.refusal = refusal;
+    const arrived = { exchange, refusal };
     if (!isBusy(connection)) {
-      this.#begin(connection, response);
+      this.#begin(connection, arrived);
       return;
     }
-    connection.waiting.push(response);
+    connection.waiting.push(arrived);
     if (connection.waiting.length === maxWaiting) request.socket.pause();
   }
 
@@ -255,29 +255,25 @@ export class Http1Connections implements ExchangeOwner {
     const connection = this.#connectionOf(socket);
     connection.queued = false;
     if (socket.destroyed) connection.waiting.length = 0;
-    const exchange = connection.waiting.shift();
+    const arrived = connection.waiting.shift();
     if (connection.waiting.length === 0) socket.resume();
-    if (exchange !== undefined) this.#begin(connection, exchange);
+    if (arrived !== undefined) this.#begin(connection, arrived);
   }
 
-  #begin(connection: Connection, exchange: Exchange): void {
+  #begin(connection: Connection, { exchange, refusal: known }: Arrived): void {
     connection.current = exchange;
-    exchange.owner = this;
-    exchange.on("close", exchangeClosed);
+    exchange.begin(this);
     this.#inFlight.add(exchange);
-    this.#prepare?.(exchange);
-    exchange.startedAt = performance.now();
     if (this.#closing) exchange.shouldKeepAlive = false;
-    const refusal = exchange.refusal ?? this.#check.problem(exchange.req);
-    if (refusal === undefined) this.#serve(exchange.req, exchange);
+    const refusal = known ?? this.#check.problem(exchange.req);
+    if (refusal === undefined) this.#serve(exchange);
     else this.#refuse(exchange, refusal);
   }
 
-  #refuse(exchange: Exchange, refusal: HttpError): void {
+  #refuse(exchange: Http1Exchange, refusal: HttpError): void {
     const { status, headers, body } = this.#errors.toReply(refusal);
     exchange.shouldKeepAlive = false;
-    exchange.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
-    exchange.end(body);
+    exchange.respond(status, headers, body);
   }
 
   /** Reads on for a while, so that a refusal reaches a client that is still sending; then the connection is cut. */

@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { type ConnectionTable, readConnections } from "./connection-table.ts";
-import type { Exchange } from "../../http/exchange.ts";
+import type { Http1Exchange } from "./http1-exchange.ts";
 
 /** Options of `watchPeers`. */
 export interface PeerWatchOptions {
@@ -23,7 +23,7 @@ const intervalMs = 250;
  */
 export function watchPeers(
   server: Server,
-  exchanges: Iterable<Exchange>,
+  exchanges: Iterable<Http1Exchange>,
   { heartbeatMs }: PeerWatchOptions,
 ): void {
   const watch = new PeerWatch(exchanges, heartbeatMs);
@@ -53,7 +53,7 @@ interface Suspicion {
 }
 
 class PeerWatch {
-  readonly #exchanges: Iterable<Exchange>;
+  readonly #exchanges: Iterable<Http1Exchange>;
   readonly #heartbeatMs: number;
   readonly #suspicions = new WeakMap<Socket, Suspicion>();
   #looking = false;
@@ -62,7 +62,7 @@ class PeerWatch {
   /** Whether the table is that of our network: only then does it mean something that a connection is not there. */
   #trusted = false;
 
-  constructor(exchanges: Iterable<Exchange>, heartbeatMs: number) {
+  constructor(exchanges: Iterable<Http1Exchange>, heartbeatMs: number) {
     this.#exchanges = exchanges;
     this.#heartbeatMs = heartbeatMs;
   }

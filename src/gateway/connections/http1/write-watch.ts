@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { Exchange } from "../../http/exchange.ts";
+import type { Http1Exchange } from "./http1-exchange.ts";
 
 /** Options of `watchWrites`. */
 export interface WriteWatchOptions {
@@ -13,7 +13,11 @@ export interface WriteWatchOptions {
  * Closes connections of `server` whose client takes nothing of an answer that was written whole, and would hold it in
  * memory for ever. Answers in pieces have a watch of their own. One clock looks after all of them.
  */
-export function watchWrites(server: Server, exchanges: Iterable<Exchange>, options: WriteWatchOptions): void {
+export function watchWrites(
+  server: Server,
+  exchanges: Iterable<Http1Exchange>,
+  options: WriteWatchOptions,
+): void {
   const { writeIdleMs, connectionsCheckingIntervalMs } = options;
   if (writeIdleMs === 0) return;
   const clock = setInterval(() => {

@@ -1,4 +1,3 @@
-import type { IncomingMessage, RequestListener } from "node:http";
 import {
   constants,
   createServer,
@@ -15,8 +14,9 @@ import { LiveSet } from "../../../core/call/live-set.ts";
 import { SessionLimits, type StreamServer } from "../../../core/http2/session-limits.ts";
 import { announcedStreams } from "../../../core/http2/stream-turns.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
-import { exchangeClosed, type Exchange, type ExchangeOwner } from "../../http/exchange.ts";
 import type { HttpError } from "../../http/http-error.ts";
+import type { CompleteHead } from "../../http/response-head.ts";
+import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 import type { Http2Limits } from "../http2-limits.ts";
@@ -51,30 +51,21 @@ interface Session {
  * way. What is behind it sees requests as HTTP/1 has them.
  */
 export class Http2Connections implements ExchangeOwner {
-  readonly inFlight = new LiveSet<Exchange>();
+  readonly inFlight = new LiveSet<LiveExchange>();
   stopping: ConnectError | undefined;
   readonly #options: Http2Options;
   readonly #errors: ErrorWriter;
-  readonly #onClose: ((exchange: Exchange) => void) | undefined;
-  readonly #prepare: ((exchange: Exchange) => void) | undefined;
+  readonly completeHead: CompleteHead | undefined;
+  readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #server: Http2Server;
   readonly #sessions = new Map<ServerHttp2Session, Session>();
-  #serve: RequestListener = () => {};
+  #serve: (exchange: Http2Exchange) => void = () => {};
   #connecting: Socket | undefined;
   #stopped = false;
 
-  /**
-   * @param onClose Hears of every exchange that ended.
-   * @param prepare Sees every exchange before its request is looked at.
-   */
-  constructor(
-    options: Http2Options,
-    errors: ErrorWriter,
-    onClose?: (exchange: Exchange) => void,
-    prepare?: (exchange: Exchange) => void,
-  ) {
-    this.#prepare = prepare;
+  constructor(options: Http2Options, errors: ErrorWriter, { onClose, completeHead }: ExchangeHooks) {
+    this.completeHead = completeHead;
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;
@@ -93,7 +84,7 @@ export class Http2Connections implements ExchangeOwner {
   }
 
   /** Good requests go to `serve` from now on. */
-  use(serve: RequestListener): void {
+  use(serve: (exchange: Http2Exchange) => void): void {
     this.#serve = serve;
   }
 
@@ -141,7 +132,7 @@ export class Http2Connections implements ExchangeOwner {
     return this.inFlight.idle();
   }
 
-  exchangeClosed(exchange: Exchange): void {
+  exchangeClosed(exchange: LiveExchange): void {
     this.inFlight.delete(exchange);
     this.#onClose?.(exchange);
   }
@@ -211,31 +202,25 @@ export class Http2Connections implements ExchangeOwner {
       headers["transfer-encoding"] = "chunked";
     }
     const request = new Http2ServerRequest(stream, headers, {}, rawHeaders);
-    const response = new Http2Exchange(stream, peer);
-    const exchange = response.asExchange;
-    exchange.owner = this;
-    exchange.on("close", exchangeClosed);
+    const exchange = new Http2Exchange(stream, request, this, peer);
     stream.once("finish", () => this.#linger(stream));
     this.inFlight.add(exchange);
-    exchange.startedAt = performance.now();
-    this.#prepare?.(exchange);
     if (refusal !== undefined) {
-      this.#refuse(response, refusal);
+      this.#refuse(exchange, refusal);
       return;
     }
     if (
       headers.expect === "100-continue" &&
       Number(headers["content-length"] ?? 0) <= this.#options.maxBodyBytes
     ) {
-      response.writeContinue();
+      exchange.continueBody();
     }
-    this.#serve(request as unknown as IncomingMessage, exchange); // Node's own likeness of it.
+    this.#serve(exchange);
   }
 
-  #refuse(response: Http2Exchange, refusal: HttpError): void {
+  #refuse(exchange: Http2Exchange, refusal: HttpError): void {
     const { status, headers, body } = this.#errors.toReply(refusal);
-    response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
-    response.end(body);
+    exchange.respond(status, headers, body);
   }
 
   /** Reads on for a while, so that an early answer reaches a client that is still sending; then the stream is reset. */

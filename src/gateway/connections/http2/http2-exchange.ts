@@ -1,40 +1,52 @@
-import { constants, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { constants, type Http2ServerRequest, Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
 import type { CallContext } from "../../../core/call/context.ts";
-import type { OutgoingHttpHeaders } from "node:http";
-import type { Live } from "../../../core/call/live-set.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
-  completeHead,
-  type Exchange,
-  type ExchangeOwner,
-  type TrailersOnDemand,
+  type ExchangeCarrier,
+  exchangeKey,
+  type RequestBody,
+  type RequestHead,
+  type ResponseBody,
+  type ResponseHeaders,
+  type ResponseOptions,
+  type ResponseTrailers,
 } from "../../http/exchange.ts";
-import type { HttpError } from "../../http/http-error.ts";
+import { completedHead } from "../../http/response-head.ts";
+import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
 
-/**
- * What `Exchange` is on HTTP/1, for HTTP/2: Node's own response object, which knows the call it answers. Everything
- * behind the connections takes the one for the other.
- */
-export class Http2Exchange extends Http2ServerResponse implements Live, TrailersOnDemand {
+/** An exchange over HTTP/2: Node's own response, so that it costs no object more. */
+export class Http2Exchange
+  extends Http2ServerResponse
+  implements LiveExchange, ResponseBody, ExchangeCarrier
+{
   livePlace = -1;
-  startedAt = 0;
-  context: CallContext | undefined;
+  readonly arrivedAt = performance.now();
+  call: CallContext | undefined;
   route: string | undefined;
-  refusal: HttpError | undefined;
-  owner: ExchangeOwner | undefined;
-  leave: Exchange["leave"];
+  onStop: ((reason: ConnectError) => void) | undefined;
+  /** WebSockets come over HTTP/1.1 only. */
+  readonly upgrade = undefined;
   readonly peer: PeerIdentity | undefined;
-  /** WebSockets come over HTTP/1 only. */
-  readonly upgrade: Exchange["upgrade"];
-  onHead: Exchange["onHead"];
-  /** Means nothing here: the stream ends with the response, the connection by GOAWAY. */
+  /** Read by Fastify; the stream ends with the response, the connection by GOAWAY. */
   shouldKeepAlive = true;
-  /** Whether trailers may come that no `Trailer` header announces; to be set before the head is written. */
-  withTrailers = false;
+  /** A method of Node's class that its types do not know. */
+  declare readonly flushHeaders: () => void;
+  readonly #request: Http2ServerRequest;
+  readonly #owner: ExchangeOwner;
+  #withTrailers = false;
 
-  /** @param peer who the client is */
-  constructor(stream: ServerHttp2Stream, peer: PeerIdentity | undefined) {
+  /** @param peer the identity of the client */
+  constructor(
+    stream: ServerHttp2Stream,
+    request: Http2ServerRequest,
+    owner: ExchangeOwner,
+    peer: PeerIdentity | undefined,
+  ) {
     super(stream);
+    this.#request = request;
+    this.#owner = owner;
     this.peer = peer;
     // Node would always wait for trailers, and end the stream a turn later than the answer. A client that is still
     // sending might give up in between, which looks like a broken request then, and the answer would be lost.
@@ -42,13 +54,38 @@ export class Http2Exchange extends Http2ServerResponse implements Live, Trailers
     stream.respond = (headers, options) =>
       respond(headers, {
         ...options,
-        waitForTrailers: this.withTrailers || (headers !== undefined && "trailer" in headers),
+        waitForTrailers: this.#withTrailers || (headers !== undefined && "trailer" in headers),
       });
+    this.on("close", release);
   }
 
-  /** The status that was sent; 499 when the client left before the answer was complete. */
+  get [exchangeKey](): this {
+    return this;
+  }
+
+  get head(): RequestHead {
+    return this.#request;
+  }
+
+  get body(): RequestBody {
+    return this.#request;
+  }
+
+  get stopping(): ConnectError | undefined {
+    return this.#owner.stopping;
+  }
+
+  get answered(): boolean {
+    return this.headersSent || this.destroyed;
+  }
+
   get outcome(): number {
     return this.writableFinished ? this.statusCode : 499;
+  }
+
+  /** Request and response as Fastify takes them: Node's own likeness of those of HTTP/1. */
+  get asHttp1(): readonly [IncomingMessage, ServerResponse] {
+    return [this.#request as unknown as IncomingMessage, this as unknown as ServerResponse];
   }
 
   static {
@@ -67,16 +104,86 @@ export class Http2Exchange extends Http2ServerResponse implements Live, Trailers
     });
   }
 
+  attach(call: CallContext): void {
+    this.call = call;
+  }
+
+  onClose(listener: () => void): () => void {
+    this.once("close", listener);
+    return () => void this.off("close", listener);
+  }
+
+  respond(
+    status: number,
+    headers: ResponseHeaders,
+    body: string | Uint8Array | undefined,
+    trailers: ResponseTrailers = [],
+  ): void {
+    this.#withTrailers = trailers.length > 0;
+    if (body !== undefined) headers["content-length"] = String(Buffer.byteLength(body));
+    if ((body === undefined || this.#request.method === "HEAD") && trailers.length === 0) {
+      this.#endWithHead(status, headers);
+      return;
+    }
+    this.writeHead(status, headers);
+    if (trailers.length > 0) this.addTrailers(Object.fromEntries(trailers));
+    if (body === undefined) this.end();
+    else this.end(body);
+  }
+
+  respondInParts(
+    status: number,
+    headers: ResponseHeaders,
+    { trailers = false, empty = false }: ResponseOptions = {},
+  ): ResponseBody {
+    this.#withTrailers = trailers;
+    if (empty) {
+      this.#endWithHead(status, headers);
+    } else {
+      this.writeHead(status, headers);
+    }
+    return this;
+  }
+
+  continueBody(): void {
+    this.writeContinue();
+  }
+
+  closeAfter(): void {}
+
+  handOver(): never {
+    throw new TypeError("no WebSocket comes over HTTP/2");
+  }
+
+  cut(): void {
+    this.destroy();
+  }
+
+  reset(): void {
+    this.destroy();
+  }
+
   override writeHead(
     status: number,
     second?: string | OutgoingHttpHeaders | readonly string[],
     third?: OutgoingHttpHeaders | readonly string[],
   ): this {
-    const headers = typeof second === "string" ? third : second; // HTTP/2 has no reason phrase.
-    return super.writeHead(status, completeHead(this.asExchange, status, headers));
+    let headers = typeof second === "string" ? third : second; // HTTP/2 has no reason phrase.
+    const complete = this.#owner.completeHead;
+    if (complete !== undefined) {
+      headers = completedHead(() => complete(this.head, this, status), this, headers);
+    }
+    return super.writeHead(status, headers);
   }
 
-  closeAfter(): void {}
+  /** Sends a head in one frame with the end of the stream, which cannot be lost while the client is still sending. */
+  #endWithHead(status: number, headers: ResponseHeaders): void {
+    this.statusCode = status;
+    for (const [name, value] of Object.entries(headers)) this.setHeader(name, value);
+    const complete = this.#owner.completeHead;
+    complete?.(this.head, this, status);
+    this.end();
+  }
 
   /** As on HTTP/1, an answer that is broken off must not look complete. */
   override destroy(): this {
@@ -87,8 +194,13 @@ export class Http2Exchange extends Http2ServerResponse implements Live, Trailers
     return this;
   }
 
-  /** This exchange, for those who know only the other. */
-  get asExchange(): Exchange {
-    return this as unknown as Exchange; // It has every member of it that is used here.
+  /** The stream is closed. */
+  release(): void {
+    if (!this.writableFinished) cancelCall(this);
+    this.#owner.exchangeClosed(this);
   }
+}
+
+function release(this: Http2Exchange): void {
+  this.release();
 }

@@ -2,22 +2,20 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../../core/errors/errors.ts";
-import { callTimeOf } from "../deadline.ts";
-import type { Exchange } from "../../http/exchange.ts";
+import { type HttpExchange, type ResponseHeaders, setField } from "../../http/exchange.ts";
+import { headerValue } from "../../http/header-value.ts";
+import type { DoorKit } from "../door-kit.ts";
+import { type CallKind, openCall, requestComplete, whileReading } from "../open-call.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
 import { messageOf, parseConnectQuery, type ConnectQuery } from "./connect-query.ts";
 import { messageCodecs, type MessageCodec } from "../rpc/message-codec.ts";
 import { compressMinBytes, messageCompressions } from "../rpc/message-compression.ts";
 import { NoCall, refuse } from "../rpc/refusal.ts";
-import { headerValue, openCall, type RpcHandler } from "../rpc/rpc-call.ts";
+import type { RpcHandler } from "../rpc/rpc-door.ts";
 import { eachField, type ReplyParts, type RpcMetadata } from "../rpc/rpc-metadata.ts";
-import type { RpcOptions } from "../rpc/rpc-options.ts";
-
-const name = "connect";
 
 /** What a request turned out to be, before its message is there. */
 interface Incoming {
@@ -44,58 +42,68 @@ export interface ConnectUnary {
  */
 export function connectUnary(
   method: DescMethodUnary,
-  options: RpcOptions,
+  kit: DoorKit,
   metadata: RpcMetadata,
   errorJson: ConnectErrorJson,
 ): ConnectUnary {
-  const { invoker, errors, bodies, maxBodyBytes } = options;
-  const codecs = messageCodecs(method, options, Code.InvalidArgument);
+  const { invoker, errors, bodies, limits } = kit;
+  const { maxBodyBytes } = limits;
+  const kind: CallKind = { method, protocolName: "connect", limits };
+  const codecs = messageCodecs(method, kit.binding, Code.InvalidArgument);
 
   const serve = async (
-    incoming: (request: FastifyRequest) => Incoming,
-    request: FastifyRequest,
-    reply: FastifyReply,
+    incoming: (exchange: HttpExchange) => Incoming,
+    exchange: HttpExchange,
+    headers: ResponseHeaders,
   ): Promise<void> => {
     let context: CallContext | undefined;
     try {
-      const { codec, timeoutMs, compression, read } = incoming(request);
-      metadata.check(request.raw.headers, Code.InvalidArgument);
-      const { ownMs, defaultMs } = callTimeOf(timeoutMs, options);
-      context = openCall(method, name, ownMs, metadata, request, reply);
-      const bytes = read();
-      const message = codec.parse(await (ownMs === undefined ? bytes : context.race(bytes)));
-      // A client's own time runs from the arrival of its request, the default one when the request is there.
-      if (defaultMs !== undefined) context.limit(defaultMs);
+      const { headers: asked } = exchange.head;
+      const { codec, timeoutMs, compression, read } = incoming(exchange);
+      metadata.check(asked, Code.InvalidArgument);
+      context = openCall(kind, exchange, timeoutMs, () => metadata.of(asked));
+      const message = codec.parse(await whileReading(context, read()));
+      requestComplete(context, kind);
       const payload = await invoker.unary(method, message, context, (output) => codec.serialize(output));
       const parts = metadata.reply(context);
+      const type = `application/${codec.name}`;
       if (compression !== null && payload.length >= compressMinBytes) {
-        void reply.header("content-encoding", compression.name);
-        send(reply, 200, `application/${codec.name}`, parts, await compression.compress(payload));
+        headers["content-encoding"] = compression.name;
+        send(exchange, 200, headers, type, parts, await compression.compress(payload));
       } else {
-        send(reply, 200, `application/${codec.name}`, parts, payload);
+        send(exchange, 200, headers, type, parts, payload);
       }
     } catch (reason) {
-      if (reason instanceof NoCall) refuse(reply, reason.refusal);
-      else sendError(errors.toError(reason, reply.raw as Exchange), context, reply); // As every response here.
+      if (reason instanceof NoCall) {
+        refuse(exchange, { ...reason.refusal, headers: { ...headers, ...reason.refusal.headers } });
+      } else sendError(errors.toError(reason, exchange), context, exchange, headers);
     } finally {
       context?.end();
     }
   };
 
-  const sendError = (error: ConnectError, context: CallContext | undefined, reply: FastifyReply): void => {
-    if (reply.sent || reply.raw.headersSent || reply.raw.destroyed) return;
-    if (error instanceof HttpError && error.metadata.get("connection") === "close") {
-      reply.raw.shouldKeepAlive = false;
-    }
+  const sendError = (
+    error: ConnectError,
+    context: CallContext | undefined,
+    exchange: HttpExchange,
+    headers: ResponseHeaders,
+  ): void => {
+    if (exchange.answered) return;
+    if (error instanceof HttpError && error.metadata.get("connection") === "close") exchange.closeAfter();
     const parts = context === undefined ? noParts() : metadata.reply(context, error);
     const acceptEncoding = error.metadata.get("accept-encoding");
-    if (acceptEncoding !== null) void reply.header("accept-encoding", acceptEncoding);
-    void reply.removeHeader("content-encoding");
-    send(reply, codeToHttpStatus(error.code), "application/json", parts, errorJson.body(error));
+    if (acceptEncoding !== null) headers["accept-encoding"] = acceptEncoding;
+    delete headers["content-encoding"];
+    try {
+      const body = errorJson.body(error);
+      send(exchange, codeToHttpStatus(error.code), headers, "application/json", parts, body);
+    } catch {
+      exchange.destroy(); // A header of a hook cannot be written.
+    }
   };
 
-  const posted = ({ raw }: FastifyRequest): Incoming => {
-    const { headers } = raw;
+  const posted = (exchange: HttpExchange): Incoming => {
+    const { headers } = exchange.head;
     const type = parseContentType(headerValue(headers["content-type"] ?? undefined));
     if (type === undefined || type.stream) throw unsupported(headers["content-type"]);
     requireVersion(headers["connect-protocol-version"]);
@@ -103,12 +111,12 @@ export function connectUnary(
       codec: type.binary ? codecs.proto : codecs.json,
       timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
       compression: negotiate(headers["content-encoding"], headers["accept-encoding"]).response,
-      read: () => bodies.read(raw),
+      read: () => bodies.read(exchange),
     };
   };
 
-  const asked = ({ raw }: FastifyRequest): Incoming => {
-    const { headers, url = "" } = raw;
+  const asked = ({ head }: HttpExchange): Incoming => {
+    const { headers, url } = head;
     if (method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
       throw new NoCall({
         status: 405,
@@ -130,25 +138,24 @@ export function connectUnary(
   };
 
   return {
-    post: (request, reply) => void serve(posted, request, reply),
-    get(request, reply) {
-      void reply.header("vary", "accept-encoding");
-      void serve(asked, request, reply);
-    },
+    post: (exchange) => void serve(posted, exchange, {}),
+    get: (exchange) => void serve(asked, exchange, { vary: "accept-encoding" }),
   };
 }
 
 function send(
-  reply: FastifyReply,
+  exchange: HttpExchange,
   status: number,
+  headers: ResponseHeaders,
   contentType: string,
   { header, trailer }: ReplyParts,
   payload: Uint8Array,
 ): void {
-  const set = (field: string, value: string): void => void reply.header(field, value);
+  const set = (field: string, value: string): void => setField(headers, field, value);
   eachField(header, "", set);
   eachField(trailer, "trailer-", set);
-  void reply.code(status).header("content-type", contentType).send(payload);
+  headers["content-type"] = contentType;
+  exchange.respond(status, headers, payload);
 }
 
 function noParts(): ReplyParts {

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from "node:http";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import type { HttpExchange, RequestBody } from "../../http/exchange.ts";
 import { ReadAhead } from "../../http/read-ahead.ts";
 import { Base64Chunks } from "./base64-chunks.ts";
 import { messageTooLarge } from "./message-compression.ts";
@@ -34,7 +34,7 @@ interface Waiter {
  * client than `ReadAhead` allows, and nothing before the first is asked for. A message that is announced larger than allowed is refused by its head alone.
  */
 export class EnvelopeReader {
-  readonly #request: IncomingMessage;
+  readonly #request: RequestBody;
   readonly #options: EnvelopeReaderOptions;
   readonly #base64: Base64Chunks | undefined;
   readonly #ahead: ReadAhead;
@@ -46,10 +46,11 @@ export class EnvelopeReader {
   #waiter: Waiter | undefined;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(request: IncomingMessage, options: EnvelopeReaderOptions) {
+  constructor(exchange: HttpExchange, options: EnvelopeReaderOptions) {
+    const request = exchange.body;
     this.#request = request;
     this.#options = options;
-    this.#ahead = new ReadAhead(request);
+    this.#ahead = new ReadAhead(exchange);
     this.#base64 = options.text ? new Base64Chunks() : undefined;
     request.on("data", (chunk: Buffer) => this.#receive(chunk));
     request.on("end", () => this.#finish());

@@ -1,7 +1,5 @@
-import type { OutgoingHttpHeaders } from "node:http";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
-import type { FastifyReply } from "fastify";
-import type { TrailersOnDemand } from "../../http/exchange.ts";
+import type { HttpExchange, ResponseBody, ResponseHeaders } from "../../http/exchange.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
 
 /** Options of `EnvelopeWriter`. */
@@ -12,65 +10,66 @@ export interface EnvelopeWriterOptions extends StreamWriterOptions {
   readonly trailers: boolean;
 }
 
+/** A reply whose head is written. */
+interface OpenReply {
+  readonly body: ResponseBody;
+  readonly writer: StreamWriter;
+}
+
 /** Writes a reply as envelopes, with the back-pressure of `StreamWriter`. */
 export class EnvelopeWriter {
-  readonly #reply: FastifyReply;
+  readonly #exchange: HttpExchange;
   readonly #options: EnvelopeWriterOptions;
-  readonly #writer: StreamWriter;
+  #reply: OpenReply | undefined;
 
-  constructor(reply: FastifyReply, options: EnvelopeWriterOptions) {
-    this.#reply = reply;
+  constructor(exchange: HttpExchange, options: EnvelopeWriterOptions) {
+    this.#exchange = exchange;
     this.#options = options;
-    this.#writer = new StreamWriter(reply.raw, options);
   }
 
   /** Whether the head of the reply is written. */
   get begun(): boolean {
-    return this.#reply.sent;
+    return this.#reply !== undefined;
   }
 
-  /** Writes the head of the reply; hooks of the user's own may have added headers to it. It leaves with what follows. */
-  begin(headers: Readonly<Record<string, string | string[]>>): void {
-    const { raw } = this.#reply;
-    if (this.#options.trailers) (raw as Partial<TrailersOnDemand>).withTrailers = true; // Asked for by HTTP/2 alone.
-    this.#reply.hijack();
-    raw.writeHead(200, { ...(this.#reply.getHeaders() as OutgoingHttpHeaders), ...headers }); // As they were set.
+  /** Writes the head of the reply unless it is written, with what `headers` gives. It leaves with what follows. */
+  begin(headers: () => ResponseHeaders): void {
+    if (this.#reply === undefined) this.#begin(headers());
   }
 
   /** Lets the head leave by itself. */
   flush(): void {
-    this.#reply.raw.flushHeaders();
+    this.#reply?.body.flushHeaders();
   }
 
   /**
    * Writes one message. Undefined when there is room for another, else a promise to wait for before the next, which
-   * rejects with CANCELLED when the client leaves.
+   * rejects with CANCELLED when the client disconnects.
    */
   write(flags: number, data: Uint8Array): Promise<void> | undefined {
-    return this.#writer.write(this.#encode(flags, data));
+    return this.#reply?.writer.write(this.#encode(flags, data));
   }
 
   /** Writes the last message and ends the reply. */
   end(flags: number, data: Uint8Array): void {
-    void this.#writer.end(this.#encode(flags, data));
+    void this.#reply?.writer.end(this.#encode(flags, data));
   }
 
   /** Sends a head that is the whole reply. */
-  only(headers: Readonly<Record<string, string | string[]>>): void {
-    const { raw } = this.#reply;
-    this.#reply.hijack();
-    raw.statusCode = 200;
-    for (const [name, value] of Object.entries({ ...this.#reply.getHeaders(), ...headers })) {
-      if (value !== undefined) raw.setHeader(name, value);
-    }
-    void this.#writer.end();
+  only(headers: ResponseHeaders): void {
+    this.#exchange.respondInParts(200, headers, { empty: true });
   }
 
   /** Ends the reply with trailers of HTTP. */
   endWithTrailers(trailer: Headers): void {
-    if (this.#writer.gone !== undefined) return;
-    this.#reply.raw.addTrailers(Object.fromEntries(trailer));
-    void this.#writer.end();
+    if (this.#reply === undefined || this.#reply.writer.gone !== undefined) return;
+    this.#reply.body.addTrailers(Object.fromEntries(trailer));
+    void this.#reply.writer.end();
+  }
+
+  #begin(headers: ResponseHeaders): void {
+    const body = this.#exchange.respondInParts(200, headers, { trailers: this.#options.trailers });
+    this.#reply = { body, writer: new StreamWriter(body, this.#options) };
   }
 
   #encode(flags: number, data: Uint8Array): Uint8Array | string {

@@ -1,50 +1,42 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
-import { type CallTime, callTimeOf } from "../deadline.ts";
-import type { Exchange } from "../../http/exchange.ts";
+import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
+import { headerValue } from "../../http/header-value.ts";
+import type { DoorKit } from "../door-kit.ts";
+import { type CallKind, openCall, requestComplete } from "../open-call.ts";
+import type { BodyForm } from "./body-form.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";
 import { compressMinBytes, messageCompressions } from "./message-compression.ts";
 import { RequestMessages } from "./request-messages.ts";
-import { headerValue, openCall } from "./rpc-call.ts";
 import { eachField, type RpcMetadata } from "./rpc-metadata.ts";
-import type { RpcOptions } from "./rpc-options.ts";
 import type { StreamProtocol } from "./stream-protocol.ts";
 
-/** How the bodies of one exchange look, by its content type. */
-export interface BodyForm {
-  readonly codec: "json" | "proto";
-  /** Whether everything is base64. */
-  readonly text: boolean;
-  readonly contentType: string;
-}
-
 /** Answers a request whose body is made of envelopes. Never throws. */
-export type EnvelopedHandler = (form: BodyForm, request: FastifyRequest, reply: FastifyReply) => void;
+export type EnvelopedHandler = (form: BodyForm, exchange: HttpExchange) => void;
 
 /** One rpc as `envelopedCall` serves it. */
 interface EnvelopedRpc {
-  readonly method: DescMethod;
+  readonly kind: CallKind;
   readonly protocol: StreamProtocol;
   readonly metadata: RpcMetadata;
-  readonly options: RpcOptions;
+  readonly kit: DoorKit;
 }
 
 /** Serves an rpc of any kind by a protocol of envelopes: the status of the reply is 200, its end says how it went. */
 export function envelopedCall(
   method: DescMethod,
   protocol: StreamProtocol,
-  options: RpcOptions,
+  kit: DoorKit,
   metadata: RpcMetadata,
 ): EnvelopedHandler {
-  const codecs = messageCodecs(method, options, protocol.malformed);
-  const rpc: EnvelopedRpc = { method, protocol, metadata, options };
-  return (form, request, reply) =>
-    void new EnvelopedCall(rpc, form, codecs[form.codec], request, reply).serve();
+  const codecs = messageCodecs(method, kit.binding, protocol.malformed);
+  const kind: CallKind = { method, protocolName: protocol.name, limits: kit.limits };
+  const rpc: EnvelopedRpc = { kind, protocol, metadata, kit };
+  return (form, exchange) => void new EnvelopedCall(rpc, form, codecs[form.codec], exchange).serve();
 }
 
 /** One call on its way. */
@@ -52,36 +44,28 @@ class EnvelopedCall {
   readonly #rpc: EnvelopedRpc;
   readonly #form: BodyForm;
   readonly #codec: MessageCodec;
-  readonly #request: FastifyRequest;
-  readonly #reply: FastifyReply;
+  readonly #exchange: HttpExchange;
   readonly #reader: EnvelopeReader;
   readonly #writer: EnvelopeWriter;
   #context: CallContext | undefined;
   /** How messages of the reply are compressed. */
   #compression: Compression | null = null;
 
-  constructor(
-    rpc: EnvelopedRpc,
-    form: BodyForm,
-    codec: MessageCodec,
-    request: FastifyRequest,
-    reply: FastifyReply,
-  ) {
-    const { method, options } = rpc;
+  constructor(rpc: EnvelopedRpc, form: BodyForm, codec: MessageCodec, exchange: HttpExchange) {
     this.#rpc = rpc;
     this.#form = form;
     this.#codec = codec;
-    this.#request = request;
-    this.#reply = reply;
+    this.#exchange = exchange;
     const { text } = form;
-    const whole = method.methodKind === "unary" || method.methodKind === "server_streaming";
-    const timeoutMs = whole ? options.bodyTimeoutMs : options.bodyIdleMs;
-    const maxBytes = options.maxBodyBytes;
-    this.#reader = new EnvelopeReader(request.raw, { maxBytes, timeoutMs, whole, text });
-    this.#writer = new EnvelopeWriter(reply, {
+    const { methodKind } = rpc.kind.method;
+    const { limits, streams } = rpc.kit;
+    const whole = methodKind === "unary" || methodKind === "server_streaming";
+    const timeoutMs = whole ? limits.bodyTimeoutMs : streams.bodyIdleMs;
+    this.#reader = new EnvelopeReader(exchange, { maxBytes: limits.maxBodyBytes, timeoutMs, whole, text });
+    this.#writer = new EnvelopeWriter(exchange, {
       text,
       trailers: rpc.protocol.name === "grpc",
-      writeIdleMs: options.writeIdleMs,
+      writeIdleMs: streams.writeIdleMs,
     });
   }
 
@@ -90,21 +74,21 @@ class EnvelopedCall {
     try {
       await this.#call();
     } catch (reason) {
-      error = this.#rpc.options.errors.toError(reason, this.#reply.raw as Exchange); // As every response here.
+      error = this.#rpc.kit.errors.toError(reason, this.#exchange);
       this.#context?.abort(error); // So that all that the call started hears of it.
     }
     try {
       this.#end(error);
     } catch {
-      this.#reply.raw.destroy(); // A header of somebody's hook that cannot be written.
+      this.#exchange.destroy(); // A header of a hook cannot be written.
     }
     this.#reader.drop();
     this.#context?.end();
   }
 
   async #call(): Promise<void> {
-    const { method, protocol, metadata, options } = this.#rpc;
-    const { headers } = this.#request.raw;
+    const { kind, protocol, metadata, kit } = this.#rpc;
+    const { headers } = this.#exchange.head;
     const timeoutMs = protocol.timeoutMs(headers);
     const { request, response, error } = compressionNegotiate(
       messageCompressions,
@@ -119,49 +103,40 @@ class EnvelopedCall {
     const requests = new RequestMessages(this.#reader, {
       codec: this.#codec,
       compression: request,
-      maxBytes: options.maxBodyBytes,
+      maxBytes: kit.limits.maxBodyBytes,
       malformed,
     });
-    const time = callTimeOf(timeoutMs, options);
-    this.#context = openCall(method, protocol.name, time.ownMs, metadata, this.#request, this.#reply);
-    const context = this.#context;
+    const context = openCall(kind, this.#exchange, timeoutMs, () => metadata.of(headers));
+    this.#context = context;
+    const { method } = kind;
     // The kind says which of the two it is, and the types do not follow.
-    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context, time);
-    else await this.#stream(method as DescMethodStreaming, requests, context, time);
+    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
+    else await this.#stream(method as DescMethodStreaming, requests, context);
   }
 
-  async #unary(
-    method: DescMethodUnary,
-    requests: RequestMessages,
-    context: CallContext,
-    { defaultMs }: CallTime,
-  ): Promise<void> {
-    const { invoker } = this.#rpc.options;
+  async #unary(method: DescMethodUnary, requests: RequestMessages, context: CallContext): Promise<void> {
+    const { kind, kit } = this.#rpc;
+    const { invoker } = kit;
     const message = await context.race(requests.only());
-    // A client's own time runs from the arrival of its request, the default one when the request is there.
-    if (defaultMs !== undefined) context.limit(defaultMs);
+    requestComplete(context, kind);
     await this.#send(await invoker.unary(method, message, context, this.#write), context);
   }
 
-  async #stream(
-    method: DescMethodStreaming,
-    requests: RequestMessages,
-    context: CallContext,
-    { defaultMs }: CallTime,
-  ): Promise<void> {
-    const { invoker, headerFlushMs } = this.#rpc.options;
+  async #stream(method: DescMethodStreaming, requests: RequestMessages, context: CallContext): Promise<void> {
+    const { kind, kit } = this.#rpc;
+    const { invoker, streams } = kit;
     const input =
       method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
-    if (defaultMs !== undefined) context.limit(defaultMs);
+    requestComplete(context, kind);
     let timer: NodeJS.Timeout | undefined;
     // Before the client has sent everything it hardly waits for the head, and the service may not have its headers.
     const complete = (): void => {
-      timer = setTimeout(() => this.#flush(), headerFlushMs);
+      timer = setTimeout(() => this.#flush(), streams.headerFlushMs);
     };
     if (input === requests) requests.onEnd = complete;
     else complete();
-    const exchange = this.#reply.raw as Exchange; // Every server here makes its responses of this class.
-    if (method.methodKind !== "client_streaming") exchange.leave = (reason) => context.abort(reason);
+    const exchange = this.#exchange;
+    if (method.methodKind !== "client_streaming") exchange.onStop = (reason) => context.abort(reason);
     try {
       for await (const bytes of invoker.stream(method, input, context, this.#write)) {
         if (timer !== undefined) clearTimeout(timer);
@@ -169,7 +144,7 @@ class EnvelopedCall {
         if (taken !== undefined) await taken;
       }
     } finally {
-      exchange.leave = undefined;
+      exchange.onStop = undefined;
       requests.onEnd = undefined;
       clearTimeout(timer);
     }
@@ -191,12 +166,12 @@ class EnvelopedCall {
   }
 
   #begin(): void {
-    if (!this.#writer.begun) this.#writer.begin(this.#head());
+    this.#writer.begin(this.#head);
   }
 
-  #head(): Record<string, string | string[]> {
+  readonly #head = (): ResponseHeaders => {
     const { protocol, metadata } = this.#rpc;
-    const headers: Record<string, string | string[]> = { "content-type": this.#form.contentType };
+    const headers: ResponseHeaders = { "content-type": this.#form.contentType };
     if (this.#compression !== null) headers[protocol.encodingHeader] = this.#compression.name;
     if (this.#context?.responseHeaderIfAny !== undefined) {
       eachField(metadata.reply(this.#context).header, "", (name, value) => {
@@ -205,21 +180,21 @@ class EnvelopedCall {
       });
     }
     return headers;
-  }
+  };
 
   /** The first message is long in coming: the client should see that somebody is there. */
   #flush(): void {
-    if (this.#writer.begun || this.#reply.raw.destroyed) return;
+    if (this.#writer.begun || this.#exchange.destroyed) return;
     try {
       this.#begin();
       this.#writer.flush();
     } catch {
-      this.#reply.raw.destroy(); // As in `serve`.
+      this.#exchange.destroy(); // As in `serve`.
     }
   }
 
   #end(error: ConnectError | undefined): void {
-    if (this.#reply.raw.destroyed) return;
+    if (this.#exchange.destroyed) return;
     const { protocol, metadata } = this.#rpc;
     const trailer =
       this.#context === undefined

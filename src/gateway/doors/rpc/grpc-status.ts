@@ -8,7 +8,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../core/errors/status-message.ts";
 import { withoutMetadata } from "./bare-error.ts";
-import { headerValue } from "./rpc-call.ts";
+import { headerValue } from "../../http/header-value.ts";
 
 /** What gRPC and gRPC-Web share as protocols of envelopes: names of headers, codes and times. */
 export const grpcHeaders = {

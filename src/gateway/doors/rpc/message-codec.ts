@@ -3,9 +3,7 @@ import { decodeUtf8, jsonReader } from "../../../core/codec/json-reader.ts";
 import { jsonWriter } from "../../../core/codec/json-writer.ts";
 import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
-import { rpcName } from "../../../core/call/service.ts";
-import { jsonReadOptions } from "../../binding/bind-options.ts";
-import type { RpcOptions } from "./rpc-options.ts";
+import { type JsonBindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
 
 /** Reads requests and writes replies of one rpc in one format. */
 export interface MessageCodec {
@@ -16,12 +14,6 @@ export interface MessageCodec {
   serialize(message: Message): Buffer;
 }
 
-/** Options of `messageCodecs`. */
-export type MessageCodecOptions = Pick<
-  RpcOptions,
-  "registry" | "unknownFields" | "unknownEnums" | "maxJsonDepth" | "maxJsonEntries" | "onIgnored"
->;
-
 /** The two codecs of an rpc. */
 export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
 
@@ -31,18 +23,10 @@ export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
  *
  * @param malformed the code of binary requests that cannot be read
  */
-export function messageCodecs(
-  method: DescMethod,
-  options: MessageCodecOptions,
-  malformed: Code,
-): MessageCodecs {
+export function messageCodecs(method: DescMethod, options: JsonBindOptions, malformed: Code): MessageCodecs {
   const { input, output } = method;
-  const { registry, onIgnored } = options;
-  const path = `/${rpcName(method)}`;
-  const reader = jsonReader(
-    input,
-    jsonReadOptions({ ...options, onIgnored: onIgnored && ((_, name) => onIgnored(path, "body", name)) }),
-  );
+  const { registry } = options;
+  const reader = jsonReader(input, jsonReadOptions(options));
   const writer = jsonWriter(output, { registry, defaults: "omit" });
   const check = requiredCheck(input);
   const checked = (message: Message): Message => {

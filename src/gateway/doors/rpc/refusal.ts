@@ -1,11 +1,14 @@
-import type { FastifyReply } from "fastify";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { rpcName } from "../../../core/call/service.ts";
+import type { HttpExchange, RequestHead, ResponseHeaders } from "../../http/exchange.ts";
+import { headerValue } from "../../http/header-value.ts";
 
 /** Why a request to an rpc is no call of any of its protocols. */
 export interface Refusal {
   readonly status: 404 | 405 | 415;
   readonly text: string;
   /** Names in lower case. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: ResponseHeaders;
 }
 
 /** Something thrown where a request turns out to be no call. */
@@ -20,8 +23,39 @@ export class NoCall extends Error {
 
 /**
  * Answers with plain text: the clients of all these protocols make a code of the status then, as their specifications
- * tell them to, where JSON would have to name one.
+ * demand, where JSON would have to name one.
  */
-export function refuse(reply: FastifyReply, { status, text, headers = {} }: Refusal): void {
-  void reply.code(status).headers(headers).header("content-type", "text/plain; charset=utf-8").send(text);
+export function refuse(exchange: HttpExchange, { status, text, headers = {} }: Refusal): void {
+  try {
+    exchange.respond(status, { ...headers, "content-type": "text/plain; charset=utf-8" }, text);
+  } catch {
+    exchange.destroy(); // A header of a hook cannot be written.
+  }
+}
+
+/** The refusal of a path that names no rpc. */
+export function unknownRpc(path: string): Refusal {
+  return { status: 404, text: `there is no rpc at ${path}` };
+}
+
+/** The refusal of an HTTP method, with the reason. */
+export function notAllowed(text: string): Refusal {
+  return { status: 405, text, headers: { allow: "POST" } };
+}
+
+/** The refusal of a request that is no POST; undefined for one that is. */
+export function notPosted({ method }: RequestHead): Refusal | undefined {
+  return method === "POST" ? undefined : notAllowed(`${method} is not allowed for rpcs, use POST`);
+}
+
+/** The refusal of the content type of a request. */
+export function unsupportedType(method: DescMethod, { headers }: RequestHead): Refusal {
+  const own =
+    method.methodKind === "unary"
+      ? "application/json, application/proto"
+      : "application/connect+json, application/connect+proto";
+  const accepted = `${own}, application/grpc-web+json, application/grpc-web+proto, application/grpc-web-text+proto`;
+  const found = JSON.stringify(headerValue(headers["content-type"]) ?? "");
+  const text = `${rpcName(method)} is not served with ${found}: send ${accepted}`;
+  return { status: 415, text, headers: { "accept-post": accepted } };
 }

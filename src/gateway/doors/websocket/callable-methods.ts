@@ -1,7 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { rpcName } from "../../../core/call/service.ts";
-import type { RouteTable, RouteTableOptions } from "../route-table.ts";
+import type { DoorKit } from "../door-kit.ts";
+import type { CallKind } from "../open-call.ts";
+import type { ServedRpcs } from "../served-rpcs.ts";
 import type { Route } from "../../routing/route.ts";
 import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
@@ -9,22 +11,25 @@ import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
 /** An rpc that is called by its name. */
 export interface CallableMethod {
   readonly method: DescMethod;
-  readonly options: RouteTableOptions;
+  readonly kind: CallKind;
+  readonly kit: DoorKit;
   readonly codec: FrameCodec;
   readonly run: StreamInvoker;
   /** Whether it takes one message. */
   readonly takesOne: boolean;
 }
 
-/** The rpcs of one table of routes by their names; each is compiled when it is first called. */
+/** The rpcs of one set by their names; each is compiled when it is first called. */
 export class CallableMethods {
-  readonly #table: RouteTable;
+  readonly #rpcs: ServedRpcs;
+  readonly #kit: DoorKit;
   readonly #routes: ReadonlyMap<string, Route>;
   readonly #compiled = new Map<string, CallableMethod>();
 
-  constructor(table: RouteTable) {
-    this.#table = table;
-    this.#routes = new Map(table.router.routes.map((route) => [rpcName(route.method), route]));
+  constructor(rpcs: ServedRpcs, kit: DoorKit) {
+    this.#rpcs = rpcs;
+    this.#kit = kit;
+    this.#routes = new Map(rpcs.router.routes.map((route) => [rpcName(route.method), route]));
   }
 
   /**
@@ -39,23 +44,24 @@ export class CallableMethods {
       if (route === undefined) {
         throw new ConnectError(`no rpc is called ${JSON.stringify(name)}`, Code.Unimplemented);
       }
-      callable = compile(route, this.#table.optionsOf(route));
+      callable = compile(route, this.#rpcs.kitOf(route.method, route.template.text, this.#kit));
       this.#compiled.set(name, callable);
     }
     return callable;
   }
 }
 
-function compile(route: Route, options: RouteTableOptions): CallableMethod {
+function compile(route: Route, kit: DoorKit): CallableMethod {
   const { method } = route;
   const whole: Route = { ...route, variables: [], bodyField: "*", responseField: undefined };
-  const codec = compileFrameCodec(whole, options, "json");
+  const codec = compileFrameCodec(whole, kit, "json");
   if (codec === undefined) throw new TypeError("every message has a JSON form");
   return {
     method,
-    options,
+    kind: { method, protocolName: "websocket", limits: kit.limits },
+    kit,
     codec,
-    run: compileStreamInvoker(options.invoker, method),
+    run: compileStreamInvoker(kit.invoker, method),
     takesOne: method.methodKind === "unary" || method.methodKind === "server_streaming",
   };
 }

@@ -5,7 +5,7 @@ import { closeCode, closeReason } from "./close-code.ts";
 import { FrameSender } from "./frame-sender.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
-import type { WebSocketOptions } from "./websocket-options.ts";
+import type { WebSocketOptions } from "../options/websocket-options.ts";
 
 /** Who reads a `ClientSocket`. */
 export interface SocketReader {

@@ -7,7 +7,7 @@ import type { Route } from "../../routing/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
 import { binaryEncoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
-import type { RouteOptions } from "../route-options.ts";
+import type { DoorKit } from "../door-kit.ts";
 
 /** A message as it stands in one frame. */
 export interface Frame {
@@ -36,13 +36,13 @@ export type Subprotocol = "json" | "proto";
  */
 export function compileFrameCodec(
   route: Route,
-  options: Pick<RouteOptions, "bind" | "json">,
+  options: Pick<DoorKit, "binding" | "json">,
   subprotocol: Subprotocol,
 ): FrameCodec | undefined {
   const frame = frameWriter(route, options, subprotocol);
   if (frame === undefined) return undefined;
   const reader = route.bodyField === undefined ? mergingReader : bindingReader;
-  return { ...reader(route, options.bind, subprotocol === "json" ? "json" : "binary"), frame };
+  return { ...reader(route, options.binding, subprotocol === "json" ? "json" : "binary"), frame };
 }
 
 type Format = "json" | "binary";
@@ -88,7 +88,7 @@ function bytesOf(data: Buffer | string, format: Format): Buffer | string {
 
 function frameWriter(
   route: Route,
-  { json }: Pick<RouteOptions, "json">,
+  { json }: Pick<DoorKit, "json">,
   subprotocol: Subprotocol,
 ): FrameCodec["frame"] | undefined {
   const { method } = route;

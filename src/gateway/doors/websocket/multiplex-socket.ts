@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
-import { callTimeOf, requestedTimeoutMs } from "../deadline.ts";
+import { requestedTimeoutMs } from "../deadline.ts";
+import { newCall } from "../open-call.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
@@ -149,27 +150,23 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       throw new ConnectError("too many calls are under way on this socket", Code.ResourceExhausted);
     }
     const callable = this.#options.find(name);
-    const { method, options, run } = callable;
+    const { kind, kit, run } = callable;
     const headers =
       envelope.headers === undefined
         ? this.#headers
         : withHeaders(this.#headers, readHeaders(JSON.parse(envelope.headers)));
-    options.requestMetadata.check(headers);
+    kit.requestMetadata.check(headers);
     const { idText } = envelope;
-    const call = new SocketCall(
-      run,
-      {
-        method,
-        requestHeader: () => options.requestMetadata.of(headers),
-        peer: this.#options.peer,
-        requestMethod: "GET",
-      },
-      callTimeOf(smaller(requestedTimeoutMs(headers), frameTime(envelope)), options),
-      {
-        full: () => this.#socket.tell(`{"id":${idText},"pause":true}`),
-        room: () => this.#socket.tell(`{"id":${idText},"pause":false}`),
-      },
+    const context = newCall(
+      kind,
+      { peer: this.#options.peer, method: "GET", url: undefined, arrivedAt: undefined },
+      smaller(requestedTimeoutMs(headers), frameTime(envelope)),
+      () => kit.requestMetadata.of(headers),
     );
+    const call = new SocketCall(kind, run, context, {
+      full: () => this.#socket.tell(`{"id":${idText},"pause":true}`),
+      room: () => this.#socket.tell(`{"id":${idText},"pause":false}`),
+    });
     return { idText, callable, call };
   }
 

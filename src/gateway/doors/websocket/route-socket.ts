@@ -4,7 +4,7 @@ import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
-import type { CallTime } from "../deadline.ts";
+import { newCall } from "../open-call.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
@@ -48,10 +48,14 @@ export class RouteSocket implements SocketReader, OpenSocket {
     return this.#call === undefined ? [] : [rpcName(this.#plan.route.method)];
   }
 
-  /** Begins to read, and begins the call unless its headers are still to come. Throws INVALID_ARGUMENT. */
-  open(time: CallTime): void {
+  /**
+   * Begins to read, and begins the call unless its headers are still to come. Throws INVALID_ARGUMENT.
+   *
+   * @param askedMs the time that the client gives the call, in milliseconds
+   */
+  open(askedMs: number | undefined): void {
     this.#socket.listen(this);
-    if (!this.#request.headersInFrame) this.#begin(this.#request.headers, time);
+    if (!this.#request.headersInFrame) this.#begin(this.#request.headers, askedMs);
   }
 
   message(data: Buffer, isBinary: boolean): void {
@@ -99,27 +103,20 @@ export class RouteSocket implements SocketReader, OpenSocket {
     this.#begin(headers, checkHeaders(this.#plan, headers));
   }
 
-  #begin(headers: IncomingHttpHeaders, time: CallTime): void {
-    const { route, options, run, needsFrame, raw } = this.#plan;
-    const { requestMetadata } = options;
+  #begin(headers: IncomingHttpHeaders, askedMs: number | undefined): void {
+    const { kind, kit, run, needsFrame, raw } = this.#plan;
+    const { requestMetadata } = kit;
     const { call, chosen, peer, url } = this.#request;
     const bound = needsFrame ? undefined : boundMessage(chosen, call);
-    const socketCall = (this.#call = new SocketCall(
-      run,
-      {
-        method: route.method,
-        requestHeader: () => {
-          const metadata = requestMetadata.of(headers);
-          if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
-          return metadata;
-        },
-        peer,
-        requestMethod: "GET",
-        url,
-      },
-      time,
-      { full: () => this.#socket.pause(), room: () => this.#socket.resume() },
-    ));
+    const context = newCall(kind, { peer, method: "GET", url, arrivedAt: undefined }, askedMs, () => {
+      const metadata = requestMetadata.of(headers);
+      if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
+      return metadata;
+    });
+    const socketCall = (this.#call = new SocketCall(kind, run, context, {
+      full: () => this.#socket.pause(),
+      room: () => this.#socket.resume(),
+    }));
     if (bound !== undefined) {
       socketCall.push(bound, 0);
       socketCall.requests.end();
@@ -134,7 +131,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
       ({ data, isBinary }) => this.#socket.write(data, isBinary),
     );
     this.#call = undefined;
-    if (error !== undefined) this.#plan.options.errors.faults.call(error, call.context);
+    if (error !== undefined) this.#plan.kit.errors.faults.call(error, call.context);
     this.#finish(error, call);
   }
 
@@ -184,8 +181,8 @@ export class RouteSocket implements SocketReader, OpenSocket {
   #finish(error: ConnectError | undefined, call: SocketCall | undefined): void {
     const socket = this.#socket;
     if (!socket.open) return;
-    const { raw, options } = this.#plan;
-    if (!raw) void socket.write(`{${statusMembers(options, error, call?.context)}}`, false);
+    const { raw, kit } = this.#plan;
+    if (!raw) void socket.write(`{${statusMembers(kit, error, call?.context)}}`, false);
     if (error !== undefined) socket.close(this.#closeCode ?? closeCodeOf(error), error.rawMessage);
     else if (raw) socket.closeWell();
     else socket.close(closeCode.normal);

@@ -1,8 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
-import { CallContext, type CallContextInit } from "../../../core/call/context.ts";
+import type { CallContext } from "../../../core/call/context.ts";
 import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
 import type { WriteReply } from "../../../core/call/write-reply.ts";
-import type { CallTime } from "../deadline.ts";
+import { type CallKind, requestComplete } from "../open-call.ts";
 import type { StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
 
@@ -13,22 +13,21 @@ export type SendReply<T> = (payload: T) => Promise<void> | undefined;
 export class SocketCall {
   readonly context: CallContext;
   readonly requests: MessageQueue;
+  readonly #kind: CallKind;
   readonly #run: StreamInvoker;
-  #defaultMs: number | undefined;
+  #begun = false;
 
-  /** @param feeder hears when the handler falls behind its client */
-  constructor(
-    run: StreamInvoker,
-    init: Omit<CallContextInit, "protocolName" | "timeoutMs">,
-    time: CallTime,
-    feeder: QueueFeeder,
-  ) {
+  /**
+   * @param context is ended with the call
+   * @param feeder is called when the handler falls behind its client
+   */
+  constructor(kind: CallKind, run: StreamInvoker, context: CallContext, feeder: QueueFeeder) {
+    this.#kind = kind;
     this.#run = run;
-    this.#defaultMs = time.defaultMs;
-    this.context = new CallContext({ ...init, protocolName: "websocket", timeoutMs: time.ownMs });
+    this.context = context;
     this.requests = new MessageQueue(feeder);
-    // Nobody else hears of it before the first message has come.
-    this.context.onAbort((reason) => this.requests.end(reason));
+    // The invoker watches the context from the first message on only.
+    context.onAbort((reason) => this.requests.end(reason));
   }
 
   /**
@@ -52,8 +51,8 @@ export class SocketCall {
 
   /** Adds a message that came as `size` bytes; the default time of the call runs from the first one on. */
   push(message: Message, size: number): void {
-    if (this.#defaultMs !== undefined) this.context.limit(this.#defaultMs);
-    this.#defaultMs = undefined;
+    if (!this.#begun) requestComplete(this.context, this.#kind);
+    this.#begun = true;
     this.requests.push(message, size);
   }
 

@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
-import { type CallTime, callTimeOf, requestedTimeoutMs } from "../deadline.ts";
+import { requestedTimeoutMs } from "../deadline.ts";
+import type { DoorKit } from "../door-kit.ts";
+import type { CallKind } from "../open-call.ts";
 import { HttpError } from "../../http/http-error.ts";
-import type { RouteTableOptions } from "../route-table.ts";
 import type { Route } from "../../routing/route.ts";
 import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
@@ -13,7 +14,8 @@ import { compileRawCodec, isRaw } from "./raw-codec.ts";
 /** Everything about the sockets of one route that is known before any of them opens. */
 export interface SocketRoute {
   readonly route: Route;
-  readonly options: RouteTableOptions;
+  readonly kind: CallKind;
+  readonly kit: DoorKit;
   readonly run: StreamInvoker;
   /** Whether the rpc takes one message. */
   readonly takesOne: boolean;
@@ -35,19 +37,20 @@ export interface Chosen {
 }
 
 /** Compiles the sockets of a route. */
-export function compileSocketRoute(route: Route, options: RouteTableOptions): SocketRoute {
+export function compileSocketRoute(route: Route, kit: DoorKit): SocketRoute {
   const { method, bodyField } = route;
   const raw = isRaw(route);
   const takesOne = method.methodKind === "unary" || method.methodKind === "server_streaming";
   const takesBody = bodyField !== undefined || method.input.typeName === "google.api.HttpBody";
   return {
     route,
-    options,
-    run: compileStreamInvoker(options.invoker, method),
+    kind: { method, protocolName: "websocket", limits: kit.limits },
+    kit,
+    run: compileStreamInvoker(kit.invoker, method),
     takesOne,
     raw,
     needsFrame: !takesOne || takesBody,
-    choose: raw ? rawChoice(route, options) : messageChoice(route, options),
+    choose: raw ? rawChoice(route, kit) : messageChoice(route, kit),
   };
 }
 
@@ -57,25 +60,25 @@ export function boundMessage({ codec }: Chosen, call: RouteCall): Message {
 }
 
 /**
- * Looks at the headers of a call; returns its time.
+ * Checks the headers of a call; returns the time that the client gives it, in milliseconds, undefined for none.
  *
  * @throws ConnectError INVALID_ARGUMENT naming the header that cannot be read
  */
-export function checkHeaders({ options }: SocketRoute, headers: IncomingHttpHeaders): CallTime {
-  options.requestMetadata.check(headers);
-  return callTimeOf(requestedTimeoutMs(headers), options);
+export function checkHeaders({ kit }: SocketRoute, headers: IncomingHttpHeaders): number | undefined {
+  kit.requestMetadata.check(headers);
+  return requestedTimeoutMs(headers);
 }
 
 /** Subprotocols of a raw route are the service's business: the client's first choice is taken. */
-function rawChoice(route: Route, { bind }: RouteTableOptions): SocketRoute["choose"] {
-  const codec = compileRawCodec(route, bind);
+function rawChoice(route: Route, { binding }: DoorKit): SocketRoute["choose"] {
+  const codec = compileRawCodec(route, binding);
   return ([protocol]) => ({ protocol, codec, binary: undefined });
 }
 
-function messageChoice(route: Route, options: RouteTableOptions): SocketRoute["choose"] {
+function messageChoice(route: Route, kit: DoorKit): SocketRoute["choose"] {
   const codecs = new Map<Subprotocol, FrameCodec>();
   for (const name of ["json", "proto"] as const) {
-    const codec = compileFrameCodec(route, options, name);
+    const codec = compileFrameCodec(route, kit, name);
     if (codec !== undefined) codecs.set(name, codec);
   }
   return (offered) => {

@@ -1,6 +1,6 @@
 import { durationFlag, listFlag, sizeFlag, switchFlag } from "../../../core/config/flag-kinds.ts";
 import type { FlagValues } from "../../../core/config/flags.ts";
-import { webSocketDefaults, type WebSocketOptions } from "./websocket-options.ts";
+import { webSocketDefaults, type WebSocketOptions } from "../options/websocket-options.ts";
 
 /** Flags of WebSockets, a part of those of a gateway. */
 export const webSocketFlags = {

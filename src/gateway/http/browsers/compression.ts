@@ -1,6 +1,7 @@
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip, zstdCompress } from "node:zlib";
 import type { FastifyReply, FastifyRequest } from "fastify";
+import type { RequestHead } from "../exchange.ts";
 import type { StreamCoding } from "../stream-compressor.ts";
 import { isCompressible, negotiateCoding } from "./content-coding.ts";
 
@@ -28,8 +29,8 @@ export class Compression {
   }
 
   /** How an answer in pieces is compressed. */
-  codingFor({ raw }: FastifyRequest): StreamCoding | undefined {
-    return negotiateCoding(single(raw.headers["accept-encoding"]));
+  codingFor({ headers }: Pick<RequestHead, "headers">): StreamCoding | undefined {
+    return negotiateCoding(single(headers["accept-encoding"]));
   }
 }
 

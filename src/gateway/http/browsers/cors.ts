@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RequestHead } from "../exchange.ts";
+import type { ResponseHead } from "../response-head.ts";
 import type { BrowserOptions } from "./browser-options.ts";
 import { addVary } from "./vary.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -66,7 +67,7 @@ export class Cors {
   }
 
   /** Whether a request only asks what a page may do, so that no rpc is to be called. */
-  isPreflight({ method, headers }: IncomingMessage): boolean {
+  isPreflight({ method, headers }: RequestHead): boolean {
     return (
       method === "OPTIONS" &&
       headers.origin !== undefined &&
@@ -75,7 +76,7 @@ export class Cors {
   }
 
   /** Completes the head of an answer. One to a preflight says in `Allow` which methods there are. */
-  complete(request: IncomingMessage, response: ServerResponse, status: number): void {
+  complete(request: RequestHead, response: ResponseHead, status: number): void {
     const { origin } = request.headers;
     if (!this.#any) addVary(response, "Origin");
     if (origin === undefined || !(this.#any || this.#origins.has(origin))) return;
@@ -85,7 +86,7 @@ export class Cors {
     else response.setHeader("access-control-expose-headers", exposed(response));
   }
 
-  #allow({ headers }: IncomingMessage, response: ServerResponse, status: number): void {
+  #allow({ headers }: RequestHead, response: ResponseHead, status: number): void {
     addVary(response, "Access-Control-Request-Method", "Access-Control-Request-Headers");
     const allow = response.getHeader("allow");
     if (status !== 204 || allow === undefined) return;
@@ -98,7 +99,7 @@ export class Cors {
   }
 }
 
-function exposed(response: ServerResponse): string {
+function exposed(response: ResponseHead): string {
   const names = response
     .getHeaderNames()
     .filter((name) => !unlisted.has(name) && !name.startsWith("access-control-"));

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import type { Exchange } from "../exchange.ts";
+import { exchangeOf, type RequestHead } from "../exchange.ts";
+import type { CompleteHead, ResponseHead } from "../response-head.ts";
 import type { StreamCoding } from "../stream-compressor.ts";
 import type { BrowserOptions } from "./browser-options.ts";
 import { Compression } from "./compression.ts";
@@ -26,23 +27,20 @@ export class ForBrowsers {
     this.#etag = options.etag;
   }
 
-  /** Sees every exchange before its request is looked at; undefined where there is nothing to do. */
-  get prepare(): ((exchange: Exchange) => void) | undefined {
-    if (this.cors === undefined && this.#compression === undefined) return undefined;
-    return (exchange) => {
-      exchange.onHead = this.#completeHead;
-    };
+  /** Completes the head of every answer; undefined where there is nothing to do. */
+  get completeHead(): CompleteHead | undefined {
+    return this.cors === undefined && this.#compression === undefined ? undefined : this.#completeHead;
   }
 
   /** How an answer in pieces of JSON is compressed; undefined where none is. */
-  get streamCoding(): ((request: FastifyRequest) => StreamCoding | undefined) | undefined {
+  get streamCoding(): ((request: RequestHead) => StreamCoding | undefined) | undefined {
     const compression = this.#compression;
     return compression && ((request) => compression.codingFor(request));
   }
 
   /** How a file in pieces is compressed. */
   get fileCoding():
-    | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)
+    | ((request: RequestHead, contentType: string, status: number) => StreamCoding | undefined)
     | undefined {
     const compression = this.#compression;
     return (
@@ -52,33 +50,35 @@ export class ForBrowsers {
     );
   }
 
-  /** Adds what answers that are sent whole need to the routes of `scope`. */
-  addHooks(scope: FastifyInstance): void {
-    if (!this.#etag && this.#compression === undefined) return;
-    scope.addHook("onSend", async (request, reply, payload) => this.#finish(request, reply, payload));
+  /** Adds what answers that are sent whole need to the routes of a scope; undefined where they need nothing. */
+  get hooks(): ((scope: FastifyInstance) => void) | undefined {
+    if (!this.#etag && this.#compression === undefined) return undefined;
+    return (scope) => {
+      scope.addHook("onSend", async (request, reply, payload) => this.#finish(request, reply, payload));
+    };
   }
 
   async #finish(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
     if (typeof payload !== "string" && !Buffer.isBuffer(payload)) return payload;
-    const { route } = reply.raw as Exchange; // Every server here makes its responses of this class.
-    if (this.#etag && route !== undefined && tagEntity(request, reply, payload)) return null;
+    if (this.#etag && exchangeOf(reply.raw)?.route !== undefined && tagEntity(request, reply, payload))
+      return null;
     return this.#compression === undefined ? payload : this.#compression.apply(request, reply, payload);
   }
 
-  readonly #completeHead = (exchange: Exchange, status: number): void => {
+  readonly #completeHead: CompleteHead = (request, response, status) => {
     if (this.#compression !== undefined) {
-      const coding = exchange.getHeader("content-encoding");
-      if (coding !== undefined || isCompressible(String(exchange.getHeader("content-type") ?? ""))) {
-        addVary(exchange, "Accept-Encoding");
+      const coding = response.getHeader("content-encoding");
+      if (coding !== undefined || isCompressible(String(response.getHeader("content-type") ?? ""))) {
+        addVary(response, "Accept-Encoding");
       }
-      if (coding !== undefined) weakenTag(exchange);
+      if (coding !== undefined) weakenTag(response);
     }
-    this.cors?.complete(exchange.req, exchange, status);
+    this.cors?.complete(request, response, status);
   };
 }
 
 /** The same content in another coding has other bytes, which a strong tag would deny (RFC 9110, section 8.8.1). */
-function weakenTag(exchange: Exchange): void {
-  const tag = exchange.getHeader("etag");
-  if (typeof tag === "string" && tag.startsWith('"')) exchange.setHeader("etag", `W/${tag}`);
+function weakenTag(response: ResponseHead): void {
+  const tag = response.getHeader("etag");
+  if (typeof tag === "string" && tag.startsWith('"')) response.setHeader("etag", `W/${tag}`);
 }

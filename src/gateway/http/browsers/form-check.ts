@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { RequestHead } from "../exchange.ts";
 import { HttpError } from "../http-error.ts";
 import { OriginCheck } from "../origin-check.ts";
 
@@ -18,7 +18,7 @@ export class FormCheck {
   }
 
   /** Why a request is refused: 403 for a body that a page of another origin sent without asking. */
-  problem({ headers }: IncomingMessage): HttpError | undefined {
+  problem({ headers }: Pick<RequestHead, "headers">): HttpError | undefined {
     const { origin, "content-type": type } = headers;
     if (origin === undefined || (type !== undefined && !unasked.test(type.trim()))) return undefined;
     if (this.#origins.problem(headers) === undefined) return undefined;

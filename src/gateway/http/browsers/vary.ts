@@ -1,7 +1,7 @@
-import type { ServerResponse } from "node:http";
+import type { ResponseHead } from "../response-head.ts";
 
 /** Adds names to `Vary`, each of them once. */
-export function addVary(response: ServerResponse, ...names: readonly string[]): void {
+export function addVary(response: ResponseHead, ...names: readonly string[]): void {
   const before = response.getHeader("vary");
   const listed =
     before === undefined

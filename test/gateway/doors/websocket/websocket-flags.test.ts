@@ -6,7 +6,7 @@ import type { HttpServerOptions } from "../../../../src/gateway/http-server-opti
 import {
   webSocketDefaults,
   type WebSocketOptions,
-} from "../../../../src/gateway/doors/websocket/websocket-options.ts";
+} from "../../../../src/gateway/doors/options/websocket-options.ts";
 import { exchangeBytes, startGateway, statusOf } from "../../../support/gateway-fixture.ts";
 import {
   frame,

@@ -1,8 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { FastifyReply } from "fastify";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { replyTooLarge } from "../../../../core/errors/reply-too-large.ts";
-import { asIs, type ErrorWriter } from "../../../http/error-writer.ts";
+import type { ErrorWriter } from "../../../http/error-writer.ts";
+import { type HttpExchange, type ResponseHeaders, setField } from "../../../http/exchange.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import type { Answer } from "./answer.ts";
 import type { StreamEncoder, StreamEncoding } from "./stream-encoding.ts";
@@ -12,7 +12,7 @@ export interface BufferedAnswerInit {
   readonly encoding: StreamEncoding;
   readonly encoder: StreamEncoder;
   readonly context: CallContext;
-  readonly reply: FastifyReply;
+  readonly exchange: HttpExchange;
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
   /** The most bytes of the answer. */
@@ -48,21 +48,19 @@ export class BufferedAnswer implements Answer<string> {
   }
 
   async end(): Promise<void> {
-    const { encoding, encoder, context, reply, replyMetadata } = this.#init;
+    const { encoding, encoder, context, exchange, replyMetadata } = this.#init;
     const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = context;
-    const set = (name: string, value: string): void => void reply.header(name, value);
+    const headers: ResponseHeaders = {};
+    const set = (name: string, value: string): void => setField(headers, name, value);
     if (header !== undefined) replyMetadata.headers(header, set);
     if (trailer !== undefined) replyMetadata.trailersAsHeaders(trailer, set);
     const status = header === undefined ? 200 : successStatus(header);
-    void reply
-      .code(status)
-      .headers({ ...encoding.headers, "content-type": encoding.contentType })
-      .serializer(asIs)
-      .send(encoder.opening + this.#parts.join("") + encoder.end({}));
+    Object.assign(headers, encoding.headers, { "content-type": encoding.contentType });
+    exchange.respond(status, headers, encoder.opening + this.#parts.join("") + encoder.end({}));
   }
 
   async fail(reason: unknown): Promise<void> {
-    const { errors, reply } = this.#init;
-    errors.send(reply, reason);
+    const { errors, exchange } = this.#init;
+    errors.send(exchange, reason);
   }
 }

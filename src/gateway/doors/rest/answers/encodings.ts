@@ -6,7 +6,7 @@ import { ndjson } from "./ndjson.ts";
 import { negotiate } from "./negotiate.ts";
 import { sse } from "./sse.ts";
 import type { StatusText, StreamEncoding } from "./stream-encoding.ts";
-import type { StreamOptions } from "../stream-options.ts";
+import type { DoorKit } from "../../door-kit.ts";
 
 /** The encodings of one route's streams. */
 export interface Encodings {
@@ -29,17 +29,17 @@ export interface Encodings {
 export function compileEncodings(
   route: Route,
   statusText: StatusText,
-  options: Pick<StreamOptions, "sseRetryMs" | "arrayError"> & { readonly compat: "grpc-gateway" | undefined },
+  { streams, compat }: Pick<DoorKit, "streams" | "compat">,
 ): Encodings {
   const { output } = route.method;
   const eventId = compileEventId(output);
-  const events = sse({ statusText, eventId, retryMs: options.sseRetryMs });
+  const events = sse({ statusText, eventId, retryMs: streams.sseRetryMs });
   const lines = ["application/x-ndjson", "application/jsonl", "application/ndjson"].map((contentType) =>
     ndjson(statusText, { contentType }),
   );
-  const array = jsonArray(statusText, options.arrayError);
+  const array = jsonArray(statusText, streams.arrayError);
   const wrapped = ndjson(statusText, { contentType: "application/json", wrap: true });
-  const inOrder = options.compat === "grpc-gateway" ? [wrapped, ...lines, events] : [...lines, events, array];
+  const inOrder = compat === "grpc-gateway" ? [wrapped, ...lines, events] : [...lines, events, array];
   const forWhole = [array, ...lines, events];
   return {
     forStream(accept, whole) {

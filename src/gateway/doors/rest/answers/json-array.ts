@@ -7,7 +7,7 @@ import type {
   StreamEncoder,
   StreamEncoding,
 } from "./stream-encoding.ts";
-import type { ArrayError } from "../stream-options.ts";
+import type { ArrayError } from "../../options/stream-options.ts";
 
 /** One JSON array, each message an element that leaves at once. */
 export function jsonArray(statusText: StatusText, onError: ArrayError = "truncate"): StreamEncoding {
@@ -22,7 +22,7 @@ export function jsonArray(statusText: StatusText, onError: ArrayError = "truncat
 class ArrayEncoder implements StreamEncoder {
   readonly opening = "[";
   readonly heartbeat = undefined;
-  readonly leave = undefined;
+  readonly stop = undefined;
   readonly #messageText: MessageText;
   readonly #statusText: StatusText;
   readonly #onError: ArrayError;

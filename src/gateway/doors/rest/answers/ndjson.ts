@@ -23,7 +23,7 @@ export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): Str
     end: () => "",
     error: (error) => `{"error":${statusText(error)}}\n`,
     saysErrors: true,
-    leave: undefined,
+    stop: undefined,
   });
   return { contentType, headers: { "x-accel-buffering": "no" }, endsVisibly: false, begin };
 }

@@ -1,12 +1,12 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { FastifyReply } from "fastify";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
 import type { Answer } from "./answer.ts";
 
 /** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */
 export class SingleAnswer<Payload> implements Answer<Payload> {
-  readonly #reply: FastifyReply;
+  readonly #exchange: HttpExchange;
   readonly #errors: Pick<ErrorWriter, "send">;
   readonly write: (message: Message) => Payload;
   readonly #send: (payload: Payload) => void;
@@ -17,12 +17,12 @@ export class SingleAnswer<Payload> implements Answer<Payload> {
    * @param send sends it
    */
   constructor(
-    reply: FastifyReply,
+    exchange: HttpExchange,
     errors: Pick<ErrorWriter, "send">,
     write: (message: Message) => Payload,
     send: (payload: Payload) => void,
   ) {
-    this.#reply = reply;
+    this.#exchange = exchange;
     this.#errors = errors;
     this.write = write;
     this.#send = send;
@@ -45,7 +45,7 @@ export class SingleAnswer<Payload> implements Answer<Payload> {
   }
 
   async fail(reason: unknown): Promise<void> {
-    this.#errors.send(this.#reply, reason);
+    this.#errors.send(this.#exchange, reason);
   }
 }
 

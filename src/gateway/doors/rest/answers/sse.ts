@@ -84,7 +84,7 @@ class SseEncoder implements StreamEncoder {
     return eventText({ event: "error", data: this.#options.statusText(error) });
   }
 
-  readonly leave = (error: ConnectError): string =>
+  readonly stop = (error: ConnectError): string =>
     retryLine(this.#options.retryMs || comeBackMs) + this.error(error);
 }
 

@@ -1,17 +1,21 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../../core/errors/status-message.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
-import type { Exchange } from "../../../http/exchange.ts";
+import {
+  type HttpExchange,
+  type ResponseBody,
+  type ResponseHeaders,
+  setField,
+} from "../../../http/exchange.ts";
 import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
 import type { Answer } from "./answer.ts";
 import type { StreamCoding } from "../../../http/stream-compressor.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
-import type { StreamOptions } from "../stream-options.ts";
+import type { StreamOptions } from "../../options/stream-options.ts";
 import { StreamWriter } from "../../../http/stream-writer.ts";
 
 /** What an answer in pieces is made of. */
@@ -19,8 +23,7 @@ export interface StreamAnswerInit {
   readonly encoding: StreamEncoding;
   readonly encoder: StreamEncoder;
   readonly context: CallContext;
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
+  readonly exchange: HttpExchange;
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
   readonly options: StreamOptions;
@@ -29,10 +32,13 @@ export interface StreamAnswerInit {
 }
 
 /** The stream has its head sent, or not yet, or is over. */
-type State =
-  | { readonly kind: "waiting" }
-  | { readonly kind: "open"; readonly writer: StreamWriter }
-  | { readonly kind: "over" };
+type State = { readonly kind: "waiting" } | OpenState | { readonly kind: "over" };
+
+interface OpenState {
+  readonly kind: "open";
+  readonly body: ResponseBody;
+  readonly writer: StreamWriter;
+}
 
 /**
  * How long the head waits once the upstream's has come, in milliseconds: its first message, or why there is none, is
@@ -43,34 +49,34 @@ const settleMs = 20;
 /** An answer whose messages leave as they come. */
 export class StreamAnswer implements Answer<string> {
   readonly #init: StreamAnswerInit;
-  readonly #exchange: Exchange;
+  readonly #exchange: HttpExchange;
   #state: State = { kind: "waiting" };
   #flushTimer: NodeJS.Timeout | undefined;
   #heartbeat: NodeJS.Timeout | undefined;
-  #leaving = false;
+  #stopping = false;
 
   constructor(init: StreamAnswerInit) {
-    const { context, reply, options } = init;
+    const { context, exchange, options } = init;
     this.#init = init;
-    this.#exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+    this.#exchange = exchange;
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
     const { encoder } = init;
     if (!encoder.saysErrors) return;
-    const comesAgain = encoder.leave !== undefined;
-    const leave = (this.#exchange.leave = (reason: ConnectError): void => {
-      this.#leaving = true;
-      if (comesAgain) this.begin();
+    const reopens = encoder.stop !== undefined;
+    const stop = (reason: ConnectError): void => {
+      this.#stopping = true;
+      if (reopens) this.begin();
       context.abort(reason);
-    });
-    const stopping = this.#exchange.owner?.stopping;
-    if (comesAgain && stopping !== undefined) leave(stopping);
+    };
+    exchange.onStop = stop;
+    const { stopping } = exchange;
+    if (reopens && stopping !== undefined) stop(stopping);
   }
 
   begin(): void {
-    if (this.#state.kind !== "waiting") return;
-    this.#open();
-    if (this.#init.encoder.opening === "") this.#exchange.flushHeaders();
+    const body = this.#open();
+    if (this.#init.encoder.opening === "") body?.flushHeaders();
   }
 
   #beginWithin(timeoutMs: number): void {
@@ -78,20 +84,19 @@ export class StreamAnswer implements Answer<string> {
     if (this.#state.kind === "waiting") this.#flushTimer = setTimeout(() => this.begin(), timeoutMs);
   }
 
-  /** Makes the head ready, which leaves with the first text. */
-  #open(): void {
-    if (this.#state.kind !== "waiting") return;
+  /** Makes the head ready, which leaves with the first text; gives the body where that was still to do. */
+  #open(): ResponseBody | undefined {
+    if (this.#state.kind !== "waiting") return undefined;
     clearTimeout(this.#flushTimer);
-    const { request, reply, encoder, options, coding, context } = this.#init;
+    const { encoder, options, coding, context } = this.#init;
     const exchange = this.#exchange;
-    if (exchange.destroyed) return; // The call is being cancelled.
-    reply.hijack();
-    const writer = new StreamWriter(exchange, options, coding);
-    this.#state = { kind: "open", writer };
-    this.#writeHead();
-    if (request.method === "HEAD") {
+    if (exchange.destroyed) return undefined; // The call is being cancelled.
+    const body = this.#writeHead();
+    const writer = new StreamWriter(body, options, coding);
+    this.#state = { kind: "open", body, writer };
+    if (exchange.head.method === "HEAD") {
       context.abort(new ConnectError("only the head of the answer was asked for", Code.Canceled));
-      return;
+      return body;
     }
     if (encoder.opening !== "") void writer.write(encoder.opening)?.catch(nothing);
     const { heartbeat } = encoder;
@@ -100,6 +105,7 @@ export class StreamAnswer implements Answer<string> {
         if (!writer.busy) void writer.write(heartbeat)?.catch(nothing);
       }, options.heartbeatMs);
     }
+    return body;
   }
 
   write(message: Message): string {
@@ -115,44 +121,45 @@ export class StreamAnswer implements Answer<string> {
 
   async end(): Promise<void> {
     this.#open();
-    const writer = this.#finish();
-    if (writer === undefined) return;
+    const open = this.#finish();
+    if (open === undefined) return;
     const { context, encoder } = this.#init;
     const trailer = context.responseTrailerIfAny;
-    await this.#last(writer, encoder.end(this.#visible(trailer)), trailer, undefined);
+    await this.#last(open, encoder.end(this.#visible(trailer)), trailer, undefined);
   }
 
   async fail(reason: unknown): Promise<void> {
-    const writer = this.#finish();
-    const { errors, encoder, reply, request } = this.#init;
-    if (writer === undefined) {
-      errors.send(reply, reason);
+    const open = this.#finish();
+    const { errors, encoder, exchange } = this.#init;
+    if (open === undefined) {
+      errors.send(exchange, reason);
       return;
     }
+    const { writer } = open;
     if (writer.gone !== undefined) return;
-    if (request.method === "HEAD") {
+    if (exchange.head.method === "HEAD") {
       await writer.end();
       return;
     }
-    const error = errors.toError(reason, this.#exchange);
-    const text = this.#leaving && encoder.leave !== undefined ? encoder.leave(error) : encoder.error(error);
+    const error = errors.toError(reason, exchange);
+    const text = this.#stopping && encoder.stop !== undefined ? encoder.stop(error) : encoder.error(error);
     if (text === undefined) await writer.cut();
-    else await this.#last(writer, text, error.metadata, error);
+    else await this.#last(open, text, error.metadata, error);
   }
 
-  /** No more messages; the writer where the head is sent. */
-  #finish(): StreamWriter | undefined {
+  /** No more messages; the open answer where the head is sent. */
+  #finish(): OpenState | undefined {
     clearTimeout(this.#flushTimer);
     clearInterval(this.#heartbeat);
-    this.#exchange.leave = undefined;
+    this.#exchange.onStop = undefined;
     const state = this.#state;
     this.#state = { kind: "over" };
-    return state.kind === "open" ? state.writer : undefined;
+    return state.kind === "open" ? state : undefined;
   }
 
   /** Sends the last text, and the status once more in trailers where the client reads them. */
   async #last(
-    writer: StreamWriter,
+    { body, writer }: OpenState,
     text: string,
     trailer: Headers | undefined,
     error: ConnectError | undefined,
@@ -162,8 +169,8 @@ export class StreamAnswer implements Answer<string> {
     } catch {
       return; // The client has left.
     }
-    if (takesTrailers(this.#init.request.raw) && !this.#exchange.destroyed) {
-      this.#exchange.addTrailers({
+    if (takesTrailers(this.#exchange.head) && !body.destroyed) {
+      body.addTrailers({
         ...Object.fromEntries(
           Object.entries(this.#visible(trailer)).filter(([name]) => !isForbiddenTrailer(name)),
         ),
@@ -174,21 +181,21 @@ export class StreamAnswer implements Answer<string> {
     await writer.end();
   }
 
-  #writeHead(): void {
-    const { context, reply, encoding, replyMetadata, coding } = this.#init;
-    const exchange = this.#exchange;
-    for (const [name, value] of Object.entries(reply.getHeaders())) {
-      if (value !== undefined) exchange.setHeader(name, value);
-    }
+  #writeHead(): ResponseBody {
+    const { context, encoding, replyMetadata, coding } = this.#init;
+    const headers: ResponseHeaders = {};
+    const set = (name: string, value: string): void => setField(headers, name, value);
     const header = context.responseHeaderIfAny;
-    if (header !== undefined) replyMetadata.headers(header, (name, value) => exchange.setHeader(name, value));
-    for (const [name, value] of Object.entries(encoding.headers)) exchange.setHeader(name, value);
-    exchange.setHeader("content-type", encoding.contentType);
-    if (coding !== undefined) exchange.setHeader("content-encoding", coding);
-    exchange.appendHeader("vary", "accept");
-    if (takesTrailers(this.#init.request.raw)) exchange.setHeader("trailer", "Grpc-Status, Grpc-Message");
+    if (header !== undefined) replyMetadata.headers(header, set);
+    Object.assign(headers, encoding.headers, { "content-type": encoding.contentType });
+    if (coding !== undefined) headers["content-encoding"] = coding;
+    setField(headers, "vary", "accept");
+    if (takesTrailers(this.#exchange.head)) headers["trailer"] = "Grpc-Status, Grpc-Message";
     const status = header === undefined ? 200 : successStatus(header);
-    exchange.writeHead(status > 205 || status === 204 || status === 205 ? 200 : status);
+    return this.#exchange.respondInParts(
+      status > 205 || status === 204 || status === 205 ? 200 : status,
+      headers,
+    );
   }
 
   #visible(trailer: Headers | undefined): Trailers {

@@ -45,8 +45,8 @@ export interface StreamEncoder {
   /** Whether `error` gives a text. */
   readonly saysErrors: boolean;
   /**
-   * The end of a stream, when the server stops, whose client comes again by itself; undefined for encodings whose
-   * clients do not.
+   * The end of a stream when the server stops, for encodings whose clients reopen their streams by themselves; undefined
+   * for all others.
    */
-  readonly leave: ((error: ConnectError) => string) | undefined;
+  readonly stop: ((error: ConnectError) => string) | undefined;
 }

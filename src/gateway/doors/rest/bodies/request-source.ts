@@ -1,18 +1,16 @@
-import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import { bindDefaults } from "../../../binding/bind-options.ts";
-import type { Exchange } from "../../../http/exchange.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
 import { HttpError } from "../../../http/http-error.ts";
 import { isJsonStream } from "../../../http/media-type.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import type { Route } from "../../../routing/route.ts";
 import { bodyReader, noBody } from "../unary/unary.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import type { RouteOptions } from "../../route-options.ts";
+import type { DoorKit } from "../../door-kit.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
+import { allowLargeBody } from "./large-body.ts";
 import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
 import type { MessageBinder, MessageBody } from "../../../binding/message-binder.ts";
-import type { StreamOptions } from "../stream-options.ts";
 
 /** The request messages of one call. */
 export interface RequestMessages extends AsyncIterable<Message> {
@@ -21,50 +19,38 @@ export interface RequestMessages extends AsyncIterable<Message> {
 }
 
 /** Makes the messages of a request. Rejects with what is wrong before the first message. */
-export type RequestSource = (
-  call: RouteCall,
-  raw: IncomingMessage,
-  exchange: Exchange,
-) => Promise<RequestMessages>;
-
-/** How messages are read. */
-export interface SourceOptions extends RouteOptions, Pick<StreamOptions, "bodyIdleMs"> {
-  /** The most bytes of one message. */
-  readonly maxBodyBytes: number;
-}
+export type RequestSource = (call: RouteCall, exchange: HttpExchange) => Promise<RequestMessages>;
 
 /**
  * Compiles where the messages of a route's requests come from: one message from path, query and body, or for rpcs that
  * take a stream one from each JSON text in the body, as it comes.
  */
-export function compileSource(route: Route, binder: MessageBinder, options: SourceOptions): RequestSource {
+export function compileSource(route: Route, binder: MessageBinder, kit: DoorKit): RequestSource {
   const { methodKind } = route.method;
   const takesMany = methodKind === "client_streaming" || methodKind === "bidi_streaming";
-  if (takesMany && route.bodyField !== undefined) return uploadSource(binder, options);
-  const body = bodyReader(route, options);
-  return async (call, raw) => {
-    const { bytes, format } = body === undefined || !hasBody(raw) ? noBody : body(raw);
+  if (takesMany && route.bodyField !== undefined) return uploadSource(binder, kit);
+  const body = bodyReader(route, kit);
+  return async (call, exchange) => {
+    const { bytes, format } = body === undefined || !hasBody(exchange.head) ? noBody : body(exchange);
     return oneMessage(binder.first(call, { bytes: bytes && (await bytes), format }));
   };
 }
 
-function uploadSource(binder: MessageBinder, options: SourceOptions): RequestSource {
-  const { bodyIdleMs, lenientContentType, maxBodyBytes } = options;
+function uploadSource(binder: MessageBinder, kit: DoorKit): RequestSource {
+  const { streams, lenientContentType } = kit;
+  const { maxBodyBytes } = kit.limits;
   const limits: SplitterLimits = {
     maxMessageBytes: maxBodyBytes,
-    maxDepth: options.bind.maxJsonDepth ?? bindDefaults.maxJsonDepth,
+    maxDepth: kit.binding.maxJsonDepth,
   };
-  return async (call, raw, exchange) => {
-    const { headers } = raw;
-    if (!hasBody(raw)) return new Upload(binder, call, []);
+  return async (call, exchange) => {
+    const { headers } = exchange.head;
+    if (!hasBody(exchange.head)) return new Upload(binder, call, []);
     if (!lenientContentType && !isJsonStream(headers["content-type"])) {
       throw unsupported(headers["content-type"]);
     }
-    // A whole body that would be too large got no 100 Continue.
-    if (headers.expect !== undefined && Number(headers["content-length"] ?? 0) > maxBodyBytes) {
-      exchange.writeContinue();
-    }
-    return new Upload(binder, call, jsonBodies(bodyChunks(raw, bodyIdleMs), limits));
+    allowLargeBody(exchange, maxBodyBytes);
+    return new Upload(binder, call, jsonBodies(bodyChunks(exchange, streams.bodyIdleMs), limits));
   };
 }
 

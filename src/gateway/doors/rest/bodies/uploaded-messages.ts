@@ -1,6 +1,4 @@
-import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
-import type { Exchange } from "../../../http/exchange.ts";
 import type { RequestMessages } from "./request-source.ts";
 
 /** Messages that are made from the body of a request while a call takes them. It remembers what was wrong with them. */
@@ -19,16 +17,5 @@ export class UploadedMessages implements RequestMessages {
       this.failure = reason;
       throw reason;
     }
-  }
-}
-
-/**
- * Lets a client that waits for `100 Continue` send a body of any size: HTTP/1.1 connections answer 100 only to those whose
- * body is no larger than `maxBodyBytes`.
- */
-export function allowLargeBody(raw: IncomingMessage, exchange: Exchange, maxBodyBytes: number): void {
-  const { headers } = raw;
-  if (headers.expect !== undefined && Number(headers["content-length"] ?? 0) > maxBodyBytes) {
-    exchange.writeContinue();
   }
 }

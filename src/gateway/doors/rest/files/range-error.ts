@@ -1,5 +1,5 @@
-import type { FastifyRequest } from "fastify";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
+import type { RequestHead } from "../../../http/exchange.ts";
 import { HttpError } from "../../../http/http-error.ts";
 import { setFileHeaders } from "./raw-headers.ts";
 
@@ -7,8 +7,8 @@ import { setFileHeaders } from "./raw-headers.ts";
  * What becomes of an error of a call that gives a file: OUT_OF_RANGE is 416 where the client has asked for a part, with
  * the `content-range` of the error's metadata (RFC 9110, section 15.5.17). Any other is what it is.
  */
-export function toRangeError(reason: unknown, { raw }: Pick<FastifyRequest, "raw">): unknown {
-  if (raw.headers.range === undefined || raw.method !== "GET") return reason; // Section 14.2: no other method has it.
+export function toRangeError(reason: unknown, head: Pick<RequestHead, "method" | "headers">): unknown {
+  if (head.headers.range === undefined || head.method !== "GET") return reason; // Section 14.2: no other method has it.
   if (!(reason instanceof ConnectError) || reason.code !== Code.OutOfRange) return reason;
   const headers: Record<string, string> = {};
   setFileHeaders(reason.metadata, (name, value) => (headers[name] = value));

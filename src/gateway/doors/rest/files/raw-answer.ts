@@ -1,10 +1,14 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { HttpBody } from "../../../../../gen/google/api/httpbody_pb.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
-import type { Exchange, TrailersOnDemand } from "../../../http/exchange.ts";
+import {
+  type HttpExchange,
+  type ResponseBody,
+  type ResponseHeaders,
+  setField,
+} from "../../../http/exchange.ts";
 import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
@@ -17,8 +21,7 @@ import { contentTypeOf, lengthOf, noSniff, setFileHeaders } from "./raw-headers.
 export interface RawAnswerInit {
   readonly bodyOf: (message: Message) => HttpBody | undefined;
   readonly context: CallContext;
-  readonly request: FastifyRequest;
-  readonly reply: FastifyReply;
+  readonly exchange: HttpExchange;
   readonly errors: Pick<ErrorWriter, "send" | "toError">;
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
@@ -27,10 +30,13 @@ export interface RawAnswerInit {
 }
 
 /** The first byte is sent, or not yet, or the answer is over. */
-type State =
-  | { readonly kind: "waiting" }
-  | { readonly kind: "open"; readonly writer: StreamWriter }
-  | { readonly kind: "over" };
+type State = { readonly kind: "waiting" } | OpenState | { readonly kind: "over" };
+
+interface OpenState {
+  readonly kind: "open";
+  readonly body: ResponseBody;
+  readonly writer: StreamWriter;
+}
 
 /**
  * A file in pieces: the bytes of all messages with nothing in between, the content type of the first message. The head
@@ -39,7 +45,7 @@ type State =
  */
 export class RawAnswer implements Answer<Message> {
   readonly #init: RawAnswerInit;
-  readonly #exchange: Exchange;
+  readonly #exchange: HttpExchange;
   #state: State = { kind: "waiting" };
   #contentType: string | undefined;
   /** Bytes that are still due, where the head says how many there are. */
@@ -47,7 +53,7 @@ export class RawAnswer implements Answer<Message> {
 
   constructor(init: RawAnswerInit) {
     this.#init = init;
-    this.#exchange = init.reply.raw as Exchange; // Every server here makes its responses of this class.
+    this.#exchange = init.exchange;
   }
 
   begin(): void {}
@@ -69,30 +75,30 @@ export class RawAnswer implements Answer<Message> {
 
   async end(): Promise<void> {
     this.#open();
-    const { method } = this.#init.request;
-    if (this.#due !== undefined && this.#due > 0 && method !== "HEAD") return this.fail(wrongLength());
-    const writer = this.#finish();
-    if (writer === undefined) return;
+    const { head } = this.#exchange;
+    if (this.#due !== undefined && this.#due > 0 && head.method !== "HEAD") return this.fail(wrongLength());
+    const open = this.#finish();
+    if (open === undefined) return;
     const trailer = this.#init.context.responseTrailerIfAny;
-    if (trailer !== undefined && takesTrailers(this.#init.request.raw) && !this.#exchange.destroyed) {
-      this.#exchange.addTrailers(this.#visible(trailer));
+    if (trailer !== undefined && takesTrailers(head) && !open.body.destroyed) {
+      open.body.addTrailers(this.#visible(trailer));
     }
-    await writer.end();
+    await open.writer.end();
   }
 
   async fail(reason: unknown): Promise<void> {
-    const { errors, reply, request } = this.#init;
-    const writer = this.#finish();
-    if (writer === undefined) {
-      errors.send(reply, reason);
+    const { errors, exchange } = this.#init;
+    const open = this.#finish();
+    if (open === undefined) {
+      errors.send(exchange, reason);
       return;
     }
-    errors.toError(reason, this.#exchange); // For the log: what is left to say is that the file is none.
-    if (request.method === "HEAD") await writer.end();
+    errors.toError(reason, exchange); // For the log: the client only sees that the file is not complete.
+    const { head } = exchange;
+    if (head.method === "HEAD") await open.writer.end();
     else {
-      // Over HTTP/1.0 the end of the connection is the end of the file; only a reset tells that it is none.
-      if (request.raw.httpVersion === "1.0") this.#exchange.socket?.resetAndDestroy();
-      await writer.cut();
+      if (head.httpVersion === "1.0") open.body.reset();
+      await open.writer.cut();
     }
   }
 
@@ -100,48 +106,43 @@ export class RawAnswer implements Answer<Message> {
   #open(): void {
     const exchange = this.#exchange;
     if (this.#state.kind !== "waiting" || exchange.destroyed) return;
-    const { request, reply, options, context } = this.#init;
-    reply.hijack();
-    this.#state = { kind: "open", writer: new StreamWriter(exchange, options, this.#writeHead()) };
-    if (request.method === "HEAD") {
+    const { options, context } = this.#init;
+    const { body, coding } = this.#writeHead();
+    this.#state = { kind: "open", body, writer: new StreamWriter(body, options, coding) };
+    if (exchange.head.method === "HEAD") {
       context.abort(new ConnectError("only the head of the answer was asked for", Code.Canceled));
     }
   }
 
-  /** Writes the head; returns how the bytes after it are compressed. */
-  #writeHead(): StreamCoding | undefined {
-    const { context, reply, replyMetadata, codingOf } = this.#init;
-    const exchange = this.#exchange;
-    for (const [name, value] of Object.entries(reply.getHeaders())) {
-      if (value !== undefined) exchange.setHeader(name, value);
-    }
-    const set = (name: string, value: string): void => void exchange.setHeader(name, value);
+  /** Writes the head; `coding` compresses the bytes after it. */
+  #writeHead(): { readonly body: ResponseBody; readonly coding: StreamCoding | undefined } {
+    const { context, replyMetadata, codingOf } = this.#init;
+    const headers: ResponseHeaders = {};
     const header = context.responseHeaderIfAny;
-    if (header !== undefined) replyMetadata.headers(header, set);
-    setFileHeaders(header, set);
-    set(...noSniff);
+    if (header !== undefined) {
+      replyMetadata.headers(header, (name, value) => setField(headers, name, value));
+      setFileHeaders(header, (name, value) => (headers[name] = value));
+    }
+    Object.assign(headers, Object.fromEntries([noSniff]));
     const status = header === undefined ? 200 : successStatus(header);
+    const trailers = takesTrailers(this.#exchange.head);
     let coding: StreamCoding | undefined;
     if (this.#contentType !== undefined && status !== 304) {
-      set("content-type", this.#contentType);
+      headers["content-type"] = this.#contentType;
       coding = codingOf(this.#contentType, status);
-      if (coding !== undefined) set("content-encoding", coding);
+      if (coding !== undefined) headers["content-encoding"] = coding;
       // Trailers need chunks, and a body of a known length has none.
-      const length =
-        coding === undefined && !takesTrailers(this.#init.request.raw) ? lengthOf(header) : undefined;
-      if (length !== undefined) set("content-length", String((this.#due = length)));
+      const length = coding === undefined && !trailers ? lengthOf(header) : undefined;
+      if (length !== undefined) headers["content-length"] = String((this.#due = length));
     }
-    // Asked for by HTTP/2 alone, where no header announces them.
-    if (takesTrailers(this.#init.request.raw)) (exchange as Partial<TrailersOnDemand>).withTrailers = true;
-    exchange.writeHead(status);
-    return coding;
+    return { body: this.#exchange.respondInParts(status, headers, { trailers }), coding };
   }
 
-  /** No more messages; the writer where the head is written. */
-  #finish(): StreamWriter | undefined {
+  /** No more messages; the open answer where the head is written. */
+  #finish(): OpenState | undefined {
     const state = this.#state;
     this.#state = { kind: "over" };
-    return state.kind === "open" ? state.writer : undefined;
+    return state.kind === "open" ? state : undefined;
   }
 
   #visible(trailer: Headers): Record<string, string> {

@@ -1,55 +1,43 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../../../core/call/context.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
 import type { Route } from "../../../routing/route.ts";
 import type { Answer } from "../answers/answer.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
-import type { StreamWriterOptions } from "../../../http/stream-writer.ts";
-import type { RouteCall } from "../../../routing/route-call.ts";
-import type { RouteOptions } from "../../route-options.ts";
+import type { DoorKit } from "../../door-kit.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { toRangeError } from "./range-error.ts";
 import { RawAnswer } from "./raw-answer.ts";
 import { compileRawSender } from "./raw-sender.ts";
 
-/** What `compileRawAnswer` needs of a gateway's options. */
-export interface RawAnswerOptions
-  extends Pick<RouteOptions, "errors" | "replyMetadata">, Partial<StreamWriterOptions> {
-  /** How the answer to a request is compressed, by its content type and status. Default: not at all. */
-  readonly fileCoding?:
-    | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)
-    | undefined;
-}
-
 /** Compiles the answers of a route whose replies are raw: one file, or one in pieces where the rpc gives a stream. */
 export function compileRawAnswer(
   route: Route,
-  options: RawAnswerOptions,
-): (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => (context: CallContext) => Answer {
-  const { replyMetadata, fileCoding } = options;
-  const errorsOf = (request: FastifyRequest): Pick<ErrorWriter, "send" | "toError"> => ({
-    toError: (reason, exchange) => options.errors.toError(reason, exchange),
-    send: (reply, reason) => options.errors.send(reply, toRangeError(reason, request)),
-  });
+  kit: DoorKit,
+): (exchange: HttpExchange) => (context: CallContext) => Answer {
+  const { replyMetadata, streams } = kit;
+  const { fileCoding } = kit.browsers;
+  const errors: Pick<ErrorWriter, "send" | "toError"> = {
+    toError: (reason, exchange) => kit.errors.toError(reason, exchange),
+    send: (exchange, reason) => kit.errors.send(exchange, toRangeError(reason, exchange.head)),
+  };
   const { methodKind } = route.method;
   if (methodKind === "unary" || methodKind === "client_streaming") {
-    const send = compileRawSender(route, options);
-    return (_call, request, reply) => (context) =>
-      new SingleAnswer(reply, errorsOf(request), asItIs, (message) => send(message, context, request, reply));
+    const send = compileRawSender(route, kit);
+    return (exchange) => (context) =>
+      new SingleAnswer(exchange, errors, asItIs, (message) => send(message, context, exchange));
   }
   const bodyOf = compileReplyBody(route);
-  return (_call, request, reply) => (context) =>
+  return (exchange) => (context) =>
     new RawAnswer({
       bodyOf,
       context,
-      request,
-      reply,
-      errors: errorsOf(request),
+      exchange,
+      errors,
       replyMetadata,
-      options,
-      codingOf: (contentType, status) => fileCoding?.(request, contentType, status),
+      options: streams,
+      codingOf: (contentType, status) => fileCoding?.(exchange.head, contentType, status),
     });
 }
 

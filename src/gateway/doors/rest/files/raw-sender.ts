@@ -1,38 +1,29 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Route } from "../../../routing/route.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
-import type { WholeReply, WholeRequest } from "../../../http/plain-reply.ts";
-import { writeMetadata } from "../unary/unary.ts";
-import type { RouteOptions } from "../../route-options.ts";
+import type { DoorKit } from "../../door-kit.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
+import { replyHead } from "../unary/unary.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
 /** Sends the one file of a good call. */
-export type RawSender = (
-  message: Message,
-  context: CallContext,
-  request: WholeRequest,
-  reply: WholeReply,
-) => void;
+export type RawSender = (message: Message, context: CallContext, exchange: HttpExchange) => void;
 
 /** Compiles the good replies of a route whose one reply is a `google.api.HttpBody`: its bytes, under its content type. */
-export function compileRawSender(
-  route: Route,
-  { replyMetadata }: Pick<RouteOptions, "replyMetadata">,
-): RawSender {
+export function compileRawSender(route: Route, { replyMetadata }: Pick<DoorKit, "replyMetadata">): RawSender {
   const bodyOf = compileReplyBody(route);
-  return (message, context, request, reply) => {
-    const status = writeMetadata(context, request, reply, replyMetadata);
-    setFileHeaders(context.responseHeaderIfAny, (name, value) => void reply.header(name, value));
-    void reply.code(status);
-    void reply.header(...noSniff);
+  return (message, context, exchange) => {
+    const { status, headers, trailers } = replyHead(context, exchange.head, replyMetadata);
+    setFileHeaders(context.responseHeaderIfAny, (name, value) => (headers[name] = value));
+    const [name, value] = noSniff;
+    headers[name] = value;
     if (status === 204 || status === 205 || status === 304) {
-      void reply.send(undefined);
+      exchange.respond(status, headers, undefined, trailers);
       return;
     }
     const body = bodyOf(message);
-    const { buffer, byteOffset, byteLength } = body?.data ?? new Uint8Array();
-    void reply.header("content-type", contentTypeOf(body));
-    void reply.send(Buffer.from(buffer, byteOffset, byteLength));
+    headers["content-type"] = contentTypeOf(body);
+    exchange.respond(status, headers, body?.data ?? new Uint8Array(), trailers);
   };
 }

@@ -1,24 +1,20 @@
-import type { IncomingMessage } from "node:http";
 import type { DescField, Message } from "@bufbuild/protobuf";
 import { messageFactory } from "../../../../core/codec/field-shape.ts";
 import { compileBinder } from "../../../binding/bind.ts";
 import { messageAt } from "../../../binding/field-path.ts";
 import type { FormCheck } from "../../../http/browsers/form-check.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import type { Route } from "../../../routing/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
-import type { RequestSource, SourceOptions } from "../bodies/request-source.ts";
+import type { RequestSource } from "../bodies/request-source.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
+import { allowLargeBody } from "../bodies/large-body.ts";
+import { UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { asHttpBody } from "../../../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "./pieces.ts";
-import { checkRawBodyOptions, type RawBodyOptions } from "../raw-options.ts";
-
-/** What `compileRawSource` needs of a gateway's options. */
-export interface RawSourceOptions extends SourceOptions, RawBodyOptions {
-  /** Which pages may send bodies of any type. */
-  readonly forms: FormCheck;
-}
+import type { DoorKit } from "../../door-kit.ts";
+import { checkRawBodyOptions } from "../../options/raw-options.ts";
 
 /**
  * Compiles the messages of requests whose body is raw: `google.api.HttpBody` with the bytes as they came, less their
@@ -29,47 +25,48 @@ export interface RawSourceOptions extends SourceOptions, RawBodyOptions {
  *
  * @throws TypeError for an `uploadChunkBytes` that is none
  */
-export function compileRawSource(route: Route, options: RawSourceOptions): RequestSource {
-  const { bodies, bodyIdleMs, uploadChunkBytes, maxBodyBytes, forms } = options;
+export function compileRawSource(route: Route, kit: DoorKit): RequestSource {
+  const { bodies, streams, files, limits } = kit;
+  const { forms } = kit.browsers;
   const { methodKind } = route.method;
-  checkRawBodyOptions(options);
-  const { first, next } = compileRawBinder(route, options);
+  checkRawBodyOptions(files);
+  const { first, next } = compileRawBinder(route, kit);
   if (methodKind === "unary" || methodKind === "server_streaming") {
-    return async (call, raw) => {
-      checkForm(raw, forms);
-      const data = hasBody(raw) ? await bodies.read(raw) : undefined;
-      return new UploadedMessages([first(call, typeOf(raw), data)]);
+    return async (call, exchange) => {
+      checkForm(exchange, forms);
+      const data = hasBody(exchange.head) ? await bodies.read(exchange) : undefined;
+      return new UploadedMessages([first(call, typeOf(exchange), data)]);
     };
   }
   const delayMs = pieceDelayMs(route.method);
-  return async (call, raw, exchange) => {
-    checkForm(raw, forms);
-    if (!hasBody(raw)) return new UploadedMessages([first(call, typeOf(raw), undefined)]);
-    allowLargeBody(raw, exchange, maxBodyBytes);
-    const chunks = bodyChunks(raw, bodyIdleMs);
+  return async (call, exchange) => {
+    checkForm(exchange, forms);
+    if (!hasBody(exchange.head)) return new UploadedMessages([first(call, typeOf(exchange), undefined)]);
+    allowLargeBody(exchange, limits.maxBodyBytes);
+    const chunks = bodyChunks(exchange, streams.bodyIdleMs);
     return new UploadedMessages(
       (async function* () {
         let isFirst = true;
-        for await (const data of pieces(chunks, uploadChunkBytes, delayMs)) {
-          yield isFirst ? first(call, typeOf(raw), data) : next(data);
+        for await (const data of pieces(chunks, files.uploadChunkBytes, delayMs)) {
+          yield isFirst ? first(call, typeOf(exchange), data) : next(data);
           isFirst = false;
         }
-        if (isFirst) yield first(call, typeOf(raw), empty);
+        if (isFirst) yield first(call, typeOf(exchange), empty);
       })(),
     );
   };
 }
 
 /** @throws HttpError 403 as `FormCheck` */
-function checkForm(raw: IncomingMessage, forms: FormCheck): void {
-  const problem = hasBody(raw) ? forms.problem(raw) : undefined;
+function checkForm({ head }: HttpExchange, forms: FormCheck): void {
+  const problem = hasBody(head) ? forms.problem(head) : undefined;
   if (problem !== undefined) throw problem;
 }
 
 const empty = Buffer.alloc(0);
 
-function typeOf(raw: IncomingMessage): string | undefined {
-  return raw.headers["content-type"];
+function typeOf({ head }: HttpExchange): string | undefined {
+  return head.headers["content-type"];
 }
 
 /** Makes the messages around a raw body. */
@@ -82,9 +79,9 @@ export interface RawBinder {
 /** Compiles the messages around the raw bodies of a route. */
 export function compileRawBinder(
   { method, bodyField, ...rest }: Route,
-  options: Pick<RawSourceOptions, "bind">,
+  { binding }: Pick<DoorKit, "binding">,
 ): RawBinder {
-  const binder = compileBinder({ method, bodyField, ...rest }, options.bind);
+  const binder = compileBinder({ method, bodyField, ...rest }, binding);
   const create = messageFactory(method.input);
   const path: readonly DescField[] = bodyField === undefined || bodyField === "*" ? [] : bodyField;
   return {

@@ -1,51 +1,51 @@
 import type { Message } from "@bufbuild/protobuf";
 import { invalidArgument } from "../../../../core/errors/errors.ts";
-import { bindDefaults } from "../../../binding/bind-options.ts";
+import type { BindOptions } from "../../../binding/bind-options.ts";
 import { pathName } from "../../../binding/field-path.ts";
 import { pieceDelayMs, pieces } from "../files/pieces.ts";
 import { compileRawBinder } from "../files/raw-source.ts";
 import type { Route } from "../../../routing/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
-import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
+import { allowLargeBody } from "../bodies/large-body.ts";
+import { UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { isText } from "./form-binder.ts";
 import type { FormPart } from "./form-parts.ts";
-import { type FormSourceOptions, namedParts, once, readPart } from "./form-source.ts";
+import type { DoorKit } from "../../door-kit.ts";
+import { namedParts, once, readPart } from "./form-source.ts";
 
 /**
  * Compiles the messages of forms that are sent where a field of the request is a raw body: the one file of the form is
  * that body, with its own media type. Texts beside it are unknown parts. Rpcs that take a stream get the file in
  * messages of `uploadChunkBytes`, as they get a body that is no form.
  */
-export function compileFileFormSource(route: Route, options: FormSourceOptions): RequestSource {
-  const { bodies, bodyIdleMs, forms, maxBodyBytes, uploadChunkBytes } = options;
+export function compileFileFormSource(route: Route, kit: DoorKit): RequestSource {
+  const { bodies, binding, streams, files, limits } = kit;
   const { methodKind } = route.method;
-  const { first, next } = compileRawBinder(route, options);
+  const { first, next } = compileRawBinder(route, kit);
   const name = Array.isArray(route.bodyField) ? pathName(route.bodyField) : "";
   const delayMs = pieceDelayMs(route.method);
   const isStream = methodKind === "bidi_streaming" || methodKind === "client_streaming";
-  return async (call, raw, exchange) => {
-    const problem = forms.problem(raw);
+  return async (call, exchange) => {
+    const { head } = exchange;
+    const problem = kit.browsers.forms.problem(head);
     if (problem !== undefined) throw problem;
-    const type = raw.headers["content-type"] ?? "";
+    const type = head.headers["content-type"] ?? "";
     if (!isStream) {
       const messages: Message[] = [];
-      for await (const file of onlyFile(
-        name,
-        namedParts(type, once(await bodies.read(raw)), options),
-        options,
-      )) {
-        messages.push(first(call, file.contentType, await readPart(file, maxBodyBytes)));
+      const parts = namedParts(type, once(await bodies.read(exchange)), kit.forms);
+      for await (const file of onlyFile(name, parts, binding)) {
+        messages.push(first(call, file.contentType, await readPart(file, limits.maxBodyBytes)));
       }
       return new UploadedMessages(messages);
     }
-    allowLargeBody(raw, exchange, maxBodyBytes);
-    const parts = namedParts(type, bodyChunks(raw, bodyIdleMs), options);
+    allowLargeBody(exchange, limits.maxBodyBytes);
+    const parts = namedParts(type, bodyChunks(exchange, streams.bodyIdleMs), kit.forms);
     return new UploadedMessages(
       (async function* () {
-        for await (const file of onlyFile(name, parts, options)) {
+        for await (const file of onlyFile(name, parts, binding)) {
           let isFirst = true;
-          for await (const data of pieces(file.chunks, uploadChunkBytes, delayMs)) {
+          for await (const data of pieces(file.chunks, files.uploadChunkBytes, delayMs)) {
             yield isFirst ? first(call, file.contentType, data) : next(data);
             isFirst = false;
           }
@@ -60,9 +60,8 @@ export function compileFileFormSource(route: Route, options: FormSourceOptions):
 async function* onlyFile(
   name: string,
   parts: AsyncIterable<FormPart>,
-  { bind }: FormSourceOptions,
+  { unknownFields, onIgnored }: BindOptions,
 ): AsyncGenerator<FormPart, void, undefined> {
-  const { unknownFields, onIgnored } = { ...bindDefaults, ...bind };
   let isFound = false;
   for await (const part of parts) {
     if (isText(part)) {

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Busboy, BusboyFileStream, BusboyInstance } from "@fastify/busboy";
 import { ConnectError, invalidArgument, toCallError } from "../../../../core/errors/errors.ts";
-import type { FormOptions } from "../form-options.ts";
+import type { FormOptions } from "../../options/form-options.ts";
 
 /** One part of a form. */
 export interface FormPart {

@@ -1,26 +1,20 @@
-import type { IncomingMessage } from "node:http";
 import type { Message } from "@bufbuild/protobuf";
 import { invalidArgument } from "../../../../core/errors/errors.ts";
-import type { FormCheck } from "../../../http/browsers/form-check.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
 import { HttpError } from "../../../http/http-error.ts";
 import { isHttpBody } from "../../../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "../files/pieces.ts";
-import type { RawBodyOptions } from "../raw-options.ts";
 import type { Route } from "../../../routing/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
-import type { RequestSource, SourceOptions } from "../bodies/request-source.ts";
+import type { RequestSource } from "../bodies/request-source.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import { allowLargeBody, UploadedMessages } from "../bodies/uploaded-messages.ts";
+import { allowLargeBody } from "../bodies/large-body.ts";
+import { UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { compileFormBinder } from "./form-binder.ts";
-import type { FormOptions } from "../form-options.ts";
+import type { DoorKit } from "../../door-kit.ts";
+import type { FormOptions } from "../../options/form-options.ts";
 import { type FormPart, formParts } from "./form-parts.ts";
 import type { PartTarget } from "./form-target.ts";
-
-/** What `compileFormSource` needs of a gateway's options. */
-export interface FormSourceOptions extends SourceOptions, RawBodyOptions, FormOptions {
-  /** Which pages may send forms. */
-  readonly forms: FormCheck;
-}
 
 /** Whether the body of a route's requests can be a form: it is a message with fields of its own. */
 export function takesForm({ method, bodyField }: Pick<Route, "method" | "bodyField">): boolean {
@@ -35,17 +29,19 @@ export function takesForm({ method, bodyField }: Pick<Route, "method" | "bodyFie
  * take a stream get the parts before the first file in the first message, and that file in messages of
  * `uploadChunkBytes`; nothing may come after it.
  */
-export function compileFormSource(route: Route, options: FormSourceOptions): RequestSource {
+export function compileFormSource(route: Route, kit: DoorKit): RequestSource {
   const { methodKind } = route.method;
-  const { bodies, bodyIdleMs, maxBodyBytes, forms } = options;
-  const read = compileFormReader(route, options);
+  const { bodies, streams, limits } = kit;
+  const { forms } = kit.browsers;
+  const read = compileFormReader(route, kit);
   const isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
-  return async (call, raw, exchange) => {
-    const problem = forms.problem(raw);
+  return async (call, exchange) => {
+    const problem = forms.problem(exchange.head);
     if (problem !== undefined) throw problem;
-    if (!isStream) return new UploadedMessages([await read.whole(call, typeOf(raw), await bodies.read(raw))]);
-    allowLargeBody(raw, exchange, maxBodyBytes);
-    return new UploadedMessages(read.stream(call, typeOf(raw), bodyChunks(raw, bodyIdleMs)));
+    const type = typeOf(exchange);
+    if (!isStream) return new UploadedMessages([await read.whole(call, type, await bodies.read(exchange))]);
+    allowLargeBody(exchange, limits.maxBodyBytes);
+    return new UploadedMessages(read.stream(call, type, bodyChunks(exchange, streams.bodyIdleMs)));
   };
 }
 
@@ -58,14 +54,15 @@ interface FormReader {
   ) => AsyncGenerator<Message, void, undefined>;
 }
 
-function compileFormReader(route: Route, options: FormSourceOptions): FormReader {
-  const binder = compileFormBinder(route, options.bind);
-  const { uploadChunkBytes, maxBodyBytes } = options;
+function compileFormReader(route: Route, { binding, files, limits, forms }: DoorKit): FormReader {
+  const binder = compileFormBinder(route, binding);
+  const { uploadChunkBytes } = files;
+  const { maxBodyBytes } = limits;
   const delayMs = pieceDelayMs(route.method);
   return {
     async whole(call, contentType, body) {
       const form = binder.begin();
-      for await (const part of namedParts(contentType, once(body), options)) {
+      for await (const part of namedParts(contentType, once(body), forms)) {
         form.add(part, await readPart(part, maxBodyBytes));
       }
       return form.finish(call);
@@ -74,7 +71,7 @@ function compileFormReader(route: Route, options: FormSourceOptions): FormReader
       const form = binder.begin();
       let file: PartTarget | undefined;
       let room = maxBodyBytes;
-      for await (const part of namedParts(contentType, body, options)) {
+      for await (const part of namedParts(contentType, body, forms)) {
         if (file !== undefined) throw afterFile(part);
         const target = form.fileTarget(part);
         if (target === undefined || target.field.fieldKind === "list") {
@@ -136,6 +133,6 @@ function afterFile({ name = "" }: FormPart): Error {
   return invalidArgument(`${name}: ${description}`, [{ field: name, description }]);
 }
 
-function typeOf({ headers }: IncomingMessage): string {
-  return headers["content-type"] ?? "";
+function typeOf({ head }: HttpExchange): string {
+  return head.headers["content-type"] ?? "";
 }

@@ -1,18 +1,20 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallContext } from "../../../../core/call/context.ts";
-import { compileBodySource } from "../streams/body-source.ts";
-import { callTimeOf, requestedTimeoutMs } from "../../deadline.ts";
-import { asIs } from "../../../http/error-writer.ts";
-import type { Exchange } from "../../../http/exchange.ts";
+import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import { compileMessageBinder } from "../../../binding/message-binder.ts";
+import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
+import {
+  type HttpExchange,
+  type RequestHead,
+  type ResponseHeaders,
+  setField,
+} from "../../../http/exchange.ts";
 import { namesEvents } from "../../../http/media-type.ts";
 import { type Route, routeName } from "../../../routing/route.ts";
-import { compileMessageBinder } from "../../../binding/message-binder.ts";
-import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
-import type { StreamRouteOptions } from "../streams/stream-route.ts";
-import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
-import type { RouteHandler } from "../unary/unary.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import type { LongPollOptions } from "../poll-options.ts";
+import { requestedTimeoutMs } from "../../deadline.ts";
+import type { DoorKit } from "../../door-kit.ts";
+import { type CallKind, openCall, requestComplete } from "../../open-call.ts";
+import { compileBodySource } from "../streams/body-source.ts";
+import type { RouteHandler } from "../unary/unary.ts";
 import { type Batch, PolledStream } from "./polled-stream.ts";
 import type { OpenPoll, PolledStreams } from "./polled-streams.ts";
 import { preferredWait } from "./prefer.ts";
@@ -20,13 +22,8 @@ import { preferredWait } from "./prefer.ts";
 /** Name of the header that continues a stream: in an answer, and in the request for what comes after it. */
 const resumeToken = "x-resume-token";
 
-/** What long polling needs of a gateway's options. */
-export interface LongPollRouteOptions extends StreamRouteOptions, LongPollOptions {
-  readonly polled: PolledStreams;
-}
-
 /** Whether a request asks for long polling: it prefers to wait some seconds, and not for events. */
-export function asksForPoll({ headers }: FastifyRequest["raw"]): boolean {
+export function asksForPoll({ headers }: Pick<RequestHead, "headers">): boolean {
   if (headers["prefer"] === undefined || preferredWait(headers["prefer"]) === undefined) return false;
   return !namesEvents(headers.accept);
 }
@@ -40,94 +37,102 @@ export function asksForPoll({ headers }: FastifyRequest["raw"]): boolean {
  * process, route and `Authorization`; any other, and one that was not used for `pollIdleMs`, is 410. An error of the
  * stream is an answer of its own, after all messages before it.
  */
-export function longPollRoute(route: Route, options: LongPollRouteOptions): RouteHandler {
-  const { errors, polled, maxPollWaitMs, replyMetadata } = options;
-  const open = compileOpen(route, options);
+export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
+  const { errors, polling, replyMetadata } = kit;
+  const open = compileOpen(route, kit, polled);
   const name = routeName(route);
 
-  const serve = async (call: RouteCall, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const { headers } = request.raw;
-    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
-    const waitMs = Math.min((preferredWait(headers["prefer"]) ?? 0) * 1000, maxPollWaitMs);
-    const owner = `${name} ${headers.authorization ?? ""}`;
-    const token = headers[resumeToken];
+  const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
+    const { headers: asked } = exchange.head;
+    const waitMs = Math.min((preferredWait(asked["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
+    const owner = `${name} ${asked.authorization ?? ""}`;
+    const token = asked[resumeToken];
     let poll: OpenPoll | undefined;
     try {
       let after = 0;
-      if (token === undefined) poll = polled.add(await open(call, request, exchange), owner);
+      if (token === undefined) poll = polled.add(await open(call, exchange), owner);
       else ({ poll, after } = polled.find(String(token), owner));
       const { stream } = poll;
-      const cut = (): void => stream.cutWait();
-      exchange.once("close", cut);
-      exchange.leave = cut;
-      const batch = await stream.next(after, exchange.owner?.stopping === undefined ? waitMs : 0);
-      exchange.off("close", cut);
-      exchange.leave = undefined;
-      if (exchange.destroyed) return leave(poll, token === undefined);
+      const batch = await nextBatch(poll, exchange, after, waitMs);
+      if (exchange.destroyed) {
+        // A client without a token has no way back to its stream.
+        if (token === undefined) polled.remove(poll);
+        else polled.expectNext(poll);
+        return;
+      }
       const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = stream.context;
-      const set = (key: string, value: string): void => void reply.header(key, value);
+      const headers: ResponseHeaders = {};
+      const set = (key: string, value: string): void => setField(headers, key, value);
       if (header !== undefined) replyMetadata.headers(header, set);
       if (batch.isLast && trailer !== undefined) replyMetadata.trailersAsHeaders(trailer, set);
-      void reply.header("preference-applied", `wait=${Math.floor(waitMs / 1000)}`).header("vary", "prefer");
-      if (!batch.isLast) void reply.header(resumeToken, `${poll.id}.${batch.number}`);
-      sendBatch(batch, reply);
+      headers["preference-applied"] = `wait=${Math.floor(waitMs / 1000)}`;
+      headers["vary"] = "prefer";
+      if (!batch.isLast) headers[resumeToken] = `${poll.id}.${batch.number}`;
+      sendBatch(batch, headers, exchange);
       // The last messages may have to be sent again.
       if (batch.isLast && batch.texts.length === 0) polled.remove(poll);
-      else polled.leave(poll);
+      else polled.expectNext(poll);
     } catch (reason) {
       if (poll !== undefined) polled.remove(poll);
-      errors.send(reply, reason);
+      errors.send(exchange, reason);
     }
   };
+  return (call, exchange) => void serve(call, exchange);
+}
 
-  /** The client left while it waited. One that has a token may come back. */
-  const leave = (poll: OpenPoll, isFirst: boolean): void => {
-    if (isFirst) polled.remove(poll);
-    else polled.leave(poll);
-  };
-  return (call, request, reply) => void serve(call, request, reply);
+/** Waits for the next batch; the wait ends early when the client disconnects or the server stops. */
+async function nextBatch(
+  { stream }: OpenPoll,
+  exchange: HttpExchange,
+  after: number,
+  waitMs: number,
+): Promise<Batch> {
+  const cut = (): void => stream.cutWait();
+  const unsubscribe = exchange.onClose(cut);
+  exchange.onStop = cut;
+  try {
+    return await stream.next(after, exchange.stopping === undefined ? waitMs : 0);
+  } finally {
+    unsubscribe();
+    exchange.onStop = undefined;
+  }
 }
 
 /** Begins the call of a first request. */
 function compileOpen(
   route: Route,
-  options: LongPollRouteOptions,
-): (call: RouteCall, request: FastifyRequest, exchange: Exchange) => Promise<PolledStream> {
-  const { invoker, requestMetadata, polled, pollBufferBytes } = options;
+  kit: DoorKit,
+  polled: PolledStreams,
+): (call: RouteCall, exchange: HttpExchange) => Promise<PolledStream> {
+  const { invoker, requestMetadata, polling } = kit;
   const { method } = route;
-  const source = compileBodySource(route, compileMessageBinder(route, options.bind), options);
+  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
+  const source = compileBodySource(route, compileMessageBinder(route, kit.binding), kit);
   const run = compileStreamInvoker(invoker, method);
-  const messageText = jsonTextEncoder(route, method, { ...options.json, indent: 0 });
-  return async (call, { raw, method: requestMethod }, exchange) => {
-    const { headers } = raw;
+  const messageText = jsonTextEncoder(route, method, { ...kit.json, indent: 0 });
+  return async (call, exchange) => {
+    const { headers } = exchange.head;
     polled.checkRoom();
-    const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
+    const askedMs = requestedTimeoutMs(headers);
     requestMetadata.check(headers);
-    const requests = await source(call, raw, exchange);
-    const context = new CallContext({
-      method,
-      protocolName: "rest",
-      requestHeader: () => requestMetadata.of(headers),
-      peer: exchange.peer,
-      requestMethod,
-      url: raw.url ?? "",
-      timeoutMs: ownMs ?? defaultMs, // The request is there.
-    });
-    exchange.context = context; // A client that leaves before it has a token can never come back.
+    const requests = await source(call, exchange);
+    // Attached, since a client that disconnects before it has a token can never come back.
+    const context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers));
+    requestComplete(context, kind);
     return new PolledStream({
       messages: run(requests, context, messageText),
       context,
-      bufferBytes: pollBufferBytes,
+      bufferBytes: polling.pollBufferBytes,
     });
   };
 }
 
-function sendBatch({ texts }: Batch, reply: FastifyReply): void {
-  void reply.header("cache-control", "no-store");
-  if (texts.length === 0) void reply.code(204).send();
-  else
-    void reply
-      .header("content-type", "application/json")
-      .serializer(asIs)
-      .send(`[${texts.join(",")}]`);
+function sendBatch({ texts }: Batch, headers: ResponseHeaders, exchange: HttpExchange): void {
+  headers["cache-control"] = "no-store";
+  if (texts.length === 0) {
+    exchange.respond(204, headers, undefined);
+    return;
+  }
+  headers["content-type"] = "application/json";
+  exchange.respond(200, headers, `[${texts.join(",")}]`);
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import { HttpError } from "../../../http/http-error.ts";
-import type { LongPollOptions } from "../poll-options.ts";
+import type { LongPollOptions } from "../../options/poll-options.ts";
 import { abandoned, type PolledStream } from "./polled-stream.ts";
 
 /** A stream with what a client needs to come back to it. */
@@ -51,8 +51,8 @@ export class PolledStreams {
     return { poll, after };
   }
 
-  /** A request has its answer: the next one has to come in time. */
-  leave(poll: OpenPoll): void {
+  /** A request has its answer: the next one has to come within `pollIdleMs`. */
+  expectNext(poll: OpenPoll): void {
     clearTimeout(poll.timer);
     if (!this.#open.has(poll.id)) return;
     poll.timer = setTimeout(() => this.remove(poll), this.#options.pollIdleMs).unref();

@@ -1,34 +1,28 @@
-import { compileFormSource, type FormSourceOptions, takesForm } from "../forms/form-source.ts";
+import { compileFormSource, takesForm } from "../forms/form-source.ts";
 import { compileFileFormSource } from "../forms/file-form-source.ts";
 import { isForm } from "../forms/form-parts.ts";
 import { takesRawBody } from "../../../binding/http-body.ts";
-import { compileRawSource, type RawSourceOptions } from "../files/raw-source.ts";
+import { compileRawSource } from "../files/raw-source.ts";
 import type { Route } from "../../../routing/route.ts";
+import type { DoorKit } from "../../door-kit.ts";
 import type { MessageBinder } from "../../../binding/message-binder.ts";
 import { compileSource, type RequestSource } from "../bodies/request-source.ts";
-
-/** What `compileBodySource` needs of a gateway's options. */
-export interface BodySourceOptions extends RawSourceOptions, FormSourceOptions {}
 
 /**
  * Compiles where the messages of a route's requests come from, by what their bodies are: raw bytes where the contract
  * says so, or the file of a form in their place; forms and JSON, or what stands for it, otherwise.
  */
-export function compileBodySource(
-  route: Route,
-  binder: MessageBinder,
-  options: BodySourceOptions,
-): RequestSource {
+export function compileBodySource(route: Route, binder: MessageBinder, kit: DoorKit): RequestSource {
   if (takesRawBody(route)) {
-    const raw = compileRawSource(route, options);
+    const raw = compileRawSource(route, kit);
     // A request that is a body itself takes any body as it came, a form too.
-    return route.bodyField === "*" ? raw : orForm(compileFileFormSource(route, options), raw);
+    return route.bodyField === "*" ? raw : orForm(compileFileFormSource(route, kit), raw);
   }
-  const json = compileSource(route, binder, options);
-  return takesForm(route) ? orForm(compileFormSource(route, options), json) : json;
+  const json = compileSource(route, binder, kit);
+  return takesForm(route) ? orForm(compileFormSource(route, kit), json) : json;
 }
 
 function orForm(form: RequestSource, other: RequestSource): RequestSource {
-  return (call, raw, exchange) =>
-    isForm(raw.headers["content-type"]) ? form(call, raw, exchange) : other(call, raw, exchange);
+  return (call, exchange) =>
+    isForm(exchange.head.headers["content-type"]) ? form(call, exchange) : other(call, exchange);
 }

@@ -1,36 +1,26 @@
-import type { FastifyReply, FastifyRequest } from "fastify";
-import { CallContext } from "../../../../core/call/context.ts";
-import { compileBodySource, type BodySourceOptions } from "./body-source.ts";
-import { callTimeOf, requestedTimeoutMs } from "../../deadline.ts";
-import type { Exchange } from "../../../http/exchange.ts";
+import type { CallContext } from "../../../../core/call/context.ts";
+import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import { repliesRawBody } from "../../../binding/http-body.ts";
-import { compileRawAnswer, type RawAnswerOptions } from "../files/raw-answers.ts";
-import { rangeHeaders } from "../files/raw-headers.ts";
-import type { Route } from "../../../routing/route.ts";
-import { binaryReplyType } from "../../../http/media-type.ts";
+import { compileMessageBinder, type MessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
-import { replyWriter, type RouteHandler } from "../unary/unary.ts";
+import type { HttpExchange } from "../../../http/exchange.ts";
+import { binaryReplyType } from "../../../http/media-type.ts";
+import type { Route } from "../../../routing/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
+import { requestedTimeoutMs } from "../../deadline.ts";
+import type { DoorKit } from "../../door-kit.ts";
+import { type CallKind, openCall, requestComplete, whileReading } from "../../open-call.ts";
 import type { Answer } from "../answers/answer.ts";
 import { BufferedAnswer } from "../answers/buffered-answer.ts";
 import { compileEncodings } from "../answers/encodings.ts";
-import { compileMessageBinder, type MessageBinder } from "../../../binding/message-binder.ts";
-import type { RequestMessages } from "../bodies/request-source.ts";
-import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
 import { StreamAnswer } from "../answers/stream-answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
 import type { MessageText } from "../answers/stream-encoding.ts";
-import type { StreamOptions } from "../stream-options.ts";
-
-/** What the streams of all routes share. */
-export interface StreamRouteOptions
-  extends BodySourceOptions, StreamOptions, Pick<RawAnswerOptions, "fileCoding"> {
-  /** Streams as another gateway writes them. */
-  readonly compat: "grpc-gateway" | undefined;
-  /** How an answer to a request is compressed. Default: not at all. */
-  readonly streamCoding?: ((request: FastifyRequest) => StreamCoding | undefined) | undefined;
-}
+import type { RequestMessages } from "../bodies/request-source.ts";
+import { compileRawAnswer } from "../files/raw-answers.ts";
+import { rangeHeaders } from "../files/raw-headers.ts";
+import { replyWriter, type RouteHandler } from "../unary/unary.ts";
+import { compileBodySource } from "./body-source.ts";
 
 /**
  * The way of a stream over HTTP: choose an encoding, bind the messages of the request, call, write each reply as it
@@ -39,40 +29,31 @@ export interface StreamRouteOptions
  *
  * @throws Error as `compileEventId`
  */
-export function streamRoute(route: Route, options: StreamRouteOptions): RouteHandler {
-  const { invoker, errors, requestMetadata } = options;
+export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
+  const { invoker, errors, requestMetadata } = kit;
   const { method } = route;
-  const binder = compileMessageBinder(route, options.bind);
-  const source = compileBodySource(route, binder, options);
+  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
+  const binder = compileMessageBinder(route, kit.binding);
+  const source = compileBodySource(route, binder, kit);
   const run = compileStreamInvoker(invoker, method);
   const rawReply = repliesRawBody(route);
-  const answerOf = rawReply ? compileRawAnswer(route, options) : compileAnswer(route, binder, options);
+  const rawAnswer = rawReply ? compileRawAnswer(route, kit) : undefined;
+  const answerOf: AnswerOf =
+    rawAnswer === undefined ? compileAnswer(route, binder, kit) : (_call, exchange) => rawAnswer(exchange);
   const forwarded = rawReply ? rangeHeaders : undefined;
 
-  const serve = async (call: RouteCall, request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const { raw } = request;
-    const { headers } = raw;
-    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+  const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
+    const { headers } = exchange.head;
     let context: CallContext | undefined;
     let answer: Answer | undefined;
     let requests: RequestMessages | undefined;
     try {
-      const makeAnswer = answerOf(call, request, reply);
-      const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
+      const makeAnswer = answerOf(call, exchange);
+      const askedMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
-      context = exchange.context = new CallContext({
-        method,
-        protocolName: "rest",
-        requestHeader: () => requestMetadata.of(headers, forwarded),
-        peer: exchange.peer,
-        requestMethod: request.method,
-        url: raw.url ?? "",
-        timeoutMs: ownMs,
-      });
-      const reading = source(call, raw, exchange);
-      requests = await (ownMs === undefined ? reading : context.race(reading));
-      // A client's own time runs from the arrival of its request, the default one when the request is there.
-      if (defaultMs !== undefined) context.limit(defaultMs);
+      context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers, forwarded));
+      requests = await whileReading(context, source(call, exchange));
+      requestComplete(context, kind);
       const begun = (answer = makeAnswer(context));
       for await (const payload of run(requests, context, (message) => begun.write(message))) {
         const room = begun.message(payload);
@@ -80,33 +61,30 @@ export function streamRoute(route: Route, options: StreamRouteOptions): RouteHan
       }
       await begun.end();
     } catch (reason) {
-      // What is wrong with the request is told, not what the call made of it.
+      // An error of the request comes before what the call made of it.
       const error = requests?.failure ?? reason;
-      if (answer === undefined) errors.send(reply, error);
+      if (answer === undefined) errors.send(exchange, error);
       else await answer.fail(error);
     } finally {
       context?.end();
     }
   };
-  return (call, request, reply) => void serve(call, request, reply);
+  return (call, exchange) => void serve(call, exchange);
 }
 
 /** Decides how a request is answered, before its call begins. Throws HttpError 406. */
-type AnswerOf = (
-  call: RouteCall,
-  request: FastifyRequest,
-  reply: FastifyReply,
-) => (context: CallContext) => Answer;
+type AnswerOf = (call: RouteCall, exchange: HttpExchange) => (context: CallContext) => Answer;
 
-function compileAnswer(route: Route, binder: MessageBinder, options: StreamRouteOptions): AnswerOf {
-  const { errors, replyMetadata } = options;
-  const encodings = compileEncodings(route, (error) => errors.statusText(error), options);
-  const textOf = messageTexts(route, binder, options);
-  const replies = replyWriter(route, route.method, options, binder);
+function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): AnswerOf {
+  const { errors, replyMetadata, streams } = kit;
+  const { streamCoding } = kit.browsers;
+  const encodings = compileEncodings(route, (error) => errors.statusText(error), kit);
+  const textOf = messageTexts(route, binder, kit);
+  const replies = replyWriter(route, route.method, kit, binder);
   const { methodKind } = route.method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
-  return (call, request, reply) => {
-    const { headers, httpVersion } = request.raw;
+  return (call, exchange) => {
+    const { headers, httpVersion } = exchange.head;
     const oldClient = httpVersion === "1.0";
     const encoding = answersOnce
       ? encodings.forSingle(headers.accept)
@@ -114,20 +92,20 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
     if (encoding === undefined) {
       const type = binaryReplyType(headers.accept, undefined);
       return (context) =>
-        new SingleAnswer(reply, errors, replies.encoder(call, type), (payload) =>
-          replies.send(payload, context, type, request, reply),
+        new SingleAnswer(exchange, errors, replies.encoder(call.query, type), (payload) =>
+          replies.send(payload, context, type, exchange),
         );
     }
     const encoder = encoding.begin({
       messageText: textOf(call),
       lastEventId: single(headers["last-event-id"]),
     });
-    const common = { encoding, encoder, reply, errors, replyMetadata };
+    const common = { encoding, encoder, exchange, errors, replyMetadata };
     if (oldClient && !encoding.endsVisibly) {
-      return (context) => new BufferedAnswer({ ...common, context, maxBytes: options.maxBufferedBytes });
+      return (context) => new BufferedAnswer({ ...common, context, maxBytes: streams.maxBufferedBytes });
     }
-    const coding = options.streamCoding?.(request);
-    return (context) => new StreamAnswer({ ...common, context, request, options, coding });
+    const coding = streamCoding?.(exchange.head);
+    return (context) => new StreamAnswer({ ...common, context, options: streams, coding });
   };
 }
 
@@ -135,10 +113,10 @@ function compileAnswer(route: Route, binder: MessageBinder, options: StreamRoute
 function messageTexts(
   route: Route,
   binder: MessageBinder,
-  { json, bind }: StreamRouteOptions,
+  { json, binding }: DoorKit,
 ): (call: RouteCall) => MessageText {
   const usual = jsonTextEncoder(route, route.method, { ...json, indent: 0 });
-  if (bind.systemParameters !== true) return () => usual;
+  if (!binding.systemParameters) return () => usual;
   const numbers = jsonTextEncoder(route, route.method, { ...json, indent: 0, enums: "number" });
   return ({ query }) => (binder.systemParameters(query).enumsAsNumbers ? numbers : usual);
 }

@@ -1,13 +1,19 @@
 import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import type { JsonWriteOptions } from "../../../../core/codec/json-writer.ts";
-import { CallContext } from "../../../../core/call/context.ts";
+import type { CallContext } from "../../../../core/call/context.ts";
 import { writeReply } from "../../../../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "../../../binding/bind.ts";
 import type { BindRequest } from "../../../binding/bind-options.ts";
-import { callTimeOf, requestedTimeoutMs } from "../../deadline.ts";
-import { asIs } from "../../../http/error-writer.ts";
-import type { Exchange } from "../../../http/exchange.ts";
+import { requestedTimeoutMs } from "../../deadline.ts";
+import type { DoorKit } from "../../door-kit.ts";
+import { type CallKind, openCall, requestComplete, whileReading } from "../../open-call.ts";
+import {
+  type HttpExchange,
+  type RequestHead,
+  type ResponseHeaders,
+  type ResponseTrailers,
+  setField,
+} from "../../../http/exchange.ts";
 import { HttpError } from "../../../http/http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "../../../http/media-type.ts";
 import {
@@ -19,67 +25,50 @@ import {
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
-import type { WholeReply, WholeRequest } from "../../../http/plain-reply.ts";
 import type { Route } from "../../../routing/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import type { RouteOptions } from "../../route-options.ts";
 import type { SystemParameters } from "../../../binding/system-parameters.ts";
 
 /** Answers the requests of one route. Never throws. */
-export type RouteHandler = (call: RouteCall, request: FastifyRequest, reply: FastifyReply) => void;
-
-/** As `RouteHandler`, for a route whose calls are answered whole. */
-export type WholeHandler = (call: RouteCall, request: WholeRequest, reply: WholeReply) => void;
+export type RouteHandler = (call: RouteCall, exchange: HttpExchange) => void;
 
 /**
  * The way of a unary call over HTTP: bind the request, call, encode the reply, and one catch that writes every error.
  * Everything that depends on the route is compiled here, once.
  */
-export function unaryRoute(route: Route, method: DescMethodUnary, options: RouteOptions): WholeHandler {
-  const { errors, requestMetadata } = options;
-  const binder = compileBinder(route, options.bind);
-  const body = bodyReader(route, options);
-  const run = callRunner(route, method, options, binder);
-  const replies = replyWriter(route, method, options, binder);
+export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit): RouteHandler {
+  const { errors, requestMetadata } = kit;
+  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
+  const binder = compileBinder(route, kit.binding);
+  const body = bodyReader(route, kit);
+  const run = callRunner(route, method, kit, binder);
+  const replies = replyWriter(route, method, kit, binder);
 
-  const serve = async (call: RouteCall, request: WholeRequest, reply: WholeReply): Promise<void> => {
-    const { raw } = request;
-    const { headers } = raw;
-    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
+  const serve = async ({ captures, query }: RouteCall, exchange: HttpExchange): Promise<void> => {
+    const { headers } = exchange.head;
     let context: CallContext | undefined;
     try {
-      const { ownMs, defaultMs } = callTimeOf(requestedTimeoutMs(headers), options);
+      const askedMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
-      const { format, bytes } = body === undefined || !hasBody(raw) ? noBody : body(raw);
-      // A client's own time runs from the arrival of its request, the default one when the request is there.
-      const waits = defaultMs !== undefined && bytes !== undefined;
-      context = exchange.context = new CallContext({
-        method,
-        protocolName: "rest",
-        requestHeader: requestMetadata.from(headers),
-        peer: exchange.peer,
-        requestMethod: request.method,
-        url: raw.url ?? "",
-        startedAt: exchange.startedAt,
-        timeoutMs: waits ? undefined : (ownMs ?? defaultMs),
-      });
-      const bound = {
-        captures: call.captures,
-        query: call.query,
-        format,
-        body: bytes && (await (ownMs === undefined ? bytes : context.race(bytes))),
-      };
-      if (waits) context.limit(defaultMs);
+      const { format, bytes } = body === undefined || !hasBody(exchange.head) ? noBody : body(exchange);
+      context = openCall(kind, exchange, askedMs, requestMetadata.from(headers));
+      const content = bytes && (await whileReading(context, bytes));
+      requestComplete(context, kind);
       const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);
-      const payload = await run(bound, context, type, replies.encoder(call, type));
-      replies.send(payload, context, type, request, reply);
+      const payload = await run(
+        { captures, query, format, body: content },
+        context,
+        type,
+        replies.encoder(query, type),
+      );
+      replies.send(payload, context, type, exchange);
     } catch (reason) {
-      errors.send(reply, reason);
+      errors.send(exchange, reason);
     } finally {
       context?.end();
     }
   };
-  return (call, request, reply) => void serve(call, request, reply);
+  return (call, exchange) => void serve(call, exchange);
 }
 
 /** The body of a request, still to come. */
@@ -91,20 +80,21 @@ export interface Body {
 /** No body at all. */
 export const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
 
-type RawRequest = FastifyRequest["raw"];
-
 /** Reads the whole body of a request of this route; undefined where bodies are left unread. */
-export function bodyReader(route: Route, options: RouteOptions): ((raw: RawRequest) => Body) | undefined {
-  // A body that nobody expects is left unread, unless it is a mistake that has to be told.
-  if (route.bodyField === undefined && options.bind.unexpectedBody !== "reject") return undefined;
-  const { bodies, lenientContentType } = options;
-  return (raw) => {
-    const contentType = raw.headers["content-type"];
+export function bodyReader(
+  route: Route,
+  { binding, bodies, lenientContentType }: DoorKit,
+): ((exchange: HttpExchange) => Body) | undefined {
+  // A body where the rule has none is left unread, unless the client should learn of its mistake.
+  if (route.bodyField === undefined && binding.unexpectedBody !== "reject") return undefined;
+  return (exchange) => {
+    const { headers } = exchange.head;
+    const contentType = headers["content-type"];
     const format = bodyFormat(contentType) ?? (lenientContentType ? "json" : undefined);
-    if (format !== undefined) return { bytes: bodies.read(raw), format };
+    if (format !== undefined) return { bytes: bodies.read(exchange), format };
     // A chunked body may still turn out to be empty; then there is nothing that needs a type.
-    if (raw.headers["transfer-encoding"] === undefined) throw unsupported(contentType);
-    const bytes = bodies.read(raw, 0).catch((reason: unknown) => {
+    if (headers["transfer-encoding"] === undefined) throw unsupported(contentType);
+    const bytes = bodies.read(exchange, 0).catch((reason: unknown) => {
       throw reason instanceof HttpError && reason.status === 413 ? unsupported(contentType) : reason;
     });
     return { bytes, format: "json" };
@@ -123,7 +113,7 @@ function unsupported(contentType: string | undefined): HttpError {
 }
 
 /** The media type of a body that is known to have one, without its parameters. */
-function mediaTypeOf(headers: RawRequest["headers"]): string | undefined {
+function mediaTypeOf(headers: RequestHead["headers"]): string | undefined {
   return headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
 }
 
@@ -141,7 +131,7 @@ type CallRunner = (
 function callRunner(
   route: Route,
   method: DescMethodUnary,
-  { invoker, transcoding, bind, json }: RouteOptions,
+  { invoker, transcoding, binding, json }: DoorKit,
   binder: Binder,
 ): CallRunner {
   if (invoker.unaryBytes === undefined || transcoding === "messages") {
@@ -149,7 +139,7 @@ function callRunner(
   }
   const unaryBytes = invoker.unaryBytes.bind(invoker);
   // What a request asks for by system parameters takes messages.
-  const plain = bind.systemParameters !== true;
+  const plain = !binding.systemParameters;
   const readers = replyReaders(route, method, plain ? json : undefined);
   return (request, context, type, encode) => {
     const read = type === undefined ? readers.json : readers.binary;
@@ -166,15 +156,14 @@ function isPayload(output: Message | string | Buffer): output is string | Buffer
 
 /** Writes good replies of one route. */
 export interface ReplyWriter {
-  /** How the reply of a call is encoded: as JSON, or as binary protobuf where its client prefers that. */
-  encoder(call: RouteCall, binaryType: string | undefined): ReplyEncoder;
-  /** Sends what the encoder made. */
+  /** How the reply to a request with this query is encoded: as JSON, or as binary protobuf where its client prefers that. */
+  encoder(query: string, binaryType: string | undefined): ReplyEncoder;
+  /** Sends what the encoder made. @throws Error for header fields that HTTP cannot hold */
   send(
     payload: string | Buffer,
     context: CallContext,
     binaryType: string | undefined,
-    request: WholeRequest,
-    reply: WholeReply,
+    exchange: HttpExchange,
   ): void;
 }
 
@@ -182,30 +171,26 @@ export interface ReplyWriter {
 export function replyWriter(
   route: Route,
   method: DescMethod,
-  options: RouteOptions,
+  { json, binding, replyMetadata }: Pick<DoorKit, "json" | "binding" | "replyMetadata">,
   binder: Pick<Binder, "systemParameters">,
 ): ReplyWriter {
-  const toJson = jsonEncoder(route, method, options.json);
-  const variants =
-    options.bind.systemParameters === true ? jsonVariants(route, method, options.json) : undefined;
+  const toJson = jsonEncoder(route, method, json);
+  const variants = binding.systemParameters ? jsonVariants(route, method, json) : undefined;
   const binary = binaryEncoder(route, method);
   return {
-    encoder(call, binaryType) {
+    encoder(query, binaryType) {
       if (binaryType !== undefined && binary !== undefined) return binary;
-      return variants === undefined ? toJson : variants(binder.systemParameters(call.query));
+      return variants === undefined ? toJson : variants(binder.systemParameters(query));
     },
-    send(payload, context, binaryType, request, reply) {
+    send(payload, context, binaryType, exchange) {
       const type = binary === undefined ? undefined : binaryType;
-      const status = writeMetadata(context, request, reply, options.replyMetadata);
+      const { status, headers, trailers } = replyHead(context, exchange.head, replyMetadata);
       if (status === 204 || status === 205 || status === 304) {
-        void reply.code(status);
-        void reply.send(undefined);
+        exchange.respond(status, headers, undefined, trailers);
         return;
       }
-      if (status !== 200) void reply.code(status);
-      void reply.header("content-type", type ?? "application/json");
-      if (typeof payload === "string") void reply.serializer(asIs);
-      void reply.send(payload);
+      headers["content-type"] = type ?? "application/json";
+      exchange.respond(status, headers, payload, trailers);
     },
   };
 }
@@ -224,23 +209,25 @@ export function jsonVariants(
     });
 }
 
-/** Writes what the service said beside its message; returns the status of the reply. */
-export function writeMetadata(
-  context: CallContext,
-  request: WholeRequest,
-  reply: WholeReply,
-  metadata: ReplyMetadata,
-): number {
+/** The head of a good reply, without its content type. */
+export interface ReplyHead {
+  readonly status: number;
+  readonly headers: ResponseHeaders;
+  readonly trailers: ResponseTrailers | undefined;
+}
+
+/** The head that the metadata of a reply makes. */
+export function replyHead(context: CallContext, request: RequestHead, metadata: ReplyMetadata): ReplyHead {
   const header = context.responseHeaderIfAny;
   const trailer = context.responseTrailerIfAny;
-  let status = 200;
-  if (header !== undefined) {
-    metadata.headers(header, (name, value) => void reply.header(name, value));
-    status = successStatus(header);
-  }
+  const headers: ResponseHeaders = {};
+  if (header === undefined && trailer === undefined) return { status: 200, headers, trailers: undefined };
+  const set = (name: string, value: string): void => setField(headers, name, value);
+  let trailers: ResponseTrailers | undefined;
+  if (header !== undefined) metadata.headers(header, set);
   if (trailer !== undefined) {
-    if (takesTrailers(request.raw)) metadata.trailers(trailer, reply);
-    else metadata.trailersAsHeaders(trailer, (name, value) => void reply.header(name, value));
+    if (takesTrailers(request)) trailers = metadata.trailers(trailer, set);
+    else metadata.trailersAsHeaders(trailer, set);
   }
-  return status;
+  return { status: header === undefined ? 200 : successStatus(header), headers, trailers };
 }

@@ -86,10 +86,10 @@ test("the client is told when to come again", () => {
   const told = sse({ statusText, eventId: undefined, retryMs: 3000 }).begin(start);
   assert.equal(told.opening, "retry: 3000\n\n");
   const stopping = new ConnectError("bye", Code.Unavailable);
-  assert.equal(told.leave?.(stopping), 'retry: 3000\nevent: error\ndata: {"code":14}\n\n');
+  assert.equal(told.stop?.(stopping), 'retry: 3000\nevent: error\ndata: {"code":14}\n\n');
   const untold = sse({ statusText, eventId: undefined, retryMs: 0 }).begin(start);
   assert.equal(untold.opening, ": open\n\n");
-  assert.equal(untold.leave?.(stopping), 'retry: 1000\nevent: error\ndata: {"code":14}\n\n');
+  assert.equal(untold.stop?.(stopping), 'retry: 1000\nevent: error\ndata: {"code":14}\n\n');
 });
 
 test("the marked field is the id", () => {

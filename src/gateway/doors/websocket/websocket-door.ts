@@ -1,17 +1,16 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { FastifyReply, FastifyRequest } from "fastify";
 import { noticeAfterMs, type StopReport } from "../../../core/lifecycle/lifecycle.ts";
-import type { ErrorWriter } from "../../http/error-writer.ts";
-import type { Exchange, UpgradeRequest } from "../../http/exchange.ts";
+import type { HttpExchange, RequestHead, UpgradeRequest } from "../../http/exchange.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { HttpError } from "../../http/http-error.ts";
-import type { ReplyMetadata } from "../../http/reply-metadata.ts";
-import type { RouteTable } from "../route-table.ts";
+import type { Door, DoorHandler, MakeDoor } from "../door.ts";
+import type { DoorKit } from "../door-kit.ts";
+import type { ServedRpcs } from "../served-rpcs.ts";
 import type { Route } from "../../routing/route.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { CallableMethods } from "./callable-methods.ts";
 import { ClientSocket } from "./client-socket.ts";
-import { handshakeProblem, offeredProtocols } from "../../http/websocket-handshake.ts";
+import { asksForWebSocket, handshakeProblem, offeredProtocols } from "../../http/websocket-handshake.ts";
 import { MultiplexSocket } from "./multiplex-socket.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { OriginCheck } from "../../http/origin-check.ts";
@@ -20,65 +19,59 @@ import { pathOf } from "../../http/target-path.ts";
 import { SocketEngine } from "../../fastify/socket-engine.ts";
 import { withHeaders } from "../../http/socket-headers.ts";
 import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";
-import type { WebSocketOptions } from "./websocket-options.ts";
-
-/** What `WebSockets` is made of. */
-export interface WebSocketsOptions extends WebSocketOptions {
-  readonly errors: ErrorWriter;
-  readonly replyMetadata: ReplyMetadata;
-}
 
 /** How long calls that were cut may take to say so, in milliseconds. */
 const lastWordsMs = 250;
 
-/** Answers handshakes and knows every open socket: the WebSocket side of the gateway (RFC 6455). */
-export class WebSockets {
-  readonly #options: WebSocketsOptions;
+/** WebSockets (RFC 6455): one that carries one call at every route, and one endpoint where a socket carries many. */
+export const webSocketDoor: MakeDoor = (kit, present) => new WebSockets(kit, present);
+
+/** Answers handshakes and knows every open socket. */
+class WebSockets implements Door {
+  readonly name = "websocket";
+  readonly #kit: DoorKit;
+  readonly #present: () => ServedRpcs | undefined;
   readonly #origins: OriginCheck;
   /** Undefined where no sockets are opened. */
   readonly #engine: SocketEngine | undefined;
   readonly #routes = new WeakMap<Route, SocketRoute>();
-  readonly #methods = new WeakMap<RouteTable, CallableMethods>();
+  readonly #methods = new WeakMap<ServedRpcs, CallableMethods>();
   readonly #open = new Set<OpenSocket>();
   #leaving = false;
   #idle: (() => void) | undefined;
 
   /** @throws SetupError naming the option that is wrong */
-  constructor(options: WebSocketsOptions) {
-    const { multiplexPath } = options;
+  constructor(kit: DoorKit, present: () => ServedRpcs | undefined) {
+    const { multiplexPath, allowedOrigins, webSockets } = kit.sockets;
     if (multiplexPath !== undefined && !/^\/[^?#]*$/.test(multiplexPath)) {
       throw new SetupError(`multiplexPath: ${JSON.stringify(multiplexPath)} is no path`);
     }
-    this.#options = options;
-    this.#origins = new OriginCheck(options.allowedOrigins);
-    this.#engine = options.webSockets ? new SocketEngine(options) : undefined;
+    this.#kit = kit;
+    this.#present = present;
+    this.#origins = new OriginCheck(allowedOrigins);
+    this.#engine = webSockets ? new SocketEngine(kit.sockets) : undefined;
   }
 
-  /** How many sockets are open. */
-  get size(): number {
-    return this.#open.size;
+  claims(head: RequestHead): boolean {
+    return head.headers.upgrade !== undefined && this.#engine !== undefined && asksForWebSocket(head);
   }
 
-  /**
-   * Answers a handshake: 101 and a socket, or why not as plain HTTP.
-   *
-   * @param table the routes of now; undefined while there are none
-   */
-  serve(request: FastifyRequest, reply: FastifyReply, table: () => RouteTable | undefined): void {
-    const exchange = reply.raw as Exchange; // Every server here makes its responses of this class.
-    try {
-      const problem = handshakeProblem(request.raw) ?? this.#origins.problem(request.raw.headers);
-      if (problem !== undefined) throw problem;
-      const current = table();
-      if (current === undefined || this.#leaving) throw new HttpError(503, "no sockets are opened now");
-      const { upgrade } = exchange;
-      if (upgrade === undefined) throw new TypeError("only handshakes are answered here");
-      if (pathOf(exchange.req.url ?? "") === this.#options.multiplexPath)
-        this.#openMultiplex(exchange, upgrade, reply, table);
-      else this.#openRoute(exchange, upgrade, reply, current);
-    } catch (reason) {
-      this.#options.errors.send(reply, reason);
-    }
+  /** Answers handshakes: with 101 and a socket, or with the reason against it as plain HTTP. */
+  serve(rpcs: ServedRpcs): DoorHandler {
+    return (exchange) => {
+      const { upgrade, head } = exchange;
+      if (upgrade === undefined) return false; // Its connection still owes an answer.
+      try {
+        const problem = handshakeProblem(head) ?? this.#origins.problem(head.headers);
+        if (problem !== undefined) throw problem;
+        if (this.#leaving) throw new HttpError(503, "no sockets are opened now");
+        if (pathOf(head.url) === this.#kit.sockets.multiplexPath) this.#openMultiplex(exchange, upgrade);
+        else this.#openRoute(exchange, upgrade, rpcs);
+      } catch (reason) {
+        this.#kit.errors.send(exchange, reason);
+      }
+      return true;
+    };
   }
 
   /** The server stops: no new sockets and calls; sockets close with 1001 as soon as no call is under way. */
@@ -101,51 +94,44 @@ export class WebSockets {
     return { finished: Math.max(before - cut.length - notified.length, 0), notified, cut };
   }
 
-  #openRoute(exchange: Exchange, upgrade: UpgradeRequest, reply: FastifyReply, table: RouteTable): void {
-    const { req } = exchange;
-    const url = req.url ?? "";
-    const { route, call } = findRoute(table, url);
+  #openRoute(exchange: HttpExchange, upgrade: UpgradeRequest, rpcs: ServedRpcs): void {
+    const { head, peer } = exchange;
+    const { url } = head;
+    const { route, call } = findRoute(rpcs, url);
     exchange.route = route.template.text;
-    const plan = this.#routeOf(route, table);
-    const chosen = plan.choose(offeredProtocols(req));
-    const { headers, headersInFrame } = upgrade;
-    const merged = withHeaders(req.headers, headers);
-    const time = checkHeaders(plan, merged);
-    if (!plan.needsFrame) boundMessage(chosen, call); // What is wrong with path and query is plain HTTP.
-    this.#accept(exchange, upgrade, reply, chosen.protocol, (socket) => {
-      const opened = new RouteSocket(socket, plan, {
-        call,
-        chosen,
-        headers: merged,
-        headersInFrame,
-        peer: exchange.peer,
-        url,
-      });
-      opened.open(time);
+    const plan = this.#routeOf(route, rpcs);
+    const chosen = plan.choose(offeredProtocols(head));
+    const { headersInFrame } = upgrade;
+    const headers = withHeaders(head.headers, upgrade.headers);
+    const askedMs = checkHeaders(plan, headers);
+    if (!plan.needsFrame) boundMessage(chosen, call); // A wrong path or query is answered over plain HTTP.
+    this.#accept(exchange, upgrade, chosen.protocol, (socket) => {
+      const opened = new RouteSocket(socket, plan, { call, chosen, headers, headersInFrame, peer, url });
+      opened.open(askedMs);
       return opened;
     });
   }
 
-  #openMultiplex(
-    exchange: Exchange,
-    upgrade: UpgradeRequest,
-    reply: FastifyReply,
-    table: () => RouteTable | undefined,
-  ): void {
-    const { req } = exchange;
-    exchange.route = this.#options.multiplexPath;
-    const offered = offeredProtocols(req);
+  #openMultiplex(exchange: HttpExchange, upgrade: UpgradeRequest): void {
+    const { head, peer } = exchange;
+    const { sockets, errors, replyMetadata } = this.#kit;
+    exchange.route = sockets.multiplexPath;
+    const offered = offeredProtocols(head);
     if (offered.length > 0 && !offered.includes("json")) {
       throw new HttpError(400, "this endpoint speaks the subprotocol json, and the client does not offer it");
     }
-    const { headers, headersInFrame } = upgrade;
-    this.#accept(exchange, upgrade, reply, offered.length === 0 ? undefined : "json", (socket) => {
+    const { headersInFrame } = upgrade;
+    const headers = withHeaders(head.headers, upgrade.headers);
+    this.#accept(exchange, upgrade, offered.length === 0 ? undefined : "json", (socket) => {
       const opened = new MultiplexSocket(socket, {
-        ...this.#options,
-        find: (name) => this.#methodsOf(table).find(name),
-        headers: withHeaders(req.headers, headers),
+        errors,
+        replyMetadata,
+        maxSocketCalls: sockets.maxSocketCalls,
+        maxSocketMessageBytes: sockets.maxSocketMessageBytes,
+        find: (name) => this.#presentMethods().find(name),
+        headers,
         headersInFrame,
-        peer: exchange.peer,
+        peer,
       });
       opened.open();
       return opened;
@@ -153,17 +139,15 @@ export class WebSockets {
   }
 
   #accept(
-    exchange: Exchange,
+    exchange: HttpExchange,
     upgrade: UpgradeRequest,
-    reply: FastifyReply,
     protocol: string | undefined,
     open: (socket: ClientSocket) => OpenSocket,
   ): void {
-    reply.hijack();
-    const { socket, head } = upgrade;
+    const { request, socket, head } = upgrade;
     exchange.handOver(upgrade);
-    this.#engine?.accept({ request: exchange.req, socket, head, protocol }, (ws) => {
-      const opened = open(new ClientSocket(ws, socket, this.#options));
+    this.#engine?.accept({ request, socket, head, protocol }, (ws) => {
+      const opened = open(new ClientSocket(ws, socket, this.#kit.sockets));
       this.#open.add(opened);
       ws.once("close", () => {
         this.#open.delete(opened);
@@ -172,22 +156,23 @@ export class WebSockets {
     });
   }
 
-  #routeOf(route: Route, table: RouteTable): SocketRoute {
+  #routeOf(route: Route, rpcs: ServedRpcs): SocketRoute {
     let compiled = this.#routes.get(route);
     if (compiled === undefined) {
-      compiled = compileSocketRoute(route, table.optionsOf(route));
+      compiled = compileSocketRoute(route, rpcs.kitOf(route.method, route.template.text, this.#kit));
       this.#routes.set(route, compiled);
     }
     return compiled;
   }
 
-  #methodsOf(table: () => RouteTable | undefined): CallableMethods {
-    const current = table();
-    if (current === undefined) throw new HttpError(503, "the routes of this gateway are not loaded yet");
-    let methods = this.#methods.get(current);
+  /** The rpcs of the present: a socket of many calls outlives the set of them that it was opened with. */
+  #presentMethods(): CallableMethods {
+    const present = this.#present();
+    if (present === undefined) throw new HttpError(503, "the routes of this gateway are not loaded yet");
+    let methods = this.#methods.get(present);
     if (methods === undefined) {
-      methods = new CallableMethods(current);
-      this.#methods.set(current, methods);
+      methods = new CallableMethods(present, this.#kit);
+      this.#methods.set(present, methods);
     }
     return methods;
   }
@@ -206,7 +191,7 @@ export class WebSockets {
 }
 
 /** The route of a target: that of GET, else the one rpc that has the path for another HTTP method. */
-function findRoute({ router }: RouteTable, url: string): { route: Route; call: RouteCall } {
+function findRoute({ router }: ServedRpcs, url: string): { route: Route; call: RouteCall } {
   const match = router.match("GET", url);
   switch (match.kind) {
     case "found":

@@ -1,0 +1,17 @@
+import { connectDoor } from "./connect/connect-door.ts";
+import type { MakeDoor } from "./door.ts";
+import { grpcDoor } from "./grpc/grpc-door.ts";
+import { grpcWebDoor } from "./grpc-web/grpc-web-door.ts";
+import { healthDoor } from "./health/health-door.ts";
+import { restDoor } from "./rest/rest-door.ts";
+import { webSocketDoor } from "./websocket/websocket-door.ts";
+
+/** The protocols of the gateway, in the order in which they are asked for a request. REST claims all that is left. */
+export const doors: readonly MakeDoor[] = [
+  healthDoor,
+  webSocketDoor,
+  connectDoor,
+  grpcWebDoor,
+  grpcDoor,
+  restDoor,
+];

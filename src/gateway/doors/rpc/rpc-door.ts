@@ -1,0 +1,52 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { rpcName } from "../../../core/call/service.ts";
+import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
+import { pathOf } from "../../http/target-path.ts";
+import type { Door } from "../door.ts";
+import type { DoorKit } from "../door-kit.ts";
+
+/** Answers one request to one rpc. Never throws. */
+export type RpcHandler = (exchange: HttpExchange) => void;
+
+/** A protocol that calls rpcs by their names, `/package.Service/Method`. */
+export interface RpcProtocol {
+  readonly name: string;
+  /** As `Door.claims`. */
+  claims(head: RequestHead): boolean;
+  /** Compiles the calls of one rpc. */
+  compile(method: DescMethod, kit: DoorKit): RpcHandler;
+  /** Answers a request that the protocol claims and whose path has no rpc; false where the path may be one of REST. */
+  refuseUnknown(exchange: HttpExchange, path: string): boolean;
+}
+
+/** The door of a protocol that calls rpcs by their names: it finds the rpc of a request by one look-up. */
+export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
+  return {
+    name: protocol.name,
+    claims: (head) => protocol.claims(head),
+    serve(rpcs) {
+      const handlers = new Map<string, RpcHandler>();
+      for (const method of rpcs.methods) {
+        const path = `/${rpcName(method)}`;
+        handlers.set(path, protocol.compile(method, rpcs.kitOf(method, path, kit)));
+      }
+      return (exchange) => {
+        const path = pathOf(exchange.head.url);
+        const handle = handlers.get(path);
+        if (handle === undefined) return protocol.refuseUnknown(exchange, path);
+        exchange.route = path;
+        handle(exchange);
+        return true;
+      };
+    },
+  };
+}
+
+const contentTypeStart = /^\s*([\w/+.-]*)/;
+
+/** The media type of a request in lower case, without its parameters; undefined for none and for `application/json`. */
+export function rpcType({ headers }: Pick<RequestHead, "headers">): string | undefined {
+  const type = headers["content-type"];
+  if (type === undefined || type === "application/json") return undefined; // Nearly all requests.
+  return contentTypeStart.exec(type)?.[1]?.toLowerCase();
+}

@@ -1,0 +1,84 @@
+import type { FastifyInstance } from "fastify";
+import type { OwnRoute } from "../http/own-route.ts";
+import { pathOf } from "../http/target-path.ts";
+
+/** Hooks of Fastify that do not run for requests. */
+const applicationHooks: ReadonlySet<string> = new Set([
+  "onReady",
+  "onListen",
+  "onClose",
+  "preClose",
+  "onRoute",
+  "onRegister",
+]);
+
+/** `addHook` of Fastify without the types of each hook; scopes of plugins inherit it. */
+type AddHook = (this: FastifyInstance, name: string, hook: unknown) => FastifyInstance;
+
+/** Which requests pass through Fastify. */
+type Use =
+  | { readonly kind: "none" }
+  | { readonly kind: "paths"; readonly paths: ReadonlySet<string> }
+  | { readonly kind: "all"; readonly why: string };
+
+/**
+ * Decides once, when the engine is made ready, which requests pass through Fastify: all of them where a hook or a route
+ * with a pattern may concern any, those for the paths of plain routes, or none.
+ */
+export class FastifyUse {
+  /** The user's own routes that are there for every request with their method and path. */
+  readonly ownRoutes: OwnRoute[] = [];
+  readonly #paths = new Set<string>();
+  /** Why every request has to pass; undefined for no reason. */
+  #why: string | undefined;
+  #use: Use = { kind: "none" };
+  #settled = false;
+
+  /** Observes what the user adds from now on, in plugins too. */
+  watch(engine: FastifyInstance): void {
+    engine.addHook("onRoute", ({ method, url, constraints }) => {
+      if (this.#settled) return;
+      const methods = [method].flat().map((name) => name.toUpperCase());
+      if (constraints === undefined) for (const name of methods) this.ownRoutes.push({ method: name, url });
+      const what = constraints === undefined ? "has a pattern" : "has constraints";
+      if (/[:*(]/.test(url) || constraints !== undefined) {
+        this.#why ??= `the route ${methods.join(",")} ${url} of your own ${what}`;
+      } else this.#paths.add(url);
+    });
+    const own = engine as { addHook: AddHook };
+    const { addHook } = own;
+    const see = (name: string): void => {
+      if (!applicationHooks.has(name)) this.#why ??= `Fastify has a hook ${name}`;
+    };
+    own.addHook = function (name, hook) {
+      see(name);
+      return addHook.call(this, name, hook);
+    };
+  }
+
+  /** Decides; nothing of the user's own is added after it. @param hasOwnHooks whether the gateway adds hooks itself */
+  settle(hasOwnHooks: boolean): void {
+    this.#settled = true;
+    if (hasOwnHooks) this.#why ??= "answers are compressed or get an ETag";
+    if (this.#why !== undefined) this.#use = { kind: "all", why: this.#why };
+    else if (this.#paths.size > 0) this.#use = { kind: "paths", paths: this.#paths };
+  }
+
+  /** Whether a request for this target passes through Fastify. */
+  concerns(url: string): boolean {
+    const use = this.#use;
+    if (use.kind === "none") return false;
+    if (use.kind === "all") return true;
+    const path = pathOf(url);
+    return path.includes("%") || use.paths.has(path); // Fastify compares decoded paths.
+  }
+
+  /** One line for people; none where nothing passes through Fastify. */
+  describe(): string[] {
+    const use = this.#use;
+    if (use.kind === "none") return [];
+    if (use.kind === "all") return [`every request passes through Fastify: ${use.why}`];
+    const paths = [...use.paths].join(", ");
+    return [`only requests for routes of your own pass through Fastify: ${paths}`];
+  }
+}

@@ -1,0 +1,28 @@
+import type { OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
+import type { RequestHead } from "./exchange.ts";
+
+/** The head of an answer before it is written, in the shape of Node's responses. */
+export interface ResponseHead {
+  getHeader(name: string): OutgoingHttpHeader | undefined;
+  setHeader(name: string, value: string | string[]): unknown;
+  getHeaderNames(): string[];
+}
+
+/** Completes the head of an answer just before it is written. */
+export type CompleteHead = (request: RequestHead, response: ResponseHead, status: number) => void;
+
+/** Completes a head that Node's `writeHead` was asked for; returns the headers that are left for it to write. */
+export function completedHead<List extends readonly OutgoingHttpHeader[]>(
+  complete: () => void,
+  response: ResponseHead,
+  headers: OutgoingHttpHeaders | List | undefined,
+): OutgoingHttpHeaders | List | undefined {
+  const isList = Array.isArray(headers);
+  if (headers !== undefined && !isList) {
+    for (const [name, value] of Object.entries(headers)) {
+      if (value !== undefined) response.setHeader(name, typeof value === "number" ? String(value) : value);
+    }
+  }
+  complete();
+  return isList ? headers : undefined;
+}
