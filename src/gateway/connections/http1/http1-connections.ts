@@ -8,7 +8,6 @@ import type { ErrorWriter } from "../../http/error-writer.ts";
 import { Exchange, exchangeClosed, type ExchangeOwner } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Http1Options } from "../http1-limits.ts";
-import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
 import { RequestCheck } from "../request-check.ts";
@@ -92,7 +91,6 @@ export class Http1Connections implements ExchangeOwner {
     );
     this.#servers.add(server);
     watchWrites(server, this.#inFlight, options);
-    watchPeers(server, this.#inFlight, options);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
     server.on("checkContinue", (request: IncomingMessage, response: Exchange) =>
       this.#expected(request, response),
