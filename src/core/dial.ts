@@ -17,21 +17,21 @@ import { formatAddress, type ListenAddress } from "./net/listener.ts";
 /** What `dial` needs of a `GrpcServer`. */
 export interface DialableServer {
   readonly dispatcher: Dispatcher;
-  /** Where the server listens; undefined before it does. */
+  /** The address of the server; undefined before it listens. */
   readonly address: ListenAddress | undefined;
 }
 
-/** Options of `dial`. Those of the connection mean nothing to a server that is called in process. */
+/** Options of `dial`. Those of the connection have no effect on a server that is called in process. */
 export interface DialOptions extends ConnectionOptions, TransportOptions {
-  /** Interceptors around every call, before the hop, the outermost first. Default: none. */
+  /** Client interceptors around every call, the outermost first. Default: none. */
   readonly interceptors: readonly Interceptor[];
   /** Whether a `GrpcServer` is called through its socket instead of in process. Default: false. */
   readonly network: boolean;
 }
 
-/** What `dial` gives besides calls. */
+/** The connection that `dial` makes, besides its calls. */
 export interface Dialed extends AsyncDisposable {
-  /** Where the connection stands; in process always `ready`. Asking for it starts no connection. */
+  /** The state of the connection; in process always `ready`. Reading it starts no attempt to connect. */
   readonly state: ConnectionState;
   /**
    * Connects and resolves as soon as calls can be made; in process at once.
@@ -39,7 +39,7 @@ export interface Dialed extends AsyncDisposable {
    * @throws ConnectError UNAVAILABLE if `signal` fires before, or the connection is closed.
    */
   ready(signal?: AbortSignal): Promise<void>;
-  /** Closes the connection: calls under way come to their end, new ones are UNAVAILABLE. Idempotent. */
+  /** Closes the connection: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
   close(): void;
   /** As `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -48,25 +48,25 @@ export interface Dialed extends AsyncDisposable {
 /** A transport with the connection below it. */
 export interface DialedTransport extends Transport, Dialed {}
 
-/** A caller with the connection below it. */
+/** An invoker with the connection below it. */
 export interface DialedInvoker extends Invoker, Dialed {}
 
 /**
- * The way to call a server: `createClient(Descriptor, dial(target))` is its typed client.
+ * Makes a transport to a server: `createClient(Descriptor, dial(target))` is a typed client.
  *
  * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`.
- * @throws TypeError if the target or the certificates make no sense. A server that is not there is no error: calls are
- *   UNAVAILABLE until it is.
+ * @throws TypeError if the target or the certificates are invalid. A server that is not running is no error: calls are
+ *   UNAVAILABLE until it runs.
  */
 export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
-  const invoker = dialInvoker(target, options); // First, as it looks at what it is given.
+  const invoker = dialInvoker(target, options); // First, since it checks the arguments.
   const transport = toTransport(invoker, {
     defaultTimeoutMs: options.defaultTimeoutMs ?? transportDefaults.defaultTimeoutMs,
   });
   return withConnection(transport, invoker);
 }
 
-/** As `dial`, for the house itself: a `Invoker`, to which `defaultTimeoutMs` means nothing. */
+/** As `dial`, for the library itself: an `Invoker`, on which `defaultTimeoutMs` has no effect. */
 export function dialInvoker(
   target: DialableServer | string,
   options: Partial<DialOptions> = {},
@@ -81,15 +81,15 @@ export function dialInvoker(
   if (typeof target !== "string" && !network) {
     return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }
-  if (typeof target === "string") parseTarget(target); // What cannot be read is told at once.
+  if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
   return withConnection(interceptInvoker(http2Invoker(connection), interceptors), connection);
 }
 
-/** What is below the calls: a connection, or nothing. */
+/** The connection below the calls, or a substitute for calls in process. */
 type Below = Omit<Dialed, typeof Symbol.asyncDispose>;
 
-/** A server of this process is there as long as the process. */
+/** The substitute: a server of this process can always be called. */
 const always: Below = Object.freeze({ state: "ready", ready: () => Promise.resolve(), close() {} });
 
 function withConnection<T extends object>(calls: T, connection: Below): T & Dialed {

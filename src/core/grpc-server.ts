@@ -26,18 +26,18 @@ import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 
-/** Time for clients to take the last bytes and hang up when everything has ended, in milliseconds. */
+/** Time for clients to read the last bytes and disconnect after the last call, in milliseconds. */
 const farewellMs = 500;
 
 /**
- * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on everything that a client can
- * ask for, health and reflection.
+ * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on every resource that a client
+ * can use, health and reflection.
  */
 export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable {
   readonly name = "GRPC";
-  /** All handlers; in-process callers go straight to it. */
+  /** All handlers; in-process calls use it directly. */
   readonly dispatcher: Dispatcher;
-  /** The health that clients see, served unless the option `health` is off. */
+  /** The health service, served unless the option `health` is false. */
   readonly health: HealthService;
   readonly #options: GrpcServerOptions;
   readonly #tls: ServerTls | undefined;
@@ -64,15 +64,16 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
       this.#register(service, this.#options.interceptHealthAndReflection);
   }
 
-  /** The grpc-js server, for what this class does not cover. It gets its connections from `start()`. */
+  /** The grpc-js server, for features that this class does not cover. It gets connections from `start()` on. */
   get engine(): Server {
     return this.#engine.server;
   }
 
   /**
-   * Registers a service; rpcs that it does not implement answer UNIMPLEMENTED.
+   * Registers a service; rpcs without an implementation answer UNIMPLEMENTED.
    *
-   * @throws TypeError if a service of this name is registered already or a member named like an rpc is no function.
+   * @throws TypeError if a service of this name is registered already or a member with the name of an rpc is no
+   *   function.
    */
   addService<D extends DescService>(service: PartialService<D>): this {
     this.#register(service, true);
@@ -81,7 +82,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return this;
   }
 
-  /** The descriptors of the services that were added, in their order, then those of health and reflection. */
+  /** The descriptors of the added services in their order, then those of health and reflection. */
   get services(): readonly DescService[] {
     const added = new Set(this.#services);
     return [...this.#services, ...this.dispatcher.services.filter((service) => !added.has(service))];
@@ -91,22 +92,22 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return this.#lifecycle.state;
   }
 
-  /** Calls `listener` with every new state; returns how to unsubscribe. */
+  /** Calls `listener` with every new state. @returns a function that unsubscribes it */
   onStateChange(listener: (state: ServerState) => void): () => void {
     return this.#lifecycle.onChange(listener);
   }
 
-  /** Where the server listens; undefined before it is bound, and without a port of its own. */
+  /** The bound address; undefined before the port is bound and without a port of its own. */
   get address(): ListenAddress | undefined {
     return this.#listener?.address;
   }
 
-  /** How many connections of its own port are open. */
+  /** How many connections are open on the server's own port. */
   get connections(): number {
     return this.#listener?.connections ?? 0;
   }
 
-  /** Lines for people: what listens where, and which services are there. */
+  /** Lines for a log or terminal: the address and the services. */
   describe(): string[] {
     const lines = this.services.map(({ typeName }) => `[${this.name}] serving ${typeName}`);
     if (this.address !== undefined)
@@ -115,8 +116,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   }
 
   /**
-   * Serves a stream of an HTTP/2 connection of an `HttpServer` that has this server as `grpc`; answers UNAVAILABLE
-   * before `start()` and after a stop.
+   * Serves a stream of an HTTP/2 connection of an `HttpServer` with this server as its option `grpc`; answers
+   * UNAVAILABLE before `start()` and after a stop.
    */
   acceptStream(
     stream: ServerHttp2Stream,
@@ -130,10 +131,10 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   }
 
   /**
-   * Binds the port, unless it has none of its own, and serves.
+   * Binds the port, unless the option `listen` is false, and serves.
    *
-   * @throws Error naming host, port and cause if the port cannot be bound, after which it may be tried again; Error if
-   *   the server was started or stopped before, or is stopped meanwhile.
+   * @throws Error naming host, port and cause if the port cannot be bound, after which `start()` may be called again;
+   *   Error if the server was started or stopped before, or is stopped meanwhile.
    */
   async start(): Promise<void> {
     if (this.state !== "init" && this.state !== "error") {
@@ -142,7 +143,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#lifecycle.enter("boot");
     if (this.#options.listen) this.#listener = await this.#listen();
     const { signal } = this.#boot;
-    signal.throwIfAborted(); // Who heard of the state may have stopped the server.
+    signal.throwIfAborted(); // A listener of the state may have stopped the server.
     this.#lifecycle.enter("listen");
     signal.throwIfAborted();
     this.#lifecycle.enter("ready");
@@ -160,21 +161,21 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
       throw error;
     }
     if (signal.aborted) {
-      listener.close(); // The stop came between the bind and its news.
+      listener.close(); // The stop came between the bind and its event.
       listener.destroy();
       throw signal.reason;
     }
     return listener;
   }
 
-  /** Says NOT_SERVING to everybody who asks for the health of a service; everything is still served. */
+  /** Reports every service as NOT_SERVING to health checks; calls are still served. */
   drain(): void {
     this.health.drain();
   }
 
   /**
-   * Stops for good: no new connections, GOAWAY to clients, calls under way may go on for the grace and are then ended
-   * with UNAVAILABLE. In-process callers are served as long as network calls are. Idempotent.
+   * Stops for good: no new connections, GOAWAY to clients; calls under way may continue for the grace period and are
+   * then ended with UNAVAILABLE. In-process calls are served as long as network calls are. Idempotent.
    */
   gracefulStop(options: StopOptions = {}): Promise<StopReport> {
     return (this.#stopped ??= this.#stop(options.graceMs ?? defaultGraceMs));
@@ -201,13 +202,13 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.health.close();
     this.#engine.goAway();
     const noticeMs = noticeAfterMs(graceMs);
-    const [told, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
+    const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
     this.dispatcher.close();
     await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.farewell(farewellMs)]);
     this.#listener?.destroy();
     this.#engine.shutdown();
     this.#lifecycle.enter("stop");
-    const notified = told.filter((context) => !cut.includes(context));
+    const notified = notifiedCalls.filter((context) => !cut.includes(context));
     const name = ({ method }: CallContext): string => rpcName(method);
     return {
       finished: Math.max(0, before - cut.length - notified.length),
@@ -216,15 +217,15 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     };
   }
 
-  /** Lets calls end, ends streams of replies after `noticeMs`, all others `lastMs` later; returns both. */
+  /** Waits for calls; ends response streams after `noticeMs`, all others `lastMs` later. @returns both groups */
   async #endCalls(noticeMs: number, lastMs: number): Promise<readonly [CallContext[], CallContext[]]> {
     if (await within(noticeMs, this.#engine.idle())) return [[], []];
-    const told = this.#engine.end(streamsReplies);
-    if (await within(lastMs, this.#engine.idle())) return [told, []];
-    return [told, this.#engine.end(() => true)];
+    const notified = this.#engine.end(streamsReplies);
+    if (await within(lastMs, this.#engine.idle())) return [notified, []];
+    return [notified, this.#engine.end(() => true)];
   }
 
-  /** Health and reflection, as far as they are switched on. */
+  /** Health and reflection, unless disabled. */
   #ownServices(): AnyService[] {
     const { health, reflection } = this.#options;
     return [...(health ? [this.health] : []), ...(reflection ? reflectionServices(() => this.services) : [])];
@@ -236,12 +237,14 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   }
 }
 
-/** Whether a server in this state serves what others bring it; once it stops, its engine refuses by itself. */
+/**
+ * Whether the engine gets streams in this state; while the server stops and afterwards, the engine refuses them itself.
+ */
 function isUp(state: ServerState): boolean {
   return state !== "init" && state !== "boot" && state !== "error";
 }
 
-/** Whether `work` is done within `timeoutMs`. */
+/** Whether `work` resolves within `timeoutMs`. */
 async function within(timeoutMs: number, work: Promise<void>): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<boolean>((resolve) => {

@@ -1,2 +1,2 @@
-/** Where a gRPC server listens, and is called, unless an option or flag says otherwise. */
+/** The default address of gRPC servers and of the gateway's upstream. */
 export const defaultGrpcAddress = Object.freeze({ host: "127.0.0.1", port: 42_001 });

@@ -5,11 +5,11 @@ import { isIdentityHeader } from "../metadata/identity-headers.ts";
 import { isReservedHeader } from "../metadata/reserved-headers.ts";
 
 /**
- * Conversions between `Headers`, the vocabulary's form of metadata, and the forms of gRPC.
+ * Conversions between `Headers`, Connect's form of metadata, and the forms of gRPC.
  *
  * In `Headers` a binary value (name ending in `-bin`) is base64 as `encodeBinaryHeader` writes it, without padding;
- * several values of one name are joined by ", " as everywhere in `Headers`. Reserved names (`isReservedHeader`) cross
- * in neither direction.
+ * several values of one name are joined by ", " as everywhere in `Headers`. Reserved names (`isReservedHeader`) are
+ * dropped in both directions.
  */
 
 const binarySuffix = "-bin";
@@ -17,7 +17,7 @@ const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const visibleAscii = /^[ -~]*$/;
 const legalName = /^[0-9a-z_.-]+$/;
 
-/** Metadata whose binary values leave without padding, as the specification asks of senders; grpc-js adds it. */
+/** Metadata whose binary values are sent without padding, as the specification requires; grpc-js pads them. */
 export class WireMetadata extends Metadata {
   override toHttp2Headers(): ReturnType<Metadata["toHttp2Headers"]> {
     const headers = super.toHttp2Headers();
@@ -36,7 +36,9 @@ export class WireMetadata extends Metadata {
   }
 }
 
-/** The metadata of a request, as handlers see it: without names that tell who the caller is, from its own word. */
+/**
+ * The metadata of a request for its handler, without the identity headers of a client that is not trusted to set them.
+ */
 export function fromRequestHeaders(fields: IncomingHttpHeaders): Headers {
   const headers = fromHttp2Headers(fields);
   for (const name of [...headers.keys()]) if (isIdentityHeader(name)) headers.delete(name);
@@ -55,10 +57,9 @@ export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
 }
 
 /**
- * The metadata of `headers`, ready to be sent.
- *
- * Reserved names stay behind, and so do what gRPC cannot carry: names with other characters than lower-case letters,
- * digits, `_`, `.`, `-`; values that are not printable ASCII; binary values that are not base64.
+ * The metadata of `headers` to send, without reserved names and without what gRPC cannot carry: names with other
+ * characters than lower-case letters, digits, `_`, `.`, `-`; values that are not printable ASCII; binary values that
+ * are not base64.
  */
 export function toMetadata(headers: Headers): Metadata {
   return addHeaders(new WireMetadata(), headers);
@@ -73,12 +74,12 @@ export function addHeaders(metadata: Metadata, headers: Headers): Metadata {
   return metadata;
 }
 
-/** Appends a header to a list of header fields (name, value, name, value), if `toMetadata` would have taken it. */
+/** Appends a header to a list of header fields (name, value, name, value), if `toMetadata` would include it. */
 export function addField(fields: string[], name: string, value: string): void {
   passField(name, value, (key, one) => void fields.push(key, one));
 }
 
-/** Hands a header on if gRPC can carry it, the values of a binary one one by one. */
+/** Passes a header to `take` if gRPC can carry it; a binary header with several values once for each. */
 function passField(name: string, value: string, take: TakeHeader): void {
   if (isReservedHeader(name) || !legalName.test(name)) return;
   if (!name.endsWith(binarySuffix)) {

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 
-/** How far an attempt to connect came. */
+/** The progress of an attempt to connect. */
 export interface ConnectProgress {
-  /** Whether the connection is one by TLS. */
+  /** Whether the connection uses TLS. */
   readonly secure: boolean;
   /** Whether its TLS handshake was done. */
   readonly handshaken: boolean;
@@ -12,11 +12,11 @@ export interface ConnectProgress {
 export const closedEarly = "CLOSED";
 
 /**
- * The error of calls to a server that cannot be reached: UNAVAILABLE, with the code of Node and OpenSSL, and what is
- * probably wrong where that is more than the code says.
+ * The error of calls to a server that cannot be reached: UNAVAILABLE, with the error code of Node or OpenSSL, and the
+ * probable cause where the code does not name it.
  */
 export function connectFailure(error: unknown, progress: ConnectProgress): ConnectError {
-  if (error instanceof ConnectError) return error; // Who asked for the connection has given up.
+  if (error instanceof ConnectError) return error; // The attempt was cancelled.
   const code = error instanceof Error && "code" in error ? String(error.code) : undefined;
   const why = code === undefined ? undefined : explain(code, progress);
   const codeText = code === undefined || code === closedEarly ? "" : ` (${code})`;
@@ -34,7 +34,7 @@ function explain(code: string, { secure, handshaken }: ConnectProgress): string 
   return overTls[code];
 }
 
-/** Codes of connections that the server has ended. */
+/** Codes of connections that the server has closed. */
 const resets = new Set([closedEarly, "ECONNRESET", "EPIPE"]);
 
 const speaksTls = "as one does that speaks TLS (option tls, --grpc-tls)";

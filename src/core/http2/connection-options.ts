@@ -2,9 +2,8 @@ import type { ClientTls } from "../net/client-tls.ts";
 import type { ClientKeepalive } from "./http2-session.ts";
 
 /**
- * Pauses between attempts to connect: each longer than the last by 1.6, give or take a fifth. A call that is made in
- * one, or `ready()` that waits, ends it 500 ms after the last attempt failed, or at once if that is longer ago; so the
- * long ones are for times without callers.
+ * Pauses between attempts to connect: each is 1.6 times as long as the one before, +/-20 %. A call or a `ready()`
+ * during a pause shortens it to 500 ms after the failed attempt, so that only connections without calls wait longer.
  */
 export interface ConnectBackoff {
   /** The first pause, in milliseconds. */
@@ -17,20 +16,20 @@ export interface ConnectBackoff {
 export interface ConnectionOptions {
   /** TLS: true for Node's own authorities, or certificates and names. Default: false, plain text. */
   readonly tls: boolean | ClientTls;
-  /** The `:authority` of the calls. Default: host and port of the target. */
+  /** The `:authority` of calls. Default: host and port of the target. */
   readonly authority: string | undefined;
-  /** What stands before our own name in `user-agent`. Default: nothing. */
+  /** Put before the library's own name in `user-agent`. Default: nothing. */
   readonly userAgent: string | undefined;
   /**
-   * Largest reply message, after decompression, in bytes; larger ones are RESOURCE_EXHAUSTED to a client of `dial`, and
-   * INTERNAL (500) to those of a gateway, whose callers cannot help it. Default: 4 MiB.
+   * Largest reply message, after decompression, in bytes; for a larger one a client of `dial` gets RESOURCE_EXHAUSTED,
+   * a client of a gateway INTERNAL (500), since it cannot change the limit. Default: 4 MiB.
    */
   readonly maxMessageBytes: number;
-  /** Pings. Default: every 30,000 ms, answered within 10,000 ms. */
+  /** Keepalive pings. Default: every 30,000 ms, acknowledged within 10,000 ms. */
   readonly keepalive: ClientKeepalive;
   /** Compression of request messages. Default: none. */
   readonly compression: "none" | "gzip";
-  /** How long an attempt to connect may take, TLS and the first frame of the server included, in ms. Default: 20,000. */
+  /** Limit of one attempt to connect, with TLS and the server's SETTINGS, in milliseconds. Default: 20,000. */
   readonly connectTimeoutMs: number;
   /** Pauses after attempts that failed. Default: from 200 ms to 5,000 ms. */
   readonly backoff: ConnectBackoff;

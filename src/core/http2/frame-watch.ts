@@ -1,16 +1,16 @@
 const prefixBytes = 5;
 
 /**
- * Follows the length prefixes of a request's messages (flag, then length, then message) without touching them.
+ * Checks the length prefixes of a request's messages (flag, then length, then message) without changing the bytes.
  *
- * grpc-js takes a message that breaks off for the end of the stream and a flag it does not know for "uncompressed";
- * the watch tells what it passes over.
+ * grpc-js treats a truncated message as the end of the stream and an unknown flag as "uncompressed"; this finds both
+ * faults.
  */
 export class FrameWatch {
   readonly #compressible: boolean;
-  /** Bytes of the present prefix that have come. */
+  /** Bytes of the current prefix that have arrived. */
   #prefix = 0;
-  /** Bytes of the present message that are still to come. */
+  /** Bytes of the current message that have not arrived. */
   #rest = 0;
   #length = 0;
   #fault: string | undefined;
@@ -20,7 +20,7 @@ export class FrameWatch {
     this.#compressible = compressible;
   }
 
-  /** What is wrong with the frames so far; undefined if nothing. */
+  /** The first fault of the frames so far; undefined for none. */
   get fault(): string | undefined {
     return this.#fault;
   }

@@ -6,7 +6,7 @@ import { closedEarly, connectFailure } from "./connect-failure.ts";
 import { maxHeaderListBytes } from "./reply-status.ts";
 import type { Address, Target } from "../net/target.ts";
 
-/** An HTTP/2 session whose server has introduced itself. */
+/** An HTTP/2 session whose server has sent its SETTINGS. */
 export interface Connected {
   readonly session: ClientHttp2Session;
   readonly socket: Socket;
@@ -16,22 +16,22 @@ export interface Connected {
 export interface ConnectOptions {
   /** TLS; undefined for plain text. */
   readonly tls: TlsOptionsFor | undefined;
-  /** How long an address may take until its server has introduced itself, in milliseconds. */
+  /** How long one address may need until the server's SETTINGS arrive, in milliseconds. */
   readonly timeoutMs: number;
-  /** Gives up. */
+  /** Cancels the attempt. */
   readonly signal: AbortSignal;
 }
 
 /** Bytes of a reply that a server may send before they are read, per stream. */
 const streamWindowBytes = 1024 * 1024;
-/** The same for all streams of a connection: what is read of one stream makes room for all. */
+/** The same for all streams of a connection together. */
 const connectionWindowBytes = 8 * 1024 * 1024;
 
 /**
- * Connects to the first address of `target` where a server speaks HTTP/2. Names stand for all their addresses, of
- * either family (RFC 8305, as Node has it).
+ * Connects to the first address of `target` where a server speaks HTTP/2. A host name stands for all its addresses of
+ * both families, which Node tries as RFC 8305 says.
  *
- * @throws ConnectError UNAVAILABLE if there is none.
+ * @throws ConnectError UNAVAILABLE if every address fails.
  */
 export async function connectHttp2(target: Target, options: ConnectOptions): Promise<Connected> {
   let failure: unknown;
@@ -52,7 +52,7 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
   socket.setNoDelay(true);
   const session = connect(`${tls === undefined ? "http" : "https"}://localhost`, {
     createConnection: () => socket,
-    // Calls hold what they hold; Node's own bound counts the windows of all streams.
+    // Each call bounds its own buffers; Node's limit would count the windows of all streams.
     maxSessionMemory: Number.MAX_SAFE_INTEGER,
     settings: {
       enablePush: false,
@@ -81,7 +81,7 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
       timeoutMs,
     );
     signal.addEventListener("abort", giveUp, { once: true });
-    // Both stay: an error that nobody hears would end the process.
+    // Both listeners stay: an `error` event without a listener would end the process.
     session.on("error", fail);
     socket.on("error", fail);
     session.once("close", onClose);

@@ -5,14 +5,14 @@ import { connectHttp2, type Connected } from "./http2-connect.ts";
 import { Http2Session, type ClientKeepalive, type SessionListener } from "./http2-session.ts";
 import { parseTarget } from "../net/target.ts";
 
-/** Where a connection stands: `transient-failure` waits before it tries again, `closed` is final. */
+/** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
 export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failure" | "closed";
 
-/** A call that wants a stream. */
+/** A call that needs a stream. */
 export interface Opener {
-  /** Opens its stream, for which there is room. */
+  /** Opens a stream on `session`, which has room for it. */
   open(session: Http2Session, authority: string): void;
-  /** There will be no stream; others may be refused with the same error. */
+  /** The call gets no stream. Several calls may share the same error object. */
   refuse(error: ConnectError): void;
 }
 
@@ -33,17 +33,18 @@ interface TransientFailure {
   timer: NodeJS.Timeout;
 }
 
-/** The longest pause while there are callers, in milliseconds: a server that is back must not wait for its traffic. */
+/** The longest pause while calls are made, in milliseconds: a server that is back gets traffic soon. */
 const callerPauseMs = 500;
 
 const idle: State = { kind: "idle" };
 const closed: State = { kind: "closed" };
 
 /**
- * The way to one gRPC server: an HTTP/2 connection that is made when first used and again when it is lost.
+ * A subchannel of gRPC: an HTTP/2 connection to one server, established at the first use and again when it is lost.
  *
- * Calls wait while it is being made and while the server takes no more streams, and fail at once while it pauses after
- * an attempt that failed; but they shorten that pause, so that it grows long only while there are none. A connection that the server retires serves its calls to their end, beside the next one.
+ * Calls wait while it connects and while the server's limit of streams is reached. During the pause after a failed
+ * attempt they fail at once and shorten the pause. A connection that the server retires (GOAWAY) carries its calls to
+ * their end while the next one is in use.
  */
 export class Connection implements SessionListener {
   readonly #target: () => string;
@@ -51,19 +52,19 @@ export class Connection implements SessionListener {
   readonly #tls: TlsOptionsFor | undefined;
   readonly #random: () => number;
   #state: State = idle;
-  /** The session of the state, for the fast way. */
+  /** The session of the state `ready`: one field to read per call. */
   #session: Http2Session | undefined;
   #authority = "";
   #keepalive: ClientKeepalive;
-  /** Attempts that failed since the last good one. */
+  /** Failed attempts since the last successful one. */
   #failures = 0;
-  /** Calls that wait for a stream, the oldest first. */
+  /** Calls waiting for a stream, the oldest first. */
   readonly #queue = new Set<Opener>();
-  /** Those who wait for the state to change. */
+  /** Called at every change of the state. */
   readonly #watchers = new Set<() => void>();
 
   /**
-   * @param target Asked at the first use: `host:port`, `unix:/path` or another name of gRPC.
+   * @param target Called before every attempt: `host:port`, `unix:/path` or another name of gRPC.
    * @param random Gives numbers from 0 to 1, for the pauses.
    * @throws TypeError if the certificates cannot be read or a key is missing.
    */
@@ -84,12 +85,12 @@ export class Connection implements SessionListener {
     return this.#tls !== undefined;
   }
 
-  /** Where the connection stands; asking for it starts none. */
+  /** The state of the connection; reading it starts no attempt. */
   get state(): ConnectionState {
     return this.#state.kind;
   }
 
-  /** Gives `call` a stream, now or later, or refuses it. */
+  /** Opens a stream for `call`, now or later, or refuses it. */
   begin(call: Opener): void {
     const session = this.#session;
     if (session !== undefined && session.hasRoom && this.#queue.size === 0) {
@@ -108,7 +109,7 @@ export class Connection implements SessionListener {
     }
   }
 
-  /** `call` waits no more. */
+  /** Removes `call` from the queue. */
   forget(call: Opener): void {
     this.#queue.delete(call);
   }
@@ -160,7 +161,7 @@ export class Connection implements SessionListener {
     });
   }
 
-  /** Closes the connection: calls under way come to their end, new ones are UNAVAILABLE. Idempotent. */
+  /** Closes the connection: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
   close(): void {
     const state = this.#state;
     if (state.kind === "closed") return;
@@ -199,7 +200,7 @@ export class Connection implements SessionListener {
     }
   }
 
-  /** Begins an attempt to connect, if there is neither one nor a connection. */
+  /** Begins an attempt to connect, unless one is under way or a connection exists. */
   #connect(): void {
     if (this.#state.kind !== "idle") return;
     const target = parseTarget(this.#target());
@@ -241,7 +242,7 @@ export class Connection implements SessionListener {
     this.#reconnect();
   }
 
-  /** A caller is here: the pause ends early, and at once if it has been long enough. */
+  /** A call was made: the pause ends `callerPauseMs` after its begin, or at once if that is over. */
   #hasten(state: TransientFailure): void {
     const until = state.since + callerPauseMs;
     if (until >= state.until) return;

@@ -3,45 +3,45 @@ import type { Socket } from "node:net";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { ReplyFields } from "./reply-status.ts";
 
-/** Pings that find out whether the peer of a quiet connection still lives. */
+/** Pings that find a dead peer while a connection carries no other traffic. */
 export interface ClientKeepalive {
-  /** Pause between pings while calls are under way and nothing comes, in milliseconds; 0 for no pings. */
+  /** Time between pings while calls are under way and nothing is received, in milliseconds; 0 for no pings. */
   readonly timeMs: number;
-  /** How long the answer to a ping may take, in milliseconds. */
+  /** How long the acknowledgement of a ping may take, in milliseconds. */
   readonly timeoutMs: number;
 }
 
-/** Hears what comes back on a stream. */
+/** Callbacks for the reply on a stream. */
 export interface StreamListener {
-  /** @param ended Whether the headers are all there is of the reply. */
+  /** @param ended Whether the reply has nothing but these headers (Trailers-Only). */
   onResponse(headers: ReplyFields, ended: boolean): void;
   onData(chunk: Buffer): void;
   onTrailers(trailers: ReplyFields): void;
-  /** The stream is gone, for whatever reason: the last thing that is heard of it. */
+  /** The stream has closed, for any reason: the last callback. */
   onClose(end: StreamEnd): void;
 }
 
-/** How a stream went. */
+/** How a stream ended. */
 export interface StreamEnd {
-  /** Error code of HTTP/2; 0 for none. */
+  /** HTTP/2 error code; 0 for none. */
   readonly rstCode: number;
-  /** Whether the server says that it has not looked at the request. */
+  /** Whether the server declares that it has not processed the request. */
   readonly unprocessed: boolean;
-  /** Why the connection broke, if it did. */
+  /** The error that ended the connection; undefined while it is alive. */
   readonly lost: ConnectError | undefined;
 }
 
-/** Hears of a session as a whole. */
+/** Callbacks for a session as a whole. */
 export interface SessionListener {
-  /** There is room for a stream again. */
+  /** A stream can be opened again. */
   onRoom(): void;
   /** No new stream can be opened any more. */
   onRetired(session: Http2Session): void;
-  /** The server finds that the keepalive pings too often. */
+  /** The server has closed the connection because of too many pings. */
   onTooManyPings(): void;
 }
 
-/** A stream with what it belongs to, so that no listener has to be made for each stream. */
+/** A stream with its owner and listener, so that all streams share the same listener functions. */
 interface OwnStream extends ClientHttp2Stream {
   owner?: Http2Session | undefined;
   listener?: StreamListener | undefined;
@@ -50,22 +50,22 @@ interface OwnStream extends ClientHttp2Stream {
 const requestOptions = { endStream: false };
 
 /**
- * An HTTP/2 connection whose server has introduced itself: opens streams, counts them, watches over the connection by
- * pings, and takes the server's word when it retires the connection (GOAWAY).
+ * An established HTTP/2 connection to a server: opens and counts streams, finds a dead peer by pings, and opens no more
+ * streams once the server retires the connection (GOAWAY).
  */
 export class Http2Session {
   readonly #session: ClientHttp2Session;
   readonly #keepalive: ClientKeepalive;
   readonly #listener: SessionListener;
   #open = 0;
-  /** How many streams may be open, as the server says. */
+  /** How many streams may be open at the same time, by the server's SETTINGS. */
   #limit: number;
   #retired = false;
   #lost: ConnectError | undefined;
-  /** The last stream that a retiring server looks at. */
+  /** The last stream that a server processes after GOAWAY. */
   #lastStreamId = Infinity;
-  /** Whether something came since the keepalive last looked. */
-  #heard = false;
+  /** Whether a reply's bytes have arrived since the last tick of the keepalive. */
+  #received = false;
   readonly #pulse: NodeJS.Timeout | undefined;
 
   constructor(
@@ -95,7 +95,7 @@ export class Http2Session {
 
   /** Whether a stream can be opened now. */
   get hasRoom(): boolean {
-    const { closed, destroyed } = this.#session; // Known here before the events that tell of it.
+    const { closed, destroyed } = this.#session; // Set before the events are emitted.
     return this.#open < this.#limit && !this.#retired && !closed && !destroyed;
   }
 
@@ -119,12 +119,12 @@ export class Http2Session {
     this.#session.close();
   }
 
-  /** Something came on a stream. */
+  /** Headers or data have arrived on a stream. */
   heard(): void {
-    this.#heard = true;
+    this.#received = true;
   }
 
-  /** A stream has closed; tells how. */
+  /** A stream has closed. @returns how it ended */
   streamClosed({ id = Infinity, rstCode }: ClientHttp2Stream): StreamEnd {
     if (--this.#open === 0) this.#session.unref();
     if (this.#session.destroyed) this.#lost ??= lost("the connection broke");
@@ -132,7 +132,7 @@ export class Http2Session {
     return { rstCode: rstCode ?? constants.NGHTTP2_NO_ERROR, unprocessed, lost: this.#lost };
   }
 
-  /** The place of a closed stream is free. */
+  /** Reports the place of a closed stream as free. */
   offerRoom(): void {
     if (this.hasRoom) this.#listener.onRoom();
   }
@@ -147,13 +147,13 @@ export class Http2Session {
     this.#retire();
   }
 
-  /** Looks after the connection while calls are under way and nothing is heard. */
+  /** Pings while calls are under way and nothing is received; loses the connection without an acknowledgement. */
   #onPulse(): void {
-    const heard = this.#heard;
-    this.#heard = false;
-    if (heard || this.#open === 0 || this.#session.destroyed) return;
+    const received = this.#received;
+    this.#received = false;
+    if (received || this.#open === 0 || this.#session.destroyed) return;
     const timer = setTimeout(() => {
-      if (this.#heard) return;
+      if (this.#received) return;
       this.#lose("the server does not answer pings");
       this.#session.destroy();
     }, this.#keepalive.timeoutMs).unref();
@@ -191,13 +191,13 @@ function onTrailers(this: OwnStream, trailers: ReplyFields): void {
   this.listener?.onTrailers(trailers);
 }
 
-/** What is wrong is told when the stream closes. */
+/** `onClose` reports the end of the stream; without a listener here the process would end. */
 function onError(): void {}
 
 function onClose(this: OwnStream): void {
   const { owner, listener } = this;
   if (owner === undefined) return;
-  // Node holds a stream until the next collection of the whole heap: nothing of the call may hang on it.
+  // Node keeps a closed stream until the next major garbage collection: it must not reference the call.
   this.owner = undefined;
   this.listener = undefined;
   listener?.onClose(owner.streamClosed(this));
@@ -205,8 +205,8 @@ function onClose(this: OwnStream): void {
 }
 
 /**
- * Servers on Node 26 count streams that were reset a moment ago, and refuse the next ones when that makes too many: an
- * eighth of what they allow is left free for those.
+ * The streams to open at the same time: seven eighths of the server's limit. Servers on Node 26 still count streams
+ * that were reset a moment ago and refuse new ones beyond the limit; the rest is reserved for those.
  */
 function limitOf({ remoteSettings }: ClientHttp2Session): number {
   return Math.ceil((remoteSettings.maxConcurrentStreams ?? Infinity) * 0.875);

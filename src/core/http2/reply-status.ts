@@ -2,7 +2,7 @@ import { constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } fr
 import { Code, ConnectError, decodeStatusDetails, fromStatus, toCode } from "../errors/errors.ts";
 import { isReservedHeader } from "../metadata/reserved-headers.ts";
 
-/** Codes of HTTP statuses that came without a gRPC status (grpc/grpc doc/http-grpc-status-mapping.md). */
+/** Codes for HTTP statuses without a gRPC status (grpc/grpc doc/http-grpc-status-mapping.md). */
 const httpCodes: ReadonlyMap<number, Code> = new Map([
   [400, Code.Internal],
   [401, Code.Unauthenticated],
@@ -14,7 +14,7 @@ const httpCodes: ReadonlyMap<number, Code> = new Map([
   [504, Code.Unavailable],
 ]);
 
-/** Codes of streams that were reset (gRPC over HTTP/2, Errors); the others are INTERNAL. */
+/** Codes for HTTP/2 error codes of reset streams (gRPC over HTTP/2, Errors); the others are INTERNAL. */
 const resetCodes: ReadonlyMap<number, Code> = new Map([
   [constants.NGHTTP2_REFUSED_STREAM, Code.Unavailable],
   [constants.NGHTTP2_CANCEL, Code.Canceled],
@@ -23,13 +23,16 @@ const resetCodes: ReadonlyMap<number, Code> = new Map([
   [constants.NGHTTP2_STREAM_CLOSED, Code.Unknown],
 ]);
 
-/** Fields of a reply's headers or trailers, as Node has read them. */
+/** Fields of a reply's headers or trailers, as parsed by Node. */
 export type ReplyFields = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
-/** Most metadata in headers or trailers of a reply, counted as HTTP/2 counts header lists (RFC 9113 6.5.2). */
+/**
+ * The most metadata in headers or trailers of a reply, in bytes, counted as HTTP/2 counts header lists (RFC 9113
+ * 6.5.2).
+ */
 export const maxHeaderListBytes = 64 * 1024;
 
-/** Size of what a reply has beside the fields of the protocol; 0 for nothing. */
+/** Size of a reply's metadata without the fields of the protocol, in bytes; 0 for none. */
 export function metadataBytes(fields: ReplyFields): number {
   let bytes = 0;
   for (const name in fields) {
@@ -38,7 +41,7 @@ export function metadataBytes(fields: ReplyFields): number {
   return bytes;
 }
 
-/** What is wrong with the headers of a reply that has a body to come; undefined if nothing. */
+/** The error of reply headers that are followed by a body; undefined if they are valid. */
 export function responseFault(headers: ReplyFields): ConnectError | undefined {
   const status = headers[":status"];
   if (headers["grpc-status"] !== undefined) return undefined;
@@ -55,12 +58,12 @@ export function responseFault(headers: ReplyFields): ConnectError | undefined {
   return new ConnectError("the server answered in another format than protobuf", Code.Internal);
 }
 
-/** The error in the trailers of a reply, or in headers that are all there is of it; undefined for OK. */
+/** The error in the trailers of a reply or in a Trailers-Only reply; undefined for OK. */
 export function statusError(fields: ReplyFields): ConnectError | undefined {
   const status = fields["grpc-status"];
   if (status === "0") return undefined;
   if (typeof status !== "string") {
-    // Trailers have no HTTP status: that of the headers was looked at when they came.
+    // Trailers have no HTTP status: that of the headers was checked when they arrived.
     return (fields[":status"] === undefined ? undefined : responseFault(fields)) ?? endedWithoutStatus();
   }
   const code = /^\d{1,10}$/.test(status) ? Number(status) : Code.Unknown;
@@ -71,12 +74,12 @@ export function statusError(fields: ReplyFields): ConnectError | undefined {
   return new ConnectError(decodeMessage(fields["grpc-message"]), toCode(code));
 }
 
-/** The error of a reply that ended well for HTTP/2 and has no status. */
+/** The error of a reply that HTTP/2 completed without a gRPC status. */
 export function endedWithoutStatus(): ConnectError {
   return new ConnectError("the reply ended without a status", Code.Unknown);
 }
 
-/** The error of a call whose stream the server has reset with an error code of HTTP/2. */
+/** The error of a call whose stream the server has reset. */
 export function resetError(rstCode: number): ConnectError {
   return new ConnectError(
     `the server reset the call (HTTP/2 code ${rstCode})`,
@@ -89,6 +92,6 @@ function decodeMessage(text: string | string[] | undefined): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // No percent-encoding: it is shown as it came.
+    return text; // Invalid percent-encoding: the text is used as received.
   }
 }

@@ -16,13 +16,13 @@ export interface SessionLimitOptions {
   readonly minPingIntervalMs: number;
   /** Memory that the connection may hold, in bytes, before Node refuses its streams. */
   readonly maxSessionMemoryBytes: number;
-  /** Streams that are served at a time; further ones wait. */
+  /** Streams that are served at the same time; further ones wait. */
   readonly maxConcurrentStreams: number;
 }
 
-/** Serves streams of HTTP/2 connections that somebody else has accepted. */
+/** Serves streams of HTTP/2 connections that another server has accepted. */
 export interface StreamServer {
-  /** @param session what watches over the stream's connection */
+  /** @param session limits and state of the stream's connection */
   acceptStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -32,20 +32,20 @@ export interface StreamServer {
   ): void;
 }
 
-/** Pings that come too early before the connection is closed, as in all gRPC servers. */
+/** Early pings that are tolerated before the connection is closed, as in all gRPC servers. */
 const maxPingStrikes = 2;
 
 const pingFrameBytes = 17;
 
 /**
- * Watches over one HTTP/2 connection: closes it when the client does not begin to speak HTTP/2 in time, or pings
- * too often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8); lets the client go elsewhere (GOAWAY NO_ERROR) when
- * Node would soon refuse its streams without a reason.
+ * Enforces the limits of one HTTP/2 connection. Closes it when the client sends no HTTP/2 preface in time or pings too
+ * often (GOAWAY ENHANCE_YOUR_CALM, "too_many_pings"; gRFC A8). Asks the client to reconnect (GOAWAY NO_ERROR) before
+ * Node's memory count makes Node refuse streams.
  */
 export class SessionLimits {
-  /** Who the client is; undefined for nobody who is known. */
+  /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
-  /** Which of its streams are served now. */
+  /** Decides which streams are served and which wait. */
   readonly turns: StreamTurns;
   readonly #session: ServerHttp2Session;
   readonly #connection: Duplex | undefined;
@@ -54,12 +54,12 @@ export class SessionLimits {
   #lostBytes = 0;
   #lastPing = -Infinity;
   #strikes = 0;
-  /** Bytes that the connection had sent when `#pings` was 0. */
+  /** Bytes sent on the connection when `#pings` was last set to 0. */
   #sentBytes = 0;
-  /** Pings since then, each of which is answered by one frame. */
+  /** Pings received since then; each is answered by one frame. */
   #pings = 0;
 
-  /** @param connection what the session runs on, for `cut` */
+  /** @param connection the connection below the session, for `cut` */
   constructor(session: ServerHttp2Session, limits: SessionLimitOptions, connection?: Duplex) {
     this.peer = identityOf(connection ?? session.socket);
     this.turns = new StreamTurns(limits.maxConcurrentStreams);
@@ -74,15 +74,15 @@ export class SessionLimits {
     session.on("ping", this.#onPing);
   }
 
-  /** The server sends something: pings so far are forgiven. */
+  /** The server sends data or headers: earlier pings no longer count as strikes. */
   active(): void {
     this.#strikes = 0;
     this.#lastPing = -Infinity;
   }
 
   /**
-   * A stream has closed. What it had still to send, `bytes` at most, stays in Node's count of the connection's memory
-   * for ever when it was reset; so the connection is not used for new streams before that refuses them.
+   * A stream has closed. Node never subtracts the unsent bytes of a reset stream, at most `bytes`, from its count of
+   * the connection's memory; so the connection is closed for new streams before that count makes Node refuse them.
    */
   closed(stream: ServerHttp2Stream, bytes: number): void {
     if ((stream.rstCode ?? 0) === constants.NGHTTP2_NO_ERROR || stream.writableFinished) return;
@@ -90,15 +90,15 @@ export class SessionLimits {
     if (this.#lostBytes > this.#maxLostBytes && !this.#session.closed) this.#session.close();
   }
 
-  /** Cuts the connection, even if the session waits for its client to hang up. */
+  /** Destroys the connection, even if the session still waits for its client to disconnect. */
   cut(): void {
     this.#session.destroy();
     this.#connection?.destroy();
   }
 
   /**
-   * Whether anything but answers to pings was sent since the last ping: clients measure the connection with pings while
-   * a large message comes.
+   * Whether bytes other than ping acknowledgements were sent since the last ping: clients measure the bandwidth-delay
+   * product with pings while they receive a large message.
    */
   #hasSent(): boolean {
     const { bytesWritten } = this.#session.socket;

@@ -1,20 +1,20 @@
 import type { ServerHttp2Stream } from "node:http2";
 
-/** Node's own bound, that of the field in SETTINGS. */
+/** The largest value of the field in SETTINGS, which is Node's limit. */
 const mostStreams = 2 ** 32 - 1;
 
 /**
- * How many streams a connection announces that serves `limit` at a time.
+ * The SETTINGS_MAX_CONCURRENT_STREAMS of a connection that serves `limit` streams at the same time: twice as many.
  *
  * Node refuses streams beyond the announced number with ENHANCE_YOUR_CALM, which clients do not retry, and from Node 26
- * on it still counts those that its client has reset in the same read. So a client with as many calls as announced
- * would lose some for each that it cancels; one with up to `limit` has room for as many that it cancels.
+ * on it still counts streams that the client has reset in the same read. With the exact number, a client that cancels
+ * calls and makes new ones would have new ones refused.
  */
 export function announcedStreams(limit: number): number {
   return Math.min(limit * 2, mostStreams);
 }
 
-/** Serves so many streams of one connection at a time; those beyond wait for their turn, in the order they came. */
+/** Limits the streams of one connection that are served at the same time; the others wait, first come, first served. */
 export class StreamTurns {
   readonly #limit: number;
   #served = 0;
@@ -24,22 +24,22 @@ export class StreamTurns {
     this.#limit = limit;
   }
 
-  /** Whether `stream` may be served now; it keeps its place until it closes. */
+  /** Whether `stream` may be served now; it occupies its place until it closes. */
   take(stream: ServerHttp2Stream): boolean {
     if (this.#served >= this.#limit) return false;
     this.#served++;
-    stream.on("close", this.#leave);
+    stream.on("close", this.#release);
     return true;
   }
 
   /** Calls `serve` when there is a place for `stream`, unless it closes before. */
   wait(stream: ServerHttp2Stream, serve: () => void): void {
     this.#waiting.set(stream, serve);
-    stream.on("error", () => {}); // Its client may leave in any way.
+    stream.on("error", () => {}); // The client may reset it or disconnect.
     stream.once("close", () => this.#waiting.delete(stream));
   }
 
-  readonly #leave = (): void => {
+  readonly #release = (): void => {
     this.#served--;
     for (const [stream, serve] of this.#waiting) {
       this.#waiting.delete(stream);

@@ -16,9 +16,9 @@ export interface ClientTls {
 }
 
 /**
- * What `tls.connect` needs besides an address to reach `host` by TLS 1.2 or later.
+ * Options of `tls.connect`, besides the address, for TLS 1.2 or later to `host`.
  *
- * An address is verified against the addresses in the certificate and sends no name (RFC 6066 3).
+ * An IP address is verified against the addresses in the certificate and is not sent as SNI (RFC 6066 3).
  */
 export type TlsOptionsFor = (host: string) => ConnectionOptions;
 

@@ -19,13 +19,13 @@ export interface ListenOptions {
   readonly port: number;
   /** Terminates TLS; undefined serves plain text. */
   readonly tls?: ServerTls | undefined;
-  /** Gives up while the port is being bound; nothing stays bound then. */
+  /** Cancels while the port is being bound; nothing stays bound then. */
   readonly signal?: AbortSignal | undefined;
-  /** Hears of every connection; with TLS after its handshake. */
+  /** Called with every connection; with TLS after its handshake. */
   readonly onConnection: (socket: Socket) => void;
 }
 
-/** A bound port and the connections that came in through it. */
+/** A bound port or Unix socket with its open connections. */
 export class Listener {
   readonly address: ListenAddress;
   readonly #server: Server;
@@ -87,7 +87,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
     };
     const aborted = (): void => {
       settle();
-      server.on("error", () => {}); // A bind that fails after all has nobody to tell.
+      server.on("error", () => {}); // The promise is rejected already: a later error of the bind has no effect.
       server.close();
       reject(signal?.reason);
     };
@@ -107,14 +107,14 @@ export function listen(options: ListenOptions): Promise<Listener> {
   });
 }
 
-/** An error for people: who could not listen where, and why. */
+/** An error that names server, address and cause. */
 export function listenError(name: string, address: ListenAddress, cause: Error): Error {
   const code = (cause as NodeJS.ErrnoException).code; // Node sets it on errors of the system.
   const text = code === undefined ? cause.message : `${causes[code] ?? cause.message} (${code})`;
   return new Error(`${name} cannot listen on ${formatAddress(address)}: ${text}`, { cause });
 }
 
-/** `host:port` as people write it: IPv6 in brackets, Unix sockets by their path. */
+/** `host:port` in its usual form: IPv6 in brackets, Unix sockets by their path. */
 export function formatAddress({ host, port }: ListenAddress): string {
   if (unixPath(host) !== undefined) return host;
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
@@ -141,7 +141,7 @@ function accept({ tls, onConnection }: ListenOptions): { server: Server; sockets
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
-    socket.on("error", () => {}); // A connection that breaks tells whoever uses it by its close.
+    socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
     if (tls === undefined) onConnection(socket);
     else socket.setNoDelay(true);
   });

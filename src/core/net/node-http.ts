@@ -1,7 +1,7 @@
 /**
- * `node:http`, the part of it that servers need.
+ * The exports of `node:http` that servers need.
  *
- * An `import` of it makes every export it has, a web socket client and all that fetches among them, which takes longer
- * than most of the rest of a start.
+ * An `import` evaluates all its exports, a WebSocket client and `fetch` among them: one of the slowest parts of a
+ * start.
  */
 export const { createServer, METHODS, ServerResponse, STATUS_CODES } = process.getBuiltinModule("node:http");

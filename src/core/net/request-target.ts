@@ -1,8 +1,8 @@
 /**
- * Whether the path of a request target holds the character U+0000. Programs in C end a text there, so a path of files,
- * a log or a proxy behind would see another resource than the one that was asked for.
+ * Whether the path of a request target contains the character U+0000. Programs in C end a string there, so that a file
+ * system, a log or an upstream server would see another resource than the client requested.
  *
- * @param target path and query, as they came
+ * @param target path and query, as received
  */
 export function hasNulInPath(target: string): boolean {
   const at = target.indexOf("%00");

@@ -1,16 +1,16 @@
 import type { Socket } from "node:net";
 
-/** What a connection begins to speak; `silent` for one that says too little in time or hangs up. */
+/** The protocol of a connection; `silent` if it sends too few bytes in time or disconnects. */
 export type Opening = "http/1.1" | "h2" | "silent";
 
-/** What every HTTP/2 connection without TLS begins with (RFC 9113 3.4). */
+/** The preface of every HTTP/2 connection without TLS (RFC 9113 3.4). */
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /**
- * Tells by its first bytes what a connection speaks: HTTP/2 with prior knowledge, or something else, which is
- * taken for HTTP/1.1. The bytes stay there to be read.
+ * Detects the protocol of a connection by its first bytes: HTTP/2 with prior knowledge, anything else counts as
+ * HTTP/1.1. The bytes are put back and can be read again.
  *
- * @param timeoutMs how long it may take, in milliseconds
+ * @param timeoutMs how long the client may need for its first bytes, in milliseconds
  */
 export function readOpening(socket: Socket, timeoutMs: number, done: (opening: Opening) => void): void {
   let seen: Buffer | undefined;

@@ -1,23 +1,23 @@
 import { isIPv6 } from "node:net";
 import { SetupError } from "../errors/setup-error.ts";
 
-/** One place where a server may be found. */
+/** One address of a server. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
 
-/** A name of a server, read. */
+/** The parsed name of a server. */
 export interface Target {
-  /** Where to connect to, tried in this order; of a host, all its addresses. */
+  /** Addresses in the order of attempts; a host name stands for all its addresses. */
   readonly addresses: readonly [Address, ...Address[]];
   /** Name of the server in certificates; that of a Unix socket is `localhost`. */
   readonly host: string;
-  /** The `:authority` of calls, unless told. */
+  /** The default `:authority` of calls. */
   readonly authority: string;
 }
 
 const hostAndPort = /^(?:\[([0-9A-Fa-f:.]+(?:%[^\]\s]+)?)\]|([^:/\s[\]]+)):(\d{1,5})$/;
 
 /**
- * Reads a gRPC name (grpc/grpc doc/naming.md): `host:port`, `[ipv6]:port`, `unix:/path`, `unix-abstract:name`,
+ * Parses a gRPC name (grpc/grpc doc/naming.md): `host:port`, `[ipv6]:port`, `unix:/path`, `unix-abstract:name`,
  * `dns:host:port`, `ipv4:` and `ipv6:` with one or several `address:port`, `passthrough:host:port`.
  *
  * @throws TypeError that says what a target looks like.
@@ -27,7 +27,7 @@ export function parseTarget(target: string): Target {
   if (scheme === "unix") return socket(rest.replace(/^\/\/(?=\/)/, ""));
   if (scheme === "unix-abstract") return socket(`\0${rest}`);
   if (scheme === undefined || scheme === "dns" || scheme === "passthrough") {
-    // The authority of such a name would be the name server to ask.
+    // The authority part of such a name is the DNS server to query.
     return hosts(target, [scheme === undefined ? target : rest.replace(/^\/\/[^/]*\//, "")]);
   }
   return hosts(target, rest.split(","));
@@ -37,7 +37,7 @@ function socket(path: string): Target {
   return { addresses: [{ path }], host: "localhost", authority: "localhost" };
 }
 
-/** What was probably meant by the name of a host that cannot be read. */
+/** The probable correction of a malformed name; empty for none. */
 function hint(name: string): string {
   const url = /^https?:\/\/([^/]+)\/?$/.exec(name)?.[1];
   if (url !== undefined && hostAndPort.test(url)) return `, without a scheme: "${url}"`;

@@ -5,7 +5,7 @@ import { FlagError } from "../errors/setup-error.ts";
 import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
 import type { ServerTlsOptions } from "./tls.ts";
 
-/** Where programs log; a `Logger` is one. */
+/** The log of a program; a `Logger` is one. */
 export interface TlsLog {
   info(about: object, message: string): void;
   warn(about: object, message: string): void;
@@ -27,8 +27,8 @@ export const tlsFlags = {
 /**
  * The TLS that the flags ask for; undefined for plain text.
  *
- * @param log hears of authorities that are given in vain, when the files have changed, and of the error when they
- *   cannot be used. Default: warnings of the process.
+ * @param log logs reloads of changed files, files that cannot be used, and authorities without effect. Default:
+ *   warnings of the process
  * @throws TypeError naming the flag that is missing, or flag and file that cannot be used
  */
 export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): ServerTlsOptions | undefined {
@@ -55,7 +55,7 @@ export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): Se
     key: { file: tlsKey },
     ...(tlsClientCa === undefined ? {} : { ca: { file: tlsClientCa } }),
     clientCertificates: tlsClient,
-    ...(log === undefined ? {} : { onReload: (error) => tell(log, error) }),
+    ...(log === undefined ? {} : { onReload: (error) => logReload(log, error) }),
   };
 }
 
@@ -90,7 +90,7 @@ export function readTlsFiles<N extends string>(
   return material;
 }
 
-function tell(log: TlsLog, err: Error | undefined): void {
+function logReload(log: TlsLog, err: Error | undefined): void {
   if (err === undefined) log.info({}, "the TLS files have changed and are in use");
   else log.error({ err }, err.message);
 }

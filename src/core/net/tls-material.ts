@@ -7,16 +7,16 @@ export const tlsParts = ["key", "cert", "ca", "crl"] as const;
 /** A part of TLS that is PEM. */
 export type TlsPart = (typeof tlsParts)[number];
 
-/** Keys and certificates as they were read, PEM. */
+/** Keys and certificates, PEM. */
 export type TlsMaterial = { [K in TlsPart]?: string | Buffer };
 
 /**
- * What is wrong with keys and certificates, in words that name the part; undefined when all of them can be used.
+ * The problem of keys and certificates, as a text that names the part; undefined when all of them can be used.
  *
- * Node takes a file of authorities that holds none, and of one with a broken certificate those before it: a server
- * would run that no client can ever connect to.
+ * Node accepts a file of authorities without any certificate, and ignores those behind a broken one: such a server
+ * would start and refuse all its clients.
  *
- * @param nameOf how people know a part, for example `--tls-cert /etc/cert.pem`
+ * @param nameOf the name of a part in messages, for example `--tls-cert /etc/cert.pem`
  */
 export function tlsProblem(material: TlsMaterial, nameOf: (part: TlsPart) => string): string | undefined {
   const { key, cert, ca, crl } = material;
@@ -53,7 +53,7 @@ const fileProblems: Readonly<Record<string, string>> = {
   EACCES: "the file cannot be read: permission denied",
 };
 
-/** Blocks of PEM that hold certificates; OpenSSL's own kind with trust settings is left to it. */
+/** Blocks of PEM that hold certificates; OpenSSL checks its own kind, with trust settings. */
 const certificateBlock = /-----BEGIN (?:X509 )?CERTIFICATE-----[^]*?-----END (?:X509 )?CERTIFICATE-----/g;
 const anyCertificate = /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/;
 const anyKey = /-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/;
@@ -101,7 +101,7 @@ function lacks(wanted: string, text: string, instead: string | undefined): strin
   return `it holds ${instead === undefined ? "" : `${instead} and `}no ${wanted} in PEM form`;
 }
 
-/** What OpenSSL says against something; undefined when it takes it. */
+/** The reason for which `attempt` throws, as OpenSSL words it; undefined when it succeeds. */
 function refusal(attempt: () => unknown): string | undefined {
   try {
     attempt();

@@ -27,13 +27,14 @@ export interface ServerTlsOptions {
   readonly crl?: Pem;
   /**
    * Whether clients present certificates: `required` refuses connections without a trusted one, `optional` treats
-   * those as anonymous. Default: `none`.
+   * their clients as anonymous. Default: `none`.
    */
   readonly clientCertificates?: ClientCertificates;
-  /** How often files are looked at, beside the system's own news of them, in milliseconds. Default: 2,000. */
+  /** How often files are polled, in case file system events are missing, in milliseconds. Default: 2,000. */
   readonly checkIntervalMs?: number;
   /**
-   * Hears of every time that files have changed: of the error when they cannot be used, and those before stay in use.
+   * Called after each reload of changed files: without an error when they are in use, with one when they cannot be
+   * used and the previous ones stay.
    * Default: an error is a warning of the process.
    */
   readonly onReload?: (error: Error | undefined) => void;
@@ -42,7 +43,7 @@ export interface ServerTlsOptions {
 /** Whether clients present certificates. */
 export type ClientCertificates = "none" | "optional" | "required";
 
-/** What a server says of its TLS. */
+/** How one server uses TLS. */
 export interface ServerTlsUse {
   /** Name of the server for errors, for example `GRPC`. */
   readonly server: string;
@@ -55,13 +56,13 @@ export interface ServerTlsUse {
 const oldestVersion = "TLSv1.2";
 const checkIntervalDefaultMs = 2000;
 
-/** Keys and certificates of a server, which follow their files. */
+/** Keys and certificates of a server, reloaded when their files change. */
 export class ServerTls {
   readonly #options: ServerTlsOptions;
   readonly #use: ServerTlsUse;
   readonly #files: ReadonlySet<string>;
   #material: TlsMaterial;
-  /** What was wrong with the files when they were last looked at. */
+  /** The problem of the files at the last check; undefined for none. */
   #problem: string | undefined;
 
   /** @throws TypeError naming server, part and file if one is missing, cannot be read or cannot be used. */
@@ -95,9 +96,9 @@ export class ServerTls {
   }
 
   /**
-   * A server of Node for handshakes; see `follow` for what changes later.
+   * A TLS server of Node; `follow` reloads its certificates.
    *
-   * @param onConnection hears of every connection after its handshake
+   * @param onConnection called with every connection after its handshake
    */
   createServer(onConnection: (socket: TLSSocket) => void): Server {
     const { clientCertificates = "none" } = this.#options;
@@ -109,8 +110,8 @@ export class ServerTls {
       handshakeTimeout: this.#use.handshakeTimeoutMs,
     });
     server.on("secureConnection", (socket) => {
-      socket.on("error", () => {}); // A connection that breaks tells whoever uses it by its close.
-      if (clientCertificates !== "none") introduce(socket);
+      socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
+      if (clientCertificates !== "none") identifyClient(socket);
       onConnection(socket);
     });
     server.on("tlsClientError", (_error, socket) => socket.destroy());
@@ -118,10 +119,10 @@ export class ServerTls {
   }
 
   /**
-   * Gives `server` new keys and certificates when files change, for handshakes from then on; connections that are open
-   * stay. Files that cannot be used change nothing.
+   * Reloads the keys and certificates of `server` when their files change, for later handshakes; open connections
+   * keep theirs. Files that cannot be used change nothing.
    *
-   * @returns how to end this
+   * @returns a function that stops it
    */
   follow(server: Server): () => void {
     if (this.#files.size === 0) return () => {};
@@ -134,7 +135,7 @@ export class ServerTls {
     };
     const interval = this.#options.checkIntervalMs ?? checkIntervalDefaultMs;
     const timer = setInterval(() => void check(), interval).unref();
-    // Folders, as files are replaced by renaming and by swapping links; the timer finds what this misses.
+    // Folders are watched because files are replaced by renaming and by swapping links; the timer covers lost events.
     const watchers = [...new Set([...this.#files].map((file) => dirname(file)))].map((folder) =>
       watchFolder(folder, () => void check()),
     );
@@ -154,7 +155,7 @@ export class ServerTls {
       const problem = tlsProblem(material, (part) => this.#nameOf(part));
       if (problem !== undefined) throw new Error(problem);
       const options = contextOptions(material);
-      createSecureContext(options); // Throws before the server has forgotten the old ones.
+      createSecureContext(options); // Throws while the server still has the previous ones.
       server.setSecureContext(options);
       this.#material = material;
       this.#problem = undefined;
@@ -173,7 +174,7 @@ export class ServerTls {
     return material;
   }
 
-  /** How users know a part of the options. */
+  /** The name of a part in error messages. */
   #nameOf(part: TlsPart): string {
     const pem = this.#options[part];
     if (pem !== undefined && isFile(pem)) return `tls.${part} (${pem.file})`;
@@ -186,7 +187,7 @@ export class ServerTls {
     return new SetupError(`${this.#use.server}: the option tls cannot be used: ${problem}`, { cause });
   }
 
-  /** Tells of a problem once, not every time that the files are looked at. */
+  /** Reports a problem once, not at every check. */
   #failed(problem: string, cause: unknown): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
@@ -200,8 +201,8 @@ export class ServerTls {
   }
 }
 
-/** Tells those behind who the client is, if its certificate is trusted and names it. */
-function introduce(socket: TLSSocket): void {
+/** Attaches the identity in a trusted client certificate to `socket`. */
+function identifyClient(socket: TLSSocket): void {
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
   const peer = certificate === undefined ? undefined : certificateIdentity(certificate);
   if (peer !== undefined) identify(socket, peer);
@@ -223,6 +224,6 @@ function watchFolder(folder: string, changed: () => void): FSWatcher | undefined
   try {
     return watch(folder, { persistent: false }, changed).on("error", () => {});
   } catch {
-    return undefined; // Not every file system has news.
+    return undefined; // Not every file system reports changes.
   }
 }

@@ -34,7 +34,7 @@ export const http1Defaults: Http1Limits = Object.freeze({
 export interface Http1Options extends Http1Limits {
   /** How long a client may take nothing of an answer that waits for it, in milliseconds. Default: 60,000. */
   readonly writeIdleMs: number;
-  /** A client that has vanished loses its connection within twice this time, in milliseconds. */
+  /** TCP keepalive closes a dead client's connection within twice this time, in milliseconds, if no bytes are under way. */
   readonly heartbeatMs: number;
   /** Hosts, with or without port, that requests may be for; others get 421. Undefined for any. */
   readonly allowedHosts: readonly string[] | undefined;

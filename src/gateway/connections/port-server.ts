@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ConnectError } from "../../core/errors/errors.ts";
+import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
@@ -9,7 +10,6 @@ import type { HttpExchange } from "../http/exchange.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
-import { probe } from "./http1/peer-watch.ts";
 
 /** Options of `PortServer`. */
 export interface PortServerOptions extends Http2Options {
@@ -71,7 +71,7 @@ export class PortServer {
     server.on("connection", (socket: Socket) => {
       this.#undecided.add(socket);
       socket.once("close", () => this.#undecided.delete(socket));
-      probe(socket, this.#options);
+      setKeepalive(socket, this.#options);
       socket.on("error", () => {}); // A connection that breaks tells by its close.
       accept(socket);
     });

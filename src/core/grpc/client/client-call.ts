@@ -18,8 +18,8 @@ import {
 } from "../../http2/reply-status.ts";
 
 /**
- * One call on the wire, whatever its kind: gets a stream, once more if the server has not looked at the first one, and
- * turns what comes back into the context's headers and trailers and one end. It ends when its context is aborted.
+ * One call on the wire, of any kind: opens a stream, a second one if the server has not processed the first, and
+ * converts the reply into the context's headers and trailers and one result. Aborting the context cancels it.
  */
 export abstract class ClientCall implements Opener, StreamListener {
   protected readonly rpc: ClientRpc;
@@ -39,11 +39,11 @@ export abstract class ClientCall implements Opener, StreamListener {
     this.context = context;
   }
 
-  /** Writes the request, or what was written of it to a stream before. */
+  /** Writes the request; on a second stream again what was written to the first. */
   protected abstract send(stream: ClientHttp2Stream): void;
-  /** Whether the request can be sent once more. */
+  /** Whether the request can be sent on a second stream. */
   protected abstract get repeatable(): boolean;
-  /** The call has ended: with an error, or as the trailers say it. */
+  /** The call has ended: with an error, or with status OK. */
   protected abstract finish(error: ConnectError | undefined): void;
 
   get ended(): boolean {
@@ -124,7 +124,7 @@ export abstract class ClientCall implements Opener, StreamListener {
     }
     if (bytes > 0) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
     const stream = this.#stream;
-    // The server has said everything; what it has not read by now, it does not want.
+    // The reply is complete: the server does not read the rest of the request.
     if (stream !== undefined && (!stream.writableEnded || stream.writableLength > 0)) reset(stream);
     const error = statusError(trailers);
     this.#finish(error === undefined ? undefined : this.#withMetadata(error));
@@ -137,14 +137,14 @@ export abstract class ClientCall implements Opener, StreamListener {
   }
 
   /**
-   * Servers reset a call at its deadline, which looks like a cancelled one; by their clocks, of whole milliseconds, that
-   * can be a moment before this side's own timer.
+   * Whether the deadline has passed or passes within 2 ms. Servers reset a call at its deadline, which looks like a
+   * cancelled one, and may do so just before this side's timer, since timers count whole milliseconds.
    */
   get #hasExpired(): boolean {
     return (this.context.timeoutMs() ?? Infinity) <= 2;
   }
 
-  /** The headers and trailers of the reply are in its error, too. */
+  /** Adds the headers and trailers of the reply to its error. */
   #withMetadata(error: ConnectError): ConnectError {
     const { responseHeaderIfAny, responseTrailerIfAny } = this.context;
     for (const headers of [responseHeaderIfAny, responseTrailerIfAny]) {
@@ -154,7 +154,7 @@ export abstract class ClientCall implements Opener, StreamListener {
   }
 }
 
-/** Resets `stream` and nothing else: Node would end the request before, which then looked complete to the server. */
+/** Resets `stream` without END_STREAM, which Node would send first: the request would look complete to the server. */
 function reset(stream: ClientHttp2Stream): void {
   if (!stream.writableEnded) stream.end = () => stream;
   stream.close(constants.NGHTTP2_CANCEL);

@@ -7,22 +7,24 @@ import { acceptedEncodings } from "../../wire/message-compression.ts";
 import { addField } from "../metadata.ts";
 import { formatTimeout } from "../../wire/grpc-timeout.ts";
 
-/** What stands in `user-agent`. */
+/** The library's name in `user-agent`. */
 const userAgent = "ts-ms";
 
-/** One rpc as it looks on the wire: what all its calls share. */
+/** The wire form of one rpc: what all its calls share. */
 export class ClientRpc {
   readonly method: DescMethod;
-  /** Name in messages for people. */
+  /** Name in error messages. */
   readonly name: string;
   readonly #options: ConnectionOptions;
   /** Header fields of every call to `#authority`. */
   #common: string[] = [];
   #authority: string | undefined;
-  /** Header fields that the last call had of its own, and all of them; calls of one client rarely differ. */
+  /**
+   * The last call's own header fields, and all of its fields: calls of one client rarely differ, so these are reused.
+   */
   #lastOwn: string[] = [];
   #lastFields: string[] = [];
-  /** Header fields that the call at hand has of its own. */
+  /** The current call's own header fields. */
   #own: string[] = [];
 
   constructor(method: DescMethod, options: ConnectionOptions) {
@@ -31,14 +33,14 @@ export class ClientRpc {
     this.#options = options;
   }
 
-  /** The header fields of a call: name, value, name, value. Not to be changed. */
+  /** The header fields of a call: name, value, name, value. The array is shared and must not be changed. */
   fields(authority: string, context: CallContext): string[] {
     const own = this.#own;
     own.length = 0;
     const timeoutMs = context.timeoutMs();
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
     if (timeout !== undefined) own.push("grpc-timeout", timeout);
-    context.eachRequestHeader(this.#take);
+    context.eachRequestHeader(this.#addHeader);
     if (authority !== this.#authority) {
       this.#common = this.#makeFields(authority);
       this.#authority = authority;
@@ -47,15 +49,15 @@ export class ClientRpc {
     }
     this.#own = this.#lastOwn;
     this.#lastOwn = own;
-    return (this.#lastFields = together(this.#common, own));
+    return (this.#lastFields = joinFields(this.#common, own));
   }
 
-  readonly #take = (name: string, value: string): void => {
+  readonly #addHeader = (name: string, value: string): void => {
     if (name === "user-agent") this.#own.push(name, value);
     else addField(this.#own, name, value);
   };
 
-  /** @throws ConnectError INTERNAL for a message that has wrong values. */
+  /** Encodes a request. @throws ConnectError INTERNAL for a message with invalid values. */
   toBytes(message: Message): Uint8Array {
     try {
       return toBinary<DescMessage>(this.method.input, message);
@@ -64,21 +66,21 @@ export class ClientRpc {
     }
   }
 
-  /** A function, since every call hands it on. @throws ConnectError INTERNAL for bytes that are no output. */
+  /** Decodes a reply; a bound function, made once for all calls. @throws ConnectError INTERNAL for malformed bytes. */
   readonly toMessage = (bytes: Uint8Array): Message => this.read(bytes, this.#decode);
 
-  /** What `read` makes of a reply. @throws ConnectError INTERNAL where `read` throws. */
+  /** The result of `read` for a reply. @throws ConnectError INTERNAL where `read` throws. */
   read<T>(bytes: Uint8Array, read: (bytes: Uint8Array) => T): T {
     try {
       return read(bytes);
     } catch (reason) {
-      if (reason instanceof ConnectError) throw reason; // What is wrong is not the bytes.
+      if (reason instanceof ConnectError) throw reason; // The bytes are not at fault.
       throw internal(`a reply of ${this.name} is no ${this.method.output.typeName}`, reason);
     }
   }
 
   readonly #decode = (bytes: Uint8Array): Message => {
-    // Fields of type bytes are views of the same kind, and a Buffer is not what the types promise.
+    // Fields of type bytes are views of the input's class; the generated types promise Uint8Array, not Buffer.
     const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return fromBinary<DescMessage>(this.method.output, plain);
   };
@@ -105,8 +107,10 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
   return true;
 }
 
-/** HTTP/2 has one user agent: whoever hands a client's on speaks for that client. */
-function together(common: readonly string[], own: readonly string[]): string[] {
+/**
+ * Joins header fields. A `user-agent` among `own`, which a gateway forwards from its client, replaces the common one.
+ */
+function joinFields(common: readonly string[], own: readonly string[]): string[] {
   const fields = [...common, ...own];
   for (let i = common.length; i < fields.length; i += 2) {
     if (fields[i] !== "user-agent") continue;

@@ -10,12 +10,12 @@ import { compress, decompress } from "../../wire/message-compression.ts";
 import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 
-/** Requests that are kept for a second stream, in bytes; a call that has sent more is not tried again. */
+/** Requests kept for a second stream, in bytes; a call that has sent more is not retried. */
 const repeatableBytes = 64 * 1024;
-/** Replies that wait for the caller, in bytes; of more, the server waits. */
+/** Replies buffered for the caller, in bytes; above it the stream is paused and the server waits (back-pressure). */
 const waitingBytes = 64 * 1024;
 
-/** A call of a streaming kind: sends requests as fast as the server takes them, and keeps few replies in store. */
+/** A streaming call: sends requests under HTTP/2 flow control and buffers few replies. */
 export class ClientStreamCall extends ClientCall implements MessageSink {
   readonly #maxMessageBytes: number;
   readonly #compressed: boolean;
@@ -23,18 +23,18 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   readonly #requests: Abortable<Message>;
   #pumping = false;
   #stream: ClientHttp2Stream | undefined;
-  /** The requests that were sent while nothing came back; undefined when there cannot be a second stream. */
+  /** Requests sent before the reply began; undefined once a second stream is impossible. */
   #sent: Buffer[] | undefined = [];
   #sentBytes = 0;
   #allSent = false;
-  /** Lets the pump go on. */
+  /** Resumes the pump. */
   #drained: (() => void) | undefined;
-  /** Replies that nobody has asked for. */
+  /** Replies that the caller has not read. */
   readonly #replies: { readonly flags: number; readonly bytes: Buffer }[] = [];
   #replyBytes = 0;
-  /** Whether replies are left with Node and the server. */
+  /** Whether the stream is paused. */
   #paused = false;
-  /** Whoever waits for a reply. */
+  /** Resumes the caller that waits in `next()`. */
   #wake: (() => void) | undefined;
   #trailers: ReplyFields | undefined;
   #error: ConnectError | undefined;
@@ -53,7 +53,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     this.#requests = new Abortable(requests, context);
   }
 
-  /** The next reply, undefined at the end of the call. */
+  /** The next reply; undefined at the end of the call. */
   async next(): Promise<Message | undefined> {
     for (;;) {
       if (this.context.reason !== undefined) throw this.#error ?? this.context.reason;
@@ -85,7 +85,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     try {
       this.#reader.add(chunk);
     } catch (error) {
-      this.fail(error as ConnectError); // Nothing else comes from there.
+      this.fail(error as ConnectError); // The reader throws nothing else.
     }
     if (this.#replyBytes > waitingBytes && !this.#paused) {
       this.#paused = true;
@@ -99,7 +99,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     this.#wakeUp();
   }
 
-  /** They may come before the last replies, if the stream is paused. */
+  /** Trailers of a paused stream may arrive before its last replies are read. */
   onTrailers(trailers: ReplyFields): void {
     this.#trailers = trailers;
   }

@@ -8,9 +8,9 @@ import { decompress } from "../../wire/message-compression.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 
-/** What becomes of a unary call. */
+/** Receives the result of a unary call. */
 export interface UnaryOutcome<T> {
-  /** Makes the result of the reply's message; may throw. */
+  /** Converts the reply's message into the result; may throw. */
   readonly read: (bytes: Uint8Array) => T;
   readonly resolve: (result: T) => void;
   readonly reject: (reason: unknown) => void;
@@ -46,7 +46,7 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     try {
       this.#reader.add(chunk);
     } catch (error) {
-      this.fail(error as ConnectError); // Nothing else comes from there.
+      this.fail(error as ConnectError); // The reader throws nothing else.
     }
   }
 

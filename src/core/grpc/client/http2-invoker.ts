@@ -10,10 +10,8 @@ import { compress } from "../../wire/message-compression.ts";
 import { withPrefix } from "../../wire/message-reader.ts";
 
 /**
- * Calls over HTTP/2 connections of Node.
- *
- * Follows gRPC over HTTP/2 (grpc/grpc doc/PROTOCOL-HTTP2.md); a reply that breaks it is an error with the code that
- * gRPC's client specification gives it.
+ * An invoker of gRPC calls over an HTTP/2 connection (grpc/grpc doc/PROTOCOL-HTTP2.md). A reply that violates the
+ * protocol is an error with the code that gRPC's client specification names.
  */
 export function http2Invoker(connection: Connection): Required<Invoker> {
   const rpcs = new Map<DescMethod, ClientRpc>();
@@ -72,7 +70,7 @@ export function http2Invoker(connection: Connection): Required<Invoker> {
         const bytes = request instanceof Uint8Array ? request : rpc.toBytes(request);
         return call(rpc, bytes, context, (reply) => rpc.read(reply, read));
       } catch (error) {
-        return Promise.reject(error); // Of toBytes.
+        return Promise.reject(error); // From `toBytes`.
       }
     },
     async *stream<T = Message>(

@@ -6,7 +6,7 @@ import { readTlsFiles } from "../../net/tls-flags.ts";
 import type { ConnectionOptions } from "../../http2/connection-options.ts";
 import { defaultGrpcAddress } from "../default-address.ts";
 
-/** Flags of a gateway that stands in front of a gRPC server elsewhere. */
+/** Flags of a gateway whose upstream is a gRPC server in another process. */
 export const upstreamFlags = {
   grpcHost: hostFlag(defaultGrpcAddress.host, "--grpc-port", "Host of the gRPC server to call, or unix:PATH"),
   grpcPort: portFlag(defaultGrpcAddress.port, "Port of the gRPC server to call"),
@@ -18,7 +18,7 @@ export const upstreamFlags = {
 } as const;
 
 /**
- * What `dial` needs to reach the server that the flags name.
+ * The arguments of `dial` for the upstream that the flags name.
  *
  * @throws TypeError naming the flag that is missing, or flag and file that cannot be used
  */

@@ -11,13 +11,13 @@ import type { HandlerContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import type { Service } from "../../call/service.ts";
 
-/** What a service can be said to be. */
+/** The status of a service that a program can set. */
 export type HealthStatus = "SERVING" | "NOT_SERVING" | "UNKNOWN";
 
 /**
- * Tells clients and balancers which services can be called (`grpc.health.v1`, gRPC health checking protocol).
+ * Reports to clients and balancers which services can be called (`grpc.health.v1`, gRPC health checking protocol).
  *
- * The name "" stands for the whole server. Every service of the server is SERVING until somebody says otherwise;
+ * The name "" stands for the whole server. Every service of the server is SERVING unless `setStatus()` says otherwise;
  * while the server drains, all are NOT_SERVING.
  */
 export class HealthService implements Service<typeof Health> {
@@ -27,7 +27,7 @@ export class HealthService implements Service<typeof Health> {
   readonly #watchers = new Set<() => void>();
   #state: "serving" | "draining" | "closed" = "serving";
 
-  /** @param names The services of the server, as they are at the moment. */
+  /** @param names Returns the current services of the server. */
   constructor(names: () => readonly string[]) {
     this.#names = names;
   }
@@ -38,7 +38,7 @@ export class HealthService implements Service<typeof Health> {
     this.changed();
   }
 
-  /** The status of a service; undefined if nobody knows it. */
+  /** The status of a service; undefined for an unknown one. */
   status(name: string): HealthStatus | undefined {
     const status = this.#status(name);
     if (status === undefined) return undefined;
@@ -59,7 +59,7 @@ export class HealthService implements Service<typeof Health> {
     this.changed();
   }
 
-  /** Lets every Watch look again; the server says it when services were added. */
+  /** Wakes every Watch to compare its status; the server calls it when services were added. */
   changed(): void {
     const watchers = [...this.#watchers];
     this.#watchers.clear();
@@ -76,11 +76,11 @@ export class HealthService implements Service<typeof Health> {
     { service }: HealthCheckRequest,
     context: HandlerContext,
   ): AsyncGenerator<MessageInitShape<typeof HealthCheckResponseSchema>> {
-    let told: ServingStatus | undefined;
+    let sent: ServingStatus | undefined;
     while (!context.signal.aborted) {
       const status = this.#status(service) ?? ServingStatus.SERVICE_UNKNOWN;
-      if (status !== told) yield { status };
-      told = status;
+      if (status !== sent) yield { status };
+      sent = status;
       if (this.#state === "closed") throw new ConnectError("the server is shutting down", Code.Unavailable);
       if (status === (this.#status(service) ?? ServingStatus.SERVICE_UNKNOWN))
         await this.#change(context.signal);

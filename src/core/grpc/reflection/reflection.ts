@@ -13,10 +13,10 @@ type Response = MessageInitShape<typeof ServerReflectionResponseSchema>;
 type Answer = NonNullable<Response["messageResponse"]>;
 
 /**
- * Server reflection (`grpc.reflection.v1` and `v1alpha`) over the services of a server: what lets grpcurl, buf curl
- * and gateways call them without having the contract.
+ * Server reflection (`grpc.reflection.v1` and `v1alpha`) for the services of a server: grpcurl, buf curl and gateways
+ * can call them without the contract.
  *
- * @param services The services of the server, as they are at the moment.
+ * @param services Returns the current services of the server.
  */
 export function reflectionServices(services: () => readonly DescService[]): AnyService[] {
   const answer = answering(services);

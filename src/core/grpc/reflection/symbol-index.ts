@@ -1,17 +1,17 @@
 import { toBinary, type DescFile, type DescMessage, type DescService } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 
-/** Finds the files of a set of services by what is declared in them. */
+/** Finds the files of a set of services by their declarations. */
 export interface SymbolIndex {
   /** The file of this name, with its `.proto` ending. */
   file(name: string): DescFile | undefined;
   /** The file that declares a service, method, message, enum, enum value, field, oneof or extension. */
   symbol(fullName: string): DescFile | undefined;
-  /** The extensions of a message by their numbers; undefined if no such message is known. */
+  /** The extensions of a message by their numbers; undefined for an unknown message. */
   extensions(messageName: string): ReadonlyMap<number, DescFile> | undefined;
 }
 
-/** Indexes the files of `services` and everything they import. */
+/** Indexes the files of `services` and all files they import. */
 export function indexSymbols(services: readonly DescService[]): SymbolIndex {
   const files = new Map<string, DescFile>();
   const symbols = new Map<string, DescFile>();

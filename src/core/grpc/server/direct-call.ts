@@ -4,7 +4,7 @@ import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import { MessageReader, prefixBytes, type MessageSink } from "../../wire/message-reader.ts";
 
-/** What a call here needs of the engine under it, in the form of grpc-js. */
+/** The part of grpc-js' call interface that server calls use. */
 export type WireCall = Pick<
   ServerInterceptingCallInterface,
   "start" | "startRead" | "sendMetadata" | "sendMessage" | "sendStatus"
@@ -27,10 +27,10 @@ const withoutBody = { endStream: true, sendDate: false };
 const okFields: OutgoingHttpHeaders = { "grpc-status": 0, "grpc-message": "" };
 
 /**
- * A unary call served on its HTTP/2 stream, where its request is not compressed: grpc-js costs such a call more than
- * everything else together. It says the same to those above and to the client as grpc-js does.
+ * A unary call with an uncompressed request, served on its HTTP/2 stream without grpc-js, which costs such a call more
+ * than all other work together. Its behaviour to the handler and to the client is that of grpc-js.
  *
- * The reply waits for the status, which comes at once, so that both leave together.
+ * The reply is held until the status follows, at once, so that both are sent together.
  */
 export class DirectCall implements WireCall, MessageSink {
   readonly #stream: OwnedStream;
@@ -52,7 +52,7 @@ export class DirectCall implements WireCall, MessageSink {
     this.#read = read;
   }
 
-  /** None that is left to be told: the call refuses them itself. */
+  /** Always undefined: the call itself refuses malformed frames. */
   get fault(): undefined {
     return undefined;
   }
@@ -65,20 +65,23 @@ export class DirectCall implements WireCall, MessageSink {
   start(listener: Listener): void {
     const stream = this.#stream;
     this.#listener = listener;
-    stream.on("error", ignored); // A stream that breaks closes, and that is heard.
+    stream.on("error", ignored); // The `close` event that follows reports a broken stream.
     stream.on("close", closed);
     stream.on("end", ended);
     stream.on("data", arrived);
   }
 
-  /** Nothing: a request has one message, which is read as it comes. */
+  /** No operation: a request has one message, which is read as it arrives. */
   startRead(): void {}
 
   sendMetadata(metadata: Metadata): void {
     this.#headers = metadata;
   }
 
-  /** @param message Bytes, which are asked to copy themselves behind the prefix; a compressed one sets the flag then. */
+  /**
+   * @param message Its `copy` writes it behind the prefix; that of a compressed message also sets the flag, see
+   * `toGzip`.
+   */
   sendMessage(message: Buffer, sent: () => void): void {
     const framed = Buffer.allocUnsafe(prefixBytes + message.byteLength);
     framed[0] = 0;
@@ -105,17 +108,17 @@ export class DirectCall implements WireCall, MessageSink {
     stream.end(this.#reply);
   }
 
-  /** The last bytes of the reply have been taken. */
+  /** All bytes of the reply have been sent; the trailers follow. */
   sendTrailers(): void {
     try {
       this.#stream.sendTrailers(this.#status ?? okFields);
     } catch {
-      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR); // A trailer that Node does not write.
+      this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR); // Node rejects an invalid trailer.
     }
     this.cancelled();
   }
 
-  /** Reads a part of the request. */
+  /** Parses a chunk of the request. */
   add(chunk: Buffer): void {
     if (this.#status !== undefined) return;
     try {
@@ -144,7 +147,7 @@ export class DirectCall implements WireCall, MessageSink {
     if (this.#status === undefined) this.#listener?.onReceiveHalfClose();
   }
 
-  /** The call is over, by its status or because the stream has closed. */
+  /** The call has ended: its status was sent or its stream has closed. */
   cancelled(): void {
     if (this.#over) return;
     this.#over = true;
@@ -166,7 +169,7 @@ function ignored(): void {}
 
 function closed(this: OwnedStream): void {
   this[owner]?.cancelled();
-  this[owner] = undefined; // Node holds a stream until the next collection of the whole heap.
+  this[owner] = undefined; // Node keeps a closed stream until the next major garbage collection.
 }
 
 function ended(this: OwnedStream): void {

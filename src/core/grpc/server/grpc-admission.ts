@@ -19,18 +19,18 @@ export interface RequestLimits extends SessionLimitOptions {
   readonly maxHeaderFields: number;
 }
 
-/** A request that was admitted, with what grpc-js does not pass on. */
+/** An admitted request, with what grpc-js does not pass to its interceptors. */
 export interface AdmittedRequest {
   readonly stream: ServerHttp2Stream;
   readonly headers: IncomingHttpHeaders;
   /** The `grpc-timeout` in milliseconds; undefined for none. */
   readonly timeoutMs: number | undefined;
   readonly frames: Pick<FrameWatch, "fault" | "partial">;
-  /** The connection it came by. */
+  /** Its connection. */
   readonly session: SessionLimits;
 }
 
-/** A request without its frames, which whoever takes it reads itself. */
+/** An admitted request whose server reads and checks the frames itself. */
 export type UnreadRequest = Omit<AdmittedRequest, "frames">;
 
 type StreamListener = (
@@ -51,16 +51,16 @@ const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/i;
 const encodings: ReadonlySet<string> = new Set(["identity", "deflate", "gzip"]);
 const acceptEncoding = [...encodings].join(",");
 const printable = /^[!-~]+$/;
-/** What RFC 9113 adds to the length of each header field. */
+/** Added to the length of each header field by RFC 9113. */
 const fieldOverhead = 32;
 
 /**
- * Stands between the connections and grpc-js, and lets only sound requests through.
+ * Admission of requests in front of grpc-js: only valid ones pass.
  *
- * grpc-js has no limit for header lists, takes `grpc-timeout`, `content-type` and `te` away before its interceptors
- * run and accepts malformed ones, has no handshake timeout and answers pings without end. All of that is checked
- * here, on the HTTP/2 server that grpc-js makes for its connection injector: that one server is the only thing inside
- * grpc-js that this library touches.
+ * grpc-js has no limit for header lists, accepts malformed `grpc-timeout`, `content-type` and `te` and removes them
+ * before its interceptors run, has no handshake timeout and no limit of pings. All of that is checked here, on the
+ * HTTP/2 server that grpc-js makes for its connection injector: the only internal object of grpc-js that this library
+ * touches.
  */
 export class GrpcAdmission {
   readonly #limits: RequestLimits;
@@ -69,18 +69,19 @@ export class GrpcAdmission {
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionLimits>();
-  /** Connections of others, some of whose streams came here. */
+  /** Connections that another server has accepted and some of whose streams were served here. */
   readonly #guests = new Map<ServerHttp2Session, SessionLimits>();
   #current: AdmittedRequest | undefined;
-  /** The last `:authority` that was found to be one: nearly all requests have the same. */
+  /** The last valid `:authority`: nearly all requests have the same. */
   #knownHost: string | undefined;
   #closing = false;
 
   /**
-   * @param isOurs Whether the rpc of this path takes headers and deadline from `current`, so that grpc-js need not
-   *   read them.
-   * @param take Serves a request to one of ours without grpc-js and says true, or leaves it to grpc-js.
-   * @throws Error if grpc-js keeps its HTTP/2 server elsewhere than the version this was written for.
+   * @param isOurs Whether the rpc of this path reads headers and deadline from `current`, so that grpc-js need not
+   *   parse them.
+   * @param take Serves a request of such an rpc without grpc-js and returns true, or returns false for grpc-js to serve
+   *   it.
+   * @throws Error if this version of grpc-js keeps its HTTP/2 server in another place than the supported one.
    */
   constructor(
     engine: Server,
@@ -106,7 +107,7 @@ export class GrpcAdmission {
     this.#inject(connection);
   }
 
-  /** Serves a stream of a connection that somebody else has accepted, and watches over. */
+  /** Serves a stream of a connection that another server has accepted and limits. */
   acceptStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -116,23 +117,23 @@ export class GrpcAdmission {
   ): void {
     const { session } = stream;
     if (session === undefined) {
-      stream.on("error", () => {}); // The connection broke before its stream was told.
+      stream.on("error", () => {}); // The connection broke before its stream was reported.
     } else if (this.#closing) {
       this.refuseStream(stream, limits, "the server is shutting down");
     } else {
       // Streams of a server have a session of a server.
-      this.#welcome(session as ServerHttp2Session, limits);
+      this.#trackGuest(session as ServerHttp2Session, limits);
       this.#serve(stream, headers, flags, rawHeaders, limits);
     }
   }
 
-  /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
+  /** Answers UNAVAILABLE to a stream of a connection that another server has accepted. */
   refuseStream(stream: ServerHttp2Stream, limits: SessionLimits, message: string): void {
     limits.active();
     refuse(stream, { code: Code.Unavailable, message });
   }
 
-  /** Resolves when no connection of others that had streams here is open, or after `timeoutMs` milliseconds. */
+  /** Resolves when other servers' connections with streams here are closed, or after `timeoutMs` milliseconds. */
   async guestsGone(timeoutMs: number): Promise<void> {
     if (this.#guests.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -147,23 +148,23 @@ export class GrpcAdmission {
     });
   }
 
-  /** Cuts the connections of others that had streams here. */
+  /** Destroys other servers' connections with streams here. */
   cutGuests(): void {
     for (const limits of this.#guests.values()) limits.cut();
   }
 
-  #welcome(session: ServerHttp2Session, limits: SessionLimits): void {
+  #trackGuest(session: ServerHttp2Session, limits: SessionLimits): void {
     if (this.#guests.has(session)) return;
     this.#guests.set(session, limits);
     session.once("close", () => this.#guests.delete(session));
   }
 
-  /** The request that grpc-js is being handed at this moment; undefined at any other. */
+  /** The request that is being delivered to grpc-js, synchronously; undefined at any other time. */
   get current(): AdmittedRequest | undefined {
     return this.#current;
   }
 
-  /** Tells every client by GOAWAY to open no more streams; connections close when their last stream has. */
+  /** Sends GOAWAY to every client: no new streams; each connection closes with its last stream. */
   close(): void {
     this.#closing = true;
     for (const session of this.#sessions.keys()) session.close();
@@ -178,7 +179,7 @@ export class GrpcAdmission {
   readonly #onStream: StreamListener = (stream, headers, flags, rawHeaders) => {
     const session = this.#sessions.get(stream.session as ServerHttp2Session); // Streams of a server have one.
     if (session === undefined) {
-      stream.on("error", () => {}); // The connection broke before its stream was told.
+      stream.on("error", () => {}); // The connection broke before its stream was reported.
       return;
     }
     const { turns } = session;
@@ -229,7 +230,7 @@ export class GrpcAdmission {
     stream.on("data", frames.see);
     this.#current = { stream, headers, timeoutMs, frames, session };
     try {
-      // Only what grpc-js needs: the deadline is the context's, and grpc-js prints metadata that it cannot read.
+      // Only what grpc-js needs: the context enforces the deadline, and grpc-js prints metadata that it cannot parse.
       const few: IncomingHttpHeaders = { ":path": path, "content-type": "application/grpc" };
       if (encoding !== undefined) few["grpc-encoding"] = encoding;
       this.#deliver(stream, few, flags, rawHeaders);
@@ -238,7 +239,7 @@ export class GrpcAdmission {
     }
   }
 
-  /** What is wrong with the path or the host of a request, which no gRPC client can write. */
+  /** The fault in a path or host that no gRPC client sends, so that the answer is plain HTTP; undefined for none. */
   #addressProblem(headers: IncomingHttpHeaders): string | undefined {
     if (hasNulInPath(headers[":path"] ?? "")) return "the path of the request has the character U+0000 (%00)";
     if (this.#isHost(headers[":authority"]) && this.#isHost(headers.host)) return undefined;
@@ -294,11 +295,11 @@ function refuse(stream: ServerHttp2Stream, { code, message, headers }: Refusal):
 }
 
 function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>, body?: string): void {
-  stream.on("error", () => {}); // A stream that breaks while it is refused needs nothing more.
+  stream.on("error", () => {}); // A stream that breaks while it is refused needs no handling.
   if (stream.destroyed || stream.closed) return;
   stream.respond(headers, { endStream: body === undefined });
   if (body !== undefined) stream.end(body);
-  // Node resets the stream behind the answer, since nobody has begun to read the request.
+  // Node resets the stream behind the answer, since the request has no reader.
 }
 
 /** The HTTP/2 server behind a connection injector, which grpc-js keeps in a private map. */
@@ -309,5 +310,5 @@ function http2ServerOf(engine: Server): Http2Server {
   if (all.length !== 1 || !(server instanceof EventEmitter) || server.listenerCount("stream") !== 1) {
     throw new Error("this version of @grpc/grpc-js keeps its HTTP/2 server where admission cannot find it");
   }
-  return server as Http2Server; // Nothing else emits "stream" there.
+  return server as Http2Server; // Only an HTTP/2 server emits "stream".
 }

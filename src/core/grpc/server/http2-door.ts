@@ -3,10 +3,10 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { readOpening } from "../../net/sniffer.ts";
 
-/** How long a client that was turned away may take to hang up, in milliseconds. */
+/** How long a refused client may keep its connection open, in milliseconds. */
 const lingerMs = 2000;
 
-/** What requests of HTTP/1 begin with. */
+/** The start of HTTP/1 requests. */
 const request = new RegExp(`^(?:${METHODS.join("|")}) `);
 
 const text = "This port speaks gRPC, over HTTP/2 only.\n";
@@ -21,37 +21,40 @@ const refusal = [
 ].join("\r\n");
 
 /**
- * Lets connections in that speak HTTP/2: with TLS by ALPN, without by their first bytes. HTTP/1 gets the one answer that
- * says what is wrong; everything else but HTTP/2 is closed without a word (RFC 9113 3.4).
+ * Accepts connections that speak HTTP/2, detected with TLS by ALPN, without by their first bytes. An HTTP/1 request is
+ * answered with 426; a connection of any other protocol is closed without an answer (RFC 9113 3.4).
  */
 export class Http2Door {
   readonly #timeoutMs: number;
-  readonly #enter: (connection: Socket) => void;
-  /** Connections that have not begun to speak, or were turned away. */
-  readonly #outside = new Set<Socket>();
+  readonly #onHttp2: (connection: Socket) => void;
+  /** Connections whose protocol is not known yet, and refused ones. */
+  readonly #pending = new Set<Socket>();
 
-  /** @param timeoutMs how long a connection may take to say what it speaks, in milliseconds */
-  constructor(timeoutMs: number, enter: (connection: Socket) => void) {
+  /**
+   * @param timeoutMs how long a client may need for its first bytes, in milliseconds
+   * @param onHttp2 called with every connection that speaks HTTP/2
+   */
+  constructor(timeoutMs: number, onHttp2: (connection: Socket) => void) {
     this.#timeoutMs = timeoutMs;
-    this.#enter = enter;
+    this.#onHttp2 = onHttp2;
   }
 
-  /** Takes a connection, with TLS after its handshake. */
+  /** Accepts a connection, with TLS after its handshake. */
   accept(socket: Socket): void {
     if (socket instanceof TLSSocket) {
-      if (socket.alpnProtocol === "h2") this.#enter(socket);
+      if (socket.alpnProtocol === "h2") this.#onHttp2(socket);
       else this.#refuse(socket);
       return;
     }
-    const outside = this.#outside;
-    const gone = (): void => void outside.delete(socket);
-    outside.add(socket);
+    const pending = this.#pending;
+    const gone = (): void => void pending.delete(socket);
+    pending.add(socket);
     socket.once("close", gone);
     readOpening(socket, this.#timeoutMs, (opening) => {
       if (opening === "h2") {
         gone();
         socket.off("close", gone);
-        this.#enter(socket);
+        this.#onHttp2(socket);
       } else if (opening === "http/1.1" && isRequest(socket)) {
         this.#refuse(socket);
       } else {
@@ -60,19 +63,19 @@ export class Http2Door {
     });
   }
 
-  /** Cuts connections that did not get in. */
+  /** Destroys the connections that were not passed on. */
   close(): void {
-    for (const socket of this.#outside) socket.destroy();
+    for (const socket of this.#pending) socket.destroy();
   }
 
   #refuse(socket: Socket): void {
     const timer = setTimeout(() => socket.destroy(), lingerMs);
-    this.#outside.add(socket);
+    this.#pending.add(socket);
     socket.once("close", () => {
       clearTimeout(timer);
-      this.#outside.delete(socket);
+      this.#pending.delete(socket);
     });
-    socket.resume(); // What the client still sends would reset the connection before it has read the answer.
+    socket.resume(); // Unread bytes would reset the connection before the client has read the answer.
     socket.end(refusal);
   }
 }

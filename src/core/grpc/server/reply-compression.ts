@@ -5,17 +5,17 @@ import { gzip } from "node:zlib";
 const compress = promisify(gzip);
 const prefixBytes = 5;
 
-/** Whether a client can read gzip, by the `grpc-accept-encoding` of its request. */
+/** Whether a client accepts gzip, by the `grpc-accept-encoding` of its request. */
 export function acceptsGzip(headers: IncomingHttpHeaders): boolean {
   const accepted = headers["grpc-accept-encoding"];
   return typeof accepted === "string" && accepted.split(",").some((one) => one.trim() === "gzip");
 }
 
 /**
- * A message in gzip, or the message itself where that is not smaller.
+ * A message in gzip, or the message itself where gzip is not smaller.
  *
- * grpc-js frames every reply as uncompressed. It asks the message to copy itself behind the prefix of the frame, and
- * that is when this one sets the flag.
+ * grpc-js writes every prefix as that of an uncompressed message, then calls `message.copy()`; the `copy` of the result
+ * sets the flag in that prefix.
  */
 export async function toGzip(message: Buffer): Promise<Buffer> {
   const zipped = await compress(message);

@@ -9,15 +9,15 @@ interface Waiter {
 const done: IteratorResult<Message, void> = { done: true, value: undefined };
 
 /**
- * The messages that a client sends, one by one as the handler asks for them: nothing is read ahead, so a slow handler
- * slows the client down.
+ * The messages that a client sends, read one by one on demand: nothing is read ahead, so that a slow handler causes
+ * back-pressure.
  */
 export class RequestQueue implements AsyncIterableIterator<Message, void, undefined> {
   readonly #pull: () => void;
   readonly #waiters: Waiter[] = [];
   #end: { readonly error: ConnectError | undefined } | undefined;
 
-  /** @param pull Asks for one message, which comes by `push`, or the end. */
+  /** @param pull Requests one message: `push` or `end` follows. */
   constructor(pull: () => void) {
     this.#pull = pull;
   }
@@ -27,7 +27,7 @@ export class RequestQueue implements AsyncIterableIterator<Message, void, undefi
     if (this.#waiters.length > 0) this.#pull();
   }
 
-  /** No more messages come; with an error, those who wait and those who ask from now on get it. */
+  /** Ends the queue; with an error, pending and later `next()` reject with it. */
   end(error?: ConnectError): void {
     if (this.#end !== undefined) return;
     this.#end = { error };

@@ -19,33 +19,33 @@ import { toCallStatus } from "./status.ts";
 /** What all calls of a server have in common. */
 export interface CallEnvironment {
   readonly dispatcher: Dispatcher;
-  /** Time for a unary call whose client set no deadline, in milliseconds; 0 for none. */
+  /** Deadline of a unary call whose client set none, in milliseconds; 0 for none. */
   readonly defaultTimeoutMs: number;
   /** The longest deadline that a client may ask for, in milliseconds; 0 for any. */
   readonly maxTimeoutMs: number;
   /** Largest message to send, in bytes; -1 for any. */
   readonly maxSendBytes: number;
-  /** Replies of so many bytes and more go out in gzip where the client reads it; undefined compresses none. */
+  /** The smallest reply sent in gzip to clients that accept it, in bytes; undefined compresses none. */
   readonly compressionThresholdBytes: number | undefined;
-  /** Whose identity headers are believed. */
+  /** The clients whose identity headers are trusted. */
   readonly trust: IdentityTrust;
-  /** Every call from its request headers to its last byte. */
+  /** Every call, from its request headers to its last byte. */
   readonly calls: LiveSet<ServerCall>;
 }
 
 type Listener = Parameters<WireCall["start"]>[0];
 
-/** One call on the wire: the listener that grpc-js tells what the client does, and what is answered. */
+/** One call on the wire: receives the client's events as a listener of grpc-js, and sends the reply. */
 export abstract class ServerCall implements Listener, Live {
   livePlace = -1;
   readonly context: CallContext;
   protected readonly environment: CallEnvironment;
   protected readonly call: WireCall;
-  /** Whether the dispatcher has the call in its own book. */
+  /** Whether the dispatcher counts the call among its own. */
   protected running = false;
   readonly #request: AdmittedRequest;
   #answered = false;
-  /** Bytes of the last reply that was handed over. */
+  /** Size of the last reply that was written, in bytes. */
   #sentBytes = 0;
   #headersSent = false;
   #halfClosed = false;
@@ -67,17 +67,17 @@ export abstract class ServerCall implements Listener, Live {
     environment.calls.add(this);
   }
 
-  /** Whether the handler has not been asked yet, or has answered. */
+  /** Whether the handler does not run: not yet or no longer. */
   get outsideDispatcher(): boolean {
     return !this.running;
   }
 
   abstract onReceiveMetadata(): void;
 
-  /** The client has sent one message that was asked for. */
+  /** A requested message has arrived. */
   protected abstract received(message: Message): void;
 
-  /** The client has sent everything. */
+  /** The client has sent END_STREAM. */
   protected abstract requested(): void;
 
   onReceiveMessage(message: Message): void {
@@ -87,7 +87,7 @@ export abstract class ServerCall implements Listener, Live {
   }
 
   onReceiveHalfClose(): void {
-    // Node ends the readable side of a stream that was reset, too; `onCancel` follows.
+    // Node also ends the readable side of a reset stream; `onCancel` follows.
     if ((this.#request.stream.rstCode ?? 0) !== constants.NGHTTP2_NO_ERROR) return;
     this.#halfClosed = true;
     const { frames } = this.#request;
@@ -96,7 +96,7 @@ export abstract class ServerCall implements Listener, Live {
     else this.requested();
   }
 
-  /** The call is over: the client has left, or the status is on its way. */
+  /** The call has ended: the client has cancelled or disconnected, or the status was sent. */
   onCancel(): void {
     const { stream, session } = this.#request;
     this.environment.calls.delete(this);
@@ -105,7 +105,7 @@ export abstract class ServerCall implements Listener, Live {
       this.#answered = true;
       this.context.abort(endOf(stream));
     }
-    // The rest of the request is not wanted; a reset that is sent at once would overtake the status.
+    // The rest of the request is not read; a reset sent at once would overtake the status.
     if (!this.#halfClosed && !stream.closed) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
     this.context.end();
   }
@@ -113,12 +113,11 @@ export abstract class ServerCall implements Listener, Live {
   /**
    * The bytes of a reply.
    *
-   * @throws TypeError or Error for a message that has wrong values; ConnectError INTERNAL for one that is too
-   *   large
+   * @throws TypeError or Error for a message with invalid values; ConnectError INTERNAL for one that is too large
    */
   protected encode(message: Message): Buffer {
     const { output } = this.context.method;
-    messageCheck(output)(message); // The encoder takes a number for a text.
+    messageCheck(output)(message); // The encoder itself accepts a number for a string.
     const bytes = toBinary(output, message);
     const { maxSendBytes } = this.environment;
     if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
@@ -128,13 +127,13 @@ export abstract class ServerCall implements Listener, Live {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Whether the bytes of a reply are to go through `toGzip`. */
+  /** Whether a reply of these bytes is sent in gzip. */
   protected compresses(bytes: Buffer): boolean {
     const threshold = this.environment.compressionThresholdBytes;
     return threshold !== undefined && bytes.byteLength >= threshold && this.#gzip();
   }
 
-  /** Sends the bytes of a reply, behind the headers if it is the first. @returns Whether the call still lives. */
+  /** Sends the bytes of a reply, behind the headers if it is the first. @returns Whether the call had not ended. */
   protected write(bytes: Buffer, sent: () => void): boolean {
     if (this.#answered) return false;
     this.#sendHeaders();
@@ -144,7 +143,7 @@ export abstract class ServerCall implements Listener, Live {
     return true;
   }
 
-  /** Ends the call well. */
+  /** Ends the call with OK. */
   protected finish(): void {
     if (this.#answered) return;
     this.#sendHeaders();
@@ -164,11 +163,11 @@ export abstract class ServerCall implements Listener, Live {
     try {
       this.call.sendStatus(toCallStatus(this.context, error));
     } catch {
-      this.#request.stream.close(constants.NGHTTP2_INTERNAL_ERROR); // Details that cannot be written, for example.
+      this.#request.stream.close(constants.NGHTTP2_INTERNAL_ERROR); // For example error details that cannot be encoded.
     }
   }
 
-  /** Headers that are needed go ahead; without any, grpc-js sends its own with the first message. */
+  /** Sends the response headers once, if there are any; otherwise the engine sends its own with the first message. */
   #sendHeaders(): void {
     if (this.#headersSent) return;
     this.#headersSent = true;
@@ -192,7 +191,9 @@ export abstract class ServerCall implements Listener, Live {
   }
 }
 
-/** Why a call ended that nobody here has answered: grpc-js has, or the client has left. */
+/**
+ * The error of a call that ended without an answer from here: grpc-js has refused it or the client has cancelled it.
+ */
 function endOf(stream: ServerHttp2Stream): ConnectError {
   const { sentHeaders, sentTrailers } = stream;
   const status = sentTrailers?.["grpc-status"] ?? sentHeaders?.["grpc-status"];

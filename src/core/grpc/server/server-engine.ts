@@ -16,14 +16,16 @@ import { runCall } from "./run-call.ts";
 import type { CallEnvironment } from "./server-call.ts";
 import { toEngineOptions, type GrpcServerOptions } from "./server-options.ts";
 
-/** What an rpc's calls need. */
+/** What all calls of one rpc share. */
 interface RegisteredRpc {
   readonly handler: Handler;
-  /** Reads a request; throws if the bytes are none. */
+  /** Decodes a request; throws for malformed bytes. */
   readonly read: (bytes: Buffer) => Message;
 }
 
-/** A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it is given connections and binds nothing. */
+/**
+ * A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it binds no port and gets its connections.
+ */
 export class ServerEngine {
   /** The grpc-js server. */
   readonly server: Server;
@@ -32,10 +34,10 @@ export class ServerEngine {
   readonly #environment: CallEnvironment;
   readonly #rpcs = new Map<string, RegisteredRpc>();
   readonly #maxMessageBytes: number;
-  /** Whether unary calls may do without grpc-js. */
+  /** Whether unary calls may bypass grpc-js. */
   readonly #direct: boolean;
 
-  /** @throws Error if this version of grpc-js is not the one `GrpcAdmission` was written for. */
+  /** @throws Error if `GrpcAdmission` does not support this version of grpc-js. */
   constructor(options: GrpcServerOptions, dispatcher: Dispatcher) {
     this.#dispatcher = dispatcher;
     this.server = new Server({
@@ -46,11 +48,11 @@ export class ServerEngine {
       this.server,
       { ...options, maxConcurrentStreams: streamsOf(options) },
       (path) => this.#rpcs.has(path),
-      (path, request) => this.#take(path, request),
+      (path, request) => this.#serveDirectly(path, request),
     );
     const { channelOptions, compressReplies, compressionThresholdBytes, maxConnectionIdleMs } = options;
     this.#maxMessageBytes = options.maxMessageBytes;
-    // Options of grpc-js are obeyed by grpc-js, and it tells idle connections by the streams that it serves.
+    // Only grpc-js obeys its own options, and it detects idle connections by the streams that it serves itself.
     this.#direct = maxConnectionIdleMs === Infinity && Object.keys(channelOptions).length === 0;
     this.#environment = {
       dispatcher,
@@ -63,7 +65,7 @@ export class ServerEngine {
     };
   }
 
-  /** Serves an rpc that the dispatcher has a handler for. */
+  /** Serves an rpc for which the dispatcher has a handler. */
   register(method: DescMethod): void {
     const path = `/${rpcName(method)}`;
     const read = reader(method);
@@ -76,7 +78,7 @@ export class ServerEngine {
     this.#admission.accept(connection);
   }
 
-  /** Serves a stream of a connection that somebody else has accepted, and watches over. */
+  /** Serves a stream of a connection that another server has accepted and limits. */
   acceptStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
@@ -87,27 +89,27 @@ export class ServerEngine {
     this.#admission.acceptStream(stream, headers, flags, rawHeaders, session);
   }
 
-  /** Answers UNAVAILABLE to a stream of a connection that somebody else has accepted. */
+  /** Answers UNAVAILABLE to a stream of a connection that another server has accepted. */
   refuseStream(stream: ServerHttp2Stream, session: SessionLimits): void {
     this.#admission.refuseStream(stream, session, "the server has not been started");
   }
 
-  /** How many calls are under way, in-process ones included. */
+  /** How many calls are under way, with those in process. */
   get inFlight(): number {
     return this.#dispatcher.inFlight + this.#outsideDispatcher().length;
   }
 
-  /** Resolves when no call is under way and every reply has been taken by its client. */
+  /** Resolves when no call is under way and every reply has been sent. */
   async idle(): Promise<void> {
     await Promise.all([this.#dispatcher.idle(), this.#environment.calls.idle()]);
   }
 
-  /** Tells every client to open no more streams. */
+  /** Sends GOAWAY to every client. */
   goAway(): void {
     this.#admission.close();
   }
 
-  /** Ends calls under way with UNAVAILABLE: those of the rpcs that `which` says. Returns their contexts. */
+  /** Ends calls under way with UNAVAILABLE where `which` holds for their rpc. @returns their contexts */
   end(which: (method: DescMethod) => boolean): CallContext[] {
     const reason = new ConnectError("the server is shutting down", Code.Unavailable);
     const outside = this.#outsideDispatcher().map(({ context }) => context);
@@ -116,13 +118,16 @@ export class ServerEngine {
     return ended;
   }
 
-  /** Waits for connections of others whose streams came here to close, then cuts them. */
+  /**
+   * Waits for other servers' connections with streams here to close, at most `timeoutMs` milliseconds, then destroys
+   * them.
+   */
   async farewell(timeoutMs: number): Promise<void> {
     await this.#admission.guestsGone(timeoutMs);
     this.#admission.cutGuests();
   }
 
-  /** Releases what grpc-js holds. */
+  /** Releases the resources of grpc-js. */
   shutdown(): void {
     this.server.forceShutdown();
   }
@@ -131,8 +136,8 @@ export class ServerEngine {
     return [...this.#environment.calls].filter((call) => call.outsideDispatcher);
   }
 
-  /** Serves unary calls without grpc-js, unless they need it: it inflates requests. */
-  #take(path: string, request: UnreadRequest): boolean {
+  /** Serves unary calls without grpc-js, except compressed requests, which grpc-js inflates. */
+  #serveDirectly(path: string, request: UnreadRequest): boolean {
     const rpc = this.#rpcs.get(path);
     if (!this.#direct || rpc?.handler.kind !== "unary") return false;
     const { stream, headers } = request;
@@ -143,7 +148,7 @@ export class ServerEngine {
     return true;
   }
 
-  /** Takes every call of a registered rpc out of the hands of grpc-js' own handlers. */
+  /** Runs every call of a registered rpc instead of grpc-js' own handlers. */
   #accept(path: string, call: ServerInterceptingCallInterface): ServerInterceptingCall {
     const handler = this.#rpcs.get(path)?.handler;
     const request = this.#admission.current;
@@ -153,7 +158,9 @@ export class ServerEngine {
   }
 }
 
-/** Reads requests; their fields of bytes are slices of what is read, and are to be no Buffers. */
+/**
+ * Decodes requests. Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
+ */
 function reader(method: DescMethod): (bytes: Buffer) => Message {
   return ({ buffer, byteOffset, byteLength }) =>
     fromBinary(method.input, new Uint8Array(buffer, byteOffset, byteLength));
@@ -167,12 +174,12 @@ function passed(bytes: Buffer): Buffer {
 function unreachable(): void {}
 
 /**
- * What grpc-js' own handlers get instead of the call: starting it does nothing, and they act only on what they hear
- * after the start. So the call behind it is never asked for.
+ * Given to grpc-js' own handlers instead of the call: its start does nothing, and they act only on events after the
+ * start. So they never use the call that it wraps.
  */
 const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });
 
-/** Calls at a time on one connection: an option of grpc-js wins, as its own. */
+/** Calls at the same time on one connection; grpc-js' own option takes precedence. */
 function streamsOf({ channelOptions, maxConcurrentStreams }: GrpcServerOptions): number {
   return Number(channelOptions["grpc.max_concurrent_streams"] ?? maxConcurrentStreams);
 }

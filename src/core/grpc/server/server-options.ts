@@ -13,24 +13,24 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   /** TCP port; 0 lets the system pick one. Default: 42001. */
   readonly port: number;
   /**
-   * Whether the server binds a port of its own. Without, its calls come in process and through the port of an
-   * `HttpServer` that has it as `grpc`. Default: true.
+   * Whether the server binds a port of its own. Without one, it serves calls in process and on the port of an
+   * `HttpServer` with this server as its option `grpc`. Default: true.
    */
   readonly listen: boolean;
   /** Serves TLS. Default: plain text. */
   readonly tls: ServerTlsOptions | undefined;
   /**
-   * Clients whose headers say who has made a call: gateways in front of this server. From all others such headers
-   * (`x-forwarded-client-cert`, `x-user-id`, `x-auth-*` and the like) are taken away. Names are URIs and DNS names of
-   * trusted client certificates, each compared whole; `everybody` is for networks that nobody else can reach.
-   * Default: none.
+   * Trusted proxies: clients whose forwarded identity headers (`x-forwarded-client-cert`, `x-user-id`, `x-auth-*` and
+   * the like) name the original caller, such as gateways in front of this server. Such headers of all other clients are
+   * removed. Names are URIs and DNS names in trusted client certificates, each compared whole; `everybody` trusts all
+   * clients, for networks that only trusted proxies can reach. Default: none.
    */
   readonly trustedPeers: TrustedPeers;
   /** Largest message to receive, in bytes after decompression. Default: 4 MiB. */
   readonly maxMessageBytes: number;
   /** Largest message to send, in bytes before compression; -1 for any. Default: 4 MiB. */
   readonly maxSendBytes: number;
-  /** Sends replies in gzip to clients that read it. Default: false. */
+  /** Sends replies in gzip to clients that accept it. Default: false. */
   readonly compressReplies: boolean;
   /** The smallest reply that is compressed, in bytes. Default: 1024. */
   readonly compressionThresholdBytes: number;
@@ -39,26 +39,29 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   /** Most header fields of a request. Default: 100. */
   readonly maxHeaderFields: number;
   /**
-   * Most calls at a time on one connection, which announces twice as many to its client: further ones wait for their
-   * turn, and those beyond twice as many are refused. Default: 100.
+   * Most calls at the same time on one connection: further ones wait in a queue. The connection announces twice as many
+   * to its client; those beyond the announced number are refused. Default: 100.
    */
   readonly maxConcurrentStreams: number;
   /** Memory that one connection may hold, in bytes; further streams are refused. Default: 10,000,000. */
   readonly maxSessionMemoryBytes: number;
   /** Time for TLS handshake and HTTP/2 preface of a new connection, in milliseconds, each. Default: 10,000. */
   readonly handshakeTimeoutMs: number;
-  /** Pings a client after so much time, to notice when it has vanished; in milliseconds. Default: 60,000. */
+  /** Time between keepalive pings, which find dead clients, in milliseconds. Default: 60,000. */
   readonly keepaliveTimeMs: number;
-  /** Closes a connection whose client does not answer a ping in so many milliseconds. Default: 20,000. */
+  /**
+   * How long the acknowledgement of such a ping may take before the connection is closed, in milliseconds. Default:
+   * 20,000.
+   */
   readonly keepaliveTimeoutMs: number;
   /**
    * Shortest time between two pings of a client while nothing is sent to it, in milliseconds; the third ping that comes
    * earlier closes the connection. Default: 300,000.
    */
   readonly minPingIntervalMs: number;
-  /** Age at which clients are asked to reconnect, in milliseconds (+/-10 %). Default: Infinity. */
+  /** Age of a connection at which its client gets GOAWAY, in milliseconds (+/-10 %). Default: Infinity. */
   readonly maxConnectionAgeMs: number;
-  /** Time for the calls of a connection that is too old, in milliseconds. Default: Infinity. */
+  /** Time for the calls of such a connection to end, in milliseconds. Default: Infinity. */
   readonly maxConnectionAgeGraceMs: number;
   /** Closes connections without calls after so many milliseconds. Default: Infinity. */
   readonly maxConnectionIdleMs: number;
@@ -67,11 +70,11 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
   /** Serves `grpc.reflection.v1` and `v1alpha`. Default: true. */
   readonly reflection: boolean;
   /**
-   * Whether `interceptors` are around the calls of the server's own health and reflection, too. Without, balancers,
-   * `/readyz` of gateways and tools need no credentials for them. Default: false.
+   * Whether `interceptors` also apply to the server's own health and reflection. If not, balancers, `/readyz` of
+   * gateways and tools need no credentials for them. Default: false.
    */
   readonly interceptHealthAndReflection: boolean;
-  /** Further options of the grpc-js server under its own names; they win. Default: none. */
+  /** Further options of the grpc-js server, under its names; they take precedence. Default: none. */
   readonly channelOptions: Readonly<Record<string, string | number>>;
 }
 
@@ -103,7 +106,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   channelOptions: Object.freeze({}),
 });
 
-/** Limits are enforced by grpc-js where it has them. */
+/** The options of grpc-js, which enforces the limits that it knows. */
 export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
   const finite = Object.entries({
     "grpc.keepalive_time_ms": options.keepaliveTimeMs,
@@ -116,7 +119,7 @@ export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
     ...Object.fromEntries(finite),
     "grpc.enable_channelz": 0,
     "grpc.max_receive_message_length": options.maxMessageBytes,
-    "grpc.max_send_message_length": -1, // Replies are measured before they get there, for an error that names the rpc.
+    "grpc.max_send_message_length": -1, // `ServerCall.encode` checks replies, for an error that names the rpc.
     "grpc.max_concurrent_streams": announcedStreams(options.maxConcurrentStreams),
     "grpc-node.max_session_memory": Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
     ...options.channelOptions,

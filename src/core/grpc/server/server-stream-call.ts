@@ -7,7 +7,7 @@ import { toGzip } from "./reply-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
-/** Bytes handed to HTTP/2 and not yet taken by the client, above which a stream waits. */
+/** Bytes written but not yet sent, above which the stream waits (back-pressure). */
 const maxUnsentBytes = 64 * 1024;
 
 /** Bytes in front of each message on the wire. */

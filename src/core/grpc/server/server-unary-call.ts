@@ -7,7 +7,7 @@ import type { AdmittedRequest } from "./grpc-admission.ts";
 import { toGzip } from "./reply-compression.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
-/** A call with one message there and one back. */
+/** A unary call: one request message, one reply message. */
 export class ServerUnaryCall extends ServerCall {
   readonly #handler: UnaryHandler;
   readonly #unsubscribe: () => void;
@@ -17,7 +17,7 @@ export class ServerUnaryCall extends ServerCall {
     super(environment, handler, call, request);
     this.#handler = handler;
     const { context } = this;
-    // The dispatcher limits the handler; this is for a request message that does not come.
+    // The dispatcher limits the handler; this limits the wait for the request message.
     const limit = context.deadline === undefined ? environment.defaultTimeoutMs : environment.maxTimeoutMs;
     if (limit > 0) context.limit(limit);
     this.#unsubscribe = context.onAbort((reason) => this.fail(reason));
@@ -43,7 +43,7 @@ export class ServerUnaryCall extends ServerCall {
     }
     const { context, environment } = this;
     if (context.reason !== undefined) return;
-    this.#unsubscribe(); // From here on the dispatcher hears the abort.
+    this.#unsubscribe(); // From here on the dispatcher handles the abort.
     this.running = true;
     environment.dispatcher
       .unary(this.#handler, this.#message, context, (reply) => this.encode(reply))

@@ -16,8 +16,8 @@ const ok: CallStatus = Object.freeze({ code: 0, details: "", metadata: null });
 /**
  * The status that ends a call: OK without an error, with the response trailers of `context`.
  *
- * An error adds its own metadata to the trailers and its details as `grpc-status-details-bin`. Names that belong to
- * the protocol never come from an application.
+ * An error adds its own metadata to the trailers and its details as `grpc-status-details-bin`. An
+ * application cannot set reserved names.
  */
 export function toCallStatus(context: CallContext, error?: ConnectError): CallStatus {
   const trailers = context.responseTrailerIfAny;

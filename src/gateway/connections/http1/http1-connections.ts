@@ -9,7 +9,6 @@ import { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
-import { watchPeers } from "./peer-watch.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
@@ -92,7 +91,6 @@ export class Http1Connections implements ExchangeOwner {
     );
     this.#servers.add(server);
     watchWrites(server, this.#inFlight, options);
-    watchPeers(server, this.#inFlight, options);
     server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
     server.on("checkContinue", (request: IncomingMessage, response: Http1Exchange) =>
       this.#expected(request, response),

@@ -14,8 +14,9 @@ export interface StreamOptions extends StreamWriterOptions {
    */
   readonly headerFlushMs: number;
   /**
-   * How long an event stream may be silent before a comment is sent, in milliseconds. A client of any protocol that has
-   * vanished is missed within twice this time; see also `socketHeartbeatMs`. Default: 15,000.
+   * How long an event stream may be silent before a comment is sent, in milliseconds. A dead client is found within
+   * twice this time: on HTTP/2 by pings, on HTTP/1.1 by TCP keepalive, as long as no bytes wait for it, else by
+   * `writeIdleMs`; see also `socketHeartbeatMs`. Default: 15,000.
    */
   readonly heartbeatMs: number;
   /** How long clients of event streams should wait before they come again, in milliseconds; 0 leaves it to them. Default: 0. */
