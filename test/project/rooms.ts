@@ -65,7 +65,7 @@ export const arrows: Arrows = {
     "gateway/http",
   ],
   "gateway/fastify": ["core/errors", "core/net", "core/lifecycle", "gateway/http"],
-  "gateway/routing": ["core/errors", "core/http-rule", "gateway/http"],
+  "gateway/routing": ["core/errors", "core/net", "core/http-rule", "gateway/http"],
   "gateway/binding": ["core/errors", "core/codec", "core/http-rule", "gateway/http", "gateway/routing"],
   "gateway/doors/rest": [
     "core/…",

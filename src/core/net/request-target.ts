@@ -1,3 +1,18 @@
+/** The path of a request target, as it came: what stands before the first `?`. */
+export function pathOf(target: string): string {
+  const end = target.indexOf("?");
+  return end === -1 ? target : target.slice(0, end);
+}
+
+/**
+ * The query of a request target, as it came and without `?`; empty where there is none.
+ *
+ * @param path its path, where the caller has it already
+ */
+export function queryOf(target: string, path: string = pathOf(target)): string {
+  return target.slice(path.length + 1);
+}
+
 /**
  * Whether the path of a request target holds the character U+0000. Programs in C end a text there, so a path of files,
  * a log or a proxy behind would see another resource than the one that was asked for.
@@ -6,7 +21,5 @@
  */
 export function hasNulInPath(target: string): boolean {
   const at = target.indexOf("%00");
-  if (at === -1) return false;
-  const query = target.indexOf("?");
-  return query === -1 || at < query;
+  return at !== -1 && at < pathOf(target).length;
 }

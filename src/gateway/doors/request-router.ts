@@ -20,7 +20,7 @@ import { BodyReader, type BodyLimits } from "../http/request-body.ts";
 import { RequestMetadata } from "../http/request-metadata.ts";
 import { RouteTable, type RouteTableOptions } from "./route-table.ts";
 import { rpcMark } from "./rpc/rpc-mark.ts";
-import { pathOf } from "../http/target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 import { asksForWebSocket } from "../http/websocket-handshake.ts";
 import type { WebSockets } from "./websocket/web-sockets.ts";
 import { malformedPath, type Router, type RouterOptions } from "../routing/router.ts";

@@ -7,7 +7,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import { Code } from "../../core/errors/errors.ts";
 import { rpcName } from "../../core/call/service.ts";
 import type { Exchange } from "../http/exchange.ts";
-import { pathOf } from "../http/target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 import { ConnectErrorJson } from "./connect/connect-error-json.ts";
 import { connectUnary, type ConnectUnary } from "./connect/connect-unary.ts";
 import { type BodyForm, type EnvelopedHandler, envelopedCall } from "./rpc/enveloped-call.ts";

@@ -14,7 +14,7 @@ import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
-import { pathOf } from "../http/target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 
 /** What stands between a port and the engine. */
 export interface EnginePort {

@@ -17,7 +17,7 @@ import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "./http-status.ts";
 import type { WholeReply } from "./plain-reply.ts";
 import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
-import { pathOf } from "./target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 import { takesTrailers } from "./trailers-wanted.ts";
 
 /** An error as an HTTP reply. */

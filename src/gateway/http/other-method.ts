@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
+import { pathOf } from "../../core/net/request-target.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import { HttpError } from "./http-error.ts";
 import { grpcRefusal } from "./grpc-refusal.ts";
@@ -15,10 +16,8 @@ export function answerOtherMethod(
     void reply.code(204).header("allow", value).send();
     return;
   }
-  const url = request.raw.url ?? "";
-  const mark = url.indexOf("?");
   const refusal = grpcRefusal(request.raw);
-  const path = mark === -1 ? url : url.slice(0, mark);
+  const path = pathOf(request.raw.url ?? "");
   errors.send(
     reply,
     refusal ??

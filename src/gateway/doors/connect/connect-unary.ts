@@ -5,6 +5,7 @@ import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/co
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../../core/errors/errors.ts";
+import { queryOf } from "../../../core/net/request-target.ts";
 import { callTimeOf } from "../deadline.ts";
 import type { Exchange } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -116,7 +117,7 @@ export function connectUnary(
         headers: { allow: "POST" },
       });
     }
-    const query = parseConnectQuery(url.slice(url.indexOf("?") + 1));
+    const query = parseConnectQuery(queryOf(url));
     const { request, response } = negotiate(textOf(query, "compression"), headers["accept-encoding"]);
     return {
       codec: codecs[encodingOf(query)],

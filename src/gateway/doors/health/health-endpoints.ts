@@ -11,6 +11,7 @@ import type { Invoker } from "../../../core/call/invoker.ts";
 import { CallContext } from "../../../core/call/context.ts";
 import { callOrigin } from "../../../core/call/call-origin.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
+import { pathOf, queryOf } from "../../../core/net/request-target.ts";
 import { asIs, type ErrorWriter } from "../../http/error-writer.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { parseQuery } from "../../http/query.ts";
@@ -48,11 +49,10 @@ export class HealthEndpoints {
 
   /** Answers a request whose raw target is one of `healthPaths`; false for all other targets. */
   answer(target: string, request: FastifyRequest, reply: FastifyReply): boolean {
-    const mark = target.indexOf("?");
-    const path = mark === -1 ? target : target.slice(0, mark);
+    const path = pathOf(target);
     if (!isHealthPath(path)) return false;
     if (request.method === "GET" || request.method === "HEAD") {
-      this.#check(path, mark === -1 ? "" : target.slice(mark + 1))
+      this.#check(path, queryOf(target, path))
         .then((verdict) => send(reply, verdict))
         .catch(() => reply.raw.destroy()); // A header of somebody's hook that cannot be written.
     } else {
