@@ -1,4 +1,4 @@
-const prefixBytes = 5;
+import { compressedFlag, lengthAt, prefixBytes } from "../wire/message-prefix.ts";
 
 /**
  * Follows the length prefixes of a request's messages (flag, then length, then message) without touching them.
@@ -8,11 +8,11 @@ const prefixBytes = 5;
  */
 export class FrameWatch {
   readonly #compressible: boolean;
+  readonly #prefix = Buffer.allocUnsafe(prefixBytes);
   /** Bytes of the present prefix that have come. */
-  #prefix = 0;
+  #have = 0;
   /** Bytes of the present message that are still to come. */
   #rest = 0;
-  #length = 0;
   #fault: string | undefined;
 
   /** @param compressible Whether the request names an encoding for its messages. */
@@ -27,7 +27,7 @@ export class FrameWatch {
 
   /** Whether the bytes so far end inside a message or its prefix. */
   get partial(): boolean {
-    return this.#prefix > 0 || this.#rest > 0;
+    return this.#have > 0 || this.#rest > 0;
   }
 
   readonly see = (chunk: Buffer): void => {
@@ -44,17 +44,15 @@ export class FrameWatch {
   };
 
   #seePrefix(byte: number): void {
-    if (this.#prefix === 0) {
-      this.#length = 0;
-      if (byte > 1) this.#fault ??= `unknown flags 0x${byte.toString(16)} on a message`;
-      else if (byte === 1 && !this.#compressible)
+    if (this.#have === 0) {
+      if (byte > compressedFlag) this.#fault ??= `unknown flags 0x${byte.toString(16)} on a message`;
+      else if (byte === compressedFlag && !this.#compressible)
         this.#fault ??= "a compressed message without grpc-encoding";
-    } else {
-      this.#length = this.#length * 256 + byte;
     }
-    if (++this.#prefix === prefixBytes) {
-      this.#prefix = 0;
-      this.#rest = this.#length;
+    this.#prefix[this.#have++] = byte;
+    if (this.#have === prefixBytes) {
+      this.#have = 0;
+      this.#rest = lengthAt(this.#prefix, 0);
     }
   }
 }

@@ -7,7 +7,7 @@ import { ClientRpc } from "./client-rpc.ts";
 import { ClientStreamCall } from "./client-stream-call.ts";
 import { ClientUnaryCall } from "./client-unary-call.ts";
 import { compress } from "../../wire/message-compression.ts";
-import { withPrefix } from "../../wire/message-reader.ts";
+import { compressedFlag, withPrefix } from "../../wire/message-prefix.ts";
 
 /**
  * Calls over HTTP/2 connections of Node.
@@ -42,7 +42,7 @@ export function http2Invoker(connection: Connection): Required<Invoker> {
     context: CallContext,
     read: (bytes: Uint8Array) => T,
   ): Promise<T> => {
-    const framed = withPrefix(await context.race(compress(request)), 1);
+    const framed = withPrefix(await context.race(compress(request)), compressedFlag);
     return new Promise((resolve, reject) => {
       new ClientUnaryCall(connection, rpc, context, framed, { read, resolve, reject }).begin();
     });

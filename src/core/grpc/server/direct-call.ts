@@ -2,7 +2,8 @@ import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Message } from "@bufbuild/protobuf";
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
-import { MessageReader, prefixBytes, type MessageSink } from "../../wire/message-reader.ts";
+import { compressedFlag, prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
+import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 
 /** What a call here needs of the engine under it, in the form of grpc-js. */
 export type WireCall = Pick<
@@ -81,8 +82,7 @@ export class DirectCall implements WireCall, MessageSink {
   /** @param message Bytes, which are asked to copy themselves behind the prefix; a compressed one sets the flag then. */
   sendMessage(message: Buffer, sent: () => void): void {
     const framed = Buffer.allocUnsafe(prefixBytes + message.byteLength);
-    framed[0] = 0;
-    framed.writeUInt32BE(message.byteLength, 1);
+    writePrefix(framed, 0, message.byteLength);
     message.copy(framed, prefixBytes);
     this.#reply = framed;
     sent();
@@ -127,7 +127,7 @@ export class DirectCall implements WireCall, MessageSink {
 
   message(flags: number, bytes: Buffer): void {
     if (this.#status !== undefined) return;
-    if (flags === 1) {
+    if (flags === compressedFlag) {
       throw new ConnectError("a compressed message without a grpc-encoding", Code.Internal);
     }
     let message: Message;

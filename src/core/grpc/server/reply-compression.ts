@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
+import { markCompressed } from "../../wire/message-prefix.ts";
 
 const compress = promisify(gzip);
-const prefixBytes = 5;
 
 /** Whether a client can read gzip, by the `grpc-accept-encoding` of its request. */
 export function acceptsGzip(headers: IncomingHttpHeaders): boolean {
@@ -23,7 +23,7 @@ export async function toGzip(message: Buffer): Promise<Buffer> {
   const bytes = zipped.subarray();
   return Object.assign(zipped, {
     copy(target: Uint8Array, start: number): number {
-      target[start - prefixBytes] = 1;
+      markCompressed(target, start);
       return bytes.copy(target, start);
     },
   });

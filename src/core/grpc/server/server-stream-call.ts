@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import { toCallError } from "../../errors/errors.ts";
+import { prefixBytes } from "../../wire/message-prefix.ts";
 import type { StreamHandler } from "../../call/handler.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { AdmittedRequest } from "./grpc-admission.ts";
@@ -9,9 +10,6 @@ import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
 /** Bytes handed to HTTP/2 and not yet taken by the client, above which a stream waits. */
 const maxUnsentBytes = 64 * 1024;
-
-/** Bytes in front of each message on the wire. */
-const prefixBytes = 5;
 
 /** A call of one of the three streaming kinds. */
 export class ServerStreamCall extends ServerCall {

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from "node:http";
-import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { FastifyReply } from "fastify";
+import { withPrefix } from "../../../core/wire/message-prefix.ts";
 import type { TrailersOnDemand } from "../../http/exchange.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
 
@@ -74,7 +74,7 @@ export class EnvelopeWriter {
   }
 
   #encode(flags: number, data: Uint8Array): Uint8Array | string {
-    const bytes = encodeEnvelope(flags, data);
-    return this.#options.text ? Buffer.from(bytes.buffer).toString("base64") : bytes;
+    const bytes = withPrefix(data, flags);
+    return this.#options.text ? bytes.toString("base64") : bytes;
   }
 }

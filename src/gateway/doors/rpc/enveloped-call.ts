@@ -1,8 +1,9 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
+import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
+import { compressedFlag } from "../../../core/wire/message-prefix.ts";
 import { type CallTime, callTimeOf } from "../deadline.ts";
 import type { Exchange } from "../../http/exchange.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
