@@ -24,7 +24,7 @@ export const arrows: Arrows = {
 
   // How a call travels.
   "core/http2": ["core/errors", "core/metadata", "core/wire", "core/net"],
-  "core/grpc": ["core/errors", "core/metadata"],
+  "core/grpc": ["core/errors", "core/metadata", "core/codec"],
   "core/grpc/health": ["core/errors", "core/call"],
   "core/grpc/reflection": ["core/errors", "core/call"],
   "core/grpc/server": [
