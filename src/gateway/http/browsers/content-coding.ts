@@ -1,4 +1,5 @@
 import type { StreamCoding } from "../stream-compressor.ts";
+import { weightedList } from "../weighted-list.ts";
 
 /** The codings that answers can have, in the order in which they are taken where a client does not mind. */
 const codings: readonly StreamCoding[] = ["zstd", "br", "gzip"];
@@ -10,10 +11,8 @@ const codings: readonly StreamCoding[] = ["zstd", "br", "gzip"];
 export function negotiateCoding(acceptEncoding: string | undefined): StreamCoding | undefined {
   if (acceptEncoding === undefined || acceptEncoding === "") return undefined;
   const qualities = new Map<string, number>();
-  for (const part of acceptEncoding.split(",")) {
-    const [name = "", ...parameters] = part.split(";");
-    const coding = name.trim().toLowerCase();
-    if (coding !== "") qualities.set(coding === "x-gzip" ? "gzip" : coding, qualityOf(parameters));
+  for (const { name, quality } of weightedList(acceptEncoding)) {
+    qualities.set(name === "x-gzip" ? "gzip" : name, quality);
   }
   const any = qualities.get("*") ?? 0;
   let best: StreamCoding | undefined;
@@ -23,14 +22,6 @@ export function negotiateCoding(acceptEncoding: string | undefined): StreamCodin
     if (quality > bestQuality) [best, bestQuality] = [coding, quality];
   }
   return (qualities.get("identity") ?? 0) > bestQuality ? undefined : best;
-}
-
-function qualityOf(parameters: readonly string[]): number {
-  for (const parameter of parameters) {
-    const match = /^\s*q\s*=\s*(\d(?:\.\d{0,3})?)\s*$/i.exec(parameter);
-    if (match !== null) return Math.min(Number(match[1]), 1);
-  }
-  return 1;
 }
 
 const compressible =
