@@ -12,6 +12,7 @@ export const arrows: Arrows = {
   "core/config": ["core/errors"],
   "core/metadata": ["core/errors"],
   "core/wire": ["core/errors"],
+  "core/wire/codings": [],
   "core/codec": ["core/errors"],
   "core/net": ["core/errors", "core/config", "core/metadata"],
   "core/http-rule": ["core/errors", "core/net"],
@@ -32,6 +33,7 @@ export const arrows: Arrows = {
     "core/config",
     "core/metadata",
     "core/wire",
+    "core/wire/codings",
     "core/codec",
     "core/net",
     "core/call",
@@ -43,6 +45,7 @@ export const arrows: Arrows = {
     "core/config",
     "core/metadata",
     "core/wire",
+    "core/wire/codings",
     "core/net",
     "core/call",
     "core/http2",
@@ -53,8 +56,16 @@ export const arrows: Arrows = {
   core: ["core/…"],
 
   // HTTP in front of a transport.
-  "gateway/http": ["core/errors", "core/metadata", "core/codec", "core/net", "core/http-rule", "core/call"],
-  "gateway/http/browsers": ["core/errors", "gateway/http"],
+  "gateway/http": [
+    "core/errors",
+    "core/metadata",
+    "core/wire/codings",
+    "core/codec",
+    "core/net",
+    "core/http-rule",
+    "core/call",
+  ],
+  "gateway/http/browsers": ["core/errors", "core/wire/codings", "gateway/http"],
   "gateway/connections": [
     "core/errors",
     "core/net",

@@ -1,13 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { Readable, pipeline, type Duplex } from "node:stream";
-import {
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createZstdDecompress,
-  constants,
-} from "node:zlib";
-import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { bodyCoding, brokenBody } from "./body-coding.ts";
 import { HttpError } from "./http-error.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
@@ -23,15 +17,9 @@ export function bodyChunks(
   request: IncomingMessage,
   idleMs: number,
 ): AsyncGenerator<Buffer, void, undefined> {
-  const encoding = request.headers["content-encoding"]?.trim().toLowerCase();
+  const coding = bodyCoding(request);
   const chunks = received(request, idleMs);
-  if (encoding === undefined || encoding === "identity") return chunks;
-  const decompressor = decompressors.get(encoding);
-  if (decompressor !== undefined) return decompressed(chunks, decompressor());
-  const known = [...decompressors.keys(), "identity"].join(", ");
-  throw new HttpError(415, `content encoding "${encoding}" is not supported; use ${known}`, {
-    headers: { "accept-encoding": known },
-  });
+  return coding === undefined ? chunks : decompressed(chunks, coding.decompressor());
 }
 
 async function* received(request: IncomingMessage, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
@@ -78,19 +66,9 @@ async function* decompressed(
   try {
     yield* decompressor as AsyncIterable<Buffer>; // Bytes come as Buffers where no text encoding is set.
   } catch (reason) {
-    throw reason instanceof ConnectError ? reason : invalidArgument("the compressed request body is broken");
+    throw reason instanceof ConnectError ? reason : brokenBody();
   }
 }
-
-/** RFC 9659 bounds the window of the zstd coding to 8 MiB, so that a small body cannot ask for a large one. */
-const zstdOptions = { params: { [constants.ZSTD_d_windowLogMax]: 23 } };
-
-const decompressors: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex>([
-  ["gzip", () => createGunzip()],
-  ["deflate", () => createInflate()],
-  ["br", () => createBrotliDecompress()],
-  ["zstd", () => createZstdDecompress(zstdOptions)],
-]);
 
 function gone(): ConnectError {
   return new ConnectError("the client left before its request was complete", Code.Canceled);

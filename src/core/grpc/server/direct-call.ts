@@ -4,6 +4,7 @@ import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import { compressedFlag, prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
+import { acceptedEncodings } from "./message-compression.ts";
 
 /** What a call here needs of the engine under it, in the form of grpc-js. */
 export type WireCall = Pick<
@@ -20,7 +21,7 @@ type OwnedStream = ServerHttp2Stream & { [owner]: DirectCall | undefined };
 const statusOnly: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
 const headersFirst: OutgoingHttpHeaders = {
   ...statusOnly,
-  "grpc-accept-encoding": "identity,deflate,gzip",
+  "grpc-accept-encoding": acceptedEncodings,
   "grpc-encoding": "identity",
 };
 const withTrailers = { waitForTrailers: true, sendDate: false };

@@ -4,7 +4,7 @@ import { prefixBytes } from "../../wire/message-prefix.ts";
 import type { StreamHandler } from "../../call/handler.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { AdmittedRequest } from "./grpc-admission.ts";
-import { toGzip } from "./reply-compression.ts";
+import { compressReply } from "./message-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
@@ -55,7 +55,7 @@ export class ServerStreamCall extends ServerCall {
         this.context,
         (reply) => this.encode(reply),
       )) {
-        this.#send(this.compresses(bytes) ? await toGzip(bytes) : bytes);
+        this.#send(this.compresses(bytes) ? await compressReply(bytes) : bytes);
         if (this.#unsent > maxUnsentBytes) await this.#drained();
       }
       this.running = false;

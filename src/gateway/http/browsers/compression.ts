@@ -1,7 +1,5 @@
-import { promisify } from "node:util";
-import { brotliCompress, constants, gzip, zstdCompress } from "node:zlib";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { StreamCoding } from "../stream-compressor.ts";
+import type { Coding } from "../../../core/wire/codings/coding.ts";
 import { isCompressible, negotiateCoding } from "./content-coding.ts";
 
 /** Compresses answers that are sent whole. */
@@ -21,14 +19,14 @@ export class Compression {
     if (Buffer.byteLength(payload) < this.#thresholdBytes || !mayCompress(reply)) return payload;
     const coding = negotiateCoding(single(request.raw.headers["accept-encoding"]));
     if (coding === undefined) return payload;
-    const compressed = await compressors[coding](Buffer.from(payload));
+    const compressed = await coding.compress(Buffer.from(payload));
     reply.removeHeader("content-length");
-    void reply.header("content-encoding", coding);
+    void reply.header("content-encoding", coding.name);
     return compressed;
   }
 
   /** How an answer in pieces is compressed. */
-  codingFor({ raw }: FastifyRequest): StreamCoding | undefined {
+  codingFor({ raw }: FastifyRequest): Coding | undefined {
     return negotiateCoding(single(raw.headers["accept-encoding"]));
   }
 }
@@ -45,17 +43,3 @@ function mayCompress(reply: FastifyReply): boolean {
 function single(value: string | string[] | undefined): string | undefined {
   return typeof value === "string" ? value : value?.join(", ");
 }
-
-const runGzip = promisify(gzip);
-const runBrotli = promisify(brotliCompress);
-const runZstd = promisify(zstdCompress);
-
-/** The highest levels cost a hundred times the time and save a tenth of the bytes. */
-const compressors: Readonly<Record<StreamCoding, (bytes: Buffer) => Promise<Buffer>>> = {
-  gzip: (bytes) => runGzip(bytes, { level: 6 }),
-  br: (bytes) =>
-    runBrotli(bytes, {
-      params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-    }),
-  zstd: (bytes) => runZstd(bytes),
-};

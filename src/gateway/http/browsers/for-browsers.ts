@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { Exchange } from "../exchange.ts";
-import type { StreamCoding } from "../stream-compressor.ts";
+import type { Coding } from "../../../core/wire/codings/coding.ts";
 import type { BrowserOptions } from "./browser-options.ts";
 import { Compression } from "./compression.ts";
 import { isCompressible } from "./content-coding.ts";
@@ -35,14 +35,14 @@ export class ForBrowsers {
   }
 
   /** How an answer in pieces of JSON is compressed; undefined where none is. */
-  get streamCoding(): ((request: FastifyRequest) => StreamCoding | undefined) | undefined {
+  get streamCoding(): ((request: FastifyRequest) => Coding | undefined) | undefined {
     const compression = this.#compression;
     return compression && ((request) => compression.codingFor(request));
   }
 
   /** How a file in pieces is compressed. */
   get fileCoding():
-    | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)
+    | ((request: FastifyRequest, contentType: string, status: number) => Coding | undefined)
     | undefined {
     const compression = this.#compression;
     return (

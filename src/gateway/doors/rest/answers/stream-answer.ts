@@ -9,7 +9,7 @@ import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
 import type { Answer } from "./answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
+import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
 import type { StreamOptions } from "../stream-options.ts";
 import { StreamWriter } from "../../../http/stream-writer.ts";
@@ -25,7 +25,7 @@ export interface StreamAnswerInit {
   readonly replyMetadata: ReplyMetadata;
   readonly options: StreamOptions;
   /** How the answer is compressed. Default: not at all. */
-  readonly coding?: StreamCoding | undefined;
+  readonly coding?: Coding | undefined;
 }
 
 /** The stream has its head sent, or not yet, or is over. */
@@ -184,7 +184,7 @@ export class StreamAnswer implements Answer<string> {
     if (header !== undefined) replyMetadata.headers(header, (name, value) => exchange.setHeader(name, value));
     for (const [name, value] of Object.entries(encoding.headers)) exchange.setHeader(name, value);
     exchange.setHeader("content-type", encoding.contentType);
-    if (coding !== undefined) exchange.setHeader("content-encoding", coding);
+    if (coding !== undefined) exchange.setHeader("content-encoding", coding.name);
     exchange.appendHeader("vary", "accept");
     if (takesTrailers(this.#init.request.raw)) exchange.setHeader("trailer", "Grpc-Status, Grpc-Message");
     const status = header === undefined ? 200 : successStatus(header);

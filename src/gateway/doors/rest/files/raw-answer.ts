@@ -9,7 +9,7 @@ import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
 import type { Answer } from "../answers/answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
+import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../../http/stream-writer.ts";
 import { contentTypeOf, lengthOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
@@ -23,7 +23,7 @@ export interface RawAnswerInit {
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
   /** How bytes of a content type are compressed, with a status. */
-  readonly codingOf: (contentType: string, status: number) => StreamCoding | undefined;
+  readonly codingOf: (contentType: string, status: number) => Coding | undefined;
 }
 
 /** The first byte is sent, or not yet, or the answer is over. */
@@ -109,7 +109,7 @@ export class RawAnswer implements Answer<Message> {
   }
 
   /** Writes the head; returns how the bytes after it are compressed. */
-  #writeHead(): StreamCoding | undefined {
+  #writeHead(): Coding | undefined {
     const { context, reply, replyMetadata, codingOf } = this.#init;
     const exchange = this.#exchange;
     for (const [name, value] of Object.entries(reply.getHeaders())) {
@@ -121,11 +121,11 @@ export class RawAnswer implements Answer<Message> {
     setFileHeaders(header, set);
     set(...noSniff);
     const status = header === undefined ? 200 : successStatus(header);
-    let coding: StreamCoding | undefined;
+    let coding: Coding | undefined;
     if (this.#contentType !== undefined && status !== 304) {
       set("content-type", this.#contentType);
       coding = codingOf(this.#contentType, status);
-      if (coding !== undefined) set("content-encoding", coding);
+      if (coding !== undefined) set("content-encoding", coding.name);
       // Trailers need chunks, and a body of a known length has none.
       const length =
         coding === undefined && !takesTrailers(this.#init.request.raw) ? lengthOf(header) : undefined;

@@ -5,7 +5,7 @@ import type { ErrorWriter } from "../../../http/error-writer.ts";
 import type { Route } from "../../../routing/route.ts";
 import type { Answer } from "../answers/answer.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
+import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import type { StreamWriterOptions } from "../../../http/stream-writer.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { RouteOptions } from "../../route-options.ts";
@@ -19,7 +19,7 @@ export interface RawAnswerOptions
   extends Pick<RouteOptions, "errors" | "replyMetadata">, Partial<StreamWriterOptions> {
   /** How the answer to a request is compressed, by its content type and status. Default: not at all. */
   readonly fileCoding?:
-    | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)
+    | ((request: FastifyRequest, contentType: string, status: number) => Coding | undefined)
     | undefined;
 }
 

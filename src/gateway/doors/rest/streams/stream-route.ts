@@ -19,7 +19,7 @@ import type { RequestMessages } from "../bodies/request-source.ts";
 import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
 import { StreamAnswer } from "../answers/stream-answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
+import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import type { MessageText } from "../answers/stream-encoding.ts";
 import type { StreamOptions } from "../stream-options.ts";
 
@@ -29,7 +29,7 @@ export interface StreamRouteOptions
   /** Streams as another gateway writes them. */
   readonly compat: "grpc-gateway" | undefined;
   /** How an answer to a request is compressed. Default: not at all. */
-  readonly streamCoding?: ((request: FastifyRequest) => StreamCoding | undefined) | undefined;
+  readonly streamCoding?: ((request: FastifyRequest) => Coding | undefined) | undefined;
 }
 
 /**
