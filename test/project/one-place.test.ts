@@ -1,4 +1,4 @@
-/** What the wire looks like is known in one place each: whoever needs it imports it from there. */
+/** What is known of the wire stands in one file each; all others import it from there. */
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
