@@ -1,4 +1,4 @@
-import { compressedFlag, lengthAt, prefixBytes } from "../wire/message-prefix.ts";
+import { compressedFlag, flagsAt, lengthAt, prefixBytes } from "../wire/message-prefix.ts";
 
 /**
  * Follows the length prefixes of a request's messages (flag, then length, then message) without touching them.
@@ -8,8 +8,8 @@ import { compressedFlag, lengthAt, prefixBytes } from "../wire/message-prefix.ts
  */
 export class FrameWatch {
   readonly #compressible: boolean;
-  readonly #prefix = Buffer.allocUnsafe(prefixBytes);
-  /** Bytes of the present prefix that have come. */
+  /** The bytes that have come of a prefix that did not come in one piece. */
+  #prefix: Buffer | undefined;
   #have = 0;
   /** Bytes of the present message that are still to come. */
   #rest = 0;
@@ -37,6 +37,10 @@ export class FrameWatch {
         const taken = Math.min(this.#rest, chunk.length - at);
         this.#rest -= taken;
         at += taken;
+      } else if (this.#have === 0 && chunk.length - at >= prefixBytes) {
+        this.#seeFlags(flagsAt(chunk, at));
+        this.#rest = lengthAt(chunk, at);
+        at += prefixBytes;
       } else {
         this.#seePrefix(chunk[at++] ?? 0);
       }
@@ -44,15 +48,19 @@ export class FrameWatch {
   };
 
   #seePrefix(byte: number): void {
-    if (this.#have === 0) {
-      if (byte > compressedFlag) this.#fault ??= `unknown flags 0x${byte.toString(16)} on a message`;
-      else if (byte === compressedFlag && !this.#compressible)
-        this.#fault ??= "a compressed message without grpc-encoding";
-    }
-    this.#prefix[this.#have++] = byte;
-    if (this.#have === prefixBytes) {
-      this.#have = 0;
-      this.#rest = lengthAt(this.#prefix, 0);
+    const prefix = (this.#prefix ??= Buffer.allocUnsafe(prefixBytes));
+    if (this.#have === 0) this.#seeFlags(byte);
+    prefix[this.#have++] = byte;
+    if (this.#have < prefixBytes) return;
+    this.#have = 0;
+    this.#rest = lengthAt(prefix, 0);
+  }
+
+  #seeFlags(flags: number): void {
+    if (flags > compressedFlag) {
+      this.#fault ??= `unknown flags 0x${flags.toString(16)} on a message`;
+    } else if (flags === compressedFlag && !this.#compressible) {
+      this.#fault ??= "a compressed message without grpc-encoding";
     }
   }
 }
