@@ -10,7 +10,7 @@ export function pathOf(target: string): string {
  * @param path its path, where the caller has it already
  */
 export function queryOf(target: string, path: string = pathOf(target)): string {
-  return target.slice(path.length + 1);
+  return path.length === target.length ? "" : target.slice(path.length + 1);
 }
 
 /**
