@@ -11,7 +11,7 @@ const standardText = /^[A-Za-z0-9+/]*={0,2}$/;
 const eitherText = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 /**
- * Whether a text is base64, with whatever padding: enough, too little or none.
+ * Whether a text is base64; up to two characters of padding may follow, whether or not they are due.
  *
  * @param alphabet `either` takes the URL-safe digits `-` and `_` too
  */
