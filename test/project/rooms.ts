@@ -12,6 +12,7 @@ export const arrows: Arrows = {
   "core/config": ["core/errors"],
   "core/metadata": ["core/errors"],
   "core/wire": ["core/errors"],
+  "core/wire/codings": [],
   "core/codec": ["core/errors"],
   "core/net": ["core/errors", "core/config", "core/metadata"],
   "core/http-rule": ["core/errors", "core/net"],
@@ -24,7 +25,7 @@ export const arrows: Arrows = {
 
   // How a call travels.
   "core/http2": ["core/errors", "core/metadata", "core/wire", "core/net"],
-  "core/grpc": ["core/errors", "core/metadata"],
+  "core/grpc": ["core/errors", "core/metadata", "core/codec"],
   "core/grpc/health": ["core/errors", "core/call"],
   "core/grpc/reflection": ["core/errors", "core/call"],
   "core/grpc/server": [
@@ -32,6 +33,7 @@ export const arrows: Arrows = {
     "core/config",
     "core/metadata",
     "core/wire",
+    "core/wire/codings",
     "core/codec",
     "core/net",
     "core/call",
@@ -43,6 +45,7 @@ export const arrows: Arrows = {
     "core/config",
     "core/metadata",
     "core/wire",
+    "core/wire/codings",
     "core/net",
     "core/call",
     "core/http2",
@@ -53,8 +56,16 @@ export const arrows: Arrows = {
   core: ["core/…"],
 
   // HTTP in front of a transport.
-  "gateway/http": ["core/errors", "core/metadata", "core/codec", "core/net", "core/http-rule", "core/call"],
-  "gateway/http/browsers": ["core/errors", "gateway/http"],
+  "gateway/http": [
+    "core/errors",
+    "core/metadata",
+    "core/wire/codings",
+    "core/codec",
+    "core/net",
+    "core/http-rule",
+    "core/call",
+  ],
+  "gateway/http/browsers": ["core/errors", "core/wire/codings", "gateway/http"],
   "gateway/connections": [
     "core/errors",
     "core/net",
@@ -72,7 +83,7 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "gateway/http",
   ],
-  "gateway/routing": ["core/errors", "core/http-rule", "gateway/http"],
+  "gateway/routing": ["core/errors", "core/net", "core/http-rule", "gateway/http"],
   "gateway/binding": ["core/errors", "core/codec", "core/http-rule", "gateway/http", "gateway/routing"],
   "gateway/doors/options": ["core/errors", "gateway/http"],
   "gateway/doors/rest": [

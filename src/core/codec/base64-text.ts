@@ -1,10 +1,35 @@
-const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** The digits of standard base64 by the six bits that they stand for. */
+export const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** The six bits of every base64 digit by character code, both alphabets; 64 for other characters. */
-const base64Digits = Uint8Array.from({ length: 128 }, (_, code) => {
-  const digit = digits.indexOf(String.fromCharCode(code));
+/** The six bits of every base64 digit by its character code below 256, both alphabets; 64 for other characters. */
+export const base64Digits: Uint8Array = Uint8Array.from({ length: 256 }, (_, code) => {
+  const digit = base64Alphabet.indexOf(String.fromCharCode(code));
   return digit >= 0 ? digit : code === 0x2d ? 62 : code === 0x5f ? 63 : 64;
 });
+
+const standardText = /^[A-Za-z0-9+/]*={0,2}$/;
+const eitherText = /^[A-Za-z0-9+/_-]*={0,2}$/;
+
+/**
+ * Whether a text is base64; up to two characters of padding may follow, whether or not they are due.
+ *
+ * @param alphabet `either` takes the URL-safe digits `-` and `_` too
+ */
+export function isBase64(text: string, alphabet: "standard" | "either" = "standard"): boolean {
+  if (!(alphabet === "standard" ? standardText : eitherText).test(text)) return false;
+  const padding = text.endsWith("==") ? 2 : text.endsWith("=") ? 1 : 0;
+  return (text.length - padding) % 4 !== 1; // One digit alone is no byte.
+}
+
+/** Whether a header of binary metadata is base64: one value, or several joined by commas. */
+export function isBase64Header(
+  header: string | readonly string[],
+  alphabet: "standard" | "either" = "standard",
+): boolean {
+  return String(header)
+    .split(",")
+    .every((value) => isBase64(value.trim(), alphabet));
+}
 
 /** Decodes standard or URL-safe base64, padded or not; undefined where the text is neither. */
 export function parseBase64(text: string): Uint8Array | undefined {
@@ -29,7 +54,10 @@ export function parseBase64(text: string): Uint8Array | undefined {
 }
 
 /** The two digits of every twelve bits. */
-const base64Pairs = Array.from({ length: 4096 }, (_, bits) => `${digits[bits >> 6]}${digits[bits & 63]}`);
+const base64Pairs = Array.from(
+  { length: 4096 },
+  (_, bits) => `${base64Alphabet[bits >> 6]}${base64Alphabet[bits & 63]}`,
+);
 
 /** From this length on, the call into native code costs less than it saves. */
 const nativeBase64Length = 48;

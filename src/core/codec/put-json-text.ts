@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import { base64Alphabet } from "./base64-text.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
 
 // All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
@@ -118,7 +119,7 @@ function fullBy(end: number): Error {
   return full;
 }
 
-const digits = Buffer.from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+const digits = Buffer.from(base64Alphabet);
 
 /** Writes bytes as standard base64 with padding. */
 export function putBase64(from: Uint8Array, start: number, length: number, out: Buffer, pos: number): number {

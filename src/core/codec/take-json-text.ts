@@ -1,3 +1,4 @@
+import { base64Digits } from "./base64-text.ts";
 import { irregular, seen } from "./scratch.ts";
 import { plainByte } from "./take-json.ts";
 
@@ -43,13 +44,6 @@ export function takeEscapedText(from: Buffer, pos: number, special: number): str
   seen.pos = at + 1;
   return value;
 }
-
-/** The six bits of every base64 digit, both alphabets; 64 for other bytes. */
-const base64Digits = Uint8Array.from({ length: 256 }, (_, code) => {
-  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const digit = letters.indexOf(String.fromCharCode(code));
-  return digit >= 0 ? digit : code === 0x2d ? 62 : code === 0x5f ? 63 : 64;
-});
 
 /** How many bytes the base64 string at `pos` stands for. `seen.low` is the end of its digits, `seen.pos` that of the string. */
 export function takeBase64Size(from: Uint8Array, pos: number): number {

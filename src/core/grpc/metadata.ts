@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Metadata } from "@grpc/grpc-js";
+import { isBase64, isBase64Header } from "../codec/base64-text.ts";
 import type { TakeHeader } from "../metadata/header-source.ts";
 import { isIdentityHeader } from "../metadata/identity-headers.ts";
 import { isReservedHeader } from "../metadata/reserved-headers.ts";
@@ -13,7 +14,6 @@ import { isReservedHeader } from "../metadata/reserved-headers.ts";
  */
 
 const binarySuffix = "-bin";
-const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const visibleAscii = /^[ -~]*$/;
 const legalName = /^[0-9a-z_.-]+$/;
 
@@ -97,8 +97,7 @@ export function hasValidBinaries(fields: IncomingHttpHeaders): boolean {
   for (const name in fields) {
     if (!name.endsWith(binarySuffix)) continue;
     const value = fields[name];
-    const values = typeof value === "string" ? [value] : (value ?? []);
-    if (!values.every((one) => one.split(",").every((part) => isBase64(part.trim())))) return false;
+    if (value !== undefined && !isBase64Header(value)) return false;
   }
   return true;
 }
@@ -109,10 +108,6 @@ function append(headers: Headers, name: string, value: string): void {
     return;
   }
   for (const part of value.split(",")) headers.append(name, withoutPadding(part.trim()));
-}
-
-function isBase64(text: string): boolean {
-  return base64.test(text) && text.replace(/=+$/, "").length % 4 !== 1;
 }
 
 function withoutPadding(base64Text: string): string {

@@ -1,4 +1,4 @@
-const prefixBytes = 5;
+import { compressedFlag, flagsAt, lengthAt, prefixBytes } from "../wire/message-prefix.ts";
 
 /**
  * Checks the length prefixes of a request's messages (flag, then length, then message) without changing the bytes.
@@ -8,11 +8,11 @@ const prefixBytes = 5;
  */
 export class FrameWatch {
   readonly #compressible: boolean;
-  /** Bytes of the current prefix that have arrived. */
-  #prefix = 0;
-  /** Bytes of the current message that have not arrived. */
+  /** The bytes that have come of a prefix that did not come in one piece. */
+  #prefix: Buffer | undefined;
+  #have = 0;
+  /** Bytes of the present message that are still to come. */
   #rest = 0;
-  #length = 0;
   #fault: string | undefined;
 
   /** @param compressible Whether the request names an encoding for its messages. */
@@ -27,7 +27,7 @@ export class FrameWatch {
 
   /** Whether the bytes so far end inside a message or its prefix. */
   get partial(): boolean {
-    return this.#prefix > 0 || this.#rest > 0;
+    return this.#have > 0 || this.#rest > 0;
   }
 
   readonly see = (chunk: Buffer): void => {
@@ -37,6 +37,10 @@ export class FrameWatch {
         const taken = Math.min(this.#rest, chunk.length - at);
         this.#rest -= taken;
         at += taken;
+      } else if (this.#have === 0 && chunk.length - at >= prefixBytes) {
+        this.#seeFlags(flagsAt(chunk, at));
+        this.#rest = lengthAt(chunk, at);
+        at += prefixBytes;
       } else {
         this.#seePrefix(chunk[at++] ?? 0);
       }
@@ -44,17 +48,19 @@ export class FrameWatch {
   };
 
   #seePrefix(byte: number): void {
-    if (this.#prefix === 0) {
-      this.#length = 0;
-      if (byte > 1) this.#fault ??= `unknown flags 0x${byte.toString(16)} on a message`;
-      else if (byte === 1 && !this.#compressible)
-        this.#fault ??= "a compressed message without grpc-encoding";
-    } else {
-      this.#length = this.#length * 256 + byte;
-    }
-    if (++this.#prefix === prefixBytes) {
-      this.#prefix = 0;
-      this.#rest = this.#length;
+    const prefix = (this.#prefix ??= Buffer.allocUnsafe(prefixBytes));
+    if (this.#have === 0) this.#seeFlags(byte);
+    prefix[this.#have++] = byte;
+    if (this.#have < prefixBytes) return;
+    this.#have = 0;
+    this.#rest = lengthAt(prefix, 0);
+  }
+
+  #seeFlags(flags: number): void {
+    if (flags > compressedFlag) {
+      this.#fault ??= `unknown flags 0x${flags.toString(16)} on a message`;
+    } else if (flags === compressedFlag && !this.#compressible) {
+      this.#fault ??= "a compressed message without grpc-encoding";
     }
   }
 }

@@ -10,6 +10,7 @@ import {
 } from "../lifecycle/lifecycle.ts";
 import { formatAddress, listenError, type ListenAddress } from "../net/listener.ts";
 import { createServer } from "../net/node-http.ts";
+import { pathOf } from "../net/request-target.ts";
 import type { Metrics } from "./metrics.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
@@ -143,7 +144,7 @@ export class Exporter implements ManagedServer, AsyncDisposable {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
       const { method, url = "" } = request;
-      if (url.split("?", 1)[0] !== this.#options.path) {
+      if (pathOf(url) !== this.#options.path) {
         refuse(response, 404, `metrics are at ${this.#options.path}\n`);
       } else if (method !== "GET" && method !== "HEAD") {
         response.setHeader("allow", "GET, HEAD");

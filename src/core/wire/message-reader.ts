@@ -1,8 +1,6 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 import { replyTooLarge } from "../errors/reply-too-large.ts";
-
-/** Bytes before a message: a flag, and its length in four bytes (gRPC over HTTP/2). */
-export const prefixBytes = 5;
+import { compressedFlag, flagsAt, lengthAt, prefixBytes } from "./message-prefix.ts";
 
 /** Takes the messages of a reply. */
 export interface MessageSink {
@@ -45,7 +43,7 @@ export class MessageReader {
     while (chunk.length - at >= prefixBytes) {
       const end = at + prefixBytes + this.#lengthAt(chunk, at);
       if (end > chunk.length) break;
-      this.#sink.message(chunk.readUInt8(at), chunk.subarray(at + prefixBytes, end));
+      this.#sink.message(flagsAt(chunk, at), chunk.subarray(at + prefixBytes, end));
       at = end;
     }
     if (at < chunk.length) this.#keep(chunk, at, chunk.length);
@@ -66,7 +64,7 @@ export class MessageReader {
       const whole = this.#buffer;
       this.#buffer = nothing;
       this.#have = 0;
-      this.#sink.message(whole.readUInt8(0), whole.subarray(prefixBytes, wanted));
+      this.#sink.message(flagsAt(whole, 0), whole.subarray(prefixBytes, wanted));
     }
     return end;
   }
@@ -83,10 +81,10 @@ export class MessageReader {
   }
 
   #lengthAt(bytes: Buffer, at: number): number {
-    if (bytes.readUInt8(at) > 1) {
+    if (flagsAt(bytes, at) > compressedFlag) {
       throw new ConnectError(`a message of the ${this.#of} has unknown flags`, Code.Internal);
     }
-    const length = bytes.readUInt32BE(at + 1);
+    const length = lengthAt(bytes, at);
     if (length > this.#maxMessageBytes) throw tooLarge(this.#maxMessageBytes, this.#of);
     return length;
   }
@@ -96,17 +94,4 @@ export class MessageReader {
 export function tooLarge(maxMessageBytes: number, of: "reply" | "request" = "reply"): ConnectError {
   const text = `a message of the ${of} is larger than ${maxMessageBytes} bytes`;
   return of === "reply" ? replyTooLarge(text) : new ConnectError(text, Code.ResourceExhausted);
-}
-
-/** `message` with the prefix that says it is not compressed, or is. */
-export function withPrefix(message: Uint8Array, flags = 0): Buffer {
-  const { length } = message;
-  const framed = Buffer.allocUnsafe(prefixBytes + length);
-  framed[0] = flags;
-  framed[1] = length >>> 24;
-  framed[2] = length >>> 16;
-  framed[3] = length >>> 8;
-  framed[4] = length;
-  framed.set(message, prefixBytes);
-  return framed;
 }

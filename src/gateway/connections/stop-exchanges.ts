@@ -3,7 +3,7 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { noticeAfterMs, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import { rpcName } from "../../core/call/service.ts";
 import type { LiveExchange } from "./live-exchange.ts";
-import { pathOf } from "../http/target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 
 /** Who knows the exchanges that are under way. */
 export interface ExchangeKeeper {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { invalidArgument } from "../../core/errors/errors.ts";
+import { parseTimeout } from "../../core/wire/grpc-timeout.ts";
 
 /** The limits of the calls of one rpc. */
 export interface TimeLimits {
@@ -36,10 +37,6 @@ export function allowedMs(askedMs: number, { maxTimeoutMs }: TimeLimits): number
   return maxTimeoutMs > 0 ? Math.min(askedMs, maxTimeoutMs) : askedMs;
 }
 
-/** Milliseconds of the units of `Grpc-Timeout`. */
-const units: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-
-const grpcTimeout = /^(\d{1,8})([HMSmun])$/;
 const seconds = /^\d{1,10}(?:\.\d{1,9})?$/;
 const milliseconds = /^\d{1,10}$/;
 
@@ -56,9 +53,8 @@ export function requestedTimeoutMs(headers: IncomingHttpHeaders): number | undef
   if (grpc === undefined && server === undefined && connect === undefined) return undefined;
   let smallest = Number.POSITIVE_INFINITY;
   if (grpc !== undefined) {
-    const [, amount, unit] =
-      grpcTimeout.exec(String(grpc)) ?? malformed("Grpc-Timeout", "up to 8 digits and H, M, S, m, u or n");
-    smallest = Number(amount) * (units[unit ?? ""] ?? 0);
+    smallest =
+      parseTimeout(String(grpc)) ?? malformed("Grpc-Timeout", "up to 8 digits and H, M, S, m, u or n");
   }
   if (server !== undefined) {
     if (!seconds.test(String(server))) malformed("X-Server-Timeout", "seconds, such as 1.5");

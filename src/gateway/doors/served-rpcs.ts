@@ -5,7 +5,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { type BadRuleOptions, RuleRefusals } from "../../core/http-rule/rule-refusals.ts";
 import { combineRules, type RuleMode } from "../../core/http-rule/rule-set.ts";
 import type { ServiceConfig } from "../../core/http-rule/service-config.ts";
-import { pathOf } from "../http/target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 import { compileRoute, type Route, routeName } from "../routing/route.ts";
 import { Router, type RouterOptions } from "../routing/router.ts";
 import { timeLimitsOf } from "./deadline.ts";

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { OwnRoute } from "../http/own-route.ts";
-import { pathOf } from "../http/target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 
 /** Hooks of Fastify that do not run for requests. */
 const applicationHooks: ReadonlySet<string> = new Set([

@@ -1,12 +1,6 @@
 import { Readable, pipeline, type Duplex } from "node:stream";
-import {
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createZstdDecompress,
-  constants,
-} from "node:zlib";
-import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { bodyCoding, brokenBody } from "./body-coding.ts";
 import type { HttpExchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { ReadAhead } from "./read-ahead.ts";
@@ -20,15 +14,9 @@ import { ReadAhead } from "./read-ahead.ts";
  * INVALID_ARGUMENT when the compressed bytes are broken, CANCELLED when the client leaves
  */
 export function bodyChunks(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
-  const encoding = exchange.head.headers["content-encoding"]?.trim().toLowerCase();
+  const coding = bodyCoding(exchange.head);
   const chunks = received(exchange, idleMs);
-  if (encoding === undefined || encoding === "identity") return chunks;
-  const decompressor = decompressors.get(encoding);
-  if (decompressor !== undefined) return decompressed(chunks, decompressor());
-  const known = [...decompressors.keys(), "identity"].join(", ");
-  throw new HttpError(415, `content encoding "${encoding}" is not supported; use ${known}`, {
-    headers: { "accept-encoding": known },
-  });
+  return coding === undefined ? chunks : decompressed(chunks, coding.decompressor());
 }
 
 async function* received(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
@@ -76,19 +64,9 @@ async function* decompressed(
   try {
     yield* decompressor as AsyncIterable<Buffer>; // Bytes come as Buffers where no text encoding is set.
   } catch (reason) {
-    throw reason instanceof ConnectError ? reason : invalidArgument("the compressed request body is broken");
+    throw reason instanceof ConnectError ? reason : brokenBody();
   }
 }
-
-/** RFC 9659 bounds the window of the zstd coding to 8 MiB, so that a small body cannot ask for a large one. */
-const zstdOptions = { params: { [constants.ZSTD_d_windowLogMax]: 23 } };
-
-const decompressors: ReadonlyMap<string, () => Duplex> = new Map<string, () => Duplex>([
-  ["gzip", () => createGunzip()],
-  ["deflate", () => createInflate()],
-  ["br", () => createBrotliDecompress()],
-  ["zstd", () => createZstdDecompress(zstdOptions)],
-]);
 
 function gone(): ConnectError {
   return new ConnectError("the client left before its request was complete", Code.Canceled);

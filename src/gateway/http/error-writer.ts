@@ -16,7 +16,7 @@ import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "./http-status.ts";
 import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
-import { pathOf } from "./target-path.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 import { takesTrailers } from "./trailers-wanted.ts";
 
 /** An error as an HTTP reply. */

@@ -1,3 +1,6 @@
+import { rankOf } from "./accept.ts";
+import { weightedList } from "./weighted-list.ts";
+
 /** How a request's body is to be read. */
 export type BodyFormat = "json" | "binary";
 
@@ -63,49 +66,16 @@ export function binaryReplyType(
 ): string | undefined {
   if (accept === undefined || accept === "*/*") return bodyType;
   if (accept === "application/json") return undefined;
-  const ranges = mediaRanges(accept);
-  const json = Math.max(quality(ranges, "application/json"), quality(ranges, "text/json"));
+  const ranges = weightedList(accept);
+  const json = Math.max(rankOf(ranges, "application/json").quality, rankOf(ranges, "text/json").quality);
   let best: string | undefined;
   let bestQuality = json;
   for (const type of binaryTypes) {
-    const own = quality(ranges, type);
+    const own = rankOf(ranges, type).quality;
     if (own > bestQuality || (own > 0 && own === bestQuality && type === bodyType)) {
       best = type;
       bestQuality = own;
     }
   }
   return best;
-}
-
-/** One range of an `Accept` header. */
-export interface MediaRange {
-  /** In lower case, without parameters. */
-  readonly type: string;
-  /** From 0 (not acceptable) to 1. */
-  readonly quality: number;
-}
-
-/** The ranges of an `Accept` header in their order. */
-export function mediaRanges(accept: string): MediaRange[] {
-  return accept.split(",").map(parseRange);
-}
-
-function parseRange(text: string): MediaRange {
-  const [type = "", ...parameters] = text.split(";");
-  let quality = 1;
-  for (const parameter of parameters) {
-    const [name = "", value = ""] = parameter.split("=");
-    if (name.trim().toLowerCase() === "q") quality = Number(value.trim()) || 0;
-  }
-  return { type: type.trim().toLowerCase(), quality };
-}
-
-/** The quality of `type` by its most specific range (RFC 9110 section 12.5.1); 0 for not acceptable. */
-function quality(ranges: readonly MediaRange[], type: string): number {
-  const family = `${type.slice(0, type.indexOf("/"))}/*`;
-  for (const wanted of [type, family, "*/*"]) {
-    const range = ranges.find((candidate) => candidate.type === wanted);
-    if (range !== undefined) return range.quality;
-  }
-  return 0;
 }

@@ -1,8 +1,8 @@
+import { pathOf } from "../../core/net/request-target.ts";
 import type { ErrorWriter } from "./error-writer.ts";
 import type { HttpExchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { grpcRefusal } from "./grpc-refusal.ts";
-import { pathOf } from "./target-path.ts";
 
 /** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
 export function answerOtherMethod(

@@ -1,7 +1,6 @@
-import { promisify } from "node:util";
-import { brotliDecompress, constants, gunzip, inflate, zstdDecompress } from "node:zlib";
-import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
+import { bodyCoding, brokenBody } from "./body-coding.ts";
 import type { HttpExchange, RequestHead } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 
@@ -41,11 +40,18 @@ export class BodyReader {
    * CANCELLED when the client leaves
    */
   read(exchange: HttpExchange, maxBytes: number = this.#limits.maxBodyBytes): Promise<Buffer> {
-    const encoding = exchange.head.headers["content-encoding"];
-    if (encoding === undefined) return this.#bytes(exchange, maxBytes);
-    const decompress = decompressors.get(encoding.trim().toLowerCase());
-    if (decompress === undefined) return Promise.reject(unknownEncoding(encoding));
-    return this.#bytes(exchange, maxBytes).then((bytes) => decompress(bytes, maxBytes));
+    if (exchange.head.headers["content-encoding"] === undefined) return this.#bytes(exchange, maxBytes);
+    return this.#decoded(exchange, maxBytes);
+  }
+
+  async #decoded(exchange: HttpExchange, maxBytes: number): Promise<Buffer> {
+    const coding = bodyCoding(exchange.head);
+    const bytes = await this.#bytes(exchange, maxBytes);
+    try {
+      return coding === undefined ? bytes : await coding.decompress(bytes, maxBytes);
+    } catch (reason) {
+      throw reason instanceof RangeError ? tooLarge(maxBytes) : brokenBody();
+    }
   }
 
   #bytes({ head, body: request }: HttpExchange, maxBytes: number): Promise<Buffer> {
@@ -138,39 +144,3 @@ function tooSlow(timeoutMs: number): HttpError {
     headers: { connection: "close" },
   });
 }
-
-function unknownEncoding(encoding: string): HttpError {
-  const known = [...decompressors.keys()].join(", ");
-  return new HttpError(415, `content encoding "${encoding}" is not supported; use ${known}`, {
-    headers: { "accept-encoding": known },
-  });
-}
-
-type Decompress = (bytes: Buffer, maxBytes: number) => Promise<Buffer>;
-type ZlibFunction<O> = (bytes: Buffer, options: O) => Promise<Buffer>;
-
-/** Zlib stops by itself as soon as the output is larger than `maxOutputLength`. */
-function decompressor<O extends object>(
-  run: ZlibFunction<O & { maxOutputLength: number }>,
-  options: O,
-): Decompress {
-  return async (bytes, maxBytes) => {
-    try {
-      return await run(bytes, { ...options, maxOutputLength: maxBytes });
-    } catch (cause) {
-      if (cause instanceof RangeError) throw tooLarge(maxBytes);
-      throw invalidArgument("the compressed request body is broken");
-    }
-  };
-}
-
-/** RFC 9659 bounds the window of the zstd coding to 8 MiB, so that a small body cannot ask for a large one. */
-const zstdOptions = { params: { [constants.ZSTD_d_windowLogMax]: 23 } };
-
-const decompressors: ReadonlyMap<string, Decompress> = new Map([
-  ["gzip", decompressor(promisify(gunzip), {})],
-  ["deflate", decompressor(promisify(inflate), {})],
-  ["br", decompressor(promisify(brotliDecompress), {})],
-  ["zstd", decompressor(promisify(zstdDecompress), zstdOptions)],
-  ["identity", async (bytes: Buffer) => bytes],
-]);

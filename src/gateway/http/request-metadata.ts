@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { isBase64Header } from "../../core/codec/base64-text.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
 import type { HeaderSource, TakeHeader } from "../../core/metadata/header-source.ts";
 import { isUnforwardable } from "./header-names.ts";
@@ -27,7 +28,6 @@ export interface RequestMetadataOptions {
 }
 
 const prefix = "grpc-metadata-";
-const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 const printable = /^[\x20-\x7e]*$/;
 
 /** Why a request header, in any letter case, may never become metadata; undefined for one that may. */
@@ -119,11 +119,6 @@ function pass(name: string, value: string | string[] | undefined, take: TakeHead
 }
 
 function checkBase64(name: string, value: string | string[] | undefined): void {
-  if (value === undefined) return;
-  for (const part of String(value).split(",")) {
-    const text = part.trim();
-    if (!base64.test(text) || text.replace(/=+$/, "").length % 4 === 1) {
-      throw invalidArgument(`the header ${name} must be base64`);
-    }
-  }
+  if (value === undefined || isBase64Header(value, "either")) return;
+  throw invalidArgument(`the header ${name} must be base64`);
 }

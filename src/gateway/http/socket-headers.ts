@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { ConnectError } from "../../core/errors/errors.ts";
 import { isMembers } from "../../core/codec/json-members.ts";
+import { pathOf, queryOf } from "../../core/net/request-target.ts";
 import { parseQuery, queryDefaults } from "./query.ts";
 import { HttpError } from "./http-error.ts";
 
@@ -30,15 +31,15 @@ const none: SocketHeaders = Object.freeze({});
  * logged, and among them are credentials.
  */
 export function takeTargetHeaders(target: string): TargetHeaders {
-  const mark = target.indexOf("?");
-  if (mark === -1 || !/(?:\$|%24)header/i.test(target)) {
+  const path = pathOf(target);
+  if (path === target || !/(?:\$|%24)header/i.test(target)) {
     return { url: target, headers: none, inFrame: false, problem: undefined };
   }
   const headers: Record<string, string> = {};
   const rest: string[] = [];
   let inFrame = false;
   let problem: HttpError | undefined;
-  for (const pair of target.slice(mark + 1).split("&")) {
+  for (const pair of queryOf(target, path).split("&")) {
     const parameter = /^(?:\$|%24)header/i.test(pair) ? read(pair) : undefined;
     if (parameter === null) {
       problem = new HttpError(400, "a header in the query is not valid percent-encoded UTF-8");
@@ -54,7 +55,6 @@ export function takeTargetHeaders(target: string): TargetHeaders {
       else problem = new HttpError(400, `in the query ${wrong}`);
     }
   }
-  const path = target.slice(0, mark);
   return { url: rest.length === 0 ? path : `${path}?${rest.join("&")}`, headers, inFrame, problem };
 }
 

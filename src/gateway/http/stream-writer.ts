@@ -1,7 +1,8 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { Coding } from "../../core/wire/codings/coding.ts";
 import type { ResponseBody } from "./exchange.ts";
-import { StreamCompressor, type StreamCoding } from "./stream-compressor.ts";
+import { StreamCompressor } from "./stream-compressor.ts";
 
 /** Options of `StreamWriter`. */
 export interface StreamWriterOptions {
@@ -41,7 +42,7 @@ export class StreamWriter {
   #gone: ConnectError | undefined;
 
   /** @param coding Compresses what is written; the caller has said so in `Content-Encoding`. */
-  constructor(response: ResponseBody, options: Partial<StreamWriterOptions> = {}, coding?: StreamCoding) {
+  constructor(response: ResponseBody, options: Partial<StreamWriterOptions> = {}, coding?: Coding) {
     this.#response = response;
     this.#writeIdleMs = options.writeIdleMs ?? streamWriterDefaults.writeIdleMs;
     this.#compressor = coding === undefined ? undefined : new StreamCompressor(coding);

@@ -1,4 +1,5 @@
 import type { RequestHead } from "./exchange.ts";
+import { type Weighted, weightedList } from "./weighted-list.ts";
 
 /**
  * Whether the answer to a request may end with trailers of HTTP: its client says so by `trailers` in `TE` (RFC 9110,
@@ -12,11 +13,9 @@ export function takesTrailers({
 }: Pick<RequestHead, "headers" | "httpVersion" | "method">): boolean {
   const { te } = headers;
   if (te === undefined || method === "HEAD" || httpVersion === "1.0") return false;
-  return te === "trailers" || String(te).split(",").some(asksForTrailers);
+  return te === "trailers" || weightedList(String(te)).some(asksForTrailers);
 }
 
-function asksForTrailers(member: string): boolean {
-  const [coding = "", ...parameters] = member.split(";");
-  if (coding.trim().toLowerCase() !== "trailers") return false;
-  return !parameters.some((parameter) => /^\s*q\s*=\s*0(?:\.0*)?\s*$/i.test(parameter));
+function asksForTrailers({ name, quality }: Weighted): boolean {
+  return name === "trailers" && quality > 0;
 }

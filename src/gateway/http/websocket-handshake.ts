@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { RequestHead } from "./exchange.ts";
+import { isBase64 } from "../../core/codec/base64-text.ts";
 import { HttpError } from "./http-error.ts";
 
 /** Whether a request asks to become a WebSocket; every other `Upgrade` is ignored (RFC 9110 section 7.8). */
@@ -27,7 +28,8 @@ export function handshakeProblem({ headers }: Pick<RequestHead, "headers">): Htt
       headers: { "sec-websocket-version": "13", upgrade: "websocket" },
     });
   }
-  if (!/^[A-Za-z0-9+/]{22}==$/.test(headers["sec-websocket-key"] ?? "")) {
+  const key = headers["sec-websocket-key"] ?? "";
+  if (key.length !== 24 || !key.endsWith("==") || !isBase64(key)) {
     return new HttpError(400, "the header Sec-WebSocket-Key must be 16 bytes in base64");
   }
   return undefined;

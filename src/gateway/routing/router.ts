@@ -3,6 +3,7 @@ import { invalidArgument } from "../../core/errors/errors.ts";
 import { selectorOf } from "../../core/http-rule/http-rule.ts";
 import { hasEscapeOrByte, normalizeLiteral, percentDecode } from "../../core/http-rule/percent.ts";
 import type { PathDecoding } from "../../core/http-rule/percent.ts";
+import { pathOf, queryOf } from "../../core/net/request-target.ts";
 import { readCapture } from "./route-capture.ts";
 import type { CaptureProblem } from "./route-capture.ts";
 import { endpointFor, RouteTrie } from "./route-trie.ts";
@@ -101,9 +102,8 @@ export class Router {
   match(httpMethod: string, rawTarget: string): RouteMatch {
     if (rawTarget.charCodeAt(0) !== 0x2f) return badPath('the request target does not start with "/"');
     if (rawTarget.includes("#")) return badPath("the request target has a fragment (#)");
-    const mark = rawTarget.indexOf("?");
-    const path = mark === -1 ? rawTarget : rawTarget.slice(0, mark);
-    const query = mark === -1 ? "" : rawTarget.slice(mark + 1);
+    const path = pathOf(rawTarget);
+    const query = queryOf(rawTarget, path);
     const endpoint = this.#lookUp(httpMethod, path);
     return endpoint === undefined
       ? this.#search(httpMethod, path, query)

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
-import { MessageReader, withPrefix } from "../../../src/core/wire/message-reader.ts";
+import { withPrefix } from "../../../src/core/wire/message-prefix.ts";
+import { MessageReader } from "../../../src/core/wire/message-reader.ts";
 
 const messages = [[], [1], [2, 3, 4], [], Array.from({ length: 300 }, (_, index) => index & 0xff)];
 const body = Buffer.concat(messages.map((bytes, index) => withPrefix(Uint8Array.from(bytes), index & 1)));

@@ -8,7 +8,8 @@ import { createBrotliDecompress, createGunzip, createZstdDecompress } from "node
 import fc from "fast-check";
 import { ConnectError } from "../../../src/core/errors/errors.ts";
 import { Http1Exchange } from "../../../src/gateway/connections/http1/http1-exchange.ts";
-import type { StreamCoding } from "../../../src/gateway/http/stream-compressor.ts";
+import type { Coding } from "../../../src/core/wire/codings/coding.ts";
+import { codings } from "../../../src/core/wire/codings/codings.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../../src/gateway/http/stream-writer.ts";
 import { within } from "../../support/running-grpc.ts";
 
@@ -22,7 +23,7 @@ interface Pair {
 async function pair(
   t: TestContext,
   options: Partial<StreamWriterOptions> = {},
-  coding?: StreamCoding,
+  coding?: Coding,
 ): Promise<Pair> {
   const server: Server = createServer({ ServerResponse: Http1Exchange }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -50,15 +51,15 @@ async function readAll(incoming: IncomingMessage): Promise<{ bytes: Buffer; comp
   return { bytes: Buffer.concat(chunks), complete: incoming.complete };
 }
 
-const decompressors: Readonly<Record<StreamCoding, () => Transform>> = {
-  gzip: () => createGunzip(),
-  br: () => createBrotliDecompress(),
-  zstd: () => createZstdDecompress(),
-};
+const decompressors: readonly (readonly [coding: Coding, decompressor: () => Transform])[] = [
+  [codings.gzip, () => createGunzip()],
+  [codings.br, () => createBrotliDecompress()],
+  [codings.zstd, () => createZstdDecompress()],
+];
 
-for (const [coding, decompressor] of Object.entries(decompressors)) {
-  test(`S10: each message leaves at once with ${coding}`, async (t) => {
-    const { writer, incoming } = await pair(t, {}, coding as StreamCoding); // A key of the record.
+for (const [coding, decompressor] of decompressors) {
+  test(`S10: each message leaves at once with ${coding.name}`, async (t) => {
+    const { writer, incoming } = await pair(t, {}, coding);
     let text = "";
     const plain = incoming.pipe(decompressor());
     plain.on("data", (chunk: Buffer) => (text += chunk.toString()));
@@ -84,7 +85,7 @@ test("any texts and bytes arrive in order, compressed or not", async (t) => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(chunk, { maxLength: 12, size: "max" }),
-      fc.constantFrom(undefined, "gzip" as const),
+      fc.constantFrom(undefined, codings.gzip),
       fc.boolean(),
       async (chunks, coding, patient) => {
         const { writer, incoming } = await pair(t, {}, coding);

@@ -3,7 +3,7 @@ import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { rpcName } from "../../call/service.ts";
 import type { ConnectionOptions } from "../../http2/connection-options.ts";
-import { acceptedEncodings } from "../../wire/message-compression.ts";
+import { acceptedEncodings, requestCoding } from "./message-compression.ts";
 import { addField } from "../metadata.ts";
 import { formatTimeout } from "../../wire/grpc-timeout.ts";
 
@@ -96,7 +96,7 @@ export class ClientRpc {
       ...["content-type", "application/grpc"],
       ...["user-agent", own === undefined ? userAgent : `${own} ${userAgent}`],
       ...["grpc-accept-encoding", acceptedEncodings],
-      ...(compression === "gzip" ? ["grpc-encoding", "gzip"] : []),
+      ...(compression === requestCoding.name ? ["grpc-encoding", requestCoding.name] : []),
     ];
   }
 }

@@ -6,8 +6,9 @@ import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
 import type { ClientRpc } from "./client-rpc.ts";
-import { compress, decompress } from "../../wire/message-compression.ts";
-import { MessageReader, prefixBytes, withPrefix, type MessageSink } from "../../wire/message-reader.ts";
+import { decompress, requestCoding } from "./message-compression.ts";
+import { compressedFlag, prefixBytes, withPrefix } from "../../wire/message-prefix.ts";
+import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 
 /** Requests kept for a second stream, in bytes; a call that has sent more is not retried. */
@@ -48,7 +49,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     super(connection, rpc, context);
     const { maxMessageBytes, compression } = connection.options;
     this.#maxMessageBytes = maxMessageBytes;
-    this.#compressed = compression === "gzip";
+    this.#compressed = compression === requestCoding.name;
     this.#reader = new MessageReader(this, maxMessageBytes);
     this.#requests = new Abortable(requests, context);
   }
@@ -140,7 +141,9 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
       for await (const request of this.#requests) {
         if (this.ended) return;
         const bytes = this.rpc.toBytes(request);
-        const framed = this.#compressed ? withPrefix(await compress(bytes), 1) : withPrefix(bytes);
+        const framed = this.#compressed
+          ? withPrefix(await requestCoding.compress(bytes), compressedFlag)
+          : withPrefix(bytes);
         if (this.ended) return;
         this.#keep(framed);
         if (this.#stream?.write(framed) === false) {

@@ -4,7 +4,7 @@ import { Code, ConnectError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
 import type { ClientRpc } from "./client-rpc.ts";
-import { decompress } from "../../wire/message-compression.ts";
+import { decompress } from "./message-compression.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 

@@ -6,8 +6,8 @@ import type { Connection } from "../../http2/http2-connection.ts";
 import { ClientRpc } from "./client-rpc.ts";
 import { ClientStreamCall } from "./client-stream-call.ts";
 import { ClientUnaryCall } from "./client-unary-call.ts";
-import { compress } from "../../wire/message-compression.ts";
-import { withPrefix } from "../../wire/message-reader.ts";
+import { requestCoding } from "./message-compression.ts";
+import { compressedFlag, withPrefix } from "../../wire/message-prefix.ts";
 
 /**
  * An invoker of gRPC calls over an HTTP/2 connection (grpc/grpc doc/PROTOCOL-HTTP2.md). A reply that violates the
@@ -20,7 +20,7 @@ export function http2Invoker(connection: Connection): Required<Invoker> {
     if (rpc === undefined) rpcs.set(method, (rpc = new ClientRpc(method, connection.options)));
     return rpc;
   };
-  const compressed = connection.options.compression === "gzip";
+  const compressed = connection.options.compression === requestCoding.name;
 
   const call = <T>(
     rpc: ClientRpc,
@@ -40,7 +40,7 @@ export function http2Invoker(connection: Connection): Required<Invoker> {
     context: CallContext,
     read: (bytes: Uint8Array) => T,
   ): Promise<T> => {
-    const framed = withPrefix(await context.race(compress(request)), 1);
+    const framed = withPrefix(await context.race(requestCoding.compress(request)), compressedFlag);
     return new Promise((resolve, reject) => {
       new ClientUnaryCall(connection, rpc, context, framed, { read, resolve, reject }).begin();
     });

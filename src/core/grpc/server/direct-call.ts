@@ -2,7 +2,9 @@ import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from "nod
 import type { Message } from "@bufbuild/protobuf";
 import type { Metadata, ServerInterceptingCallInterface } from "@grpc/grpc-js";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
-import { MessageReader, prefixBytes, type MessageSink } from "../../wire/message-reader.ts";
+import { compressedFlag, prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
+import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
+import { acceptedEncodings } from "./message-compression.ts";
 
 /** The part of grpc-js' call interface that server calls use. */
 export type WireCall = Pick<
@@ -19,7 +21,7 @@ type OwnedStream = ServerHttp2Stream & { [owner]: DirectCall | undefined };
 const statusOnly: OutgoingHttpHeaders = { ":status": 200, "content-type": "application/grpc+proto" };
 const headersFirst: OutgoingHttpHeaders = {
   ...statusOnly,
-  "grpc-accept-encoding": "identity,deflate,gzip",
+  "grpc-accept-encoding": acceptedEncodings,
   "grpc-encoding": "identity",
 };
 const withTrailers = { waitForTrailers: true, sendDate: false };
@@ -84,8 +86,7 @@ export class DirectCall implements WireCall, MessageSink {
    */
   sendMessage(message: Buffer, sent: () => void): void {
     const framed = Buffer.allocUnsafe(prefixBytes + message.byteLength);
-    framed[0] = 0;
-    framed.writeUInt32BE(message.byteLength, 1);
+    writePrefix(framed, 0, message.byteLength);
     message.copy(framed, prefixBytes);
     this.#reply = framed;
     sent();
@@ -130,7 +131,7 @@ export class DirectCall implements WireCall, MessageSink {
 
   message(flags: number, bytes: Buffer): void {
     if (this.#status !== undefined) return;
-    if (flags === 1) {
+    if (flags === compressedFlag) {
       throw new ConnectError("a compressed message without a grpc-encoding", Code.Internal);
     }
     let message: Message;

@@ -10,6 +10,7 @@ import { FrameWatch } from "../../http2/frame-watch.ts";
 import { hasValidBinaries } from "../metadata.ts";
 import { toStatusMessage } from "../../errors/status-message.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
+import { acceptedEncodings, requestEncodings } from "./message-compression.ts";
 
 /** Limits of a request before its handler is known, and of its connection. */
 export interface RequestLimits extends SessionLimitOptions {
@@ -47,9 +48,6 @@ interface Refusal {
 }
 
 const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/i;
-/** Encodings of messages that grpc-js can read. */
-const encodings: ReadonlySet<string> = new Set(["identity", "deflate", "gzip"]);
-const acceptEncoding = [...encodings].join(",");
 const printable = /^[!-~]+$/;
 /** Added to the length of each header field by RFC 9113. */
 const fieldOverhead = 32;
@@ -273,9 +271,9 @@ export class GrpcAdmission {
       return { code: Code.Internal, message: "malformed grpc-timeout" };
     }
     const encoding = headers["grpc-encoding"];
-    if (encoding !== undefined && (typeof encoding !== "string" || !encodings.has(encoding))) {
-      const message = `messages in this grpc-encoding cannot be read; use one of ${acceptEncoding}`;
-      return { code: Code.Unimplemented, message, headers: { "grpc-accept-encoding": acceptEncoding } };
+    if (encoding !== undefined && (typeof encoding !== "string" || !requestEncodings.has(encoding))) {
+      const message = `messages in this grpc-encoding cannot be read; use one of ${acceptedEncodings}`;
+      return { code: Code.Unimplemented, message, headers: { "grpc-accept-encoding": acceptedEncodings } };
     }
     if (binary && !hasValidBinaries(headers)) {
       return { code: Code.Internal, message: "a -bin header is not base64" };

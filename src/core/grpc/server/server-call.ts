@@ -13,7 +13,7 @@ import type { WireCall } from "./direct-call.ts";
 import type { IdentityTrust } from "../../metadata/identity-trust.ts";
 import { fromHttp2Headers, fromRequestHeaders, toMetadata } from "../metadata.ts";
 import type { AdmittedRequest } from "./grpc-admission.ts";
-import { acceptsGzip } from "./reply-compression.ts";
+import { acceptsReplyCoding, replyCoding } from "./message-compression.ts";
 import { toCallStatus } from "./status.ts";
 
 /** What all calls of a server have in common. */
@@ -49,7 +49,7 @@ export abstract class ServerCall implements Listener, Live {
   #sentBytes = 0;
   #headersSent = false;
   #halfClosed = false;
-  #acceptsGzip: boolean | undefined;
+  #acceptsCoding: boolean | undefined;
 
   constructor(environment: CallEnvironment, handler: Handler, call: WireCall, request: AdmittedRequest) {
     this.environment = environment;
@@ -127,10 +127,10 @@ export abstract class ServerCall implements Listener, Live {
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Whether a reply of these bytes is sent in gzip. */
+  /** Whether the bytes of a reply are to go through `compressReply`. */
   protected compresses(bytes: Buffer): boolean {
     const threshold = this.environment.compressionThresholdBytes;
-    return threshold !== undefined && bytes.byteLength >= threshold && this.#gzip();
+    return threshold !== undefined && bytes.byteLength >= threshold && this.#readsCoding();
   }
 
   /** Sends the bytes of a reply, behind the headers if it is the first. @returns Whether the call had not ended. */
@@ -173,17 +173,17 @@ export abstract class ServerCall implements Listener, Live {
     this.#headersSent = true;
     const headers = this.context.responseHeaderIfAny;
     const metadata = headers === undefined ? undefined : toMetadata(headers);
-    if (this.environment.compressionThresholdBytes !== undefined && this.#gzip()) {
+    if (this.environment.compressionThresholdBytes !== undefined && this.#readsCoding()) {
       const compressed = metadata ?? new Metadata();
-      compressed.set("grpc-encoding", "gzip");
+      compressed.set("grpc-encoding", replyCoding.name);
       this.call.sendMetadata(compressed);
     } else if (metadata !== undefined) {
       this.call.sendMetadata(metadata);
     }
   }
 
-  #gzip(): boolean {
-    return (this.#acceptsGzip ??= acceptsGzip(this.#request.headers));
+  #readsCoding(): boolean {
+    return (this.#acceptsCoding ??= acceptsReplyCoding(this.#request.headers));
   }
 
   #malformed(text: string): void {

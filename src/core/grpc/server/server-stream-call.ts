@@ -1,17 +1,15 @@
 import type { Message } from "@bufbuild/protobuf";
 import { toCallError } from "../../errors/errors.ts";
+import { prefixBytes } from "../../wire/message-prefix.ts";
 import type { StreamHandler } from "../../call/handler.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { AdmittedRequest } from "./grpc-admission.ts";
-import { toGzip } from "./reply-compression.ts";
+import { compressReply } from "./message-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
 /** Bytes written but not yet sent, above which the stream waits (back-pressure). */
 const maxUnsentBytes = 64 * 1024;
-
-/** Bytes in front of each message on the wire. */
-const prefixBytes = 5;
 
 /** A call of one of the three streaming kinds. */
 export class ServerStreamCall extends ServerCall {
@@ -57,7 +55,7 @@ export class ServerStreamCall extends ServerCall {
         this.context,
         (reply) => this.encode(reply),
       )) {
-        this.#send(this.compresses(bytes) ? await toGzip(bytes) : bytes);
+        this.#send(this.compresses(bytes) ? await compressReply(bytes) : bytes);
         if (this.#unsent > maxUnsentBytes) await this.#drained();
       }
       this.running = false;

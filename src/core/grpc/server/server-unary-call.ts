@@ -4,7 +4,7 @@ import type { UnaryHandler } from "../../call/handler.ts";
 import { rpcName } from "../../call/service.ts";
 import type { WireCall } from "./direct-call.ts";
 import type { AdmittedRequest } from "./grpc-admission.ts";
-import { toGzip } from "./reply-compression.ts";
+import { compressReply } from "./message-compression.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
 
 /** A unary call: one request message, one reply message. */
@@ -50,7 +50,7 @@ export class ServerUnaryCall extends ServerCall {
       .then(
         (bytes) => {
           this.running = false;
-          if (this.compresses(bytes)) void this.#answerInGzip(bytes);
+          if (this.compresses(bytes)) void this.#answerCompressed(bytes);
           else this.#answer(bytes);
         },
         (reason: unknown) => {
@@ -64,8 +64,8 @@ export class ServerUnaryCall extends ServerCall {
     if (this.write(bytes, nothing)) this.finish();
   }
 
-  async #answerInGzip(bytes: Buffer): Promise<void> {
-    this.#answer(await toGzip(bytes));
+  async #answerCompressed(bytes: Buffer): Promise<void> {
+    this.#answer(await compressReply(bytes));
   }
 
   #refuse(text: string): void {

@@ -1,9 +1,8 @@
+import { isBase64 } from "../../../core/codec/base64-text.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
 
 /** The parameters of a Connect GET, each as the bytes it stands for; the first of a name counts. */
 export type ConnectQuery = ReadonlyMap<string, Buffer>;
-
-const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 /**
  * Reads the query of a Connect GET, without `?`. Values are bytes: binary messages may stand there percent-encoded.
@@ -31,9 +30,7 @@ export function messageOf(parameters: ConnectQuery): Buffer {
   if (message === undefined) throw invalidArgument("the query has no message");
   if (parameters.get("base64")?.toString("latin1") !== "1") return message;
   const text = message.toString("latin1");
-  if (!base64.test(text) || text.replace(/=+$/, "").length % 4 === 1) {
-    throw invalidArgument("the message of the query is not base64");
-  }
+  if (!isBase64(text, "either")) throw invalidArgument("the message of the query is not base64");
   return Buffer.from(text, "base64url");
 }
 

@@ -8,6 +8,7 @@ import { type HttpExchange, type ResponseHeaders, setField } from "../../http/ex
 import { headerValue } from "../../http/header-value.ts";
 import type { DoorKit } from "../door-kit.ts";
 import { type CallKind, openCall, requestComplete, whileReading } from "../open-call.ts";
+import { queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
 import { messageOf, parseConnectQuery, type ConnectQuery } from "./connect-query.ts";
@@ -124,7 +125,7 @@ export function connectUnary(
         headers: { allow: "POST" },
       });
     }
-    const query = parseConnectQuery(url.slice(url.indexOf("?") + 1));
+    const query = parseConnectQuery(queryOf(url));
     const { request, response } = negotiate(textOf(query, "compression"), headers["accept-encoding"]);
     return {
       codec: codecs[encodingOf(query)],

@@ -12,7 +12,7 @@ import { Code, toCallError } from "../../../core/errors/errors.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { parseQuery } from "../../http/query.ts";
-import { pathOf } from "../../http/target-path.ts";
+import { pathOf } from "../../../core/net/request-target.ts";
 import type { MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 

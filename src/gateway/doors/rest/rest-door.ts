@@ -5,7 +5,7 @@ import { grpcRefusal } from "../../http/grpc-refusal.ts";
 import { HttpError } from "../../http/http-error.ts";
 import { namesEvents } from "../../http/media-type.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
-import { pathOf } from "../../http/target-path.ts";
+import { pathOf } from "../../../core/net/request-target.ts";
 import type { Route } from "../../routing/route.ts";
 import { isDecodable, malformedPath, type Router } from "../../routing/router.ts";
 import type { MakeDoor } from "../door.ts";

@@ -1,3 +1,5 @@
+import { isBase64 } from "../../../core/codec/base64-text.ts";
+
 /** Decodes base64 that arrives in pieces of any length, and that may end with padding anywhere, as `grpc-web-text` does. */
 export class Base64Chunks {
   #rest = "";
@@ -19,11 +21,11 @@ export class Base64Chunks {
   }
 }
 
-const base64 = /^(?:[A-Za-z0-9+/]+={0,2})*$/;
-
 function decodeQuads(text: string): Buffer | undefined {
-  if (!text.includes("=")) return /^[A-Za-z0-9+/]*$/.test(text) ? Buffer.from(text, "base64") : undefined;
-  if (!base64.test(text)) return undefined;
+  if (!text.includes("=")) return isBase64(text) ? Buffer.from(text, "base64") : undefined;
+  if (text.startsWith("=")) return undefined;
   // Node stops at padding, so what stands behind it is decoded by itself.
-  return Buffer.concat(text.split(/(?<==)(?!=)/).map((part) => Buffer.from(part, "base64")));
+  const parts = text.split(/(?<==)(?!=)/);
+  if (!parts.every((part) => isBase64(part))) return undefined;
+  return Buffer.concat(parts.map((part) => Buffer.from(part, "base64")));
 }

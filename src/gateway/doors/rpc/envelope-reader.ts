@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { HttpExchange, RequestBody } from "../../http/exchange.ts";
+import { flagsAt, lengthAt, prefixBytes } from "../../../core/wire/message-prefix.ts";
 import { ReadAhead } from "../../http/read-ahead.ts";
 import { Base64Chunks } from "./base64-chunks.ts";
 import { messageTooLarge } from "./message-compression.ts";
@@ -21,8 +22,6 @@ export interface EnvelopeReaderOptions {
   readonly text: boolean;
 }
 
-const headBytes = 5;
-
 /** Whoever waits for more bytes. */
 interface Waiter {
   resolve(more: boolean): void;
@@ -31,7 +30,7 @@ interface Waiter {
 
 /**
  * Takes a request body apart into envelopes, each when it is asked for: while nobody asks, no more is read from the
- * client than `ReadAhead` allows, and nothing before the first is asked for. A message that is announced larger than allowed is refused by its head alone.
+ * client than `ReadAhead` allows, and nothing before the first is asked for. A message that is announced larger than allowed is refused by its prefix alone.
  */
 export class EnvelopeReader {
   readonly #request: RequestBody;
@@ -67,16 +66,16 @@ export class EnvelopeReader {
    * CANCELLED when the client leaves
    */
   async next(): Promise<Envelope | undefined> {
-    while (this.#size < headBytes) {
+    while (this.#size < prefixBytes) {
       if (await this.#more()) continue;
       if (this.#size === 0) return undefined;
       throw brokenOff();
     }
-    const head = this.#take(headBytes);
-    const length = head.readUInt32BE(1);
+    const prefix = this.#take(prefixBytes);
+    const length = lengthAt(prefix, 0);
     if (length > this.#options.maxBytes) throw messageTooLarge(this.#options.maxBytes);
     while (this.#size < length) if (!(await this.#more())) throw brokenOff();
-    return { flags: head.readUInt8(0), data: this.#take(length) };
+    return { flags: flagsAt(prefix, 0), data: this.#take(length) };
   }
 
   /** Lets the rest of the body pass unread, so that a client that sends on hears the answer. */

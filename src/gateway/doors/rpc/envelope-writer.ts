@@ -1,5 +1,5 @@
-import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import type { HttpExchange, ResponseBody, ResponseHeaders } from "../../http/exchange.ts";
+import { withPrefix } from "../../../core/wire/message-prefix.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
 
 /** Options of `EnvelopeWriter`. */
@@ -73,7 +73,7 @@ export class EnvelopeWriter {
   }
 
   #encode(flags: number, data: Uint8Array): Uint8Array | string {
-    const bytes = encodeEnvelope(flags, data);
-    return this.#options.text ? Buffer.from(bytes.buffer).toString("base64") : bytes;
+    const bytes = withPrefix(data, flags);
+    return this.#options.text ? bytes.toString("base64") : bytes;
   }
 }

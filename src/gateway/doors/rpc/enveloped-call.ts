@@ -1,5 +1,5 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import { compressedFlag, compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
+import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
@@ -7,6 +7,7 @@ import { headerValue } from "../../http/header-value.ts";
 import type { DoorKit } from "../door-kit.ts";
 import { type CallKind, openCall, requestComplete } from "../open-call.ts";
 import type { BodyForm } from "./body-form.ts";
+import { compressedFlag } from "../../../core/wire/message-prefix.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";

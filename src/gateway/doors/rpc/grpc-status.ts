@@ -1,12 +1,12 @@
 import {
   headerAcceptEncoding,
   headerEncoding,
-  parseTimeout,
   setTrailerStatus,
 } from "@connectrpc/connect/protocol-grpc-web";
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../core/errors/status-message.ts";
+import { parseTimeout } from "../../../core/wire/grpc-timeout.ts";
 import { withoutMetadata } from "./bare-error.ts";
 import { headerValue } from "../../http/header-value.ts";
 
@@ -16,8 +16,10 @@ export const grpcHeaders = {
   acceptEncodingHeader: headerAcceptEncoding.toLowerCase(),
   malformed: Code.Internal,
   timeoutMs(headers: IncomingHttpHeaders): number | undefined {
-    const { timeoutMs, error } = parseTimeout(headerValue(headers["grpc-timeout"]), Number.POSITIVE_INFINITY);
-    if (error !== undefined) throw new ConnectError("malformed grpc-timeout", Code.Internal);
+    const text = headerValue(headers["grpc-timeout"]);
+    if (text === null) return undefined;
+    const timeoutMs = parseTimeout(text);
+    if (timeoutMs === undefined) throw new ConnectError("malformed grpc-timeout", Code.Internal);
     return timeoutMs;
   },
 } as const;

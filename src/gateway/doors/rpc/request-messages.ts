@@ -1,6 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
-import { compressedFlag, type Compression } from "@connectrpc/connect/protocol";
+import type { Compression } from "@connectrpc/connect/protocol";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { compressedFlag } from "../../../core/wire/message-prefix.ts";
 import type { EnvelopeReader } from "./envelope-reader.ts";
 import type { MessageCodec } from "./message-codec.ts";
 

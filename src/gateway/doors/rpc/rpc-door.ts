@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
 import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
-import { pathOf } from "../../http/target-path.ts";
+import { pathOf } from "../../../core/net/request-target.ts";
 import type { Door } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 

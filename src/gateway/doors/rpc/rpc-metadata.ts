@@ -1,11 +1,11 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { isBase64Header } from "../../../core/codec/base64-text.ts";
 import type { CallContext } from "../../../core/call/context.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
 import { isUnforwardable } from "../../http/header-names.ts";
 import { ownMetadata, ReplyMetadata, type SetHeader } from "../../http/reply-metadata.ts";
 
 const printable = /^[\x20-\x7e]*$/;
-const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** Request headers that tell of the protocol, or of a browser's user to whoever asks, and are no metadata. */
 const ownNames: ReadonlySet<string> = new Set([
@@ -51,12 +51,9 @@ export class RpcMetadata {
   check(headers: IncomingHttpHeaders, malformed: Code): void {
     for (const name in headers) {
       if (!name.endsWith("-bin")) continue;
-      for (const part of String(headers[name]).split(",")) {
-        const text = part.trim();
-        if (!base64.test(text) || text.replace(/=+$/, "").length % 4 === 1) {
-          throw new ConnectError(`the header ${name} must be base64`, malformed);
-        }
-      }
+      const value = headers[name];
+      if (value === undefined || isBase64Header(value)) continue;
+      throw new ConnectError(`the header ${name} must be base64`, malformed);
     }
   }
 

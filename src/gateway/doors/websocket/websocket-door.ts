@@ -15,7 +15,7 @@ import { MultiplexSocket } from "./multiplex-socket.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { OriginCheck } from "../../http/origin-check.ts";
 import { RouteSocket } from "./route-socket.ts";
-import { pathOf } from "../../http/target-path.ts";
+import { pathOf } from "../../../core/net/request-target.ts";
 import { SocketEngine } from "../../fastify/socket-engine.ts";
 import { withHeaders } from "../../http/socket-headers.ts";
 import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";

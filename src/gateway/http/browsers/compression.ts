@@ -1,8 +1,6 @@
-import { promisify } from "node:util";
-import { brotliCompress, constants, gzip, zstdCompress } from "node:zlib";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { RequestHead } from "../exchange.ts";
-import type { StreamCoding } from "../stream-compressor.ts";
+import type { Coding } from "../../../core/wire/codings/coding.ts";
 import { isCompressible, negotiateCoding } from "./content-coding.ts";
 
 /** Compresses answers that are sent whole. */
@@ -22,14 +20,14 @@ export class Compression {
     if (Buffer.byteLength(payload) < this.#thresholdBytes || !mayCompress(reply)) return payload;
     const coding = negotiateCoding(single(request.raw.headers["accept-encoding"]));
     if (coding === undefined) return payload;
-    const compressed = await compressors[coding](Buffer.from(payload));
+    const compressed = await coding.compress(Buffer.from(payload));
     reply.removeHeader("content-length");
-    void reply.header("content-encoding", coding);
+    void reply.header("content-encoding", coding.name);
     return compressed;
   }
 
   /** How an answer in pieces is compressed. */
-  codingFor({ headers }: Pick<RequestHead, "headers">): StreamCoding | undefined {
+  codingFor({ headers }: Pick<RequestHead, "headers">): Coding | undefined {
     return negotiateCoding(single(headers["accept-encoding"]));
   }
 }
@@ -46,17 +44,3 @@ function mayCompress(reply: FastifyReply): boolean {
 function single(value: string | string[] | undefined): string | undefined {
   return typeof value === "string" ? value : value?.join(", ");
 }
-
-const runGzip = promisify(gzip);
-const runBrotli = promisify(brotliCompress);
-const runZstd = promisify(zstdCompress);
-
-/** The highest levels cost a hundred times the time and save a tenth of the bytes. */
-const compressors: Readonly<Record<StreamCoding, (bytes: Buffer) => Promise<Buffer>>> = {
-  gzip: (bytes) => runGzip(bytes, { level: 6 }),
-  br: (bytes) =>
-    runBrotli(bytes, {
-      params: { [constants.BROTLI_PARAM_QUALITY]: 4, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
-    }),
-  zstd: (bytes) => runZstd(bytes),
-};

@@ -1,36 +1,28 @@
-import type { StreamCoding } from "../stream-compressor.ts";
+import type { Coding } from "../../../core/wire/codings/coding.ts";
+import { codings } from "../../../core/wire/codings/codings.ts";
+import { weightedList } from "../weighted-list.ts";
 
 /** The codings that answers can have, in the order in which they are taken where a client does not mind. */
-const codings: readonly StreamCoding[] = ["zstd", "br", "gzip"];
+const offered: readonly Coding[] = [codings.zstd, codings.br, codings.gzip];
 
 /**
  * The coding that a request prefers by its `Accept-Encoding` (RFC 9110, section 12.5.3); undefined for none, which is
  * also the answer where the client names no coding that is known.
  */
-export function negotiateCoding(acceptEncoding: string | undefined): StreamCoding | undefined {
+export function negotiateCoding(acceptEncoding: string | undefined): Coding | undefined {
   if (acceptEncoding === undefined || acceptEncoding === "") return undefined;
   const qualities = new Map<string, number>();
-  for (const part of acceptEncoding.split(",")) {
-    const [name = "", ...parameters] = part.split(";");
-    const coding = name.trim().toLowerCase();
-    if (coding !== "") qualities.set(coding === "x-gzip" ? "gzip" : coding, qualityOf(parameters));
+  for (const { name, quality } of weightedList(acceptEncoding)) {
+    qualities.set(name === "x-gzip" ? codings.gzip.name : name, quality);
   }
   const any = qualities.get("*") ?? 0;
-  let best: StreamCoding | undefined;
+  let best: Coding | undefined;
   let bestQuality = 0;
-  for (const coding of codings) {
-    const quality = qualities.get(coding) ?? any;
+  for (const coding of offered) {
+    const quality = qualities.get(coding.name) ?? any;
     if (quality > bestQuality) [best, bestQuality] = [coding, quality];
   }
   return (qualities.get("identity") ?? 0) > bestQuality ? undefined : best;
-}
-
-function qualityOf(parameters: readonly string[]): number {
-  for (const parameter of parameters) {
-    const match = /^\s*q\s*=\s*(\d(?:\.\d{0,3})?)\s*$/i.exec(parameter);
-    if (match !== null) return Math.min(Number(match[1]), 1);
-  }
-  return 1;
 }
 
 const compressible =

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { exchangeOf, type RequestHead } from "../exchange.ts";
 import type { CompleteHead, ResponseHead } from "../response-head.ts";
-import type { StreamCoding } from "../stream-compressor.ts";
+import type { Coding } from "../../../core/wire/codings/coding.ts";
 import type { BrowserOptions } from "./browser-options.ts";
 import { Compression } from "./compression.ts";
 import { isCompressible } from "./content-coding.ts";
@@ -33,14 +33,14 @@ export class ForBrowsers {
   }
 
   /** How an answer in pieces of JSON is compressed; undefined where none is. */
-  get streamCoding(): ((request: RequestHead) => StreamCoding | undefined) | undefined {
+  get streamCoding(): ((request: RequestHead) => Coding | undefined) | undefined {
     const compression = this.#compression;
     return compression && ((request) => compression.codingFor(request));
   }
 
   /** How a file in pieces is compressed. */
   get fileCoding():
-    | ((request: RequestHead, contentType: string, status: number) => StreamCoding | undefined)
+    | ((request: RequestHead, contentType: string, status: number) => Coding | undefined)
     | undefined {
     const compression = this.#compression;
     return (

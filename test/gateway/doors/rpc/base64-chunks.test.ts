@@ -25,6 +25,8 @@ for (const [name, chunks, expected] of [
   ["a character too many", ["YWJjZ"], undefined],
   ["other characters", ["YW Jj"], undefined],
   ["too much padding", ["Y==="], undefined],
+  ["padding alone", ["=YWJ", "===="], undefined],
+  ["a digit that is no byte before padding", ["YWJjZ=YQ"], undefined],
 ] as const) {
   test(`G26: ${name}`, () => assert.equal(decode(...chunks), expected));
 }

@@ -1,4 +1,5 @@
-import { mediaRanges } from "../../../http/media-type.ts";
+import { noRank, type Rank, rankOf } from "../../../http/accept.ts";
+import { weightedList } from "../../../http/weighted-list.ts";
 
 /** Something that an `Accept` header can ask for. */
 interface Offer {
@@ -14,7 +15,7 @@ interface Offer {
  */
 export function negotiate<T extends Offer>(accept: string | undefined, offers: readonly T[]): T | undefined {
   if (accept === undefined || accept === "*/*" || accept.trim() === "") return offers[0];
-  const ranges = mediaRanges(accept);
+  const ranges = weightedList(accept);
   let best: T | undefined;
   let bestRank = noRank;
   for (const offer of offers) {
@@ -24,28 +25,8 @@ export function negotiate<T extends Offer>(accept: string | undefined, offers: r
   return best;
 }
 
-interface Rank {
-  readonly quality: number;
-  /** 2 for the type itself, 1 for its family, 0 for anything. */
-  readonly exactness: number;
-  /** Where in the header it stands. */
-  readonly index: number;
-}
-
-const noRank: Rank = { quality: 0, exactness: 0, index: 0 };
-
 function isBetter(a: Rank, b: Rank): boolean {
   if (a.quality !== b.quality) return a.quality > b.quality;
   if (a.exactness !== b.exactness) return a.exactness > b.exactness;
   return a.index < b.index;
-}
-
-function rankOf(ranges: ReturnType<typeof mediaRanges>, type: string): Rank {
-  const family = `${type.slice(0, type.indexOf("/"))}/*`;
-  for (const [less, wanted] of [type, family, "*/*"].entries()) {
-    const index = ranges.findIndex((range) => range.type === wanted);
-    const range = ranges[index];
-    if (range !== undefined) return { quality: range.quality, exactness: 2 - less, index };
-  }
-  return noRank;
 }

@@ -13,7 +13,7 @@ import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
 import type { Answer } from "./answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
+import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
 import type { StreamOptions } from "../../options/stream-options.ts";
 import { StreamWriter } from "../../../http/stream-writer.ts";
@@ -28,7 +28,7 @@ export interface StreamAnswerInit {
   readonly replyMetadata: ReplyMetadata;
   readonly options: StreamOptions;
   /** How the answer is compressed. Default: not at all. */
-  readonly coding?: StreamCoding | undefined;
+  readonly coding?: Coding | undefined;
 }
 
 /** The stream has its head sent, or not yet, or is over. */
@@ -188,7 +188,7 @@ export class StreamAnswer implements Answer<string> {
     const header = context.responseHeaderIfAny;
     if (header !== undefined) replyMetadata.headers(header, set);
     Object.assign(headers, encoding.headers, { "content-type": encoding.contentType });
-    if (coding !== undefined) headers["content-encoding"] = coding;
+    if (coding !== undefined) headers["content-encoding"] = coding.name;
     setField(headers, "vary", "accept");
     if (takesTrailers(this.#exchange.head)) headers["trailer"] = "Grpc-Status, Grpc-Message";
     const status = header === undefined ? 200 : successStatus(header);

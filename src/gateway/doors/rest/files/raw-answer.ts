@@ -13,7 +13,7 @@ import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { takesTrailers } from "../../../http/trailers-wanted.ts";
 import type { Answer } from "../answers/answer.ts";
-import type { StreamCoding } from "../../../http/stream-compressor.ts";
+import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../../http/stream-writer.ts";
 import { contentTypeOf, lengthOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
@@ -26,7 +26,7 @@ export interface RawAnswerInit {
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
   /** How bytes of a content type are compressed, with a status. */
-  readonly codingOf: (contentType: string, status: number) => StreamCoding | undefined;
+  readonly codingOf: (contentType: string, status: number) => Coding | undefined;
 }
 
 /** The first byte is sent, or not yet, or the answer is over. */
@@ -115,7 +115,7 @@ export class RawAnswer implements Answer<Message> {
   }
 
   /** Writes the head; `coding` compresses the bytes after it. */
-  #writeHead(): { readonly body: ResponseBody; readonly coding: StreamCoding | undefined } {
+  #writeHead(): { readonly body: ResponseBody; readonly coding: Coding | undefined } {
     const { context, replyMetadata, codingOf } = this.#init;
     const headers: ResponseHeaders = {};
     const header = context.responseHeaderIfAny;
@@ -126,11 +126,11 @@ export class RawAnswer implements Answer<Message> {
     Object.assign(headers, Object.fromEntries([noSniff]));
     const status = header === undefined ? 200 : successStatus(header);
     const trailers = takesTrailers(this.#exchange.head);
-    let coding: StreamCoding | undefined;
+    let coding: Coding | undefined;
     if (this.#contentType !== undefined && status !== 304) {
       headers["content-type"] = this.#contentType;
       coding = codingOf(this.#contentType, status);
-      if (coding !== undefined) headers["content-encoding"] = coding;
+      if (coding !== undefined) headers["content-encoding"] = coding.name;
       // Trailers need chunks, and a body of a known length has none.
       const length = coding === undefined && !trailers ? lengthOf(header) : undefined;
       if (length !== undefined) headers["content-length"] = String((this.#due = length));
