@@ -116,4 +116,4 @@ export { httpFlags, httpOptions, onePortFlags } from "./gateway/flags/http-flags
 export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
 export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";
 export { logFlags } from "./core/telemetry/log-flags.ts";
-export { stopFlags } from "./core/lifecycle/signals.ts";
+export { stopFlags } from "./core/lifecycle/stop-flags.ts";
