@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { test } from "node:test";
-import { parseFlags, upstreamFlags, upstreamOf } from "../../src/index.ts";
+import { parseFlags, upstreamFlags, upstreamOf } from "../../src/entries/flags.ts";
 import { curl, Program } from "../support/program.ts";
 
 const programs = ["grpc-only", "http-only", "gateway"] as const;

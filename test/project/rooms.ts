@@ -106,4 +106,7 @@ export const arrows: Arrows = {
 
   // Services, written as a user writes his.
   services: ["core/…"],
+
+  // The sub-paths of the package, one file each; nothing in src imports them.
+  entries: ["core", "core/…", "gateway", "gateway/…"],
 };

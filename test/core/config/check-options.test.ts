@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dial, Exporter, GrpcServer, HttpServer, Metrics } from "../../../src/index.ts";
+import { Exporter, Metrics } from "../../../src/entries/telemetry.ts";
+import { dial, GrpcServer, HttpServer } from "../../../src/index.ts";
 
 /** What JavaScript may pass. */
 type Loose = (...args: unknown[]) => unknown;
