@@ -99,7 +99,7 @@ export const arrows: Arrows = {
     "gateway/doors/…",
   ],
 
-  "gateway/flags": ["core/…", "gateway", "gateway/http", "gateway/doors/websocket"],
+  "gateway/flags": ["core/…", "gateway", "gateway/http", "gateway/http/browsers", "gateway/doors/websocket"],
 
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],

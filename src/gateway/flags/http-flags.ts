@@ -5,12 +5,13 @@ import {
   countFlag,
   filesFlag,
   hostFlag,
-  listFlag,
   optionalPortFlag,
   portFlag,
   switchFlag,
 } from "../../core/config/flag-kinds.ts";
 import type { FlagValues } from "../../core/config/flags.ts";
+import { FlagError } from "../../core/errors/setup-error.ts";
+import { openOrigin, whyNoCorsOrigin, whyOriginsAreListed } from "../http/browsers/cors.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
 import { whyUnforwardable } from "../http/request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "../http-server-options.ts";
@@ -35,9 +36,10 @@ export const httpFlags = {
   lenientContentType: switchFlag("Read bodies as JSON whatever their content type"),
   rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
   errorFormat: choiceFlag(["status", "google", "problem"], "status", "How error bodies look"),
-  corsOrigin: listFlag(
+  corsOrigin: checkedListFlag(
     "ORIGIN",
     "An origin whose pages may read answers, such as https://app.example.com; * for any",
+    whyNoCorsOrigin,
   ),
   corsCredentials: switchFlag("Let such pages send cookies and certificates of the user along; not with *"),
   compression: switchFlag("Compress answers where clients accept it: zstd, br, gzip"),
@@ -62,6 +64,10 @@ export const onePortFlags = {
  * @throws SetupError naming flags that contradict each other
  */
 export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpServerOptions> {
+  const open = openOrigin(flags.corsOrigin);
+  if (flags.corsCredentials && open !== undefined) {
+    throw new FlagError(`--cors-credentials with --cors-origin ${open} ${whyOriginsAreListed}`);
+  }
   return {
     host: flags.httpHost,
     port: flags.httpPort,

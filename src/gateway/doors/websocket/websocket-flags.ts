@@ -1,13 +1,15 @@
-import { durationFlag, listFlag, sizeFlag, switchFlag } from "../../../core/config/flag-kinds.ts";
+import { checkedListFlag, durationFlag, sizeFlag, switchFlag } from "../../../core/config/flag-kinds.ts";
 import type { FlagValues } from "../../../core/config/flags.ts";
+import { whyNoSocketOrigin } from "../../http/origin-check.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./websocket-options.ts";
 
 /** Flags of WebSockets, a part of those of a gateway. */
 export const webSocketFlags = {
   noWebsockets: switchFlag("Ignore upgrades to WebSocket"),
-  websocketOrigin: listFlag(
+  websocketOrigin: checkedListFlag(
     "ORIGIN",
     "An origin beside the server's own whose pages may open WebSockets, such as https://app.example.com; null for pages without one, * for any",
+    whyNoSocketOrigin,
   ),
   websocketMaxMessage: sizeFlag(
     webSocketDefaults.maxSocketMessageBytes,
