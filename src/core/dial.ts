@@ -29,6 +29,14 @@ export interface DialOptions extends ConnectionOptions, TransportOptions {
   readonly network: boolean;
 }
 
+/** The defaults of `DialOptions`. */
+export const dialDefaults: DialOptions = Object.freeze({
+  ...connectionDefaults,
+  ...transportDefaults,
+  interceptors: [],
+  network: false,
+});
+
 /** What `dial` gives besides calls. */
 export interface Dialed extends AsyncDisposable {
   /** Where the connection stands; in process always `ready`. Asking for it starts no connection. */
@@ -61,7 +69,7 @@ export interface DialedInvoker extends Invoker, Dialed {}
 export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
   const invoker = dialInvoker(target, options); // First, as it looks at what it is given.
   const transport = toTransport(invoker, {
-    defaultTimeoutMs: options.defaultTimeoutMs ?? transportDefaults.defaultTimeoutMs,
+    defaultTimeoutMs: options.defaultTimeoutMs ?? dialDefaults.defaultTimeoutMs,
   });
   return withConnection(transport, invoker);
 }
@@ -76,8 +84,8 @@ export function dialInvoker(
       `dial takes a GrpcServer of this process or a target such as "users:42001", not ${show(target)}`,
     );
   }
-  checkOptions("dial", options, connectionDefaults);
-  const { interceptors = [], network = false } = options;
+  checkOptions<DialOptions>("dial", options, dialDefaults);
+  const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
   if (typeof target !== "string" && !network) {
     return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }
