@@ -4,6 +4,6 @@ import { durationFlag } from "../config/flag-kinds.ts";
 export const stopFlags = {
   drainDelay: durationFlag(
     0,
-    "Go on serving for this long after a stop signal, with health and readiness off",
+    "Keep serving for this long after a stop signal, while health and readiness checks fail",
   ),
 } as const;

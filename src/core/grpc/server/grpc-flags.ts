@@ -9,7 +9,7 @@ export const grpcFlags = {
   grpcPort: portFlag(grpcServerDefaults.port, "Port to serve gRPC on; 0 picks a free one"),
   trustedPeer: listFlag(
     "NAME",
-    "URI or DNS name of a client certificate whose client is believed who its own caller is; everybody for all clients",
+    "A proxy whose forwarded identity headers are trusted: a URI or DNS name of its client certificate; everybody for every client",
   ),
 } as const;
 
