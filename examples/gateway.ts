@@ -1,21 +1,17 @@
 /** Services over gRPC, REST and for browsers in one process: on two ports, or with `--port` on one. */
 import {
-  addServerGracefulStop,
-  catchStopSignals,
   commonFlags,
   createTelemetry,
-  dial,
   grpcFlags,
   grpcOptions,
-  GrpcServer,
   httpFlags,
   httpOptions,
-  HttpServer,
   onePortFlags,
   parseFlags,
   tlsFlags,
   tlsOptions,
-} from "../src/index.ts";
+} from "../src/entries/flags.ts";
+import { addServerGracefulStop, catchStopSignals, dial, GrpcServer, HttpServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";

@@ -1,17 +1,14 @@
 /** Services over gRPC alone. A gateway in another process can stand in front: see http-only.ts. */
 import {
-  addServerGracefulStop,
-  catchStopSignals,
   commonFlags,
   createTelemetry,
-  dial,
   grpcFlags,
   grpcOptions,
-  GrpcServer,
   parseFlags,
   tlsFlags,
   tlsOptions,
-} from "../src/index.ts";
+} from "../src/entries/flags.ts";
+import { addServerGracefulStop, catchStopSignals, dial, GrpcServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";

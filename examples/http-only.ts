@@ -3,15 +3,10 @@ import { Child } from "../gen/go/micro/service/child/child_pb.ts";
 import { GoMs } from "../gen/go/micro/service/goms/goms_pb.ts";
 import { LibraryService } from "../gen/library/v1/library_pb.ts";
 import {
-  addServerGracefulStop,
-  catchStopSignals,
   commonFlags,
   createTelemetry,
-  dial,
   httpFlags,
   httpOptions,
-  HttpServer,
-  keepLoaded,
   parseFlags,
   schemaFlags,
   schemaSource,
@@ -19,8 +14,9 @@ import {
   tlsOptions,
   upstreamFlags,
   upstreamOf,
-  type Schema,
-} from "../src/index.ts";
+} from "../src/entries/flags.ts";
+import { keepLoaded, type Schema } from "../src/entries/schema.ts";
+import { addServerGracefulStop, catchStopSignals, dial, HttpServer } from "../src/index.ts";
 
 const flags = parseFlags("http-only", {
   ...upstreamFlags,

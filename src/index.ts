@@ -1,4 +1,4 @@
-/** The public surface of `ts-ms`. */
+/** The public surface of `ts-ms`; what only some programs need has sub-paths of its own, in `entries/`. */
 
 // Servers, and how programs stop.
 export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./core/grpc-server.ts";
@@ -53,67 +53,7 @@ export {
 // Errors.
 export { Code, ConnectError, invalidArgument, type FieldViolation } from "./core/errors/errors.ts";
 
-// Details of errors, of google/rpc/error_details.proto.
-export {
-  BadRequestSchema,
-  DebugInfoSchema,
-  ErrorInfoSchema,
-  HelpSchema,
-  LocalizedMessageSchema,
-  PreconditionFailureSchema,
-  QuotaFailureSchema,
-  RequestInfoSchema,
-  ResourceInfoSchema,
-  RetryInfoSchema,
-} from "../gen/google/rpc/error_details_pb.ts";
-
-// Contracts at run time.
-export { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "./core/schema/schema.ts";
-export { reflectionSource } from "./core/schema/reflection-source.ts";
-export { keepLoaded, type SchemaLoaderOptions, type SchemaUpstream } from "./core/schema/schema-loader.ts";
-
-// Logs and metrics.
+// Observers of calls, and where exceptions are logged.
 export type { CallContext } from "./core/call/context.ts";
 export type { CallObserver } from "./core/call/observer.ts";
 export type { FaultLogger } from "./core/call/fault-log.ts";
-export {
-  callLog,
-  createLogger,
-  httpLog,
-  logLevels,
-  type HttpLog,
-  type Logger,
-  type LoggerOptions,
-  type LogLevel,
-} from "./core/telemetry/logger.ts";
-export { Metrics, type MetricsOptions, type UnknownKind } from "./core/telemetry/metrics.ts";
-export { metricList, type MetricDefinition } from "./core/telemetry/metric-list.ts";
-export { Exporter, type ExporterOptions } from "./core/telemetry/exporter.ts";
-export { commonFlags, createTelemetry, type Telemetry } from "./core/telemetry/telemetry.ts";
-
-// Flags of programs.
-export { helpText, parseFlags, type FlagGroup, type FlagValues } from "./core/config/flags.ts";
-export {
-  choiceFlag,
-  durationFlag,
-  fileFlag,
-  filesFlag,
-  listFlag,
-  optionalFlag,
-  optionalPortFlag,
-  pathFlag,
-  portFlag,
-  portOrOffFlag,
-  sizeFlag,
-  switchFlag,
-  textFlag,
-  type Flag,
-} from "./core/config/flag-kinds.ts";
-export { grpcFlags, grpcOptions } from "./core/grpc/server/grpc-flags.ts";
-export { upstreamFlags, upstreamOf } from "./core/grpc/client/upstream-flags.ts";
-export { tlsFlags, tlsOptions } from "./core/net/tls-flags.ts";
-export { httpFlags, httpOptions, onePortFlags } from "./gateway/flags/http-flags.ts";
-export { schemaFlags, schemaSource } from "./core/schema/schema-flags.ts";
-export { exporterFlags, startExporter } from "./core/telemetry/exporter-flags.ts";
-export { logFlags } from "./core/telemetry/log-flags.ts";
-export { stopFlags } from "./core/lifecycle/signals.ts";

@@ -1,5 +1,6 @@
 /** The combined gateway as `examples/gateway.ts` puts it together; the port is that of HTTP. */
-import { callLog, createLogger, GrpcServer, httpLog, HttpServer, Metrics } from "../../src/index.ts";
+import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
+import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";
 import { takePart } from "./take-part.ts";
 

@@ -1,5 +1,6 @@
 /** The gRPC server as `examples/grpc-only.ts` puts it together. */
-import { callLog, createLogger, GrpcServer, Metrics } from "../../src/index.ts";
+import { callLog, createLogger, Metrics } from "../../src/entries/telemetry.ts";
+import { GrpcServer } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";
 import { takePart } from "./take-part.ts";
 

@@ -1,5 +1,6 @@
 /** The gateway in front of a server of another process, as `examples/http-only.ts` puts it together. */
-import { callLog, createLogger, httpLog, HttpServer, Metrics } from "../../src/index.ts";
+import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
+import { HttpServer } from "../../src/index.ts";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { takePart } from "./take-part.ts";

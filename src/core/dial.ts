@@ -29,6 +29,14 @@ export interface DialOptions extends ConnectionOptions, TransportOptions {
   readonly network: boolean;
 }
 
+/** The defaults of `DialOptions`. */
+export const dialDefaults: DialOptions = Object.freeze({
+  ...connectionDefaults,
+  ...transportDefaults,
+  interceptors: [],
+  network: false,
+});
+
 /** The connection that `dial` makes, besides its calls. */
 export interface Dialed extends AsyncDisposable {
   /** The state of the connection; in process always `ready`. Reading it starts no attempt to connect. */
@@ -61,7 +69,7 @@ export interface DialedInvoker extends Invoker, Dialed {}
 export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
   const invoker = dialInvoker(target, options); // First, since it checks the arguments.
   const transport = toTransport(invoker, {
-    defaultTimeoutMs: options.defaultTimeoutMs ?? transportDefaults.defaultTimeoutMs,
+    defaultTimeoutMs: options.defaultTimeoutMs ?? dialDefaults.defaultTimeoutMs,
   });
   return withConnection(transport, invoker);
 }
@@ -76,8 +84,8 @@ export function dialInvoker(
       `dial takes a GrpcServer of this process or a target such as "users:42001", not ${show(target)}`,
     );
   }
-  checkOptions("dial", options, connectionDefaults);
-  const { interceptors = [], network = false } = options;
+  checkOptions<DialOptions>("dial", options, dialDefaults);
+  const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
   if (typeof target !== "string" && !network) {
     return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }

@@ -51,7 +51,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
 
   /** @throws TypeError naming the option that cannot be used. */
   constructor(options: Partial<GrpcServerOptions> = {}) {
-    checkOptions("GrpcServer", options, grpcServerDefaults);
+    checkOptions<GrpcServerOptions>("GrpcServer", options, grpcServerDefaults);
     this.#options = { ...grpcServerDefaults, ...options };
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };

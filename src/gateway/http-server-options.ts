@@ -113,8 +113,11 @@ export interface HttpServerOptions
   readonly maxTimeoutMs: number;
 }
 
+/** The paths that this server serves itself are no option of it. */
+const { reservedPaths: _, ...routingDefaults } = routerDefaults;
+
 /** The defaults of `HttpServerOptions`; only `upstream` has none. */
-export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.freeze({
+export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> = Object.freeze({
   ...http1Defaults,
   ...streamDefaults,
   ...webSocketDefaults,
@@ -124,7 +127,7 @@ export const httpServerDefaults: Omit<HttpServerOptions, "upstream"> = Object.fr
   ...browserDefaults,
   ...http2Defaults,
   ...bindDefaults,
-  ...routerDefaults,
+  ...routingDefaults,
   ...badRuleDefaults,
   host: "127.0.0.1",
   port: 8080,

@@ -73,7 +73,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   /** @throws TypeError or Error naming the option that is wrong */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
-    checkOptions("HttpServer", options, httpServerDefaults);
+    checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
     const { upstream: target } = options;
     const canBeCalled =
       typeof target === "string" || isServer(target) || hasFunctions(target, "unary", "stream");

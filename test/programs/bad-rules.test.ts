@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
-import { GrpcServer, HttpServer, protoSource, service, type ServiceImpl } from "../../src/index.ts";
+import { protoSource } from "../../src/entries/schema.ts";
+import { GrpcServer, HttpServer, service, type ServiceImpl } from "../../src/index.ts";
 import { curl, curlJson, Program, run } from "../support/program.ts";
 
 const contract = `

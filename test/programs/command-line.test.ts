@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { test } from "node:test";
-import { parseFlags, upstreamFlags, upstreamOf } from "../../src/index.ts";
+import { parseFlags, upstreamFlags, upstreamOf } from "../../src/entries/flags.ts";
 import { curl, Program } from "../support/program.ts";
 
 const programs = ["grpc-only", "http-only", "gateway"] as const;
@@ -104,10 +104,6 @@ for (const [name, flag, server] of [
 }
 
 const impossible: readonly [program: string, args: readonly string[], line: RegExp][] = [
-  ["gateway", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
-  ["http-only", ["--cors-origin=*", "--cors-credentials"], /^corsOrigins: "\*" with corsCredentials .*\n$/],
-  ["gateway", ["--websocket-origin=foo"], /^allowedOrigins: "foo" is no origin, .*\n$/],
-  ["gateway", ["--cors-origin=foo"], /^corsOrigins: "foo" is no origin, .*\n$/],
   ["http-only", ["--timeout=10m"], /^--timeout is longer than --max-timeout, .*\n$/],
   ["gateway", ["--rules=package.json"], /^package\.json:\d+:\d+: version: unknown key\n$/],
   ["http-only", ["--descriptors=package.json"], /^package\.json: not a binary .*FileDescriptorSet\n$/],
@@ -144,6 +140,41 @@ const unusable: typeof impossible = [
     /for --grpc-host: the port goes into a flag of its own: localhost, --grpc-port 50051\n/,
   ],
   ["grpc-only", ["--grpc-host=[::1]:50051"], /a flag of its own: ::1, --grpc-port 50051\n/],
+  [
+    "gateway",
+    ["--cors-origin=*", "--cors-credentials"],
+    /^--cors-credentials with --cors-origin \* would let every page .*\n$/,
+  ],
+  [
+    "http-only",
+    ["--cors-origin=https://a.example", "--cors-origin=null", "--cors-credentials"],
+    /^--cors-credentials with --cors-origin null would let every page .*\n$/,
+  ],
+  [
+    "http-only",
+    ["--cors-origin=*", "--cors-credentials"],
+    /^--cors-credentials with --cors-origin \* would let every page .*\n$/,
+  ],
+  [
+    "gateway",
+    ["--cors-origin=foo"],
+    /^gateway: bad value "foo" for --cors-origin: is no origin, write it as .*\n/,
+  ],
+  [
+    "http-only",
+    ["--cors-origin=*", "--cors-origin=https://a.example/"],
+    /^http-only: bad value "https:\/\/a\.example\/" for --cors-origin: is no origin, .*\n/,
+  ],
+  [
+    "gateway",
+    ["--websocket-origin=foo"],
+    /^gateway: bad value "foo" for --websocket-origin: is no origin, write it as .*\n/,
+  ],
+  [
+    "http-only",
+    ["--websocket-origin=ftp://a.example"],
+    /^http-only: bad value "ftp:\/\/a\.example" for --websocket-origin: is no origin, .*\n/,
+  ],
   ["gateway", ["--http-host=http://localhost"], /for --http-host: must be a host name, .* without scheme/],
 ];
 for (const [name, args, line] of unusable) {

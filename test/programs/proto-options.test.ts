@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { protoSource } from "../../src/index.ts";
+import { protoSource } from "../../src/entries/schema.ts";
 import { Program, run } from "../support/program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ts-ms-proto-options-"));

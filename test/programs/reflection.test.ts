@@ -20,15 +20,8 @@ import {
   type ServerReflectionResponse,
 } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ReflectionV1Alpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import {
-  Code,
-  ConnectError,
-  dial,
-  GrpcServer,
-  reflectionSource,
-  service,
-  type ServiceImpl,
-} from "../../src/index.ts";
+import { reflectionSource } from "../../src/entries/schema.ts";
+import { Code, ConnectError, dial, GrpcServer, service, type ServiceImpl } from "../../src/index.ts";
 import { curl, curlJson, Program, run } from "../support/program.ts";
 
 const sources = {

@@ -17,6 +17,7 @@ import { after, before, suite, test } from "node:test";
 import { parse } from "yaml";
 import { healthPaths } from "../../src/gateway/doors/health/health-door.ts";
 import { markedCommands, markedFiles } from "./marked-blocks.ts";
+import { sourceExports } from "./public-surface.ts";
 
 const root = join(import.meta.dirname, "../..");
 const project = mkdtempSync(join(tmpdir(), "ts-ms-docs-"));
@@ -50,7 +51,7 @@ before(async () => {
   write("package.json", JSON.stringify({ type: "module", private: true }));
   for (const [name, text] of markedFiles(root)) if (/\.(?:proto|yaml)$/.test(name)) write(name, text);
   for (const [name, text] of files) write(name, text);
-  write("node_modules/ts-ms/package.json", '{"type":"module","exports":"./src/index.ts"}');
+  write("node_modules/ts-ms/package.json", JSON.stringify({ type: "module", exports: sourceExports(root) }));
   cpSync(join(root, "proto"), join(project, "node_modules/ts-ms/proto"), { recursive: true });
   for (const folder of ["src", "gen"])
     symlinkSync(join(root, folder), join(project, "node_modules/ts-ms", folder));

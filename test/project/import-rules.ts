@@ -83,14 +83,19 @@ function arrowViolation({ from, to }: ImportLine, arrows: Arrows): string | unde
   if (source === "gen") return target === "gen" ? undefined : "generated code imports only generated code";
   if (source === "examples") {
     // The services of the examples are written as a user writes his own, and are not part of the package's surface.
-    const allowed = to === "src/index.ts" || target !== "src" || to.startsWith("src/services/");
-    return allowed ? undefined : "examples use the public surface, src/index.ts";
+    const allowed = isPublic(to) || target !== "src" || to.startsWith("src/services/");
+    return allowed ? undefined : "examples use the public surface, src/index.ts and src/entries";
   }
   if (target === "gen") return undefined;
-  if (to === "src/index.ts") return "src/index.ts is for users, nothing in src imports it";
+  if (isPublic(to)) return `${to} is for users, nothing in src imports it`;
   if (target !== "src") return "src imports only src and gen";
   if (from === "src/index.ts") return undefined;
   return roomViolation(roomOf(from, arrows), roomOf(to, arrows), to, arrows);
+}
+
+/** Whether users import this file: that of the package itself, or of one of its sub-paths. */
+function isPublic(file: string): boolean {
+  return file === "src/index.ts" || file.startsWith("src/entries/");
 }
 
 function roomViolation(

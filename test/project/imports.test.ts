@@ -77,6 +77,7 @@ const planted: Arrows = {
   "gateway/doors": ["core/…", "gateway/http", "gateway/doors/…"],
   gateway: ["core", "core/…", "gateway/…"],
   services: ["core/…"],
+  entries: ["core", "core/…", "gateway", "gateway/…"],
 };
 
 /** A planted breach: what each file imports, and a part of the sentence that must come of it; none for allowed ones. */
@@ -85,6 +86,7 @@ const cases: { name: string; files: Record<string, string[]>; expected?: string 
     name: "arrows lead down",
     files: {
       "src/index.ts": ["./gateway/http-server.ts", "./core/dial.ts", "./core/errors/c.ts"],
+      "src/entries/e.ts": ["../core/dial.ts", "../gateway/doors/doors.ts", "../../gen/d_pb.ts"],
       "src/gateway/http-server.ts": ["../core/dial.ts", "./doors/doors.ts", "fastify", "node:http"],
       "src/gateway/doors/doors.ts": ["./rest/r.ts", "./websocket/w.ts"],
       "src/gateway/doors/door.ts": ["../http/h.ts"],
@@ -99,7 +101,13 @@ const cases: { name: string; files: Record<string, string[]>; expected?: string 
       "src/core/codec/g.ts": [],
       "gen/d_pb.ts": ["./e_pb.ts"],
       "gen/e_pb.ts": [],
-      "examples/x.ts": ["../src/index.ts", "../gen/d_pb.ts", "./y.ts", "../src/services/b/b.ts"],
+      "examples/x.ts": [
+        "../src/index.ts",
+        "../src/entries/e.ts",
+        "../gen/d_pb.ts",
+        "./y.ts",
+        "../src/services/b/b.ts",
+      ],
       "examples/y.ts": [],
     },
   },
@@ -147,6 +155,24 @@ const cases: { name: string; files: Record<string, string[]>; expected?: string 
     name: "src may not import its own index",
     files: { "src/gateway/http-server.ts": ["../index.ts"], "src/index.ts": [] },
     expected: "nothing in src imports it",
+  },
+  {
+    name: "src may not import its entries",
+    files: { "src/index.ts": ["./entries/e.ts"], "src/entries/e.ts": [] },
+    expected: "src/entries/e.ts is for users, nothing in src imports it",
+  },
+  {
+    name: "an entry may not reach into a folder of a room",
+    files: {
+      "src/entries/e.ts": ["../gateway/doors/rest/streams/s.ts"],
+      "src/gateway/doors/rest/streams/s.ts": [],
+    },
+    expected: "gateway/doors/rest/streams is private to gateway/doors/rest",
+  },
+  {
+    name: "an entry may not import services",
+    files: { "src/entries/e.ts": ["../services/b.ts"], "src/services/b.ts": [] },
+    expected: "no arrow leads from entries to services",
   },
   {
     name: "src may not import examples",

@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { delimiter, dirname, join, relative, sep } from "node:path";
 import { after, before, test } from "node:test";
 import { markedCommands, markedFiles } from "./marked-blocks.ts";
+import { exportedNames, publicSources } from "./public-surface.ts";
 
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));
@@ -96,6 +97,8 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   for (const wanted of [
     "dist/src/index.js",
     "dist/src/index.d.ts",
+    "dist/src/entries/flags.js",
+    "dist/src/entries/flags.d.ts",
     "proto/google/api/http.proto",
     "LICENSE",
   ]) {
@@ -103,7 +106,7 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   }
   if (existsSync(join(root, "README.md"))) assert.ok(files.includes("README.md"));
   const allowed =
-    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway)|gen\/(?:google\/(?:api|rpc)|grpc|ts_ms))\/.+\.(?:js|d\.ts)|dist\/src\/index\.(?:js|d\.ts))$/;
+    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway|entries)|gen\/(?:google\/(?:api|rpc)|grpc|ts_ms))\/.+\.(?:js|d\.ts)|dist\/src\/index\.(?:js|d\.ts))$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file) || /(?:^|\/|\.)tests?(?:\/|\.|_)/.test(file)),
     [],
@@ -121,13 +124,23 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   assert.deepEqual(manifest["peerDependencies"], { "@bufbuild/protobuf": "^2.17.0" });
 });
 
-test("a user's program gets the exports of src/index.ts, with types", async () => {
-  const program = 'import * as tsMs from "ts-ms";\nconsole.log(JSON.stringify(Object.keys(tsMs).sort()));\n';
-  writeFileSync(join(project, "exports.ts"), program);
-  const source = (await import(join(root, "src/index.ts"))) as object;
-  const printed = JSON.parse(await run(project, process.execPath, "exports.ts")) as string[];
-  assert.deepEqual(printed, Object.keys(source).sort());
-  assert.ok(printed.length > 0);
+test("a user's program gets the exports of src/index.ts and of each sub-path, with types", async () => {
+  const sources = [...publicSources(root)];
+  assert.ok(sources.some(([specifier]) => specifier === "ts-ms/flags"));
+  const lines = sources.flatMap(([specifier, source], index) => {
+    const names = exportedNames(readFileSync(join(root, source), "utf8")).map(({ name }) => name);
+    return [
+      `import * as m${index} from ${JSON.stringify(specifier)};`,
+      `console.log(JSON.stringify(Object.keys(m${index}).sort()));`,
+      `export type { ${names.join(", ")} } from ${JSON.stringify(specifier)};`,
+    ];
+  });
+  writeFileSync(join(project, "exports.ts"), lines.join("\n"));
+  const printed = (await run(project, process.execPath, "exports.ts")).trim().split("\n");
+  for (const [index, [, source]] of sources.entries()) {
+    const module = (await import(join(root, source))) as object;
+    assert.deepEqual(JSON.parse(printed[index] ?? ""), Object.keys(module).toSorted(), source);
+  }
   await typeCheck("exports.ts");
 });
 

@@ -2,13 +2,13 @@ import {
   commonFlags,
   grpcFlags,
   httpFlags,
-  metricList,
   onePortFlags,
   schemaFlags,
   tlsFlags,
   upstreamFlags,
   type FlagGroup,
-} from "../../src/index.ts";
+} from "../../src/entries/flags.ts";
+import { metricList } from "../../src/entries/telemetry.ts";
 import { toFlagName } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */

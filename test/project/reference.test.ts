@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { helpText } from "../../src/index.ts";
+import { helpText } from "../../src/entries/flags.ts";
 import { Program } from "../support/program.ts";
 import { flagTable, metricTable, programs } from "./reference-tables.ts";
 

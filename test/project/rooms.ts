@@ -120,11 +120,21 @@ export const arrows: Arrows = {
     "gateway/doors/…",
   ],
 
-  "gateway/flags": ["core/…", "gateway", "gateway/http", "gateway/doors/websocket", "gateway/doors/options"],
+  "gateway/flags": [
+    "core/…",
+    "gateway",
+    "gateway/http",
+    "gateway/http/browsers",
+    "gateway/doors/options",
+    "gateway/doors/websocket",
+  ],
 
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],
 
   // Services, written as a user writes his.
   services: ["core/…"],
+
+  // The sub-paths of the package, one file each; nothing in src imports them.
+  entries: ["core", "core/…", "gateway", "gateway/…"],
 };

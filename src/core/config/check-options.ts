@@ -1,25 +1,36 @@
 import { inspect } from "node:util";
+import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
+/** Every option of `O` by its name, the optional ones too: with its default, or undefined where it has none. */
+export type EveryOption<O extends object> = { readonly [K in keyof O]-?: O[K] | undefined };
+
 /**
- * Refuses options that TypeScript would not take, for callers without it.
+ * Refuses options that TypeScript would not accept, for callers without it.
  *
  * @param owner what the options are of, for errors, for example `HttpServer`
- * @param defaults what says which options are numbers
- * @throws TypeError naming the option, unless `options` is an object whose numbers are numbers
+ * @param options what the caller gave, without anything that we put in ourselves
+ * @param known all options; those whose default is a number have to be numbers
+ * @throws TypeError naming the option, unless `options` is an object of known options whose numbers are numbers
  */
-export function checkOptions(owner: string, options: unknown, defaults: object): void {
+export function checkOptions<O extends object>(owner: string, options: unknown, known: EveryOption<O>): void {
   if (typeof options !== "object" || options === null) {
     throw new SetupError(`${owner}: the options must be an object, not ${show(options)}`);
   }
-  const given = options as Readonly<Record<string, unknown>>; // Any object has its members by name.
-  for (const [name, byDefault] of Object.entries(defaults)) {
-    const value = given[name];
+  for (const [name, value] of Object.entries(options)) {
+    if (!Object.hasOwn(known, name)) throw unknownOption(owner, name, Object.keys(known));
+    const byDefault: unknown = known[name as keyof O]; // As it was found above.
     if (typeof byDefault !== "number" || value === undefined) continue;
     if (typeof value !== "number" || Number.isNaN(value)) {
       throw new SetupError(`${owner}: the option ${name} must be a number, not ${show(value)}`);
     }
   }
+}
+
+function unknownOption(owner: string, name: string, known: readonly string[]): SetupError {
+  const near = nearestName(name, known);
+  const hint = near === undefined ? "" : `; did you mean ${near}?`;
+  return new SetupError(`${owner}: there is no option ${JSON.stringify(name)}${hint}`);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { isIPv6 } from "node:net";
+import { showDuration, showSize, toDurationMs, toSizeBytes } from "./quantity-text.ts";
 
 /** One flag of a program: how its text is read, and what help says about it. */
 export interface Flag<T = unknown> {
@@ -19,21 +20,21 @@ export interface Flag<T = unknown> {
   read(text: string, before: T): T;
 }
 
-/** A flag that takes any text but the empty one. */
+/** A flag whose value is any text but the empty one. */
 export function textFlag(value: string, byDefault: string, help: string): Flag<string> {
   return { help, value, default: byDefault, shownDefault: byDefault, repeatable: false, read: notEmpty };
 }
 
 /**
- * A flag that takes a host name, an address, of IPv6 with or without brackets, or `unix:` and the path of a socket.
+ * A flag whose value is a host name, an address, of IPv6 with or without brackets, or `unix:` and the path of a socket.
  *
- * @param portFlag The flag that takes the port, such as `--http-port`, for errors: many write it behind the host.
+ * @param portFlag The flag of the port, such as `--http-port`, for errors: many write it behind the host.
  */
 export function hostFlag(byDefault: string, portFlag: string, help: string): Flag<string> {
   return { ...textFlag("HOST", byDefault, help), read: (text) => toHost(text, portFlag) };
 }
 
-/** A flag that takes the path of a page, which begins with a slash. */
+/** A flag whose value is the path of a page, which begins with a slash. */
 export function pathFlag(byDefault: string, help: string): Flag<string> {
   return {
     ...textFlag("PATH", byDefault, help),
@@ -44,7 +45,7 @@ export function pathFlag(byDefault: string, help: string): Flag<string> {
   };
 }
 
-/** A flag that takes any text but the empty one, and is undefined where it is not given. */
+/** A flag whose value is any text but the empty one, and undefined where it is not given. */
 export function optionalFlag(value: string, help: string): Flag<string | undefined> {
   return { help, value, default: undefined, shownDefault: "", repeatable: false, read: notEmpty };
 }
@@ -106,7 +107,7 @@ export function switchFlag(help: string): Flag<boolean> {
   };
 }
 
-/** A flag that takes one of a few words. */
+/** A flag whose value is one of a few words. */
 export function choiceFlag<const T extends string>(
   choices: readonly T[],
   byDefault: T,
@@ -126,7 +127,7 @@ export function choiceFlag<const T extends string>(
   };
 }
 
-/** A flag that takes a TCP port; 0 stands for any free one. */
+/** A flag whose value is a TCP port; 0 stands for any free one. */
 export function portFlag(byDefault: number, help: string): Flag<number> {
   const allowed = "must be a port from 0 to 65535";
   return {
@@ -165,7 +166,7 @@ export function portOrOffFlag(byDefault: number | "off", help: string): Flag<num
   };
 }
 
-/** A flag that takes a whole number from 0 on. */
+/** A flag whose value is a whole number from 0 on. */
 export function countFlag(byDefault: number, help: string): Flag<number> {
   return {
     help,
@@ -177,7 +178,7 @@ export function countFlag(byDefault: number, help: string): Flag<number> {
   };
 }
 
-/** A flag that takes a duration such as `250ms`, `5s`, `1.5s` or `2m`; its value is in milliseconds. */
+/** A flag of a duration such as `250ms`, `5s`, `1.5s` or `2m`; its value is in milliseconds. */
 export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
   return {
     help,
@@ -189,7 +190,7 @@ export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
   };
 }
 
-/** A flag that takes a size such as `4096`, `64KiB` or `1MiB`, at least one byte; its value is in bytes. */
+/** A flag of a size such as `4096`, `64KiB` or `1MiB`, at least one byte; its value is in bytes. */
 export function sizeFlag(byDefaultBytes: number, help: string): Flag<number> {
   return {
     help,
@@ -242,50 +243,4 @@ function toPort(text: string, allowed: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (!(port <= 65_535)) throw new Error(allowed);
   return port;
-}
-
-const unitsMs: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** Milliseconds of `250ms`, `5s`, `1.5s`, `2m`, `1h`; 0 needs no unit. @throws Error for anything else. */
-export function toDurationMs(text: string): number {
-  if (text === "0") return 0;
-  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text);
-  const unit = unitsMs[match?.[2] ?? ""];
-  if (match === null || unit === undefined) {
-    throw new Error("must be a duration such as 250ms, 5s, 1.5s or 2m");
-  }
-  const ms = Number(match[1]) * unit;
-  if (ms >= 2 ** 31) throw new Error("must be shorter than 24 days");
-  return ms;
-}
-
-function showDuration(ms: number): string {
-  if (ms === 0) return "0";
-  for (const [unit, size] of [
-    ["h", 3_600_000],
-    ["m", 60_000],
-    ["s", 1_000],
-  ] as const) {
-    if (ms % size === 0) return `${ms / size}${unit}`;
-  }
-  return `${ms}ms`;
-}
-
-const unitsBytes: Readonly<Record<string, number>> = { "": 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
-
-function toSizeBytes(text: string): number {
-  const match = /^(\d+)(|KiB|MiB|GiB)$/.exec(text);
-  const unit = unitsBytes[match?.[2] ?? "none"];
-  if (match === null || unit === undefined) throw new Error("must be a size such as 4096, 64KiB or 1MiB");
-  const bytes = Number(match[1]) * unit;
-  if (bytes < 1 || bytes >= 2 ** 31) throw new Error("must be at least 1 byte and less than 2GiB");
-  return bytes;
-}
-
-function showSize(bytes: number): string {
-  for (const unit of ["GiB", "MiB", "KiB"]) {
-    const size = unitsBytes[unit] ?? 1;
-    if (bytes % size === 0) return `${bytes / size}${unit}`;
-  }
-  return String(bytes);
 }

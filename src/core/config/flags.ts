@@ -1,4 +1,5 @@
 import { createRequire } from "node:module";
+import { editDistance } from "../errors/nearest-name.ts";
 import type { Flag } from "./flag-kinds.ts";
 
 /** Flags by their names in code: `grpcPort` is `--grpc-port` on the command line. */
@@ -138,20 +139,6 @@ function suggest(name: string, known: readonly string[]): string {
   // Two slips of the finger at most, and never more than half of the word.
   if (best === undefined || best.distance > Math.min(2, name.length / 2)) return "";
   return `, did you mean --${best.name}?`;
-}
-
-/** How many letters must be put in, taken out or replaced to make `b` of `a` (Levenshtein). */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const above = row;
-    row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = (above[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(replaced, (above[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
-    }
-  }
-  return row[b.length] ?? 0;
 }
 
 function version(): string {

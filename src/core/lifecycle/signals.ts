@@ -1,6 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
-import { durationFlag } from "../config/flag-kinds.ts";
 import { defaultGraceMs, type ManagedServer, type StopReport } from "./lifecycle.ts";
 import { FlagError, SetupError } from "../errors/setup-error.ts";
 
@@ -49,14 +48,6 @@ export interface ShutdownReport extends StopReport {
   /** Code with which the process ends: 0 when nothing was cut, else 1. */
   readonly exitCode: 0 | 1;
 }
-
-/** Flags for programs that stop gracefully. */
-export const stopFlags = {
-  drainDelay: durationFlag(
-    0,
-    "Go on serving for this long after a stop signal, with health and readiness off",
-  ),
-} as const;
 
 /** Terminals and process groups deliver one Ctrl-C twice; the same signal within this time is one, in milliseconds. */
 const sameSignalMs = 300;

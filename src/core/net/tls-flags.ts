@@ -14,21 +14,23 @@ export interface TlsLog {
 
 /** Flags of servers that speak TLS. */
 export const tlsFlags = {
-  tlsCert: fileFlag("Serve TLS with this certificate chain, PEM; with --tls-key; read again when it changes"),
-  tlsKey: fileFlag("Private key of that certificate, PEM"),
-  tlsClientCa: fileFlag("Certificates of the authorities that clients' certificates must be from, PEM"),
+  tlsCert: fileFlag(
+    "Serve TLS with this certificate chain, PEM; with --tls-key; reloaded when the file changes",
+  ),
+  tlsKey: fileFlag("Private key of --tls-cert, PEM"),
+  tlsClientCa: fileFlag("CA certificates to verify client certificates against, PEM"),
   tlsClient: choiceFlag(
     ["none", "optional", "required"],
     "none",
-    "Whether clients present certificates; needs --tls-client-ca",
+    "Whether client certificates are requested (optional) or required; needs --tls-client-ca",
   ),
 } as const;
 
 /**
  * The TLS that the flags ask for; undefined for plain text.
  *
- * @param log logs reloads of changed files, files that cannot be used, and authorities without effect. Default:
- *   warnings of the process
+ * @param log receives a warning when `--tls-client-ca` has no effect, a line for each reload of the files, and the
+ *   error when changed files cannot be used. Default: warnings of the process.
  * @throws TypeError naming the flag that is missing, or flag and file that cannot be used
  */
 export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): ServerTlsOptions | undefined {
@@ -46,7 +48,7 @@ export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): Se
   readTlsFiles(flags, { cert: "tlsCert", key: "tlsKey", ca: "tlsClientCa" });
   if (tlsClientCa !== undefined && !given.has("tlsClient")) {
     const text =
-      "no client is asked for a certificate: --tls-client-ca needs --tls-client required or optional";
+      "no client certificate is requested: --tls-client-ca needs --tls-client required or optional";
     if (log === undefined) process.emitWarning(text);
     else log.warn({}, text);
   }
@@ -91,6 +93,6 @@ export function readTlsFiles<N extends string>(
 }
 
 function logReload(log: TlsLog, err: Error | undefined): void {
-  if (err === undefined) log.info({}, "the TLS files have changed and are in use");
+  if (err === undefined) log.info({}, "TLS files reloaded");
   else log.error({ err }, err.message);
 }

@@ -88,7 +88,7 @@ export class ServerTls {
     if (problem !== undefined) throw this.#unusable(problem);
     if (options.ca !== undefined && options.clientCertificates === undefined) {
       process.emitWarning(
-        `${use.server}: tls.ca is given, but tls.clientCertificates is not: no client is asked for a certificate`,
+        `${use.server}: tls.ca is given, but tls.clientCertificates is not: no client certificate is requested`,
       );
     }
     this.#files = files;
@@ -192,7 +192,7 @@ export class ServerTls {
     if (problem === this.#problem) return;
     this.#problem = problem;
     const error = new Error(
-      `${this.#use.server}: the new TLS files cannot be used, those before stay in use: ${problem}`,
+      `${this.#use.server}: the changed TLS files cannot be used, the previous ones stay in use: ${problem}`,
       { cause },
     );
     const { onReload } = this.#options;

@@ -16,16 +16,16 @@ export const schemaFlags = {
     ...listFlag("FILE", "Serve the services of this .proto source"),
     excludes: ["descriptors", "reflection"],
   },
-  protoPath: listFlag("DIR", "Where .proto sources and their imports are looked for"),
+  protoPath: listFlag("DIR", "Folder to search for .proto sources and their imports"),
   reflection: {
-    ...switchFlag("Serve the services that the upstream names by server reflection"),
+    ...switchFlag("Serve the services that the upstream lists by server reflection"),
     excludes: ["descriptors", "proto"],
   },
   service: listFlag("NAME", "Serve only these of the loaded services, by full name"),
   onBadRule: choiceFlag(
     ["refuse", "skip"],
     "refuse",
-    "Whether HTTP rules of the contracts that cannot be served, or clash, are an error or are left out with a warning",
+    "What to do with HTTP rules of the contracts that cannot be served or that clash: an error, or skip them with a warning",
   ),
 } as const;
 

@@ -54,7 +54,7 @@ export class Exporter implements ManagedServer, AsyncDisposable {
 
   /** @throws TypeError if `metrics` is missing, an option is of the wrong type or `path` does not begin with a slash. */
   constructor(options: Partial<ExporterOptions> & { readonly metrics: Metrics }) {
-    checkOptions("Exporter", options, exporterDefaults);
+    checkOptions<typeof options>("Exporter", options, { ...exporterDefaults, metrics: undefined });
     const { metrics, ...others } = options;
     checkRequired("Exporter", "metrics", metrics, hasFunctions(metrics, "page"), "Metrics");
     this.#options = { ...exporterDefaults, ...others };

@@ -4,7 +4,7 @@ import { logLevels } from "./logger.ts";
 /** Flags of the log. */
 export const logFlags = {
   logLevel: {
-    ...choiceFlag(logLevels, "info", `Least important level that is logged: ${logLevels.join(", ")}`),
+    ...choiceFlag(logLevels, "info", `Least severe level that is logged: ${logLevels.join(", ")}`),
     value: "LEVEL",
   },
 } as const;

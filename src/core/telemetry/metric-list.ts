@@ -19,19 +19,19 @@ export const metricList = {
   callsStarted: {
     name: "ts_ms_calls_started_total",
     type: "counter",
-    help: "Calls whose handler or hop began.",
+    help: "Calls that were started, by a handler of this process or to an upstream.",
     labels: ["service", "method", "protocol"],
   },
   callsFinished: {
     name: "ts_ms_calls_finished_total",
     type: "counter",
-    help: "Calls that ended, by gRPC status code; CODE_17 and so on for own ones of a service.",
+    help: "Calls that ended, by gRPC status code; CODE_17 and above are codes of a service's own.",
     labels: ["service", "method", "protocol", "code"],
   },
   callsInFlight: {
     name: "ts_ms_calls_in_flight",
     type: "gauge",
-    help: "Calls that are under way.",
+    help: "Calls in progress.",
     labels: ["service", "method", "protocol"],
   },
   callDuration: {
@@ -43,13 +43,13 @@ export const metricList = {
   callFaults: {
     name: "ts_ms_call_faults_total",
     type: "counter",
-    help: "Calls that ended in an exception nobody planned.",
+    help: "Calls that ended with an unexpected exception.",
     labels: ["service", "method", "protocol"],
   },
   processFaults: {
     name: "ts_ms_process_faults_total",
     type: "counter",
-    help: "Exceptions and rejections outside of any call that the process outlived.",
+    help: "Uncaught exceptions and unhandled rejections outside of any call.",
     labels: ["origin"],
   },
   httpRequests: {
@@ -61,7 +61,7 @@ export const metricList = {
   httpDuration: {
     name: "ts_ms_http_request_duration_seconds",
     type: "histogram",
-    help: "Time from an HTTP request's head to the end of its answer.",
+    help: "Time from an HTTP request's head to the end of its response.",
     labels: ["route", "method"],
   },
   ignoredUnknown: {

@@ -3,7 +3,7 @@ import { type Fields, setOwn } from "../../core/codec/field-shape.ts";
 import type { FieldViolation } from "../../core/errors/errors.ts";
 import { getField, messageAt, setField } from "./field-path.ts";
 import { unexpectedText } from "./scalar-text.ts";
-import { nearestName } from "./nearest-name.ts";
+import { nearestName } from "../../core/errors/nearest-name.ts";
 import type { QueryParameter } from "../http/query.ts";
 import { type QueryName, QueryNames, type QueryScope, type QueryTarget } from "./query-target.ts";
 import { isSystemParameter } from "./system-parameters.ts";

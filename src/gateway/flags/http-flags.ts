@@ -5,12 +5,13 @@ import {
   countFlag,
   filesFlag,
   hostFlag,
-  listFlag,
   optionalPortFlag,
   portFlag,
   switchFlag,
 } from "../../core/config/flag-kinds.ts";
 import type { FlagValues } from "../../core/config/flags.ts";
+import { FlagError } from "../../core/errors/setup-error.ts";
+import { openOrigin, whyNoCorsOrigin, whyOriginsAreListed } from "../http/browsers/cors.ts";
 import { limitFlagOptions, limitFlags } from "./limit-flags.ts";
 import { whyUnforwardable } from "../http/request-metadata.ts";
 import { httpServerDefaults, type HttpServerOptions } from "../http-server-options.ts";
@@ -20,13 +21,13 @@ import { webSocketFlagOptions, webSocketFlags } from "../doors/websocket/websock
 export const httpFlags = {
   httpHost: hostFlag(httpServerDefaults.host, "--http-port", "Address to serve HTTP on"),
   httpPort: portFlag(httpServerDefaults.port, "Port to serve HTTP on; 0 picks a free one"),
-  forwardHeader: checkedListFlag("NAME", "A further request header that becomes metadata", whyUnforwardable),
+  forwardHeader: checkedListFlag("NAME", "A further request header to forward as metadata", whyUnforwardable),
   unknownQuery: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown query parameters"),
   unknownFields: choiceFlag(["ignore", "reject"], "ignore", "What to do with unknown JSON fields"),
   unknownEnums: choiceFlag(
     ["reject", "ignore"],
     "reject",
-    "What to do with unknown names of enum values; ignore holds where unknown fields or parameters are ignored",
+    "What to do with unknown names of enum values; ignore applies where unknown fields or parameters are ignored",
   ),
   maxJsonEntries: countFlag(
     httpServerDefaults.maxJsonEntries,
@@ -34,14 +35,21 @@ export const httpFlags = {
   ),
   lenientContentType: switchFlag("Read bodies as JSON whatever their content type"),
   rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
-  errorFormat: choiceFlag(["status", "google", "problem"], "status", "How error bodies look"),
-  corsOrigin: listFlag(
-    "ORIGIN",
-    "An origin whose pages may read answers, such as https://app.example.com; * for any",
+  errorFormat: choiceFlag(
+    ["status", "google", "problem"],
+    "status",
+    "Format of error bodies: google.rpc.Status, errors of Google's APIs, or RFC 9457 problem details",
   ),
-  corsCredentials: switchFlag("Let such pages send cookies and certificates of the user along; not with *"),
-  compression: switchFlag("Compress answers where clients accept it: zstd, br, gzip"),
-  etag: switchFlag("Give answers to GET an ETag of their content"),
+  corsOrigin: checkedListFlag(
+    "ORIGIN",
+    "An origin that CORS allows, such as https://app.example.com; * for any",
+    whyNoCorsOrigin,
+  ),
+  corsCredentials: switchFlag(
+    "Allow CORS requests with credentials: cookies, client certificates; not with *",
+  ),
+  compression: switchFlag("Compress responses for clients that accept it: zstd, br, gzip"),
+  etag: switchFlag("Send an ETag of the content with responses to GET"),
   ...limitFlags,
   ...webSocketFlags,
 } as const;
@@ -49,9 +57,7 @@ export const httpFlags = {
 /** Flags of a gateway that serves gRPC too. */
 export const onePortFlags = {
   port: {
-    ...optionalPortFlag(
-      "Port to serve every protocol on, gRPC too, instead of two ports; 0 picks a free one",
-    ),
+    ...optionalPortFlag("One port to serve every protocol on, gRPC too, instead of two; 0 picks a free one"),
     excludes: ["grpcPort", "grpcHost", "httpPort"],
   },
 } as const;
@@ -62,6 +68,10 @@ export const onePortFlags = {
  * @throws SetupError naming flags that contradict each other
  */
 export function httpOptions(flags: FlagValues<typeof httpFlags>): Partial<HttpServerOptions> {
+  const open = openOrigin(flags.corsOrigin);
+  if (flags.corsCredentials && open !== undefined) {
+    throw new FlagError(`--cors-credentials with --cors-origin ${open} ${whyOriginsAreListed}`);
+  }
   return {
     host: flags.httpHost,
     port: flags.httpPort,

@@ -6,36 +6,39 @@ import { httpServerDefaults, type HttpServerOptions } from "../http-server-optio
 
 /** Flags of the limits of a gateway, a part of its flags. */
 export const limitFlags = {
-  maxBody: sizeFlag(httpServerDefaults.maxBodyBytes, "The largest request body, or message of a stream: 413"),
+  maxBody: sizeFlag(
+    httpServerDefaults.maxBodyBytes,
+    "Largest request body, and largest message of a client's stream; 413 beyond",
+  ),
   maxReply: sizeFlag(
     connectionDefaults.maxMessageBytes,
-    "The largest message of a reply that is taken or sent over gRPC: 500",
+    "Largest response message that is received or sent over gRPC; 500 beyond",
   ),
-  maxUrl: sizeFlag(httpServerDefaults.maxUrlBytes, "The longest request target, query included: 414"),
-  maxHeaders: sizeFlag(httpServerDefaults.maxHeaderBytes, "The largest header block of a request: 431"),
+  maxUrl: sizeFlag(httpServerDefaults.maxUrlBytes, "Longest request target, query included; 414 beyond"),
+  maxHeaders: sizeFlag(httpServerDefaults.maxHeaderBytes, "Largest header block of a request; 431 beyond"),
   timeout: durationFlag(
     httpServerDefaults.defaultTimeoutMs,
-    "Time for a unary call whose client asks for none: 504; 0 for none",
+    "Deadline of unary calls whose client sets none; 504 beyond; 0 for none",
   ),
   maxTimeout: durationFlag(
     httpServerDefaults.maxTimeoutMs,
-    "The longest time that a client may ask for; at least that of --timeout; 0 for any",
+    "Longest deadline that a client may set; not below --timeout; 0 for any",
   ),
   bodyTimeout: durationFlag(
     httpServerDefaults.bodyTimeoutMs,
-    "How long the body of a unary call may take: 408",
+    "Time to receive the body of a unary call; 408 beyond",
   ),
   bodyIdle: durationFlag(
     httpServerDefaults.bodyIdleMs,
-    "How long the body of a client or bidi stream may bring nothing: 408",
+    "How long the body of a client or bidi stream may be idle; 408 beyond",
   ),
   writeIdle: durationFlag(
     httpServerDefaults.writeIdleMs,
-    "How long a client may take nothing of an answer that waits for it",
+    "Disconnect a client that reads nothing of a pending response for this long",
   ),
   keepAlive: durationFlag(
     httpServerDefaults.keepAliveTimeoutMs,
-    "How long an idle connection stays open; longer than a load balancer in front keeps its own",
+    "Close a connection that is idle for this long; use more than the idle timeout of a load balancer in front",
   ),
 } as const;
 

@@ -33,14 +33,15 @@ function isHost(origin: URL, host: string | undefined): boolean {
 }
 
 function normalize(entry: string): string {
-  if (entry === "*" || entry === "null") return entry;
-  const url = parseOrigin(entry);
-  if (url === undefined) {
-    throw new SetupError(
-      `allowedOrigins: ${JSON.stringify(entry)} is no origin, write it as "https://app.example.com"`,
-    );
-  }
-  return url.origin;
+  const problem = whyNoSocketOrigin(entry);
+  if (problem !== undefined) throw new SetupError(`allowedOrigins: ${JSON.stringify(entry)} ${problem}`);
+  return parseOrigin(entry)?.origin ?? entry;
+}
+
+/** What is wrong with an entry of `allowedOrigins`; undefined for a good one. */
+export function whyNoSocketOrigin(entry: string): string | undefined {
+  if (entry === "*" || entry === "null" || parseOrigin(entry) !== undefined) return undefined;
+  return 'is no origin, write it as "https://app.example.com"';
 }
 
 function parseOrigin(text: string): URL | undefined {

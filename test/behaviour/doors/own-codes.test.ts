@@ -5,13 +5,13 @@ import { after, before, test } from "node:test";
 import { create, toBinary, type DescMethodUnary, type DescService } from "@bufbuild/protobuf";
 import { StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
 import type { AnyService } from "../../../src/core/call/service.ts";
+import { Metrics } from "../../../src/entries/telemetry.ts";
 import {
   ConnectError,
   dial,
   GrpcServer,
   HttpServer,
   type HttpServerOptions,
-  Metrics,
   type PartialService,
 } from "../../../src/index.ts";
 import { contractOf, serviceOf, typeOf } from "../../support/contract.ts";

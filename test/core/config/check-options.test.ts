@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { dial, Exporter, GrpcServer, HttpServer, Metrics } from "../../../src/index.ts";
+import { checkOptions } from "../../../src/core/config/check-options.ts";
+import { dialDefaults } from "../../../src/core/dial.ts";
+import { grpcServerDefaults } from "../../../src/core/grpc-server.ts";
+import { exporterDefaults } from "../../../src/core/telemetry/exporter.ts";
+import { Exporter, Metrics } from "../../../src/entries/telemetry.ts";
+import { dial, GrpcServer, HttpServer } from "../../../src/index.ts";
+import { httpServerDefaults } from "../../../src/gateway/http-server-options.ts";
 
 /** What JavaScript may pass. */
 type Loose = (...args: unknown[]) => unknown;
@@ -41,6 +47,43 @@ const refused: readonly [name: keyof typeof make, args: readonly unknown[], mess
     "dial: the option connectTimeoutMs must be a number, not '5s'",
   ],
   ["dial", ["x:1", null], "dial: the options must be an object, not null"],
+  [
+    "dial",
+    ["x:1", { defaultTimeoutMs: "5s" }],
+    "dial: the option defaultTimeoutMs must be a number, not '5s'",
+  ],
+  [
+    "HttpServer",
+    [{ upstream: "x:1", maxBodyByte: 1 }],
+    'HttpServer: there is no option "maxBodyByte"; did you mean maxBodyBytes?',
+  ],
+  ["HttpServer", [{ upstraem: "x:1" }], 'HttpServer: there is no option "upstraem"; did you mean upstream?'],
+  ["HttpServer", [{ upstream: "x:1", x: undefined }], 'HttpServer: there is no option "x"'],
+  ["HttpServer", [{ upstream: "x:1", reservedPaths: [] }], 'HttpServer: there is no option "reservedPaths"'],
+  [
+    "HttpServer",
+    [{ upstream: "x:1", dialOptions: { keepAlive: {} } }],
+    'dial: there is no option "keepAlive"; did you mean keepalive?',
+  ],
+  [
+    "GrpcServer",
+    [{ port: 0, trustedPeer: [] }],
+    'GrpcServer: there is no option "trustedPeer"; did you mean trustedPeers?',
+  ],
+  ["GrpcServer", [{ upstream: "x:1" }], 'GrpcServer: there is no option "upstream"'],
+  ["GrpcServer", [{ toString: 1 }], 'GrpcServer: there is no option "toString"'],
+  ["GrpcServer", [JSON.parse('{"__proto__":1}')], 'GrpcServer: there is no option "__proto__"'],
+  [
+    "Exporter",
+    [{ metrics: new Metrics(), pth: "/" }],
+    'Exporter: there is no option "pth"; did you mean path?',
+  ],
+  [
+    "dial",
+    ["x:1", { conectTimeoutMs: 1 }],
+    'dial: there is no option "conectTimeoutMs"; did you mean connectTimeoutMs?',
+  ],
+  ["dial", [new GrpcServer({ listen: false }), { timeoutMs: 1 }], 'dial: there is no option "timeoutMs"'],
 ];
 
 for (const [name, args, message] of refused) {
@@ -48,3 +91,18 @@ for (const [name, args, message] of refused) {
     assert.throws(() => make[name](...args), { name: "TypeError", message });
   });
 }
+
+test("every option of the defaults may be given", () => {
+  const metrics = new Metrics();
+  assert.ok(make.HttpServer({ ...httpServerDefaults, upstream: "x:1" }));
+  assert.ok(make.GrpcServer({ ...grpcServerDefaults }));
+  assert.ok(make.Exporter({ ...exporterDefaults, metrics }));
+  assert.ok(make.dial("x:1", { ...dialDefaults }));
+});
+
+test("an option that is not known to its check does not compile", () => {
+  const all = { a: undefined, b: 1 };
+  checkOptions<{ readonly a?: string; readonly b: number }>("x", {}, all);
+  // @ts-expect-error The optional option is not among the known ones.
+  checkOptions<{ readonly a?: string; readonly b: number }>("x", {}, { b: 1 });
+});

@@ -254,7 +254,7 @@ test("I18: files that cannot be used keep those before, and are told once", asyn
   });
   put("cert.pem", "no certificate");
   await until("the news", () => Promise.resolve(problems.length === 3)); // One from each server.
-  assert.match(problems[0]?.message ?? "", /^(GRPC|HTTP): the new TLS files cannot be used/);
+  assert.match(problems[0]?.message ?? "", /^(GRPC|HTTP): the changed TLS files cannot be used/);
   for (const port of Object.values(ports)) assert.equal(await shown(port), "first");
   assert.equal(problems.length, 3);
   replace(next);
@@ -454,7 +454,7 @@ test("flags of TLS that do not fit are named", (t) => {
   const warn = (_: object, text: string) => void warnings.push(text);
   const log = { info: () => assert.fail(), error: () => assert.fail(), warn };
   assert.equal(tlsOptions(line.flags, log)?.clientCertificates, "none");
-  assert.match(warnings.join(), /^no client is asked for a certificate: --tls-client-ca needs --tls-client/);
+  assert.match(warnings.join(), /^no client certificate is requested: --tls-client-ca needs --tls-client/);
   const decided = readCommandLine("program", tlsFlags, [
     ...cert,
     ...key,

@@ -10,11 +10,16 @@ import { defaultGrpcAddress } from "../default-address.ts";
 export const upstreamFlags = {
   grpcHost: hostFlag(defaultGrpcAddress.host, "--grpc-port", "Host of the gRPC server to call, or unix:PATH"),
   grpcPort: portFlag(defaultGrpcAddress.port, "Port of the gRPC server to call"),
-  grpcTls: switchFlag("Call it over TLS; any of the next three implies it"),
-  grpcCa: fileFlag("Certificates of the authorities to trust instead of the usual ones, PEM"),
-  grpcCert: fileFlag("Certificate chain to show, PEM; with --grpc-key"),
-  grpcKey: fileFlag("Private key of that certificate, PEM"),
-  grpcAuthority: optionalFlag("NAME", "Name to call it by, in its certificate and as :authority"),
+  grpcTls: switchFlag("Call the gRPC server over TLS; implied by --grpc-ca, --grpc-cert and --grpc-key"),
+  grpcCa: fileFlag(
+    "CA certificates to verify the gRPC server's certificate against, instead of Node's own, PEM",
+  ),
+  grpcCert: fileFlag("Client certificate chain, PEM; with --grpc-key"),
+  grpcKey: fileFlag("Private key of --grpc-cert, PEM"),
+  grpcAuthority: optionalFlag(
+    "NAME",
+    "Server name to send as :authority and to verify in the gRPC server's certificate",
+  ),
 } as const;
 
 /**

@@ -9,7 +9,7 @@ export const grpcFlags = {
   grpcPort: portFlag(grpcServerDefaults.port, "Port to serve gRPC on; 0 picks a free one"),
   trustedPeer: listFlag(
     "NAME",
-    "URI or DNS name in the client certificate of a proxy whose forwarded identity headers are trusted; everybody for all",
+    "A proxy whose forwarded identity headers are trusted: a URI or DNS name of its client certificate; everybody for every client",
   ),
 } as const;
 

@@ -58,11 +58,9 @@ export class Cors {
     this.#any = this.#origins.has("*");
     this.#credentials = options.corsCredentials;
     this.#maxAgeSeconds = String(Math.floor(options.corsMaxAgeMs / 1000));
-    for (const open of ["*", "null"]) {
-      if (!this.#credentials || !this.#origins.has(open)) continue;
-      throw new SetupError(
-        `corsOrigins: "${open}" with corsCredentials would let every page act for the user; list the origins`,
-      );
+    const open = openOrigin(options.corsOrigins);
+    if (this.#credentials && open !== undefined) {
+      throw new SetupError(`corsOrigins: "${open}" with corsCredentials ${whyOriginsAreListed}`);
     }
   }
 
@@ -107,11 +105,25 @@ function exposed(response: ResponseHead): string {
 }
 
 function checkOrigin(entry: string): string {
-  if (entry === "*" || entry === "null") return entry;
+  const problem = whyNoCorsOrigin(entry);
+  if (problem !== undefined) throw new SetupError(`corsOrigins: ${JSON.stringify(entry)} ${problem}`);
+  return entry;
+}
+
+/** What is wrong with an entry of `corsOrigins`; undefined for a good one. */
+export function whyNoCorsOrigin(entry: string): string | undefined {
+  if (entry === "*" || entry === "null") return undefined;
   const url = URL.parse(entry);
   const isWeb = url?.protocol === "https:" || url?.protocol === "http:";
-  if (url !== null && isWeb && url.origin === entry) return entry;
-  throw new SetupError(
-    `corsOrigins: ${JSON.stringify(entry)} is no origin, write it as "https://app.example.com"`,
-  );
+  return url !== null && isWeb && url.origin === entry
+    ? undefined
+    : 'is no origin, write it as "https://app.example.com"';
 }
+
+/** The first of the origins that any page can have, `*` or `null`; with credentials there must be none. */
+export function openOrigin(origins: readonly string[]): string | undefined {
+  return ["*", "null"].find((open) => origins.includes(open));
+}
+
+/** Why there must be none, behind what names option or flag. */
+export const whyOriginsAreListed = "would let every page act for the user; list the origins";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { nearestName } from "../../../src/gateway/binding/nearest-name.ts";
+import { nearestName } from "../../../src/core/errors/nearest-name.ts";
 
 const names = ["pageSize", "pageToken", "filter", "id"];
 

@@ -26,7 +26,7 @@ function plain(name: string): string {
 }
 
 /** How many letters have to be inserted, removed or replaced to get from one name to the other (Levenshtein). */
-function editDistance(a: string, b: string): number {
+export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];

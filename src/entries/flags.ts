@@ -1,0 +1,33 @@
+/** `ts-ms/flags`: flags on the command lines of programs, and what is made of them. */
+
+// Flags of programs of your own.
+export { helpText, parseFlags, type FlagGroup, type FlagValues } from "../core/config/flags.ts";
+export {
+  choiceFlag,
+  durationFlag,
+  fileFlag,
+  filesFlag,
+  listFlag,
+  optionalFlag,
+  optionalPortFlag,
+  pathFlag,
+  portFlag,
+  portOrOffFlag,
+  sizeFlag,
+  switchFlag,
+  textFlag,
+  type Flag,
+} from "../core/config/flag-kinds.ts";
+
+// Flags of servers and clients, with the options that they stand for.
+export { grpcFlags, grpcOptions } from "../core/grpc/server/grpc-flags.ts";
+export { httpFlags, httpOptions, onePortFlags } from "../gateway/flags/http-flags.ts";
+export { tlsFlags, tlsOptions } from "../core/net/tls-flags.ts";
+export { upstreamFlags, upstreamOf } from "../core/grpc/client/upstream-flags.ts";
+export { schemaFlags, schemaSource } from "../core/schema/schema-flags.ts";
+
+// Flags that every program has: log, metrics and stop.
+export { commonFlags, createTelemetry, type Telemetry } from "../core/telemetry/telemetry.ts";
+export { exporterFlags, startExporter } from "../core/telemetry/exporter-flags.ts";
+export { logFlags } from "../core/telemetry/log-flags.ts";
+export { stopFlags } from "../core/lifecycle/stop-flags.ts";

@@ -1,0 +1,5 @@
+/** `ts-ms/schema`: contracts that are loaded at run time. */
+
+export { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "../core/schema/schema.ts";
+export { reflectionSource } from "../core/schema/reflection-source.ts";
+export { keepLoaded, type SchemaLoaderOptions, type SchemaUpstream } from "../core/schema/schema-loader.ts";
