@@ -15,7 +15,7 @@ import {
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
-import { tell } from "../core/call/observer.ts";
+import { notify } from "../core/call/observer.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
@@ -328,6 +328,6 @@ function requestTeller({ httpObservers }: HttpServerOptions): ((exchange: Exchan
   return (exchange) => {
     const { route = "(none)", req, outcome, startedAt } = exchange;
     const seconds = (performance.now() - startedAt) / 1000;
-    tell(httpObservers, (observer) => observer.httpRequest?.(route, req.method ?? "", outcome, seconds));
+    notify(httpObservers, (observer) => observer.httpRequest?.(route, req.method ?? "", outcome, seconds));
   };
 }

@@ -3,7 +3,7 @@ import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Invoker } from "../../core/call/invoker.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { tell } from "../../core/call/observer.ts";
+import { notify } from "../../core/call/observer.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
@@ -341,6 +341,6 @@ function ignoredTeller({
   if (httpObservers.length === 0) return undefined;
   return (route, place, name) => {
     const kind = place === "body" ? "field" : "query";
-    tell(httpObservers, (observer) => observer.ignoredUnknown?.(route, kind, 1, name));
+    notify(httpObservers, (observer) => observer.ignoredUnknown?.(route, kind, 1, name));
   };
 }
