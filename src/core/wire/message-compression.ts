@@ -3,7 +3,7 @@ import { gunzip, gzip, inflate, type InputType, type ZlibOptions } from "node:zl
 import { Code, ConnectError } from "../errors/errors.ts";
 import { tooLarge } from "./message-reader.ts";
 
-/** Encodings of replies that are understood, as `grpc-accept-encoding` says it. */
+/** The value of `grpc-accept-encoding`: encodings that we accept in replies. */
 export const acceptedEncodings = "identity,gzip,deflate";
 
 type Inflate = (bytes: InputType, options: ZlibOptions) => Promise<Buffer>;
@@ -17,9 +17,9 @@ const inflates: ReadonlyMap<string, Inflate> = new Map([
 export const compress: (bytes: Uint8Array) => Promise<Buffer> = promisify<InputType, Buffer>(gzip);
 
 /**
- * A message of a reply whose `grpc-encoding` is `encoding`, inflated up to the limit and no further.
+ * Decompresses a message of a reply whose `grpc-encoding` is `encoding`. Stops at the limit.
  *
- * @throws ConnectError INTERNAL for bytes or encodings that cannot be read, and beyond the limit.
+ * @throws ConnectError INTERNAL for malformed bytes, for unknown encodings, and beyond the limit.
  */
 export async function decompress(
   bytes: Uint8Array,
@@ -29,7 +29,7 @@ export async function decompress(
   const read = inflates.get(encoding ?? "");
   if (read === undefined) {
     throw new ConnectError(
-      "a message of the reply is compressed in a way that it does not say or nobody knows",
+      "a message of the reply is compressed, but its grpc-encoding is missing or unknown",
       Code.Internal,
     );
   }
