@@ -2,17 +2,17 @@ import { inspect } from "node:util";
 import { SetupError } from "../errors/setup-error.ts";
 
 /**
- * Refuses options that TypeScript would not take, for callers without it.
+ * Rejects options of the wrong type, for callers without TypeScript.
  *
- * @param owner what the options are of, for errors, for example `HttpServer`
- * @param defaults what says which options are numbers
+ * @param owner class or function that gets the options, for errors, for example `HttpServer`
+ * @param defaults the default options; those that are numbers must be numbers in `options` too
  * @throws TypeError naming the option, unless `options` is an object whose numbers are numbers
  */
 export function checkOptions(owner: string, options: unknown, defaults: object): void {
   if (typeof options !== "object" || options === null) {
     throw new SetupError(`${owner}: the options must be an object, not ${show(options)}`);
   }
-  const given = options as Readonly<Record<string, unknown>>; // Any object has its members by name.
+  const given = options as Readonly<Record<string, unknown>>; // Members of any object can be read by name.
   for (const [name, byDefault] of Object.entries(defaults)) {
     const value = given[name];
     if (typeof byDefault !== "number" || value === undefined) continue;
@@ -23,10 +23,10 @@ export function checkOptions(owner: string, options: unknown, defaults: object):
 }
 
 /**
- * Refuses a required option that is missing or cannot be one.
+ * Rejects a required option that is missing or of the wrong type.
  *
- * @param isGood whether the value can be one
- * @param kind what the value must be, for errors
+ * @param isGood whether the value is valid
+ * @param kind description of valid values, for errors
  * @throws TypeError naming the option and what it must be
  */
 export function checkRequired(
@@ -49,7 +49,7 @@ export function hasFunctions(value: unknown, ...names: readonly string[]): boole
   return names.every((name) => typeof members[name] === "function");
 }
 
-/** A value in one line, for errors. */
+/** A value on one line, for errors. */
 export function show(value: unknown): string {
   return inspect(value, { depth: 0, breakLength: Infinity });
 }
