@@ -1,4 +1,4 @@
-/** What one of our metrics is, as its page says it. */
+/** Definition of one of our metrics, as on the metrics page. */
 export interface MetricDefinition {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
@@ -12,8 +12,8 @@ export const durationBuckets: readonly number[] = Object.freeze([
 ]);
 
 /**
- * Every metric of our own, the one list of them. What is known of the process itself (memory, CPU, event loop, garbage
- * collection) is prom-client's list and comes after these.
+ * All metrics of our own. Metrics of the process (memory, CPU, event loop, garbage collection) are defined by
+ * prom-client and follow these on the page.
  */
 export const metricList = {
   callsStarted: {
@@ -43,7 +43,7 @@ export const metricList = {
   callFaults: {
     name: "ts_ms_call_faults_total",
     type: "counter",
-    help: "Calls that ended in an exception nobody planned.",
+    help: "Calls that ended with an unexpected exception.",
     labels: ["service", "method", "protocol"],
   },
   processFaults: {
