@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from "fastify";
 import type { StreamCoding } from "../stream-compressor.ts";
 import { isCompressible, negotiateCoding } from "./content-coding.ts";
 
-/** Compresses answers that are sent whole. */
+/** Compresses responses that are sent in one piece. */
 export class Compression {
   readonly #thresholdBytes: number;
 
@@ -12,7 +12,7 @@ export class Compression {
     this.#thresholdBytes = thresholdBytes;
   }
 
-  /** What is sent instead of `payload`, with the headers that say so. */
+  /** Returns the compressed payload and sets the headers for it, or returns `payload` if it is not to be compressed. */
   async apply(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -27,7 +27,7 @@ export class Compression {
     return compressed;
   }
 
-  /** How an answer in pieces is compressed. */
+  /** The coding of a streamed response; undefined for none. */
   codingFor({ raw }: FastifyRequest): StreamCoding | undefined {
     return negotiateCoding(single(raw.headers["accept-encoding"]));
   }
@@ -35,7 +35,7 @@ export class Compression {
 
 function mayCompress(reply: FastifyReply): boolean {
   const { statusCode } = reply;
-  // The ranges of a part count bytes of the file as it is.
+  // The range of a partial response counts uncompressed bytes of the file.
   if (statusCode === 206 || statusCode === 204 || statusCode === 304) return false;
   if (reply.hasHeader("content-encoding") || reply.hasHeader("content-range")) return false;
   if (String(reply.getHeader("cache-control") ?? "").includes("no-transform")) return false;
@@ -50,7 +50,7 @@ const runGzip = promisify(gzip);
 const runBrotli = promisify(brotliCompress);
 const runZstd = promisify(zstdCompress);
 
-/** The highest levels cost a hundred times the time and save a tenth of the bytes. */
+/** Medium levels: the highest ones need a hundred times the time to save a tenth of the bytes. */
 const compressors: Readonly<Record<StreamCoding, (bytes: Buffer) => Promise<Buffer>>> = {
   gzip: (bytes) => runGzip(bytes, { level: 6 }),
   br: (bytes) =>

@@ -1,11 +1,11 @@
 import type { StreamCoding } from "../stream-compressor.ts";
 
-/** The codings that answers can have, in the order in which they are taken where a client does not mind. */
+/** The codings of responses, in the order of preference if the client has none. */
 const codings: readonly StreamCoding[] = ["zstd", "br", "gzip"];
 
 /**
- * The coding that a request prefers by its `Accept-Encoding` (RFC 9110, section 12.5.3); undefined for none, which is
- * also the answer where the client names no coding that is known.
+ * The coding that a request prefers by its `Accept-Encoding` (RFC 9110, section 12.5.3). Undefined for no compression,
+ * also if the client names no coding that we support.
  */
 export function negotiateCoding(acceptEncoding: string | undefined): StreamCoding | undefined {
   if (acceptEncoding === undefined || acceptEncoding === "") return undefined;
@@ -36,7 +36,7 @@ function qualityOf(parameters: readonly string[]): number {
 const compressible =
   /^(?:text\/[^;]+|[^/;]+\/[^;]+\+(?:json|xml|yaml)|application\/(?:json|jsonl|ndjson|x-ndjson|xml|javascript|x-javascript|proto|x-protobuf|wasm|sql|yaml|toml)|image\/(?:bmp|x-icon)|font\/(?:ttf|otf))\s*(?:;|$)/i;
 
-/** Whether bytes of a media type get smaller by a coding; images, films and archives have one of their own already. */
+/** Whether content of a media type is worth compressing; most images, videos and archives are compressed already. */
 export function isCompressible(contentType: string): boolean {
   return compressible.test(contentType.trim());
 }

@@ -9,11 +9,11 @@ import { tagEntity } from "./entity-tag.ts";
 import { FormCheck } from "./form-check.ts";
 import { addVary } from "./vary.ts";
 
-/** What a gateway does for browsers, wherever an answer passes: other origins, compression, tags of content. */
+/** The features of a gateway for browsers, applied to all responses: CORS, compression, ETags, checks of forms. */
 export class ForBrowsers {
-  /** Which pages of other origins may read answers; undefined for none. */
+  /** CORS headers; undefined if no other origin is allowed. */
   readonly cors: Cors | undefined;
-  /** Which pages may send bodies that are no JSON. */
+  /** Checks which pages may send bodies that are no JSON. */
   readonly forms: FormCheck;
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
@@ -26,7 +26,7 @@ export class ForBrowsers {
     this.#etag = options.etag;
   }
 
-  /** Sees every exchange before its request is looked at; undefined where there is nothing to do. */
+  /** Called with every exchange before its request is handled; undefined if there is nothing to do. */
   get prepare(): ((exchange: Exchange) => void) | undefined {
     if (this.cors === undefined && this.#compression === undefined) return undefined;
     return (exchange) => {
@@ -34,13 +34,13 @@ export class ForBrowsers {
     };
   }
 
-  /** How an answer in pieces of JSON is compressed; undefined where none is. */
+  /** The coding of a streamed JSON response; undefined if compression is off. */
   get streamCoding(): ((request: FastifyRequest) => StreamCoding | undefined) | undefined {
     const compression = this.#compression;
     return compression && ((request) => compression.codingFor(request));
   }
 
-  /** How a file in pieces is compressed. */
+  /** The coding of a streamed file; undefined if compression is off. */
   get fileCoding():
     | ((request: FastifyRequest, contentType: string, status: number) => StreamCoding | undefined)
     | undefined {
@@ -52,7 +52,7 @@ export class ForBrowsers {
     );
   }
 
-  /** Adds what answers that are sent whole need to the routes of `scope`. */
+  /** Adds the hooks for responses that are sent in one piece to the routes of `scope`. */
   addHooks(scope: FastifyInstance): void {
     if (!this.#etag && this.#compression === undefined) return;
     scope.addHook("onSend", async (request, reply, payload) => this.#finish(request, reply, payload));
@@ -60,7 +60,7 @@ export class ForBrowsers {
 
   async #finish(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
     if (typeof payload !== "string" && !Buffer.isBuffer(payload)) return payload;
-    const { route } = reply.raw as Exchange; // Every server here makes its responses of this class.
+    const { route } = reply.raw as Exchange; // All our servers construct their responses with this class.
     if (this.#etag && route !== undefined && tagEntity(request, reply, payload)) return null;
     return this.#compression === undefined ? payload : this.#compression.apply(request, reply, payload);
   }
@@ -77,7 +77,10 @@ export class ForBrowsers {
   };
 }
 
-/** The same content in another coding has other bytes, which a strong tag would deny (RFC 9110, section 8.8.1). */
+/**
+ * Makes the ETag of a compressed response weak: a strong one would claim equal bytes, but another coding has other
+ * bytes (RFC 9110, section 8.8.1).
+ */
 function weakenTag(exchange: Exchange): void {
   const tag = exchange.getHeader("etag");
   if (typeof tag === "string" && tag.startsWith('"')) exchange.setHeader("etag", `W/${tag}`);

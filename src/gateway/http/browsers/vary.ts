@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 
-/** Adds names to `Vary`, each of them once. */
+/** Adds names to `Vary`, without duplicates. */
 export function addVary(response: ServerResponse, ...names: readonly string[]): void {
   const before = response.getHeader("vary");
   const listed =
