@@ -9,7 +9,7 @@ export interface Program {
   readonly args?: readonly string[];
 }
 
-/** How long a contestant may take to start or to answer beyond what it was asked to do, in milliseconds. */
+/** Timeout for a contestant to start, or to answer after the end of its work, in milliseconds. */
 const patienceMs = 30_000;
 
 /** One side of a comparison: a process on a core of its own. */
@@ -52,7 +52,7 @@ export class Contestant {
       `the start of ${file}`,
       patienceMs,
       new Promise<number>((resolve, reject) => {
-        child.once("message", (ready) => resolve((ready as { port: number }).port)); // What `takePart` sends first.
+        child.once("message", (ready) => resolve((ready as { port: number }).port)); // The first message of `takePart`.
         child.once("error", reject);
         child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it was ready`)));
       }),
@@ -70,12 +70,12 @@ export class Contestant {
     return (await this.#ask({ ask: "live" })).heapBytes;
   }
 
-  /** Lets the contestant work by itself; resolves with the number of calls it made. */
+  /** Makes the contestant generate its own load; resolves with the number of calls. */
   async work(ms: number): Promise<number> {
     return (await this.#ask({ ask: "work", ms })).calls;
   }
 
-  /** What the contestant's work gives, as JSON, to compare it with another's. */
+  /** A result of the contestant's work as JSON, to compare it with that of another contestant. */
   async sample(): Promise<unknown> {
     return JSON.parse((await this.#ask({ ask: "sample" })).sample);
   }

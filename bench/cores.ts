@@ -1,17 +1,17 @@
 import { spawnSync } from "node:child_process";
 
-/** Which processor cores the two sides of a comparison run on. */
+/** The processor cores of the two sides of a comparison. */
 export interface Cores {
-  /** Words to put before a command so that it runs on the core of the contestants; empty without pinning. */
+  /** Prefix of a command that pins it to the core of the contestants; empty without pinning. */
   readonly pinned: readonly string[];
-  /** A sentence for people when processes are not pinned. */
+  /** A warning if processes are not pinned. */
   readonly warning: string | undefined;
 }
 
 const contestantCore = "0";
 const loadCore = "1";
 
-/** Moves this process, which makes the load, to one core, and tells how contestants get the other one to themselves. */
+/** Pins this process, which generates the load, to one core; the result pins contestants to another one. */
 export function separateCores(): Cores {
   const own = spawnSync("taskset", ["-a", "-c", "-p", loadCore, String(process.pid)], { stdio: "ignore" });
   const other = spawnSync("taskset", ["-c", contestantCore, "true"], { stdio: "ignore" });

@@ -2,7 +2,7 @@ import { Contestant, type Program } from "./contestant.ts";
 import { sameJson } from "./load/http-load.ts";
 import { median, type Measured, type Rig } from "./rig.ts";
 
-/** How a contestant is driven: it works for so many milliseconds and tells how many calls it made. */
+/** The load on a contestant: runs for this many milliseconds and resolves with the number of calls. */
 export interface Drive {
   run(ms: number): Promise<number>;
   close(): void;
@@ -12,9 +12,9 @@ export interface Drive {
 export interface Duel {
   readonly subject: Program;
   readonly reference: Program;
-  /** Looks whether a contestant's answers are right; before the first lap and after the last. */
+  /** Checks the responses of a contestant; called before the first lap and after the last. */
   readonly check?: (contestant: Contestant) => Promise<void>;
-  /** Opens what drives a contestant. Default: it drives itself. */
+  /** Opens the load on a contestant. Default: the contestant generates its own load. */
   readonly drive?: (contestant: Contestant) => Promise<Drive>;
   /** Whether the subject's time is divided by the reference's, or the other way round. Default: other way round. */
   readonly inverse?: boolean;
@@ -26,13 +26,13 @@ interface Lap {
   readonly cpuUs: number;
 }
 
-/** Below this share of a busy core, a contestant waited for its load. */
+/** A contestant that uses less than this share of its core was waiting for its load. */
 const saturated = 0.85;
 
 /**
- * Runs two programs side by side: each gets its warm-up, then laps in turns, so that what the machine does to one it
- * does to its neighbour in time. Ratios are those of CPU time per call, lap by lap, since a load may be the limit and
- * other processes take their share of the machine.
+ * Compares two programs: each gets a warm-up, then they run laps in turns, so that other activity on the machine
+ * affects both alike. Ratios are those of CPU time per call, lap by lap, since the load may be the bottleneck and other
+ * processes use the machine too.
  */
 export async function runDuel(duel: Duel, rig: Rig): Promise<Measured> {
   const { check = async () => {}, drive = drivesItself } = duel;
@@ -72,7 +72,7 @@ export async function runDuel(duel: Duel, rig: Rig): Promise<Measured> {
   }
 }
 
-/** Compares what both contestants give with `expected`. */
+/** Compares the results of both contestants with `expected`. */
 export function samplesAre(expected: unknown): NonNullable<Duel["check"]> {
   return async (contestant) => {
     const sample = await contestant.sample();
@@ -98,8 +98,9 @@ async function lap(contestant: Contestant, drive: Drive, ms: number): Promise<La
 }
 
 /**
- * Keeps this process from sleeping until it is told to stop. A contestant that answers one that sleeps has to wake it,
- * which costs as much as the rest of a small call, and slow contestants would pay for it more often than fast ones.
+ * Keeps this process from sleeping until it is stopped. A contestant that responds to a sleeping process has to wake
+ * it, which costs as much as the rest of a small call, and slow contestants would pay this cost more often than fast
+ * ones.
  */
 function spin(): () => void {
   let spinning = true;
@@ -122,7 +123,7 @@ function figures(laps: readonly Lap[]): string {
   return `${us < 10 ? us.toFixed(2) : us.toFixed(us < 100 ? 1 : 0)} µs, ${Math.round(rate).toLocaleString("en")}/s`;
 }
 
-/** A remark when contestants had less than their core: the load or other programs were the limit of calls per second. */
+/** A remark if contestants had less than their core: then the load or other programs limited the calls per second. */
 function waited(sides: readonly (readonly Lap[])[]): string[] {
   const shares = sides.map((laps) => median(laps.map(({ cpuUs, seconds }) => cpuUs / 1e6 / seconds)));
   if (shares.every((share) => share >= saturated)) return [];

@@ -3,7 +3,7 @@ import { HttpLoad } from "./load/http-load.ts";
 import { median, type Measured, type Rig } from "./rig.ts";
 import { find } from "./works.ts";
 
-/** What is seen of a server's life from the outside. */
+/** Start-up time and memory of a server process, measured from outside. */
 interface Life {
   /** From the start of the process to the first right answer, in milliseconds. */
   readonly startMs: number;
@@ -21,7 +21,7 @@ export interface Lives {
   readonly growth: Measured;
 }
 
-/** Lets both programs live so many lives, in turns. */
+/** Starts and stops both programs this many times, in turns. */
 export async function compareLives(subject: Program, reference: Program, rig: Rig): Promise<Lives> {
   const [ours, theirs]: [Life[], Life[]] = [[], []];
   for (let round = 0; round < rig.rounds; round++) {
@@ -66,7 +66,7 @@ async function live(program: Program, rig: Rig): Promise<Life> {
   }
 }
 
-/** Live objects after some calls, and after as many again. */
+/** Size of live objects after some calls, and after the same number of further calls. */
 async function growth(program: Program, rig: Rig): Promise<Measured> {
   const contestant = await Contestant.start(program, rig);
   const load = await HttpLoad.open(contestant.port, find);

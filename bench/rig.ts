@@ -1,15 +1,15 @@
 import type { Cores } from "./cores.ts";
 
-/** How a run measures. */
+/** Settings of a run. */
 export interface Rig {
   readonly cores: Cores;
   /** Laps of each contestant that count. */
   readonly rounds: number;
   /** Length of a lap, in milliseconds. */
   readonly lapMs: number;
-  /** Work before the first lap, in milliseconds, for compilers to finish theirs. */
+  /** Warm-up before the first lap, in milliseconds, in which the JIT compilers finish. */
   readonly warmupMs: number;
-  /** Calls between two looks at the memory. */
+  /** Number of calls between two measurements of the memory. */
   readonly calls: number;
   /** Whether gateways of other projects may be built and measured. */
   readonly peers: boolean;
@@ -17,22 +17,22 @@ export interface Rig {
   readonly profiles: string | undefined;
 }
 
-/** What one row was found to be. */
+/** The result of one row. */
 export interface Measured {
-  /** Typical figures of both sides, for people. */
+  /** Typical figures of both sides, as text. */
   readonly subject: string;
   readonly reference: string;
   /** The ratio of every round. */
   readonly ratios: readonly number[];
   /** CPU time per call of every lap in microseconds, or another figure of every round, both sides. */
   readonly rounds: { readonly subject: readonly number[]; readonly reference: readonly number[] };
-  /** What a reader has to know to judge the figures. */
+  /** Remarks that are needed to interpret the figures. */
   readonly remarks: readonly string[];
 }
 
 /** One line of the table. */
 export interface Row {
-  /** Number of the work, with a letter where it has parts. */
+  /** Number of the row, with a letter if it has parts. */
   readonly id: string;
   readonly work: string;
   readonly subject: string;
@@ -41,11 +41,11 @@ export interface Row {
   readonly better: "higher" | "lower";
   readonly must: number;
   readonly aim?: number;
-  /** Measures; rejects with `Missing` where the machine or the command line lacks something. */
+  /** Measures; rejects with `Missing` if a tool or an option is missing. */
   readonly measure: (rig: Rig) => Promise<Measured>;
 }
 
-/** The middle of `values`. */
+/** The median of `values`. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

@@ -30,7 +30,7 @@ const bare = "bare Fastify + grpc-js";
 
 const lives = new WeakMap<Rig, Promise<Lives>>();
 
-/** Every comparison there is. */
+/** All comparisons. */
 export const rows: readonly Row[] = [
   {
     id: "1a",
@@ -283,7 +283,7 @@ async function clientDuel(rig: Rig): Promise<Measured> {
   }
 }
 
-/** What `contestants/codec.ts` can do. */
+/** The conversions of `contestants/codec.ts`. */
 type CodecDirection = "write" | "read" | "binary-to-json" | "json-to-binary";
 
 function codecDuel(direction: CodecDirection, rig: Rig): Promise<Measured> {
@@ -298,7 +298,7 @@ function codecDuel(direction: CodecDirection, rig: Rig): Promise<Measured> {
   );
 }
 
-/** Four rows look at the same lives. */
+/** Four rows share the same measurement of processes. */
 function livesOf(rig: Rig): Promise<Lives> {
   let all = lives.get(rig);
   if (all === undefined) lives.set(rig, (all = compareLives(gateway, bareBoth, rig)));

@@ -65,7 +65,7 @@ console.log(`Node ${process.versions.node}, ${cpus().length} cores (${processor?
 const runs: Finding[][] = [];
 for (let time = 1; time <= times; time++) {
   const findings: Finding[] = [];
-  const again: Rig = { ...rig }; // What rows share, they share for one table.
+  const again: Rig = { ...rig }; // A new object for each table: rows share measurements within one table only.
   for (const row of chosen) findings.push(await find(row, again));
   runs.push(findings);
   console.log(`${times > 1 ? `Run ${time} of ${times}\n\n` : ""}${toTable(findings)}\n`);

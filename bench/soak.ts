@@ -1,4 +1,4 @@
-/** `npm run soak`: thousands of readers of endless streams, some of which do not read; looks at memory and messages. */
+/** `npm run soak`: thousands of readers of endless streams, some of which do not read; checks memory and messages. */
 import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { Contestant } from "./contestant.ts";
@@ -31,13 +31,16 @@ const seconds = Number(values.seconds);
 const rate = Number(values.rate);
 if (!(perForm >= 1 && seconds >= 5 && rate > 0)) throw new Error(`wrong numbers\n${help}`);
 
-/** Memory is not looked at before, in milliseconds: compilers, pools and the windows of stalled readers fill then. */
+/**
+ * Warm-up before memory is measured, in milliseconds, in which compilers, pools and the windows of stalled readers
+ * fill.
+ */
 const warmupMs = Math.min(60, Math.max(5, seconds * 0.4)) * 1000;
 const count = Math.ceil(rate * seconds);
-/** Stalled readers get enough that no buffer of the system takes it. */
+/** Size that exceeds the buffers of the system, for stalled readers. */
 const stalledLength = 60_000;
 const path = "/bench/v1/parcels:follow";
-/** How long the last messages may take behind their time on a busy machine, in milliseconds. */
+/** How late the last messages may arrive on a busy machine, in milliseconds. */
 const graceMs = 60_000;
 
 const cores = separateCores();
@@ -54,7 +57,7 @@ for (let index = 0; index < perForm; index++) {
     const reader = new SoakReader(gateway.port, target, streamForms[form], count, stalls);
     (stalls ? stalled : readers[form]).push(reader);
   }
-  if (index % 20 === 19) await pause(5); // The queue of a listener is short.
+  if (index % 20 === 19) await pause(5); // The backlog of a listener is short.
 }
 
 const healthy = Object.values(readers).flat();
@@ -106,7 +109,7 @@ interface MemorySample {
   readonly liveBytes: number;
 }
 
-/** Memory after the warm-up, again and again. Without the garbage, whose saw teeth are longer than a short run. */
+/** Samples memory after the warm-up, after a garbage collection: the cycles of garbage are longer than a short run. */
 async function sample(): Promise<MemorySample[]> {
   const all: MemorySample[] = [];
   const everyMs = Math.max(500, (seconds * 1000 - warmupMs) / 20);

@@ -1,11 +1,11 @@
 import { median, type Measured, type Row } from "./rig.ts";
 
-/** A row with what was found, or with what was missing to measure it. */
+/** A row with its result, or with the reason why it was skipped. */
 export type Finding =
   | { readonly row: Row; readonly measured: Measured }
   | { readonly row: Row; readonly missing: string };
 
-/** The findings as a markdown table, remarks behind it. */
+/** The results as a markdown table, followed by remarks. */
 export function toTable(findings: readonly Finding[]): string {
   const lines = findings.map((finding) => {
     const { row } = finding;
@@ -47,7 +47,7 @@ export function toSummary(runs: readonly (readonly Finding[])[]): string {
   return markdown([...head, "median", "must", "aim", "reached"], lines);
 }
 
-/** The findings of all runs as JSON, with every ratio and the number of the run. */
+/** The results of all runs as JSON, with every ratio and the number of the run. */
 export function toReport(runs: readonly (readonly Finding[])[]): string {
   const lines = runs.flatMap((findings, index) =>
     findings.map((finding) => {

@@ -44,7 +44,7 @@ export const grpcFind: GrpcWork = {
   isRequest: (bytes) => equals(FindRequestSchema, fromBinary(FindRequestSchema, bytes), findRequest),
 };
 
-/** A call as a gateway gets it, and as it passes it on. */
+/** A call as a gateway receives it, and as it forwards it. */
 export interface NetworkWork {
   readonly http: HttpWork;
   readonly grpc: GrpcWork;
@@ -57,15 +57,15 @@ export const networkFind: NetworkWork = { http: find, grpc: grpcFind };
 /** Init of the request of `grpcSend`, for typed clients. */
 export const parcelInit = parcel;
 
-/** Whether a reply to it is right. */
+/** Whether a reply to it is correct. */
 export function isParcel({ name, weight, address }: typeof parcel): boolean {
   return name === parcel.name && weight === parcel.weight && address === parcel.address;
 }
 
-/** What every message of a stream holds besides its number, which is its weight. */
+/** The content of every message of a stream, except its number, which is the field `weight`. */
 export const followed = { name: "parcels/42", address: "Ada Lovelace, 12 St James's Square" };
 
-/** How many messages a stream has. */
+/** Number of messages of a stream. */
 const followedCount = 100_000;
 
 /** The long stream of small messages of row 9. */

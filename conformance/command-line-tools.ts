@@ -86,7 +86,7 @@ export const commandLineTools: Suite = {
   },
 };
 
-/** Starts a gRPC program on free ports and waits until it says where it listens. */
+/** Starts a gRPC program on free ports and waits until it prints its address. */
 async function startProgram(path: string): Promise<{ child: ChildProcess; address: string }> {
   const flags = ["--grpc-port", "0", "--exporter-port", "off", "--log-level", "error"];
   const child = spawn(process.execPath, [join(root, path), ...flags], {

@@ -10,11 +10,11 @@ import { goTool } from "./tools.ts";
 const run = promisify(execFile);
 
 /**
- * What Node's own HTTP/2 server (nghttp2) fails; by section and number of the test. It reads frames from the socket
- * itself, so no check in front of it could see them without reading every frame twice.
+ * Cases that Node's HTTP/2 server (nghttp2) fails, by section and number. Node reads frames from the socket itself, so
+ * a check in front of it would have to parse every frame twice.
  */
 const ofNode: readonly string[] = [
-  // Frames on closed streams are ignored where the RFC wants an error: nobody but their sender is the worse for it.
+  // Frames on closed streams are ignored, where the RFC requires an error: this affects only their sender.
   "http2/5.1 8",
   "http2/5.1 9",
   "http2/5.1 11",
@@ -24,25 +24,26 @@ const ofNode: readonly string[] = [
   // Priorities are not read at all; RFC 9113 deprecates them.
   "http2/5.3.1 2",
   "http2/6.3 1",
-  // A PING with ACK that nobody asked for ends the connection, where it should be ignored.
+  // An unsolicited PING with ACK closes the connection, where it should be ignored.
   "http2/6.7 2",
-  // The connection, not the stream, ends when a stream's window overflows.
+  // An overflow of a stream's window closes the connection instead of the stream.
   "http2/6.9.1 3",
 ];
 
 const ofHttp: readonly string[] = [
-  // On a port without TLS, what is no HTTP/2 preface is a broken HTTP/1.1 request: 400, then the close.
+  // On a port without TLS, bytes other than the HTTP/2 preface are a malformed HTTP/1.1 request: 400, then the
+  // connection is closed.
   "http2/3.5 2",
 ];
 
-/** `h2spec` against both servers: what fails besides what Node fails is ours. */
+/** `h2spec` against both servers: failures other than those of Node are ours. */
 export const h2spec: Suite = {
   name: "h2spec",
   async run(): Promise<SuiteResult> {
     const tool = await goTool("h2spec");
     const grpc = new GrpcServer({ port: 0 });
     const http = new HttpServer({ port: 0, upstream: grpc });
-    // Reads what it is sent before it answers: an answer that comes earlier ends the stream under test.
+    // Reads the request before it responds: an earlier response would end the stream under test.
     const { fastify } = http;
     fastify.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
     fastify.route({ method: ["GET", "POST"], url: "/h2spec", handler: () => Promise.resolve("hello") });
@@ -80,7 +81,7 @@ async function check(
   }
   const better = argued.filter((name) => !failed.includes(name));
   failures.push(...better.map((name) => `${server} ${name}: passes, though it is listed as failing`));
-  // Fewer cases than there are mean that the server was gone.
+  // A lower number of cases means that the server has stopped.
   if (cases.length !== 146) failures.push(`${server}: ${cases.length} of 146 tests ran`);
   const skipped = cases.filter(({ outcome }) => outcome === "skipped").length;
   const expectedFailures = failed.filter((name) => argued.includes(name)).length;
@@ -92,8 +93,8 @@ async function check(
 }
 
 /**
- * Whether a case passes in one of a few more runs: what fails now and then is a race between an answer, which closes
- * its stream, and the frame under test; what fails every time is wrong.
+ * Whether a case passes in one of a few more runs. An occasional failure is a race between a response, which closes its
+ * stream, and the frame under test; a case that always fails is an error.
  */
 async function passesAlone(
   tool: string,
@@ -113,7 +114,7 @@ async function runCases(tool: string, port: number | undefined, words: readonly 
   try {
     const report = join(folder, "report.xml");
     const args = ["-h", "127.0.0.1", "-p", String(port), "-S", "-o", "2", "-j", report, ...words];
-    await run(tool, args, { timeout: 120_000, encoding: "latin1" }).catch(() => {}); // 1 as soon as a test fails.
+    await run(tool, args, { timeout: 120_000, encoding: "latin1" }).catch(() => {}); // Exits with 1 if a test fails.
     return readReport(readFileSync(report, "utf8"));
   } finally {
     rmSync(folder, { recursive: true });
@@ -126,7 +127,7 @@ interface Case {
   readonly outcome: "passed" | "failed" | "skipped";
 }
 
-/** The cases of a report in the format of JUnit, whose texts hold any bytes. */
+/** The cases of a report in the format of JUnit, whose texts may contain any bytes. */
 function readReport(xml: string): Case[] {
   const numbers = new Map<string, number>();
   return xml

@@ -3,16 +3,16 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A port that nobody listens on, for tools that cannot pick one themselves. */
+/** A free port, for tools that cannot choose one themselves. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // It listens.
+  const { port } = server.address() as AddressInfo; // It is listening.
   server.close();
   return port;
 }
 
-/** Resolves when `child` listens on `port`; rejects when it has ended or does not within ten seconds. */
+/** Resolves when `child` listens on `port`; rejects if it exits or does not listen within ten seconds. */
 export async function listening(child: ChildProcess, port: number): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt++) {
     if (child.exitCode !== null) break;

@@ -31,7 +31,7 @@ export const loadSmoke: Suite = {
           words.push("--call", "go.micro.service.goms.GoMs/Get", "-d", '{"id":"42"}');
           words.push("-n", "2000", "-c", "10", "-O", "json", `${address?.host}:${address?.port}`);
           const { stdout } = await run(ghz, words, { timeout: 60_000, maxBuffer: 64 << 20 });
-          // As ghz documents its output.
+          // As documented by ghz.
           const report = JSON.parse(stdout) as { statusCodeDistribution: Record<string, number> };
           assert.deepEqual(report.statusCodeDistribution, { OK: 2000 });
         });

@@ -15,10 +15,11 @@ import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
 /**
- * Runs the outside suites: `npm run conformance`, with `-- --all` the slow ones too, with names only those.
+ * Runs the conformance suites of other projects: `npm run conformance`; with `-- --all` the slow ones too, with names
+ * only those.
  *
- * A suite in which cases fail is run once more, which decides: its cases watch real sockets and real clocks. What failed
- * only once is told.
+ * A suite with failed cases is run a second time, whose result counts, because its cases depend on real sockets and
+ * clocks. Cases that failed only once are printed.
  *
  * Exits with 1 if a case failed, and in CI also if a suite was skipped.
  */

@@ -22,7 +22,7 @@ import { goDescriptors, goModuleFile, goTool } from "./tools.ts";
 
 const tool = "gapic-showcase";
 
-/** A group of requests, each of which every one of the rpcs gets. */
+/** A group of requests and rpcs: each request is sent to each rpc. */
 interface Group {
   readonly name: string;
   /** `Compliance.RepeatDataBody` */
@@ -93,9 +93,10 @@ async function exchange(
   const schema = registry.getMessage("google.showcase.v1beta1.RepeatRequest");
   assert.ok(schema);
   const sent = fromJson(schema, request);
-  // With every field by its JSON name and in its canonical form.
+  // With JSON names of all fields, and values in canonical form.
   const canonical = toJson(schema, sent) as JsonObject; // Of a message.
-  // Its gRPC side never learns which binding was chosen and would refuse; that is checked on our side.
+  // The gRPC server of the suite cannot see which binding was used and would reject the request; we check the binding
+  // here.
   if (request["intendedBindingUri"] !== undefined) delete canonical["serverVerify"];
   const expected = toBinary(schema, fromJson(schema, canonical));
   const response = await fetch(...restRequest(schema, base, rpc.split(".")[1] ?? "", canonical));
@@ -108,7 +109,7 @@ async function exchange(
   }
 }
 
-/** A request of REST by the annotation of the rpc, as a generated client makes it. */
+/** A REST request by the annotation of the rpc, as generated clients send it. */
 function restRequest(
   schema: DescMessage,
   base: string,
@@ -162,7 +163,7 @@ function byPath(
   return [`${base}/v1beta1/repeat/${values.join("/")}${verb}?${queryOf(schema, request, bound)}`, {}];
 }
 
-/** What JSON leaves out. */
+/** Values that JSON omits. */
 const defaults: Readonly<Record<string, string>> = {
   fInt32: "0",
   fDouble: "0",
@@ -204,7 +205,7 @@ function queryOf(schema: DescMessage, message: JsonObject, bound: ReadonlySet<st
   return query.toString();
 }
 
-/** A scalar of JSON as it stands in a URL. */
+/** A JSON scalar as text for a URL. */
 function text(value: JsonValue | undefined): string {
   return typeof value === "string" ? value : value === undefined ? "" : JSON.stringify(value);
 }

@@ -1,18 +1,18 @@
-/** What a suite found. */
+/** The result of a suite. */
 export interface SuiteResult {
   readonly passed: number;
-  /** Cases that fail and are argued in the suite's own list. */
+  /** Number of expected failures, which the file of the suite lists with reasons. */
   readonly expectedFailures: number;
-  /** Names of what failed. */
+  /** Names of the failed cases. */
   readonly failures: readonly string[];
 }
 
-/** One outside suite, run against programs of this repository. */
+/** A conformance suite of another project, run against programs of this repository. */
 export interface Suite {
   readonly name: string;
   /** Runs only by `npm run conformance -- --all`. */
   readonly slow?: boolean;
-  /** Rejects with `Missing` where this machine lacks something that cannot be installed. */
+  /** Rejects with `Missing` if this machine lacks a tool that cannot be installed. */
   run(): Promise<SuiteResult>;
 }
 

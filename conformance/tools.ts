@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** Folder that tools are built into, once for all checkouts. */
+/** Folder of built tools, shared by all checkouts. */
 export const toolCache: string = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "ts-ms");
 
 /** Why a suite cannot run on this machine. */
@@ -18,7 +18,7 @@ interface GoTool {
   readonly version: string;
   /** Path of the main package. */
   readonly main: string;
-  /** Modules of which other versions are taken than the tool asks for: `path=path@version`. */
+  /** Modules with other versions than the tool requires: `path=path@version`. */
   readonly replace?: readonly string[];
 }
 
@@ -62,7 +62,7 @@ const goTools: Readonly<Record<string, GoTool>> = {
     module: "github.com/googleapis/gapic-showcase",
     version: "v0.42.0",
     main: "github.com/googleapis/gapic-showcase/cmd/gapic-showcase",
-    // It names versions of these that the proxy of Go modules does not have.
+    // The tool requires versions of these that the Go module proxy lacks.
     replace: [
       "google.golang.org/genproto=google.golang.org/genproto@v0.0.0-20230525234025-438c736192d0",
       "google.golang.org/genproto/googleapis/api=google.golang.org/genproto/googleapis/api@v0.0.0-20261019180522-ce908d29299b",
@@ -72,7 +72,7 @@ const goTools: Readonly<Record<string, GoTool>> = {
 };
 
 /**
- * Path of a Go tool, built if it is not in the cache yet.
+ * Path of a Go tool, built unless it is in the cache.
  *
  * @throws Missing if there is no Go.
  */
@@ -88,7 +88,8 @@ export async function goTool(name: string): Promise<string> {
   process.stderr.write(`building ${name} ${tool.version}\n`);
   const source = join(folder, "source");
   mkdirSync(source, { recursive: true });
-  // As a dependency of a scratch module, a tool may have replacements in its own go.mod, which go install refuses.
+  // A tool with `replace` lines in its go.mod cannot be installed by `go install`, but it can be a dependency of a
+  // scratch module.
   const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
   if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
   await go("mod", "edit", "-require", `${tool.module}@${tool.version}`);
@@ -98,7 +99,7 @@ export async function goTool(name: string): Promise<string> {
 }
 
 /**
- * A file or folder of the module that a Go tool is built from, such as its protos.
+ * A file or folder of a Go tool's module, such as its protos.
  *
  * @throws Missing if there is no Go.
  */
@@ -108,11 +109,11 @@ export async function goModuleFile(name: string, path: string): Promise<string> 
   await goTool(name);
   const cwd = join(toolCache, `${name}-${tool.version}`, "source");
   const { stdout } = await run("go", ["mod", "download", "-json", `${tool.module}@${tool.version}`], { cwd });
-  return join((JSON.parse(stdout) as { Dir: string }).Dir, path); // As `go help mod download` says.
+  return join((JSON.parse(stdout) as { Dir: string }).Dir, path); // As documented by `go help mod download`.
 }
 
 /**
- * The contracts that a package of a Go tool's module was generated from, with all that they import: a binary
+ * The contracts from which a package of a Go tool's module was generated, with all imports: a binary
  * `FileDescriptorSet`.
  *
  * @throws Missing if there is no Go.
@@ -134,7 +135,7 @@ export async function goDescriptors(name: string, goPackage: string): Promise<Ui
   return readFileSync(file);
 }
 
-/** A Go program that prints the descriptors it was linked with. */
+/** A Go program that prints the descriptors that it is linked with. */
 function printDescriptors(goPackage: string): string {
   return `package main
 
@@ -178,7 +179,7 @@ func main() {
 }
 
 /**
- * The jars of a Maven artifact and all that it needs, in a folder of the cache.
+ * The jars of a Maven artifact and its dependencies, in a folder of the cache.
  *
  * @param coordinates `group:artifact:version`
  * @throws Missing if there is no Maven or no Java.
@@ -215,7 +216,7 @@ ${project("tools", "tools")}<version>1</version>
   return jars;
 }
 
-/** Debian packages of a suite, unpacked beside the system into a folder of the cache. */
+/** Debian packages of a suite, unpacked into a folder of the cache without installing them. */
 export async function debianPackages(suite: string, packages: readonly string[]): Promise<string> {
   const folder = join(toolCache, `debian-${suite}-${packages.join("-")}`);
   const root = join(folder, "root");

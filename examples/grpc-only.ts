@@ -1,4 +1,4 @@
-/** Services over gRPC alone. A gateway in another process can stand in front: see http-only.ts. */
+/** Services over gRPC only. A gateway in another process can be put in front: see http-only.ts. */
 import {
   commonFlags,
   createTelemetry,

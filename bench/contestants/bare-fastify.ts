@@ -1,4 +1,4 @@
-/** Bare Fastify, which answers the same JSON. */
+/** Bare Fastify with the same JSON responses. */
 import { serveRoutes } from "./fastify-routes.ts";
 import { takePart } from "./take-part.ts";
 

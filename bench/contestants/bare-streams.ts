@@ -1,6 +1,6 @@
 /**
- * Bare loops that write the messages of a stream in every encoding and wait for `drain`, nothing more: by Node alone, or
- * `ws` for WebSocket.
+ * Bare loops that write the messages of a stream in every encoding and wait for `drain`: with Node only, or with `ws`
+ * for WebSocket.
  */
 import { once } from "node:events";
 import { createServer } from "node:http";

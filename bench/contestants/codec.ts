@@ -1,4 +1,4 @@
-/** One hundred nested items from one form into another, by this library (`ours`) or by protobuf-es (`stock`). */
+/** Converts one hundred nested items between formats, with this library (`ours`) or protobuf-es (`stock`). */
 import {
   equals,
   fromBinary,
@@ -22,7 +22,7 @@ const message = hundredBooks();
 const json = Buffer.from(toJsonString(schema, message));
 const binary = Buffer.from(toBinary(schema, message));
 
-/** The same work by both sides. `sample` prints what it gives as JSON text. */
+/** One conversion, the same for both sides. `sample` returns its result as JSON text. */
 interface Direction<Result> {
   readonly ours: () => Result;
   readonly stock: () => Result;

@@ -1,4 +1,4 @@
-/** Envoy with its transcoder, everything else as it comes: its binary and the backend's address are the arguments. */
+/** Envoy with its transcoder and otherwise default settings. Arguments: its binary and the backend's address. */
 import { create, toBinary, type DescFile } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -91,7 +91,9 @@ function descriptors(): Uint8Array {
   );
 }
 
-/** Envoy tells the port it was given through its admin interface, which the system gave another one. */
+/**
+ * Reads the port of the listener from Envoy's admin interface, which has a port of its own; the system has chosen both.
+ */
 async function listeningPort(): Promise<number> {
   interface Listeners {
     readonly listener_statuses?: readonly {
@@ -107,7 +109,7 @@ async function listeningPort(): Promise<number> {
     await ready.arrayBuffer();
     if (ready.status !== 200) continue;
     const response = await fetch(`http://${admin}/listeners?format=json`);
-    const { listener_statuses: [listener] = [] } = (await response.json()) as Listeners; // As Envoy documents it.
+    const { listener_statuses: [listener] = [] } = (await response.json()) as Listeners; // As documented by Envoy.
     const port = listener?.local_address.socket_address.port_value ?? 0;
     if (port > 0) return port;
   }

@@ -1,4 +1,4 @@
-/** What one writes by hand for the two small calls on Fastify, answered by `service`. */
+/** Hand-written Fastify routes for the two small calls, answered by `service`. */
 import { fastify, type FastifyReply } from "fastify";
 
 /** The parcel of a POST, as JSON. */
@@ -8,14 +8,14 @@ export interface Parcel {
   readonly address: string;
 }
 
-/** What a GET asks for. */
+/** The request of a GET. */
 export interface Query {
   readonly name: string;
   readonly weight: number;
   readonly tags: string[];
 }
 
-/** Answers with JSON values, or promises of them. */
+/** Returns JSON values or promises of them. */
 export interface Answers {
   send(parcel: Parcel): unknown;
   find(query: Query): unknown;
@@ -39,7 +39,7 @@ export async function serveRoutes(answers: Answers): Promise<number> {
   return Number(new URL(await app.listen({ host: "127.0.0.1", port: 0 })).port);
 }
 
-/** Fastify waits for promises that a handler returns; a value that is there is sent without one. */
+/** Sends a value directly, without the promise that Fastify would await. */
 function answerWith(reply: FastifyReply, answer: unknown): Promise<unknown> | undefined {
   if (answer instanceof Promise) return answer;
   void reply.send(answer);

@@ -2,7 +2,10 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Usage } from "./take-part.ts";
 
-/** A program that knows nothing of the bench. It ends with this process, and this process with it. */
+/**
+ * A program of another project, which does not implement the protocol of contestants. When it ends, this process ends
+ * too, and vice versa.
+ */
 export class ForeignProgram {
   readonly child: ChildProcess;
   readonly #pid: number;
@@ -11,7 +14,7 @@ export class ForeignProgram {
   constructor(command: string, args: readonly string[]) {
     this.child = spawn(command, args, {
       stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, GOMAXPROCS: "1" }, // Runtimes of Go look at it.
+      env: { ...process.env, GOMAXPROCS: "1" }, // For the runtime of Go.
     });
     if (this.child.pid === undefined) throw new Error(`${command} cannot be started`);
     this.#pid = this.child.pid;
@@ -24,10 +27,10 @@ export class ForeignProgram {
   }
 
   /**
-   * CPU time of all its threads and resident memory, as Linux tells them.
+   * CPU time of all its threads and resident memory, as reported by Linux.
    *
-   * The clock of `/proc/PID/stat` ticks a hundred times a second; the scheduler's own books are exact, but without
-   * threads that have ended, of which servers have none.
+   * `/proc/PID/stat` has a resolution of 10 ms; the scheduler's statistics are exact, but without threads that have
+   * ended, which these servers do not have.
    */
   usage(): Usage {
     const threads = readdirSync(`/proc/${this.#pid}/task`);

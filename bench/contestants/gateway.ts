@@ -1,4 +1,4 @@
-/** The combined gateway as `examples/gateway.ts` puts it together; the port is that of HTTP. */
+/** The combined gateway, configured as in `examples/gateway.ts`; its port is that of HTTP. */
 import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";

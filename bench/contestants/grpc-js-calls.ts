@@ -1,4 +1,4 @@
-/** What one writes by hand around grpc-js with messages of protobuf-es. */
+/** Hand-written code for grpc-js with messages of protobuf-es. */
 import { create, fromBinary, toBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import { Client, credentials, Server, ServerCredentials, type MethodDefinition } from "@grpc/grpc-js";
 import {

@@ -1,4 +1,4 @@
-/** The gRPC server as `examples/grpc-only.ts` puts it together. */
+/** The gRPC server, configured as in `examples/grpc-only.ts`. */
 import { callLog, createLogger, Metrics } from "../../src/entries/telemetry.ts";
 import { GrpcServer } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";

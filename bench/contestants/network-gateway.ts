@@ -1,4 +1,4 @@
-/** The gateway in front of a server of another process, as `examples/http-only.ts` puts it together. */
+/** The gateway in front of a server of another process, configured as in `examples/http-only.ts`. */
 import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
 import { HttpServer } from "../../src/index.ts";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";

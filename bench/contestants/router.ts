@@ -1,4 +1,4 @@
-/** Looks up routes in a table of as many as its argument says: literals, variables at both ends, and verbs. */
+/** Looks up routes in a table, whose size is the argument: literals, variables at both ends, and verbs. */
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { compileRoute, type Route } from "../../src/gateway/routing/route.ts";
 import { Router } from "../../src/gateway/routing/router.ts";
@@ -6,7 +6,7 @@ import { repeat, takePart } from "./take-part.ts";
 
 const routeCount = Number(process.argv[2]);
 
-/** Requests are as many whatever the table, and of all shapes alike, so that only the table differs. */
+/** The number and the shapes of the requests do not depend on the table, so that only the size of the table differs. */
 const requestCount = 1000;
 
 /** One shape of routes: the template of its kind number `k`, and the target of a request numbered `i` for it. */

@@ -1,4 +1,4 @@
-/** The gateway of the soak. Its feed gives every reader as many messages a second as its argument says. */
+/** The gateway of the soak. Its argument is the number of messages per second for each reader of its feed. */
 import type { FollowParcelsRequest } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { followed } from "../works.ts";
@@ -11,12 +11,12 @@ let ticks = 0;
 let tick = Promise.withResolvers<void>();
 
 setInterval(() => {
-  ticks = Math.floor((performance.now() - begun) / tickMs); // A late timer makes up for what it missed.
+  ticks = Math.floor((performance.now() - begun) / tickMs); // After a late timer, the missing ticks are added.
   tick.resolve();
   tick = Promise.withResolvers();
 }, tickMs);
 
-/** Readers get their own numbers from 1 on; one that is behind gets what it missed as fast as it takes it. */
+/** Each reader gets numbers from 1 on; a reader that is behind gets the pending numbers as fast as it reads. */
 class PacedBench extends Bench {
   override async *followParcels({ count, length }: FollowParcelsRequest) {
     const address = "x".repeat(length);
@@ -30,7 +30,7 @@ class PacedBench extends Bench {
 
 const bench = new PacedBench();
 const grpc = new GrpcServer({ port: 0 });
-// Stalled readers are to stay for the whole time.
+// Stalled readers must stay connected for the whole run.
 const http = new HttpServer({
   port: 0,
   upstream: grpc,

@@ -1,18 +1,18 @@
-/** What a contestant has used so far. */
+/** The resources that a contestant has used so far. */
 export interface Usage {
   /** CPU time of all threads, user and system, in microseconds. */
   readonly cpuUs: number;
   readonly rssBytes: number;
 }
 
-/** What the bench may ask. */
+/** A request from the bench. */
 export interface Question {
   readonly ask: "usage" | "live" | "work" | "sample";
   /** How long to work, in milliseconds. */
   readonly ms?: number;
 }
 
-/** Fields that were not asked for are empty. */
+/** A response to the bench; members that were not requested are empty. */
 export interface Answer extends Usage {
   readonly id: number;
   readonly heapBytes: number;
@@ -20,19 +20,19 @@ export interface Answer extends Usage {
   readonly sample: string;
 }
 
-/** What a program takes part with. */
+/** The functions of a contestant. */
 export interface Part {
-  /** The port it serves; programs that drive themselves have none. */
+  /** The port on which it serves; undefined for programs that generate their own load. */
   readonly port?: number;
-  /** Works for so many milliseconds; gives the number of calls. */
+  /** Works for this many milliseconds; resolves with the number of calls. */
   readonly work?: (ms: number) => number | Promise<number>;
   /** One result of the work as JSON text. */
   readonly sample?: () => string | Promise<string>;
-  /** What was used so far. Default: what this process has used. */
+  /** The resources used so far. Default: those of this process. */
   readonly usage?: () => Usage;
 }
 
-/** Tells the bench that this program is ready, and answers it until it hangs up. */
+/** Reports to the bench that this program is ready, and answers its requests until the bench disconnects. */
 export function takePart({ port = 0, work = () => 0, sample = () => "null", usage = ownUsage }: Part): void {
   const answer = async ({ id, ask, ms = 0 }: Question & { id: number }): Promise<void> => {
     const calls = ask === "work" ? await work(ms) : 0;
@@ -50,7 +50,7 @@ function ownUsage(): Usage {
   return { cpuUs: user + system, rssBytes: process.memoryUsage.rss() };
 }
 
-/** Calls `work` until the time is over, looking at the clock now and then; gives the number of calls. */
+/** Calls `work` until the time is over, with few reads of the clock; returns the number of calls. */
 export function repeat(ms: number, batch: number, work: () => void): number {
   const end = performance.now() + ms;
   let calls = 0;
@@ -61,7 +61,7 @@ export function repeat(ms: number, batch: number, work: () => void): number {
   return calls;
 }
 
-/** Keeps `width` calls under way until the time is over; gives the number of calls. */
+/** Keeps `width` calls in flight until the time is over; resolves with the number of calls. */
 export async function repeatAsync(ms: number, width: number, work: () => Promise<void>): Promise<number> {
   const end = performance.now() + ms;
   let calls = 0;
@@ -75,7 +75,7 @@ export async function repeatAsync(ms: number, width: number, work: () => Promise
   return calls;
 }
 
-/** What weak references and finished streams hold goes away between two collections. */
+/** Objects held by weak references and finished streams need more than one collection. */
 async function liveBytes(): Promise<number> {
   for (let i = 0; i < 3; i++) {
     globalThis.gc?.();

@@ -16,7 +16,7 @@ export interface Answer {
   readonly dataBytes: number;
 }
 
-/** Requests as they come over the wire, with what answers them. */
+/** Encoded requests with their encoded replies. */
 export class AnswerBook {
   readonly #works: readonly { readonly work: GrpcWork; readonly answer: Answer }[];
   readonly #known: { readonly request: Buffer; readonly answer: Answer }[];
@@ -26,7 +26,7 @@ export class AnswerBook {
     this.#known = this.#works.map(({ work, answer }) => ({ request: grpcMessage(work.request), answer }));
   }
 
-  /** Another encoding of a request is looked at once, and then known. */
+  /** An unknown encoding of a request is decoded once and then remembered. */
   find(request: Buffer): Answer | undefined {
     const known = this.#known.find((one) => one.request.equals(request));
     if (known !== undefined) return known.answer;
@@ -42,7 +42,7 @@ export class AnswerBook {
 /** Length of the prefix of messages in gRPC. */
 const prefixBytes = 5;
 
-/** Bytes that are no message of the work's type are not its request. */
+/** Whether bytes are an encoding of the request; false if they are no message of its type. */
 function isRequest(work: GrpcWork, message: Uint8Array): boolean {
   try {
     return work.isRequest?.(message) === true;

@@ -13,16 +13,16 @@ import {
 import { AnswerBook, type Answer } from "./answer-book.ts";
 import type { GrpcWork } from "./grpc-load.ts";
 
-/** A gRPC server that knows its answers by heart. */
+/** A gRPC server with prepared replies. */
 export interface CannedBackend {
   readonly port: number;
   close(): void;
 }
 
 /**
- * Answers unary calls from a list of requests and replies, whatever their rpc, at so little cost that it is never what
- * limits a client. A request that is not on the list breaks the connection. A reply has to fit into the window that a
- * client gives a stream; it waits for that of the connection.
+ * Answers unary calls of any rpc from a list of requests and replies, cheaply enough never to be the bottleneck of a
+ * client. A request that is not on the list closes the connection. A reply must fit into the flow-control window of a
+ * stream; it waits for the window of the connection.
  */
 export async function startCannedBackend(works: readonly GrpcWork[]): Promise<CannedBackend> {
   const book = new AnswerBook(works);
@@ -45,10 +45,10 @@ export async function startCannedBackend(works: readonly GrpcWork[]): Promise<Ca
   };
 }
 
-/** Windows before settings and updates of them (RFC 9113, 6.9.2). */
+/** Initial flow-control window (RFC 9113, 6.9.2). */
 const initialWindowBytes = 65_535;
 
-/** Bytes of requests after which the window of a connection is opened again. */
+/** Number of received bytes after which the window of a connection is updated. */
 const windowShareBytes = 2 ** 29;
 
 /** One connection of a client. */
@@ -105,14 +105,14 @@ class Connection {
     this.#socket.write(frame(type, flags.ack, 0, type === frameTypes.ping ? payload : Buffer.alloc(0)));
   }
 
-  /** The window was opened as far as it goes, and is filled in the end by large requests. */
+  /** Updates the window of the connection, which large requests use up, although it begins at its maximum. */
   #openWindow(): void {
     if (this.#received < windowShareBytes) return;
     this.#socket.write(windowUpdate(this.#received));
     this.#received = 0;
   }
 
-  /** Writes the replies that the client's window has room for, at once. */
+  /** Writes the pending replies that fit into the client's window in one write. */
   #flush(): void {
     let count = 0;
     let length = 0;

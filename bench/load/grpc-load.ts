@@ -13,23 +13,23 @@ import {
 } from "./http2-frames.ts";
 import { LoadRound } from "./http-load.ts";
 
-/** A unary gRPC call and what its answer has to be. */
+/** A unary gRPC call and its expected reply. */
 export interface GrpcWork {
   /** `/package.Service/Method` */
   readonly path: string;
   readonly request: Uint8Array;
   readonly answer: Uint8Array;
-  /** Whether other bytes are the same request, since serializers may order fields as they like. Default: never. */
+  /** Whether other bytes encode the same request, since serializers may order fields differently. Default: never. */
   readonly isRequest?: (bytes: Uint8Array) => boolean;
 }
 
-/** How many connections a load keeps busy, and how many calls on each. */
+/** Number of connections of a load, and of calls in flight on each. */
 const connectionCount = 4;
 const streamsEach = 16;
 
 /**
- * The same unary call over and over, by an HTTP/2 client that knows just enough for that: it tells replies by the end
- * of their streams and compares their messages as bytes. A call that fails has no message, and so is found out.
+ * Repeats the same unary call with a minimal HTTP/2 client: it recognises the end of a reply by the end of its stream
+ * and compares messages as bytes. A failed call has no message, so the comparison detects it.
  */
 export class GrpcLoad {
   readonly #lanes: Lane[];
@@ -52,9 +52,9 @@ export class GrpcLoad {
   }
 
   /**
-   * Keeps all streams busy for so many milliseconds, and resolves with the number of answers.
+   * Keeps all streams busy for this many milliseconds, and resolves with the number of replies.
    *
-   * @throws Error on an answer that is wrong, or a connection that breaks
+   * @throws Error for a wrong reply or a closed connection
    */
   async run(ms: number): Promise<number> {
     const round = new LoadRound(ms, Infinity);
@@ -84,7 +84,7 @@ class Lane {
   readonly #stamp: FrameStamp;
   readonly #answer: Buffer;
   readonly #frames: FrameReader;
-  /** Bytes of messages that came by streams that have not ended. */
+  /** Received bytes of messages, by active stream. */
   readonly #open = new Map<number, number>();
   #nextStream = 1;
   #toCall = 0;
@@ -121,7 +121,7 @@ class Lane {
     socket.on("close", () => owner.fail(new Error("the server closed a connection")));
   }
 
-  /** One more call, which goes out with `flush`. */
+  /** Adds a call, which `flush` sends. */
   call(): void {
     this.#toCall++;
   }

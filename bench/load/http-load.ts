@@ -2,31 +2,31 @@ import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 import { ReplyReader } from "./http-reply.ts";
 
-/** A request as it goes over the wire, and what its answer has to be. */
+/** An encoded request and its expected response. */
 export interface HttpWork {
   readonly method: "GET" | "POST";
   readonly target: string;
   /** JSON text of the body; undefined for none. */
   readonly body: string | undefined;
-  /** The JSON value of a right answer. */
+  /** The expected JSON value. */
   readonly answer: unknown;
-  /** Whether another JSON value says the same. Default: it has the same members. */
+  /** Whether another JSON value is equivalent. Default: it has the same members. */
   readonly isAnswer?: (value: unknown) => boolean;
 }
 
-/** Whether `value` is a right answer to `work`. */
+/** Whether `value` is a correct response to `work`. */
 export function isAnswer({ answer, isAnswer: says }: HttpWork, value: unknown): boolean {
   return sameJson(value, answer) || (value !== undefined && says?.(value) === true);
 }
 
-/** How many connections a load keeps busy, each with one request at a time. */
+/** Number of connections of a load, each with one request at a time. */
 const connectionCount = 32;
 
 /**
- * The same request over and over on kept connections, as HTTP/1.1.
+ * Repeats the same request on persistent HTTP/1.1 connections.
  *
- * The generator costs little beside any server: request bytes are prepared, replies are told apart by their length, and
- * their bodies compared as bytes. The first body is compared as JSON; all others have to be equal to it.
+ * The generator is cheap compared with any server: request bytes are prepared, replies are separated by their length,
+ * and bodies are compared as bytes. The first body is compared as JSON; all others must equal it.
  */
 export class HttpLoad {
   readonly #work: HttpWork;
@@ -57,10 +57,10 @@ export class HttpLoad {
   }
 
   /**
-   * Keeps all connections busy for so many milliseconds, or until so many calls were made, and resolves with the
-   * number of answers when the last request is answered.
+   * Keeps all connections busy for this many milliseconds, or for this many calls, and resolves with the number of
+   * responses when the last request is answered.
    *
-   * @throws Error on an answer that is wrong, or a connection that breaks
+   * @throws Error for a wrong response or a closed connection
    */
   async run(ms: number, calls = Infinity): Promise<number> {
     const round = new LoadRound(ms, calls);
@@ -88,7 +88,7 @@ export class HttpLoad {
   }
 }
 
-/** The book of one run: how many calls are under way and answered, and when it is over. */
+/** The state of one run: numbers of calls in flight and answered, and its end. */
 export class LoadRound {
   readonly done: Promise<number>;
   readonly fail: (error: Error) => void;
@@ -114,7 +114,7 @@ export class LoadRound {
     return true;
   }
 
-  /** A call was answered: whether another one may begin in its place. */
+  /** Counts an answered call; returns whether another one may begin. */
   again(): boolean {
     this.#answered++;
     if (this.begin()) return true;
@@ -152,7 +152,7 @@ function requestBytes({ method, target, body }: HttpWork): Buffer {
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body ?? ""}`);
 }
 
-/** The JSON value of `text`; undefined where it has none. */
+/** The JSON value of `text`; undefined for invalid JSON. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);

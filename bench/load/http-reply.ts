@@ -1,14 +1,14 @@
 /**
- * Tells the replies of one connection apart, one at a time: HTTP/1.1 (RFC 9112) with a Content-Length or in chunks.
- * Anything but a reply of status 200 is an error, as is more than one reply to a request.
+ * Separates the replies of one connection: HTTP/1.1 (RFC 9112) with a Content-Length or in chunks. Any status other
+ * than 200 is an error, and so is more than one reply to a request.
  */
 export class ReplyReader {
   readonly #onBody: (body: Buffer) => void;
   readonly #onError: (error: Error) => void;
   #rest: Buffer | undefined;
-  /** Length of the last reply's head. Replies differ in their Date only, so that the next one is alike. */
+  /** Length of the last reply's head. Replies differ in their Date only, so the next one has the same length. */
   #head = 0;
-  /** Length of all of it; 0 where it came in chunks. */
+  /** Length of the whole reply; 0 if it was chunked. */
   #total = 0;
 
   constructor(onBody: (body: Buffer) => void, onError: (error: Error) => void) {

@@ -14,7 +14,7 @@ export const flags = { endStream: 1, ack: 1, endHeaders: 4, padded: 8 } as const
 
 export const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/** As much as a frame may carry unless the other side says otherwise. */
+/** Default maximum size of a frame's payload. */
 export const maxFrameBytes = 16_384;
 
 const initialWindowSize = 4; // SETTINGS_INITIAL_WINDOW_SIZE
@@ -32,7 +32,7 @@ export function frame(type: number, frameFlags: number, stream: number, payload:
   return bytes;
 }
 
-/** What both sides say first: streams without limits, and windows that small messages never fill. */
+/** First frames of both sides: unlimited streams, and windows that small messages never use up. */
 export function opening(): Buffer {
   const settings = Buffer.alloc(6);
   settings.writeUInt16BE(initialWindowSize, 0);
@@ -40,14 +40,14 @@ export function opening(): Buffer {
   return Buffer.concat([frame(frameTypes.settings, 0, 0, settings), windowUpdate(2 ** 31 - 1 - 65_535)]);
 }
 
-/** Opens the connection's window by so many bytes. */
+/** Increases the connection's window by this many bytes. */
 export function windowUpdate(increment: number): Buffer {
   const payload = Buffer.alloc(4);
   payload.writeUInt32BE(increment);
   return frame(frameTypes.windowUpdate, 0, 0, payload);
 }
 
-/** The window that settings give to every stream; undefined where they do not say. */
+/** The initial window of streams in a SETTINGS frame; undefined if it is not set. */
 export function initialWindowOf(settings: Buffer): number | undefined {
   let window: number | undefined;
   for (let at = 0; at + 6 <= settings.length; at += 6) {
@@ -56,7 +56,7 @@ export function initialWindowOf(settings: Buffer): number | undefined {
   return window;
 }
 
-/** A header block (RFC 7541) of literal fields that no table remembers, so that it is the same on every stream. */
+/** A header block (RFC 7541) of literal fields without indexing, so that it is the same for every stream. */
 export function headerBlock(fields: Readonly<Record<string, string>>): Buffer {
   const parts = Object.entries(fields).map(([name, value]) =>
     Buffer.concat([Buffer.from([0]), literal(name), literal(value)]),
@@ -96,7 +96,7 @@ export class FrameStamp {
     });
   }
 
-  /** Writes the frames for `stream` at `at`; returns the offset behind them. */
+  /** Writes the frames for `stream` at `at`; returns the offset after them. */
   write(into: Buffer, at: number, stream: number): number {
     into.set(this.#bytes, at);
     for (const offset of this.#offsets) into.writeUInt32BE(stream, at + offset);
@@ -104,7 +104,7 @@ export class FrameStamp {
   }
 }
 
-/** Hears of a frame whose payload is `bytes[start, end)`. */
+/** Called with a frame, whose payload is `bytes[start, end)`. */
 export type OnFrame = (
   type: number,
   frameFlags: number,
@@ -114,7 +114,7 @@ export type OnFrame = (
   end: number,
 ) => void;
 
-/** Cuts what comes over a connection into frames. */
+/** Splits the bytes of a connection into frames. */
 export class FrameReader {
   readonly #onFrame: OnFrame;
   #rest: Buffer | undefined;

@@ -1,13 +1,13 @@
 import { connect, type Socket } from "node:net";
 import type { StreamForm } from "./stream-load.ts";
 
-/** Reads one stream and looks whether its messages are there, each once and in order. */
+/** Reads one stream and checks that it gets every message once and in order. */
 export class SoakReader {
-  /** Resolves with the last message, or when the stream breaks before. */
+  /** Resolves with the last message, or when the connection is closed before it. */
   readonly done: Promise<void>;
-  /** What went wrong; undefined for nothing so far. */
+  /** The first error; undefined for none. */
   problem: string | undefined;
-  /** How many messages came. */
+  /** Number of messages received. */
   received = 0;
   readonly #socket: Socket;
   readonly #count: number;
@@ -57,7 +57,7 @@ export class SoakReader {
   }
 }
 
-/** The member before the last one, so that it is known to be whole whatever the framing. */
+/** The number of a message. The comma shows that it is complete, since `weight` is not the last member. */
 const numberOfMessage = /"weight":(\d+),/g;
 
 const longestNumber = 32;

@@ -1,20 +1,20 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 
-/** A stream of numbered messages, as a client asks for it. */
+/** A stream of numbered messages, as a client requests it. */
 export interface StreamWork {
   readonly target: string;
-  /** How many messages it has. */
+  /** Number of its messages. */
   readonly count: number;
 }
 
-/** How a stream is asked for, and what it looks like. */
+/** The request for a stream in one format, and the form of the response. */
 export interface StreamForm {
   /** Header lines of the request besides `Host`. */
   readonly headers: readonly string[];
   /** Status that begins it. */
   readonly status: number;
-  /** What stands behind the last message of a whole stream, somewhere in its last bytes. */
+  /** Text after the last message of a complete stream, within its last bytes. */
   readonly last: string;
 }
 
@@ -43,7 +43,7 @@ export const streamForms = {
   },
 } as const satisfies Readonly<Record<string, StreamForm>>;
 
-/** Reads streams one after the other, each on a connection of its own, and looks at little more than their length. */
+/** Reads streams one after the other, each on its own connection, and checks little more than their length. */
 export class StreamLoad {
   readonly #port: number;
   readonly #work: StreamWork;
@@ -56,9 +56,9 @@ export class StreamLoad {
   }
 
   /**
-   * Reads streams for so many milliseconds, at least one; resolves with the number of messages.
+   * Reads streams for this many milliseconds, at least one; resolves with the number of messages.
    *
-   * @throws Error on a stream that is not whole
+   * @throws Error for an incomplete stream
    */
   async run(ms: number): Promise<number> {
     const end = performance.now() + ms;
@@ -115,11 +115,11 @@ export class StreamLoad {
 /** The close of a WebSocket from a client's side: empty and masked. */
 const closeFrame = Buffer.from([0x88, 0x80, 0, 0, 0, 0]);
 
-/** As many bytes of the end as are looked at. */
+/** Number of bytes at the end that are checked. */
 const tailBytes = 256;
 
 /** No message is shorter than this. */
 const shortest = 20;
 
-/** Where HTTP/1.1 cuts a body into chunks, which may be amid a number. */
+/** The boundary between two chunks of HTTP/1.1, which may be inside a number. */
 const chunkSize = /\r\n[0-9a-f]+\r\n/g;

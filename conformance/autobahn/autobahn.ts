@@ -10,7 +10,7 @@ import { debianPackages, Missing, toolCache } from "../tools.ts";
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
 
-/** What the testsuite needs to run: it is written for Python 2.7, which Debian had last in bullseye. */
+/** Requirements of the testsuite: it is written for Python 2.7, which was last part of Debian in bullseye. */
 const debian = [
   "python2.7",
   "python2.7-minimal",
@@ -84,7 +84,7 @@ export const autobahn: Suite = {
 /** Runs Python 2.7, with the testsuite among its modules, in a folder. */
 type Python = (words: readonly string[], folder: string) => Promise<void>;
 
-/** Installs the testsuite into the cache, unless it is there. */
+/** Installs the testsuite into the cache, unless it is installed. */
 async function testsuite(): Promise<Python> {
   const system = await debianPackages("bullseye", debian);
   const site = join(toolCache, "autobahntestsuite-0.8.2");
@@ -115,12 +115,12 @@ async function testsuite(): Promise<Python> {
   await python([join(pip, "pip"), "install", "--quiet", "--no-index", "--target", modules, ...files], site);
   const install = ["install", "--quiet", "--no-build-isolation", "--target", modules];
   await python(["-m", "pip", ...install, ...packages], site);
-  writeFileSync(join(modules, "zope/__init__.py"), ""); // A namespace that this Python does not find by itself.
+  writeFileSync(join(modules, "zope/__init__.py"), ""); // A namespace package, for Python 2.
   writeFileSync(join(site, "done"), "");
   return python;
 }
 
-/** The testsuite exits with 0 whatever it finds; its report tells. */
+/** Reads the report of the testsuite, which always exits with 0. */
 function read(file: string): SuiteResult {
   interface Report {
     readonly [agent: string]: {

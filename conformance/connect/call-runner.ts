@@ -6,7 +6,7 @@ import { type Code, ConnectError } from "../../src/index.ts";
 import { toHeaders } from "./conformance-service.ts";
 import type { ClientRequest, Payload } from "./contract.ts";
 
-/** What a call has brought. */
+/** The outcome of a call. */
 export interface Outcome {
   responseHeaders: ReturnType<typeof toHeaders>;
   responseTrailers: ReturnType<typeof toHeaders>;
@@ -15,13 +15,13 @@ export interface Outcome {
   error?: { code: Code; message: string; details: Partial<Any>[] };
 }
 
-/** What the client has for an rpc that is known at run time only. */
+/** The function of a client for an rpc that is only known at run time. */
 type ClientStream = (
   requests: AsyncIterable<Message>,
   options: { [K in keyof CallOptions]?: CallOptions[K] | undefined },
 ) => Promise<{ payload: Payload }>;
 
-/** One call as the suite wants it. */
+/** One call as specified by the suite. */
 export class CallRunner {
   readonly #request: ClientRequest;
   readonly #method: DescMethod;
@@ -35,7 +35,7 @@ export class CallRunner {
   };
   readonly #headers = new Headers();
   #sent = 0;
-  /** Wakes the requests of a full-duplex stream when a reply has come. */
+  /** Resumes the requests of a full-duplex stream when a reply has arrived. */
   #replied = Promise.withResolvers<void>();
 
   constructor(request: ClientRequest, method: DescMethod, registry: Registry) {
@@ -54,7 +54,7 @@ export class CallRunner {
     this.#cancelAfterClose();
     try {
       const { signal } = this.#cancel;
-      const method = this.#method as DescMethodUnary; // The caller has looked.
+      const method = this.#method as DescMethodUnary; // Checked by the caller.
       const reply = await transport.unary(method, signal, this.#request.timeoutMs, this.#headers, message);
       this.#outcome.payloads.push((reply.message as unknown as { payload: Payload }).payload);
       this.#outcome.responseHeaders = toHeaders(reply.header);
@@ -70,7 +70,7 @@ export class CallRunner {
     const timing = cancel?.cancelTiming;
     try {
       const { signal } = this.#cancel;
-      const method = this.#method as DescMethodStreaming; // The caller has looked.
+      const method = this.#method as DescMethodStreaming; // Checked by the caller.
       if (method.methodKind === "client_streaming") return await this.#clientStream(transport);
       const reply = await transport.stream(method, signal, timeoutMs, this.#headers, this.#requests());
       this.#outcome.responseHeaders = toHeaders(reply.header);
@@ -92,7 +92,7 @@ export class CallRunner {
     return this.#outcome;
   }
 
-  /** That there is one reply is looked at by the client around the transport. */
+  /** The client around the transport checks that there is exactly one reply. */
   async #clientStream(transport: Transport): Promise<Outcome> {
     const { parent, localName } = this.#method;
     const client = createClient(parent, transport) as unknown as Record<string, ClientStream>;
@@ -124,7 +124,7 @@ export class CallRunner {
     }
     if (this.#request.cancel?.cancelTiming.case === "beforeCloseSend") {
       this.#cancel.abort();
-      await wait(10_000, undefined, { ref: false }); // The end of the requests must not go out.
+      await wait(10_000, undefined, { ref: false }); // The end of the requests must not be sent.
     }
     this.#cancelAfterClose();
   }
@@ -155,7 +155,7 @@ export class CallRunner {
         return { typeUrl: `type.googleapis.com/${detail.type}`, value: detail.value };
       }),
     };
-    // What came before the error is in its metadata; the suite takes headers from trailers too.
+    // The error's metadata has the headers and trailers; the suite accepts headers among the trailers.
     this.#outcome.responseTrailers = toHeaders(error.metadata);
     if (this.#outcome.responseHeaders.length === 0) this.#outcome.responseHeaders = toHeaders(error.metadata);
   }

@@ -11,7 +11,7 @@ type UnaryRequest = Message & { responseDefinition?: UnaryDefinition };
 type StreamRequest = Message & { responseDefinition?: StreamDefinition };
 type BidiRequest = StreamRequest & { fullDuplex: boolean };
 
-/** The service that the suite calls, as its contract describes it. */
+/** The service that the suite calls, as specified in its contract. */
 export function conformanceService(contract: Contract): PartialService<DescService> {
   const RequestInfo = contract.message("ConformancePayload.RequestInfo");
   const schemaOf = new Map(contract.service.methods.map(({ input }) => [input.typeName, input]));
@@ -117,7 +117,7 @@ export function conformanceService(contract: Contract): PartialService<DescServi
     unimplemented(): never {
       throw new ConnectError("this rpc is not implemented on purpose", Code.Unimplemented);
     },
-  } as AnyService as PartialService<DescService>; // Which rpcs there are is known at run time only.
+  } as AnyService as PartialService<DescService>; // The rpcs are only known at run time.
 }
 
 function addMetadata(
@@ -132,7 +132,7 @@ function addMetadata(
   }
 }
 
-/** Metadata as the suite's own headers, each value by itself. */
+/** Metadata as the suite's `Header` messages, one for each name and value. */
 export function toHeaders(fields: Iterable<[string, string]>): Pick<Header, "name" | "value">[] {
   return [...fields].map(([name, value]) => ({ name, value: value.split(",").map((one) => one.trim()) }));
 }

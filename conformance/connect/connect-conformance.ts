@@ -12,11 +12,11 @@ const here = import.meta.dirname;
 interface Run {
   readonly name: string;
   readonly mode: "server" | "client";
-  /** What is run of the suite, a file of this folder. */
+  /** Configuration of the suite, a file in this folder. */
   readonly config: string;
-  /** The program under test and its arguments, behind the folder of the contract. */
+  /** The program under test and its arguments, which follow the folder of the contract. */
   readonly testee: readonly string[];
-  /** How many cases there are, so that none is left out unseen. */
+  /** The expected number of cases, so that missing ones are noticed. */
   readonly cases: number;
 }
 

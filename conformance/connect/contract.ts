@@ -109,7 +109,7 @@ export async function generateContract(): Promise<string> {
   rmSync(scratch, { recursive: true, force: true });
   mkdirSync(proto, { recursive: true });
   cpSync(source, proto, { recursive: true });
-  // Files of the module cache are read-only, and so would their copies be.
+  // Files in the module cache are read-only, and plain copies would be too.
   chmodSync(proto, 0o755);
   for (const path of readdirSync(proto, { recursive: true })) chmodSync(join(proto, String(path)), 0o755);
   writeFileSync(join(scratch, "buf.yaml"), "version: v2\nmodules:\n  - path: proto\n");
@@ -120,16 +120,16 @@ export async function generateContract(): Promise<string> {
   return join(scratch, "gen");
 }
 
-/** The contract that `generateContract` has put into `folder`. */
+/** Loads the contract that `generateContract` has written into `folder`. */
 export async function loadContract(folder: string): Promise<Contract> {
   const load = async (name: string): Promise<Record<string, unknown>> => {
     const path = join(folder, "connectrpc/conformance/v1", `${name}_pb.ts`);
-    return (await import(pathToFileURL(path).href)) as Record<string, unknown>; // Made at run time.
+    return (await import(pathToFileURL(path).href)) as Record<string, unknown>; // Generated at run time.
   };
   const names = ["service", "server_compat", "client_compat"];
   const modules = await Promise.all(names.map(load));
   const files = names.map(
-    (name, index) => modules[index]?.[`file_connectrpc_conformance_v1_${name}`] as DescFile, // As buf names them.
+    (name, index) => modules[index]?.[`file_connectrpc_conformance_v1_${name}`] as DescFile, // Named by buf.
   );
   const registry = createRegistry(...files);
   const service = registry.getService("connectrpc.conformance.v1.ConformanceService");

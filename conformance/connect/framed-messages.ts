@@ -1,4 +1,4 @@
-/** Bytes of the messages that the suite's runner sends: each with its length, four bytes, in front. */
+/** Bytes of the messages that the suite's runner sends: each has a prefix of four bytes with its length. */
 export async function* framedMessages(input: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let buffered = Buffer.alloc(0);
   for await (const chunk of input) {
@@ -11,7 +11,7 @@ export async function* framedMessages(input: AsyncIterable<Buffer>): AsyncGenera
   }
 }
 
-/** A message as the runner reads it. */
+/** A message with the prefix that the runner expects. */
 export function framed(message: Uint8Array): Buffer {
   const head = Buffer.alloc(4);
   head.writeUInt32BE(message.length);

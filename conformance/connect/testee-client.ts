@@ -35,9 +35,9 @@ type Result = Message<"connectrpc.conformance.v1.ClientResponseResult"> & {
 
 const transports = new Map<string, DialedTransport>();
 
-// The runner sends everything at once; calls that wait for their turn would miss their deadlines.
+// The runner sends all requests at once: calls in a queue would exceed their deadlines.
 const requests = framedMessages(process.stdin);
-const alive = setInterval(() => {}, 10_000); // A connection that is being made does not keep the process.
+const alive = setInterval(() => {}, 10_000); // A pending connection does not keep the process alive.
 await Promise.all(
   Array.from({ length: 4 }, async () => {
     for (let next = await requests.next(); next.done !== true; next = await requests.next()) {
@@ -56,7 +56,7 @@ async function answer(request: ClientRequest): Promise<void> {
   } catch (error) {
     result = { case: "error", value: { message: error instanceof Error ? error.stack : String(error) } };
   }
-  // The types of what was generated at run time are not known here.
+  // Code generated at run time has no types here.
   const response = create(ClientResponseSchema, { testName, result } as object);
   process.stdout.write(framed(toBinary(ClientResponseSchema, response)));
 }

@@ -5,7 +5,7 @@ import { loadContract, type ServerRequest, type ServerResponse } from "./contrac
 import { framed, framedMessages } from "./framed-messages.ts";
 
 /**
- * The server under test. Arguments: the folder of the generated contract, and which server it is:
+ * The server under test. Arguments: the folder of the generated contract, and the kind of server:
  *
  * - `one-port`: REST, Connect, gRPC-Web and gRPC on one port, the implementation in the same process
  * - `gateway`: the same port, in front of a `GrpcServer` that is called over the network
@@ -35,7 +35,7 @@ async function start(request: ServerRequest): Promise<number> {
     listen: kind !== "one-port",
     tls: kind === "grpc" ? tls : undefined,
     compressReplies: true,
-    defaultTimeoutMs: 0, // The suite wants no deadlines but its own.
+    defaultTimeoutMs: 0, // The suite sets all deadlines.
   }).addService(service);
   await grpc.start();
   if (kind === "grpc") return grpc.address?.port ?? 0;
@@ -47,7 +47,8 @@ async function start(request: ServerRequest): Promise<number> {
     grpc: kind === "gateway" ? undefined : grpc,
     maxBodyBytes: maxMessageBytes,
     registry: contract.registry,
-    // The suite sends requests that are REST here, and takes errors in JSON for those of its own protocols.
+    // Some requests of the suite are REST here, and the suite would interpret our JSON errors as those of its
+    // protocols.
     errorFormat: ({ rawMessage }) => ({ contentType: "text/plain", body: rawMessage }),
     defaultTimeoutMs: 0,
   }).addService(service);

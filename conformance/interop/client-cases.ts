@@ -32,7 +32,7 @@ const initialKey = "x-grpc-test-echo-initial";
 const trailingKey = "x-grpc-test-echo-trailing-bin";
 
 /**
- * What clients do in the suite, by its description.
+ * The client side of the suite's cases, as specified.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
  */

@@ -15,7 +15,7 @@ const run = promisify(execFile);
 /** The cases that apply to a server without credentials. */
 const serverCases: readonly string[] = Object.keys(clientCases);
 
-/** What grpc-java's client has beside most of these. */
+/** Cases of grpc-java's client, in addition to most of these. */
 const javaCases: readonly string[] = [
   ...serverCases.filter((name) => !name.endsWith("_soak")),
   "client_compressed_unary",

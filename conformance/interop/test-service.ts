@@ -35,7 +35,7 @@ interface StreamingInputCallRequest {
   readonly expectCompressed?: { readonly value: boolean };
 }
 
-/** `grpc.testing.TestService`, from the module that the outside client was built from. */
+/** `grpc.testing.TestService`, from the module of the suite's client. */
 export async function interopContract(): Promise<DescService> {
   const set = await goDescriptors("grpc-go-interop-client", "google.golang.org/grpc/interop/grpc_testing");
   const service = createFileRegistry(fromBinary(FileDescriptorSetSchema, set)).getService(
@@ -45,11 +45,13 @@ export async function interopContract(): Promise<DescService> {
   return service;
 }
 
-/** Tells of the messages of a call, one after the other, whether they came compressed; undefined where nobody looked. */
+/**
+ * Returns for each message of a call, one after the other, whether it was compressed; undefined without a `WireTap`.
+ */
 export type WireCompression = (context: HandlerContext) => (() => boolean) | undefined;
 
 /**
- * What the servers of the interop suite do, by its description.
+ * The server side of the interop suite, as specified.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/interop-test-descriptions.md
  */

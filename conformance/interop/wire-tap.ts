@@ -6,8 +6,8 @@ const idHeader = "x-tapped-call";
 const prefixBytes = 5;
 
 /**
- * Stands between a port and a `GrpcServer` and notes which messages came compressed: the suite's servers have to know,
- * handlers never do.
+ * A proxy between a port and a `GrpcServer` that records which messages are compressed: servers of the suite must check
+ * it, but handlers cannot see it.
  */
 export class WireTap implements StreamServer {
   readonly #server: GrpcServer;
@@ -47,11 +47,11 @@ export class WireTap implements StreamServer {
     this.#server.acceptStream(stream, { ...headers, [idHeader]: id }, flags, rawHeaders, session);
   }
 
-  /** Tells of the messages of a call, one after the other, whether they came compressed. */
+  /** Returns for each message of a call, one after the other, whether it was compressed. */
   readonly of = ({ requestHeader }: HandlerContext): (() => boolean) | undefined => {
     const seen = this.#flags.get(requestHeader.get(idHeader) ?? "");
     if (seen === undefined) return undefined;
     let at = 0;
-    return () => seen[at++] ?? false; // A message was seen before it is handled.
+    return () => seen[at++] ?? false; // A message is recorded before it is handled.
   };
 }

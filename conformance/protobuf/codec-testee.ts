@@ -15,8 +15,8 @@ import {
 } from "./testee-protocol.ts";
 
 /**
- * What the protobuf conformance runner talks to when the codecs alone are tested, without a gateway: JSON becomes
- * protobuf bytes and protobuf bytes become JSON without messages in between, and JSON becomes JSON over a message.
+ * Testee of the protobuf conformance runner for the codecs alone, without a gateway: converts JSON to protobuf bytes
+ * and back without messages, and JSON to JSON by way of a message.
  */
 const types = new Map(TesteeService.methods.map((method) => [method.input.typeName, method.input]));
 
@@ -47,7 +47,7 @@ function outcomeOf({
       ? { case: "jsonPayload", value: output.toString() }
       : { case: "protobufPayload", value: output };
   } catch (error) {
-    // The writer refuses with INTERNAL, all that reads refuses otherwise.
+    // Errors of the writer are INTERNAL, those of readers have other codes.
     const writing = error instanceof ConnectError && error.code === Code.Internal;
     return { case: writing ? "serializeError" : "parseError", value: String(error) };
   }

@@ -16,7 +16,7 @@ const scratch = join(root, ".cache/protobuf-conformance");
  */
 export const protobufConformance: Suite = { name: "protobuf", run: () => runWith("testee.ts", "in-process") };
 
-/** The same suite with a network between gateway and service, where the gateway makes no messages. */
+/** The same suite with a network between gateway and service: the gateway converts bytes without making messages. */
 export const protobufNetworkConformance: Suite = {
   name: "protobuf-network",
   run: () => runWith("testee.ts", "network"),
@@ -28,11 +28,11 @@ export const protobufCodecConformance: Suite = {
   run: () => runWith("codec-testee.ts"),
 };
 
-/** Runs the suite with one of the testees beside this file. */
+/** Runs the suite with one of the testees in this folder. */
 async function runWith(program: string, ...options: string[]): Promise<SuiteResult> {
   if (platform() !== "linux" || arch() !== "x64")
     throw new Missing("the runner is a program for Linux on x64");
-  // The runner wants a newer C library than Debian 12 has.
+  // The runner needs a newer C library than that of Debian 12.
   const libraries = await debianPackages("trixie", ["libc6", "libstdc++6", "libgcc-s1", "zlib1g"]);
   const generated = await generate();
   const testee = join(scratch, "testee.sh");
@@ -50,7 +50,7 @@ async function runWith(program: string, ...options: string[]): Promise<SuiteResu
   args.push("--output_dir", out, testee);
   const limits = { maxBuffer: 256 << 20, timeout: 600_000 };
   const { stderr } = await run(join(libraries, "usr/lib64/ld-linux-x86-64.so.2"), args, limits).catch(
-    (error: unknown) => error as { stderr: string }, // Exits with 1 when a case fails; the output tells which.
+    (error: unknown) => error as { stderr: string }, // Exits with 1 if a case fails; the output has its name.
   );
   return read(stderr, out);
 }

@@ -12,10 +12,10 @@ import {
 } from "@bufbuild/protobuf";
 import type { GenEnum, GenMessage } from "@bufbuild/protobuf/codegenv2";
 
-/** The one argument of a testee is the folder that the contracts were generated into. */
+/** The only argument of a testee is the folder with the generated contracts. */
 const generated = process.argv[2] ?? "";
 const load = async (path: string) =>
-  (await import(pathToFileURL(`${generated}/${path}_pb.ts`).href)) as Record<string, unknown>; // Made at run time.
+  (await import(pathToFileURL(`${generated}/${path}_pb.ts`).href)) as Record<string, unknown>; // Generated at run time.
 
 const contract = await load("conformance/conformance");
 const RequestSchema = contract["ConformanceRequestSchema"] as GenMessage<ConformanceRequest>;
@@ -25,7 +25,7 @@ const FailureSetSchema = contract["FailureSetSchema"] as DescMessage;
 export const WireFormat = contract["WireFormat"] as Record<"PROTOBUF" | "JSON", GenEnum<number> & number>;
 export const TestCategory = contract["TestCategory"] as Record<"JSON_IGNORE_UNKNOWN_PARSING_TEST", number>;
 
-/** The members of `conformance.ConformanceRequest` that matter here. */
+/** The members of `conformance.ConformanceRequest` that are used here. */
 export type ConformanceRequest = Message<"conformance.ConformanceRequest"> & {
   payload:
     | { case: "protobufPayload"; value: Uint8Array }
@@ -43,16 +43,16 @@ export type Outcome =
 
 const testee = await load("tsms/conformance/v1/testee");
 
-/** A service with a method for every message type of the suite, which gives back what it gets. */
+/** A service with a method for every message type of the suite, which returns its request. */
 export const TesteeService = testee["TesteeService"] as DescService;
 
-/** The types that `google.protobuf.Any` may hold, and the extensions. */
+/** The types that `google.protobuf.Any` may contain, and the extensions. */
 export const registry: Registry = createRegistry(
   testee["file_tsms_conformance_v1_testee"] as DescFile,
   ...dependencies(TesteeService.file),
 );
 
-/** Answers the runner's requests on stdin until it closes it. */
+/** Answers the runner's requests on stdin until the runner closes it. */
 export async function serve(outcomeOf: (request: ConformanceRequest) => Promise<Outcome>): Promise<void> {
   process.stdin.on("end", () => process.exit(0));
   let buffered = Buffer.alloc(0);

@@ -12,16 +12,16 @@ import {
 } from "./testee-protocol.ts";
 
 /**
- * What the protobuf conformance runner talks to on stdin and stdout. Every case goes over a real socket: the payload is
- * POSTed to a route of the gateway, and the reply that the gateway gives, JSON or binary, is the testee's answer.
+ * Testee of the protobuf conformance runner, over stdin and stdout. Every case uses a real socket: the payload is
+ * POSTed to a route of the gateway, and the gateway's response, JSON or binary, is the testee's answer.
  *
- * The second argument says how the gateway calls the service: "in-process" or "network".
+ * The second argument is the option `dial` of the gateway: "in-process" or "network".
  */
 const dial = process.argv[3] === "network" ? "network" : "in-process";
 const routes = new Map(TesteeService.methods.map((method) => [method.input.typeName, pathOf(method.name)]));
 
 const echo = Object.fromEntries(TesteeService.methods.map((m) => [m.localName, (r: Message) => r]));
-// Which rpcs there are is known at run time only.
+// The rpcs are only known at run time.
 const grpc = new GrpcServer({ port: 0 }).addService({
   descriptor: TesteeService,
   ...echo,

@@ -13,7 +13,7 @@ LIMIT_S = 20
 
 
 class Socket:
-    """A socket and what came on it until it closed."""
+    """A socket, with the frames received until it is closed."""
 
     def __init__(self, ws):
         self.ws = ws
@@ -26,7 +26,7 @@ class Socket:
         return json.loads(await self.ws.recv())
 
     async def rest(self):
-        """All frames that still come, with the close code behind them."""
+        """All remaining frames, followed by the close code."""
         frames = [frame async for frame in Frames(self.ws)]
         return frames, self.ws.close_code
 
@@ -266,7 +266,7 @@ async def all_kinds_on_one_socket():
         await socket.send({"id": 1, "cancel": True})
         frame = await socket.json()
         while "status" not in frame:
-            frame = await socket.json()  # Changes that were on their way.
+            frame = await socket.json()  # Changes that were sent before.
         equal((frame["id"], frame["status"]["code"]), (1, 1))
         await socket.ws.close(1000)
         equal(socket.ws.close_code, 1000)

@@ -10,10 +10,10 @@ import { debianPackages, Missing } from "../tools.ts";
 
 const run = promisify(execFile);
 
-/** A line of the client's. */
+/** A line of the client's output. */
 interface Line {
   readonly name: string;
-  /** Why the check failed; null where it did not. */
+  /** Why the check failed; null if it passed. */
   readonly problem: string | null;
 }
 
@@ -46,7 +46,7 @@ export const pythonWebSockets: Suite = {
 /**
  * The environment in which Python finds the package.
  *
- * @throws Missing where there is no Python 3, or the package cannot be had or used.
+ * @throws Missing if there is no Python 3, or the package cannot be installed or used.
  */
 async function environment(): Promise<NodeJS.ProcessEnv> {
   await run("python3", ["--version"]).catch(() => {

@@ -11,7 +11,7 @@ at("books").addEventListener("click", (event) => void lendOrReturn(event));
 at("ask").addEventListener("submit", ask);
 let desk = openDesk();
 
-/** The books as they are, then every change; EventSource comes again by itself when the connection is lost. */
+/** Receives the current books, then every change; EventSource reconnects automatically when the connection is lost. */
 function watch() {
   const source = new EventSource(`${shelf}:watch`);
   source.addEventListener("open", () => {
@@ -77,7 +77,7 @@ async function lendOrReturn({ target }) {
   else await post(`/v1/${name}:checkout`, { borrower: "you" });
 }
 
-/** Whether it went well; what did not is shown. */
+/** Whether a request succeeded; shows the error if it failed. */
 async function post(path, message) {
   try {
     const response = await fetch(path, {

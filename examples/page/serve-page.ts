@@ -8,7 +8,7 @@ const files = [
   { url: "/page/page.js", file: "page.js", type: "text/javascript; charset=utf-8" },
 ];
 
-/** What the page may load and whom it may talk to: this server alone. */
+/** Content security policy: the page may load from and connect to this server only. */
 const policy = [
   "default-src 'none'",
   "script-src 'self'",
@@ -20,7 +20,7 @@ const policy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** Serves the page of the example at `/`, by routes of its own beside those of the contract. */
+/** Serves the page of the example at `/`, by its own routes, in addition to those of the contract. */
 export function servePage({ fastify }: HttpServer): void {
   for (const { url, file, type } of files) {
     const text = readFileSync(join(import.meta.dirname, file), "utf8");

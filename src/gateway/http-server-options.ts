@@ -4,7 +4,7 @@ import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/json-wri
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
-import { type CallObserver, tell } from "../core/call/observer.ts";
+import { type CallObserver, notify } from "../core/call/observer.ts";
 import type { DoorOptions } from "./doors/door-kit.ts";
 import type { StreamServer } from "../core/http2/session-limits.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
@@ -25,7 +25,7 @@ import type { RuleText } from "../core/http-rule/service-config.ts";
 import { webSocketDefaults, type WebSocketOptions } from "./doors/options/websocket-options.ts";
 import { streamDefaults, type StreamOptions } from "./doors/options/stream-options.ts";
 
-/** Options of `HttpServer`. Limits, JSON and binding options stand beside the others. */
+/** Options of `HttpServer`, including those of limits, JSON and binding. */
 export interface HttpServerOptions
   extends
     Http1Options,
@@ -48,39 +48,41 @@ export interface HttpServerOptions
   /** Serves TLS: HTTP/2 and HTTP/1.1 by ALPN. Default: plain text, both by the first bytes. */
   readonly tls: ServerTlsOptions | undefined;
   /**
-   * Serves gRPC on this port too: a `GrpcServer` that need not listen itself (its option `listen`). It is started and
-   * stopped by itself: until it is, its calls are UNAVAILABLE; stop it after this server, which leaves its calls to it. Default: none.
+   * Serves gRPC on this port too: a `GrpcServer` that need not listen itself (its option `listen`). Start and stop it
+   * separately: before its `start()` its calls are UNAVAILABLE. Stop it after this server, which does not end gRPC
+   * calls. Default: none.
    */
   readonly grpc: StreamServer | undefined;
-  /** Who answers the calls: a `GrpcServer` of this process, a target such as `"users:42001"`, or a transport. */
+  /** The upstream: a `GrpcServer` of this process, a target such as `"users:42001"`, or a transport. */
   readonly upstream: DialableServer | string | Transport;
   /** How a `GrpcServer` is called: without a socket, or through its port. Default: `in-process`. */
   readonly dial: "in-process" | "network";
   /** Options of the connection to a target or, with `dial: "network"`, to a server. Default: none. */
   readonly dialOptions: Partial<Omit<DialOptions, "interceptors" | "network">>;
   /**
-   * Whether calls over the network go from JSON to protobuf and back in bytes, without making messages where nothing
-   * needs them, or by messages always; clients see no difference but the order of members. Default: `bytes`.
+   * For calls over the network: `bytes` converts JSON to protobuf and back without making messages, unless a feature
+   * needs them; `messages` always makes them. Clients see no difference but the order of JSON members. Default:
+   * `bytes`.
    */
   readonly transcoding: "bytes" | "messages";
   /**
-   * Interceptors around every call, before the hop, the outermost first. Those that look at no message are best marked
-   * by `metadataOnly`, as all others make messages of every call. Default: none.
+   * Interceptors around every call, before the hop, the outermost first. Mark interceptors that read no message by
+   * `metadataOnly`: with any other, every call is decoded to messages. Default: none.
    */
   readonly interceptors: readonly Interceptor[];
   /**
-   * Hear of every call that this server makes. A `GrpcServer` called in process does not tell its own observers of
-   * these calls then; without observers here it does. Default: none.
+   * Observers of every call that this server makes. If there are any, a `GrpcServer` called in process does not call
+   * its own observers for these calls. Default: none.
    */
   readonly observers: readonly CallObserver[];
-  /** Hear of every HTTP request. Default: none. */
+  /** Observers of every HTTP request. Default: none. */
   readonly httpObservers: readonly HttpObserver[];
   /**
-   * Types that `google.protobuf.Any` and error details may hold, and extensions. Those of `google.protobuf`,
-   * `google.rpc` and `google.api.HttpBody` are known always. Default: none beside these.
+   * Types that `google.protobuf.Any` and error details may contain, and extensions. Those of `google.protobuf`,
+   * `google.rpc` and `google.api.HttpBody` are always known. Default: no others.
    */
   readonly registry: Registry | undefined;
-  /** Rules outside the proto; one with a selector alone takes the bindings of its rpcs away. Default: none. */
+  /** Rules outside the proto; one with only a selector removes the bindings of its rpcs. Default: none. */
   readonly rules: readonly RuleText[];
   /** Whether such rules replace the annotations of the rpcs they select or are added to them. Default: `replace`. */
   readonly ruleMode: RuleMode;
@@ -95,8 +97,8 @@ export interface HttpServerOptions
   /** Metadata of replies that never becomes an HTTP header. Default: none. */
   readonly dropResponseHeaders: readonly string[];
   /**
-   * Answers as another gateway has them: the `Grpc-Metadata-` prefix of headers, both ways, and streams of lines
-   * `{"result":message}` as `application/json`. Default: undefined.
+   * Compatibility with responses of another gateway: the `Grpc-Metadata-` prefix of headers, both ways, and streams of
+   * lines `{"result":message}` as `application/json`. Default: undefined.
    */
   readonly compat: "grpc-gateway" | undefined;
   /** Whether `/healthz`, `/livez` and `/readyz` are served. Default: true. */
@@ -107,9 +109,9 @@ export interface HttpServerOptions
   readonly awaitServices: boolean;
   /** How long the body of a unary call may take, in milliseconds: 408 beyond. Default: 30,000. */
   readonly bodyTimeoutMs: number;
-  /** Time for a unary call whose client sets none, in milliseconds; 0 for none. Default: 30,000. */
+  /** Timeout of a unary call whose client sets none, in milliseconds; 0 for none. Default: 30,000. */
   readonly defaultTimeoutMs: number;
-  /** The longest time a client may ask for, in milliseconds; 0 for any. Default: 300,000. */
+  /** The longest timeout that a client may set, in milliseconds; 0 for any. Default: 300,000. */
   readonly maxTimeoutMs: number;
 }
 
@@ -205,6 +207,6 @@ function reportIgnored(observers: readonly HttpObserver[]): DoorOptions["onIgnor
   if (observers.length === 0) return undefined;
   return (route, place, name) => {
     const kind = place === "body" ? "field" : "query";
-    tell(observers, (observer) => observer.ignoredUnknown?.(route, kind, 1, name));
+    notify(observers, (observer) => observer.ignoredUnknown?.(route, kind, 1, name));
   };
 }

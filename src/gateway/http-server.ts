@@ -16,7 +16,7 @@ import {
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
-import { tell } from "../core/call/observer.ts";
+import { notify } from "../core/call/observer.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
@@ -44,10 +44,11 @@ import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 const farewellMs = 250;
 
 /**
- * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls whoever implements them.
+ * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls the upstream that implements
+ * them.
  *
- * It takes descriptors and knows no implementation. Routes, hooks and plugins of the user's own on `fastify` come
- * before the rpcs, hooks run for the rpcs too.
+ * It needs the descriptors only, no implementation. Routes, hooks and plugins that an application adds to `fastify`
+ * come before the rpcs; hooks run for the rpcs too.
  */
 export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly name = "HTTP";
@@ -66,12 +67,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #closeUpstream: () => void;
   #draining = false;
   #address: ListenAddress | undefined;
-  /** Path before the rpcs in the app that has this server as a plugin; undefined while there is none. */
+  /** Path prefix of the rpcs in the app that has registered this server as a plugin; undefined while there is none. */
   #prefix: string | undefined;
   #binding: Promise<void> | undefined;
   #stopping: Promise<StopReport> | undefined;
 
-  /** @throws TypeError or Error naming the option that is wrong */
+  /** @throws TypeError or Error naming the invalid option */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
     const { upstream: target } = options;
@@ -129,7 +130,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       port: this.#port,
       maxBodyBytes,
       maxUrlBytes,
-      prepare: () => void this.#router.rpcs, // Wrong rules and routes are found here at the latest.
+      prepare: () => void this.#router.rpcs, // Throws for invalid rules and routes.
       addHooks: browsers.hooks,
     });
     this.fastify = this.#engine.fastify;
@@ -158,12 +159,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     return this.#lifecycle.state;
   }
 
-  /** Calls `listener` with every new state; returns how to unsubscribe. */
+  /** Calls `listener` with every new state. Returns the function that unsubscribes. */
   onStateChange(listener: (state: ServerState) => void): () => void {
     return this.#lifecycle.onChange(listener);
   }
 
-  /** Where the server listens; undefined before it does. */
+  /** The address on which the server listens; undefined before it does. */
   get address(): ListenAddress | undefined {
     return this.#address;
   }
@@ -177,8 +178,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    * Serves the rpcs of a service, given by itself or by its descriptor alone.
    *
    * @throws Error when it is registered already, comes from another version of `@bufbuild/protobuf`, a rule of it is
-   * wrong, or a route of it clashes with another's. With rules outside the proto, which may speak of services yet to
-   * come, `start()` rejects instead.
+   * wrong, or a route of it clashes with another's. With rules outside the proto, which may select services that are
+   * added later, `start()` rejects instead.
    */
   addService(service: AnyService | DescService): this {
     const isReady = this.state === "ready";
@@ -190,11 +191,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   }
 
   /**
-   * Serves these services instead of all before, from one request to the next. When it throws, everything stays as
-   * it was.
+   * Atomically replaces all services by these. If it throws, nothing has changed.
    *
-   * @param registry types that `google.protobuf.Any` and error details may hold from now on; undefined for those of
-   * the options
+   * @param registry types that `google.protobuf.Any` and error details may contain from now on; undefined for those of
+   *   the options
    * @throws Error as `addService`
    */
   replaceServices(services: readonly DescService[], registry?: Registry): void {
@@ -207,7 +207,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /**
    * Binds the port and serves. Resolves without serving when the server is stopped meanwhile.
    *
-   * @throws Error that names host, port and cause when the port cannot be bound, or the rule that is wrong
+   * @throws Error that names host, port and cause if the port cannot be bound, or the invalid rule
    */
   async start(): Promise<void> {
     if (this.#prefix !== undefined) {
@@ -227,7 +227,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#lifecycle.enter("ready");
   }
 
-  /** What listens where, and one line for each route, for people. */
+  /** Lines for the start-up message: the address, and one line for each route. */
   describe(): string[] {
     const place =
       this.#prefix === undefined
@@ -238,20 +238,23 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   }
 
   /**
-   * A path to try: of the first `GET` that takes no values, else of the first with values filled in; undefined without
-   * such a route.
+   * A path for a first request: of the first `GET` without variables, else of the first `GET` with sample values;
+   * undefined without such a route.
    */
   get samplePath(): string | undefined {
     return samplePath(this.#router.rpcs.router.routes);
   }
 
-  /** `/readyz` says 503 and every response closes its connection; everything is still served. */
+  /** From now on `/readyz` answers 503 and every response closes its connection. All requests are still served. */
   drain(): void {
     this.#draining = true;
     this.#port.closeConnections();
   }
 
-  /** Closes the listener, lets requests under way end, cuts them off after the grace. Idempotent. */
+  /**
+   * Closes the listener and waits for requests in flight; those that remain after the grace period are aborted.
+   * Idempotent.
+   */
   gracefulStop({ graceMs = defaultGraceMs }: StopOptions = {}): Promise<StopReport> {
     return (this.#stopping ??= this.#stop(graceMs));
   }
@@ -265,7 +268,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.drain();
     const { state } = this;
     if (state === "boot" || state === "listen" || state === "ready") this.#lifecycle.enter("graceful");
-    // A port that is being bound can only be let go when it is bound; how that fails is `start`'s to tell.
+    // A port can only be closed after it is bound; `start` reports an error of the bind.
     await this.#binding?.catch(() => {});
     this.#port.closeListeners();
     const [calls, sockets] = await Promise.all([
@@ -293,7 +296,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   }
 
   #readyInApp(own: readonly OwnRoute[]): void {
-    void this.#router.rpcs; // What is wrong with rules and routes shows here at the latest.
+    void this.#router.rpcs; // Throws for invalid rules and routes.
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
@@ -303,7 +306,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   async #bind(): Promise<void> {
     const { host, port } = this.#options;
-    void this.#router.rpcs; // An engine whose mount has failed could not be started again.
+    // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
+    void this.#router.rpcs;
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();
@@ -320,7 +324,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
 const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
 
-/** Whether an upstream is a server of this process; callers without TypeScript may give anything. */
+/** Whether an upstream is a server of this process; JavaScript callers can pass any value. */
 function isServer(upstream: unknown): boolean {
   return typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
 }
@@ -342,6 +346,6 @@ function requestObserver({
   if (httpObservers.length === 0) return undefined;
   return ({ route = "(none)", head, outcome, arrivedAt }) => {
     const seconds = (performance.now() - arrivedAt) / 1000;
-    tell(httpObservers, (observer) => observer.httpRequest?.(route, head.method, outcome, seconds));
+    notify(httpObservers, (observer) => observer.httpRequest?.(route, head.method, outcome, seconds));
   };
 }

@@ -1,15 +1,19 @@
-import { setImmediate as breathe } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { CallContext } from "./context.ts";
 
-/** After so many items the event loop gets its turn: a source that never waits would let no timer and no socket run. */
-const itemsPerBreath = 64;
+/**
+ * After this many items the iterator yields to the event loop: a source that never waits would starve timers and
+ * sockets.
+ */
+const itemsPerTurn = 64;
 
 /**
- * `source` for as long as its call lives: every wait for it ends when `context` is aborted, with the abort reason.
+ * Iterates over `source` while its call is active: a pending `next()` rejects with the abort reason when `context` is
+ * aborted.
  *
- * When the call is aborted or the consumer leaves early, the source's `return()` is asked for but not waited for, since
- * the source may hang in a wait of its own. Without either, errors of the source pass as they are. The source is not
- * touched before the first `next()`.
+ * When the call is aborted or the consumer ends the iteration early, `return()` of the source is called but not
+ * awaited, since the source may be blocked in a wait of its own. Otherwise errors of the source are propagated
+ * unchanged. The source is not opened before the first `next()`.
  */
 export class Abortable<T> implements AsyncGenerator<T, void, undefined> {
   readonly #source: AsyncIterable<T>;
@@ -27,7 +31,7 @@ export class Abortable<T> implements AsyncGenerator<T, void, undefined> {
     if (this.#done) return { done: true, value: undefined };
     const context = this.#context;
     try {
-      if (++this.#items % itemsPerBreath === 0) await breathe();
+      if (++this.#items % itemsPerTurn === 0) await nextTurn();
       if (context.reason !== undefined) throw context.reason;
       this.#iterator ??= this.#source[Symbol.asyncIterator]();
       const result = await context.race(Promise.resolve(this.#iterator.next()));
@@ -38,18 +42,18 @@ export class Abortable<T> implements AsyncGenerator<T, void, undefined> {
       return result;
     } catch (error) {
       if (context.reason === undefined) this.#done = true;
-      else this.#leave();
+      else this.#close();
       throw error;
     }
   }
 
   return(): Promise<IteratorResult<T, void>> {
-    this.#leave();
+    this.#close();
     return Promise.resolve({ done: true, value: undefined });
   }
 
   throw(error: unknown): Promise<IteratorResult<T, void>> {
-    this.#leave();
+    this.#close();
     return Promise.reject(error);
   }
 
@@ -58,16 +62,16 @@ export class Abortable<T> implements AsyncGenerator<T, void, undefined> {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#leave();
+    this.#close();
   }
 
-  #leave(): void {
+  #close(): void {
     if (this.#done) return;
     this.#done = true;
     try {
       this.#iterator?.return?.().then(undefined, nothing);
     } catch {
-      // Nobody is left to hear of it.
+      // The iteration has ended: no consumer is waiting for this error.
     }
   }
 }

@@ -14,8 +14,8 @@ export type { CallOptions, Client, Transport };
 /**
  * The typed client of a service: one function per rpc.
  *
- * Connect's own, except that leaving a `for await` over replies early cancels the call, as it does everywhere else in
- * JavaScript; Connect's goes on until the deadline or the signal.
+ * It is Connect's client with one difference: breaking out of a `for await` over replies cancels the call, as it closes
+ * any other iterator in JavaScript. With Connect's client the call continues until its deadline or signal ends it.
  *
  * @throws TypeError if the descriptor comes from another version of `@bufbuild/protobuf`.
  */
@@ -24,7 +24,7 @@ export function createClient<D extends DescService>(service: D, transport: Trans
   const client = createConnectClient(service, transport);
   const functions = client as Record<string, unknown>; // Its keys are the local names of the rpcs.
   for (const anyMethod of service.methods) {
-    const method = anyMethod as DescMethodStreaming; // Its kind is looked at below.
+    const method = anyMethod as DescMethodStreaming; // Its kind is checked below.
     if (method.methodKind === "server_streaming") {
       functions[method.localName] = (request: Message, options?: CallOptions) =>
         new ReplyStream(transport, method, once(request), options);
@@ -36,7 +36,7 @@ export function createClient<D extends DescService>(service: D, transport: Trans
   return client;
 }
 
-/** The replies of one call, which begins at once and is cancelled by `return()`. */
+/** The replies of one call. The call begins when the stream is constructed; `return()` cancels it. */
 class ReplyStream implements AsyncIterableIterator<Message, void, undefined> {
   readonly #controller = new AbortController();
   readonly #options: CallOptions;
@@ -61,7 +61,7 @@ class ReplyStream implements AsyncIterableIterator<Message, void, undefined> {
       requests,
       options.contextValues,
     );
-    this.#response.catch(nothing); // Whoever asks for a reply gets the error.
+    this.#response.catch(nothing); // `next()` reports the error.
   }
 
   async next(): Promise<IteratorResult<Message, void>> {
@@ -95,7 +95,7 @@ class ReplyStream implements AsyncIterableIterator<Message, void, undefined> {
   #cancel(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#controller.abort(new ConnectError("the caller left before the end", Code.Canceled));
+    this.#controller.abort(new ConnectError("the caller cancelled the call", Code.Canceled));
     this.#replies?.return?.().then(nothing, nothing);
   }
 }

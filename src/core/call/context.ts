@@ -10,14 +10,14 @@ import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts
 
 export type { HandlerContext };
 
-/** What a protocol knows of a call when it arrives. */
+/** What a protocol passes to the context of a call when the call arrives. */
 export interface CallContextInit {
   readonly method: DescMethod;
   /** Protocol of this hop, as `HandlerContext.protocolName`. */
   readonly protocolName: string;
   /** Request headers. */
   readonly requestHeader: HeadersFrom;
-  /** When the call began, in `performance.now()` milliseconds; its time runs from then. Default: now. */
+  /** When the call began, in `performance.now()` milliseconds; `timeoutMs` counts from it. Default: now. */
   readonly startedAt?: number | undefined;
   /** Time left for the call in milliseconds; undefined for none. */
   readonly timeoutMs?: number | undefined;
@@ -27,22 +27,22 @@ export interface CallContextInit {
   readonly signal?: AbortSignal | undefined;
   readonly values?: ContextValues | undefined;
   /**
-   * Who the client is, where that is known: a context value for handlers, and the header `x-forwarded-client-cert` for
-   * hops behind this one. Default: nobody.
+   * Verified identity of the client. Handlers read it as a context value; upstream hops receive it in the header
+   * `x-forwarded-client-cert`. Default: undefined, an anonymous client.
    */
   readonly peer?: PeerIdentity | undefined;
-  /** HTTP method of the request, `POST` unless said. */
+  /** HTTP method of the request. Default: `POST`. */
   readonly requestMethod?: string;
-  /** URL of the request; `/package.Service/Method` unless said. */
+  /** URL of the request. Default: `/package.Service/Method`. */
   readonly url?: string | undefined;
 }
 
 /**
- * A handler's view of its call, and the switch that ends it.
+ * The call as its handler sees it, with the means to abort it.
  *
- * Everything costly (headers, signal, values, timer) is made when somebody first asks for it. `abort` ends the call
- * once, the first reason wins; `end` releases timer and listeners after a good or bad end. Whoever made a context
- * calls its `end`.
+ * Everything costly (headers, signal, values, timer) is made at its first use. `abort` aborts the call with a reason;
+ * later aborts are ignored. `end` releases the timer and the listeners when the call has ended, with or without an
+ * error. The code that constructs a context must call its `end`.
  */
 export class CallContext implements HandlerContext, Live {
   livePlace = -1;
@@ -92,7 +92,7 @@ export class CallContext implements HandlerContext, Live {
     return (this.#requestHeader = headersOf(this.#requestHeader) ?? new Headers());
   }
 
-  /** Hands every request header to `take`, without making `Headers` of them where nobody else did. */
+  /** Calls `take` with every request header. Does not make a `Headers` object unless one exists already. */
   eachRequestHeader(take: TakeHeader): void {
     let from = this.#requestHeader;
     if (typeof from === "function") this.#requestHeader = from = from();
@@ -104,7 +104,7 @@ export class CallContext implements HandlerContext, Live {
     return (this.#responseHeader = this.responseHeaderIfAny ?? new Headers());
   }
 
-  /** The response headers if anybody made some; for writers that skip the work otherwise. */
+  /** The response headers; undefined while none are set, so that writers can skip them. */
   get responseHeaderIfAny(): Headers | undefined {
     return (this.#responseHeader = headersOf(this.#responseHeader));
   }
@@ -113,19 +113,19 @@ export class CallContext implements HandlerContext, Live {
     return (this.#responseTrailer = this.responseTrailerIfAny ?? new Headers());
   }
 
-  /** The response trailers if anybody made some. */
+  /** The response trailers; undefined while none are set. */
   get responseTrailerIfAny(): Headers | undefined {
     return (this.#responseTrailer = headersOf(this.#responseTrailer));
   }
 
-  /** Adds the headers of a reply, which are made when somebody looks at them. */
+  /** Adds the headers of a reply; `headers` is called at the first read. */
   receiveHeader(headers: () => Headers): void {
     const before = this.responseHeaderIfAny;
     if (before === undefined) this.#responseHeader = headers;
     else appendHeaders(headers(), before);
   }
 
-  /** Adds the trailers of a reply, which are made when somebody looks at them. */
+  /** Adds the trailers of a reply; `trailers` is called at the first read. */
   receiveTrailer(trailers: () => Headers): void {
     const before = this.responseTrailerIfAny;
     if (before === undefined) this.#responseTrailer = trailers;
@@ -133,16 +133,16 @@ export class CallContext implements HandlerContext, Live {
   }
 
   /**
-   * Calls `listener` once when the hop tells that the reply's headers have come before its first message; at once if
-   * they have. Only a network's hop knows: a handler of this process may fail after it has set headers, so there they
-   * come with the first message. There is one listener.
+   * Calls `listener` once when `responseHeaderArrived` is called, immediately if it was called before. Only a network
+   * hop can report headers before the first message: a handler in this process may still fail after it has set headers,
+   * so its headers are final only with the first message. A second listener replaces the first.
    */
   onResponseHeader(listener: () => void): void {
     if (this.#headerArrived) listener();
     else this.#headerListener = listener;
   }
 
-  /** Tells that the reply's headers are complete in `responseHeader`, before any message. */
+  /** Called by a network hop when `responseHeader` holds all headers of the reply, before any message. */
   responseHeaderArrived(): void {
     if (this.#headerArrived) return;
     this.#headerArrived = true;
@@ -155,7 +155,7 @@ export class CallContext implements HandlerContext, Live {
     return (this.#values ??= createContextValues());
   }
 
-  /** Where the call entered this process; undefined for calls that entered by this very hop. */
+  /** Where the call entered this process; undefined if it entered by this hop. */
   get origin(): CallOrigin | undefined {
     return this.#values?.get(callOrigin);
   }
@@ -169,12 +169,12 @@ export class CallContext implements HandlerContext, Live {
     return this.#controller.signal;
   }
 
-  /** Why the call was aborted; undefined while it lives. */
+  /** Why the call was aborted; undefined while it is not aborted. */
   get reason(): ConnectError | undefined {
     return this.#reason;
   }
 
-  /** When the call must have ended, in `performance.now()` milliseconds; undefined for never. */
+  /** Deadline of the call in `performance.now()` milliseconds; undefined for none. */
   get deadline(): number | undefined {
     return this.#deadline;
   }
@@ -183,9 +183,13 @@ export class CallContext implements HandlerContext, Live {
     return this.#deadline === undefined ? undefined : this.#deadline - performance.now();
   }
 
-  /** Gives the call at most `timeoutMs` more; an earlier deadline stays. The call ends with DEADLINE_EXCEEDED. */
+  /**
+   * Sets a deadline `timeoutMs` from now, unless the call has an earlier one. The call is aborted with
+   * DEADLINE_EXCEEDED.
+   */
   limit(timeoutMs: number): void {
-    // What does not shorten the time from the begin does not shorten it from now on, which saves a look at the clock.
+    // A limit that is no shorter when counted from `startedAt` is no shorter when counted from now: no clock read
+    // needed.
     if (this.#deadline !== undefined && this.#deadline <= this.startedAt + timeoutMs) return;
     this.#endBy(performance.now() + timeoutMs, timeoutMs);
   }
@@ -202,7 +206,7 @@ export class CallContext implements HandlerContext, Live {
     }
   }
 
-  /** Ends the call: the signal fires, `race` rejects. Only the first reason counts. */
+  /** Aborts the call: the signal fires and `race` rejects. Only the first reason counts. */
   abort(reason: ConnectError): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -213,7 +217,10 @@ export class CallContext implements HandlerContext, Live {
     if (listeners !== undefined) for (const listener of listeners) listener(reason);
   }
 
-  /** Calls `listener` when the call is aborted (at once, if it was already); returns how to unsubscribe. */
+  /**
+   * Calls `listener` when the call is aborted, immediately if it is aborted already. Returns the function that
+   * unsubscribes.
+   */
   onAbort(listener: (reason: ConnectError) => void): () => void {
     this.#arm();
     if (this.#reason !== undefined) {
@@ -228,7 +235,7 @@ export class CallContext implements HandlerContext, Live {
     };
   }
 
-  /** `work`, or a rejection with the abort reason, whichever comes first. */
+  /** Settles as `work` does, or rejects with the abort reason if the call is aborted first. */
   race<T>(work: PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       const unsubscribe = this.onAbort(reject);
@@ -245,7 +252,7 @@ export class CallContext implements HandlerContext, Live {
     });
   }
 
-  /** Releases what the call holds. No deadline and no outer signal aborts it any more. */
+  /** Releases timer and listeners. Afterwards neither the deadline nor an outer signal aborts the call. */
   end(): void {
     this.#ended = true;
     clearTimeout(this.#timer);
@@ -255,13 +262,16 @@ export class CallContext implements HandlerContext, Live {
     this.#headerListener = undefined;
   }
 
-  /** Starts the timer of the deadline: it runs only when somebody would hear it. */
+  /**
+   * Starts the timer of the deadline. Called when the first listener or the signal is made: without them a timer is
+   * useless.
+   */
   #arm(): void {
     if (this.#timer !== undefined || this.#deadline === undefined) return;
     if (this.#reason !== undefined || this.#ended) return;
     const timeoutMs = this.#deadline - performance.now();
     if (timeoutMs <= 0) expire(this);
-    // Node's timers hold 31 bits; a call that lives longer than 24 days has no timer, only a deadline.
+    // Node's timers are limited to 31 bits: a deadline more than 24 days away is kept without a timer.
     else if (timeoutMs < 2 ** 31) this.#timer = setTimeout(expire, Math.ceil(timeoutMs), this);
   }
 

@@ -6,7 +6,7 @@ import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
-import { type CallObserver, tell } from "./observer.ts";
+import { type CallObserver, notify } from "./observer.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
 import { rpcName, type AnyService } from "./service.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
@@ -15,11 +15,11 @@ import { writeReply, type WriteReply } from "./write-reply.ts";
 export interface DispatcherOptions extends FaultLogOptions {
   /** Interceptors around every call of a service, the outermost first. Default: none. */
   readonly interceptors: readonly Interceptor[];
-  /** Hear of every call's begin and end. Default: none. */
+  /** Called at the begin and the end of every call. Default: none. */
   readonly observers: readonly CallObserver[];
-  /** Time for a unary call whose caller set no deadline, in milliseconds; 0 for none. Default: 30,000. */
+  /** Timeout of a unary call whose client set no deadline, in milliseconds; 0 for none. Default: 30,000. */
   readonly defaultTimeoutMs: number;
-  /** The longest deadline a caller may ask for, in milliseconds; 0 for any. Default: 300,000. */
+  /** The longest timeout that a client may set, in milliseconds; 0 for any. Default: 300,000. */
   readonly maxTimeoutMs: number;
 }
 
@@ -33,10 +33,10 @@ export const dispatcherDefaults: DispatcherOptions = Object.freeze({
 });
 
 /**
- * All handlers of a server, called the same way by every protocol, and the book of the calls that are under way.
+ * All handlers of a server, called the same way by every protocol, and the set of the calls in flight.
  *
- * A protocol makes a `CallContext`, asks for the handler of its rpc, runs it by `unary` or `stream` and ends the
- * context; deadlines, observers and the drain are the same for all of them.
+ * A protocol constructs a `CallContext`, looks up the handler of the rpc, runs it by `unary` or `stream` and ends the
+ * context. Deadlines, observers and the drain are handled here, the same way for every protocol.
  */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
@@ -55,7 +55,7 @@ export class Dispatcher {
   /**
    * Registers a service.
    *
-   * @param interceptors Those around its calls, the outermost first. Default: those of the options.
+   * @param interceptors Interceptors around its calls, the outermost first. Default: those of the options.
    * @throws TypeError if a service of this name is registered already, a member named like an rpc is no function, or
    *   the descriptor comes from another version of `@bufbuild/protobuf`.
    */
@@ -87,7 +87,7 @@ export class Dispatcher {
    * @throws ConnectError UNIMPLEMENTED if the rpc is not registered here.
    */
   handlerOf(method: DescMethod): Handler {
-    // A descriptor that was loaded elsewhere is another object for the same rpc.
+    // The same rpc has another descriptor object where its contract was loaded separately.
     const handler = this.#handlersByMethod.get(method) ?? this.#handlers.get(rpcName(method));
     if (handler === undefined) {
       throw new ConnectError(`${rpcName(method)} is not registered on this server`, Code.Unimplemented);
@@ -95,14 +95,14 @@ export class Dispatcher {
     return handler;
   }
 
-  /** How many calls are under way. */
+  /** Number of calls in flight. */
   get inFlight(): number {
     return this.#inFlight.size;
   }
 
   /**
-   * Runs a unary rpc; resolves with what `write` makes of its reply, the reply itself without. Rejects with a
-   * `ConnectError`.
+   * Runs a unary rpc. Resolves with the result of `write` for its reply, or with the reply if there is no `write`.
+   * Rejects with a `ConnectError`.
    */
   async unary<T = Message>(
     handler: UnaryHandler,
@@ -124,8 +124,8 @@ export class Dispatcher {
   }
 
   /**
-   * Runs an rpc of a streaming kind; gives what `write` makes of its replies, the replies themselves without. Throws
-   * `ConnectError`s. Leaving the iteration early cancels the call.
+   * Runs a streaming rpc. Yields the result of `write` for each reply, or the reply if there is no `write`. Throws
+   * `ConnectError`s. Ending the iteration early cancels the call.
    */
   stream<T = Message>(
     handler: StreamHandler,
@@ -134,7 +134,7 @@ export class Dispatcher {
     write?: WriteReply<T>,
   ): AsyncGenerator<T, void, undefined> {
     const fail = (error: ConnectError): ConnectError => {
-      context.abort(error); // So that all that the handler started hears of it.
+      context.abort(error); // Cancels what the handler started with this context.
       this.#finish(context, error);
       return error;
     };
@@ -145,21 +145,21 @@ export class Dispatcher {
       ended: () => this.#finish(context, undefined),
       failed: (reason) => fail(toCallError(reason)),
       left: () =>
-        void fail(context.reason ?? new ConnectError("the caller left before the end", Code.Canceled)),
+        void fail(context.reason ?? new ConnectError("the caller cancelled the call", Code.Canceled)),
     });
   }
 
-  /** Refuses new calls from now on, with UNAVAILABLE. */
+  /** From now on new calls fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
   }
 
-  /** Resolves when no call is under way. */
+  /** Resolves when no call is in flight. */
   idle(): Promise<void> {
     return this.#inFlight.idle();
   }
 
-  /** The calls under way. */
+  /** The calls in flight. */
   get calls(): readonly CallContext[] {
     return [...this.#inFlight];
   }
@@ -174,7 +174,7 @@ export class Dispatcher {
       context.limit(defaultTimeoutMs);
     }
     if (observers.length > 0 && context.origin?.observed !== true) {
-      tell(observers, (observer) => observer.started?.(context));
+      notify(observers, (observer) => observer.started?.(context));
     }
   }
 
@@ -182,7 +182,7 @@ export class Dispatcher {
     this.#inFlight.delete(context);
     const { observers } = this.#options;
     if ((error === undefined && observers.length === 0) || context.origin?.observed === true) return;
-    tell(observers, (observer) => observer.finished?.(context, error));
+    notify(observers, (observer) => observer.finished?.(context, error));
     if (error !== undefined) this.#faults.call(error, context);
   }
 }

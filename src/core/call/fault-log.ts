@@ -3,36 +3,39 @@ import type { CallContext } from "./context.ts";
 import { type ConnectError, isUnexpected } from "../errors/errors.ts";
 import { rpcName } from "./service.ts";
 
-/** Takes exceptions that nobody planned: a pino logger is one, and so is `console`. */
+/** Receives unexpected exceptions, those that are no `ConnectError`. A pino logger is one, and so is `console`. */
 export interface FaultLogger {
-  /** @param fields the exception as `err`, and `rpc` or `request`, which it happened in */
+  /** @param fields the exception as `err`, and the `rpc` or `request` in which it was thrown */
   error(fields: Readonly<Record<string, unknown>>, text: string): void;
 }
 
-/** Options of everything that meets exceptions. */
+/** Options of everything that handles exceptions. */
 export interface FaultLogOptions {
   /**
-   * Where exceptions that nobody planned are written, whole: a logger, or `false` for nowhere. Errors that are meant for
-   * callers (`ConnectError`) are none of them, and one that an observer has logged by `callLog` is not written again.
-   * Default: as text to standard error.
+   * Where unexpected exceptions are logged with stack and causes: a logger, or `false` for no log. A `ConnectError` is
+   * meant for the client and is not logged here; an exception that `callLog` has logged is not logged again. Default:
+   * as text to standard error.
    */
   readonly logger: FaultLogger | false | undefined;
 }
 
-/** Errors whose exception is written; one error passes several doors on its way out. */
+/** Errors whose exception is logged already: one error passes through several places that log. */
 const written = new WeakSet<ConnectError>();
 
-/** Remembers that the exception behind `error` was written. */
+/** Records that the exception behind `error` is logged. */
 export function markWritten(error: ConnectError): void {
   written.add(error);
 }
 
-/** Makes `copy` count as written if `error` is. */
+/** Records `copy` as logged if `error` is. */
 export function copyWritten(error: ConnectError, copy: ConnectError): void {
   if (written.has(error)) written.add(copy);
 }
 
-/** Writes each exception that nobody planned once: what callers never see, and its author has to. */
+/**
+ * Logs each unexpected exception once. Clients get its code INTERNAL without its text, so the log is the only place to
+ * see it.
+ */
 export class FaultLog {
   readonly #logger: FaultLogger | undefined;
 
@@ -40,14 +43,14 @@ export class FaultLog {
     this.#logger = logger === false ? undefined : (logger ?? standardError);
   }
 
-  /** Writes what ended a call, if nobody planned it and it was not written before. Never throws. */
+  /** Logs the error that ended a call if it is unexpected and not logged yet. Never throws. */
   call(error: ConnectError, context: CallContext): void {
     if (!isUnexpected(error)) return;
     const protocol = context.origin?.protocol ?? context.protocolName;
     this.#write(error, { rpc: rpcName(context.method), protocol });
   }
 
-  /** As `call`, for a request that is no call of an rpc: one to a route of the user's own, for example. */
+  /** As `call`, for a request that calls no rpc, for example one to a route of the application. */
   request(error: ConnectError, request: string): void {
     if (isUnexpected(error)) this.#write(error, { request });
   }
@@ -69,7 +72,7 @@ const standardError: FaultLogger = {
   },
 };
 
-/** An exception with its stack and causes. Whatever was thrown, showing it must not throw again. */
+/** An exception with its stack and causes. Never throws, whatever value was thrown. */
 function shown(value: unknown): string {
   try {
     return inspect(value);

@@ -17,7 +17,7 @@ import { implementationOf, rpcName, type AnyService } from "./service.ts";
 export interface UnaryHandler {
   readonly kind: "unary";
   readonly method: DescMethodUnary;
-  /** Rejects with what the implementation threw, or with the abort reason as soon as `context` is aborted. */
+  /** Rejects with the error of the implementation, or with the abort reason as soon as `context` is aborted. */
   call(request: Message, context: CallContext): Promise<Message>;
 }
 
@@ -26,8 +26,8 @@ export interface StreamHandler {
   readonly kind: "stream";
   readonly method: DescMethodStreaming;
   /**
-   * Throws what the implementation threw, or the abort reason as soon as `context` is aborted. The implementation
-   * begins with the first `next()`; returning early ends it.
+   * Throws the error of the implementation, or the abort reason as soon as `context` is aborted. The implementation is
+   * called by the first `next()`; `return()` ends it.
    */
   call(requests: AsyncIterable<Message>, context: CallContext): AsyncGenerator<Message, void, undefined>;
 }
@@ -41,7 +41,7 @@ type Implementation = (input: unknown, context: CallContext) => unknown;
 /**
  * Makes the handler of one rpc.
  *
- * This is the one place that tells the four kinds of rpcs apart; everything outside knows `unary` and `stream`.
+ * Only this function distinguishes the four kinds of rpcs; all other code sees `unary` and `stream`.
  */
 export function createHandler(
   service: AnyService,
@@ -51,7 +51,7 @@ export function createHandler(
   const implementation =
     (implementationOf(service, method) as Implementation | undefined) ?? unimplemented(method);
   if (isUnary(method)) return unaryHandler(method, implementation, interceptors);
-  const streaming = method as DescMethodStreaming; // What is not unary streams.
+  const streaming = method as DescMethodStreaming; // All other kinds are streaming.
   switch (streaming.methodKind) {
     case "server_streaming":
       return streamHandler(
@@ -105,7 +105,7 @@ function unaryHandler(
       if (context.reason !== undefined) throw context.reason;
       if (intercepted !== undefined) return context.race(intercepted(request, context));
       const result = implementation(request, context);
-      // A result that is there already needs neither timer nor listener.
+      // A synchronous result needs neither timer nor listener.
       return toMessage(method, isPromise(result) ? await context.race(result) : result);
     },
   };
@@ -139,14 +139,14 @@ function toMessage(method: DescMethod, value: unknown): Message {
       `${rpcName(method)} gave a ${String(value.$typeName)} where a ${output.typeName} is due`,
     );
   }
-  return create(output, value as MessageInitShape<DescMessage>); // Wrong fields show when it is written.
+  return create(output, value as MessageInitShape<DescMessage>); // Wrong field values are found when it is encoded.
 }
 
 function repliesOf(value: unknown, method: DescMethod): AsyncIterable<unknown> {
   if (typeof value !== "object" || value === null || !(Symbol.asyncIterator in value)) {
     throw new TypeError(`${rpcName(method)} must return an async iterable`);
   }
-  return value as AsyncIterable<unknown>; // Just looked.
+  return value as AsyncIterable<unknown>; // Checked above.
 }
 
 async function single(requests: AsyncIterable<Message>, method: DescMethod): Promise<Message> {

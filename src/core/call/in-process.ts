@@ -9,16 +9,16 @@ import { dropReserved } from "../metadata/reserved-headers.ts";
 import { rpcName } from "./service.ts";
 import type { WriteReply } from "./write-reply.ts";
 
-/** Gives what looks at the messages of a type. */
+/** Returns the check for the messages of a type. */
 export type CheckOf = (desc: DescMessage) => (message: Message) => void;
 
 /**
  * Calls the handlers of `dispatcher` without a socket.
  *
- * Deadlines, cancellation, metadata, errors and back-pressure are those of the network; messages are handed over and
- * not copied, so neither side may change one that it has handed over.
+ * Deadlines, cancellation, metadata, errors and back-pressure behave as over the network. Messages are passed without a
+ * copy, so neither side may change a message after it has passed it on.
  *
- * @param checkOf what looks at the replies of a type, and throws for those that a network could not carry
+ * @param checkOf returns the check for the replies of a type, which throws for replies that cannot be encoded
  */
 export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
   return {
@@ -55,7 +55,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
       let handed: HandedRequests | undefined;
       const end = (): void => {
         reply?.end();
-        void handed?.return(); // A handler need not read its requests to the end.
+        void handed?.return(); // The handler may not have read all requests.
       };
       return new LayeredStream<T>({
         open() {
@@ -86,8 +86,9 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
 }
 
 /**
- * Headers and trailers of a streamed reply on their way from the handler to the caller, whose context they share unless
- * an interceptor of the caller has put headers of its own there already.
+ * Headers and trailers of a streamed reply. The handler writes into the context of the caller, unless an interceptor of
+ * the caller has set response headers there already: then it writes into a context of its own, from which they are
+ * copied.
  */
 class Reply {
   readonly context: CallContext;
@@ -110,7 +111,7 @@ class Reply {
         });
   }
 
-  /** The headers are all there, with the first message at the latest. */
+  /** Called when the headers are final: with the first message, or at the end. */
   settleHeader(): void {
     if (this.#settled) return;
     this.#settled = true;
@@ -119,7 +120,7 @@ class Reply {
       append(this.context.responseHeaderIfAny, this.#invoker.responseHeader);
   }
 
-  /** The call has ended. */
+  /** Called when the call has ended. */
   settle(): void {
     this.settleHeader();
     hideReserved(this.context);
@@ -136,13 +137,13 @@ function append(from: Headers | undefined, to: Headers): void {
   if (from !== undefined) for (const [name, value] of from) to.append(name, value);
 }
 
-/** Takes away what a handler set and no wire would carry. */
+/** Removes reserved names that a handler has set: over the network they would not be sent either. */
 function hideReserved({ responseHeaderIfAny, responseTrailerIfAny }: CallContext): void {
   if (responseHeaderIfAny !== undefined) dropReserved(responseHeaderIfAny);
   if (responseTrailerIfAny !== undefined) dropReserved(responseTrailerIfAny);
 }
 
-/** Looks at each reply before it is handed over: what is wrong with one shows on networks when it is encoded. */
+/** Checks each reply before it is passed on. Over the network, encoding makes the same checks. */
 function checked<T>(check: (reply: Message) => void, write: WriteReply<T> | undefined): WriteReply<T> {
   return (reply) => {
     check(reply);
@@ -150,11 +151,14 @@ function checked<T>(check: (reply: Message) => void, write: WriteReply<T> | unde
   };
 }
 
-/** The caller's requests as the handler may see them: an error of the caller's own is a cancelled call there. */
+/**
+ * The caller's requests as the handler sees them: an error that the caller's iterable throws cancels the call for the
+ * handler.
+ */
 class HandedRequests implements AsyncIterableIterator<Message, void, undefined> {
   readonly #input: Abortable<Message>;
   readonly #context: CallContext;
-  /** What the caller gets for an error of its own. */
+  /** The error that the caller gets if its iterable has thrown. */
   failure: ConnectError | undefined;
 
   constructor(input: AsyncIterable<Message>, context: CallContext) {

@@ -10,21 +10,21 @@ import { CallContext } from "./context.ts";
 
 export type { Interceptor };
 
-/** Runs one unary rpc within a context; what interceptors wrap. */
+/** Runs one unary rpc with a context; interceptors wrap it. */
 export type UnaryRun<I = Message, O = Message> = (request: I, context: CallContext) => Promise<O>;
 
-/** Runs one rpc of a streaming kind within a context; what interceptors wrap. */
+/** Runs one streaming rpc with a context; interceptors wrap it. */
 export type StreamRun = (requests: AsyncIterable<Message>, context: CallContext) => AsyncIterable<Message>;
 
 type AnyFn = Parameters<Interceptor>[0];
 
 /**
- * `run` inside the onion of `interceptors`, the first of them outermost; `run` itself where there are none.
+ * `run` wrapped by `interceptors`, the first of them outermost; `run` itself if there are none.
  *
- * Every `next()` of the innermost interceptor has a context of its own, so that an interceptor may call it again. The
- * headers and trailers of the last one are those of the call.
+ * Every `next()` of the innermost interceptor makes a new context, so that an interceptor can retry. The call gets the
+ * headers and trailers of the last attempt.
  *
- * Where all interceptors look at no message, anything may take the place of messages.
+ * If all interceptors are `metadataOnly`, request and reply need not be messages.
  */
 export function interceptUnary<I = Message, O = Message>(
   method: DescMethodUnary,
@@ -35,11 +35,11 @@ export function interceptUnary<I = Message, O = Message>(
   return async (request, context) => {
     const last = async (req: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
       const inner = innerContext(context, req);
-      // What had come by then is the call's own at once: nothing waits for the interceptors any more.
+      // On abort the call ends without waiting for the interceptors, so it adopts the headers received so far.
       const forget = context.onAbort(() => adoptReply(inner, context));
       try {
         const message = await run(req.message as I, inner); // Unary in, unary out.
-        return { ...responseOf(inner), stream: false, method, message: message as Message }; // Or in its place.
+        return { ...responseOf(inner), stream: false, method, message: message as Message }; // Or its substitute.
       } catch (error) {
         adoptReply(inner, context);
         throw error;
@@ -51,7 +51,7 @@ export function interceptUnary<I = Message, O = Message>(
     const response = await chain(
       interceptors,
       last,
-    )({ ...requestOf(context), stream: false, method, message: request as Message }); // Or in its place.
+    )({ ...requestOf(context), stream: false, method, message: request as Message }); // Or its substitute.
     adopt(response.header, context.responseHeader);
     adopt(response.trailer, context.responseTrailer);
     return response.message as O; // Unary in, unary out.
@@ -93,7 +93,7 @@ export function interceptStream(
       });
       let first = true;
       for await (const message of response.message as AsyncIterable<Message>) {
-        if (first) adopt(response.header, context.responseHeader); // Settled by the first message at the latest.
+        if (first) adopt(response.header, context.responseHeader); // Final with the first message at the latest.
         first = false;
         yield message;
       }
@@ -128,7 +128,7 @@ function responseOf(context: CallContext) {
   return { service: context.service, header: context.responseHeader, trailer: context.responseTrailer };
 }
 
-/** The context of one attempt behind interceptors, with what they made of signal, headers and values. */
+/** The context of one attempt inside the interceptors, with the signal, headers and values that they pass to `next`. */
 function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): CallContext {
   return new CallContext({
     method: context.method,
@@ -142,13 +142,13 @@ function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): 
   });
 }
 
-/** Gives `to` the headers and trailers that a failed attempt left in `from`. */
+/** Copies the headers and trailers of a failed attempt from `from` to `to`. */
 function adoptReply(from: CallContext, to: CallContext): void {
   if (from.responseHeaderIfAny !== undefined) adopt(from.responseHeaderIfAny, to.responseHeader);
   if (from.responseTrailerIfAny !== undefined) adopt(from.responseTrailerIfAny, to.responseTrailer);
 }
 
-/** Makes `to` hold what `from` holds. */
+/** Replaces all headers of `to` by those of `from`. */
 function adopt(from: Headers, to: Headers): void {
   if (from === to) return;
   for (const name of new Set(to.keys())) to.delete(name);

@@ -14,16 +14,16 @@ import {
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /**
- * How calls are made inside the house: what every transport of `dial` is made of, and what the gateway calls.
+ * The internal interface for making calls: `dial` wraps it as a transport, the gateway calls it directly.
  *
- * The context is the call: its request headers, deadline and abort go along, and the reply's headers and trailers are
- * put into it. Calls throw `ConnectError`s only, whose `metadata` holds the reply's headers and trailers, and end at
- * the latest when the context is aborted. Whoever made the context calls its `end()`.
+ * The context carries request headers, deadline and abort to the callee, and receives the headers and trailers of the
+ * reply. Calls throw `ConnectError`s only, whose `metadata` holds the reply's headers and trailers, and end at the
+ * latest when the context is aborted. The code that constructs the context must call its `end()`.
  */
 export interface Invoker {
   /** Protocol of the hop, as clients see it in `HandlerContext.protocolName`. */
   readonly protocolName: string;
-  /** @param write makes the result of the reply, as part of the call. Default: the reply as it is. */
+  /** @param write turns the reply into the result, as part of the call. Default: the reply itself. */
   unary<T = Message>(
     method: DescMethodUnary,
     request: Message,
@@ -31,12 +31,12 @@ export interface Invoker {
     write?: WriteReply<T>,
   ): Promise<T>;
   /**
-   * As `unary`, with the reply, and the request where it is at hand, in protobuf's binary form, for those who need them
-   * in no other. Callers that reach handlers by messages, or by way of interceptors that look at messages, do not have
-   * it.
+   * As `unary`, with the reply in protobuf's binary form, and the request in either form: a gateway that only converts
+   * bytes needs no message. Undefined for invokers that call handlers with messages, and for those with interceptors
+   * that read messages.
    *
-   * @param read makes the result of the reply's bytes, which stay as they are. What it throws is INTERNAL, as for a
-   *   reply that is no message of its type.
+   * @param read turns the reply's bytes, which are not modified later, into the result. An exception of it becomes
+   *   INTERNAL, as for a reply that is no message of its type.
    */
   unaryBytes?<T>(
     method: DescMethodUnary,
@@ -45,10 +45,10 @@ export interface Invoker {
     read: (reply: Uint8Array) => T,
   ): Promise<T>;
   /**
-   * The call begins with the first `next()`; the reply's headers are settled when it resolves. Leaving the iteration
-   * early cancels the call; `return()` during a `next()` waits for it, so abort the context first.
+   * The call begins with the first `next()`; the reply's headers are final when it resolves. Ending the iteration early
+   * cancels the call; `return()` during a `next()` waits for it, so abort the context first.
    *
-   * @param write makes what is given of each reply, as part of the call. Default: the reply as it is.
+   * @param write turns each reply into the yielded value, as part of the call. Default: the reply itself.
    */
   stream<T = Message>(
     method: DescMethodStreaming,
@@ -58,7 +58,7 @@ export interface Invoker {
   ): AsyncGenerator<T, void, undefined>;
 }
 
-/** `invoker` with `interceptors` around every call, the first of them outermost; `invoker` itself without any. */
+/** `invoker` with `interceptors` around every call, the first of them outermost; `invoker` itself if there are none. */
 export function interceptInvoker(invoker: Invoker, interceptors: readonly Interceptor[]): Invoker {
   if (interceptors.length === 0) return invoker;
   const unary = new Map<DescMethodUnary, UnaryRun>();
@@ -101,13 +101,13 @@ export function interceptInvoker(invoker: Invoker, interceptors: readonly Interc
   };
 }
 
-/** A call in binary form, on its way through interceptors that look at no message. */
+/** A call in binary form, passed through `metadataOnly` interceptors in place of a message. */
 interface BytesCall {
   readonly request: Message | Uint8Array;
   readonly read: (reply: Uint8Array) => unknown;
 }
 
-/** Interceptors that look at no message pass on whatever stands in its place. */
+/** `metadataOnly` interceptors pass on any value in place of a message. */
 function interceptBytes(invoker: Invoker, interceptors: readonly Interceptor[]): Pick<Invoker, "unaryBytes"> {
   const call = invoker.unaryBytes?.bind(invoker);
   if (call === undefined || !interceptors.every(isMetadataOnly)) return {};
@@ -134,8 +134,8 @@ function interceptBytes(invoker: Invoker, interceptors: readonly Interceptor[]):
 }
 
 /**
- * `error` with the headers and trailers that `context` received in its metadata: where a client of the network finds
- * them. A copy where there are any, since a handler may throw one error for many calls.
+ * `error` with the headers and trailers that `context` received added to its metadata, where network clients find them.
+ * Returns a copy if there are any, since a handler may throw the same error object for many calls.
  */
 export function withMetadata(error: ConnectError, context: CallContext): ConnectError {
   const { responseHeaderIfAny, responseTrailerIfAny } = context;

@@ -1,36 +1,36 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "./context.ts";
 
-/** What one part of the way of a call does around the messages of its stream. */
+/** One layer around the messages of a call's stream. */
 export interface StreamLayer {
-  /** Every wait ends when it is aborted, with the abort reason. Default: no such thing. */
+  /** When it is aborted, a pending `next()` rejects with the abort reason. Default: none. */
   readonly context?: CallContext;
-  /** Called by the first `next()`. What it throws ends the stream, and no other function of this layer hears of it. */
+  /** Called by the first `next()`. If it throws, the stream fails and no other function of this layer is called. */
   begin?(): void;
-  /** What is inside of this layer; called after `begin`. What it throws is for `failed`. */
+  /** Returns the source inside this layer; called after `begin`. If it throws, `failed` is called. */
   open(): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
-  /** Looks at an item on its way out; gives it or what takes its place. */
+  /** Called with each item; returns the item or its replacement. */
   item?(item: unknown): unknown;
-  /** The stream has ended well. */
+  /** Called when the stream has ended without an error. */
   ended?(): void;
-  /** The stream has failed; gives the error that takes the place of `reason`. */
+  /** Called when the stream has failed; returns the error that replaces `reason`. */
   failed?(reason: unknown): unknown;
-  /** The reader has left before the end. */
+  /** Called when the consumer ends the iteration before the stream has ended. */
   left?(): void;
 }
 
 /**
- * After so many items the event loop gets its turn: a source that never waits would let no timer and no socket run.
+ * After this many items the stream yields to the event loop: a source that never waits would starve timers and sockets.
  */
-const itemsPerBreath = 256;
+const itemsPerTurn = 256;
 
 /**
- * The messages of a call, or what its layers make of them, with layers around them that cost next to nothing for each: a stream whose outermost layer
- * opens another one becomes one with it.
+ * The messages of a call with layers around them, which may replace each message. Layers cost next to nothing per
+ * message: when a layer opens another `LayeredStream` as its source, both are merged into one stream.
  *
- * Nothing happens before the first `next()`. When the call is aborted or the reader leaves early, the source's
- * `return()` is asked for but not waited for, since the source may hang in a wait of its own. Layers hear of the end
- * exactly once, the innermost first. `return()` during a `next()` waits for it.
+ * Nothing happens before the first `next()`. When the call is aborted or the consumer ends the iteration early,
+ * `return()` of the source is called but not awaited, since the source may be blocked in a wait of its own. Each layer
+ * is notified of the end exactly once, the innermost first. `return()` during a `next()` waits for it.
  */
 export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undefined> {
   readonly #layers: StreamLayer[];
@@ -38,11 +38,11 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #begun = 0;
   #over = false;
   #iterator: AsyncIterator<unknown> | undefined;
-  readonly #looks: ((item: unknown) => unknown)[] = [];
+  readonly #itemSteps: ((item: unknown) => unknown)[] = [];
   #unsubscribe: (() => void)[] = [];
   #aborted: unknown;
   #items = 0;
-  /** The `next()` under way. */
+  /** The pending `next()`. */
   #waiting: Promise<IteratorResult<T, void>> | undefined;
   #resolve: (result: IteratorResult<T, void>) => void = nothing;
   #reject: (reason: unknown) => void = nothing;
@@ -57,14 +57,14 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     const waiting = (this.#waiting = new Promise(this.#take));
     if (this.#begun === 0) void this.#begin();
     else if (this.#aborted !== undefined) this.#cut(this.#aborted);
-    else if (++this.#items % itemsPerBreath === 0) setImmediate(pull, this);
+    else if (++this.#items % itemsPerTurn === 0) setImmediate(pull, this);
     else this.pull();
     return waiting;
   }
 
   async return(): Promise<IteratorResult<T, void>> {
     if (this.#waiting !== undefined) return this.#whenFree(() => this.return());
-    this.#leave();
+    this.#stop();
     return done;
   }
 
@@ -81,7 +81,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     await this.return();
   }
 
-  /** Asks the source for the next item, unless the stream is over by now. */
+  /** Calls `next()` of the source, unless the stream has ended. */
   pull(): void {
     if (this.#over || this.#iterator === undefined) return;
     try {
@@ -110,7 +110,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
         this.#layers.push(...source.#layers);
       }
       for (const layer of this.#layers) {
-        if (layer.item !== undefined) this.#looks.unshift((item) => layer.item?.(item)); // As just seen.
+        if (layer.item !== undefined) this.#itemSteps.unshift((item) => layer.item?.(item)); // Checked above.
       }
     } catch (reason) {
       this.#failed(reason);
@@ -149,16 +149,16 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     }
     let item = result.value;
     try {
-      for (const look of this.#looks) item = look(item);
+      for (const step of this.#itemSteps) item = step(item);
     } catch (reason) {
       this.#cut(reason);
       return;
     }
     this.#waiting = undefined;
-    this.#resolve({ done: false, value: item as T }); // The source's, or what a layer made of it.
+    this.#resolve({ done: false, value: item as T }); // The item of the source or its replacement.
   };
 
-  /** The source has ended with an error. */
+  /** Handles an error of the source. */
   readonly #failed = (reason: unknown): void => {
     if (this.#over) return;
     this.#close();
@@ -171,35 +171,35 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     });
   };
 
-  /** Ends a stream whose source would go on. */
+  /** Fails a stream whose source has not ended. */
   #cut(reason: unknown): void {
-    this.#letGo();
+    this.#returnSource();
     this.#failed(reason);
   }
 
-  #leave(): void {
+  #stop(): void {
     if (this.#over) return;
-    this.#letGo();
+    this.#returnSource();
     this.#close();
     for (const layer of this.#innermostFirst()) layer.left?.();
   }
 
-  #letGo(): void {
+  #returnSource(): void {
     try {
       this.#iterator?.return?.()?.then(undefined, nothing);
     } catch {
-      // Nobody is left to hear of it.
+      // The stream has ended: no consumer is waiting for this error.
     }
   }
 
-  /** Nothing that the source or a context says counts from now on. */
+  /** Marks the stream as ended: later results of the source and aborts are ignored. */
   #close(): void {
     this.#over = true;
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#unsubscribe = [];
   }
 
-  /** Answers the `next()` under way. */
+  /** Settles the pending `next()`. */
   #settle(outcome: () => IteratorResult<T, void>): void {
     this.#waiting = undefined;
     try {

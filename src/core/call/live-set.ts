@@ -1,15 +1,15 @@
-/** What can be in a `LiveSet`: in one at a time. */
+/** An item that can be in one `LiveSet` at a time. */
 export interface Live {
-  /** Place in its set; -1 outside of any. Only the set writes it. */
+  /** Index in its set; -1 while it is in none. Only the set writes it. */
   livePlace: number;
 }
 
 /**
- * What is under way: things that come and go with every call, and someone who may wait for the last to go.
+ * A set of active items, which are added and removed with every call. `idle()` resolves when the set is empty.
  *
- * A `Set` would do, but V8 replaces the table of one after some tens of changes and chains the old tables to the new;
- * as soon as one of them is old enough, all behind it, with everything that was in them, stay until the next collection
- * of the whole heap. Here things know their place in an array.
+ * Not a `Set`: V8 replaces the table of a `Set` after some tens of changes and chains the old tables to the new. As
+ * soon as one of them is in the old generation, all tables behind it, with every item that was in them, are kept until
+ * the next full garbage collection. Here every item stores its own index in an array.
  */
 export class LiveSet<T extends Live> implements Iterable<T> {
   readonly #items: T[] = [];
@@ -19,14 +19,14 @@ export class LiveSet<T extends Live> implements Iterable<T> {
     return this.#items.length;
   }
 
-  /** Adds `item`, unless it is there. */
+  /** Adds `item`, unless it is in a set already. */
   add(item: T): void {
     if (item.livePlace >= 0) return;
     item.livePlace = this.#items.length;
     this.#items.push(item);
   }
 
-  /** Takes `item` out, if it is there. */
+  /** Removes `item`, if it is in the set. */
   delete(item: T): void {
     const place = item.livePlace;
     if (place < 0) return;
@@ -42,13 +42,13 @@ export class LiveSet<T extends Live> implements Iterable<T> {
     for (const waiter of waiters) waiter();
   }
 
-  /** Resolves when nothing is there. */
+  /** Resolves when the set is empty. */
   idle(): Promise<void> {
     if (this.#items.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** What is there now, whatever comes or goes meanwhile; in no order. */
+  /** Iterates over a snapshot of the items, in no particular order. */
   [Symbol.iterator](): Iterator<T> {
     return [...this.#items].values();
   }

@@ -2,26 +2,26 @@ import type { CallContext } from "./context.ts";
 import type { ConnectError } from "../errors/errors.ts";
 
 /**
- * Hears of every call of a server, whatever protocol it came by: what logging and metrics are made of.
+ * Called at the begin and the end of every call of a server, for every protocol. Logs and metrics are observers.
  *
- * A call that a gateway of the same process observes already is not told again to the observers behind it. What an
- * observer throws is a warning of the process and changes nothing for the call.
+ * If the gateway of the same process observes a call, the observers of the server behind it are not called again. An
+ * exception of an observer becomes a warning of the process and does not affect the call.
  */
 export interface CallObserver {
-  /** The call's handler is about to run. */
+  /** Called before the handler runs. */
   started?(context: CallContext): void;
-  /** The call has ended; `error` is undefined for OK. */
+  /** Called when the call has ended; `error` is undefined for OK. */
   finished?(context: CallContext, error: ConnectError | undefined): void;
 }
 
 /**
- * Says something to every observer. Observers watch and never change an outcome: what one throws, at once or by a
- * promise that it returns, is a warning of the process, and the others hear all the same.
+ * Calls `emit` with every observer. Observers never change the outcome of a call: an exception of one, or the rejection
+ * of a promise that it returns, becomes a warning of the process, and the remaining observers are called all the same.
  */
-export function tell<O>(observers: readonly O[], say: (observer: O) => unknown): void {
+export function notify<O>(observers: readonly O[], emit: (observer: O) => unknown): void {
   for (const observer of observers) {
     try {
-      const result = say(observer);
+      const result = emit(observer);
       if (result instanceof Promise) result.catch(warn);
     } catch (reason) {
       warn(reason);

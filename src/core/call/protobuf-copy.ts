@@ -11,35 +11,38 @@ import { SetupError } from "../errors/setup-error.ts";
 
 const library = "@bufbuild/protobuf";
 
-/** The oldest version of the library whose descriptors have all that the codecs read. */
+/** The oldest version of the library whose descriptors have every property that the codecs read. */
 const needed = "2.17.0";
 
-/** A copy of the library, as far as it can be found. */
+/** A copy of the library; undefined members could not be determined. */
 interface Copy {
   readonly version: string | undefined;
-  /** Folder of its package, or the file that it was bundled into. */
+  /** Folder of its package, or the file into which it was bundled. */
   readonly path: string | undefined;
 }
 
-/** What every file descriptor inherits from that our copy of the library has made: each copy makes one of its own. */
+/**
+ * The prototype of every file descriptor that our copy of the library makes. Each copy of the library has its own
+ * prototype.
+ */
 const ourMark: unknown = Object.getPrototypeOf(file_grpc_health_v1_health.proto);
 
-/** Whether our copy gives the values of enums their names in JSON, which those before 2.16 do not. */
+/** Whether enum values have a JSON name in our copy; in versions before 2.16 they have none. */
 const isNewEnough = HealthCheckResponse_ServingStatusSchema.values.every(
   ({ jsonName }) => jsonName !== undefined,
 );
 
 /**
- * Refuses the descriptor of a service that another version of `@bufbuild/protobuf` has made than the one that TsMs
- * uses: descriptors of two versions differ in what codecs read of them, and enum names would silently become numbers.
- * Another copy of the same version does no harm.
+ * Rejects a service descriptor made by another version of `@bufbuild/protobuf` than the one that TsMs uses. Descriptors
+ * of two versions differ in properties that codecs read: enum names, for example, would silently become numbers.
+ * Another copy of the same version is accepted.
  *
- * Costs one comparison where there is one copy.
+ * Costs one comparison if there is only one copy.
  *
- * @throws TypeError that names the service, versions and places of both copies, and the cure
+ * @throws TypeError that names the service, versions and paths of both copies, and the remedy
  */
 export function checkProtobufCopy(service: DescService): void {
-  // From JavaScript anything may come: nothing, a service without a descriptor, code of protoc-gen-es 1.
+  // JavaScript callers can pass any value: undefined, a service without a descriptor, code of protoc-gen-es 1.
   const given = service as Partial<DescService> | null | undefined;
   if (given?.kind !== "service") {
     const name = typeof given?.typeName === "string" ? given.typeName : inspect(given, { depth: 0 });
@@ -94,8 +97,8 @@ function copyOf(file: DescFile): Copy {
 }
 
 /**
- * The file of the library's own code that made a descriptor: descriptors have functions of it, and a stack trace names
- * the file of a function that runs.
+ * The source file of the library that made a descriptor, or undefined. A descriptor has methods of the library; a stack
+ * trace taken inside one of them names their file.
  */
 function sourceOf(file: DescFile): string | undefined {
   const desc = file.messages[0] ?? file.services[0] ?? file.enums[0];

@@ -21,13 +21,13 @@ export type Service<D extends DescService> = { readonly descriptor: D } & Servic
 /** As `Service`, but rpcs may be missing; those answer UNIMPLEMENTED. */
 export type PartialService<D extends DescService> = { readonly descriptor: D } & Partial<ServiceImpl<D>>;
 
-/** Anything that says which service it is. Servers take this and look the rpcs up by name. */
+/** A service of any type: its descriptor. Servers look up the implementation of each rpc by name. */
 export interface AnyService {
   readonly descriptor: DescService;
 }
 
 /**
- * The plain-object style: a service from a descriptor and functions. Rpcs left out answer UNIMPLEMENTED.
+ * The plain-object style: a service from a descriptor and functions. Missing rpcs answer UNIMPLEMENTED.
  *
  * @throws TypeError if the descriptor is none, comes from another version of `@bufbuild/protobuf`, or has an rpc that is
  *   named `descriptor`.
@@ -37,8 +37,8 @@ export function service<D extends DescService>(
   implementation: Partial<ServiceImpl<D>>,
 ): PartialService<D> {
   checkProtobufCopy(descriptor);
-  // The implementation stays the prototype, so that its functions keep their `this`; an rpc called `descriptor`
-  // would be hidden by the property of that name and is refused instead.
+  // The implementation becomes the prototype, so that its functions keep their `this`. An rpc called `descriptor` would
+  // be hidden by the property of that name, so it is rejected.
   if (descriptor.methods.some((method) => method.localName === "descriptor")) {
     throw new TypeError(`${descriptor.typeName} has an rpc named "descriptor", which services cannot have`);
   }
@@ -59,15 +59,15 @@ export function implementationOf<M extends DescMethod>(
       `${service.descriptor.typeName}: "${method.localName}" must be a function, as it implements the rpc ${method.name}`,
     );
   }
-  return candidate.bind(service) as MethodImpl<M>; // The shape is what `Service` demands of the class.
+  return candidate.bind(service) as MethodImpl<M>; // `Service` enforces the shape at compile time.
 }
 
-/** The name of an rpc as it stands in a gRPC path, without the leading slash: `package.Service/Method`. */
+/** The name of an rpc as in a gRPC path, without the leading slash: `package.Service/Method`. */
 export function rpcName(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
-/** Whether an rpc answers with a stream, which may go on without end. */
+/** Whether the reply of an rpc is a stream, which may never end. */
 export function streamsReplies({ methodKind }: DescMethod): boolean {
   return methodKind === "server_streaming" || methodKind === "bidi_streaming";
 }

@@ -5,7 +5,7 @@ import { invalidArgument } from "../errors/errors.ts";
 import { rpcName } from "./service.ts";
 import type { WriteReply } from "./write-reply.ts";
 
-/** Calls one rpc of any kind: a stream of messages in, a stream of what `write` makes of the messages that come out. */
+/** Calls one rpc of any kind with a stream of messages; yields the result of `write` for each reply. */
 export type StreamInvoker = <T>(
   messages: AsyncIterable<Message>,
   context: CallContext,
@@ -13,16 +13,17 @@ export type StreamInvoker = <T>(
 ) => AsyncGenerator<T, void, undefined>;
 
 /**
- * The way to call `method` that every streaming protocol of the gateway uses, whatever the rpc's kind.
+ * Compiles the function by which every streaming protocol of the gateway calls `method`, for any kind of rpc.
  *
- * An rpc that takes one message is called with the first one, and more are not waited for. The call begins with the
+ * An rpc with a single request is called with the first message; later messages are not read. The call begins with the
  * first `next()`, throws `ConnectError`s, ends at the latest when the context is aborted, and is cancelled when the
- * iteration is left early; whoever made the context ends it. INVALID_ARGUMENT when the one message does not come.
+ * iteration ends early. The code that constructs the context must end it. INVALID_ARGUMENT if the stream ends before
+ * the single request.
  */
 export function compileStreamInvoker(invoker: Invoker, method: DescMethod): StreamInvoker {
   switch (method.methodKind) {
     case "unary": {
-      const unary = method as DescMethodUnary; // As its kind says.
+      const unary = method as DescMethodUnary; // By its kind.
       return async function* (messages, context, write) {
         for await (const message of onlyFirst(method, messages)) {
           yield await invoker.unary(unary, message, context, write);
@@ -30,13 +31,13 @@ export function compileStreamInvoker(invoker: Invoker, method: DescMethod): Stre
       };
     }
     case "server_streaming": {
-      const streaming = method as DescMethodStreaming; // As its kind says.
+      const streaming = method as DescMethodStreaming; // By its kind.
       return (messages, context, write) =>
         invoker.stream(streaming, onlyFirst(method, messages), context, write);
     }
     case "client_streaming":
     case "bidi_streaming": {
-      const streaming = method as DescMethodStreaming; // As its kind says.
+      const streaming = method as DescMethodStreaming; // By its kind.
       return (messages, context, write) => invoker.stream(streaming, messages, context, write);
     }
   }

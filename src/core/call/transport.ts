@@ -22,19 +22,19 @@ type HeaderInit = ConstructorParameters<typeof Headers>[0];
 
 /** Options of `toTransport`. */
 export interface TransportOptions {
-  /** Time for a unary call that sets no `timeoutMs` of its own, in milliseconds; 0 for none. Default: 0. */
+  /** Timeout of a unary call without a `timeoutMs`, in milliseconds; 0 for none. Default: 0. */
   readonly defaultTimeoutMs: number;
 }
 
 /** The defaults of `TransportOptions`. */
 export const transportDefaults: TransportOptions = Object.freeze({ defaultTimeoutMs: 0 });
 
-/** A transport that was made from a `Invoker`, which the house can take out again. */
+/** The invoker of each transport that `toTransport` made, for `toInvoker`. */
 const made = new WeakMap<Transport, Invoker>();
 
 /**
- * `invoker` as the `Transport` that Connect's `createClient` takes. As with Connect's own transports, a `timeoutMs` of 0
- * or less means none, whatever the default says.
+ * `invoker` as a `Transport` for Connect's `createClient`. As with Connect's own transports, a `timeoutMs` of 0 or less
+ * means no timeout, even if there is a default.
  */
 export function toTransport(invoker: Invoker, options: Partial<TransportOptions> = {}): Transport {
   const { defaultTimeoutMs } = { ...transportDefaults, ...options };
@@ -60,7 +60,7 @@ export function toTransport(invoker: Invoker, options: Partial<TransportOptions>
           get trailer() {
             return context.responseTrailer;
           },
-          message: message as MessageShape<O>, // A caller answers with the method's output.
+          message: message as MessageShape<O>, // The invoker replies with the method's output type.
         };
       } catch (reason) {
         throw asClientSees(reason);
@@ -94,7 +94,7 @@ export function toTransport(invoker: Invoker, options: Partial<TransportOptions>
   return transport;
 }
 
-/** The caller inside `transport`, or one that calls it, for transports of other makers. */
+/** The invoker that `transport` was made from; for a transport of another library, an invoker that calls it. */
 export function toInvoker(transport: Transport): Invoker {
   return made.get(transport) ?? foreignInvoker(transport);
 }
@@ -167,7 +167,7 @@ class Replies implements AsyncIterableIterator<Message, void, undefined> {
     this.#context = context;
   }
 
-  /** Starts the call and waits for its headers, which come with the first message at the latest. */
+  /** Starts the call and waits for its headers, which are final with the first message at the latest. */
   async begin(): Promise<void> {
     this.#first = await this.#pull();
   }
@@ -182,7 +182,7 @@ class Replies implements AsyncIterableIterator<Message, void, undefined> {
   async return(): Promise<IteratorResult<Message, void>> {
     if (!this.#ended) {
       this.#ended = true;
-      this.#context.abort(new ConnectError("the caller left before the end", Code.Canceled));
+      this.#context.abort(new ConnectError("the caller cancelled the call", Code.Canceled));
       await this.#source.return().catch(() => {});
       this.#context.end();
     }
@@ -212,7 +212,7 @@ class Replies implements AsyncIterableIterator<Message, void, undefined> {
   }
 }
 
-/** Other makers' transports may write the time into a header of whole milliseconds. */
+/** Transports of other libraries may write the timeout into a header of whole milliseconds. */
 function wholeMs(timeoutMs: number | undefined): number | undefined {
   return timeoutMs === undefined ? undefined : Math.max(Math.ceil(timeoutMs), 1);
 }

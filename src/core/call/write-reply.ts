@@ -3,14 +3,14 @@ import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { isReplyTooLarge } from "../errors/reply-too-large.ts";
 import { rpcName } from "./service.ts";
 
-/** Makes what is sent of a reply. What it throws ends the call, so that logs and metrics know of it. */
+/** Turns a reply into what is sent. An exception of it fails the call, so that logs and metrics record the failure. */
 export type WriteReply<T> = (reply: Message) => T;
 
 /**
- * What `write` makes of a reply; the reply itself without.
+ * The result of `write` for a reply, or the reply if there is no `write`.
  *
- * @throws ConnectError INTERNAL without a text for clients, whose cause names the rpc and what is wrong, where the
- *   reply cannot be written; errors of other codes and those of `replyTooLarge` as they are
+ * @throws ConnectError INTERNAL, without a text for clients and with a cause that names the rpc and the problem, if the
+ *   reply cannot be written; errors of other codes and those of `replyTooLarge` unchanged
  */
 export function writeReply<T>(method: DescMethod, write: WriteReply<T> | undefined, reply: Message): T {
   if (write === undefined) return reply as T; // A T is a message then.
@@ -24,7 +24,10 @@ export function writeReply<T>(method: DescMethod, write: WriteReply<T> | undefin
   }
 }
 
-/** Whether the text of an error may leave the process: INTERNAL otherwise says what is wrong inside the reply. */
+/**
+ * Whether the text of an error may be sent to clients. The text of other INTERNAL errors describes the content of the
+ * reply.
+ */
 function isForClients(error: ConnectError): boolean {
   return error.code !== Code.Internal || isReplyTooLarge(error);
 }

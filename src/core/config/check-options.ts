@@ -34,10 +34,10 @@ function unknownOption(owner: string, name: string, known: readonly string[]): S
 }
 
 /**
- * Refuses a required option that is missing or cannot be one.
+ * Rejects a required option that is missing or of the wrong type.
  *
- * @param isGood whether the value can be one
- * @param kind what the value must be, for errors
+ * @param isGood whether the value is valid
+ * @param kind description of valid values, for errors
  * @throws TypeError naming the option and what it must be
  */
 export function checkRequired(
@@ -60,7 +60,7 @@ export function hasFunctions(value: unknown, ...names: readonly string[]): boole
   return names.every((name) => typeof members[name] === "function");
 }
 
-/** A value in one line, for errors. */
+/** A value on one line, for errors. */
 export function show(value: unknown): string {
   return inspect(value, { depth: 0, breakLength: Infinity });
 }

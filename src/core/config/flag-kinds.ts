@@ -2,33 +2,34 @@ import { accessSync, constants, statSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { showDuration, showSize, toDurationMs, toSizeBytes } from "./quantity-text.ts";
 
-/** One flag of a program: how its text is read, and what help says about it. */
+/** One flag of a program: how its text is parsed, and its line in the help. */
 export interface Flag<T = unknown> {
   /** What it does, in a sentence without a full stop. */
   readonly help: string;
-  /** Placeholder of its value in help, such as `PORT`; undefined for flags without a value. */
+  /** Placeholder of its value in the help, such as `PORT`; undefined for flags without a value. */
   readonly value: string | undefined;
-  /** The value where the flag is not given. */
+  /** The value if the flag is not given. */
   readonly default: T;
-  /** The default as help shows it; empty for nothing to show. */
+  /** The default as shown in the help; empty to show none. */
   readonly shownDefault: string;
   /** Whether it may be given more than once. */
   readonly repeatable: boolean;
-  /** Names in code of the flags that may not stand beside it. Default: none. */
+  /** Names in code of the flags that cannot be combined with it. Default: none. */
   readonly excludes?: readonly string[];
-  /** The value after one more occurrence. @throws Error that says what is allowed. */
+  /** The value after one more occurrence. @throws Error that names the allowed values. */
   read(text: string, before: T): T;
 }
 
-/** A flag whose value is any text but the empty one. */
+/** A flag whose value is any non-empty text. */
 export function textFlag(value: string, byDefault: string, help: string): Flag<string> {
   return { help, value, default: byDefault, shownDefault: byDefault, repeatable: false, read: notEmpty };
 }
 
 /**
- * A flag whose value is a host name, an address, of IPv6 with or without brackets, or `unix:` and the path of a socket.
+ * A flag whose value is a host name, an address (IPv6 with or without brackets), or `unix:` and the path of a socket.
  *
- * @param portFlag The flag of the port, such as `--http-port`, for errors: many write it behind the host.
+ * @param portFlag The flag of the port, such as `--http-port`: the error names it if the value has a port after the
+ *   host.
  */
 export function hostFlag(byDefault: string, portFlag: string, help: string): Flag<string> {
   return { ...textFlag("HOST", byDefault, help), read: (text) => toHost(text, portFlag) };
@@ -45,12 +46,12 @@ export function pathFlag(byDefault: string, help: string): Flag<string> {
   };
 }
 
-/** A flag whose value is any text but the empty one, and undefined where it is not given. */
+/** A flag whose value is any non-empty text; undefined if it is not given. */
 export function optionalFlag(value: string, help: string): Flag<string | undefined> {
   return { help, value, default: undefined, shownDefault: "", repeatable: false, read: notEmpty };
 }
 
-/** A flag that names a file to read, and is undefined where it is not given. */
+/** A flag whose value is the path of a readable file; undefined if it is not given. */
 export function fileFlag(help: string): Flag<string | undefined> {
   return { ...optionalFlag("FILE", help), read: readable };
 }
@@ -107,7 +108,7 @@ export function switchFlag(help: string): Flag<boolean> {
   };
 }
 
-/** A flag whose value is one of a few words. */
+/** A flag whose value is one of `choices`. */
 export function choiceFlag<const T extends string>(
   choices: readonly T[],
   byDefault: T,
@@ -127,7 +128,7 @@ export function choiceFlag<const T extends string>(
   };
 }
 
-/** A flag whose value is a TCP port; 0 stands for any free one. */
+/** A flag whose value is a TCP port; 0 picks a free port. */
 export function portFlag(byDefault: number, help: string): Flag<number> {
   const allowed = "must be a port from 0 to 65535";
   return {
@@ -140,7 +141,7 @@ export function portFlag(byDefault: number, help: string): Flag<number> {
   };
 }
 
-/** As `portFlag`, undefined where it is not given. */
+/** As `portFlag`; undefined if it is not given. */
 export function optionalPortFlag(help: string): Flag<number | undefined> {
   const port = portFlag(0, help);
   return {
@@ -166,7 +167,7 @@ export function portOrOffFlag(byDefault: number | "off", help: string): Flag<num
   };
 }
 
-/** A flag whose value is a whole number from 0 on. */
+/** A flag whose value is a whole number, 0 or more. */
 export function countFlag(byDefault: number, help: string): Flag<number> {
   return {
     help,
@@ -178,7 +179,7 @@ export function countFlag(byDefault: number, help: string): Flag<number> {
   };
 }
 
-/** A flag of a duration such as `250ms`, `5s`, `1.5s` or `2m`; its value is in milliseconds. */
+/** A flag whose text is a duration such as `250ms`, `5s`, `1.5s` or `2m`; its value is in milliseconds. */
 export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
   return {
     help,
@@ -190,7 +191,7 @@ export function durationFlag(byDefaultMs: number, help: string): Flag<number> {
   };
 }
 
-/** A flag of a size such as `4096`, `64KiB` or `1MiB`, at least one byte; its value is in bytes. */
+/** A flag whose text is a size such as `4096`, `64KiB` or `1MiB`, at least one byte; its value is in bytes. */
 export function sizeFlag(byDefaultBytes: number, help: string): Flag<number> {
   return {
     help,

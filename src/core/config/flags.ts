@@ -9,25 +9,25 @@ export type FlagGroup = Readonly<Record<string, Flag>>;
 export type FlagValues<G extends FlagGroup> = {
   readonly [K in keyof G]: G[K] extends Flag<infer T> ? T : never;
 } & {
-  /** Names, as in code, of the flags that stood on the command line. */
+  /** Names, as in code, of the flags that were given on the command line. */
   readonly given: ReadonlySet<string>;
 };
 
-/** What a command line asks for: to run, or to print something and end. */
+/** The outcome of parsing a command line: run, print a text and exit, or print an error and exit. */
 export type CommandLine<G extends FlagGroup> =
   | { readonly kind: "run"; readonly flags: FlagValues<G> }
   | { readonly kind: "print"; readonly text: string }
   | { readonly kind: "refuse"; readonly text: string };
 
-/** Exit code for a command line that cannot be understood. */
+/** Exit code for an invalid command line. */
 const usageError = 2;
 
 /**
  * The values of the flags in `argv`.
  *
- * One or two dashes, `--flag value` or `--flag=value`; a flag that is not repeatable takes its last value. For `--help`
- * and `--version` it prints to standard output and ends the process with code 0; for anything it does not understand it
- * names that on standard error and ends the process with code 2.
+ * One or two dashes, `--flag value` or `--flag=value`; the last value of a flag that is not repeatable wins. For
+ * `--help` and `--version` it prints to standard output and exits with code 0; for invalid arguments it prints an error
+ * that names the argument to standard error and exits with code 2.
  *
  * @param program Name of the program, for help.
  * @param group All flags of the program.
@@ -51,7 +51,7 @@ export function parseFlags<G extends FlagGroup>(
   }
 }
 
-/** As `parseFlags`, without doing anything but reading. */
+/** As `parseFlags`, but only parses: prints nothing and does not exit. */
 export function readCommandLine<G extends FlagGroup>(
   program: string,
   group: G,
@@ -73,7 +73,7 @@ export function readCommandLine<G extends FlagGroup>(
 
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? "";
-    if (argument === "--") continue; // Package managers pass it on.
+    if (argument === "--") continue; // Package managers forward it.
     const match = /^--?([a-zA-Z][^=]*)(?:=(.*))?$/s.exec(argument);
     if (match === null) return refuse(`unexpected argument ${JSON.stringify(argument)}`);
     const name = match[1] ?? "";
@@ -101,7 +101,7 @@ export function readCommandLine<G extends FlagGroup>(
     if (other !== undefined)
       return refuse(`--${toFlagName(key)} and --${toFlagName(other)} exclude each other`);
   }
-  // Filled from the group itself, key by key.
+  // Every key of the group has its default or a parsed value.
   return { kind: "run", flags: { ...values, given } as unknown as FlagValues<G> };
 }
 
@@ -117,7 +117,7 @@ export function helpText(program: string, group: FlagGroup): string {
   return `Usage: ${program} [flags]\n\nFlags:\n${lines.join("\n")}\n`;
 }
 
-/** The default of a flag in brackets, with what else there is to know of how often it may stand. */
+/** The default of a flag in brackets, or that it is repeatable. */
 export function describeDefault(flag: Flag): string {
   if (flag.repeatable) return " (repeatable)";
   if (flag.value === undefined) return " (default: off)";
@@ -129,20 +129,20 @@ export function toFlagName(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** A hint at the flag that was probably meant. */
+/** A hint that names the most similar flag; empty if none is similar. */
 function suggest(name: string, known: readonly string[]): string {
   let best: { readonly name: string; readonly distance: number } | undefined;
   for (const candidate of known) {
     const distance = editDistance(name, candidate);
     if (best === undefined || distance < best.distance) best = { name: candidate, distance };
   }
-  // Two slips of the finger at most, and never more than half of the word.
+  // At most two typing errors, and at most half of the name.
   if (best === undefined || best.distance > Math.min(2, name.length / 2)) return "";
   return `, did you mean --${best.name}?`;
 }
 
 function version(): string {
-  // By its own name, as the sources and what is compiled from them lie at different depths.
+  // Resolved by package name, since sources and compiled files are at different depths.
   const manifest = createRequire(import.meta.url)("ts-ms/package.json") as { version: string }; // JSON has no type.
   return manifest.version;
 }

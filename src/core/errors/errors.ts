@@ -5,7 +5,7 @@ import { StatusSchema, type Status } from "../../../gen/google/rpc/status_pb.ts"
 
 export { Code, ConnectError };
 
-/** What is wrong with one field of a request, as `google.rpc.BadRequest` says it. */
+/** The problem with one field of a request, as in `google.rpc.BadRequest`. */
 export interface FieldViolation {
   /** Path of the field in proto names, for example `book.author.name` or `tags[2]`. */
   readonly field: string;
@@ -13,10 +13,10 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** The text that leaves the process instead of an unexpected exception's own. */
+/** The text that clients get in place of the text of an unexpected exception. */
 const hidden = "internal error";
 
-/** A refusal of the caller's input: INVALID_ARGUMENT with a `google.rpc.BadRequest` detail. */
+/** The error for invalid input: INVALID_ARGUMENT with a `google.rpc.BadRequest` detail. */
 export function invalidArgument(message: string, violations: readonly FieldViolation[] = []): ConnectError {
   if (violations.length === 0) return new ConnectError(message, Code.InvalidArgument);
   const detail = { fieldViolations: violations.map(({ field, description }) => ({ field, description })) };
@@ -26,11 +26,11 @@ export function invalidArgument(message: string, violations: readonly FieldViola
 }
 
 /**
- * Turns anything thrown into the error that leaves the process.
+ * Turns any thrown value into the error that the client gets.
  *
- * A `ConnectError` stays itself. An `AbortError` whose cause is one (what Node's own APIs throw when the
- * signal of a call fires) becomes that cause, any other `AbortError` is CANCELLED. Everything else is INTERNAL
- * with a fixed text and the thrown value as `cause`, for the log alone.
+ * A `ConnectError` is returned unchanged. An `AbortError` whose cause is a `ConnectError` (Node's APIs throw it when
+ * the signal of a call fires) becomes that cause; any other `AbortError` becomes CANCELLED. Everything else becomes
+ * INTERNAL with a fixed text and the thrown value as `cause`, which is only logged.
  */
 export function toCallError(reason: unknown): ConnectError {
   if (reason instanceof ConnectError) return reason;
@@ -38,20 +38,20 @@ export function toCallError(reason: unknown): ConnectError {
     if (reason.cause instanceof ConnectError) return reason.cause;
     return new ConnectError("the operation was aborted", Code.Canceled, undefined, undefined, reason);
   }
-  const cause = reason === undefined ? new Error("undefined was thrown") : reason; // So that it counts as unexpected.
+  const cause = reason === undefined ? new Error("undefined was thrown") : reason; // `isUnexpected` needs a cause.
   return new ConnectError(hidden, Code.Internal, undefined, undefined, cause);
 }
 
 /**
- * What a caller gets when the request iterable that it gave to a stream throws: a `ConnectError` as it is, anything
- * else as CANCELLED with the thrown value as `cause`. The other side of the call sees it cancelled either way.
+ * The error that the caller of a stream gets when its request iterable throws: a `ConnectError` unchanged, anything
+ * else as CANCELLED with the thrown value as `cause`. The callee sees a cancelled call in both cases.
  */
 export function toRequestError(reason: unknown): ConnectError {
   if (reason instanceof ConnectError) return reason;
   return new ConnectError("the caller's requests failed", Code.Canceled, undefined, undefined, reason);
 }
 
-/** Whether `error` hides an exception that nobody planned, so that a log has to show it whole. */
+/** Whether `error` was made from an unexpected exception, which a log must show with stack and causes. */
 export function isUnexpected(error: ConnectError): boolean {
   return error.code === Code.Internal && error.rawMessage === hidden && error.cause !== undefined;
 }
@@ -100,12 +100,13 @@ export function decodeStatusDetails(bytes: Uint8Array): Status | undefined {
 const largestCode = 0x7fff_ffff;
 
 /**
- * The code of an error with this status number. Numbers above 16, to which no specification gives a meaning, are a
- * service's own and stay as they are, beyond what the type of `Code` says; UNKNOWN for what cannot be an error's.
+ * The code of an error with this status number. Numbers above 16, which no specification defines, are a service's own
+ * codes and are kept, although the type `Code` does not list them. UNKNOWN for a number that cannot be the status of an
+ * error.
  */
 export function toCode(number: number): Code {
   return Number.isInteger(number) && number > 0 && number <= largestCode ? number : Code.Unknown;
 }
 
-/** The largest code that specifications give a meaning. */
+/** The largest code that specifications define. */
 export const largestKnownCode: Code = Code.Unauthenticated;

@@ -1,9 +1,9 @@
-/** Longer names are no slips of the finger, and comparing them would cost more than the answer is worth. */
+/** Longer names are not compared: the comparison would be too expensive. */
 const longestName = 64;
 
 /**
- * The candidate that is most like `name`, for a "did you mean"; undefined where none differs in at most a third of
- * its letters. Letter case and underscores do not count.
+ * The candidate that is most similar to `name`, for a "did you mean" hint; undefined if every candidate differs in more
+ * than a third of the letters. Letter case and underscores are ignored.
  */
 export function nearestName(name: string, candidates: Iterable<string>): string | undefined {
   if (name.length > longestName) return undefined;
@@ -25,7 +25,7 @@ function plain(name: string): string {
   return name.toLowerCase().replaceAll("_", "");
 }
 
-/** How many letters have to be inserted, removed or replaced to get from one name to the other (Levenshtein). */
+/** Number of letters to insert, remove or replace to turn one name into the other (Levenshtein distance). */
 export function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {

@@ -3,8 +3,8 @@ import { Code, ConnectError } from "./errors.ts";
 const known = new WeakSet<ConnectError>();
 
 /**
- * The error of a call whose reply is larger than we take: INTERNAL, as it is the fault of the service and nothing that
- * its caller could do less of. Only clients of `dial` see it otherwise.
+ * The error of a call whose reply exceeds our limit: INTERNAL and not RESOURCE_EXHAUSTED, since the service is at fault
+ * and the client has used up nothing. Only clients of `dial` get another code, see `asClientSees`.
  */
 export function replyTooLarge(text: string): ConnectError {
   const error = new ConnectError(text, Code.Internal);
@@ -17,7 +17,10 @@ export function isReplyTooLarge(error: ConnectError): boolean {
   return known.has(error);
 }
 
-/** An error as the client sees it who has set the limit: by the rule of gRPC, RESOURCE_EXHAUSTED for such a reply. */
+/**
+ * The error as a client of `dial` gets it, which has set the limit itself: RESOURCE_EXHAUSTED for a reply that is too
+ * large, as gRPC specifies. Other errors are returned unchanged.
+ */
 export function asClientSees(reason: unknown): unknown {
   if (!(reason instanceof ConnectError) || !isReplyTooLarge(reason)) return reason;
   return new ConnectError(reason.rawMessage, Code.ResourceExhausted, reason.metadata);

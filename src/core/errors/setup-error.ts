@@ -1,8 +1,8 @@
 /**
- * What is wrong with the options, flags, files or contracts that a server is made of, in words that name it: programs
- * print the message and need no stack.
+ * A problem with the options, flags, files or contracts of a server. The message names what is wrong, so programs print
+ * it without a stack.
  */
 export class SetupError extends TypeError {}
 
-/** What is wrong with the value of a flag, which the message names; programs end with code 2, as for unknown flags. */
+/** A problem with the value of a flag, which the message names. Programs exit with code 2, as for unknown flags. */
 export class FlagError extends SetupError {}

@@ -1,12 +1,12 @@
 /** The longest `grpc-message` that is sent, in bytes after percent-encoding. */
 export const maxMessageBytes = 4096;
 
-/** No character needs more than this after encoding, counted per UTF-16 unit. */
+/** Upper bound of the bytes of one UTF-16 unit after encoding. */
 const longestUnit = 9;
 
 /**
- * `text` as a text that `encodeURI` can percent-encode into a `grpc-message`: lone surrogates become U+FFFD, and what
- * does not fit into 4 KiB after encoding is cut off between two characters.
+ * `text` as a text that `encodeURI` can percent-encode into a `grpc-message`: lone surrogates become U+FFFD, and the
+ * text is truncated between two characters to at most 4 KiB after encoding.
  */
 export function toStatusMessage(text: string): string {
   const whole = text.toWellFormed();

@@ -6,7 +6,7 @@ import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
-/** One HTTP binding of one rpc as it was written: nothing of it is parsed or checked against the messages yet. */
+/** One HTTP binding of one rpc as written in its rule, not yet parsed or checked against the messages. */
 export interface HttpBinding {
   readonly method: DescMethod;
   /** An HTTP method in capitals, or `*` for any. */
@@ -17,9 +17,9 @@ export interface HttpBinding {
   readonly body: string;
   /** A field name, or empty for the whole response. */
   readonly responseBody: string;
-  /** Whether this is the path that every rpc has without a rule. */
+  /** Whether this is the implicit path that every rpc has without a rule. */
   readonly implicit: boolean;
-  /** Where the rule stands, for error messages: a proto file, or `file:line:column`. */
+  /** Where the rule is defined, for error messages: a proto file, or `file:line:column`. */
   readonly source: string;
 }
 
@@ -29,12 +29,12 @@ export function selectorOf(method: DescMethod): string {
 }
 
 /**
- * The bindings that the `google.api.http` annotation of an rpc gives, the main rule first, then its additional ones;
- * empty without an annotation. Works for generated descriptors and for those built at run time, because options that
- * are extensions travel as unknown fields in both.
+ * The bindings of the `google.api.http` annotation of an rpc, the main rule first, then its additional bindings; empty
+ * without an annotation. Works for generated descriptors and for those built at run time, because both keep extension
+ * options as unknown fields.
  *
- * @param attempt takes an annotation that cannot be read and rules that are wrong, which give no bindings; the
- * reasons name the rpc and the proto file
+ * @param attempt handles the errors of a malformed annotation and of invalid rules, which have no bindings; the errors
+ *   name the rpc and the proto file
  */
 export function annotatedBindings(method: DescMethod, attempt: Attempt = attemptStrictly): HttpBinding[] {
   if (!hasOption(method, http)) return [];
@@ -60,12 +60,12 @@ export function implicitBinding(method: DescMethod): HttpBinding {
 }
 
 /**
- * The bindings of one `google.api.HttpRule`: its own and its additional ones, each with its own body and response
- * body. The rule's selector is not looked at.
+ * The bindings of one `google.api.HttpRule`: its own and its additional ones, each with its own body and response body.
+ * The rule's selector is ignored.
  *
- * @param source where the rule stands, for error messages
- * @param attempt takes, by rpc and source, those without a pattern, with additional bindings inside additional ones, or
- * with an HTTP method that Node's parser does not know (or CONNECT, which never reaches a route)
+ * @param source where the rule is defined, for error messages
+ * @param attempt handles the errors, which name rpc and source: a rule without a pattern, additional bindings inside
+ *   additional bindings, an HTTP method that Node's parser does not know (or CONNECT, which never reaches a route)
  */
 export function ruleBindings(
   method: DescMethod,

@@ -12,11 +12,11 @@ export interface TemplateVariable {
   readonly fieldPath: readonly string[];
   readonly start: number;
   readonly end: number;
-  /** Where `{` stands in the template's text, counted from 1. */
+  /** Position of its `{` in the template's text, counted from 1. */
   readonly column: number;
 }
 
-/** A parsed path template. Literals and the verb are in the form of {@link normalizeLiteral}. */
+/** A parsed path template. Literals and the verb are normalised by {@link normalizeLiteral}. */
 export interface PathTemplate {
   readonly text: string;
   readonly segments: readonly TemplateSegment[];
@@ -59,7 +59,7 @@ class TemplateParser {
   readonly #text: string;
   readonly #segments: TemplateSegment[] = [];
   readonly #variables: TemplateVariable[] = [];
-  /** The verb can only begin in the last segment; a colon before the last slash belongs to a literal. */
+  /** A verb can only begin in the last segment: a colon before the last slash is part of a literal. */
   readonly #lastSlash: number;
   #at = 0;
   #restSeen = false;
@@ -181,7 +181,7 @@ class TemplateParser {
     return this.#normalized(start, this.#at);
   }
 
-  /** The literal text between two offsets, percent-encoded as it will be compared. */
+  /** The literal text between two offsets, percent-encoded in the form in which paths are compared. */
   #normalized(start: number, end: number): string {
     let encoded = "";
     for (const char of this.#text.slice(start, end)) {
@@ -213,8 +213,8 @@ class TemplateParser {
 }
 
 /**
- * Whether a path can hold a character: as it is (RFC 3986 section 3.3, `pchar`; `%` begins an escape), or, for letters
- * beyond ASCII, in the one form that clients give them by themselves.
+ * Whether a literal may contain a character: one that is allowed in a path (RFC 3986 section 3.3, `pchar`; `%` begins
+ * an escape), or a non-ASCII character, which clients percent-encode automatically.
  */
 function isPathCharacter(char: string): boolean {
   return char < "\x80"

@@ -16,8 +16,8 @@ const dotSegment = /(?:^|[/\\])\.\.?(?:[/\\]|$)/;
 
 /**
  * Decodes every escape of `raw`, once, and checks that the bytes are UTF-8 (RFC 3986 section 2.1; overlong forms and
- * surrogates are refused). `raw` comes from a request target as Node gives it: one character for each byte, so
- * bytes from 0x80 up that were sent unescaped count as UTF-8 too.
+ * surrogates are refused). `raw` is part of a request target as Node provides it, with one character for each byte, so
+ * unescaped bytes from 0x80 up are decoded as UTF-8 too.
  *
  * @returns the text, or `undefined` when an escape is malformed or the bytes are not UTF-8
  */
@@ -33,7 +33,7 @@ export function percentDecode(raw: string): string | undefined {
 }
 
 /**
- * Decodes what a path variable captured.
+ * Decodes the captured value of a path variable.
  *
  * @param raw the captured bytes, still encoded
  * @param multiSegment whether the variable's pattern may span several segments
@@ -45,7 +45,7 @@ export function decodeCapture(
   decoding: PathDecoding,
 ): string | undefined {
   if (!hasEscapeOrByte(raw)) return raw;
-  // An escape that has to stay is escaped once more, so that decoding once gives it back in its own letter case.
+  // An escape that must be kept is escaped once more: decoding once then restores it in its original letter case.
   if (decoding === "reserved") {
     const strict = raw.replace(malformedEscape, "%25");
     return decodeLeniently(multiSegment ? strict.replace(encodedReserved, "%25$1") : strict);
@@ -55,10 +55,10 @@ export function decodeCapture(
 }
 
 /**
- * Tells whether a captured path has a part that is `.` or `..` once everything is decoded. Encoded slashes and
- * backslashes separate parts here, because a service that maps names to files would take them so.
+ * Whether a captured path has a part that is `.` or `..` after decoding everything. Encoded slashes and backslashes
+ * separate parts here, because a service that maps names to files may interpret them as separators.
  *
- * @param raw the captured bytes, still encoded; malformed escapes are taken literally
+ * @param raw the captured bytes, still encoded; malformed escapes are kept as literal text
  */
 export function hasDotSegment(raw: string): boolean {
   if (!raw.includes("%")) return raw.includes(".") && dotSegment.test(raw);
@@ -67,8 +67,8 @@ export function hasDotSegment(raw: string): boolean {
 }
 
 /**
- * Brings a literal segment into the form in which literals are compared: escapes of unreserved characters are
- * decoded, other escapes get upper-case digits (RFC 3986 section 6.2.2), bytes from 0x80 up are escaped.
+ * Normalises a literal segment for comparison: escapes of unreserved characters are decoded, other escapes get
+ * upper-case digits (RFC 3986 section 6.2.2), bytes from 0x80 up are escaped.
  *
  * @param raw one segment of a request target, one character for each byte
  * @returns `undefined` when an escape is malformed
@@ -91,7 +91,7 @@ export function normalizeLiteral(raw: string): string | undefined {
   return out;
 }
 
-/** Tells whether `raw` needs decoding: it holds a `%`, or a character that is not ASCII. */
+/** Whether `raw` needs decoding: it contains a `%` or a non-ASCII character. */
 export function hasEscapeOrByte(raw: string): boolean {
   for (let i = 0; i < raw.length; i++) {
     const code = raw.charCodeAt(i);
@@ -100,7 +100,7 @@ export function hasEscapeOrByte(raw: string): boolean {
   return false;
 }
 
-/** Decodes well-formed escapes, leaving each run of them that is not UTF-8 as it is. */
+/** Decodes well-formed escapes, but keeps each run of escapes that is not valid UTF-8. */
 function decodeLeniently(raw: string): string {
   const ascii = escapeRawBytes(raw) ?? raw;
   return ascii.replace(escapeRun, (run) => percentDecode(run) ?? run);
@@ -120,7 +120,7 @@ function escapeRawBytes(raw: string): string | undefined {
   return done === 0 ? raw : out + raw.slice(done);
 }
 
-/** The byte that two hexadecimal digits at `at` write, or -1. */
+/** The byte of the two hexadecimal digits at `at`, or -1. */
 function hexByte(raw: string, at: number): number {
   const high = hexDigit(raw.charCodeAt(at));
   const low = hexDigit(raw.charCodeAt(at + 1));

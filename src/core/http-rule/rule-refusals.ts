@@ -1,16 +1,16 @@
 import { SetupError } from "../errors/setup-error.ts";
 
-/** What becomes of HTTP rules that cannot be served. */
+/** Options for HTTP rules that cannot be served. */
 export interface BadRuleOptions {
   /**
-   * Whether HTTP rules that cannot be served, or that match the same requests as another rpc's, are an error
-   * (`refuse`: it names all of them) or are left out (`skip`: those bindings alone, with a call of `onSkippedRule`
-   * each). Of two rules that match the same requests the first is served: rules outside the proto go before
-   * annotations, these before the paths that rpcs have without a rule, and of each the services in the order in which
-   * they were added, their rpcs and the bindings of an rpc in the order of the contract. Default: `refuse`.
+   * What to do with HTTP rules that cannot be served, or that match the same requests as a rule of another rpc.
+   * `refuse`: throw an error that names all of them. `skip`: skip these bindings alone and call `onSkippedRule` for
+   * each. Of two rules that match the same requests the first is served. Rules outside the proto come first, then
+   * annotations, then implicit paths; within each, services are in the order in which they were added, rpcs and the
+   * bindings of an rpc in the order of the contract. Default: `refuse`.
    */
   readonly onBadRule: "refuse" | "skip";
-  /** Is told of each rule that was left out, in a sentence. Default: `process.emitWarning`. */
+  /** Called with a sentence for each skipped rule. Default: `process.emitWarning`. */
   readonly onSkippedRule: (message: string) => void;
 }
 
@@ -20,25 +20,25 @@ export const badRuleDefaults: BadRuleOptions = Object.freeze({
   onSkippedRule: (message: string) => process.emitWarning(message, "SkippedRule"),
 });
 
-/** What whoever does not own the contract can do. */
-const wayOut =
+/** The remedies, which the error lists. The last two need no change of the contract. */
+const remedies =
   "Correct the contract, or give the rpc other rules in a service configuration (--rules, option rules; a rule with a " +
-  'selector alone takes the bindings of the rpc away), or have such bindings left out (--on-bad-rule skip, option onBadRule: "skip")';
+  'selector alone removes the bindings of the rpc), or leave out such bindings (--on-bad-rule skip, option onBadRule: "skip")';
 
 /**
- * Makes something of a rule: the result of `make`, or undefined when the rule is refused and what refuses it, a
- * `SetupError`, is kept for later.
+ * Returns the result of `make`, or undefined if `make` throws a `SetupError` because the rule is invalid; the error is
+ * kept for later.
  */
 export type Attempt = <T>(make: () => T) => T | undefined;
 
-/** An attempt whose refusal is thrown at once. */
+/** An attempt that propagates the error of `make`. */
 export const attemptStrictly: Attempt = (make) => make();
 
-/** Why rules cannot be served, collected while routes are made, so that all of it is said at once. */
+/** Collects the errors of rules that cannot be served while routes are compiled, to report all of them at once. */
 export class RuleRefusals {
   readonly #reasons: SetupError[] = [];
 
-  /** Keeps the reason when a rule is refused. */
+  /** Runs `make` and keeps its `SetupError`, if it throws one. */
   readonly attempt: Attempt = (make) => {
     try {
       return make();
@@ -50,9 +50,9 @@ export class RuleRefusals {
   };
 
   /**
-   * Ends the collection.
+   * Reports the collected errors.
    *
-   * @throws SetupError with all reasons and the way out, in `refuse`
+   * @throws SetupError with all reasons and the remedies, if `onBadRule` is `refuse`
    */
   settle({ onBadRule, onSkippedRule }: BadRuleOptions): void {
     const [first] = this.#reasons;
@@ -63,6 +63,6 @@ export class RuleRefusals {
       return;
     }
     const heading = reasons.length === 1 ? [] : [`${reasons.length} HTTP rules cannot be served:`];
-    throw new SetupError([...heading, ...reasons, wayOut].join("\n"), { cause: first });
+    throw new SetupError([...heading, ...reasons, remedies].join("\n"), { cause: first });
   }
 }

@@ -5,31 +5,31 @@ import type { Selected, ServiceConfig } from "./service-config.ts";
 import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
-/** Whether rules outside the proto stand in for the annotations of the rpcs they select or are added to them. */
+/** Whether rules outside the proto replace the annotations of the rpcs that they select, or are added to them. */
 export type RuleMode = "replace" | "add";
 
-/** Everything that says under which paths a set of rpcs is served. */
+/** The HTTP bindings and deadlines of a set of rpcs. */
 export interface RuleSet {
   /**
    * Every binding of every rpc: those of service configurations, then those of annotations, then the implicit ones,
    * each in the order of the rpcs.
    */
   readonly bindings: readonly HttpBinding[];
-  /** The default deadline of the rpcs that a service configuration gives one, in milliseconds. */
+  /** The default deadlines that service configurations set, by rpc, in milliseconds. */
   readonly deadlinesMs: ReadonlyMap<DescMethod, number>;
-  /** Whether a service configuration asks for path decoding `all`. */
+  /** Whether a service configuration sets path decoding `all`. */
   readonly fullyDecodeReservedExpansion: boolean;
 }
 
 /**
  * Combines annotations, service configurations and implicit paths.
  *
- * Of the rules that select one rpc the last wins, over all configurations in their order, and so it is for deadlines;
- * in mode `add` every rule that selects the rpc counts, beside its annotation. A rule without a pattern takes away what
- * the rpc has from its annotation and from the rules before it.
+ * Of all rules that select an rpc, over all configurations in their order, the last wins; the same holds for deadlines.
+ * In mode `add` every rule that selects the rpc counts, in addition to its annotation. A rule without a pattern removes
+ * the bindings of the annotation and of the rules before it.
  *
- * @param mode default `replace`, as google/api/http.proto has it
- * @param attempt takes selectors that match no rpc and rules that are wrong, which have no bindings then
+ * @param mode default `replace`, as specified by google/api/http.proto
+ * @param attempt handles the errors of selectors that match no rpc and of invalid rules, which then have no bindings
  */
 export function combineRules(
   methods: readonly DescMethod[],
@@ -51,12 +51,12 @@ export function combineRules(
   const annotated: HttpBinding[] = [];
   for (const method of methods) {
     const selected = rules.get(method) ?? [];
-    const takenAway = selected.findLastIndex(({ value }) => value.pattern.case === undefined);
-    const chosen = mode === "add" ? selected.slice(takenAway + 1) : selected.slice(-1);
+    const removed = selected.findLastIndex(({ value }) => value.pattern.case === undefined);
+    const chosen = mode === "add" ? selected.slice(removed + 1) : selected.slice(-1);
     for (const { value, source } of chosen) {
       if (value.pattern.case !== undefined) external.push(...ruleBindings(method, value, source, attempt));
     }
-    const keepsAnnotation = mode === "add" ? takenAway === -1 : chosen.length === 0;
+    const keepsAnnotation = mode === "add" ? removed === -1 : chosen.length === 0;
     if (keepsAnnotation) annotated.push(...annotatedBindings(method, attempt));
   }
   const bindings = [...external, ...annotated, ...methods.map(implicitBinding)];
@@ -68,7 +68,7 @@ export function combineRules(
   return { bindings, deadlinesMs, fullyDecodeReservedExpansion };
 }
 
-/** What is selected for each rpc, in the order it was written. */
+/** The values selected for each rpc, in the order in which they are written. */
 function select<T>(
   methods: readonly DescMethod[],
   all: readonly Selected<T>[],

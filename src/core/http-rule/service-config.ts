@@ -8,24 +8,26 @@ import { SetupError } from "../errors/setup-error.ts";
 
 /** A service configuration: rules outside the proto. */
 export interface RuleText {
-  /** What it is called in errors, a file name. */
+  /** Its name in errors, a file name. */
   readonly file: string;
-  /** `google.api.Service` as YAML or JSON. */
+  /** A `google.api.Service` as YAML or JSON. */
   readonly text: string;
 }
 
-/** A value with a selector and the place where it was written. */
+/** A value with its selector and its position in the file. */
 export interface Selected<T> {
-  /** `package.Service.Method`, with `*` as whole last component for everything below, or lists of them with commas. */
+  /**
+   * `package.Service.Method`, or with `*` as the last component for everything below; several are separated by commas.
+   */
   readonly selector: string;
   readonly value: T;
   /** `file:line:column` of the selector. */
   readonly source: string;
 }
 
-/** What the gateway reads from a service configuration: rules outside the proto. */
+/** The part of a service configuration that the gateway reads: rules outside the proto. */
 export interface ServiceConfig {
-  /** `http.rules`, in their order. One without a pattern takes bindings away. */
+  /** `http.rules`, in their order. A rule without a pattern removes bindings. */
   readonly rules: readonly Selected<HttpRule>[];
   /** `http.fully_decode_reserved_expansion`: path decoding `all`. Default false. */
   readonly fullyDecodeReservedExpansion: boolean;
@@ -35,7 +37,7 @@ export interface ServiceConfig {
 
 /**
  * Reads a service configuration (`google.api.Service`) in YAML or JSON. Keys may be written as in the proto or in
- * lowerCamelCase. Sections of `google.api.Service` that say nothing about HTTP are allowed and not read.
+ * lowerCamelCase. Sections of `google.api.Service` that do not concern HTTP are allowed and ignored.
  *
  * @param text the whole file
  * @param file its name, for error messages
@@ -67,7 +69,7 @@ export function parseServiceConfig(text: string, file: string): ServiceConfig {
 
 const require = createRequire(import.meta.url);
 
-/** The YAML parser, loaded by the first configuration: most programs have none. */
+/** The YAML parser, loaded at its first use: most programs have no service configuration. */
 function yaml(): typeof Yaml {
   return require("yaml") as typeof Yaml; // `require` has no types.
 }
@@ -109,7 +111,7 @@ const backendRuleKeys: ReadonlySet<string> = new Set([
   ...["disable_auth", "protocol", "overrides_by_request_protocol", "load_balancing_policy"],
 ]);
 
-/** The text that nodes point into. */
+/** The text in which nodes have their position. */
 interface Source {
   readonly file: string;
   readonly lines: LineCounter;
@@ -125,9 +127,9 @@ function readSelectedRule(source: Source, node: Value, path: string): Selected<H
     const entryPath = `${path}.additional_bindings[${index}]`;
     return readRule(source, entry, readMap(source, entry, entryPath, additionalKeys), entryPath);
   });
-  // Where http.proto says nothing: a rule that only selects takes the bindings of its rpcs away.
-  const takesAway = [...fields.keys()].every((key) => key === "selector");
-  const rule = takesAway ? create(HttpRuleSchema) : readRule(source, node, fields, path);
+  // Not specified by http.proto: a rule with only a selector removes the bindings of its rpcs.
+  const removesBindings = [...fields.keys()].every((key) => key === "selector");
+  const rule = removesBindings ? create(HttpRuleSchema) : readRule(source, node, fields, path);
   rule.additionalBindings = additional;
   return { ...readSelector(source, node, fields, path), value: rule };
 }
@@ -177,13 +179,13 @@ function readSelector(source: Source, node: Value, fields: Fields, path: string)
   return { selector, source: placeOf(source, fields.get("selector")) };
 }
 
-/** The entries of a mapping; a missing or empty node is an empty one. */
+/** The entries of a mapping; a missing or empty node counts as an empty mapping. */
 function readMap(source: Source, node: Value, path: string, allowed: ReadonlySet<string>): Fields {
   const fields = new Map<string, Value>();
   if (isAbsent(node)) return fields;
   if (!yaml().isMap(node)) throw wrong(source, node, path, "expected a mapping");
   for (const pair of node.items as Pair<Node, Value>[]) {
-    // Keys are nodes in a parsed document; only built ones have bare values.
+    // In a parsed document keys are nodes; only documents built in code have plain values.
     const key = yaml().isScalar(pair.key) ? String(pair.key.value) : "";
     const name = key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
     const keyPath = path === "" ? key : `${path}.${key}`;

@@ -1,10 +1,10 @@
 /**
- * States of a server, in the order of a life without mishap: made, `start()` called, port bound, serving,
- * stopping gracefully, stopped. `error` follows a `start()` that failed.
+ * States of a server, in the order of a life without errors: constructed, `start()` called, port bound, serving,
+ * stopping gracefully, stopped. `error` follows a failed `start()`.
  */
 export type ServerState = "init" | "boot" | "listen" | "ready" | "error" | "graceful" | "stop";
 
-/** Which states may follow which. */
+/** The states that may follow each state. */
 const next: Readonly<Record<ServerState, readonly ServerState[]>> = {
   init: ["boot", "stop"],
   boot: ["listen", "error", "graceful", "stop"],
@@ -15,16 +15,16 @@ const next: Readonly<Record<ServerState, readonly ServerState[]>> = {
   stop: [],
 };
 
-/** How a server ended. */
+/** The outcome of a server's stop. */
 export interface StopReport {
-  /** Calls that were under way when the stop began and came to their own end. */
+  /** Calls that were in flight when the stop began and completed by themselves. */
   readonly finished: number;
   /**
-   * Names of the streams that were ended with UNAVAILABLE shortly before the end of the grace, in the way of their
-   * protocol, so that their clients can go elsewhere; one for each call.
+   * Names of the streams that the server ended with UNAVAILABLE shortly before the end of the grace period, in the form
+   * of their protocol, so that clients can reconnect elsewhere; one for each call.
    */
   readonly notified: readonly string[];
-  /** Names of the calls that were cut off when the grace was over, one for each call. */
+  /** Names of the calls that were aborted at the end of the grace period, one for each call. */
   readonly cut: readonly string[];
 }
 
@@ -39,16 +39,16 @@ export function sumOfReports(reports: readonly StopReport[]): StopReport {
 
 /** Options of `gracefulStop`. */
 export interface StopOptions {
-  /** How long calls under way may go on, in milliseconds. Default: 15,000. */
+  /** Grace period: how long calls in flight may continue, in milliseconds. Default: 15,000. */
   readonly graceMs?: number;
 }
 
-/** Grace of a stop unless said otherwise, in milliseconds. */
+/** Default grace period of a stop, in milliseconds. */
 export const defaultGraceMs = 15_000;
 
 /**
- * When, after the begin of a stop, streams of replies that still run are ended: a tenth of the grace before its end, at
- * most a second. Until then a stream that ends by itself is whole; after it there is time to tell its client.
+ * When, after the begin of a stop, active streams of replies are ended: a tenth of the grace period before its end, at
+ * most a second before. The rest of the grace period is the time to send clients the end of their stream.
  *
  * @param graceMs in milliseconds, as the result
  */
@@ -56,16 +56,19 @@ export function noticeAfterMs(graceMs: number): number {
   return graceMs - Math.min(1000, graceMs / 10);
 }
 
-/** What signal handling and programs know of a server. */
+/** A server as signal handling and programs see it. */
 export interface ManagedServer {
-  /** Short name for people and logs, for example `GRPC`. */
+  /** Short name for logs and start-up messages, for example `GRPC`. */
   readonly name: string;
   readonly state: ServerState;
-  /** Tells clients and balancers to go elsewhere (health, readiness) while everything is still served. */
+  /**
+   * Reports the server as not serving in health and readiness, so that balancers stop sending new calls. All calls are
+   * still served.
+   */
   drain(): void;
   /**
-   * Closes the listeners and lets calls under way end. Streams of replies that still run at `noticeAfterMs` end with
-   * UNAVAILABLE; what is left after the grace is cut off. Idempotent.
+   * Closes the listeners and waits for the calls in flight. Streams of replies that are active after `noticeAfterMs`
+   * end with UNAVAILABLE; calls that remain after the grace period are aborted. Idempotent.
    */
   gracefulStop(options?: StopOptions): Promise<StopReport>;
 }
@@ -79,16 +82,16 @@ export class Lifecycle {
     return this.#state;
   }
 
-  /** Calls `listener` with every new state; returns how to unsubscribe. */
+  /** Calls `listener` with every new state. Returns the function that unsubscribes. */
   onChange(listener: (state: ServerState) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
   /**
-   * Goes to `state`.
+   * Changes to `state`.
    *
-   * @throws Error if that state may not follow the present one, which names both.
+   * @throws Error that names both states, if `state` may not follow the current one.
    */
   enter(state: ServerState): void {
     if (!next[this.#state].includes(state)) {

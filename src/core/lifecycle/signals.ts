@@ -9,10 +9,10 @@ const stopSignals = { SIGINT: 2, SIGTERM: 15 } as const;
 /** A signal that stops a program gracefully. */
 export type StopSignal = keyof typeof stopSignals;
 
-/** Where an exception or rejection outside of any call came from, as Node calls it. */
+/** Origin of an exception or rejection outside of any call, by the name of Node's event. */
 export type FaultOrigin = "uncaughtException" | "unhandledRejection";
 
-/** What of `process` is needed, for tests to put something else in its place. */
+/** The part of `process` that is used, so that tests can replace it. */
 export interface ProcessLike {
   on(event: StopSignal, listener: () => void): unknown;
   on(event: FaultOrigin, listener: (reason: unknown) => void): unknown;
@@ -23,16 +23,21 @@ export interface ProcessLike {
 
 /** Options of `catchStopSignals`. */
 export interface StopSignalOptions {
-  /** How long everything is still served while health and readiness say no, in milliseconds. Default: 0. */
+  /**
+   * How long the servers still accept calls while health and readiness report not serving, in milliseconds. Default: 0.
+   */
   readonly drainDelayMs: number;
-  /** How long calls under way may go on, in milliseconds, for all servers together. Default: 15,000. */
+  /** Grace period of calls in flight, in milliseconds, for all servers together. Default: 15,000. */
   readonly graceMs: number;
   /**
-   * How long after the stop the process may go on, in milliseconds, for what the program does after it waited; whatever
-   * still runs then is ended. Default: 500.
+   * How long the process may run after the stop, in milliseconds, for code of the program that awaits the report. Then
+   * the process exits. Default: 500.
    */
   readonly lingerMs: number;
-  /** Is told of exceptions and rejections outside of any call. Default: they are written to standard error whole. */
+  /**
+   * Called with exceptions and rejections outside of any call. Default: they are written to standard error with their
+   * stack.
+   */
   readonly onFault: ((reason: unknown, origin: FaultOrigin) => void) | undefined;
   /** The servers to stop, in this order. Default: those of `addServerGracefulStop`. */
   readonly servers: Iterable<ManagedServer>;
@@ -40,25 +45,25 @@ export interface StopSignalOptions {
   readonly process: ProcessLike;
 }
 
-/** How a program stopped. */
+/** The outcome of a program's stop. */
 export interface ShutdownReport extends StopReport {
   readonly signal: StopSignal;
-  /** What each server says, in the order in which they were stopped. */
+  /** The report of each server, in the order in which they were stopped. */
   readonly servers: readonly (StopReport & { readonly name: string })[];
-  /** Code with which the process ends: 0 when nothing was cut, else 1. */
+  /** Exit code of the process: 0 if no call was aborted, else 1. */
   readonly exitCode: 0 | 1;
 }
 
 /** Terminals and process groups deliver one Ctrl-C twice; the same signal within this time is one, in milliseconds. */
 const sameSignalMs = 300;
 
-/** Exit code for flags that cannot be used. */
+/** Exit code for invalid flags. */
 const usageError = 2;
 
 /** How long a stop during start-up may take, in milliseconds. */
 const startUpGraceMs = 1_000;
 
-/** How long a server may take over its grace before it counts as hung, in milliseconds. */
+/** How long a server's stop may exceed the grace period before the server counts as hung, in milliseconds. */
 const overtimeMs = 1_000;
 
 /** The servers of this program, in the order in which they are stopped. */
@@ -75,14 +80,14 @@ export const stopSignalDefaults: StopSignalOptions = Object.freeze({
 });
 
 /**
- * Puts servers on the list that `catchStopSignals` stops, in this order: whoever calls first, the gateway before the
- * gRPC server behind it, so that its requests under way still find their upstream.
+ * Adds servers to the list that `catchStopSignals` stops in order. A gateway must come before the gRPC server behind
+ * it, so that its requests in flight still reach their upstream.
  *
- * @throws TypeError for anything that is no server.
+ * @throws TypeError for a value that is no server.
  */
 export function addServerGracefulStop(...servers: readonly ManagedServer[]): void {
   for (const server of servers) {
-    // Untyped callers have put null here before, and noticed it at the first signal.
+    // JavaScript callers can pass null: without this check it would fail only at the first signal.
     if (typeof (server as ManagedServer | null | undefined)?.gracefulStop !== "function") {
       throw new TypeError(`addServerGracefulStop takes servers, not ${inspect(server)}`);
     }
@@ -91,17 +96,17 @@ export function addServerGracefulStop(...servers: readonly ManagedServer[]): voi
 }
 
 /**
- * Makes SIGINT and SIGTERM stop the servers gracefully, and resolves when they have.
+ * Makes SIGINT and SIGTERM stop the servers gracefully. Resolves when they have stopped.
  *
- * After the signal health and readiness say no for `drainDelayMs`; then the servers stop one after the other, all of
- * them within `graceMs`. The exit code is 0 when nothing was cut and 1 otherwise. A second signal ends the process at
- * once with 128 and its number. A signal before all servers are ready ends the process with 0 as soon as they are
- * stopped.
+ * After the signal, health and readiness report not serving for `drainDelayMs`; then the servers stop one after the
+ * other, all of them within `graceMs`. The exit code is 0 if no call was aborted and 1 otherwise. A second signal ends
+ * the process immediately with exit code 128 plus its number. After a signal that arrives before all servers are ready,
+ * the process exits with 0 as soon as they are stopped.
  *
- * From now on exceptions and rejections outside of any call do not end the process either, as soon as all servers are
- * ready; before that, and after the stop, they end it with 1, or 2 for flags that cannot be used.
+ * Exceptions and rejections outside of any call no longer end the process once all servers are ready. Before that, and
+ * after the stop, they end it with exit code 1, or 2 for invalid flags.
  *
- * Call it once, before the servers are made: what is wrong with their options is told in a line then.
+ * Call it once, before the servers are constructed: then an error in their options is printed as one line.
  */
 export function catchStopSignals(options: Partial<StopSignalOptions> = {}): Promise<ShutdownReport> {
   const merged = { ...stopSignalDefaults, ...options };
@@ -114,13 +119,13 @@ export function catchStopSignals(options: Partial<StopSignalOptions> = {}): Prom
   return watch.report;
 }
 
-/** How far the end of a program has come. */
+/** The stage of a program's stop. */
 type Stage =
   | { readonly kind: "running" }
   | { readonly kind: "stopping"; readonly signal: StopSignal; readonly at: number; readonly startUp: boolean }
   | { readonly kind: "stopped"; readonly signal: StopSignal; readonly at: number };
 
-/** Decides what signals and faults mean at which stage of a program. */
+/** Handles signals and faults depending on the stage of the program. */
 class SignalWatch {
   readonly report: Promise<ShutdownReport>;
   readonly #options: StopSignalOptions;
@@ -146,13 +151,13 @@ class SignalWatch {
 
   fault(reason: unknown, origin: FaultOrigin): void {
     const stage = this.#stage;
-    // The program's own start fails when it is stopped in the midst of it.
+    // A stop during start-up makes `start()` of the servers fail: that is no fault.
     if (stage.kind === "stopping" && stage.startUp) return;
     const { process: target, servers, onFault } = this.#options;
     const states = [...servers].map(({ state }) => state);
     const startFailed = !states.every(isStarted) || states.length === 0;
     if (startFailed) {
-      target.stderr.write(`${saysItAll(reason, states) ? reason.message : inspect(reason)}\n`);
+      target.stderr.write(`${isSelfExplanatory(reason, states) ? reason.message : inspect(reason)}\n`);
     } else if (onFault === undefined) {
       target.stderr.write(`${origin}: ${inspect(reason)}\n`);
     } else {
@@ -175,10 +180,10 @@ class SignalWatch {
 }
 
 /**
- * Whether the message of a failed start is enough for people: the error tells of options or contracts, or is a server's
- * own, about a port for example.
+ * Whether the message of a failed start is sufficient without its stack: the error is about options or contracts, or
+ * comes from a server, for example about a port.
  */
-function saysItAll(reason: unknown, states: ReadonlyArray<ManagedServer["state"]>): reason is Error {
+function isSelfExplanatory(reason: unknown, states: ReadonlyArray<ManagedServer["state"]>): reason is Error {
   if (!(reason instanceof Error)) return false;
   if (reason instanceof SetupError) return true;
   return states.includes("error") || (reason.cause instanceof Error && "syscall" in reason.cause);
@@ -213,11 +218,11 @@ function drain(server: ManagedServer): void {
   try {
     server.drain();
   } catch {
-    // One server's failure must not keep the others up; its stop will say more.
+    // An error of one server must not prevent the stop of the others; its `gracefulStop` will report the problem.
   }
 }
 
-/** The report of one server's stop, which comes in time whatever the server does. */
+/** Stops one server. Resolves with a report even if the server hangs or throws. */
 async function stopOne(server: ManagedServer, graceMs: number): Promise<StopReport> {
   let timer: NodeJS.Timeout | undefined;
   const hung = new Promise<StopReport>((resolve) => {

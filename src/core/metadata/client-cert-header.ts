@@ -2,8 +2,8 @@ import type { PeerIdentity } from "./peer-identity.ts";
 
 /**
  * The value of `x-forwarded-client-cert` for a client, in the form of Envoy: `Hash=…;Subject="…";URI=…;DNS=…`, and
- * beside its keys `Email` and `IP`. Values that have a comma, a semicolon, an equals sign, a quote or a backslash stand
- * in quotes, with a backslash before quotes and backslashes.
+ * beside its keys `Email` and `IP`. Values with a comma, a semicolon, an equals sign, a quote or a backslash are
+ * quoted, and quotes and backslashes in them are escaped with a backslash.
  */
 export function formatClientCert(peer: PeerIdentity): string {
   const { fingerprint, subject, uris, dnsNames, emails, ipAddresses } = peer;
@@ -15,12 +15,12 @@ export function formatClientCert(peer: PeerIdentity): string {
   return pairs.join(";");
 }
 
-/** One pair, and what stands behind it. */
+/** One pair and its separator. */
 const pair = /([A-Za-z]+)=("(?:[^"\\]|\\.)*"|[^",;=\\]*)(;|$)/gy;
 
 /**
- * Reads the value of `x-forwarded-client-cert`. Undefined for one that is malformed, that names nobody, or that speaks
- * of several clients, as where proxies stand in a row: which of them was believed is not known here.
+ * Parses the value of `x-forwarded-client-cert`. Undefined if it is malformed, has no alternative name, or describes
+ * several clients, as a chain of proxies writes it: then it is unknown which of them was verified.
  */
 export function parseClientCert(text: string): PeerIdentity | undefined {
   const found = new Map<string, string[]>();

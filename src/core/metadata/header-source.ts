@@ -1,21 +1,18 @@
-/** Takes one value of a header. */
+/** Called with one value of a header. */
 export type TakeHeader = (name: string, value: string) => void;
 
-/**
- * Headers that nobody may ever look at: made into `Headers` when somebody does, and handed on one by one to hops that
- * write them anyway.
- */
+/** Lazy headers: converted to `Headers` at the first read, or passed one by one to hops that only write them. */
 export interface HeaderSource {
-  /** Makes the headers; called at most once. */
+  /** Converts them to `Headers`; called at most once. */
   toHeaders(): Headers;
-  /** Hands every header to `take`, the name in lower case; the same ones that `toHeaders` makes. */
+  /** Calls `take` with every header, the name in lower case; the same headers as those of `toHeaders`. */
   each(take: TakeHeader): void;
 }
 
-/** Headers, or where they come from. A function is called at most once, when somebody looks. Undefined for none. */
+/** Headers or their source. A function is called at most once, at the first read. Undefined for none. */
 export type HeadersFrom = Headers | (() => Headers) | HeaderSource | undefined;
 
-/** The headers of `from`, made if need be. */
+/** The headers of `from`, converted if necessary. */
 export function headersOf(from: HeadersFrom): Headers | undefined {
   if (from === undefined || from instanceof Headers) return from;
   return typeof from === "function" ? from() : from.toHeaders();

@@ -1,7 +1,7 @@
-/** Header by which a proxy tells who its client is, by the client's certificate. */
+/** Header in which a proxy forwards the identity of its client, taken from the client's certificate. */
 export const clientCertHeader = "x-forwarded-client-cert";
 
-/** Names by which a proxy tells services who the caller is. */
+/** Names of headers in which proxies forward the identity of their client. */
 const names: ReadonlySet<string> = new Set([
   clientCertHeader,
   "x-client-cert",
@@ -10,7 +10,10 @@ const names: ReadonlySet<string> = new Set([
   "x-user-id",
 ]);
 
-/** Whether `name`, in lower case, tells who a caller is: never to be believed from the caller itself. */
+/**
+ * Whether a header, its name in lower case, carries a client's identity. It is only trusted when a trusted proxy has
+ * set it.
+ */
 export function isIdentityHeader(name: string): boolean {
   return name.charCodeAt(0) === 0x78 && (names.has(name) || name.startsWith("x-auth-")); // "x"
 }

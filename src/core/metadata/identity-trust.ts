@@ -3,10 +3,13 @@ import { parseClientCert } from "./client-cert-header.ts";
 import { clientCertHeader } from "./identity-headers.ts";
 import type { PeerIdentity } from "./peer-identity.ts";
 
-/** Clients that may say on whose behalf they call: nobody but those of these names, or everybody. */
+/**
+ * Trusted proxies: clients whose forwarded identity headers are trusted, by URI or DNS name of their certificates;
+ * `everybody` for all clients.
+ */
 export type TrustedPeers = readonly string[] | "everybody";
 
-/** Decides whose word is taken for who a caller is. */
+/** Decides from which clients forwarded identity headers are trusted. */
 export class IdentityTrust {
   readonly #everybody: boolean;
   readonly #names: ReadonlySet<string>;
@@ -16,7 +19,7 @@ export class IdentityTrust {
     this.#names = new Set(trusted === "everybody" ? [] : trusted);
   }
 
-  /** Whether identity headers of this client are believed: one of its URIs and DNS names is the same as a trusted one. */
+  /** Whether this client is a trusted proxy: one of its URIs or DNS names equals a trusted name. */
   includes(peer: PeerIdentity | undefined): boolean {
     if (this.#everybody) return true;
     if (peer === undefined || this.#names.size === 0) return false;
@@ -24,8 +27,8 @@ export class IdentityTrust {
   }
 
   /**
-   * Who has made the call that a trusted client forwards; undefined if it does not say so. It does not speak for itself
-   * then: the caller behind it has no identity.
+   * The identity that a trusted proxy forwards. Undefined if the header is missing: then the client behind the proxy is
+   * anonymous, and the call does not get the identity of the proxy.
    */
   behind(headers: IncomingHttpHeaders): PeerIdentity | undefined {
     const value = headers[clientCertHeader];

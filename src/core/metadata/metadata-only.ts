@@ -2,10 +2,13 @@ import type { Interceptor } from "@connectrpc/connect";
 
 const marked = new WeakSet<Interceptor>();
 
-/** Where the message is while an interceptor must not see it; enumerable, so that copies made by spreading have it. */
+/**
+ * Property that holds the message while an interceptor must not read it; enumerable, so that copies made by spreading
+ * keep it.
+ */
 const hidden: unique symbol = Symbol("message");
 
-/** What requests and responses look like to such interceptors, beside their own properties. */
+/** Prototype of the requests and responses that such interceptors get: reading `message` throws. */
 const withoutMessage: object = Object.freeze(
   Object.defineProperty({}, "message", {
     get() {
@@ -15,11 +18,11 @@ const withoutMessage: object = Object.freeze(
 );
 
 /**
- * Marks an interceptor that looks at headers, deadlines and outcomes but at no message, so that a gateway may pass
- * bytes along without making messages of them. It passes on the request that it got, or a copy made by spreading
- * (`{ ...request, header }`), and returns a response of `next` in the same way; reading a `message` throws a TypeError.
+ * Marks an interceptor that reads headers, deadlines and outcomes but no message, so that a gateway can forward bytes
+ * without decoding them. The interceptor must pass on the request that it got, or a copy made by spreading
+ * (`{ ...request, header }`), and return a response of `next` in the same way; reading a `message` throws a TypeError.
  *
- * @returns the interceptor to use; `interceptor` itself stays as it is
+ * @returns the interceptor to use; `interceptor` itself is not changed
  */
 export function metadataOnly(interceptor: Interceptor): Interceptor {
   const only: Interceptor = (next) => {
@@ -42,7 +45,9 @@ function hide<T extends { readonly message: unknown }>(from: T): T {
 
 function show<T extends { readonly message: unknown }>(from: T): T {
   if (!(hidden in from)) {
-    throw new TypeError("an interceptor marked as metadataOnly has to pass on what it was given");
+    throw new TypeError(
+      "an interceptor marked as metadataOnly must pass on the request and the response that it got",
+    );
   }
   return { ...from, message: from[hidden] };
 }

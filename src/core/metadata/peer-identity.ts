@@ -3,13 +3,15 @@ import type { Duplex } from "node:stream";
 import { createContextKey, type ContextKey, type HandlerContext } from "@connectrpc/connect";
 
 /**
- * Who a client is, by the certificate that it has shown and that a trusted authority has signed.
+ * The identity of a client, from a certificate that it has presented and that a trusted authority has signed.
  *
- * Its names are the certificate's subject alternative names (RFC 5280 4.2.1.6). They are compared whole: a wildcard is
- * a name like any other and stands for nothing else. A common name is no name.
+ * Its names are the certificate's subject alternative names (RFC 5280 4.2.1.6). Names are compared as whole strings: a
+ * wildcard matches only itself. The common name of the subject is not used.
  */
 export interface PeerIdentity {
-  /** The subject as RFC 4514 writes it, what is not ASCII as hex pairs: `CN=J\C3\BCrgen,O=Example`. May be empty. */
+  /**
+   * The subject in the form of RFC 4514, with non-ASCII bytes as hex pairs: `CN=J\C3\BCrgen,O=Example`. May be empty.
+   */
   readonly subject: string;
   readonly uris: readonly string[];
   readonly dnsNames: readonly string[];
@@ -25,9 +27,9 @@ export const peerIdentityKey: ContextKey<PeerIdentity | undefined> = createConte
 >(undefined, { description: "identity of the client" });
 
 /**
- * Who the client of a call is, however the call came; undefined for clients without a certificate, with one that no
- * trusted authority has signed, or with one without alternative names. Interceptors ask the `contextValues` of their
- * request for it.
+ * The verified identity of a call's client, for every protocol. Undefined for clients without a certificate, with one
+ * that no trusted authority has signed, or with one without alternative names. Interceptors read it from the
+ * `contextValues` of their request.
  */
 export function peerIdentity(context: Pick<HandlerContext, "values">): PeerIdentity | undefined {
   return context.values.get(peerIdentityKey);
@@ -35,19 +37,19 @@ export function peerIdentity(context: Pick<HandlerContext, "values">): PeerIdent
 
 const identity = Symbol("identity of the peer");
 
-/** Says who is at the other end of a connection. */
+/** Sets the identity of the peer of a connection. */
 export function identify(connection: Duplex, peer: PeerIdentity): void {
   Object.defineProperty(connection, identity, { value: peer });
 }
 
-/** Who is at the other end of a connection, as `identify` was told; undefined for nobody who is known. */
+/** The identity of the peer of a connection, as set by `identify`; undefined for an anonymous peer. */
 export function identityOf(connection: Duplex): PeerIdentity | undefined {
   return (connection as { readonly [identity]?: PeerIdentity })[identity]; // Set by `identify` alone.
 }
 
 type NameKind = "uris" | "dnsNames" | "emails" | "ipAddresses";
 
-/** Names of kinds of names, as Node writes them. */
+/** Kinds of alternative names by the labels that Node writes. */
 const kinds: Readonly<Record<string, NameKind>> = {
   URI: "uris",
   DNS: "dnsNames",
@@ -56,8 +58,8 @@ const kinds: Readonly<Record<string, NameKind>> = {
 };
 
 /**
- * The identity in a certificate that is known to be trusted; undefined where it has no alternative name of a kind that
- * is known here, or one that is not made of visible ASCII: a name with a NUL reads as another one elsewhere.
+ * The identity in a certificate that is known to be trusted. Undefined if it has no alternative name of a supported
+ * kind, or one with characters other than visible ASCII: other software may cut a name at a NUL and read another name.
  */
 export function certificateIdentity(certificate: X509Certificate): PeerIdentity | undefined {
   const names: Record<NameKind, string[]> = { uris: [], dnsNames: [], emails: [], ipAddresses: [] };
@@ -77,14 +79,14 @@ export function certificateIdentity(certificate: X509Certificate): PeerIdentity 
   };
 }
 
-/** Reads Node's `KIND:name, KIND:"name in JSON"`. */
+/** Parses Node's `KIND:name, KIND:"name in JSON"`. */
 function* alternativeNames(text: string): Generator<[kind: string, name: string]> {
   for (const [, kind = "", name = ""] of text.matchAll(/([^:,]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/gy)) {
     yield [kind, name.startsWith('"') ? String(JSON.parse(name)) : name];
   }
 }
 
-/** Node writes a subject in lines, escaped as in RFC 4514, the most significant part first. */
+/** Node writes a subject in lines, escaped as in RFC 4514, with the most significant part first. */
 function toRfc4514(subject: string | undefined): string {
   if (subject === undefined || subject === "") return "";
   const parts = subject.split("\n").map((part) => part.replaceAll(" + ", "+"));

@@ -11,8 +11,8 @@ const propagated = [
 ];
 
 /**
- * Options for a call that a handler makes on behalf of its own: the rest of the deadline, the cancellation and the
- * metadata that identifies user, language, trace and request travel along.
+ * Options for a call that a handler makes as part of the call that it serves. They propagate the remaining deadline,
+ * the cancellation, and the metadata that identifies user, language, trace and request.
  *
  * @param also Names of further request headers to propagate.
  */

@@ -1,8 +1,8 @@
 /**
  * Names that a protocol owns and that applications can neither set nor pass on.
  *
- * Hop-by-hop fields (RFC 9110 7.6.1, RFC 9113 8.2.2), what describes the body of one message, and the address of the
- * request. Prefixes are in `isReservedHeader`.
+ * Hop-by-hop fields (RFC 9110 7.6.1, RFC 9113 8.2.2), fields that describe the body of one message, and the host of the
+ * request. Reserved prefixes are in `isReservedHeader`.
  */
 const reserved: ReadonlySet<string> = new Set([
   "accept-encoding",
@@ -20,15 +20,15 @@ const reserved: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-/** What a reply may say of a file that it holds: gRPC gives these names no meaning. */
+/** Headers that describe a file in a reply: gRPC does not define these names, so a service may set them. */
 const ofFiles: ReadonlySet<string> = new Set(["content-disposition", "content-range"]);
 
 /**
  * Whether `name`, in lower case, belongs to a protocol: pseudo headers, hop-by-hop fields, `grpc-*`, `content-*`
  * but for `content-disposition` and `content-range`, `te`, `host` and the like.
  *
- * Such names never become metadata, and metadata of such a name never becomes a header or trailer on the wire, so
- * that nobody changes a status, a deadline or the framing of a message by setting metadata.
+ * Such headers never become metadata, and metadata of such a name is never sent as a header or trailer, so that setting
+ * metadata cannot change a status, a deadline or the framing of a message.
  */
 export function isReservedHeader(name: string): boolean {
   const first = name.charCodeAt(0);
@@ -38,7 +38,7 @@ export function isReservedHeader(name: string): boolean {
   return reserved.has(name);
 }
 
-/** Takes the reserved names out of `headers` and returns it. */
+/** Removes the reserved names from `headers` and returns it. */
 export function dropReserved(headers: Headers): Headers {
   for (const name of [...headers.keys()]) if (isReservedHeader(name)) headers.delete(name);
   return headers;

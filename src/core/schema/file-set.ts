@@ -10,22 +10,22 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { knownFiles } from "./known-files.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
-/** How many bytes of descriptors a server may send by reflection. */
+/** Limit of the descriptors that a server sends by reflection, in bytes. */
 export const maxDescriptorBytes = 32 * 1024 * 1024;
 
 /**
  * Reads a binary `google.protobuf.FileDescriptorSet`, as `buf build -o x.binpb` and `protoc --include_imports -o` write
- * it. Imports of `google/protobuf`, `google/api` and `google/rpc` may be missing. It may have any size: it is a file
- * that the operator named.
+ * it. Imports of `google/protobuf`, `google/api` and `google/rpc` may be missing. Its size is not limited: it is a file
+ * that the operator has chosen.
  *
- * @param name What errors call the set: a file's path, for example.
- * @throws Error if it is no descriptor set, or not whole.
+ * @param name Name of the set in errors, for example a file's path.
+ * @throws Error if it is no descriptor set, or an import is missing.
  */
 export function readFileSet(bytes: Uint8Array, name: string): FileRegistry {
   return linkFiles(decodeFileSet(bytes, name), name);
 }
 
-/** The files of a set as `readFileSet` reads it, not linked yet, without comments and positions of their sources. */
+/** The files of a set as for `readFileSet`, but not linked. Comments and source positions are dropped. */
 export function decodeFileSet(bytes: Uint8Array, name: string): FileDescriptorProto[] {
   const files: FileDescriptorProto[] = [];
   try {
@@ -39,13 +39,13 @@ export function decodeFileSet(bytes: Uint8Array, name: string): FileDescriptorPr
   return files;
 }
 
-/** Numbers of the fields that are looked for in bytes. */
+/** Numbers of the fields that are searched for in the encoded bytes. */
 const field = {
   file: FileDescriptorSetSchema.field.file.number,
   sourceCodeInfo: FileDescriptorProtoSchema.field.sourceCodeInfo.number,
 };
 
-/** A file's bytes without what makes up three quarters of a set that is built with comments. */
+/** A file's bytes without its source info, which is three quarters of a set that is built with comments. */
 function withoutSourceInfo(file: Uint8Array): Uint8Array {
   const kept = [...wireFields(file)].filter(({ number }) => number !== field.sourceCodeInfo);
   return Buffer.concat(kept.map(({ whole }) => whole));
@@ -59,7 +59,7 @@ interface WireField {
   readonly value: Uint8Array;
 }
 
-/** The fields of a message in their order, as parts of its bytes. */
+/** The fields of an encoded message in their order, as views of its bytes. */
 function* wireFields(bytes: Uint8Array): Generator<WireField> {
   const reader = new BinaryReader(bytes);
   while (reader.pos < reader.len) {
@@ -73,7 +73,7 @@ function* wireFields(bytes: Uint8Array): Generator<WireField> {
 }
 
 /**
- * Links files to a registry, whatever order they come in.
+ * Links files to a registry. They may be in any order.
  *
  * @throws Error naming the file if an import is missing, files import one another in a circle, or one does not link.
  */
@@ -87,7 +87,7 @@ export function linkFiles(files: readonly FileDescriptorProto[], name: string): 
   }
 }
 
-/** Every file after those it imports, with the known ones put in where they are missing. */
+/** Sorts the files so that each comes after its imports, and adds missing known files. */
 function sortFiles(files: readonly FileDescriptorProto[], name: string): FileDescriptorProto[] {
   const byName = new Map(files.map((file) => [file.name, file]));
   const sorted = new Set<FileDescriptorProto>();
@@ -113,7 +113,10 @@ function sortFiles(files: readonly FileDescriptorProto[], name: string): FileDes
   return [...sorted];
 }
 
-/** Gives every field the JSON name that compilers give it; not everything that makes descriptors does. */
+/**
+ * Sets the default JSON name of every field that has none: compilers set it, but not every tool that writes descriptors
+ * does.
+ */
 function nameFields(messages: readonly DescriptorProto[], fields: readonly FieldDescriptorProto[]): void {
   for (const field of fields) {
     if (field.jsonName === "") {

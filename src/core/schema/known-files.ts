@@ -5,7 +5,7 @@ import { file_google_api_http } from "../../../gen/google/api/http_pb.ts";
 import { file_ts_ms_v1_options } from "../../../gen/ts_ms/v1/options_pb.ts";
 import { standardFiles } from "../codec/standard-types.ts";
 
-/** Files that contracts import without bringing them along, by the name they are imported under. */
+/** Files that contracts may import without including them, by their import name. */
 export const knownFiles: ReadonlyMap<string, DescFile> = new Map(
   [
     ...standardFiles,

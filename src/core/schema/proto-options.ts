@@ -31,12 +31,12 @@ const schemas = {
   method: MethodOptionsSchema,
 };
 
-/** An option that an extension defines, and the element it is set on. */
+/** An option that an extension defines, and the element on which it is set. */
 export interface CustomOption {
   readonly kind: keyof typeof schemas;
   /** Full name of the element, without a leading dot. */
   readonly element: string;
-  /** Name of the extension as the source writes it, for example `google.api.http`. */
+  /** Name of the extension as written in the source, for example `google.api.http`. */
   readonly name: string;
   readonly value: unknown;
 }
@@ -44,14 +44,14 @@ export interface CustomOption {
 /** The options of one element. */
 export interface Options {
   readonly kind: keyof typeof schemas;
-  /** Options that descriptor.proto itself defines. */
+  /** Options that descriptor.proto defines. */
   readonly init: object;
   readonly custom: readonly CustomOption[];
   readonly jsonName: string | undefined;
   readonly defaultValue: string | undefined;
 }
 
-/** Sorts what the parser read into options of descriptor.proto and options of extensions. */
+/** Separates the parsed options of an element into those of descriptor.proto and those of extensions. */
 export function readOptions(kind: Options["kind"], object: tree.ReflectionObject): Options {
   const plain: Record<string, unknown> = {};
   const custom: CustomOption[] = [];
@@ -76,16 +76,16 @@ function isScalar(value: unknown): value is string | number | boolean {
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
 }
 
-/** Options that the gateway itself reads: what is wrong with them is an error. */
+/** Options that the gateway reads: if one of them is malformed, loading fails. */
 const ownOptions = /^\.?(?:google\.api\.http|ts_ms\.v1\.\w+)$/;
 
 /**
- * The files with their custom options set, which takes a registry of the linked files. Options of other tools that
- * cannot be read are left out.
+ * Sets the custom options of `files`, whose types are looked up in a registry of the linked files. Options of other
+ * tools that cannot be read are left out.
  *
- * @param literals What strings of the parser stand for, see `prepareSource`.
- * @param warn Is told of each option that was left out, once.
- * @throws Error naming the element and the option when an option of the gateway's own is wrong
+ * @param literals The values that placeholders in the parsed text refer to, see `prepareSource`.
+ * @param warn Called once for each name of an option that is left out.
+ * @throws Error naming the element and the option if an option that the gateway reads is malformed
  */
 export function withCustomOptions(
   files: readonly FileDescriptorProto[],
@@ -115,7 +115,7 @@ export function withCustomOptions(
   return files;
 }
 
-/** Options of one name on one element together: a repeated one is written once for each of its values. */
+/** Groups the options with one name on one element: a repeated option is written once for each of its values. */
 function groupOptions(options: readonly CustomOption[]): Iterable<readonly CustomOption[]> {
   const groups = new Map<string, CustomOption[]>();
   for (const option of options) {
@@ -127,7 +127,7 @@ function groupOptions(options: readonly CustomOption[]): Iterable<readonly Custo
   return groups.values();
 }
 
-/** The parser's value as text format: its objects come from names with dots, as in `(rule).max.seconds = 5`. */
+/** The parser's value as text format. The parser makes objects of names with dots, as in `(rule).max.seconds = 5`. */
 function toText(value: unknown, literals: readonly string[]): TextValue {
   const literal = literalOf(value, literals);
   if (literal !== undefined) return parseTextMessage(literal);
@@ -186,7 +186,7 @@ function single(extension: DescExtension, value: TextValue): unknown {
   if (extension.message === undefined) return textToScalar(extension, value, extension.name);
   const message = textToMessage(extension.message, value);
   if (extension.fieldKind === "list") return message;
-  // These two are kept in another form than as messages.
+  // protobuf-es stores wrappers and Struct in another form than as messages.
   if (isWrapper(message)) return message.value;
   return extension.message.typeName === StructSchema.typeName ? toJson(extension.message, message) : message;
 }

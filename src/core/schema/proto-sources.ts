@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FileRegistry } from "@bufbuild/protobuf";
 import { Edition } from "@bufbuild/protobuf/wkt";
-// proto-loader's own descriptors lose imports, options and the borders of files; the tree it parsed has them all.
+// proto-loader's descriptors lack imports, options and file boundaries; its parsed tree has all of them.
 import { addCommonProtos } from "@grpc/proto-loader/build/src/util.js";
 import type * as tree from "protobufjs";
 import { linkFiles } from "./file-set.ts";
@@ -16,17 +16,17 @@ import { SetupError } from "../errors/setup-error.ts";
 
 addCommonProtos();
 
-// The copy that proto-loader parses with.
+// The copy of protobufjs with which proto-loader parses.
 const parser = createRequire(createRequire(import.meta.url).resolve("@grpc/proto-loader"))(
   "protobufjs",
 ) as typeof tree;
-/** What the parser calls the file in its errors and its tree; not in its types. */
+/** `filename` is the name of the file in the parser's errors and tree; its types lack the property. */
 const parse: typeof tree.parse & { filename?: string | null } = parser.parse;
 
-/** What was read from sources. */
+/** The result of `loadSources`. */
 export interface LoadedSources {
   readonly registry: FileRegistry;
-  /** Options that were left out, and why: a sentence each. */
+  /** A sentence for each option that was left out, with the reason. */
   readonly warnings: readonly string[];
 }
 
@@ -36,12 +36,12 @@ export function loadProtoSources(files: readonly string[], paths: readonly strin
 }
 
 /**
- * Compiles `.proto` files to descriptors that give the same routes as those of `buf build`.
+ * Compiles `.proto` files to descriptors with the same routes as those of `buf build`.
  *
  * @param files Paths of the files, or their names below one of `paths`.
- * @param paths Folders that imports are looked up in; the folder of each file unless given. `google/api` and
- *   `google/protobuf` resolve by themselves.
- * @throws Error naming the file, and the line where the parser knows it.
+ * @param paths Folders in which imports are looked up. Default: the folder of each file. Imports of `google/api` and
+ *   `google/protobuf` always resolve.
+ * @throws Error naming the file, and the line if the parser reports it.
  */
 export function loadSources(files: readonly string[], paths: readonly string[] = []): LoadedSources {
   const label = files.length > 3 ? `${files.length} .proto files` : files.join(", ");
@@ -65,15 +65,15 @@ export function loadSources(files: readonly string[], paths: readonly string[] =
   return { registry: linkFiles(withOptions, label), warnings };
 }
 
-/** Said of what the parser does not take, since it knows less than compilers do. */
-const wayOut =
+/** Hint in errors of the parser, which supports less of the language than compilers do. */
+const remedy =
   "if buf or protoc compiles it, serve the descriptor set of `buf build -o x.binpb` (--descriptors x.binpb)";
 
 /** Reads sources with all that they import into one tree. */
 class SourceReader {
-  /** Names of the files that are written in edition 2024. */
+  /** Names of the files that use edition 2024. */
   readonly inEdition2024 = new Set<string>();
-  /** Values of options, see `prepareSource`. */
+  /** Values of options that were replaced by placeholders, see `prepareSource`. */
   readonly literals: string[] = [];
   readonly #root = new parser.Root();
   readonly #folders: readonly string[];
@@ -103,11 +103,11 @@ class SourceReader {
       const element = / in (?:\w+ )?(\.[\w.]+)/.exec(message)?.[1];
       const path = element === undefined ? undefined : this.#root.lookup(element)?.filename;
       const file = path == null ? "" : `${this.#fileName(path)}: `;
-      throw new SetupError(`${file}${message}; ${wayOut}`, { cause });
+      throw new SetupError(`${file}${message}; ${remedy}`, { cause });
     }
   }
 
-  /** Paths of the imports of a file, after its declarations were put into the tree. */
+  /** Parses a file into the tree and returns the paths of its imports. */
   #parse(path: string): string[] {
     const { text, isEdition2024 } = prepareSource(readFileSync(path, "utf8"), this.literals);
     const name = this.#fileName(path);
@@ -118,7 +118,7 @@ class SourceReader {
       parsed = parse(text, this.#root, { keepCase: true });
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
-      throw new SetupError(`${name}: ${message}; ${wayOut}`, { cause });
+      throw new SetupError(`${name}: ${message}; ${remedy}`, { cause });
     } finally {
       parse.filename = null;
     }
@@ -133,7 +133,7 @@ class SourceReader {
     });
   }
 
-  /** A file that the parser has, as a tree. */
+  /** Adds a file that is built into the parser to the tree. */
   #addBuiltIn(name: string, { nested }: tree.INamespace): [] {
     if (!this.#read.has(name) && nested !== undefined) this.#root.addJSON(nested);
     this.#read.add(name);
@@ -141,7 +141,7 @@ class SourceReader {
   }
 }
 
-/** The folder of google/api and its like that comes with this package. */
+/** The folder with google/api and other standard protos in this package. */
 function vendored(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const candidate = join(folder, "proto");
@@ -157,7 +157,7 @@ function locate(file: string, roots: readonly string[]): string {
   throw new SetupError(`${file}: no such file, neither as a path nor below ${roots.join(", ")}`);
 }
 
-/** What a file is imported as: its path below the first folder that holds it. */
+/** The import name of a file: its shortest path below one of the folders. */
 function nameBelow(path: string, folders: readonly string[]): string {
   if (!isAbsolute(path)) return path; // One of the parser's built-in files.
   const below = folders.map((folder) => relative(folder, path)).filter((name) => !name.startsWith(".."));

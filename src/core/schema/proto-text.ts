@@ -1,21 +1,22 @@
-/** A source in the form that the parser takes, and what was taken out of it. */
+/** A source rewritten for the parser. */
 export interface PreparedSource {
-  /** With as many lines as before. */
+  /** Has as many lines as the original, so that line numbers in errors are right. */
   readonly text: string;
-  /** Whether it is written in edition 2024. */
+  /** Whether it uses edition 2024. */
   readonly isEdition2024: boolean;
 }
 
-/** The beginning of strings that stand for messages in options; no source has this character. */
+/** Prefix of the placeholder strings for message values of options; no source contains this character. */
 const mark = "\u0000";
 
 const tokens = /\/\/[^\n]*|\/\*[^]*?\*\/|"(?:[^"\\\n]|\\[^])*"|'(?:[^'\\\n]|\\[^])*'|[\w.]+|[^\s\w]/g;
 
 /**
- * Takes out of a source what the parser does not know: values of options in braces, which are text format and not what
- * the parser reads them as, and the words that edition 2024 adds.
+ * Removes from a source what the parser does not support: option values in braces, which are in text format and which
+ * the parser misreads, and the keywords that edition 2024 adds.
  *
- * @param literals Takes the values; in the text a string stands for each, which `literalOf` finds again.
+ * @param literals Receives the removed option values. Each is replaced in the text by a placeholder string, which
+ *   `literalOf` resolves.
  */
 export function prepareSource(source: string, literals: string[]): PreparedSource {
   const found = [...source.matchAll(tokens)].filter(([text]) => !/^\/[/*]/.test(text));
@@ -57,7 +58,7 @@ export function prepareSource(source: string, literals: string[]): PreparedSourc
   return { text: text + source.slice(kept), isEdition2024 };
 }
 
-/** The value in braces that a string of a prepared source stands for. */
+/** The value in braces that a placeholder string of a prepared source refers to; undefined for other values. */
 export function literalOf(value: unknown, literals: readonly string[]): string | undefined {
   return typeof value === "string" && value.startsWith(mark) ? literals[Number(value.slice(1))] : undefined;
 }

@@ -65,7 +65,7 @@ class TreeWriter {
 
   visit(namespace: tree.NamespaceBase): void {
     for (const object of namespace.nestedArray) {
-      // Types that the parser has built in come from no file; everybody has their descriptors.
+      // Types that are built into the parser have no file; their descriptors are in the known files.
       if (!isPlainNamespace(object) && (object.filename ?? null) === null) continue;
       if (isType(object)) this.#file(object).messages.push(this.#message(object, this.#file(object)));
       else if (isEnum(object)) this.#file(object).enums.push(this.#enum(object, this.#file(object)));
@@ -102,7 +102,7 @@ class TreeWriter {
       file = {
         name,
         package: object.parent?.fullName.replace(/^\./, "") ?? "",
-        edition: (object as { _edition?: string })._edition ?? "proto3", // Kept by the parser, not in its types.
+        edition: (object as { _edition?: string })._edition ?? "proto3", // Set by the parser, missing in its types.
         messages: [],
         enums: [],
         services: [],
@@ -118,7 +118,7 @@ class TreeWriter {
     const nested: MessageInit[] = [];
     const enums: EnumInit[] = [];
     const extensions: FieldInit[] = [];
-    // Oneofs that the parser made for `optional` come last, as compilers demand it.
+    // Oneofs that the parser made for `optional` come last, as descriptors require.
     const oneofs = type.oneofsArray.toSorted((a, b) => Number(isSynthetic(a)) - Number(isSynthetic(b)));
     const fields = type.fieldsArray
       .filter((field) => !isExtensionHome(field))
@@ -164,11 +164,11 @@ class TreeWriter {
       ...(jsonName === undefined ? {} : { jsonName }),
       ...(defaultValue === undefined ? {} : { defaultValue }),
       options: { ...init, ...(file.edition in editions ? { features: fieldFeatures(field) } : {}) },
-    } as FieldInit; // Optional members are left out, not undefined, which spreading hides.
+    } as FieldInit; // Spreading hides from the compiler that optional members are absent and never undefined.
   }
 
   #enum(object: tree.Enum, file: FileInit): EnumInit {
-    const features = (object as { _features?: Features })._features; // Kept by the parser, not in its types.
+    const features = (object as { _features?: Features })._features; // Set by the parser, missing in its types.
     const options = this.#read("enum", object, file).init;
     return {
       name: object.name,

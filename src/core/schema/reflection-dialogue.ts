@@ -7,19 +7,19 @@ import {
 import { ServerReflection as ReflectionV1Alpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 
-/** One question of the reflection protocol, the same in both of its versions. */
+/** One request of the reflection protocol, the same in both of its versions. */
 export type Question = Exclude<ServerReflectionRequest["messageRequest"], { case: undefined }>;
 
-/** One answer of the reflection protocol, the same in both of its versions. */
+/** One response of the reflection protocol, the same in both of its versions. */
 export type Answer = ServerReflectionResponse["messageResponse"];
 
 /** The versions of the reflection protocol, the newest first. */
 export const reflectionVersions = [ReflectionV1, ReflectionV1Alpha] as const;
 
-/** How long one stream of questions may take, in milliseconds. */
+/** Deadline of one reflection stream, in milliseconds. */
 const streamTimeoutMs = 10_000;
 
-/** Codes by which servers end the whole stream over one question that they have no answer to. */
+/** Codes with which some servers end the whole stream when they cannot answer one request. */
 const refusals: ReadonlySet<Code> = new Set([
   Code.NotFound,
   Code.InvalidArgument,
@@ -28,14 +28,14 @@ const refusals: ReadonlySet<Code> = new Set([
   Code.FailedPrecondition,
 ]);
 
-/** Answers of a reflection server to one question after another, on one stream as long as the server keeps it open. */
+/** Sends requests to a reflection server one after the other, on one stream for as long as the server keeps it open. */
 export class ReflectionDialogue implements AsyncDisposable {
   readonly #version: (typeof reflectionVersions)[number];
   readonly #transport: Transport;
   readonly #signal: AbortSignal;
   #stream: Stream | undefined;
 
-  /** @param signal ends it, also while a question is open */
+  /** @param signal aborts the stream, also while a request is pending */
   constructor(version: (typeof reflectionVersions)[number], transport: Transport, signal: AbortSignal) {
     this.#version = version;
     this.#transport = transport;
@@ -43,10 +43,10 @@ export class ReflectionDialogue implements AsyncDisposable {
   }
 
   /**
-   * The answer to a question. A stream that the server ends over it counts as an `errorResponse`; the next question
-   * goes on a new one.
+   * Sends a request and returns the response. If the server ends the stream because of it, the response is an
+   * `errorResponse`, and the next request opens a new stream.
    *
-   * @throws Error when there is no connection, the server has no such service, or it takes too long
+   * @throws Error if there is no connection, the server does not serve reflection, or the deadline passes
    */
   async ask(question: Question): Promise<Answer> {
     this.#stream ??= openStream(this.#version, this.#transport, this.#signal);
@@ -78,7 +78,7 @@ interface Stream {
   end(): Promise<void>;
 }
 
-/** A reflection stream on which one answer follows each question. */
+/** A reflection stream with one response for each request. */
 function openStream(
   version: (typeof reflectionVersions)[number],
   transport: Transport,
@@ -94,7 +94,7 @@ function openStream(
       yield { messageRequest };
     }
   }
-  // Both versions have the same messages but for the package.
+  // The messages of both versions differ only in their package.
   const client = createClient(version as typeof ReflectionV1, transport);
   const answers = client
     .serverReflectionInfo(questions(), { signal, timeoutMs: streamTimeoutMs })
@@ -108,7 +108,7 @@ function openStream(
     },
     async end() {
       send(undefined);
-      await answers.next().catch(() => {}); // What it ends with does not matter any more.
+      await answers.next().catch(() => {}); // The outcome of the stream is irrelevant: all responses are there.
     },
   };
 }

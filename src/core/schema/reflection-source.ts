@@ -10,12 +10,12 @@ import { housekeeping, noSuchService, type Schema, type SchemaSource } from "./s
 import { removeUnknownTypes } from "./unknown-types.ts";
 
 /**
- * Contracts asked from the server behind `transport` by gRPC server reflection, v1 and if it has none, v1alpha.
+ * Loads contracts from the server behind `transport` by gRPC server reflection: v1, or v1alpha if the server lacks v1.
  *
- * A service that the server lists and cannot describe is left out, and `Schema.warnings` says why. An import that the
- * server does not have matters to the services alone that need a type of it.
+ * A service that the server lists and cannot describe is left out, and `Schema.warnings` has the reason. An import that
+ * the server lacks affects only the services that need a type of it.
  *
- * @param only Names of the services to ask for and expose; all but the server's own unless given.
+ * @param only Names of the services to load and expose. Default: all but health, reflection and channelz.
  */
 export function reflectionSource(transport: Transport, only: readonly string[] = []): SchemaSource {
   return {
@@ -55,13 +55,13 @@ async function wantedServices(dialogue: ReflectionDialogue, only: readonly strin
   return [...new Set(only.length > 0 ? only : offered)];
 }
 
-/** The files that a reflection server gives, and why it does not give others. */
+/** The files that a reflection server has sent, and the reasons for those that it has not. */
 class ReflectedFiles {
   readonly #dialogue: ReflectionDialogue;
   readonly #files = new Map<string, FileDescriptorProto>();
-  /** Of services by their full name: why they cannot be served. */
+  /** Services that cannot be served, by full name, with the reason. */
   readonly #leftOut = new Map<string, string>();
-  /** Of files by their name: why they are not there. */
+  /** Missing files by name, with the reason. */
   readonly #missing = new Map<string, string>();
   #bytes = 0;
 
@@ -70,15 +70,15 @@ class ReflectedFiles {
   }
 
   async askForService(name: string): Promise<void> {
-    const problem = this.#take(await this.#dialogue.ask({ case: "fileContainingSymbol", value: name }));
+    const problem = this.#store(await this.#dialogue.ask({ case: "fileContainingSymbol", value: name }));
     if (problem !== undefined) this.#leftOut.set(name, `the server has no file of it (${problem})`);
   }
 
-  /** Asks for the imports that are missing: not every server sends a file's imports along. */
+  /** Requests the imports that are missing: not every server sends a file together with its imports. */
   async askForImports(): Promise<void> {
     for (let names = this.#imports(); names.length > 0; names = this.#imports()) {
       for (const name of names) {
-        const problem = this.#take(await this.#dialogue.ask({ case: "fileByFilename", value: name }));
+        const problem = this.#store(await this.#dialogue.ask({ case: "fileByFilename", value: name }));
         if (!this.#files.has(name)) this.#missing.set(name, problem ?? "the answer holds other files only");
       }
     }
@@ -90,7 +90,7 @@ class ReflectedFiles {
       const kept = file.dependency.filter((name) => !this.#missing.has(name));
       if (kept.length === file.dependency.length) continue;
       file.dependency = kept;
-      file.publicDependency = []; // Both are indexes of `dependency`, and matter to compilers only.
+      file.publicDependency = []; // Both contain indexes of `dependency`, and only compilers use them.
       file.weakDependency = [];
     }
     if (this.#missing.size > 0) this.#leaveOutIncomplete();
@@ -109,8 +109,8 @@ class ReflectedFiles {
     return { registry, services, warnings };
   }
 
-  /** Keeps the files of an answer, or says what is wrong with it. */
-  #take(answer: Answer): string | undefined {
+  /** Stores the files of a response. Returns the problem if it has none. */
+  #store(answer: Answer): string | undefined {
     if (answer.case !== "fileDescriptorResponse") return unexpected(answer);
     for (const bytes of answer.value.fileDescriptorProto) {
       this.#bytes += bytes.length;
@@ -145,7 +145,7 @@ class ReflectedFiles {
     }
   }
 
-  /** Everything linked; where one file cannot be, the files of those services that can. */
+  /** Links all files. If that fails, links only the files of those services that can be linked. */
   #link(wanted: readonly string[]) {
     try {
       return linkFiles([...this.#files.values()], "server reflection");
@@ -167,7 +167,7 @@ class ReflectedFiles {
     return linkable.size === 0 ? undefined : linkFiles([...linkable], "server reflection");
   }
 
-  /** The file that defines a service and all that it imports. */
+  /** The file that defines a service and all its imports. */
   #filesOf(service: string): Set<FileDescriptorProto> {
     const files = new Set<FileDescriptorProto>();
     for (const file of this.#files.values()) {
@@ -184,7 +184,7 @@ class ReflectedFiles {
   }
 }
 
-/** What an answer says instead of what it was asked for. */
+/** Describes a response of another kind than the requested one. */
 function unexpected(answer: Answer): string {
   if (answer.case !== "errorResponse") return `the server answered ${answer.case ?? "nothing"}`;
   const { errorCode, errorMessage } = answer.value;

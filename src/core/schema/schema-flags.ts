@@ -6,7 +6,7 @@ import { linkFiles } from "./file-set.ts";
 import { reflectionSource } from "./reflection-source.ts";
 import { descriptorSetSource, protoSource, toSchema, type SchemaSource } from "./schema.ts";
 
-/** Flags of a gateway for services that it has no code of. */
+/** Flags of a gateway for services whose contracts are loaded at run time. */
 export const schemaFlags = {
   descriptors: {
     ...filesFlag("Serve the services of this binary FileDescriptorSet"),
@@ -30,10 +30,10 @@ export const schemaFlags = {
 } as const;
 
 /**
- * Where the flags say that contracts come from.
+ * The schema source that the flags select.
  *
- * @param upstream Leads to the server that is asked for reflection.
- * @param builtIn The services to expose where the flags say nothing.
+ * @param upstream Transport to the server whose reflection is used.
+ * @param builtIn The services to expose if no flag selects a source.
  */
 export function schemaSource(
   { descriptors, proto, protoPath, reflection, service }: FlagValues<typeof schemaFlags>,
@@ -46,7 +46,7 @@ export function schemaSource(
   return { name: "built-in services", load: async () => toSchema(registryOf(builtIn), service) };
 }
 
-/** The files of `services` and all that they import. */
+/** The files of `services` and all their imports. */
 function registryOf(services: readonly DescService[]): FileRegistry {
   const files = new Set(services.map(({ file }) => file));
   for (const file of files) for (const imported of file.dependencies) files.add(imported);

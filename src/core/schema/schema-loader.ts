@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Schema, SchemaSource } from "./schema.ts";
 
-/** The connection to the server whose contracts are loaded; what `dial` gives. */
+/** The connection to the server whose contracts are loaded, as returned by `dial`. */
 export interface SchemaUpstream {
   readonly state: string;
   /** Connects and resolves as soon as calls can be made. */
@@ -12,36 +12,36 @@ export interface SchemaUpstream {
 export interface SchemaLoaderOptions {
   readonly source: SchemaSource;
   readonly upstream: SchemaUpstream;
-  /** Puts a schema to use, whole or, when it throws, not at all. */
+  /** Puts a schema into use. If it throws, it must have changed nothing. */
   readonly apply: (schema: Schema) => void;
-  /** Is told why a load failed, and in how many milliseconds the next one comes. */
+  /** Called when a load has failed, with the reason and the milliseconds until the next attempt. */
   readonly onFailure: (reason: unknown, retryMs: number) => void;
-  /** Ends it. */
+  /** Stops the loader. */
   readonly signal: AbortSignal;
   /** A number from 0 to 1 for the jitter. Default: `Math.random`. */
   readonly random?: () => number;
 }
 
-/** Pauses between failed loads, in milliseconds: the first one, and the longest. */
+/** The first and the longest pause between failed loads, in milliseconds. */
 const pauses = { firstMs: 500, longestMs: 15_000 };
 
-/** Each pause is so many times as long as the one before, and up to a fifth shorter or longer by chance. */
+/** Exponential backoff: factor from one pause to the next, and the random part of a pause in both directions. */
 const growth = 1.6;
 const jitter = 0.2;
 
-/** How often we look whether the connection was lost, in milliseconds. */
-const lookEveryMs = 200;
+/** Interval in which the state of the connection is polled, in milliseconds. */
+const pollEveryMs = 200;
 
 /**
- * Loads contracts until it works, and again whenever the upstream comes back after it was gone; what is loaded stays in
- * use when a later load fails. Resolves when `signal` fires.
+ * Loads contracts, with retries until a load succeeds, and again whenever the connection to the upstream was lost and
+ * is restored. The previous schema stays in use when a later load fails. Resolves when `signal` fires.
  */
 export async function keepLoaded(options: SchemaLoaderOptions): Promise<void> {
   const { source, upstream, apply, signal } = options;
   try {
     for (;;) {
       await untilLoaded(options, async () => apply(await source.load(signal)));
-      while (upstream.state === "ready") await wait(lookEveryMs, undefined, { signal });
+      while (upstream.state === "ready") await wait(pollEveryMs, undefined, { signal });
       await upstream.ready(signal);
       signal.throwIfAborted();
     }

@@ -4,32 +4,32 @@ import { decodeFileSet, linkFiles } from "./file-set.ts";
 import { filesServing, serviceNames } from "./served-files.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
-/** Contracts that were loaded at run time. */
+/** Contracts loaded at run time. */
 export interface Schema {
   /** The services to expose. */
   readonly services: readonly DescService[];
-  /** Every type of the contracts: what `google.protobuf.Any` and error details are read with. */
+  /** Every type of the contracts, for `google.protobuf.Any` and error details. */
   readonly registry: FileRegistry;
-  /** What of the contracts is left out or not understood, and why: a sentence each. Default: none. */
+  /** A sentence for each part of the contracts that is left out or not supported, with the reason. Default: none. */
   readonly warnings?: readonly string[];
 }
 
-/** Where contracts come from at run time; called again to refresh them. */
+/** A source of contracts at run time. `load` is called again to refresh them. */
 export interface SchemaSource {
-  /** What people call it, for example `descriptors x.binpb`. */
+  /** Name for messages, for example `descriptors x.binpb`. */
   readonly name: string;
-  /** Rejects with an error that names the file and what is wrong with it. */
+  /** Rejects with an error that names the file and the problem. */
   load(signal: AbortSignal): Promise<Schema>;
 }
 
-/** Services that belong to a server and not to its contracts. */
+/** Services of the server itself, which are not part of its contracts. */
 export const housekeeping = /^grpc\.(reflection|health|channelz)\./;
 
 /**
- * Contracts from binary descriptor set files, of any size; comments and positions of the sources in them are not kept.
+ * Contracts from binary descriptor set files of any size. Comments and source positions in them are dropped.
  *
- * @param only Names of the services to expose; all but a server's own unless given. Files that these do not need are
- *   not kept.
+ * @param only Names of the services to expose; files that they do not need are dropped. Default: all but health,
+ *   reflection and channelz.
  */
 export function descriptorSetSource(paths: readonly string[], only: readonly string[] = []): SchemaSource {
   return {
@@ -37,7 +37,7 @@ export function descriptorSetSource(paths: readonly string[], only: readonly str
     async load() {
       const offered: string[] = [];
       const registries: FileRegistry[] = [];
-      // One after the other, so that the bytes of one set at a time are in memory.
+      // One after the other, so that only the bytes of one set are in memory at a time.
       for (const path of paths) {
         const files = decodeFileSet(await readFile(path).catch(unreadable(path)), path);
         offered.push(...files.flatMap(serviceNames));
@@ -46,7 +46,7 @@ export function descriptorSetSource(paths: readonly string[], only: readonly str
       const unknown = only.find((name) => !offered.includes(name));
       if (unknown !== undefined) throw noSuchService(unknown, offered.filter(isOffered));
       const [first] = registries;
-      // A registry of one set is taken as it is; making another of it takes memory.
+      // The registry of a single set is used directly, since a copy would cost memory.
       const registry =
         registries.length === 1 && first !== undefined ? first : createFileRegistry(...registries);
       return toSchema(registry, only);
@@ -71,9 +71,9 @@ export function protoSource(
 }
 
 /**
- * The schema of `registry`: all services but a server's own, or those that `only` names.
+ * The schema of `registry`: all services but health, reflection and channelz, or those that `only` names.
  *
- * @throws Error naming what was asked for and is not there, or that there is nothing to expose.
+ * @throws Error naming a service of `only` that does not exist, or if there is no service to expose.
  */
 export function toSchema(registry: FileRegistry, only: readonly string[] = []): Schema {
   const all = [...registry].filter((desc) => desc.kind === "service");
@@ -97,10 +97,10 @@ function isOffered(service: string): boolean {
   return !housekeeping.test(service);
 }
 
-/** How many names of services an error lists. */
+/** Most names of services that an error lists. */
 const namesShown = 20;
 
-/** Why a service cannot be exposed that was asked for by name. */
+/** The error for a service that was selected by name and does not exist. */
 export function noSuchService(name: string, offered: readonly string[]): SetupError {
   const shown = offered.slice(0, namesShown).join(", ");
   const more = offered.length > namesShown ? ` and ${offered.length - namesShown} others` : "";

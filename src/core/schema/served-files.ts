@@ -7,9 +7,9 @@ export function serviceNames(file: FileDescriptorProto): string[] {
 }
 
 /**
- * The files that serving some services takes: those that define one of them; those without any service that no file
- * imports, since error details and the types of `google.protobuf.Any` stand there; and all that these import. The
- * files of other services, and what only they import, would be memory for nothing.
+ * The files that are needed to serve some services: those that define one of them; files without a service that no
+ * other file imports, since they may define error details and types for `google.protobuf.Any`; and the imports of all
+ * these. The files of other services, and what only they import, would waste memory.
  *
  * @param services Full names.
  */

@@ -1,4 +1,4 @@
-/** A value in protobuf's text format, not read against a descriptor yet. */
+/** A value in protobuf's text format, not yet interpreted by a descriptor. */
 export type TextValue =
   | { readonly kind: "message"; readonly fields: readonly TextField[] }
   | { readonly kind: "string"; readonly bytes: Uint8Array }
@@ -13,10 +13,10 @@ export interface TextField {
 }
 
 /**
- * Parses a message in braces as options of `.proto` sources have it: lists, also of messages, fields with or without
- * colons, `<…>` for braces, strings in pieces, comments.
+ * Parses a message in braces as in options of `.proto` sources. Supports lists, also of messages, fields with or
+ * without colons, `<…>` for braces, adjacent strings, and comments.
  *
- * @throws SyntaxError that says what was expected
+ * @throws SyntaxError that names the expected and the found token
  */
 export function parseTextMessage(text: string): TextValue {
   return new TextParser(text).parse();

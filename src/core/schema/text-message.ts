@@ -2,7 +2,7 @@ import { create, ScalarType, type DescEnum, type DescMessage, type Message } fro
 import { reflect, scalarZeroValue, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import type { TextValue } from "./text-format.ts";
 
-/** What a single value is read as: a field, an item of a list or the value of a map's entry. */
+/** The type of a single value: of a field, a list item or a map key or value. */
 interface SingleType {
   readonly scalar?: ScalarType | undefined;
   readonly enum?: DescEnum | undefined;
@@ -10,10 +10,10 @@ interface SingleType {
 }
 
 /**
- * The message of a value in text format. Well-known types have no form of their own there: a Duration is
+ * Converts a value in text format to a message. Well-known types have no special form in text format: a Duration is
  * `{seconds: 5}`, a wrapper `{value: 3}`, an entry of a map `{key: "a" value: 1}`.
  *
- * @throws Error naming the message and the field that it does not have or whose value does not fit
+ * @throws Error naming the message and the field that is unknown or whose value has the wrong type
  */
 export function textToMessage(schema: DescMessage, value: TextValue): Message {
   return read(schema, value).message;
@@ -34,7 +34,7 @@ function read(schema: DescMessage, value: TextValue): ReflectMessage {
           break;
         case "map":
           message.get(field).set(
-            single({ scalar: field.mapKey }, entryPart(item, "key"), name), // As map keys are.
+            single({ scalar: field.mapKey }, entryPart(item, "key"), name), // Map keys are such scalars.
             single(field, entryPart(item, "value"), name),
           );
           break;
@@ -46,7 +46,7 @@ function read(schema: DescMessage, value: TextValue): ReflectMessage {
   return message;
 }
 
-/** Groups are written by the name of their message. */
+/** The name of a group in text format is that of its message. */
 function groupName({ message, proto }: { message: DescMessage | undefined; proto: { type: number } }) {
   return proto.type === 10 ? message?.name : undefined; // TYPE_GROUP.
 }
@@ -56,7 +56,7 @@ function entryPart(entry: TextValue, part: string): TextValue | undefined {
   return entry.fields.find(({ name }) => name === part)?.values[0];
 }
 
-/** A value, or the default where an entry of a map leaves it out. */
+/** A value, or the default if it is missing in an entry of a map. */
 function single(type: SingleType, value: TextValue | undefined, name: string) {
   if (type.message !== undefined) return read(type.message, value ?? { kind: "message", fields: [] });
   if (value !== undefined) return textToScalar(type, value, name);
@@ -65,9 +65,9 @@ function single(type: SingleType, value: TextValue | undefined, name: string) {
 }
 
 /**
- * A scalar or the number of an enum value.
+ * Converts a value to a scalar or to the number of an enum value.
  *
- * @throws Error naming `name` when the value does not fit
+ * @throws Error naming `name` if the value has the wrong type
  */
 export function textToScalar(type: SingleType, value: TextValue, name: string) {
   const text = value.kind === "word" ? value.text : value.kind === "string" ? decode(value.bytes) : "{…}";

@@ -39,7 +39,7 @@ const scalars: Readonly<Record<string, Type>> = {
   sint64: Type.SINT64,
 };
 
-/** Type of a resolved field; `use` hears of the message or enum it names. */
+/** Type of a resolved field. Calls `use` with the message or enum that it refers to. */
 export function fieldType(field: tree.Field, use: (type: tree.ReflectionObject) => void): FieldInit {
   const type = field.resolvedType;
   if (type === null) return { type: scalars[field.type] ?? Type.BYTES };
@@ -51,10 +51,10 @@ export function fieldType(field: tree.Field, use: (type: tree.ReflectionObject) 
   };
 }
 
-/** The message that a map is a list of, as every compiler makes it. */
+/** The entry message of a map field, as compilers generate it. */
 export function mapEntry(field: tree.Field, use: (type: tree.ReflectionObject) => void): MessageInit {
   field.resolve();
-  const { keyType } = field as unknown as tree.MapField; // Its types do not say that a map field is a field.
+  const { keyType } = field as unknown as tree.MapField; // In the parser's types a map field is no field.
   return {
     name: entryName(field),
     field: [
@@ -65,14 +65,14 @@ export function mapEntry(field: tree.Field, use: (type: tree.ReflectionObject) =
   };
 }
 
-/** Name of a map's entry message, as every compiler makes it: `labels_by_id` gives `LabelsByIdEntry`. */
+/** Name of a map's entry message, as compilers generate it: `LabelsByIdEntry` for `labels_by_id`. */
 export function entryName(field: tree.Field): string {
   return `${field.name.replace(/(^|_)(.)/g, (_, __, letter: string) => letter.toUpperCase())}Entry`;
 }
 
-/** The features of an edition that hold for a field, every one written out. */
+/** All features of an edition that apply to a field, including defaults. */
 export function fieldFeatures(field: tree.Field) {
-  const features = (field as { _features?: Features })._features ?? {}; // Kept by the parser, not in its types.
+  const features = (field as { _features?: Features })._features ?? {}; // Set by the parser, missing in its types.
   const presence: Readonly<Record<string, number>> = { EXPLICIT: 1, IMPLICIT: 2, LEGACY_REQUIRED: 3 };
   return {
     fieldPresence: presence[features.field_presence ?? ""] ?? 1,

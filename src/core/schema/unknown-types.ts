@@ -7,11 +7,12 @@ import type {
 } from "@bufbuild/protobuf/wkt";
 
 /**
- * Takes out of `files` whatever cannot be described without types that are in none of them nor in `known`: messages
- * with a field of such a type, messages that hold those, extensions of or with them, and services with such messages.
- * What is left can be linked. A message is never kept with a part of its fields: its values would be cut without a word.
+ * Removes from `files` everything that depends on types that neither `files` nor `known` define: messages with a field
+ * of such a type, messages that contain those, extensions of them or with them, and services that use such messages.
+ * The remaining files can be linked. A message is never kept without some of its fields, because their values would be
+ * lost silently.
  *
- * @returns the services that were taken out, by full name, and the type that each lacks
+ * @returns the removed services by full name, with the missing type of each
  */
 export function removeUnknownTypes(
   files: readonly FileDescriptorProto[],
@@ -49,10 +50,10 @@ function keptMessages(
   });
 }
 
-/** The names of all types, and which of them lack one. All names begin with a dot, as descriptors write them. */
+/** The names of all types, and those that depend on a missing type. All names begin with a dot, as in descriptors. */
 class TypeNames {
   readonly #declared = new Set<string>();
-  /** Of each message: the types of its fields, and the message that it stands in. */
+  /** For each message the types of its fields, and the message that encloses it. */
   readonly #needs = new Map<string, readonly string[]>();
   readonly #lacking = new Map<string, string>();
 
@@ -72,12 +73,15 @@ class TypeNames {
     }
   }
 
-  /** The unknown type because of which `type` cannot be used: itself, or one that it holds. */
+  /**
+   * The missing type because of which `type` cannot be used: `type` itself, or one that it depends on. Undefined if it
+   * can be used.
+   */
   lackedBy(type: string): string | undefined {
     return this.#declared.has(type) ? this.#lacking.get(type) : type;
   }
 
-  /** Whether an extension can be described. */
+  /** Whether all types of an extension are defined. */
   knows({ extendee, typeName }: FieldDescriptorProto): boolean {
     return [extendee, typeName].every((type) => type === "" || this.lackedBy(type) === undefined);
   }

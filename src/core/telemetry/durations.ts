@@ -1,12 +1,12 @@
 import { durationBuckets } from "./metric-list.ts";
 
-/** The durations of one time series: plain counts, which become samples when somebody reads the page. */
+/** The durations of one time series: plain counts, which are converted to samples when the page is read. */
 export class Durations {
-  /** How many durations are in each of `durationBuckets`, and behind the last one. */
+  /** Number of durations in each of `durationBuckets`, and above the last bound. */
   readonly #counts: number[] = Array.from({ length: durationBuckets.length + 1 }, () => 0);
   #sum = 0;
 
-  /** Counts a duration in seconds. */
+  /** Adds a duration in seconds. */
   observe(seconds: number): void {
     const counts = this.#counts;
     let bucket = 0;

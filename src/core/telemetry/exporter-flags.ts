@@ -16,12 +16,12 @@ export const exporterFlags = {
 } as const;
 
 /**
- * Starts the exporter that the flags ask for and puts it on the list of servers to stop; undefined where there is none.
+ * Starts the exporter that the flags configure and adds it to the servers to stop. Undefined if there is none.
  *
- * When the port was not asked for and is taken, it warns and goes without, so that several programs can run on one
- * machine as they are.
+ * If the default port is in use and was not given as a flag, it logs a warning and starts no exporter, so that several
+ * programs can run on one machine with default flags.
  *
- * @throws Error if a port that was asked for is taken, or the address cannot be bound at all.
+ * @throws Error if a port that was given as a flag is in use, or the address cannot be bound at all.
  */
 export async function startExporter(
   flags: FlagValues<typeof exporterFlags>,
@@ -34,7 +34,7 @@ export async function startExporter(
   try {
     await exporter.start();
   } catch (error) {
-    if (given.has("exporterPort") || !isTaken(error)) throw error;
+    if (given.has("exporterPort") || !isPortInUse(error)) throw error;
     logger.warn(`${error.message}; going on without metrics, choose another port with --exporter-port`);
     return undefined;
   }
@@ -42,7 +42,7 @@ export async function startExporter(
   return exporter;
 }
 
-function isTaken(error: unknown): error is Error {
+function isPortInUse(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
   const { cause } = error;
   return cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";

@@ -31,7 +31,7 @@ export const exporterDefaults: ExporterOptions = Object.freeze({
   path: "/metrics",
 });
 
-/** Limits of a server that one scraper asks a few times a minute. Times in milliseconds, sizes in bytes. */
+/** Limits of a server that one scraper polls a few times a minute. Times in milliseconds, sizes in bytes. */
 const limits = {
   headersTimeout: 10_000,
   requestTimeout: 10_000,
@@ -40,10 +40,10 @@ const limits = {
   maxHeaderSize: 16_384,
 };
 
-/** Connections at a time; the page is for one scraper, so that anything near this is a mistake. */
+/** Most connections at a time. The page is for one scraper: more connections are a mistake. */
 const maxConnections = 100;
 
-/** Serves metrics as a Prometheus page on a port of its own, away from the traffic that they are about. */
+/** Serves metrics as a Prometheus page on a port of its own, separate from the traffic that they measure. */
 export class Exporter implements ManagedServer, AsyncDisposable {
   readonly name = "EXPORTER";
   readonly #options: ExporterOptions;
@@ -77,14 +77,14 @@ export class Exporter implements ManagedServer, AsyncDisposable {
     return this.#lifecycle.onChange(listener);
   }
 
-  /** Where it listens; undefined unless it does. */
+  /** The address on which it listens; undefined while it does not. */
   get address(): ListenAddress | undefined {
     const address = this.#server.address();
     if (typeof address !== "object" || address === null) return undefined;
     return { host: address.address, port: address.port };
   }
 
-  /** Lines for people: where the page is. */
+  /** Lines for the start-up message: the URL of the page. */
   describe(): string[] {
     const address = formatAddress(this.address ?? this.#options);
     return [`[${this.name}] metrics on http://${address}${this.#options.path}`];
@@ -114,7 +114,7 @@ export class Exporter implements ManagedServer, AsyncDisposable {
     this.#lifecycle.enter("ready");
   }
 
-  /** Nothing: the page is served to the very end, so that the drain can be watched. */
+  /** Does nothing: the page is served until the end of the stop, so that metrics of the drain can be read. */
   drain(): void {}
 
   gracefulStop({ graceMs = defaultGraceMs }: StopOptions = {}): Promise<StopReport> {
@@ -138,7 +138,7 @@ export class Exporter implements ManagedServer, AsyncDisposable {
     }
     clearTimeout(timer);
     this.#lifecycle.enter("stop");
-    return { finished: 0, notified: [], cut: [] }; // Pages are no calls.
+    return { finished: 0, notified: [], cut: [] }; // Requests for the page are no calls.
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -157,14 +157,14 @@ export class Exporter implements ManagedServer, AsyncDisposable {
         response.end(method === "HEAD" ? undefined : page);
       }
     } catch {
-      // A collector failed; the page is lost, the process is not.
+      // A collector failed: this request fails, the process continues.
       if (response.headersSent) response.destroy();
       else refuse(response, 500, "the metrics could not be collected\n");
     }
   }
 }
 
-/** Answers without a page and without waiting for a body that nobody wants. */
+/** Responds with an error and closes the connection, without reading the body of the request. */
 function refuse(response: ServerResponse, status: number, text: string): void {
   response.writeHead(status, { "content-type": "text/plain; charset=utf-8", connection: "close" }).end(text);
 }

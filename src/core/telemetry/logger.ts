@@ -10,7 +10,7 @@ import { codeName } from "../errors/code-name.ts";
 /** A structured logger, pino's. */
 export type Logger = PinoLogger;
 
-/** What a logger writes at most, from everything to nothing. */
+/** Log levels, from the most to the least verbose. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 
 /** One of `logLevels`. */
@@ -20,20 +20,20 @@ export type LogLevel = (typeof logLevels)[number];
 export interface LoggerOptions {
   /** The least important level that is written. Default: `info`. */
   readonly level: LogLevel;
-  /** Where the lines go. Default: standard error; standard output belongs to what a program tells people. */
+  /** Where the lines are written. Default: standard error, since standard output is for the messages of the program. */
   readonly destination: { write(line: string): void } | undefined;
 }
 
 /** The defaults of `LoggerOptions`. */
 export const loggerDefaults: LoggerOptions = Object.freeze({ level: "info", destination: undefined });
 
-/** Header and metadata name of the id that follows a request through all services. */
+/** Name of the header and metadata with the request id that services propagate. */
 const requestIdHeader = "x-request-id";
 
-/** Services that balancers and tools call all the time, whose good calls are of no interest. */
+/** Services that balancers and tools poll: their successful calls are logged at trace. */
 const plumbing = /^grpc\.(health|reflection|channelz)\./;
 
-/** Codes by which a server says that the fault is on its side; their texts are written for operators. */
+/** Codes of errors that are the server's fault; their texts are logged for operators. */
 const serverFaults: ReadonlySet<Code> = new Set([
   Code.Unknown,
   Code.Internal,
@@ -41,7 +41,7 @@ const serverFaults: ReadonlySet<Code> = new Set([
   Code.DataLoss,
 ]);
 
-/** A logger that writes one JSON object a line, at once, so that nothing is lost when the process ends. */
+/** A logger that writes one JSON object per line, synchronously, so that no line is lost when the process ends. */
 export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
   const merged = { ...loggerDefaults, ...options };
   return pino(
@@ -56,12 +56,12 @@ export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
 }
 
 /**
- * An observer that writes one line for each call, when it has ended: rpc, protocol, code, duration in milliseconds and
- * request id; never messages, and of the metadata nothing but that id.
+ * An observer that writes one line for each call when it has ended: rpc, protocol, code, duration in milliseconds and
+ * request id. It never writes messages, and no other metadata than the request id.
  *
- * Good calls are written at debug, refused ones at info, exceptions that nobody planned at error with the whole
- * exception as `err`. Health and reflection are one step quieter. Texts of errors are written only where the fault is
- * the server's, because those of refusals often repeat what the caller sent.
+ * Successful calls are logged at debug, failed ones at info, unexpected exceptions at error with the exception as
+ * `err`. Calls of health and reflection are logged one level lower. The text of an error is logged only if the server
+ * is at fault, because other texts often repeat input of the client.
  */
 export function callLog(logger: Logger): CallObserver {
   return {
@@ -74,12 +74,12 @@ export function callLog(logger: Logger): CallObserver {
   };
 }
 
-/** Hears of what a gateway ignores. */
+/** Called with the names that a gateway ignores. */
 export interface HttpLog {
   ignoredUnknown(route: string, kind: "query" | "field", count: number, name: string): void;
 }
 
-/** An observer of HTTP requests that writes, at debug, which parameters and fields were ignored as unknown. */
+/** An observer of HTTP requests that logs, at debug, which parameters and fields were ignored as unknown. */
 export function httpLog(logger: Logger): HttpLog {
   return {
     ignoredUnknown(route, kind, _count, name) {
@@ -113,7 +113,7 @@ function fieldsOf(context: CallContext, error: ConnectError | undefined): Record
   return fields;
 }
 
-/** An exception with its stack and causes. Whatever was thrown, writing it must not throw again. */
+/** An exception with its stack and causes. Never throws, whatever value was thrown. */
 function serializeCause(value: unknown): unknown {
   try {
     return value instanceof Error

@@ -1,4 +1,4 @@
-/** What one of our metrics is, as its page says it. */
+/** Definition of one of our metrics, as on the metrics page. */
 export interface MetricDefinition {
   readonly name: string;
   readonly type: "counter" | "gauge" | "histogram";
@@ -12,8 +12,8 @@ export const durationBuckets: readonly number[] = Object.freeze([
 ]);
 
 /**
- * Every metric of our own, the one list of them. What is known of the process itself (memory, CPU, event loop, garbage
- * collection) is prom-client's list and comes after these.
+ * All metrics of our own. Metrics of the process (memory, CPU, event loop, garbage collection) are defined by
+ * prom-client and follow these on the page.
  */
 export const metricList = {
   callsStarted: {

@@ -4,7 +4,10 @@ import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
 import { metricList, type MetricDefinition } from "./metric-list.ts";
 
-/** The registry of prom-client that tells what is in `books` whenever it is read, and of the process if asked to. */
+/**
+ * A registry of prom-client that reads its values from `books` whenever the page is read; with `processMetrics` it has
+ * metrics of the process too.
+ */
 export function metricsPage(books: MetricBooks, processMetrics: boolean): Registry {
   const registry = new Registry();
   counter(registry, metricList.callsStarted, (metric) => {
@@ -21,7 +24,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   histogram(registry, metricList.callDuration, (name) =>
     books
       .calls()
-      .filter(({ ended }) => ended > 0) // A histogram of nothing says nothing.
+      .filter(({ ended }) => ended > 0) // An empty histogram is left out.
       .flatMap(({ labels, durations }) => durations.samples(name, labels)),
   );
   counter(registry, metricList.callFaults, (metric) => {
@@ -41,7 +44,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   return registry;
 }
 
-/** A counter that is counted anew by `fill` whenever the page is read. */
+/** A counter that is reset and filled by `fill` whenever the page is read. */
 function counter(registry: Registry, definition: MetricDefinition, fill: (metric: Counter) => void): void {
   const metric: Counter = new Counter({
     ...configuration(registry, definition),
@@ -68,7 +71,7 @@ function histogram(
   samples: (name: string) => Sample[],
 ): void {
   const get = async () => ({ name, help, type, values: samples(name) });
-  // A registry asks a metric for nothing but its name and `get`; a histogram of prom-client's counts by itself.
+  // A registry only uses the name and `get` of a metric. prom-client's own histogram could not take our counts.
   registry.registerMetric({ name, help, type, get } as unknown as Histogram);
 }
 

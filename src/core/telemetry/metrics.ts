@@ -9,8 +9,8 @@ import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";
 /** Options of `Metrics`. */
 export interface MetricsOptions {
   /**
-   * Whether the page also tells of the process: memory, CPU, event loop, garbage collection; of the last two what
-   * happened since the page was first read. Default: true.
+   * Whether the page has metrics of the process: memory, CPU, event loop, garbage collection. The last two count from
+   * the first read of the page. Default: true.
    */
   readonly processMetrics: boolean;
 }
@@ -18,16 +18,16 @@ export interface MetricsOptions {
 /** The defaults of `MetricsOptions`. */
 export const metricsDefaults: MetricsOptions = Object.freeze({ processMetrics: true });
 
-/** How many status numbers above 16 the page has for one rpc; further ones are UNKNOWN there. */
+/** Most status numbers above 16 for one rpc; further ones are counted as UNKNOWN. */
 const mostOwnCodes = 64;
 
-/** What an HTTP request may carry that no field answers to. */
+/** Kind of an unknown name in an HTTP request: a query parameter or a JSON field. */
 export type UnknownKind = "query" | "field";
 
 /**
  * All metrics of one application, in a registry of their own, in the text format of Prometheus.
  *
- * Give it to servers as an observer, and to an `Exporter`, which serves the page. `metricList` names the metrics.
+ * Pass it to servers as an observer, and to an `Exporter`, which serves the page. `metricList` defines the metrics.
  */
 export class Metrics implements CallObserver {
   /** Media type of `page()`: the text format of Prometheus. */
@@ -43,7 +43,7 @@ export class Metrics implements CallObserver {
     this.#options = { ...metricsDefaults, ...options };
   }
 
-  /** All metrics as they are now. */
+  /** The page with the current values of all metrics. */
   async page(): Promise<string> {
     const registry = await (this.#registry ??= this.#load());
     return registry.metrics();
@@ -84,7 +84,7 @@ export class Metrics implements CallObserver {
     tally(this.#processFaults, origin, { origin }, 1);
   }
 
-  /** What makes the page is loaded by its first reader, as it takes long and nothing is counted with it. */
+  /** Loads prom-client at the first read of the page: loading is slow, and counting does not need it. */
   async #load(): Promise<Registry> {
     const { metricsPage } = await import("./metrics-page.ts");
     const books = {
@@ -130,7 +130,10 @@ export class Metrics implements CallObserver {
   }
 }
 
-/** Each number is a time series: of a service's own ones the first are told apart, the others are UNKNOWN. */
+/**
+ * Each status number is a time series of its own. To bound them, only the first `mostOwnCodes` of a service's own
+ * numbers are kept; further ones are counted as UNKNOWN.
+ */
 function countCode({ finished, ownCodes }: Pick<CallSeries, "finished" | "ownCodes">, code: number): void {
   if (code <= largestKnownCode) finished[code] = (finished[code] ?? 0) + 1;
   else if (ownCodes.size < mostOwnCodes || ownCodes.has(code))

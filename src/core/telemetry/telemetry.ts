@@ -8,10 +8,10 @@ import { logFlags } from "./log-flags.ts";
 import { callLog, createLogger, httpLog, type HttpLog, type Logger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
 
-/** Flags that every program has: those of metrics page, log and stop. */
+/** Flags of every program: those of the metrics page, the log and the stop. */
 export const commonFlags = { ...exporterFlags, ...stopFlags, ...logFlags } as const;
 
-/** What a program sees its calls with. */
+/** Log and metrics of a program, with the observers that fill them. */
 export interface Telemetry {
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -25,7 +25,7 @@ export interface Telemetry {
   readonly startExporter: () => Promise<Exporter | undefined>;
 }
 
-/** Log and metrics as the flags of a program ask for. */
+/** Log and metrics as configured by the flags of a program. */
 export function createTelemetry(
   flags: FlagValues<typeof exporterFlags> & FlagValues<typeof logFlags>,
 ): Telemetry {

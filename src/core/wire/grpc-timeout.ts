@@ -16,12 +16,12 @@ export function parseTimeout(text: string): number | undefined {
   return unit === undefined ? undefined : Number(match?.[1]) * unit;
 }
 
-/** The longest time that `grpc-timeout` can say, in milliseconds. */
+/** The longest timeout that `grpc-timeout` can express, in milliseconds. */
 const longestMs = 99_999_999 * 3_600_000;
 
 /**
- * A `grpc-timeout` header that gives no more than `timeoutMs`, but at least a millisecond; undefined for a time that
- * does not fit, which is as good as none.
+ * A `grpc-timeout` header for `timeoutMs`, rounded down but at least a millisecond. Undefined if the timeout is too
+ * long for the header; the call then has none, which makes no practical difference.
  */
 export function formatTimeout(timeoutMs: number): string | undefined {
   if (timeoutMs < 1e8) return `${Math.max(Math.floor(timeoutMs), 1)}m`;

@@ -2,7 +2,7 @@ import { Code, ConnectError } from "../errors/errors.ts";
 import { replyTooLarge } from "../errors/reply-too-large.ts";
 import { compressedFlag, flagsAt, lengthAt, prefixBytes } from "./message-prefix.ts";
 
-/** Takes the messages of a reply. */
+/** Receives the messages of a body. */
 export interface MessageSink {
   /** @param flags First byte of the prefix, 0 or 1: whether `bytes` are compressed. */
   message(flags: number, bytes: Buffer): void;
@@ -11,18 +11,18 @@ export interface MessageSink {
 const nothing = Buffer.alloc(0);
 
 /**
- * Cuts the body of a reply or a request into messages. A message that came in one piece is a part of that piece, any other one is
- * put together; never more memory is taken than twice what has come of it.
+ * Splits the body of a reply or a request into messages. A message inside one chunk is a view of that chunk; one that
+ * spans several chunks is copied into a buffer of at most twice the size of the bytes received.
  */
 export class MessageReader {
   readonly #sink: MessageSink;
   readonly #maxMessageBytes: number;
   readonly #of: "reply" | "request";
-  /** What has come of the message that is not complete, with its prefix. */
+  /** The bytes received of the incomplete message, its prefix included. */
   #buffer: Buffer = nothing;
   #have = 0;
 
-  /** @param of What the messages are part of, for errors. */
+  /** @param of Whether the messages belong to a reply or a request, for errors. */
   constructor(sink: MessageSink, maxMessageBytes: number, of: "reply" | "request" = "reply") {
     this.#sink = sink;
     this.#maxMessageBytes = maxMessageBytes;
@@ -49,7 +49,10 @@ export class MessageReader {
     if (at < chunk.length) this.#keep(chunk, at, chunk.length);
   }
 
-  /** Adds what the message under way needs of `chunk`, and hands it over if that is all; where the next one begins. */
+  /**
+   * Adds bytes of `chunk` to the incomplete message and emits it if it is complete. Returns where the next message
+   * begins.
+   */
   #complete(chunk: Buffer): number {
     let at = 0;
     if (this.#have < prefixBytes) {

@@ -5,48 +5,48 @@ import { type QueryOptions, queryDefaults } from "../http/query.ts";
 import type { QueryBinderOptions } from "./query-binder.ts";
 import { textFormDefaults, type TextForms } from "./text-forms.ts";
 
-/** What a request gives to its message. */
+/** The parts of an HTTP request that are bound to its message. */
 export interface BindRequest {
-  /** The decoded values of the route's variables, in their order. */
+  /** The decoded values of the route's variables, in the order of the variables. */
   readonly captures: readonly string[];
-  /** The raw query without `?`, empty where there is none. */
+  /** The raw query without `?`; empty if there is none. */
   readonly query: string;
-  /** The body after all transfer and content codings; undefined or empty where there is none. */
+  /** The body after decoding all transfer and content codings; undefined or empty if there is none. */
   readonly body: Uint8Array | string | undefined;
-  /** How the body is to be read. Default `json`. */
+  /** Format of the body. Default `json`. */
   readonly format?: BodyFormat;
 }
 
-/** How requests are bound where the contract leaves a choice. */
+/** Options of request binding where the contract does not specify it. */
 export interface BindOptions
   extends QueryOptions, Pick<QueryBinderOptions, "unknownQuery" | "allowedQuery" | "systemParameters"> {
   /** Unknown members of a JSON body: skipped and reported, or refused with one violation per name. Default `ignore`. */
   readonly unknownFields: "ignore" | "reject";
   /**
-   * Names that an enum does not have: 400, or dropped and reported like unknown fields and parameters where those are
-   * ignored; in a path they are 400 always. Default `reject`.
+   * Unknown names of enum values: 400, or dropped and reported like unknown fields and parameters, if those are
+   * ignored. In a path they are always 400. Default `reject`.
    */
   readonly unknownEnums: "reject" | "ignore";
-  /** What happens where the body holds another value than the path: the path's is taken, or 400. Default `path-wins`. */
+  /** If body and path have different values for a field: the path's value is used, or 400. Default `path-wins`. */
   readonly conflicts: "path-wins" | "reject";
-  /** What happens to a body where the rule has none: skipped, or 400. Default `ignore`. */
+  /** A body of a request whose rule has no `body`: ignored, or 400. Default `ignore`. */
   readonly unexpectedBody: "ignore" | "reject";
-  /** Further spellings of values and names. Default: the standard ones alone. */
+  /** Additional spellings of values and names. Default: the standard ones only. */
   readonly forms: TextForms;
-  /** The longest path in the name of a query parameter, in fields. Default 32. */
+  /** Most fields in the path that a query parameter names. Default 32. */
   readonly maxFieldDepth: number;
-  /** How deep a JSON body may nest, in objects and arrays. Default 100. */
+  /** Most levels of nested objects and arrays in a JSON body. Default 100. */
   readonly maxJsonDepth: number;
   /**
-   * How many entries of maps, members and elements of free-form values (`Struct`, `Value`, `ListValue`, `Any`) and
-   * unknown members one JSON text may have; 0 for any number. Default 100,000.
+   * Most entries of maps, members and elements of free-form values (`Struct`, `Value`, `ListValue`, `Any`), and unknown
+   * members in one JSON text; 0 for any number. Default 100,000.
    */
   readonly maxJsonEntries: number;
-  /** The types that `google.protobuf.Any` may hold in a JSON body beside the standard ones. Default none. */
+  /** Types that `google.protobuf.Any` may contain in a JSON body in addition to the standard ones. Default none. */
   readonly registry?: Registry | undefined;
   /**
-   * Hears what a request had too much, while `bind` runs: names of query parameters as the client wrote them, paths
-   * of members of the body. Default none.
+   * Called by `bind` for each unknown name that it ignores: the name of a query parameter as the client wrote it, or
+   * the path of a member of the body. Default none.
    */
   readonly onIgnored?: ((place: "query" | "body", name: string) => void) | undefined;
 }
@@ -67,13 +67,13 @@ export const bindDefaults: BindOptions = Object.freeze({
   maxJsonEntries: jsonReadDefaults.maxEntries,
 });
 
-/** The options of binding that JSON is read by. */
+/** The binding options that apply to JSON. */
 export type JsonBindOptions = Pick<
   BindOptions,
   "unknownFields" | "unknownEnums" | "maxJsonDepth" | "maxJsonEntries" | "registry" | "onIgnored"
 >;
 
-/** How JSON is read where requests are bound so. */
+/** The options of the JSON reader for these binding options. */
 export function jsonReadOptions(options: JsonBindOptions): JsonReadOptions {
   const { unknownFields, unknownEnums, maxJsonDepth, maxJsonEntries, registry, onIgnored } = options;
   return {

@@ -13,27 +13,27 @@ import type { Route } from "../routing/route.ts";
 import { unexpectedText } from "./scalar-text.ts";
 import { readSystemParameters, systemParameterDefaults, type SystemParameters } from "./system-parameters.ts";
 
-/** Makes request messages from HTTP requests of one route. */
+/** Converts the HTTP requests of one route to messages. */
 export interface Binder {
   /**
-   * The message of a request: from the body, then the query, then the path, which wins.
+   * The message of a request: sets fields from the body, then the query, then the path, which wins.
    *
-   * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names what is wrong by proto paths, required
-   * fields of proto2 that are missing among it.
+   * Throws INVALID_ARGUMENT with a `google.rpc.BadRequest` detail that names the proto path of each problem, including
+   * missing required fields of proto2.
    */
   bind(request: BindRequest): Message;
-  /** Sets what query and path say in a message whose body was read otherwise. Throws INVALID_ARGUMENT as `bind`. */
+  /** Binds query and path to a message whose body was read already. Throws INVALID_ARGUMENT as `bind`. */
   complete(request: Pick<BindRequest, "captures" | "query">, message: Message): void;
-  /** The same; as protobuf bytes where no message is needed to make them. */
+  /** As `bind`, but returns protobuf bytes if they can be made without a message. */
   bindBytes(request: BindRequest): Message | Uint8Array;
-  /** The system parameters of a request; always the defaults where the option is off. Throws INVALID_ARGUMENT. */
+  /** The system parameters of a request; the defaults if the option is off. Throws INVALID_ARGUMENT. */
   systemParameters(query: string): SystemParameters;
 }
 
 /**
- * Compiles the binding of a route as `google/api/http.proto` describes it.
+ * Compiles the binding of a route as specified by `google/api/http.proto`.
  *
- * @throws Error when a variable of the route can not be read from text; `compileRoute` refuses such routes before
+ * @throws Error if a variable of the route cannot be read from text; `compileRoute` rejects such routes already
  */
 export function compileBinder(route: Route, options?: Partial<BindOptions>): Binder {
   return new RouteBinder(route, { ...bindDefaults, ...options });
@@ -44,7 +44,7 @@ class RouteBinder implements Binder {
   readonly #options: BindOptions;
   readonly #body: BodyBinder;
   readonly #query: QueryBinder;
-  /** For requests whose body has given what the query may give otherwise. */
+  /** For requests whose body contains the mask, so that the query must not set it. */
   readonly #closedQuery: QueryBinder | undefined;
   readonly #path: readonly PathBinding[];
   readonly #mask: MaskDeriver | undefined;
@@ -58,8 +58,8 @@ class RouteBinder implements Binder {
     this.#body = compileBodyBinder(route, { unexpectedBody, json: jsonReadOptions(options) });
     this.#mask = compileMaskDeriver(route);
     const whole = route.bodyField === "*";
-    // A mask that a client writes into the query has to count even where the body is the whole request: without it
-    // the update would be a larger one than the client asked for.
+    // A mask in the query is used even if the body is the whole request: without it the update would change more fields
+    // than the client asked for.
     this.#query = this.#compileQuery(whole ? (this.#mask ? [this.#mask.field] : []) : undefined);
     this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
     this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
@@ -97,7 +97,7 @@ class RouteBinder implements Binder {
     return readSystemParameters(parseQuery(query, this.#options), this.#route.method.input);
   }
 
-  /** Binds query and path, and derives the mask; `text` is the JSON body where there is one. */
+  /** Binds query and path, and derives the mask. `text` is the JSON body if there is one. */
   #bindRest(request: BindRequest, message: Message, text: string | undefined): void {
     const violations: FieldViolation[] = [];
     if (request.query !== "") {

@@ -9,24 +9,24 @@ import { invalidArgument } from "../../core/errors/errors.ts";
 import { messageAt, pathName } from "./field-path.ts";
 import type { Route } from "../routing/route.ts";
 
-/** Makes the request message from the body of a request; compiled once for a route. */
+/** Converts the body of a request to the request message; compiled once for a route. */
 export interface BodyBinder {
   /** The message of a request without a body. */
   empty(): Message;
-  /** Reads a JSON text, which is not empty. Throws INVALID_ARGUMENT with proto paths. */
+  /** Reads a non-empty JSON text. Throws INVALID_ARGUMENT with proto paths. */
   fromJson(text: string): Message;
-  /** Reads a binary protobuf body, which is not empty. Throws INVALID_ARGUMENT. */
+  /** Reads a non-empty binary protobuf body. Throws INVALID_ARGUMENT. */
   fromBinary(body: Uint8Array | string): Message;
 }
 
-/** How bodies are read. */
+/** Options of `compileBodyBinder`. */
 export interface BodyBinderOptions {
-  /** What happens to a body where the rule has none: skipped, or refused. Default `ignore`. */
+  /** A body of a request whose rule has no `body`: ignored, or rejected. Default `ignore`. */
   readonly unexpectedBody: "ignore" | "reject";
   readonly json: Partial<JsonReadOptions>;
 }
 
-/** Compiles the reading of bodies for a route: the whole request, one field of it, or none. */
+/** Compiles the binder for the bodies of a route: a body is the whole request, one field of it, or not bound. */
 export function compileBodyBinder(
   route: Pick<Route, "method" | "bodyField">,
   options: BodyBinderOptions,
@@ -38,7 +38,7 @@ export function compileBodyBinder(
   return fieldBody(input, route.bodyField, empty, options);
 }
 
-/** The text of a JSON body, without a byte order mark. Throws INVALID_ARGUMENT for bytes that are no UTF-8. */
+/** The text of a JSON body, without a byte order mark. Throws INVALID_ARGUMENT for invalid UTF-8. */
 export function bodyText(body: Uint8Array | string): string {
   if (typeof body !== "string") return decodeUtf8(body);
   return body.charCodeAt(0) === 0xfeff ? body.slice(1) : body;
@@ -71,7 +71,7 @@ function fieldBody(
   const reader = jsonReader(schema, withPrefix(options.json, prefix));
   const read = (text: string): Message => {
     const message = empty();
-    // `null` leaves the field unset, and so are the messages around it then.
+    // `null` means an unset field: then the messages that contain it are not set either.
     const unset = parents.length > 0 && !takesNull && text.trim() === "null";
     reader.readField(field, text, unset ? create(field.parent) : messageAt(message, parents));
     return message;
@@ -87,7 +87,7 @@ function fieldBody(
       }
       const value = readBinary(field.message, bytes);
       const message = empty();
-      // Reflection knows the forms that wrappers and Struct have inside of messages.
+      // Reflection handles the special representation of wrappers and Struct in messages.
       reflect(field.parent, messageAt(message, parents)).set(field, reflect(field.message, value));
       return message;
     },
@@ -104,14 +104,17 @@ function readBinary(schema: DescMessage, bytes: Uint8Array | string): Message {
   }
 }
 
-/** Unknown members are reported by their path in the whole request. */
+/** Reports unknown members with their path in the whole request. */
 function withPrefix(json: Partial<JsonReadOptions>, prefix: string): Partial<JsonReadOptions> {
   const report = json.onUnknownField;
   if (report === undefined || prefix === "") return json;
   return { ...json, onUnknownField: (path) => report(prefix + path) };
 }
 
-/** The reader of a nested field knows paths from that field on; errors name them from the request on. */
+/**
+ * The reader of a nested field reports paths relative to that field: adds the prefix that makes them relative to the
+ * request.
+ */
 function withPaths(prefix: string, read: () => Message): Message {
   try {
     return read();

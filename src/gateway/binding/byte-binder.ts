@@ -8,12 +8,13 @@ import type { BodyBinder } from "./body-binder.ts";
 import type { PathBinding } from "./path-binding.ts";
 
 /**
- * The protobuf bytes of a request, made without a message where the request is of the plain kind: no query, and a body
- * as clients write it. Undefined for all others, good or bad. Throws INVALID_ARGUMENT for broken binary bodies.
+ * Converts a request to protobuf bytes without making a message. Only for the common case: no query, and a body that
+ * `convertDirectly` supports. Returns undefined for all other requests, valid or not. Throws INVALID_ARGUMENT for
+ * malformed binary bodies.
  */
 export type ByteBinder = (request: BindRequest) => Uint8Array | undefined;
 
-/** What a `ByteBinder` takes from the binder of its route. */
+/** The parts of a route's binder that its `ByteBinder` uses. */
 export interface ByteBinderParts {
   readonly body: BodyBinder;
   readonly path: readonly PathBinding[];
@@ -23,12 +24,12 @@ export interface ByteBinderParts {
 /** Writes the value of a field with its tag. */
 type FieldWriter = (writer: BinaryWriter, value: unknown) => void;
 
-/** Makes the bytes of a body that is not empty. */
+/** Converts a non-empty body to bytes. */
 type BodyBytes = (body: Uint8Array, format: BindRequest["format"]) => Uint8Array | undefined;
 
 const nothing = new Uint8Array(0);
 
-/** The byte binder of a route; undefined where all its requests need messages. */
+/** The byte binder of a route; undefined if all its requests need messages. */
 export function compileByteBinder(route: Route, parts: ByteBinderParts): ByteBinder | undefined {
   const { path, options } = parts;
   const writers = route.variables.map(({ fields }) => fieldWriter(fields));
@@ -44,7 +45,7 @@ export function compileByteBinder(route: Route, parts: ByteBinderParts): ByteBin
     }
     if (bytes === undefined || path.length === 0) return bytes;
     const writer = new BinaryWriter();
-    // What stands behind wins, in protobuf as in bindings.
+    // In protobuf the last value of a field wins: path values are appended, so that they win over the body.
     if (bytes.length > 0) writer.raw(bytes);
     for (const [index, binding] of path.entries()) {
       const value = binding.parse(captures[index] ?? "");
@@ -65,7 +66,7 @@ function compileBody(
     const converter = jsonToBinary(method.input, json);
     return (body, format) => {
       if (format !== "binary") return converter.convertDirectly(body);
-      binder.fromBinary(body); // Refuses what is malformed.
+      binder.fromBinary(body); // Throws for a malformed body.
       return body;
     };
   }
@@ -84,7 +85,7 @@ function fieldBody(
   };
 }
 
-/** The writer of a variable; undefined where its value cannot simply stand behind the bytes of the body. */
+/** The writer of a variable; undefined if its value cannot simply be appended to the bytes of the body. */
 function fieldWriter(fields: readonly DescField[]): FieldWriter | undefined {
   const [field, ...inner] = fields;
   if (field === undefined || inner.length > 0 || field.message !== undefined) return undefined;
@@ -99,12 +100,12 @@ interface ScalarWriter {
   readonly put: FieldWriter;
 }
 
-/** Takes the values that text parsers of such fields give. */
+/** The writer for the values that the text parser of such a field returns. */
 function scalarWriter(scalar: ScalarType | undefined): ScalarWriter | undefined {
   const { Varint, Bit32, Bit64, LengthDelimited } = WireType;
   const of = <T>(type: WireType, put: (writer: BinaryWriter, value: T) => unknown): ScalarWriter => ({
     type,
-    put: (writer, value) => void put(writer, value as T), // The parser of the field has made it.
+    put: (writer, value) => void put(writer, value as T), // Comes from the parser of the field.
   });
   switch (scalar) {
     case ScalarType.STRING:

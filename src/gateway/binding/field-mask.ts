@@ -7,21 +7,22 @@ import { isMembers, type JsonMembers, memberOf, parseMembers } from "../../core/
 import type { Route } from "../routing/route.ts";
 
 /**
- * Fills the field mask of a partial update from the members that its body has, so that a plain PATCH changes what it
- * names and nothing else. A mask of the client's own always wins.
+ * Derives the field mask of a partial update from the members of its body, so that a plain PATCH changes only the
+ * fields that its body contains. A mask that the client sends always wins.
  *
- * `null` clears, so it is in the mask, while a member that was dropped for its unknown enum name is not; so is an empty object, as the path of its message. Paths end at repeated
- * fields, maps, well-known types and `Any`.
+ * A member with `null` clears its field, so the mask contains it. An empty object is in the mask as the path of its
+ * message. A member that was dropped because of an unknown enum name is not in the mask. Paths end at repeated fields,
+ * maps, well-known types and `Any`.
  */
 export interface MaskDeriver {
-  /** The field of the request that the mask goes to. */
+  /** The field of the request that holds the mask. */
   readonly field: DescField;
-  /** Whether the client sent a mask of its own. */
+  /** Whether the client sent a mask. */
   isGiven(message: Message): boolean;
   /**
    * Sets the mask in `message` unless the client did.
    *
-   * Throws INVALID_ARGUMENT where every member of the body is unknown: the mask would be empty, and services read an
+   * Throws INVALID_ARGUMENT if every member of the body is unknown: the mask would be empty, and services interpret an
    * empty mask as "replace everything".
    *
    * @param body the JSON text of the body, already read into `message`
@@ -30,9 +31,9 @@ export interface MaskDeriver {
 }
 
 /**
- * The deriver of a route; undefined where the rule does not ask for one. It takes PATCH, a request with exactly one
- * `google.protobuf.FieldMask`, and a body that is a message: a named field, or the only message beside the mask
- * where the body is the whole request.
+ * The mask deriver of a route; undefined if the rule is no partial update. A partial update is a PATCH, its request has
+ * exactly one `google.protobuf.FieldMask`, and its body is a message: a named field, or, if the body is the whole
+ * request, the only other message in it.
  */
 export function compileMaskDeriver(
   route: Pick<Route, "method" | "httpMethod" | "bodyField">,
@@ -55,10 +56,10 @@ export function compileMaskDeriver(
   return new BodyMask(field, (body) => siblingMembers(body, route.method.input, resource));
 }
 
-/** What a body says about the message that it updates. */
+/** The members of a body as paths in the updated message. */
 interface BodyMembers {
   readonly paths: string[];
-  /** Members that are unknown, or were dropped for their unknown value, by their paths in the request. */
+  /** Paths in the request of members that are unknown, or were dropped because of an unknown enum name. */
   readonly unknown: FieldViolation[];
 }
 
@@ -72,7 +73,7 @@ class BodyMask implements MaskDeriver {
   }
 
   isGiven(message: Message): boolean {
-    const mask = getField(message, this.field) as FieldMask | undefined; // The compiler checked the type.
+    const mask = getField(message, this.field) as FieldMask | undefined; // `compileMaskDeriver` checked the type.
     return mask !== undefined && mask.paths.length > 0;
   }
 
@@ -90,7 +91,10 @@ function membersOf(body: unknown, message: DescMessage, prefix: string): BodyMem
   return found;
 }
 
-/** The members of the message in a body that is the whole request; unknown ones beside it, if nothing is known. */
+/**
+ * For a body that is the whole request: the members of the updated message, or, if the body has no known member at all,
+ * the unknown members.
+ */
 function siblingMembers(
   body: unknown,
   request: DescMessage,
@@ -104,7 +108,7 @@ function siblingMembers(
   return { paths: [], unknown: names.some((name) => known.has(name)) ? [] : names.map(noSuchField) };
 }
 
-/** Adds the paths of all members; `at` is the path to `members` with a dot behind it. */
+/** Adds the paths of all members. `at` is the path to `members`, ending with a dot. */
 function collect(
   members: JsonMembers,
   message: DescMessage,
@@ -123,7 +127,7 @@ function collect(
   }
 }
 
-/** Whether a member gives its field a name that the enum does not have: the reader has dropped it. */
+/** Whether the reader has dropped a member because its enum has no value of this name. */
 function isDropped(field: DescField, value: unknown): boolean {
   if (field.fieldKind !== "enum" || typeof value !== "string") return false;
   return !field.enum.values.some(({ name, jsonName }) => name === value || jsonName === value);
@@ -145,7 +149,7 @@ function isMask(message: DescMessage): boolean {
   return message.typeName === FieldMaskSchema.typeName;
 }
 
-/** Whether a field is one message whose fields an update can name: no well-known type, no `Any`. */
+/** Whether a field is a singular message whose fields a mask can name: no well-known type and no `Any`. */
 function isPlainMessage(
   field: DescField,
 ): field is DescField & { fieldKind: "message"; message: DescMessage } {

@@ -3,7 +3,7 @@ import { fieldsOf } from "../../core/codec/field-shape.ts";
 
 const namesOf = new WeakMap<DescMessage, ReadonlyMap<string, DescField>>();
 
-/** The fields of a message by JSON name and, where that is no JSON name of another, by proto name. */
+/** The fields of a message by JSON name and by proto name; if a name is both, the JSON name wins. */
 export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescField> {
   const known = namesOf.get(message);
   if (known !== undefined) return known;
@@ -14,18 +14,18 @@ export function fieldsByName(message: DescMessage): ReadonlyMap<string, DescFiel
   return names;
 }
 
-/** A path as errors and field masks write it: proto names joined by dots. */
+/** A path as in errors and field masks: proto names joined by dots. */
 export function pathName(path: readonly DescField[]): string {
   return path.map(({ name }) => name).join(".");
 }
 
-/** Whether one path is the other or leads to it, so that setting both would set one thing twice. */
+/** Whether one path equals the other or is a prefix of it, so that setting both would set a field twice. */
 export function pathsOverlap(a: readonly DescField[], b: readonly DescField[]): boolean {
   const [short, long] = a.length < b.length ? [a, b] : [b, a];
   return short.every((field, index) => field === long[index]);
 }
 
-/** The value of a field as its message holds it; undefined for a member of a oneof that is not the one set. */
+/** The value of a field in its message; undefined for a member of a oneof that is not set. */
 export function getField(message: Message, field: DescField): unknown {
   const fields = fieldsOf(message);
   if (field.oneof === undefined) return fields[field.localName];
@@ -33,19 +33,19 @@ export function getField(message: Message, field: DescField): unknown {
   return oneof.case === field.localName ? oneof.value : undefined;
 }
 
-/** Sets a field to a value in the form in which its message holds it; unsets the other members of its oneof. */
+/** Sets a field to a value in the representation of its message. Unsets the other members of its oneof. */
 export function setField(message: Message, field: DescField, value: unknown): void {
   const fields = fieldsOf(message);
   if (field.oneof === undefined) fields[field.localName] = value;
   else fields[field.oneof.localName] = { case: field.localName, value };
 }
 
-/** The message at the end of `path`, which names singular message fields; missing ones are created on the way. */
+/** The message at the end of `path`, which consists of singular message fields. Creates missing messages. */
 export function messageAt(root: Message, path: readonly DescField[]): Message {
   let message = root;
   for (const field of path) {
     if (field.fieldKind !== "message") throw new TypeError(`${field.toString()} is no singular message`);
-    let child = getField(message, field) as Message | undefined; // The kind of the field says so.
+    let child = getField(message, field) as Message | undefined; // By the field's kind.
     if (child === undefined) {
       child = create(field.message);
       setField(message, field, child);
@@ -55,7 +55,7 @@ export function messageAt(root: Message, path: readonly DescField[]): Message {
   return message;
 }
 
-/** The message at the end of `path`, or undefined where it or one on the way is unset. */
+/** The message at the end of `path`; undefined if it or one before it in the path is unset. */
 export function existingMessageAt(root: Message, path: readonly DescField[]): Message | undefined {
   let message = root;
   for (const field of path) {

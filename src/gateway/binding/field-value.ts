@@ -17,10 +17,10 @@ import { enumParser, scalarParser, type TextParser } from "./scalar-text.ts";
 import { textFormDefaults, type TextForms } from "./text-forms.ts";
 
 /**
- * The parser for the values of a field, for one element where the field is a list or map; undefined where a message
- * has no form as text. Values are read as specified for query parameters and path variables (transcoding between
- * HTTP and gRPC): stricter than the JSON mapping for numbers, laxer for booleans, enums by name and number,
- * well-known types by their JSON string, wrappers as what they wrap, `Struct`, `Value` and `ListValue` as JSON text.
+ * The parser for the values of a field, or for one element of a list or map field; undefined for a message without a
+ * text form. Values are parsed as specified for query parameters and path variables (transcoding between HTTP and
+ * gRPC): stricter than the JSON mapping for numbers, laxer for booleans, enums by name and number, well-known types in
+ * the form of their JSON string, wrappers as the value that they wrap, `Struct`, `Value` and `ListValue` as JSON text.
  */
 export function textParser(field: DescField, forms: TextForms = textFormDefaults): TextParser | undefined {
   if (field.message !== undefined) return messageParser(field, forms);
@@ -34,7 +34,7 @@ const jsonForms: ReadonlySet<string> = new Set(
   ),
 );
 
-/** Whether the values of a message type are written as one text and not field by field. */
+/** Whether values of a message type are written as one text instead of field by field. */
 export function hasTextForm(message: DescMessage): boolean {
   return jsonForms.has(message.typeName) || wrapped(message) !== undefined;
 }
@@ -81,7 +81,7 @@ function timeParser(
 
 const maskPath = /^(?:\*|[A-Za-z_][A-Za-z0-9_]*)(?:\.(?:\*|[A-Za-z_][A-Za-z0-9_]*))*$/;
 
-/** Takes the spelling of JSON (`camelCase`) and that of protos (`snake_case`), and `*` for everything. */
+/** Accepts names in JSON style (`camelCase`) and in proto style (`snake_case`), and `*` for all fields. */
 function parseFieldMask(text: string): unknown {
   if (text === "") return create(FieldMaskSchema);
   const paths = text.split(",");
@@ -96,13 +96,13 @@ function structParser(field: DescField & { message: DescMessage }): TextParser {
   return {
     expected,
     parse: (text) => {
-      const struct = parse(text) as Struct | undefined; // The reader's own type.
+      const struct = parse(text) as Struct | undefined; // The reader returns this type.
       return struct && toJson(StructSchema, struct);
     },
   };
 }
 
-/** Reads JSON text as strictly as a body: no duplicate keys, no lone surrogates, no nesting without end. */
+/** Parses JSON text as strictly as a body: no duplicate keys, no lone surrogates, limited nesting. */
 function jsonParser(schema: DescMessage, expected: string): TextParser<Message> {
   const reader = jsonReader(schema);
   const parse = (text: string): Message | undefined => {
@@ -115,7 +115,10 @@ function jsonParser(schema: DescMessage, expected: string): TextParser<Message> 
   return { expected, parse };
 }
 
-/** Takes a message that has no form of its own as the text of its JSON object; `Any` needs a registry and stays out. */
+/**
+ * Parses a message without a text form from the text of its JSON object. `Any` would need a registry and is not
+ * supported.
+ */
 function wholeParser(message: DescMessage): TextParser | undefined {
   return message.typeName === AnySchema.typeName
     ? undefined

@@ -18,8 +18,8 @@ const nanosIn: Readonly<Record<string, bigint>> = {
 const longest = 315_576_000_000n * 1_000_000_000n;
 
 /**
- * Reads a duration as Go's `time.ParseDuration` does, such as `1h30m`, `1.5s`, `-2ms` or `0`; undefined for other
- * texts and beyond the range of `google.protobuf.Duration`. Fractions of a nanosecond are cut off.
+ * Reads a duration as Go's `time.ParseDuration` does, such as `1h30m`, `1.5s`, `-2ms` or `0`; undefined for other texts
+ * and beyond the range of `google.protobuf.Duration`. Fractions of a nanosecond are truncated.
  */
 export function parseGoDuration(text: string): TimeParts | undefined {
   if (text === "0") return { seconds: 0, nanos: 0 };

@@ -3,7 +3,7 @@ import { type HttpBody, HttpBodySchema } from "../../../gen/google/api/httpbody_
 import { existingMessageAt } from "./field-path.ts";
 import type { Route } from "../routing/route.ts";
 
-/** Whether a message type is `google.api.HttpBody`, whose bytes are a body as they are. */
+/** Whether a message type is `google.api.HttpBody`, whose bytes are a raw HTTP body. */
 export function isHttpBody(message: DescMessage | undefined): boolean {
   return message?.typeName === HttpBodySchema.typeName;
 }
@@ -19,7 +19,10 @@ export function repliesRawBody({ method, responseField }: Pick<Route, "method" |
   return responseField === undefined ? isHttpBody(method.output) : isBodyField(responseField);
 }
 
-/** Reads the HttpBody of the replies of a route, which has raw ones; undefined where a reply has none. */
+/**
+ * Compiles the function that gets the HttpBody from the replies of a route with raw replies; it returns undefined for a
+ * reply without one.
+ */
 export function compileReplyBody({
   responseField,
 }: Pick<Route, "responseField">): (message: Message) => HttpBody | undefined {
@@ -31,7 +34,9 @@ export function compileReplyBody({
   };
 }
 
-/** A message whose type `isHttpBody` knows; one of a descriptor loaded at run time has the same properties. */
+/**
+ * Casts a message whose type passed `isHttpBody`. A message of a descriptor loaded at run time has the same properties.
+ */
 export function asHttpBody(message: Message): HttpBody {
   return message as HttpBody;
 }

@@ -6,20 +6,20 @@ import type { BodyFormat } from "../http/media-type.ts";
 import type { Route } from "../routing/route.ts";
 import type { RouteCall } from "../routing/route-call.ts";
 
-/** The body of one message as it came. */
+/** The received body of one message. */
 export interface MessageBody {
-  /** Undefined or empty where there is none. */
+  /** Undefined or empty if there is none. */
   readonly bytes: Uint8Array | string | undefined;
   readonly format: BodyFormat;
 }
 
-/** Makes the request messages of streams of one route. */
+/** Converts the bodies of streamed requests of one route to messages. */
 export interface MessageBinder {
-  /** The first message of a call: its body, then the query, then the path. Throws INVALID_ARGUMENT as `Binder`. */
+  /** The first message of a call, from its body, the query and the path. Throws INVALID_ARGUMENT as `Binder`. */
   first(call: RouteCall, body: MessageBody): Message;
-  /** A later message: its body alone. Throws INVALID_ARGUMENT as `Binder`. */
+  /** A later message, from its body only. Throws INVALID_ARGUMENT as `Binder`. */
   next(body: MessageBody): Message;
-  /** Every message of a call, one for each body; the bindings are in the first. */
+  /** All messages of a call, one for each body. Query and path are bound to the first. */
   all(
     call: RouteCall,
     bodies: AsyncIterable<MessageBody> | Iterable<MessageBody>,
@@ -29,8 +29,8 @@ export interface MessageBinder {
 }
 
 /**
- * Compiles the binding of a route for streams: path and query bind the first message, and every message has a body of
- * its own by the rule's `body`.
+ * Compiles the binding of a route for streams: path and query are bound to the first message, and every message has a
+ * body as defined by the rule's `body`.
  *
  * @throws Error as `compileBinder`
  */

@@ -13,7 +13,7 @@ export class PathBinding {
   readonly parser: TextParser;
   readonly #parents: readonly DescField[];
   readonly #field: DescField;
-  /** The variable's path inside of the body; undefined where it is elsewhere. */
+  /** The variable's path relative to the body; undefined if the field is not part of the body. */
   readonly #inBody: readonly DescField[] | undefined;
 
   constructor(variable: RouteVariable, bodyField: Route["bodyField"], forms: TextForms) {
@@ -21,7 +21,7 @@ export class PathBinding {
     const field = fields.at(-1);
     const parser = field && textParser(field, forms);
     if (field === undefined || parser === undefined)
-      throw new Error(`variable "${name}" can not be read from text`);
+      throw new Error(`variable "${name}" cannot be read from text`);
     this.name = name;
     this.parser = parser;
     this.#parents = fields.slice(0, -1);
@@ -29,7 +29,7 @@ export class PathBinding {
     this.#inBody = pathInBody(fields, bodyField);
   }
 
-  /** The value of a capture; undefined where it is none. */
+  /** The value of a capture; undefined if the text is no valid value. */
   parse(capture: string): unknown {
     return this.parser.parse(capture);
   }
@@ -39,8 +39,8 @@ export class PathBinding {
   }
 
   /**
-   * Whether the body has set this field to another value. `members` is the body's JSON: it tells a field that is
-   * there with its default value from one that is not.
+   * Whether the body has set this field to another value. `members` is the parsed JSON body, which distinguishes a
+   * field with its default value from a missing one.
    */
   conflicts(message: Message, value: unknown, members: unknown): boolean {
     if (this.#inBody === undefined) return false;
@@ -64,7 +64,7 @@ function pathInBody(
 function sameValue(field: DescField, a: unknown, b: unknown): boolean {
   if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
   if (field.message !== undefined && typeof a === "object" && typeof b === "object") {
-    return equals(field.message, a as Message, b as Message); // Bindable messages that are objects are no Structs.
+    return equals(field.message, a as Message, b as Message); // Paths bind no Structs.
   }
   return Object.is(a, b);
 }

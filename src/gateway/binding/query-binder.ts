@@ -9,25 +9,25 @@ import { type QueryName, QueryNames, type QueryScope, type QueryTarget } from ".
 import { isSystemParameter } from "./system-parameters.ts";
 import type { TextForms } from "./text-forms.ts";
 
-/** What happens to query parameters that the request message has no free field for. */
+/** Options for query parameters that name no field which the query may set. */
 export interface QueryBinderOptions {
-  /** Unknown parameters are skipped and reported, or refused with one violation per name. Default `ignore`. */
+  /** Unknown parameters are ignored and reported, or rejected with one violation per name. Default `ignore`. */
   readonly unknownQuery: "ignore" | "reject";
-  /** Names that an enum does not have: refused, or skipped and reported where unknown parameters are. */
+  /** Unknown names of enum values: rejected, or ignored and reported if unknown parameters are. */
   readonly unknownEnums: "reject" | "ignore";
   /** Whether the system parameters of Google's APIs (`$alt`, `prettyPrint`, …) are known. Default false. */
   readonly systemParameters: boolean;
-  /** Names of unknown parameters that are skipped in silence, whatever `unknownQuery` says. Default none. */
+  /** Names of unknown parameters that are ignored without a report, regardless of `unknownQuery`. Default none. */
   readonly allowedQuery: readonly string[];
-  /** Hears the name of every parameter that was skipped as unknown, as the client wrote it. */
+  /** Called with the name of every parameter that is ignored as unknown, as the client wrote it. */
   readonly onIgnored?: ((name: string) => void) | undefined;
 }
 
 /**
  * Sets the fields of a request message from query parameters; compiled once for a route.
  *
- * Names are looked up segment by segment, as JSON names first, then as proto names. Lists are written by repeating
- * the name, maps as `labels[key]=value`. Whatever is wrong is added to `violations`, with proto paths.
+ * Names are looked up segment by segment, as JSON names first, then as proto names. Lists are written by repeating the
+ * name, maps as `labels[key]=value`. Problems are added to `violations`, with proto paths.
  */
 export class QueryBinder {
   readonly #schema: DescMessage;
@@ -44,7 +44,7 @@ export class QueryBinder {
     this.#options = options;
   }
 
-  /** Sets what `parameters` say in `message`. */
+  /** Binds `parameters` to `message`. */
   bind(parameters: readonly QueryParameter[], message: Message, violations: FieldViolation[]): void {
     const { unknownQuery, unknownEnums, onIgnored } = this.#options;
     const drop = unknownEnums === "ignore" && unknownQuery === "ignore" ? (onIgnored ?? nothing) : undefined;
@@ -74,19 +74,22 @@ export class QueryBinder {
   }
 }
 
-/** What the parameters of one request have set so far. */
+/** The state of binding the parameters of one request. */
 class Binding {
   readonly #message: Message;
   readonly #forms: TextForms;
   readonly #violations: FieldViolation[];
   readonly #drop: ((parameter: string) => void) | undefined;
-  /** The name of the parameter of the present, as the client wrote it. */
+  /** The name of the current parameter, as the client wrote it. */
   parameter = "";
   #set: Set<string> | undefined;
   #skipped: Set<string> | undefined;
   #choices: Map<string, string> | undefined;
 
-  /** @param drop hears of parameters that are dropped for an unknown name of an enum; undefined to refuse these */
+  /**
+   * @param drop called with the name of a parameter that is dropped because of an unknown enum name; undefined to
+   * reject these
+   */
   constructor(
     message: Message,
     forms: TextForms,
@@ -103,13 +106,13 @@ class Binding {
     this.#violations.push({ field, description });
   }
 
-  /** Whether this name of an unknown parameter was not there before. */
+  /** Whether this name of an unknown parameter occurs for the first time. */
   firstTime(name: string): boolean {
     this.#skipped ??= new Set();
     return this.#skipped.size !== this.#skipped.add(name).size;
   }
 
-  /** Sets one value; `brackets` is what follows the field's name from the first `[` on. */
+  /** Sets one value. `brackets` is the part of the parameter's name from the first `[` on. */
   set(target: QueryTarget, brackets: string | undefined, text: string): void {
     if (target.keyParser !== undefined) return this.#setEntry(target, brackets, text);
     if (target.field.fieldKind === "list") return this.#setElements(target, brackets, text);
@@ -148,7 +151,7 @@ class Binding {
     if (parent !== undefined) setOwn(getField(parent, field) as Fields, key, value); // A map field holds an object.
   }
 
-  /** The value that a text stands for; undefined, with a violation unless it is dropped, where it is none. */
+  /** Parses a value. Returns undefined for an invalid text, after it has added a violation or dropped the parameter. */
   #parse({ parser }: QueryTarget, path: string, text: string): unknown {
     const value = parser.parse(text);
     if (value !== undefined) return value;
@@ -157,7 +160,10 @@ class Binding {
     return undefined;
   }
 
-  /** The message that has the field; undefined, with a violation, where another member of a oneof was set. */
+  /**
+   * The message that contains the field. Returns undefined, after it has added a violation, if another member of a
+   * oneof was set.
+   */
   #parent(target: QueryTarget): Message | undefined {
     for (const { oneof, member } of target.oneofs) {
       this.#choices ??= new Map();
@@ -179,7 +185,7 @@ class Binding {
 
 function nothing(): void {}
 
-/** The key behind a dot or in `[key]`; undefined for anything else, such as two keys or a path behind the key. */
+/** The key after a dot or in `[key]`; undefined for anything else, such as two keys or a path after the key. */
 function keyIn(dotted: string | undefined, brackets: string | undefined): string | undefined {
   if (brackets === undefined) return dotted;
   if (dotted !== undefined) return undefined;
@@ -198,7 +204,7 @@ function whyUnknown(name: string, found: Exclude<QueryName, QueryTarget>): strin
     : `the request has no such field; did you mean "${prefix}${near}"?`;
 }
 
-/** A name of the caller's choice as an error may repeat it. */
+/** A name from the client, truncated for an error message. */
 function printable(name: string): string {
   return name.length <= 100 ? name : `${name.slice(0, 100)}…`.toWellFormed();
 }

@@ -10,15 +10,15 @@ export interface QueryTarget {
   readonly kind: "target";
   /** The path in proto names. */
   readonly name: string;
-  /** The singular messages on the way, outermost first. */
+  /** The singular message fields that lead to it, outermost first. */
   readonly parents: readonly DescField[];
   readonly field: DescField;
   readonly parser: TextParser;
-  /** Reads the keys of a map field. */
+  /** Parser for the keys of a map field. */
   readonly keyParser: TextParser<string> | undefined;
-  /** The key of the entry in a map, where the name has it behind a dot. */
+  /** The key of a map entry, if it is part of the name, after a dot. */
   readonly key: string | undefined;
-  /** The oneofs on the way: their names and which member this path takes. */
+  /** The oneofs along the path, each with the member that the path uses. */
   readonly oneofs: readonly OneofChoice[];
 }
 
@@ -28,31 +28,31 @@ export interface OneofChoice {
   readonly member: string;
 }
 
-/** What the name of a query parameter leads to. */
+/** The result of resolving the name of a query parameter. */
 export type QueryName =
   | QueryTarget
-  /** A field that parameters can not set in this way: the client made a mistake. */
+  /** A field that parameters cannot set in this way: an error of the client. */
   | { readonly kind: "refused"; readonly name: string; readonly description: string }
-  /** A field that the path or the body sets: counts as unknown. */
+  /** A field that the path or the body sets: treated as unknown. */
   | { readonly kind: "bound"; readonly name: string }
-  /** No field; `message` is where the look-up ended, behind `prefix`. */
+  /** No field: `message`, at `prefix`, has no field of the next name. */
   | { readonly kind: "unknown"; readonly message: DescMessage; readonly prefix: string };
 
-/** Which fields query parameters may set, and how deep. */
+/** The fields that query parameters may set. */
 export interface QueryScope {
-  /** Fields that path and body set: neither they nor their parents and children are free. */
+  /** Fields that path and body set: the query may set neither them nor their parents or children. */
   readonly bound: readonly (readonly DescField[])[];
-  /** When given, only these top-level fields and what is in them are free. */
+  /** If given, the query may set only these top-level fields and the fields inside them. */
   readonly only?: readonly DescField[] | undefined;
-  /** The longest path, in fields. */
+  /** Most fields in a path. */
   readonly maxFieldDepth: number;
   readonly forms: TextForms;
 }
 
-/** How many names one resolver remembers: recursive messages have names without end. */
-const remembered = 1000;
+/** Most names that one resolver caches: recursive messages have unlimited names. */
+const maxCachedNames = 1000;
 
-/** Finds the fields that the names of query parameters mean, and remembers them. */
+/** Resolves the names of query parameters to fields, with a cache. */
 export class QueryNames {
   readonly #schema: DescMessage;
   readonly #scope: QueryScope;
@@ -72,9 +72,9 @@ export class QueryNames {
     const known = this.#known.get(name);
     if (known !== undefined) return known;
     const found = this.#walk(name);
-    // Unknown names and keys are without end: remembering them would let callers fill the memory.
+    // Unknown names and map keys are not cached: clients could fill the memory with them.
     const lasting = found.kind === "target" ? found.key === undefined : found.kind !== "unknown";
-    if (lasting && this.#known.size < remembered) this.#known.set(name, found);
+    if (lasting && this.#known.size < maxCachedNames) this.#known.set(name, found);
     return found;
   }
 
@@ -123,7 +123,7 @@ export class QueryNames {
     return { kind: "target", name, parents: path.slice(0, -1), field, parser, keyParser, key, oneofs };
   }
 
-  /** Whether path or body set this very field, or everything. */
+  /** Whether the path or body sets exactly this field or a field around it, or `only` excludes it. */
   #isBound(path: readonly DescField[]): boolean {
     const { bound, only } = this.#scope;
     const [first] = path;
@@ -147,7 +147,7 @@ function prefixOf(steps: readonly string[], index: number): string {
     .join("");
 }
 
-/** Why a path can not go on behind this field; undefined where it can, or where nothing is behind it. */
+/** The reason why a path cannot continue after this field. Undefined if it can, or if the field has no fields. */
 function whyNoWay(field: DescField): string | undefined {
   if (field.fieldKind === "list") return "a name can not lead through a repeated field";
   if (field.fieldKind === "map") return "a name can not lead through a map field";
@@ -167,16 +167,16 @@ function whyNoText(field: DescField, name: string, forms: TextForms): string {
   return `a message can not be written as one value: name one of its fields, such as ${name}.${way}`;
 }
 
-/** Its fields would let in types that no registry has checked. */
+/** `Any` is not supported: setting its fields would allow types that are not in the registry. */
 function isAny(field: DescField): boolean {
   return field.message?.typeName === AnySchema.typeName;
 }
 
 const noAny = "a google.protobuf.Any can not be written in a query";
-/** How deep a hint may lead, in fields. */
+/** Most fields in the path of a hint. */
 const maxHintDepth = 4;
 
-/** The name of a field in a message that a parameter can set, the nearest one; undefined where there is none. */
+/** The path to the nearest field in a message that a parameter can set; undefined if there is none. */
 function wayToText(message: DescMessage, forms: TextForms, depth: number): string | undefined {
   if (depth === 0) return undefined;
   const { fields } = message;

@@ -12,13 +12,21 @@ import { jsonWriter, type JsonWriteOptions } from "../../core/codec/json-writer.
 import { asBuffer } from "../../core/codec/scratch.ts";
 import type { Route } from "../routing/route.ts";
 
-/** Makes the body of a good reply from its message. Throws INTERNAL for messages that cannot be written. */
+/**
+ * Converts the message of a successful reply to the response body. Throws INTERNAL for messages that cannot be encoded.
+ */
 export type ReplyEncoder = (message: Message) => string | Buffer;
 
-/** What a reply's bytes become: its body at once, or the message where the way to the body is over the message. */
+/**
+ * Converts the protobuf bytes of a reply to the response body, or to the message if the body can only be made from the
+ * message.
+ */
 export type ReplyReader = (reply: Uint8Array) => string | Buffer | Message;
 
-/** Node sends a text in one piece with the head, which is worth more than the conversion where the text is small. */
+/**
+ * Limit below which JSON is sent as a string: Node writes a string together with the head, which saves more than the
+ * conversion costs for small bodies.
+ */
 const smallBytes = 2048;
 
 function toPayload(json: Buffer): string | Buffer {
@@ -37,7 +45,7 @@ export function jsonEncoder(
     : (message) => writer.writeField(responseField, message);
 }
 
-/** Encodes the messages of a route as JSON text, as streams need it. */
+/** Encodes the messages of a route as JSON text, for streams. */
 export function jsonTextEncoder(
   { responseField }: Route,
   { output }: DescMethod,
@@ -49,7 +57,7 @@ export function jsonTextEncoder(
     : (message) => writer.writeField(responseField, message);
 }
 
-/** Encodes the replies of a route as protobuf; undefined where the body is a field that is no message. */
+/** Encodes the replies of a route as protobuf; undefined if the body is a field that is no message. */
 export function binaryEncoder(
   { responseField }: Route,
   { output }: DescMethod,
@@ -57,15 +65,15 @@ export function binaryEncoder(
   if (responseField === undefined) return (message) => asBuffer(toBinary(output, message));
   if (responseField.fieldKind !== "message") return undefined;
   const { message: type } = responseField;
-  // Reflection knows the forms that wrappers and Struct have inside of messages.
+  // Reflection handles the special representation of wrappers and Struct in messages.
   return (message) => asBuffer(toBinary(type, reflect(output, message).get(responseField).message));
 }
 
 /**
- * Readers of the replies of a route, by the form of the reply's body. They throw for bytes that are no message of the
- * output's type.
+ * The reply readers of a route, by the format of the response body. They throw for bytes that are no message of the
+ * output type.
  *
- * @param json how JSON is written; undefined where that needs the message
+ * @param json options of the JSON writer; undefined if writing JSON needs the message
  */
 export function replyReaders(
   { responseField }: Route,
@@ -81,14 +89,14 @@ export function replyReaders(
       return bytes === undefined ? decode(reply) : toPayload(bytes);
     },
     binary: (reply) => {
-      decode(reply); // What is malformed goes to nobody.
+      decode(reply); // Throws for malformed bytes, which must not reach the client.
       return asBuffer(reply);
     },
   };
 }
 
 function decoder(schema: DescMessage): (bytes: Uint8Array) => Message {
-  // Fields of type bytes are views of the same kind, and a Buffer is not what the types promise.
+  // Fields of type bytes become views of the same class as `bytes`, and their type is Uint8Array, not Buffer.
   return ({ buffer, byteOffset, byteLength }) =>
     fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));
 }

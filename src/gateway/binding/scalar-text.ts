@@ -4,13 +4,13 @@ import { parseBase64 } from "../../core/codec/base64-text.ts";
 import { enumNumbers } from "../../core/codec/read-enums.ts";
 import type { TextForms } from "./text-forms.ts";
 
-/** Reads one kind of value from the text of a path capture or query parameter. */
+/** Parses the text of a path capture or query parameter to values of one kind. */
 export interface TextParser<Value = unknown> {
-  /** What the text has to be: the end of a sentence that begins with "expected". */
+  /** Description of valid texts: the end of a sentence that begins with "expected". */
   readonly expected: string;
-  /** The value in the form in which messages, lists and maps hold it; undefined where the text is no such value. */
+  /** The value in the representation of messages, lists and maps; undefined if the text is no valid value. */
   readonly parse: (text: string) => Value | undefined;
-  /** For enums: whether a text is a name, known or not, and no number. */
+  /** For enums: whether a text is a name, known or unknown, and not a number. */
   readonly isName?: (text: string) => boolean;
 }
 
@@ -18,13 +18,13 @@ const startOfNumber = /^-?[0-9]/;
 const integerText = /^-?(?:0|[1-9][0-9]*)$/;
 const numberText = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 
-/** Digits and sign of the longest 64-bit integer: longer texts are out of range and not worth converting. */
+/** Length of the longest 64-bit integer with its sign: longer texts are out of range and are not converted. */
 const longestInteger = 20;
 
-/** How many names of an enum an error lists. */
+/** Most names of an enum that an error lists. */
 const listedNames = 10;
 
-/** The parser for one value of a scalar type; `longAsString` is the form of `jstype = JS_STRING`. */
+/** The parser for a scalar type. `longAsString`: 64-bit integers are strings, as with `jstype = JS_STRING`. */
 export function scalarParser(type: ScalarType, longAsString = false): TextParser {
   switch (type) {
     case ScalarType.STRING:
@@ -54,19 +54,19 @@ export function scalarParser(type: ScalarType, longAsString = false): TextParser
   }
 }
 
-/** The parser for the keys of a map field: scalars, in the form of property names. */
+/** The parser for the keys of a map field: scalars, converted to property names. */
 export function mapKeyParser(type: ScalarType): TextParser<string> {
   const { expected, parse } = scalarParser(type);
   return {
     expected,
     parse: (text) => {
-      const key = parse(text) as string | number | bigint | boolean | undefined; // The types that keys may have.
+      const key = parse(text) as string | number | bigint | boolean | undefined; // The types of map keys.
       return key?.toString();
     },
   };
 }
 
-/** The parser for a value of an enum: a name, or a number that the enum knows or that an open enum may hold. */
+/** The parser for an enum: accepts names, the numbers of its values, and any number if the enum is open. */
 export function enumParser(desc: DescEnum, forms: TextForms): TextParser {
   const anyCase = forms.enumAnyCase;
   const byName = new Map<string, number>();
@@ -96,7 +96,7 @@ function addShortNames(desc: DescEnum, byName: Map<string, number>, anyCase: boo
   }
 }
 
-/** Says what is wrong with a value, for a violation. */
+/** The description of an invalid value, for a violation. */
 export function unexpectedText(parser: TextParser, text: string): string {
   return `expected ${parser.expected}, found ${quoteText(text)}`;
 }
@@ -104,7 +104,7 @@ export function unexpectedText(parser: TextParser, text: string): string {
 function integerParser(min: number, max: number): TextParser {
   const parse = (text: string): number | undefined => {
     if (!integerText.test(text)) return undefined;
-    const value = Number(text) + 0; // Zero turns -0 into 0.
+    const value = Number(text) + 0; // Adding 0 turns -0 into 0.
     return value >= min && value <= max ? value : undefined;
   };
   return { expected: `an integer from ${min} to ${max}`, parse };

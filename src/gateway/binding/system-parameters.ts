@@ -5,24 +5,24 @@ import { quoteText } from "../../core/errors/quote-text.ts";
 import { scalarParser, unexpectedText } from "./scalar-text.ts";
 import type { QueryParameter } from "../http/query.ts";
 
-/** What the system parameters of a request ask of its reply. */
+/** The settings of a reply that the system parameters of its request select. */
 export interface SystemParameters {
-  /** `$alt=json;enum-encoding=int`: enums leave as numbers. Default false. */
+  /** `$alt=json;enum-encoding=int`: enums are written as numbers. Default false. */
   readonly enumsAsNumbers: boolean;
-  /** `$alt=sse`: a stream leaves as server-sent events. Default false. */
+  /** `$alt=sse`: a stream is sent as server-sent events. Default false. */
   readonly sse: boolean;
-  /** `prettyPrint`; undefined where the client did not say. */
+  /** `prettyPrint`; undefined if the request does not have it. */
   readonly prettyPrint: boolean | undefined;
 }
 
-/** What a request without system parameters asks. */
+/** The settings of a request without system parameters. */
 export const systemParameterDefaults: SystemParameters = Object.freeze({
   enumsAsNumbers: false,
   sse: false,
   prettyPrint: undefined,
 });
 
-/** The parameters that all Google APIs share, without their optional `$`. */
+/** The parameters of all Google APIs, without their optional `$`. */
 const names: ReadonlySet<string> = new Set([
   "alt",
   "prettyPrint",
@@ -40,8 +40,8 @@ const names: ReadonlySet<string> = new Set([
 const bool = scalarParser(ScalarType.BOOL);
 
 /**
- * Whether a query parameter is a system parameter of Google's APIs and no field. A field of the request with this
- * name comes first, unless the parameter is written with `$`.
+ * Whether a query parameter is a system parameter of Google's APIs and no field. A field of the request with this name
+ * wins, unless the parameter is written with `$`.
  *
  * @see https://cloud.google.com/apis/docs/system-parameters
  */
@@ -50,7 +50,7 @@ export function isSystemParameter(name: string, schema: DescMessage): boolean {
   return name !== ".xgafv" && names.has(name) && !fieldsByName(schema).has(name);
 }
 
-/** Reads the system parameters among `parameters`. Throws INVALID_ARGUMENT for a form of `alt` that nobody serves. */
+/** Parses the system parameters in `parameters`. Throws INVALID_ARGUMENT for an unsupported value of `alt`. */
 export function readSystemParameters(
   parameters: readonly QueryParameter[],
   schema: DescMessage,

@@ -1,4 +1,4 @@
-/** Spellings of values and names beyond the standard ones, for clients that were written for other gateways. */
+/** Additional spellings of values and names, for clients that were written for other gateways. */
 export interface TextForms {
   /** Names of enum values in any letter case. Default false. */
   readonly enumAnyCase: boolean;
@@ -12,11 +12,11 @@ export interface TextForms {
   readonly dottedMapKeys: boolean;
   /** Lists in a query as `tags[]=a&tags[]=b` beside `tags=a&tags=b`. Default false. */
   readonly bracketLists: boolean;
-  /** Lists in a query as `tags=a,b`; a comma in a value can not be written then. Default false. */
+  /** Lists in a query as `tags=a,b`; values then cannot contain a comma. Default false. */
   readonly commaLists: boolean;
 }
 
-/** The defaults of {@link TextForms}: the standard spellings alone. */
+/** The defaults of {@link TextForms}: only the standard spellings. */
 export const textFormDefaults: TextForms = Object.freeze({
   enumAnyCase: false,
   enumShortNames: false,

@@ -5,7 +5,7 @@ import type { CallContext } from "../../core/call/context.ts";
 import { callOrigin } from "../../core/call/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { FaultLog } from "../../core/call/fault-log.ts";
-import { type CallObserver, tell } from "../../core/call/observer.ts";
+import { type CallObserver, notify } from "../../core/call/observer.ts";
 import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
@@ -20,10 +20,10 @@ export function observeInvoker(
   if (observers.length === 0) return invoker;
   const begin = (context: CallContext): void => {
     context.values.set(callOrigin, { protocol: context.protocolName, observed: true });
-    tell(observers, (observer) => observer.started?.(context));
+    notify(observers, (observer) => observer.started?.(context));
   };
   const finish = (context: CallContext, error: ConnectError | undefined): void => {
-    tell(observers, (observer) => observer.finished?.(context, error));
+    notify(observers, (observer) => observer.finished?.(context, error));
     if (error !== undefined) faults.call(error, context);
   };
   const observe = async <T>(context: CallContext, call: () => Promise<T>): Promise<T> => {

@@ -3,23 +3,23 @@ import type { PathDecoding } from "../../core/http-rule/percent.ts";
 import type { PathTemplate, TemplateVariable } from "../../core/http-rule/path-template.ts";
 import type { Route } from "./route.ts";
 
-/** Where a segment begins: so many segments from the front or from the end of the path. */
+/** The begin of a segment, as a number of segments from the front or from the end of the path. */
 interface Edge {
   readonly fromEnd: boolean;
   readonly segments: number;
 }
 
-/** Cuts and decodes what one variable of a template captured from a path that the template matches. */
+/** How to extract the value of one template variable from a matching path. */
 export interface Capture {
   /** The variable's field path in proto names, joined by dots. */
   readonly field: string;
   readonly multiSegment: boolean;
   readonly start: Edge;
-  /** Where the segment after the last captured one begins, or would. */
+  /** The begin of the segment after the last captured one, or the end of the path. */
   readonly end: Edge;
 }
 
-/** What makes a capture unusable, as the second half of a sentence about the field. */
+/** Why a captured value is invalid, as the second half of a sentence about the field. */
 export interface CaptureProblem {
   readonly description: string;
 }
@@ -49,7 +49,7 @@ export function readCapture(
   rejectDotSegments: boolean,
 ): string | CaptureProblem {
   const start = segmentStart(path, capture.start);
-  // A `**` that took no segment ends one character before it starts.
+  // A `**` that matches no segment ends one character before its start.
   const raw = path.slice(start, Math.max(start, segmentStart(path, capture.end) - 1));
   const value = decodeCapture(raw, capture.multiSegment, decoding);
   if (value === undefined) return malformed;
@@ -60,7 +60,7 @@ function edges(template: PathTemplate, variable: TemplateVariable): { start: Edg
   const total = template.segments.length;
   const rest = template.segments.findIndex(({ kind }) => kind === "rest");
   const edge = (segment: number): Edge => {
-    // With `**` only the segments before it have a known distance from the front, only those after it from the end.
+    // With `**` only the segments before it have a fixed distance from the front, and only those after it from the end.
     const fromEnd = rest === -1 ? total - segment <= segment : segment > rest;
     return { fromEnd, segments: fromEnd ? total - segment : segment };
   };

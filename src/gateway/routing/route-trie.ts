@@ -7,7 +7,7 @@ import { routeName } from "./route.ts";
 import type { Route } from "./route.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
-/** A route and how its variables are cut from a path. */
+/** A route with the captures of its variables. */
 export interface Endpoint {
   readonly route: Route;
   readonly captures: readonly Capture[];
@@ -20,17 +20,17 @@ export interface Leaf {
   any: Endpoint | undefined;
 }
 
-/** What a search looks for. */
+/** The parameters of a search. */
 export interface RouteSearch {
   /** Starts with `/`. */
   readonly path: string;
-  /** Whether literals have to be normalised before they are compared. */
+  /** Whether segments must be normalised before they are compared with literals. */
   readonly encoded: boolean;
-  /** Whether the path ends with a slash, which templates that do not end in `**` match as if it did not. */
+  /** Whether the path ends with a slash that is ignored by templates which do not end in `**`. */
   readonly ignoresSlash: boolean;
   readonly verb: string;
   readonly httpMethod: string;
-  /** Takes the leaves that match the path and verb but not the HTTP method, when nothing is found. */
+  /** Receives the leaves that match the path and verb but not the HTTP method. */
   readonly missed: Leaf[];
 }
 
@@ -43,14 +43,14 @@ const nothing: RouteSearch = Object.freeze({
   missed: [],
 });
 
-/** The endpoint of a leaf for an HTTP method: the method's own before that of `*`, which never is a tunnel. */
+/** The endpoint of a leaf for an HTTP method: that of the method, else that of `*`, which does not match CONNECT. */
 export function endpointFor(leaf: Leaf, httpMethod: string): Endpoint | undefined {
   return leaf.byMethod.get(httpMethod) ?? (httpMethod === "CONNECT" ? undefined : leaf.any);
 }
 
 /**
- * A node of the trie. Below `rest` the literals that follow `**` stand in reverse order, because they are matched from
- * the end of the path.
+ * A node of the trie. Below `rest` the literals that follow `**` are stored in reverse order, because they are matched
+ * from the end of the path.
  */
 interface Node {
   literals: Map<string, Node> | undefined;
@@ -61,22 +61,22 @@ interface Node {
 }
 
 /**
- * Routes by the shape of their templates, one level for each segment: literal before `*` before `**`, with
- * backtracking over everything, HTTP method and verb included. A search meets each node at most once, since wildcards
- * before `**` take exactly one segment and only literals follow `**`; so its depth and its cost are bounded by the
- * templates and not by the path. Not to be used by two searches at once.
+ * Routes by the shape of their templates, one level for each segment: literal before `*` before `**`, with backtracking
+ * over everything, HTTP method and verb included. A search visits each node at most once, since wildcards before `**`
+ * match exactly one segment and only literals follow `**`. So its depth and its cost are bounded by the templates and
+ * not by the path. Searches must not be nested.
  */
 export class RouteTrie {
   readonly #root: Node = newNode();
   readonly #leaves = new Set<Leaf>();
-  /** The search under way, so that the recursion carries only what changes. */
+  /** The current search, so that the recursion only passes what changes. */
   #sought: RouteSearch = nothing;
 
   /**
-   * Adds a route; the implicit one of an rpc gives way to a rule of the same rpc, and repeating a rule is harmless.
+   * Adds a route. A rule of an rpc replaces the implicit route of the same rpc, and adding a rule twice has no effect.
    *
    * @returns the leaf it belongs to
-   * @throws Error naming both rpcs when another route has the same shape, verb and HTTP method
+   * @throws Error naming both rpcs if another route has the same shape, verb and HTTP method
    */
   insert(route: Route): Leaf {
     const node = this.#nodeOf(route.template);
@@ -96,7 +96,7 @@ export class RouteTrie {
     return leaf;
   }
 
-  /** The routes that were not replaced by others. */
+  /** All routes but those that were replaced. */
   routes(): Set<Route> {
     const routes = new Set<Route>();
     for (const { byMethod, any } of this.#leaves) {
@@ -106,7 +106,9 @@ export class RouteTrie {
     return routes;
   }
 
-  /** Lets every GET route without a HEAD route beside it answer HEAD too (RFC 9110 section 9.3.2). */
+  /**
+   * Makes every GET route answer HEAD too, unless there is a HEAD route for the same template (RFC 9110 section 9.3.2).
+   */
   addHeadRoutes(): void {
     for (const { byMethod } of this.#leaves) {
       const get = byMethod.get("GET");
@@ -114,13 +116,13 @@ export class RouteTrie {
     }
   }
 
-  /** Finds the best route for a path. Empty segments are for `**` alone, the one behind a last slash too. */
+  /** Finds the best route for a path. Only `**` matches empty segments, including the one after a trailing slash. */
   search(sought: RouteSearch): Endpoint | undefined {
     this.#sought = sought;
     return this.#descend(this.#root, sought.path.length === 1 ? 2 : 1);
   }
 
-  /** Tries a node with the segments from offset `at` on; beyond the path's end none are left. */
+  /** Matches a node with the segments from offset `at` on; an offset beyond the path's end means no more segments. */
   #descend(node: Node, at: number): Endpoint | undefined {
     const { path, ignoresSlash } = this.#sought;
     if (at > path.length) {
@@ -146,14 +148,17 @@ export class RouteTrie {
     return node.rest && this.#ascendAll(node.rest, at);
   }
 
-  /** As `#ascend`, for `**` from `at` on and all that is behind it. */
+  /** As `#ascend` for the whole rest of the path: `**` begins at `at`. */
   #ascendAll(node: Node, at: number): Endpoint | undefined {
     const { path, ignoresSlash } = this.#sought;
     const found = ignoresSlash ? this.#ascendLiterals(node, at, path.length - 1) : undefined;
     return found ?? this.#ascend(node, at, path.length);
   }
 
-  /** Matches the literals after `**` backwards, the longest tail first; `**` takes the segments from `at` up to it. */
+  /**
+   * Matches the literals after `**` backwards, the longest tail first; `**` matches the segments between `at` and the
+   * tail.
+   */
   #ascend(node: Node, at: number, end: number): Endpoint | undefined {
     return this.#ascendLiterals(node, at, end) ?? this.#arrive(node);
   }
@@ -174,7 +179,7 @@ export class RouteTrie {
     return found;
   }
 
-  /** A segment in the form of the templates' literals; empty, which no literal is, when it is malformed. */
+  /** A segment, normalised as the literals of templates; empty if it is malformed, which no literal equals. */
   #literal(start: number, end: number): string {
     const { path, encoded } = this.#sought;
     const raw = path.slice(start, end);

@@ -11,7 +11,7 @@ export interface RouteVariable {
   readonly name: string;
   /** The fields of the path, outermost first; all but the last are singular messages. Never empty. */
   readonly fields: readonly DescField[];
-  /** Whether the pattern spans more than one segment; the rules of decoding differ (`PathDecoding`). */
+  /** Whether the pattern can match more than one segment; such values are decoded differently (`PathDecoding`). */
   readonly multiSegment: boolean;
 }
 
@@ -27,18 +27,18 @@ export interface Route {
   readonly bodyField: "*" | readonly DescField[] | undefined;
   /** The field that is the reply's body, `undefined` for the whole response. */
   readonly responseField: DescField | undefined;
-  /** Whether this is the path that every rpc has without a rule. */
+  /** Whether this is the implicit path that every rpc has without a rule. */
   readonly implicit: boolean;
-  /** Where the rule stands, for messages: a proto file, or `file:line:column`. */
+  /** Where the rule is defined, for messages: a proto file, or `file:line:column`. */
   readonly source: string;
 }
 
 /**
- * Parses the template of a binding and resolves every field it names.
+ * Parses the template of a binding and resolves all fields in it.
  *
- * @throws Error naming the rpc, the template, the column or field and where the rule stands, when the template is
- * wrong; a variable's field is missing, repeated, a map, or a message without a string form; two variables set one
- * oneof; `body` names no field or one that the path binds; `response_body` names no field
+ * @throws Error naming the rpc, the template, the column or field and the position of the rule, if the template is
+ *   malformed; a variable's field is missing, repeated, a map, or a message without a string form; two variables set
+ *   members of one oneof; `body` names no field or one that the path binds; `response_body` names no field
  */
 export function compileRoute(binding: HttpBinding): Route {
   const { method, httpMethod, implicit, source } = binding;
@@ -57,7 +57,7 @@ export function compileRoute(binding: HttpBinding): Route {
   };
 }
 
-/** What error messages call a route: the HTTP method and the template. */
+/** The name of a route in error messages: the HTTP method and the template. */
 export function routeName(route: { readonly httpMethod: string; readonly template: PathTemplate }): string {
   return `${route.httpMethod} ${route.template.text}`;
 }
@@ -86,7 +86,7 @@ function resolveVariable(
   return { name, fields, multiSegment: segments.length > 1 || segments.some(({ kind }) => kind === "rest") };
 }
 
-/** Follows a path of proto names, every step but the last through a singular message. */
+/** Resolves a path of proto names, where all fields but the last must be singular messages. */
 function resolvePath(
   root: DescMessage,
   names: readonly string[],
@@ -132,7 +132,7 @@ function rejectSharedOneof(binding: HttpBinding, variables: readonly RouteVariab
       if (oneof !== undefined) {
         const key = `${parent}${oneof.name}`;
         const owner = owners.get(key);
-        // Two variables may go through the same member of a oneof, but not set two members.
+        // Two variables may be inside the same member of a oneof, but they cannot set two members.
         if (owner !== undefined && !owner.fields.includes(field)) {
           const reason = `variables "${owner.name}" and "${variable.name}" are members of the same oneof "${oneof.name}"`;
           throw routeError(binding, reason);
@@ -148,7 +148,7 @@ function resolveBody(binding: HttpBinding, variables: readonly RouteVariable[]):
   if (binding.body === "") return undefined;
   if (binding.body === "*") return "*";
   const fail = (reason: string): Error => routeError(binding, `body "${binding.body}": ${reason}`);
-  // Naming a message whose child is bound in the path is the usual update rule, and the path wins there.
+  // `body` may name a message that contains a field bound by the path, as usual for updates: there the path wins.
   if (variables.some(({ name }) => name === binding.body)) throw fail("the path binds this field already");
   return resolvePath(binding.method.input, binding.body.split("."), fail);
 }

@@ -13,15 +13,18 @@ import type { Route } from "./route.ts";
 import { attemptStrictly, type Attempt } from "../../core/http-rule/rule-refusals.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
-/** How a {@link Router} reads paths. */
+/** Options of a {@link Router}. */
 export interface RouterOptions {
-  /** Whether a path that ends with `/` matches nothing (`strict`) or as if it did not (`ignore`). Default `strict`. */
+  /**
+   * Whether a trailing `/` of a path is significant (`strict`: the path does not match) or ignored (`ignore`). Default
+   * `strict`.
+   */
   readonly trailingSlash: "strict" | "ignore";
   /** How escapes in captures are decoded. Default `spec`. */
   readonly pathDecoding: PathDecoding;
-  /** Whether a captured path segment that is `.` or `..` once decoded is refused with 400. Default true. */
+  /** Whether a captured path segment that is `.` or `..` after decoding is rejected with 400. Default true. */
   readonly rejectDotSegments: boolean;
-  /** Paths that no rule may have, because the gateway serves them itself. Default none. */
+  /** Paths that rules cannot use, because the gateway serves them itself. Default none. */
   readonly reservedPaths: readonly string[];
 }
 
@@ -33,54 +36,57 @@ export const routerDefaults: RouterOptions = Object.freeze({
   reservedPaths: Object.freeze([]),
 });
 
-/** What became of a request target. */
+/** The result of matching a request target. */
 export type RouteMatch =
   | {
       readonly kind: "found";
       readonly route: Route;
-      /** What the route's variables captured, decoded, in the order of `route.variables`. */
+      /** The decoded values of the route's variables, in the order of `route.variables`. */
       readonly captures: readonly string[];
-      /** The query as it came, without `?`. */
+      /** The raw query, without `?`. */
       readonly query: string;
     }
-  /** The path is known for other HTTP methods: 405, or 204 to OPTIONS. `allow` is sorted. */
+  /** The path has routes for other HTTP methods only: 405, or 204 for OPTIONS. `allow` is sorted. */
   | { readonly kind: "method-not-allowed"; readonly allow: readonly string[] }
   | { readonly kind: "not-found" }
-  /** The target is malformed; the error is INVALID_ARGUMENT and names the field where there is one. */
+  /**
+   * The target is malformed. The error is INVALID_ARGUMENT and names the field, if a variable captured the malformed
+   * part.
+   */
   | { readonly kind: "bad-path"; readonly error: ConnectError };
 
 const notFound: RouteMatch = Object.freeze({ kind: "not-found" });
-/** What a client is told of a path that takes any method. */
+/** The methods in `Allow` for a path with a route for any method. */
 const usualMethods = ["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"];
 const noCaptures: readonly string[] = Object.freeze([]);
 
 /**
  * Finds the route of a request from its HTTP method and its raw target.
  *
- * Per segment a literal goes before `*` and `*` before `**`, with backtracking that includes HTTP method and verb. A
- * route with a verb goes before those without, a method's own route before that of `*`. Where a path with a verb is
- * known for other HTTP methods only, the answer is 405 and the colon never becomes part of a value.
+ * For each segment a literal wins over `*` and `*` over `**`, with backtracking that includes HTTP method and verb. A
+ * route with a verb wins over those without, and a route for the HTTP method over one for `*`. If a path with a verb
+ * has routes for other HTTP methods only, the result is 405: the colon is never matched as part of a value.
  */
 export class Router {
-  /** The routes that can be found: without implicit ones that gave way to a rule, and without repetitions. */
+  /** The routes that can match: without implicit routes that a rule has replaced, and without duplicates. */
   readonly routes: readonly Route[];
   readonly #options: RouterOptions;
   readonly #trie = new RouteTrie();
   readonly #verbs = new Set<string>();
-  /** The longest that a verb can be in a request, where each character may be an escape. */
+  /** The greatest length of a verb in a request, where each character may be percent-encoded. */
   #verbWindow = 0;
-  /** Whether bytes from 0x80 up in a request could belong to a literal; templates hold them escaped. */
+  /** Whether bytes from 0x80 up in a request can match a literal; templates contain them percent-encoded. */
   #hasEscapedLiteral = false;
-  /** Leaves of templates without wildcard, by the path they match, verb included. */
+  /** Leaves of templates without wildcard, by the path that they match, verb included. */
   readonly #literal = new Map<string, Leaf>();
-  /** Leaves of templates whose only wildcard is `*` as last segment, by the path up to it. */
+  /** Leaves of templates whose only wildcard is `*` as last segment, by the path before it. */
   readonly #lastSegment = new Map<string, Leaf>();
-  /** Literal paths that a `**` behind them matches with no segment. */
+  /** Literal paths that are followed by `**` in a template, which matches no segment too. */
   readonly #emptyRest = new Set<string>();
 
   /**
-   * @param attempt takes routes that match the same requests as one before them (the reason names both rpcs), and those
-   * that have a reserved path
+   * @param attempt handles the errors of routes that match the same requests as a previous one (the error names both
+   *   rpcs), and of routes with a reserved path
    */
   constructor(
     routes: readonly Route[],
@@ -111,22 +117,22 @@ export class Router {
   }
 
   /**
-   * The two kinds of templates that nearly all APIs consist of, found without the trie. Only the route that the trie
-   * would find first may be answered here, so whatever could change the order goes the long way.
+   * Finds the two most frequent kinds of templates without the trie. The result must be the route that the trie would
+   * find first, so every case that could change the order returns undefined and uses the trie.
    */
   #lookUp(httpMethod: string, path: string): Endpoint | undefined {
     const leaf = this.#literal.get(path);
     if (leaf !== undefined) {
       const endpoint = endpointFor(leaf, httpMethod);
-      // Captures are cut from a path without verb.
+      // Captures are extracted from a path without verb.
       return endpoint?.captures.length === 0 || endpoint?.route.template.verb === "" ? endpoint : undefined;
     }
     const start = path.lastIndexOf("/") + 1;
     if (start === path.length) return undefined;
     const prefix = this.#lastSegment.get(path.slice(0, start));
-    // A literal that needs normalising, or a verb, would go before `*`.
+    // A literal that needs normalising, or a verb, would win over `*`.
     if (prefix === undefined || path.includes("%", start) || path.includes(":", start)) return undefined;
-    if (this.#emptyRest.has(path)) return undefined; // `/b/**` takes `/b` too, and goes before `/*`.
+    if (this.#emptyRest.has(path)) return undefined; // `/b/**` matches `/b` too, and wins over `/*`.
     if (this.#hasEscapedLiteral && hasEscapeOrByte(path)) return undefined;
     return endpointFor(prefix, httpMethod);
   }
@@ -142,7 +148,7 @@ export class Router {
     }
     const endpoint = this.#trie.search({ path, encoded, ignoresSlash, verb: "", httpMethod, missed });
     if (endpoint === undefined) return missed.length > 0 ? methodNotAllowed(missed) : this.#notFound(path);
-    // The last slash belongs to what `**` takes, and to no other template.
+    // A trailing slash is part of the value of `**`, and ignored for other templates.
     const takesSlash = endpoint.route.template.segments.at(-1)?.kind === "rest";
     return this.#foundDecoded(endpoint, ignoresSlash && !takesSlash ? path.slice(0, -1) : path, query);
   }
@@ -174,7 +180,9 @@ export class Router {
     return undefined;
   }
 
-  /** As `#found`; wildcards without a name take nothing that cannot be decoded, either. */
+  /**
+   * As `#found`, but a malformed path is also rejected if only wildcards outside of variables match the malformed part.
+   */
   #foundDecoded(endpoint: Endpoint, path: string, query: string): RouteMatch {
     const match = this.#found(endpoint, path, query);
     return match.kind === "found" && path.includes("%") && this.#isMalformed(path)
@@ -194,14 +202,14 @@ export class Router {
     return { kind: "found", route, captures, query };
   }
 
-  /** A registered verb after the colon at this offset. */
+  /** The registered verb after the colon at this offset; undefined if there is none. */
   #verbAfter(path: string, colon: number, encoded: boolean): string | undefined {
     const raw = path.slice(colon + 1);
     const verb = encoded ? normalizeLiteral(raw) : raw;
     return verb !== undefined && this.#verbs.has(verb) ? verb : undefined;
   }
 
-  /** A path that no route knows, but that no route could ever read either, is malformed rather than unknown. */
+  /** The result for a path that no route matches: 400 if it is malformed, else 404. */
   #notFound(path: string): RouteMatch {
     return this.#isMalformed(path) ? badPath(malformed) : notFound;
   }
@@ -236,7 +244,7 @@ export class Router {
   }
 }
 
-/** Refuses a template without wildcards that is one of the gateway's own paths. */
+/** Rejects a template without wildcards that equals a path which the gateway serves itself. */
 function rejectReserved(route: Route, reserved: ReadonlySet<string>): void {
   const { segments, verb } = route.template;
   const texts = segments.map((segment) => (segment.kind === "literal" ? segment.text : undefined));
@@ -259,7 +267,7 @@ function methodNotAllowed(missed: readonly Leaf[]): RouteMatch {
 
 const malformed = "the path is not valid percent-encoded UTF-8";
 
-/** The error of a path that cannot be decoded, where no variable of a route has captured what is wrong with it. */
+/** The error for a malformed path, if no variable of a route captured the malformed part. */
 export function malformedPath(): ConnectError {
   return invalidArgument(malformed);
 }

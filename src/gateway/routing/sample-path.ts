@@ -2,8 +2,8 @@ import { ScalarType, type DescField } from "@bufbuild/protobuf";
 import type { Route, RouteVariable } from "./route.ts";
 
 /**
- * A path that people can try at once: of the first unary `GET` without variables, else of the first whose variables
- * can be filled in, such as `/v1/shelves/1/books`; undefined when there is none.
+ * A path for a first request, such as `/v1/shelves/1/books`: of the first unary `GET` without variables, else of the
+ * first unary `GET`, with sample values for its variables. Undefined if there is none.
  */
 export function samplePath(routes: readonly Route[]): string | undefined {
   const candidates = routes.filter(
@@ -42,7 +42,7 @@ function valueOf(field: DescField): string {
   return field.scalar === ScalarType.BYTES ? "MQ" : "1"; // Base64 of "1".
 }
 
-/** Values of the messages that a path can hold and whose form is not a number. */
+/** Sample values of messages that a path can contain and whose text form is no number. */
 const wellKnown: Readonly<Record<string, string>> = {
   "google.protobuf.Timestamp": "2026-01-01T00:00:00Z",
   "google.protobuf.Duration": "1s",

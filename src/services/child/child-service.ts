@@ -8,11 +8,11 @@ import type { Service } from "../../core/call/service.ts";
 /** The second example service of GoMs, which calls the first one through a transport. */
 export class ChildService implements Service<typeof Child> {
   readonly descriptor = Child;
-  /** How this instance is called, for people. */
+  /** Name of this instance, for logs. */
   readonly name: string;
   readonly #goms: Client<typeof GoMs>;
 
-  /** @param transport Leads to a server of `GoMs`: in this process, or anywhere. */
+  /** @param transport Transport to a server of `GoMs`, in this process or remote. */
   constructor(name: string, transport: Transport) {
     this.name = name;
     this.#goms = createClient(GoMs, transport);
@@ -39,7 +39,7 @@ export class ChildService implements Service<typeof Child> {
     return answer(request, "Child Delete");
   }
 
-  /** The answer of GoMs, within what is left of this call's deadline. @throws ConnectError what GoMs throws. */
+  /** The reply of GoMs, within the remaining deadline of this call. @throws ConnectError the error of GoMs. */
   parent({ id }: GoMsEntityRequest, context: HandlerContext) {
     return this.#goms.get({ id }, propagate(context));
   }

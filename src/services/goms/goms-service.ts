@@ -3,10 +3,10 @@ import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
 import type { Service } from "../../core/call/service.ts";
 
-/** The example service of GoMs: every rpc says its name. */
+/** The example service of GoMs: every rpc replies with its name. */
 export class GomsService implements Service<typeof GoMs> {
   readonly descriptor = GoMs;
-  /** How this instance is called, for people. */
+  /** Name of this instance, for logs. */
   readonly name: string;
 
   constructor(name: string) {

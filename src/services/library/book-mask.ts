@@ -3,17 +3,18 @@ import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { BookSchema, type Book } from "../../../gen/library/v1/library_pb.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
 
-/** Fields that callers may set, by their proto names. */
+/** Fields that clients may set, by their proto names. */
 const writable = ["title", "authors", "isbn", "page_count", "labels", "publication"];
 
-/** Fields that the server alone sets; naming them changes nothing. */
+/** Fields that only the server sets; paths that name them are ignored. */
 const outputOnly = ["name", "state", "loan", "create_time", "update_time", "etag"];
 
 /**
- * `book` with those fields as in `change` that `paths` names; all that callers may set for `*` or no paths.
+ * A copy of `book` in which the fields that `paths` names have their value of `change`; for `*` or no paths, all fields
+ * that clients may set.
  *
- * @param paths Proto names, with dots into messages, as `google.protobuf.FieldMask` has them.
- * @throws ConnectError INVALID_ARGUMENT that names the path that no book has.
+ * @param paths Proto names, joined by dots, as in `google.protobuf.FieldMask`.
+ * @throws ConnectError INVALID_ARGUMENT that names a path which is no field of a book.
  */
 export function applyMask(book: Book, change: Book, paths: readonly string[]): Book {
   const result = clone(BookSchema, book);

@@ -2,10 +2,10 @@ import { timestampMs, type Timestamp } from "@bufbuild/protobuf/wkt";
 import { BookStateSchema, type Book } from "../../../gen/library/v1/library_pb.ts";
 import { invalidArgument, type ConnectError } from "../../core/errors/errors.ts";
 
-/** Whether a book is wanted. */
+/** Whether a book matches a filter. */
 export type BookFilter = (book: Book) => boolean;
 
-/** Which of two books comes first, as `Array.sort` wants to know it. */
+/** A comparison of two books, as for `Array.sort`. */
 export type BookOrder = (a: Book, b: Book) => number;
 
 /** One term of a filter: field, `:` for contains or `=` for equals, value with or without quotes. */
@@ -14,7 +14,7 @@ const term = /^\s*([a-z_]+(?:\.[\w-]+)?)\s*([:=])\s*(?:"((?:[^"\\]|\\.)*)"|([^\s
 /**
  * Compiles the `filter` of `ListBooksRequest`.
  *
- * @throws ConnectError INVALID_ARGUMENT that says what is not understood.
+ * @throws ConnectError INVALID_ARGUMENT that names the invalid part of the filter.
  */
 export function compileFilter(filter: string): BookFilter {
   let rest = filter.trim();
@@ -35,9 +35,9 @@ export function compileFilter(filter: string): BookFilter {
 }
 
 /**
- * Compiles the `order_by` of `ListBooksRequest`; by name where nothing is said.
+ * Compiles the `order_by` of `ListBooksRequest`; an empty one orders by name.
  *
- * @throws ConnectError INVALID_ARGUMENT for a field that books are not ordered by.
+ * @throws ConnectError INVALID_ARGUMENT for a field by which books cannot be ordered.
  */
 export function compileOrder(orderBy: string): BookOrder {
   const keys = orderBy.trim() === "" ? [] : orderBy.split(",").map(compileKey);
@@ -92,7 +92,7 @@ const orders: ReadonlyMap<string, BookOrder> = new Map<string, BookOrder>([
   ["update_time", (a, b) => compareTime(a.updateTime, b.updateTime)],
 ]);
 
-/** By letters, but numbers in names by their value: `books/9` before `books/10`. */
+/** Alphabetical, but numbers in names are compared by value: `books/9` comes before `books/10`. */
 const collator = new Intl.Collator("en", { numeric: true });
 
 function compareText(a: string, b: string): number {

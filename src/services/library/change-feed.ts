@@ -1,16 +1,16 @@
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 
-/** How an iteration of a feed stands: waiting items, a reader waiting for one, or the end. */
+/** State of a feed: open, closed, or ended because its queue was full. */
 type FeedState = { readonly kind: "open" } | { readonly kind: "closed" } | { readonly kind: "overflown" };
 
-/** Items from somebody who cannot wait, for one reader who takes his time: a bounded queue that is read once. */
+/** A bounded queue between a producer that never waits and one slow reader. It can be read once. */
 export class ChangeFeed<T> {
   readonly #limit: number;
   readonly #items: T[] = [];
   #state: FeedState = { kind: "open" };
   #wake: (() => void) | undefined;
 
-  /** @param limit How many items may wait; one more ends the feed with RESOURCE_EXHAUSTED. */
+  /** @param limit Most items in the queue; one more ends the feed with RESOURCE_EXHAUSTED. */
   constructor(limit: number) {
     this.#limit = limit;
   }
@@ -22,13 +22,13 @@ export class ChangeFeed<T> {
     this.#wake?.();
   }
 
-  /** Ends the feed; what waits is still read. */
+  /** Ends the feed; the reader still gets the queued items. */
   close(): void {
     if (this.#state.kind === "open") this.#state = { kind: "closed" };
     this.#wake?.();
   }
 
-  /** @throws ConnectError RESOURCE_EXHAUSTED after the last item that fitted, if one did not. */
+  /** @throws ConnectError RESOURCE_EXHAUSTED after the last queued item, if the queue was full. */
   async *read(): AsyncGenerator<T, void, undefined> {
     for (;;) {
       const item = this.#items.shift();

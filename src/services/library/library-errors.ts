@@ -5,7 +5,7 @@ import {
 } from "../../../gen/google/rpc/error_details_pb.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 
-/** Kinds of resources, as error details name them. */
+/** Types of resources in error details. */
 export type ResourceType = "library.v1.Shelf" | "library.v1.Book";
 
 /** NOT_FOUND with a `google.rpc.ResourceInfo`. */
@@ -19,8 +19,8 @@ export function notFound(type: ResourceType, name: string): ConnectError {
 /**
  * FAILED_PRECONDITION with a `google.rpc.PreconditionFailure`.
  *
- * @param type What kind of rule is broken, in capitals, for programs.
- * @param subject Name of the resource whose state is in the way.
+ * @param type The violated rule, as a constant in capitals that clients can compare.
+ * @param subject Name of the resource whose state violates the rule.
  */
 export function failedPrecondition(type: string, subject: string, description: string): ConnectError {
   return new ConnectError(`${subject} ${description}`, Code.FailedPrecondition, undefined, [
@@ -28,7 +28,7 @@ export function failedPrecondition(type: string, subject: string, description: s
   ]);
 }
 
-/** ABORTED: somebody else changed the resource since the caller read it. */
+/** ABORTED: the resource was changed by another request after the client read it. */
 export function changedMeanwhile(name: string, found: string, given: string): ConnectError {
   const detail = { reason: "ETAG_MISMATCH", domain: "library.v1", metadata: { name, found, given } };
   return new ConnectError(`${name} was changed meanwhile, read it again and retry`, Code.Aborted, undefined, [

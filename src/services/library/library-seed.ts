@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { BookSchema } from "../../../gen/library/v1/library_pb.ts";
 import { LibraryStore } from "./library-store.ts";
 
-/** A store with two shelves and a few books, for examples to have something to show. */
+/** Adds two shelves and a few books to a store, as data for the examples. */
 export function seedLibrary(store: LibraryStore = new LibraryStore()): LibraryStore {
   const fiction = store.createShelf("Science fiction").name;
   const garden = store.createShelf("Gardening").name;

@@ -31,13 +31,13 @@ const defaultPageSize = 50;
 const maxPageSize = 1000;
 const maxBatch = 1000;
 
-/** How long a book is lent unless said otherwise: four weeks, in milliseconds. */
+/** Default period of a loan: four weeks, in milliseconds. */
 const defaultLoanMs = 28 * 24 * 3_600_000;
 
-/** How many changes may wait for a slow watcher. */
+/** Most changes that are queued for a slow watcher. */
 const maxWaitingChanges = 1000;
 
-/** A lending library; its contract, `library/v1/library.proto`, says what each rpc does. */
+/** A lending library. Its contract, `library/v1/library.proto`, documents each rpc. */
 export class LibraryService implements Service<typeof descriptor> {
   readonly descriptor = descriptor;
   readonly #store: LibraryStore;
@@ -56,7 +56,7 @@ export class LibraryService implements Service<typeof descriptor> {
 
   createShelf({ shelf }: CreateShelfRequest, context: HandlerContext) {
     const created = this.#store.createShelf(shelf?.theme ?? "");
-    sayCreated(context, created.name);
+    setCreated(context, created.name);
     return { shelf: created };
   }
 
@@ -90,7 +90,7 @@ export class LibraryService implements Service<typeof descriptor> {
 
   createBook({ parent, book }: CreateBookRequest, context: HandlerContext) {
     const created = this.#store.createBook(parent, book);
-    sayCreated(context, created.name);
+    setCreated(context, created.name);
     return { book: created };
   }
 
@@ -179,8 +179,8 @@ export class LibraryService implements Service<typeof descriptor> {
   }
 }
 
-/** Makes a REST answer `201 Created` that says where. */
-function sayCreated(context: HandlerContext, name: string): void {
+/** Makes the REST response `201 Created` with a `Location`. */
+function setCreated(context: HandlerContext, name: string): void {
   context.responseHeader.set("x-http-status", "201");
   context.responseHeader.set("location", `/v1/${name}`);
 }

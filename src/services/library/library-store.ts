@@ -15,16 +15,16 @@ import { changedMeanwhile, failedPrecondition, notFound } from "./library-errors
 
 /** Options of a `LibraryStore`. */
 export interface LibraryStoreOptions {
-  /** What time it is. Default: the clock of the machine. */
+  /** Returns the current time. Default: the system clock. */
   readonly now: () => Date;
-  /** A new id, never the same one twice for one kind. Default: 1, 2, 3 … for each kind. */
+  /** Returns a new id, unique for each kind. Default: 1, 2, 3 … for each kind. */
   readonly newId: (kind: "shelf" | "book") => string;
 }
 
 /** A change of a book. */
 export interface BookChange {
   readonly type: ChangeType;
-  /** The book after the change; before it, where the book is gone. */
+  /** The book after the change; for a deleted book, the book before it. */
   readonly book: Book;
   /** Number of the change. */
   readonly revision: bigint;
@@ -33,9 +33,9 @@ export interface BookChange {
 /**
  * Shelves and books in memory, with the rules of lending.
  *
- * What it gives out is never changed afterwards: a change replaces the book. All methods throw `ConnectError`s:
- * NOT_FOUND with a ResourceInfo, INVALID_ARGUMENT with a BadRequest, FAILED_PRECONDITION with a PreconditionFailure,
- * ABORTED for an etag that is no longer true.
+ * Returned objects are never modified later: a change replaces the book. All methods throw `ConnectError`s: NOT_FOUND
+ * with a ResourceInfo, INVALID_ARGUMENT with a BadRequest, FAILED_PRECONDITION with a PreconditionFailure, ABORTED for
+ * an outdated etag.
  */
 export class LibraryStore {
   readonly #now: () => Date;
@@ -85,7 +85,7 @@ export class LibraryStore {
     this.#shelves.delete(name);
   }
 
-  /** The books of a shelf, or of all shelves for `shelves/-`, in the order in which they came. */
+  /** The books of a shelf, or of all shelves for `shelves/-`, in the order of their creation. */
   books(parent: string): Book[] {
     if (parent === "shelves/-") return [...this.#books.values()];
     this.shelf(parent);
@@ -110,7 +110,7 @@ export class LibraryStore {
     return this.#put(book, ChangeType.CREATED);
   }
 
-  /** Changes the fields that `paths` names; see `applyMask`. An etag in `change` must be the present one. */
+  /** Changes the fields that `paths` names; see `applyMask`. An etag in `change` must be the current one. */
   updateBook(change: Book, paths: readonly string[]): Book {
     const before = this.book(change.name);
     expectEtag(before, change.etag);
@@ -124,7 +124,7 @@ export class LibraryStore {
     expectEtag(book, etag);
     if (book.state === BookState.CHECKED_OUT) throw failedPrecondition("BOOK_IS_OUT", name, "is checked out");
     this.#books.delete(name);
-    this.#tell(ChangeType.DELETED, book);
+    this.#emit(ChangeType.DELETED, book);
   }
 
   checkOut(name: string, borrower: string, periodMs: number): Book {
@@ -149,22 +149,22 @@ export class LibraryStore {
     return this.#put(book, ChangeType.UPDATED);
   }
 
-  /** Calls `listener` with every change from now on; returns how to unsubscribe. */
+  /** Calls `listener` with every later change. Returns the function that unsubscribes. */
   onChange(listener: (change: BookChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Stores a book that nobody else has yet. */
+  /** Stores a book object that no other code refers to yet. */
   #put(book: Book, type: ChangeType): Book {
     book.updateTime = this.#time();
     book.etag = `r${this.#revision + 1n}`;
     this.#books.set(book.name, book);
-    this.#tell(type, book);
+    this.#emit(type, book);
     return book;
   }
 
-  #tell(type: ChangeType, book: Book): void {
+  #emit(type: ChangeType, book: Book): void {
     this.#revision++;
     for (const listener of this.#listeners) listener({ type, book, revision: this.#revision });
   }
@@ -174,7 +174,7 @@ export class LibraryStore {
   }
 }
 
-/** Whether the book of this name stands on `parent`, which may be `shelves/-` for all shelves. */
+/** Whether the book of this name is on the shelf `parent`, or on any if that is `shelves/-`. */
 export function isOn(parent: string, bookName: string): boolean {
   return parent === "shelves/-" || bookName.startsWith(`${parent}/books/`);
 }

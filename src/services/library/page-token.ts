@@ -4,13 +4,15 @@ import { invalidArgument, type ConnectError } from "../../core/errors/errors.ts"
 /**
  * A token for the page that begins at `offset` of a list.
  *
- * @param query All that makes the list what it is (parent, filter, order); the token is good for the same query only.
+ * @param query Everything that defines the list (parent, filter, order); the token is valid for the same query only.
  */
 export function writePageToken(offset: number, query: readonly string[]): string {
   return Buffer.from(`${offset}.${fingerprint(query)}`).toString("base64url");
 }
 
-/** The offset in a page token; 0 for none. @throws ConnectError INVALID_ARGUMENT if it is not one of this query. */
+/**
+ * The offset in a page token; 0 for an empty token. @throws ConnectError INVALID_ARGUMENT for a token of another query.
+ */
 export function readPageToken(token: string, query: readonly string[]): number {
   if (token === "") return 0;
   const match = /^(\d{1,9})\.(.+)$/.exec(Buffer.from(token, "base64url").toString("latin1"));

@@ -24,7 +24,7 @@ export async function decompress(
   const coding = replyCodings.get(encoding ?? "");
   if (coding === undefined) {
     throw new ConnectError(
-      "a message of the reply is compressed in a way that it does not say or nobody knows",
+      "a message of the reply is compressed, but its grpc-encoding is missing or unknown",
       Code.Internal,
     );
   }

@@ -3,7 +3,7 @@ import type { RequestHead } from "../exchange.ts";
 import type { Coding } from "../../../core/wire/codings/coding.ts";
 import { isCompressible, negotiateCoding } from "./content-coding.ts";
 
-/** Compresses answers that are sent whole. */
+/** Compresses responses that are sent in one piece. */
 export class Compression {
   readonly #thresholdBytes: number;
 
@@ -11,7 +11,7 @@ export class Compression {
     this.#thresholdBytes = thresholdBytes;
   }
 
-  /** What is sent instead of `payload`, with the headers that say so. */
+  /** Returns the compressed payload and sets the headers for it, or returns `payload` if it is not to be compressed. */
   async apply(
     request: FastifyRequest,
     reply: FastifyReply,
@@ -26,7 +26,7 @@ export class Compression {
     return compressed;
   }
 
-  /** How an answer in pieces is compressed. */
+  /** The coding of a streamed response; undefined for none. */
   codingFor({ headers }: Pick<RequestHead, "headers">): Coding | undefined {
     return negotiateCoding(single(headers["accept-encoding"]));
   }
@@ -34,7 +34,7 @@ export class Compression {
 
 function mayCompress(reply: FastifyReply): boolean {
   const { statusCode } = reply;
-  // The ranges of a part count bytes of the file as it is.
+  // The range of a partial response counts uncompressed bytes of the file.
   if (statusCode === 206 || statusCode === 204 || statusCode === 304) return false;
   if (reply.hasHeader("content-encoding") || reply.hasHeader("content-range")) return false;
   if (String(reply.getHeader("cache-control") ?? "").includes("no-transform")) return false;

@@ -2,12 +2,12 @@ import type { Coding } from "../../../core/wire/codings/coding.ts";
 import { codings } from "../../../core/wire/codings/codings.ts";
 import { weightedList } from "../weighted-list.ts";
 
-/** The codings that answers can have, in the order in which they are taken where a client does not mind. */
+/** The codings of responses, in the order of preference if the client has none. */
 const offered: readonly Coding[] = [codings.zstd, codings.br, codings.gzip];
 
 /**
- * The coding that a request prefers by its `Accept-Encoding` (RFC 9110, section 12.5.3); undefined for none, which is
- * also the answer where the client names no coding that is known.
+ * The coding that a request prefers by its `Accept-Encoding` (RFC 9110, section 12.5.3). Undefined for no compression,
+ * also if the client names no coding that we support.
  */
 export function negotiateCoding(acceptEncoding: string | undefined): Coding | undefined {
   if (acceptEncoding === undefined || acceptEncoding === "") return undefined;
@@ -28,7 +28,7 @@ export function negotiateCoding(acceptEncoding: string | undefined): Coding | un
 const compressible =
   /^(?:text\/[^;]+|[^/;]+\/[^;]+\+(?:json|xml|yaml)|application\/(?:json|jsonl|ndjson|x-ndjson|xml|javascript|x-javascript|proto|x-protobuf|wasm|sql|yaml|toml)|image\/(?:bmp|x-icon)|font\/(?:ttf|otf))\s*(?:;|$)/i;
 
-/** Whether bytes of a media type get smaller by a coding; images, films and archives have one of their own already. */
+/** Whether content of a media type is worth compressing; most images, videos and archives are compressed already. */
 export function isCompressible(contentType: string): boolean {
   return compressible.test(contentType.trim());
 }

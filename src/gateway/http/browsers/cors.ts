@@ -4,7 +4,7 @@ import type { BrowserOptions } from "./browser-options.ts";
 import { addVary } from "./vary.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 
-/** Headers of an answer that every page may read (Fetch standard, "CORS-safelisted response-header name"). */
+/** Response headers that every page may read (Fetch standard, "CORS-safelisted response-header name"). */
 const readable = [
   "cache-control",
   "content-language",
@@ -15,7 +15,7 @@ const readable = [
   "pragma",
 ];
 
-/** Headers that pages cannot read whatever a server says, or that mean nothing to them. */
+/** Response headers that pages can never read, or that are useless to them. */
 const unreadable = [
   "connection",
   "date",
@@ -30,7 +30,7 @@ const unreadable = [
 
 const unlisted: ReadonlySet<string> = new Set([...readable, ...unreadable]);
 
-/** Names that answers of gRPC-Web and Connect may have, and that their clients in pages have to read. */
+/** Response headers of gRPC-Web and Connect that their clients in pages must be able to read. */
 const always = [
   "grpc-status",
   "grpc-message",
@@ -43,8 +43,8 @@ const always = [
 const headerNames = /^[\w!#$%&'*+.^`|~-]+(?:[ \t]*,[ \t]*[\w!#$%&'*+.^`|~-]+)*$/;
 
 /**
- * Which pages of other origins may read answers: Cross-Origin Resource Sharing as the Fetch standard has it. A page of
- * an origin that is not listed gets no header that would let it.
+ * Cross-Origin Resource Sharing (Fetch standard): which pages of other origins may read responses. Responses to pages
+ * of origins that are not listed get no `access-control-*` headers, so browsers block the page from reading them.
  */
 export class Cors {
   readonly #origins: ReadonlySet<string>;
@@ -52,7 +52,7 @@ export class Cors {
   readonly #credentials: boolean;
   readonly #maxAgeSeconds: string;
 
-  /** @throws TypeError naming an entry that is no origin, or for credentials with `*` or `null` */
+  /** @throws TypeError naming an entry that is no origin, or if credentials are combined with `*` or `null` */
   constructor(options: Pick<BrowserOptions, "corsOrigins" | "corsCredentials" | "corsMaxAgeMs">) {
     this.#origins = new Set(options.corsOrigins.map(checkOrigin));
     this.#any = this.#origins.has("*");
@@ -64,7 +64,7 @@ export class Cors {
     }
   }
 
-  /** Whether a request only asks what a page may do, so that no rpc is to be called. */
+  /** Whether a request is a preflight, which calls no rpc. */
   isPreflight({ method, headers }: RequestHead): boolean {
     return (
       method === "OPTIONS" &&
@@ -73,7 +73,7 @@ export class Cors {
     );
   }
 
-  /** Completes the head of an answer. One to a preflight says in `Allow` which methods there are. */
+  /** Adds the CORS headers to a response. A response to a preflight must have the methods of the path in `Allow`. */
   complete(request: RequestHead, response: ResponseHead, status: number): void {
     const { origin } = request.headers;
     if (!this.#any) addVary(response, "Origin");
@@ -90,7 +90,7 @@ export class Cors {
     if (status !== 204 || allow === undefined) return;
     response.setHeader("access-control-allow-methods", String(allow));
     const asked = headers["access-control-request-headers"];
-    // Which headers reach a service is decided elsewhere; the others are of no effect.
+    // Allows every requested header: which ones are forwarded to a service is decided elsewhere.
     if (asked !== undefined && headerNames.test(asked))
       response.setHeader("access-control-allow-headers", asked);
     response.setHeader("access-control-max-age", this.#maxAgeSeconds);

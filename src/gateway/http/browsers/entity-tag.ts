@@ -2,10 +2,11 @@ import { hash } from "node:crypto";
 import type { FastifyReply, FastifyRequest } from "fastify";
 
 /**
- * Gives a good answer to GET or HEAD an `ETag`: the service's own, or a weak one of the content.
+ * Sets the `ETag` of a response with status 200 to GET or HEAD: the one that the service has set, or a weak one of the
+ * content.
  *
- * @returns whether the client has that content already, so that the answer is 304 without a body (RFC 9110, section
- * 13.1.2)
+ * @returns whether the client has that content already; then the response is 304 without a body (RFC 9110, section
+ *   13.1.2)
  */
 export function tagEntity(request: FastifyRequest, reply: FastifyReply, payload: string | Buffer): boolean {
   const { method } = request;
@@ -21,7 +22,7 @@ export function tagEntity(request: FastifyRequest, reply: FastifyReply, payload:
 
 const listed = /(?:W\/)?"[^"]*"/g;
 
-/** Whether an `If-None-Match` names a tag, by weak comparison. */
+/** Whether an `If-None-Match` contains a tag, by weak comparison. */
 export function matchesTag(ifNoneMatch: string, tag: string): boolean {
   if (ifNoneMatch.trim() === "*") return true;
   const opaque = tag.replace(/^W\//, "");

@@ -10,11 +10,11 @@ import { tagEntity } from "./entity-tag.ts";
 import { FormCheck } from "./form-check.ts";
 import { addVary } from "./vary.ts";
 
-/** What a gateway does for browsers, wherever an answer passes: other origins, compression, tags of content. */
+/** The features of a gateway for browsers, applied to all responses: CORS, compression, ETags, checks of forms. */
 export class ForBrowsers {
-  /** Which pages of other origins may read answers; undefined for none. */
+  /** CORS headers; undefined if no other origin is allowed. */
   readonly cors: Cors | undefined;
-  /** Which pages may send bodies that are no JSON. */
+  /** Checks which pages may send bodies that are no JSON. */
   readonly forms: FormCheck;
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
@@ -38,7 +38,7 @@ export class ForBrowsers {
     return compression && ((request) => compression.codingFor(request));
   }
 
-  /** How a file in pieces is compressed. */
+  /** The coding of a streamed file; undefined if compression is off. */
   get fileCoding():
     | ((request: RequestHead, contentType: string, status: number) => Coding | undefined)
     | undefined {
@@ -77,7 +77,10 @@ export class ForBrowsers {
   };
 }
 
-/** The same content in another coding has other bytes, which a strong tag would deny (RFC 9110, section 8.8.1). */
+/**
+ * Makes the ETag of a compressed response weak: a strong one would claim equal bytes, but another coding has other
+ * bytes (RFC 9110, section 8.8.1).
+ */
 function weakenTag(response: ResponseHead): void {
   const tag = response.getHeader("etag");
   if (typeof tag === "string" && tag.startsWith('"')) response.setHeader("etag", `W/${tag}`);

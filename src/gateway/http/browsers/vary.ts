@@ -1,6 +1,6 @@
 import type { ResponseHead } from "../response-head.ts";
 
-/** Adds names to `Vary`, each of them once. */
+/** Adds names to `Vary`, without duplicates. */
 export function addVary(response: ResponseHead, ...names: readonly string[]): void {
   const before = response.getHeader("vary");
   const listed =
