@@ -99,7 +99,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       kit: {
         ...doorOptions(merged),
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
-        healthInvoker: upstream.invoker,
+        healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
         errors: this.#errors,
         requestMetadata: new RequestMetadata({
           forwardHeaders: merged.forwardHeaders,

@@ -1,6 +1,5 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
-import { callOrigin, type CallOrigin } from "./call-origin.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
@@ -153,11 +152,6 @@ export class CallContext implements HandlerContext, Live {
 
   get values(): ContextValues {
     return (this.#values ??= createContextValues());
-  }
-
-  /** Where the call entered this process; undefined if it entered by this hop. */
-  get origin(): CallOrigin | undefined {
-    return this.#values?.get(callOrigin);
   }
 
   get signal(): AbortSignal {

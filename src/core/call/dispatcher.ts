@@ -103,46 +103,52 @@ export class Dispatcher {
   /**
    * Runs a unary rpc. Resolves with the result of `write` for its reply, or with the reply if there is no `write`.
    * Rejects with a `ConnectError`.
+   *
+   * @param observe Whether observers are called and faults are logged. Default: true.
    */
   async unary<T = Message>(
     handler: UnaryHandler,
     request: Message,
     context: CallContext,
     write?: WriteReply<T>,
+    observe = true,
   ): Promise<T> {
-    this.#begin(context, this.#options.defaultTimeoutMs);
+    this.#begin(context, this.#options.defaultTimeoutMs, observe);
     let reply: T;
     try {
       reply = writeReply(handler.method, write, await handler.call(request, context));
     } catch (reason) {
       const error = toCallError(reason);
-      this.#finish(context, error);
+      this.#finish(context, error, observe);
       throw error;
     }
-    this.#finish(context, undefined);
+    this.#finish(context, undefined, observe);
     return reply;
   }
 
   /**
    * Runs a streaming rpc. Yields the result of `write` for each reply, or the reply if there is no `write`. Throws
    * `ConnectError`s. Ending the iteration early cancels the call.
+   *
+   * @param observe As for `unary`.
    */
   stream<T = Message>(
     handler: StreamHandler,
     requests: AsyncIterable<Message>,
     context: CallContext,
     write?: WriteReply<T>,
+    observe = true,
   ): AsyncGenerator<T, void, undefined> {
     const fail = (error: ConnectError): ConnectError => {
       context.abort(error); // Cancels what the handler started with this context.
-      this.#finish(context, error);
+      this.#finish(context, error, observe);
       return error;
     };
     return new LayeredStream<T>({
-      begin: () => this.#begin(context, 0),
+      begin: () => this.#begin(context, 0, observe),
       open: () => handler.call(requests, context),
       ...(write && { item: (reply) => writeReply(handler.method, write, reply as Message) }), // The handler made it one.
-      ended: () => this.#finish(context, undefined),
+      ended: () => this.#finish(context, undefined, observe),
       failed: (reason) => fail(toCallError(reason)),
       left: () =>
         void fail(context.reason ?? new ConnectError("the caller cancelled the call", Code.Canceled)),
@@ -164,7 +170,7 @@ export class Dispatcher {
     return [...this.#inFlight];
   }
 
-  #begin(context: CallContext, defaultTimeoutMs: number): void {
+  #begin(context: CallContext, defaultTimeoutMs: number, observe: boolean): void {
     if (this.#closed) throw new ConnectError("the server is shutting down", Code.Unavailable);
     this.#inFlight.add(context);
     const { maxTimeoutMs, observers } = this.#options;
@@ -173,15 +179,13 @@ export class Dispatcher {
     } else if (defaultTimeoutMs > 0) {
       context.limit(defaultTimeoutMs);
     }
-    if (observers.length > 0 && context.origin?.observed !== true) {
-      notify(observers, (observer) => observer.started?.(context));
-    }
+    if (observe && observers.length > 0) notify(observers, (observer) => observer.started?.(context));
   }
 
-  #finish(context: CallContext, error: ConnectError | undefined): void {
+  #finish(context: CallContext, error: ConnectError | undefined, observe: boolean): void {
     this.#inFlight.delete(context);
     const { observers } = this.#options;
-    if ((error === undefined && observers.length === 0) || context.origin?.observed === true) return;
+    if (!observe || (error === undefined && observers.length === 0)) return;
     notify(observers, (observer) => observer.finished?.(context, error));
     if (error !== undefined) this.#faults.call(error, context);
   }

@@ -46,8 +46,7 @@ export class FaultLog {
   /** Logs the error that ended a call if it is unexpected and not logged yet. Never throws. */
   call(error: ConnectError, context: CallContext): void {
     if (!isUnexpected(error)) return;
-    const protocol = context.origin?.protocol ?? context.protocolName;
-    this.#write(error, { rpc: rpcName(context.method), protocol });
+    this.#write(error, { rpc: rpcName(context.method), protocol: context.protocolName });
   }
 
   /** As `call`, for a request that calls no rpc, for example one to a route of the application. */

@@ -21,6 +21,10 @@ export type CheckOf = (desc: DescMessage) => (message: Message) => void;
  * @param checkOf returns the check for the replies of a type, which throws for replies that cannot be encoded
  */
 export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
+  return { ...invokerOf(dispatcher, checkOf, true), unobserved: invokerOf(dispatcher, checkOf, false) };
+}
+
+function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): Invoker {
   return {
     protocolName: "in-process",
     async unary<T = Message>(
@@ -37,6 +41,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
           request,
           context,
           checked(checkOf(method.output), write),
+          observe,
         );
         hideReserved(context);
         return reply;
@@ -63,7 +68,13 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
           handed = new HandedRequests(requests, reply.context);
           const handler = dispatcher.handlerOf(method);
           if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-          return dispatcher.stream(handler, handed, reply.context, checked(checkOf(method.output), write));
+          return dispatcher.stream(
+            handler,
+            handed,
+            reply.context,
+            checked(checkOf(method.output), write),
+            observe,
+          );
         },
         item(message) {
           reply?.settleHeader();

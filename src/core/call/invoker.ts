@@ -23,6 +23,11 @@ import { writeReply, type WriteReply } from "./write-reply.ts";
 export interface Invoker {
   /** Protocol of the hop, as clients see it in `HandlerContext.protocolName`. */
   readonly protocolName: string;
+  /**
+   * The same invoker without the observers of the server of this process that it calls, for a caller that observes its
+   * calls itself. Undefined where no server of this process is called.
+   */
+  readonly unobserved?: Invoker;
   /** @param write turns the reply into the result, as part of the call. Default: the reply itself. */
   unary<T = Message>(
     method: DescMethodUnary,
@@ -63,8 +68,10 @@ export function interceptInvoker(invoker: Invoker, interceptors: readonly Interc
   if (interceptors.length === 0) return invoker;
   const unary = new Map<DescMethodUnary, UnaryRun>();
   const stream = new Map<DescMethodStreaming, StreamRun>();
+  const { unobserved } = invoker;
   return {
     protocolName: invoker.protocolName,
+    ...(unobserved && { unobserved: interceptInvoker(unobserved, interceptors) }),
     ...interceptBytes(invoker, interceptors),
     unary<T = Message>(
       method: DescMethodUnary,

@@ -101,7 +101,7 @@ function levelOf(
 function fieldsOf(context: CallContext, error: ConnectError | undefined): Record<string, unknown> {
   const fields: Record<string, unknown> = {
     rpc: rpcName(context.method),
-    protocol: context.origin?.protocol ?? context.protocolName,
+    protocol: context.protocolName,
     code: codeName(error?.code ?? 0),
     durationMs: Math.round((performance.now() - context.startedAt) * 1000) / 1000,
   };

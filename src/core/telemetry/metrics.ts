@@ -97,7 +97,7 @@ export class Metrics implements CallObserver {
   }
 
   #series(context: CallContext): CallSeries {
-    const protocol = context.origin?.protocol ?? context.protocolName;
+    const protocol = context.protocolName;
     let methods = this.#calls.get(protocol);
     if (methods === undefined) this.#calls.set(protocol, (methods = new Map<DescMethod, CallSeries>()));
     let series = methods.get(context.method);

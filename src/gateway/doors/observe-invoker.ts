@@ -2,15 +2,15 @@ import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/pr
 import { LayeredStream } from "../../core/call/layered-stream.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
 import type { CallContext } from "../../core/call/context.ts";
-import { callOrigin } from "../../core/call/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { FaultLog } from "../../core/call/fault-log.ts";
 import { type CallObserver, notify } from "../../core/call/observer.ts";
 import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
- * `invoker` with `observers` told of every call, under the protocol of its context, and `faults` of what nobody planned;
- * `invoker` itself without any observer. Servers of this process that the calls reach do not tell theirs again.
+ * `invoker` with `observers` called for every call, under the protocol of its context, and unexpected exceptions written
+ * to `faults`; `invoker` itself without any observer. This is the one point where a gateway observes calls: observers of
+ * a server of this process behind it are not called for them.
  */
 export function observeInvoker(
   invoker: Invoker,
@@ -18,8 +18,8 @@ export function observeInvoker(
   faults: Pick<FaultLog, "call">,
 ): Invoker {
   if (observers.length === 0) return invoker;
+  const inner = invoker.unobserved ?? invoker;
   const begin = (context: CallContext): void => {
-    context.values.set(callOrigin, { protocol: context.protocolName, observed: true });
     notify(observers, (observer) => observer.started?.(context));
   };
   const finish = (context: CallContext, error: ConnectError | undefined): void => {
@@ -39,15 +39,15 @@ export function observeInvoker(
     finish(context, undefined);
     return reply;
   };
-  const unaryBytes = invoker.unaryBytes?.bind(invoker);
+  const unaryBytes = inner.unaryBytes?.bind(inner);
   return {
-    protocolName: invoker.protocolName,
+    protocolName: inner.protocolName,
     unary: <T = Message>(
       method: DescMethodUnary,
       request: Message,
       context: CallContext,
       write?: WriteReply<T>,
-    ) => observe(context, () => invoker.unary(method, request, context, write)),
+    ) => observe(context, () => inner.unary(method, request, context, write)),
     ...(unaryBytes && {
       unaryBytes: (method, request, context, read) =>
         observe(context, () => unaryBytes(method, request, context, read)),
@@ -60,7 +60,7 @@ export function observeInvoker(
     ) =>
       new LayeredStream<T>({
         begin: () => begin(context),
-        open: () => invoker.stream(method, requests, context, write),
+        open: () => inner.stream(method, requests, context, write),
         ended: () => finish(context, undefined),
         failed(reason) {
           const error = toCallError(reason);

@@ -30,7 +30,7 @@ function recorder(): CallObserver & { readonly heard: string[] } {
   const heard: string[] = [];
   return {
     heard,
-    started: (context) => void heard.push(`started ${context.origin?.protocol ?? context.protocolName}`),
+    started: (context) => void heard.push(`started ${context.protocolName}`),
     finished: (_context, error) => void heard.push(`finished ${error?.code ?? 0}`),
   };
 }

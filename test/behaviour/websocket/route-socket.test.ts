@@ -7,7 +7,6 @@ import {
   CollectRequestSchema,
   CollectResponseSchema,
 } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Rooms } from "../../support/rooms-service.ts";
 import { startGateway } from "../../support/gateway-fixture.ts";
 import { SocketClient, within } from "./socket-client.ts";
@@ -308,8 +307,7 @@ test("interceptors and observers meet calls over WebSocket as all others", async
     ],
     observers: [
       {
-        started: ({ method, values }) =>
-          void seen.push(`started ${method.name} ${values.get(callOrigin)?.protocol}`),
+        started: ({ method, protocolName }) => void seen.push(`started ${method.name} ${protocolName}`),
         finished: ({ method }, error) => void seen.push(`finished ${method.name} ${error?.code ?? 0}`),
       },
     ],

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createContextValues } from "@connectrpc/connect";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { CallContext, type CallContextInit } from "../../../src/core/call/context.ts";
-import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { failure, never } from "../../support/failure.ts";
 
@@ -135,10 +133,4 @@ test("a child is aborted with its parent and lives no longer, and does not abort
   assert.equal(child.reason, reason);
   assert.equal(sibling.reason?.code, Code.Internal);
   assert.equal(context({ parent }).reason, reason);
-});
-
-test("the origin of a call is in its values", () => {
-  const origin = { protocol: "rest", observed: true };
-  assert.equal(context().origin, undefined);
-  assert.equal(context({ values: createContextValues().set(callOrigin, origin) }).origin, origin);
 });

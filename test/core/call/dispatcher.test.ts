@@ -1,11 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { createContextValues } from "@connectrpc/connect";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
-import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Dispatcher, type DispatcherOptions } from "../../../src/core/call/dispatcher.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageCheck } from "../../../src/core/codec/message-check.ts";
@@ -36,20 +34,13 @@ function dispatching(options: Partial<DispatcherOptions> = {}) {
     }),
   );
   const invoker = inProcess(dispatcher, messageCheck);
-  const context = (method = echo as typeof echo | typeof chat, observed?: boolean) =>
-    new CallContext({
-      method,
-      protocolName: "test",
-      requestHeader: new Headers(),
-      values:
-        observed === undefined
-          ? undefined
-          : createContextValues().set(callOrigin, { protocol: "rest", observed }),
-    });
+  const context = (method = echo as typeof echo | typeof chat) =>
+    new CallContext({ method, protocolName: "test", requestHeader: new Headers() });
   return {
     dispatcher,
     release,
     context,
+    invoker,
     unary: (text = "", call = context()) =>
       invoker.unary(echo, create(echo.input, { text }), call).finally(() => call.end()),
     stream: (text = "", call = context(chat)) =>
@@ -164,13 +155,17 @@ test("observers hear begin and end of every call", async () => {
   ]);
 });
 
-test("observers do not hear of calls that a server in front observes", async () => {
+test("observers are not called by the unobserved invoker, for servers in front that observe calls", async () => {
   const { log, observer } = recording();
-  const { unary, stream, context } = dispatching({ observers: [observer] });
-  await unary("", context(echo, true));
-  await all(stream("a", context(chat, true)));
+  const { unary, invoker, context } = dispatching({ observers: [observer] });
+  const { unobserved } = invoker;
+  assert.ok(unobserved);
+  const [call, chatCall] = [context(), context(chat)];
+  await unobserved.unary(echo, create(echo.input), call).finally(() => call.end());
+  await all(unobserved.stream(chat, each(create(chat.input, { text: "a" })), chatCall));
+  chatCall.end();
   assert.deepEqual(log, []);
-  await unary("", context(echo, false));
+  await unary();
   assert.deepEqual(log, ["+Echo", "-Echo OK"]);
 });
 

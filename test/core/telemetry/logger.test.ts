@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createContextValues } from "@connectrpc/connect";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
-import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../../../src/core/errors/errors.ts";
 import { callLog, createLogger, type LogLevel } from "../../../src/core/telemetry/logger.ts";
 
@@ -34,19 +32,6 @@ test("a good call is one line at debug, with the request id and nothing else of 
   assert.equal(line["requestId"], "abc");
   assert.equal(typeof line["durationMs"], "number");
   assert.doesNotMatch(JSON.stringify(lines), /s3cret|authorization/);
-});
-
-test("the protocol is that of the outermost caller", () => {
-  const { lines, observer } = collect("debug");
-  const values = createContextValues().set(callOrigin, { protocol: "rest", observed: false });
-  const context = new CallContext({
-    method: GoMs.method.get,
-    protocolName: "in-process",
-    requestHeader: new Headers(),
-    values,
-  });
-  observer.finished?.(context, undefined);
-  assert.equal(lines[0]?.["protocol"], "rest");
 });
 
 test("a good call is not written at info, and its headers are never made", () => {

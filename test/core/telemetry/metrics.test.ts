@@ -1,19 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createContextValues } from "@connectrpc/connect";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
-import { callOrigin } from "../../../src/core/call/call-origin.ts";
 import { Code, ConnectError, toCallError } from "../../../src/core/errors/errors.ts";
 import { metricList } from "../../../src/core/telemetry/metric-list.ts";
 import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 
-function call(protocolName = "grpc", origin?: string): CallContext {
-  const values =
-    origin === undefined
-      ? undefined
-      : createContextValues().set(callOrigin, { protocol: origin, observed: false });
-  return new CallContext({ method: GoMs.method.get, protocolName, requestHeader: new Headers(), values });
+function call(protocolName = "grpc"): CallContext {
+  return new CallContext({ method: GoMs.method.get, protocolName, requestHeader: new Headers() });
 }
 
 /** The samples of one metric, by their labels as the page writes them. */
@@ -30,7 +24,7 @@ const get = 'service="go.micro.service.goms.GoMs",method="Get"';
 
 test("calls are counted by service, method, protocol and code", async () => {
   const metrics = new Metrics({ processMetrics: false });
-  const [good, bad, rest, open] = [call(), call(), call("in-process", "rest"), call()];
+  const [good, bad, rest, open] = [call(), call(), call("rest"), call()];
   for (const context of [good, bad, rest, open]) metrics.started(context);
   metrics.finished(good, undefined);
   metrics.finished(bad, new ConnectError("x", Code.NotFound));

@@ -13,7 +13,7 @@ import { compressedFlag, withPrefix } from "../../wire/message-prefix.ts";
  * An invoker of gRPC calls over an HTTP/2 connection (grpc/grpc doc/PROTOCOL-HTTP2.md). A reply that violates the
  * protocol is an error with the code that gRPC's client specification names.
  */
-export function http2Invoker(connection: Connection): Required<Invoker> {
+export function http2Invoker(connection: Connection): Required<Omit<Invoker, "unobserved">> {
   const rpcs = new Map<DescMethod, ClientRpc>();
   const rpcOf = (method: DescMethod): ClientRpc => {
     let rpc = rpcs.get(method);

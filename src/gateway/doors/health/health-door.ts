@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import { createContextValues } from "@connectrpc/connect";
 import {
   Health,
   HealthCheckRequestSchema,
@@ -7,7 +6,6 @@ import {
   type HealthCheckResponse,
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
 import { CallContext } from "../../../core/call/context.ts";
-import { callOrigin } from "../../../core/call/call-origin.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
@@ -62,7 +60,6 @@ async function check(path: string, query: string, kit: DoorKit): Promise<Verdict
     protocolName: "rest",
     requestHeader: () => new Headers(),
     timeoutMs: health.healthTimeoutMs,
-    values: createContextValues().set(callOrigin, { protocol: "rest", observed: true }),
   });
   try {
     const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
