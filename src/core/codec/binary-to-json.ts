@@ -1,8 +1,8 @@
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { hasOwnJsonForm } from "./field-shape.ts";
-import { type BinaryPrinter, BinaryPrinterGenerator } from "./generate-binary-to-json.ts";
+import { type BinaryPrinter, BinaryPrinterGenerator } from "./binary-to-json-code.ts";
 import { codeIsAllowed } from "./generated-code.ts";
-import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./json-writer.ts";
+import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./message-to-json.ts";
 import { asBuffer, seen, takeBytes, withScratch } from "./scratch.ts";
 
 /**

@@ -2,7 +2,7 @@ import { type DescField, type DescMessage, type Message, ScalarType } from "@buf
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { localShape, wrapped } from "./field-shape.ts";
 import { codeIsAllowed, CodeBuilder, literal } from "./generated-code.ts";
-import { property } from "./json-output-code.ts";
+import { property } from "./put-json-code.ts";
 
 /** Looks at one value; throws a TypeError for one that its field cannot hold. */
 type Check = (value: unknown) => void;

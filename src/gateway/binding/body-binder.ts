@@ -4,7 +4,7 @@ import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { messageFactory } from "../../core/codec/field-shape.ts";
-import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-reader.ts";
+import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
 import { messageAt, pathName } from "./field-path.ts";
 import type { Route } from "../routing/route.ts";

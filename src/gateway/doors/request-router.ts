@@ -9,7 +9,7 @@ import type { ErrorWriter } from "../http/error-writer.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { HttpObserver } from "../http/http-observer.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
-import type { JsonWriteOptions } from "../../core/codec/json-writer.ts";
+import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { HealthEndpoints, healthPaths, isHealthPath } from "./health/health-endpoints.ts";
 import { HttpError } from "../http/http-error.ts";
 import { PolledStreams } from "./rest/rest-routes.ts";

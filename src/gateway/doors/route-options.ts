@@ -1,6 +1,6 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { Invoker } from "../../core/call/invoker.ts";
-import type { JsonWriteOptions } from "../../core/codec/json-writer.ts";
+import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { ReplyMetadata } from "../http/reply-metadata.ts";

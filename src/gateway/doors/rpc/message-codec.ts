@@ -1,6 +1,6 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
-import { decodeUtf8, jsonReader } from "../../../core/codec/json-reader.ts";
-import { jsonWriter } from "../../../core/codec/json-writer.ts";
+import { decodeUtf8, jsonReader } from "../../../core/codec/json-to-message.ts";
+import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
 import { rpcName } from "../../../core/call/service.ts";

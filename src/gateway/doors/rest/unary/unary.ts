@@ -1,6 +1,6 @@
 import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { JsonWriteOptions } from "../../../../core/codec/json-writer.ts";
+import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts";
 import { CallContext } from "../../../../core/call/context.ts";
 import { writeReply } from "../../../../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "../../../binding/bind.ts";

@@ -10,7 +10,7 @@ import {
   parseMembers,
   parseByDetour,
   parserBindings,
-} from "./generate-json-parser.ts";
+} from "./take-json-code.ts";
 import {
   putJsonBytes,
   putJsonText,
@@ -20,7 +20,7 @@ import {
   putVarint32,
   putVarint64,
   putZigzag64,
-} from "./put-wire.ts";
+} from "./put-binary.ts";
 import { putBytes } from "./put-json-text.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { ScalarType } from "@bufbuild/protobuf";
-import { putBoolean, scalarQuote } from "./json-output-code.ts";
+import { putBoolean, scalarQuote } from "./put-json-code.ts";
 import type { WriteFormat } from "./write-message.ts";
 
 /** Code that reads a value into `x`, `n` and `seen`, and code that writes it behind `open`. */

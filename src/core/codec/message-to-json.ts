@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, Message, Registry } from "@bufbuild/protobuf";
 import { codeIsAllowed } from "./generated-code.ts";
-import { type MessagePrinter, MessagePrinterGenerator } from "./generate-json-writer.ts";
+import { type MessagePrinter, MessagePrinterGenerator } from "./message-to-json-code.ts";
 import { indentJson } from "./indent-json.ts";
 import { seen, takeBytes, withScratch } from "./scratch.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";

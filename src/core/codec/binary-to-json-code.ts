@@ -10,8 +10,8 @@ import {
   putConstant,
   putEnd,
   putEnum,
-} from "./json-output-code.ts";
-import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-wire.ts";
+} from "./put-json-code.ts";
+import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-binary.ts";
 import {
   nextTag,
   readLength,
@@ -19,7 +19,7 @@ import {
   scalarCode,
   type ValueCode,
   wrapperCode,
-} from "./wire-value-code.ts";
+} from "./take-binary-code.ts";
 import { type WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /**

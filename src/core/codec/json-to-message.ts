@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { invalidArgument } from "../errors/errors.ts";
 import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed } from "./generated-code.ts";
-import { type MessageParser, messageParser } from "./generate-json-reader.ts";
+import { type MessageParser, messageParser } from "./json-to-message-code.ts";
 import { JsonCursor } from "./json-cursor.ts";
 import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";

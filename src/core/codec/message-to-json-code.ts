@@ -12,7 +12,7 @@ import {
   putEnd,
   putEnum,
   scalarQuote,
-} from "./json-output-code.ts";
+} from "./put-json-code.ts";
 import { fieldPrinter, needsDetour } from "./detours.ts";
 import type { WriteFormat, WriterCompiler } from "./write-message.ts";
 

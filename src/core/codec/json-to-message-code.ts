@@ -10,8 +10,8 @@ import {
   parseMembers,
   parseByDetour,
   parserBindings,
-} from "./generate-json-parser.ts";
-import { property } from "./json-output-code.ts";
+} from "./take-json-code.ts";
+import { property } from "./put-json-code.ts";
 
 /**
  * Reads the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the
