@@ -2,15 +2,8 @@ import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { needsWireDetour, recordPrinter } from "./detours.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
-import { CodeBuilder } from "./generated-code.ts";
-import {
-  defaultText,
-  memberStart,
-  outputBindings,
-  putConstant,
-  putEnd,
-  putEnum,
-} from "./put-json-code.ts";
+import { CodeBuilder, type Generated, generatedPerType } from "./generated-code.ts";
+import { defaultText, memberStart, outputBindings, putConstant, putEnd, putEnum } from "./put-json-code.ts";
 import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-binary.ts";
 import {
   nextTag,
@@ -20,13 +13,13 @@ import {
   type ValueCode,
   wrapperCode,
 } from "./take-binary-code.ts";
-import { type WriteFormat, WriterCompiler } from "./write-message.ts";
+import type { WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /**
  * Writes the JSON of the message that stands in `from` between `start` and `end` to `out` at `pos`, and returns the
  * end of the text. `view` and `outView` look at the same bytes, `depth` counts the messages around.
  */
-export type PrintBinary = (
+export type PutJson = (
   ...input: [
     from: Buffer,
     view: DataView,
@@ -38,11 +31,6 @@ export type PrintBinary = (
     depth: number,
   ]
 ) => number;
-
-/** The function of one message type, made when it is first wanted. */
-export interface BinaryPrinter {
-  print: PrintBinary;
-}
 
 /** Deeper messages are left to the path over messages, which knows the limit. */
 const deepest = 90;
@@ -57,37 +45,23 @@ const bindings = {
   takeZigzag64,
 };
 
-/** Generates functions that print protobuf bytes as JSON of one format, a function for a message type. */
-export class BinaryPrinterGenerator {
+/** Generates functions that put protobuf bytes as JSON of one format. */
+export class BinaryPutters {
+  /** The function of a message type. */
+  readonly of: (desc: DescMessage) => Generated<PutJson>;
   readonly #format: WriteFormat;
   readonly #compiler: WriterCompiler;
-  readonly #printers = new WeakMap<DescMessage, BinaryPrinter>();
 
-  constructor(format: WriteFormat) {
-    this.#format = format;
-    this.#compiler = new WriterCompiler(format);
+  constructor(compiler: WriterCompiler) {
+    this.#format = compiler.format;
+    this.#compiler = compiler;
+    this.of = generatedPerType((desc) => this.#generate(desc));
   }
 
-  printer(desc: DescMessage): BinaryPrinter {
-    let printer = this.#printers.get(desc);
-    if (printer === undefined) {
-      const made: BinaryPrinter = {
-        // Types are generated at their first use, so that a large contract costs what is used of it.
-        print: (...input) => {
-          made.print = this.#generate(desc);
-          return made.print(...input);
-        },
-      };
-      printer = made;
-      this.#printers.set(desc, printer);
-    }
-    return printer;
-  }
-
-  #generate(desc: DescMessage): PrintBinary {
+  #generate(desc: DescMessage): PutJson {
     const code = new CodeBuilder(bindings);
     code.add(
-      "return function print(s, sv, i, e, b, v, p, d) {",
+      "return function put(s, sv, i, e, b, v, p, d) {",
       `if (d > ${deepest}) throw irregular;`,
       "const start = p; let x = 0, n = 0;",
       ...this.#oneofs(desc),
@@ -110,7 +84,7 @@ export class BinaryPrinterGenerator {
       "return p;",
       "};",
     );
-    return code.run() as PrintBinary; // The text above is such a function.
+    return code.run() as PutJson; // The text above is such a function.
   }
 
   #oneofs(desc: DescMessage): string[] {
@@ -246,12 +220,12 @@ export class BinaryPrinterGenerator {
         };
       }
       default: {
-        const child = code.bind(this.printer(desc));
+        const child = code.bind(this.of(desc));
         return {
           type: 2,
           open: "",
           read: readLength,
-          write: `p = ${child}.print(s, sv, i, i + n, b, v, p, d + 1); i += n;`,
+          write: `p = ${child}.run(s, sv, i, i + n, b, v, p, d + 1); i += n;`,
         };
       }
     }

@@ -1,3 +1,5 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+
 /** Whether this process may turn text into functions; flags of Node and policies of hosts forbid it. */
 export const codeIsAllowed: boolean = probe();
 
@@ -29,6 +31,34 @@ export function literal(text: string): string {
     /[\u007f-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+/** A generated function of one message type. Other generated code binds this object, since `run` changes once. */
+export interface Generated<Run> {
+  run: Run;
+}
+
+/**
+ * The generated functions of all message types. Each is generated at its first run, so that a large contract costs what
+ * is used of it and recursive types end.
+ */
+export function generatedPerType<Run extends (...input: never[]) => unknown>(
+  generate: (desc: DescMessage) => Run,
+): (desc: DescMessage) => Generated<Run> {
+  const known = new WeakMap<DescMessage, Generated<Run>>();
+  return (desc) => {
+    let found = known.get(desc);
+    if (found === undefined) {
+      const first = (...input: Parameters<Run>): unknown => {
+        made.run = generate(desc);
+        return made.run(...input);
+      };
+      const made: Generated<Run> = { run: first as Run }; // It passes all of its input on.
+      found = made;
+      known.set(desc, found);
+    }
+    return found;
+  };
 }
 
 /** The lines and values of a function that is being generated. */

@@ -2,7 +2,7 @@ import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { needsDetour, recordParser } from "./detours.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
-import { CodeBuilder } from "./generated-code.ts";
+import { CodeBuilder, type Generated, generatedPerType } from "./generated-code.ts";
 import {
   enumTable,
   parseList,
@@ -27,7 +27,7 @@ import { putBytes } from "./put-json-text.ts";
  * Writes the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;
  * `seen.pos` is behind the object. `view` and `outView` look at the same bytes, `depth` more containers may be open.
  */
-export type EncodeJson = (
+export type PutBinary = (
   from: Buffer,
   view: DataView,
   start: number,
@@ -36,11 +36,6 @@ export type EncodeJson = (
   pos: number,
   depth: number,
 ) => number;
-
-/** The function of one message type, made when it is first wanted. */
-export interface JsonEncoder {
-  encode: EncodeJson;
-}
 
 const bindings = {
   ...parserBindings,
@@ -55,33 +50,18 @@ const bindings = {
   putZigzag64,
 };
 
-const encoders = new WeakMap<DescMessage, JsonEncoder>();
+/** The function that puts the JSON of a message type into protobuf bytes. */
+export const binaryPutter: (desc: DescMessage) => Generated<PutBinary> = generatedPerType(generate);
 
-/** The function that turns the JSON of a message type into protobuf bytes. */
-export function jsonEncoder(desc: DescMessage): JsonEncoder {
-  let encoder = encoders.get(desc);
-  if (encoder === undefined) {
-    const made: JsonEncoder = {
-      encode: (from, view, start, out, outView, pos, depth) => {
-        made.encode = generate(desc);
-        return made.encode(from, view, start, out, outView, pos, depth);
-      },
-    };
-    encoder = made;
-    encoders.set(desc, encoder);
-  }
-  return encoder;
-}
-
-function generate(desc: DescMessage): EncodeJson {
+function generate(desc: DescMessage): PutBinary {
   const code = new CodeBuilder(bindings);
-  code.add("return function encode(s, sv, i, b, v, p, d) {", "let x = 0;");
+  code.add("return function put(s, sv, i, b, v, p, d) {", "let x = 0;");
   if (desc.fields.some((field) => field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED)) {
     // Whether all of them are there is checked on the other path.
     code.add("throw irregular;");
   }
   code.add(...parseMembers(desc, code, parseField), "seen.pos = i;", "return p;", "};");
-  return code.run() as EncodeJson; // The text above is such a function.
+  return code.run() as PutBinary; // The text above is such a function.
 }
 
 function parseField(field: DescField, code: CodeBuilder): string {
@@ -237,8 +217,8 @@ function parseEntries(field: DescField & { fieldKind: "map" }, code: CodeBuilder
 function parseMessage(field: DescField, desc: DescMessage, code: CodeBuilder, number = field.number): string {
   const inner = field.fieldKind === "message" ? 1 : 2;
   if (isDelimited(field)) {
-    const child = code.bind(jsonEncoder(desc));
-    return `${room} ${putTag(number, 3)} p = ${child}.encode(s, sv, i, b, v, p, d - ${inner}); i = seen.pos; ${room} ${putTag(number, 4)}`;
+    const child = code.bind(binaryPutter(desc));
+    return `${room} ${putTag(number, 3)} p = ${child}.run(s, sv, i, b, v, p, d - ${inner}); i = seen.pos; ${room} ${putTag(number, 4)}`;
   }
   const open = `${room} ${putTag(number, 2)}`;
   const start = code.unique();
@@ -252,8 +232,8 @@ function parseMessage(field: DescField, desc: DescMessage, code: CodeBuilder, nu
     case "google.protobuf.Duration":
       return `x = takeDuration(s, i); i = seen.pos; ${open} p = putTime(x, seen.low, b, p);`;
     default: {
-      const child = code.bind(jsonEncoder(desc));
-      return `${open} const ${start} = p++; p = ${child}.encode(s, sv, i, b, v, p, d - ${inner}); i = seen.pos; p = putLength(b, ${start}, p);`;
+      const child = code.bind(binaryPutter(desc));
+      return `${open} const ${start} = p++; p = ${child}.run(s, sv, i, b, v, p, d - ${inner}); i = seen.pos; p = putLength(b, ${start}, p);`;
     }
   }
 }

@@ -2,7 +2,7 @@ import { create, type DescField, type DescMessage, type Message, ScalarType } fr
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { fieldParser, needsDetour } from "./detours.ts";
 import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
-import { CodeBuilder, literal } from "./generated-code.ts";
+import { CodeBuilder, type Generated, generatedPerType, literal } from "./generated-code.ts";
 import {
   enumTable,
   parseList,
@@ -17,7 +17,7 @@ import { property } from "./put-json-code.ts";
  * Reads the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the
  * same bytes, `text` has one character for each of them, `depth` more containers may be open.
  */
-export type ParseMessage = (
+export type TakeMessage = (
   from: Buffer,
   view: DataView,
   text: string,
@@ -25,35 +25,15 @@ export type ParseMessage = (
   depth: number,
 ) => Message;
 
-/** The function of one message type, made when it is first wanted. */
-export interface MessageParser {
-  parse: ParseMessage;
-}
-
 const bindings = { ...parserBindings, setOwn, hasOwn: Object.hasOwn };
 
-const parsers = new WeakMap<DescMessage, MessageParser>();
-
-/** The function that reads messages of a type from JSON. */
-export function messageParser(desc: DescMessage): MessageParser {
-  let parser = parsers.get(desc);
-  if (parser === undefined) {
-    const made: MessageParser = {
-      parse: (from, view, text, start, depth) => {
-        made.parse = generate(desc);
-        return made.parse(from, view, text, start, depth);
-      },
-    };
-    parser = made;
-    parsers.set(desc, parser);
-  }
-  return parser;
-}
+/** The function that takes messages of a type from JSON. */
+export const messageTaker: (desc: DescMessage) => Generated<TakeMessage> = generatedPerType(generate);
 
 /** With more fields, variables for all of them cost more than they save. */
 const mostVariables = 48;
 
-function generate(desc: DescMessage): ParseMessage {
+function generate(desc: DescMessage): TakeMessage {
   const code = new CodeBuilder(bindings);
   const sample = create(desc);
   const plain = Object.getPrototypeOf(sample) === Object.prototype && !Object.hasOwn(sample, "__proto__");
@@ -61,10 +41,10 @@ function generate(desc: DescMessage): ParseMessage {
     plain && desc.fields.length <= mostVariables
       ? literalTarget(desc, fieldsOf(sample), code)
       : objectTarget(desc, code);
-  code.add("return function parse(s, sv, text, i, d) {", "let x;", target.begin);
+  code.add("return function take(s, sv, text, i, d) {", "let x;", target.begin);
   code.add(...parseMembers(desc, code, (field) => parseField(field, target, code)));
   code.add("seen.pos = i;", target.end, "};");
-  return code.run() as ParseMessage; // The text above is such a function.
+  return code.run() as TakeMessage; // The text above is such a function.
 }
 
 /** Where the values of a message are kept until it is complete. */
@@ -194,7 +174,7 @@ function parseMessage(field: DescField & { message: DescMessage }, code: CodeBui
       return `x = takeDuration(s, i); ${timeLiteral(desc)}`;
     default: {
       const inner = field.fieldKind === "message" ? 1 : 2;
-      return `x = ${code.bind(messageParser(desc))}.parse(s, sv, text, i, d - ${inner}); i = seen.pos;`;
+      return `x = ${code.bind(messageTaker(desc))}.run(s, sv, text, i, d - ${inner}); i = seen.pos;`;
     }
   }
 }

@@ -2,8 +2,8 @@ import { clearField, type DescField, type DescMessage, type Message } from "@buf
 import { isUtf8 } from "node:buffer";
 import { invalidArgument } from "../errors/errors.ts";
 import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
-import { codeIsAllowed } from "./generated-code.ts";
-import { type MessageParser, messageParser } from "./json-to-message-code.ts";
+import { codeIsAllowed, type Generated } from "./generated-code.ts";
+import { messageTaker, type TakeMessage } from "./json-to-message-code.ts";
 import { JsonCursor } from "./json-cursor.ts";
 import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
@@ -42,12 +42,12 @@ export function jsonReader(schema: DescMessage, options?: Partial<JsonReadOption
 
 class CompiledJsonReader implements JsonReader {
   readonly #reader: MessageReader;
-  readonly #parser: MessageParser | undefined;
+  readonly #take: Generated<TakeMessage> | undefined;
   readonly #options: JsonReadOptions;
 
   constructor(schema: DescMessage, options: JsonReadOptions) {
     this.#reader = messageReader(schema);
-    this.#parser = codeIsAllowed && !hasOwnJsonForm(schema) ? messageParser(schema) : undefined;
+    this.#take = codeIsAllowed && !hasOwnJsonForm(schema) ? messageTaker(schema) : undefined;
     this.#options = options;
   }
 
@@ -65,14 +65,14 @@ class CompiledJsonReader implements JsonReader {
 
   /** The message of a text of the plain kind; undefined for all others, good or bad. */
   #parse(json: Uint8Array): Message | undefined {
-    if (this.#parser === undefined || !isUtf8(json)) return undefined;
+    if (this.#take === undefined || !isUtf8(json)) return undefined;
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.registry = this.#options.registry;
     seen.left = entryLimit(this.#options.maxEntries);
     try {
       const start = skipSpace(from, 0);
-      const message = this.#parser.parse(from, view, from.toString("latin1"), start, this.#options.maxDepth);
+      const message = this.#take.run(from, view, from.toString("latin1"), start, this.#options.maxDepth);
       return skipSpace(from, seen.pos) === from.length ? message : undefined;
     } catch {
       return undefined;

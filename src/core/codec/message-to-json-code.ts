@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { localShape, wrapped } from "./field-shape.ts";
-import { CodeBuilder, literal } from "./generated-code.ts";
+import { CodeBuilder, type Generated, generatedPerType, literal } from "./generated-code.ts";
 import {
   defaultText,
   memberStart,
@@ -17,50 +17,32 @@ import { fieldPrinter, needsDetour } from "./detours.ts";
 import type { WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /** Writes the JSON of a message to `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */
-export type PrintMessage = (message: Message, out: Buffer, outView: DataView, pos: number) => number;
+export type PutMessage = (message: Message, out: Buffer, outView: DataView, pos: number) => number;
 
-/** The function of one message type, made when it is first wanted. */
-export interface MessagePrinter {
-  print: PrintMessage;
-}
-
-/** Generates functions that print messages as JSON of one format, a function for a message type. */
-export class MessagePrinterGenerator {
+/** Generates functions that put messages as JSON of one format. */
+export class MessagePutters {
+  /** The function of a message type. */
+  readonly of: (desc: DescMessage) => Generated<PutMessage>;
   readonly #format: WriteFormat;
   readonly #compiler: WriterCompiler;
-  readonly #printers = new WeakMap<DescMessage, MessagePrinter>();
 
   constructor(compiler: WriterCompiler) {
     this.#format = compiler.format;
     this.#compiler = compiler;
+    this.of = generatedPerType((desc) => this.#generate(desc));
   }
 
-  printer(desc: DescMessage): MessagePrinter {
-    let printer = this.#printers.get(desc);
-    if (printer === undefined) {
-      const made: MessagePrinter = {
-        print: (message, out, outView, pos) => {
-          made.print = this.#generate(desc);
-          return made.print(message, out, outView, pos);
-        },
-      };
-      printer = made;
-      this.#printers.set(desc, printer);
-    }
-    return printer;
-  }
-
-  #generate(desc: DescMessage): PrintMessage {
+  #generate(desc: DescMessage): PutMessage {
     const code = new CodeBuilder(outputBindings);
     code.add(
-      "return function print(m, b, v, p) {",
+      "return function put(m, b, v, p) {",
       `if (m.$typeName !== ${literal(desc.typeName)}) throw irregular;`,
       "const start = p; let x;",
     );
     for (const field of desc.fields.toSorted((a, b) => a.number - b.number))
       code.add(this.#member(field, code));
     code.add("if (m.$unknown !== undefined) seen.unknown = true;", putEnd("start", "{}"), "return p;", "};");
-    return code.run() as PrintMessage; // The text above is such a function.
+    return code.run() as PutMessage; // The text above is such a function.
   }
 
   #member(field: DescField, code: CodeBuilder): string {
@@ -142,7 +124,7 @@ export class MessagePrinterGenerator {
       case "google.protobuf.Duration":
         return { open: '"', write: "p = putDuration(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
       default:
-        return { open: "", write: `p = ${code.bind(this.printer(field.message))}.print(x, b, v, p);` };
+        return { open: "", write: `p = ${code.bind(this.of(field.message))}.run(x, b, v, p);` };
     }
   }
 
