@@ -1,18 +1,12 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { needsWireDetour, recordPrinter } from "./detours.ts";
+import { needsWireDetour, recordsToJson } from "./detours.ts";
+import { scalarCode, timeCode, type ValueCode, wrapperCode } from "./binary-to-json-values.ts";
+import { takenDefaultCode } from "./field-defaults.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
-import { CodeBuilder, type Generated, generatedPerType } from "./generated-code.ts";
-import { defaultText, memberStart, outputBindings, putConstant, putEnd, putEnum } from "./put-json-code.ts";
-import { skipValue, takeTag, takeTime, takeVarint32, takeVarint64, takeZigzag64 } from "./take-binary.ts";
-import {
-  nextTag,
-  readLength,
-  readVarint,
-  scalarCode,
-  type ValueCode,
-  wrapperCode,
-} from "./take-binary-code.ts";
+import { CodeBuilder, declareOneofs, type Generated, generatedPerType, takeOneof } from "./generated-code.ts";
+import { defaultText, memberStart, putConstant, putEnd, putEnum, putJsonBindings } from "./put-json-code.ts";
+import { nextTag, takeBinaryBindings, takeInt32, takeLength } from "./take-binary-code.ts";
 import type { WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /**
@@ -35,15 +29,7 @@ export type PutJson = (
 /** Deeper messages are left to the path over messages, which knows the limit. */
 const deepest = 90;
 
-const bindings = {
-  ...outputBindings,
-  skipValue,
-  takeTag,
-  takeTime,
-  takeVarint32,
-  takeVarint64,
-  takeZigzag64,
-};
+const bindings = { ...putJsonBindings, ...takeBinaryBindings };
 
 /** Generates functions that put protobuf bytes as JSON of one format. */
 export class BinaryPutters {
@@ -64,7 +50,7 @@ export class BinaryPutters {
       "return function put(s, sv, i, e, b, v, p, d) {",
       `if (d > ${deepest}) throw irregular;`,
       "const start = p; let x = 0, n = 0;",
-      ...this.#oneofs(desc),
+      declareOneofs(desc),
       "let t = -1, g = 0;",
       nextTag,
     );
@@ -87,10 +73,6 @@ export class BinaryPutters {
     return code.run() as PutJson; // The text above is such a function.
   }
 
-  #oneofs(desc: DescMessage): string[] {
-    return desc.oneofs.map((_, index) => `let o${index} = false;`);
-  }
-
   #member(field: DescField, code: CodeBuilder): string {
     const start = memberStart(field, this.#format);
     if (needsWireDetour(field)) return this.#detour(field, start, code);
@@ -106,53 +88,42 @@ export class BinaryPutters {
 
   #detour(field: DescField, start: string, code: CodeBuilder): string {
     const tag = tagOf(field, isDelimited(field) ? 3 : 2);
-    const once =
-      field.oneof === undefined
-        ? ""
-        : `if (o${field.parent.oneofs.indexOf(field.oneof)}) throw irregular; o${field.parent.oneofs.indexOf(field.oneof)} = true;`;
     const skip = `const r = g; let z; do { i = skipValue(s, i, t); if (!(i <= e)) throw irregular; z = i; ${nextTag} } while (t === ${tag});`;
-    const print = code.bind(recordPrinter(field, this.#compiler));
-    const put = `${putConstant(start, code)} p = putUnicode(${print}(s.subarray(r, z), d), b, p);`;
-    const text = `if (t === ${tag}) { ${once} ${skip} ${put} }`;
+    const convert = code.bind(recordsToJson(field, this.#compiler));
+    const put = `${putConstant(start, code)} p = putUnicode(${convert}(s.subarray(r, z), d), b, p);`;
+    const text = `if (t === ${tag}) { ${takeOneof(field)} ${skip} ${put} }`;
     const repeated = field.fieldKind === "list" || field.fieldKind === "map";
     if (!repeated || this.#format.defaults === "omit") return text;
     return `${text} else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
   }
 
   #singular(field: DescField, start: string, code: CodeBuilder): string {
-    const { open, read, write, type } = this.#value(field, code);
+    const { open, take, put, type } = this.#value(field, code);
     const found = `if (t === ${tagOf(field, type)}) {`;
     if (field.oneof !== undefined) {
-      const flag = `o${field.parent.oneofs.indexOf(field.oneof)}`;
-      const once = `if (${flag}) throw irregular; ${flag} = true;`;
-      return `${found} ${once} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} }`;
+      return `${found} ${takeOneof(field)} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} }`;
     }
     if (field.message !== undefined || field.presence !== FeatureSet_FieldPresence.IMPLICIT) {
-      return `${found} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} }`;
+      return `${found} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} }`;
     }
     if (this.#format.defaults === "emit") {
       const absent = putConstant(start + defaultText(field, this.#format), code);
-      return `${found} ${putConstant(start + open, code)} ${read} ${write} ${nextTag} } else { ${absent} }`;
+      return `${found} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} } else { ${absent} }`;
     }
     // No writer sends a default; from one that does, it is left out on the other path.
-    return `${found} ${read} if (${this.#isDefault(field, type)}) throw irregular; ${putConstant(start + open, code)} ${write} ${nextTag} }`;
-  }
-
-  #isDefault(field: DescField, type: number): string {
-    if (field.enum !== undefined) return `x === ${field.enum.values[0]?.number ?? 0}`;
-    if (type === 2) return "n === 0";
-    return is64(field.scalar) ? "seen.low === 0 && seen.high === 0" : "Object.is(x, 0)";
+    const isDefault = takenDefaultCode(field.enum ?? field.scalar ?? ScalarType.STRING, "n === 0");
+    return `${found} ${take} if (${isDefault}) throw irregular; ${putConstant(start + open, code)} ${put} ${nextTag} }`;
   }
 
   #list(field: DescField & { fieldKind: "list" }, start: string, code: CodeBuilder): string {
-    const { open, read, write, type } = this.#value(field, code);
+    const { open, take, put, type } = this.#value(field, code);
     const name = putConstant(start, code);
-    const element = `${putConstant(`,${open}`, code)} ${read} ${write}`;
+    const element = `${putConstant(`,${open}`, code)} ${take} ${put}`;
     const single = `const l = p; do { ${element} ${nextTag} } while (t === ${tagOf(field, type)}); ${putEnd("l", "[]")}`;
     let text = `if (t === ${tagOf(field, type)}) { ${name} ${single} }`;
-    if (type !== 2 && type !== 3) {
+    if (type !== 2) {
       // Packed or not: readers take both.
-      const packed = `const l = p; ${readLength} const pe = i + n; while (i < pe) { ${element} } if (i !== pe) throw irregular;`;
+      const packed = `const l = p; ${takeLength} const pe = i + n; while (i < pe) { ${element} } if (i !== pe) throw irregular;`;
       const whole = `${packed} ${putEnd("l", "[]")} ${nextTag}`;
       const some = this.#format.defaults === "emit" ? "" : "if (s[i] === 0) throw irregular;";
       text += ` else if (t === ${(field.number << 3) | 2}) { ${some} ${name} ${whole} }`;
@@ -162,17 +133,17 @@ export class BinaryPutters {
   }
 
   #map(field: DescField & { fieldKind: "map" }, start: string, code: CodeBuilder): string {
-    const { open, read, write, type } = this.#value(field, code);
+    const { open, take, put, type } = this.#value(field, code);
     const key = scalarCode(field.mapKey, this.#format);
     const quoted = key.open === '"' ? "" : "b[p++] = 34;";
     const entry = [
-      readLength,
+      takeLength,
       "const me = i + n;",
       `if (s[i++] !== ${(1 << 3) | key.type}) throw irregular;`,
       putConstant(',"', code),
       "const k = p;",
-      key.read,
-      key.writeBare,
+      key.take,
+      key.putBare,
       quoted,
       // What is in the text already tells keys apart.
       "if (count++ > 0) { if (keys === undefined) { keys = new Set(); keys.add(b.toString('latin1', firstKey, firstKeyEnd)); }",
@@ -181,8 +152,8 @@ export class BinaryPutters {
       key.open === '"' ? "b[p++] = 34;" : "",
       `if (s[i++] !== ${(2 << 3) | type}) throw irregular;`,
       putConstant(`:${open}`, code),
-      read,
-      write,
+      take,
+      put,
       "if (i !== me) throw irregular;",
     ].join(" ");
     const tag = (field.number << 3) | 2;
@@ -196,13 +167,12 @@ export class BinaryPutters {
       return {
         type: 0,
         open: "",
-        read: readVarint("x", "| 0"),
-        write: putEnum(field.enum, "x", this.#format, code),
+        take: takeInt32,
+        put: putEnum(field.enum, this.#format, code),
       };
     }
     if (field.message !== undefined) return this.#message(field.message, code);
-    const { open, read, write, type } = scalarCode(field.scalar ?? ScalarType.STRING, this.#format);
-    return { open, read, write, type };
+    return scalarCode(field.scalar ?? ScalarType.STRING, this.#format);
   }
 
   #message(desc: DescMessage, code: CodeBuilder): ValueCode {
@@ -210,22 +180,16 @@ export class BinaryPutters {
     if (scalar !== undefined) return wrapperCode(scalar, this.#format);
     switch (desc.typeName) {
       case "google.protobuf.Timestamp":
-      case "google.protobuf.Duration": {
-        const put = desc.typeName.endsWith("Timestamp") ? "putTimestamp" : "putDuration";
-        return {
-          type: 2,
-          open: '"',
-          read: `${readLength} x = takeTime(s, i, i + n); i += n;`,
-          write: `p = ${put}(x, seen.low, b, p); b[p++] = 34;`,
-        };
-      }
+        return timeCode("putTimestamp");
+      case "google.protobuf.Duration":
+        return timeCode("putDuration");
       default: {
         const child = code.bind(this.of(desc));
         return {
           type: 2,
           open: "",
-          read: readLength,
-          write: `p = ${child}.run(s, sv, i, i + n, b, v, p, d + 1); i += n;`,
+          take: takeLength,
+          put: `p = ${child}.run(s, sv, i, i + n, b, v, p, d + 1); i += n;`,
         };
       }
     }
@@ -234,17 +198,4 @@ export class BinaryPutters {
 
 function tagOf(field: DescField, type: number): number {
   return ((field.number << 3) | type) >>> 0;
-}
-
-function is64(type: ScalarType | undefined): boolean {
-  switch (type) {
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return true;
-    default:
-      return false;
-  }
 }

@@ -22,7 +22,7 @@ export function needsWireDetour(field: DescField): boolean {
 }
 
 /** Prints the value of a field of a message. */
-export function fieldPrinter(field: DescField, compiler: WriterCompiler): (message: Message) => string {
+export function fieldToJson(field: DescField, compiler: WriterCompiler): (message: Message) => string {
   return (message) => {
     const context = { registry: seen.registry, anyDepth: 0 };
     return compiler.message(field.parent).writeField(field, message, context);
@@ -30,17 +30,17 @@ export function fieldPrinter(field: DescField, compiler: WriterCompiler): (messa
 }
 
 /** Prints the value of a field from its records, tags and all; `depth` counts the messages around and their own. */
-export function recordPrinter(
+export function recordsToJson(
   field: DescField,
   compiler: WriterCompiler,
 ): (records: Uint8Array, depth: number) => string {
-  const print = fieldPrinter(field, compiler);
+  const print = fieldToJson(field, compiler);
   return (records, depth) =>
     print(fromBinary(field.parent, records, { recursionLimit: maxWireDepth + 1 - depth }));
 }
 
 /** Reads the value of a field from its JSON; inside of the message, `depth` containers may be open, itself counted. */
-export function fieldParser(field: DescField): (json: string, depth: number) => unknown {
+export function jsonToField(field: DescField): (json: string, depth: number) => unknown {
   return (json, depth) => {
     const reader = messageReader(field.parent).field(field);
     // Unknown members are reported on the path over messages alone, so that nobody hears of them twice.
@@ -56,8 +56,8 @@ export function fieldParser(field: DescField): (json: string, depth: number) => 
 }
 
 /** Turns the JSON of a field into its records. */
-export function recordParser(field: DescField): (json: string, depth: number) => Uint8Array {
-  const parse = fieldParser(field);
+export function jsonToRecords(field: DescField): (json: string, depth: number) => Uint8Array {
+  const parse = jsonToField(field);
   return (json, depth) => {
     const message = create(field.parent);
     const value = parse(json, depth);

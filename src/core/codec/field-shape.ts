@@ -1,4 +1,5 @@
 import { create, type DescField, type DescMessage, type Message, type ScalarType } from "@bufbuild/protobuf";
+import { isNullValue } from "./enum-names.ts";
 import { AnySchema, hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 
 /** A message by its property names, for code that knows the names from descriptors only. */
@@ -35,6 +36,12 @@ export function hasFreeForm(desc: DescMessage | undefined): boolean {
 /** Whether a field of messages has them between two tags and not behind their length. */
 export function isDelimited(field: DescField): boolean {
   return field.fieldKind !== "map" && field.message !== undefined && field.delimitedEncoding;
+}
+
+/** Whether JSON `null` is a value of a field and does not mean that it is unset. */
+export function takesNull(field: DescField): boolean {
+  if (field.fieldKind === "list" || field.fieldKind === "map") return false;
+  return field.message?.typeName === "google.protobuf.Value" || isNullValue(field.enum);
 }
 
 /** How a message-typed field holds its value: the message, the scalar of a wrapper, or a Struct's plain object. */

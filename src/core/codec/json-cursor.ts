@@ -1,3 +1,4 @@
+import { powersOfTen } from "./exact-numbers.ts";
 import { JsonTrace, unknownStep } from "./json-trace.ts";
 
 const quote = 0x22;
@@ -20,7 +21,6 @@ const closeBrace = 0x7d;
 const sharedTextLength = 65_536;
 const shortestSlice = 13;
 
-const powersOfTen = Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`));
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 /**

@@ -1,27 +1,22 @@
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { type DescEnum, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { needsDetour, recordParser } from "./detours.ts";
+import { needsDetour, jsonToRecords } from "./detours.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
+import { putBinaryBindings, putEnum, putScalar, putTag, room, tagSize } from "./put-binary-code.ts";
+import { takenDefaultCode } from "./field-defaults.ts";
 import { CodeBuilder, type Generated, generatedPerType } from "./generated-code.ts";
 import {
-  enumTable,
-  parseList,
-  parseMap,
-  parseMembers,
-  parseByDetour,
-  parserBindings,
+  takeEnumValue,
+  takeScalar,
+  takeBoolName,
+  takeList,
+  takeMap,
+  takeMembers,
+  takeByDetour,
+  takeJsonBindings,
 } from "./take-json-code.ts";
-import {
-  putJsonBytes,
-  putJsonText,
-  putLength,
-  putSigned32,
-  putTime,
-  putVarint32,
-  putVarint64,
-  putZigzag64,
-} from "./put-binary.ts";
-import { putBytes } from "./put-json-text.ts";
+import { isRequired } from "./required-fields.ts";
+import { scalarKind, type WireType, wireType } from "./scalar-kinds.ts";
 
 /**
  * Writes the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;
@@ -37,18 +32,7 @@ export type PutBinary = (
   depth: number,
 ) => number;
 
-const bindings = {
-  ...parserBindings,
-  putBytes,
-  putJsonBytes,
-  putJsonText,
-  putLength,
-  putSigned32,
-  putTime,
-  putVarint32,
-  putVarint64,
-  putZigzag64,
-};
+const bindings = { ...takeJsonBindings, ...putBinaryBindings };
 
 /** The function that puts the JSON of a message type into protobuf bytes. */
 export const binaryPutter: (desc: DescMessage) => Generated<PutBinary> = generatedPerType(generate);
@@ -56,165 +40,102 @@ export const binaryPutter: (desc: DescMessage) => Generated<PutBinary> = generat
 function generate(desc: DescMessage): PutBinary {
   const code = new CodeBuilder(bindings);
   code.add("return function put(s, sv, i, b, v, p, d) {", "let x = 0;");
-  if (desc.fields.some((field) => field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED)) {
+  if (desc.fields.some(isRequired)) {
     // Whether all of them are there is checked on the other path.
     code.add("throw irregular;");
   }
-  code.add(...parseMembers(desc, code, parseField), "seen.pos = i;", "return p;", "};");
+  code.add(...takeMembers(desc, code, convertField), "seen.pos = i;", "return p;", "};");
   return code.run() as PutBinary; // The text above is such a function.
 }
 
-function parseField(field: DescField, code: CodeBuilder): string {
-  if (needsDetour(field)) return `${parseByDetour(recordParser(field), code)} p = putBytes(x, b, p);`;
+function convertField(field: DescField, code: CodeBuilder): string {
+  if (needsDetour(field)) return `${takeByDetour(jsonToRecords(field), code)} p = putBytes(x, b, p);`;
   switch (field.fieldKind) {
     case "list":
-      return parseRepeated(field, code);
+      return convertList(field, code);
     case "map":
-      return parseEntries(field, code);
+      return convertMap(field, code);
     default: {
       const implicit = field.oneof === undefined && field.presence === FeatureSet_FieldPresence.IMPLICIT;
       return field.message === undefined
-        ? parseScalar(scalarCode(field, code), field.number, implicit ? zeroTest(field) : undefined)
-        : parseMessage(field, field.message, code);
+        ? (implicit ? convertImplicit : convertScalar)(valueCode(field, code), field.number)
+        : convertMessage(field, field.message, code);
     }
   }
 }
 
-/** Code that reads a scalar into `x` or `seen`, and code that writes it. Texts are copied, so that they only write. */
+/** Code that takes a scalar into `x` or `seen`, and code that puts it, which also takes strings and bytes. */
 interface ScalarCode {
-  readonly type: number;
-  readonly read: string;
-  readonly write: string;
+  readonly type: WireType;
+  readonly take: string;
+  readonly put: string;
+  /** Whether it is at its default, after `take`. */
+  readonly isDefault: string;
 }
 
-const room = "if (p + slack > b.length) throw full;";
-
-function parseScalar(scalar: ScalarCode, number: number, isZero: string | undefined): string {
-  const write = `${room} ${putTag(number, scalar.type)} ${scalar.write}`;
-  return isZero === undefined
-    ? `${scalar.read} ${write}`
-    : `${scalar.read} if (${isZero}) { ${scalar.type === 2 ? "i += 2;" : ""} } else { ${write} }`;
+function enumCode(desc: DescEnum, code: CodeBuilder): ScalarCode {
+  return { type: 0, take: takeEnumValue(desc, code), put: putEnum, isDefault: takenDefaultCode(desc, "") };
 }
 
-function zeroTest(field: DescField): string {
-  if (field.enum !== undefined) return `x === ${field.enum.values[0]?.number ?? 0}`;
-  return scalarZeroTest(field.scalar ?? ScalarType.STRING);
-}
-
-function scalarZeroTest(type: ScalarType): string {
-  switch (type) {
-    case ScalarType.STRING:
-    case ScalarType.BYTES:
-      return "s[i] === 34 && s[i + 1] === 34";
-    case ScalarType.DOUBLE:
-    case ScalarType.FLOAT:
-      return "Object.is(x, 0)";
-    case ScalarType.BOOL:
-      return "x === false";
-    case ScalarType.INT64:
-    case ScalarType.UINT64:
-    case ScalarType.SINT64:
-    case ScalarType.FIXED64:
-    case ScalarType.SFIXED64:
-      return "seen.low === 0 && seen.high === 0";
-    default:
-      return "x === 0";
-  }
-}
-
-function putTag(number: number, type: number): string {
-  let rest = ((number << 3) | type) >>> 0;
-  let text = "";
-  for (; rest > 0x7f; rest >>>= 7) text += `b[p++] = ${(rest & 0x7f) | 0x80}; `;
-  return `${text}b[p++] = ${rest};`;
-}
-
-function scalarCode(field: DescField, code: CodeBuilder): ScalarCode {
-  if (field.enum === undefined) return scalarTypeCode(field.scalar ?? ScalarType.STRING);
-  const table = code.bind(enumTable(field.enum));
+function scalarCode(type: ScalarType): ScalarCode {
+  const kind = scalarKind(type);
   return {
-    type: 0,
-    read: `x = takeEnum(s, i, ${table}); i = seen.pos;`,
-    write: "p = putSigned32(x, b, p);",
+    type: wireType(type),
+    take: kind === "string" || kind === "bytes" ? "" : takeScalar(kind),
+    put: putScalar(type),
+    isDefault: takenDefaultCode(type, "s[i] === 34 && s[i + 1] === 34"),
   };
 }
 
-const putSmall = "if (x >= 0 && x < 128) b[p++] = x; else";
-
-function scalarTypeCode(type: ScalarType): ScalarCode {
-  const of = (wire: number, read: string, write: string): ScalarCode => ({
-    type: wire,
-    read: read === "" ? "" : `${read}; i = seen.pos;`,
-    write,
-  });
-  switch (type) {
-    case ScalarType.STRING:
-      return of(2, "", "p = putJsonText(s, i, b, p); i = seen.pos;");
-    case ScalarType.BYTES:
-      return of(2, "", "p = putJsonBytes(s, i, b, p); i = seen.pos;");
-    case ScalarType.BOOL:
-      return of(0, "x = takeBool(s, i)", "b[p++] = x ? 1 : 0;");
-    case ScalarType.DOUBLE:
-      return of(1, "x = takeDouble(s, i)", "v.setFloat64(p, x, true); p += 8;");
-    case ScalarType.FLOAT:
-      return of(5, "x = takeFloat(s, i)", "v.setFloat32(p, x, true); p += 4;");
-    case ScalarType.INT32:
-      return of(0, "x = takeInt32(s, i)", `${putSmall} p = putSigned32(x, b, p);`);
-    case ScalarType.UINT32:
-      return of(0, "x = takeUint32(s, i)", `${putSmall} p = putVarint32(x, b, p);`);
-    case ScalarType.SINT32:
-      return of(0, "x = takeInt32(s, i)", "p = putVarint32(((x << 1) ^ (x >> 31)) >>> 0, b, p);");
-    case ScalarType.SFIXED32:
-      return of(5, "x = takeInt32(s, i)", "v.setInt32(p, x, true); p += 4;");
-    case ScalarType.FIXED32:
-      return of(5, "x = takeUint32(s, i)", "v.setUint32(p, x, true); p += 4;");
-    case ScalarType.INT64:
-      return of(0, "takeInt64(s, i)", "p = putVarint64(seen.low, seen.high, b, p);");
-    case ScalarType.UINT64:
-      return of(0, "takeUint64(s, i)", "p = putVarint64(seen.low, seen.high, b, p);");
-    case ScalarType.SINT64:
-      return of(0, "takeInt64(s, i)", "p = putZigzag64(seen.low, seen.high, b, p);");
-    case ScalarType.SFIXED64:
-      return of(1, "takeInt64(s, i)", putFixed64);
-    case ScalarType.FIXED64:
-      return of(1, "takeUint64(s, i)", putFixed64);
-  }
+/** The code of a scalar or enum field. */
+function valueCode(field: DescField, code: CodeBuilder): ScalarCode {
+  return field.enum === undefined
+    ? scalarCode(field.scalar ?? ScalarType.STRING)
+    : enumCode(field.enum, code);
 }
 
-const putFixed64 = "v.setInt32(p, seen.low, true); v.setInt32(p + 4, seen.high, true); p += 8;";
+function convertScalar({ type, take, put }: ScalarCode, number: number): string {
+  return `${take} ${room} ${putTag(number, type)} ${put}`;
+}
 
-function parseRepeated(field: DescField & { fieldKind: "list" }, code: CodeBuilder): string {
-  if (field.message !== undefined) return parseList(parseMessage(field, field.message, code));
-  const scalar = scalarCode(field, code);
-  if (!field.packed) return parseList(parseScalar(scalar, field.number, undefined));
+/** As {@link convertScalar}, for fields that are left out at their default. */
+function convertImplicit({ type, take, put, isDefault }: ScalarCode, number: number): string {
+  return `${take} if (${isDefault}) { ${type === 2 ? "i += 2;" : ""} } else { ${room} ${putTag(number, type)} ${put} }`;
+}
+
+function convertList(field: DescField & { fieldKind: "list" }, code: CodeBuilder): string {
+  if (field.message !== undefined) return takeList(convertMessage(field, field.message, code));
+  const scalar = valueCode(field, code);
+  if (!field.packed) return takeList(convertScalar(scalar, field.number));
   const start = code.unique();
   // An empty list writes nothing.
-  const values = parseList(`${scalar.read} ${room} ${scalar.write}`);
+  const values = takeList(`${scalar.take} ${room} ${scalar.put}`);
   const rewind = `if (p === ${start} + 1) p = ${start} - ${tagSize(field.number)}; else p = putLength(b, ${start}, p);`;
   return `${room} ${putTag(field.number, 2)} const ${start} = p++; ${values} ${rewind}`;
 }
 
-function tagSize(number: number): number {
-  return putTag(number, 2).split(";").length - 1;
-}
-
-function parseEntries(field: DescField & { fieldKind: "map" }, code: CodeBuilder): string {
+function convertMap(field: DescField & { fieldKind: "map" }, code: CodeBuilder): string {
   const [start, key, end, keys, first, firstEnd, last] = Array.from({ length: 7 }, () => code.unique());
-  const keyScalar = scalarTypeCode(field.mapKey);
+  const keyScalar = scalarCode(field.mapKey);
   // Names are in quotes, also where numbers need none.
-  const readKey = field.mapKey === ScalarType.BOOL ? "x = takeBoolKey(s, i); i = seen.pos;" : keyScalar.read;
-  const open = `${room} ${putTag(field.number, 2)} const ${start} = p++; ${putTag(1, keyScalar.type)} const ${key} = p; ${readKey} ${keyScalar.write} const ${end} = p;`;
+  const takeKey = field.mapKey === ScalarType.BOOL ? takeBoolName : keyScalar.take;
+  const open = `${room} ${putTag(field.number, 2)} const ${start} = p++; ${putTag(1, keyScalar.type)} const ${key} = p; ${takeKey} ${keyScalar.put} const ${end} = p;`;
   const unique = `if (${last} >= 0) { if (${keys} === undefined) ${keys} = new Set([b.toString("latin1", ${first}, ${firstEnd})]); const size = ${keys}.size; if (${keys}.add(b.toString("latin1", ${key}, ${end})).size === size) throw irregular; }`;
   const value =
     field.message === undefined
-      ? parseScalar(scalarCode(field, code), 2, undefined)
-      : parseMessage(field, field.message, code, 2);
+      ? convertScalar(valueCode(field, code), 2)
+      : convertMessage(field, field.message, code, 2);
   // A longer length moves the entry.
   const close = `const moved = p; p = putLength(b, ${start}, p); if (${last} < 0) { ${first} = ${key} + p - moved; ${firstEnd} = ${end} + p - moved; ${last} = p; }`;
-  return `let ${keys}, ${first} = 0, ${firstEnd} = 0, ${last} = -1; ${parseMap(`${open} ${unique}`, value, close)}`;
+  return `let ${keys}, ${first} = 0, ${firstEnd} = 0, ${last} = -1; ${takeMap(`${open} ${unique}`, value, close)}`;
 }
 
-function parseMessage(field: DescField, desc: DescMessage, code: CodeBuilder, number = field.number): string {
+function convertMessage(
+  field: DescField,
+  desc: DescMessage,
+  code: CodeBuilder,
+  number = field.number,
+): string {
   const inner = field.fieldKind === "message" ? 1 : 2;
   if (isDelimited(field)) {
     const child = code.bind(binaryPutter(desc));
@@ -224,7 +145,7 @@ function parseMessage(field: DescField, desc: DescMessage, code: CodeBuilder, nu
   const start = code.unique();
   const scalar = wrapped(desc);
   if (scalar !== undefined) {
-    return `${open} const ${start} = p++; ${parseScalar(scalarTypeCode(scalar), 1, scalarZeroTest(scalar))} p = putLength(b, ${start}, p);`;
+    return `${open} const ${start} = p++; ${convertImplicit(scalarCode(scalar), 1)} p = putLength(b, ${start}, p);`;
   }
   switch (desc.typeName) {
     case "google.protobuf.Timestamp":

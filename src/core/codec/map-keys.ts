@@ -1,10 +1,6 @@
-import { ScalarType } from "@bufbuild/protobuf";
+import type { ScalarType } from "@bufbuild/protobuf";
 import { parseExactInteger } from "./exact-numbers.ts";
-
-const int32Range = [-(2n ** 31n), 2n ** 31n - 1n] as const;
-const uint32Range = [0n, 2n ** 32n - 1n] as const;
-const int64Range = [-(2n ** 63n), 2n ** 63n - 1n] as const;
-const uint64Range = [0n, 2n ** 64n - 1n] as const;
+import { integerRanges, scalarKind } from "./scalar-kinds.ts";
 
 const integerKey = /^-?[0-9]/;
 
@@ -16,30 +12,26 @@ export function mapKeyParser(type: ScalarType): {
   parse: (name: string) => string | undefined;
   what: string;
 } {
-  switch (type) {
-    case ScalarType.STRING:
+  const kind = scalarKind(type);
+  switch (kind) {
+    case "string":
       return { parse: (name) => name, what: "a string" };
-    case ScalarType.BOOL:
+    case "bool":
       return {
         parse: (name) => (name === "true" || name === "false" ? name : undefined),
         what: "true or false",
       };
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
-      return integerKeyParser(...int64Range);
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return integerKeyParser(...uint64Range);
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return integerKeyParser(...uint32Range);
+    case "int32":
+    case "uint32":
+    case "int64":
+    case "uint64":
+      return integerKeyParser(integerRanges[kind]);
     default:
-      return integerKeyParser(...int32Range);
+      throw new TypeError(`protobuf has no maps with keys of type ${kind}`);
   }
 }
 
-function integerKeyParser(min: bigint, max: bigint): ReturnType<typeof mapKeyParser> {
+function integerKeyParser({ min, max }: (typeof integerRanges)["int32"]): ReturnType<typeof mapKeyParser> {
   const parse = (name: string): string | undefined => {
     const value = integerKey.test(name) ? parseExactInteger(name) : undefined;
     return value === undefined || value < min || value > max ? undefined : value.toString();

@@ -1,8 +1,8 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { localShape, wrapped } from "./field-shape.ts";
-import { codeIsAllowed, CodeBuilder, literal } from "./generated-code.ts";
-import { property } from "./put-json-code.ts";
+import { codeIsAllowed, CodeBuilder, literal, property } from "./generated-code.ts";
+import { integerRanges, notOfKind, scalarKind } from "./scalar-kinds.ts";
 
 /** Looks at one value; throws a TypeError for one that its field cannot hold. */
 type Check = (value: unknown) => void;
@@ -84,34 +84,22 @@ function quickMember(field: DescField, code: CodeBuilder): string {
 /** When a value `x` is none of its field, or looks as if; undefined for fields that have no quick test. */
 function quickTest(field: DescField, code: CodeBuilder): string | undefined {
   if (field.fieldKind === "map" || field.oneof !== undefined) return undefined;
-  if (field.enum !== undefined) return "(x | 0) !== x";
+  if (field.enum !== undefined) return notOfKind("int32");
   if (field.message !== undefined) {
     if (localShape(field) !== "message") return undefined;
     return `typeof x !== "object" || x === null || !${code.bind(checkerOf(field.message))}.quick(x)`;
   }
-  switch (field.scalar) {
-    case ScalarType.STRING:
-      return 'typeof x !== "string"';
-    case ScalarType.BYTES:
-      return "!(x instanceof Uint8Array)";
-    case ScalarType.BOOL:
-      return "x !== true && x !== false";
-    case ScalarType.DOUBLE:
-      return 'typeof x !== "number"';
-    case ScalarType.FLOAT:
-      return `typeof x !== "number" || !(x >= -${maxFloat} && x <= ${maxFloat})`;
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
-      return "(x | 0) !== x";
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return "x >>> 0 !== x";
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return `typeof x !== "bigint" || x < 0n || x > ${2n ** 64n - 1n}n`;
+  const kind = scalarKind(field.scalar);
+  switch (kind) {
+    case "float":
+      return `${notOfKind(kind)} || !(x >= -${maxFloat} && x <= ${maxFloat})`;
+    case "int64":
+    case "uint64": {
+      const { min, max } = integerRanges[kind];
+      return `${notOfKind(kind)} || x < ${min}n || x > ${max}n`;
+    }
     default:
-      return `typeof x !== "bigint" || x < ${-(2n ** 63n)}n || x > ${2n ** 63n - 1n}n`;
+      return notOfKind(kind);
   }
 }
 
@@ -189,29 +177,25 @@ const decimal = /^-?\d{1,20}$/;
 const maxFloat = 3.4028234663852886e38;
 
 function scalarTest(scalar: ScalarType): (value: unknown) => boolean {
-  switch (scalar) {
-    case ScalarType.STRING:
+  switch (scalarKind(scalar)) {
+    case "string":
       return (value) => typeof value === "string";
-    case ScalarType.BYTES:
+    case "bytes":
       return (value) => value instanceof Uint8Array;
-    case ScalarType.BOOL:
+    case "bool":
       return (value) => typeof value === "boolean";
-    case ScalarType.DOUBLE:
+    case "double":
       return (value) => typeof value === "number";
-    case ScalarType.FLOAT:
+    case "float":
       return (value) => typeof value === "number" && (!Number.isFinite(value) || Math.abs(value) <= maxFloat);
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
+    case "int32":
       return (value) => typeof value === "number" && (value | 0) === value;
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
+    case "uint32":
       return (value) => typeof value === "number" && value >>> 0 === value;
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return int64Test((value) => BigInt.asUintN(64, value) === value);
-    default:
+    case "int64":
       return int64Test((value) => BigInt.asIntN(64, value) === value);
+    case "uint64":
+      return int64Test((value) => BigInt.asUintN(64, value) === value);
   }
 }
 

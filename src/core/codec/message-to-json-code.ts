@@ -1,19 +1,21 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { defaultCode } from "./field-defaults.ts";
 import { localShape, wrapped } from "./field-shape.ts";
-import { CodeBuilder, type Generated, generatedPerType, literal } from "./generated-code.ts";
+import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
 import {
   defaultText,
   memberStart,
-  outputBindings,
-  property,
-  putBoolean,
   putConstant,
   putEnd,
   putEnum,
+  putJsonBindings,
+  putLong,
+  putScalar,
   scalarQuote,
 } from "./put-json-code.ts";
-import { fieldPrinter, needsDetour } from "./detours.ts";
+import { notOfKind, type ScalarKind, scalarKind } from "./scalar-kinds.ts";
+import { fieldToJson, needsDetour } from "./detours.ts";
 import type { WriteFormat, WriterCompiler } from "./write-message.ts";
 
 /** Writes the JSON of a message to `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */
@@ -33,7 +35,7 @@ export class MessagePutters {
   }
 
   #generate(desc: DescMessage): PutMessage {
-    const code = new CodeBuilder(outputBindings);
+    const code = new CodeBuilder(putJsonBindings);
     code.add(
       "return function put(m, b, v, p) {",
       `if (m.$typeName !== ${literal(desc.typeName)}) throw irregular;`,
@@ -47,34 +49,34 @@ export class MessagePutters {
 
   #member(field: DescField, code: CodeBuilder): string {
     const start = memberStart(field, this.#format);
-    const value = property("m", field.localName);
     if (needsDetour(field)) return this.#detour(field, start, code);
-    const { open, write } = this.#value(field, code);
+    const value = property("m", field.localName);
+    const { open, put } = this.#value(field, code);
     if (field.fieldKind === "list") {
-      const put = `${putConstant(start, code)} const l = p; for (let j = 0; j < a.length; j++) { x = a[j]; ${putConstant(`,${open}`, code)} ${write} } ${putEnd("l", "[]")}`;
-      return `{ const a = ${value}; if (a.length > 0) { ${put} } ${this.#absent(field, start, code)} }`;
+      const all = `${putConstant(start, code)} const l = p; for (let j = 0; j < a.length; j++) { x = a[j]; ${putConstant(`,${open}`, code)} ${put} } ${putEnd("l", "[]")}`;
+      return `{ const a = ${value}; if (a.length > 0) { ${all} } ${this.#absent(field, start, code)} }`;
     }
     if (field.fieldKind === "map") {
       const key = `${putConstant(',"', code)} p = putText(key, b, p); ${putConstant(`":${open}`, code)}`;
-      const put = `${putConstant(start, code)} const l = p; for (let j = 0; j < a.length; j++) { const key = a[j]; x = o[key]; ${key} ${write} } ${putEnd("l", "{}")}`;
-      return `{ const o = ${value}, a = Object.keys(o); if (a.length > 0) { ${put} } ${this.#absent(field, start, code)} }`;
+      const all = `${putConstant(start, code)} const l = p; for (let j = 0; j < a.length; j++) { const key = a[j]; x = o[key]; ${key} ${put} } ${putEnd("l", "{}")}`;
+      return `{ const o = ${value}, a = Object.keys(o); if (a.length > 0) { ${all} } ${this.#absent(field, start, code)} }`;
     }
-    const put = `${putConstant(start + open, code)} ${write}`;
+    const member = `${putConstant(start + open, code)} ${put}`;
     if (field.oneof !== undefined) {
       const group = property("m", field.oneof.localName);
-      return `if (${group}.case === ${literal(field.localName)}) { x = ${group}.value; ${put} }`;
+      return `if (${group}.case === ${literal(field.localName)}) { x = ${group}.value; ${member} }`;
     }
-    if (field.message !== undefined) return `x = ${value}; if (x !== undefined) { ${put} }`;
+    if (field.message !== undefined) return `x = ${value}; if (x !== undefined) { ${member} }`;
     if (field.presence !== FeatureSet_FieldPresence.IMPLICIT) {
-      return `x = ${value}; if (x !== undefined && Object.hasOwn(m, ${literal(field.localName)})) { ${put} }`;
+      return `x = ${value}; if (x !== undefined && Object.hasOwn(m, ${literal(field.localName)})) { ${member} }`;
     }
-    if (this.#format.defaults === "emit") return `x = ${value}; ${put}`;
-    return `x = ${value}; if (${this.#isSet(field)}) { ${put} }`;
+    if (this.#format.defaults === "emit") return `x = ${value}; ${member}`;
+    return `x = ${value}; if (!(${defaultCode(field)})) { ${member} }`;
   }
 
   #detour(field: DescField, start: string, code: CodeBuilder): string {
     const value = property("m", field.localName);
-    const put = `${putConstant(start, code)} p = putUnicode(${code.bind(fieldPrinter(field, this.#compiler))}(m), b, p);`;
+    const put = `${putConstant(start, code)} p = putUnicode(${code.bind(fieldToJson(field, this.#compiler))}(m), b, p);`;
     if (field.oneof !== undefined) {
       return `if (${property("m", field.oneof.localName)}.case === ${literal(field.localName)}) { ${put} }`;
     }
@@ -91,90 +93,56 @@ export class MessagePutters {
     return `else { ${putConstant(start + defaultText(field, this.#format), code)} }`;
   }
 
-  #isSet(field: DescField): string {
-    if (field.enum !== undefined) return `x !== ${field.enum.values[0]?.number ?? 0}`;
-    switch (field.scalar) {
-      case ScalarType.STRING:
-        return 'x !== ""';
-      case ScalarType.BYTES:
-        return "x.length !== 0";
-      case ScalarType.BOOL:
-        return "x !== false";
-      default:
-        return '!Object.is(x, 0) && x !== 0n && x !== "0"';
-    }
-  }
-
   #value(field: DescField, code: CodeBuilder): ValueCode {
     if (field.enum !== undefined) {
       return {
         open: "",
-        write: `if ((x | 0) !== x) throw irregular; ${putEnum(field.enum, "x", this.#format, code)}`,
+        put: `if (${notOfKind("int32")}) throw irregular; ${putEnum(field.enum, this.#format, code)}`,
       };
     }
     if (field.message === undefined) return this.#scalar(field.scalar ?? ScalarType.STRING);
     const scalar = wrapped(field.message);
     if (scalar !== undefined) {
       const value = this.#scalar(scalar);
-      return localShape(field) === "wrapped" ? value : { ...value, write: `x = x.value; ${value.write}` };
+      return localShape(field) === "wrapped" ? value : { ...value, put: `x = x.value; ${value.put}` };
     }
     switch (field.message.typeName) {
       case "google.protobuf.Timestamp":
-        return { open: '"', write: "p = putTimestamp(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
+        return { open: '"', put: "p = putTimestamp(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
       case "google.protobuf.Duration":
-        return { open: '"', write: "p = putDuration(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
+        return { open: '"', put: "p = putDuration(Number(x.seconds), x.nanos, b, p); b[p++] = 34;" };
       default:
-        return { open: "", write: `p = ${code.bind(this.of(field.message))}.run(x, b, v, p);` };
+        return { open: "", put: `p = ${code.bind(this.of(field.message))}.run(x, b, v, p);` };
     }
   }
 
   #scalar(type: ScalarType): ValueCode {
-    const open = scalarQuote(type, this.#format);
-    switch (type) {
-      case ScalarType.STRING:
-        return {
-          open,
-          write: 'if (typeof x !== "string") throw irregular; p = putText(x, b, p); b[p++] = 34;',
-        };
-      case ScalarType.BYTES:
-        return {
-          open,
-          write:
-            "if (!(x instanceof Uint8Array)) throw irregular; p = putBase64(x, 0, x.length, b, p); b[p++] = 34;",
-        };
-      case ScalarType.BOOL:
-        return { open, write: `if (x !== true && x !== false) throw irregular; ${putBoolean("x")}` };
-      case ScalarType.DOUBLE:
-        return { open, write: 'if (typeof x !== "number") throw irregular; p = putDouble(x, b, p);' };
-      case ScalarType.FLOAT:
-        return {
-          open,
-          write: 'if (typeof x !== "number") throw irregular; p = putFloat(Math.fround(x), b, p);',
-        };
-      case ScalarType.INT32:
-      case ScalarType.SINT32:
-      case ScalarType.SFIXED32:
-        return { open, write: `if ((x | 0) !== x) throw irregular; ${putSmall}` };
-      case ScalarType.UINT32:
-      case ScalarType.FIXED32:
-        return { open, write: `if (x >>> 0 !== x) throw irregular; ${putSmall}` };
-      default:
-        return { open, write: `if (typeof x !== "bigint") throw irregular; ${this.#long(open)}` };
-    }
+    const kind = scalarKind(type);
+    return {
+      open: scalarQuote(kind, this.#format),
+      put: `if (${notOfKind(kind)}) throw irregular; ${this.#putChecked(kind)}`,
+    };
   }
 
-  #long(open: string): string {
-    const bare = "p = putBigInt(x, b, p);";
-    if (open !== "") return `${bare} b[p++] = 34;`;
-    if (this.#format.int64 === "number") return bare;
-    return `if (Number.isSafeInteger(Number(x))) { ${bare} } else { b[p++] = 34; ${bare} b[p++] = 34; }`;
+  #putChecked(kind: ScalarKind): string {
+    switch (kind) {
+      case "string":
+        return "p = putText(x, b, p); b[p++] = 34;";
+      case "bytes":
+        return "p = putBase64(x, 0, x.length, b, p); b[p++] = 34;";
+      case "float":
+        return `x = Math.fround(x); ${putScalar(kind)}`;
+      case "int64":
+      case "uint64":
+        return putLong("p = putBigInt(x, b, p);", "Number.isSafeInteger(Number(x))", this.#format);
+      default:
+        return putScalar(kind);
+    }
   }
 }
 
 interface ValueCode {
   readonly open: string;
-  /** Writes `x` behind `open`. */
-  readonly write: string;
+  /** Puts `x` behind `open`. */
+  readonly put: string;
 }
-
-const putSmall = "if (x >= 0 && x < 10) b[p++] = 48 + x; else p = putInteger(x, b, p);";

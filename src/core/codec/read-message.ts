@@ -14,6 +14,7 @@ import {
   localShape,
   messageFactory,
   setOwn,
+  takesNull,
   wrapped,
 } from "./field-shape.ts";
 import type { JsonCursor } from "./json-cursor.ts";
@@ -187,15 +188,11 @@ function setOneof(cursor: JsonCursor, fields: Fields, field: FieldReader, oneof:
 }
 
 function compileField(desc: DescField, index: number): FieldReader {
-  const singular = desc.fieldKind !== "list" && desc.fieldKind !== "map";
   return {
     name: desc.name,
     localName: desc.localName,
     oneof: desc.oneof?.localName,
-    takesNull:
-      singular &&
-      (desc.message?.typeName === "google.protobuf.Value" ||
-        desc.enum?.typeName === "google.protobuf.NullValue"),
+    takesNull: takesNull(desc),
     index,
     read: compileValue(desc),
   };

@@ -72,7 +72,8 @@ function isConcerned(desc: DescMessage): boolean {
   return false;
 }
 
-function isRequired({ presence }: DescField): boolean {
+/** Whether a field of proto2 (or of editions with `LEGACY_REQUIRED`) is required. */
+export function isRequired({ presence }: DescField): boolean {
   return presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
 }
 

@@ -1,3 +1,5 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import { enumNumbers, isNullValue } from "./enum-names.ts";
 import { irregular, seen } from "./scratch.ts";
 import { plainByte, takeNull } from "./take-json.ts";
 import { takeInt32 } from "./take-json-numbers.ts";
@@ -16,14 +18,12 @@ export interface EnumNames {
 }
 
 /** The names of an enum. Names of which two have one hash are left out, so that they are irregular. */
-export function enumNames(
-  numbersByName: ReadonlyMap<string, number>,
-  numbers: ReadonlySet<number> | undefined,
-  isNull: boolean,
-): EnumNames {
+export function enumNames(desc: DescEnum): EnumNames {
+  const isNull = isNullValue(desc);
+  const numbers = desc.open || isNull ? undefined : new Set(desc.values.map((value) => value.number));
   const byHash = new Map<number, { readonly name: Uint8Array; readonly number: number }>();
   const twice = new Set<number>();
-  for (const [text, number] of numbersByName) {
+  for (const [text, number] of enumNumbers(desc)) {
     const name = Buffer.from(text);
     let hash = 0;
     for (const code of name) hash = (Math.imul(hash, 31) + code) | 0;
@@ -34,6 +34,7 @@ export function enumNames(
   return { byHash, numbers, isNull };
 }
 
+/** Takes an enum value: a name, or a number that the enum takes. */
 export function takeEnum(from: Uint8Array, pos: number, names: EnumNames): number {
   const first = from[pos] ?? 0;
   if (first !== quote) {

@@ -1,4 +1,6 @@
-import { parseExactDouble } from "./exact-numbers.ts";
+import { parseExactDouble, powersOfTen } from "./exact-numbers.ts";
+import { splitInt64 } from "./int64-halves.ts";
+import { integerRanges } from "./scalar-kinds.ts";
 import { irregular, seen } from "./scratch.ts";
 
 // All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
@@ -46,10 +48,6 @@ function takeShortInteger(from: Uint8Array, pos: number): number {
   return negative ? 0 - value : value;
 }
 
-const int64Min = -(2n ** 63n);
-const int64Max = 2n ** 63n - 1n;
-const uint64Max = 2n ** 64n - 1n;
-
 /** A signed 64-bit integer, into `seen.low` and `seen.high`. */
 export function takeInt64(from: Buffer, pos: number): void {
   takeLong(from, pos, true);
@@ -91,7 +89,12 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
     if (code === dot || (code | 0x20) === 0x65) throw irregular;
     seen.pos = at;
   }
-  if (count > 18) return splitLong(BigInt(from.toString("latin1", negative ? first - 1 : first, at)), signed);
+  if (count > 18) {
+    const value = BigInt(from.toString("latin1", negative ? first - 1 : first, at));
+    const { min, max } = signed ? integerRanges.int64 : integerRanges.uint64;
+    if (value < min || value > max) throw irregular;
+    return splitInt64(value);
+  }
   const middle = (upper & 0xffff) * scale;
   const top = Math.floor(upper / 65_536) * scale;
   const rest = (top % 65_536) * 65_536 + middle + lower;
@@ -107,14 +110,6 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
     seen.high = low === 0 ? -high | 0 : ~high;
   }
 }
-
-function splitLong(value: bigint, signed: boolean): void {
-  if (value < (signed ? int64Min : 0n) || value > (signed ? int64Max : uint64Max)) throw irregular;
-  seen.low = Number(BigInt.asIntN(32, value));
-  seen.high = Number(BigInt.asIntN(32, value >> 32n));
-}
-
-const powersOfTen = Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`));
 
 export function takeDouble(from: Buffer, pos: number): number {
   let at = pos;
@@ -191,25 +186,4 @@ export function takeFloat(from: Buffer, pos: number): number {
   const rounded = Math.fround(value);
   if (rounded - rounded !== 0 && value - value === 0) throw irregular;
   return rounded;
-}
-
-const box = new BigInt64Array(1);
-const unsignedBox = new BigUint64Array(box.buffer);
-const halves = new Int32Array(box.buffer);
-box[0] = 1n;
-/** Where the lower half of a number is in the memory of this machine. */
-const lowHalf = halves[0] === 1 ? 0 : 1;
-
-/** The signed integer whose halves are in `seen`. */
-export function seenInt64(): bigint {
-  halves[lowHalf] = seen.low;
-  halves[1 - lowHalf] = seen.high;
-  return box[0] ?? 0n;
-}
-
-/** The unsigned integer whose halves are in `seen`. */
-export function seenUint64(): bigint {
-  halves[lowHalf] = seen.low;
-  halves[1 - lowHalf] = seen.high;
-  return unsignedBox[0] ?? 0n;
 }

@@ -14,14 +14,14 @@ import {
   FeatureSet_FieldPresence,
   hasCustomJsonRepresentation,
 } from "@bufbuild/protobuf/wkt";
-import { defaultTest } from "./default-test.ts";
+import { defaultTest } from "./field-defaults.ts";
 import { formatBase64 } from "./base64-text.ts";
 import { type Fields, fieldsOf, localShape, wrapped } from "./field-shape.ts";
 import { messageType } from "./standard-types.ts";
 import { listWriter, mapWriter } from "./write-containers.ts";
+import { enumWriter } from "./write-enums.ts";
 import {
   bareWriter,
-  enumWriter,
   type Int64Format,
   quoteText,
   scalarWriter,

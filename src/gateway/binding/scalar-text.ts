@@ -1,7 +1,7 @@
 import { quoteText } from "../../core/errors/quote-text.ts";
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
 import { parseBase64 } from "../../core/codec/base64-text.ts";
-import { enumNumbers } from "../../core/codec/read-enums.ts";
+import { enumNumbers } from "../../core/codec/enum-names.ts";
 import type { TextForms } from "./text-forms.ts";
 
 /** Reads one kind of value from the text of a path capture or query parameter. */
