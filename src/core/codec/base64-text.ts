@@ -1,8 +1,9 @@
-const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** The digits of standard base64. */
+export const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/** The six bits of every base64 digit by character code, both alphabets; 64 for other characters. */
-const base64Digits = Uint8Array.from({ length: 128 }, (_, code) => {
-  const digit = digits.indexOf(String.fromCharCode(code));
+/** The six bits of every base64 digit by its code, both alphabets; 64 for other codes below 256. */
+export const base64Digits: Uint8Array = Uint8Array.from({ length: 256 }, (_, code) => {
+  const digit = base64Alphabet.indexOf(String.fromCharCode(code));
   return digit >= 0 ? digit : code === 0x2d ? 62 : code === 0x5f ? 63 : 64;
 });
 
@@ -29,7 +30,10 @@ export function parseBase64(text: string): Uint8Array | undefined {
 }
 
 /** The two digits of every twelve bits. */
-const base64Pairs = Array.from({ length: 4096 }, (_, bits) => `${digits[bits >> 6]}${digits[bits & 63]}`);
+const base64Pairs = Array.from(
+  { length: 4096 },
+  (_, bits) => `${base64Alphabet[bits >> 6]}${base64Alphabet[bits & 63]}`,
+);
 
 /** From this length on, the call into native code costs less than it saves. */
 const nativeBase64Length = 48;

@@ -7,7 +7,8 @@ import { isDelimited, wrapped } from "./field-shape.ts";
 import { CodeBuilder, declareOneofs, type Generated, generatedPerType, takeOneof } from "./generated-code.ts";
 import { defaultText, memberStart, putConstant, putEnd, putEnum, putJsonBindings } from "./put-json-code.ts";
 import { nextTag, takeBinaryBindings, takeInt32, takeLength } from "./take-binary-code.ts";
-import type { WriteFormat, WriterCompiler } from "./write-message.ts";
+import type { WriteFormat } from "./message-writer.ts";
+import type { WriterCompiler } from "./write-message.ts";
 
 /**
  * Writes the JSON of the message that stands in `from` between `start` and `end` to `out` at `pos`, and returns the

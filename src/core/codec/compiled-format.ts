@@ -1,6 +1,7 @@
 import { BinaryPutters } from "./binary-to-json-code.ts";
 import { MessagePutters } from "./message-to-json-code.ts";
-import { type WriteFormat, WriterCompiler } from "./write-message.ts";
+import type { WriteFormat } from "./message-writer.ts";
+import { WriterCompiler } from "./write-message.ts";
 
 /** What writes JSON of one format, for all message types. */
 export interface CompiledFormat {

@@ -1,5 +1,5 @@
 import { create, type DescField, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
-import { fieldsOf, hasFreeForm, isDelimited, setOwn } from "./field-shape.ts";
+import { hasFreeForm, isDelimited, setField } from "./field-shape.ts";
 import { JsonCursor } from "./json-cursor.ts";
 import { jsonReadDefaults } from "./json-trace.ts";
 import { messageReader } from "./read-message.ts";
@@ -61,8 +61,7 @@ export function jsonToRecords(field: DescField): (json: string, depth: number) =
   return (json, depth) => {
     const message = create(field.parent);
     const value = parse(json, depth);
-    if (field.oneof === undefined) setOwn(fieldsOf(message), field.localName, value);
-    else setOwn(fieldsOf(message), field.oneof.localName, { case: field.localName, value });
+    setField(message, field, value);
     return toBinary(field.parent, message);
   };
 }

@@ -1,4 +1,11 @@
-import { create, type DescField, type DescMessage, type Message, type ScalarType } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescExtension,
+  type DescField,
+  type DescMessage,
+  type Message,
+  type ScalarType,
+} from "@bufbuild/protobuf";
 import { isNullValue } from "./enum-names.ts";
 import { AnySchema, hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 
@@ -8,6 +15,30 @@ export type Fields = Record<string, unknown>;
 /** The same message as {@link Fields}: `Message` alone hides the properties that all messages have. */
 export function fieldsOf(message: Message): Fields {
   return message;
+}
+
+/** A oneof of a message by its property. */
+export function oneofOf(
+  fields: Fields,
+  localName: string,
+): { readonly case: string | undefined; readonly value?: unknown } {
+  return fields[localName] as ReturnType<typeof oneofOf>; // Every oneof is such an object.
+}
+
+/** Sets a field of a message of its type, in its oneof if it is a member of one. */
+export function setField(
+  into: Message,
+  { oneof, localName }: Pick<DescField, "oneof" | "localName">,
+  value: unknown,
+): void {
+  if (oneof === undefined) setOwn(fieldsOf(into), localName, value);
+  else setOwn(fieldsOf(into), oneof.localName, { case: localName, value });
+}
+
+/** An extension as if it were a field of the message that it extends, with a name of its property. */
+export function extensionField(extension: DescExtension, localName: string): DescField {
+  const field = { ...extension, kind: "field", parent: extension.extendee, localName };
+  return field as unknown as DescField; // Extensions have all else that fields have.
 }
 
 /** The scalar inside of one of `google/protobuf/wrappers.proto`; undefined for all other messages. */

@@ -1,12 +1,12 @@
 import { clearField, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { isUtf8 } from "node:buffer";
 import { invalidArgument } from "../errors/errors.ts";
-import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
+import { hasOwnJsonForm, setField } from "./field-shape.ts";
 import { codeIsAllowed, type Generated } from "./generated-code.ts";
 import { messageTaker, type TakeMessage } from "./json-to-message-code.ts";
 import { JsonCursor } from "./json-cursor.ts";
 import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
-import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
+import { type MessageReader, messageReader } from "./read-message.ts";
 import { asBuffer, seen } from "./scratch.ts";
 import { skipSpace } from "./take-json.ts";
 
@@ -87,13 +87,8 @@ class CompiledJsonReader implements JsonReader {
     else value = reader.read(cursor);
     cursor.finish();
     if (value === undefined) clearField(into, field);
-    else setField(reader, fieldsOf(into), value);
+    else setField(into, field, value);
   }
-}
-
-function setField(reader: FieldReader, fields: Fields, value: unknown): void {
-  if (reader.oneof === undefined) fields[reader.localName] = value;
-  else fields[reader.oneof] = { case: reader.localName, value };
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { localShape, wrapped } from "./field-shape.ts";
+import { type Fields, localShape, oneofOf, wrapped } from "./field-shape.ts";
 import { codeIsAllowed, CodeBuilder, literal, property } from "./generated-code.ts";
 import { integerRanges, notOfKind, scalarKind } from "./scalar-kinds.ts";
 
@@ -8,7 +8,7 @@ import { integerRanges, notOfKind, scalarKind } from "./scalar-kinds.ts";
 type Check = (value: unknown) => void;
 
 /** Looks at one field of a message. */
-type FieldCheck = (fields: Readonly<Record<string, unknown>>) => void;
+type FieldCheck = (fields: Readonly<Fields>) => void;
 
 /** The check of one message type. */
 interface Checker {
@@ -114,7 +114,7 @@ function fieldCheck(field: DescField): FieldCheck {
   if (oneof !== undefined) {
     const group = oneof.localName;
     return (fields) => {
-      const { case: name, value } = fields[group] as { case?: unknown; value?: unknown }; // Every oneof is such an object.
+      const { case: name, value } = oneofOf(fields, group);
       if (name === localName) check(value);
     };
   }

@@ -16,7 +16,8 @@ import {
 } from "./put-json-code.ts";
 import { notOfKind, type ScalarKind, scalarKind } from "./scalar-kinds.ts";
 import { fieldToJson, needsDetour } from "./detours.ts";
-import type { WriteFormat, WriterCompiler } from "./write-message.ts";
+import type { WriteFormat } from "./message-writer.ts";
+import type { WriterCompiler } from "./write-message.ts";
 
 /** Writes the JSON of a message to `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */
 export type PutMessage = (message: Message, out: Buffer, outView: DataView, pos: number) => number;

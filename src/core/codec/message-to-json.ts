@@ -5,7 +5,8 @@ import type { PutMessage } from "./message-to-json-code.ts";
 import { indentJson } from "./indent-json.ts";
 import { seen, copyBytes, withScratch } from "./scratch.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";
-import type { MessageWriter, WriteFormat, WriterCompiler } from "./write-message.ts";
+import type { MessageWriter, WriteFormat } from "./message-writer.ts";
+import type { WriterCompiler } from "./write-message.ts";
 
 /** How messages look in JSON where the mapping leaves a choice. */
 export interface JsonWriteOptions extends WriteFormat {

@@ -15,7 +15,7 @@ import { putAscii, putBase64, putBytes, putText, putUnicode, putUtf8 } from "./p
 import { putDuration, putTimestamp } from "./put-json-time.ts";
 import { type ScalarKind, scalarKind } from "./scalar-kinds.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
-import type { WriteFormat } from "./write-message.ts";
+import type { WriteFormat } from "./message-writer.ts";
 
 /** What all code that writes JSON uses, by name. The code has `b` for the output, `v` for its view, `p` for the position. */
 export const putJsonBindings = {

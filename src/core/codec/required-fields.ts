@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, isFieldSet, type Message } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { invalidArgument } from "../errors/errors.ts";
-import { type Fields, fieldsOf } from "./field-shape.ts";
+import { type Fields, fieldsOf, oneofOf } from "./field-shape.ts";
 
 /** Paths in proto names, such as `items[2].id`, of required fields that a message lacks; at most 100 of them. */
 export type MissingFields = (message: Message) => string[];
@@ -117,7 +117,7 @@ function* valuesOf(field: DescField, fields: Fields): Generator<readonly [string
       yield [`[${JSON.stringify(short)}]`, value];
     }
   } else {
-    const oneof = field.oneof && (fields[field.oneof.localName] as { case?: string; value?: Message });
+    const oneof = field.oneof && oneofOf(fields, field.oneof.localName);
     const value =
       oneof === undefined
         ? fields[field.localName]

@@ -1,4 +1,6 @@
+import { base64Digits } from "./base64-text.ts";
 import { irregular, seen } from "./scratch.ts";
+import { sliceIsCheap } from "./string-slices.ts";
 import { plainByte } from "./take-json.ts";
 
 // All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
@@ -20,14 +22,8 @@ export function takeText(from: Buffer, all: string, pos: number): string {
   if (code !== quote) return takeEscapedText(from, pos, at);
   seen.pos = at + 1;
   if (bits >= 0x80) return from.toString("utf8", start, at);
-  return at - start < shortestSlice || all.length < sharedTextLength
-    ? all.slice(start, at)
-    : from.toString("latin1", start, at);
+  return sliceIsCheap(at - start, all.length) ? all.slice(start, at) : from.toString("latin1", start, at);
 }
-
-/** As for the reader of text: V8 makes longer slices point into their parent. */
-const sharedTextLength = 65_536;
-const shortestSlice = 13;
 
 /** The text of a string literal at `pos` whose first special byte is at `special`. */
 export function takeEscapedText(from: Buffer, pos: number, special: number): string {
@@ -43,13 +39,6 @@ export function takeEscapedText(from: Buffer, pos: number, special: number): str
   seen.pos = at + 1;
   return value;
 }
-
-/** The six bits of every base64 digit, both alphabets; 64 for other bytes. */
-const base64Digits = Uint8Array.from({ length: 256 }, (_, code) => {
-  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  const digit = letters.indexOf(String.fromCharCode(code));
-  return digit >= 0 ? digit : code === 0x2d ? 62 : code === 0x5f ? 63 : 64;
-});
 
 /** How many bytes the base64 string at `pos` stands for. `seen.low` is the end of its digits, `seen.pos` that of the string. */
 export function takeBase64Size(from: Uint8Array, pos: number): number {
