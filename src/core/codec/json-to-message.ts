@@ -27,6 +27,8 @@ export interface JsonReader {
   read(text: string): Message;
   /** Reads a whole message from the UTF-8 bytes of its text, faster than from the text. */
   readBytes(json: Uint8Array): Message;
+  /** The same where the text is as clients write it; undefined for all others, good or bad. */
+  readDirectly(json: Uint8Array): Message | undefined;
   /**
    * Reads the JSON value of one field and sets it in `into`, replacing what is there; `null` leaves the field unset
    * (for `google.protobuf.Value` it is a value). `field` belongs to the message type of this reader or of any other
@@ -60,11 +62,10 @@ class CompiledJsonReader implements JsonReader {
   }
 
   readBytes(json: Uint8Array): Message {
-    return this.#parse(json) ?? this.read(decodeUtf8(json));
+    return this.readDirectly(json) ?? this.read(decodeUtf8(json));
   }
 
-  /** The message of a text of the plain kind; undefined for all others, good or bad. */
-  #parse(json: Uint8Array): Message | undefined {
+  readDirectly(json: Uint8Array): Message | undefined {
     if (this.#take === undefined || !isUtf8(json)) return undefined;
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
