@@ -11,7 +11,7 @@ import type { WriteFormat } from "./message-writer.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
 /**
- * Writes the JSON of the message that stands in `from` between `start` and `end` to `out` at `pos`, and returns the
+ * Puts the JSON of the message that is in `from` between `start` and `end` to `out` at `pos`, and returns the
  * end of the text. `view` and `outView` look at the same bytes, `depth` counts the messages around.
  */
 export type PutJson = (
@@ -27,7 +27,7 @@ export type PutJson = (
   ]
 ) => number;
 
-/** Deeper messages are left to the path over messages, which knows the limit. */
+/** Deeper messages are irregular: the way through a message refuses what is too deep. */
 const deepest = 90;
 
 const bindings = { ...putJsonBindings, ...takeBinaryBindings };
@@ -58,7 +58,7 @@ export class BinaryPutters {
     const ordered = desc.fields.toSorted((a, b) => a.number - b.number);
     for (const field of ordered) code.add(this.#member(field, code));
     code.add(
-      // Contracts grow at their end, so this is where members stand that only the other side knows.
+      // Contracts grow at their end, so fields of a newer contract follow all the known ones.
       "while (t !== -1) {",
       `if (t >>> 3 <= ${ordered.at(-1)?.number ?? 0}) throw irregular;`,
       "i = skipValue(s, i, t);",
@@ -111,7 +111,7 @@ export class BinaryPutters {
       const absent = putConstant(start + defaultText(field, this.#format), code);
       return `${found} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} } else { ${absent} }`;
     }
-    // No writer sends a default; from one that does, it is left out on the other path.
+    // Serializers leave defaults out; one that does not goes through a message.
     const isDefault = takenDefaultCode(field.enum ?? field.scalar ?? ScalarType.STRING, "n === 0");
     return `${found} ${take} if (${isDefault}) throw irregular; ${putConstant(start + open, code)} ${put} ${nextTag} }`;
   }
@@ -123,7 +123,7 @@ export class BinaryPutters {
     const single = `const l = p; do { ${element} ${nextTag} } while (t === ${tagOf(field, type)}); ${putEnd("l", "[]")}`;
     let text = `if (t === ${tagOf(field, type)}) { ${name} ${single} }`;
     if (type !== 2) {
-      // Packed or not: readers take both.
+      // A repeated field may arrive packed or not, whatever the contract says.
       const packed = `const l = p; ${takeLength} const pe = i + n; while (i < pe) { ${element} } if (i !== pe) throw irregular;`;
       const whole = `${packed} ${putEnd("l", "[]")} ${nextTag}`;
       const some = this.#format.defaults === "emit" ? "" : "if (s[i] === 0) throw irregular;";
@@ -146,7 +146,7 @@ export class BinaryPutters {
       key.take,
       key.putBare,
       quoted,
-      // What is in the text already tells keys apart.
+      // The texts of the keys are compared, since they are in the output already.
       "if (count++ > 0) { if (keys === undefined) { keys = new Set(); keys.add(b.toString('latin1', firstKey, firstKeyEnd)); }",
       "const size = keys.size; if (keys.add(b.toString('latin1', k, p)).size === size) throw irregular; }",
       "else { firstKey = k; firstKeyEnd = p; }",

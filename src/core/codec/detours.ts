@@ -6,22 +6,22 @@ import { messageReader } from "./read-message.ts";
 import { seen } from "./scratch.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
-// What generated code does with fields that it has no code for: it gives them, and them alone, to the path over messages.
+// Generated code has no code of its own for some kinds of fields: it calls the text readers and writers for them alone.
 
 /** Deepest nesting of protobuf bytes, as for protobuf-es. */
 const maxWireDepth = 100;
 
-/** Whether fields are left to the path over messages: types with a JSON form of free shape, and groups. */
+/** Whether a field takes a detour: types with a JSON form of free shape, and field masks. */
 export function needsDetour(field: DescField): boolean {
   return hasFreeForm(field.message) || field.message?.typeName === "google.protobuf.FieldMask";
 }
 
-/** The same for protobuf bytes as input, where groups end at a tag. */
+/** The same for protobuf bytes as input, where groups, which end at a tag, take one as well. */
 export function needsWireDetour(field: DescField): boolean {
   return needsDetour(field) || isDelimited(field);
 }
 
-/** Prints the value of a field of a message. */
+/** Message → JSON, for the value of one field. */
 export function fieldToJson(field: DescField, compiler: WriterCompiler): (message: Message) => string {
   return (message) => {
     const context = { registry: seen.registry, anyDepth: 0 };
@@ -29,7 +29,7 @@ export function fieldToJson(field: DescField, compiler: WriterCompiler): (messag
   };
 }
 
-/** Prints the value of a field from its records, tags and all; `depth` counts the messages around and their own. */
+/** Binary → JSON, for the records of one field with their tags; `depth` counts the messages around and their own. */
 export function recordsToJson(
   field: DescField,
   compiler: WriterCompiler,
@@ -39,11 +39,11 @@ export function recordsToJson(
     print(fromBinary(field.parent, records, { recursionLimit: maxWireDepth + 1 - depth }));
 }
 
-/** Reads the value of a field from its JSON; inside of the message, `depth` containers may be open, itself counted. */
+/** JSON → message, for the value of one field; `depth` containers may be open inside of the message, itself counted. */
 export function jsonToField(field: DescField): (json: string, depth: number) => unknown {
   return (json, depth) => {
     const reader = messageReader(field.parent).field(field);
-    // Unknown members are reported on the path over messages alone, so that nobody hears of them twice.
+    // Unknown members are irregular here, so that only the text reader reports them, and each once.
     const own = { unknownFields: "reject", maxDepth: depth - 1, registry: seen.registry } as const;
     const cursor = new JsonCursor(json, { ...jsonReadDefaults, ...own }, reader);
     cursor.left = seen.left;
@@ -55,7 +55,7 @@ export function jsonToField(field: DescField): (json: string, depth: number) => 
   };
 }
 
-/** Turns the JSON of a field into its records. */
+/** JSON → binary, for one field: its records with their tags. */
 export function jsonToRecords(field: DescField): (json: string, depth: number) => Uint8Array {
   const parse = jsonToField(field);
   return (json, depth) => {

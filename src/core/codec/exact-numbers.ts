@@ -49,7 +49,7 @@ export function formatFloat32(value: number): string {
     if (scaled >= 1_000_000 || scaled <= -1_000_000) break;
     if (scaled !== 0 && Math.fround(scaled / scale) === value) return String(scaled / scale);
   }
-  // Subnormal floats carry fewer digits, so that six may be more than it takes.
+  // Subnormal floats carry fewer digits: six may be more than the shortest text has.
   for (let precision = Math.abs(value) < 1.2e-38 ? 1 : 6; precision < 9; precision++) {
     const candidate = Number(value.toPrecision(precision));
     if (Math.fround(candidate) === value) return String(candidate);

@@ -9,7 +9,7 @@ import {
 import { isNullValue } from "./enum-names.ts";
 import { AnySchema, hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 
-/** A message by its property names, for code that knows the names from descriptors only. */
+/** A message by its property names, for code that gets the names from descriptors. */
 export type Fields = Record<string, unknown>;
 
 /** The same message as {@link Fields}: `Message` alone hides the properties that all messages have. */
@@ -87,15 +87,15 @@ export function localShape(field: DescField & { message: DescMessage }): "messag
   return singular && isWrapperDesc(field.message) ? "wrapped" : "message";
 }
 
-/** Sets a property even where its name is `__proto__`, which assigning would take for the prototype. */
+/** Sets an own property, even one named `__proto__`: an assignment to that name would set the prototype. */
 export function setOwn(target: Fields, name: string, value: unknown): void {
   if (name !== "__proto__") target[name] = value;
   else Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 /**
- * Copies of an object, as often as the engine shall tell types apart: it remembers the shapes that it met at each
- * place of the code, and copies several times faster where it has met few. Types take these in turn.
+ * The same function many times. The engine keeps the object shapes it has seen per place in the code, and copies
+ * several times faster at a place that has seen few; message types are spread over these places in turn.
  */
 const copies: readonly ((template: Fields) => Fields)[] = [
   (template) => ({ ...template }),

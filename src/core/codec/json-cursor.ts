@@ -10,7 +10,7 @@ const closeBrace = 0x7d;
 /**
  * A position in a JSON text and what the readers share during one read: depth, path, unknown members.
  *
- * Readers find the position on the first character of their value and leave it behind the last one. All failures
+ * At the call of a reader the position is on the first character of its value, afterwards behind the last one. All failures
  * are INVALID_ARGUMENT with the path of the value; nothing is built for them until they happen.
  */
 export class JsonCursor extends JsonTokens {

@@ -19,7 +19,7 @@ import { isRequired } from "./required-fields.ts";
 import { scalarKind, type WireType, wireType } from "./scalar-kinds.ts";
 
 /**
- * Writes the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;
+ * Puts the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;
  * `seen.pos` is behind the object. `view` and `outView` look at the same bytes, `depth` more containers may be open.
  */
 export type PutBinary = (
@@ -41,7 +41,7 @@ function generate(desc: DescMessage): PutBinary {
   const code = new CodeBuilder(bindings);
   code.add("return function put(s, sv, i, b, v, p, d) {", "let x = 0;");
   if (desc.fields.some(isRequired)) {
-    // Whether all of them are there is checked on the other path.
+    // Only the way through a message checks that all of them are there.
     code.add("throw irregular;");
   }
   code.add(...takeMembers(desc, code, convertField), "seen.pos = i;", "return p;", "};");
@@ -108,7 +108,7 @@ function convertList(field: DescField & { fieldKind: "list" }, code: CodeBuilder
   const scalar = valueCode(field, code);
   if (!field.packed) return takeList(convertScalar(scalar, field.number));
   const start = code.unique();
-  // An empty list writes nothing.
+  // An empty list has no bytes at all.
   const values = takeList(`${scalar.take} ${room} ${scalar.put}`);
   const rewind = `if (p === ${start} + 1) p = ${start} - ${tagSize(field.number)}; else p = putLength(b, ${start}, p);`;
   return `${room} ${putTag(field.number, 2)} const ${start} = p++; ${values} ${rewind}`;

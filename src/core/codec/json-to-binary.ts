@@ -9,7 +9,7 @@ import { asBuffer, irregular, seen, copyBytes, withScratch } from "./scratch.ts"
 import { skipSpace } from "./take-json.ts";
 
 /**
- * Turns the UTF-8 bytes of JSON text into the protobuf bytes of one message type, without building messages where the
+ * Converts the UTF-8 bytes of JSON text into the protobuf bytes of one message type, without building messages where the
  * text is as clients write it. The bytes always decode to the message that `jsonReader(schema)` reads, and all errors
  * are those of that reader; fields stand in the order of the text.
  */

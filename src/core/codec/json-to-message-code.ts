@@ -16,7 +16,7 @@ import {
 import { scalarKind } from "./scalar-kinds.ts";
 
 /**
- * Reads the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the
+ * Takes the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the
  * same bytes, `text` has one character for each of them, `depth` more containers may be open.
  */
 export type TakeMessage = (
@@ -68,7 +68,7 @@ function objectTarget(desc: DescMessage, code: CodeBuilder): Target {
   return { begin: `const m = ${code.bind(messageFactory(desc))}();`, end: "return m;", set };
 }
 
-/** Variables, of which one literal makes the message: the engine knows its shape then. */
+/** Variables that one literal makes a message of, so that all messages of a type have one shape for the engine. */
 function literalTarget(desc: DescMessage, sample: Fields, code: CodeBuilder): Target {
   const variables: string[] = [];
   const members = [`$typeName: ${literal(desc.typeName)}`];

@@ -15,8 +15,7 @@ const closeBrace = 0x7d;
 const numberToken = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 /**
- * The tokens of a JSON text (RFC 8259). Every method finds the position where its token begins and moves it behind the
- * token. All failures are INVALID_ARGUMENT with the path of the value.
+ * The tokens of a JSON text (RFC 8259). Every method reads the token at the position and moves the position behind it. All failures are INVALID_ARGUMENT with the path of the value.
  */
 export class JsonTokens extends JsonTrace {
   /** Skips white space and returns the character code at the position; NaN at the end. */

@@ -12,7 +12,7 @@ type FieldCheck = (fields: Readonly<Fields>) => void;
 
 /** The check of one message type. */
 interface Checker {
-  /** Whether everything is as it should be; false where `thorough` has to look. May throw what `thorough` throws. */
+  /** Whether a message is certainly right; false means that `thorough` decides. May throw what `thorough` throws. */
   quick: (message: Message) => boolean;
   readonly thorough: (message: Message) => void;
   /** The two together. */
@@ -23,9 +23,9 @@ const checkers = new WeakMap<DescMessage, Checker>();
 
 /**
  * A function that throws a TypeError for messages of a type that no format can hold: one of another type, or with a
- * value that is none of its field, such as 1.5 for an int32. The error names the field. What cannot be compiled into
- * TypeScript comes here from JavaScript, casts and numbers that are out of range; encoders would take some of it for
- * something else. It is made once for each type, when the first message comes.
+ * value that its field cannot have, such as 1.5 for an int32. The error names the field. TypeScript excludes most of
+ * them, but not those of JavaScript, of casts and of numbers out of range; encoders would silently encode some of them
+ * as other values. The check is made once for each type, at its first message.
  */
 export function messageCheck(desc: DescMessage): (message: Message) => void {
   return checkerOf(desc).check;
@@ -72,7 +72,7 @@ function generate(desc: DescMessage): (message: Message) => boolean {
 function quickMember(field: DescField, code: CodeBuilder): string {
   const value = property("m", field.localName);
   const wrong = quickTest(field, code);
-  // What is rare is left to the thorough check of the field.
+  // Rare kinds of fields have no quick test.
   if (wrong === undefined) return `${code.bind(fieldCheck(field))}(m);`;
   if (field.fieldKind !== "list") {
     return `x = ${value}; if (${mayBeUnset(field) ? "x !== undefined && " : ""}(${wrong})) return false;`;
@@ -81,7 +81,7 @@ function quickMember(field: DescField, code: CodeBuilder): string {
   return `a = ${value}; if (!Array.isArray(a)) return false; ${loop}`;
 }
 
-/** When a value `x` is none of its field, or looks as if; undefined for fields that have no quick test. */
+/** Code that is true where the field may not be able to have the value `x`; undefined for fields without a quick test. */
 function quickTest(field: DescField, code: CodeBuilder): string | undefined {
   if (field.fieldKind === "map" || field.oneof !== undefined) return undefined;
   if (field.enum !== undefined) return notOfKind("int32");

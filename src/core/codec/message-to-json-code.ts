@@ -19,7 +19,7 @@ import { fieldToJson, needsDetour } from "./detours.ts";
 import type { WriteFormat } from "./message-writer.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
-/** Writes the JSON of a message to `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */
+/** Puts the JSON of a message into `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */
 export type PutMessage = (message: Message, out: Buffer, outView: DataView, pos: number) => number;
 
 /** Generates functions that put messages as JSON of one format. */

@@ -52,7 +52,7 @@ export interface JsonWriter {
   writeBytes(message: Message): Buffer;
   /**
    * The JSON of the value of one field: `null` where a field with presence (all messages and members of oneofs) is
-   * unset, `[]` and `{}` for empty lists and maps, the default for other fields that nobody set.
+   * unset, `[]` and `{}` for empty lists and maps, the default for other fields that are unset.
    */
   writeField(field: DescField, message: Message): string;
 }

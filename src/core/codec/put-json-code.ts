@@ -17,7 +17,7 @@ import { type ScalarKind, scalarKind } from "./scalar-kinds.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
 import type { WriteFormat } from "./message-writer.ts";
 
-/** What all code that writes JSON uses, by name. The code has `b` for the output, `v` for its view, `p` for the position. */
+/** What all code that puts JSON uses, by name. The code has `b` for the output, `v` for its view, `p` for the position. */
 export const putJsonBindings = {
   full,
   irregular,

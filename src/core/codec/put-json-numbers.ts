@@ -3,7 +3,7 @@ import { putAscii } from "./put-json-text.ts";
 import { splitInt64 } from "./int64-halves.ts";
 import { full, seen, slack } from "./scratch.ts";
 
-// All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
+// All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 
 /** Writes an integer of at most 53 bits. */
 export function putInteger(value: number, out: Buffer, pos: number): number {
@@ -54,7 +54,7 @@ export function putUint64(low: number, high: number, out: Buffer, pos: number): 
   if (pos + slack > out.length) throw full;
   const top = high >>> 0;
   if (top < 0x20_0000) return putDigits(top * 0x1_0000_0000 + (low >>> 0), out, pos);
-  // Division by 10^9, 16 bits at a time: no step leaves the exact integers of a double.
+  // Division by 10^9, 16 bits at a time, so that every step has an exact result.
   const first = Math.floor(top / 1e9);
   const second = (top - first * 1e9) * 65_536 + (low >>> 16);
   const secondDigit = Math.floor(second / 1e9);

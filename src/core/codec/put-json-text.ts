@@ -3,7 +3,7 @@ import { base64Alphabet } from "./base64-text.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
 import { plainByte } from "./take-json.ts";
 
-// All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
+// All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 
 /** 1 for the bytes that a JSON string cannot hold as they are, and for those that are not ASCII. */
 const special = plainByte.map((plain, code) => (plain === 1 && code < 0x80 ? 0 : 1));
@@ -107,7 +107,7 @@ export function putBytes(bytes: Uint8Array, out: Buffer, pos: number): number {
   return pos + length;
 }
 
-/** Makes sure that the next room has what a large piece needs: it may have been dear to make. */
+/** `full`, which also asks for enough room at once: a detour that made the piece should not run twice. */
 function fullBy(end: number): Error {
   seen.needed = end + slack;
   return full;

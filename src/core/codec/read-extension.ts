@@ -31,7 +31,7 @@ function missingInExtension({ message }: DescExtension, value: unknown): string[
 const extensions = new WeakMap<DescExtension, FieldReader>();
 
 /**
- * Reads a member such as `[pkg.name]` into the extension of this name; false where the registry knows none. `compile`
+ * Reads a member such as `[pkg.name]` into the extension of this name; false where the registry has none. `compile`
  * makes the reader of an extension that comes for the first time.
  */
 export function readExtension(

@@ -29,7 +29,7 @@ interface Spelling {
   /** The name in quotes and the colon, as compact writers print it. */
   readonly text: string;
   readonly field: FieldReader;
-  /** The spelling that followed last time: most callers always send the same order. */
+  /** The spelling that followed in the text before: clients mostly send the same order. */
   next: Spelling | undefined;
 }
 
@@ -67,7 +67,7 @@ class CompiledReader implements MessageReader {
   readonly #fields = new Map<DescField, FieldReader>();
   readonly #newMessage: () => Message;
   readonly #wellKnown: ((cursor: JsonCursor) => Message) | undefined;
-  /** Stands before the first member. */
+  /** Its `next` is the spelling of the first member in the text before. */
   readonly #start: { next: Spelling | undefined } = { next: undefined };
 
   constructor(desc: DescMessage, wellKnown: ((cursor: JsonCursor) => Message) | undefined) {
@@ -149,7 +149,7 @@ class CompiledReader implements MessageReader {
       if (text.charCodeAt(cursor.pos) === letterN && !field.takesNull) cursor.readWord("null");
       else if (field.oneof === undefined) {
         const value = field.read(cursor);
-        // A value that was dropped leaves the field as it was made.
+        // The field keeps its default where its value was dropped.
         if (value !== undefined) fields[field.localName] = value;
       } else setOneof(cursor, fields, field, field.oneof);
     } while (cursor.more(closeBrace));

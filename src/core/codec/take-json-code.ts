@@ -10,7 +10,7 @@ import { takeDouble, takeFloat, takeInt32, takeInt64, takeUint32, takeUint64 } f
 import { takeBytes, takeText } from "./take-json-text.ts";
 import { takeDuration, takeTimestamp } from "./take-json-time.ts";
 
-/** What all code that reads JSON uses, by name. It has `s` for the input, `sv` for its view, `i` for the position. */
+/** What all code that takes JSON uses, by name. It has `s` for the input, `sv` for its view, `i` for the position. */
 export const takeJsonBindings = {
   full,
   irregular,
@@ -38,12 +38,12 @@ export const takeJsonBindings = {
   takeUint64,
 };
 
-/** Makes the code that reads the value of one field at `i`, puts it where it belongs and moves `i` behind it. */
+/** Makes the code that takes the value of one field at `i`, stores it and moves `i` behind it. */
 export type TakeValue = (field: DescField, code: CodeBuilder) => string;
 
 /**
- * Code that reads the members of an object from its opening brace at `i` on, in any order, and leaves `i` behind its
- * closing brace. `d` is how many more containers may be open.
+ * Code that takes the members of an object, in any order, from its opening brace at `i` on; `i` is behind its closing
+ * brace then. `d` is how many more containers may be open.
  */
 export function takeMembers(desc: DescMessage, code: CodeBuilder, value: TakeValue): string[] {
   const spellings = spellingsOf(desc);
@@ -123,18 +123,18 @@ function spellingsOf(desc: DescMessage): Map<number, string[]> {
   return spellings;
 }
 
-/** Code that puts what a function makes of the JSON at `i` into `x`. */
+/** Code that calls a function with the JSON at `i`, and takes its result into `x`. */
 export function takeByDetour(parse: (json: string, depth: number) => unknown, code: CodeBuilder): string {
   const end = code.unique();
   return `const ${end} = skipJson(s, i); x = ${code.bind(parse)}(s.toString("utf8", i, ${end}), d); i = ${end};`;
 }
 
-/** Code that reads an array: `element` for each of its values. */
+/** Code that takes an array: `element` for each of its values. */
 export function takeList(element: string): string {
   return `if (s[i] !== 91 || d < 2) throw irregular; if (s[++i] <= 32) i = skipSpace(s, i); if (s[i] === 93) i++; else for (;;) { ${element} i = takeNext(s, i, 93); if (i < 0) { i = ~i; break; } }`;
 }
 
-/** Code that reads the object of a map: `key` for each name, then `value`, then `done`. */
+/** Code that takes the object of a map: `key` for each name, then `value`, then `done`. */
 export function takeMap(key: string, value: string, done: string): string {
   return `if (s[i] !== 123 || d < 2) throw irregular; if (s[++i] <= 32) i = skipSpace(s, i); if (s[i] === 125) i++; else for (;;) { if (s[i] !== 34 || --seen.left < 0) throw irregular; ${key} i = takeColon(s, i); ${value} ${done} i = takeNext(s, i, 125); if (i < 0) { i = ~i; break; } }`;
 }

@@ -4,15 +4,15 @@ import { irregular, seen } from "./scratch.ts";
 import { plainByte, takeNull } from "./take-json.ts";
 import { takeInt32 } from "./take-json-numbers.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 
-/** The names of an enum by a hash of their bytes, and the numbers it takes. */
+/** The names of an enum by a hash of their bytes, and the numbers that are allowed. */
 export interface EnumNames {
   readonly byHash: ReadonlyMap<number, { readonly name: Uint8Array; readonly number: number }>;
-  /** Undefined for open enums, which take all numbers. */
+  /** Undefined for open enums, where all numbers are allowed. */
   readonly numbers: ReadonlySet<number> | undefined;
   readonly isNull: boolean;
 }
@@ -34,7 +34,7 @@ export function enumNames(desc: DescEnum): EnumNames {
   return { byHash, numbers, isNull };
 }
 
-/** Takes an enum value: a name, or a number that the enum takes. */
+/** Takes an enum value: a name, or a number that is allowed. */
 export function takeEnum(from: Uint8Array, pos: number, names: EnumNames): number {
   const first = from[pos] ?? 0;
   if (first !== quote) {

@@ -3,8 +3,8 @@ import { splitInt64 } from "./int64-halves.ts";
 import { integerRanges } from "./scalar-kinds.ts";
 import { irregular, seen } from "./scratch.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 const minus = 0x2d;
@@ -12,12 +12,14 @@ const dot = 0x2e;
 const zero = 0x30;
 const nine = 0x39;
 
+/** Takes an `int32`, quoted or not. */
 export function takeInt32(from: Uint8Array, pos: number): number {
   const value = takeShortInteger(from, pos);
   if ((value | 0) !== value) throw irregular;
   return value | 0;
 }
 
+/** Takes a `uint32`, quoted or not. */
 export function takeUint32(from: Uint8Array, pos: number): number {
   const value = takeShortInteger(from, pos);
   if (value >>> 0 !== value) throw irregular;
@@ -66,7 +68,7 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
   const negative = code === minus;
   if (negative) code = from[++at] ?? 0;
   const first = at;
-  // Nine digits each, so that no step leaves the integers of a double.
+  // Nine digits each, so that every step has an exact result.
   let upper = 0;
   let lower = 0;
   let scale = 1;
@@ -111,6 +113,7 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
   }
 }
 
+/** Takes a double: a number, or a string with a number or with `NaN`, `Infinity`, `-Infinity`. */
 export function takeDouble(from: Buffer, pos: number): number {
   let at = pos;
   let code = from[at] ?? 0;
@@ -181,6 +184,7 @@ function isNumeric(code: number): boolean {
   );
 }
 
+/** Takes a 32-bit float, as {@link takeDouble}. */
 export function takeFloat(from: Buffer, pos: number): number {
   const value = takeDouble(from, pos);
   const rounded = Math.fround(value);

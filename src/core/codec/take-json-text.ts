@@ -3,8 +3,8 @@ import { irregular, seen } from "./scratch.ts";
 import { sliceIsCheap } from "./string-slices.ts";
 import { plainByte } from "./take-json.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 

@@ -20,7 +20,7 @@ import { wellKnownWriter, writeJsonValue } from "./write-well-known.ts";
 
 type Writer = ValueWriter<WriteContext>;
 
-/** Compiles writers of one format; types are compiled once, when somebody first asks for them. */
+/** Compiles writers of one format; types are compiled once, at their first use. */
 export class WriterCompiler {
   readonly format: WriteFormat;
   readonly #writers = new WeakMap<DescMessage, MessageWriter>();
@@ -83,7 +83,7 @@ class CompiledWriter implements MessageWriter {
   readonly #desc: DescMessage;
   readonly #compiler: WriterCompiler;
   readonly #members: AppendMember[] = [];
-  /** Writers of single fields, compiled when somebody first asks for one. */
+  /** Writers of single fields, each compiled at its first use. */
   readonly #values = new Map<DescField, Writer>();
   readonly #wellKnown: Writer | undefined;
 

@@ -5,8 +5,8 @@ import { doubleJson, floatJson } from "./exact-numbers.ts";
 import { scalarKind } from "./scalar-kinds.ts";
 
 /**
- * Appends values of one kind to a text. Ropes are cheap to append to and dear to cut, so all writers append, and what
- * every value of a kind begins with is left to the caller, who adds it together with the name of the member.
+ * Appends values of one kind to a text. The engine appends to a string cheaply and cuts it at a cost, so writers only
+ * append, and the caller adds `open`, what every value of the kind begins with, together with the name of the member.
  */
 export interface ValueWriter<Context = unknown> {
   /** What every text of this kind begins with: a quote, a bracket, or nothing. */
@@ -28,7 +28,7 @@ export function bareWriter(print: (value: unknown) => string): ValueWriter {
 /** How 64-bit integers are printed: as strings, as bare numbers, or bare where a double holds them exactly. */
 export type Int64Format = "string" | "number" | "safe-number";
 
-/** The error for a value that JSON has no text for: the mistake of whoever built the message. */
+/** The error for a value that JSON has no text for: the service built the message wrongly. */
 export function unwritable(place: string, problem: string): ConnectError {
   return new ConnectError(`cannot write ${place} as JSON: ${problem}`, Code.Internal);
 }
@@ -103,7 +103,7 @@ const shortText = 12;
 export function quoteText(text: string): string {
   if (text.length <= shortText && isPlain(text)) return `"${text}"`;
   const literal = JSON.stringify(text);
-  // Where nothing was escaped, nothing was alone.
+  // An unchanged length means that nothing was escaped, lone surrogates included.
   return literal.length === text.length + 2 ? literal : JSON.stringify(text.toWellFormed());
 }
 
