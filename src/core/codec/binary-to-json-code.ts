@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { needsWireDetour, recordsToJson } from "./detours.ts";
+import { needsBinaryDetour, recordsToJson } from "./detours.ts";
 import { scalarCode, timeCode, type ValueCode, wrapperCode } from "./binary-to-json-values.ts";
 import { takenDefaultCode } from "./field-defaults.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
@@ -11,7 +11,7 @@ import type { WriteFormat } from "./message-writer.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
 /**
- * Puts the JSON of the message that is in `from` between `start` and `end` to `out` at `pos`, and returns the
+ * Puts the JSON of the message that is in `from` between `start` and `end` into `out` at `pos`, and returns the
  * end of the text. `view` and `outView` look at the same bytes, `depth` counts the messages around.
  */
 export type PutJson = (
@@ -76,7 +76,7 @@ export class BinaryPutters {
 
   #member(field: DescField, code: CodeBuilder): string {
     const start = memberStart(field, this.#format);
-    if (needsWireDetour(field)) return this.#detour(field, start, code);
+    if (needsBinaryDetour(field)) return this.#detour(field, start, code);
     switch (field.fieldKind) {
       case "list":
         return this.#list(field, start, code);
@@ -101,11 +101,9 @@ export class BinaryPutters {
   #singular(field: DescField, start: string, code: CodeBuilder): string {
     const { open, take, put, type } = this.#value(field, code);
     const found = `if (t === ${tagOf(field, type)}) {`;
-    if (field.oneof !== undefined) {
+    const hasPresence = field.message !== undefined || field.presence !== FeatureSet_FieldPresence.IMPLICIT;
+    if (field.oneof !== undefined || hasPresence) {
       return `${found} ${takeOneof(field)} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} }`;
-    }
-    if (field.message !== undefined || field.presence !== FeatureSet_FieldPresence.IMPLICIT) {
-      return `${found} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} }`;
     }
     if (this.#format.defaults === "emit") {
       const absent = putConstant(start + defaultText(field, this.#format), code);

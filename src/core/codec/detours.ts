@@ -17,7 +17,7 @@ export function needsDetour(field: DescField): boolean {
 }
 
 /** The same for protobuf bytes as input, where groups, which end at a tag, take one as well. */
-export function needsWireDetour(field: DescField): boolean {
+export function needsBinaryDetour(field: DescField): boolean {
   return needsDetour(field) || isDelimited(field);
 }
 
