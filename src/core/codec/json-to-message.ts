@@ -3,8 +3,8 @@ import { isUtf8 } from "node:buffer";
 import { invalidArgument } from "../errors/errors.ts";
 import { hasOwnJsonForm, setField } from "./field-shape.ts";
 import { codeIsAllowed, type Generated } from "./generated-code.ts";
-import { messageTaker, type TakeMessage } from "./json-to-message-code.ts";
 import { JsonCursor } from "./json-cursor.ts";
+import { messageTaker, type TakeMessage } from "./json-to-message-code.ts";
 import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
 import { type MessageReader, messageReader } from "./read-message.ts";
 import { asBuffer, seen } from "./scratch.ts";
@@ -92,13 +92,9 @@ class CompiledJsonReader implements JsonReader {
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
 /** The text of UTF-8 bytes, without a byte order mark. Throws INVALID_ARGUMENT where the bytes are no UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw invalidArgument("the text is not valid UTF-8");
-  }
+  if (!isUtf8(bytes)) throw invalidArgument("the text is not valid UTF-8");
+  const text = asBuffer(bytes).toString();
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }
