@@ -1,13 +1,13 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { needsBinaryDetour, recordsToJson } from "./detours.ts";
 import { scalarCode, timeCode, type ValueCode, wrapperCode } from "./binary-to-json-values.ts";
+import { needsBinaryDetour, recordsToJson } from "./detours.ts";
 import { takenDefaultCode } from "./field-defaults.ts";
 import { isDelimited, wrapped } from "./field-shape.ts";
 import { CodeBuilder, declareOneofs, type Generated, generatedPerType, takeOneof } from "./generated-code.ts";
+import type { WriteFormat } from "./message-writer.ts";
 import { defaultText, memberStart, putConstant, putEnd, putEnum, putJsonBindings } from "./put-json-code.ts";
 import { nextTag, takeBinaryBindings, takeInt32, takeLength } from "./take-binary-code.ts";
-import type { WriteFormat } from "./message-writer.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
 /**

@@ -1,8 +1,8 @@
 import { ScalarType } from "@bufbuild/protobuf";
+import type { WriteFormat } from "./message-writer.ts";
 import { putBoolean, putLong, putScalar, scalarQuote } from "./put-json-code.ts";
 import { type ScalarKind, scalarKind, type WireType, wireType } from "./scalar-kinds.ts";
 import { takeLength, takeScalar } from "./take-binary-code.ts";
-import type { WriteFormat } from "./message-writer.ts";
 
 /** Code that takes a value from protobuf bytes into `x`, `n` and `seen`, and code that puts its JSON behind `open`. */
 export interface ValueCode {

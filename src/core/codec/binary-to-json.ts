@@ -1,7 +1,7 @@
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
-import { hasOwnJsonForm } from "./field-shape.ts";
 import type { PutJson } from "./binary-to-json-code.ts";
 import { compiledFormat } from "./compiled-format.ts";
+import { hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed, type Generated } from "./generated-code.ts";
 import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./message-to-json.ts";
 import { asBuffer, seen, copyBytes, withScratch } from "./scratch.ts";

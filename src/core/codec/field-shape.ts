@@ -6,8 +6,8 @@ import {
   type Message,
   type ScalarType,
 } from "@bufbuild/protobuf";
-import { isNullValue } from "./enum-names.ts";
 import { AnySchema, hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
+import { isNullValue } from "./enum-names.ts";
 
 /** A message by its property names, for code that gets the names from descriptors. */
 export type Fields = Record<string, unknown>;

@@ -1,10 +1,12 @@
 import { type DescEnum, type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { needsDetour, jsonToRecords } from "./detours.ts";
-import { isDelimited, wrapped } from "./field-shape.ts";
-import { putBinaryBindings, putEnum, putScalar, putTag, room, tagSize } from "./put-binary-code.ts";
 import { takenDefaultCode } from "./field-defaults.ts";
+import { isDelimited, wrapped } from "./field-shape.ts";
 import { CodeBuilder, type Generated, generatedPerType } from "./generated-code.ts";
+import { putBinaryBindings, putEnum, putScalar, putTag, room, tagSize } from "./put-binary-code.ts";
+import { isRequired } from "./required-fields.ts";
+import { scalarKind, type WireType, wireType } from "./scalar-kinds.ts";
 import {
   takeEnumValue,
   takeScalar,
@@ -15,8 +17,6 @@ import {
   takeByDetour,
   takeJsonBindings,
 } from "./take-json-code.ts";
-import { isRequired } from "./required-fields.ts";
-import { scalarKind, type WireType, wireType } from "./scalar-kinds.ts";
 
 /**
  * Puts the fields of the message whose object begins in `from` at `start` to `out` at `pos`, and returns their end;

@@ -3,6 +3,7 @@ import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { jsonToField, needsDetour } from "./detours.ts";
 import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
 import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
+import { scalarKind } from "./scalar-kinds.ts";
 import {
   takeEnumValue,
   takeScalar,
@@ -13,7 +14,6 @@ import {
   takeByDetour,
   takeJsonBindings,
 } from "./take-json-code.ts";
-import { scalarKind } from "./scalar-kinds.ts";
 
 /**
  * Takes the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the

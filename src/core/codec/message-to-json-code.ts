@@ -1,8 +1,10 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { fieldToJson, needsDetour } from "./detours.ts";
 import { defaultCode } from "./field-defaults.ts";
 import { localShape, wrapped } from "./field-shape.ts";
 import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
+import type { WriteFormat } from "./message-writer.ts";
 import {
   defaultText,
   memberStart,
@@ -15,8 +17,6 @@ import {
   scalarQuote,
 } from "./put-json-code.ts";
 import { notOfKind, type ScalarKind, scalarKind } from "./scalar-kinds.ts";
-import { fieldToJson, needsDetour } from "./detours.ts";
-import type { WriteFormat } from "./message-writer.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
 /** Puts the JSON of a message into `out`, whose bytes `outView` looks at too, at `pos`, and returns the end of the text. */

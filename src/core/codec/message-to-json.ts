@@ -1,11 +1,11 @@
 import type { DescField, DescMessage, Message, Registry } from "@bufbuild/protobuf";
 import { compiledFormat } from "./compiled-format.ts";
-import { codeIsAllowed, type Generated } from "./generated-code.ts";
-import type { PutMessage } from "./message-to-json-code.ts";
-import { indentJson } from "./indent-json.ts";
-import { seen, copyBytes, withScratch } from "./scratch.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";
+import { codeIsAllowed, type Generated } from "./generated-code.ts";
+import { indentJson } from "./indent-json.ts";
+import type { PutMessage } from "./message-to-json-code.ts";
 import type { MessageWriter, WriteFormat } from "./message-writer.ts";
+import { seen, copyBytes, withScratch } from "./scratch.ts";
 import type { WriterCompiler } from "./write-message.ts";
 
 /** How messages look in JSON where the mapping leaves a choice. */

@@ -1,6 +1,6 @@
 import { full, irregular, seen, slack } from "./scratch.ts";
-import { plainByte } from "./take-json.ts";
 import { decodeBase64, takeBase64Size, takeEscapedText } from "./take-json-text.ts";
+import { plainByte } from "./take-json.ts";
 
 // All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 

@@ -2,6 +2,7 @@ import { type DescEnum, type DescField, ScalarType } from "@bufbuild/protobuf";
 import { enumTexts, isNullValue } from "./enum-names.ts";
 import { firstNumber } from "./field-defaults.ts";
 import type { CodeBuilder } from "./generated-code.ts";
+import type { WriteFormat } from "./message-writer.ts";
 import {
   isSafeInt64,
   putBigInt,
@@ -15,7 +16,6 @@ import { putAscii, putBase64, putBytes, putText, putUnicode, putUtf8 } from "./p
 import { putDuration, putTimestamp } from "./put-json-time.ts";
 import { type ScalarKind, scalarKind } from "./scalar-kinds.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
-import type { WriteFormat } from "./message-writer.ts";
 
 /** What all code that puts JSON uses, by name. The code has `b` for the output, `v` for its view, `p` for the position. */
 export const putJsonBindings = {

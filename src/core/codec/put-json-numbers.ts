@@ -1,6 +1,6 @@
 import { doubleJson, floatJson } from "./exact-numbers.ts";
-import { putAscii } from "./put-json-text.ts";
 import { splitInt64 } from "./int64-halves.ts";
+import { putAscii } from "./put-json-text.ts";
 import { full, seen, slack } from "./scratch.ts";
 
 // All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.

@@ -14,8 +14,8 @@ import type { JsonCursor } from "./json-cursor.ts";
 import { unknownStep } from "./json-trace.ts";
 import { readAny, readTypedValue } from "./read-any.ts";
 import { listReader, mapReader } from "./read-containers.ts";
-import { type FieldReader, readExtension } from "./read-extension.ts";
 import { enumReader } from "./read-enums.ts";
+import { type FieldReader, readExtension } from "./read-extension.ts";
 import { type ReadValue, scalarReader } from "./read-scalars.ts";
 import { readJsonObject, wellKnownReader } from "./read-well-known.ts";
 

@@ -1,14 +1,14 @@
 import type { DescEnum, DescField, DescMessage } from "@bufbuild/protobuf";
-import { type CodeBuilder, declareOneofs, takeOneof } from "./generated-code.ts";
-import type { ScalarKind } from "./scalar-kinds.ts";
 import { takesNull } from "./field-shape.ts";
-import { full, irregular, seen, slack } from "./scratch.ts";
-import { skipJson, skipSpace, takeBool, takeBoolKey, takeColon, takeNext, takeNull } from "./take-json.ts";
-import { enumNames, takeEnum } from "./take-json-enum.ts";
+import { type CodeBuilder, declareOneofs, takeOneof } from "./generated-code.ts";
 import { seenInt64, seenUint64 } from "./int64-halves.ts";
+import type { ScalarKind } from "./scalar-kinds.ts";
+import { full, irregular, seen, slack } from "./scratch.ts";
+import { enumNames, takeEnum } from "./take-json-enum.ts";
 import { takeDouble, takeFloat, takeInt32, takeInt64, takeUint32, takeUint64 } from "./take-json-numbers.ts";
 import { takeBytes, takeText } from "./take-json-text.ts";
 import { takeDuration, takeTimestamp } from "./take-json-time.ts";
+import { skipJson, skipSpace, takeBool, takeBoolKey, takeColon, takeNext, takeNull } from "./take-json.ts";
 
 /** What all code that takes JSON uses, by name. It has `s` for the input, `sv` for its view, `i` for the position. */
 export const takeJsonBindings = {

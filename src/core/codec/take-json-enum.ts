@@ -1,8 +1,8 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { enumNumbers, isNullValue } from "./enum-names.ts";
 import { irregular, seen } from "./scratch.ts";
-import { plainByte, takeNull } from "./take-json.ts";
 import { takeInt32 } from "./take-json-numbers.ts";
+import { plainByte, takeNull } from "./take-json.ts";
 
 // All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
 // `seen.pos`. They throw `irregular` for whatever is not of the plain kind.

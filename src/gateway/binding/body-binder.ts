@@ -6,8 +6,8 @@ import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { hasOwnJsonForm, messageFactory, setField } from "../../core/codec/field-shape.ts";
 import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { messageAt, pathName } from "./field-path.ts";
 import type { Route } from "../routing/route.ts";
+import { messageAt, pathName } from "./field-path.ts";
 
 /** Makes the request message from the body of a request; compiled once for a route. */
 export interface BodyBinder {

@@ -1,8 +1,8 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { isDelimited } from "../../core/codec/field-shape.ts";
-import { wireType } from "../../core/codec/scalar-kinds.ts";
 import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
+import { wireType } from "../../core/codec/scalar-kinds.ts";
 import type { Route } from "../routing/route.ts";
 import { type BindOptions, type BindRequest, jsonReadOptions } from "./bind-options.ts";
 import type { BodyBinder } from "./body-binder.ts";
