@@ -11,9 +11,9 @@ import {
 } from "@bufbuild/protobuf";
 import { ListBooksResponseSchema } from "../../gen/library/v1/library_pb.ts";
 import { binaryToJson } from "../../src/core/codec/binary-to-json.ts";
-import { jsonReader } from "../../src/core/codec/json-reader.ts";
+import { jsonReader } from "../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../src/core/codec/json-to-binary.ts";
-import { jsonWriter } from "../../src/core/codec/json-writer.ts";
+import { jsonWriter } from "../../src/core/codec/message-to-json.ts";
 import { hundredBooks } from "../books.ts";
 import { repeat, takePart } from "./take-part.ts";
 

@@ -1,8 +1,8 @@
 import { type DescMessage, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { binaryToJson } from "../../src/core/codec/binary-to-json.ts";
-import { jsonReader } from "../../src/core/codec/json-reader.ts";
+import { jsonReader } from "../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../src/core/codec/json-to-binary.ts";
-import { jsonWriter } from "../../src/core/codec/json-writer.ts";
+import { jsonWriter } from "../../src/core/codec/message-to-json.ts";
 import { Code, ConnectError } from "../../src/core/errors/errors.ts";
 import {
   type ConformanceRequest,

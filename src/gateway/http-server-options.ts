@@ -1,6 +1,6 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/json-writer.ts";
+import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/message-to-json.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";

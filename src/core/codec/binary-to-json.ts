@@ -1,9 +1,10 @@
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
+import type { PutJson } from "./binary-to-json-code.ts";
+import { compiledFormat } from "./compiled-format.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";
-import { type BinaryPrinter, BinaryPrinterGenerator } from "./generate-binary-to-json.ts";
-import { codeIsAllowed } from "./generated-code.ts";
-import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./json-writer.ts";
-import { asBuffer, seen, takeBytes, withScratch } from "./scratch.ts";
+import { codeIsAllowed, type Generated } from "./generated-code.ts";
+import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./message-to-json.ts";
+import { asBuffer, seen, copyBytes, withScratch } from "./scratch.ts";
 
 /**
  * Prints protobuf bytes of one message type as the UTF-8 bytes of JSON text, without building messages where the bytes
@@ -16,35 +17,21 @@ export interface BinaryToJson {
   convertDirectly(bytes: Uint8Array): Buffer | undefined;
 }
 
-const generators = new Map<string, BinaryPrinterGenerator>();
-
 /** The converter of a message type. Code is generated once per type and format; a converter itself is cheap. */
 export function binaryToJson(schema: DescMessage, options?: Partial<JsonWriteOptions>): BinaryToJson {
-  const merged = { ...jsonWriteDefaults, ...options };
-  return new CompiledBinaryToJson(schema, merged, printerOf(schema, merged));
-}
-
-function printerOf(schema: DescMessage, options: JsonWriteOptions): BinaryPrinter | undefined {
-  if (!codeIsAllowed || hasOwnJsonForm(schema) || (options.indent ?? 0) > 0) return undefined;
-  const { fieldNames, enums, defaults, int64 } = options;
-  const key = `${fieldNames} ${enums} ${defaults} ${int64}`;
-  let generator = generators.get(key);
-  if (generator === undefined) {
-    generator = new BinaryPrinterGenerator({ fieldNames, enums, defaults, int64 });
-    generators.set(key, generator);
-  }
-  return generator.printer(schema);
+  return new CompiledBinaryToJson(schema, { ...jsonWriteDefaults, ...options });
 }
 
 class CompiledBinaryToJson implements BinaryToJson {
   readonly #schema: DescMessage;
   readonly #options: JsonWriteOptions;
-  readonly #printer: BinaryPrinter | undefined;
+  readonly #put: Generated<PutJson> | undefined;
 
-  constructor(schema: DescMessage, options: JsonWriteOptions, printer: BinaryPrinter | undefined) {
+  constructor(schema: DescMessage, options: JsonWriteOptions) {
     this.#schema = schema;
     this.#options = options;
-    this.#printer = printer;
+    const isGenerated = codeIsAllowed && !hasOwnJsonForm(schema) && (options.indent ?? 0) === 0;
+    this.#put = isGenerated ? compiledFormat(options).binary.of(schema) : undefined;
   }
 
   convert(bytes: Uint8Array): Buffer {
@@ -55,16 +42,16 @@ class CompiledBinaryToJson implements BinaryToJson {
   }
 
   convertDirectly(bytes: Uint8Array): Buffer | undefined {
-    const printer = this.#printer;
-    if (printer === undefined) return undefined;
+    const put = this.#put;
+    if (put === undefined) return undefined;
     const from = asBuffer(bytes);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.unknown = false;
     seen.registry = this.#options.registry;
     return withScratch(
-      (out, outView) => printer.print(from, view, 0, from.length, out, outView, 0, 1),
+      (out, outView) => put.run(from, view, 0, from.length, out, outView, 0, 1),
       // Unknown fields may be extensions that the registry knows.
-      (out, end) => (seen.unknown && this.#options.registry !== undefined ? undefined : takeBytes(out, end)),
+      (out, end) => (seen.unknown && this.#options.registry !== undefined ? undefined : copyBytes(out, end)),
       from.length * 2,
     );
   }

@@ -26,6 +26,11 @@ export function parseExactInteger(text: string): bigint | undefined {
   return sign === "-" ? -magnitude : magnitude;
 }
 
+/** 1 to 10^15, which doubles hold exactly: the quotient of such a power and an integer of 15 digits is rounded once. */
+export const powersOfTen: readonly number[] = Array.from({ length: 16 }, (_, exponent) =>
+  Number(`1e${exponent}`),
+);
+
 /** The double that a JSON number literal stands for; undefined where it is no JSON number. */
 export function parseExactDouble(text: string): number | undefined {
   return jsonNumber.test(text) ? Number(text) : undefined;
@@ -44,12 +49,26 @@ export function formatFloat32(value: number): string {
     if (scaled >= 1_000_000 || scaled <= -1_000_000) break;
     if (scaled !== 0 && Math.fround(scaled / scale) === value) return String(scaled / scale);
   }
-  // Subnormal floats carry fewer digits, so that six may be more than it takes.
+  // Subnormal floats carry fewer digits: six may be more than the shortest text has.
   for (let precision = Math.abs(value) < 1.2e-38 ? 1 : 6; precision < 9; precision++) {
     const candidate = Number(value.toPrecision(precision));
     if (Math.fround(candidate) === value) return String(candidate);
   }
   return String(Number(value.toPrecision(9)));
+}
+
+/** The JSON of a double: the shortest number, or one of the strings of the mapping for what JSON has no number for. */
+export function doubleJson(value: number): string {
+  return value - value === 0 ? formatDouble(value) : notFiniteJson(value);
+}
+
+/** The JSON of a 32-bit float (`Math.fround(value) === value`), as {@link doubleJson}. */
+export function floatJson(value: number): string {
+  return value - value === 0 ? formatFloat32(value) : notFiniteJson(value);
+}
+
+function notFiniteJson(value: number): string {
+  return Number.isNaN(value) ? '"NaN"' : value > 0 ? '"Infinity"' : '"-Infinity"';
 }
 
 /** The shortest decimal that reads back as the same double; minus zero keeps its sign. */

@@ -1,12 +1,44 @@
-import { create, type DescField, type DescMessage, type Message, type ScalarType } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescExtension,
+  type DescField,
+  type DescMessage,
+  type Message,
+  type ScalarType,
+} from "@bufbuild/protobuf";
 import { AnySchema, hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
+import { isNullValue } from "./enum-names.ts";
 
-/** A message by its property names, for code that knows the names from descriptors only. */
+/** A message by its property names, for code that gets the names from descriptors. */
 export type Fields = Record<string, unknown>;
 
 /** The same message as {@link Fields}: `Message` alone hides the properties that all messages have. */
 export function fieldsOf(message: Message): Fields {
   return message;
+}
+
+/** A oneof of a message by its property. */
+export function oneofOf(
+  fields: Fields,
+  localName: string,
+): { readonly case: string | undefined; readonly value?: unknown } {
+  return fields[localName] as ReturnType<typeof oneofOf>; // Every oneof is such an object.
+}
+
+/** Sets a field of a message of its type, in its oneof if it is a member of one. */
+export function setField(
+  into: Message,
+  { oneof, localName }: Pick<DescField, "oneof" | "localName">,
+  value: unknown,
+): void {
+  if (oneof === undefined) setOwn(fieldsOf(into), localName, value);
+  else setOwn(fieldsOf(into), oneof.localName, { case: localName, value });
+}
+
+/** An extension as if it were a field of the message that it extends, with a name of its property. */
+export function extensionField(extension: DescExtension, localName: string): DescField {
+  const field = { ...extension, kind: "field", parent: extension.extendee, localName };
+  return field as unknown as DescField; // Extensions have all else that fields have.
 }
 
 /** The scalar inside of one of `google/protobuf/wrappers.proto`; undefined for all other messages. */
@@ -37,6 +69,12 @@ export function isDelimited(field: DescField): boolean {
   return field.fieldKind !== "map" && field.message !== undefined && field.delimitedEncoding;
 }
 
+/** Whether JSON `null` is a value of a field and does not mean that it is unset. */
+export function takesNull(field: DescField): boolean {
+  if (field.fieldKind === "list" || field.fieldKind === "map") return false;
+  return field.message?.typeName === "google.protobuf.Value" || isNullValue(field.enum);
+}
+
 /** How a message-typed field holds its value: the message, the scalar of a wrapper, or a Struct's plain object. */
 export function localShape(field: DescField & { message: DescMessage }): "message" | "wrapped" | "struct" {
   if (
@@ -49,15 +87,15 @@ export function localShape(field: DescField & { message: DescMessage }): "messag
   return singular && isWrapperDesc(field.message) ? "wrapped" : "message";
 }
 
-/** Sets a property even where its name is `__proto__`, which assigning would take for the prototype. */
+/** Sets an own property, even one named `__proto__`: an assignment to that name would set the prototype. */
 export function setOwn(target: Fields, name: string, value: unknown): void {
   if (name !== "__proto__") target[name] = value;
   else Object.defineProperty(target, name, { value, writable: true, enumerable: true, configurable: true });
 }
 
 /**
- * Copies of an object, as often as the engine shall tell types apart: it remembers the shapes that it met at each
- * place of the code, and copies several times faster where it has met few. Types take these in turn.
+ * The same function many times. The engine keeps the object shapes it has seen per place in the code, and copies
+ * several times faster at a place that has seen few; message types are spread over these places in turn.
  */
 const copies: readonly ((template: Fields) => Fields)[] = [
   (template) => ({ ...template }),

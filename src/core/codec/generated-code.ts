@@ -1,3 +1,5 @@
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
+
 /** Whether this process may turn text into functions; flags of Node and policies of hosts forbid it. */
 export const codeIsAllowed: boolean = probe();
 
@@ -29,6 +31,51 @@ export function literal(text: string): string {
     /[\u007f-\uffff]/g,
     (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+/** The property of an object as an expression. */
+export function property(object: string, name: string): string {
+  return `${object}[${literal(name)}]`;
+}
+
+/** Code that declares a flag for each oneof of a message: whether a member of it was taken. */
+export function declareOneofs(desc: DescMessage): string {
+  return desc.oneofs.map((_, index) => `let o${index} = false;`).join(" ");
+}
+
+/** Code that raises the flag of the oneof that a field is a member of, if any; a second member is irregular. */
+export function takeOneof({ oneof, parent }: DescField): string {
+  if (oneof === undefined) return "";
+  const flag = `o${parent.oneofs.indexOf(oneof)}`;
+  return `if (${flag}) throw irregular; ${flag} = true;`;
+}
+
+/** A generated function of one message type. Other generated code binds this object, since `run` changes once. */
+export interface Generated<Run> {
+  run: Run;
+}
+
+/**
+ * The generated functions of all message types. Each is generated at its first run, so that a large contract costs what
+ * is used of it and recursive types end.
+ */
+export function generatedPerType<Run extends (...input: never[]) => unknown>(
+  generate: (desc: DescMessage) => Run,
+): (desc: DescMessage) => Generated<Run> {
+  const known = new WeakMap<DescMessage, Generated<Run>>();
+  return (desc) => {
+    let found = known.get(desc);
+    if (found === undefined) {
+      const first = (...input: Parameters<Run>): unknown => {
+        made.run = generate(desc);
+        return made.run(...input);
+      };
+      const made: Generated<Run> = { run: first as Run }; // It passes all of its input on.
+      found = made;
+      known.set(desc, found);
+    }
+    return found;
+  };
 }
 
 /** The lines and values of a function that is being generated. */

@@ -4,8 +4,8 @@ import type { DescField } from "@bufbuild/protobuf";
 export type JsonMembers = Readonly<Record<string, unknown>>;
 
 /**
- * The value of a JSON text that a reader has accepted already: for code that has to know which members were there,
- * which messages do not tell. Numbers may be rounded.
+ * The value of a JSON text that a reader has accepted already, for code that needs the members that were present:
+ * a message does not distinguish an absent one from a default. Numbers may be rounded.
  */
 export function parseMembers(text: string): unknown {
   return JSON.parse(text);

@@ -1,15 +1,15 @@
 import { isUtf8 } from "node:buffer";
 import { type DescMessage, toBinary } from "@bufbuild/protobuf";
 import { hasOwnJsonForm } from "./field-shape.ts";
-import { codeIsAllowed } from "./generated-code.ts";
-import { type JsonEncoder, jsonEncoder } from "./generate-json-to-binary.ts";
-import { decodeUtf8, type JsonReader, jsonReader } from "./json-reader.ts";
+import { codeIsAllowed, type Generated } from "./generated-code.ts";
+import { binaryPutter, type PutBinary } from "./json-to-binary-code.ts";
+import { decodeUtf8, type JsonReader, jsonReader } from "./json-to-message.ts";
 import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
-import { asBuffer, irregular, seen, takeBytes, withScratch } from "./scratch.ts";
+import { asBuffer, irregular, seen, copyBytes, withScratch } from "./scratch.ts";
 import { skipSpace } from "./take-json.ts";
 
 /**
- * Turns the UTF-8 bytes of JSON text into the protobuf bytes of one message type, without building messages where the
+ * Converts the UTF-8 bytes of JSON text into the protobuf bytes of one message type, without building messages where the
  * text is as clients write it. The bytes always decode to the message that `jsonReader(schema)` reads, and all errors
  * are those of that reader; fields stand in the order of the text.
  */
@@ -28,13 +28,13 @@ class CompiledJsonToBinary implements JsonToBinary {
   readonly #schema: DescMessage;
   readonly #reader: JsonReader;
   readonly #options: JsonReadOptions;
-  readonly #encoder: JsonEncoder | undefined;
+  readonly #put: Generated<PutBinary> | undefined;
 
   constructor(schema: DescMessage, options: JsonReadOptions) {
     this.#schema = schema;
     this.#reader = jsonReader(schema, options);
     this.#options = options;
-    this.#encoder = codeIsAllowed && !hasOwnJsonForm(schema) ? jsonEncoder(schema) : undefined;
+    this.#put = codeIsAllowed && !hasOwnJsonForm(schema) ? binaryPutter(schema) : undefined;
   }
 
   convert(json: Uint8Array): Buffer {
@@ -44,8 +44,8 @@ class CompiledJsonToBinary implements JsonToBinary {
   }
 
   convertDirectly(json: Uint8Array): Buffer | undefined {
-    const encoder = this.#encoder;
-    if (encoder === undefined || !isUtf8(json)) return undefined;
+    const put = this.#put;
+    if (put === undefined || !isUtf8(json)) return undefined;
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.registry = this.#options.registry;
@@ -53,11 +53,11 @@ class CompiledJsonToBinary implements JsonToBinary {
     return withScratch(
       (out, outView) => {
         seen.left = entryLimit(maxEntries);
-        const end = encoder.encode(from, view, skipSpace(from, 0), out, outView, 0, maxDepth);
+        const end = put.run(from, view, skipSpace(from, 0), out, outView, 0, maxDepth);
         if (skipSpace(from, seen.pos) !== from.length) throw irregular;
         return end;
       },
-      takeBytes,
+      copyBytes,
       from.length * 2,
     );
   }

@@ -21,7 +21,7 @@ export interface JsonReadOptions {
   readonly maxEntries: number;
   /** Types that `google.protobuf.Any` may hold beside the standard ones, and extensions. Default: none. */
   readonly registry?: Registry | undefined;
-  /** Hears the path of every member that was skipped as unknown. */
+  /** Called with the path of every member that was skipped as unknown. */
   readonly onUnknownField?: ((path: string) => void) | undefined;
 }
 
@@ -50,7 +50,7 @@ const namedUnknowns = 100;
 /** The step of a container before its first element. */
 const nowhere: PathStep = { name: "" };
 
-/** Where a read is in its text: the path to the current value, and how failures tell of it. */
+/** Where a read is in its text: the path to the current value, and the errors that name it. */
 export class JsonTrace {
   readonly text: string;
   readonly options: JsonReadOptions;
@@ -131,7 +131,7 @@ export class JsonTrace {
     throw invalidArgument(`unknown field ${this.#unknown[0]?.field}${more}`, this.#unknown);
   }
 
-  /** Throws for a value that is not what its field takes; `expected` is a sentence without its end. */
+  /** Throws for a value that its field cannot have; `expected` is a sentence without its end. */
   refuse(expected: string): never {
     const field = this.fieldPath();
     const message = field === "" ? expected : `${field}: ${expected}`;

@@ -1,18 +1,18 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import { localShape, wrapped } from "./field-shape.ts";
-import { codeIsAllowed, CodeBuilder, literal } from "./generated-code.ts";
-import { property } from "./json-output-code.ts";
+import { type Fields, localShape, oneofOf, wrapped } from "./field-shape.ts";
+import { codeIsAllowed, CodeBuilder, literal, property } from "./generated-code.ts";
+import { integerRanges, notOfKind, scalarKind } from "./scalar-kinds.ts";
 
 /** Looks at one value; throws a TypeError for one that its field cannot hold. */
 type Check = (value: unknown) => void;
 
 /** Looks at one field of a message. */
-type FieldCheck = (fields: Readonly<Record<string, unknown>>) => void;
+type FieldCheck = (fields: Readonly<Fields>) => void;
 
 /** The check of one message type. */
 interface Checker {
-  /** Whether everything is as it should be; false where `thorough` has to look. May throw what `thorough` throws. */
+  /** Whether a message is certainly right; false means that `thorough` decides. May throw what `thorough` throws. */
   quick: (message: Message) => boolean;
   readonly thorough: (message: Message) => void;
   /** The two together. */
@@ -23,9 +23,9 @@ const checkers = new WeakMap<DescMessage, Checker>();
 
 /**
  * A function that throws a TypeError for messages of a type that no format can hold: one of another type, or with a
- * value that is none of its field, such as 1.5 for an int32. The error names the field. What cannot be compiled into
- * TypeScript comes here from JavaScript, casts and numbers that are out of range; encoders would take some of it for
- * something else. It is made once for each type, when the first message comes.
+ * value that its field cannot have, such as 1.5 for an int32. The error names the field. TypeScript excludes most of
+ * them, but not those of JavaScript, of casts and of numbers out of range; encoders would silently encode some of them
+ * as other values. The check is made once for each type, at its first message.
  */
 export function messageCheck(desc: DescMessage): (message: Message) => void {
   return checkerOf(desc).check;
@@ -72,7 +72,7 @@ function generate(desc: DescMessage): (message: Message) => boolean {
 function quickMember(field: DescField, code: CodeBuilder): string {
   const value = property("m", field.localName);
   const wrong = quickTest(field, code);
-  // What is rare is left to the thorough check of the field.
+  // Rare kinds of fields have no quick test.
   if (wrong === undefined) return `${code.bind(fieldCheck(field))}(m);`;
   if (field.fieldKind !== "list") {
     return `x = ${value}; if (${mayBeUnset(field) ? "x !== undefined && " : ""}(${wrong})) return false;`;
@@ -81,37 +81,25 @@ function quickMember(field: DescField, code: CodeBuilder): string {
   return `a = ${value}; if (!Array.isArray(a)) return false; ${loop}`;
 }
 
-/** When a value `x` is none of its field, or looks as if; undefined for fields that have no quick test. */
+/** Code that is true where the field may not be able to have the value `x`; undefined for fields without a quick test. */
 function quickTest(field: DescField, code: CodeBuilder): string | undefined {
   if (field.fieldKind === "map" || field.oneof !== undefined) return undefined;
-  if (field.enum !== undefined) return "(x | 0) !== x";
+  if (field.enum !== undefined) return notOfKind("int32");
   if (field.message !== undefined) {
     if (localShape(field) !== "message") return undefined;
     return `typeof x !== "object" || x === null || !${code.bind(checkerOf(field.message))}.quick(x)`;
   }
-  switch (field.scalar) {
-    case ScalarType.STRING:
-      return 'typeof x !== "string"';
-    case ScalarType.BYTES:
-      return "!(x instanceof Uint8Array)";
-    case ScalarType.BOOL:
-      return "x !== true && x !== false";
-    case ScalarType.DOUBLE:
-      return 'typeof x !== "number"';
-    case ScalarType.FLOAT:
-      return `typeof x !== "number" || !(x >= -${maxFloat} && x <= ${maxFloat})`;
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
-      return "(x | 0) !== x";
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return "x >>> 0 !== x";
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return `typeof x !== "bigint" || x < 0n || x > ${2n ** 64n - 1n}n`;
+  const kind = scalarKind(field.scalar);
+  switch (kind) {
+    case "float":
+      return `${notOfKind(kind)} || !(x >= -${maxFloat} && x <= ${maxFloat})`;
+    case "int64":
+    case "uint64": {
+      const { min, max } = integerRanges[kind];
+      return `${notOfKind(kind)} || x < ${min}n || x > ${max}n`;
+    }
     default:
-      return `typeof x !== "bigint" || x < ${-(2n ** 63n)}n || x > ${2n ** 63n - 1n}n`;
+      return notOfKind(kind);
   }
 }
 
@@ -126,7 +114,7 @@ function fieldCheck(field: DescField): FieldCheck {
   if (oneof !== undefined) {
     const group = oneof.localName;
     return (fields) => {
-      const { case: name, value } = fields[group] as { case?: unknown; value?: unknown }; // Every oneof is such an object.
+      const { case: name, value } = oneofOf(fields, group);
       if (name === localName) check(value);
     };
   }
@@ -189,29 +177,25 @@ const decimal = /^-?\d{1,20}$/;
 const maxFloat = 3.4028234663852886e38;
 
 function scalarTest(scalar: ScalarType): (value: unknown) => boolean {
-  switch (scalar) {
-    case ScalarType.STRING:
+  switch (scalarKind(scalar)) {
+    case "string":
       return (value) => typeof value === "string";
-    case ScalarType.BYTES:
+    case "bytes":
       return (value) => value instanceof Uint8Array;
-    case ScalarType.BOOL:
+    case "bool":
       return (value) => typeof value === "boolean";
-    case ScalarType.DOUBLE:
+    case "double":
       return (value) => typeof value === "number";
-    case ScalarType.FLOAT:
+    case "float":
       return (value) => typeof value === "number" && (!Number.isFinite(value) || Math.abs(value) <= maxFloat);
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
+    case "int32":
       return (value) => typeof value === "number" && (value | 0) === value;
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
+    case "uint32":
       return (value) => typeof value === "number" && value >>> 0 === value;
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return int64Test((value) => BigInt.asUintN(64, value) === value);
-    default:
+    case "int64":
       return int64Test((value) => BigInt.asIntN(64, value) === value);
+    case "uint64":
+      return int64Test((value) => BigInt.asUintN(64, value) === value);
   }
 }
 

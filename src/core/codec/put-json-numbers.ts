@@ -1,8 +1,9 @@
-import { formatDouble, formatFloat32 } from "./exact-numbers.ts";
+import { doubleJson, floatJson } from "./exact-numbers.ts";
+import { splitInt64 } from "./int64-halves.ts";
 import { putAscii } from "./put-json-text.ts";
-import { full, slack } from "./scratch.ts";
+import { full, seen, slack } from "./scratch.ts";
 
-// All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
+// All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 
 /** Writes an integer of at most 53 bits. */
 export function putInteger(value: number, out: Buffer, pos: number): number {
@@ -53,7 +54,7 @@ export function putUint64(low: number, high: number, out: Buffer, pos: number): 
   if (pos + slack > out.length) throw full;
   const top = high >>> 0;
   if (top < 0x20_0000) return putDigits(top * 0x1_0000_0000 + (low >>> 0), out, pos);
-  // Division by 10^9, 16 bits at a time: no step leaves the exact integers of a double.
+  // Division by 10^9, 16 bits at a time, so that every step has an exact result.
   const first = Math.floor(top / 1e9);
   const second = (top - first * 1e9) * 65_536 + (low >>> 16);
   const secondDigit = Math.floor(second / 1e9);
@@ -77,18 +78,12 @@ export function isSafeInt64(low: number, high: number): boolean {
   return top < 0x20_0000 && (top > -0x20_0000 || (top === -0x20_0000 && low !== 0));
 }
 
-const box = new BigInt64Array(1);
-const halves = new Int32Array(box.buffer);
-// The halves of a number in the memory of this machine.
-box[0] = 1n;
-const lowHalf = halves[0] === 1 ? 0 : 1;
-
 /** Writes a bigint of at most 64 bits. */
 export function putBigInt(value: bigint, out: Buffer, pos: number): number {
   const near = Number(value);
   if (near > -9e18 && near < 9e18) {
-    box[0] = value;
-    return putInt64(halves[lowHalf] ?? 0, halves[1 - lowHalf] ?? 0, out, pos);
+    splitInt64(value);
+    return putInt64(seen.low, seen.high, out, pos);
   }
   return putAscii(value.toString(), out, pos);
 }
@@ -97,10 +92,7 @@ export function putBigInt(value: bigint, out: Buffer, pos: number): number {
 export function putDouble(value: number, out: Buffer, pos: number): number {
   const whole = value | 0;
   if (whole === value && (whole !== 0 || !Object.is(value, -0))) return putInteger(whole, out, pos);
-  return (
-    putFraction(value, out, pos) ??
-    putAscii(value - value === 0 ? formatDouble(value) : notFinite(value), out, pos)
-  );
+  return putFraction(value, out, pos) ?? putAscii(doubleJson(value), out, pos);
 }
 
 /** Writes a float that came as a double of 32 bits; values that are no numbers as the strings of the mapping. */
@@ -108,7 +100,7 @@ export function putFloat(value: number, out: Buffer, pos: number): number {
   const whole = value | 0;
   if (whole === value && whole < 1_000_000 && whole > -1_000_000 && whole !== 0)
     return putInteger(whole, out, pos);
-  return putAscii(value - value === 0 ? formatFloat32(value) : notFinite(value), out, pos);
+  return putAscii(floatJson(value), out, pos);
 }
 
 /** Writes numbers such as 12.75 that have at most three decimals, which are the shortest text if they read back. */
@@ -125,8 +117,4 @@ function putFraction(value: number, out: Buffer, pos: number): number | undefine
   at = putPadded(scaled - whole * 1000, 3, out, at + 1);
   while (out[at - 1] === 0x30) at--;
   return at;
-}
-
-function notFinite(value: number): string {
-  return Number.isNaN(value) ? '"NaN"' : value > 0 ? '"Infinity"' : '"-Infinity"';
 }

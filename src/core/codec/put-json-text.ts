@@ -1,18 +1,12 @@
 import { isUtf8 } from "node:buffer";
 import { base64Alphabet } from "./base64-text.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
+import { plainByte } from "./take-json.ts";
 
-// All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
+// All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 
 /** 1 for the bytes that a JSON string cannot hold as they are, and for those that are not ASCII. */
-const special = Uint8Array.from({ length: 256 }, (_, code) =>
-  code < 0x20 || code === 0x22 || code === 0x5c || code >= 0x80 ? 1 : 0,
-);
-
-/** 1 for the bytes that a JSON string cannot hold as they are. */
-const escaped = Uint8Array.from({ length: 256 }, (_, code) =>
-  code < 0x20 || code === 0x22 || code === 0x5c ? 1 : 0,
-);
+const special = plainByte.map((plain, code) => (plain === 1 && code < 0x80 ? 0 : 1));
 
 /** Copies UTF-8 bytes as the inside of a JSON string. */
 export function putUtf8(from: Buffer, start: number, length: number, out: Buffer, pos: number): number {
@@ -34,7 +28,7 @@ function putSpecial(from: Buffer, start: number, end: number, out: Buffer, pos: 
   let at = pos;
   for (let i = start; i < end; i++) {
     const code = from[i] ?? 0;
-    if (escaped[code] === 1) at = putEscape(code, out, at);
+    if (plainByte[code] === 0) at = putEscape(code, out, at);
     else out[at++] = code;
   }
   return at;
@@ -85,7 +79,7 @@ function putLongText(text: string, out: Buffer, pos: number): number {
   // Lone surrogates become U+FFFD here.
   const end = pos + out.write(text, pos);
   for (let i = pos; i < end; i++) {
-    if (escaped[out[i] ?? 0] === 1)
+    if (plainByte[out[i] ?? 0] === 0)
       return pos + out.write(JSON.stringify(text.toWellFormed()).slice(1, -1), pos);
   }
   return end;
@@ -113,7 +107,7 @@ export function putBytes(bytes: Uint8Array, out: Buffer, pos: number): number {
   return pos + length;
 }
 
-/** Makes sure that the next room has what a large piece needs: it may have been dear to make. */
+/** `full`, which also asks for enough room at once: a detour that made the piece should not run twice. */
 function fullBy(end: number): Error {
   seen.needed = end + slack;
   return full;

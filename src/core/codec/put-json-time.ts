@@ -3,7 +3,7 @@ import { putAscii } from "./put-json-text.ts";
 import { full, irregular, slack } from "./scratch.ts";
 import { formatDuration, formatTimestamp } from "./time-text.ts";
 
-// All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
+// All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 
 /** The bytes of days, such as `2026-03-01T`, that timestamps had lately. */
 const knownDays = new Float64Array(256).fill(NaN);

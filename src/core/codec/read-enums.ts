@@ -1,4 +1,5 @@
 import type { DescEnum } from "@bufbuild/protobuf";
+import { enumNumbers, isNullValue } from "./enum-names.ts";
 import { readInt32, type ReadValue } from "./read-scalars.ts";
 
 const quote = 0x22;
@@ -14,7 +15,7 @@ const listedNames = 10;
  * undefined for an unknown name that is to be dropped.
  */
 export function enumReader(desc: DescEnum): ReadValue {
-  if (desc.typeName === "google.protobuf.NullValue") return nullValueReader(desc);
+  if (isNullValue(desc)) return nullValueReader(desc);
   const numbers = enumNumbers(desc);
   const allowed = enumHint(desc);
   return (cursor) => {
@@ -41,14 +42,6 @@ function nullValueReader(desc: DescEnum): ReadValue {
     if (code !== minus && !(code >= zero && code <= nine)) cursor.expected("null");
     return readInt32(cursor);
   };
-}
-
-/** The numbers of an enum by every name that its values have; proto names win over custom JSON names. */
-export function enumNumbers(desc: DescEnum): ReadonlyMap<string, number> {
-  const numbers = new Map<string, number>();
-  for (const value of desc.values) numbers.set(value.jsonName, value.number);
-  for (const value of desc.values) numbers.set(value.name, value.number);
-  return numbers;
 }
 
 /** What an error says is allowed in a field of this enum. */

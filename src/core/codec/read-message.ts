@@ -1,11 +1,4 @@
-import {
-  type DescExtension,
-  type DescField,
-  type DescMessage,
-  type Message,
-  ScalarType,
-  setExtension,
-} from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import {
   type Fields,
@@ -13,45 +6,30 @@ import {
   hasFreeForm,
   localShape,
   messageFactory,
-  setOwn,
+  oneofOf,
+  takesNull,
   wrapped,
 } from "./field-shape.ts";
 import type { JsonCursor } from "./json-cursor.ts";
 import { unknownStep } from "./json-trace.ts";
-import { mapKeyParser } from "./map-keys.ts";
-import { missingFields } from "./required-fields.ts";
 import { readAny, readTypedValue } from "./read-any.ts";
+import { listReader, mapReader } from "./read-containers.ts";
 import { enumReader } from "./read-enums.ts";
+import { type FieldReader, readExtension } from "./read-extension.ts";
 import { type ReadValue, scalarReader } from "./read-scalars.ts";
 import { readJsonObject, wellKnownReader } from "./read-well-known.ts";
 
 const quote = 0x22;
-const openBracket = 0x5b;
-const closeBracket = 0x5d;
 const openBrace = 0x7b;
 const closeBrace = 0x7d;
 const letterN = 0x6e;
-
-/** How the value of one field is read and where it goes. */
-export interface FieldReader {
-  /** The proto name, for paths. */
-  readonly name: string;
-  /** The property of the message, or of its oneof's value. */
-  readonly localName: string;
-  /** The property of the oneof that the field is a member of. */
-  readonly oneof: string | undefined;
-  /** Whether `null` is a value of the field and does not mean unset. */
-  readonly takesNull: boolean;
-  readonly index: number;
-  readonly read: ReadValue;
-}
 
 /** A spelling of a field's name in JSON. */
 interface Spelling {
   /** The name in quotes and the colon, as compact writers print it. */
   readonly text: string;
   readonly field: FieldReader;
-  /** The spelling that followed last time: most callers always send the same order. */
+  /** The spelling that followed in the text before: clients mostly send the same order. */
   next: Spelling | undefined;
 }
 
@@ -89,7 +67,7 @@ class CompiledReader implements MessageReader {
   readonly #fields = new Map<DescField, FieldReader>();
   readonly #newMessage: () => Message;
   readonly #wellKnown: ((cursor: JsonCursor) => Message) | undefined;
-  /** Stands before the first member. */
+  /** Its `next` is the spelling of the first member in the text before. */
   readonly #start: { next: Spelling | undefined } = { next: undefined };
 
   constructor(desc: DescMessage, wellKnown: ((cursor: JsonCursor) => Message) | undefined) {
@@ -152,7 +130,7 @@ class CompiledReader implements MessageReader {
           seenLate ??= new Set();
           if (seenLate.size === seenLate.add(name).size) cursor.refuse("the member stands here twice");
           if (typed && name === "@type") cursor.skipValue();
-          else if (!readExtension(cursor, message, this.#desc, name)) cursor.skipUnknown();
+          else if (!readExtension(cursor, message, name, compileField)) cursor.skipUnknown();
           continue;
         }
         previous.next = spelling;
@@ -171,7 +149,7 @@ class CompiledReader implements MessageReader {
       if (text.charCodeAt(cursor.pos) === letterN && !field.takesNull) cursor.readWord("null");
       else if (field.oneof === undefined) {
         const value = field.read(cursor);
-        // A value that was dropped leaves the field as it was made.
+        // The field keeps its default where its value was dropped.
         if (value !== undefined) fields[field.localName] = value;
       } else setOneof(cursor, fields, field, field.oneof);
     } while (cursor.more(closeBrace));
@@ -181,21 +159,17 @@ class CompiledReader implements MessageReader {
 function setOneof(cursor: JsonCursor, fields: Fields, field: FieldReader, oneof: string): void {
   const value = field.read(cursor);
   if (value === undefined) return;
-  const current = fields[oneof] as { case: string | undefined }; // Every oneof of a message is such an object.
-  if (current.case !== undefined) cursor.refuse(`another member of the oneof is set: ${current.case}`);
+  const { case: current } = oneofOf(fields, oneof);
+  if (current !== undefined) cursor.refuse(`another member of the oneof is set: ${current}`);
   fields[oneof] = { case: field.localName, value };
 }
 
-function compileField(desc: DescField, index: number): FieldReader {
-  const singular = desc.fieldKind !== "list" && desc.fieldKind !== "map";
+function compileField(desc: DescField, index = 0): FieldReader {
   return {
     name: desc.name,
     localName: desc.localName,
     oneof: desc.oneof?.localName,
-    takesNull:
-      singular &&
-      (desc.message?.typeName === "google.protobuf.Value" ||
-        desc.enum?.typeName === "google.protobuf.NullValue"),
+    takesNull: takesNull(desc),
     index,
     read: compileValue(desc),
   };
@@ -230,85 +204,4 @@ function compileMessage(desc: DescField & { message: DescMessage }): ReadValue {
   if (wellKnown !== undefined) return wellKnown;
   const reader = messageReader(desc.message);
   return (cursor) => reader.read(cursor);
-}
-
-function listReader(read: ReadValue, counts: boolean): ReadValue {
-  return (cursor) => {
-    if (cursor.text.charCodeAt(cursor.pos) !== openBracket) cursor.expected("an array");
-    const level = cursor.enter();
-    const values: unknown[] = [];
-    if (cursor.next() === closeBracket) {
-      cursor.leave();
-      return values;
-    }
-    let index = 0;
-    do {
-      cursor.next();
-      cursor.path[level] = index++;
-      if (counts) cursor.countEntry();
-      const value = read(cursor);
-      if (value !== undefined) values.push(value);
-    } while (cursor.more(closeBracket));
-    return values;
-  };
-}
-
-function mapReader(keyType: ScalarType, read: ReadValue): ReadValue {
-  const { parse, what } = mapKeyParser(keyType);
-  return (cursor) => {
-    if (cursor.text.charCodeAt(cursor.pos) !== openBrace) cursor.expected("an object");
-    const level = cursor.enter();
-    const values: Fields = {};
-    if (cursor.next() === closeBrace) {
-      cursor.leave();
-      return values;
-    }
-    let dropped: Set<string> | undefined;
-    do {
-      const start = cursor.pos;
-      const name = cursor.readName();
-      cursor.path[level] = name;
-      cursor.countEntry();
-      const key = parse(name) ?? cursor.expected(`a key that is ${what}`, start);
-      if (Object.hasOwn(values, key) || dropped?.has(key)) cursor.refuse("the key stands here twice");
-      const value = read(cursor);
-      if (value !== undefined) setOwn(values, key, value);
-      else (dropped ??= new Set()).add(key);
-    } while (cursor.more(closeBrace));
-    return values;
-  };
-}
-
-/** The required fields that the value of an extension lacks, by their paths behind its name. */
-function missingInExtension({ message }: DescExtension, value: unknown): string[] {
-  const find = message && missingFields(message);
-  if (find === undefined) return [];
-  // As the reader of an extension of messages has made it.
-  return (Array.isArray(value) ? (value as Message[]) : [value as Message]).flatMap(find);
-}
-
-const extensions = new WeakMap<DescExtension, FieldReader>();
-
-/** Reads a member such as `[pkg.name]` into the extension of this name; false where the registry knows none. */
-function readExtension(cursor: JsonCursor, message: Message, desc: DescMessage, name: string): boolean {
-  if (!name.startsWith("[") || !name.endsWith("]")) return false;
-  const extension = cursor.options.registry?.getExtension(name.slice(1, -1));
-  if (extension?.extendee.typeName !== desc.typeName) return false;
-  let reader = extensions.get(extension);
-  if (reader === undefined) {
-    // An extension is read as if it were a field of the message it extends.
-    const field = { ...extension, kind: "field", parent: extension.extendee, localName: extension.typeName };
-    reader = { ...compileField(field as unknown as DescField, 0), name };
-    extensions.set(extension, reader);
-  }
-  cursor.path[cursor.depth - 1] = reader;
-  if (cursor.next() === letterN && !reader.takesNull) cursor.readWord("null");
-  else {
-    const value = reader.read(cursor);
-    if (value === undefined) return true;
-    const missing = missingInExtension(extension, value);
-    if (missing.length > 0) cursor.refuseMissing(missing);
-    setExtension(message, extension, value as never); // The reader follows the same descriptor.
-  }
-  return true;
 }

@@ -1,7 +1,8 @@
-import { ScalarType } from "@bufbuild/protobuf";
+import type { ScalarType } from "@bufbuild/protobuf";
 import { parseBase64 } from "./base64-text.ts";
 import { parseExactDouble, parseExactInteger } from "./exact-numbers.ts";
 import type { JsonCursor } from "./json-cursor.ts";
+import { integerRanges, scalarKind } from "./scalar-kinds.ts";
 
 /** Reads the value at the cursor and leaves the cursor behind it. */
 export type ReadValue = (cursor: JsonCursor) => unknown;
@@ -14,9 +15,8 @@ const nine = 0x39;
 const int32Min = -2_147_483_648;
 const int32Max = 2_147_483_647;
 const uint32Max = 4_294_967_295;
-const int64Min = -(2n ** 63n);
-const int64Max = 2n ** 63n - 1n;
-const uint64Max = 2n ** 64n - 1n;
+const { min: int64Min, max: int64Max } = integerRanges.int64;
+const { max: uint64Max } = integerRanges.uint64;
 
 /**
  * The reader of one scalar value by the proto3 JSON mapping.
@@ -24,30 +24,24 @@ const uint64Max = 2n ** 64n - 1n;
  * `longAsString` gives 64-bit integers as decimal strings (`jstype = JS_STRING`), otherwise they are bigints.
  */
 export function scalarReader(type: ScalarType, longAsString = false): ReadValue {
-  switch (type) {
-    case ScalarType.STRING:
+  switch (scalarKind(type)) {
+    case "string":
       return readText;
-    case ScalarType.BOOL:
+    case "bool":
       return readBool;
-    case ScalarType.BYTES:
+    case "bytes":
       return readBytes;
-    case ScalarType.DOUBLE:
+    case "double":
       return readDouble;
-    case ScalarType.FLOAT:
+    case "float":
       return readFloat;
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
+    case "int32":
       return readInt32;
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
+    case "uint32":
       return readUint32;
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
+    case "int64":
       return longAsString ? (cursor) => String(readInt64(cursor)) : readInt64;
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
+    case "uint64":
       return longAsString ? (cursor) => String(readUint64(cursor)) : readUint64;
   }
 }

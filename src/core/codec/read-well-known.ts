@@ -1,4 +1,4 @@
-import { create, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
+import { create, type DescMessage, type JsonValue, type Message, ScalarType } from "@bufbuild/protobuf";
 import {
   DurationSchema,
   FieldMaskSchema,
@@ -12,14 +12,13 @@ import {
   ValueSchema,
 } from "@bufbuild/protobuf/wkt";
 import { parseFieldMask } from "./field-mask-text.ts";
-import { type Fields, fieldsOf, messageFactory, setOwn, wrapped } from "./field-shape.ts";
+import { fieldsOf, messageFactory, wrapped } from "./field-shape.ts";
 import type { JsonCursor } from "./json-cursor.ts";
+import { listReader, mapReader } from "./read-containers.ts";
 import { scalarReader } from "./read-scalars.ts";
 import { parseDuration, parseTimestamp, type TimeParts } from "./time-text.ts";
 
 const quote = 0x22;
-const closeBracket = 0x5d;
-const closeBrace = 0x7d;
 
 /**
  * The reader of a well-known type that has a JSON form of its own, except for `Any`; undefined for other messages.
@@ -86,12 +85,14 @@ function wrapperReader(desc: DescMessage): ((cursor: JsonCursor) => Message) | u
 
 function readStruct(cursor: JsonCursor): Struct {
   const struct = create(StructSchema);
-  readMembers(cursor, struct.fields, readValue);
+  struct.fields = readValues(cursor);
   return struct;
 }
 
 function readListValue(cursor: JsonCursor): ListValue {
-  return create(ListValueSchema, { values: readElements(cursor, readValue) });
+  const list = create(ListValueSchema);
+  list.values = readValueList(cursor);
+  return list;
 }
 
 function readValue(cursor: JsonCursor): Value {
@@ -117,19 +118,22 @@ function readKind(cursor: JsonCursor): Value["kind"] {
   }
 }
 
+const readValues = mapReader(ScalarType.STRING, readValue);
+const readValueList = listReader(readValue, true);
+
 /** Reads a Struct as the plain object that fields of this type hold. */
-export function readJsonObject(cursor: JsonCursor): Record<string, JsonValue> {
-  const object: Record<string, JsonValue> = {};
-  readMembers(cursor, object, readJsonValue);
-  return object;
-}
+export const readJsonObject: (cursor: JsonCursor) => Record<string, JsonValue> = mapReader(
+  ScalarType.STRING,
+  readJsonValue,
+);
+const readJsonArray = listReader(readJsonValue, true);
 
 function readJsonValue(cursor: JsonCursor): JsonValue {
   switch (cursor.text[cursor.pos]) {
     case "{":
       return readJsonObject(cursor);
     case "[":
-      return readElements(cursor, readJsonValue);
+      return readJsonArray(cursor);
     case '"':
       return cursor.readString();
     case "t":
@@ -154,34 +158,4 @@ function readFinite(cursor: JsonCursor): number {
   const value = cursor.readNumber();
   if (!Number.isFinite(value)) cursor.expected("a number in the range of a double", start);
   return value;
-}
-
-function readMembers(cursor: JsonCursor, into: Fields, read: (cursor: JsonCursor) => unknown): void {
-  if (cursor.text[cursor.pos] !== "{") cursor.expected("an object");
-  const level = cursor.enter();
-  if (cursor.next() === closeBrace) return cursor.leave();
-  do {
-    const name = cursor.readName();
-    cursor.path[level] = name;
-    cursor.countEntry();
-    if (Object.hasOwn(into, name)) cursor.refuse("the key stands here twice");
-    setOwn(into, name, read(cursor));
-  } while (cursor.more(closeBrace));
-}
-
-function readElements<T>(cursor: JsonCursor, read: (cursor: JsonCursor) => T): T[] {
-  if (cursor.text[cursor.pos] !== "[") cursor.expected("an array");
-  const level = cursor.enter();
-  const values: T[] = [];
-  if (cursor.next() === closeBracket) {
-    cursor.leave();
-    return values;
-  }
-  do {
-    cursor.next();
-    cursor.path[level] = values.length;
-    cursor.countEntry();
-    values.push(read(cursor));
-  } while (cursor.more(closeBracket));
-  return values;
 }

@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, isFieldSet, type Message } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { invalidArgument } from "../errors/errors.ts";
-import { type Fields, fieldsOf } from "./field-shape.ts";
+import { type Fields, fieldsOf, oneofOf } from "./field-shape.ts";
 
 /** Paths in proto names, such as `items[2].id`, of required fields that a message lacks; at most 100 of them. */
 export type MissingFields = (message: Message) => string[];
@@ -72,7 +72,8 @@ function isConcerned(desc: DescMessage): boolean {
   return false;
 }
 
-function isRequired({ presence }: DescField): boolean {
+/** Whether a field of proto2 (or of editions with `LEGACY_REQUIRED`) is required. */
+export function isRequired({ presence }: DescField): boolean {
   return presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
 }
 
@@ -116,7 +117,7 @@ function* valuesOf(field: DescField, fields: Fields): Generator<readonly [string
       yield [`[${JSON.stringify(short)}]`, value];
     }
   } else {
-    const oneof = field.oneof && (fields[field.oneof.localName] as { case?: string; value?: Message });
+    const oneof = field.oneof && oneofOf(fields, field.oneof.localName);
     const value =
       oneof === undefined
         ? fields[field.localName]

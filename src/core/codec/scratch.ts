@@ -1,15 +1,15 @@
 import type { Registry } from "@bufbuild/protobuf";
 
 /**
- * What generated code throws where its input is not of the plain kind that it handles: the path over messages then
- * takes the whole input again, and says what is wrong with it if anything is.
+ * What generated code throws where its input is not of the plain kind that it handles, good or bad. The text readers and
+ * writers then process the whole input once more, and report what is wrong with it, if anything is.
  */
-export const irregular: Error = new Error("the input needs the path over messages");
+export const irregular: Error = new Error("the input is not of the plain kind");
 
 /** What is thrown where the room for the output is full. */
 export const full: Error = new Error("the output needs more room");
 
-/** Where functions that read leave the position behind what they read, the halves of 64-bit integers, and other results. */
+/** Further results of the functions that take: the position behind what they took, the halves of 64-bit integers, and others. */
 export const seen: {
   pos: number;
   low: number;
@@ -41,7 +41,7 @@ export type WriteOutput = (room: Buffer, view: DataView) => number;
 
 /**
  * Runs `write` with a room that is large enough, and returns what `take` makes of the bytes. Undefined where the output
- * is irregular, whatever the reason: the path over messages knows it.
+ * is irregular, for whatever reason.
  *
  * @param expectedBytes How long the output may well be: where the room turns out to be too small, everything is
  *   written once more.
@@ -89,7 +89,7 @@ function attempt(write: WriteOutput): number | undefined {
 }
 
 /** A copy of the bytes of a room. */
-export function takeBytes(bytes: Buffer, end: number): Buffer {
+export function copyBytes(bytes: Buffer, end: number): Buffer {
   const copy = Buffer.allocUnsafe(end);
   bytes.copy(copy, 0, 0, end);
   return copy;

@@ -1,29 +1,29 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import { enumNumbers, isNullValue } from "./enum-names.ts";
 import { irregular, seen } from "./scratch.ts";
-import { plainByte, takeNull } from "./take-json.ts";
 import { takeInt32 } from "./take-json-numbers.ts";
+import { plainByte, takeNull } from "./take-json.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 
-/** The names of an enum by a hash of their bytes, and the numbers it takes. */
+/** The names of an enum by a hash of their bytes, and the numbers that are allowed. */
 export interface EnumNames {
   readonly byHash: ReadonlyMap<number, { readonly name: Uint8Array; readonly number: number }>;
-  /** Undefined for open enums, which take all numbers. */
+  /** Undefined for open enums, where all numbers are allowed. */
   readonly numbers: ReadonlySet<number> | undefined;
   readonly isNull: boolean;
 }
 
 /** The names of an enum. Names of which two have one hash are left out, so that they are irregular. */
-export function enumNames(
-  numbersByName: ReadonlyMap<string, number>,
-  numbers: ReadonlySet<number> | undefined,
-  isNull: boolean,
-): EnumNames {
+export function enumNames(desc: DescEnum): EnumNames {
+  const isNull = isNullValue(desc);
+  const numbers = desc.open || isNull ? undefined : new Set(desc.values.map((value) => value.number));
   const byHash = new Map<number, { readonly name: Uint8Array; readonly number: number }>();
   const twice = new Set<number>();
-  for (const [text, number] of numbersByName) {
+  for (const [text, number] of enumNumbers(desc)) {
     const name = Buffer.from(text);
     let hash = 0;
     for (const code of name) hash = (Math.imul(hash, 31) + code) | 0;
@@ -34,6 +34,7 @@ export function enumNames(
   return { byHash, numbers, isNull };
 }
 
+/** Takes an enum value: a name, or a number that is allowed. */
 export function takeEnum(from: Uint8Array, pos: number, names: EnumNames): number {
   const first = from[pos] ?? 0;
   if (first !== quote) {

@@ -1,8 +1,10 @@
-import { parseExactDouble } from "./exact-numbers.ts";
+import { parseExactDouble, powersOfTen } from "./exact-numbers.ts";
+import { splitInt64 } from "./int64-halves.ts";
+import { integerRanges } from "./scalar-kinds.ts";
 import { irregular, seen } from "./scratch.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 const minus = 0x2d;
@@ -10,12 +12,14 @@ const dot = 0x2e;
 const zero = 0x30;
 const nine = 0x39;
 
+/** Takes an `int32`, quoted or not. */
 export function takeInt32(from: Uint8Array, pos: number): number {
   const value = takeShortInteger(from, pos);
   if ((value | 0) !== value) throw irregular;
   return value | 0;
 }
 
+/** Takes a `uint32`, quoted or not. */
 export function takeUint32(from: Uint8Array, pos: number): number {
   const value = takeShortInteger(from, pos);
   if (value >>> 0 !== value) throw irregular;
@@ -46,10 +50,6 @@ function takeShortInteger(from: Uint8Array, pos: number): number {
   return negative ? 0 - value : value;
 }
 
-const int64Min = -(2n ** 63n);
-const int64Max = 2n ** 63n - 1n;
-const uint64Max = 2n ** 64n - 1n;
-
 /** A signed 64-bit integer, into `seen.low` and `seen.high`. */
 export function takeInt64(from: Buffer, pos: number): void {
   takeLong(from, pos, true);
@@ -68,7 +68,7 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
   const negative = code === minus;
   if (negative) code = from[++at] ?? 0;
   const first = at;
-  // Nine digits each, so that no step leaves the integers of a double.
+  // Nine digits each, so that every step has an exact result.
   let upper = 0;
   let lower = 0;
   let scale = 1;
@@ -91,7 +91,12 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
     if (code === dot || (code | 0x20) === 0x65) throw irregular;
     seen.pos = at;
   }
-  if (count > 18) return splitLong(BigInt(from.toString("latin1", negative ? first - 1 : first, at)), signed);
+  if (count > 18) {
+    const value = BigInt(from.toString("latin1", negative ? first - 1 : first, at));
+    const { min, max } = signed ? integerRanges.int64 : integerRanges.uint64;
+    if (value < min || value > max) throw irregular;
+    return splitInt64(value);
+  }
   const middle = (upper & 0xffff) * scale;
   const top = Math.floor(upper / 65_536) * scale;
   const rest = (top % 65_536) * 65_536 + middle + lower;
@@ -108,14 +113,7 @@ function takeLong(from: Buffer, pos: number, signed: boolean): void {
   }
 }
 
-function splitLong(value: bigint, signed: boolean): void {
-  if (value < (signed ? int64Min : 0n) || value > (signed ? int64Max : uint64Max)) throw irregular;
-  seen.low = Number(BigInt.asIntN(32, value));
-  seen.high = Number(BigInt.asIntN(32, value >> 32n));
-}
-
-const powersOfTen = Array.from({ length: 16 }, (_, exponent) => Number(`1e${exponent}`));
-
+/** Takes a double: a number, or a string with a number or with `NaN`, `Infinity`, `-Infinity`. */
 export function takeDouble(from: Buffer, pos: number): number {
   let at = pos;
   let code = from[at] ?? 0;
@@ -186,30 +184,10 @@ function isNumeric(code: number): boolean {
   );
 }
 
+/** Takes a 32-bit float, as {@link takeDouble}. */
 export function takeFloat(from: Buffer, pos: number): number {
   const value = takeDouble(from, pos);
   const rounded = Math.fround(value);
   if (rounded - rounded !== 0 && value - value === 0) throw irregular;
   return rounded;
-}
-
-const box = new BigInt64Array(1);
-const unsignedBox = new BigUint64Array(box.buffer);
-const halves = new Int32Array(box.buffer);
-box[0] = 1n;
-/** Where the lower half of a number is in the memory of this machine. */
-const lowHalf = halves[0] === 1 ? 0 : 1;
-
-/** The signed integer whose halves are in `seen`. */
-export function seenInt64(): bigint {
-  halves[lowHalf] = seen.low;
-  halves[1 - lowHalf] = seen.high;
-  return box[0] ?? 0n;
-}
-
-/** The unsigned integer whose halves are in `seen`. */
-export function seenUint64(): bigint {
-  halves[lowHalf] = seen.low;
-  halves[1 - lowHalf] = seen.high;
-  return unsignedBox[0] ?? 0n;
 }

@@ -1,9 +1,10 @@
 import { base64Digits } from "./base64-text.ts";
 import { irregular, seen } from "./scratch.ts";
+import { sliceIsCheap } from "./string-slices.ts";
 import { plainByte } from "./take-json.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 
@@ -21,14 +22,8 @@ export function takeText(from: Buffer, all: string, pos: number): string {
   if (code !== quote) return takeEscapedText(from, pos, at);
   seen.pos = at + 1;
   if (bits >= 0x80) return from.toString("utf8", start, at);
-  return at - start < shortestSlice || all.length < sharedTextLength
-    ? all.slice(start, at)
-    : from.toString("latin1", start, at);
+  return sliceIsCheap(at - start, all.length) ? all.slice(start, at) : from.toString("latin1", start, at);
 }
-
-/** As for the reader of text: V8 makes longer slices point into their parent. */
-const sharedTextLength = 65_536;
-const shortestSlice = 13;
 
 /** The text of a string literal at `pos` whose first special byte is at `special`. */
 export function takeEscapedText(from: Buffer, pos: number, special: number): string {

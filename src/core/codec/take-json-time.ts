@@ -1,8 +1,8 @@
 import { irregular, seen } from "./scratch.ts";
 import { daysBefore, isDate, isTimestampSecond, parseDuration, parseTimestamp } from "./time-text.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 const minus = 0x2d;

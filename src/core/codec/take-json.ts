@@ -1,7 +1,7 @@
 import { irregular, seen } from "./scratch.ts";
 
-// All functions read from `pos` of `from`, which is valid UTF-8, and leave the position behind what they read in
-// `seen.pos`. What is not of the plain kind is irregular.
+// All functions take from `pos` of `from`, which is valid UTF-8, and store the position behind what they took in
+// `seen.pos`. They throw `irregular` for whatever is not of the plain kind.
 
 const quote = 0x22;
 
@@ -42,6 +42,7 @@ export function takeNull(from: Uint8Array, pos: number): number {
   return pos + 4;
 }
 
+/** Takes `true` or `false`. */
 export function takeBool(from: Uint8Array, pos: number): boolean {
   const is = from[pos] === 0x74;
   if (is) {
@@ -63,7 +64,7 @@ export function takeBoolKey(from: Uint8Array, pos: number): boolean {
   return value;
 }
 
-/** Steps over a value of which only the end is looked for. */
+/** The position behind a value whose syntax is not checked here. */
 export function skipJson(from: Uint8Array, pos: number): number {
   let at = pos;
   let depth = 0;

@@ -2,65 +2,25 @@ import {
   type DescExtension,
   type DescField,
   type DescMessage,
-  fromBinary,
   getExtension,
   type Message,
   type Registry,
   ScalarType,
 } from "@bufbuild/protobuf";
-import {
-  type Any,
-  AnySchema,
-  FeatureSet_FieldPresence,
-  hasCustomJsonRepresentation,
-} from "@bufbuild/protobuf/wkt";
-import { defaultTest } from "./default-test.ts";
-import { formatBase64 } from "./base64-text.ts";
-import { type Fields, fieldsOf, localShape, wrapped } from "./field-shape.ts";
-import { messageType } from "./standard-types.ts";
+import { AnySchema, FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { defaultTest } from "./field-defaults.ts";
+import { extensionField, type Fields, fieldsOf, localShape, oneofOf, wrapped } from "./field-shape.ts";
+import type { MessageWriter, WriteContext, WriteFormat } from "./message-writer.ts";
+import { anyWriter } from "./write-any.ts";
 import { listWriter, mapWriter } from "./write-containers.ts";
-import {
-  bareWriter,
-  enumWriter,
-  type Int64Format,
-  quoteText,
-  scalarWriter,
-  unwritable,
-  type ValueWriter,
-} from "./write-scalars.ts";
+import { enumWriter } from "./write-enums.ts";
+import { type AppendMember, appendOneof, appendValue, appendWhere } from "./write-members.ts";
+import { bareWriter, scalarWriter, unwritable, type ValueWriter } from "./write-scalars.ts";
 import { wellKnownWriter, writeJsonValue } from "./write-well-known.ts";
-
-/** The choices that are compiled into a writer. */
-export interface WriteFormat {
-  readonly fieldNames: "json" | "proto";
-  readonly enums: "name" | "number";
-  readonly defaults: "emit" | "omit";
-  readonly int64: Int64Format;
-}
-
-/** What a writer needs at the call: types by name, and how deep it is inside of `Any`s. */
-export interface WriteContext {
-  readonly registry: Registry | undefined;
-  anyDepth: number;
-}
 
 type Writer = ValueWriter<WriteContext>;
 
-/** Appends a member where its field is printed; members after the first, which begins at `base`, need a comma. */
-type AppendMember = (out: string, fields: Fields, context: WriteContext, base: number) => string;
-
-/** Messages inside of messages that `Any` may hold; more would only serve to exhaust the stack. */
-const maxAnyDepth = 100;
-
-/** The compiled writer of one message type. */
-export interface MessageWriter extends Writer {
-  /** Appends the members of a message that is an object in JSON; each gets a comma unless it begins at `base`. */
-  members(out: string, message: Message, context: WriteContext, base: number): string;
-  /** The JSON text of the value of one field; `null` where a field with presence is unset. */
-  writeField(desc: DescField, message: Message, context: WriteContext): string;
-}
-
-/** Compiles writers of one format; types are compiled once, when somebody first asks for them. */
+/** Compiles writers of one format; types are compiled once, at their first use. */
 export class WriterCompiler {
   readonly format: WriteFormat;
   readonly #writers = new WeakMap<DescMessage, MessageWriter>();
@@ -86,13 +46,7 @@ export class WriterCompiler {
   extension(desc: DescExtension): AppendMember {
     let append = this.#extensions.get(desc);
     if (append === undefined) {
-      const field = {
-        ...desc,
-        kind: "field",
-        parent: desc.extendee,
-        localName: "value",
-      } as unknown as DescField;
-      append = appendValue(desc.jsonName, "value", this.value(field));
+      append = appendValue(desc.jsonName, "value", this.value(extensionField(desc, "value")));
       this.#extensions.set(desc, append);
     }
     return append;
@@ -129,7 +83,7 @@ class CompiledWriter implements MessageWriter {
   readonly #desc: DescMessage;
   readonly #compiler: WriterCompiler;
   readonly #members: AppendMember[] = [];
-  /** Writers of single fields, compiled when somebody first asks for one. */
+  /** Writers of single fields, each compiled at its first use. */
   readonly #values = new Map<DescField, Writer>();
   readonly #wellKnown: Writer | undefined;
 
@@ -138,7 +92,7 @@ class CompiledWriter implements MessageWriter {
     this.#compiler = compiler;
     this.#wellKnown =
       desc.typeName === AnySchema.typeName
-        ? anyWriter(compiler)
+        ? anyWriter((type) => compiler.message(type))
         : wellKnownWriter(desc, compiler.format.int64, desc.typeName);
     this.open = this.#wellKnown?.open ?? "{";
   }
@@ -189,10 +143,6 @@ class CompiledWriter implements MessageWriter {
   }
 }
 
-function oneofOf(fields: Fields, localName: string): { case: string | undefined; value?: unknown } {
-  return fields[localName] as { case: string | undefined; value?: unknown }; // Every oneof is such an object.
-}
-
 function compileMember(desc: DescField, compiler: WriterCompiler): AppendMember {
   const { localName } = desc;
   const writer = compiler.value(desc);
@@ -215,42 +165,6 @@ function compileMember(desc: DescField, compiler: WriterCompiler): AppendMember 
   return appendWhere(name, localName, writer, (value) => !isDefault(value));
 }
 
-/** Appends a member always. */
-function appendValue(name: string, localName: string, writer: Writer): AppendMember {
-  const first = `${JSON.stringify(name)}:${writer.open}`;
-  const later = `,${first}`;
-  return (out, fields, context, base) =>
-    writer.append(out + (out.length === base ? first : later), fields[localName], context);
-}
-
-/** Appends a member if its value passes the test. */
-function appendWhere(
-  name: string,
-  localName: string,
-  writer: Writer,
-  test: (value: unknown, fields: Fields) => boolean,
-): AppendMember {
-  const first = `${JSON.stringify(name)}:${writer.open}`;
-  const later = `,${first}`;
-  return (out, fields, context, base) => {
-    const value = fields[localName];
-    return test(value, fields)
-      ? writer.append(out + (out.length === base ? first : later), value, context)
-      : out;
-  };
-}
-
-/** Appends a member of a oneof if it is the one that is set. */
-function appendOneof(name: string, localName: string, oneofName: string, writer: Writer): AppendMember {
-  const first = `${JSON.stringify(name)}:${writer.open}`;
-  const later = `,${first}`;
-  return (out, fields, context, base) => {
-    const oneof = oneofOf(fields, oneofName);
-    if (oneof.case !== localName) return out;
-    return writer.append(out + (out.length === base ? first : later), oneof.value, context);
-  };
-}
-
 function appendExtensions(
   out: string,
   message: Message,
@@ -268,38 +182,4 @@ function appendExtensions(
     text = compiler.extension(extension)(text, { value }, context, base);
   }
   return text;
-}
-
-function anyWriter(compiler: WriterCompiler): Writer {
-  return { open: "{", append: (out, value, context) => appendAny(out, value as Any, compiler, context) };
-}
-
-function appendAny(out: string, any: Any, compiler: WriterCompiler, context: WriteContext): string {
-  const { typeUrl } = any;
-  if (typeUrl === "") return `${out}}`;
-  const typeName = typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
-  const desc = messageType(typeName, context.registry);
-  // A reply that came is never lost for what it carries along.
-  if (desc === undefined) {
-    return `${out}"@type":${quoteText(typeUrl)},"value":"${formatBase64(any.value)}"}`;
-  }
-  if (context.anyDepth >= maxAnyDepth) throw unwritable("google.protobuf.Any", "it is nested too deeply");
-  context.anyDepth++;
-  const writer = compiler.message(desc);
-  const message = unpack(desc, any);
-  const typed = `${out}"@type":${quoteText(typeUrl)}`;
-  const text = hasCustomJsonRepresentation(desc)
-    ? writer.append(`${typed},"value":${writer.open}`, message, context)
-    : writer.members(typed, message, context, -1);
-  context.anyDepth--;
-  return `${text}}`;
-}
-
-function unpack(desc: DescMessage, any: Any): Message {
-  try {
-    return fromBinary(desc, any.value);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw unwritable("google.protobuf.Any", `its bytes are no ${desc.typeName}: ${reason}`);
-  }
 }

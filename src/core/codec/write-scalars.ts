@@ -1,11 +1,12 @@
-import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
+import { ScalarType } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { formatBase64 } from "./base64-text.ts";
-import { formatDouble, formatFloat32 } from "./exact-numbers.ts";
+import { doubleJson, floatJson } from "./exact-numbers.ts";
+import { scalarKind } from "./scalar-kinds.ts";
 
 /**
- * Appends values of one kind to a text. Ropes are cheap to append to and dear to cut, so all writers append, and what
- * every value of a kind begins with is left to the caller, who adds it together with the name of the member.
+ * Appends values of one kind to a text. The engine appends to a string cheaply and cuts it at a cost, so writers only
+ * append, and the caller adds `open`, what every value of the kind begins with, together with the name of the member.
  */
 export interface ValueWriter<Context = unknown> {
   /** What every text of this kind begins with: a quote, a bracket, or nothing. */
@@ -27,7 +28,7 @@ export function bareWriter(print: (value: unknown) => string): ValueWriter {
 /** How 64-bit integers are printed: as strings, as bare numbers, or bare where a double holds them exactly. */
 export type Int64Format = "string" | "number" | "safe-number";
 
-/** The error for a value that JSON has no text for: the mistake of whoever built the message. */
+/** The error for a value that JSON has no text for: the service built the message wrongly. */
 export function unwritable(place: string, problem: string): ConnectError {
   return new ConnectError(`cannot write ${place} as JSON: ${problem}`, Code.Internal);
 }
@@ -40,33 +41,33 @@ export function scalarWriter(type: ScalarType, int64: Int64Format, place: string
       `${typeof value === "number" ? value : typeof value} is no ${ScalarType[type].toLowerCase()}`,
     );
   };
-  switch (type) {
-    case ScalarType.STRING:
+  switch (scalarKind(type)) {
+    case "string":
       return bare((out, value) => out + (typeof value === "string" ? quoteText(value) : refuse(value)));
-    case ScalarType.BYTES:
+    case "bytes":
       return quoted(
         (out, value) => out + (value instanceof Uint8Array ? formatBase64(value) : refuse(value)) + '"',
       );
-    case ScalarType.BOOL:
+    case "bool":
       return bare(
         (out, value) => out + (value === true ? "true" : value === false ? "false" : refuse(value)),
       );
-    case ScalarType.DOUBLE:
-      return bare((out, value) => out + (typeof value === "number" ? doubleText(value) : refuse(value)));
-    case ScalarType.FLOAT:
-      return bare((out, value) => out + (typeof value === "number" ? floatText(value) : refuse(value)));
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
+    case "double":
+      return bare((out, value) => out + (typeof value === "number" ? doubleJson(value) : refuse(value)));
+    case "float":
+      return bare(
+        (out, value) => out + (typeof value === "number" ? floatJson(Math.fround(value)) : refuse(value)),
+      );
+    case "int32":
       return bare((out, value) =>
         typeof value === "number" && (value | 0) === value ? out + value : refuse(value),
       );
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
+    case "uint32":
       return bare((out, value) =>
         typeof value === "number" && value >>> 0 === value ? out + value : refuse(value),
       );
-    default:
+    case "int64":
+    case "uint64":
       return int64Writer(int64, refuse);
   }
 }
@@ -95,36 +96,6 @@ function int64Writer(format: Int64Format, refuse: (value: unknown) => never): Va
   });
 }
 
-function doubleText(value: number): string {
-  return value - value === 0 ? formatDouble(value) : notFinite(value);
-}
-
-function floatText(value: number): string {
-  const float = Math.fround(value);
-  return float - float === 0 ? formatFloat32(float) : notFinite(float);
-}
-
-function notFinite(value: number): string {
-  return Number.isNaN(value) ? '"NaN"' : value > 0 ? '"Infinity"' : '"-Infinity"';
-}
-
-/** The writer of one enum: names, or numbers for values that the enum does not have and where the format says so. */
-export function enumWriter(desc: DescEnum, format: "name" | "number", place: string): ValueWriter {
-  const refuse = (value: unknown): never => {
-    throw unwritable(place, `${String(value)} is no number of ${desc.typeName}`);
-  };
-  const isInt32 = (value: unknown): value is number => typeof value === "number" && (value | 0) === value;
-  if (desc.typeName === "google.protobuf.NullValue") {
-    return bareWriter((value) => (isInt32(value) ? "null" : refuse(value)));
-  }
-  if (format === "number") return bareWriter((value) => (isInt32(value) ? `${value}` : refuse(value)));
-  const names = new Map<unknown, string>();
-  for (const value of desc.values) {
-    if (!names.has(value.number)) names.set(value.number, JSON.stringify(value.jsonName));
-  }
-  return bareWriter((value) => names.get(value) ?? (isInt32(value) ? `${value}` : refuse(value)));
-}
-
 /** Up to this length, looking at every character costs less than the call into native code. */
 const shortText = 12;
 
@@ -132,7 +103,7 @@ const shortText = 12;
 export function quoteText(text: string): string {
   if (text.length <= shortText && isPlain(text)) return `"${text}"`;
   const literal = JSON.stringify(text);
-  // Where nothing was escaped, nothing was alone.
+  // An unchanged length means that nothing was escaped, lone surrogates included.
   return literal.length === text.length + 2 ? literal : JSON.stringify(text.toWellFormed());
 }
 

@@ -49,6 +49,8 @@ class RouteBinder implements Binder {
   readonly #path: readonly PathBinding[];
   readonly #mask: MaskDeriver | undefined;
   readonly #bytes: ByteBinder | undefined;
+  /** Whether the text of a JSON body is looked at once more: its members are not all in the message. */
+  readonly #needsText: boolean;
   readonly #checkRequired: ((message: Message) => void) | undefined;
 
   constructor(route: Route, options: BindOptions) {
@@ -63,6 +65,7 @@ class RouteBinder implements Binder {
     this.#query = this.#compileQuery(whole ? (this.#mask ? [this.#mask.field] : []) : undefined);
     this.#closedQuery = whole && this.#mask !== undefined ? this.#compileQuery([]) : undefined;
     this.#path = route.variables.map((variable) => new PathBinding(variable, route.bodyField, options.forms));
+    this.#needsText = this.#mask !== undefined || (options.conflicts === "reject" && this.#path.length > 0);
     const parts = { body: this.#body, path: this.#path, options };
     this.#checkRequired = requiredCheck(route.method.input);
     const needsMessage = this.#mask !== undefined || this.#checkRequired !== undefined;
@@ -70,12 +73,17 @@ class RouteBinder implements Binder {
   }
 
   bind(request: BindRequest): Message {
+    return this.#bind(request, this.#needsText);
+  }
+
+  #bind(request: BindRequest, fromText: boolean): Message {
     const { body, query } = request;
     let text: string | undefined;
     let message: Message;
     if (body === undefined || body.length === 0) message = this.#body.empty();
     else if (request.format === "binary") message = this.#body.fromBinary(body);
-    else message = this.#body.fromJson((text = bodyText(body)));
+    else if (typeof body === "string" || fromText) message = this.#body.fromJson((text = bodyText(body)));
+    else message = this.#body.fromJson(body);
     if (query !== "" || this.#path.length > 0 || this.#mask !== undefined) {
       this.#bindRest(request, message, text);
     }
@@ -89,7 +97,10 @@ class RouteBinder implements Binder {
   }
 
   bindBytes(request: BindRequest): Message | Uint8Array {
-    return this.#bytes?.(request) ?? this.bind(request);
+    const bytes = this.#bytes?.(request);
+    if (bytes !== undefined) return bytes;
+    // A body that could not become protobuf bytes at once cannot become a message at once.
+    return this.#bind(request, this.#needsText || (this.#bytes !== undefined && request.query === ""));
   }
 
   systemParameters(query: string): SystemParameters {

@@ -3,18 +3,18 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { messageFactory } from "../../core/codec/field-shape.ts";
-import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-reader.ts";
+import { hasOwnJsonForm, messageFactory, setField } from "../../core/codec/field-shape.ts";
+import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { messageAt, pathName } from "./field-path.ts";
 import type { Route } from "../routing/route.ts";
+import { messageAt, pathName } from "./field-path.ts";
 
 /** Converts the body of a request to the request message; compiled once for a route. */
 export interface BodyBinder {
   /** The message of a request without a body. */
   empty(): Message;
-  /** Reads a non-empty JSON text. Throws INVALID_ARGUMENT with proto paths. */
-  fromJson(text: string): Message;
+  /** Reads a non-empty JSON text or its UTF-8 bytes. Throws INVALID_ARGUMENT with proto paths. */
+  fromJson(json: string | Uint8Array): Message;
   /** Reads a non-empty binary protobuf body. Throws INVALID_ARGUMENT. */
   fromBinary(body: Uint8Array | string): Message;
 }
@@ -54,7 +54,11 @@ function noBody(empty: () => Message, unexpected: "ignore" | "reject"): BodyBind
 
 function wholeBody(schema: DescMessage, empty: () => Message, options: BodyBinderOptions): BodyBinder {
   const reader = jsonReader(schema, options.json);
-  return { empty, fromJson: (text) => reader.read(text), fromBinary: (bytes) => readBinary(schema, bytes) };
+  return {
+    empty,
+    fromJson: (json) => (typeof json === "string" ? reader.read(json) : reader.readBytes(json)),
+    fromBinary: (bytes) => readBinary(schema, bytes),
+  };
 }
 
 function fieldBody(
@@ -69,6 +73,7 @@ function fieldBody(
   const prefix = parents.length === 0 ? "" : `${pathName(parents)}.`;
   const takesNull = field.message?.typeName === ValueSchema.typeName;
   const reader = jsonReader(schema, withPrefix(options.json, prefix));
+  const readDirectly = directReader(field, options);
   const read = (text: string): Message => {
     const message = empty();
     // `null` means an unset field: then the messages that contain it are not set either.
@@ -76,9 +81,17 @@ function fieldBody(
     reader.readField(field, text, unset ? create(field.parent) : messageAt(message, parents));
     return message;
   };
+  const readText = prefix === "" ? read : (text: string) => withPaths(prefix, () => read(text));
   return {
     empty,
-    fromJson: prefix === "" ? read : (text) => withPaths(prefix, () => read(text)),
+    fromJson: (json) => {
+      if (typeof json === "string") return readText(json);
+      const value = readDirectly?.(json);
+      if (value === undefined) return readText(decodeUtf8(json));
+      const message = empty();
+      setField(messageAt(message, parents), field, value);
+      return message;
+    },
     fromBinary: (bytes) => {
       if (field.fieldKind !== "message") {
         throw invalidArgument(
@@ -92,6 +105,16 @@ function fieldBody(
       return message;
     },
   };
+}
+
+/** What reads the value of a field at once where it is an object of its fields; undefined for all other fields. */
+function directReader(
+  field: DescField,
+  { json }: BodyBinderOptions,
+): ((json: Uint8Array) => Message | undefined) | undefined {
+  if (field.fieldKind !== "message" || hasOwnJsonForm(field.message)) return undefined;
+  const reader = jsonReader(field.message, json);
+  return (bytes) => reader.readDirectly(bytes);
 }
 
 function readBinary(schema: DescMessage, bytes: Uint8Array | string): Message {

@@ -2,6 +2,7 @@ import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { isDelimited } from "../../core/codec/field-shape.ts";
 import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
+import { wireType } from "../../core/codec/scalar-kinds.ts";
 import type { Route } from "../routing/route.ts";
 import { type BindOptions, type BindRequest, jsonReadOptions } from "./bind-options.ts";
 import type { BodyBinder } from "./body-binder.ts";
@@ -89,56 +90,48 @@ function fieldBody(
 function fieldWriter(fields: readonly DescField[]): FieldWriter | undefined {
   const [field, ...inner] = fields;
   if (field === undefined || inner.length > 0 || field.message !== undefined) return undefined;
-  const write = field.enum === undefined ? scalarWriter(field.scalar) : scalarWriter(ScalarType.INT32);
-  if (write === undefined) return undefined;
-  const { type, put } = write;
+  const scalar = field.enum === undefined ? field.scalar : ScalarType.INT32;
+  if (scalar === undefined) return undefined;
+  const [type, put] = [wireType(scalar), scalarWriter(scalar)];
   return (writer, value) => put(writer.tag(field.number, type), value);
 }
 
-interface ScalarWriter {
-  readonly type: WireType;
-  readonly put: FieldWriter;
-}
-
-/** The writer for the values that the text parser of such a field returns. */
-function scalarWriter(scalar: ScalarType | undefined): ScalarWriter | undefined {
-  const { Varint, Bit32, Bit64, LengthDelimited } = WireType;
-  const of = <T>(type: WireType, put: (writer: BinaryWriter, value: T) => unknown): ScalarWriter => ({
-    type,
-    put: (writer, value) => void put(writer, value as T), // Comes from the parser of the field.
-  });
+/** The writer of the values that text parsers give for fields of a scalar type. */
+function scalarWriter(scalar: ScalarType): FieldWriter {
+  const of =
+    <T>(put: (writer: BinaryWriter, value: T) => unknown): FieldWriter =>
+    (writer, value) =>
+      void put(writer, value as T); // The parser of the field has made it.
   switch (scalar) {
     case ScalarType.STRING:
-      return of<string>(LengthDelimited, (writer, value) => writer.string(value));
+      return of<string>((writer, value) => writer.string(value));
     case ScalarType.BYTES:
-      return of<Uint8Array>(LengthDelimited, (writer, value) => writer.bytes(value));
+      return of<Uint8Array>((writer, value) => writer.bytes(value));
     case ScalarType.BOOL:
-      return of<boolean>(Varint, (writer, value) => writer.bool(value));
+      return of<boolean>((writer, value) => writer.bool(value));
     case ScalarType.INT32:
-      return of<number>(Varint, (writer, value) => writer.int32(value));
+      return of<number>((writer, value) => writer.int32(value));
     case ScalarType.UINT32:
-      return of<number>(Varint, (writer, value) => writer.uint32(value));
+      return of<number>((writer, value) => writer.uint32(value));
     case ScalarType.SINT32:
-      return of<number>(Varint, (writer, value) => writer.sint32(value));
+      return of<number>((writer, value) => writer.sint32(value));
     case ScalarType.FIXED32:
-      return of<number>(Bit32, (writer, value) => writer.fixed32(value));
+      return of<number>((writer, value) => writer.fixed32(value));
     case ScalarType.SFIXED32:
-      return of<number>(Bit32, (writer, value) => writer.sfixed32(value));
+      return of<number>((writer, value) => writer.sfixed32(value));
     case ScalarType.FLOAT:
-      return of<number>(Bit32, (writer, value) => writer.float(value));
+      return of<number>((writer, value) => writer.float(value));
     case ScalarType.DOUBLE:
-      return of<number>(Bit64, (writer, value) => writer.double(value));
+      return of<number>((writer, value) => writer.double(value));
     case ScalarType.INT64:
-      return of<bigint | string>(Varint, (writer, value) => writer.int64(value));
+      return of<bigint | string>((writer, value) => writer.int64(value));
     case ScalarType.UINT64:
-      return of<bigint | string>(Varint, (writer, value) => writer.uint64(value));
+      return of<bigint | string>((writer, value) => writer.uint64(value));
     case ScalarType.SINT64:
-      return of<bigint | string>(Varint, (writer, value) => writer.sint64(value));
+      return of<bigint | string>((writer, value) => writer.sint64(value));
     case ScalarType.FIXED64:
-      return of<bigint | string>(Bit64, (writer, value) => writer.fixed64(value));
+      return of<bigint | string>((writer, value) => writer.fixed64(value));
     case ScalarType.SFIXED64:
-      return of<bigint | string>(Bit64, (writer, value) => writer.sfixed64(value));
-    default:
-      return undefined;
+      return of<bigint | string>((writer, value) => writer.sfixed64(value));
   }
 }

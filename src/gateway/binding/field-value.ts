@@ -10,7 +10,7 @@ import {
   ValueSchema,
 } from "@bufbuild/protobuf/wkt";
 import { fieldsOf, localShape, wrapped } from "../../core/codec/field-shape.ts";
-import { jsonReader } from "../../core/codec/json-reader.ts";
+import { jsonReader } from "../../core/codec/json-to-message.ts";
 import { parseDuration, parseTimestamp, type TimeParts } from "../../core/codec/time-text.ts";
 import { parseGoDuration } from "./go-duration.ts";
 import { enumParser, scalarParser, type TextParser } from "./scalar-text.ts";

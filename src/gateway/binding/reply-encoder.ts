@@ -8,7 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
-import { jsonWriter, type JsonWriteOptions } from "../../core/codec/json-writer.ts";
+import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { asBuffer } from "../../core/codec/scratch.ts";
 import type { Route } from "../routing/route.ts";
 

@@ -1,7 +1,8 @@
 import { quoteText } from "../../core/errors/quote-text.ts";
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
 import { parseBase64 } from "../../core/codec/base64-text.ts";
-import { enumNumbers } from "../../core/codec/read-enums.ts";
+import { enumNumbers } from "../../core/codec/enum-names.ts";
+import { integerRanges, scalarKind } from "../../core/codec/scalar-kinds.ts";
 import type { TextForms } from "./text-forms.ts";
 
 /** Parses the text of a path capture or query parameter to values of one kind. */
@@ -26,31 +27,24 @@ const listedNames = 10;
 
 /** The parser for a scalar type. `longAsString`: 64-bit integers are strings, as with `jstype = JS_STRING`. */
 export function scalarParser(type: ScalarType, longAsString = false): TextParser {
-  switch (type) {
-    case ScalarType.STRING:
+  const kind = scalarKind(type);
+  switch (kind) {
+    case "string":
       return { expected: "a text", parse: (text) => text };
-    case ScalarType.BOOL:
+    case "bool":
       return { expected: "true or false", parse: parseBool };
-    case ScalarType.BYTES:
+    case "bytes":
       return { expected: "bytes as standard or URL-safe base64", parse: parseBase64 };
-    case ScalarType.DOUBLE:
+    case "double":
       return { expected: "a number in the range of a double", parse: parseDouble };
-    case ScalarType.FLOAT:
+    case "float":
       return { expected: "a number in the range of a float", parse: parseFloat32 };
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
-      return integerParser(-2_147_483_648, 2_147_483_647);
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return integerParser(0, 4_294_967_295);
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
-      return longParser(-(2n ** 63n), 2n ** 63n - 1n, longAsString);
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return longParser(0n, 2n ** 64n - 1n, longAsString);
+    case "int32":
+    case "uint32":
+      return integerParser(Number(integerRanges[kind].min), Number(integerRanges[kind].max));
+    case "int64":
+    case "uint64":
+      return longParser(integerRanges[kind].min, integerRanges[kind].max, longAsString);
   }
 }
 

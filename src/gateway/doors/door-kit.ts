@@ -1,5 +1,5 @@
 import type { Invoker } from "../../core/call/invoker.ts";
-import type { JsonWriteOptions } from "../../core/codec/json-writer.ts";
+import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";

@@ -3,7 +3,7 @@ import type { JsonValue, Registry } from "@bufbuild/protobuf";
 import { AnySchema, type Any } from "@bufbuild/protobuf/wkt";
 import { toStatus, type ConnectError } from "../../core/errors/errors.ts";
 import { codeName } from "../../core/errors/code-name.ts";
-import { jsonWriter } from "../../core/codec/json-writer.ts";
+import { jsonWriter } from "../../core/codec/message-to-json.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** The body of an error reply. */

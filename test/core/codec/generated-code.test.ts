@@ -12,9 +12,9 @@ import {
 } from "@bufbuild/protobuf/wkt";
 import { binaryToJson } from "../../../src/core/codec/binary-to-json.ts";
 import { codeIsAllowed, generateFunction, literal } from "../../../src/core/codec/generated-code.ts";
-import { jsonReader } from "../../../src/core/codec/json-reader.ts";
+import { jsonReader } from "../../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
-import { jsonWriter } from "../../../src/core/codec/json-writer.ts";
+import { jsonWriter } from "../../../src/core/codec/message-to-json.ts";
 
 test("any text is a literal of itself, in ASCII", () => {
   for (const text of [
@@ -122,8 +122,8 @@ test("without leave to generate code, everything works as with it", async () => 
     const { codeIsAllowed } = await import("./src/core/codec/generated-code.ts");
     const { binaryToJson } = await import("./src/core/codec/binary-to-json.ts");
     const { jsonToBinary } = await import("./src/core/codec/json-to-binary.ts");
-    const { jsonReader } = await import("./src/core/codec/json-reader.ts");
-    const { jsonWriter } = await import("./src/core/codec/json-writer.ts");
+    const { jsonReader } = await import("./src/core/codec/json-to-message.ts");
+    const { jsonWriter } = await import("./src/core/codec/message-to-json.ts");
     const { ShelfSchema } = await import("./gen/library/v1/library_pb.ts");
     const json = Buffer.from('{"name":"shelves/1"}');
     const bytes = jsonToBinary(ShelfSchema).convert(json);

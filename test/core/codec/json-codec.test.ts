@@ -22,8 +22,8 @@ import {
   ForeignMessageSchema,
   TestAllTypesProto3Schema,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import { jsonReader } from "../../../src/core/codec/json-reader.ts";
-import { jsonWriter } from "../../../src/core/codec/json-writer.ts";
+import { jsonReader } from "../../../src/core/codec/json-to-message.ts";
+import { jsonWriter } from "../../../src/core/codec/message-to-json.ts";
 import { messageArbitrary } from "../../arbitraries/message.ts";
 
 // Types whose bytes do not depend on the order of map entries.

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { TestAllTypesProto3Schema as AllTypes } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import { jsonReader } from "../../../src/core/codec/json-reader.ts";
+import { jsonReader } from "../../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
 import type { JsonReadOptions } from "../../../src/core/codec/json-trace.ts";
 import { Code, ConnectError } from "../../../src/index.ts";

@@ -20,9 +20,9 @@ import {
   TestAllTypesProto3Schema,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import { binaryToJson } from "../../../src/core/codec/binary-to-json.ts";
-import { jsonReader } from "../../../src/core/codec/json-reader.ts";
+import { jsonReader } from "../../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
-import { jsonWriter, type JsonWriteOptions } from "../../../src/core/codec/json-writer.ts";
+import { jsonWriter, type JsonWriteOptions } from "../../../src/core/codec/message-to-json.ts";
 import { ConnectError } from "../../../src/core/errors/errors.ts";
 import { messageArbitrary } from "../../arbitraries/message.ts";
 

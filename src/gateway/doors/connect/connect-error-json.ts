@@ -1,6 +1,6 @@
 import { create, fromBinary, toBinary, type JsonValue, type Registry } from "@bufbuild/protobuf";
 import { endStreamToJson, errorToJson } from "@connectrpc/connect/protocol-connect";
-import { jsonWriter } from "../../../core/codec/json-writer.ts";
+import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { messageType } from "../../../core/codec/standard-types.ts";
 import { type ConnectError, largestKnownCode } from "../../../core/errors/errors.ts";
 import { withoutMetadata } from "../rpc/bare-error.ts";

@@ -1,6 +1,6 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
-import { decodeUtf8, jsonReader } from "../../../core/codec/json-reader.ts";
-import { jsonWriter } from "../../../core/codec/json-writer.ts";
+import { jsonReader } from "../../../core/codec/json-to-message.ts";
+import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
 import { type JsonBindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
@@ -36,7 +36,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
   return {
     json: {
       name: "json",
-      parse: (bytes) => checked(reader.read(decodeUtf8(bytes))),
+      parse: (bytes) => checked(reader.readBytes(bytes)),
       serialize: (message) => Buffer.from(writer.write(message)),
     },
     proto: {

@@ -1,4 +1,4 @@
-import { decodeUtf8 } from "../../../../core/codec/json-reader.ts";
+import { decodeUtf8 } from "../../../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../../../core/errors/errors.ts";
 import { HttpError } from "../../../http/http-error.ts";
 

@@ -1,7 +1,7 @@
 import { create, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { BadRequestSchema } from "../../../../../gen/google/rpc/error_details_pb.ts";
 import { fieldsOf, messageFactory } from "../../../../core/codec/field-shape.ts";
-import { decodeUtf8, jsonReader, type JsonReader } from "../../../../core/codec/json-reader.ts";
+import { decodeUtf8, jsonReader, type JsonReader } from "../../../../core/codec/json-to-message.ts";
 import { ConnectError, type FieldViolation, invalidArgument } from "../../../../core/errors/errors.ts";
 import { type Binder, compileBinder } from "../../../binding/bind.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../../../binding/bind-options.ts";

@@ -1,5 +1,5 @@
 import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import type { JsonWriteOptions } from "../../../../core/codec/json-writer.ts";
+import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { writeReply } from "../../../../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "../../../binding/bind.ts";

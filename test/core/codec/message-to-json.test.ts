@@ -25,7 +25,11 @@ import {
   TestAllTypesProto3_NestedEnum as NestedEnum,
   TestAllTypesProto3Schema as AllTypes,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
-import { type JsonWriter, jsonWriter, type JsonWriteOptions } from "../../../src/core/codec/json-writer.ts";
+import {
+  type JsonWriter,
+  jsonWriter,
+  type JsonWriteOptions,
+} from "../../../src/core/codec/message-to-json.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 
 type Init = MessageInitShape<typeof AllTypes>;

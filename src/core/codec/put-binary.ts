@@ -1,8 +1,8 @@
 import { full, irregular, seen, slack } from "./scratch.ts";
-import { plainByte } from "./take-json.ts";
 import { decodeBase64, takeBase64Size, takeEscapedText } from "./take-json-text.ts";
+import { plainByte } from "./take-json.ts";
 
-// All functions write at `pos` of `out`, return the position behind it, and leave `slack` bytes of room there.
+// All functions write at `pos` of `out` and return the position behind it, where `slack` bytes of room are free.
 
 /** Writes the varint of a number of 32 bits without sign. */
 export function putVarint32(value: number, out: Uint8Array, pos: number): number {
@@ -43,7 +43,7 @@ export function putZigzag64(low: number, high: number, out: Uint8Array, pos: num
   return putVarint64((low << 1) ^ sign, ((high << 1) | (low >>> 31)) ^ sign, out, pos);
 }
 
-/** Writes the length into the byte left for it at `start`; moves what follows up to `pos` where it takes more. */
+/** Writes a length into the byte that was reserved at `start`; moves the bytes from there to `pos` where it needs more than one. */
 export function putLength(out: Uint8Array, start: number, pos: number): number {
   const length = pos - start - 1;
   if (length < 0x80) {

@@ -1,23 +1,25 @@
 import { create, type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { DurationSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { fieldParser, needsDetour } from "./detours.ts";
+import { jsonToField, needsDetour } from "./detours.ts";
 import { type Fields, fieldsOf, localShape, messageFactory, setOwn, wrapped } from "./field-shape.ts";
-import { CodeBuilder, literal } from "./generated-code.ts";
+import { CodeBuilder, type Generated, generatedPerType, literal, property } from "./generated-code.ts";
+import { scalarKind } from "./scalar-kinds.ts";
 import {
-  enumTable,
-  parseList,
-  parseMap,
-  parseMembers,
-  parseByDetour,
-  parserBindings,
-} from "./generate-json-parser.ts";
-import { property } from "./json-output-code.ts";
+  takeEnumValue,
+  takeScalar,
+  takeList,
+  takeMap,
+  takeMembers,
+  takeBoolName,
+  takeByDetour,
+  takeJsonBindings,
+} from "./take-json-code.ts";
 
 /**
- * Reads the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the
+ * Takes the message whose object begins in `from` at `start`; `seen.pos` is behind the object. `view` looks at the
  * same bytes, `text` has one character for each of them, `depth` more containers may be open.
  */
-export type ParseMessage = (
+export type TakeMessage = (
   from: Buffer,
   view: DataView,
   text: string,
@@ -25,35 +27,15 @@ export type ParseMessage = (
   depth: number,
 ) => Message;
 
-/** The function of one message type, made when it is first wanted. */
-export interface MessageParser {
-  parse: ParseMessage;
-}
+const bindings = { ...takeJsonBindings, setOwn, hasOwn: Object.hasOwn };
 
-const bindings = { ...parserBindings, setOwn, hasOwn: Object.hasOwn };
-
-const parsers = new WeakMap<DescMessage, MessageParser>();
-
-/** The function that reads messages of a type from JSON. */
-export function messageParser(desc: DescMessage): MessageParser {
-  let parser = parsers.get(desc);
-  if (parser === undefined) {
-    const made: MessageParser = {
-      parse: (from, view, text, start, depth) => {
-        made.parse = generate(desc);
-        return made.parse(from, view, text, start, depth);
-      },
-    };
-    parser = made;
-    parsers.set(desc, parser);
-  }
-  return parser;
-}
+/** The function that takes messages of a type from JSON. */
+export const messageTaker: (desc: DescMessage) => Generated<TakeMessage> = generatedPerType(generate);
 
 /** With more fields, variables for all of them cost more than they save. */
 const mostVariables = 48;
 
-function generate(desc: DescMessage): ParseMessage {
+function generate(desc: DescMessage): TakeMessage {
   const code = new CodeBuilder(bindings);
   const sample = create(desc);
   const plain = Object.getPrototypeOf(sample) === Object.prototype && !Object.hasOwn(sample, "__proto__");
@@ -61,10 +43,10 @@ function generate(desc: DescMessage): ParseMessage {
     plain && desc.fields.length <= mostVariables
       ? literalTarget(desc, fieldsOf(sample), code)
       : objectTarget(desc, code);
-  code.add("return function parse(s, sv, text, i, d) {", "let x;", target.begin);
-  code.add(...parseMembers(desc, code, (field) => parseField(field, target, code)));
+  code.add("return function take(s, sv, text, i, d) {", "let x;", target.begin);
+  code.add(...takeMembers(desc, code, (field) => takeField(field, target, code)));
   code.add("seen.pos = i;", target.end, "};");
-  return code.run() as ParseMessage; // The text above is such a function.
+  return code.run() as TakeMessage; // The text above is such a function.
 }
 
 /** Where the values of a message are kept until it is complete. */
@@ -86,7 +68,7 @@ function objectTarget(desc: DescMessage, code: CodeBuilder): Target {
   return { begin: `const m = ${code.bind(messageFactory(desc))}();`, end: "return m;", set };
 }
 
-/** Variables, of which one literal makes the message: the engine knows its shape then. */
+/** Variables that one literal makes a message of, so that all messages of a type have one shape for the engine. */
 function literalTarget(desc: DescMessage, sample: Fields, code: CodeBuilder): Target {
   const variables: string[] = [];
   const members = [`$typeName: ${literal(desc.typeName)}`];
@@ -118,72 +100,60 @@ function literalTarget(desc: DescMessage, sample: Fields, code: CodeBuilder): Ta
   return { begin, end, set };
 }
 
-function parseField(field: DescField, target: Target, code: CodeBuilder): string {
-  if (needsDetour(field)) return `${parseByDetour(fieldParser(field), code)} ${target.set(field, "x")}`;
+function takeField(field: DescField, target: Target, code: CodeBuilder): string {
+  if (needsDetour(field)) return `${takeByDetour(jsonToField(field), code)} ${target.set(field, "x")}`;
   switch (field.fieldKind) {
     case "list": {
       const list = code.unique();
-      return `const ${list} = []; ${parseList(`${parseElement(field, code)} ${list}.push(x);`)} ${target.set(field, list)}`;
+      return `const ${list} = []; ${takeList(`${takeElement(field, code)} ${list}.push(x);`)} ${target.set(field, list)}`;
     }
     case "map": {
       const [map, key] = [code.unique(), code.unique()];
       const unique = `if (hasOwn(${map}, ${key})) throw irregular;`;
       const add = `setOwn(${map}, ${key}, x);`;
-      const read = `const ${key} = ${parseKey(field.mapKey)}; i = seen.pos; ${unique}`;
-      return `const ${map} = {}; ${parseMap(read, parseElement(field, code), add)} ${target.set(field, map)}`;
+      const read = `${takeKey(field.mapKey)} const ${key} = String(x); ${unique}`;
+      return `const ${map} = {}; ${takeMap(read, takeElement(field, code), add)} ${target.set(field, map)}`;
     }
     default:
-      return `${parseElement(field, code)} ${target.set(field, "x")}`;
+      return `${takeElement(field, code)} ${target.set(field, "x")}`;
   }
 }
 
-function parseKey(type: ScalarType): string {
-  return type === ScalarType.STRING
-    ? "takeText(s, text, i)"
-    : `String(${type === ScalarType.BOOL ? "takeBoolKey(s, i)" : scalarExpression(type, false)})`;
+function takeKey(type: ScalarType): string {
+  return type === ScalarType.BOOL ? takeBoolName : takeValue(type, false);
 }
 
 /** Code that reads one value into `x`. */
-function parseElement(field: DescField, code: CodeBuilder): string {
-  if (field.enum !== undefined)
-    return `x = takeEnum(s, i, ${code.bind(enumTable(field.enum))}); i = seen.pos;`;
-  if (field.message !== undefined) return parseMessage(field, code);
+function takeElement(field: DescField, code: CodeBuilder): string {
+  if (field.enum !== undefined) return takeEnumValue(field.enum, code);
+  if (field.message !== undefined) return takeMessage(field, code);
   const asString = field.fieldKind !== "map" && field.scalar !== undefined && field.longAsString;
-  return `x = ${scalarExpression(field.scalar ?? ScalarType.STRING, asString)}; i = seen.pos;`;
+  return takeValue(field.scalar ?? ScalarType.STRING, asString);
 }
 
-function scalarExpression(type: ScalarType, longAsString: boolean): string {
-  switch (type) {
-    case ScalarType.STRING:
-      return "takeText(s, text, i)";
-    case ScalarType.BYTES:
-      return "takeBytes(s, i)";
-    case ScalarType.BOOL:
-      return "takeBool(s, i)";
-    case ScalarType.DOUBLE:
-      return "takeDouble(s, i)";
-    case ScalarType.FLOAT:
-      return "takeFloat(s, i)";
-    case ScalarType.INT32:
-    case ScalarType.SINT32:
-    case ScalarType.SFIXED32:
-      return "takeInt32(s, i)";
-    case ScalarType.UINT32:
-    case ScalarType.FIXED32:
-      return "takeUint32(s, i)";
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
-      return longAsString ? "(takeUint64(s, i), String(seenUint64()))" : "(takeUint64(s, i), seenUint64())";
+/** Code that takes a scalar into `x` as messages hold it. */
+function takeValue(type: ScalarType, longAsString: boolean): string {
+  const kind = scalarKind(type);
+  switch (kind) {
+    case "string":
+      return "x = takeText(s, text, i); i = seen.pos;";
+    case "bytes":
+      return "x = takeBytes(s, i); i = seen.pos;";
+    case "int64":
+    case "uint64": {
+      const value = kind === "int64" ? "seenInt64()" : "seenUint64()";
+      return `${takeScalar(kind)} x = ${longAsString ? `String(${value})` : value};`;
+    }
     default:
-      return longAsString ? "(takeInt64(s, i), String(seenInt64()))" : "(takeInt64(s, i), seenInt64())";
+      return takeScalar(kind);
   }
 }
 
-function parseMessage(field: DescField & { message: DescMessage }, code: CodeBuilder): string {
+function takeMessage(field: DescField & { message: DescMessage }, code: CodeBuilder): string {
   const desc = field.message;
   const scalar = wrapped(desc);
   if (scalar !== undefined) {
-    const read = `x = ${scalarExpression(scalar, false)}; i = seen.pos;`;
+    const read = takeValue(scalar, false);
     if (localShape(field) === "wrapped") return read;
     return `${read} x = { $typeName: ${literal(desc.typeName)}, value: x };`;
   }
@@ -194,7 +164,7 @@ function parseMessage(field: DescField & { message: DescMessage }, code: CodeBui
       return `x = takeDuration(s, i); ${timeLiteral(desc)}`;
     default: {
       const inner = field.fieldKind === "message" ? 1 : 2;
-      return `x = ${code.bind(messageParser(desc))}.parse(s, sv, text, i, d - ${inner}); i = seen.pos;`;
+      return `x = ${code.bind(messageTaker(desc))}.run(s, sv, text, i, d - ${inner}); i = seen.pos;`;
     }
   }
 }

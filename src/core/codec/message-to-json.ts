@@ -1,10 +1,12 @@
 import type { DescField, DescMessage, Message, Registry } from "@bufbuild/protobuf";
-import { codeIsAllowed } from "./generated-code.ts";
-import { type MessagePrinter, MessagePrinterGenerator } from "./generate-json-writer.ts";
-import { indentJson } from "./indent-json.ts";
-import { seen, takeBytes, withScratch } from "./scratch.ts";
+import { compiledFormat } from "./compiled-format.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";
-import { type MessageWriter, type WriteFormat, WriterCompiler } from "./write-message.ts";
+import { codeIsAllowed, type Generated } from "./generated-code.ts";
+import { indentJson } from "./indent-json.ts";
+import type { PutMessage } from "./message-to-json-code.ts";
+import type { MessageWriter, WriteFormat } from "./message-writer.ts";
+import { seen, copyBytes, withScratch } from "./scratch.ts";
+import type { WriterCompiler } from "./write-message.ts";
 
 /** How messages look in JSON where the mapping leaves a choice. */
 export interface JsonWriteOptions extends WriteFormat {
@@ -50,48 +52,31 @@ export interface JsonWriter {
   writeBytes(message: Message): Buffer;
   /**
    * The JSON of the value of one field: `null` where a field with presence (all messages and members of oneofs) is
-   * unset, `[]` and `{}` for empty lists and maps, the default for other fields that nobody set.
+   * unset, `[]` and `{}` for empty lists and maps, the default for other fields that are unset.
    */
   writeField(field: DescField, message: Message): string;
 }
 
-/** What compiles the writers of one format. */
-interface Compilers {
-  readonly text: WriterCompiler;
-  readonly bytes: MessagePrinterGenerator;
-}
-
-const compilers = new Map<string, Compilers>();
-
 /** The writer of a message type. Compiling happens once per type and format; a writer itself is cheap. */
 export function jsonWriter(schema: DescMessage, options?: Partial<JsonWriteOptions>): JsonWriter {
-  const merged = { ...jsonWriteDefaults, ...options };
-  const key = `${merged.fieldNames} ${merged.enums} ${merged.defaults} ${merged.int64}`;
-  let found = compilers.get(key);
-  if (found === undefined) {
-    const { fieldNames, enums, defaults, int64 } = merged;
-    const format = { fieldNames, enums, defaults, int64 };
-    const text = new WriterCompiler(format);
-    found = { text, bytes: new MessagePrinterGenerator(text) };
-    compilers.set(key, found);
-  }
-  return new CompiledJsonWriter(schema, found, merged);
+  return new CompiledJsonWriter(schema, { ...jsonWriteDefaults, ...options });
 }
 
 class CompiledJsonWriter implements JsonWriter {
   readonly #writer: MessageWriter;
   readonly #compiler: WriterCompiler;
-  readonly #printer: MessagePrinter | undefined;
+  readonly #put: Generated<PutMessage> | undefined;
   readonly #registry: Registry | undefined;
   readonly #indent: number;
 
-  constructor(schema: DescMessage, compilers: Compilers, options: JsonWriteOptions) {
-    this.#compiler = compilers.text;
-    this.#writer = compilers.text.message(schema);
+  constructor(schema: DescMessage, options: JsonWriteOptions) {
+    const { text, messages } = compiledFormat(options);
+    this.#compiler = text;
+    this.#writer = text.message(schema);
     this.#registry = options.registry;
     this.#indent = options.indent ?? 0;
     const plain = codeIsAllowed && this.#indent === 0 && !hasOwnJsonForm(schema);
-    this.#printer = plain ? compilers.bytes.printer(schema) : undefined;
+    this.#put = plain ? messages.of(schema) : undefined;
   }
 
   write(message: Message): string {
@@ -100,18 +85,18 @@ class CompiledJsonWriter implements JsonWriter {
   }
 
   writeBytes(message: Message): Buffer {
-    return this.#printBytes(message) ?? Buffer.from(this.write(message));
+    return this.#putBytes(message) ?? Buffer.from(this.write(message));
   }
 
-  #printBytes(message: Message): Buffer | undefined {
-    const printer = this.#printer;
-    if (printer === undefined) return undefined;
+  #putBytes(message: Message): Buffer | undefined {
+    const put = this.#put;
+    if (put === undefined) return undefined;
     seen.unknown = false;
     seen.registry = this.#registry;
     return withScratch(
-      (out, view) => printer.print(message, out, view, 0),
+      (out, view) => put.run(message, out, view, 0),
       // Unknown fields may be extensions that the registry knows.
-      (out, end) => (seen.unknown && this.#registry !== undefined ? undefined : takeBytes(out, end)),
+      (out, end) => (seen.unknown && this.#registry !== undefined ? undefined : copyBytes(out, end)),
     );
   }
 

@@ -1,6 +1,6 @@
 import { irregular, seen } from "./scratch.ts";
 
-// All functions read from `pos` of `from` and leave the position behind what they read in `seen.pos`.
+// All functions take from `pos` of `from` and store the position behind what they took in `seen.pos`.
 
 /** The rest of a 32-bit varint whose first byte, with the continuation bit, was read already. */
 export function takeVarint32(from: Uint8Array, pos: number, first: number): number {

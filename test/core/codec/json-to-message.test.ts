@@ -24,7 +24,7 @@ import {
   TestAllTypesProto3Schema as AllTypes,
 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../../src/core/codec/json-reader.ts";
+import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../../src/core/codec/json-to-message.ts";
 import { jsonToBinary } from "../../../src/core/codec/json-to-binary.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 

@@ -1,12 +1,12 @@
 import { clearField, type DescField, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { isUtf8 } from "node:buffer";
 import { invalidArgument } from "../errors/errors.ts";
-import { type Fields, fieldsOf, hasOwnJsonForm } from "./field-shape.ts";
-import { codeIsAllowed } from "./generated-code.ts";
-import { type MessageParser, messageParser } from "./generate-json-reader.ts";
+import { hasOwnJsonForm, setField } from "./field-shape.ts";
+import { codeIsAllowed, type Generated } from "./generated-code.ts";
 import { JsonCursor } from "./json-cursor.ts";
+import { messageTaker, type TakeMessage } from "./json-to-message-code.ts";
 import { entryLimit, jsonReadDefaults, type JsonReadOptions } from "./json-trace.ts";
-import { type FieldReader, type MessageReader, messageReader } from "./read-message.ts";
+import { type MessageReader, messageReader } from "./read-message.ts";
 import { asBuffer, seen } from "./scratch.ts";
 import { skipSpace } from "./take-json.ts";
 
@@ -27,6 +27,8 @@ export interface JsonReader {
   read(text: string): Message;
   /** Reads a whole message from the UTF-8 bytes of its text, faster than from the text. */
   readBytes(json: Uint8Array): Message;
+  /** The same where the text is as clients write it; undefined for all others, good or bad. */
+  readDirectly(json: Uint8Array): Message | undefined;
   /**
    * Reads the JSON value of one field and sets it in `into`, replacing what is there; `null` leaves the field unset
    * (for `google.protobuf.Value` it is a value). `field` belongs to the message type of this reader or of any other
@@ -42,12 +44,12 @@ export function jsonReader(schema: DescMessage, options?: Partial<JsonReadOption
 
 class CompiledJsonReader implements JsonReader {
   readonly #reader: MessageReader;
-  readonly #parser: MessageParser | undefined;
+  readonly #take: Generated<TakeMessage> | undefined;
   readonly #options: JsonReadOptions;
 
   constructor(schema: DescMessage, options: JsonReadOptions) {
     this.#reader = messageReader(schema);
-    this.#parser = codeIsAllowed && !hasOwnJsonForm(schema) ? messageParser(schema) : undefined;
+    this.#take = codeIsAllowed && !hasOwnJsonForm(schema) ? messageTaker(schema) : undefined;
     this.#options = options;
   }
 
@@ -60,19 +62,18 @@ class CompiledJsonReader implements JsonReader {
   }
 
   readBytes(json: Uint8Array): Message {
-    return this.#parse(json) ?? this.read(decodeUtf8(json));
+    return this.readDirectly(json) ?? this.read(decodeUtf8(json));
   }
 
-  /** The message of a text of the plain kind; undefined for all others, good or bad. */
-  #parse(json: Uint8Array): Message | undefined {
-    if (this.#parser === undefined || !isUtf8(json)) return undefined;
+  readDirectly(json: Uint8Array): Message | undefined {
+    if (this.#take === undefined || !isUtf8(json)) return undefined;
     const from = asBuffer(json);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
     seen.registry = this.#options.registry;
     seen.left = entryLimit(this.#options.maxEntries);
     try {
       const start = skipSpace(from, 0);
-      const message = this.#parser.parse(from, view, from.toString("latin1"), start, this.#options.maxDepth);
+      const message = this.#take.run(from, view, from.toString("latin1"), start, this.#options.maxDepth);
       return skipSpace(from, seen.pos) === from.length ? message : undefined;
     } catch {
       return undefined;
@@ -87,22 +88,13 @@ class CompiledJsonReader implements JsonReader {
     else value = reader.read(cursor);
     cursor.finish();
     if (value === undefined) clearField(into, field);
-    else setField(reader, fieldsOf(into), value);
+    else setField(into, field, value);
   }
 }
-
-function setField(reader: FieldReader, fields: Fields, value: unknown): void {
-  if (reader.oneof === undefined) fields[reader.localName] = value;
-  else fields[reader.oneof] = { case: reader.localName, value };
-}
-
-const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** The text of UTF-8 bytes, without a byte order mark. Throws INVALID_ARGUMENT where the bytes are no UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string {
-  try {
-    return utf8.decode(bytes);
-  } catch {
-    throw invalidArgument("the text is not valid UTF-8");
-  }
+  if (!isUtf8(bytes)) throw invalidArgument("the text is not valid UTF-8");
+  const text = asBuffer(bytes).toString();
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
 }

@@ -1,5 +1,8 @@
 import { type DescEnum, type DescField, ScalarType } from "@bufbuild/protobuf";
-import { type CodeBuilder, literal } from "./generated-code.ts";
+import { enumTexts, isNullValue } from "./enum-names.ts";
+import { firstNumber } from "./field-defaults.ts";
+import type { CodeBuilder } from "./generated-code.ts";
+import type { WriteFormat } from "./message-writer.ts";
 import {
   isSafeInt64,
   putBigInt,
@@ -11,11 +14,11 @@ import {
 } from "./put-json-numbers.ts";
 import { putAscii, putBase64, putBytes, putText, putUnicode, putUtf8 } from "./put-json-text.ts";
 import { putDuration, putTimestamp } from "./put-json-time.ts";
+import { type ScalarKind, scalarKind } from "./scalar-kinds.ts";
 import { full, irregular, seen, slack } from "./scratch.ts";
-import type { WriteFormat } from "./write-message.ts";
 
-/** What all code that writes JSON uses, by name. The code has `b` for the output, `v` for its view, `p` for the position. */
-export const outputBindings = {
+/** What all code that puts JSON uses, by name. The code has `b` for the output, `v` for its view, `p` for the position. */
+export const putJsonBindings = {
   full,
   irregular,
   seen,
@@ -69,20 +72,43 @@ export function putEnd(start: string, brackets: "{}" | "[]"): string {
 }
 
 /** What the text of a scalar stands in: quotes, or nothing. */
-export function scalarQuote(type: ScalarType, format: WriteFormat): string {
-  switch (type) {
-    case ScalarType.STRING:
-    case ScalarType.BYTES:
+export function scalarQuote(kind: ScalarKind, format: WriteFormat): string {
+  switch (kind) {
+    case "string":
+    case "bytes":
       return '"';
-    case ScalarType.INT64:
-    case ScalarType.SINT64:
-    case ScalarType.SFIXED64:
-    case ScalarType.UINT64:
-    case ScalarType.FIXED64:
+    case "int64":
+    case "uint64":
       return format.int64 === "string" ? '"' : "";
     default:
       return "";
   }
+}
+
+/** Code that appends the text of a scalar in `x` (of 64 bits: in `seen`) without quotes. */
+export function putScalar(kind: Exclude<ScalarKind, "string" | "bytes">): string {
+  switch (kind) {
+    case "bool":
+      return putBoolean("x");
+    case "double":
+      return "p = putDouble(x, b, p);";
+    case "float":
+      return "p = putFloat(x, b, p);";
+    case "int32":
+    case "uint32":
+      return "if (x >= 0 && x < 10) b[p++] = 48 + x; else p = putInteger(x, b, p);";
+    case "int64":
+      return "p = putInt64(seen.low, seen.high, b, p);";
+    case "uint64":
+      return "p = putUint64(seen.low, seen.high, b, p);";
+  }
+}
+
+/** Code that appends a 64-bit integer and its quotes, but for the one before it if all have one: `digits` appends its digits. */
+export function putLong(digits: string, isSafe: string, { int64 }: WriteFormat): string {
+  if (int64 === "string") return `${digits} b[p++] = 34;`;
+  if (int64 === "number") return digits;
+  return `if (${isSafe}) { ${digits} } else { b[p++] = 34; ${digits} b[p++] = 34; }`;
 }
 
 /** Code that appends a boolean. */
@@ -91,35 +117,26 @@ export function putBoolean(value: string): string {
   return `if (${value}) { v.setInt32(p, ${yes}, true); p += 4; } else { v.setInt32(p, ${no}, true); b[p + 4] = 101; p += 5; }`;
 }
 
-/** Code that appends an enum value by its number. Numbers that a closed enum does not have are irregular. */
-export function putEnum(desc: DescEnum, value: string, format: WriteFormat, code: CodeBuilder): string {
-  const isNull = desc.typeName === "google.protobuf.NullValue";
-  const table = code.bind(enumTexts(desc, format));
+/** Code that appends the enum value whose number is in `x`. Numbers that a closed enum does not have are irregular. */
+export function putEnum(desc: DescEnum, format: WriteFormat, code: CodeBuilder): string {
+  const table = code.bind(new EnumBytes(enumTexts(desc, format.enums)));
   const text = code.unique();
-  const other = isNull
+  const other = isNullValue(desc)
     ? 'p = putAscii("null", b, p);'
     : desc.open
-      ? `p = putInteger(${value}, b, p);`
+      ? "p = putInteger(x, b, p);"
       : "throw irregular;";
-  return `{ const ${text} = ${table}.get(${value}); if (${text} !== undefined) p = putBytes(${text}, b, p); else ${other} }`;
+  return `{ const ${text} = ${table}.get(x); if (${text} !== undefined) p = putBytes(${text}, b, p); else ${other} }`;
 }
 
-function enumTexts(desc: DescEnum, format: WriteFormat): EnumTexts {
-  const texts = new Map<number, Uint8Array>();
-  for (const value of desc.values) {
-    if (!texts.has(value.number)) texts.set(value.number, Buffer.from(enumText(desc, value.number, format)));
-  }
-  return new EnumTexts(texts);
-}
-
-/** The texts of an enum's numbers: an array for the small ones, which most are. */
-class EnumTexts {
+/** The JSON of an enum's numbers as bytes: an array for the small ones, which most are. */
+class EnumBytes {
   readonly #small: readonly (Uint8Array | undefined)[];
   readonly #others: ReadonlyMap<number, Uint8Array>;
 
-  constructor(texts: ReadonlyMap<number, Uint8Array>) {
-    this.#small = Array.from({ length: 64 }, (_, number) => texts.get(number));
-    this.#others = texts;
+  constructor(texts: ReadonlyMap<number, string>) {
+    this.#others = new Map([...texts].map(([number, text]) => [number, Buffer.from(text)]));
+    this.#small = Array.from({ length: 64 }, (_, number) => this.#others.get(number));
   }
 
   get(number: number): Uint8Array | undefined {
@@ -127,32 +144,23 @@ class EnumTexts {
   }
 }
 
-/** The JSON text of an enum's number. */
-export function enumText(desc: DescEnum, number: number, format: WriteFormat): string {
-  if (desc.typeName === "google.protobuf.NullValue") return "null";
-  const value = desc.values.find((candidate) => candidate.number === number);
-  return value === undefined || format.enums === "number" ? String(number) : JSON.stringify(value.jsonName);
-}
-
 /** The JSON text of a field without presence, a list or a map at its default. */
 export function defaultText(field: DescField, format: WriteFormat): string {
   if (field.fieldKind === "list") return "[]";
   if (field.fieldKind === "map") return "{}";
-  if (field.enum !== undefined) return enumText(field.enum, field.enum.values[0]?.number ?? 0, format);
-  switch (field.scalar) {
-    case ScalarType.STRING:
-    case ScalarType.BYTES:
+  if (field.enum !== undefined) {
+    return enumTexts(field.enum, format.enums).get(firstNumber(field.enum)) ?? "0";
+  }
+  const kind = scalarKind(field.scalar ?? ScalarType.STRING);
+  switch (kind) {
+    case "string":
+    case "bytes":
       return '""';
-    case ScalarType.BOOL:
+    case "bool":
       return "false";
     default: {
-      const quote = scalarQuote(field.scalar ?? ScalarType.INT32, format);
+      const quote = scalarQuote(kind, format);
       return `${quote}0${quote}`;
     }
   }
-}
-
-/** A name as the index of a property. */
-export function property(object: string, name: string): string {
-  return `${object}[${literal(name)}]`;
 }
