@@ -34,3 +34,11 @@ for (const [what, text, place] of places) {
     );
   });
 }
+
+test("contexts of calls: in one place of the gateway", () => {
+  const found = files.filter(
+    (file) =>
+      file.startsWith("src/gateway/") && readFileSync(join(root, file), "utf8").includes("new CallContext("),
+  );
+  assert.deepEqual(found, ["src/gateway/doors/open-call.ts"]);
+});

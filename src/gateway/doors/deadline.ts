@@ -60,11 +60,18 @@ export function requestedTimeoutMs(headers: IncomingHttpHeaders): number | undef
     if (!seconds.test(String(server))) malformed("X-Server-Timeout", "seconds, such as 1.5");
     smallest = Math.min(smallest, Number(server) * 1000);
   }
-  if (connect !== undefined) {
-    if (!milliseconds.test(String(connect))) malformed("Connect-Timeout-Ms", "up to 10 digits");
-    smallest = Math.min(smallest, Number(connect));
-  }
-  return smallest;
+  return Math.min(smallest, connectTimeoutMs(headers) ?? smallest);
+}
+
+/**
+ * The time of the header `Connect-Timeout-Ms`, in milliseconds; undefined where there is none.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for anything but up to ten digits
+ */
+export function connectTimeoutMs({ "connect-timeout-ms": value }: IncomingHttpHeaders): number | undefined {
+  if (value === undefined) return undefined;
+  if (!milliseconds.test(String(value))) malformed("Connect-Timeout-Ms", "up to 10 digits");
+  return Number(value);
 }
 
 function malformed(header: string, form: string): never {

@@ -34,8 +34,6 @@ export type ResponseTrailers = readonly [name: string, value: string][];
 export interface ResponseBody {
   /** Whether the connection, or the stream of HTTP/2, is gone. */
   readonly destroyed: boolean;
-  /** Whether the `close` event has been emitted. */
-  readonly closed: boolean;
   /** Whether the whole answer has been handed to the system. */
   readonly writableFinished: boolean;
   /** Writes a part; false when the next one should wait for the event `drain`. */

@@ -40,6 +40,8 @@ export class StreamWriter {
   #drain: PromiseWithResolvers<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #gone: ConnectError | undefined;
+  /** Whether the response has closed, well or not. */
+  #closed = false;
 
   /** @param coding Compresses what is written; the caller has said so in `Content-Encoding`. */
   constructor(response: ResponseBody, options: Partial<StreamWriterOptions> = {}, coding?: Coding) {
@@ -47,8 +49,8 @@ export class StreamWriter {
     this.#writeIdleMs = options.writeIdleMs ?? streamWriterDefaults.writeIdleMs;
     this.#compressor = coding === undefined ? undefined : new StreamCompressor(coding);
     response.on("drain", () => this.#drain?.resolve());
-    response.once("close", () => this.#closed());
-    if (response.destroyed) this.#closed();
+    response.once("close", () => this.#onClose());
+    if (response.destroyed) this.#onClose();
   }
 
   /** Why nobody reads any more; undefined while somebody may. */
@@ -134,7 +136,7 @@ export class StreamWriter {
         return; // The reader has left, and whoever waits for a write has heard of it.
       }
     }
-    if (this.#gone !== undefined) return;
+    if (this.#gone !== undefined || this.#closed) return;
     const done = Promise.withResolvers<void>();
     this.#response.once("close", done.resolve);
     this.#watch();
@@ -151,7 +153,7 @@ export class StreamWriter {
     await this.#settled().catch(() => {});
     await nextTurn(); // Node gathers what is written in one turn, and would lose it here.
     const response = this.#response;
-    if (this.#gone !== undefined || response.closed) return;
+    if (this.#gone !== undefined || this.#closed) return;
     const done = Promise.withResolvers<void>();
     response.once("close", done.resolve);
     this.#watch();
@@ -212,6 +214,7 @@ export class StreamWriter {
 
   async #drained(): Promise<void> {
     if (this.#gone !== undefined) throw this.#gone;
+    if (this.#closed) return; // The answer to HEAD is complete before its body.
     this.#drain = Promise.withResolvers();
     this.#watch();
     try {
@@ -234,8 +237,10 @@ export class StreamWriter {
     this.#response.destroy();
   }
 
-  #closed(): void {
+  #onClose(): void {
+    this.#closed = true;
     if (!this.#response.writableFinished) this.#leave("the client left before the answer was complete");
+    this.#drain?.resolve();
     clearTimeout(this.#timer);
     this.#compressor?.close();
   }

@@ -120,7 +120,8 @@ export class Http2Exchange
     trailers: ResponseTrailers = [],
   ): void {
     this.#withTrailers = trailers.length > 0;
-    if (body !== undefined) headers["content-length"] = String(Buffer.byteLength(body));
+    if (trailers.length > 0) headers["trailer"] = trailers.map(([name]) => name).join(", ");
+    else if (body !== undefined) headers["content-length"] = String(Buffer.byteLength(body));
     if ((body === undefined || this.#request.method === "HEAD") && trailers.length === 0) {
       this.#endWithHead(status, headers);
       return;

@@ -1,12 +1,13 @@
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
-import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
+import { codeToHttpStatus, parseContentType } from "@connectrpc/connect/protocol-connect";
 import type { CallContext } from "../../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../../core/errors/errors.ts";
 import { type HttpExchange, type ResponseHeaders, setField } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
 import type { DoorKit } from "../door-kit.ts";
+import { connectTimeoutMs } from "../deadline.ts";
 import { type CallKind, openCall, requestComplete, whileReading } from "../open-call.ts";
 import { queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -110,7 +111,7 @@ export function connectUnary(
     requireVersion(headers["connect-protocol-version"]);
     return {
       codec: type.binary ? codecs.proto : codecs.json,
-      timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
+      timeoutMs: connectTimeoutMs(headers),
       compression: negotiate(headers["content-encoding"], headers["accept-encoding"]).response,
       read: () => bodies.read(exchange),
     };
@@ -129,7 +130,7 @@ export function connectUnary(
     const { request, response } = negotiate(textOf(query, "compression"), headers["accept-encoding"]);
     return {
       codec: codecs[encodingOf(query)],
-      timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
+      timeoutMs: connectTimeoutMs(headers),
       compression: response,
       async read() {
         const bytes = messageOf(query);
@@ -161,17 +162,6 @@ function send(
 
 function noParts(): ReplyParts {
   return { header: new Headers(), trailer: new Headers() };
-}
-
-/**
- * The time in a `Connect-Timeout-Ms` header, in milliseconds.
- *
- * @throws ConnectError INVALID_ARGUMENT for anything but up to ten digits
- */
-export function timeoutOf(header: string | string[] | undefined): number | undefined {
-  const { timeoutMs, error } = parseTimeout(headerValue(header), Number.POSITIVE_INFINITY);
-  if (error !== undefined) throw error;
-  return timeoutMs;
 }
 
 function negotiate(

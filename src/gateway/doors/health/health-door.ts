@@ -5,7 +5,6 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckResponse,
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
-import { CallContext } from "../../../core/call/context.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
@@ -13,9 +12,17 @@ import { parseQuery } from "../../http/query.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
+import { type CallKind, newCall } from "../open-call.ts";
 
 /** The paths of the health door; no rule may have them while they are served. */
 export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
+
+/** The calls of `grpc.health.v1`; how long one may take is an option of its own. */
+const checks: CallKind = {
+  method: Health.method.check,
+  protocolName: "rest",
+  limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
+};
 
 /** What an endpoint says, as `{"status": …}`. */
 type Verdict = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
@@ -55,16 +62,12 @@ async function check(path: string, query: string, kit: DoorKit): Promise<Verdict
   if (path === "/livez") return "SERVING";
   if (!kit.isReady()) return "NOT_SERVING";
   const { healthInvoker, health } = kit;
-  const context = new CallContext({
-    method: Health.method.check,
-    protocolName: "rest",
-    requestHeader: () => new Headers(),
-    timeoutMs: health.healthTimeoutMs,
-  });
+  const request = { peer: undefined, method: "GET", url: undefined, arrivedAt: undefined };
+  const context = newCall(checks, request, health.healthTimeoutMs, () => new Headers());
   try {
     const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
-    const request = create(HealthCheckRequestSchema, { service });
-    const reply = await healthInvoker.unary(Health.method.check, request, context);
+    const message = create(HealthCheckRequestSchema, { service });
+    const reply = await healthInvoker.unary(Health.method.check, message, context);
     const { status } = reply as HealthCheckResponse; // The output of the method that was called.
     if (status === ServingStatus.SERVING) return "SERVING";
     return status === ServingStatus.SERVICE_UNKNOWN ? "SERVICE_UNKNOWN" : "NOT_SERVING";
