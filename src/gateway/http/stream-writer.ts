@@ -214,7 +214,7 @@ export class StreamWriter {
 
   async #drained(): Promise<void> {
     if (this.#gone !== undefined) throw this.#gone;
-    if (this.#closed) return; // The answer to HEAD is complete before its body.
+    if (this.#closed) return;
     this.#drain = Promise.withResolvers();
     this.#watch();
     try {

@@ -138,11 +138,9 @@ export class Http2Exchange
     { trailers = false, empty = false }: ResponseOptions = {},
   ): ResponseBody {
     this.#withTrailers = trailers;
-    if (empty) {
-      this.#endWithHead(status, headers);
-    } else {
-      this.writeHead(status, headers);
-    }
+    // An answer to HEAD ends with its head, and Node emits no `close` before its end.
+    if (empty || this.#request.method === "HEAD") this.#endWithHead(status, headers);
+    else this.writeHead(status, headers);
     return this;
   }
 

@@ -115,6 +115,7 @@ export class StreamAnswer implements Answer<string> {
   message(text: string): Promise<void> | undefined {
     this.#open();
     if (this.#state.kind !== "open") return Promise.reject(gone());
+    if (this.#exchange.head.method === "HEAD") return undefined;
     this.#heartbeat?.refresh();
     return this.#state.writer.write(text);
   }

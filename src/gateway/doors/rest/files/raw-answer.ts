@@ -68,6 +68,7 @@ export class RawAnswer implements Answer<Message> {
     if (body === undefined || body.data.length === 0) return undefined;
     this.#open();
     if (this.#state.kind !== "open") return Promise.reject(gone());
+    if (this.#exchange.head.method === "HEAD") return undefined;
     // More would be taken for the next answer.
     if (this.#due !== undefined && (this.#due -= body.data.length) < 0) return Promise.reject(wrongLength());
     return this.#state.writer.write(body.data);
