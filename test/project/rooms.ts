@@ -129,6 +129,9 @@ export const arrows: Arrows = {
     "gateway/doors/websocket",
   ],
 
+  // Whom the gateway calls; it uses an assembler of core.
+  "gateway/upstreams": ["core", "core/…"],
+
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],
 
