@@ -24,7 +24,7 @@ const refusal = [
  * Accepts connections that speak HTTP/2, detected with TLS by ALPN, without by their first bytes. An HTTP/1 request is
  * answered with 426; a connection of any other protocol is closed without an answer (RFC 9113 3.4).
  */
-export class Http2Door {
+export class Http2Acceptor {
   readonly #timeoutMs: number;
   readonly #onHttp2: (connection: Socket) => void;
   /** Connections whose protocol is not known yet, and refused ones. */
