@@ -86,7 +86,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
-    this.#closeUpstream = upstream.close;
+    this.#closeUpstream = () => upstream.close();
     const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
