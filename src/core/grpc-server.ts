@@ -204,7 +204,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
     this.dispatcher.close();
-    await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.farewell(farewellMs)]);
+    await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.closeGuests(farewellMs)]);
     this.#listener?.destroy();
     this.#engine.shutdown();
     this.#lifecycle.enter("stop");

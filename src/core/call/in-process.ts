@@ -79,7 +79,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
           end();
           return error;
         },
-        left: end,
+        cancelled: end,
       });
     },
   };

@@ -28,8 +28,8 @@ const streamWindowBytes = 1024 * 1024;
 const connectionWindowBytes = 8 * 1024 * 1024;
 
 /**
- * Connects to the first address of `target` where a server speaks HTTP/2. A host name stands for all its addresses of
- * both families, which Node tries as RFC 8305 says.
+ * Connects to the first address of `target` where a server speaks HTTP/2. A host name means all its addresses of both
+ * families, which Node tries in the order of RFC 8305.
  *
  * @throws ConnectError UNAVAILABLE if every address fails.
  */

@@ -10,7 +10,7 @@ export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failu
 
 /** A call that needs a stream. */
 export interface Opener {
-  /** Opens a stream on `session`, which has room for it. */
+  /** Opens a stream on `session`, which has capacity for it. */
   open(session: Http2Session, authority: string): void;
   /** The call gets no stream. Several calls may share the same error object. */
   refuse(error: ConnectError): void;
@@ -33,7 +33,7 @@ interface TransientFailure {
   timer: NodeJS.Timeout;
 }
 
-/** The longest pause while calls are made, in milliseconds: a server that is back gets traffic soon. */
+/** The longest pause while calls are made, in milliseconds: a server that is reachable again gets traffic soon. */
 const callerPauseMs = 500;
 
 const idle: State = { kind: "idle" };
@@ -65,7 +65,7 @@ export class Connection implements SessionListener {
 
   /**
    * @param target Called before every attempt: `host:port`, `unix:/path` or another name of gRPC.
-   * @param random Gives numbers from 0 to 1, for the pauses.
+   * @param random Returns numbers from 0 to 1, for the pauses.
    * @throws TypeError if the certificates cannot be read or a key is missing.
    */
   constructor(target: () => string, options: Partial<ConnectionOptions> = {}, random = Math.random) {
@@ -93,7 +93,7 @@ export class Connection implements SessionListener {
   /** Opens a stream for `call`, now or later, or refuses it. */
   begin(call: Opener): void {
     const session = this.#session;
-    if (session !== undefined && session.hasRoom && this.#queue.size === 0) {
+    if (session !== undefined && session.hasCapacity && this.#queue.size === 0) {
       call.open(session, this.#authority);
       return;
     }
@@ -172,10 +172,10 @@ export class Connection implements SessionListener {
     this.#refuseAll(isClosed());
   }
 
-  onRoom(): void {
+  onCapacity(): void {
     for (const call of this.#queue) {
       const session = this.#session;
-      if (session === undefined || !session.hasRoom) return;
+      if (session === undefined || !session.hasCapacity) return;
       this.#queue.delete(call);
       call.open(session, this.#authority);
     }
@@ -222,7 +222,7 @@ export class Connection implements SessionListener {
     }
     this.#failures = 0;
     this.#become({ kind: "ready", session: new Http2Session(session, socket, this.#keepalive, this) });
-    this.onRoom();
+    this.onCapacity();
   }
 
   #onFailed(attempt: State, error: ConnectError): void {

@@ -22,7 +22,7 @@ export function readOpening(socket: Socket, timeoutMs: number, done: (opening: O
     done(opening);
   };
   const read = (): void => {
-    const chunk: Buffer | null = socket.read() as Buffer | null; // Sockets without an encoding give buffers.
+    const chunk: Buffer | null = socket.read() as Buffer | null; // Sockets without an encoding return buffers.
     if (chunk === null) return;
     seen = seen === undefined ? chunk : Buffer.concat([seen, chunk]);
     const length = Math.min(seen.length, preface.length);

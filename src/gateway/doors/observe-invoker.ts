@@ -67,7 +67,7 @@ export function observeInvoker(
           finish(context, error);
           return error;
         },
-        left: () => finish(context, new ConnectError("the caller left before the end", Code.Canceled)),
+        cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
       }),
   };
 }

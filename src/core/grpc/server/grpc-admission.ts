@@ -63,7 +63,7 @@ const fieldOverhead = 32;
 export class GrpcAdmission {
   readonly #limits: RequestLimits;
   readonly #isOurs: (path: string) => boolean;
-  readonly #take: (path: string, request: UnreadRequest) => boolean;
+  readonly #serveDirectly: (path: string, request: UnreadRequest) => boolean;
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionLimits>();
@@ -77,23 +77,23 @@ export class GrpcAdmission {
   /**
    * @param isOurs Whether the rpc of this path reads headers and deadline from `current`, so that grpc-js need not
    *   parse them.
-   * @param take Serves a request of such an rpc without grpc-js and returns true, or returns false for grpc-js to serve
-   *   it.
+   * @param serveDirectly Serves a request of such an rpc without grpc-js and returns true, or returns false for grpc-js
+   *   to serve it.
    * @throws Error if this version of grpc-js keeps its HTTP/2 server in another place than the supported one.
    */
   constructor(
     engine: Server,
     limits: RequestLimits,
     isOurs: (path: string) => boolean,
-    take: (path: string, request: UnreadRequest) => boolean = () => false,
+    serveDirectly: (path: string, request: UnreadRequest) => boolean = () => false,
   ) {
     this.#limits = limits;
     this.#isOurs = isOurs;
-    this.#take = take;
+    this.#serveDirectly = serveDirectly;
     const injector = engine.createConnectionInjector(ServerCredentials.createInsecure());
     this.#inject = (connection) => injector.injectConnection(connection);
     const server = http2ServerOf(engine);
-    // grpc-js' own listener: http2ServerOf has seen that there is exactly one.
+    // grpc-js' own listener: http2ServerOf has checked that there is exactly one.
     this.#deliver = server.listeners("stream")[0] as StreamListener;
     server.removeAllListeners("stream");
     server.on("stream", this.#onStream);
@@ -132,7 +132,7 @@ export class GrpcAdmission {
   }
 
   /** Resolves when other servers' connections with streams here are closed, or after `timeoutMs` milliseconds. */
-  async guestsGone(timeoutMs: number): Promise<void> {
+  async guestsClosed(timeoutMs: number): Promise<void> {
     if (this.#guests.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
@@ -181,7 +181,7 @@ export class GrpcAdmission {
       return;
     }
     const { turns } = session;
-    if (turns.take(stream)) this.#serve(stream, headers, flags, rawHeaders, session);
+    if (turns.admit(stream)) this.#serve(stream, headers, flags, rawHeaders, session);
     else turns.wait(stream, () => this.#serve(stream, headers, flags, rawHeaders, session));
   };
 
@@ -222,10 +222,10 @@ export class GrpcAdmission {
     }
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
-    if (this.#take(path, { stream, headers, timeoutMs, session })) return;
+    if (this.#serveDirectly(path, { stream, headers, timeoutMs, session })) return;
     const encoding = headers["grpc-encoding"];
     const frames = new FrameWatch(encoding !== undefined && encoding !== "identity");
-    stream.on("data", frames.see);
+    stream.on("data", frames.check);
     this.#current = { stream, headers, timeoutMs, frames, session };
     try {
       // Only what grpc-js needs: the context enforces the deadline, and grpc-js prints metadata that it cannot parse.

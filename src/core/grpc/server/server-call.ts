@@ -192,7 +192,7 @@ export abstract class ServerCall implements Listener, Live {
 }
 
 /**
- * The error of a call that ended without an answer from here: grpc-js has refused it or the client has cancelled it.
+ * The error of a call that ended before its handler answered: grpc-js has refused it or the client has cancelled it.
  */
 function endOf(stream: ServerHttp2Stream): ConnectError {
   const { sentHeaders, sentTrailers } = stream;

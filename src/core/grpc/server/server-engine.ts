@@ -70,7 +70,7 @@ export class ServerEngine {
     const path = `/${rpcName(method)}`;
     const read = reader(method);
     this.#rpcs.set(path, { handler: this.#dispatcher.handlerOf(method), read });
-    this.server.register(path, unreachable, passed, read, "unary");
+    this.server.register(path, unreachable, unchanged, read, "unary");
   }
 
   /** Serves a connection. */
@@ -122,8 +122,8 @@ export class ServerEngine {
    * Waits for other servers' connections with streams here to close, at most `timeoutMs` milliseconds, then destroys
    * them.
    */
-  async farewell(timeoutMs: number): Promise<void> {
-    await this.#admission.guestsGone(timeoutMs);
+  async closeGuests(timeoutMs: number): Promise<void> {
+    await this.#admission.guestsClosed(timeoutMs);
     this.#admission.cutGuests();
   }
 
@@ -166,15 +166,15 @@ function reader(method: DescMethod): (bytes: Buffer) => Message {
     fromBinary(method.input, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-/** Replies are encoded before they are handed to grpc-js. */
-function passed(bytes: Buffer): Buffer {
+/** Replies are encoded before grpc-js receives them. */
+function unchanged(bytes: Buffer): Buffer {
   return bytes;
 }
 
 function unreachable(): void {}
 
 /**
- * Given to grpc-js' own handlers instead of the call: its start does nothing, and they act only on events after the
+ * Passed to grpc-js' own handlers instead of the call: its start does nothing, and they act only on events after the
  * start. So they never use the call that it wraps.
  */
 const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });

@@ -165,7 +165,7 @@ export class Http2Connections implements ExchangeOwner {
     session.streams++;
     stream.once("close", () => session.streams--);
     const { turns } = session.limits;
-    if (turns.take(stream)) this.#serveStream(session, stream, headers, flags, rawHeaders);
+    if (turns.admit(stream)) this.#serveStream(session, stream, headers, flags, rawHeaders);
     else turns.wait(stream, () => this.#serveStream(session, stream, headers, flags, rawHeaders));
   };
 
