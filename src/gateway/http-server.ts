@@ -276,7 +276,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       this.#router.stop(graceMs),
     ]);
     this.#router.close();
-    await this.#port.farewell(farewellMs);
+    await this.#port.http2Disconnected(farewellMs);
     this.#port.cutConnections();
     this.#guests.cut();
     await this.fastify.close();

@@ -24,7 +24,7 @@ import {
 } from "../../../binding/reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { hasBody } from "../../../http/request-body.ts";
-import { takesTrailers } from "../../../http/trailers-wanted.ts";
+import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
 import type { Route } from "../../../routing/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { SystemParameters } from "../../../binding/system-parameters.ts";
@@ -226,7 +226,7 @@ export function replyHead(context: CallContext, request: RequestHead, metadata: 
   let trailers: ResponseTrailers | undefined;
   if (header !== undefined) metadata.headers(header, set);
   if (trailer !== undefined) {
-    if (takesTrailers(request)) trailers = metadata.trailers(trailer, set);
+    if (acceptsTrailers(request)) trailers = metadata.trailers(trailer, set);
     else metadata.trailersAsHeaders(trailer, set);
   }
   return { status: header === undefined ? 200 : successStatus(header), headers, trailers };
