@@ -18,26 +18,26 @@ import { NoCall, refuse } from "../rpc/refusal.ts";
 import type { RpcHandler } from "../rpc/rpc-door.ts";
 import { eachField, type ReplyParts, type RpcMetadata } from "../rpc/rpc-metadata.ts";
 
-/** What a request turned out to be, before its message is there. */
+/** A parsed request head; the message is read later. */
 interface Incoming {
   readonly codec: MessageCodec;
-  /** Time that the client gives its call, in milliseconds. */
+  /** The client's timeout, in milliseconds; undefined for none. */
   readonly timeoutMs: number | undefined;
-  /** How the reply may be compressed. */
+  /** The compression of the reply; null for none. */
   readonly compression: Compression | null;
-  /** The bytes of the message, without compression. */
+  /** Reads the bytes of the message, decompressed. */
   readonly read: () => Promise<Uint8Array>;
 }
 
-/** The two ways to call a unary rpc by the Connect protocol. */
+/** The handlers of a unary rpc for the two HTTP methods of the Connect protocol. */
 export interface ConnectUnary {
   readonly post: RpcHandler;
   readonly get: RpcHandler;
 }
 
 /**
- * The unary calls of the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
- * query of a GET; trailers are headers with the prefix `trailer-`, errors JSON with an HTTP status.
+ * Unary calls by the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
+ * query of a GET. Trailers are headers with the prefix `trailer-`, errors are JSON with an HTTP status.
  *
  * @see https://connectrpc.com/docs/protocol#unary-rpcs-request-response
  */
@@ -99,7 +99,7 @@ export function connectUnary(
       const body = errorJson.body(error);
       send(exchange, codeToHttpStatus(error.code), headers, "application/json", parts, body);
     } catch {
-      exchange.destroy(); // A header of a hook cannot be written.
+      exchange.destroy(); // A hook has set an invalid header.
     }
   };
 
@@ -164,7 +164,7 @@ function noParts(): ReplyParts {
 }
 
 /**
- * The time in a `Connect-Timeout-Ms` header, in milliseconds.
+ * The value of a `Connect-Timeout-Ms` header, in milliseconds; undefined if it is missing.
  *
  * @throws ConnectError INVALID_ARGUMENT for anything but up to ten digits
  */
