@@ -126,7 +126,7 @@ export interface HttpExchange {
    * Sends the whole answer.
    *
    * @param body undefined for none; its length becomes `content-length`
-   * @throws Error for header fields that HTTP cannot hold; nothing was sent then
+   * @throws Error for invalid header fields; nothing was sent then
    */
   respond(
     status: number,

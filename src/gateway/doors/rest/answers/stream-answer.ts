@@ -63,7 +63,7 @@ export class StreamAnswer implements Answer<string> {
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
     const { encoder } = init;
-    if (!encoder.saysErrors) return;
+    if (!encoder.reportsErrors) return;
     const reopens = encoder.stop !== undefined;
     const stop = (reason: ConnectError): void => {
       this.#stopping = true;
