@@ -84,7 +84,7 @@ class EnvelopedCall {
     try {
       this.#end(error);
     } catch {
-      this.#exchange.destroy(); // A header of a hook cannot be written.
+      this.#exchange.destroy(); // A hook has set an invalid header.
     }
     this.#reader.discard();
     this.#context?.end();
