@@ -36,7 +36,7 @@ export interface Door {
 /**
  * Makes the door of one server.
  *
- * @param present returns the current rpcs, for connections that outlive a set of them; undefined before they are loaded
+ * @param current returns the current rpcs, for connections that outlive a set of them; undefined before they are loaded
  * @throws SetupError naming the option that is wrong
  */
-export type MakeDoor = (kit: DoorKit, present: () => ServedRpcs | undefined) => Door;
+export type MakeDoor = (kit: DoorKit, current: () => ServedRpcs | undefined) => Door;
