@@ -122,15 +122,15 @@ export class Connection implements SessionListener {
   ready(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
-        this.#watchers.delete(look);
-        signal?.removeEventListener("abort", giveUp);
+        this.#watchers.delete(check);
+        signal?.removeEventListener("abort", aborted);
       };
-      const giveUp = (): void => {
+      const aborted = (): void => {
         settle();
         const text = "not connected in time";
         reject(new ConnectError(text, Code.Unavailable, undefined, undefined, signal?.reason));
       };
-      const look = (): void => {
+      const check = (): void => {
         const state = this.#state;
         const { kind } = state;
         if (kind === "ready") {
@@ -152,12 +152,12 @@ export class Connection implements SessionListener {
         }
       };
       if (signal?.aborted === true) {
-        giveUp();
+        aborted();
         return;
       }
-      signal?.addEventListener("abort", giveUp, { once: true });
-      this.#watchers.add(look);
-      look();
+      signal?.addEventListener("abort", aborted, { once: true });
+      this.#watchers.add(check);
+      check();
     });
   }
 
@@ -200,7 +200,7 @@ export class Connection implements SessionListener {
     }
   }
 
-  /** Begins an attempt to connect, unless one is under way or a connection exists. */
+  /** Begins an attempt to connect, unless one is in progress or a connection exists. */
   #connect(): void {
     if (this.#state.kind !== "idle") return;
     const target = parseTarget(this.#target());
@@ -266,7 +266,7 @@ export class Connection implements SessionListener {
   #become(state: State): void {
     this.#state = state;
     this.#session = state.kind === "ready" ? state.session : undefined;
-    for (const look of [...this.#watchers]) look();
+    for (const check of [...this.#watchers]) check();
   }
 
   #refuseAll(error: ConnectError): void {

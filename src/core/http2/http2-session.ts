@@ -5,7 +5,7 @@ import type { ReplyFields } from "./reply-status.ts";
 
 /** Pings that find a dead peer while a connection carries no other traffic. */
 export interface ClientKeepalive {
-  /** Time between pings while calls are under way and nothing is received, in milliseconds; 0 for no pings. */
+  /** Time between pings while calls are in flight and nothing is received, in milliseconds; 0 for no pings. */
   readonly timeMs: number;
   /** How long the acknowledgement of a ping may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -147,7 +147,7 @@ export class Http2Session {
     this.#retire();
   }
 
-  /** Pings while calls are under way and nothing is received; loses the connection without an acknowledgement. */
+  /** Pings while calls are in flight and nothing is received; closes the connection of a dead peer. */
   #onPulse(): void {
     const received = this.#received;
     this.#received = false;

@@ -4,7 +4,7 @@ import { incompleteAnswer } from "../http/disconnect-error.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import type { CompleteHead } from "../http/response-head.ts";
 
-/** An exchange as its connections know it. */
+/** An exchange with the parts that its connections use. */
 export interface LiveExchange extends HttpExchange, Live {
   /** The status that was sent; 499 when the client disconnected before the answer was complete, 101 for WebSockets. */
   readonly outcome: number;

@@ -9,8 +9,9 @@ import { type CallObserver, notify } from "../../core/call/observer.ts";
 import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
- * `invoker` with `observers` told of every call, under the protocol of its context, and `faults` of what nobody planned;
- * `invoker` itself without any observer. Servers of this process that the calls reach do not tell theirs again.
+ * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
+ * exceptions are logged by `faults`; returns `invoker` itself without any observer. Servers in this process that serve
+ * the calls do not notify their observers again.
  */
 export function observeInvoker(
   invoker: Invoker,

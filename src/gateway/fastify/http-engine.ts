@@ -64,10 +64,10 @@ export class HttpEngine {
       clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
         // Fastify declares wider types here.
-        const [asked, answer] = [request as FastifyRequest, reply as FastifyReply];
+        const [incoming, answer] = [request as FastifyRequest, reply as FastifyReply];
         // A path that cannot be decoded: no hooks have run, and the doors answer with their own error.
-        if (error.code === "FST_ERR_BAD_URL") enter(options, asked, answer);
-        else sendError(options, error, asked, answer);
+        if (error.code === "FST_ERR_BAD_URL") enter(options, incoming, answer);
+        else sendError(options, error, incoming, answer);
       },
       // With a shorter limit, Fastify would answer 404 to long paths of rpcs that begin like a pattern of the user.
       routerOptions: { maxParamLength: maxUrlBytes },

@@ -6,8 +6,8 @@ import type { ResponseBody } from "./exchange.ts";
 export const sliceBytes = 65_536;
 
 /**
- * The body of a streamed answer with back-pressure: waits for `drain` where the connection asks for it, and closes the
- * connection of a client that reads nothing for `writeIdleMs` milliseconds while bytes wait for it.
+ * The body of a streamed answer with back-pressure: waits for `drain` when the buffer of the connection is full, and
+ * closes the connection of a client that reads nothing for `writeIdleMs` milliseconds while bytes wait for it.
  */
 export class DrainedBody {
   readonly #body: ResponseBody;

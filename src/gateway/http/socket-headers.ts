@@ -14,7 +14,7 @@ export interface TargetHeaders {
   readonly url: string;
   /** From parameters `$header.NAME=VALUE`. */
   readonly headers: SocketHeaders;
-  /** Whether the first frame holds headers: `$headers=frame`. */
+  /** Whether the first frame contains headers: `$headers=frame`. */
   readonly inFrame: boolean;
   /** The error for parameters that cannot be read: 400; undefined for none. */
   readonly problem: HttpError | undefined;

@@ -297,7 +297,7 @@ function answer(stream: ServerHttp2Stream, headers: Record<string, string | numb
   if (stream.destroyed || stream.closed) return;
   stream.respond(headers, { endStream: body === undefined });
   if (body !== undefined) stream.end(body);
-  // Node resets the stream behind the answer, since the request has no reader.
+  // Node resets the stream after the answer, since the request has no reader.
 }
 
 /** The HTTP/2 server behind a connection injector, which grpc-js keeps in a private map. */

@@ -24,7 +24,8 @@ interface RegisteredRpc {
 }
 
 /**
- * A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it binds no port and gets its connections.
+ * A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it binds no port; connections are passed to
+ * it.
  */
 export class ServerEngine {
   /** The grpc-js server. */
@@ -94,12 +95,12 @@ export class ServerEngine {
     this.#admission.refuseStream(stream, session, "the server has not been started");
   }
 
-  /** How many calls are under way, with those in process. */
+  /** How many calls are in flight, with those in process. */
   get inFlight(): number {
     return this.#dispatcher.inFlight + this.#outsideDispatcher().length;
   }
 
-  /** Resolves when no call is under way and every reply has been sent. */
+  /** Resolves when no call is in flight and every reply has been sent. */
   async idle(): Promise<void> {
     await Promise.all([this.#dispatcher.idle(), this.#environment.calls.idle()]);
   }
@@ -109,7 +110,7 @@ export class ServerEngine {
     this.#admission.close();
   }
 
-  /** Ends calls under way with UNAVAILABLE where `which` holds for their rpc. @returns their contexts */
+  /** Ends the calls in flight to rpcs for which `which` is true, with UNAVAILABLE. @returns their contexts */
   end(which: (method: DescMethod) => boolean): CallContext[] {
     const reason = new ConnectError("the server is shutting down", Code.Unavailable);
     const outside = this.#outsideDispatcher().map(({ context }) => context);

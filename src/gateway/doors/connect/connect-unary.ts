@@ -59,10 +59,10 @@ export function connectUnary(
   ): Promise<void> => {
     let context: CallContext | undefined;
     try {
-      const { headers: asked } = exchange.head;
+      const { headers: requestHeaders } = exchange.head;
       const { codec, timeoutMs, compression, read } = incoming(exchange);
-      metadata.check(asked, Code.InvalidArgument);
-      context = openCall(kind, exchange, timeoutMs, () => metadata.of(asked));
+      metadata.check(requestHeaders, Code.InvalidArgument);
+      context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
       const message = codec.parse(await whileReading(context, read()));
       requestComplete(context, kind);
       const payload = await invoker.unary(method, message, context, (output) => codec.serialize(output));
@@ -103,7 +103,7 @@ export function connectUnary(
     }
   };
 
-  const posted = (exchange: HttpExchange): Incoming => {
+  const parsePost = (exchange: HttpExchange): Incoming => {
     const { headers } = exchange.head;
     const type = parseContentType(headerValue(headers["content-type"] ?? undefined));
     if (type === undefined || type.stream) throw unsupported(headers["content-type"]);
@@ -116,7 +116,7 @@ export function connectUnary(
     };
   };
 
-  const asked = ({ head }: HttpExchange): Incoming => {
+  const parseGet = ({ head }: HttpExchange): Incoming => {
     const { headers, url } = head;
     if (method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
       throw new NoCall({
@@ -139,8 +139,8 @@ export function connectUnary(
   };
 
   return {
-    post: (exchange) => void serve(posted, exchange, {}),
-    get: (exchange) => void serve(asked, exchange, { vary: "accept-encoding" }),
+    post: (exchange) => void serve(parsePost, exchange, {}),
+    get: (exchange) => void serve(parseGet, exchange, { vary: "accept-encoding" }),
   };
 }
 

@@ -38,8 +38,8 @@ export class SocketCall {
     const { context } = this;
     try {
       for await (const reply of this.#run(this.requests, context, write)) {
-        const room = send(reply);
-        if (room !== undefined) await context.race(room);
+        const written = send(reply);
+        if (written !== undefined) await context.race(written);
       }
       return undefined;
     } catch (reason) {

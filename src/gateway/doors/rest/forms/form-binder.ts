@@ -218,7 +218,7 @@ function setFile(parent: Message, { field, file }: PartTarget, contentType: stri
     body.data = data;
     value = body;
   }
-  if (field.fieldKind === "list") (getField(parent, field) as unknown[]).push(value); // A list field holds an array.
+  if (field.fieldKind === "list") (getField(parent, field) as unknown[]).push(value); // List fields are arrays.
   else setField(parent, field, value);
 }
 

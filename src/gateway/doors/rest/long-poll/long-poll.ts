@@ -43,10 +43,10 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
   const name = routeName(route);
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
-    const { headers: asked } = exchange.head;
-    const waitMs = Math.min((preferredWait(asked["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
-    const owner = `${name} ${asked.authorization ?? ""}`;
-    const token = asked[resumeToken];
+    const { headers: requestHeaders } = exchange.head;
+    const waitMs = Math.min((preferredWait(requestHeaders["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
+    const owner = `${name} ${requestHeaders.authorization ?? ""}`;
+    const token = requestHeaders[resumeToken];
     let poll: OpenPoll | undefined;
     try {
       let after = 0;

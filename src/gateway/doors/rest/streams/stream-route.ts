@@ -56,8 +56,8 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
       requestComplete(context, kind);
       const begun = (answer = makeAnswer(context));
       for await (const payload of run(requests, context, (message) => begun.write(message))) {
-        const room = begun.message(payload);
-        if (room !== undefined) await context.race(room);
+        const written = begun.message(payload);
+        if (written !== undefined) await context.race(written);
       }
       await begun.end();
     } catch (reason) {
