@@ -1,5 +1,7 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 import { clientTls, type TlsOptionsFor } from "../net/client-tls.ts";
+import { ConnectPauses } from "./connect-pauses.ts";
+import { closed, idle, type State, type TransientFailure } from "./connection-state.ts";
 import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
 import { connectHttp2, type Connected } from "./http2-connect.ts";
 import { Http2Session, type ClientKeepalive, type SessionListener } from "./http2-session.ts";
@@ -16,28 +18,8 @@ export interface Opener {
   refuse(error: ConnectError): void;
 }
 
-type State =
-  | { readonly kind: "idle" }
-  | { readonly kind: "connecting"; readonly controller: AbortController }
-  | { readonly kind: "ready"; readonly session: Http2Session }
-  | TransientFailure
-  | { readonly kind: "closed" };
-
-/** The pause after an attempt that failed. */
-interface TransientFailure {
-  readonly kind: "transient-failure";
-  readonly error: ConnectError;
-  /** When the attempt ended, and when the next one begins, by `performance.now()`. */
-  readonly since: number;
-  until: number;
-  timer: NodeJS.Timeout;
-}
-
 /** The longest pause while calls are made, in milliseconds: a server that is reachable again gets traffic soon. */
 const callerPauseMs = 500;
-
-const idle: State = { kind: "idle" };
-const closed: State = { kind: "closed" };
 
 /**
  * A subchannel of gRPC: an HTTP/2 connection to one server, established at the first use and again when it is lost.
@@ -50,14 +32,12 @@ export class Connection implements SessionListener {
   readonly #target: () => string;
   readonly #options: ConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;
-  readonly #random: () => number;
+  readonly #pauses: ConnectPauses;
   #state: State = idle;
   /** The session of the state `ready`: one field to read per call. */
   #session: Http2Session | undefined;
   #authority = "";
   #keepalive: ClientKeepalive;
-  /** Failed attempts since the last successful one. */
-  #failures = 0;
   /** Calls waiting for a stream, the oldest first. */
   readonly #queue = new Set<Opener>();
   /** Called at every change of the state. */
@@ -74,7 +54,7 @@ export class Connection implements SessionListener {
     this.#keepalive = this.#options.keepalive;
     const { tls } = this.#options;
     this.#tls = tls === false ? undefined : clientTls(tls === true ? {} : tls);
-    this.#random = random;
+    this.#pauses = new ConnectPauses(this.#options.backoff, random);
   }
 
   get options(): ConnectionOptions {
@@ -220,7 +200,7 @@ export class Connection implements SessionListener {
       session.destroy();
       return;
     }
-    this.#failures = 0;
+    this.#pauses.reset();
     this.#become({ kind: "ready", session: new Http2Session(session, socket, this.#keepalive, this) });
     this.onCapacity();
   }
@@ -228,7 +208,7 @@ export class Connection implements SessionListener {
   #onFailed(attempt: State, error: ConnectError): void {
     if (this.#state !== attempt) return;
     const since = performance.now();
-    const until = since + this.#pauseMs();
+    const until = since + this.#pauses.afterFailureMs();
     this.#become({ kind: "transient-failure", error, since, until, timer: this.#retryAt(until).unref() });
     this.#refuseAll(error);
   }
@@ -255,12 +235,6 @@ export class Connection implements SessionListener {
     const held = state.timer.hasRef();
     state.timer = this.#retryAt(until);
     if (!held) state.timer.unref();
-  }
-
-  #pauseMs(): number {
-    const { initialMs, maxMs } = this.#options.backoff;
-    const pauseMs = Math.min(initialMs * 1.6 ** this.#failures++, maxMs);
-    return pauseMs * (0.8 + 0.4 * this.#random());
   }
 
   #become(state: State): void {
