@@ -3,14 +3,14 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
-import { createServer } from "../../../core/net/node-http.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
-import { HttpError } from "../../http/http-error.ts";
+import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
+import { createHttp1Server } from "./http1-server.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
@@ -43,8 +43,8 @@ interface Connection {
 }
 
 /**
- * The HTTP/1 connections of a port: creates servers with safe limits, refuses requests that are ambiguous or for
- * another host (RFC 9112), serves pipelined requests one after the other, and tracks all exchanges in flight.
+ * The HTTP/1 connections of a port: refuses requests that are ambiguous or for another host (RFC 9112), serves
+ * pipelined requests one after the other, and tracks all exchanges in flight.
  */
 export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
@@ -78,44 +78,18 @@ export class Http1Connections implements ExchangeOwner {
    * `clientError`.
    */
   createServer(serve: (exchange: Http1Exchange) => void): Server {
-    const options = this.#options;
     this.#serve = serve;
-    const server = createServer(
-      {
-        ServerResponse: Http1Exchange,
-        maxHeaderSize: options.maxHeaderBytes,
-        headersTimeout: options.headersTimeoutMs,
-        requestTimeout: 0,
-        keepAliveTimeout: options.keepAliveTimeoutMs,
-        connectionsCheckingInterval: options.connectionsCheckingIntervalMs,
-        requireHostHeader: false, // Checked by `RequestCheck`, so that the refusal has a body like all others.
-        noDelay: true,
-        ...(options.webSockets ? { shouldUpgradeCallback: (request) => this.#isUpgrade(request) } : {}),
+    const server = createHttp1Server(this.#options, {
+      request: (request, exchange, refusal) => this.#arrived(request, exchange, refusal),
+      connect: (request, socket) => {
+        const exchange = this.#detached(request, socket);
+        if (exchange !== undefined) this.#arrived(request, exchange); // Refused like any method without a route.
       },
-      (request, response) => this.#arrived(request, response),
-    );
+      isUpgrade: (request) => this.#isUpgrade(request),
+      upgrade: (request, socket, head) => this.#upgrading(request, socket, head),
+    });
     this.#servers.add(server);
-    watchWrites(server, this.#inFlight, options);
-    server.maxHeadersCount = 0; // Node would drop the fields beyond its limit; `RequestCheck` refuses such requests.
-    server.on("checkContinue", (request: IncomingMessage, response: Http1Exchange) =>
-      this.#expected(request, response),
-    );
-    server.on("checkExpectation", (request: IncomingMessage, response: Http1Exchange) => {
-      this.#arrived(
-        request,
-        response,
-        new HttpError(417, "the only expectation that can be met is 100-continue"),
-      );
-    });
-    if (options.webSockets) {
-      server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
-        this.#upgrading(request, socket, head),
-      );
-    }
-    server.on("connect", (request: IncomingMessage, socket: Socket) => {
-      const exchange = this.#detached(request, socket);
-      if (exchange !== undefined) this.#arrived(request, exchange); // Refused like any method without a route.
-    });
+    watchWrites(server, this.#inFlight, this.#options);
     return server;
   }
 
@@ -124,7 +98,8 @@ export class Http1Connections implements ExchangeOwner {
     const connection = this.#connectionOf(socket);
     if (connection.broken) return;
     if (connection.queued && isHealthy(socket, error)) {
-      connection.waiting.length = 1; // The valid request before the broken one is answered, although it has not begun yet.
+      // The valid request before the broken one is answered, although it has not begun yet.
+      connection.waiting.length = 1;
       connection.waiting[0]?.exchange.closeAfter();
       connection.broken = true;
       return;
@@ -189,14 +164,6 @@ export class Http1Connections implements ExchangeOwner {
       this.#connections.set(socket, connection);
     }
     return connection;
-  }
-
-  #expected(request: IncomingMessage, response: Http1Exchange): void {
-    // The client does not send a refused body, so that no other request can follow on this connection.
-    if (Number(request.headers["content-length"] ?? 0) > this.#options.maxBodyBytes)
-      response.shouldKeepAlive = false;
-    else response.writeContinue();
-    this.#arrived(request, response);
   }
 
   /** Whether a request upgrades its connection; a connection with pending answers cannot be upgraded. */
