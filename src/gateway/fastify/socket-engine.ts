@@ -155,7 +155,8 @@ function pluginOptions(
     ...limits, // Missing in the types.
   };
   return {
-    options: server as NonNullable<WebsocketPluginOptions["options"]>, // The plugin's types allow the default class only.
+    // The plugin's types allow the default class only.
+    options: server as NonNullable<WebsocketPluginOptions["options"]>,
     // The owner of the socket handles its errors; the plugin would terminate the connection before its close frame is
     // sent.
     errorHandler: () => {},

@@ -69,7 +69,9 @@ export class DrainedBody {
     await this.#finished((done) => this.#body.end(last, done));
   }
 
-  /** Closes the connection after the written bytes without ending the answer. Resolves when it is closed; never rejects. */
+  /**
+   * Closes the connection after the written bytes without ending the answer. Resolves when that is done; never rejects.
+   */
   async cut(): Promise<void> {
     if (this.#failure !== undefined || this.#body.closed) return;
     await this.#finished(() => this.#body.cut());

@@ -99,7 +99,8 @@ export class Http2Exchange
       },
       writableFinished: {
         get(this: Http2Exchange) {
-          return this.stream.writableFinished && !this.stream.aborted; // Node also ends the writable side of a stream that the client has reset.
+          // Node also finishes a stream that the client has reset.
+          return this.stream.writableFinished && !this.stream.aborted;
         },
       },
     });

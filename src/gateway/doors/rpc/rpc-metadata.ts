@@ -74,7 +74,8 @@ export class RpcMetadata {
       metadata.set(name, name.endsWith("-bin") ? text.replaceAll(/=+(?=\s*(?:,|$))/g, "") : text);
     }
     const userAgent = metadata.get("user-agent");
-    if (userAgent !== null) metadata.set("x-forwarded-user-agent", userAgent); // A copy, since the next hop may overwrite `user-agent`.
+    // A copy, since the next hop may overwrite `user-agent`.
+    if (userAgent !== null) metadata.set("x-forwarded-user-agent", userAgent);
     return metadata;
   }
 

@@ -150,7 +150,7 @@ export class ClientSocket {
   }
 }
 
-/** Sends an unsolicited pong, which has no meaning (RFC 6455 section 5.5.3), but fails if the client has disconnected. */
+/** Sends an unsolicited pong: it has no meaning (RFC 6455 section 5.5.3), but fails if the client has disconnected. */
 function probe(ws: PeerAwareWebSocket): void {
   if (ws.bufferedAmount === 0 && ws.readyState === ws.OPEN) ws.pong();
 }

@@ -48,8 +48,8 @@ export interface StreamEncoder {
   /** Whether `error` returns a text. */
   readonly reportsErrors: boolean;
   /**
-   * The end of a stream when the server stops, for encodings whose clients reopen their streams by themselves; undefined
-   * for all others.
+   * The end of a stream when the server stops, for encodings whose clients reopen their streams by themselves;
+   * undefined for all others.
    */
   readonly stop: ((error: ConnectError) => string) | undefined;
 }

@@ -8,7 +8,8 @@ import { setFileHeaders } from "./raw-headers.ts";
  * the `content-range` of the error's metadata (RFC 9110, section 15.5.17). Other errors stay as they are.
  */
 export function toRangeError(reason: unknown, head: Pick<RequestHead, "method" | "headers">): unknown {
-  if (head.headers.range === undefined || head.method !== "GET") return reason; // Section 14.2: `Range` applies to GET only.
+  // Section 14.2: `Range` applies to GET only.
+  if (head.headers.range === undefined || head.method !== "GET") return reason;
   if (!(reason instanceof ConnectError) || reason.code !== Code.OutOfRange) return reason;
   const headers: Record<string, string> = {};
   setFileHeaders(reason.metadata, (name, value) => (headers[name] = value));
