@@ -27,7 +27,7 @@ import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 
 /** Time for clients to read the last bytes and disconnect after the last call, in milliseconds. */
-const farewellMs = 500;
+const flushTimeoutMs = 500;
 
 /**
  * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on every resource that a client
@@ -204,7 +204,10 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
     this.dispatcher.close();
-    await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.farewell(farewellMs)]);
+    await Promise.all([
+      this.#listener?.disconnected(flushTimeoutMs),
+      this.#engine.closeGuests(flushTimeoutMs),
+    ]);
     this.#listener?.destroy();
     this.#engine.shutdown();
     this.#lifecycle.enter("stop");

@@ -39,7 +39,7 @@ import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 
 /** How long connections may take to send their last bytes and to close when the server stops, in milliseconds. */
-const farewellMs = 250;
+const flushTimeoutMs = 250;
 
 /**
  * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls the upstream that implements
@@ -271,7 +271,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       this.#router.stop(graceMs),
     ]);
     this.#router.close();
-    await this.#port.farewell(farewellMs);
+    await this.#port.http2Disconnected(flushTimeoutMs);
     this.#port.cutConnections();
     this.#guests.cut();
     await this.fastify.close();

@@ -90,7 +90,7 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
           end();
           return error;
         },
-        left: end,
+        cancelled: end,
       });
     },
   };

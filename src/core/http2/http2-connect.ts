@@ -28,8 +28,8 @@ const streamWindowBytes = 1024 * 1024;
 const connectionWindowBytes = 8 * 1024 * 1024;
 
 /**
- * Connects to the first address of `target` where a server speaks HTTP/2. A host name stands for all its addresses of
- * both families, which Node tries as RFC 8305 says.
+ * Connects to the first address of `target` where a server speaks HTTP/2. A host name means all its addresses of both
+ * families, which Node tries in the order of RFC 8305.
  *
  * @throws ConnectError UNAVAILABLE if every address fails.
  */
@@ -65,7 +65,7 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", giveUp);
+      signal.removeEventListener("abort", aborted);
       session.off("close", onClose);
     };
     const fail = (error: unknown): void => {
@@ -74,13 +74,13 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
       socket.destroy();
       reject(connectFailure(error, { secure: tls !== undefined, handshaken }));
     };
-    const giveUp = (): void => fail(signal.reason);
+    const aborted = (): void => fail(signal.reason);
     const onClose = (): void => fail(withCode("the connection was closed before HTTP/2 began", closedEarly));
     const timer = setTimeout(
       () => fail(withCode("the server did not answer in time", "ETIMEDOUT")),
       timeoutMs,
     );
-    signal.addEventListener("abort", giveUp, { once: true });
+    signal.addEventListener("abort", aborted, { once: true });
     // Both listeners stay: an `error` event without a listener would end the process.
     session.on("error", fail);
     socket.on("error", fail);

@@ -5,7 +5,7 @@ import type { ReplyFields } from "./reply-status.ts";
 
 /** Pings that find a dead peer while a connection carries no other traffic. */
 export interface ClientKeepalive {
-  /** Time between pings while calls are under way and nothing is received, in milliseconds; 0 for no pings. */
+  /** Time between pings while calls are in flight and nothing is received, in milliseconds; 0 for no pings. */
   readonly timeMs: number;
   /** How long the acknowledgement of a ping may take, in milliseconds. */
   readonly timeoutMs: number;
@@ -34,7 +34,7 @@ export interface StreamEnd {
 /** Callbacks for a session as a whole. */
 export interface SessionListener {
   /** A stream can be opened again. */
-  onRoom(): void;
+  onCapacity(): void;
   /** No new stream can be opened any more. */
   onRetired(session: Http2Session): void;
   /** The server has closed the connection because of too many pings. */
@@ -80,7 +80,7 @@ export class Http2Session {
     this.#limit = limitOf(session);
     session.on("remoteSettings", () => {
       this.#limit = limitOf(session);
-      if (this.hasRoom) listener.onRoom();
+      if (this.hasCapacity) listener.onCapacity();
     });
     session.on("goaway", (code: number, lastStreamId: number, data?: Buffer) => {
       this.#onGoaway(code, lastStreamId, data);
@@ -94,12 +94,12 @@ export class Http2Session {
   }
 
   /** Whether a stream can be opened now. */
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     const { closed, destroyed } = this.#session; // Set before the events are emitted.
     return this.#open < this.#limit && !this.#retired && !closed && !destroyed;
   }
 
-  /** Opens a stream with these header fields: name, value, name, value. Only while there is room. */
+  /** Opens a stream with these header fields: name, value, name, value. Only while there is capacity. */
   open(fields: string[], listener: StreamListener): ClientHttp2Stream {
     const stream: OwnStream = this.#session.request(fields, requestOptions);
     stream.owner = this;
@@ -113,14 +113,14 @@ export class Http2Session {
     return stream;
   }
 
-  /** Opens no more streams; the connection ends with the last one that is open. */
+  /** Opens no more streams; the connection closes with its last open stream. */
   close(): void {
     this.#retired = true;
     this.#session.close();
   }
 
-  /** Headers or data have arrived on a stream. */
-  heard(): void {
+  /** Records that headers or data have arrived on a stream. */
+  markReceived(): void {
     this.#received = true;
   }
 
@@ -132,9 +132,9 @@ export class Http2Session {
     return { rstCode: rstCode ?? constants.NGHTTP2_NO_ERROR, unprocessed, lost: this.#lost };
   }
 
-  /** Reports the place of a closed stream as free. */
-  offerRoom(): void {
-    if (this.hasRoom) this.#listener.onRoom();
+  /** Notifies the listener that a closed stream has made capacity for another one. */
+  notifyCapacity(): void {
+    if (this.hasCapacity) this.#listener.onCapacity();
   }
 
   #onGoaway(code: number, lastStreamId: number, data: Buffer | undefined): void {
@@ -147,7 +147,7 @@ export class Http2Session {
     this.#retire();
   }
 
-  /** Pings while calls are under way and nothing is received; loses the connection without an acknowledgement. */
+  /** Pings while calls are in flight and nothing is received; closes the connection of a dead peer. */
   #onPulse(): void {
     const received = this.#received;
     this.#received = false;
@@ -178,12 +178,12 @@ export class Http2Session {
 }
 
 function onResponse(this: OwnStream, headers: ReplyFields, flags: number): void {
-  this.owner?.heard();
+  this.owner?.markReceived();
   this.listener?.onResponse(headers, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
 }
 
 function onData(this: OwnStream, chunk: Buffer): void {
-  this.owner?.heard();
+  this.owner?.markReceived();
   this.listener?.onData(chunk);
 }
 
@@ -201,7 +201,7 @@ function onClose(this: OwnStream): void {
   this.owner = undefined;
   this.listener = undefined;
   listener?.onClose(owner.streamClosed(this));
-  owner.offerRoom();
+  owner.notifyCapacity();
 }
 
 /**

@@ -8,9 +8,9 @@ import { type CallObserver, notify } from "../../core/call/observer.ts";
 import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
- * `invoker` with `observers` called for every call, under the protocol of its context, and unexpected exceptions written
- * to `faults`; `invoker` itself without any observer. This is the one point where a gateway observes calls: observers of
- * a server of this process behind it are not called for them.
+ * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
+ * exceptions are logged by `faults`; returns `invoker` itself without any observer. This is the one point where a gateway
+ * observes calls: observers of a server of this process behind it are not notified of them.
  */
 export function observeInvoker(
   invoker: Invoker,
@@ -67,7 +67,7 @@ export function observeInvoker(
           finish(context, error);
           return error;
         },
-        left: () => finish(context, new ConnectError("the caller left before the end", Code.Canceled)),
+        cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
       }),
   };
 }

@@ -58,7 +58,7 @@ test("what is wrong with an upload has a status", async (t) => {
     status: number,
     text: RegExp,
   ][] = [
-    ['[{"text":"a"}][]', { "content-type": json }, 400, /behind its array/],
+    ['[{"text":"a"}][]', { "content-type": json }, 400, /after its array/],
     ['[{"text":"a"}', { "content-type": json }, 400, /ends inside of its array/],
     ['{"text":"a"', { "content-type": json }, 400, /ends inside of a message/],
     ['{"text":1}', { "content-type": json }, 400, /"field":"text"/],

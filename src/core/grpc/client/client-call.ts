@@ -114,7 +114,7 @@ export abstract class ClientCall implements Opener, StreamListener {
     }
   }
 
-  /** Ends the call as its trailers say. */
+  /** Ends the call with the status in its trailers. */
   protected conclude(trailers: ReplyFields): void {
     if (this.#ended) return;
     const bytes = metadataBytes(trailers);

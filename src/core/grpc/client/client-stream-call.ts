@@ -71,8 +71,8 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   }
 
   /** Cancels the call if it has not ended. */
-  leave(): void {
-    this.fail(new ConnectError("the caller left before the end", Code.Canceled));
+  cancel(): void {
+    this.fail(new ConnectError("the caller cancelled the call", Code.Canceled));
   }
 
   override onResponse(headers: ReplyFields, ended: boolean): void {

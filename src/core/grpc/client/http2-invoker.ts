@@ -89,7 +89,7 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
           yield writeReply(method, write, message);
         }
       } finally {
-        streamCall.leave();
+        streamCall.cancel();
       }
     },
   };

@@ -47,13 +47,13 @@ export class Http2Acceptor {
       return;
     }
     const pending = this.#pending;
-    const gone = (): void => void pending.delete(socket);
+    const forget = (): void => void pending.delete(socket);
     pending.add(socket);
-    socket.once("close", gone);
+    socket.once("close", forget);
     readOpening(socket, this.#timeoutMs, (opening) => {
       if (opening === "h2") {
-        gone();
-        socket.off("close", gone);
+        forget();
+        socket.off("close", forget);
         this.#onHttp2(socket);
       } else if (opening === "http/1.1" && isRequest(socket)) {
         this.#refuse(socket);
@@ -63,7 +63,7 @@ export class Http2Acceptor {
     });
   }
 
-  /** Destroys the connections that were not passed on. */
+  /** Destroys the connections that were not passed to `onHttp2`. */
   close(): void {
     for (const socket of this.#pending) socket.destroy();
   }

@@ -3,46 +3,48 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
-import { createServer } from "../../../core/net/node-http.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
-import { HttpError } from "../../http/http-error.ts";
+import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
+import { createHttp1Server } from "./http1-server.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
-import { takeTargetHeaders } from "../../http/socket-headers.ts";
+import { extractTargetHeaders } from "../../http/socket-headers.ts";
 import { watchWrites } from "./write-watch.ts";
 
-/** How many requests of one connection may wait for their turn before reading from it stops. */
+/** How many pipelined requests of one connection may wait before reading from it is paused. */
 const maxWaiting = 64;
 
-/** A request whose turn is still to come. */
+/** A request that waits for earlier ones of its connection. */
 interface Arrived {
   readonly exchange: Http1Exchange;
-  /** Why it is refused, where its head showed that; undefined for requests that are still to be checked. */
+  /** The refusal, if its head has caused one; undefined for requests that have not been checked yet. */
   readonly refusal: HttpError | undefined;
 }
 
-/** What is known of one connection. */
+/** The state of one connection. */
 interface Connection {
-  /** The request that is being served. */
+  /** The request in flight. */
   current: Http1Exchange | undefined;
-  /** Pipelined requests behind it: one connection has one request in flight. */
+  /** Pipelined requests after it: one connection has one request in flight. */
   readonly waiting: Arrived[];
-  /** Whether the first of those waits for a turn of the event loop: the connection is busy, without a request in flight. */
+  /**
+   * Whether the first of those waits for a turn of the event loop: the connection is busy then, without a request in
+   * flight.
+   */
   queued: boolean;
-  /** Whether its bytes stopped being HTTP. */
+  /** Whether the parser has failed: the rest of its bytes is not HTTP. */
   broken: boolean;
 }
 
 /**
- * What stands between the socket and the engine: makes servers with safe limits, refuses requests that are ambiguous
- * or not for this host (RFC 9112), serves pipelined requests one after the other, and knows every exchange that is
- * under way.
+ * The HTTP/1 connections of a port: refuses requests that are ambiguous or for another host (RFC 9112), serves
+ * pipelined requests one after the other, and tracks all exchanges in flight.
  */
 export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
@@ -66,51 +68,28 @@ export class Http1Connections implements ExchangeOwner {
     this.#check = new RequestCheck(options);
   }
 
-  /** Every exchange that is under way. */
+  /** All exchanges in flight. */
   get inFlight(): LiveSet<Http1Exchange> {
     return this.#inFlight;
   }
 
-  /** A server whose good requests reach `serve`; parser errors go to `clientError`, by the engine's own listener. */
+  /**
+   * Creates a server that passes valid requests to `serve`. The engine's own listener passes parser errors to
+   * `clientError`.
+   */
   createServer(serve: (exchange: Http1Exchange) => void): Server {
-    const options = this.#options;
     this.#serve = serve;
-    const server = createServer(
-      {
-        ServerResponse: Http1Exchange,
-        maxHeaderSize: options.maxHeaderBytes,
-        headersTimeout: options.headersTimeoutMs,
-        requestTimeout: 0,
-        keepAliveTimeout: options.keepAliveTimeoutMs,
-        connectionsCheckingInterval: options.connectionsCheckingIntervalMs,
-        requireHostHeader: false, // Checked here, so that the refusal has a body like all others.
-        noDelay: true,
-        ...(options.webSockets ? { shouldUpgradeCallback: (request) => this.#isUpgrade(request) } : {}),
+    const server = createHttp1Server(this.#options, {
+      request: (request, exchange, refusal) => this.#arrived(request, exchange, refusal),
+      connect: (request, socket) => {
+        const exchange = this.#detached(request, socket);
+        if (exchange !== undefined) this.#arrived(request, exchange); // Refused like any method without a route.
       },
-      (request, response) => this.#arrived(request, response),
-    );
+      isUpgrade: (request) => this.#isUpgrade(request),
+      upgrade: (request, socket, head) => this.#upgrading(request, socket, head),
+    });
     this.#servers.add(server);
-    watchWrites(server, this.#inFlight, options);
-    server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
-    server.on("checkContinue", (request: IncomingMessage, response: Http1Exchange) =>
-      this.#expected(request, response),
-    );
-    server.on("checkExpectation", (request: IncomingMessage, response: Http1Exchange) => {
-      this.#arrived(
-        request,
-        response,
-        new HttpError(417, "the only expectation that can be met is 100-continue"),
-      );
-    });
-    if (options.webSockets) {
-      server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
-        this.#upgrading(request, socket, head),
-      );
-    }
-    server.on("connect", (request: IncomingMessage, socket: Socket) => {
-      const exchange = this.#detached(request, socket);
-      if (exchange !== undefined) this.#arrived(request, exchange); // Refused as any method that a path has not.
-    });
+    watchWrites(server, this.#inFlight, this.#options);
     return server;
   }
 
@@ -119,7 +98,8 @@ export class Http1Connections implements ExchangeOwner {
     const connection = this.#connectionOf(socket);
     if (connection.broken) return;
     if (connection.queued && isHealthy(socket, error)) {
-      connection.waiting.length = 1; // A good request goes before the broken one, though its turn has not come.
+      // The valid request before the broken one is answered, although it has not begun yet.
+      connection.waiting.length = 1;
       connection.waiting[0]?.exchange.closeAfter();
       connection.broken = true;
       return;
@@ -130,16 +110,16 @@ export class Http1Connections implements ExchangeOwner {
     if (!isHealthy(socket, error) || current?.headersSent === true) {
       socket.destroy();
     } else if (current?.req.complete === true) {
-      current.closeAfter(); // A good request goes before the broken one: its answer is the last.
+      current.closeAfter(); // The valid request before the broken one is answered, as the last one of the connection.
     } else {
       writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
     }
   }
 
-  /** Every response from now on closes its connection. */
+  /** From now on every response closes its connection. */
   closeConnections(): void {
     this.#closing = true;
-    this.#turns.flush(); // What waits for a turn is under way, too.
+    this.#turns.flush(); // Requests that wait for a turn of the event loop count as in flight.
     for (const exchange of this.#inFlight) exchange.closeAfter();
   }
 
@@ -154,11 +134,11 @@ export class Http1Connections implements ExchangeOwner {
   /** Cuts every connection. */
   cutConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
-    // Servers forget connections that ask to leave HTTP.
+    // Servers no longer track connections after a request for an upgrade.
     for (const { upgrade } of [...this.#inFlight]) upgrade?.socket.destroy();
   }
 
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is in flight. */
   idle(): Promise<void> {
     return this.#inFlight.idle();
   }
@@ -186,25 +166,17 @@ export class Http1Connections implements ExchangeOwner {
     return connection;
   }
 
-  #expected(request: IncomingMessage, response: Http1Exchange): void {
-    // The client of a refused body must not send it, so nothing may follow on this connection.
-    if (Number(request.headers["content-length"] ?? 0) > this.#options.maxBodyBytes)
-      response.shouldKeepAlive = false;
-    else response.writeContinue();
-    this.#arrived(request, response);
-  }
-
-  /** Whether a request leaves HTTP; a connection that still owes an answer cannot. */
+  /** Whether a request upgrades its connection; a connection with pending answers cannot be upgraded. */
   #isUpgrade(request: IncomingMessage): boolean {
     return asksForWebSocket(request) && !isBusy(this.#connectionOf(request.socket));
   }
 
   /**
-   * The response to a request that Node has let go with its connection: it takes the way of all others. Undefined where
-   * the connection still owes an answer, which Node has cut off.
+   * The exchange of a request whose connection Node has detached from its server; it is served like all others.
+   * Undefined if the connection has pending answers, which Node can no longer send.
    */
   #detached(request: IncomingMessage, socket: Socket): Http1Exchange | undefined {
-    socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
+    socket.on("error", () => socket.destroy()); // Node has removed its own listener.
     if (isBusy(this.#connectionOf(socket))) {
       socket.destroy();
       return undefined;
@@ -223,15 +195,15 @@ export class Http1Connections implements ExchangeOwner {
     return exchange;
   }
 
-  /** A request behind which the connection is ours. */
+  /** Serves a request for an upgrade, whose connection Node has detached from its server. */
   #upgrading(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const exchange = this.#detached(request, socket);
     if (exchange === undefined) return;
     if (!this.#isUpgrade(request)) {
-      this.#arrived(request, exchange); // Older versions of Node do not ask before.
+      this.#arrived(request, exchange); // Older versions of Node emit "upgrade" without `shouldUpgradeCallback`.
       return;
     }
-    const { url, headers, inFrame, problem } = takeTargetHeaders(request.url ?? "");
+    const { url, headers, inFrame, problem } = extractTargetHeaders(request.url ?? "");
     request.url = url;
     exchange.upgrade = { request, socket, head, headers, headersInFrame: inFrame };
     this.#arrived(request, exchange, problem);
@@ -274,7 +246,10 @@ export class Http1Connections implements ExchangeOwner {
     exchange.respond(status, headers, body);
   }
 
-  /** Reads on for a while, so that a refusal reaches a client that is still sending; then the connection is cut. */
+  /**
+   * Reads and discards the body for a while, so that a refusal reaches a client that is still sending; then the
+   * connection is closed.
+   */
   #linger(request: IncomingMessage): void {
     const timer = setTimeout(() => {
       if (!request.complete) request.socket.destroy();
@@ -284,7 +259,7 @@ export class Http1Connections implements ExchangeOwner {
   }
 }
 
-/** Whether a connection owes an answer. */
+/** Whether a connection has a request in flight or waiting. */
 function isBusy({ current, queued }: Connection): boolean {
   return current !== undefined || queued;
 }

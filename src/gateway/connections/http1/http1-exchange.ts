@@ -20,7 +20,7 @@ import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-excha
 /** The head of a request that a server of Node has parsed: it has a method and a target. */
 type ParsedRequest = IncomingMessage & { readonly method: string; readonly url: string };
 
-/** An exchange over HTTP/1: Node's own response, so that it costs no object more. */
+/** An exchange over HTTP/1: a subclass of Node's response, which saves an object per request. */
 export class Http1Exchange
   extends ServerResponse<IncomingMessage>
   implements LiveExchange, ResponseBody, ExchangeCarrier
@@ -63,7 +63,7 @@ export class Http1Exchange
     return this.writableFinished ? this.statusCode : 499;
   }
 
-  /** The request is the next of its connection: it belongs to `owner` until it is closed. */
+  /** Begins to serve the request: the exchange belongs to `owner` until it is closed. */
   begin(owner: ExchangeOwner): void {
     this.#owner = owner;
     this.on("close", release);

@@ -19,26 +19,26 @@ import { NoCall, refuse } from "../rpc/refusal.ts";
 import type { RpcHandler } from "../rpc/rpc-door.ts";
 import { eachField, type ReplyParts, type RpcMetadata } from "../rpc/rpc-metadata.ts";
 
-/** What a request turned out to be, before its message is there. */
+/** A parsed request head; the message is read later. */
 interface Incoming {
   readonly codec: MessageCodec;
-  /** Time that the client gives its call, in milliseconds. */
+  /** The client's timeout, in milliseconds; undefined for none. */
   readonly timeoutMs: number | undefined;
-  /** How the reply may be compressed. */
+  /** The compression of the reply; null for none. */
   readonly compression: Compression | null;
-  /** The bytes of the message, without compression. */
+  /** Reads the bytes of the message, decompressed. */
   readonly read: () => Promise<Uint8Array>;
 }
 
-/** The two ways to call a unary rpc by the Connect protocol. */
+/** The handlers of a unary rpc for the two HTTP methods of the Connect protocol. */
 export interface ConnectUnary {
   readonly post: RpcHandler;
   readonly get: RpcHandler;
 }
 
 /**
- * The unary calls of the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
- * query of a GET; trailers are headers with the prefix `trailer-`, errors JSON with an HTTP status.
+ * Unary calls by the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
+ * query of a GET. Trailers are headers with the prefix `trailer-`, errors are JSON with an HTTP status.
  *
  * @see https://connectrpc.com/docs/protocol#unary-rpcs-request-response
  */
@@ -60,10 +60,10 @@ export function connectUnary(
   ): Promise<void> => {
     let context: CallContext | undefined;
     try {
-      const { headers: asked } = exchange.head;
+      const { headers: requestHeaders } = exchange.head;
       const { codec, timeoutMs, compression, read } = incoming(exchange);
-      metadata.check(asked, Code.InvalidArgument);
-      context = openCall(kind, exchange, timeoutMs, () => metadata.of(asked));
+      metadata.check(requestHeaders, Code.InvalidArgument);
+      context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
       const message = codec.parse(await whileReading(context, read()));
       requestComplete(context, kind);
       const payload = await invoker.unary(method, message, context, (output) => codec.serialize(output));
@@ -100,11 +100,11 @@ export function connectUnary(
       const body = errorJson.body(error);
       send(exchange, codeToHttpStatus(error.code), headers, "application/json", parts, body);
     } catch {
-      exchange.destroy(); // A header of a hook cannot be written.
+      exchange.destroy(); // A hook has set an invalid header.
     }
   };
 
-  const posted = (exchange: HttpExchange): Incoming => {
+  const parsePost = (exchange: HttpExchange): Incoming => {
     const { headers } = exchange.head;
     const type = parseContentType(headerValue(headers["content-type"] ?? undefined));
     if (type === undefined || type.stream) throw unsupported(headers["content-type"]);
@@ -117,7 +117,7 @@ export function connectUnary(
     };
   };
 
-  const asked = ({ head }: HttpExchange): Incoming => {
+  const parseGet = ({ head }: HttpExchange): Incoming => {
     const { headers, url } = head;
     if (method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
       throw new NoCall({
@@ -140,8 +140,8 @@ export function connectUnary(
   };
 
   return {
-    post: (exchange) => void serve(posted, exchange, {}),
-    get: (exchange) => void serve(asked, exchange, { vary: "accept-encoding" }),
+    post: (exchange) => void serve(parsePost, exchange, {}),
+    get: (exchange) => void serve(parseGet, exchange, { vary: "accept-encoding" }),
   };
 }
 

@@ -14,7 +14,7 @@ import type { MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import { type CallKind, newCall } from "../open-call.ts";
 
-/** The paths of the health door; no rule may have them while they are served. */
+/** The paths of the health door; HTTP rules cannot use them while they are served. */
 export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
 
 /** The calls of `grpc.health.v1`; how long one may take is an option of its own. */
@@ -24,13 +24,17 @@ const checks: CallKind = {
   limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
 };
 
-/** What an endpoint says, as `{"status": …}`. */
-type Verdict = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
+/** The result of a check, sent as `{"status": …}`. */
+type CheckStatus = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
 
-const statusOf: Readonly<Record<Verdict, number>> = { SERVING: 200, NOT_SERVING: 503, SERVICE_UNKNOWN: 404 };
+const statusOf: Readonly<Record<CheckStatus, number>> = {
+  SERVING: 200,
+  NOT_SERVING: 503,
+  SERVICE_UNKNOWN: 404,
+};
 
 /**
- * Answers `/livez` (the process lives), `/readyz` and `/healthz` (routes are loaded, the server does not drain, the
+ * Answers `/livez` (the process is alive), `/readyz` and `/healthz` (routes are loaded, the server does not drain, the
  * upstream is SERVING by `grpc.health.v1`), the last two also for one service: `?service=package.Service`. An upstream
  * that answers but has no health service counts as serving. Statuses: 200, 503, 404 for an unknown service.
  */
@@ -48,17 +52,17 @@ export const healthDoor: MakeDoor = (kit) => ({
 
 async function answer(url: string, exchange: HttpExchange, kit: DoorKit): Promise<void> {
   const path = pathOf(url);
-  const verdict = await check(path, url.slice(path.length + 1), kit);
+  const status = await check(path, url.slice(path.length + 1), kit);
   if (exchange.destroyed) return;
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   try {
-    exchange.respond(statusOf[verdict], headers, JSON.stringify({ status: verdict }));
+    exchange.respond(statusOf[status], headers, JSON.stringify({ status }));
   } catch {
-    exchange.destroy(); // A header of a hook cannot be written.
+    exchange.destroy(); // A hook has set an invalid header.
   }
 }
 
-async function check(path: string, query: string, kit: DoorKit): Promise<Verdict> {
+async function check(path: string, query: string, kit: DoorKit): Promise<CheckStatus> {
   if (path === "/livez") return "SERVING";
   if (!kit.isReady()) return "NOT_SERVING";
   const { healthInvoker, health } = kit;
@@ -68,7 +72,7 @@ async function check(path: string, query: string, kit: DoorKit): Promise<Verdict
     const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
     const message = create(HealthCheckRequestSchema, { service });
     const reply = await healthInvoker.unary(Health.method.check, message, context);
-    const { status } = reply as HealthCheckResponse; // The output of the method that was called.
+    const { status } = reply as HealthCheckResponse; // The output type of `check`.
     if (status === ServingStatus.SERVING) return "SERVING";
     return status === ServingStatus.SERVICE_UNKNOWN ? "SERVICE_UNKNOWN" : "NOT_SERVING";
   } catch (reason) {

@@ -17,7 +17,7 @@ import { PolledStreams } from "./long-poll/polled-streams.ts";
 import { streamRoute } from "./streams/stream-route.ts";
 import { type RouteHandler, unaryRoute } from "./unary/unary.ts";
 
-/** REST: the routes that HTTP rules give the rpcs. It claims every request. */
+/** REST: the routes from the HTTP rules of the rpcs. It claims every request. */
 export const restDoor: MakeDoor = (kit) => {
   const polled = new PolledStreams(kit.polling);
   return {
@@ -37,7 +37,7 @@ export const restDoor: MakeDoor = (kit) => {
         if (match.kind !== "found" || handle === undefined) {
           refuse(match, rpcs, exchange, kit);
         } else if (method === "OPTIONS" && kit.browsers.cors?.isPreflight(exchange.head) === true) {
-          // Where a route takes OPTIONS, a preflight does not call its rpc.
+          // A preflight does not call an rpc with a route for OPTIONS.
           answerOtherMethod(askedFor(router, exchange.head), exchange, kit.errors);
         } else {
           exchange.route = match.route.template.text;
@@ -50,7 +50,7 @@ export const restDoor: MakeDoor = (kit) => {
   };
 };
 
-/** Answers a request that no route takes. */
+/** Answers a request without a matching route. */
 function refuse(
   match: ReturnType<Router["match"]>,
   rpcs: ServedRpcs,
@@ -71,15 +71,15 @@ function refuse(
   }
 }
 
-/** The method that a preflight asks for, if there is a route for it. */
+/** The method that a preflight requests, if there is a route for it. */
 function askedFor(router: Router, { headers, url }: RequestHead): readonly string[] {
   const method = headers["access-control-request-method"] ?? "";
   return router.match(method, url).kind === "found" ? [method] : [];
 }
 
 /**
- * The handler of a route, chosen once by the kind of its rpc. A unary rpc is a stream of one event where a request asks
- * for that, and of one file or form where its bodies are no JSON.
+ * The handler of a route, chosen once by the kind of its rpc. The handler of streams also serves unary rpcs with event
+ * streams, raw bodies and forms.
  */
 function routeHandler(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
   const handle = handlerByKind(route, kit, polled);
@@ -98,7 +98,7 @@ function handlerByKind(route: Route, kit: DoorKit, polled: PolledStreams): Route
     return (call, exchange) => (asksForPoll(exchange.head) ? poll : stream)(call, exchange);
   }
   if (methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) return stream;
-  const unary = unaryRoute(route, route.method as DescMethodUnary, kit); // As its kind says.
+  const unary = unaryRoute(route, route.method as DescMethodUnary, kit); // Its kind is "unary".
   return (call, exchange) => {
     const { accept, "content-type": type } = exchange.head.headers;
     const special = namesEvents(accept) || (type !== undefined && isForm(type));

@@ -6,7 +6,7 @@ import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer
 export interface EnvelopeWriterOptions extends StreamWriterOptions {
   /** Whether the body is base64. */
   readonly text: boolean;
-  /** Whether trailers of HTTP end the reply, and no envelope. */
+  /** Whether HTTP trailers end the reply, not an envelope. */
   readonly trailers: boolean;
 }
 
@@ -32,18 +32,21 @@ export class EnvelopeWriter {
     return this.#reply !== undefined;
   }
 
-  /** Writes the head of the reply unless it is written, with what `headers` gives. It leaves with what follows. */
+  /**
+   * Prepares the head of the reply with the result of `headers`, unless that was done before. It is sent with the first
+   * message.
+   */
   begin(headers: () => ResponseHeaders): void {
     if (this.#reply === undefined) this.#begin(headers());
   }
 
-  /** Lets the head leave by itself. */
+  /** Sends the head without waiting for the first message. */
   flush(): void {
     this.#reply?.body.flushHeaders();
   }
 
   /**
-   * Writes one message. Undefined when there is room for another, else a promise to wait for before the next, which
+   * Writes one message. Returns undefined when another one can follow, else a promise to await before the next, which
    * rejects with CANCELLED when the client disconnects.
    */
   write(flags: number, data: Uint8Array): Promise<void> | undefined {
@@ -60,9 +63,9 @@ export class EnvelopeWriter {
     this.#exchange.respondInParts(200, headers, { empty: true });
   }
 
-  /** Ends the reply with trailers of HTTP. */
+  /** Ends the reply with HTTP trailers. */
   endWithTrailers(trailer: Headers): void {
-    if (this.#reply === undefined || this.#reply.writer.gone !== undefined) return;
+    if (this.#reply === undefined || this.#reply.writer.failure !== undefined) return;
     this.#reply.body.addTrailers(Object.fromEntries(trailer));
     void this.#reply.writer.end();
   }

@@ -27,7 +27,10 @@ interface EnvelopedRpc {
   readonly kit: DoorKit;
 }
 
-/** Serves an rpc of any kind by a protocol of envelopes: the status of the reply is 200, its end says how it went. */
+/**
+ * Serves an rpc of any kind by a protocol of envelopes: the HTTP status of the reply is always 200, its end has the
+ * status of the call.
+ */
 export function envelopedCall(
   method: DescMethod,
   protocol: StreamProtocol,
@@ -40,7 +43,7 @@ export function envelopedCall(
   return (form, exchange) => void new EnvelopedCall(rpc, form, codecs[form.codec], exchange).serve();
 }
 
-/** One call on its way. */
+/** One call in flight. */
 class EnvelopedCall {
   readonly #rpc: EnvelopedRpc;
   readonly #form: BodyForm;
@@ -76,14 +79,14 @@ class EnvelopedCall {
       await this.#call();
     } catch (reason) {
       error = this.#rpc.kit.errors.toError(reason, this.#exchange);
-      this.#context?.abort(error); // So that all that the call started hears of it.
+      this.#context?.abort(error); // Cancels what the call has started.
     }
     try {
       this.#end(error);
     } catch {
-      this.#exchange.destroy(); // A header of a hook cannot be written.
+      this.#exchange.destroy(); // A hook has set an invalid header.
     }
-    this.#reader.drop();
+    this.#reader.discard();
     this.#context?.end();
   }
 
@@ -110,7 +113,7 @@ class EnvelopedCall {
     const context = openCall(kind, this.#exchange, timeoutMs, () => metadata.of(headers));
     this.#context = context;
     const { method } = kind;
-    // The kind says which of the two it is, and the types do not follow.
+    // The kind decides which of the two it is; the types do not follow it.
     if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
     else await this.#stream(method as DescMethodStreaming, requests, context);
   }
@@ -130,7 +133,7 @@ class EnvelopedCall {
       method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
     requestComplete(context, kind);
     let timer: NodeJS.Timeout | undefined;
-    // Before the client has sent everything it hardly waits for the head, and the service may not have its headers.
+    // Before its request is complete a client rarely waits for the head, and the service may not have set its headers.
     const complete = (): void => {
       timer = setTimeout(() => this.#flush(), streams.headerFlushMs);
     };
@@ -141,8 +144,8 @@ class EnvelopedCall {
     try {
       for await (const bytes of invoker.stream(method, input, context, this.#write)) {
         if (timer !== undefined) clearTimeout(timer);
-        const taken = this.#send(bytes, context);
-        if (taken !== undefined) await taken;
+        const written = this.#send(bytes, context);
+        if (written !== undefined) await written;
       }
     } finally {
       exchange.onStop = undefined;
@@ -153,7 +156,7 @@ class EnvelopedCall {
 
   readonly #write = (message: Message): Buffer => this.#codec.serialize(message);
 
-  /** Sends a message of the reply; undefined when there is room for another. */
+  /** Sends a message of the reply; undefined when another one can follow. */
   #send(bytes: Buffer, context: CallContext): Promise<void> | undefined {
     const compression = this.#compression;
     if (compression === null || bytes.length < compressMinBytes) return this.#envelope(0, bytes, context);
@@ -162,8 +165,8 @@ class EnvelopedCall {
 
   #envelope(flags: number, data: Uint8Array, context: CallContext): Promise<void> | undefined {
     this.#begin();
-    const taken = this.#writer.write(flags, data);
-    return taken && context.race(taken);
+    const written = this.#writer.write(flags, data);
+    return written && context.race(written);
   }
 
   #begin(): void {
@@ -183,7 +186,7 @@ class EnvelopedCall {
     return headers;
   };
 
-  /** The first message is long in coming: the client should see that somebody is there. */
+  /** Sends the head without a message, so that the client sees that the server is alive. */
   #flush(): void {
     if (this.#writer.begun || this.#exchange.destroyed) return;
     try {
@@ -214,7 +217,7 @@ class EnvelopedCall {
   }
 }
 
-/** Which compressions could be used instead is the one thing that an error before its call has to say beside itself. */
+/** The trailers of an error before the call began: the supported compressions, if the negotiation has failed. */
 function fromNegotiation(error: ConnectError | undefined, { acceptEncodingHeader }: StreamProtocol): Headers {
   const known = error?.metadata.get(acceptEncodingHeader);
   return new Headers(typeof known === "string" ? { [acceptEncodingHeader]: known } : undefined);

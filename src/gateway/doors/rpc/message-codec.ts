@@ -5,12 +5,12 @@ import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
 import { type JsonBindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
 
-/** Reads requests and writes replies of one rpc in one format. */
+/** Decodes requests and encodes replies of one rpc in one format. */
 export interface MessageCodec {
   readonly name: "json" | "proto";
-  /** Throws a ConnectError that repeats nothing of a binary message; INVALID_ARGUMENT where required fields are missing. */
+  /** Throws a ConnectError, without contents of a binary message; INVALID_ARGUMENT if required fields are missing. */
   parse(bytes: Uint8Array): Message;
-  /** Throws INTERNAL for what the format cannot hold. */
+  /** Throws INTERNAL for values that the format cannot represent. */
   serialize(message: Message): Buffer;
 }
 
@@ -18,8 +18,8 @@ export interface MessageCodec {
 export type MessageCodecs = Readonly<Record<"json" | "proto", MessageCodec>>;
 
 /**
- * The codecs of an rpc: JSON by the protobuf mapping, read by the same options and as exactly as on REST, but written
- * without defaults, as all implementations of these protocols have it; and binary protobuf.
+ * The codecs of an rpc: binary protobuf, and JSON by the protobuf mapping, decoded with the same options and the same
+ * exactness as on REST, but encoded without defaults, as in all implementations of these protocols.
  *
  * @param malformed the code of binary requests that cannot be read
  */
@@ -44,7 +44,7 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
       parse({ buffer, byteOffset, byteLength }) {
         let message: Message;
         try {
-          // Fields of bytes become what this is, and no Buffer.
+          // Fields of type bytes are views of the input's class: Uint8Array, not Buffer.
           message = fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength));
         } catch (error) {
           const reason = error instanceof Error ? error.message : "malformed bytes";

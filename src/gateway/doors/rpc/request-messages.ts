@@ -8,9 +8,9 @@ import type { MessageCodec } from "./message-codec.ts";
 /** Options of `RequestMessages`. */
 export interface RequestMessagesOptions {
   readonly codec: MessageCodec;
-  /** How messages that say so are compressed; null for not at all. */
+  /** The compression of messages with the compressed flag; null for none. */
   readonly compression: Compression | null;
-  /** The largest message without compression, in bytes. */
+  /** The largest message after decompression, in bytes. */
   readonly maxBytes: number;
   /** The code of requests that break the protocol. */
   readonly malformed: Code;
@@ -18,9 +18,9 @@ export interface RequestMessagesOptions {
 
 const done: IteratorResult<Message, void> = { done: true, value: undefined };
 
-/** The messages of a request body, read from the client one by one as they are asked for. */
+/** The messages of a request body, read from the client one by one on demand. */
 export class RequestMessages implements AsyncIterableIterator<Message, void, undefined> {
-  /** Hears that the client has sent everything. */
+  /** Called when the client has sent all messages. */
   onEnd: (() => void) | undefined;
   readonly #reader: EnvelopeReader;
   readonly #options: RequestMessagesOptions;
@@ -45,7 +45,7 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
     return { done: false, value: codec.parse(bytes) };
   }
 
-  /** The one message of a request that has only one. Throws UNIMPLEMENTED for any other number. */
+  /** The message of a request with exactly one. Throws UNIMPLEMENTED for any other number. */
   async only(): Promise<Message> {
     const first = await this.next();
     if (first.done === true) throw wrongCount("none");
@@ -64,9 +64,9 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
   async #decompress(data: Uint8Array): Promise<Uint8Array> {
     const { compression, maxBytes, malformed } = this.#options;
     if (compression === null) {
-      throw new ConnectError("the message is compressed, but no header says how", Code.Internal);
+      throw new ConnectError("the message is compressed, but no header names the compression", Code.Internal);
     }
-    if (data.length === 0) return data; // Some clients set the flag there too.
+    if (data.length === 0) return data; // Some clients set the flag also for empty messages.
     try {
       return await compression.decompress(data, maxBytes);
     } catch (reason) {

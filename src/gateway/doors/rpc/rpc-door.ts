@@ -8,18 +8,21 @@ import type { DoorKit } from "../door-kit.ts";
 /** Answers one request to one rpc. Never throws. */
 export type RpcHandler = (exchange: HttpExchange) => void;
 
-/** A protocol that calls rpcs by their names, `/package.Service/Method`. */
+/** A protocol whose paths are the names of rpcs, `/package.Service/Method`. */
 export interface RpcProtocol {
   readonly name: string;
   /** As `Door.claims`. */
   claims(head: RequestHead): boolean;
-  /** Compiles the calls of one rpc. */
+  /** Compiles the handler of one rpc. */
   compile(method: DescMethod, kit: DoorKit): RpcHandler;
-  /** Answers a request that the protocol claims and whose path has no rpc; false where the path may be one of REST. */
+  /**
+   * Answers a request that the protocol claims and whose path has no rpc; returns false if REST may have a route for
+   * the path.
+   */
   refuseUnknown(exchange: HttpExchange, path: string): boolean;
 }
 
-/** The door of a protocol that calls rpcs by their names: it finds the rpc of a request by one look-up. */
+/** The door of a protocol whose paths are the names of rpcs: it finds the rpc of a request by one look-up. */
 export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
   return {
     name: protocol.name,

@@ -15,7 +15,7 @@ export interface CallableMethod {
   readonly kit: DoorKit;
   readonly codec: FrameCodec;
   readonly run: StreamInvoker;
-  /** Whether it takes one message. */
+  /** Whether it has one request message. */
   readonly takesOne: boolean;
 }
 

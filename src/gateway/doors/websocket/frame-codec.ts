@@ -9,15 +9,15 @@ import { binaryEncoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import type { DoorKit } from "../door-kit.ts";
 
-/** A message as it stands in one frame. */
+/** A message encoded in one frame. */
 export interface Frame {
   readonly data: string | Buffer;
   readonly isBinary: boolean;
 }
 
-/** Turns frames into the messages of one route and back. */
+/** Decodes frames into the request messages of one route, and encodes its replies. */
 export interface FrameCodec {
-  /** The first message of a call, path and query included; `data` is undefined where the client sends none. */
+  /** The first message of a call, path and query included; `data` is undefined without a frame. */
   first(call: RouteCall, data: Buffer | string | undefined, isBinary: boolean): Message;
   /** A later message. */
   next(data: Buffer | string, isBinary: boolean): Message;
@@ -29,10 +29,10 @@ export interface FrameCodec {
 export type Subprotocol = "json" | "proto";
 
 /**
- * Compiles the frames of a route: as in the bodies of its HTTP requests, a frame holds what the rule's `body` names. A
- * rule without `body` leaves nothing to a frame but the whole message, which path and query are then merged into.
+ * Compiles the frames of a route: like the bodies of its HTTP requests, a frame contains the field of the rule's
+ * `body`. For a rule without `body` a frame contains the whole message, into which path and query are merged.
  *
- * @returns undefined for `proto` where the reply's body is no message
+ * @returns undefined for `proto` if the reply's body is not a message
  */
 export function compileFrameCodec(
   route: Route,

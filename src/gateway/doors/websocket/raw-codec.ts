@@ -11,8 +11,8 @@ import type { RouteCall } from "../../routing/route-call.ts";
 import type { FrameCodec } from "./frame-codec.ts";
 
 /**
- * Whether the frames of a route are bytes of the service's own: its replies are `google.api.HttpBody`, and so are its
- * requests, or path and query are all there is of them.
+ * Whether the frames of a route contain raw bytes: its replies are `google.api.HttpBody`, and its requests are too, or
+ * consist of path and query only.
  */
 export function isRaw(route: Route): boolean {
   if (!repliesRawBody(route)) return false;
@@ -75,7 +75,7 @@ function contentType(isBinary: boolean): string {
 }
 
 function bodyOf(message: Message, field: DescField | undefined): HttpBody {
-  if (field?.fieldKind !== "message") return message as HttpBody; // `isRaw` has looked at the type.
-  // Reflection knows where members of oneofs are.
+  if (field?.fieldKind !== "message") return message as HttpBody; // `isRaw` has checked the type.
+  // Reflection also reads members of oneofs.
   return reflect(field.parent, message).get(field).message as HttpBody;
 }

@@ -7,7 +7,7 @@ import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.
 import type { Answer } from "./answer.ts";
 import type { StreamEncoder, StreamEncoding } from "./stream-encoding.ts";
 
-/** What an answer that is sent whole is made of. */
+/** The parts of a `BufferedAnswer`. */
 export interface BufferedAnswerInit {
   readonly encoding: StreamEncoding;
   readonly encoder: StreamEncoder;
@@ -20,8 +20,8 @@ export interface BufferedAnswerInit {
 }
 
 /**
- * An answer that is sent whole, with its length: what HTTP/1.0 clients get, which could not tell a part from it. An
- * error has a status of its own, whenever it comes.
+ * An answer that is sent whole, with its length: for HTTP/1.0 clients, which could not detect a truncated stream. An
+ * error always sets the HTTP status.
  */
 export class BufferedAnswer implements Answer<string> {
   readonly #init: BufferedAnswerInit;

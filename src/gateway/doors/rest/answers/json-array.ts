@@ -9,12 +9,12 @@ import type {
 } from "./stream-encoding.ts";
 import type { ArrayError } from "../../options/stream-options.ts";
 
-/** One JSON array, each message an element that leaves at once. */
+/** One JSON array; each message is an element that is sent at once. */
 export function jsonArray(statusText: StatusText, onError: ArrayError = "truncate"): StreamEncoding {
   return {
     contentType: "application/json",
     headers: { "x-accel-buffering": "no" },
-    endsVisibly: false, // It does, but whoever asks for an array reads it as a whole.
+    endsVisibly: false, // The bracket is visible, but clients read an array as a whole.
     begin: ({ messageText }: EncoderStart) => new ArrayEncoder(messageText, statusText, onError),
   };
 }
@@ -44,7 +44,7 @@ class ArrayEncoder implements StreamEncoder {
     return "]";
   }
 
-  get saysErrors(): boolean {
+  get reportsErrors(): boolean {
     return this.#onError === "element";
   }
 

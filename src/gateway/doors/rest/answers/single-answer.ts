@@ -4,7 +4,7 @@ import type { ErrorWriter } from "../../../http/error-writer.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
 import type { Answer } from "./answer.ts";
 
-/** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */
+/** The answer of an rpc with one reply message: sent like that of a unary rpc, when the call has ended. */
 export class SingleAnswer<Payload> implements Answer<Payload> {
   readonly #exchange: HttpExchange;
   readonly #errors: Pick<ErrorWriter, "send">;
@@ -13,8 +13,8 @@ export class SingleAnswer<Payload> implements Answer<Payload> {
   #one: { readonly payload: Payload } | undefined;
 
   /**
-   * @param write makes what is sent of the message
-   * @param send sends it
+   * @param write encodes the message
+   * @param send sends the result of `write`
    */
   constructor(
     exchange: HttpExchange,

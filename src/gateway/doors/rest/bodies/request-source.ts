@@ -14,16 +14,16 @@ import type { MessageBinder, MessageBody } from "../../../binding/message-binder
 
 /** The request messages of one call. */
 export interface RequestMessages extends AsyncIterable<Message> {
-  /** What was wrong with the request, if that is why the messages ended. */
+  /** The error of the request, if it has ended the messages; else undefined. */
   readonly failure: unknown;
 }
 
-/** Makes the messages of a request. Rejects with what is wrong before the first message. */
+/** Reads the messages of a request. Rejects with an error of the request before the first message. */
 export type RequestSource = (call: RouteCall, exchange: HttpExchange) => Promise<RequestMessages>;
 
 /**
- * Compiles where the messages of a route's requests come from: one message from path, query and body, or for rpcs that
- * take a stream one from each JSON text in the body, as it comes.
+ * Compiles the source of a route's request messages: one message from path, query and body, or for rpcs with a request
+ * stream one from each JSON text in the body, as it arrives.
  */
 export function compileSource(route: Route, binder: MessageBinder, kit: DoorKit): RequestSource {
   const { methodKind } = route.method;
@@ -54,7 +54,7 @@ function uploadSource(binder: MessageBinder, kit: DoorKit): RequestSource {
   };
 }
 
-/** The JSON texts of a body, one for each message, as they come. */
+/** The JSON texts of a body, one for each message, as they arrive. */
 export async function* jsonBodies(
   chunks: AsyncIterable<Uint8Array>,
   limits: SplitterLimits,

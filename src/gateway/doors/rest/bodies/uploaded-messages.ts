@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { RequestMessages } from "./request-source.ts";
 
-/** Messages that are made from the body of a request while a call takes them. It remembers what was wrong with them. */
+/** Messages that are decoded from the body of a request while a call reads them; keeps the error of the body. */
 export class UploadedMessages implements RequestMessages {
   failure: unknown;
   readonly #messages: AsyncIterable<Message> | Iterable<Message>;

@@ -19,10 +19,10 @@ import { type Batch, PolledStream } from "./polled-stream.ts";
 import type { OpenPoll, PolledStreams } from "./polled-streams.ts";
 import { preferredWait } from "./prefer.ts";
 
-/** Name of the header that continues a stream: in an answer, and in the request for what comes after it. */
+/** Name of the header that continues a stream: in an answer, and in the request for the next messages. */
 const resumeToken = "x-resume-token";
 
-/** Whether a request asks for long polling: it prefers to wait some seconds, and not for events. */
+/** Whether a request asks for long polling: it has `Prefer: wait` and does not accept event streams. */
 export function asksForPoll({ headers }: Pick<RequestHead, "headers">): boolean {
   if (headers["prefer"] === undefined || preferredWait(headers["prefer"]) === undefined) return false;
   return !namesEvents(headers.accept);
@@ -31,11 +31,11 @@ export function asksForPoll({ headers }: Pick<RequestHead, "headers">): boolean 
 /**
  * Long polling of a server stream, for requests with `Prefer: wait=SECONDS` (RFC 7240).
  *
- * The answer comes as soon as there are messages: 200 with a JSON array of them, or 204 when none came in that time.
- * Its header `X-Resume-Token` continues the stream in the next request to the same URL; an answer without it is the
- * last. A token that is used again, since its answer was lost, gives the same messages again. Tokens are of this
- * process, route and `Authorization`; any other, and one that was not used for `pollIdleMs`, is 410. An error of the
- * stream is an answer of its own, after all messages before it.
+ * The answer is sent as soon as there are messages: 200 with a JSON array of them, or 204 if there were none in that
+ * time. Its header `X-Resume-Token` continues the stream in the next request to the same URL; an answer without it is
+ * the last. A token that is used again, because its answer was lost, returns the same messages again. A token is valid
+ * for this process, the same route and the same `Authorization`; any other, and one that was not used for `pollIdleMs`,
+ * is 410. An error of the stream is a separate answer, after all messages before it.
  */
 export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
   const { errors, polling, replyMetadata } = kit;
@@ -43,10 +43,10 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
   const name = routeName(route);
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
-    const { headers: asked } = exchange.head;
-    const waitMs = Math.min((preferredWait(asked["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
-    const owner = `${name} ${asked.authorization ?? ""}`;
-    const token = asked[resumeToken];
+    const { headers: requestHeaders } = exchange.head;
+    const waitMs = Math.min((preferredWait(requestHeaders["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
+    const owner = `${name} ${requestHeaders.authorization ?? ""}`;
+    const token = requestHeaders[resumeToken];
     let poll: OpenPoll | undefined;
     try {
       let after = 0;
@@ -55,7 +55,7 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
       const { stream } = poll;
       const batch = await nextBatch(poll, exchange, after, waitMs);
       if (exchange.destroyed) {
-        // A client without a token has no way back to its stream.
+        // A client without a token cannot continue its stream.
         if (token === undefined) polled.remove(poll);
         else polled.expectNext(poll);
         return;
@@ -69,7 +69,7 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
       headers["vary"] = "prefer";
       if (!batch.isLast) headers[resumeToken] = `${poll.id}.${batch.number}`;
       sendBatch(batch, headers, exchange);
-      // The last messages may have to be sent again.
+      // The client may request the last messages again.
       if (batch.isLast && batch.texts.length === 0) polled.remove(poll);
       else polled.expectNext(poll);
     } catch (reason) {
@@ -112,11 +112,11 @@ function compileOpen(
   const messageText = jsonTextEncoder(route, method, { ...kit.json, indent: 0 });
   return async (call, exchange) => {
     const { headers } = exchange.head;
-    polled.checkRoom();
+    polled.checkLimit();
     const askedMs = requestedTimeoutMs(headers);
     requestMetadata.check(headers);
     const requests = await source(call, exchange);
-    // Attached, since a client that disconnects before it has a token can never come back.
+    // Attached to the exchange: a client that disconnects before it has a token cannot continue.
     const context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers));
     requestComplete(context, kind);
     return new PolledStream({

@@ -9,13 +9,13 @@ import type { MessageBinder } from "../../../binding/message-binder.ts";
 import { compileSource, type RequestSource } from "../bodies/request-source.ts";
 
 /**
- * Compiles where the messages of a route's requests come from, by what their bodies are: raw bytes where the contract
- * says so, or the file of a form in their place; forms and JSON, or what stands for it, otherwise.
+ * Compiles the source of a route's request messages by the contract: raw bytes, or the file of a form in their place,
+ * if the body is a `google.api.HttpBody`; otherwise JSON, binary protobuf, or forms.
  */
 export function compileBodySource(route: Route, binder: MessageBinder, kit: DoorKit): RequestSource {
   if (takesRawBody(route)) {
     const raw = compileRawSource(route, kit);
-    // A request that is a body itself takes any body as it came, a form too.
+    // A request that is an `HttpBody` itself contains any body as received, also a form.
     return route.bodyField === "*" ? raw : orForm(compileFileFormSource(route, kit), raw);
   }
   const json = compileSource(route, binder, kit);

@@ -23,9 +23,9 @@ import { replyWriter, type RouteHandler } from "../unary/unary.ts";
 import { compileBodySource } from "./body-source.ts";
 
 /**
- * The way of a stream over HTTP: choose an encoding, bind the messages of the request, call, write each reply as it
- * comes, and one catch for every error. It serves rpcs of every kind; those that answer with one message as JSON or,
- * where the client asks for it, as one event.
+ * Handles streams over HTTP: chooses an encoding, binds the messages of the request, calls, writes each reply as it
+ * arrives, and catches every error in one place. It serves rpcs of every kind; for those with one reply the answer is
+ * JSON or, if the client prefers it, one event.
  *
  * @throws Error as `compileEventId`
  */
@@ -56,12 +56,12 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
       requestComplete(context, kind);
       const begun = (answer = makeAnswer(context));
       for await (const payload of run(requests, context, (message) => begun.write(message))) {
-        const room = begun.message(payload);
-        if (room !== undefined) await context.race(room);
+        const written = begun.message(payload);
+        if (written !== undefined) await context.race(written);
       }
       await begun.end();
     } catch (reason) {
-      // An error of the request comes before what the call made of it.
+      // An error of the request has caused the error of the call.
       const error = requests?.failure ?? reason;
       if (answer === undefined) errors.send(exchange, error);
       else await answer.fail(error);
@@ -72,7 +72,7 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
   return (call, exchange) => void serve(call, exchange);
 }
 
-/** Decides how a request is answered, before its call begins. Throws HttpError 406. */
+/** Chooses the answer of a request before its call begins. Throws HttpError 406. */
 type AnswerOf = (call: RouteCall, exchange: HttpExchange) => (context: CallContext) => Answer;
 
 function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): AnswerOf {
@@ -109,7 +109,7 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
   };
 }
 
-/** How the messages of a call are printed: on one line each, whatever indentation is asked for. */
+/** The JSON text of the messages of a call: on one line each, whatever indentation is set. */
 function messageTexts(
   route: Route,
   binder: MessageBinder,
