@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { connect, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from "node:http2";
 import { promisify } from "node:util";
 import type { TestContext } from "node:test";
-import { RawHttp2 } from "../../support/http2-frames.ts";
 import type { Gateway } from "../../support/gateway-fixture.ts";
 
 /** What came back on one HTTP/2 stream. */
@@ -44,13 +43,6 @@ export function ask(
       resolve({ status, headers: head, trailers, body: text, rst: stream.rstCode ?? 0 });
     });
   });
-}
-
-/** A connection that sends any frames, closed at the end of the test. */
-export async function rawHttp2(t: TestContext, { port }: Gateway, hello = true): Promise<RawHttp2> {
-  const connection = await RawHttp2.open("127.0.0.1", port, hello);
-  t.after(() => connection.destroy());
-  return connection;
 }
 
 /** Fails if connections stay open. */
