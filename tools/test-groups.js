@@ -3,14 +3,14 @@ import { sep } from "node:path";
 
 /**
  * The lanes of `npm test`, which run beside one another: `cpuSlots` at a time of the groups that use the processor, the
- * check among them, and more of those that wait.
+ * check among them, and one more of those that wait.
  */
 export function allLanes(cpuSlots) {
   const files = testFiles().filter((file) => !isLong(file));
   const busy = busyGroups(files.filter((file) => !waits(file)));
   return [
     { groups: ["check", ...busy], concurrency: cpuSlots },
-    { groups: files.filter(waits).map(alone), concurrency: 2 * cpuSlots },
+    { groups: files.filter(waits).map(alone), concurrency: cpuSlots + 1 },
   ];
 }
 

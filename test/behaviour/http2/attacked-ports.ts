@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import { echoFrame, assertAlive, echoPath, running } from "../../support/running-grpc.ts";
 import { startGateway } from "../../support/gateway-fixture.ts";
@@ -58,7 +59,7 @@ export const grpcPort: AttackedPort = {
       const deadline = performance.now() + 10_000;
       while (server.server.connections > 0) {
         assert.ok(performance.now() < deadline, `${server.server.connections} connections are left`);
-        await new Promise((resolve) => setImmediate(resolve));
+        await pause(1);
       }
     };
     return {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from "node:http2";
 import { promisify } from "node:util";
+import { setTimeout as pause } from "node:timers/promises";
 import type { TestContext } from "node:test";
 import type { Gateway } from "../../support/gateway-fixture.ts";
 
@@ -52,6 +53,6 @@ export async function assertNoSockets({ http }: Gateway, timeoutMs = 10_000): Pr
   const deadline = performance.now() + timeoutMs;
   while ((await count()) > 0) {
     assert.ok(performance.now() < deadline, `${await count()} connections are left`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
   }
 }
