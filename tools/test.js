@@ -43,11 +43,8 @@ const timeout = setTimeout(() => {
 
 const startedAt = performance.now();
 const cpuSlots = Math.min(Math.max(availableParallelism(), 2), 4);
-const lanes = args.includes("--long")
-  ? longLanes()
-  : files.length > 0
-    ? lanesOf(files, cpuSlots)
-    : allLanes(cpuSlots);
+const chosen = files.length > 0 ? lanesOf(files, cpuSlots) : undefined;
+const lanes = chosen ?? (args.includes("--long") ? longLanes() : allLanes(cpuSlots));
 const outcomes = (await Promise.all(lanes.map(runLane))).flat();
 const first = outcomes.flatMap(({ failures }) => failures);
 // Older versions of Node cannot remember what failed.
