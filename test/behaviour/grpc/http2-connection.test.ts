@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { createServer, type AddressInfo, type Server } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
@@ -80,9 +81,9 @@ test("G21: a server that retires its connection ends its calls, new ones go to t
   });
   const first = client.echo({}, { timeoutMs });
   while (transport.state === "idle" || transport.state === "connecting" || server.streams === 0) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
   }
-  while (transport.state === "ready") await new Promise((resolve) => setImmediate(resolve));
+  while (transport.state === "ready") await pause(1);
   assert.equal((await client.echo({}, { timeoutMs })).text, "new");
   assert.equal(server.sessions.size, 2);
   answer(streams[0] ?? assert.fail(), "old");
@@ -134,7 +135,7 @@ test("calls beyond the server's streams wait for their turn, and hear of their e
   assert.equal((await late).code, Code.DeadlineExceeded);
   let served = 0;
   while (served < calls.length) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
     for (const open of gates.splice(0)) {
       served++;
       open();
@@ -194,7 +195,7 @@ test("pauses between attempts grow up to the longest, and a call during one fail
   for (const [index, least] of [16, 25.6, 40.96, 48, 48].entries()) {
     assert.ok((pauses[index] ?? 0) >= least - 2, `pause ${index}: ${pauses[index]} ms`);
   }
-  while (connection.state !== "transient-failure") await new Promise((resolve) => setImmediate(resolve));
+  while (connection.state !== "transient-failure") await pause(1);
   const refused = Promise.withResolvers<Code>();
   connection.begin({ open: () => assert.fail("opened"), refuse: ({ code }) => refused.resolve(code) });
   assert.equal(connection.state, "transient-failure");
@@ -222,7 +223,7 @@ async function failing(t: TestContext, pauseMs: number) {
   assert.equal((await call()).code, Code.Unavailable);
   assert.equal(connection.state, "transient-failure");
   const attempt = async (count: number): Promise<number> => {
-    while (attempts.length < count) await new Promise((resolve) => setImmediate(resolve));
+    while (attempts.length < count) await pause(1);
     return (attempts[count - 1] ?? 0) - (attempts[count - 2] ?? 0);
   };
   return { connection, call, attempt, attempts };
@@ -251,7 +252,7 @@ for (const [name, pauseMs, least, most] of [
 test("Z12: a call that comes later than 500 ms after the last attempt is the next one", async (t) => {
   const { call, connection, attempts } = await failing(t, 60_000);
   for (const begun = performance.now(); performance.now() - begun < 550;) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
   }
   assert.equal(attempts.length, 1); // Without callers the pause is as long as it was said to be.
   const called = performance.now();
