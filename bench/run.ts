@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { Missing } from "../conformance/tools.ts";
+import { engineVariable } from "./contestants/engine.ts";
 import { separateCores } from "./cores.ts";
 import type { Rig, Row } from "./rig.ts";
 import { rows } from "./rows.ts";
@@ -17,6 +18,7 @@ const help = `npm run bench -- [OPTIONS]
   --warmup 3       seconds of work before the first lap
   --calls 100000   calls between two looks at the memory (row 13)
   --json FILE      writes every figure there, too
+  --engine node    what our clients speak HTTP/2 by: node or own
   --profile DIR    writes a CPU profile of every contestant there; the figures are then of no use
 `;
 
@@ -30,6 +32,7 @@ const { values } = parseArgs({
     warmup: { type: "string", default: "3" },
     calls: { type: "string", default: "100000" },
     json: { type: "string" },
+    engine: { type: "string" },
     profile: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -39,6 +42,8 @@ if (values.help) {
   console.log(help);
   process.exit();
 }
+
+if (values.engine !== undefined) process.env[engineVariable] = values.engine; // Contestants inherit it.
 
 const rig: Rig = {
   cores: separateCores(),

@@ -27,7 +27,7 @@ export { dial, type Dialed, type DialedTransport, type DialOptions } from "./cor
 export type { ClientTls } from "./core/net/client-tls.ts";
 export type { ConnectBackoff, ConnectionOptions } from "./core/http2/connection-options.ts";
 export type { ConnectionState } from "./core/http2/http2-connection.ts";
-export type { ClientKeepalive } from "./core/http2/http2-session.ts";
+export type { ClientKeepalive } from "./core/http2/session.ts";
 
 // Services.
 export {

@@ -3,14 +3,16 @@ import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telem
 import { HttpServer } from "../../src/index.ts";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { dialByChoice } from "./engine.ts";
 import { takePart } from "./take-part.ts";
 
-const [upstream = ""] = process.argv.slice(2);
+const [target = ""] = process.argv.slice(2);
 const logger = createLogger();
 const metrics = new Metrics();
 const observers = [callLog(logger), metrics];
 const httpObservers = [httpLog(logger), metrics];
 
+const upstream = dialByChoice(target);
 const http = new HttpServer({ port: 0, upstream, observers, httpObservers });
 http.addService(BenchService);
 http.addService(BenchBooksService);

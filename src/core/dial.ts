@@ -5,7 +5,7 @@ import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./call/dispatcher.ts";
 import { Code, ConnectError } from "./errors/errors.ts";
 import { http2Invoker } from "./grpc/client/http2-invoker.ts";
-import { connectionDefaults, type ConnectionOptions } from "./http2/connection-options.ts";
+import { connectionDefaults, connectionEngines, type ConnectionOptions } from "./http2/connection-options.ts";
 import { Connection, type ConnectionState } from "./http2/http2-connection.ts";
 import { parseTarget } from "./net/target.ts";
 import { inProcess } from "./call/in-process.ts";
@@ -85,6 +85,11 @@ export function dialInvoker(
     );
   }
   checkOptions<DialOptions>("dial", options, dialDefaults);
+  const { engine } = options;
+  if (engine !== undefined && !connectionEngines.includes(engine)) {
+    const names = connectionEngines.map((name) => `"${name}"`).join(" or ");
+    throw new SetupError(`dial: the option engine must be ${names}, not ${show(engine)}`);
+  }
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
   if (typeof target !== "string" && !network) {
     return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);

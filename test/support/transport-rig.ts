@@ -9,6 +9,7 @@ import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.t
 import type { PartialService } from "../../src/core/call/service.ts";
 import { createCertificate } from "./certificates.ts";
 import { Echo } from "./echo-service.ts";
+import "./test-engine.ts";
 
 /** What a test of calls works with: a server, and a client that reaches it in one of the ways there are. */
 export interface Rig {
@@ -50,8 +51,7 @@ export const clientCertificate = createCertificate({ name: "client", issuer: aut
 
 const tls = { cert: serverCertificate.cert, key: serverCertificate.key };
 
-const ways: readonly Way[] = [
-  { name: "in process", server: () => ({}), dial: { network: false } },
+const overNetwork: readonly Way[] = [
   { name: "network", server: () => ({}), dial: { network: true } },
   { name: "unix socket", server: () => ({ host: `unix:${socketPath()}` }), dial: { network: true } },
   { name: "TLS", server: () => ({ tls }), dial: { network: true, tls: { ca: authority.cert } } },
@@ -63,6 +63,16 @@ const ways: readonly Way[] = [
       tls: { ca: authority.cert, cert: clientCertificate.cert, key: clientCertificate.key },
     },
   },
+];
+
+const ways: readonly Way[] = [
+  { name: "in process", server: () => ({}), dial: { network: false } },
+  ...overNetwork,
+  ...overNetwork.map((way) => ({
+    ...way,
+    name: `${way.name}, own engine`,
+    dial: { ...way.dial, engine: "own" as const },
+  })),
 ];
 
 /** Runs one test once for every way to reach a server; all must behave the same. */

@@ -24,6 +24,11 @@ export function connectFailure(error: unknown, progress: ConnectProgress): Conne
   return new ConnectError(text, Code.Unavailable, undefined, undefined, error);
 }
 
+/** An error with a code, as those of Node have one. */
+export function withCode(message: string, code: string): Error {
+  return Object.assign(new Error(message), { code });
+}
+
 function explain(code: string, { secure, handshaken }: ConnectProgress): string | undefined {
   if (!secure) return inPlainText[code];
   if (resets.has(code)) {

@@ -1,5 +1,5 @@
 import type { ClientTls } from "../net/client-tls.ts";
-import type { ClientKeepalive } from "./http2-session.ts";
+import type { ClientKeepalive } from "./session.ts";
 
 /**
  * Pauses between attempts to connect: each is 1.6 times as long as the one before, +/-20 %. A call or a `ready()`
@@ -11,6 +11,12 @@ export interface ConnectBackoff {
   /** The longest pause, in milliseconds. */
   readonly maxMs: number;
 }
+
+/** The implementations of HTTP/2 that a connection can use. */
+export const connectionEngines = ["node", "own"] as const;
+
+/** An implementation of HTTP/2. */
+export type ConnectionEngine = (typeof connectionEngines)[number];
 
 /** Options of a connection over the network. */
 export interface ConnectionOptions {
@@ -33,6 +39,11 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
   /** Pauses after attempts that failed. Default: from 200 ms to 5,000 ms. */
   readonly backoff: ConnectBackoff;
+  /**
+   * What speaks HTTP/2: `node` is `node:http2`, `own` the library's own engine, which needs far less processor time per
+   * call. Default: `node`.
+   */
+  readonly engine: ConnectionEngine;
 }
 
 /** The defaults of `ConnectionOptions`. */
@@ -45,4 +56,5 @@ export const connectionDefaults: ConnectionOptions = Object.freeze({
   compression: "none",
   connectTimeoutMs: 20_000,
   backoff: Object.freeze({ initialMs: 200, maxMs: 5_000 }),
+  engine: "node",
 });

@@ -1,11 +1,11 @@
 import type { ConnectError } from "../errors/errors.ts";
-import type { Http2Session } from "./http2-session.ts";
+import type { Session } from "./session.ts";
 
 /** The state of a connection. */
 export type State =
   | { readonly kind: "idle" }
   | { readonly kind: "connecting"; readonly controller: AbortController }
-  | { readonly kind: "ready"; readonly session: Http2Session }
+  | { readonly kind: "ready"; readonly session: Session }
   | TransientFailure
   | { readonly kind: "closed" };
 

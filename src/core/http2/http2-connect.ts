@@ -1,26 +1,12 @@
-import { connect, type ClientHttp2Session } from "node:http2";
-import { connect as connectSocket, type Socket } from "node:net";
+import { connect } from "node:http2";
+import { connect as connectSocket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { TlsOptionsFor } from "../net/client-tls.ts";
-import { closedEarly, connectFailure } from "./connect-failure.ts";
-import { maxHeaderListBytes } from "./reply-status.ts";
 import type { Address, Target } from "../net/target.ts";
-
-/** An HTTP/2 session whose server has sent its SETTINGS. */
-export interface Connected {
-  readonly session: ClientHttp2Session;
-  readonly socket: Socket;
-}
-
-/** How to connect. */
-export interface ConnectOptions {
-  /** TLS; undefined for plain text. */
-  readonly tls: TlsOptionsFor | undefined;
-  /** How long one address may need until the server's SETTINGS arrive, in milliseconds. */
-  readonly timeoutMs: number;
-  /** Cancels the attempt. */
-  readonly signal: AbortSignal;
-}
+import { closedEarly, connectFailure, withCode } from "./connect-failure.ts";
+import type { ConnectOptions } from "./connect-options.ts";
+import { Http2Session } from "./http2-session.ts";
+import { maxHeaderListBytes } from "./reply-status.ts";
+import type { Connected } from "./session.ts";
 
 /** Bytes of a reply that a server may send before they are read, per stream. */
 const streamWindowBytes = 1024 * 1024;
@@ -28,26 +14,12 @@ const streamWindowBytes = 1024 * 1024;
 const connectionWindowBytes = 8 * 1024 * 1024;
 
 /**
- * Connects to the first address of `target` where a server speaks HTTP/2. A host name means all its addresses of both
- * families, which Node tries in the order of RFC 8305.
+ * Connects to an address by `node:http2`.
  *
- * @throws ConnectError UNAVAILABLE if every address fails.
+ * @throws ConnectError UNAVAILABLE if that fails.
  */
-export async function connectHttp2(target: Target, options: ConnectOptions): Promise<Connected> {
-  let failure: unknown;
-  for (const address of target.addresses) {
-    try {
-      return await connectTo(address, target, options);
-    } catch (error) {
-      failure = error;
-      if (options.signal.aborted) break;
-    }
-  }
-  throw failure;
-}
-
-function connectTo(address: Address, target: Target, options: ConnectOptions): Promise<Connected> {
-  const { tls, timeoutMs, signal } = options;
+export function connectByNode(address: Address, target: Target, options: ConnectOptions): Promise<Connected> {
+  const { tls, timeoutMs, signal, keepalive } = options;
   const socket = tls === undefined ? connectSocket(address) : connectTls({ ...tls(target.host), ...address });
   socket.setNoDelay(true);
   const session = connect(`${tls === undefined ? "http" : "https"}://localhost`, {
@@ -88,11 +60,10 @@ function connectTo(address: Address, target: Target, options: ConnectOptions): P
     session.once("connect", () => session.setLocalWindowSize(connectionWindowBytes));
     session.once("remoteSettings", () => {
       settle();
-      resolve({ session, socket });
+      resolve({
+        start: (listener) => new Http2Session(session, socket, keepalive, listener),
+        destroy: () => session.destroy(),
+      });
     });
   });
-}
-
-function withCode(message: string, code: string): Error {
-  return Object.assign(new Error(message), { code });
 }

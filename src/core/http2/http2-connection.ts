@@ -3,8 +3,8 @@ import { clientTls, type TlsOptionsFor } from "../net/client-tls.ts";
 import { ConnectPauses } from "./connect-pauses.ts";
 import { closed, idle, type State, type TransientFailure } from "./connection-state.ts";
 import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
-import { connectHttp2, type Connected } from "./http2-connect.ts";
-import { Http2Session, type ClientKeepalive, type SessionListener } from "./http2-session.ts";
+import { connectToAny } from "./connect.ts";
+import type { ClientKeepalive, Connected, Session, SessionListener } from "./session.ts";
 import { parseTarget } from "../net/target.ts";
 
 /** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
@@ -13,7 +13,7 @@ export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failu
 /** A call that needs a stream. */
 export interface Opener {
   /** Opens a stream on `session`, which has capacity for it. */
-  open(session: Http2Session, authority: string): void;
+  open(session: Session, authority: string): void;
   /** The call gets no stream. Several calls may share the same error object. */
   refuse(error: ConnectError): void;
 }
@@ -35,7 +35,7 @@ export class Connection implements SessionListener {
   readonly #pauses: ConnectPauses;
   #state: State = idle;
   /** The session of the state `ready`: one field to read per call. */
-  #session: Http2Session | undefined;
+  #session: Session | undefined;
   #authority = "";
   #keepalive: ClientKeepalive;
   /** Calls waiting for a stream, the oldest first. */
@@ -161,7 +161,7 @@ export class Connection implements SessionListener {
     }
   }
 
-  onRetired(session: Http2Session): void {
+  onRetired(session: Session): void {
     if (this.#session !== session) return;
     this.#become(idle);
     if (this.#queue.size > 0) this.#reconnect();
@@ -184,24 +184,26 @@ export class Connection implements SessionListener {
   #connect(): void {
     if (this.#state.kind !== "idle") return;
     const target = parseTarget(this.#target());
-    const { authority, connectTimeoutMs: timeoutMs } = this.#options;
+    const { authority, connectTimeoutMs: timeoutMs, engine } = this.#options;
     this.#authority = authority ?? target.authority;
     const controller = new AbortController();
     const attempt: State = { kind: "connecting", controller };
     this.#become(attempt);
-    connectHttp2(target, { tls: this.#tls, timeoutMs, signal: controller.signal }).then(
+    const { signal } = controller;
+    connectToAny(target, engine, { tls: this.#tls, timeoutMs, signal, keepalive: this.#keepalive }).then(
       (connected) => this.#onConnected(attempt, connected),
       (error: unknown) => this.#onFailed(attempt, toUnavailable(error)),
     );
   }
 
-  #onConnected(attempt: State, { session, socket }: Connected): void {
+  #onConnected(attempt: State, connected: Connected): void {
     if (this.#state !== attempt) {
-      session.destroy();
+      connected.destroy();
       return;
     }
-    this.#pauses.reset();
-    this.#become({ kind: "ready", session: new Http2Session(session, socket, this.#keepalive, this) });
+    const session = connected.start(this);
+    if (session.answered) this.#pauses.reset();
+    this.#become({ kind: "ready", session });
     this.onCapacity();
   }
 

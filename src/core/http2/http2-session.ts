@@ -2,58 +2,30 @@ import { constants, type ClientHttp2Session, type ClientHttp2Stream } from "node
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { ReplyFields } from "./reply-status.ts";
+import type {
+  ClientKeepalive,
+  RequestHead,
+  RequestStream,
+  Session,
+  SessionListener,
+  StreamEnd,
+  StreamListener,
+} from "./session.ts";
 
-/** Pings that find a dead peer while a connection carries no other traffic. */
-export interface ClientKeepalive {
-  /** Time between pings while calls are in flight and nothing is received, in milliseconds; 0 for no pings. */
-  readonly timeMs: number;
-  /** How long the acknowledgement of a ping may take, in milliseconds. */
-  readonly timeoutMs: number;
-}
-
-/** Callbacks for the reply on a stream. */
-export interface StreamListener {
-  /** @param ended Whether the reply has nothing but these headers (Trailers-Only). */
-  onResponse(headers: ReplyFields, ended: boolean): void;
-  onData(chunk: Buffer): void;
-  onTrailers(trailers: ReplyFields): void;
-  /** The stream has closed, for any reason: the last callback. */
-  onClose(end: StreamEnd): void;
-}
-
-/** How a stream ended. */
-export interface StreamEnd {
-  /** HTTP/2 error code; 0 for none. */
-  readonly rstCode: number;
-  /** Whether the server declares that it has not processed the request. */
-  readonly unprocessed: boolean;
-  /** The error that ended the connection; undefined while it is alive. */
-  readonly lost: ConnectError | undefined;
-}
-
-/** Callbacks for a session as a whole. */
-export interface SessionListener {
-  /** A stream can be opened again. */
-  onCapacity(): void;
-  /** No new stream can be opened any more. */
-  onRetired(session: Http2Session): void;
-  /** The server has closed the connection because of too many pings. */
-  onTooManyPings(): void;
-}
-
-/** A stream with its owner and listener, so that all streams share the same listener functions. */
-interface OwnStream extends ClientHttp2Stream {
-  owner?: Http2Session | undefined;
-  listener?: StreamListener | undefined;
+/** A stream of Node with ours, so that all streams share the same listener functions. */
+interface NodeStream extends ClientHttp2Stream {
+  ours?: OwnStream | undefined;
 }
 
 const requestOptions = { endStream: false };
 
 /**
- * An established HTTP/2 connection to a server: opens and counts streams, finds a dead peer by pings, and opens no more
+ * A connection on `node:http2` (`engine: "node"`): opens and counts streams, finds a dead peer by pings, and opens no more
  * streams once the server retires the connection (GOAWAY).
  */
-export class Http2Session {
+export class Http2Session implements Session {
+  /** Attempts to connect count by their handshakes alone, as they always did with this engine. */
+  readonly answered = true;
   readonly #session: ClientHttp2Session;
   readonly #keepalive: ClientKeepalive;
   readonly #listener: SessionListener;
@@ -99,21 +71,19 @@ export class Http2Session {
     return this.#open < this.#limit && !this.#retired && !closed && !destroyed;
   }
 
-  /** Opens a stream with these header fields: name, value, name, value. Only while there is capacity. */
-  open(fields: string[], listener: StreamListener): ClientHttp2Stream {
-    const stream: OwnStream = this.#session.request(fields, requestOptions);
-    stream.owner = this;
-    stream.listener = listener;
+  open(head: RequestHead, listener: StreamListener): RequestStream {
+    const stream: NodeStream = this.#session.request(head.fields, requestOptions);
+    const ours = new OwnStream(stream, this, listener);
+    stream.ours = ours;
     stream.on("response", onResponse);
     stream.on("data", onData);
     stream.on("trailers", onTrailers);
     stream.on("error", onError);
     stream.on("close", onClose);
     if (this.#open++ === 0) this.#session.ref();
-    return stream;
+    return ours;
   }
 
-  /** Opens no more streams; the connection closes with its last open stream. */
   close(): void {
     this.#retired = true;
     this.#session.close();
@@ -177,31 +147,88 @@ export class Http2Session {
   }
 }
 
-function onResponse(this: OwnStream, headers: ReplyFields, flags: number): void {
-  this.owner?.markReceived();
-  this.listener?.onResponse(headers, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
+/** One stream. */
+class OwnStream implements RequestStream {
+  readonly #stream: ClientHttp2Stream;
+  readonly owner: Http2Session;
+  readonly listener: StreamListener;
+  /** Whether the reply is complete. */
+  #replied = false;
+
+  constructor(stream: ClientHttp2Stream, owner: Http2Session, listener: StreamListener) {
+    this.#stream = stream;
+    this.owner = owner;
+    this.listener = listener;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    const goesOn = this.#stream.write(bytes);
+    if (!goesOn) this.#stream.once("drain", onDrain);
+    return goesOn;
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (bytes === undefined) this.#stream.end();
+    else this.#stream.end(bytes);
+  }
+
+  reset(): void {
+    const stream = this.#stream;
+    if (this.#replied && stream.writableEnded && stream.writableLength === 0) return;
+    // Node would send END_STREAM first: the request would look complete to the server.
+    if (!stream.writableEnded) stream.end = () => stream;
+    stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  response(headers: ReplyFields, ended: boolean): void {
+    this.#replied = ended;
+    this.listener.onResponse(headers, ended);
+  }
+
+  /** Trailers of a paused stream arrive before its last data is delivered. */
+  trailers(trailers: ReplyFields): void {
+    this.#replied = true;
+    if (this.#stream.readableLength === 0) this.listener.onTrailers(trailers);
+    else this.#stream.once("end", () => this.listener.onTrailers(trailers));
+  }
 }
 
-function onData(this: OwnStream, chunk: Buffer): void {
-  this.owner?.markReceived();
-  this.listener?.onData(chunk);
+function onResponse(this: NodeStream, headers: ReplyFields, flags: number): void {
+  this.ours?.owner.markReceived();
+  this.ours?.response(headers, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
 }
 
-function onTrailers(this: OwnStream, trailers: ReplyFields): void {
-  this.listener?.onTrailers(trailers);
+function onData(this: NodeStream, chunk: Buffer): void {
+  this.ours?.owner.markReceived();
+  this.ours?.listener.onData(chunk);
+}
+
+function onTrailers(this: NodeStream, trailers: ReplyFields): void {
+  this.ours?.trailers(trailers);
+}
+
+function onDrain(this: NodeStream): void {
+  this.ours?.listener.onDrain();
 }
 
 /** `onClose` reports the end of the stream; without a listener here the process would end. */
 function onError(): void {}
 
-function onClose(this: OwnStream): void {
-  const { owner, listener } = this;
-  if (owner === undefined) return;
+function onClose(this: NodeStream): void {
+  const { ours } = this;
+  if (ours === undefined) return;
   // Node keeps a closed stream until the next major garbage collection: it must not reference the call.
-  this.owner = undefined;
-  this.listener = undefined;
-  listener?.onClose(owner.streamClosed(this));
-  owner.notifyCapacity();
+  this.ours = undefined;
+  ours.listener.onClose(ours.owner.streamClosed(this));
+  ours.owner.notifyCapacity();
 }
 
 /**

@@ -12,6 +12,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { failure } from "../../support/failure.ts";
+import { testEngine } from "../../support/test-engine.ts";
 
 const timeoutMs = 10_000;
 const authority = createCertificate({ name: "authority" });
@@ -28,7 +29,7 @@ const client = createCertificate({ name: "client", issuer: stranger });
 
 /** The text of a call to a server that cannot be reached. */
 async function refusal(t: TestContext, port: number, options: Partial<DialOptions> = {}): Promise<string> {
-  const transport = dial(`127.0.0.1:${port}`, options);
+  const transport = dial(`127.0.0.1:${port}`, { ...testEngine, ...options });
   t.after(() => transport.close());
   const error = await failure(createClient(EchoService, transport).echo({}, { timeoutMs }));
   assert.equal(error.code, Code.Unavailable, error.message);

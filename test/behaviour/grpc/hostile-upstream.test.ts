@@ -11,6 +11,7 @@ import { createClient } from "../../../src/core/call/client.ts";
 import { dial, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
+import { testEngine } from "../../support/test-engine.ts";
 
 type Answer = ConstructorParameters<typeof RawGrpcServer>[0];
 
@@ -21,7 +22,7 @@ const reply = frame(toBinary(EchoResponseSchema, create(EchoResponseSchema, { te
 
 async function against(t: TestContext, answer: Answer, options: Partial<DialOptions> = {}) {
   const server = await new RawGrpcServer(answer).listen();
-  const transport = dial(server.target, options);
+  const transport = dial(server.target, { ...testEngine, ...options });
   t.after(async () => {
     transport.close();
     await server[Symbol.asyncDispose]();
@@ -437,7 +438,7 @@ test("an upstream that is down is UNAVAILABLE at once, and found again when it i
   const { port } = free.address() as AddressInfo; // Listens on TCP.
   await new Promise((resolve) => free.close(resolve));
 
-  const transport = dial(`127.0.0.1:${port}`);
+  const transport = dial(`127.0.0.1:${port}`, testEngine);
   t.after(() => transport.close());
   const client = createClient(EchoService, transport);
   const error = await failure(client.echo({}, { timeoutMs }));
@@ -592,7 +593,7 @@ test("a call on a closed transport is UNAVAILABLE, and closing twice is no error
 test("ready() ends when its signal fires", async (t) => {
   const silent = createServer((socket) => t.after(() => socket.destroy())).listen(0, "127.0.0.1");
   await once(silent, "listening");
-  const transport = dial(`127.0.0.1:${(silent.address() as AddressInfo).port}`); // Listens on TCP.
+  const transport = dial(`127.0.0.1:${(silent.address() as AddressInfo).port}`, testEngine); // Listens on TCP.
   t.after(() => {
     transport.close();
     silent.close();

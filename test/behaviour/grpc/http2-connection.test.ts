@@ -16,6 +16,7 @@ import { service } from "../../../src/core/call/service.ts";
 import { all, failure } from "../../support/failure.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { stallingProxy } from "../../support/stalling-proxy.ts";
+import { testEngine } from "../../support/test-engine.ts";
 
 /** Generous, so that a slow machine does not fail; a hang does. */
 const timeoutMs = 10_000;
@@ -29,7 +30,7 @@ async function against(t: TestContext, answer: Answer, options: Partial<DialOpti
 }
 
 function dialed(t: TestContext, target: string, options: Partial<DialOptions> = {}) {
-  const transport = dial(target, options);
+  const transport = dial(target, { ...testEngine, ...options });
   t.after(() => transport.close());
   return { transport, client: createClient(EchoService, transport) };
 }
@@ -183,7 +184,7 @@ test("pauses between attempts grow up to the longest, and a call during one fail
   const backoff = { initialMs: 20, maxMs: 60 };
   const connection = new Connection(
     () => targetOf(refusing),
-    { backoff },
+    { ...testEngine, backoff },
     () => 0,
   );
   t.after(() => connection.close());
@@ -214,7 +215,7 @@ async function failing(t: TestContext, pauseMs: number) {
   const backoff = { initialMs: pauseMs, maxMs: pauseMs };
   const connection = new Connection(
     () => targetOf(refusing),
-    { backoff },
+    { ...testEngine, backoff },
     () => 0.5, // As long as it says.
   );
   t.after(() => connection.close());
@@ -304,7 +305,7 @@ test("message bytes go through as they are", async (t) => {
     stream.on("data", (chunk: Buffer) => received.push(chunk));
     stream.on("end", () => answer(stream, "bytes"));
   }).listen();
-  const invoker = dialInvoker(server.target);
+  const invoker = dialInvoker(server.target, testEngine);
   t.after(async () => {
     invoker.close();
     await server[Symbol.asyncDispose]();

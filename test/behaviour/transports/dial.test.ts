@@ -12,6 +12,7 @@ import { createCertificate, type Certificate } from "../../support/certificates.
 import { Echo } from "../../support/echo-service.ts";
 import { all, each, failure } from "../../support/failure.ts";
 import { authority, clientCertificate, serverCertificate } from "../../support/transport-rig.ts";
+import { testEngine } from "../../support/test-engine.ts";
 
 async function started(t: TestContext, options: Partial<GrpcServerOptions> = {}): Promise<GrpcServer> {
   const server = new GrpcServer({ port: 0, ...options }).addService(new Echo());
@@ -21,7 +22,7 @@ async function started(t: TestContext, options: Partial<GrpcServerOptions> = {})
 }
 
 function dialed(t: TestContext, target: GrpcServer | string, options: Partial<DialOptions> = {}) {
-  const transport = dial(target, options);
+  const transport = dial(target, { ...testEngine, ...options });
   t.after(() => transport.close());
   return { transport, client: createClient(EchoService, transport) };
 }

@@ -1,10 +1,10 @@
-import { constants, type ClientHttp2Stream } from "node:http2";
 import { withMetadata } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
 import type { Connection, Opener } from "../../http2/http2-connection.ts";
-import type { Http2Session, StreamEnd, StreamListener } from "../../http2/http2-session.ts";
+import { errorCode } from "../../http2/http2-error.ts";
+import type { RequestStream, Session, StreamEnd, StreamListener } from "../../http2/session.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { fromHttp2Headers } from "../metadata.ts";
 import {
@@ -25,7 +25,7 @@ export abstract class ClientCall implements Opener, StreamListener {
   protected readonly rpc: ClientRpc;
   protected readonly context: CallContext;
   readonly #connection: Connection;
-  #stream: ClientHttp2Stream | undefined;
+  #stream: RequestStream | undefined;
   #unsubscribe: (() => void) | undefined;
   #answered = false;
   #retried = false;
@@ -40,7 +40,7 @@ export abstract class ClientCall implements Opener, StreamListener {
   }
 
   /** Writes the request; on a second stream again what was written to the first. */
-  protected abstract send(stream: ClientHttp2Stream): void;
+  protected abstract send(stream: RequestStream): void;
   /** Whether the request can be sent on a second stream. */
   protected abstract get repeatable(): boolean;
   /** The call has ended: with an error, or with status OK. */
@@ -56,10 +56,14 @@ export abstract class ClientCall implements Opener, StreamListener {
     if (!this.#ended) this.#connection.begin(this);
   }
 
-  open(session: Http2Session, authority: string): void {
+  open(session: Session, authority: string): void {
     try {
-      this.#stream = session.open(this.rpc.fields(authority, this.context), this);
+      this.#stream = session.open(this.rpc.head(authority, this.context), this);
     } catch (reason) {
+      if (reason instanceof ConnectError) {
+        this.fail(reason);
+        return;
+      }
       const text = "the call cannot be begun";
       this.fail(new ConnectError(text, Code.Internal, undefined, undefined, reason));
       return;
@@ -76,7 +80,7 @@ export abstract class ClientCall implements Opener, StreamListener {
     if (this.#ended) return;
     const stream = this.#stream;
     if (stream === undefined) this.#connection.forget(this);
-    else reset(stream);
+    else stream.reset();
     this.#finish(error);
   }
 
@@ -101,7 +105,11 @@ export abstract class ClientCall implements Opener, StreamListener {
 
   abstract onData(chunk: Buffer): void;
 
-  abstract onTrailers(trailers: ReplyFields): void;
+  abstract onDrain(): void;
+
+  onTrailers(trailers: ReplyFields): void {
+    this.conclude(trailers);
+  }
 
   onClose(end: StreamEnd): void {
     if (this.#ended) return;
@@ -123,9 +131,7 @@ export abstract class ClientCall implements Opener, StreamListener {
       return;
     }
     if (bytes > 0) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
-    const stream = this.#stream;
-    // The reply is complete: the server does not read the rest of the request.
-    if (stream !== undefined && (!stream.writableEnded || stream.writableLength > 0)) reset(stream);
+    this.#stream?.reset(); // The reply is complete: the server does not read the rest of the request.
     const error = statusError(trailers);
     this.#finish(error === undefined ? undefined : this.#withMetadata(error));
   }
@@ -154,18 +160,13 @@ export abstract class ClientCall implements Opener, StreamListener {
   }
 }
 
-/** Resets `stream` without END_STREAM, which Node would send first: the request would look complete to the server. */
-function reset(stream: ClientHttp2Stream): void {
-  if (!stream.writableEnded) stream.end = () => stream;
-  stream.close(constants.NGHTTP2_CANCEL);
-}
-
-function errorOf({ rstCode, lost }: StreamEnd): ConnectError {
+function errorOf({ rstCode, lost, fault }: StreamEnd): ConnectError {
+  if (fault !== undefined) return fault;
   if (lost !== undefined) {
     const { rawMessage, code, cause } = lost;
     return new ConnectError(rawMessage, code, undefined, undefined, cause);
   }
-  return rstCode === constants.NGHTTP2_NO_ERROR ? endedWithoutStatus() : resetError(rstCode);
+  return rstCode === errorCode.noError ? endedWithoutStatus() : resetError(rstCode);
 }
 
 function expired(): ConnectError {

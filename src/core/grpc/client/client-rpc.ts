@@ -3,6 +3,7 @@ import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { rpcName } from "../../call/service.ts";
 import type { ConnectionOptions } from "../../http2/connection-options.ts";
+import { RequestHead } from "../../http2/session.ts";
 import { acceptedEncodings, requestCoding } from "./message-compression.ts";
 import { addField } from "../metadata.ts";
 import { formatTimeout } from "../../wire/grpc-timeout.ts";
@@ -16,15 +17,13 @@ export class ClientRpc {
   /** Name in error messages. */
   readonly name: string;
   readonly #options: ConnectionOptions;
-  /** Header fields of every call to `#authority`. */
-  #common: string[] = [];
+  /** Header fields of every call to `#authority`, and the same without `user-agent`. */
+  #common: readonly string[] = [];
+  #withoutAgent: readonly string[] = [];
   #authority: string | undefined;
-  /**
-   * The last call's own header fields, and all of its fields: calls of one client rarely differ, so these are reused.
-   */
-  #lastOwn: string[] = [];
-  #lastFields: string[] = [];
-  /** The current call's own header fields. */
+  /** The last call's head: calls of one client rarely differ, so it is reused. */
+  #last = new RequestHead([], []);
+  /** Room for the current call's own header fields. */
   #own: string[] = [];
 
   constructor(method: DescMethod, options: ConnectionOptions) {
@@ -33,8 +32,8 @@ export class ClientRpc {
     this.#options = options;
   }
 
-  /** The header fields of a call: name, value, name, value. The array is shared and must not be changed. */
-  fields(authority: string, context: CallContext): string[] {
+  /** The header fields of a call. */
+  head(authority: string, context: CallContext): RequestHead {
     const own = this.#own;
     own.length = 0;
     const timeoutMs = context.timeoutMs();
@@ -43,13 +42,15 @@ export class ClientRpc {
     context.eachRequestHeader(this.#addHeader);
     if (authority !== this.#authority) {
       this.#common = this.#makeFields(authority);
+      this.#withoutAgent = withoutField(this.#common, "user-agent");
       this.#authority = authority;
-    } else if (isSame(own, this.#lastOwn)) {
-      return this.#lastFields;
+    } else if (isSame(own, this.#last.own)) {
+      return this.#last;
     }
-    this.#own = this.#lastOwn;
-    this.#lastOwn = own;
-    return (this.#lastFields = joinFields(this.#common, own));
+    this.#own = [];
+    // A `user-agent`, which a gateway forwards from its client, replaces the common one.
+    const shared = own.includes("user-agent") ? this.#withoutAgent : this.#common;
+    return (this.#last = new RequestHead(shared, own));
   }
 
   readonly #addHeader = (name: string, value: string): void => {
@@ -107,18 +108,9 @@ function isSame(a: readonly string[], b: readonly string[]): boolean {
   return true;
 }
 
-/**
- * Joins header fields. A `user-agent` among `own`, which a gateway forwards from its client, replaces the common one.
- */
-function joinFields(common: readonly string[], own: readonly string[]): string[] {
-  const fields = [...common, ...own];
-  for (let i = common.length; i < fields.length; i += 2) {
-    if (fields[i] !== "user-agent") continue;
-    fields[common.indexOf("user-agent") + 1] = fields[i + 1] ?? "";
-    fields.splice(i, 2);
-    i -= 2;
-  }
-  return fields;
+function withoutField(fields: readonly string[], name: string): string[] {
+  const at = fields.indexOf(name);
+  return fields.toSpliced(at, 2);
 }
 
 function internal(text: string, cause: unknown): ConnectError {

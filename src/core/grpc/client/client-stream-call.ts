@@ -1,5 +1,4 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { ClientHttp2Stream } from "node:http2";
 import { Abortable } from "../../call/abortable.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
@@ -10,6 +9,7 @@ import { decompress, requestCoding } from "./message-compression.ts";
 import { compressedFlag, prefixBytes, withPrefix } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
+import type { RequestStream } from "../../http2/session.ts";
 
 /** Requests kept for a second stream, in bytes; a call that has sent more is not retried. */
 const repeatableBytes = 64 * 1024;
@@ -23,7 +23,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   readonly #reader: MessageReader;
   readonly #requests: Abortable<Message>;
   #pumping = false;
-  #stream: ClientHttp2Stream | undefined;
+  #stream: RequestStream | undefined;
   /** Requests sent before the reply began; undefined once a second stream is impossible. */
   #sent: Buffer[] | undefined = [];
   #sentBytes = 0;
@@ -37,7 +37,6 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   #paused = false;
   /** Resumes the caller that waits in `next()`. */
   #wake: (() => void) | undefined;
-  #trailers: ReplyFields | undefined;
   #error: ConnectError | undefined;
 
   constructor(
@@ -65,6 +64,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
       if (this.#paused) {
         this.#paused = false;
         this.#stream?.resume();
+        continue; // Data may have been delivered.
       }
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
@@ -100,17 +100,12 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     this.#wakeUp();
   }
 
-  /** Trailers of a paused stream may arrive before its last replies are read. */
-  onTrailers(trailers: ReplyFields): void {
-    this.#trailers = trailers;
+  onDrain(): void {
+    this.#drained?.();
   }
 
-  protected override send(stream: ClientHttp2Stream): void {
+  protected override send(stream: RequestStream): void {
     this.#stream = stream;
-    stream.on("end", () => {
-      if (this.#trailers !== undefined) this.conclude(this.#trailers);
-    });
-    stream.on("drain", () => this.#drained?.());
     for (const request of this.#sent ?? []) stream.write(request);
     if (this.#allSent) stream.end();
     if (this.#pumping) {

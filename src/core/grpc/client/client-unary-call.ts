@@ -1,4 +1,3 @@
-import type { ClientHttp2Stream } from "node:http2";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
@@ -6,7 +5,7 @@ import type { Connection } from "../../http2/http2-connection.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { decompress } from "./message-compression.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
-import type { ReplyFields } from "../../http2/reply-status.ts";
+import type { RequestStream } from "../../http2/session.ts";
 
 /** Receives the result of a unary call. */
 export interface UnaryOutcome<T> {
@@ -56,11 +55,10 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     this.#replies++;
   }
 
-  onTrailers(trailers: ReplyFields): void {
-    this.conclude(trailers);
-  }
+  /** The request is one message, which is passed on in full. */
+  onDrain(): void {}
 
-  protected override send(stream: ClientHttp2Stream): void {
+  protected override send(stream: RequestStream): void {
     stream.end(this.#request);
   }
 

@@ -1,0 +1,87 @@
+import { connect as connectSocket, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { setKeepalive } from "../net/keepalive.ts";
+import type { Address, Target } from "../net/target.ts";
+import { ClientSession } from "./client-session.ts";
+import { closedEarly, connectFailure, withCode } from "./connect-failure.ts";
+import type { ConnectOptions } from "./connect-options.ts";
+import { Http2Error } from "./http2-error.ts";
+import type { Connected } from "./session.ts";
+
+/**
+ * What all connections read into: nothing of it is used after the call that reports it. Small reads need no buffer of
+ * their own, and idle connections none at all.
+ */
+const readBuffer = Buffer.allocUnsafeSlow(65_536);
+
+/** A peer that is gone is found by TCP after 30 seconds of silence and 10 probes, also while no call waits. */
+const heartbeatMs = 90_000;
+
+/**
+ * Connects to an address by our own engine.
+ *
+ * @throws ConnectError UNAVAILABLE if that fails.
+ */
+export function connectByOwnEngine(
+  address: Address,
+  target: Target,
+  options: ConnectOptions,
+): Promise<Connected> {
+  const { tls, timeoutMs, signal, keepalive } = options;
+  return new Promise((resolve, reject) => {
+    let handshaken = false;
+    const settle = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", giveUp);
+    };
+    const fail = (error: unknown): void => {
+      settle();
+      socket.destroy();
+      reject(connectFailure(error, { secure: tls !== undefined, handshaken }));
+    };
+    const giveUp = (): void => fail(signal.reason);
+    const timer = setTimeout(
+      () => fail(withCode("the server did not answer in time", "ETIMEDOUT")),
+      timeoutMs,
+    );
+    signal.addEventListener("abort", giveUp, { once: true });
+    const onread = {
+      buffer: readBuffer,
+      callback: (bytes: number): boolean => {
+        session.read(readBuffer, bytes);
+        return true;
+      },
+    };
+    const socket: Socket =
+      tls === undefined
+        ? connectSocket({ ...address, onread })
+        : connectTls({ ...tls(target.host), ...address, ...{ onread } });
+    const session = new ClientSession(socket, keepalive, {
+      onReady: () => {
+        settle();
+        resolve(session);
+      },
+      onFailed: (error) => fail(asNodeSays(error)),
+    });
+    socket.setNoDelay(true);
+    setKeepalive(socket, { heartbeatMs });
+    socket.once(tls === undefined ? "connect" : "secureConnect", () => {
+      handshaken = true;
+      const protocol = tls === undefined ? "h2" : (socket as TLSSocket).alpnProtocol; // Made by `connectTls`.
+      if (protocol === "h2") session.greet();
+      else fail(noHttp2(protocol));
+    });
+  });
+}
+
+/** The error of a connection that ended before it was of use, with the code that Node's own HTTP/2 would give. */
+function asNodeSays(error: Error | undefined): Error {
+  if (error === undefined) return withCode("the connection was closed before HTTP/2 began", closedEarly);
+  return error instanceof Http2Error ? withCode(error.message, "ERR_HTTP2_ERROR") : error;
+}
+
+function noHttp2(protocol: string | false | null): ConnectError {
+  const found = typeof protocol === "string" ? protocol : "none";
+  return new ConnectError(`the server does not speak HTTP/2 (ALPN: ${found})`, Code.Unavailable);
+}

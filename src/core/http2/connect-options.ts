@@ -1,0 +1,14 @@
+import type { TlsOptionsFor } from "../net/client-tls.ts";
+import type { ClientKeepalive } from "./session.ts";
+
+/** How to connect. */
+export interface ConnectOptions {
+  /** TLS; undefined for plain text. */
+  readonly tls: TlsOptionsFor | undefined;
+  /** How long one address may need until the server's SETTINGS arrive, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Cancels the attempt. */
+  readonly signal: AbortSignal;
+  /** Keepalive of the connection. */
+  readonly keepalive: ClientKeepalive;
+}

@@ -1,0 +1,30 @@
+import type { Target } from "../net/target.ts";
+import { connectByOwnEngine } from "./client-connect.ts";
+import type { ConnectOptions } from "./connect-options.ts";
+import type { ConnectionEngine } from "./connection-options.ts";
+import { connectByNode } from "./http2-connect.ts";
+import type { Connected } from "./session.ts";
+
+/**
+ * Connects to the first address of `target` where a server speaks HTTP/2. A host name stands for all its addresses of
+ * both families, which Node tries as RFC 8305 says.
+ *
+ * @throws ConnectError UNAVAILABLE if every address fails.
+ */
+export async function connectToAny(
+  target: Target,
+  engine: ConnectionEngine,
+  options: ConnectOptions,
+): Promise<Connected> {
+  const connectTo = engine === "own" ? connectByOwnEngine : connectByNode;
+  let failure: unknown;
+  for (const address of target.addresses) {
+    try {
+      return await connectTo(address, target, options);
+    } catch (error) {
+      failure = error;
+      if (options.signal.aborted) break;
+    }
+  }
+  throw failure;
+}

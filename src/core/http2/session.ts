@@ -1,0 +1,105 @@
+import type { ConnectError } from "../errors/errors.ts";
+import type { ReplyFields } from "./reply-status.ts";
+
+/** What calls see of an HTTP/2 connection, whichever engine carries it. */
+
+/** Pings that find a dead peer while a connection carries no other traffic. */
+export interface ClientKeepalive {
+  /** Time between pings while calls are under way and nothing is received, in milliseconds; 0 for no pings. */
+  readonly timeMs: number;
+  /** How long the acknowledgement of a ping may take, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/** The header fields of a request. Calls whose fields are equal may share one object. */
+export class RequestHead {
+  /** Fields of every call of an rpc: name, value, name, value. Heads of one rpc share the array. */
+  readonly shared: readonly string[];
+  /** Fields of this call. */
+  readonly own: readonly string[];
+  #fields: string[] | undefined;
+
+  /** The arrays must not be changed any more. */
+  constructor(shared: readonly string[], own: readonly string[]) {
+    this.shared = shared;
+    this.own = own;
+  }
+
+  /** All fields; the array must not be changed. */
+  get fields(): string[] {
+    return (this.#fields ??= [...this.shared, ...this.own]);
+  }
+}
+
+/** Callbacks for the reply on a stream. */
+export interface StreamListener {
+  /** @param ended Whether the reply has nothing but these headers (Trailers-Only). */
+  onResponse(headers: ReplyFields, ended: boolean): void;
+  onData(chunk: Buffer): void;
+  /** The reply is complete: all of its data was passed to `onData`. */
+  onTrailers(trailers: ReplyFields): void;
+  /** After `write` has returned false: more can be written. */
+  onDrain(): void;
+  /** The stream has closed, for any reason: the last callback. */
+  onClose(end: StreamEnd): void;
+}
+
+/** How a stream ended. */
+export interface StreamEnd {
+  /** HTTP/2 error code; 0 for none. */
+  readonly rstCode: number;
+  /** Whether the server declares that it has not processed the request. */
+  readonly unprocessed: boolean;
+  /** The error that ended the connection; undefined while it is alive. */
+  readonly lost: ConnectError | undefined;
+  /** Why this side has ended the stream: what is wrong with the reply. Undefined if nothing is. */
+  readonly fault?: ConnectError | undefined;
+}
+
+/** A stream as a call uses it. */
+export interface RequestStream {
+  /** Sends bytes of the request. @returns false if the call should wait for `onDrain` */
+  write(bytes: Uint8Array): boolean;
+  /** Ends the request, with these bytes or none. */
+  end(bytes?: Uint8Array): void;
+  /** Ends the stream (CANCEL) without making the request look complete; no effect when both sides have ended. */
+  reset(): void;
+  /** Delivers no more data, so that the server has to wait. */
+  pause(): void;
+  /** Delivers data again; some of it may be delivered before this returns. */
+  resume(): void;
+}
+
+/** An established HTTP/2 connection to a server. */
+export interface Session {
+  /** Whether a stream can be opened now. */
+  readonly hasCapacity: boolean;
+  /** Whether it was of use: no call was made on it, or one was answered. */
+  readonly answered: boolean;
+  /**
+   * Opens a stream. Only while there is room.
+   *
+   * @throws ConnectError RESOURCE_EXHAUSTED if the server does not take so many headers; another Error if they cannot
+   *   be sent at all.
+   */
+  open(head: RequestHead, listener: StreamListener): RequestStream;
+  /** Opens no more streams; the connection ends with the last one that is open. */
+  close(): void;
+}
+
+/** Callbacks for a session as a whole. */
+export interface SessionListener {
+  /** A stream can be opened again. */
+  onCapacity(): void;
+  /** No new stream can be opened any more. */
+  onRetired(session: Session): void;
+  /** The server has closed the connection because of too many pings. */
+  onTooManyPings(): void;
+}
+
+/** A connection that is established and not used yet. */
+export interface Connected {
+  start(listener: SessionListener): Session;
+  /** Ends a connection that is not needed. */
+  destroy(): void;
+}

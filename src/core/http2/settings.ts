@@ -1,0 +1,81 @@
+import { defaultFrameBytes, defaultWindowBytes, most31 } from "./frame.ts";
+import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
+import { defaultTableBytes } from "./hpack/static-table.ts";
+
+/** Identifiers of settings (RFC 9113 6.5.2, RFC 9218 2.1). */
+export const setting = Object.freeze({
+  headerTableSize: 1,
+  enablePush: 2,
+  maxConcurrentStreams: 3,
+  initialWindowSize: 4,
+  maxFrameSize: 5,
+  maxHeaderListSize: 6,
+  noRfc7540Priorities: 9,
+});
+
+/** The settings of a server, which bind its client. */
+export class ServerSettings {
+  maxConcurrentStreams = Infinity;
+  initialWindowBytes: number = defaultWindowBytes;
+  maxFrameBytes: number = defaultFrameBytes;
+  maxHeaderListBytes = Infinity;
+
+  /**
+   * Takes over the entries of a SETTINGS frame, in their order.
+   *
+   * @param onTableBytes called with every SETTINGS_HEADER_TABLE_SIZE
+   * @throws Http2Error for a value that is not allowed.
+   */
+  apply(bytes: Buffer, start: number, end: number, onTableBytes: (bytes: number) => void): void {
+    for (let at = start; at < end; at += 6) {
+      const value = bytes.readUInt32BE(at + 2);
+      switch (bytes.readUInt16BE(at)) {
+        case setting.headerTableSize:
+          onTableBytes(value);
+          break;
+        case setting.enablePush:
+          if (value !== 0) throw protocolError("SETTINGS_ENABLE_PUSH of a server");
+          break;
+        case setting.maxConcurrentStreams:
+          this.maxConcurrentStreams = value;
+          break;
+        case setting.initialWindowSize:
+          if (value > most31) {
+            throw new Http2Error(errorCode.flowControlError, "SETTINGS_INITIAL_WINDOW_SIZE above 2^31 - 1");
+          }
+          this.initialWindowBytes = value;
+          break;
+        case setting.maxFrameSize:
+          if (value < defaultFrameBytes || value >= 2 ** 24) throw protocolError("SETTINGS_MAX_FRAME_SIZE");
+          this.maxFrameBytes = value;
+          break;
+        case setting.maxHeaderListSize:
+          this.maxHeaderListBytes = value;
+          break;
+        default:
+      }
+    }
+  }
+}
+
+/** What a client announces. */
+export interface ClientSettings {
+  /** What a server may send of one reply before it is read, in bytes. */
+  readonly streamWindowBytes: number;
+  /** Largest payload of a frame, in bytes. */
+  readonly maxFrameBytes: number;
+  /** Largest list of header fields, in bytes. */
+  readonly maxHeaderListBytes: number;
+}
+
+/** The entries of a client's SETTINGS frame. */
+export function clientSettings(own: ClientSettings): readonly (readonly [number, number])[] {
+  return [
+    [setting.headerTableSize, defaultTableBytes],
+    [setting.enablePush, 0],
+    [setting.initialWindowSize, own.streamWindowBytes],
+    [setting.maxFrameSize, own.maxFrameBytes],
+    [setting.maxHeaderListSize, own.maxHeaderListBytes],
+    [setting.noRfc7540Priorities, 1],
+  ];
+}

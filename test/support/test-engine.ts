@@ -1,0 +1,32 @@
+import nodeModule from "node:module";
+import net from "node:net";
+import tls from "node:tls";
+import type { DialOptions } from "../../src/core/dial.ts";
+
+/**
+ * Chooses the engine of clients under test: files named `*.own.test.ts` set the variable and run a suite a second time,
+ * over the library's own engine.
+ */
+export const testEngine: Partial<DialOptions> =
+  process.env["TS_MS_TEST_ENGINE"] === "own" ? { engine: "own" } : {};
+
+/**
+ * Overwrites what a socket has read into a buffer of ours as soon as that was handled: whatever still points there shows
+ * up as nonsense. Holds for the whole process.
+ */
+function overwriteReads(module: { connect: unknown }): void {
+  const connect = module.connect as (...args: unknown[]) => unknown; // Of `node:net` and `node:tls`.
+  module.connect = (first: unknown, ...others: unknown[]): unknown => {
+    const { onread } = (first ?? {}) as { onread?: net.OnReadOpts };
+    if (onread === undefined) return connect(first, ...others);
+    const overwriting = (bytes: number, read: Uint8Array): boolean => {
+      const goesOn = onread.callback(bytes, read);
+      read.fill(0xaa);
+      return goesOn;
+    };
+    return connect({ ...(first as object), onread: { ...onread, callback: overwriting } }, ...others);
+  };
+}
+
+for (const module of [net, tls]) overwriteReads(module);
+nodeModule.syncBuiltinESMExports();
