@@ -297,6 +297,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const change = this.#peer.initialWindowBytes - windowBefore;
     if (change !== 0) for (const stream of this.#streams.values()) this.#writer.widen(stream, change);
     this.#limit = limitOf(this.#peer.maxConcurrentStreams);
+    this.#writer.room();
     this.#answer();
     this.#control.settingsAck();
     if (this.#ready) {
@@ -446,6 +447,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
       this.#socket.unref();
       if (this.#retired) this.#leave();
     }
+    this.#writer.room();
     if (this.hasRoom) this.#listener?.onRoom();
   }
 
@@ -498,7 +500,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   readonly #fill = (): void => {
     if (this.#over) return;
-    const opened = this.#writer.write(this.#streams, this.#onSent);
+    const opened = this.#writer.write(this.#streams, this.#limit, this.#onSent);
     if (opened > 0) this.#glitches.earn(4 * opened);
   };
 
