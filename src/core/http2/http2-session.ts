@@ -208,7 +208,7 @@ function onResponse(this: NodeStream, headers: ReplyFields, flags: number): void
 
 function onData(this: NodeStream, chunk: Buffer): void {
   this.ours?.owner.heard();
-  this.ours?.listener.onData(chunk);
+  this.ours?.listener.onData(chunk, false);
 }
 
 function onTrailers(this: NodeStream, trailers: ReplyFields): void {

@@ -35,7 +35,8 @@ export class RequestHead {
 export interface StreamListener {
   /** @param ended Whether the reply has nothing but these headers (Trailers-Only). */
   onResponse(headers: ReplyFields, ended: boolean): void;
-  onData(chunk: Buffer): void;
+  /** @param borrowed Whether `chunk` is valid during the call only, being part of a buffer that is used again. */
+  onData(chunk: Buffer, borrowed: boolean): void;
   /** The reply is complete: all of its data was passed to `onData`. */
   onTrailers(trailers: ReplyFields): void;
   /** After `write` has returned false: more can be written. */
