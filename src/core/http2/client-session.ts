@@ -79,8 +79,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #glitches = new GlitchBudget({ burst: 10_000, perSecond: 330 }, () => performance.now());
   #listener: SessionListener | undefined;
   #ready = false;
-  /** Whether a reply has begun to arrive, or no call was made. */
-  #answered = true;
+  #answered = false;
   /** Streams that are open, by their numbers; those whose headers wait have none yet. */
   readonly #streams = new Map<number, ClientStream>();
   /** Streams that are open, with those that have no number yet. */
@@ -170,10 +169,13 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     return this.#answered;
   }
 
+  get used(): boolean {
+    return this.#opened > 0;
+  }
+
   open(head: RequestHead, listener: StreamListener): RequestStream {
     this.#writer.check(head);
     const stream = new ClientStream(this, head, listener, own.streamWindowBytes);
-    if (this.#opened === 0) this.#answered = false;
     if (this.#open++ === 0) this.#socket.ref();
     this.#writer.open(stream);
     if (++this.#opened === mostStreams) this.#retire();

@@ -27,6 +27,8 @@ type State =
 interface TransientFailure {
   readonly kind: "transient-failure";
   readonly error: ConnectError;
+  /** Whether calls shorten the pause: not if the server can be reached and ends its connections. */
+  readonly hasty: boolean;
   /** When the attempt ended, and when the next one begins, by `performance.now()`. */
   readonly since: number;
   until: number;
@@ -56,7 +58,10 @@ export class Connection implements SessionListener {
   #session: Session | undefined;
   #authority = "";
   #keepalive: ClientKeepalive;
-  /** Failed attempts since the last successful one. */
+  /**
+   * Failed attempts since the last successful one. A connection that ends before it has answered a call is a failed
+   * attempt, too; after the first one of them the next attempt is made at once.
+   */
   #failures = 0;
   /** Calls waiting for a stream, the oldest first. */
   readonly #queue = new Set<Opener>();
@@ -183,6 +188,16 @@ export class Connection implements SessionListener {
 
   onRetired(session: Session): void {
     if (this.#session !== session) return;
+    if (session.answered) {
+      this.#failures = 0;
+    } else if (session.used || this.#queue.size > 0) {
+      if (this.#failures > 0) {
+        const text = "the server ends its connections before it answers a call";
+        this.#fail(new ConnectError(text, Code.Unavailable), false);
+        return;
+      }
+      this.#failures = 1;
+    }
     this.#become(idle);
     if (this.#queue.size > 0) this.#reconnect();
   }
@@ -221,17 +236,21 @@ export class Connection implements SessionListener {
       connected.destroy();
       return;
     }
-    const session = connected.start(this);
-    if (session.answered) this.#failures = 0;
-    this.#become({ kind: "ready", session });
+    this.#become({ kind: "ready", session: connected.start(this) });
+    if (this.#session?.answered === true) this.#failures = 0;
     this.onRoom();
   }
 
   #onFailed(attempt: State, error: ConnectError): void {
-    if (this.#state !== attempt) return;
+    if (this.#state === attempt) this.#fail(error, true);
+  }
+
+  /** @param hasty Whether calls shorten the pause. */
+  #fail(error: ConnectError, hasty: boolean): void {
     const since = performance.now();
     const until = since + this.#pauseMs();
-    this.#become({ kind: "transient-failure", error, since, until, timer: this.#retryAt(until).unref() });
+    const timer = this.#retryAt(until).unref();
+    this.#become({ kind: "transient-failure", error, hasty, since, until, timer });
     this.#refuseAll(error);
   }
 
@@ -246,6 +265,7 @@ export class Connection implements SessionListener {
 
   /** A call was made: the pause ends `callerPauseMs` after its begin, or at once if that is over. */
   #hasten(state: TransientFailure): void {
+    if (!state.hasty) return;
     const until = state.since + callerPauseMs;
     if (until >= state.until) return;
     state.until = until;

@@ -75,8 +75,10 @@ export interface RequestStream {
 export interface Session {
   /** Whether a stream can be opened now. */
   readonly hasRoom: boolean;
-  /** Whether it was of use: no call was made on it, or one was answered. */
+  /** Whether a call was answered. A connection that ends before that counts as a failed attempt to connect. */
   readonly answered: boolean;
+  /** Whether a call was made. */
+  readonly used: boolean;
   /**
    * Opens a stream. Only while there is room.
    *

@@ -388,6 +388,25 @@ test("E08: GOAWAY before any call, and in front of a call: the call goes to the 
   await server.connections[1]?.until("the end of the connection", ({ closed }) => closed);
 });
 
+for (const [name, end] of [
+  ["sends GOAWAY on every new connection", (raw: RawHttp2) => raw.send(goawayFrame(0, noError))],
+  ["closes every connection at its first call", (raw: RawHttp2) => onRequests(raw, () => raw.destroy())],
+] as const) {
+  test(`rule 20: a server that ${name} is dialled less and less often`, async (t) => {
+    const backoff = { initialMs: 100, maxMs: 5_000 };
+    const { client, server } = await against(t, (raw) => end(raw), { backoff });
+    const begun = performance.now();
+    while (performance.now() - begun < 2_500) {
+      const calls = Array.from({ length: 100 }, () => failure(client.echo({}, { timeoutMs })));
+      for (const error of await Promise.all(calls)) assert.equal(error.code, Code.Unavailable);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    // At 0 and at once again, then after 160, 256, 410, 655 and 1,049 ms, each a fifth less or more.
+    const { length } = server.connections;
+    assert.ok(length >= 3 && length <= 8, `${length} connections`);
+  });
+}
+
 test("E08: calls up to the last id run to their end, however often and late GOAWAY comes", async (t) => {
   const { client, server } = await against(t, (raw, index) => {
     const streams: number[] = [];
