@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import type { ServerHttp2Stream } from "node:http2";
+import { once } from "node:events";
+import { createSecureServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { test, type TestContext } from "node:test";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
@@ -8,6 +11,7 @@ import { dial, type DialOptions } from "../../../src/core/dial.ts";
 import { Code } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { errorCode } from "../../../src/core/http2/http2-error.ts";
+import { createCertificate } from "../../support/certificates.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { all, failure } from "../../support/failure.ts";
 import {
@@ -782,4 +786,43 @@ test("rule 22: close() lets calls end, sends GOAWAY and FIN, and cuts a server t
   t.after(() => clearInterval(timer));
   await raw.until("the end of the connection", ({ closed }) => closed, 5_000);
   assert.ok(performance.now() - begunAt > 500);
+});
+
+test("rule 13: the next connection to a TLS server resumes the session of the last one", async (t) => {
+  const authority = createCertificate({ name: "test authority" });
+  const { key, cert } = createCertificate({ name: "server", hosts: ["127.0.0.1"], issuer: authority });
+  const reused: boolean[] = [];
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createSecureServer({ key, cert });
+  server.on("secureConnection", (socket: TLSSocket) => reused.push(socket.isSessionReused()));
+  server.on("session", (session: ServerHttp2Session) => sessions.add(session.on("error", () => {})));
+  server.on("stream", (stream: ServerHttp2Stream) => {
+    stream.respond(grpcHeaders, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(frame(toBinary(EchoResponseSchema, create(EchoResponseSchema))));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const target = `127.0.0.1:${(server.address() as AddressInfo).port}`; // Listens on TCP.
+  const { client, transport } = dialed(t, target, { tls: { ca: authority.cert } });
+  await client.echo({}, { timeoutMs });
+  for (const session of sessions) session.destroy();
+  while (transport.state === "ready") await new Promise((resolve) => setImmediate(resolve));
+  await client.echo({}, { timeoutMs });
+  assert.deepEqual(reused, [false, true]);
+});
+
+test("rule 13: a TLS server that does not choose h2 is named", async (t) => {
+  const authority = createCertificate({ name: "test authority" });
+  const { key, cert } = createCertificate({ name: "server", hosts: ["127.0.0.1"], issuer: authority });
+  const server = createTlsServer({ key, cert }, (socket) => socket.on("error", () => {}));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const target = `127.0.0.1:${(server.address() as AddressInfo).port}`; // Listens on TCP.
+  const { client } = dialed(t, target, { tls: { ca: authority.cert } });
+  const error = await failure(client.echo({}, { timeoutMs }));
+  assert.equal(error.code, Code.Unavailable);
+  assert.match(error.message, /does not speak HTTP\/2 \(ALPN: none\)$/);
 });
