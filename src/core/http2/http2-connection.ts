@@ -190,12 +190,11 @@ export class Connection implements SessionListener {
     if (this.#session !== session) return;
     if (session.answered) {
       this.#failures = 0;
+    } else if (this.#failures > 0) {
+      const text = "the server ends its connections before it answers a call";
+      this.#fail(new ConnectError(text, Code.Unavailable), false);
+      return;
     } else if (session.used || this.#queue.size > 0) {
-      if (this.#failures > 0) {
-        const text = "the server ends its connections before it answers a call";
-        this.#fail(new ConnectError(text, Code.Unavailable), false);
-        return;
-      }
       this.#failures = 1;
     }
     this.#become(idle);
