@@ -20,6 +20,16 @@ export class ConnectPauses {
     return pauseMs * (0.8 + 0.4 * this.#random());
   }
 
+  /** Whether an attempt has failed since the last successful one. */
+  get hasFailures(): boolean {
+    return this.#failures > 0;
+  }
+
+  /** Counts an attempt that is not followed by a pause as a failed one. */
+  countFailure(): void {
+    this.#failures++;
+  }
+
   /** An attempt has succeeded: the next pause is the first one again. */
   reset(): void {
     this.#failures = 0;

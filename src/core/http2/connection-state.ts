@@ -13,6 +13,8 @@ export type State =
 export interface TransientFailure {
   readonly kind: "transient-failure";
   readonly error: ConnectError;
+  /** Whether calls shorten the pause: not if the server can be reached and ends its connections. */
+  readonly hasty: boolean;
   /** When the attempt ended, and when the next one begins, by `performance.now()`. */
   readonly since: number;
   until: number;

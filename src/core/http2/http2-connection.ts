@@ -163,6 +163,15 @@ export class Connection implements SessionListener {
 
   onRetired(session: Session): void {
     if (this.#session !== session) return;
+    if (session.answered) {
+      this.#pauses.reset();
+    } else if (this.#pauses.hasFailures) {
+      const text = "the server ends its connections before it answers a call";
+      this.#fail(new ConnectError(text, Code.Unavailable), false);
+      return;
+    } else if (session.used || this.#queue.size > 0) {
+      this.#pauses.countFailure(); // The next attempt is made at once; one more such end is a failed attempt.
+    }
     this.#become(idle);
     if (this.#queue.size > 0) this.#reconnect();
   }
@@ -201,17 +210,21 @@ export class Connection implements SessionListener {
       connected.destroy();
       return;
     }
-    const session = connected.start(this);
-    if (session.answered) this.#pauses.reset();
-    this.#become({ kind: "ready", session });
+    this.#become({ kind: "ready", session: connected.start(this) });
+    if (this.#session?.answered === true) this.#pauses.reset();
     this.onCapacity();
   }
 
   #onFailed(attempt: State, error: ConnectError): void {
-    if (this.#state !== attempt) return;
+    if (this.#state === attempt) this.#fail(error, true);
+  }
+
+  /** @param hasty Whether calls shorten the pause. */
+  #fail(error: ConnectError, hasty: boolean): void {
     const since = performance.now();
     const until = since + this.#pauses.afterFailureMs();
-    this.#become({ kind: "transient-failure", error, since, until, timer: this.#retryAt(until).unref() });
+    const timer = this.#retryAt(until).unref();
+    this.#become({ kind: "transient-failure", error, hasty, since, until, timer });
     this.#refuseAll(error);
   }
 
@@ -226,6 +239,7 @@ export class Connection implements SessionListener {
 
   /** A call was made: the pause ends `callerPauseMs` after its begin, or at once if that is over. */
   #hasten(state: TransientFailure): void {
+    if (!state.hasty) return;
     const until = state.since + callerPauseMs;
     if (until >= state.until) return;
     state.until = until;

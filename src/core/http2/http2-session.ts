@@ -26,6 +26,7 @@ const requestOptions = { endStream: false };
 export class Http2Session implements Session {
   /** Attempts to connect count by their handshakes alone, as they always did with this engine. */
   readonly answered = true;
+  readonly used = true;
   readonly #session: ClientHttp2Session;
   readonly #keepalive: ClientKeepalive;
   readonly #listener: SessionListener;
@@ -208,7 +209,7 @@ function onResponse(this: NodeStream, headers: ReplyFields, flags: number): void
 
 function onData(this: NodeStream, chunk: Buffer): void {
   this.ours?.owner.markReceived();
-  this.ours?.listener.onData(chunk);
+  this.ours?.listener.onData(chunk, false);
 }
 
 function onTrailers(this: NodeStream, trailers: ReplyFields): void {

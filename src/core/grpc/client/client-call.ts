@@ -103,7 +103,7 @@ export abstract class ClientCall implements Opener, StreamListener {
     if (fault !== undefined) this.fail(this.#withMetadata(fault));
   }
 
-  abstract onData(chunk: Buffer): void;
+  abstract onData(chunk: Buffer, borrowed: boolean): void;
 
   abstract onDrain(): void;
 

@@ -81,10 +81,10 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     if (!ended && !this.ended) this.context.responseHeaderArrived();
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer, borrowed: boolean): void {
     if (this.ended) return;
     try {
-      this.#reader.add(chunk);
+      this.#reader.add(chunk, borrowed);
     } catch (error) {
       this.fail(error as ConnectError); // The reader throws nothing else.
     }
