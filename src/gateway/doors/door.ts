@@ -7,7 +7,14 @@ import type { ServedRpcs } from "./served-rpcs.ts";
  * Answers a request that its door claims; false for one that turns out to be none of the door's, of which it has done
  * nothing: the doors behind it are asked. Never throws.
  */
-export type DoorHandler = (exchange: HttpExchange) => boolean;
+export interface DoorHandler {
+  (exchange: HttpExchange): boolean;
+  /**
+   * As the handler itself, chosen by the head alone, for a request whose answer is sent whole whatever it is; undefined
+   * for all others. Default: for no request.
+   */
+  readonly choose?: (head: RequestHead) => ((exchange: HttpExchange) => void) | undefined;
+}
 
 /** A protocol by which calls come in: one file implements it, one line of `doors.ts` lists it. */
 export interface Door {

@@ -25,6 +25,7 @@ export const connectDoor: MakeDoor = (kit) => {
         method.methodKind === "unary"
           ? unaryCalls(method as DescMethodUnary, own, metadata) // As its kind says.
           : streamCalls(method, own, metadata),
+      answersWhole: ({ methodKind }) => methodKind === "unary",
       refuseUnknown(exchange, path) {
         const form = connectForm(exchange.head);
         // A parameter of REST may have that name, and headers are whatever clients add.
