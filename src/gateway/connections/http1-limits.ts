@@ -40,4 +40,6 @@ export interface Http1Options extends Http1Limits {
   readonly allowedHosts: readonly string[] | undefined;
   /** Whether connections may become WebSockets; otherwise `Upgrade` is ignored. */
   readonly webSockets: boolean;
+  /** Whether requests of the usual form for unary rpcs and health bypass Node's parser and response. Default: false. */
+  readonly fastLane: boolean;
 }

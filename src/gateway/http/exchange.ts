@@ -86,6 +86,8 @@ export interface UpgradeRequest {
 export interface HttpExchange {
   readonly head: RequestHead;
   readonly body: RequestBody;
+  /** The whole body, where it came together with the head; undefined where `body` is to be read. */
+  readonly wholeBody?: Buffer | undefined;
   /** The identity of the client; undefined where it has none that is trusted. */
   readonly peer: PeerIdentity | undefined;
   /** When the head had arrived and was the next of its connection, in `performance.now()` milliseconds. */

@@ -10,8 +10,11 @@ import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
+import { FastExchange } from "./fast-exchange.ts";
+import { type ChooseAnswer, FastLane, type FastOwner } from "./fast-lane.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
+import type { TurnExchange } from "./turn-exchange.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
 import { takeTargetHeaders } from "../../http/socket-headers.ts";
@@ -22,7 +25,7 @@ const maxWaiting = 64;
 
 /** A request whose turn is still to come. */
 interface Arrived {
-  readonly exchange: Http1Exchange;
+  readonly exchange: Http1Exchange | FastExchange;
   /** Why it is refused, where its head showed that; undefined for requests that are still to be checked. */
   readonly refusal: HttpError | undefined;
 }
@@ -30,13 +33,15 @@ interface Arrived {
 /** What is known of one connection. */
 interface Connection {
   /** The request that is being served. */
-  current: Http1Exchange | undefined;
+  current: Http1Exchange | FastExchange | undefined;
   /** Pipelined requests behind it: one connection has one request in flight. */
   readonly waiting: Arrived[];
   /** Whether the first of those waits for a turn of the event loop: the connection is busy, without a request in flight. */
   queued: boolean;
   /** Whether its bytes stopped being HTTP. */
   broken: boolean;
+  /** Reads on when none waits any more; undefined where reading has not stopped. */
+  readOn: (() => void) | undefined;
 }
 
 /**
@@ -44,7 +49,7 @@ interface Connection {
  * or not for this host (RFC 9112), serves pipelined requests one after the other, and knows every exchange that is
  * under way.
  */
-export class Http1Connections implements ExchangeOwner {
+export class Http1Connections implements ExchangeOwner, FastOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
@@ -52,9 +57,10 @@ export class Http1Connections implements ExchangeOwner {
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #connections = new WeakMap<Duplex, Connection>();
-  readonly #inFlight = new LiveSet<Http1Exchange>();
+  readonly #inFlight = new LiveSet<Http1Exchange | FastExchange>();
   readonly #servers = new Set<Server>();
   readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
+  readonly #lanes = new Set<FastLane>();
   #serve: (exchange: Http1Exchange) => void = () => {};
   #closing = false;
 
@@ -67,7 +73,7 @@ export class Http1Connections implements ExchangeOwner {
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): LiveSet<Http1Exchange> {
+  get inFlight(): LiveSet<Http1Exchange | FastExchange> {
     return this.#inFlight;
   }
 
@@ -114,6 +120,19 @@ export class Http1Connections implements ExchangeOwner {
     return server;
   }
 
+  /**
+   * Makes a fast lane for the connections of a server.
+   *
+   * @param choose chooses what answers a request whole; undefined for a request that is not for this lane
+   * @param toNode gives a connection to Node's parser
+   * @returns what takes a connection
+   */
+  fastLane(choose: ChooseAnswer, toNode: (socket: Socket) => void): (socket: Socket) => void {
+    const lane = new FastLane(this.#options, { choose, toNode, check: this.#check, owner: this });
+    this.#lanes.add(lane);
+    return (socket) => lane.connect(socket);
+  }
+
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     const connection = this.#connectionOf(socket);
@@ -129,7 +148,7 @@ export class Http1Connections implements ExchangeOwner {
     const { current } = connection;
     if (!isHealthy(socket, error) || current?.headersSent === true) {
       socket.destroy();
-    } else if (current?.req.complete === true) {
+    } else if (current?.requestComplete === true) {
       current.closeAfter(); // A good request goes before the broken one: its answer is the last.
     } else {
       writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
@@ -149,11 +168,13 @@ export class Http1Connections implements ExchangeOwner {
       if (server.listening) server.close();
       server.closeIdleConnections();
     }
+    for (const lane of this.#lanes) lane.closeIdle();
   }
 
   /** Cuts every connection. */
   cutConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
+    for (const lane of this.#lanes) lane.cut();
     // Servers forget connections that ask to leave HTTP.
     for (const { upgrade } of [...this.#inFlight]) upgrade?.socket.destroy();
   }
@@ -163,12 +184,29 @@ export class Http1Connections implements ExchangeOwner {
     return this.#inFlight.idle();
   }
 
-  exchangeClosed(exchange: Http1Exchange): void {
+  /** A request of the fast lane has arrived. */
+  fastArrived(exchange: FastExchange): void {
+    const connection = this.#connectionOf(exchange.carrier);
+    if (connection.broken) return;
+    if (isBusy(connection)) connection.waiting.push({ exchange, refusal: undefined });
+    else this.#begin(connection, exchange, undefined);
+  }
+
+  /** How many requests of a connection wait for their turn behind the one in flight. */
+  waiting(socket: Socket): number {
+    return this.#connections.get(socket)?.waiting.length ?? 0;
+  }
+
+  /** `readOn` is called when no request of a connection waits any more. */
+  whenNoneWaits(socket: Socket, readOn: () => void): void {
+    this.#connectionOf(socket).readOn = readOn;
+  }
+
+  exchangeClosed(exchange: Http1Exchange | FastExchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
-    const { req } = exchange;
-    const { socket } = req;
-    if (!req.complete && !socket.destroyed) this.#linger(req);
+    const { carrier: socket } = exchange;
+    if (!exchange.requestComplete && !socket.destroyed) this.#linger(exchange);
     const connection = this.#connectionOf(socket);
     connection.current = undefined;
     if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
@@ -180,7 +218,7 @@ export class Http1Connections implements ExchangeOwner {
   #connectionOf(socket: Duplex): Connection {
     let connection = this.#connections.get(socket);
     if (connection === undefined) {
-      connection = { current: undefined, waiting: [], queued: false, broken: false };
+      connection = { current: undefined, waiting: [], queued: false, broken: false, readOn: undefined };
       this.#connections.set(socket, connection);
     }
     return connection;
@@ -190,6 +228,8 @@ export class Http1Connections implements ExchangeOwner {
     // The client of a refused body must not send it, so nothing may follow on this connection.
     if (Number(request.headers["content-length"] ?? 0) > this.#options.maxBodyBytes)
       response.shouldKeepAlive = false;
+    // One of the fast lane before it has the connection without Node's knowledge, which would write over its answer.
+    else if (isBusy(this.#connectionOf(request.socket))) response.continuesLater = true;
     else response.writeContinue();
     this.#arrived(request, response);
   }
@@ -240,12 +280,11 @@ export class Http1Connections implements ExchangeOwner {
   #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
     const connection = this.#connectionOf(request.socket);
     if (connection.broken) return;
-    const arrived = { exchange, refusal };
     if (!isBusy(connection)) {
-      this.#begin(connection, arrived);
+      this.#begin(connection, exchange, refusal);
       return;
     }
-    connection.waiting.push(arrived);
+    connection.waiting.push({ exchange, refusal });
     if (connection.waiting.length === maxWaiting) request.socket.pause();
   }
 
@@ -254,15 +293,23 @@ export class Http1Connections implements ExchangeOwner {
     connection.queued = false;
     if (socket.destroyed) connection.waiting.length = 0;
     const arrived = connection.waiting.shift();
-    if (connection.waiting.length === 0) socket.resume();
-    if (arrived !== undefined) this.#begin(connection, arrived);
+    const { readOn } = connection;
+    if (connection.waiting.length === 0 && readOn === undefined) socket.resume();
+    if (arrived !== undefined) this.#begin(connection, arrived.exchange, arrived.refusal);
+    if (connection.waiting.length > 0 || readOn === undefined) return;
+    connection.readOn = undefined;
+    readOn();
   }
 
-  #begin(connection: Connection, { exchange, refusal: known }: Arrived): void {
+  #begin(connection: Connection, exchange: Http1Exchange | FastExchange, known: HttpError | undefined): void {
     connection.current = exchange;
     exchange.begin(this);
     this.#inFlight.add(exchange);
     if (this.#closing) exchange.shouldKeepAlive = false;
+    if (exchange instanceof FastExchange) {
+      exchange.serve(); // What it is, was looked at when it arrived.
+      return;
+    }
     const refusal = known ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange);
     else this.#refuse(exchange, refusal);
@@ -275,12 +322,13 @@ export class Http1Connections implements ExchangeOwner {
   }
 
   /** Reads on for a while, so that a refusal reaches a client that is still sending; then the connection is cut. */
-  #linger(request: IncomingMessage): void {
+  #linger(exchange: TurnExchange): void {
+    const { carrier } = exchange;
     const timer = setTimeout(() => {
-      if (!request.complete) request.socket.destroy();
+      if (!exchange.requestComplete) carrier.destroy();
     }, this.#options.lingerMs);
-    request.socket.once("close", () => clearTimeout(timer));
-    request.once("end", () => clearTimeout(timer));
+    carrier.once("close", () => clearTimeout(timer));
+    exchange.body.once("end", () => clearTimeout(timer));
   }
 }
 

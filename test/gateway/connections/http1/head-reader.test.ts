@@ -70,7 +70,7 @@ suite("the head of a request of the fast lane", () => {
         "x-bytes: \u00e9",
       ),
     );
-    assert.deepEqual(head && { ...head }, {
+    assert.deepEqual(Object.fromEntries(Object.entries(head ?? {})), {
       method: "POST",
       url: "/v1/books?x=%20",
       httpVersion: "1.1",
@@ -212,11 +212,18 @@ suite("the head of a request of the fast lane", () => {
 
   test("with any fields is read as Node reads it", async () => {
     const name = fc.constantFrom(
-      ..."accept age authorization cookie set-cookie content-type etag from referer server user-agent".split(" "),
-      ..."via x-a constructor toString valueOf expires location max-forwards retry-after date vary".split(" "),
+      ..."accept age authorization cookie set-cookie content-type etag from referer server user-agent".split(
+        " ",
+      ),
+      ..."via x-a constructor toString valueOf expires location max-forwards retry-after date vary".split(
+        " ",
+      ),
       ..."if-modified-since if-unmodified-since last-modified proxy-authorization if-match origin".split(" "),
     );
-    const text = fc.string({ unit: fc.constantFrom(..." \tab,;=\"\u0080\u00ff:"), maxLength: 6 });
+    const text = fc.string({
+      unit: fc.constantFrom(" ", "\t", "a", ",", ";", "=", '"', ":", "\u0080", "\u00ff"),
+      maxLength: 6,
+    });
     const lines = fc.array(
       fc.tuple(name, fc.boolean(), text).map(([field, upper, value]) => {
         return `${upper ? field.toUpperCase() : field}:${value}`;
