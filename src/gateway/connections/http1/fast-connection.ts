@@ -86,7 +86,7 @@ export class FastConnection implements Live, FastCarrier {
   readonly written = (): void => {
     const exchange = this.#current;
     const { socket } = this;
-    if (exchange === undefined || socket.destroyed) return; // Its `close` tells the rest.
+    if (exchange === undefined || socket.destroyed) return; // The event `close` follows.
     exchange.writableFinished = true;
     this.#current = undefined;
     this.#idleSince = this.#lane.ticks;

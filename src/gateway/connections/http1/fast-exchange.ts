@@ -63,7 +63,7 @@ export class FastExchange implements TurnExchange {
     return this.#carrier.socket;
   }
 
-  /** For whoever reads the body as a stream, though all of it is there. */
+  /** The body as a stream, which it is even where all bytes are there. */
   get body(): RequestBody {
     if (this.#body === undefined) {
       const { wholeBody } = this;

@@ -12,6 +12,7 @@ import type { Http1Options } from "../http1-limits.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { FastExchange } from "./fast-exchange.ts";
 import { type ChooseAnswer, FastLane, type FastOwner } from "./fast-lane.ts";
+import { ConnectionStates, type Http1Connection, type LaneExchange } from "./http1-connection.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
 import type { TurnExchange } from "./turn-exchange.ts";
@@ -22,27 +23,6 @@ import { watchWrites } from "./write-watch.ts";
 
 /** How many requests of one connection may wait for their turn before reading from it stops. */
 const maxWaiting = 64;
-
-/** A request whose turn is still to come. */
-interface Arrived {
-  readonly exchange: Http1Exchange | FastExchange;
-  /** Why it is refused, where its head showed that; undefined for requests that are still to be checked. */
-  readonly refusal: HttpError | undefined;
-}
-
-/** What is known of one connection. */
-interface Connection {
-  /** The request that is being served. */
-  current: Http1Exchange | FastExchange | undefined;
-  /** Pipelined requests behind it: one connection has one request in flight. */
-  readonly waiting: Arrived[];
-  /** Whether the first of those waits for a turn of the event loop: the connection is busy, without a request in flight. */
-  queued: boolean;
-  /** Whether its bytes stopped being HTTP. */
-  broken: boolean;
-  /** Reads on when none waits any more; undefined where reading has not stopped. */
-  readOn: (() => void) | undefined;
-}
 
 /**
  * What stands between the socket and the engine: makes servers with safe limits, refuses requests that are ambiguous
@@ -56,8 +36,8 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   readonly completeHead: CompleteHead | undefined;
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
-  readonly #connections = new WeakMap<Duplex, Connection>();
-  readonly #inFlight = new LiveSet<Http1Exchange | FastExchange>();
+  readonly #connections = new ConnectionStates();
+  readonly #inFlight = new LiveSet<LaneExchange>();
   readonly #servers = new Set<Server>();
   readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
   readonly #lanes = new Set<FastLane>();
@@ -73,7 +53,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   }
 
   /** Every exchange that is under way. */
-  get inFlight(): LiveSet<Http1Exchange | FastExchange> {
+  get inFlight(): LiveSet<LaneExchange> {
     return this.#inFlight;
   }
 
@@ -135,7 +115,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
 
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     if (connection.broken) return;
     if (connection.queued && isHealthy(socket, error)) {
       connection.waiting.length = 1; // A good request goes before the broken one, though its turn has not come.
@@ -186,28 +166,28 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
 
   /** A request of the fast lane has arrived. */
   fastArrived(exchange: FastExchange): void {
-    const connection = this.#connectionOf(exchange.carrier);
+    const connection = this.#connections.of(exchange.carrier);
     if (connection.broken) return;
-    if (isBusy(connection)) connection.waiting.push({ exchange, refusal: undefined });
+    if (connection.isBusy) connection.waiting.push({ exchange, refusal: undefined });
     else this.#begin(connection, exchange, undefined);
   }
 
   /** How many requests of a connection wait for their turn behind the one in flight. */
   waiting(socket: Socket): number {
-    return this.#connections.get(socket)?.waiting.length ?? 0;
+    return this.#connections.of(socket).waiting.length;
   }
 
   /** `readOn` is called when no request of a connection waits any more. */
   whenNoneWaits(socket: Socket, readOn: () => void): void {
-    this.#connectionOf(socket).readOn = readOn;
+    this.#connections.of(socket).readOn = readOn;
   }
 
-  exchangeClosed(exchange: Http1Exchange | FastExchange): void {
+  exchangeClosed(exchange: LaneExchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
     const { carrier: socket } = exchange;
     if (!exchange.requestComplete && !socket.destroyed) this.#linger(exchange);
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     connection.current = undefined;
     if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
     if (connection.waiting.length === 0) return;
@@ -215,28 +195,19 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
     this.#turns.add(socket);
   }
 
-  #connectionOf(socket: Duplex): Connection {
-    let connection = this.#connections.get(socket);
-    if (connection === undefined) {
-      connection = { current: undefined, waiting: [], queued: false, broken: false, readOn: undefined };
-      this.#connections.set(socket, connection);
-    }
-    return connection;
-  }
-
   #expected(request: IncomingMessage, response: Http1Exchange): void {
     // The client of a refused body must not send it, so nothing may follow on this connection.
     if (Number(request.headers["content-length"] ?? 0) > this.#options.maxBodyBytes)
       response.shouldKeepAlive = false;
     // One of the fast lane before it has the connection without Node's knowledge, which would write over its answer.
-    else if (isBusy(this.#connectionOf(request.socket))) response.continuesLater = true;
+    else if (this.#connections.of(request.socket).isBusy) response.continuesLater = true;
     else response.writeContinue();
     this.#arrived(request, response);
   }
 
   /** Whether a request leaves HTTP; a connection that still owes an answer cannot. */
   #isUpgrade(request: IncomingMessage): boolean {
-    return asksForWebSocket(request) && !isBusy(this.#connectionOf(request.socket));
+    return asksForWebSocket(request) && !this.#connections.of(request.socket).isBusy;
   }
 
   /**
@@ -245,7 +216,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
    */
   #detached(request: IncomingMessage, socket: Socket): Http1Exchange | undefined {
     socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
-    if (isBusy(this.#connectionOf(socket))) {
+    if (this.#connections.of(socket).isBusy) {
       socket.destroy();
       return undefined;
     }
@@ -278,9 +249,9 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   }
 
   #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
-    const connection = this.#connectionOf(request.socket);
+    const connection = this.#connections.of(request.socket);
     if (connection.broken) return;
-    if (!isBusy(connection)) {
+    if (!connection.isBusy) {
       this.#begin(connection, exchange, refusal);
       return;
     }
@@ -289,7 +260,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   }
 
   #next(socket: Socket): void {
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     connection.queued = false;
     if (socket.destroyed) connection.waiting.length = 0;
     const arrived = connection.waiting.shift();
@@ -301,7 +272,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
     readOn();
   }
 
-  #begin(connection: Connection, exchange: Http1Exchange | FastExchange, known: HttpError | undefined): void {
+  #begin(connection: Http1Connection, exchange: LaneExchange, known: HttpError | undefined): void {
     connection.current = exchange;
     exchange.begin(this);
     this.#inFlight.add(exchange);
@@ -330,11 +301,6 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
     carrier.once("close", () => clearTimeout(timer));
     exchange.body.once("end", () => clearTimeout(timer));
   }
-}
-
-/** Whether a connection owes an answer. */
-function isBusy({ current, queued }: Connection): boolean {
-  return current !== undefined || queued;
 }
 
 /** Whether an answer can still be sent after the parser's error. */
