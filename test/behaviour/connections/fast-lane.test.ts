@@ -104,7 +104,7 @@ suite("the fast lane", () => {
     ["trailers asked for", head(`GET ${echo}/a`, "TE: trailers"), 200, true],
   ];
   for (const [name, bytes, status, byNode] of requests) {
-    test(`${byNode ? "leaves to Node" : "serves by itself"}: ${name}`, async (t) => {
+    test(`${byNode ? "passes to Node" : "serves by itself"}: ${name}`, async (t) => {
       const gateway = await startFast(t, { maxBodyBytes: 2000 });
       const seen = nodeRequests(t, gateway.port);
       const answer = await exchangeBytes(gateway.port, bytes, (text) => text.includes("\r\n\r\n"));
@@ -120,18 +120,22 @@ suite("the fast lane", () => {
     assert.equal(seen(), 1);
   });
 
-  test("a connection that has left it stays with Node", async (t) => {
-    const gateway = await startFast(t);
-    const seen = nodeRequests(t, gateway.port);
-    const good = head(`GET ${echo}/a`);
-    const last = head(`GET ${echo}/last`, "Connection: close");
-    const answer = await exchangeBytes(gateway.port, `${good}${good}${head("GET /nothing")}${good}${last}`);
-    assert.deepEqual(
-      answer.match(/HTTP\/1\.1 \d+/g),
-      [200, 200, 404, 200, 200].map((status) => `HTTP/1.1 ${status}`),
-    );
-    assert.equal(seen(), 3);
-  });
+  for (const secure of [false, true]) {
+    test(`a connection that has left it stays with Node, ${secure ? "with" : "without"} TLS`, async (t) => {
+      const { cert, key } = createCertificate({ name: "self", hosts: ["127.0.0.1"] });
+      const gateway = await startFast(t, secure ? { tls: { cert, key } } : {});
+      const { port } = gateway;
+      const seen = nodeRequests(t, port);
+      const good = head(`GET ${echo}/a`);
+      const last = head(`GET ${echo}/last`, "Connection: close");
+      const socket = secure ? connectTls({ port, host: "127.0.0.1", ca: cert }) : await connectTo(port);
+      socket.write(`${good}${good}${head("GET /nothing")}${good}${last}`);
+      const answer = await readUntil(socket, () => false);
+      const statuses = [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+      assert.deepEqual(statuses, [200, 200, 404, 200, 200]);
+      assert.equal(seen(), 3);
+    });
+  }
 
   test("H30: answers 1,000 pipelined requests in order", async (t) => {
     const gateway = await startFast(t);

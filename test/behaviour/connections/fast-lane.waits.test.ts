@@ -87,7 +87,7 @@ for (const fastLane of [true, false]) {
       });
     }
 
-    test("S04: whose client leaves behind many pipelined requests cancels the first and runs no other", async (t) => {
+    test("S04: whose client closes it behind many pipelined requests cancels the first and runs no other", async (t) => {
       const gateway = await start(t);
       const { echo } = gateway;
       const socket = await connectTo(gateway.port);
@@ -112,7 +112,7 @@ for (const fastLane of [true, false]) {
       assert.match(await answer, /^HTTP\/1\.1 400 .*HTTP\/1\.1 200 /s);
     });
 
-    test("a body that nobody reads and that does not end costs it its connection", async (t) => {
+    test("a body that is not read and does not end costs it its connection", async (t) => {
       const gateway = await start(t, { lingerMs: 200 });
       const socket = await connectTo(gateway.port);
       const fields = "Content-Type: application/json\r\nX-Server-Timeout: x\r\nContent-Length: 100";
