@@ -123,6 +123,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#engine = new HttpEngine({
       ...this.#entry,
       port: this.#port,
+      choose: this.#router.choose,
       maxBodyBytes,
       maxUrlBytes,
       prepare: () => void this.#router.rpcs, // Throws for invalid rules and routes.

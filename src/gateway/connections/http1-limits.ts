@@ -45,4 +45,9 @@ export interface Http1Options extends Http1Limits {
   readonly allowedHosts: readonly string[] | undefined;
   /** Whether upgrades to WebSocket are served; otherwise `Upgrade` is ignored. */
   readonly webSockets: boolean;
+  /**
+   * Whether requests of the usual form for unary rpcs and health bypass Node's HTTP parser and response. Clients see no
+   * difference; listeners of `node:http` do not observe these requests. Default: false.
+   */
+  readonly fastLane: boolean;
 }

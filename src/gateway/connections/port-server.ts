@@ -7,6 +7,7 @@ import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { HttpExchange } from "../http/exchange.ts";
+import type { ChooseAnswer } from "./http1/fast-lane.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
@@ -51,8 +52,12 @@ export class PortServer {
     return [...this.#http1.inFlight, ...this.#http2.inFlight];
   }
 
-  /** Creates a server that passes valid requests of both versions to `serve`. */
-  createServer(serve: ServeExchange): Server {
+  /**
+   * Creates a server that passes valid requests of both versions to `serve`.
+   *
+   * @param choose chooses what answers a request of the fast lane, where there is one
+   */
+  createServer(serve: ServeExchange, choose: ChooseAnswer): Server {
     const server = this.#http1.createServer((exchange) => serve(exchange, exchange.req, exchange));
     this.#http2.use((exchange) => serve(exchange, ...exchange.asHttp1));
     // Node's own listener for HTTP/1 connections is called by `serveHttp1` only.
@@ -60,10 +65,11 @@ export class PortServer {
     if (http1 === undefined)
       throw new Error("this version of Node listens to connections in an unsupported way");
     server.removeAllListeners("connection");
-    const serveHttp1 = (socket: Socket): void => {
+    const serveNode = (socket: Socket): void => {
       void socket.remoteAddress; // Node caches it: after a reset it could not be read any more.
       http1.call(server, socket);
     };
+    const serveHttp1 = this.#options.fastLane ? this.#http1.fastLane(choose, serveNode) : serveNode;
     const accept =
       this.#tls === undefined
         ? (socket: Socket): void => this.#acceptPlain(socket, serveHttp1)

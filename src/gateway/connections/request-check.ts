@@ -2,6 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
 import { isAuthority } from "../../core/net/authority.ts";
 import { hasNulInPath } from "../../core/net/request-target.ts";
+import type { RequestHead } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Http1Options } from "./http1-limits.ts";
 
@@ -40,6 +41,15 @@ export class RequestCheck {
     if (hosts > 1) return new HttpError(400, "the request has more than one Host header");
     if (hosts === 0 && httpVersion === "1.1") return new HttpError(400, "the request has no Host header");
     return this.#targetProblem(request, url);
+  }
+
+  /** Whether nothing is wrong with a request of the fast lane: its target is a path, and it has one Host header. */
+  admits({ url, headers: { host } }: RequestHead): boolean {
+    return (
+      this.#authorityProblem("Host", host) === undefined &&
+      !hasNulInPath(url) &&
+      this.#hostProblem(host) === undefined
+    );
   }
 
   /**

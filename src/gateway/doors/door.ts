@@ -7,7 +7,14 @@ import type { ServedRpcs } from "./served-rpcs.ts";
  * Answers a request that its door claims. Returns false, without any effect, for a request that does not belong to the
  * door after all: the next door that claims it gets it. Never throws.
  */
-export type DoorHandler = (exchange: HttpExchange) => boolean;
+export interface DoorHandler {
+  (exchange: HttpExchange): boolean;
+  /**
+   * As the handler itself, chosen by the head alone, for a request whose answer is sent whole whatever it is; undefined
+   * for all others. Default: for no request.
+   */
+  readonly choose?: (head: RequestHead) => ((exchange: HttpExchange) => void) | undefined;
+}
 
 /** A protocol for incoming calls: one file implements it, one line of `doors.ts` lists it. */
 export interface Door {

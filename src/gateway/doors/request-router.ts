@@ -116,6 +116,14 @@ export class RequestRouter {
     for (const { door, handle } of open) if (door.claims(head) && handle(exchange)) return;
   };
 
+  /** Chooses what answers a request, by its head alone, where the answer is sent whole; undefined for all others. */
+  readonly choose = (head: RequestHead): ((exchange: HttpExchange) => void) | undefined => {
+    const loaded = this.#loaded;
+    if (loaded === undefined) return undefined;
+    for (const { door, handle } of loaded.doors) if (door.claims(head)) return handle.choose?.(head);
+    return undefined;
+  };
+
   /** Whether a request is for an rpc or a path of the gateway; true for all requests before the rpcs are loaded. */
   knows(head: RequestHead): boolean {
     const rpcs = this.#loaded?.rpcs;

@@ -9,7 +9,7 @@ import {
 } from "fastify";
 import { METHODS } from "../../core/net/node-http.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import type { HttpExchange } from "../http/exchange.ts";
+import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 import { enter, type Entry, sendError } from "./entry.ts";
 import { FastifyUse } from "./fastify-use.ts";
@@ -18,10 +18,13 @@ import { schemaCompilers } from "./schema-compilers.ts";
 /** Serves an exchange; `request` and `response` are the same exchange in Node's API. */
 type ServeExchange = (exchange: HttpExchange, request: IncomingMessage, response: ServerResponse) => void;
 
-/** The port of the engine. */
+/** Chooses what answers a request whole, by its head; undefined for none. */
+type ChooseAnswer = (head: RequestHead) => ((exchange: HttpExchange) => void) | undefined;
+
+/** What listens for the engine. */
 export interface EnginePort {
-  /** Creates a server that passes valid requests to `serve`. */
-  createServer(serve: ServeExchange): Server;
+  /** A server whose good requests reach `serve`, or, before they do, what `choose` chooses for them. */
+  createServer(serve: ServeExchange, choose: ChooseAnswer): Server;
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Socket): void;
 }
@@ -29,6 +32,8 @@ export interface EnginePort {
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions extends Entry {
   readonly port: EnginePort;
+  /** As `EnginePort.createServer` has it, for requests that do not pass through Fastify. */
+  readonly choose: ChooseAnswer;
   /** The largest body of the user's own routes, in bytes. */
   readonly maxBodyBytes: number;
   /** The longest request target, in bytes; also the longest path parameter of the user's own routes. */
@@ -57,10 +62,13 @@ export class HttpEngine {
     const { port, maxBodyBytes, maxUrlBytes } = options;
     const engine = fastify({
       serverFactory: (handler) =>
-        port.createServer((exchange, request, response) => {
-          if (this.#use.concerns(exchange.head.url)) handler(request, response);
-          else options.serve(exchange);
-        }),
+        port.createServer(
+          (exchange, request, response) => {
+            if (this.#use.concerns(exchange.head.url)) handler(request, response);
+            else options.serve(exchange);
+          },
+          (head) => (this.#use.concerns(head.url) ? undefined : options.choose(head)),
+        ),
       clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
         // Fastify declares wider types here.

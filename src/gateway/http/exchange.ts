@@ -89,6 +89,8 @@ export interface UpgradeRequest {
 export interface HttpExchange {
   readonly head: RequestHead;
   readonly body: RequestBody;
+  /** The whole body, where it came together with the head; undefined where `body` is to be read. */
+  readonly wholeBody?: Buffer | undefined;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
   /**

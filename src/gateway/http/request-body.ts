@@ -58,8 +58,11 @@ export class BodyReader {
     }
   }
 
-  #bytes({ head, body: request }: HttpExchange, maxBytes: number): Promise<Buffer> {
+  #bytes(exchange: HttpExchange, maxBytes: number): Promise<Buffer> {
+    const { head, wholeBody } = exchange;
     if (Number(head.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+    if (wholeBody !== undefined) return Promise.resolve(wholeBody);
+    const request = exchange.body;
     return new Promise((resolve, reject) => {
       const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
         this.#pending.delete(body);

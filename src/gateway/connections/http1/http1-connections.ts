@@ -9,9 +9,13 @@ import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
+import { FastExchange } from "./fast-exchange.ts";
+import { type ChooseAnswer, FastLane, type FastOwner } from "./fast-lane.ts";
+import { ConnectionStates, type Http1Connection, type LaneExchange } from "./http1-connection.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { createHttp1Server } from "./http1-server.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
+import type { TurnExchange } from "./turn-exchange.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
 import { extractTargetHeaders } from "../../http/socket-headers.ts";
@@ -20,43 +24,22 @@ import { watchWrites } from "./write-watch.ts";
 /** How many pipelined requests of one connection may wait before reading from it is paused. */
 const maxWaiting = 64;
 
-/** A request that waits for earlier ones of its connection. */
-interface Arrived {
-  readonly exchange: Http1Exchange;
-  /** The refusal, if its head has caused one; undefined for requests that have not been checked yet. */
-  readonly refusal: HttpError | undefined;
-}
-
-/** The state of one connection. */
-interface Connection {
-  /** The request in flight. */
-  current: Http1Exchange | undefined;
-  /** Pipelined requests after it: one connection has one request in flight. */
-  readonly waiting: Arrived[];
-  /**
-   * Whether the first of those waits for a turn of the event loop: the connection is busy then, without a request in
-   * flight.
-   */
-  queued: boolean;
-  /** Whether the parser has failed: the rest of its bytes is not HTTP. */
-  broken: boolean;
-}
-
 /**
  * The HTTP/1 connections of a port: refuses requests that are ambiguous or for another host (RFC 9112), serves
  * pipelined requests one after the other, and tracks all exchanges in flight.
  */
-export class Http1Connections implements ExchangeOwner {
+export class Http1Connections implements ExchangeOwner, FastOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
   readonly completeHead: CompleteHead | undefined;
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
-  readonly #connections = new WeakMap<Duplex, Connection>();
-  readonly #inFlight = new LiveSet<Http1Exchange>();
+  readonly #connections = new ConnectionStates();
+  readonly #inFlight = new LiveSet<LaneExchange>();
   readonly #servers = new Set<Server>();
   readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
+  readonly #lanes = new Set<FastLane>();
   #serve: (exchange: Http1Exchange) => void = () => {};
   #closing = false;
 
@@ -69,7 +52,7 @@ export class Http1Connections implements ExchangeOwner {
   }
 
   /** All exchanges in flight. */
-  get inFlight(): LiveSet<Http1Exchange> {
+  get inFlight(): LiveSet<LaneExchange> {
     return this.#inFlight;
   }
 
@@ -81,6 +64,11 @@ export class Http1Connections implements ExchangeOwner {
     this.#serve = serve;
     const server = createHttp1Server(this.#options, {
       request: (request, exchange, refusal) => this.#arrived(request, exchange, refusal),
+      continueBody: (request, exchange) => {
+        // Node does not know that a request of the fast lane is in flight, and would write into its answer.
+        if (this.#connections.of(request.socket).isBusy) exchange.continuesLater = true;
+        else exchange.writeContinue();
+      },
       connect: (request, socket) => {
         const exchange = this.#detached(request, socket);
         if (exchange !== undefined) this.#arrived(request, exchange); // Refused like any method without a route.
@@ -93,9 +81,22 @@ export class Http1Connections implements ExchangeOwner {
     return server;
   }
 
+  /**
+   * Makes a fast lane for the connections of a server.
+   *
+   * @param choose chooses what answers a request whole; undefined for a request that is not for this lane
+   * @param toNode gives a connection to Node's parser
+   * @returns what takes a connection
+   */
+  fastLane(choose: ChooseAnswer, toNode: (socket: Socket) => void): (socket: Socket) => void {
+    const lane = new FastLane(this.#options, { choose, toNode, check: this.#check, owner: this });
+    this.#lanes.add(lane);
+    return (socket) => lane.connect(socket);
+  }
+
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     if (connection.broken) return;
     if (connection.queued && isHealthy(socket, error)) {
       // The valid request before the broken one is answered, although it has not begun yet.
@@ -109,7 +110,7 @@ export class Http1Connections implements ExchangeOwner {
     const { current } = connection;
     if (!isHealthy(socket, error) || current?.headersSent === true) {
       socket.destroy();
-    } else if (current?.req.complete === true) {
+    } else if (current?.requestComplete === true) {
       current.closeAfter(); // The valid request before the broken one is answered, as the last one of the connection.
     } else {
       writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
@@ -129,11 +130,13 @@ export class Http1Connections implements ExchangeOwner {
       if (server.listening) server.close();
       server.closeIdleConnections();
     }
+    for (const lane of this.#lanes) lane.closeIdle();
   }
 
   /** Cuts every connection. */
   cutConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
+    for (const lane of this.#lanes) lane.cut();
     // Servers no longer track connections after a request for an upgrade.
     for (const { upgrade } of [...this.#inFlight]) upgrade?.socket.destroy();
   }
@@ -143,13 +146,30 @@ export class Http1Connections implements ExchangeOwner {
     return this.#inFlight.idle();
   }
 
-  exchangeClosed(exchange: Http1Exchange): void {
+  /** A request of the fast lane has arrived. */
+  fastArrived(exchange: FastExchange): void {
+    const connection = this.#connections.of(exchange.carrier);
+    if (connection.broken) return;
+    if (connection.isBusy) connection.waiting.push({ exchange, refusal: undefined });
+    else this.#begin(connection, exchange, undefined);
+  }
+
+  /** How many requests of a connection wait for their turn behind the one in flight. */
+  waiting(socket: Socket): number {
+    return this.#connections.of(socket).waiting.length;
+  }
+
+  /** `readOn` is called when no request of a connection waits any more. */
+  whenNoneWaits(socket: Socket, readOn: () => void): void {
+    this.#connections.of(socket).readOn = readOn;
+  }
+
+  exchangeClosed(exchange: LaneExchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
-    const { req } = exchange;
-    const { socket } = req;
-    if (!req.complete && !socket.destroyed) this.#linger(req);
-    const connection = this.#connectionOf(socket);
+    const { carrier: socket } = exchange;
+    if (!exchange.requestComplete && !socket.destroyed) this.#linger(exchange);
+    const connection = this.#connections.of(socket);
     connection.current = undefined;
     if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
     if (connection.waiting.length === 0) return;
@@ -157,18 +177,9 @@ export class Http1Connections implements ExchangeOwner {
     this.#turns.add(socket);
   }
 
-  #connectionOf(socket: Duplex): Connection {
-    let connection = this.#connections.get(socket);
-    if (connection === undefined) {
-      connection = { current: undefined, waiting: [], queued: false, broken: false };
-      this.#connections.set(socket, connection);
-    }
-    return connection;
-  }
-
   /** Whether a request upgrades its connection; a connection with pending answers cannot be upgraded. */
   #isUpgrade(request: IncomingMessage): boolean {
-    return asksForWebSocket(request) && !isBusy(this.#connectionOf(request.socket));
+    return asksForWebSocket(request) && !this.#connections.of(request.socket).isBusy;
   }
 
   /**
@@ -177,7 +188,7 @@ export class Http1Connections implements ExchangeOwner {
    */
   #detached(request: IncomingMessage, socket: Socket): Http1Exchange | undefined {
     socket.on("error", () => socket.destroy()); // Node has removed its own listener.
-    if (isBusy(this.#connectionOf(socket))) {
+    if (this.#connections.of(socket).isBusy) {
       socket.destroy();
       return undefined;
     }
@@ -210,31 +221,38 @@ export class Http1Connections implements ExchangeOwner {
   }
 
   #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
-    const connection = this.#connectionOf(request.socket);
+    const connection = this.#connections.of(request.socket);
     if (connection.broken) return;
-    const arrived = { exchange, refusal };
-    if (!isBusy(connection)) {
-      this.#begin(connection, arrived);
+    if (!connection.isBusy) {
+      this.#begin(connection, exchange, refusal);
       return;
     }
-    connection.waiting.push(arrived);
+    connection.waiting.push({ exchange, refusal });
     if (connection.waiting.length === maxWaiting) request.socket.pause();
   }
 
   #next(socket: Socket): void {
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     connection.queued = false;
     if (socket.destroyed) connection.waiting.length = 0;
     const arrived = connection.waiting.shift();
-    if (connection.waiting.length === 0) socket.resume();
-    if (arrived !== undefined) this.#begin(connection, arrived);
+    const { readOn } = connection;
+    if (connection.waiting.length === 0 && readOn === undefined) socket.resume();
+    if (arrived !== undefined) this.#begin(connection, arrived.exchange, arrived.refusal);
+    if (connection.waiting.length > 0 || readOn === undefined) return;
+    connection.readOn = undefined;
+    readOn();
   }
 
-  #begin(connection: Connection, { exchange, refusal: known }: Arrived): void {
+  #begin(connection: Http1Connection, exchange: LaneExchange, known: HttpError | undefined): void {
     connection.current = exchange;
     exchange.begin(this);
     this.#inFlight.add(exchange);
     if (this.#closing) exchange.shouldKeepAlive = false;
+    if (exchange instanceof FastExchange) {
+      exchange.serve(); // What it is, was looked at when it arrived.
+      return;
+    }
     const refusal = known ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange);
     else this.#refuse(exchange, refusal);
@@ -250,18 +268,14 @@ export class Http1Connections implements ExchangeOwner {
    * Reads and discards the body for a while, so that a refusal reaches a client that is still sending; then the
    * connection is closed.
    */
-  #linger(request: IncomingMessage): void {
+  #linger(exchange: TurnExchange): void {
+    const { carrier } = exchange;
     const timer = setTimeout(() => {
-      if (!request.complete) request.socket.destroy();
+      if (!exchange.requestComplete) carrier.destroy();
     }, this.#options.lingerMs);
-    request.socket.once("close", () => clearTimeout(timer));
-    request.once("end", () => clearTimeout(timer));
+    carrier.once("close", () => clearTimeout(timer));
+    exchange.body.once("end", () => clearTimeout(timer));
   }
-}
-
-/** Whether a connection has a request in flight or waiting. */
-function isBusy({ current, queued }: Connection): boolean {
-  return current !== undefined || queued;
 }
 
 /** Whether an answer can still be sent after the parser's error. */

@@ -9,6 +9,8 @@ import { Http1Exchange } from "./http1-exchange.ts";
 export interface Http1Handlers {
   /** A request, with the refusal that its head has already caused, if any. */
   request(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void;
+  /** The client waits for `100 Continue`, and its body may come. */
+  continueBody(request: IncomingMessage, exchange: Http1Exchange): void;
   /** A CONNECT request, whose connection Node has detached from the server. */
   connect(request: IncomingMessage, socket: Socket): void;
   /** Whether a request upgrades its connection. */
@@ -38,7 +40,7 @@ export function createHttp1Server(options: Http1Options, handlers: Http1Handlers
   server.on("checkContinue", (request: IncomingMessage, exchange: Http1Exchange) => {
     // The client does not send a refused body, so that no other request can follow on this connection.
     if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) exchange.shouldKeepAlive = false;
-    else exchange.writeContinue();
+    else handlers.continueBody(request, exchange);
     handlers.request(request, exchange);
   });
   server.on("checkExpectation", (request: IncomingMessage, exchange: Http1Exchange) => {

@@ -1,5 +1,5 @@
 import type { Server } from "node:http";
-import type { Http1Exchange } from "./http1-exchange.ts";
+import type { TurnExchange } from "./turn-exchange.ts";
 
 /** Options of `watchWrites`. */
 export interface WriteWatchOptions {
@@ -15,7 +15,7 @@ export interface WriteWatchOptions {
  */
 export function watchWrites(
   server: Server,
-  exchanges: Iterable<Http1Exchange>,
+  exchanges: Iterable<Pick<TurnExchange, "writableEnded" | "writableFinished" | "socket">>,
   options: WriteWatchOptions,
 ): void {
   const { writeIdleMs, connectionsCheckingIntervalMs } = options;

@@ -25,6 +25,7 @@ export const connectDoor: MakeDoor = (kit) => {
         method.methodKind === "unary"
           ? unaryCalls(method as DescMethodUnary, own, metadata) // Its kind is "unary".
           : streamCalls(method, own, metadata),
+      answersWhole: ({ methodKind }) => methodKind === "unary",
       refuseUnknown(exchange, path) {
         const form = connectForm(exchange.head);
         // A query parameter of REST may have that name, and clients may send the header with any request.

@@ -6,7 +6,7 @@ import {
   type HealthCheckResponse,
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
-import type { HttpExchange } from "../../http/exchange.ts";
+import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { parseQuery } from "../../http/query.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
@@ -42,13 +42,22 @@ export const healthDoor: MakeDoor = (kit) => ({
   name: "health",
   needsNoRpcs: true,
   claims: ({ url }) => kit.health.healthPaths && isHealthPath(pathOf(url)),
-  serve: () => (exchange) => {
-    const { method, url } = exchange.head;
-    if (method === "GET" || method === "HEAD") void answer(url, exchange, kit);
-    else answerOtherMethod(["GET", "HEAD", "OPTIONS"], exchange, kit.errors);
-    return true;
+  serve: () => {
+    const check = (exchange: HttpExchange): void => void answer(exchange.head.url, exchange, kit);
+    const handle = (exchange: HttpExchange): boolean => {
+      if (isCheck(exchange.head)) check(exchange);
+      else answerOtherMethod(["GET", "HEAD", "OPTIONS"], exchange, kit.errors);
+      return true;
+    };
+    return Object.assign(handle, {
+      choose: (head: RequestHead) => (isCheck(head) ? check : undefined),
+    });
   },
 });
+
+function isCheck({ method }: RequestHead): boolean {
+  return method === "GET" || method === "HEAD";
+}
 
 async function answer(url: string, exchange: HttpExchange, kit: DoorKit): Promise<void> {
   const path = pathOf(url);

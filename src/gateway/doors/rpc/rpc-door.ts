@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
 import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
-import type { Door } from "../door.ts";
+import type { Door, DoorHandler } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 
 /** Answers one request to one rpc. Never throws. */
@@ -15,6 +15,8 @@ export interface RpcProtocol {
   claims(head: RequestHead): boolean;
   /** Compiles the handler of one rpc. */
   compile(method: DescMethod, kit: DoorKit): RpcHandler;
+  /** Whether every answer to a request to this rpc is sent whole. Default: none is. */
+  answersWhole?(method: DescMethod): boolean;
   /**
    * Answers a request that the protocol claims and whose path has no rpc; returns false if REST may have a route for
    * the path.
@@ -29,11 +31,23 @@ export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
     claims: (head) => protocol.claims(head),
     serve(rpcs) {
       const handlers = new Map<string, RpcHandler>();
+      const whole = new Map<string, RpcHandler>();
       for (const method of rpcs.methods) {
         const path = `/${rpcName(method)}`;
-        handlers.set(path, protocol.compile(method, rpcs.kitOf(method, path, kit)));
+        const handle = protocol.compile(method, rpcs.kitOf(method, path, kit));
+        handlers.set(path, handle);
+        if (protocol.answersWhole?.(method) === true) whole.set(path, handle);
       }
-      return (exchange) => {
+      const choose: DoorHandler["choose"] = ({ url }) => {
+        const path = pathOf(url);
+        const handle = whole.get(path);
+        if (handle === undefined) return undefined;
+        return (exchange) => {
+          exchange.route = path;
+          handle(exchange);
+        };
+      };
+      const serve = (exchange: HttpExchange): boolean => {
         const path = pathOf(exchange.head.url);
         const handle = handlers.get(path);
         if (handle === undefined) return protocol.refuseUnknown(exchange, path);
@@ -41,6 +55,7 @@ export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
         handle(exchange);
         return true;
       };
+      return Object.assign(serve, { choose });
     },
   };
 }
