@@ -1,0 +1,36 @@
+import type { Message } from "@bufbuild/protobuf";
+
+/** Requests of a stream that came together, each a message or its protobuf bytes; at least one. */
+export type RequestBatch = readonly (Message | Uint8Array)[];
+
+/** Replies of a stream that arrived together, in protobuf's binary form; at least one. */
+export class ReplyBatch {
+  /** The bytes are not modified later. */
+  readonly messages: readonly Uint8Array[];
+  /** How many of them were read. */
+  read = 0;
+
+  constructor(messages: readonly Uint8Array[]) {
+    this.messages = messages;
+  }
+
+  /** Whether all of them were read. */
+  get done(): boolean {
+    return this.read === this.messages.length;
+  }
+
+  /** The next one, which is read by that. */
+  next(): Uint8Array {
+    const message = this.messages[this.read];
+    if (message === undefined) throw new RangeError("all replies of the batch were read");
+    this.read++;
+    return message;
+  }
+}
+
+/**
+ * Turns replies into a result, as part of the call: the next one of the batch, and as many behind it as go into the same
+ * result. Called once more with the same batch if some are left, so an exception always is about the next one alone: it
+ * becomes INTERNAL, as for a reply that is no message of its type.
+ */
+export type ReadReplies<T> = (batch: ReplyBatch) => T;
