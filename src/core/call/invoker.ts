@@ -11,7 +11,7 @@ import {
   type StreamRun,
   type UnaryRun,
 } from "./interceptors.ts";
-import type { ReadReplies, RequestBatch } from "./reply-batch.ts";
+import type { ReadReplies, RequestBatch } from "./batches.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /**

@@ -13,7 +13,7 @@ import {
 } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
-import type { ReadReplies, RequestBatch } from "../../../src/core/call/reply-batch.ts";
+import type { ReadReplies, RequestBatch } from "../../../src/core/call/batches.ts";
 import { dial, dialInvoker, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";

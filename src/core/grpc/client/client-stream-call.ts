@@ -2,7 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { ClientHttp2Stream } from "node:http2";
 import { Abortable } from "../../call/abortable.ts";
 import type { CallContext } from "../../call/context.ts";
-import { ReplyBatch } from "../../call/reply-batch.ts";
+import { ReplyBatch } from "../../call/batches.ts";
 import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { Connection } from "../../http2/http2-connection.ts";

@@ -1,7 +1,7 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Invoker } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
-import type { ReadReplies, RequestBatch } from "../../call/reply-batch.ts";
+import type { ReadReplies, RequestBatch } from "../../call/batches.ts";
 import { writeReply, type WriteReply } from "../../call/write-reply.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
 import { ClientRpc } from "./client-rpc.ts";

@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { ReplyBatch } from "../../../../core/call/batches.ts";
 
 /** What becomes of the messages of a call: the end of its way. Nothing here throws but `message`. */
 export interface Answer<Payload = unknown> {
@@ -15,4 +16,10 @@ export interface Answer<Payload = unknown> {
   end(): Promise<void>;
   /** Ends the answer with an error: by a status of its own as long as nothing was sent. */
   fail(reason: unknown): Promise<void>;
+}
+
+/** An answer that takes its messages in binary form, too. */
+export interface ByteAnswer<Payload = unknown> extends Answer<Payload> {
+  /** As `write`, for the next message of the batch and those that can be sent with it (`ReadReplies`). */
+  read(batch: ReplyBatch): Payload;
 }

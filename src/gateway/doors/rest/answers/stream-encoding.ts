@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
+import type { PieceFrame } from "../../../../core/codec/binary-to-json.ts";
 
 /** Prints one message of a route as JSON text on one line. */
 export type MessageText = (message: Message) => string;
@@ -30,12 +31,20 @@ export interface StreamEncoding {
   begin(start: EncoderStart): StreamEncoder;
 }
 
+/** What stands around the JSON of the next messages. */
+export interface MessageFrame extends PieceFrame {
+  /** The next `count` messages were printed with it. */
+  printed(count: number): void;
+}
+
 /** One answer: turns what happens into text, which leaves at once. */
 export interface StreamEncoder {
   /** What stands before everything else; empty for nothing. */
   readonly opening: string;
   /** What keeps an idle connection open; undefined where the encoding has no such thing. */
   readonly heartbeat: string | undefined;
+  /** What stands around the JSON of messages, where that does not depend on what is in them; undefined where it does. */
+  readonly frame: MessageFrame | undefined;
   /** The text of the next message. Throws INTERNAL for a message that has no JSON. */
   message(message: Message): string;
   /** The end of a good stream. */

@@ -3,6 +3,26 @@ import type { Message } from "@bufbuild/protobuf";
 /** Requests of a stream that came together, each a message or its protobuf bytes; at least one. */
 export type RequestBatch = readonly (Message | Uint8Array)[];
 
+/** Each of `messages` as a batch of its own. */
+export async function* inBatches(
+  messages: AsyncIterable<Message>,
+): AsyncGenerator<RequestBatch, void, undefined> {
+  for await (const message of messages) yield [message];
+}
+
+/** All of `items` as one batch. Where the next one throws, those before it are a batch, and the exception comes behind. */
+export function* asBatch<T>(items: Iterable<T>): Generator<readonly T[], void, undefined> {
+  const batch: T[] = [];
+  let failure: { readonly reason: unknown } | undefined;
+  try {
+    for (const item of items) batch.push(item);
+  } catch (reason) {
+    failure = { reason };
+  }
+  if (batch.length > 0) yield batch;
+  if (failure !== undefined) throw failure.reason;
+}
+
 /** Replies of a stream that arrived together, in protobuf's binary form; at least one. */
 export class ReplyBatch {
   /** The bytes are not modified later. */
@@ -17,6 +37,11 @@ export class ReplyBatch {
   /** Whether all of them were read. */
   get done(): boolean {
     return this.read === this.messages.length;
+  }
+
+  /** The next `count` of them are read. */
+  skip(count: number): void {
+    this.read += count;
   }
 
   /** The next one, which is read by that. */
