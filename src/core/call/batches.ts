@@ -54,6 +54,23 @@ export class ReplyBatch {
 }
 
 /**
+ * The result of `read` for each reply that is left of `batch`, up to one for which it throws: that one is left for the
+ * next batch, unless it is the first.
+ */
+export function readEach<T>(batch: ReplyBatch, read: (reply: Uint8Array) => T): [T, ...T[]] {
+  const results: [T, ...T[]] = [read(batch.next())];
+  for (const message of batch.messages.slice(batch.read)) {
+    try {
+      results.push(read(message));
+    } catch {
+      break;
+    }
+    batch.skip(1);
+  }
+  return results;
+}
+
+/**
  * Turns replies into a result, as part of the call: the next one of the batch, and as many behind it as go into the same
  * result. Called once more with the same batch if some are left, so an exception always is about the next one alone: it
  * becomes INTERNAL, as for a reply that is no message of its type.

@@ -96,6 +96,10 @@ before(async () => {
   const service: AnyService = {
     descriptor: mirror,
     ...{
+      reflect(request: Message) {
+        arrived = [request];
+        return request;
+      },
       // Nothing comes back before everything is there, so that errors of requests are always first.
       async *pipe(requests: AsyncIterable<Message>) {
         arrived = [];
@@ -191,6 +195,78 @@ test("random streams are the same by bytes and by messages", async () => {
     for (const [index, message] of a.arrived.entries()) assertSame(message, b.arrived[index], hint);
   });
   await fc.assert(property, { numRuns: 300 });
+});
+
+/** The answer to envelopes that are sent by a protocol of rpcs. */
+async function call(way: (typeof ways)[number], rpc: string, type: string, body: Uint8Array) {
+  arrived = [];
+  const response = await fetch(`${urls.get(`plain ${way}`)}/mirror.Mirror/${rpc}`, {
+    method: "POST",
+    headers: { "content-type": type },
+    body: Uint8Array.from(body),
+  });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  return { status: response.status, type: response.headers.get("content-type"), bytes, arrived };
+}
+
+function envelope(message: Uint8Array): Buffer {
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(message.length, 1);
+  return Buffer.concat([prefix, message]);
+}
+
+/** The messages of an answer, and what its last envelope says. */
+function opened(isJson: boolean, body: Buffer): { readonly replies: unknown[]; readonly last: string } {
+  const replies: unknown[] = [];
+  let at = 0;
+  while (at < body.length) {
+    const [flags, length] = [body.readUInt8(at), body.readUInt32BE(at + 1)];
+    const data = body.subarray(at + 5, (at += 5 + length));
+    if (flags !== 0) return { replies, last: data.toString() };
+    replies.push(isJson ? parse(data.toString()) : data.toString("hex"));
+  }
+  assert.fail("the answer has no end");
+}
+
+test("random calls by Connect and gRPC-Web are the same by bytes and by messages", async () => {
+  const types = fc.constantFrom(
+    "application/connect+proto",
+    "application/connect+json",
+    "application/grpc-web+proto",
+    "application/proto",
+    "application/json",
+  );
+  const faults = fc.option(fc.constantFrom(Buffer.of(0x08), Buffer.of(0x72, 1, 0xff), Buffer.from("}")), {
+    nil: undefined,
+    freq: 8,
+  });
+  const property = fc.asyncProperty(
+    types,
+    fc.array(messages, { minLength: 1, maxLength: 6 }),
+    faults,
+    async (type, all, fault) => {
+      const isJson = type.endsWith("json");
+      const isUnary = !type.includes("+");
+      const bytes = all.map((one) =>
+        isJson
+          ? Buffer.from(toJsonString(TestAllTypesProto3Schema, one, { registry }))
+          : toBinary(TestAllTypesProto3Schema, one),
+      );
+      if (fault !== undefined) bytes.splice(isUnary ? 0 : bytes.length, 0, fault);
+      const [first] = bytes;
+      const body = isUnary ? (first ?? assert.fail()) : Buffer.concat(bytes.map(envelope));
+      const rpc = isUnary ? "Reflect" : "Pipe";
+      const a = await call("bytes", rpc, type, body);
+      const b = await call("messages", rpc, type, body);
+      assert.deepEqual([a.status, a.type], [b.status, b.type]);
+      if (!isUnary) assert.deepEqual(opened(isJson, a.bytes), opened(isJson, b.bytes));
+      else if (isJson || a.status !== 200) assert.deepEqual(parse(String(a.bytes)), parse(String(b.bytes)));
+      else assert.deepEqual(a.bytes, b.bytes);
+      if (fault !== undefined) return;
+      for (const [index, message] of a.arrived.entries()) assertSame(message, b.arrived[index], type);
+    },
+  );
+  await fc.assert(property, { numRuns: 200 });
 });
 
 function assertSame(a: Message, b: Message | undefined, hint: string): void {

@@ -78,6 +78,12 @@ export class EnvelopeReader {
     return { flags: flagsAt(prefix, 0), data: this.#take(length) };
   }
 
+  /** Whether the next envelope has arrived as a whole, in part of a chunk at least. */
+  get ready(): boolean {
+    const [first = empty] = this.#chunks;
+    return first.length >= prefixBytes && this.#size >= prefixBytes + lengthAt(first, 0);
+  }
+
   /** Lets the rest of the body pass unread, so that a client that sends on hears the answer. */
   drop(): void {
     this.#dropping = true;
