@@ -5,7 +5,7 @@ export type RequestBatch = readonly (Message | Uint8Array)[];
 
 /** Each of `messages` as a batch of its own. */
 export async function* inBatches(
-  messages: AsyncIterable<Message>,
+  messages: AsyncIterable<Message | Uint8Array>,
 ): AsyncGenerator<RequestBatch, void, undefined> {
   for await (const message of messages) yield [message];
 }

@@ -1,5 +1,6 @@
 import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { asBuffer } from "../../core/codec/scratch.ts";
@@ -77,13 +78,14 @@ export function replyReaders(
   const decode = decoder(output);
   if (responseField !== undefined) return { json: decode, binary: decode };
   const converter = json && binaryToJson(output, json);
+  const isReply = binaryCheck(output);
   return {
     json: (reply) => {
       const bytes = converter?.convertDirectly(reply);
       return bytes === undefined ? decode(reply) : toPayload(bytes);
     },
     binary: (reply) => {
-      decode(reply); // Throws for malformed bytes, which must not reach the client.
+      if (!isReply(reply)) decode(reply); // Throws for malformed bytes, which must not reach the client.
       return asBuffer(reply);
     },
   };

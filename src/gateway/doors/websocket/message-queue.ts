@@ -1,6 +1,9 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 
+/** A message, or its protobuf bytes. */
+export type SocketMessage = Message | Uint8Array;
+
 /** Who fills a `MessageQueue`. */
 export interface QueueFeeder {
   /** More waits than should: send no more. */
@@ -15,13 +18,13 @@ const windowBytes = 64 * 1024;
 /** What a message costs besides its bytes. */
 const messageBytes = 64;
 
-const done: IteratorResult<Message, void> = Object.freeze({ done: true, value: undefined });
+const done: IteratorResult<SocketMessage, void> = Object.freeze({ done: true, value: undefined });
 
 /** The messages of one call between the socket they come from and the handler that takes them, one at a time. */
-export class MessageQueue implements AsyncIterableIterator<Message, void, undefined> {
+export class MessageQueue implements AsyncIterableIterator<SocketMessage, void, undefined> {
   readonly #feeder: QueueFeeder;
-  readonly #messages: { readonly message: Message; readonly bytes: number }[] = [];
-  readonly #readers: PromiseWithResolvers<IteratorResult<Message, void>>[] = [];
+  readonly #messages: { readonly message: SocketMessage; readonly bytes: number }[] = [];
+  readonly #readers: PromiseWithResolvers<IteratorResult<SocketMessage, void>>[] = [];
   #bytes = 0;
   #full = false;
   #end: { readonly error: ConnectError | undefined } | undefined;
@@ -42,7 +45,7 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
   }
 
   /** Adds a message that came as `size` bytes. */
-  push(message: Message, size: number): void {
+  push(message: SocketMessage, size: number): void {
     if (this.#end !== undefined || this.#unread) return;
     const reader = this.#readers.shift();
     if (reader !== undefined) {
@@ -68,7 +71,7 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     }
   }
 
-  next(): Promise<IteratorResult<Message, void>> {
+  next(): Promise<IteratorResult<SocketMessage, void>> {
     const first = this.#messages.shift();
     if (first !== undefined) {
       this.#bytes -= first.bytes;
@@ -77,13 +80,13 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     }
     if (this.#end?.error !== undefined) return Promise.reject(this.#end.error);
     if (this.#end !== undefined || this.#unread) return Promise.resolve(done);
-    const reader = Promise.withResolvers<IteratorResult<Message, void>>();
+    const reader = Promise.withResolvers<IteratorResult<SocketMessage, void>>();
     this.#readers.push(reader);
     return reader.promise;
   }
 
   /** The handler wants no more: what still comes is dropped. */
-  return(): Promise<IteratorResult<Message, void>> {
+  return(): Promise<IteratorResult<SocketMessage, void>> {
     this.#unread = true;
     this.#clear();
     for (const reader of this.#readers.splice(0)) reader.resolve(done);

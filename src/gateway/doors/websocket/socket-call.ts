@@ -1,27 +1,26 @@
-import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../../core/call/context.ts";
 import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
-import type { WriteReply } from "../../../core/call/write-reply.ts";
 import { type CallKind, requestComplete } from "../open-call.ts";
-import type { StreamInvoker } from "../../../core/call/stream-invoker.ts";
-import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
+import type { Frame, FrameCodec } from "./frame-codec.ts";
+import { MessageQueue, type QueueFeeder, type SocketMessage } from "./message-queue.ts";
+import type { SocketRun } from "./socket-run.ts";
 
-/** Sends what was made of one reply; a promise where the client has to take something before the next. */
-export type SendReply<T> = (payload: T) => Promise<void> | undefined;
+/** Sends one reply; a promise where the client has to take something before the next. */
+export type SendReply = (frame: Frame) => Promise<void> | undefined;
 
 /** One call of an rpc over a WebSocket, from its beginning on. */
 export class SocketCall {
   readonly context: CallContext;
   readonly requests: MessageQueue;
   readonly #kind: CallKind;
-  readonly #run: StreamInvoker;
+  readonly #run: SocketRun;
   #begun = false;
 
   /**
    * @param context is ended with the call
    * @param feeder is called when the handler falls behind its client
    */
-  constructor(kind: CallKind, run: StreamInvoker, context: CallContext, feeder: QueueFeeder) {
+  constructor(kind: CallKind, run: SocketRun, context: CallContext, feeder: QueueFeeder) {
     this.#kind = kind;
     this.#run = run;
     this.context = context;
@@ -31,14 +30,17 @@ export class SocketCall {
   }
 
   /**
-   * Makes the call and sends what `write` makes of its replies; resolves with its error, undefined for OK. Never rejects.
+   * Makes the call and sends its replies as frames; resolves with its error, undefined for OK. Never rejects.
    */
-  async run<T>(write: WriteReply<T>, send: SendReply<T>): Promise<ConnectError | undefined> {
+  async run(codec: FrameCodec, send: SendReply): Promise<ConnectError | undefined> {
     const { context } = this;
     try {
-      for await (const reply of this.#run(this.requests, context, write)) {
-        const room = send(reply);
-        if (room !== undefined) await context.race(room);
+      for await (const frames of this.#run(this.requests, context, codec)) {
+        for (const frame of frames) {
+          if (context.reason !== undefined) throw context.reason;
+          const room = send(frame);
+          if (room !== undefined) await context.race(room);
+        }
       }
       return undefined;
     } catch (reason) {
@@ -50,7 +52,7 @@ export class SocketCall {
   }
 
   /** Adds a message that came as `size` bytes; the default time of the call runs from the first one on. */
-  push(message: Message, size: number): void {
+  push(message: SocketMessage, size: number): void {
     if (!this.#begun) requestComplete(this.context, this.#kind);
     this.#begun = true;
     this.requests.push(message, size);

@@ -13,8 +13,8 @@ export interface Batch {
 
 /** What a `PolledStream` is made of. */
 export interface PolledStreamInit {
-  /** The messages as JSON. */
-  readonly messages: AsyncIterable<string>;
+  /** The messages as JSON, those that arrived together at once. */
+  readonly messages: AsyncIterable<readonly string[]>;
   readonly context: CallContext;
   /** Text that is held; the stream is paused beyond, in bytes. */
   readonly bufferBytes: number;
@@ -87,12 +87,15 @@ export class PolledStream {
   async #read(): Promise<void> {
     const { messages, context, bufferBytes } = this.#init;
     try {
-      for await (const text of messages) {
-        this.#waiting.push(text);
-        this.#bytes += Buffer.byteLength(text);
-        this.#wake?.();
-        while (this.#bytes >= bufferBytes && context.reason === undefined) {
-          await new Promise<void>((resolve) => (this.#room = resolve));
+      for await (const texts of messages) {
+        for (const text of texts) {
+          if (context.reason !== undefined) throw context.reason;
+          this.#waiting.push(text);
+          this.#bytes += Buffer.byteLength(text);
+          this.#wake?.();
+          while (this.#bytes >= bufferBytes && context.reason === undefined) {
+            await new Promise<void>((resolve) => (this.#room = resolve));
+          }
         }
       }
       this.#end = { error: undefined };
