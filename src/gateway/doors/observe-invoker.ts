@@ -39,7 +39,20 @@ export function observeInvoker(
     finish(context, undefined);
     return reply;
   };
+  const layered = <T>(context: CallContext, open: () => AsyncIterable<T>): LayeredStream<T> =>
+    new LayeredStream<T>({
+      begin: () => begin(context),
+      open,
+      ended: () => finish(context, undefined),
+      failed(reason) {
+        const error = toCallError(reason);
+        finish(context, error);
+        return error;
+      },
+      cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
+    });
   const unaryBytes = inner.unaryBytes?.bind(inner);
+  const streamBytes = inner.streamBytes?.bind(inner);
   return {
     protocolName: inner.protocolName,
     unary: <T = Message>(
@@ -57,17 +70,10 @@ export function observeInvoker(
       requests: AsyncIterable<Message>,
       context: CallContext,
       write?: WriteReply<T>,
-    ) =>
-      new LayeredStream<T>({
-        begin: () => begin(context),
-        open: () => inner.stream(method, requests, context, write),
-        ended: () => finish(context, undefined),
-        failed(reason) {
-          const error = toCallError(reason);
-          finish(context, error);
-          return error;
-        },
-        cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
-      }),
+    ) => layered(context, () => inner.stream(method, requests, context, write)),
+    ...(streamBytes && {
+      streamBytes: (method, requests, context, read) =>
+        layered(context, () => streamBytes(method, requests, context, read)),
+    }),
   };
 }

@@ -120,7 +120,7 @@ for (const fastLane of [true, false]) {
       assert.equal(statusOf(await readUntil(socket, () => false)), 400);
     });
 
-    test("D10: a stop waits for its request, and the answer closes it", async (t) => {
+    test("a stop waits for its request, and the answer closes it", async (t) => {
       const gateway = await start(t);
       const { echo, http } = gateway;
       const idle = await connectTo(gateway.port);
@@ -137,7 +137,7 @@ for (const fastLane of [true, false]) {
       assert.deepEqual(await report, { finished: 1, notified: [], cut: [] });
     });
 
-    test("D11: a stop cuts a request that outlasts its grace", async (t) => {
+    test("a stop cuts a request that outlasts its grace", async (t) => {
       const gateway = await start(t);
       const { echo, http } = gateway;
       const socket = await connectTo(gateway.port);

@@ -5,15 +5,22 @@ import { createServer, type AddressInfo, type Server } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import {
+  ChatRequestSchema,
+  ChatResponseSchema,
+  EchoRequestSchema,
+  EchoResponseSchema,
+  EchoService,
+} from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
+import type { ReadReplies, RequestBatch } from "../../../src/core/call/batches.ts";
 import { dial, dialInvoker, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Connection } from "../../../src/core/http2/http2-connection.ts";
 import { service } from "../../../src/core/call/service.ts";
-import { all, failure } from "../../support/failure.ts";
+import { all, each, failure } from "../../support/failure.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { stallingProxy } from "../../support/stalling-proxy.ts";
 import { testEngine } from "../../support/test-engine.ts";
@@ -317,4 +324,70 @@ test("message bytes go through as they are", async (t) => {
   context.end();
   assert.equal(fromBinary(EchoResponseSchema, reply ?? assert.fail()).text, "bytes");
   assert.deepEqual(Buffer.concat(received), frame(request));
+});
+
+const textBytes = (text: string): Uint8Array =>
+  toBinary(ChatRequestSchema, create(ChatRequestSchema, { text }));
+
+/** The results of `read` for the replies of one `chat` that sends `batches`. */
+async function* chatInBytes<T>(
+  t: TestContext,
+  target: string,
+  batches: readonly RequestBatch[],
+  read: ReadReplies<T>,
+): AsyncGenerator<T, void, undefined> {
+  const invoker = dialInvoker(target);
+  t.after(() => invoker.close());
+  const method = EchoService.method.chat;
+  const context = new CallContext({ method, protocolName: "test", requestHeader: undefined });
+  try {
+    yield* invoker.streamBytes?.(method, each(...batches), context, read) ?? assert.fail();
+  } finally {
+    context.end();
+  }
+}
+
+test("messages of a stream go through as they are, those that came together in one piece", async (t) => {
+  const received: Buffer[] = [];
+  const server = await new RawGrpcServer((stream) => {
+    stream.on("data", (chunk: Buffer) => received.push(chunk));
+    stream.on("end", () => {
+      stream.respond(grpcHeaders, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      const replies = ["a", "b", "c"].map((text) => frame(textBytes(text)));
+      stream.end(Buffer.concat(replies));
+    });
+  }).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  const requests = [[textBytes("1"), create(ChatRequestSchema, { text: "2" })], [textBytes("3")]];
+  const pieces = chatInBytes(t, server.target, requests, (batch) => {
+    const first = batch.next();
+    return [first, ...(first.at(-1) === 97 ? [] : [batch.next()])].map((bytes) => Buffer.from(bytes));
+  });
+  // The first reply is read by itself, the others, which are left of the batch, together.
+  const texts = ["a", "b", "c"].map((text) => Buffer.from(textBytes(text)));
+  assert.deepEqual(await all(pieces), [texts.slice(0, 1), texts.slice(1)]);
+  const sent = ["1", "2", "3"].map((text) => frame(textBytes(text)));
+  assert.deepEqual(Buffer.concat(received), Buffer.concat(sent));
+});
+
+test("a reply that cannot be read ends its stream behind those before it", async (t) => {
+  const server = await new RawGrpcServer((stream) => {
+    stream.respond(grpcHeaders);
+    stream.write(Buffer.concat([frame(textBytes("a")), frame(Buffer.of(0xff)), frame(textBytes("b"))]));
+  }).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  const seen: string[] = [];
+  const pieces = chatInBytes(t, server.target, [], (batch) => {
+    const bytes = batch.next();
+    return fromBinary(ChatResponseSchema, bytes).text;
+  });
+  const error = await failure(
+    (async () => {
+      for await (const text of pieces) seen.push(text);
+    })(),
+  );
+  assert.equal(error.code, Code.Internal);
+  assert.match(error.message, /a reply of .*Chat is no tsms\.test\.v1\.ChatResponse/);
+  assert.deepEqual(seen, ["a"]);
 });

@@ -52,6 +52,18 @@ export function connectUnary(
   const { maxBodyBytes } = limits;
   const kind: CallKind = { method, protocolName: "connect", limits };
   const codecs = messageCodecs(method, kit.binding, Code.InvalidArgument);
+  const unaryBytes = kit.transcoding === "messages" ? undefined : invoker.unaryBytes?.bind(invoker);
+
+  const run = (bytes: Uint8Array, codec: MessageCodec, context: CallContext): Promise<Buffer> => {
+    if (unaryBytes === undefined) {
+      const message = codec.parse(bytes);
+      requestComplete(context, kind);
+      return invoker.unary(method, message, context, codec.serialize);
+    }
+    const request = codec.toBinary(bytes);
+    requestComplete(context, kind);
+    return unaryBytes(method, request, context, codec.fromBinary);
+  };
 
   const serve = async (
     incoming: (exchange: HttpExchange) => Incoming,
@@ -64,9 +76,7 @@ export function connectUnary(
       const { codec, timeoutMs, compression, read } = incoming(exchange);
       metadata.check(requestHeaders, Code.InvalidArgument);
       context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
-      const message = codec.parse(await whileReading(context, read()));
-      requestComplete(context, kind);
-      const payload = await invoker.unary(method, message, context, (output) => codec.serialize(output));
+      const payload = await run(await whileReading(context, read()), codec, context);
       const parts = metadata.reply(context);
       const type = `application/${codec.name}`;
       if (compression !== null && payload.length >= compressMinBytes) {

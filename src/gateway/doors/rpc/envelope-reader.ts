@@ -80,6 +80,12 @@ export class EnvelopeReader {
     return { flags: flagsAt(prefix, 0), data: this.#read(length) };
   }
 
+  /** Whether the next envelope has arrived as a whole, in part of a chunk at least. */
+  get ready(): boolean {
+    const [first = empty] = this.#chunks;
+    return first.length >= prefixBytes && this.#size >= prefixBytes + lengthAt(first, 0);
+  }
+
   /** Discards the rest of the body, so that a client that is still sending receives the answer. */
   discard(): void {
     this.#discarding = true;

@@ -1,5 +1,5 @@
 import type { HttpExchange, ResponseBody, ResponseHeaders } from "../../http/exchange.ts";
-import { withPrefix } from "../../../core/wire/message-prefix.ts";
+import { withPrefixes } from "../../../core/wire/message-prefix.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
 
 /** Options of `EnvelopeWriter`. */
@@ -46,16 +46,16 @@ export class EnvelopeWriter {
   }
 
   /**
-   * Writes one message. Returns undefined when another one can follow, else a promise to await before the next, which
+   * Writes messages in one piece. Returns undefined when others can follow, else a promise to await before them, which
    * rejects with CANCELLED when the client disconnects.
    */
-  write(flags: number, data: Uint8Array): Promise<void> | undefined {
-    return this.#reply?.writer.write(this.#encode(flags, data));
+  write(flags: number, messages: readonly Uint8Array[]): Promise<void> | undefined {
+    return this.#reply?.writer.write(this.#encode(flags, messages));
   }
 
   /** Writes the last message and ends the reply. */
   end(flags: number, data: Uint8Array): void {
-    void this.#reply?.writer.end(this.#encode(flags, data));
+    void this.#reply?.writer.end(this.#encode(flags, [data]));
   }
 
   /** Sends a head that is the whole reply. */
@@ -75,8 +75,8 @@ export class EnvelopeWriter {
     this.#reply = { body, writer: new StreamWriter(body, this.#options) };
   }
 
-  #encode(flags: number, data: Uint8Array): Uint8Array | string {
-    const bytes = withPrefix(data, flags);
+  #encode(flags: number, messages: readonly Uint8Array[]): Uint8Array | string {
+    const bytes = withPrefixes(messages, flags);
     return this.#options.text ? bytes.toString("base64") : bytes;
   }
 }

@@ -1,4 +1,5 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { readEach, type ReplyBatch } from "../../../core/call/batches.ts";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
@@ -12,7 +13,7 @@ import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";
 import { compressMinBytes, messageCompressions } from "./message-compression.ts";
-import { RequestMessages } from "./request-messages.ts";
+import { RequestMessages, type RequestMessagesOptions } from "./request-messages.ts";
 import { eachField, type RpcMetadata } from "./rpc-metadata.ts";
 import type { StreamProtocol } from "./stream-protocol.ts";
 
@@ -42,6 +43,9 @@ export function envelopedCall(
   const rpc: EnvelopedRpc = { kind, protocol, metadata, kit };
   return (form, exchange) => void new EnvelopedCall(rpc, form, codecs[form.codec], exchange).serve();
 }
+
+/** The options of the request messages of one call. */
+type RequestOptions = Omit<RequestMessagesOptions<unknown>, "parse">;
 
 /** One call in flight. */
 class EnvelopedCall {
@@ -104,47 +108,75 @@ class EnvelopedCall {
     if (error !== undefined) throw error;
     metadata.check(headers, protocol.malformed);
     const { malformed } = protocol;
-    const requests = new RequestMessages(this.#reader, {
-      codec: this.#codec,
-      compression: request,
-      maxBytes: kit.limits.maxBodyBytes,
-      malformed,
-    });
+    const options = { compression: request, maxBytes: kit.limits.maxBodyBytes, malformed };
     const context = openCall(kind, this.#exchange, timeoutMs, () => metadata.of(headers));
     this.#context = context;
     const { method } = kind;
     // The kind decides which of the two it is; the types do not follow it.
-    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
-    else await this.#stream(method as DescMethodStreaming, requests, context);
+    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, options, context);
+    else await this.#stream(method as DescMethodStreaming, options, context);
   }
 
-  async #unary(method: DescMethodUnary, requests: RequestMessages, context: CallContext): Promise<void> {
+  async #unary(method: DescMethodUnary, options: RequestOptions, context: CallContext): Promise<void> {
     const { kind, kit } = this.#rpc;
-    const { invoker } = kit;
-    const message = await context.race(requests.only());
-    requestComplete(context, kind);
-    await this.#send(await invoker.unary(method, message, context, this.#write), context);
+    const { invoker, transcoding } = kit;
+    const codec = this.#codec;
+    const only = async <M>(parse: (bytes: Uint8Array) => M): Promise<M> => {
+      const requests = new RequestMessages(this.#reader, { ...options, parse });
+      const message = await context.race(requests.only());
+      requestComplete(context, kind);
+      return message;
+    };
+    const reply =
+      transcoding === "messages" || invoker.unaryBytes === undefined
+        ? await invoker.unary(method, await only(codec.parse), context, codec.serialize)
+        : await invoker.unaryBytes(method, await only(codec.toBinary), context, codec.fromBinary);
+    await this.#send([reply], context);
   }
 
-  async #stream(method: DescMethodStreaming, requests: RequestMessages, context: CallContext): Promise<void> {
+  async #stream(method: DescMethodStreaming, options: RequestOptions, context: CallContext): Promise<void> {
+    const { invoker, transcoding } = this.#rpc.kit;
+    const codec = this.#codec;
+    const streamBytes = invoker.streamBytes?.bind(invoker);
+    if (transcoding === "messages" || streamBytes === undefined) {
+      const requests = new RequestMessages(this.#reader, { ...options, parse: codec.parse });
+      const write = (message: Message): Buffer[] => [codec.serialize(message)];
+      await this.#replies(method, requests, context, (first) =>
+        invoker.stream(method, first === undefined ? requests : one(first), context, write),
+      );
+      return;
+    }
+    const requests = new RequestMessages(this.#reader, { ...options, parse: codec.toBinary });
+    const read = (batch: ReplyBatch): Buffer[] => readEach(batch, codec.fromBinary);
+    await this.#replies(method, requests, context, (first) => {
+      const batches = first === undefined ? requests.batches() : one([first]);
+      return streamBytes(method, batches, context, read);
+    });
+  }
+
+  /** Makes a streaming call and sends its replies. `run` gets the request of an rpc that takes only one. */
+  async #replies<M>(
+    { methodKind }: DescMethodStreaming,
+    requests: RequestMessages<M>,
+    context: CallContext,
+    run: (first: M | undefined) => AsyncIterable<readonly Buffer[]>,
+  ): Promise<void> {
     const { kind, kit } = this.#rpc;
-    const { invoker, streams } = kit;
-    const input =
-      method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
+    const first = methodKind === "server_streaming" ? await context.race(requests.only()) : undefined;
     requestComplete(context, kind);
     let timer: NodeJS.Timeout | undefined;
     // Before its request is complete a client rarely waits for the head, and the service may not have set its headers.
     const complete = (): void => {
-      timer = setTimeout(() => this.#flush(), streams.headerFlushMs);
+      timer = setTimeout(() => this.#flush(), kit.streams.headerFlushMs);
     };
-    if (input === requests) requests.onEnd = complete;
+    if (first === undefined) requests.onEnd = complete;
     else complete();
     const exchange = this.#exchange;
-    if (method.methodKind !== "client_streaming") exchange.onStop = (reason) => context.abort(reason);
+    if (methodKind !== "client_streaming") exchange.onStop = (reason) => context.abort(reason);
     try {
-      for await (const bytes of invoker.stream(method, input, context, this.#write)) {
+      for await (const messages of run(first)) {
         if (timer !== undefined) clearTimeout(timer);
-        const written = this.#send(bytes, context);
+        const written = this.#send(messages, context);
         if (written !== undefined) await written;
       }
     } finally {
@@ -154,18 +186,34 @@ class EnvelopedCall {
     }
   }
 
-  readonly #write = (message: Message): Buffer => this.#codec.serialize(message);
-
-  /** Sends a message of the reply; undefined when another one can follow. */
-  #send(bytes: Buffer, context: CallContext): Promise<void> | undefined {
+  /** Sends messages of the reply; undefined when others can follow. */
+  #send(messages: readonly Buffer[], context: CallContext): Promise<void> | undefined {
     const compression = this.#compression;
-    if (compression === null || bytes.length < compressMinBytes) return this.#envelope(0, bytes, context);
-    return compression.compress(bytes).then((data) => this.#envelope(compressedFlag, data, context));
+    if (compression === null || messages.every(({ length }) => length < compressMinBytes)) {
+      return this.#envelopes(0, messages, context);
+    }
+    return this.#sendCompressed(messages, compression, context);
   }
 
-  #envelope(flags: number, data: Uint8Array, context: CallContext): Promise<void> | undefined {
+  async #sendCompressed(
+    messages: readonly Buffer[],
+    compression: Compression,
+    context: CallContext,
+  ): Promise<void> {
+    for (const message of messages) {
+      const isSmall = message.length < compressMinBytes;
+      const data = isSmall ? message : await compression.compress(message);
+      await this.#envelopes(isSmall ? 0 : compressedFlag, [data], context);
+    }
+  }
+
+  #envelopes(
+    flags: number,
+    messages: readonly Uint8Array[],
+    context: CallContext,
+  ): Promise<void> | undefined {
     this.#begin();
-    const written = this.#writer.write(flags, data);
+    const written = this.#writer.write(flags, messages);
     return written && context.race(written);
   }
 
@@ -223,6 +271,6 @@ function fromNegotiation(error: ConnectError | undefined, { acceptEncodingHeader
   return new Headers(typeof known === "string" ? { [acceptEncodingHeader]: known } : undefined);
 }
 
-async function* one(message: Message): AsyncGenerator<Message, void, undefined> {
+async function* one<M>(message: M): AsyncGenerator<M, void, undefined> {
   yield message;
 }

@@ -1,6 +1,9 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 
+/** A message, or its protobuf bytes. */
+export type SocketMessage = Message | Uint8Array;
+
 /** The source of the messages of a `MessageQueue`. */
 export interface QueueSource {
   /** The queue is full: the source should send no more. */
@@ -15,13 +18,13 @@ const windowBytes = 64 * 1024;
 /** The cost of a message besides its bytes, in bytes. */
 const messageBytes = 64;
 
-const done: IteratorResult<Message, void> = Object.freeze({ done: true, value: undefined });
+const done: IteratorResult<SocketMessage, void> = Object.freeze({ done: true, value: undefined });
 
 /** The request messages of one call on their way from the socket to the handler, which reads them one at a time. */
-export class MessageQueue implements AsyncIterableIterator<Message, void, undefined> {
+export class MessageQueue implements AsyncIterableIterator<SocketMessage, void, undefined> {
   readonly #source: QueueSource;
-  readonly #messages: { readonly message: Message; readonly bytes: number }[] = [];
-  readonly #readers: PromiseWithResolvers<IteratorResult<Message, void>>[] = [];
+  readonly #messages: { readonly message: SocketMessage; readonly bytes: number }[] = [];
+  readonly #readers: PromiseWithResolvers<IteratorResult<SocketMessage, void>>[] = [];
   #bytes = 0;
   #full = false;
   #end: { readonly error: ConnectError | undefined } | undefined;
@@ -42,7 +45,7 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
   }
 
   /** Adds a message that was received as `size` bytes. */
-  push(message: Message, size: number): void {
+  push(message: SocketMessage, size: number): void {
     if (this.#end !== undefined || this.#returned) return;
     const reader = this.#readers.shift();
     if (reader !== undefined) {
@@ -68,7 +71,7 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     }
   }
 
-  next(): Promise<IteratorResult<Message, void>> {
+  next(): Promise<IteratorResult<SocketMessage, void>> {
     const first = this.#messages.shift();
     if (first !== undefined) {
       this.#bytes -= first.bytes;
@@ -77,13 +80,13 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     }
     if (this.#end?.error !== undefined) return Promise.reject(this.#end.error);
     if (this.#end !== undefined || this.#returned) return Promise.resolve(done);
-    const reader = Promise.withResolvers<IteratorResult<Message, void>>();
+    const reader = Promise.withResolvers<IteratorResult<SocketMessage, void>>();
     this.#readers.push(reader);
     return reader.promise;
   }
 
   /** The handler reads no more: waiting and later messages are dropped. */
-  return(): Promise<IteratorResult<Message, void>> {
+  return(): Promise<IteratorResult<SocketMessage, void>> {
     this.#returned = true;
     this.#clear();
     for (const reader of this.#readers.splice(0)) reader.resolve(done);

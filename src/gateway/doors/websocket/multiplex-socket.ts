@@ -171,9 +171,8 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   async #run(id: CallId, { idText, callable, call }: LiveCall): Promise<void> {
     const { codec } = callable;
-    const error = await call.run(
-      (message) => `{"id":${idText},"message":${String(codec.frame(message).data)}}`,
-      (text) => this.#socket.write(text, false),
+    const error = await call.run(codec, ({ data }) =>
+      this.#socket.write(`{"id":${idText},"message":${String(data)}}`, false),
     );
     this.#calls.delete(id);
     if (error !== undefined) this.#options.errors.faults.call(error, call.context);

@@ -2,13 +2,15 @@ import { isUtf8 } from "node:buffer";
 import { create, type DescField, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { HttpBodySchema, type HttpBody } from "../../../../gen/google/api/httpbody_pb.ts";
+import { asBuffer } from "../../../core/codec/scratch.ts";
 import type { BindOptions } from "../../binding/bind-options.ts";
 import { messageAt } from "../../binding/field-path.ts";
 import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
 import type { Route } from "../../routing/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
+import { decoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
-import type { FrameCodec } from "./frame-codec.ts";
+import type { Frame, FrameCodec } from "./frame-codec.ts";
 
 /**
  * Whether the frames of a route contain raw bytes: its replies are `google.api.HttpBody`, and its requests are too, or
@@ -29,6 +31,12 @@ export function compileRawCodec(route: Route, bind: Partial<BindOptions>): Frame
   const path = Array.isArray(bodyField) ? (bodyField as readonly DescField[]) : []; // Arrays of the type are readonly.
   const binder = compileMessageBinder({ ...route, bodyField: path.length === 0 ? undefined : path }, bind);
   const put = bodySetter(path);
+  const decode = decoder(method.output);
+  const frame = (message: Message): Frame => {
+    const { contentType, data } = bodyOf(message, responseField);
+    const isText = /^\s*text\//i.test(contentType) && isUtf8(data);
+    return { data: asBuffer(data), isBinary: !isText };
+  };
   return {
     first(call: RouteCall, data, isBinary) {
       const message = binder.first(call, { bytes: undefined, format: "binary" });
@@ -40,11 +48,8 @@ export function compileRawCodec(route: Route, bind: Partial<BindOptions>): Frame
       put(message, data, isBinary);
       return message;
     },
-    frame(message) {
-      const { contentType, data } = bodyOf(message, responseField);
-      const isText = /^\s*text\//i.test(contentType) && isUtf8(data);
-      return { data: Buffer.from(data.buffer, data.byteOffset, data.byteLength), isBinary: !isText };
-    },
+    frame,
+    frameOf: (reply) => frame(decode(reply)),
   };
 }
 

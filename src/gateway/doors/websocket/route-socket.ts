@@ -126,10 +126,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
 
   async #run(call: SocketCall): Promise<void> {
     const { codec } = this.#request.chosen;
-    const error = await call.run(
-      (message) => codec.frame(message),
-      ({ data, isBinary }) => this.#socket.write(data, isBinary),
-    );
+    const error = await call.run(codec, ({ data, isBinary }) => this.#socket.write(data, isBinary));
     this.#call = undefined;
     if (error !== undefined) this.#plan.kit.errors.faults.call(error, call.context);
     this.#finish(error, call);

@@ -1,22 +1,22 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Message } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { CallKind } from "../open-call.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Route } from "../../routing/route.ts";
-import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
+import type { SocketMessage } from "./message-queue.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
+import { compileSocketCalls, type SocketRun } from "./socket-run.ts";
 
 /** The compiled part of the sockets of one route. */
 export interface SocketRoute {
   readonly route: Route;
   readonly kind: CallKind;
   readonly kit: DoorKit;
-  readonly run: StreamInvoker;
+  readonly run: SocketRun;
   /** Whether the rpc has one request message. */
   readonly takesOne: boolean;
   /** Whether frames contain raw bytes of the service, without status and header frames. */
@@ -42,20 +42,21 @@ export function compileSocketRoute(route: Route, kit: DoorKit): SocketRoute {
   const raw = isRaw(route);
   const takesOne = method.methodKind === "unary" || method.methodKind === "server_streaming";
   const takesBody = bodyField !== undefined || method.input.typeName === "google.api.HttpBody";
+  const { run, inBytes } = compileSocketCalls(kit, method);
   return {
     route,
     kind: { method, protocolName: "websocket", limits: kit.limits },
     kit,
-    run: compileStreamInvoker(kit.invoker, method),
+    run,
     takesOne,
     raw,
     needsFrame: !takesOne || takesBody,
-    choose: raw ? rawChoice(route, kit) : messageChoice(route, kit),
+    choose: raw ? rawChoice(route, kit) : messageChoice(route, kit, inBytes),
   };
 }
 
 /** The request message of a call without a frame. Throws INVALID_ARGUMENT. */
-export function boundMessage({ codec }: Chosen, call: RouteCall): Message {
+export function boundMessage({ codec }: Chosen, call: RouteCall): SocketMessage {
   return codec.first(call, undefined, false);
 }
 
@@ -75,10 +76,10 @@ function rawChoice(route: Route, { binding }: DoorKit): SocketRoute["choose"] {
   return ([protocol]) => ({ protocol, codec, binary: undefined });
 }
 
-function messageChoice(route: Route, kit: DoorKit): SocketRoute["choose"] {
+function messageChoice(route: Route, kit: DoorKit, inBytes: boolean): SocketRoute["choose"] {
   const codecs = new Map<Subprotocol, FrameCodec>();
   for (const name of ["json", "proto"] as const) {
-    const codec = compileFrameCodec(route, kit, name);
+    const codec = compileFrameCodec(route, kit, name, inBytes);
     if (codec !== undefined) codecs.set(name, codec);
   }
   return (offered) => {

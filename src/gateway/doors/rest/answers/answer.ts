@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { ReplyBatch } from "../../../../core/call/batches.ts";
 
 /** Writes the replies of a call into an HTTP answer. Only `write` and `message` throw. */
 export interface Answer<Payload = unknown> {
@@ -15,4 +16,10 @@ export interface Answer<Payload = unknown> {
   end(): Promise<void>;
   /** Ends the answer with an error: with its HTTP status if the head was not sent. */
   fail(reason: unknown): Promise<void>;
+}
+
+/** An answer that takes its messages in binary form, too. */
+export interface ByteAnswer<Payload = unknown> extends Answer<Payload> {
+  /** As `write`, for the next message of the batch and those that can be sent with it (`ReadReplies`). */
+  read(batch: ReplyBatch): Payload;
 }

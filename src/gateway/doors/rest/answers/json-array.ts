@@ -2,6 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import type {
   EncoderStart,
+  MessageFrame,
   MessageText,
   StatusText,
   StreamEncoder,
@@ -27,6 +28,13 @@ class ArrayEncoder implements StreamEncoder {
   readonly #statusText: StatusText;
   readonly #onError: ArrayError;
   #separator = "";
+  readonly frame: MessageFrame = {
+    before: (index) => (index === 0 ? this.#separator : ","),
+    after: "",
+    printed: () => {
+      this.#separator = ",";
+    },
+  };
 
   constructor(messageText: MessageText, statusText: StatusText, onError: ArrayError) {
     this.#messageText = messageText;

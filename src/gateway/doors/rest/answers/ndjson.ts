@@ -14,12 +14,12 @@ export interface NdjsonOptions {
  */
 export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): StreamEncoding {
   const { contentType = "application/x-ndjson", wrap = false } = options;
+  const [before, after] = wrap ? ['{"result":', "}\n"] : ["", "\n"];
   const begin = ({ messageText }: EncoderStart): StreamEncoder => ({
     opening: "",
     heartbeat: undefined,
-    message: wrap
-      ? (message) => `{"result":${messageText(message)}}\n`
-      : (message) => `${messageText(message)}\n`,
+    frame: { before: () => before, after, printed: () => {} },
+    message: (message) => before + messageText(message) + after,
     end: () => "",
     error: (error) => `{"error":${statusText(error)}}\n`,
     reportsErrors: true,

@@ -1,7 +1,14 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import type { EventId } from "./event-id.ts";
-import type { EncoderStart, StatusText, StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
+import type {
+  EncoderStart,
+  MessageFrame,
+  StatusText,
+  StreamEncoder,
+  StreamEncoding,
+  Trailers,
+} from "./stream-encoding.ts";
 
 /** Options of `sse`. */
 export interface SseOptions {
@@ -60,12 +67,14 @@ class SseEncoder implements StreamEncoder {
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
   #count: number;
+  readonly frame: MessageFrame | undefined;
 
   constructor(start: EncoderStart, options: SseOptions) {
     this.#start = start;
     this.#options = options;
     this.#count = counterOf(start.lastEventId);
     this.opening = options.retryMs > 0 ? `${retryLine(options.retryMs)}\n` : ": open\n\n";
+    this.frame = options.eventId === undefined ? this.#counted() : undefined;
   }
 
   message(message: Message): string {
@@ -74,6 +83,17 @@ class SseEncoder implements StreamEncoder {
     if (eventId === undefined) return `id: ${++this.#count}\ndata: ${data}\n\n`;
     const id = eventId(message);
     return id === undefined || unsafeId.test(id) ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
+  }
+
+  /** The JSON of a message is one line. */
+  #counted(): MessageFrame {
+    return {
+      before: (index) => `id: ${this.#count + index + 1}\ndata: `,
+      after: "\n\n",
+      printed: (count) => {
+        this.#count += count;
+      },
+    };
   }
 
   end(trailers: Trailers): string {

@@ -1,4 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { ReadReplies, ReplyBatch } from "../../../../core/call/batches.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../../core/errors/status-message.ts";
@@ -13,7 +14,7 @@ import {
 import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
-import type { Answer } from "./answer.ts";
+import type { ByteAnswer } from "./answer.ts";
 import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
 import type { StreamOptions } from "../../options/stream-options.ts";
@@ -23,6 +24,8 @@ import { StreamWriter } from "../../../http/stream-writer.ts";
 export interface StreamAnswerInit {
   readonly encoding: StreamEncoding;
   readonly encoder: StreamEncoder;
+  /** Prints messages in binary form by the encoder. */
+  readonly read: ReadReplies<string | Buffer>;
   readonly context: CallContext;
   readonly exchange: HttpExchange;
   readonly errors: ErrorWriter;
@@ -48,7 +51,7 @@ interface OpenState {
 const settleMs = 20;
 
 /** An answer that sends each message as soon as it is written. */
-export class StreamAnswer implements Answer<string> {
+export class StreamAnswer implements ByteAnswer<string | Buffer> {
   readonly #init: StreamAnswerInit;
   readonly #exchange: HttpExchange;
   #state: State = { kind: "waiting" };
@@ -116,7 +119,11 @@ export class StreamAnswer implements Answer<string> {
     return this.#init.encoder.message(message);
   }
 
-  message(text: string): Promise<void> | undefined {
+  read(batch: ReplyBatch): string | Buffer {
+    return this.#init.read(batch);
+  }
+
+  message(text: string | Buffer): Promise<void> | undefined {
     this.#open();
     if (this.#state.kind !== "open") return Promise.reject(incompleteAnswer());
     if (this.#exchange.head.method === "HEAD") return undefined;

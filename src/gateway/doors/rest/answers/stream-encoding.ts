@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
+import type { PieceFrame } from "../../../../core/codec/binary-to-json.ts";
 
 /** Prints one message of a route as JSON text on one line. */
 export type MessageText = (message: Message) => string;
@@ -33,12 +34,20 @@ export interface StreamEncoding {
   begin(start: EncoderStart): StreamEncoder;
 }
 
+/** The texts around the JSON of the next messages. */
+export interface MessageFrame extends PieceFrame {
+  /** The next `count` messages were printed with it. */
+  printed(count: number): void;
+}
+
 /** Encodes one answer; each text is sent at once. */
 export interface StreamEncoder {
   /** The text before the first message; empty for none. */
   readonly opening: string;
   /** The text that keeps an idle connection open; undefined if the encoding has none. */
   readonly heartbeat: string | undefined;
+  /** The texts around the JSON of messages; undefined if they depend on the contents of a message. */
+  readonly frame: MessageFrame | undefined;
   /** The text of the next message. Throws INTERNAL for a message without a JSON form. */
   message(message: Message): string;
   /** The end of a successful stream. */

@@ -1,4 +1,3 @@
-import { decodeUtf8 } from "../../../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../../../core/errors/errors.ts";
 import { HttpError } from "../../../http/http-error.ts";
 
@@ -31,8 +30,8 @@ const byteOrderMark = [0xef, 0xbb, 0xbf] as const;
  * with or without white space between them (NDJSON, JSON lines, concatenated JSON). A byte order mark at the start is
  * skipped.
  *
- * It finds only the ends of values; the reader of messages validates them: the results are valid UTF-8, but may be any
- * text with balanced brackets. Only the text of one message is buffered.
+ * It finds only the ends of values; the reader of messages validates them: the results are bytes of any kind with
+ * balanced brackets. Only the text of one message is buffered.
  */
 export class JsonSplitter {
   readonly #limits: SplitterLimits;
@@ -51,11 +50,12 @@ export class JsonSplitter {
 
   /**
    * Yields the texts that `chunk` completes; each is searched for on demand.
+   * A text that is whole in the chunk is a view of it.
    *
-   * @throws HttpError 413 when a text is too long; ConnectError INVALID_ARGUMENT where no value can begin, for a value
-   * that is nested too deeply, and for bytes that are not UTF-8
+   * @throws HttpError 413 when a text is too long; ConnectError INVALID_ARGUMENT where no value can begin, and for
+   * a value that is nested too deeply
    */
-  *push(chunk: Uint8Array): Generator<string, void, undefined> {
+  *push(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
     let index = 0;
     while (index < chunk.length) {
       if (this.#inside === undefined) {
@@ -80,7 +80,7 @@ export class JsonSplitter {
    *
    * @throws ConnectError INVALID_ARGUMENT when the body ends inside a value or an array
    */
-  finish(): string | undefined {
+  finish(): Uint8Array | undefined {
     if (this.#inside === "nested" || this.#inside === "string") {
       throw invalidArgument("the request body ends inside of a message");
     }
@@ -183,14 +183,14 @@ export class JsonSplitter {
     this.#parts.push(part);
   }
 
-  #complete(): string {
+  #complete(): Uint8Array {
     const [only] = this.#parts;
     const bytes =
       this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts, this.#size);
     this.#inside = undefined;
     this.#parts = [];
     this.#size = 0;
-    return decodeUtf8(bytes);
+    return bytes;
   }
 }
 

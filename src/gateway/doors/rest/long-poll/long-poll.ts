@@ -1,4 +1,6 @@
-import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import { readEach } from "../../../../core/call/batches.ts";
+import { compileByteStreamInvoker, compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import type { CallContext } from "../../../../core/call/context.ts";
 import { compileMessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
 import {
@@ -13,7 +15,8 @@ import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { type CallKind, openCall, requestComplete } from "../../open-call.ts";
-import { compileBodySource } from "../streams/body-source.ts";
+import { compileReplyText } from "../../reply-text.ts";
+import { compileBodySource, compileByteBodySource } from "../streams/body-source.ts";
 import type { RouteHandler } from "../unary/unary.ts";
 import { type Batch, PolledStream } from "./polled-stream.ts";
 import type { OpenPoll, PolledStreams } from "./polled-streams.ts";
@@ -104,26 +107,53 @@ function compileOpen(
   kit: DoorKit,
   polled: PolledStreams,
 ): (call: RouteCall, exchange: HttpExchange) => Promise<PolledStream> {
-  const { invoker, requestMetadata, polling } = kit;
+  const { requestMetadata, polling } = kit;
   const { method } = route;
   const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
-  const source = compileBodySource(route, compileMessageBinder(route, kit.binding), kit);
-  const run = compileStreamInvoker(invoker, method);
-  const messageText = jsonTextEncoder(route, method, { ...kit.json, indent: 0 });
+  const begin = compileTexts(route, kit);
   return async (call, exchange) => {
     const { headers } = exchange.head;
     polled.checkLimit();
     const askedMs = requestedTimeoutMs(headers);
     requestMetadata.check(headers);
-    const requests = await source(call, exchange);
+    const texts = await begin(call, exchange);
     // Attached to the exchange: a client that disconnects before it has a token cannot continue.
     const context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers));
     requestComplete(context, kind);
     return new PolledStream({
-      messages: run(requests, context, messageText),
+      messages: texts(context),
       context,
       bufferBytes: polling.pollBufferBytes,
     });
+  };
+}
+
+/** The replies of a call as JSON texts, those that arrived together at once. */
+type Texts = (context: CallContext) => AsyncIterable<readonly string[]>;
+
+/** Compiles how requests are read, and the calls made with them. */
+function compileTexts(
+  route: Route,
+  kit: DoorKit,
+): (call: RouteCall, exchange: HttpExchange) => Promise<Texts> {
+  const { method } = route;
+  const binder = compileMessageBinder(route, kit.binding);
+  const json = { ...kit.json, indent: 0 };
+  const runBytes = kit.transcoding === "messages" ? undefined : compileByteStreamInvoker(kit.invoker, method);
+  if (runBytes !== undefined) {
+    const source = compileByteBodySource(route, binder, kit);
+    const textOf = compileReplyText(route, method, json);
+    return async (call, exchange) => {
+      const requests = await source(call, exchange);
+      return (context) => runBytes(requests, context, (batch) => readEach(batch, textOf));
+    };
+  }
+  const source = compileBodySource(route, binder, kit);
+  const run = compileStreamInvoker(kit.invoker, method);
+  const textOf = jsonTextEncoder(route, method, json);
+  return async (call, exchange) => {
+    const requests = await source(call, exchange);
+    return (context) => run(requests, context, (message) => [textOf(message)]);
   };
 }
 

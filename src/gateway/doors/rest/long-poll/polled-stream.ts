@@ -13,8 +13,8 @@ export interface Batch {
 
 /** The parts of a `PolledStream`. */
 export interface PolledStreamInit {
-  /** The messages as JSON. */
-  readonly messages: AsyncIterable<string>;
+  /** The messages as JSON, those that arrived together at once. */
+  readonly messages: AsyncIterable<readonly string[]>;
   readonly context: CallContext;
   /** The most text that is buffered, in bytes; the stream is paused beyond. */
   readonly bufferBytes: number;
@@ -88,12 +88,15 @@ export class PolledStream {
   async #read(): Promise<void> {
     const { messages, context, bufferBytes } = this.#init;
     try {
-      for await (const text of messages) {
-        this.#waiting.push(text);
-        this.#bytes += Buffer.byteLength(text);
-        this.#wake?.();
-        while (this.#bytes >= bufferBytes && context.reason === undefined) {
-          await new Promise<void>((resolve) => (this.#resume = resolve));
+      for await (const texts of messages) {
+        for (const text of texts) {
+          if (context.reason !== undefined) throw context.reason;
+          this.#waiting.push(text);
+          this.#bytes += Buffer.byteLength(text);
+          this.#wake?.();
+          while (this.#bytes >= bufferBytes && context.reason === undefined) {
+            await new Promise<void>((resolve) => (this.#resume = resolve));
+          }
         }
       }
       this.#end = { error: undefined };

@@ -128,25 +128,31 @@ type CallRunner = (
   encode: ReplyEncoder,
 ) => Promise<string | Buffer>;
 
-function callRunner(
-  route: Route,
-  method: DescMethodUnary,
-  { invoker, transcoding, binding, json }: DoorKit,
-  binder: Binder,
-): CallRunner {
+function callRunner(route: Route, method: DescMethodUnary, kit: DoorKit, binder: Binder): CallRunner {
+  const { invoker, transcoding } = kit;
   if (invoker.unaryBytes === undefined || transcoding === "messages") {
     return (request, context, _type, encode) => invoker.unary(method, binder.bind(request), context, encode);
   }
   const unaryBytes = invoker.unaryBytes.bind(invoker);
+  const reader = replyReader(route, method, kit);
+  return (request, context, type, encode) =>
+    unaryBytes(method, binder.bindBytes(request), context, reader(type, encode));
+}
+
+/** Compiles what makes the body of a reply of its bytes, for a media type and an encoder as `CallRunner` has them. */
+export function replyReader(
+  route: Route,
+  method: DescMethod,
+  { binding, json }: Pick<DoorKit, "binding" | "json">,
+): (type: string | undefined, encode: ReplyEncoder) => (reply: Uint8Array) => string | Buffer {
   // System parameters of a request can be applied to messages only.
-  const plain = !binding.systemParameters;
-  const readers = replyReaders(route, method, plain ? json : undefined);
-  return (request, context, type, encode) => {
+  const readers = replyReaders(route, method, binding.systemParameters ? undefined : json);
+  return (type, encode) => {
     const read = type === undefined ? readers.json : readers.binary;
-    return unaryBytes(method, binder.bindBytes(request), context, (reply) => {
+    return (reply) => {
       const output = read(reply);
       return isPayload(output) ? output : writeReply(method, encode, output);
-    });
+    };
   };
 }
 
