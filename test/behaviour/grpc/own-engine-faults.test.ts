@@ -274,7 +274,7 @@ for (const [name, increment, code] of [
   });
 }
 
-test("E06: replies that nobody reads hold up no other call of their connection", async (t) => {
+test("E06: replies that are not read hold up no other call of their connection", async (t) => {
   const server = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
   await server.start();
   t.after(() => server.gracefulStop({ graceMs: 0 }));
