@@ -11,8 +11,7 @@ const places: readonly (readonly [what: string, text: RegExp, place: RegExp])[] 
   [
     "the prefix of messages",
     /prefixBytes = |UInt32BE\(|encodeEnvelope/,
-    // Frames of HTTP/2 have numbers of the same form.
-    /^src\/core\/(?:wire\/message-prefix|http2\/(?:frame-reader|frame-writer|settings))\.ts$/,
+    /^src\/core\/(?:wire\/message-prefix|http2\/(?:frame-reader|frame-writer|settings))\.ts$/, // Frames of HTTP/2 have numbers too.
   ],
   ["the units of grpc-timeout", /HMSmun/, /^src\/core\/wire\/grpc-timeout\.ts$/],
   ["weights of lists", /"q"|\bq\\s|\bq=\(/, /^src\/gateway\/http\/weighted-list\.ts$/],

@@ -73,7 +73,7 @@ export class HpackDecoder {
         this.#resize();
         continue;
       } else {
-        this.#literal(4, false, take); // A field that is never indexed means the same to its receiver.
+        this.#literal(4, false, take); // Never-indexed fields matter only to a proxy that encodes them again.
       }
       fields++;
     }
