@@ -94,7 +94,7 @@ function keepTicket(tls: TlsOptionsFor, host: string, ticket: Buffer): void {
 }
 
 /** The error of a connection that ended before it was of use, with the code that Node's own HTTP/2 would give. */
-function asNodeSays(error: Error | undefined): Error {
+function asNodeSays(error: unknown): unknown {
   if (error === undefined) return withCode("the connection was closed before HTTP/2 began", closedEarly);
   return error instanceof Http2Error ? withCode(error.message, "ERR_HTTP2_ERROR") : error;
 }

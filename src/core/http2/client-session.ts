@@ -49,7 +49,7 @@ export interface SessionBirth {
   /** The server's SETTINGS have come. */
   onReady(): void;
   /** The connection has ended before that; undefined for an end without an error. */
-  onFailed(error: Error | undefined): void;
+  onFailed(error: unknown): void;
 }
 
 /** A connection of our own engine (`engine: "own"`, RFC 9113): the client's side. */
@@ -334,7 +334,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   }
 
   /** The connection is gone, or as good as gone. */
-  #lose(text: string, cause?: Error): void {
+  #lose(text: string, cause?: unknown): void {
     this.#stop();
     if (!this.#ready) {
       this.#ready = true;
@@ -358,7 +358,8 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const error =
       reason instanceof Http2Error ? reason : new Http2Error(errorCode.internalError, "an internal error");
     this.#closeSocket(error.code, error.message.slice(0, 64));
-    this.#lose(`the server broke the rules of HTTP/2: ${error.message}`, error);
+    if (reason === error) this.#lose(`the server broke the rules of HTTP/2: ${error.message}`, error);
+    else this.#lose("an internal error", reason);
   }
 
   /** Ends a connection without streams. */
@@ -376,8 +377,12 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   readonly #fill = (): void => {
     if (this.#over) return;
-    const opened = this.#writer.write(this.#streams, this.#limit, this.#onSent);
-    if (opened > 0) this.#glitches.earn(4 * opened);
+    try {
+      const opened = this.#writer.write(this.#streams, this.#limit, this.#onSent);
+      if (opened > 0) this.#glitches.earn(4 * opened);
+    } catch (error) {
+      this.#breakOff(error); // A fault of ours, which must not end the process.
+    }
   };
 
   /** Headers or data of a stream are sent. */
