@@ -18,6 +18,5 @@ export function compileReplyText(
   const decode = decoder(output);
   const print = jsonTextEncoder(route, method, json);
   const converter = route.responseField === undefined ? binaryToJson(output, json) : undefined;
-  return (reply) =>
-    converter?.convertDirectly(reply)?.toString() ?? writeReply(method, print, decode(reply));
+  return (reply) => converter?.convertDirectly(reply)?.toString() ?? writeReply(method, print, decode(reply));
 }

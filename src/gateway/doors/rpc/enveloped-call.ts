@@ -134,7 +134,7 @@ class EnvelopedCall {
   async #stream(method: DescMethodStreaming, options: RequestOptions, context: CallContext): Promise<void> {
     const { invoker, transcoding } = this.#rpc.kit;
     const codec = this.#codec;
-    const { streamBytes } = invoker;
+    const streamBytes = invoker.streamBytes?.bind(invoker);
     if (transcoding === "messages" || streamBytes === undefined) {
       const requests = new RequestMessages(this.#reader, { ...options, parse: codec.parse });
       const write = (message: Message): Buffer[] => [codec.serialize(message)];
@@ -147,7 +147,7 @@ class EnvelopedCall {
     const read = (batch: ReplyBatch): Buffer[] => readEach(batch, codec.fromBinary);
     await this.#replies(method, requests, context, (first) => {
       const batches = first === undefined ? requests.batches() : one([first]);
-      return streamBytes.call(invoker, method, batches, context, read) as AsyncIterable<Buffer[]>; // Of `read`.
+      return streamBytes(method, batches, context, read);
     });
   }
 

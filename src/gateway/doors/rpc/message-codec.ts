@@ -69,7 +69,8 @@ export function messageCodecs(method: DescMethod, options: JsonBindOptions, malf
     json: {
       name: "json",
       ...json,
-      toBinary: (bytes) => (check === undefined ? fromJson.convertDirectly(bytes) : undefined) ?? json.parse(bytes),
+      toBinary: (bytes) =>
+        (check === undefined ? fromJson.convertDirectly(bytes) : undefined) ?? json.parse(bytes),
       fromBinary: (bytes) => toJson.convertDirectly(bytes) ?? reply(bytes, json),
     },
     proto: {
