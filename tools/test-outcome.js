@@ -13,6 +13,7 @@ export function outcomeOf(group, lines, exitCode) {
   const outcome = {
     group,
     passed: 0,
+    passes: [],
     skipped: [],
     failures: [],
     files: new Map(group.files.map((file) => [file, { count: 0, failed: 0, ms: 0 }])),
@@ -30,13 +31,18 @@ function take(event, outcome) {
   const counts = outcome.files.get(file);
   if (counts !== undefined && event.nesting === 0) counts.ms += event.ms;
   // A suite fails because of a test in it, which counts for itself.
-  if (event.isSuite && (event.error === undefined || /\bsubtests? failed\b/.test(event.error))) return;
+  if (event.isSuite && (event.error === undefined || /\bsubtests? failed\b/.test(event.error))) {
+    if (event.type !== "test:fail") outcome.passes.push({ file, name: event.name });
+    return;
+  }
   if (counts !== undefined) counts.count++;
   if (event.type === "test:fail") {
     if (counts !== undefined) counts.failed++;
     outcome.failures.push({ ...event, file });
-  } else if (event.skipped === undefined) outcome.passed++;
-  else outcome.skipped.push({ ...event, file });
+  } else if (event.skipped === undefined) {
+    outcome.passed++;
+    outcome.passes.push({ file, name: event.name });
+  } else outcome.skipped.push({ ...event, file });
 }
 
 /** Prints a line for each file of a group and for each failure. */
@@ -56,7 +62,11 @@ export function report(outcomes, first, ms) {
   const sum = (count) => outcomes.reduce((total, outcome) => total + count(outcome), 0);
   const failed = outcomes.flatMap(({ failures }) => failures);
   const isSame = (one) => (other) => one.name === other.name && one.file === other.file;
-  const flaky = first.filter((test) => !failed.some(isSame(test)));
+  const passed = outcomes.flatMap(({ passes }) => passes);
+  const rest = first.filter((test) => !failed.some(isSame(test)));
+  const flaky = rest.filter((test) => passed.some(isSame(test)));
+  // A test that the second run did not find has failed once and passed never.
+  failed.push(...rest.filter((test) => !passed.some(isSame(test))));
   const broken = outcomes.filter((outcome) => outcome.broken);
   const skipped = outcomes.flatMap((outcome) => outcome.skipped);
   console.log("");
