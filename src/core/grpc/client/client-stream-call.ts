@@ -92,11 +92,12 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     }
   }
 
-  /** Waits until a reply arrives or the call ends. */
+  /** Waits until a reply may have arrived or the call may have ended: the caller checks both. */
   #arrival(): Promise<void> {
     if (this.#paused) {
       this.#paused = false;
       this.#stream?.resume();
+      return Promise.resolve(); // Resuming may have delivered data at once.
     }
     return new Promise((resolve) => (this.#wake = resolve));
   }
