@@ -35,13 +35,13 @@ function busyGroups(files) {
   const behaviour = files.filter((file) => file.startsWith("test/behaviour/"));
   const others = files.filter((file) => !pure.includes(file) && !behaviour.includes(file));
   const topics = Map.groupBy(
-    behaviour.filter((file) => !measuresMemory(file)),
+    behaviour.filter((file) => !needsProcess(file)),
     (file) => file.split("/").slice(0, 3).join("/"),
   );
   return [
     { name: "pure parts", files: pure },
     ...others.map(alone),
-    ...behaviour.filter(measuresMemory).map(alone),
+    ...behaviour.filter(needsProcess).map(alone),
     ...[...topics].map(([name, files]) => ({ name, files })),
   ];
 }
@@ -57,6 +57,16 @@ function waits(file) {
 
 function isLong(file) {
   return file.startsWith("test/long/");
+}
+
+/** Whether a file of a topic cannot share the process of the others. */
+function needsProcess(file) {
+  return measuresMemory(file) || runsSuiteAgain(file);
+}
+
+/** Such a file sets a variable that the others must not see, and imports one of them, which a process does only once. */
+function runsSuiteAgain(file) {
+  return file.endsWith(".own.test.ts");
 }
 
 /** What other tests have left to the collector would count as this one's. */

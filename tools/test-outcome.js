@@ -68,6 +68,10 @@ export function report(outcomes, first, ms) {
   // A test that the second run did not find has failed once and passed never.
   failed.push(...rest.filter((test) => !passed.some(isSame(test))));
   const broken = outcomes.filter((outcome) => outcome.broken);
+  const empty = outcomes.flatMap(({ files }) =>
+    [...files].flatMap(([file, { count }]) => (count === 0 ? [file] : [])),
+  );
+  for (const file of empty) failed.push({ file, name: "the file runs no test" });
   const skipped = outcomes.flatMap((outcome) => outcome.skipped);
   console.log("");
   for (const { file, name, skipped: why } of skipped) console.log(`skipped: ${file}: ${name} (${why})`);
