@@ -1,13 +1,14 @@
 import type { DescMethod, DescMethodUnary } from "@bufbuild/protobuf";
 import { parseContentType } from "@connectrpc/connect/protocol-connect";
 import { rpcName } from "../../../core/call/service.ts";
-import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
+import type { RequestHead } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
 import type { MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
-import { formOf, isCodedWhole } from "../rpc/body-form.ts";
+import { formOf } from "../rpc/body-form.ts";
 import { envelopedCall } from "../rpc/enveloped-call.ts";
-import { notAllowed, notPosted, type Refusal, refuse, unknownRpc, unsupportedType } from "../rpc/refusal.ts";
+import { envelopedHandler } from "../rpc/enveloped-handler.ts";
+import { notAllowed, notPosted, refuse, unknownRpc, unsupportedType } from "../rpc/refusal.ts";
 import { rpcDoor, type RpcHandler, rpcType } from "../rpc/rpc-door.ts";
 import { RpcMetadata } from "../rpc/rpc-metadata.ts";
 import { ConnectErrorJson } from "./connect-error-json.ts";
@@ -72,17 +73,13 @@ function unaryCalls(method: DescMethodUnary, kit: DoorKit, metadata: RpcMetadata
 function streamCalls(method: DescMethod, kit: DoorKit, metadata: RpcMetadata): RpcHandler {
   const protocol = connectStreams(new ConnectErrorJson(kit.binding.registry));
   const call = envelopedCall(method, protocol, kit, metadata);
-  const refusalOf = (head: RequestHead): Refusal | undefined =>
-    connectForm(head) === "get" ? notAllowed(`${rpcName(method)} streams: use POST`) : notPosted(head);
-  return (exchange: HttpExchange) => {
-    const { head } = exchange;
-    const refusal = refusalOf(head);
-    if (refusal !== undefined) return refuse(exchange, refusal);
-    const type =
-      connectForm(head) !== "stream" || isCodedWhole(head)
-        ? undefined
-        : parseContentType(headerValue(head.headers["content-type"]));
-    if (type === undefined) return refuse(exchange, unsupportedType(method, head));
-    call(formOf(type.binary, "application/connect"), exchange);
+  const handle = envelopedHandler(method, call, (head) => {
+    if (connectForm(head) !== "stream") return undefined;
+    const type = parseContentType(headerValue(head.headers["content-type"]));
+    return type && formOf(type.binary, "application/connect");
+  });
+  return (exchange) => {
+    if (connectForm(exchange.head) !== "get") handle(exchange);
+    else refuse(exchange, notAllowed(`${rpcName(method)} streams: use POST`));
   };
 }

@@ -1,9 +1,10 @@
 import { parseContentType } from "@connectrpc/connect/protocol-grpc-web";
 import { headerValue } from "../../http/header-value.ts";
 import type { MakeDoor } from "../door.ts";
-import { formOf, isCodedWhole } from "../rpc/body-form.ts";
+import { formOf } from "../rpc/body-form.ts";
 import { envelopedCall } from "../rpc/enveloped-call.ts";
-import { notPosted, refuse, unknownRpc, unsupportedType } from "../rpc/refusal.ts";
+import { envelopedHandler } from "../rpc/enveloped-handler.ts";
+import { refuse, unknownRpc } from "../rpc/refusal.ts";
 import { rpcDoor, rpcType } from "../rpc/rpc-door.ts";
 import { RpcMetadata } from "../rpc/rpc-metadata.ts";
 import { grpcWeb } from "./grpc-web.ts";
@@ -17,17 +18,11 @@ export const grpcWebDoor: MakeDoor = (kit) => {
       claims: (head) => rpcType(head)?.startsWith("application/grpc-web") === true,
       compile(method, own) {
         const call = envelopedCall(method, grpcWeb, own, metadata);
-        return (exchange) => {
-          const { head } = exchange;
-          const refusal = notPosted(head);
-          if (refusal !== undefined) return refuse(exchange, refusal);
-          const type = isCodedWhole(head)
-            ? undefined
-            : parseContentType(headerValue(head.headers["content-type"]));
-          if (type === undefined) return refuse(exchange, unsupportedType(method, head));
-          const base = type.text ? "application/grpc-web-text" : "application/grpc-web";
-          call(formOf(type.binary, base, type.text), exchange);
-        };
+        return envelopedHandler(method, call, ({ headers }) => {
+          const type = parseContentType(headerValue(headers["content-type"]));
+          const base = type?.text === true ? "application/grpc-web-text" : "application/grpc-web";
+          return type && formOf(type.binary, base, type.text);
+        });
       },
       refuseUnknown(exchange, path) {
         refuse(exchange, unknownRpc(path));

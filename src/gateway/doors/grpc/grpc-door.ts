@@ -2,9 +2,10 @@ import { parseContentType } from "@connectrpc/connect/protocol-grpc";
 import { Code } from "../../../core/errors/errors.ts";
 import { headerValue } from "../../http/header-value.ts";
 import type { MakeDoor } from "../door.ts";
-import { formOf, isCodedWhole } from "../rpc/body-form.ts";
+import { formOf } from "../rpc/body-form.ts";
 import { envelopedCall } from "../rpc/enveloped-call.ts";
-import { notPosted, refuse, unknownRpc, unsupportedType } from "../rpc/refusal.ts";
+import { envelopedHandler } from "../rpc/enveloped-handler.ts";
+import { unknownRpc } from "../rpc/refusal.ts";
 import { rpcDoor, rpcType } from "../rpc/rpc-door.ts";
 import { RpcMetadata } from "../rpc/rpc-metadata.ts";
 import { grpc } from "./grpc.ts";
@@ -20,16 +21,10 @@ export const grpcDoor: MakeDoor = (kit) => {
       claims: (head) => head.httpVersionMajor === 2 && rpcType(head)?.startsWith("application/grpc") === true,
       compile(method, own) {
         const call = envelopedCall(method, grpc, own, metadata);
-        return (exchange) => {
-          const { head } = exchange;
-          const refusal = notPosted(head);
-          if (refusal !== undefined) return refuse(exchange, refusal);
-          const type = isCodedWhole(head)
-            ? undefined
-            : parseContentType(headerValue(head.headers["content-type"]));
-          if (type === undefined) return refuse(exchange, unsupportedType(method, head));
-          call(formOf(type.binary, "application/grpc"), exchange);
-        };
+        return envelopedHandler(method, call, ({ headers }) => {
+          const type = parseContentType(headerValue(headers["content-type"]));
+          return type && formOf(type.binary, "application/grpc");
+        });
       },
       refuseUnknown(exchange, path) {
         const headers = {
