@@ -23,7 +23,7 @@ import type {
   StreamEnd,
   StreamListener,
 } from "./session.ts";
-import { clientSettings, ServerSettings, type ClientSettings } from "./settings.ts";
+import { clientSettings, PeerSettings, type ClientSettings } from "./settings.ts";
 import { WriteTurn } from "./write-turn.ts";
 
 /** What is announced to servers. */
@@ -73,7 +73,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #reader: FrameReader;
   readonly #decoder = new HpackDecoder(maxHeaderListBytes);
   readonly #memo = new BlockMemo<ReplyHead>();
-  readonly #peer = new ServerSettings();
+  readonly #peer = new PeerSettings("server");
   readonly #writer: RequestWriter;
   readonly #keepalive: Keepalive;
   readonly #glitches = new GlitchBudget({ burst: 10_000, perSecond: 330 }, () => performance.now());
