@@ -20,6 +20,7 @@ import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchang
 import type { Http1Options } from "../http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 import type { Http2Limits } from "../http2-limits.ts";
+import type { Http2Side } from "./http2-side.ts";
 import { RequestCheck } from "../request-check.ts";
 import { watchPulse } from "./session-pulse.ts";
 
@@ -27,6 +28,8 @@ import { watchPulse } from "./session-pulse.ts";
 export interface Http2Options extends Http1Options, Http2Limits {
   /** Serves the streams whose content type is gRPC. Undefined: they are requests like all others. */
   readonly grpc: StreamServer | undefined;
+  /** Which engine serves HTTP/2: `node:http2`, our own, or our own where nothing is in its way. */
+  readonly engine: "auto" | "own" | "node";
 }
 
 /** More header fields or bytes than this reset the stream before anybody can answer. */
@@ -50,7 +53,7 @@ interface Session {
  * ambiguous or not for this host, gives streams of gRPC to whoever serves them, and knows every exchange that is under
  * way. What is behind it sees requests as HTTP/1 has them.
  */
-export class Http2Connections implements ExchangeOwner {
+export class Http2Connections implements Http2Side, ExchangeOwner {
   readonly inFlight = new LiveSet<LiveExchange>();
   stopping: ConnectError | undefined;
   readonly #options: Http2Options;
