@@ -5,6 +5,7 @@ import type { AnyService } from "../../src/core/call/service.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { Echo } from "./echo-service.ts";
+import { testServerEngine } from "./test-engine.ts";
 
 /** A gateway over a service of this process, listening on a port of the system's choice. */
 export interface Gateway extends AsyncDisposable {
@@ -25,7 +26,13 @@ export async function startGateway(
   const echo = new Echo();
   const { logger = false } = options; // Many handlers here fail on purpose.
   const dispatcher = new Dispatcher({ defaultTimeoutMs: 0, maxTimeoutMs: 0, logger }); // Limits are the gateway's here.
-  const http = new HttpServer({ upstream: { dispatcher, address: undefined }, port: 0, ...options, logger });
+  const http = new HttpServer({
+    upstream: { dispatcher, address: undefined },
+    port: 0,
+    ...testServerEngine,
+    ...options,
+    logger,
+  });
   for (const service of [echo, ...services]) {
     dispatcher.add(service);
     http.addService(service);

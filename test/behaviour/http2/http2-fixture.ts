@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { connect, constants, type ClientHttp2Session, type OutgoingHttpHeaders } from "node:http2";
 import { promisify } from "node:util";
+import { setTimeout as pause } from "node:timers/promises";
 import type { TestContext } from "node:test";
-import { RawHttp2 } from "../../support/http2-frames.ts";
 import type { Gateway } from "../../support/gateway-fixture.ts";
 
 /** What came back on one HTTP/2 stream. */
@@ -46,13 +46,6 @@ export function ask(
   });
 }
 
-/** A connection that sends any frames, closed at the end of the test. */
-export async function rawHttp2(t: TestContext, { port }: Gateway, hello = true): Promise<RawHttp2> {
-  const connection = await RawHttp2.open("127.0.0.1", port, hello);
-  t.after(() => connection.destroy());
-  return connection;
-}
-
 /** Fails if connections stay open. */
 export async function assertNoSockets({ http }: Gateway, timeoutMs = 10_000): Promise<void> {
   const { server } = http.fastify;
@@ -60,6 +53,6 @@ export async function assertNoSockets({ http }: Gateway, timeoutMs = 10_000): Pr
   const deadline = performance.now() + timeoutMs;
   while ((await count()) > 0) {
     assert.ok(performance.now() < deadline, `${await count()} connections are left`);
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
   }
 }

@@ -9,6 +9,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { type Call, type Door, doorsOf, through } from "./doors.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 const { echo: method } = EchoService.method;
 
@@ -105,8 +106,14 @@ function isBeyond(door: string, { rpc, requests }: Call): boolean {
 
 describe("the same call through every door", () => {
   const grpc = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
-  const http = new HttpServer({ port: 0, logger: false, upstream: grpc, grpc }).addService(EchoService);
-  const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network" });
+  const http = new HttpServer({
+    port: 0,
+    logger: false,
+    upstream: grpc,
+    grpc,
+    ...testServerEngine,
+  }).addService(EchoService);
+  const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network", ...testServerEngine });
   const level = method.idempotency;
   const doors = new Map<string, Door>();
   const close: (() => void)[] = [];
