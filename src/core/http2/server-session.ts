@@ -522,7 +522,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner {
 
   /** The connection was silent for as long as it may be. */
   #rest(): void {
-    if (this.#streams.size === 0) this.#finishDrain();
+    if (this.#streams.size === 0) this.drain();
   }
 
   /** Pings a client from which nothing came for a while, and closes its connection if it does not answer. */
