@@ -2,6 +2,7 @@ import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
+import { hpack } from "./hpack/hpack.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
 import {
@@ -30,6 +31,7 @@ const suites: readonly Suite[] = [
   protobufCodecConformance,
   autobahn,
   pythonWebSockets,
+  hpack,
   h2spec,
   loadSmoke,
   showcase,

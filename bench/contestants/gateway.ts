@@ -1,4 +1,7 @@
-/** The combined gateway, configured as in `examples/gateway.ts`; its port is that of HTTP. */
+/**
+ * The combined gateway, configured as in `examples/gateway.ts`; its port is that of HTTP. `BENCH_FAST_LANE=on` in the
+ * environment turns its option `fastLane` on.
+ */
 import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";
@@ -10,7 +13,8 @@ const observers = [callLog(logger), metrics];
 const httpObservers = [httpLog(logger), metrics];
 
 const grpc = new GrpcServer({ port: 0, observers });
-const http = new HttpServer({ port: 0, upstream: grpc, observers, httpObservers });
+const fastLane = process.env["BENCH_FAST_LANE"] === "on";
+const http = new HttpServer({ port: 0, upstream: grpc, observers, httpObservers, fastLane });
 const bench = new Bench();
 grpc.addService(bench);
 http.addService(bench);

@@ -6,7 +6,7 @@ import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
 import { HealthService } from "./grpc/health/health.ts";
-import { Http2Door } from "./grpc/server/http2-door.ts";
+import { Http2Acceptor } from "./grpc/server/http2-acceptor.ts";
 import { reflectionServices } from "./grpc/reflection/reflection.ts";
 import { ServerEngine } from "./grpc/server/server-engine.ts";
 import { grpcServerDefaults, type GrpcServerOptions } from "./grpc/server/server-options.ts";
@@ -27,7 +27,7 @@ import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 
 /** Time for clients to read the last bytes and disconnect after the last call, in milliseconds. */
-const farewellMs = 500;
+const flushTimeoutMs = 500;
 
 /**
  * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on every resource that a client
@@ -43,7 +43,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
-  readonly #door: Http2Door;
+  readonly #acceptor: Http2Acceptor;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -58,7 +58,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
     this.dispatcher = new Dispatcher(this.#options);
     this.#engine = new ServerEngine(this.#options, this.dispatcher);
-    this.#door = new Http2Door(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
+    this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
     for (const service of this.#ownServices())
       this.#register(service, this.#options.interceptHealthAndReflection);
@@ -154,7 +154,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { signal } = this.#boot;
     let listener: Listener;
     try {
-      const onConnection = (socket: Socket): void => this.#door.accept(socket);
+      const onConnection = (socket: Socket): void => this.#acceptor.accept(socket);
       listener = await listen({ name: this.name, host, port, tls: this.#tls, signal, onConnection });
     } catch (error) {
       if (!signal.aborted) this.#lifecycle.enter("error");
@@ -198,13 +198,16 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
     const before = this.#engine.inFlight;
     this.#listener?.close();
-    this.#door.close();
+    this.#acceptor.close();
     this.health.close();
     this.#engine.goAway();
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
     this.dispatcher.close();
-    await Promise.all([this.#listener?.disconnected(farewellMs), this.#engine.farewell(farewellMs)]);
+    await Promise.all([
+      this.#listener?.disconnected(flushTimeoutMs),
+      this.#engine.closeGuests(flushTimeoutMs),
+    ]);
     this.#listener?.destroy();
     this.#engine.shutdown();
     this.#lifecycle.enter("stop");

@@ -1,10 +1,8 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
-import { interceptInvoker, type Invoker } from "../core/call/invoker.ts";
-import { checkOptions, checkRequired, hasFunctions } from "../core/config/check-options.ts";
-import { toInvoker } from "../core/call/transport.ts";
-import { dialInvoker } from "../core/dial.ts";
+import { interceptInvoker } from "../core/call/invoker.ts";
+import { checkOptions } from "../core/config/check-options.ts";
 import {
   defaultGraceMs,
   Lifecycle,
@@ -16,13 +14,13 @@ import {
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
-import { notify } from "../core/call/observer.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
-import type { LiveExchange } from "./connections/live-exchange.ts";
+import { exchangeObserver } from "./connections/observe-exchanges.ts";
+import { checkUpstream, upstreamInvoker } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
@@ -41,7 +39,7 @@ import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 
 /** How long connections may take to send their last bytes and to close when the server stops, in milliseconds. */
-const farewellMs = 250;
+const flushTimeoutMs = 250;
 
 /**
  * The gateway: serves rpcs as REST with JSON, by their `google.api.http` rules, and calls the upstream that implements
@@ -75,10 +73,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** @throws TypeError or Error naming the invalid option */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
-    const { upstream: target } = options;
-    const canBeCalled =
-      typeof target === "string" || isServer(target) || hasFunctions(target, "unary", "stream");
-    checkRequired("HttpServer", "upstream", target, canBeCalled, upstreamKinds);
+    checkUpstream(options.upstream);
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
@@ -91,8 +86,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
-    this.#closeUpstream = upstream.close;
-    const hooks = { onClose: requestObserver(merged), completeHead: browsers.completeHead };
+    this.#closeUpstream = () => upstream.close();
+    const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
     this.#router = new RequestRouter({
@@ -128,6 +123,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#engine = new HttpEngine({
       ...this.#entry,
       port: this.#port,
+      choose: this.#router.choose,
       maxBodyBytes,
       maxUrlBytes,
       prepare: () => void this.#router.rpcs, // Throws for invalid rules and routes.
@@ -281,7 +277,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       this.#router.stop(graceMs),
     ]);
     this.#router.close();
-    await this.#port.farewell(farewellMs);
+    await this.#port.http2Disconnected(flushTimeoutMs);
     this.#port.cutConnections();
     this.#guests.cut();
     await this.fastify.close();
@@ -325,32 +321,4 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
     this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
   }
-}
-
-const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
-
-/** Whether an upstream is a server of this process; JavaScript callers can pass any value. */
-function isServer(upstream: unknown): boolean {
-  return typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
-}
-
-function upstreamInvoker({ upstream, dial, dialOptions }: HttpServerOptions): {
-  invoker: Invoker;
-  close: () => void;
-} {
-  if (typeof upstream !== "string" && !("dispatcher" in upstream)) {
-    return { invoker: toInvoker(upstream), close: () => {} };
-  }
-  const invoker = dialInvoker(upstream, { ...dialOptions, network: dial === "network" });
-  return { invoker, close: () => invoker.close() };
-}
-
-function requestObserver({
-  httpObservers,
-}: HttpServerOptions): ((exchange: LiveExchange) => void) | undefined {
-  if (httpObservers.length === 0) return undefined;
-  return ({ route = "(none)", head, outcome, arrivedAt }) => {
-    const seconds = (performance.now() - arrivedAt) / 1000;
-    notify(httpObservers, (observer) => observer.httpRequest?.(route, head.method, outcome, seconds));
-  };
 }

@@ -8,6 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { AnySchema, anyPack } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
+import { codePoint } from "./code-point.ts";
 
 /** What random messages may look like. */
 export interface MessageArbitraryOptions {
@@ -34,7 +35,7 @@ export function messageArbitrary<T extends DescMessage>(
 
 const text = fc.oneof(
   fc.string({ maxLength: 10 }),
-  fc.string({ unit: "binary", maxLength: 10 }),
+  fc.string({ unit: codePoint, maxLength: 10 }),
   fc.constantFrom(
     "__proto__",
     "constructor",
@@ -53,16 +54,23 @@ const nanos = fc.oneof(
   fc.nat(999_999_999),
 );
 const name = fc.stringMatching(/^[a-z]{1,5}(_[a-z]{1,5}){0,2}$/);
-const json = fc.jsonValue({ maxDepth: 2, stringUnit: "binary" });
+const json = fc.jsonValue({ maxDepth: 2, stringUnit: codePoint });
 
 class Generator {
   readonly #options: MessageArbitraryOptions;
+  // To make arbitraries costs more than to draw from them, and each draw of a message chooses other fields.
+  readonly #messages = new Map<DescMessage, fc.Arbitrary<Message>[]>();
+  readonly #fields = new Map<DescField, fc.Arbitrary<unknown>[]>();
 
   constructor(options: MessageArbitraryOptions) {
     this.#options = options;
   }
 
   message(desc: DescMessage, depth: number): fc.Arbitrary<Message> {
+    return byDepth(this.#messages, desc, depth, () => this.#makeMessage(desc, depth));
+  }
+
+  #makeMessage(desc: DescMessage, depth: number): fc.Arbitrary<Message> {
     const special = this.#wellKnown(desc, depth);
     if (special !== undefined) return special;
     const nestable = depth < this.#options.maxDepth;
@@ -84,6 +92,10 @@ class Generator {
   }
 
   #field(field: DescField, depth: number): fc.Arbitrary<unknown> {
+    return byDepth(this.#fields, field, depth, () => this.#makeField(field, depth));
+  }
+
+  #makeField(field: DescField, depth: number): fc.Arbitrary<unknown> {
     switch (field.fieldKind) {
       case "scalar":
         return scalarArbitrary(field.scalar, field.longAsString);
@@ -183,6 +195,13 @@ class Generator {
       .constantFrom(...anyTypes)
       .chain((type) => this.message(type, depth + 1).map((message) => anyPack(type, message)));
   }
+}
+
+/** What was made for a descriptor at a depth, else what `make` makes. */
+function byDepth<K, T>(made: Map<K, T[]>, desc: K, depth: number, make: () => T): T {
+  const depths = made.get(desc) ?? [];
+  made.set(desc, depths);
+  return (depths[depth] ??= make());
 }
 
 function isWrapper(typeName: string): boolean {

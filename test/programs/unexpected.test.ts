@@ -6,7 +6,7 @@ import { Code } from "../../src/core/errors/errors.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { failure } from "../support/failure.ts";
 import { Program } from "../support/program.ts";
-import { doorsOf } from "../behaviour/rpc-protocols/doors.ts";
+import { doorClients } from "../support/door-clients.ts";
 
 /** Makes every exception there is once, and what is none; returns the texts of the exceptions. */
 async function provoke(program: Program): Promise<string[]> {
@@ -26,8 +26,8 @@ async function provoke(program: Program): Promise<string[]> {
   texts.push("over gRPC");
   await failure(client.echo({ behaviour: { failure: { code: 5, message: "not found" } } }), Code.NotFound);
   transport.close();
-  const { doors, close } = await doorsOf(Number(http.split(":")[1]));
-  for (const [name, door] of doors) {
+  const { clients, close } = await doorClients(Number(http.split(":")[1]));
+  for (const [name, door] of clients) {
     for (const rpc of ["echo", "repeat"] as const) {
       if (rpc === "repeat" && name.startsWith("Connect GET")) continue;
       const text = `${rpc} through ${name}`;

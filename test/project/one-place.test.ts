@@ -11,7 +11,7 @@ const places: readonly (readonly [what: string, text: RegExp, place: RegExp])[] 
   [
     "the prefix of messages",
     /prefixBytes = |UInt32BE\(|encodeEnvelope/,
-    /^src\/core\/wire\/message-prefix\.ts$/,
+    /^src\/core\/(?:wire\/message-prefix|http2\/(?:frame-reader|frame-writer|settings))\.ts$/, // Frames of HTTP/2 have numbers too.
   ],
   ["the units of grpc-timeout", /HMSmun/, /^src\/core\/wire\/grpc-timeout\.ts$/],
   ["weights of lists", /"q"|\bq\\s|\bq=\(/, /^src\/gateway\/http\/weighted-list\.ts$/],
@@ -34,3 +34,11 @@ for (const [what, text, place] of places) {
     );
   });
 }
+
+test("contexts of calls: in one place of the gateway", () => {
+  const found = files.filter(
+    (file) =>
+      file.startsWith("src/gateway/") && readFileSync(join(root, file), "utf8").includes("new CallContext("),
+  );
+  assert.deepEqual(found, ["src/gateway/doors/open-call.ts"]);
+});

@@ -20,7 +20,9 @@ import { exportedNames, publicSources } from "./public-surface.ts";
 
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));
+/** The project of the README's first minutes, which the other tests use once the package is in it. */
 const project = join(scratch, "project");
+const [install, ...commands] = markedCommands(root, "greeter").map(({ command }) => command);
 // The Node of this process comes first: npm's own may be older than the package allows.
 const path = [join(root, "node_modules/.bin"), dirname(process.execPath), process.env["PATH"]];
 const env = { ...process.env, PATH: path.join(delimiter) };
@@ -39,7 +41,7 @@ async function run(cwd: string, command: string, ...args: string[]): Promise<str
 }
 
 /** Packs a copy of the tree, so that a build of somebody else's in `dist/` is neither seen nor disturbed. */
-async function pack(): Promise<string> {
+async function pack(): Promise<void> {
   const copy = join(scratch, "copy");
   const parts = [
     "docs",
@@ -71,22 +73,21 @@ async function pack(): Promise<string> {
     if (existsSync(join(root, path))) symlinkSync(join(root, path), join(copy, path));
   }
   await run(copy, "npm", "pack", "--loglevel=error", "--pack-destination", scratch);
-  const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Record<
-    string,
-    string
-  >;
-  return join(scratch, `${name}-${version}.tgz`);
 }
 
 before(async () => {
-  const packed = await pack();
-  mkdirSync(project);
-  writeFileSync(
-    join(project, "package.json"),
-    JSON.stringify({ name: "scratch", private: true, type: "module" }),
-  );
-  const flags = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  await run(project, "npm", "install", ...flags, packed);
+  await pack();
+  for (const [name, text] of markedFiles(root)) {
+    mkdirSync(dirname(join(project, name)), { recursive: true });
+    // Ports that the system chooses, for those of the README may be taken.
+    writeFileSync(join(project, name), text.replace(/port: \d+/g, "port: 0"));
+  }
+  // The user's own contract of a name that one of this project's examples has.
+  const library = 'syntax = "proto3";\n\npackage library.v1;\n\nmessage Shelf {\n  string name = 1;\n}\n';
+  mkdirSync(join(project, "proto/library/v1"), { recursive: true });
+  writeFileSync(join(project, "proto/library/v1/library.proto"), library);
+  assert.equal(install, "npm install ts-ms @bufbuild/protobuf");
+  await obey(install);
 });
 
 test("the package holds compiled code, types and contracts, and nothing else", () => {
@@ -142,6 +143,7 @@ test("a user's program gets the exports of src/index.ts and of each sub-path, wi
     assert.deepEqual(JSON.parse(printed[index] ?? ""), Object.keys(module).toSorted(), source);
   }
   await typeCheck("exports.ts");
+  rmSync(join(project, "exports.ts"));
 });
 
 test("a user's contract may import google/api from the package", async () => {
@@ -149,42 +151,33 @@ test("a user's contract may import google/api from the package", async () => {
   mkdirSync(join(project, "contract"));
   writeFileSync(join(project, "contract/x.proto"), contract);
   const modules = [{ path: "contract" }, { path: "node_modules/ts-ms/proto" }];
-  writeFileSync(join(project, "buf.yaml"), JSON.stringify({ version: "v2", modules }));
-  await run(project, "buf", "build", "-o", join(scratch, "x.binpb"));
+  const config = JSON.stringify({ version: "v2", modules });
+  await run(project, "buf", "build", "--config", config, "-o", join(scratch, "x.binpb"));
 });
 
 test("the README's first minutes go without a warning in a new project", async () => {
-  const files = markedFiles(root);
-  const started = join(scratch, "started");
-  for (const [name, text] of files) {
-    mkdirSync(dirname(join(started, name)), { recursive: true });
-    // Ports that the system chooses, for those of the README may be taken.
-    writeFileSync(join(started, name), text.replace(/port: \d+/g, "port: 0"));
-  }
-  // The user's own contract of a name that one of this project's examples has.
-  const library = 'syntax = "proto3";\n\npackage library.v1;\n\nmessage Shelf {\n  string name = 1;\n}\n';
-  mkdirSync(join(started, "proto/library/v1"), { recursive: true });
-  writeFileSync(join(started, "proto/library/v1/library.proto"), library);
-  const commands = markedCommands(root, "greeter").map(({ command }) => command);
   assert.equal(commands.at(-1), "npm start");
-  for (const command of commands.slice(0, -1)) {
-    const words = pinned(command).split(" ");
-    const quick = words[1] === "install" ? ["--prefer-offline", "--no-audit", "--no-fund"] : [];
-    const [program = "", ...args] = [...words, ...quick];
-    assert.doesNotMatch(await run(started, program, ...args), /warn|lint|ts-ms\/proto/i, command);
-  }
-  assert.ok(existsSync(join(started, "gen/library/v1/library_pb.ts")));
-  await run(started, "npm", "run", "build");
+  for (const command of commands.slice(0, -1)) await obey(command);
+  assert.ok(existsSync(join(project, "gen/library/v1/library_pb.ts")));
+  await run(project, "npm", "run", "build");
   for (const file of ["main.ts", "dist/main.js"]) {
-    const output = await serve(join(started, file), async (address) => {
+    const output = await serve(join(project, file), async (address) => {
       for (const { command, output } of markedCommands(root, "greetings")) {
         const line = command.replace("localhost:8080", address).replace("curl", "curl -sS");
-        assert.match(await run(started, "sh", "-c", line), output ?? /^$/);
+        assert.match(await run(project, "sh", "-c", line), output ?? /^$/);
       }
     });
     assert.doesNotMatch(output, /warn/i);
   }
 });
+
+/** Runs a command of the README, which must not warn. */
+async function obey(command: string): Promise<void> {
+  const words = pinned(command).split(" ");
+  const quick = words[1] === "install" ? ["--prefer-offline", "--no-audit", "--no-fund"] : [];
+  const [program = "", ...args] = [...words, ...quick];
+  assert.doesNotMatch(await run(project, program, ...args), /warn|lint|ts-ms\/proto/i, command);
+}
 
 /** A command of the README with the package under test, and the versions of tools that this project uses. */
 function pinned(command: string): string {

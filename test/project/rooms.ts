@@ -99,7 +99,7 @@ export const arrows: Arrows = {
   "gateway/doors/connect": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
   "gateway/doors/grpc-web": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
   "gateway/doors/grpc": ["core/…", "gateway/http", "gateway/doors", "gateway/doors/rpc"],
-  // The engine of WebSockets stands on Fastify, whose only importer is its room.
+  // The engine of WebSockets is Fastify, of which all other rooms import types only.
   "gateway/doors/websocket": [
     "core/…",
     "gateway/http",
@@ -128,6 +128,9 @@ export const arrows: Arrows = {
     "gateway/doors/options",
     "gateway/doors/websocket",
   ],
+
+  // Whom the gateway calls; it uses an assembler of core.
+  "gateway/upstreams": ["core", "core/…"],
 
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],

@@ -23,6 +23,12 @@ suite("some", () => {
 test("bad", () => {
   if (process.env.BAD === "1") throw new Error("never");
 });
+if (process.env.BAD === "gone" && !existsSync(new URL("gone", import.meta.url))) {
+  writeFileSync(new URL("gone", import.meta.url), "");
+  test("only once", () => {
+    throw new Error("never again");
+  });
+}
 `;
 
 test("what fails is told and run once more; what fails twice fails the run", async () => {
@@ -43,6 +49,10 @@ test("what fails is told and run once more; what fails twice fails the run", asy
     assert.equal(twice.status, 1, twice.stdout);
     assert.match(twice.stdout, /ONCE MORE[^]*FAIL .*:\d+ bad[^]*FAILED: .*: bad\n/);
     assert.match(twice.stdout, /^2 passed, 1 failed, 0 skipped$/m);
+    const gone = run("gone");
+    assert.equal(gone.status, 1, gone.stdout);
+    assert.match(gone.stdout, /ONCE MORE[^]*FAILED: .*: only once\n/);
+    assert.match(gone.stdout, /^3 passed, 1 failed, 0 skipped$/m);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -1,7 +1,9 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 import { Dispatcher } from "../../src/core/call/dispatcher.ts";
-import type { AnyService } from "../../src/core/call/service.ts";
+import type { DescService } from "@bufbuild/protobuf";
+import type { AnyService, PartialService } from "../../src/core/call/service.ts";
+import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { Echo } from "./echo-service.ts";
@@ -17,7 +19,21 @@ export interface Gateway extends AsyncDisposable {
   stillServes(): Promise<void>;
 }
 
-/** Starts a gateway before `Echo` and `services`. */
+/** Uploads of calls that ended wait for their next byte so long, in milliseconds; tests wait with them. */
+const bodyIdleMs = 5000;
+
+/** `startGateway` on every way from a gateway to its service. */
+export const everyWay: readonly (readonly [way: string, start: typeof startGateway])[] = [
+  ["in process", startGateway],
+  ["by bytes", startOn({ dial: "network", transcoding: "bytes", bodyIdleMs })],
+  ["by messages", startOn({ dial: "network", transcoding: "messages", bodyIdleMs })],
+];
+
+function startOn(way: Partial<HttpServerOptions>): typeof startGateway {
+  return (options, services, before) => startGateway({ ...way, ...options }, services, before);
+}
+
+/** Starts a gateway before `Echo` and `services`; with `dial: "network"` they are behind a gRPC server. */
 export async function startGateway(
   options: Partial<HttpServerOptions> = {},
   services: readonly AnyService[] = [],
@@ -26,18 +42,17 @@ export async function startGateway(
   const echo = new Echo();
   const { logger = false } = options; // Many handlers here fail on purpose.
   const dispatcher = new Dispatcher({ defaultTimeoutMs: 0, maxTimeoutMs: 0, logger }); // Limits are the gateway's here.
-  const http = new HttpServer({
-    upstream: { dispatcher, address: undefined },
-    port: 0,
-    ...testServerEngine,
-    ...options,
-    logger,
-  });
+  const grpc = new GrpcServer({ port: 0, defaultTimeoutMs: 0, maxTimeoutMs: 0, logger });
+  const isRemote = options.dial === "network";
+  const upstream = isRemote ? grpc : { dispatcher, address: undefined };
+  const http = new HttpServer({ upstream, port: 0, ...testServerEngine, ...options, logger });
   for (const service of [echo, ...services]) {
-    dispatcher.add(service);
+    if (isRemote) grpc.addService(service as PartialService<DescService>); // Any service will do.
+    else dispatcher.add(service);
     http.addService(service);
   }
   before(http);
+  if (isRemote) await grpc.start();
   await http.start();
   const port = http.address?.port ?? 0;
   const url = `http://127.0.0.1:${port}`;
@@ -54,6 +69,7 @@ export async function startGateway(
     },
     async [Symbol.asyncDispose]() {
       await http.gracefulStop({ graceMs: 0 });
+      if (isRemote) await grpc.gracefulStop({ graceMs: 0 });
     },
   };
 }

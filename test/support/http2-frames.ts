@@ -74,9 +74,13 @@ export class RawHttp2 {
   closed = false;
   #bytes = Buffer.alloc(0);
   readonly #waiters = new Set<() => void>();
+  /** Bytes in front of the first frame. */
+  #skipped: number;
 
-  constructor(socket: Socket) {
+  /** @param skipped Bytes in front of the first frame: the preface of a client. */
+  constructor(socket: Socket, skipped = 0) {
     this.socket = socket;
+    this.#skipped = skipped;
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.on("close", () => {
@@ -125,6 +129,12 @@ export class RawHttp2 {
 
   #read(chunk: Buffer): void {
     this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    if (this.#skipped > 0) {
+      const skipped = Math.min(this.#skipped, this.#bytes.length);
+      this.#skipped -= skipped;
+      this.#bytes = this.#bytes.subarray(skipped);
+      if (this.#skipped > 0) return;
+    }
     while (this.#bytes.length >= 9) {
       const length = this.#bytes.readUIntBE(0, 3);
       if (this.#bytes.length < 9 + length) break;

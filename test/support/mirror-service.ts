@@ -2,7 +2,7 @@ import { create, createFileRegistry, type DescService } from "@bufbuild/protobuf
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_test_messages_proto3 } from "../../gen/google/protobuf/test_messages_proto3_pb.ts";
 
-/** A service whose one rpc gives back a message that has every kind of field. */
+/** A service that gives back messages that have every kind of field: one by `Reflect`, a stream by `Pipe`. */
 export function mirrorService(): DescService {
   const type = ".protobuf_test_messages.proto3.TestAllTypesProto3";
   const file = create(FileDescriptorProtoSchema, {
@@ -10,7 +10,15 @@ export function mirrorService(): DescService {
     package: "mirror",
     syntax: "proto3",
     dependency: ["google/protobuf/test_messages_proto3.proto"],
-    service: [{ name: "Mirror", method: [{ name: "Reflect", inputType: type, outputType: type }] }],
+    service: [
+      {
+        name: "Mirror",
+        method: [
+          { name: "Reflect", inputType: type, outputType: type },
+          { name: "Pipe", inputType: type, outputType: type, clientStreaming: true, serverStreaming: true },
+        ],
+      },
+    ],
   });
   const registry = createFileRegistry(file, () => file_google_protobuf_test_messages_proto3);
   const service = registry.getService("mirror.Mirror");

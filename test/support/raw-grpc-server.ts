@@ -16,7 +16,7 @@ export class RawGrpcServer implements AsyncDisposable {
   streams = 0;
 
   constructor(answer: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, index: number) => void) {
-    this.#server = createServer({ maxSendHeaderBlockLength: 1 << 20 });
+    this.#server = createServer({ maxSendHeaderBlockLength: 1 << 20, maxSessionMemory: 1000 });
     this.#server.on("session", (session: ServerHttp2Session) => {
       this.sessions.add(session);
       session.on("close", () => this.sessions.delete(session));

@@ -150,7 +150,7 @@ export class Dispatcher {
       ...(write && { item: (reply) => writeReply(handler.method, write, reply as Message) }), // The handler made it one.
       ended: () => this.#finish(context, undefined, observe),
       failed: (reason) => fail(toCallError(reason)),
-      left: () =>
+      cancelled: () =>
         void fail(context.reason ?? new ConnectError("the caller cancelled the call", Code.Canceled)),
     });
   }

@@ -90,7 +90,7 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
           end();
           return error;
         },
-        left: end,
+        cancelled: end,
       });
     },
   };
@@ -103,22 +103,22 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
  */
 class Reply {
   readonly context: CallContext;
-  readonly #invoker: CallContext;
+  readonly #caller: CallContext;
   #settled = false;
 
-  constructor(invoker: CallContext) {
-    this.#invoker = invoker;
-    const shared = invoker.responseHeaderIfAny === undefined && invoker.responseTrailerIfAny === undefined;
+  constructor(caller: CallContext) {
+    this.#caller = caller;
+    const shared = caller.responseHeaderIfAny === undefined && caller.responseTrailerIfAny === undefined;
     this.context = shared
-      ? invoker
+      ? caller
       : new CallContext({
-          method: invoker.method,
-          protocolName: invoker.protocolName,
-          requestMethod: invoker.requestMethod,
-          url: invoker.url,
-          requestHeader: () => invoker.requestHeader,
-          parent: invoker,
-          values: invoker.values,
+          method: caller.method,
+          protocolName: caller.protocolName,
+          requestMethod: caller.requestMethod,
+          url: caller.url,
+          requestHeader: () => caller.requestHeader,
+          parent: caller,
+          values: caller.values,
         });
   }
 
@@ -127,20 +127,19 @@ class Reply {
     if (this.#settled) return;
     this.#settled = true;
     hideReserved(this.context);
-    if (this.context !== this.#invoker)
-      append(this.context.responseHeaderIfAny, this.#invoker.responseHeader);
+    if (this.context !== this.#caller) append(this.context.responseHeaderIfAny, this.#caller.responseHeader);
   }
 
   /** Called when the call has ended. */
   settle(): void {
     this.settleHeader();
     hideReserved(this.context);
-    if (this.context !== this.#invoker)
-      append(this.context.responseTrailerIfAny, this.#invoker.responseTrailer);
+    if (this.context !== this.#caller)
+      append(this.context.responseTrailerIfAny, this.#caller.responseTrailer);
   }
 
   end(): void {
-    if (this.context !== this.#invoker) this.context.end();
+    if (this.context !== this.#caller) this.context.end();
   }
 }
 

@@ -14,7 +14,10 @@ export type { Interceptor };
 export type UnaryRun<I = Message, O = Message> = (request: I, context: CallContext) => Promise<O>;
 
 /** Runs one streaming rpc with a context; interceptors wrap it. */
-export type StreamRun = (requests: AsyncIterable<Message>, context: CallContext) => AsyncIterable<Message>;
+export type StreamRun<I = AsyncIterable<Message>, O = Message> = (
+  requests: I,
+  context: CallContext,
+) => AsyncIterable<O>;
 
 type AnyFn = Parameters<Interceptor>[0];
 
@@ -58,12 +61,12 @@ export function interceptUnary<I = Message, O = Message>(
   };
 }
 
-/** As `interceptUnary`, for the streaming kinds. */
-export function interceptStream(
+/** As `interceptUnary`, for the streaming kinds; with `metadataOnly` ones the requests may be any value. */
+export function interceptStream<I = AsyncIterable<Message>, O = Message>(
   method: DescMethodStreaming,
-  run: StreamRun,
+  run: StreamRun<I, O>,
   interceptors: readonly Interceptor[],
-): StreamRun {
+): StreamRun<I, O> {
   if (interceptors.length === 0) return run;
   return async function* (requests, context) {
     let inner: CallContext | undefined;
@@ -73,7 +76,7 @@ export function interceptStream(
       inner?.end();
       const attempt = (inner = innerContext(context, req));
       forget = context.onAbort(() => adoptReply(attempt, context)); // As above.
-      const message = run(req.message as AsyncIterable<Message>, inner); // Stream in, stream out.
+      const message = run(req.message as I, inner) as AsyncIterable<Message>; // Stream in, stream out.
       return { ...responseOf(inner), stream: true, method, message };
     };
     try {
@@ -84,7 +87,7 @@ export function interceptStream(
         ...requestOf(context),
         stream: true,
         method,
-        message: requests,
+        message: requests as AsyncIterable<Message>, // Or its substitute.
       });
       adopt(response.header, context.responseHeader);
       inner?.onResponseHeader(() => {
@@ -92,7 +95,7 @@ export function interceptStream(
         context.responseHeaderArrived();
       });
       let first = true;
-      for await (const message of response.message as AsyncIterable<Message>) {
+      for await (const message of response.message as AsyncIterable<O>) {
         if (first) adopt(response.header, context.responseHeader); // Final with the first message at the latest.
         first = false;
         yield message;

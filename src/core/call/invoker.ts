@@ -11,6 +11,7 @@ import {
   type StreamRun,
   type UnaryRun,
 } from "./interceptors.ts";
+import type { ReadReplies, RequestBatch } from "./batches.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /**
@@ -60,6 +61,16 @@ export interface Invoker {
     requests: AsyncIterable<Message>,
     context: CallContext,
     write?: WriteReply<T>,
+  ): AsyncGenerator<T, void, undefined>;
+  /**
+   * As `stream`, with the messages in protobuf's binary form, and in batches: requests that are yielded together leave
+   * together, and replies that arrived together are read together. Undefined under the same conditions as `unaryBytes`.
+   */
+  streamBytes?<T>(
+    method: DescMethodStreaming,
+    requests: AsyncIterable<RequestBatch>,
+    context: CallContext,
+    read: ReadReplies<T>,
   ): AsyncGenerator<T, void, undefined>;
 }
 
@@ -114,10 +125,27 @@ interface BytesCall {
   readonly read: (reply: Uint8Array) => unknown;
 }
 
-/** `metadataOnly` interceptors pass on any value in place of a message. */
-function interceptBytes(invoker: Invoker, interceptors: readonly Interceptor[]): Pick<Invoker, "unaryBytes"> {
+/** The same of a stream, in place of its messages. */
+interface BytesStream {
+  readonly requests: AsyncIterable<RequestBatch>;
+  readonly read: ReadReplies<unknown>;
+}
+
+/** `metadataOnly` interceptors pass on any value in place of a message, and of the messages of a stream. */
+function interceptBytes(
+  invoker: Invoker,
+  interceptors: readonly Interceptor[],
+): Pick<Invoker, "unaryBytes" | "streamBytes"> {
+  if (!interceptors.every(isMetadataOnly)) return {};
+  return { ...interceptUnaryBytes(invoker, interceptors), ...interceptStreamBytes(invoker, interceptors) };
+}
+
+function interceptUnaryBytes(
+  invoker: Invoker,
+  interceptors: readonly Interceptor[],
+): Pick<Invoker, "unaryBytes"> {
   const call = invoker.unaryBytes?.bind(invoker);
-  if (call === undefined || !interceptors.every(isMetadataOnly)) return {};
+  if (call === undefined) return {};
   const runs = new Map<DescMethodUnary, UnaryRun<BytesCall, unknown>>();
   return {
     unaryBytes<T>(
@@ -136,6 +164,39 @@ function interceptBytes(invoker: Invoker, interceptors: readonly Interceptor[]):
         runs.set(method, run);
       }
       return context.race(run({ request, read }, context)).catch(rethrow) as Promise<T>; // Of `read`.
+    },
+  };
+}
+
+function interceptStreamBytes(
+  invoker: Invoker,
+  interceptors: readonly Interceptor[],
+): Pick<Invoker, "streamBytes"> {
+  const call = invoker.streamBytes?.bind(invoker);
+  if (call === undefined) return {};
+  const runs = new Map<DescMethodStreaming, StreamRun<BytesStream, unknown>>();
+  return {
+    async *streamBytes<T>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<RequestBatch>,
+      context: CallContext,
+      read: ReadReplies<T>,
+    ) {
+      let run = runs.get(method);
+      if (run === undefined) {
+        run = interceptStream<BytesStream, unknown>(
+          method,
+          (bytes, inner) => call(method, bytes.requests, inner, bytes.read),
+          interceptors,
+        );
+        runs.set(method, run);
+      }
+      try {
+        const results = new Abortable(run({ requests, read }, context), context);
+        for await (const result of results) yield result as T; // Of `read`.
+      } catch (reason) {
+        rethrow(reason);
+      }
     },
   };
 }

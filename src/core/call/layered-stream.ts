@@ -16,7 +16,7 @@ export interface StreamLayer {
   /** Called when the stream has failed; returns the error that replaces `reason`. */
   failed?(reason: unknown): unknown;
   /** Called when the consumer ends the iteration before the stream has ended. */
-  left?(): void;
+  cancelled?(): void;
 }
 
 /**
@@ -181,7 +181,7 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     if (this.#over) return;
     this.#returnSource();
     this.#close();
-    for (const layer of this.#innermostFirst()) layer.left?.();
+    for (const layer of this.#innermostFirst()) layer.cancelled?.();
   }
 
   #returnSource(): void {

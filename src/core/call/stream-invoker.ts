@@ -3,6 +3,7 @@ import type { Invoker } from "./invoker.ts";
 import type { CallContext } from "./context.ts";
 import { invalidArgument } from "../errors/errors.ts";
 import { rpcName } from "./service.ts";
+import { type ReadReplies, ReplyBatch, type RequestBatch } from "./batches.ts";
 import type { WriteReply } from "./write-reply.ts";
 
 /** Calls one rpc of any kind with a stream of messages; yields the result of `write` for each reply. */
@@ -43,10 +44,50 @@ export function compileStreamInvoker(invoker: Invoker, method: DescMethod): Stre
   }
 }
 
-async function* onlyFirst(
+/** As `StreamInvoker`, in binary form and in batches. Yields the results of `read`. */
+export type ByteStreamInvoker = <T>(
+  requests: AsyncIterable<RequestBatch>,
+  context: CallContext,
+  read: ReadReplies<T>,
+) => AsyncGenerator<T, void, undefined>;
+
+/** As `compileStreamInvoker`, in binary form and in batches; undefined where `invoker` needs messages. */
+export function compileByteStreamInvoker(
+  invoker: Invoker,
   method: DescMethod,
-  messages: AsyncIterable<Message>,
-): AsyncGenerator<Message, void, undefined> {
+): ByteStreamInvoker | undefined {
+  if (method.methodKind === "unary") {
+    const unary = method as DescMethodUnary; // By its kind.
+    const unaryBytes = invoker.unaryBytes?.bind(invoker);
+    if (unaryBytes === undefined) return undefined;
+    return async function* (requests, context, read) {
+      for await (const batch of onlyFirst(method, requests)) {
+        for (const request of batch.slice(0, 1)) {
+          yield await unaryBytes(unary, request, context, (reply) => read(new ReplyBatch([reply])));
+        }
+      }
+    };
+  }
+  const streaming = method as DescMethodStreaming; // By its kind.
+  const streamBytes = invoker.streamBytes?.bind(invoker);
+  if (streamBytes === undefined) return undefined;
+  if (method.methodKind !== "server_streaming") {
+    return (requests, context, read) => streamBytes(streaming, requests, context, read);
+  }
+  return (requests, context, read) =>
+    streamBytes(streaming, firstOfBatch(onlyFirst(method, requests)), context, read);
+}
+
+async function* firstOfBatch(
+  batches: AsyncIterable<RequestBatch>,
+): AsyncGenerator<RequestBatch, void, undefined> {
+  for await (const batch of batches) yield batch.slice(0, 1);
+}
+
+async function* onlyFirst<M>(
+  method: DescMethod,
+  messages: AsyncIterable<M>,
+): AsyncGenerator<M, void, undefined> {
   for await (const message of messages) {
     yield message;
     return;

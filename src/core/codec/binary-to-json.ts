@@ -4,7 +4,8 @@ import { compiledFormat } from "./compiled-format.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed, type Generated } from "./generated-code.ts";
 import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./message-to-json.ts";
-import { asBuffer, seen, copyBytes, withScratch } from "./scratch.ts";
+import { putAscii } from "./put-json-text.ts";
+import { asBuffer, copyBytes, full, irregular, seen, withScratch } from "./scratch.ts";
 
 /**
  * Prints protobuf bytes of one message type as the UTF-8 bytes of JSON text, without building messages where the bytes
@@ -15,7 +16,28 @@ export interface BinaryToJson {
   convert(bytes: Uint8Array): Buffer;
   /** The same where no message is needed in between, else undefined. */
   convertDirectly(bytes: Uint8Array): Buffer | undefined;
+  /**
+   * Prints several of `messages` into one piece, in order and from the index `from` on: as many as need no message in
+   * between, until the piece has `pieceBytes`. Undefined where the first needs one.
+   */
+  convertPiece(messages: readonly Uint8Array[], from: number, frame: PieceFrame): TextPiece | undefined;
 }
+
+/** What is printed around each message of a piece, in ASCII. */
+export interface PieceFrame {
+  /** @param index the place of the message in the piece, from 0 */
+  before(index: number): string;
+  readonly after: string;
+}
+
+/** The texts of `count` messages in one piece. */
+export interface TextPiece {
+  readonly bytes: Buffer;
+  readonly count: number;
+}
+
+/** A piece gets no further message from this length on, in bytes. */
+const pieceBytes = 65_536;
 
 /** The converter of a message type. Code is generated once per type and format; a converter itself is cheap. */
 export function binaryToJson(schema: DescMessage, options?: Partial<JsonWriteOptions>): BinaryToJson {
@@ -46,13 +68,61 @@ class CompiledBinaryToJson implements BinaryToJson {
     if (put === undefined) return undefined;
     const from = asBuffer(bytes);
     const view = new DataView(from.buffer, from.byteOffset, from.byteLength);
-    seen.unknown = false;
-    seen.registry = this.#options.registry;
     return withScratch(
-      (out, outView) => put.run(from, view, 0, from.length, out, outView, 0, 1),
-      // Unknown fields may be extensions that the registry knows.
-      (out, end) => (seen.unknown && this.#options.registry !== undefined ? undefined : copyBytes(out, end)),
+      (out, outView) => {
+        this.#begin();
+        return this.#checked(put.run(from, view, 0, from.length, out, outView, 0, 1));
+      },
+      copyBytes,
       from.length * 2,
     );
   }
+
+  convertPiece(messages: readonly Uint8Array[], from: number, frame: PieceFrame): TextPiece | undefined {
+    const put = this.#put;
+    if (put === undefined) return undefined;
+    let count = 0;
+    const bytes = withScratch((out, outView) => {
+      count = 0;
+      let pos = 0;
+      // Most messages that arrived together are in one buffer.
+      let source: ArrayBufferLike | undefined;
+      let all: Buffer = noBytes;
+      let view: DataView = noView;
+      for (let index = from; index < messages.length && pos < pieceBytes; index++) {
+        const { buffer, byteOffset, byteLength } = messages[index] ?? noBytes;
+        if (buffer !== source) {
+          source = buffer;
+          all = Buffer.from(buffer);
+          view = new DataView(buffer);
+        }
+        try {
+          this.#begin();
+          let end = putAscii(frame.before(count), out, pos);
+          end = put.run(all, view, byteOffset, byteOffset + byteLength, out, outView, end, 1);
+          pos = putAscii(frame.after, out, this.#checked(end));
+          count++;
+        } catch (error) {
+          if (error === full || count === 0) throw error;
+          break; // The message needs another way: the piece ends before it.
+        }
+      }
+      return pos;
+    }, copyBytes);
+    return bytes && { bytes, count };
+  }
+
+  #begin(): void {
+    seen.unknown = false;
+    seen.registry = this.#options.registry;
+  }
+
+  /** `end`, unless unknown fields were seen that may be extensions that the registry knows. */
+  #checked(end: number): number {
+    if (seen.unknown && this.#options.registry !== undefined) throw irregular;
+    return end;
+  }
 }
+
+const noBytes = Buffer.alloc(0);
+const noView = new DataView(noBytes.buffer, 0, 0);

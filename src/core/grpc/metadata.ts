@@ -67,10 +67,10 @@ export function toMetadata(headers: Headers): Metadata {
 
 /** Adds the metadata of `headers` to `metadata`, as `toMetadata` does, and returns it. */
 export function addHeaders(metadata: Metadata, headers: Headers): Metadata {
-  const take = (name: string, value: string): void => {
+  const add = (name: string, value: string): void => {
     metadata.add(name, name.endsWith(binarySuffix) ? Buffer.from(value, "base64") : value);
   };
-  for (const [name, value] of headers) passField(name, value, take);
+  for (const [name, value] of headers) passField(name, value, add);
   return metadata;
 }
 
@@ -79,16 +79,16 @@ export function addField(fields: string[], name: string, value: string): void {
   passField(name, value, (key, one) => void fields.push(key, one));
 }
 
-/** Passes a header to `take` if gRPC can carry it; a binary header with several values once for each. */
-function passField(name: string, value: string, take: TakeHeader): void {
+/** Calls `add` with a header if gRPC can carry it; once for each value of a binary header with several. */
+function passField(name: string, value: string, add: TakeHeader): void {
   if (isReservedHeader(name) || !legalName.test(name)) return;
   if (!name.endsWith(binarySuffix)) {
-    if (visibleAscii.test(value)) take(name, value);
+    if (visibleAscii.test(value)) add(name, value);
     return;
   }
   for (const part of value.split(",")) {
     const text = part.trim();
-    if (isBase64(text)) take(name, text);
+    if (isBase64(text)) add(name, text);
   }
 }
 

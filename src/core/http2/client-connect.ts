@@ -1,6 +1,7 @@
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { Code, ConnectError } from "../errors/errors.ts";
+import type { TlsOptionsFor } from "../net/client-tls.ts";
 import { setKeepalive } from "../net/keepalive.ts";
 import type { Address, Target } from "../net/target.ts";
 import { ClientSession } from "./client-session.ts";
@@ -14,6 +15,12 @@ import type { Connected } from "./session.ts";
  * their own, and idle connections none at all.
  */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
+
+/**
+ * The last TLS session of each server, by the connection's own certificates and names: a handshake that resumes it needs
+ * neither certificates nor signatures.
+ */
+const tickets = new WeakMap<TlsOptionsFor, Map<string, Buffer>>();
 
 /** A peer that is gone is found by TCP after 30 seconds of silence and 10 probes, also while no call waits. */
 const heartbeatMs = 90_000;
@@ -56,7 +63,7 @@ export function connectByOwnEngine(
     const socket: Socket =
       tls === undefined
         ? connectSocket({ ...address, onread })
-        : connectTls({ ...tls(target.host), ...address, ...{ onread } });
+        : connectTls({ ...tls(target.host), ...address, ...{ onread }, ...resumption(tls, target.host) });
     const session = new ClientSession(socket, keepalive, {
       onReady: () => {
         settle();
@@ -64,6 +71,7 @@ export function connectByOwnEngine(
       },
       onFailed: (error) => fail(asNodeSays(error)),
     });
+    if (tls !== undefined) socket.on("session", (ticket: Buffer) => keepTicket(tls, target.host, ticket));
     socket.setNoDelay(true);
     setKeepalive(socket, { heartbeatMs });
     socket.once(tls === undefined ? "connect" : "secureConnect", () => {
@@ -75,8 +83,18 @@ export function connectByOwnEngine(
   });
 }
 
+function resumption(tls: TlsOptionsFor, host: string): { readonly session?: Buffer } {
+  const session = tickets.get(tls)?.get(host);
+  return session === undefined ? {} : { session };
+}
+
+function keepTicket(tls: TlsOptionsFor, host: string, ticket: Buffer): void {
+  const known = tickets.get(tls) ?? new Map<string, Buffer>();
+  tickets.set(tls, known.set(host, ticket));
+}
+
 /** The error of a connection that ended before it was of use, with the code that Node's own HTTP/2 would give. */
-function asNodeSays(error: Error | undefined): Error {
+function asNodeSays(error: unknown): unknown {
   if (error === undefined) return withCode("the connection was closed before HTTP/2 began", closedEarly);
   return error instanceof Http2Error ? withCode(error.message, "ERR_HTTP2_ERROR") : error;
 }

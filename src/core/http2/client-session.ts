@@ -1,18 +1,14 @@
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "../errors/errors.ts";
-import { replyTooLarge } from "../errors/reply-too-large.ts";
 import { ClientStream, type StreamOwner } from "./client-stream.ts";
 import { ControlWriter } from "./control-writer.ts";
 import { most31 } from "./frame.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { GlitchBudget } from "./glitch-budget.ts";
-import { BlockMemo } from "./hpack/block-memo.ts";
-import { CompressionError } from "./hpack/compression-error.ts";
-import { HpackDecoder } from "./hpack/decoder.ts";
 import { errorCode, floodError, Http2Error, protocolError } from "./http2-error.ts";
 import { Keepalive } from "./keepalive.ts";
-import { readReplyHead, type ReplyHead } from "./reply-head.ts";
 import { maxHeaderListBytes } from "./reply-status.ts";
+import { goodEnd, ReplyReader } from "./reply-reader.ts";
 import { RequestWriter } from "./request-writer.ts";
 import type {
   ClientKeepalive,
@@ -33,9 +29,6 @@ const own: ClientSettings = {
   maxHeaderListBytes,
 };
 
-/** The connection's window is topped up after so many bytes; it is so large that it never holds up a stream. */
-const connectionCreditBytes = 1024 * 1024;
-
 /** Streams of one connection: all odd numbers that there are. */
 const mostStreams = 2 ** 30;
 
@@ -51,17 +44,12 @@ const closingMs = 1_000;
 /** How long the acknowledgement of our SETTINGS may take, in milliseconds. */
 const settingsTimeoutMs = 10_000;
 
-/** The last ended streams whose numbers are kept. */
-const keptNumbers = 64;
-
-const goodEnd: StreamEnd = Object.freeze({ rstCode: errorCode.noError, unprocessed: false, lost: undefined });
-
 /** What happens to a session before it is in use. */
 export interface SessionBirth {
   /** The server's SETTINGS have come. */
   onReady(): void;
   /** The connection has ended before that; undefined for an end without an error. */
-  onFailed(error: Error | undefined): void;
+  onFailed(error: unknown): void;
 }
 
 /** A connection of our own engine (`engine: "own"`, RFC 9113): the client's side. */
@@ -71,16 +59,13 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #turn: WriteTurn;
   readonly #control: ControlWriter;
   readonly #reader: FrameReader;
-  readonly #decoder = new HpackDecoder(maxHeaderListBytes);
-  readonly #memo = new BlockMemo<ReplyHead>();
   readonly #peer = new PeerSettings("server");
   readonly #writer: RequestWriter;
+  readonly #replies: ReplyReader;
   readonly #keepalive: Keepalive;
   readonly #glitches = new GlitchBudget({ burst: 10_000, perSecond: 330 }, () => performance.now());
   #listener: SessionListener | undefined;
   #ready = false;
-  /** Whether a reply has begun to arrive, or no call was made. */
-  #answered = true;
   /** Streams that are open, by their numbers; those whose headers wait have none yet. */
   readonly #streams = new Map<number, ClientStream>();
   /** Streams that are open, with those that have no number yet. */
@@ -94,17 +79,9 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   #lost: ConnectError | undefined;
   /** The last stream that the server processes, as its GOAWAY says. */
   #lastStreamId = Infinity;
-  /** Bytes that have come since the last credit for the connection. */
-  #uncredited = 0;
-  /** The stream of the DATA frame that is being read, and how many of its bytes were not delivered. */
-  #data: ClientStream | undefined;
-  #dataBytes = 0;
-  #dataRest = 0;
   /** Whether headers or data went either way since the server's last ping. */
   #worked = true;
   #waitingControls = 0;
-  readonly #ended: number[] = [];
-  #endedCount = 0;
   #settingsTimer: NodeJS.Timeout | undefined;
 
   constructor(socket: Socket, keepalive: ClientKeepalive, birth: SessionBirth) {
@@ -117,6 +94,19 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     });
     this.#control = new ControlWriter(this.#turn);
     this.#writer = new RequestWriter(this.#turn, this.#peer);
+    this.#replies = new ReplyReader(
+      {
+        streams: this.#streams,
+        nextId: () => this.#writer.nextId,
+        markReceived: () => {
+          this.#worked = true;
+          this.#keepalive.markReceived();
+        },
+        glitch: (what) => this.#glitch(what),
+        end: (stream, end) => this.#end(stream, end),
+      },
+      this.#control,
+    );
     this.#keepalive = new Keepalive(keepalive, {
       isBusy: () => this.#open > 0,
       ping: () => this.#control.ping(),
@@ -162,18 +152,21 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     this.#socket.destroy();
   }
 
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     return this.#open < this.#limit && !this.#retired;
   }
 
   get answered(): boolean {
-    return this.#answered;
+    return this.#replies.answered;
+  }
+
+  get used(): boolean {
+    return this.#opened > 0;
   }
 
   open(head: RequestHead, listener: StreamListener): RequestStream {
     this.#writer.check(head);
     const stream = new ClientStream(this, head, listener, own.streamWindowBytes);
-    if (this.#opened === 0) this.#answered = false;
     if (this.#open++ === 0) this.#socket.ref();
     this.#writer.open(stream);
     if (++this.#opened === mostStreams) this.#retire();
@@ -201,90 +194,23 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   }
 
   headers(streamId: number, ended: boolean, bytes: Buffer, start: number, end: number): void {
-    this.#hear();
-    const head = this.#decode(bytes, start, end);
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
-      this.#checkOver(streamId, "HEADERS");
-      return;
-    }
-    if (stream.replied) throw closedError("HEADERS");
-    if (head.tooLarge) {
-      this.#refuse(
-        stream,
-        errorCode.cancel,
-        replyTooLarge("the headers or trailers of the reply are too large"),
-      );
-      return;
-    }
-    this.#answered = true;
-    const fault = stream.receiveHead(head, ended);
-    if (stream.closed) return;
-    if (fault !== undefined) this.#refuseMalformed(stream, fault);
-    else if (ended) this.#onReplied(stream);
+    this.#replies.headers(streamId, ended, bytes, start, end);
   }
 
   data(streamId: number, length: number): void {
-    this.#hear();
-    this.#uncredited += length;
-    if (this.#uncredited >= connectionCreditBytes) {
-      this.#control.windowUpdate(0, this.#uncredited);
-      this.#uncredited = 0;
-    }
-    this.#data = undefined;
-    this.#dataBytes = length;
-    this.#dataRest = length;
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
-      this.#checkOver(streamId, "DATA");
-    } else if (stream.replied) {
-      throw closedError("DATA");
-    } else if (!stream.answered) {
-      this.#refuseMalformed(stream, "data before headers");
-    } else if (!stream.receiveFrame(length)) {
-      const text = "the server sends more data than it may";
-      this.#refuse(stream, errorCode.flowControlError, new ConnectError(text, Code.Internal));
-    } else {
-      this.#data = stream;
-    }
+    this.#replies.data(streamId, length);
   }
 
   dataBytes(bytes: Buffer, start: number, end: number): void {
-    const stream = this.#data;
-    if (stream === undefined || stream.closed || end === start) return;
-    this.#dataRest -= end - start;
-    const fault = stream.receiveData(bytes, start, end);
-    if (fault !== undefined && !stream.closed) this.#refuseMalformed(stream, fault);
+    this.#replies.dataBytes(bytes, start, end);
   }
 
   dataEnd(ended: boolean): void {
-    const stream = this.#data;
-    this.#data = undefined;
-    if (this.#dataBytes === 0 && !ended) this.#glitch("empty DATA");
-    if (stream === undefined || stream.closed) return;
-    if (this.#dataRest > 0) stream.use(this.#dataRest);
-    if (!ended) return;
-    const fault = stream.receiveEnd();
-    if (fault !== undefined) {
-      this.#refuseMalformed(stream, fault);
-      return;
-    }
-    if (!stream.endSent) this.#control.rstStream(stream.id, errorCode.cancel);
-    stream.endSent = true;
-    this.#onReplied(stream);
+    this.#replies.dataEnd(ended);
   }
 
   rstStream(streamId: number, code: number): void {
-    const stream = this.#streams.get(streamId);
-    if (stream === undefined) {
-      this.#checkBegun(streamId, "RST_STREAM");
-      this.#glitch("RST_STREAM of closed streams");
-    } else if (stream.replied) {
-      this.#end(stream, goodEnd); // The reply is complete, and the server does not read the rest of the request.
-    } else {
-      const unprocessed = code === errorCode.refusedStream;
-      this.#end(stream, { rstCode: code, unprocessed, lost: undefined });
-    }
+    this.#replies.rstStream(streamId, code);
   }
 
   settings(bytes: Buffer, start: number, end: number): void {
@@ -297,10 +223,11 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const change = this.#peer.initialWindowBytes - windowBefore;
     if (change !== 0) for (const stream of this.#streams.values()) this.#writer.widen(stream, change);
     this.#limit = limitOf(this.#peer.maxConcurrentStreams);
+    this.#writer.room();
     this.#answer();
     this.#control.settingsAck();
     if (this.#ready) {
-      if (this.hasRoom) this.#listener?.onRoom();
+      if (this.hasCapacity) this.#listener?.onCapacity();
       return;
     }
     this.#ready = true;
@@ -347,13 +274,13 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     }
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      this.#checkBegun(streamId, "WINDOW_UPDATE");
+      this.#replies.checkBegun(streamId, "WINDOW_UPDATE");
       this.#glitch("WINDOW_UPDATE of closed streams");
     } else if (increment === 0) {
-      this.#refuseMalformed(stream, "a window update of 0");
+      this.#replies.refuseMalformed(stream, "a window update of 0");
     } else if (stream.sendWindow + increment > most31) {
       const text = "the server opens the window of the request too wide";
-      this.#refuse(stream, errorCode.flowControlError, new ConnectError(text, Code.Internal));
+      this.#replies.refuse(stream, errorCode.flowControlError, new ConnectError(text, Code.Internal));
     } else {
       this.#writer.widen(stream, increment);
     }
@@ -361,38 +288,6 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   ignored(): void {
     this.#glitch("frames without a meaning");
-  }
-
-  /** Headers or data have come. */
-  #hear(): void {
-    this.#worked = true;
-    this.#keepalive.heard();
-  }
-
-  #decode(bytes: Buffer, start: number, end: number): ReplyHead {
-    const { version } = this.#decoder;
-    const known = this.#memo.find(bytes, start, end, version);
-    if (known !== undefined) return known;
-    try {
-      const head = readReplyHead(this.#decoder, bytes, start, end);
-      if (this.#decoder.version === version) this.#memo.keep(bytes, start, end, version, head);
-      return head;
-    } catch (error) {
-      if (!(error instanceof CompressionError)) throw error;
-      throw new Http2Error(errorCode.compressionError, error.message);
-    }
-  }
-
-  /** Checks a frame of a stream that is not open. */
-  #checkOver(streamId: number, frame: string): void {
-    this.#checkBegun(streamId, frame);
-    if (this.#ended.includes(streamId)) throw closedError(frame);
-  }
-
-  #checkBegun(streamId: number, frame: string): void {
-    if (streamId % 2 === 0 || streamId >= this.#writer.nextId) {
-      throw protocolError(`${frame} of a stream that was not opened`);
-    }
   }
 
   #glitch(what: string): void {
@@ -404,24 +299,6 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     if (this.#socket.writableLength > 0 && ++this.#waitingControls > mostWaitingControls) {
       throw floodError("answers are not read");
     }
-  }
-
-  /** The reply of a stream is complete. */
-  #onReplied(stream: ClientStream): void {
-    this.#ended[this.#endedCount++ % keptNumbers] = stream.id;
-    if (stream.endSent) this.#end(stream, goodEnd);
-  }
-
-  #refuseMalformed(stream: ClientStream, why: string): void {
-    const error = new ConnectError(`the reply is malformed: ${why}`, Code.Internal);
-    this.#refuse(stream, errorCode.protocolError, error);
-  }
-
-  /** Ends a stream because of what the server has sent. */
-  #refuse(stream: ClientStream, code: number, fault: ConnectError): void {
-    this.#control.rstStream(stream.id, code);
-    stream.replied = false;
-    this.#end(stream, { rstCode: code, unprocessed: false, lost: undefined, fault });
   }
 
   #end(stream: ClientStream, end: StreamEnd): void {
@@ -446,7 +323,8 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
       this.#socket.unref();
       if (this.#retired) this.#leave();
     }
-    if (this.hasRoom) this.#listener?.onRoom();
+    this.#writer.room();
+    if (this.hasCapacity) this.#listener?.onCapacity();
   }
 
   #retire(): void {
@@ -456,7 +334,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   }
 
   /** The connection is gone, or as good as gone. */
-  #lose(text: string, cause?: Error): void {
+  #lose(text: string, cause?: unknown): void {
     this.#stop();
     if (!this.#ready) {
       this.#ready = true;
@@ -480,7 +358,8 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const error =
       reason instanceof Http2Error ? reason : new Http2Error(errorCode.internalError, "an internal error");
     this.#closeSocket(error.code, error.message.slice(0, 64));
-    this.#lose(`the server broke the rules of HTTP/2: ${error.message}`, error);
+    if (reason === error) this.#lose(`the server broke the rules of HTTP/2: ${error.message}`, error);
+    else this.#lose("an internal error", reason);
   }
 
   /** Ends a connection without streams. */
@@ -498,8 +377,12 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   readonly #fill = (): void => {
     if (this.#over) return;
-    const opened = this.#writer.write(this.#streams, this.#onSent);
-    if (opened > 0) this.#glitches.earn(4 * opened);
+    try {
+      const opened = this.#writer.write(this.#streams, this.#limit, this.#onSent);
+      if (opened > 0) this.#glitches.earn(4 * opened);
+    } catch (error) {
+      this.#breakOff(error); // A fault of ours, which must not end the process.
+    }
   };
 
   /** Headers or data of a stream are sent. */
@@ -522,10 +405,6 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
  */
 function limitOf(maxConcurrentStreams: number): number {
   return Math.ceil(maxConcurrentStreams * 0.875);
-}
-
-function closedError(frame: string): Http2Error {
-  return new Http2Error(errorCode.streamClosed, `${frame} behind END_STREAM`);
 }
 
 function lost(text: string, cause?: unknown): ConnectError {

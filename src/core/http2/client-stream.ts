@@ -89,7 +89,7 @@ export class ClientStream implements RequestStream {
     while (backlog.length > 0) {
       if (this.#isHeld(backlog)) return;
       const chunk = backlog.shift();
-      if (chunk !== undefined) this.#deliver(chunk);
+      if (chunk !== undefined) this.#deliver(chunk, false);
     }
     if (this.#isHeld(backlog)) return;
     this.#backlog = undefined;
@@ -212,11 +212,9 @@ export class ClientStream implements RequestStream {
     this.#bodyBytes += end - start;
     if (this.#contentLength >= 0 && this.#bodyBytes > this.#contentLength)
       return "more data than content-length says";
-    // A copy: the bytes are views of a buffer that is used again.
-    const chunk = Buffer.allocUnsafe(end - start);
-    bytes.copy(chunk, 0, start, end);
-    if (this.#paused || this.#backlog !== undefined) (this.#backlog ??= []).push(chunk);
-    else this.#deliver(chunk);
+    const chunk = bytes.subarray(start, end);
+    if (this.#paused || this.#backlog !== undefined) (this.#backlog ??= []).push(Buffer.from(chunk));
+    else this.#deliver(chunk, true);
     return undefined;
   }
 
@@ -240,9 +238,9 @@ export class ClientStream implements RequestStream {
     return this.#contentLength < 0 || this.#bodyBytes === this.#contentLength;
   }
 
-  #deliver(chunk: Buffer): void {
+  #deliver(chunk: Buffer, borrowed: boolean): void {
     this.use(chunk.length);
-    this.listener.onData(chunk);
+    this.listener.onData(chunk, borrowed);
   }
 
   /** Whether this backlog is to be delivered no further for now, or at all. */

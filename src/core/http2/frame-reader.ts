@@ -1,5 +1,6 @@
 import { frameFlag, frameType, headBytes, most31 } from "./frame.ts";
-import { errorCode, floodError, Http2Error, protocolError } from "./http2-error.ts";
+import { HeaderBlock } from "./header-block.ts";
+import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 
 /**
  * Receives what a peer sends. Bytes are valid during the call only: they may be views of a buffer that is used again.
@@ -35,9 +36,6 @@ export interface FrameLimits {
   readonly maxBlockBytes: number;
 }
 
-/** CONTINUATION frames of one block. */
-const mostContinuations = 8;
-
 /** What the next byte is. */
 type Part = "head" | "payload" | "pad length" | "data" | "padding" | "skipped";
 
@@ -72,13 +70,12 @@ export class FrameReader {
   /** The stream whose header block is incomplete; 0 for none. */
   #blockId = 0;
   #blockEndsStream = false;
-  #block: Buffer = this.#head;
-  #blockBytes = 0;
-  #continuations = 0;
+  readonly #block: HeaderBlock;
 
   constructor(sink: FrameSink, limits: FrameLimits) {
     this.#sink = sink;
     this.#limits = limits;
+    this.#block = new HeaderBlock(limits.maxBlockBytes);
   }
 
   /**
@@ -248,7 +245,7 @@ export class FrameReader {
       case frameType.pushPromise:
         throw protocolError("PUSH_PROMISE");
       case frameType.continuation:
-        this.#checkContinuation();
+        this.#block.check(this.#length, (this.#flags & frameFlag.endHeaders) !== 0);
         break;
       default:
     }
@@ -257,13 +254,6 @@ export class FrameReader {
   #expectStream(ofStream: boolean): void {
     if ((this.#streamId !== 0) !== ofStream) {
       throw protocolError(`frame type ${this.#type} of stream ${this.#streamId}`);
-    }
-  }
-
-  #checkContinuation(): void {
-    if (++this.#continuations > mostContinuations) throw floodError("too many CONTINUATION frames");
-    if (this.#length === 0 && (this.#flags & frameFlag.endHeaders) === 0) {
-      throw floodError("an empty CONTINUATION frame");
     }
   }
 
@@ -320,9 +310,7 @@ export class FrameReader {
     }
     this.#blockId = this.#streamId;
     this.#blockEndsStream = endsStream;
-    this.#blockBytes = 0;
-    this.#continuations = 0;
-    this.#keepFragment(bytes, from, to);
+    this.#block.begin(bytes, from, to);
   }
 
   /** Priorities have no effect, but a stream cannot depend on itself (RFC 7540 5.3.1). */
@@ -332,24 +320,11 @@ export class FrameReader {
   }
 
   #onFragment(bytes: Buffer, start: number, end: number): void {
-    this.#keepFragment(bytes, start, end);
+    this.#block.add(bytes, start, end);
     if ((this.#flags & frameFlag.endHeaders) === 0) return;
-    const block = this.#block;
-    this.#block = this.#head;
+    const block = this.#block.take();
     this.#blockId = 0;
-    this.#sink.headers(this.#streamId, this.#blockEndsStream, block, 0, this.#blockBytes);
-  }
-
-  #keepFragment(bytes: Buffer, start: number, end: number): void {
-    const need = this.#blockBytes + end - start;
-    if (need > this.#limits.maxBlockBytes) throw floodError("a header block above the limit");
-    if (this.#blockBytes === 0 || need > this.#block.length) {
-      const bigger = Buffer.allocUnsafe(Math.max(need, 2 * this.#blockBytes));
-      this.#block.copy(bigger, 0, 0, this.#blockBytes);
-      this.#block = bigger;
-    }
-    bytes.copy(this.#block, this.#blockBytes, start, end);
-    this.#blockBytes = need;
+    this.#sink.headers(this.#streamId, this.#blockEndsStream, block, 0, block.length);
   }
 }
 

@@ -8,10 +8,10 @@ import { compressedFlag, flagsAt, lengthAt, prefixBytes } from "../wire/message-
  */
 export class FrameWatch {
   readonly #compressible: boolean;
-  /** The bytes that have come of a prefix that did not come in one piece. */
+  /** The received bytes of a prefix that arrives in more than one chunk. */
   #prefix: Buffer | undefined;
   #have = 0;
-  /** Bytes of the present message that are still to come. */
+  /** Bytes of the current message that have not arrived yet. */
   #rest = 0;
   #fault: string | undefined;
 
@@ -30,33 +30,34 @@ export class FrameWatch {
     return this.#have > 0 || this.#rest > 0;
   }
 
-  readonly see = (chunk: Buffer): void => {
+  /** Checks the next bytes of the request. */
+  readonly check = (chunk: Buffer): void => {
     let at = 0;
     while (at < chunk.length) {
       if (this.#rest > 0) {
-        const taken = Math.min(this.#rest, chunk.length - at);
-        this.#rest -= taken;
-        at += taken;
+        const count = Math.min(this.#rest, chunk.length - at);
+        this.#rest -= count;
+        at += count;
       } else if (this.#have === 0 && chunk.length - at >= prefixBytes) {
-        this.#seeFlags(flagsAt(chunk, at));
+        this.#checkFlags(flagsAt(chunk, at));
         this.#rest = lengthAt(chunk, at);
         at += prefixBytes;
       } else {
-        this.#seePrefix(chunk[at++] ?? 0);
+        this.#addPrefixByte(chunk[at++] ?? 0);
       }
     }
   };
 
-  #seePrefix(byte: number): void {
+  #addPrefixByte(byte: number): void {
     const prefix = (this.#prefix ??= Buffer.allocUnsafe(prefixBytes));
-    if (this.#have === 0) this.#seeFlags(byte);
+    if (this.#have === 0) this.#checkFlags(byte);
     prefix[this.#have++] = byte;
     if (this.#have < prefixBytes) return;
     this.#have = 0;
     this.#rest = lengthAt(prefix, 0);
   }
 
-  #seeFlags(flags: number): void {
+  #checkFlags(flags: number): void {
     if (flags > compressedFlag) {
       this.#fault ??= `unknown flags 0x${flags.toString(16)} on a message`;
     } else if (flags === compressedFlag && !this.#compressible) {

@@ -37,7 +37,7 @@ export function connectByNode(address: Address, target: Target, options: Connect
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", giveUp);
+      signal.removeEventListener("abort", aborted);
       session.off("close", onClose);
     };
     const fail = (error: unknown): void => {
@@ -46,13 +46,13 @@ export function connectByNode(address: Address, target: Target, options: Connect
       socket.destroy();
       reject(connectFailure(error, { secure: tls !== undefined, handshaken }));
     };
-    const giveUp = (): void => fail(signal.reason);
+    const aborted = (): void => fail(signal.reason);
     const onClose = (): void => fail(withCode("the connection was closed before HTTP/2 began", closedEarly));
     const timer = setTimeout(
       () => fail(withCode("the server did not answer in time", "ETIMEDOUT")),
       timeoutMs,
     );
-    signal.addEventListener("abort", giveUp, { once: true });
+    signal.addEventListener("abort", aborted, { once: true });
     // Both listeners stay: an `error` event without a listener would end the process.
     session.on("error", fail);
     socket.on("error", fail);

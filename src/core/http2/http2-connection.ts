@@ -1,5 +1,7 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 import { clientTls, type TlsOptionsFor } from "../net/client-tls.ts";
+import { ConnectPauses } from "./connect-pauses.ts";
+import { closed, idle, type State, type TransientFailure } from "./connection-state.ts";
 import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
 import { connectToAny } from "./connect.ts";
 import type { ClientKeepalive, Connected, Session, SessionListener } from "./session.ts";
@@ -10,34 +12,14 @@ export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failu
 
 /** A call that needs a stream. */
 export interface Opener {
-  /** Opens a stream on `session`, which has room for it. */
+  /** Opens a stream on `session`, which has capacity for it. */
   open(session: Session, authority: string): void;
   /** The call gets no stream. Several calls may share the same error object. */
   refuse(error: ConnectError): void;
 }
 
-type State =
-  | { readonly kind: "idle" }
-  | { readonly kind: "connecting"; readonly controller: AbortController }
-  | { readonly kind: "ready"; readonly session: Session }
-  | TransientFailure
-  | { readonly kind: "closed" };
-
-/** The pause after an attempt that failed. */
-interface TransientFailure {
-  readonly kind: "transient-failure";
-  readonly error: ConnectError;
-  /** When the attempt ended, and when the next one begins, by `performance.now()`. */
-  readonly since: number;
-  until: number;
-  timer: NodeJS.Timeout;
-}
-
-/** The longest pause while calls are made, in milliseconds: a server that is back gets traffic soon. */
+/** The longest pause while calls are made, in milliseconds: a server that is reachable again gets traffic soon. */
 const callerPauseMs = 500;
-
-const idle: State = { kind: "idle" };
-const closed: State = { kind: "closed" };
 
 /**
  * A subchannel of gRPC: an HTTP/2 connection to one server, established at the first use and again when it is lost.
@@ -50,14 +32,12 @@ export class Connection implements SessionListener {
   readonly #target: () => string;
   readonly #options: ConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;
-  readonly #random: () => number;
+  readonly #pauses: ConnectPauses;
   #state: State = idle;
   /** The session of the state `ready`: one field to read per call. */
   #session: Session | undefined;
   #authority = "";
   #keepalive: ClientKeepalive;
-  /** Failed attempts since the last successful one. */
-  #failures = 0;
   /** Calls waiting for a stream, the oldest first. */
   readonly #queue = new Set<Opener>();
   /** Called at every change of the state. */
@@ -65,7 +45,7 @@ export class Connection implements SessionListener {
 
   /**
    * @param target Called before every attempt: `host:port`, `unix:/path` or another name of gRPC.
-   * @param random Gives numbers from 0 to 1, for the pauses.
+   * @param random Returns numbers from 0 to 1, for the pauses.
    * @throws TypeError if the certificates cannot be read or a key is missing.
    */
   constructor(target: () => string, options: Partial<ConnectionOptions> = {}, random = Math.random) {
@@ -74,7 +54,7 @@ export class Connection implements SessionListener {
     this.#keepalive = this.#options.keepalive;
     const { tls } = this.#options;
     this.#tls = tls === false ? undefined : clientTls(tls === true ? {} : tls);
-    this.#random = random;
+    this.#pauses = new ConnectPauses(this.#options.backoff, random);
   }
 
   get options(): ConnectionOptions {
@@ -93,7 +73,7 @@ export class Connection implements SessionListener {
   /** Opens a stream for `call`, now or later, or refuses it. */
   begin(call: Opener): void {
     const session = this.#session;
-    if (session !== undefined && session.hasRoom && this.#queue.size === 0) {
+    if (session !== undefined && session.hasCapacity && this.#queue.size === 0) {
       call.open(session, this.#authority);
       return;
     }
@@ -122,15 +102,15 @@ export class Connection implements SessionListener {
   ready(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const settle = (): void => {
-        this.#watchers.delete(look);
-        signal?.removeEventListener("abort", giveUp);
+        this.#watchers.delete(check);
+        signal?.removeEventListener("abort", aborted);
       };
-      const giveUp = (): void => {
+      const aborted = (): void => {
         settle();
         const text = "not connected in time";
         reject(new ConnectError(text, Code.Unavailable, undefined, undefined, signal?.reason));
       };
-      const look = (): void => {
+      const check = (): void => {
         const state = this.#state;
         const { kind } = state;
         if (kind === "ready") {
@@ -152,12 +132,12 @@ export class Connection implements SessionListener {
         }
       };
       if (signal?.aborted === true) {
-        giveUp();
+        aborted();
         return;
       }
-      signal?.addEventListener("abort", giveUp, { once: true });
-      this.#watchers.add(look);
-      look();
+      signal?.addEventListener("abort", aborted, { once: true });
+      this.#watchers.add(check);
+      check();
     });
   }
 
@@ -172,10 +152,10 @@ export class Connection implements SessionListener {
     this.#refuseAll(isClosed());
   }
 
-  onRoom(): void {
+  onCapacity(): void {
     for (const call of this.#queue) {
       const session = this.#session;
-      if (session === undefined || !session.hasRoom) return;
+      if (session === undefined || !session.hasCapacity) return;
       this.#queue.delete(call);
       call.open(session, this.#authority);
     }
@@ -183,6 +163,15 @@ export class Connection implements SessionListener {
 
   onRetired(session: Session): void {
     if (this.#session !== session) return;
+    if (session.answered) {
+      this.#pauses.reset();
+    } else if (this.#pauses.hasFailures) {
+      const text = "the server ends its connections before it answers a call";
+      this.#fail(new ConnectError(text, Code.Unavailable), false);
+      return;
+    } else if (session.used || this.#queue.size > 0) {
+      this.#pauses.countFailure(); // The next attempt is made at once; one more such end is a failed attempt.
+    }
     this.#become(idle);
     if (this.#queue.size > 0) this.#reconnect();
   }
@@ -200,7 +189,7 @@ export class Connection implements SessionListener {
     }
   }
 
-  /** Begins an attempt to connect, unless one is under way or a connection exists. */
+  /** Begins an attempt to connect, unless one is in progress or a connection exists. */
   #connect(): void {
     if (this.#state.kind !== "idle") return;
     const target = parseTarget(this.#target());
@@ -221,17 +210,21 @@ export class Connection implements SessionListener {
       connected.destroy();
       return;
     }
-    const session = connected.start(this);
-    if (session.answered) this.#failures = 0;
-    this.#become({ kind: "ready", session });
-    this.onRoom();
+    this.#become({ kind: "ready", session: connected.start(this) });
+    if (this.#session?.answered === true) this.#pauses.reset();
+    this.onCapacity();
   }
 
   #onFailed(attempt: State, error: ConnectError): void {
-    if (this.#state !== attempt) return;
+    if (this.#state === attempt) this.#fail(error, true);
+  }
+
+  /** @param hasty Whether calls shorten the pause. */
+  #fail(error: ConnectError, hasty: boolean): void {
     const since = performance.now();
-    const until = since + this.#pauseMs();
-    this.#become({ kind: "transient-failure", error, since, until, timer: this.#retryAt(until).unref() });
+    const until = since + this.#pauses.afterFailureMs();
+    const timer = this.#retryAt(until).unref();
+    this.#become({ kind: "transient-failure", error, hasty, since, until, timer });
     this.#refuseAll(error);
   }
 
@@ -246,6 +239,7 @@ export class Connection implements SessionListener {
 
   /** A call was made: the pause ends `callerPauseMs` after its begin, or at once if that is over. */
   #hasten(state: TransientFailure): void {
+    if (!state.hasty) return;
     const until = state.since + callerPauseMs;
     if (until >= state.until) return;
     state.until = until;
@@ -259,16 +253,10 @@ export class Connection implements SessionListener {
     if (!held) state.timer.unref();
   }
 
-  #pauseMs(): number {
-    const { initialMs, maxMs } = this.#options.backoff;
-    const pauseMs = Math.min(initialMs * 1.6 ** this.#failures++, maxMs);
-    return pauseMs * (0.8 + 0.4 * this.#random());
-  }
-
   #become(state: State): void {
     this.#state = state;
     this.#session = state.kind === "ready" ? state.session : undefined;
-    for (const look of [...this.#watchers]) look();
+    for (const check of [...this.#watchers]) check();
   }
 
   #refuseAll(error: ConnectError): void {

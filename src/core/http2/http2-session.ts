@@ -26,6 +26,7 @@ const requestOptions = { endStream: false };
 export class Http2Session implements Session {
   /** Attempts to connect count by their handshakes alone, as they always did with this engine. */
   readonly answered = true;
+  readonly used = true;
   readonly #session: ClientHttp2Session;
   readonly #keepalive: ClientKeepalive;
   readonly #listener: SessionListener;
@@ -52,7 +53,7 @@ export class Http2Session implements Session {
     this.#limit = limitOf(session);
     session.on("remoteSettings", () => {
       this.#limit = limitOf(session);
-      if (this.hasRoom) listener.onRoom();
+      if (this.hasCapacity) listener.onCapacity();
     });
     session.on("goaway", (code: number, lastStreamId: number, data?: Buffer) => {
       this.#onGoaway(code, lastStreamId, data);
@@ -66,7 +67,7 @@ export class Http2Session implements Session {
   }
 
   /** Whether a stream can be opened now. */
-  get hasRoom(): boolean {
+  get hasCapacity(): boolean {
     const { closed, destroyed } = this.#session; // Set before the events are emitted.
     return this.#open < this.#limit && !this.#retired && !closed && !destroyed;
   }
@@ -89,8 +90,8 @@ export class Http2Session implements Session {
     this.#session.close();
   }
 
-  /** Headers or data have arrived on a stream. */
-  heard(): void {
+  /** Records that headers or data have arrived on a stream. */
+  markReceived(): void {
     this.#received = true;
   }
 
@@ -102,9 +103,9 @@ export class Http2Session implements Session {
     return { rstCode: rstCode ?? constants.NGHTTP2_NO_ERROR, unprocessed, lost: this.#lost };
   }
 
-  /** Reports the place of a closed stream as free. */
-  offerRoom(): void {
-    if (this.hasRoom) this.#listener.onRoom();
+  /** Notifies the listener that a closed stream has made capacity for another one. */
+  notifyCapacity(): void {
+    if (this.hasCapacity) this.#listener.onCapacity();
   }
 
   #onGoaway(code: number, lastStreamId: number, data: Buffer | undefined): void {
@@ -117,7 +118,7 @@ export class Http2Session implements Session {
     this.#retire();
   }
 
-  /** Pings while calls are under way and nothing is received; loses the connection without an acknowledgement. */
+  /** Pings while calls are in flight and nothing is received; closes the connection of a dead peer. */
   #onPulse(): void {
     const received = this.#received;
     this.#received = false;
@@ -202,13 +203,13 @@ class OwnStream implements RequestStream {
 }
 
 function onResponse(this: NodeStream, headers: ReplyFields, flags: number): void {
-  this.ours?.owner.heard();
+  this.ours?.owner.markReceived();
   this.ours?.response(headers, (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0);
 }
 
 function onData(this: NodeStream, chunk: Buffer): void {
-  this.ours?.owner.heard();
-  this.ours?.listener.onData(chunk);
+  this.ours?.owner.markReceived();
+  this.ours?.listener.onData(chunk, false);
 }
 
 function onTrailers(this: NodeStream, trailers: ReplyFields): void {
@@ -228,7 +229,7 @@ function onClose(this: NodeStream): void {
   // Node keeps a closed stream until the next major garbage collection: it must not reference the call.
   this.ours = undefined;
   ours.listener.onClose(ours.owner.streamClosed(this));
-  ours.owner.offerRoom();
+  ours.owner.notifyCapacity();
 }
 
 /**

@@ -27,7 +27,7 @@ export class Keepalive {
   /** Whether headers or data of ours were sent since the last byte of the peer. */
   #sent = false;
   /** Whether the peer has sent headers or data since the last ping. */
-  #heard = true;
+  #received = true;
 
   constructor(options: ClientKeepalive, actions: KeepaliveActions) {
     this.#options = options;
@@ -47,8 +47,8 @@ export class Keepalive {
   }
 
   /** Headers or data have come. */
-  heard(): void {
-    this.#heard = true;
+  markReceived(): void {
+    this.#received = true;
   }
 
   /** Headers or data are sent. */
@@ -71,14 +71,14 @@ export class Keepalive {
     const { timeMs, timeoutMs } = this.#options;
     const now = performance.now();
     const dueAt =
-      this.#sent && this.#heard
+      this.#sent && this.#received
         ? this.#lastByteAt + timeMs
         : Math.max(this.#lastByteAt, this.#lastPingAt) + Math.max(idlePingMs, timeMs);
     if (dueAt > now || !this.#actions.isBusy()) {
       this.#arm(Math.max(Math.min(dueAt - now, timeMs), 1));
       return;
     }
-    this.#heard = false;
+    this.#received = false;
     this.#lastPingAt = now;
     this.#actions.ping();
     this.#timer = setTimeout(this.#judge, timeoutMs).unref();

@@ -58,6 +58,11 @@ export class RequestWriter {
     return this.#senders.length > 0;
   }
 
+  /** A stream has closed or may be opened: sends the headers of one that waits for that. */
+  room(): void {
+    if (this.#unsent.length > 0) this.#turn.schedule();
+  }
+
   /** The server's SETTINGS_HEADER_TABLE_SIZE. */
   readonly limitTable = (bytes: number): void => this.#encoder.limit(bytes);
 
@@ -121,10 +126,11 @@ export class RequestWriter {
    * Adds to the turn what can be sent.
    *
    * @param streams The streams that have numbers; new ones are added.
+   * @param most How many there may be: SETTINGS may have lowered that since streams were opened.
    * @param onSent Called when a frame of a stream was added.
    * @returns the number of new streams
    */
-  write(streams: Map<number, ClientStream>, onSent: (stream: ClientStream) => void): number {
+  write(streams: Map<number, ClientStream>, most: number, onSent: (stream: ClientStream) => void): number {
     const unsent = this.#unsent;
     let opened = 0;
     if (unsent.length > 0) {
@@ -132,6 +138,10 @@ export class RequestWriter {
       const dataToo = this.#turn.waitingBytes < mostWaitingBytes;
       for (const stream of unsent) {
         if (stream.closed) continue;
+        if (streams.size >= most) {
+          this.#unsent.push(stream);
+          continue;
+        }
         opened++;
         stream.id = this.#nextId;
         this.#nextId += 2;

@@ -35,7 +35,8 @@ export class RequestHead {
 export interface StreamListener {
   /** @param ended Whether the reply has nothing but these headers (Trailers-Only). */
   onResponse(headers: ReplyFields, ended: boolean): void;
-  onData(chunk: Buffer): void;
+  /** @param borrowed Whether `chunk` is valid during the call only, being part of a buffer that is used again. */
+  onData(chunk: Buffer, borrowed: boolean): void;
   /** The reply is complete: all of its data was passed to `onData`. */
   onTrailers(trailers: ReplyFields): void;
   /** After `write` has returned false: more can be written. */
@@ -73,9 +74,11 @@ export interface RequestStream {
 /** An established HTTP/2 connection to a server. */
 export interface Session {
   /** Whether a stream can be opened now. */
-  readonly hasRoom: boolean;
-  /** Whether it was of use: no call was made on it, or one was answered. */
+  readonly hasCapacity: boolean;
+  /** Whether a call was answered. A connection that ends before that counts as a failed attempt to connect. */
   readonly answered: boolean;
+  /** Whether a call was made. */
+  readonly used: boolean;
   /**
    * Opens a stream. Only while there is room.
    *
@@ -90,7 +93,7 @@ export interface Session {
 /** Callbacks for a session as a whole. */
 export interface SessionListener {
   /** A stream can be opened again. */
-  onRoom(): void;
+  onCapacity(): void;
   /** No new stream can be opened any more. */
   onRetired(session: Session): void;
   /** The server has closed the connection because of too many pings. */

@@ -24,15 +24,15 @@ export class StreamTurns {
     this.#limit = limit;
   }
 
-  /** Whether `stream` may be served now; it occupies its place until it closes. */
-  take(stream: ServerHttp2Stream): boolean {
+  /** Whether `stream` may be served now; if so, it counts as served until it closes. */
+  admit(stream: ServerHttp2Stream): boolean {
     if (this.#served >= this.#limit) return false;
     this.#served++;
     stream.on("close", this.#release);
     return true;
   }
 
-  /** Calls `serve` when there is a place for `stream`, unless it closes before. */
+  /** Calls `serve` when `stream` may be served, unless it closes before. */
   wait(stream: ServerHttp2Stream, serve: () => void): void {
     this.#waiting.set(stream, serve);
     stream.on("error", () => {}); // The client may reset it or disconnect.
@@ -44,7 +44,7 @@ export class StreamTurns {
     for (const [stream, serve] of this.#waiting) {
       this.#waiting.delete(stream);
       if (stream.destroyed || stream.closed) continue;
-      this.take(stream);
+      this.admit(stream);
       serve();
       return;
     }

@@ -1,13 +1,13 @@
-/** The path of a request target, as it came: what stands before the first `?`. */
+/** The path of a request target, as received: the part before the first `?`. */
 export function pathOf(target: string): string {
   const end = target.indexOf("?");
   return end === -1 ? target : target.slice(0, end);
 }
 
 /**
- * The query of a request target, as it came and without `?`; empty where there is none.
+ * The query of a request target, as received, without `?`; empty if there is none.
  *
- * @param path its path, where the caller has it already
+ * @param path its path, if the caller has it already
  */
 export function queryOf(target: string, path: string = pathOf(target)): string {
   return path.length === target.length ? "" : target.slice(path.length + 1);

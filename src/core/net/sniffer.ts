@@ -13,20 +13,20 @@ const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
  * @param timeoutMs how long the client may need for its first bytes, in milliseconds
  */
 export function readOpening(socket: Socket, timeoutMs: number, done: (opening: Opening) => void): void {
-  let seen: Buffer | undefined;
+  let received: Buffer | undefined;
   const timer = setTimeout(() => finish("silent"), timeoutMs);
   const finish = (opening: Opening): void => {
     clearTimeout(timer);
     socket.off("readable", read).off("end", ended).off("close", ended);
-    if (seen !== undefined && opening !== "silent") socket.unshift(seen);
+    if (received !== undefined && opening !== "silent") socket.unshift(received);
     done(opening);
   };
   const read = (): void => {
-    const chunk: Buffer | null = socket.read() as Buffer | null; // Sockets without an encoding give buffers.
+    const chunk: Buffer | null = socket.read() as Buffer | null; // Sockets without an encoding return buffers.
     if (chunk === null) return;
-    seen = seen === undefined ? chunk : Buffer.concat([seen, chunk]);
-    const length = Math.min(seen.length, preface.length);
-    if (!seen.subarray(0, length).equals(preface.subarray(0, length))) finish("http/1.1");
+    received = received === undefined ? chunk : Buffer.concat([received, chunk]);
+    const length = Math.min(received.length, preface.length);
+    if (!received.subarray(0, length).equals(preface.subarray(0, length))) finish("http/1.1");
     else if (length === preface.length) finish("h2");
   };
   const ended = (): void => finish("silent");

@@ -6,7 +6,7 @@ export type Address = { readonly path: string } | { readonly host: string; reado
 
 /** The parsed name of a server. */
 export interface Target {
-  /** Addresses in the order of attempts; a host name stands for all its addresses. */
+  /** Addresses in the order of attempts; a host name means all its addresses. */
   readonly addresses: readonly [Address, ...Address[]];
   /** Name of the server in certificates; that of a Unix socket is `localhost`. */
   readonly host: string;

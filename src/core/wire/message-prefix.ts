@@ -42,3 +42,18 @@ export function withPrefix(message: Uint8Array, flags = 0): Buffer {
   framed.set(message, prefixBytes);
   return framed;
 }
+
+/** Every one of `messages` behind its prefix, in one piece. */
+export function withPrefixes(messages: readonly Uint8Array[], flags = 0): Buffer {
+  let length = 0;
+  for (const message of messages) length += prefixBytes + message.length;
+  const framed = Buffer.allocUnsafe(length);
+  let at = 0;
+  for (const message of messages) {
+    const end = at + prefixBytes + message.length;
+    writePrefix(framed.subarray(at, end), flags, message.length);
+    framed.set(message, at + prefixBytes);
+    at = end;
+  }
+  return framed;
+}

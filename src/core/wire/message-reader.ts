@@ -11,7 +11,7 @@ export interface MessageSink {
 const nothing = Buffer.alloc(0);
 
 /**
- * Splits the body of a reply or a request into messages. A message inside one chunk is a view of that chunk; one that
+ * Splits the body of a reply or a request into messages. A message inside one chunk is a view of it or a copy; one that
  * spans several chunks is copied into a buffer of at most twice the size of the bytes received.
  */
 export class MessageReader {
@@ -35,15 +35,17 @@ export class MessageReader {
   }
 
   /**
+   * @param borrowed Whether `chunk` is valid during the call only, so that messages inside it are copied.
    * @throws ConnectError for a message above the limit, RESOURCE_EXHAUSTED in a request and INTERNAL in a reply;
    *   INTERNAL for flags without a meaning.
    */
-  add(chunk: Buffer): void {
+  add(chunk: Buffer, borrowed = false): void {
     let at = this.#have === 0 ? 0 : this.#complete(chunk);
     while (chunk.length - at >= prefixBytes) {
       const end = at + prefixBytes + this.#lengthAt(chunk, at);
       if (end > chunk.length) break;
-      this.#sink.message(flagsAt(chunk, at), chunk.subarray(at + prefixBytes, end));
+      const message = borrowed ? copyOf(chunk, at + prefixBytes, end) : chunk.subarray(at + prefixBytes, end);
+      this.#sink.message(flagsAt(chunk, at), message);
       at = end;
     }
     if (at < chunk.length) this.#keep(chunk, at, chunk.length);
@@ -91,6 +93,12 @@ export class MessageReader {
     if (length > this.#maxMessageBytes) throw tooLarge(this.#maxMessageBytes, this.#of);
     return length;
   }
+}
+
+function copyOf(bytes: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  bytes.copy(copy, 0, start, end);
+  return copy;
 }
 
 /** The error for a message of a reply, or request, that is larger than `maxMessageBytes`. */

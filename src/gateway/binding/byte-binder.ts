@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { isDelimited } from "../../core/codec/field-shape.ts";
 import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
 import { wireType } from "../../core/codec/scalar-kinds.ts";
@@ -65,9 +66,10 @@ function compileBody(
   const json = jsonReadOptions(options);
   if (bodyField === "*") {
     const converter = jsonToBinary(method.input, json);
+    const isMessage = binaryCheck(method.input);
     return (body, format) => {
       if (format !== "binary") return converter.convertDirectly(body);
-      binder.fromBinary(body); // Throws for a malformed body.
+      if (!isMessage(body)) binder.fromBinary(body); // Throws for a malformed body.
       return body;
     };
   }

@@ -24,6 +24,10 @@ export interface MessageBinder {
     call: RouteCall,
     bodies: AsyncIterable<MessageBody> | Iterable<MessageBody>,
   ): AsyncGenerator<Message, void, undefined>;
+  /** As `first`, but protobuf bytes where they can be made without a message. */
+  firstBytes(call: RouteCall, body: MessageBody): Message | Uint8Array;
+  /** As `next`, likewise. */
+  nextBytes(body: MessageBody): Message | Uint8Array;
   /** As `Binder.systemParameters`. */
   systemParameters(query: string): SystemParameters;
 }
@@ -41,9 +45,15 @@ export function compileMessageBinder(route: Route, options?: Partial<BindOptions
     whole.bind({ captures, query, body: bytes, format });
   const next = ({ bytes, format }: MessageBody): Message =>
     later.bind({ captures: [], query: "", body: bytes, format });
+  const firstBytes: MessageBinder["firstBytes"] = ({ captures, query }, { bytes, format }) =>
+    whole.bindBytes({ captures, query, body: bytes, format });
+  const nextBytes: MessageBinder["nextBytes"] = ({ bytes, format }) =>
+    later.bindBytes({ captures: [], query: "", body: bytes, format });
   return {
     first,
     next,
+    firstBytes,
+    nextBytes,
     async *all(call, bodies) {
       let isFirst = true;
       for await (const body of bodies) {

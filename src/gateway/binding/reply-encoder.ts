@@ -1,12 +1,6 @@
-import {
-  type DescMessage,
-  type DescMethod,
-  type DescMethodUnary,
-  fromBinary,
-  type Message,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { type DescMessage, type DescMethod, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { asBuffer } from "../../core/codec/scratch.ts";
@@ -29,7 +23,8 @@ export type ReplyReader = (reply: Uint8Array) => string | Buffer | Message;
  */
 const smallBytes = 2048;
 
-function toPayload(json: Buffer): string | Buffer {
+/** JSON as it is written to a connection. */
+export function toPayload(json: Buffer): string | Buffer {
   return json.length <= smallBytes ? json.toString() : json;
 }
 
@@ -77,25 +72,27 @@ export function binaryEncoder(
  */
 export function replyReaders(
   { responseField }: Route,
-  { output }: DescMethodUnary,
+  { output }: DescMethod,
   json: Partial<JsonWriteOptions> | undefined,
 ): { readonly json: ReplyReader; readonly binary: ReplyReader } {
   const decode = decoder(output);
   if (responseField !== undefined) return { json: decode, binary: decode };
   const converter = json && binaryToJson(output, json);
+  const isReply = binaryCheck(output);
   return {
     json: (reply) => {
       const bytes = converter?.convertDirectly(reply);
       return bytes === undefined ? decode(reply) : toPayload(bytes);
     },
     binary: (reply) => {
-      decode(reply); // Throws for malformed bytes, which must not reach the client.
+      if (!isReply(reply)) decode(reply); // Throws for malformed bytes, which must not reach the client.
       return asBuffer(reply);
     },
   };
 }
 
-function decoder(schema: DescMessage): (bytes: Uint8Array) => Message {
+/** Decodes protobuf bytes of a type. @throws Error for bytes that are no message of it */
+export function decoder(schema: DescMessage): (bytes: Uint8Array) => Message {
   // Fields of type bytes become views of the same class as `bytes`, and their type is Uint8Array, not Buffer.
   return ({ buffer, byteOffset, byteLength }) =>
     fromBinary(schema, new Uint8Array(buffer, byteOffset, byteLength));

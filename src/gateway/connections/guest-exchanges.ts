@@ -19,8 +19,8 @@ import { cancelCall, type ExchangeHooks, type ExchangeOwner, type LiveExchange }
 import { RequestCheck } from "./request-check.ts";
 
 /**
- * Requests that come by no port of the gateway's own: by `inject`, or by the server of an app that has the rpcs as a
- * plugin.
+ * Requests that arrive through no port of the gateway itself: by `inject`, or through the server of an app that has
+ * registered the rpcs as a plugin.
  */
 export class GuestExchanges implements ExchangeOwner {
   readonly completeHead: CompleteHead | undefined;
@@ -35,17 +35,17 @@ export class GuestExchanges implements ExchangeOwner {
     this.#check = new RequestCheck(options);
   }
 
-  /** Every exchange that is under way. */
+  /** All exchanges in flight. */
   get inFlight(): readonly LiveExchange[] {
     return [...this.#inFlight];
   }
 
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is in flight. */
   idle(): Promise<void> {
     return this.#inFlight.idle();
   }
 
-  /** The exchange of a request to another server, and why it is refused: undefined for no reason. */
+  /** The exchange of a request to another server, and the error if it is refused. */
   adopt(
     request: IncomingMessage,
     response: ServerResponse,
@@ -66,21 +66,21 @@ export class GuestExchanges implements ExchangeOwner {
     this.#onClose?.(exchange);
   }
 
-  /** The server stops: answers that clients reopen by themselves do not begin any more. */
+  /** The server stops: from now on answers that clients reopen by themselves do not begin. */
   stopBeginning(reason: ConnectError): void {
     this.stopping = reason;
   }
 
-  /** Breaks off every answer that is under way. */
+  /** Destroys all exchanges in flight. */
   cut(): void {
     for (const exchange of this.#inFlight) exchange.destroy();
   }
 }
 
-/** What may follow the status in `writeHead`. */
+/** The arguments that may follow the status in `writeHead`. */
 type HeadPart = string | OutgoingHttpHeaders | OutgoingHttpHeader[];
 
-/** A request and response of another server, always HTTP/1 or in its likeness. */
+/** A request and response of another server, over HTTP/1 or with the same interface. */
 class GuestExchange implements LiveExchange {
   livePlace = -1;
   readonly arrivedAt = performance.now();
@@ -106,7 +106,7 @@ class GuestExchange implements LiveExchange {
   }
 
   get head(): RequestHead {
-    return this.#request as IncomingMessage & RequestHead; // A server's request has a method and a target.
+    return this.#request as IncomingMessage & RequestHead; // Requests of servers have a method and a target.
   }
 
   get body(): RequestBody {
@@ -183,13 +183,13 @@ class GuestExchange implements LiveExchange {
       status: number,
       second?: HeadPart,
       third?: HeadPart,
-    ) => unknown; // Of its overloads the widest.
+    ) => unknown; // The widest of its overloads.
     response.writeHead = (status: number, second?: HeadPart, third?: HeadPart): ServerResponse => {
-      const [reason, given] = typeof second === "string" ? [second, third] : [undefined, second];
+      const [reason, fields] = typeof second === "string" ? [second, third] : [undefined, second];
       const headers = completedHead(
         () => complete(this.head, response, status),
         response,
-        typeof given === "string" ? undefined : given,
+        typeof fields === "string" ? undefined : fields,
       );
       if (reason === undefined) writeHead(status, headers);
       else writeHead(status, reason, headers);

@@ -8,13 +8,16 @@ export interface Http1Limits {
   readonly maxUrlBytes: number;
   /** The largest body that a client may send after `Expect: 100-continue`, in bytes. Default: 4 MiB. */
   readonly maxBodyBytes: number;
-  /** How long a header block may take, in milliseconds: 408 beyond. Default: 10,000. */
+  /** How long the client may take to send a header block, in milliseconds: 408 beyond. Default: 10,000. */
   readonly headersTimeoutMs: number;
-  /** How often time limits of connections are looked at, in milliseconds. Default: 1,000. */
+  /** How often time limits of connections are checked, in milliseconds. Default: 1,000. */
   readonly connectionsCheckingIntervalMs: number;
-  /** How long an idle connection stays open, in milliseconds; longer than load balancers keep theirs. Default: 72,000. */
+  /**
+   * How long an idle connection stays open, in milliseconds; longer than load balancers keep idle connections open.
+   * Default: 72,000.
+   */
   readonly keepAliveTimeoutMs: number;
-  /** How long a client may go on sending a body that nobody reads, in milliseconds. Default: 2,000. */
+  /** How long a client may continue to send a body that is not read, in milliseconds. Default: 2,000. */
   readonly lingerMs: number;
 }
 
@@ -32,12 +35,19 @@ export const http1Defaults: Http1Limits = Object.freeze({
 
 /** Options of `Http1Connections`. */
 export interface Http1Options extends Http1Limits {
-  /** How long a client may take nothing of an answer that waits for it, in milliseconds. Default: 60,000. */
+  /** How long a client may read nothing of a pending answer, in milliseconds. Default: 60,000. */
   readonly writeIdleMs: number;
-  /** TCP keepalive closes a dead client's connection within twice this time, in milliseconds, if no bytes are under way. */
+  /**
+   * TCP keepalive closes a dead client's connection within twice this time, in milliseconds, if no bytes are in flight.
+   */
   readonly heartbeatMs: number;
-  /** Hosts, with or without port, that requests may be for; others get 421. Undefined for any. */
+  /** Accepted hosts of requests, with or without port; others get 421. Undefined for any. */
   readonly allowedHosts: readonly string[] | undefined;
-  /** Whether connections may become WebSockets; otherwise `Upgrade` is ignored. */
+  /** Whether upgrades to WebSocket are served; otherwise `Upgrade` is ignored. */
   readonly webSockets: boolean;
+  /**
+   * Whether requests of the usual form for unary rpcs and health bypass Node's HTTP parser and response. Clients see no
+   * difference; listeners of `node:http` do not observe these requests. Default: false.
+   */
+  readonly fastLane: boolean;
 }

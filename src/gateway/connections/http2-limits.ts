@@ -1,8 +1,8 @@
-/** Limits of the HTTP/2 layer. Those of header lists and targets are the same as on HTTP/1. */
+/** Limits of the HTTP/2 layer. The limits of header lists and targets are those of HTTP/1. */
 export interface Http2Limits {
   /**
-   * Most requests at a time on one HTTP/2 connection, which announces twice as many to its client: further ones wait for
-   * their turn, and those beyond twice as many are refused. Default: 100.
+   * Most requests at the same time on one HTTP/2 connection: further ones wait in a queue. The connection announces
+   * twice as many to its client; those beyond the announced number are refused. Default: 100.
    */
   readonly maxConcurrentStreams: number;
   /** Memory that one HTTP/2 connection may hold, in bytes; further streams are refused. Default: 10,000,000. */

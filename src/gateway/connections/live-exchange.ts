@@ -1,27 +1,31 @@
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import type { Live } from "../../core/call/live-set.ts";
+import { incompleteAnswer } from "../http/disconnect-error.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import type { CompleteHead } from "../http/response-head.ts";
 
-/** An exchange as its connections know it. */
+/** An exchange with the parts that its connections use. */
 export interface LiveExchange extends HttpExchange, Live {
   /** The status that was sent; 499 when the client disconnected before the answer was complete, 101 for WebSockets. */
   readonly outcome: number;
 }
 
-/** What keeps the exchanges of one kind of connection. */
+/** The owner of all exchanges of one kind of connection. */
 export interface ExchangeOwner {
-  /** Why answers that clients reopen by themselves should not begin any more: the server stops. Undefined while it does not. */
+  /**
+   * The reason while the server stops: answers that clients reopen by themselves should not begin then. Otherwise
+   * undefined.
+   */
   readonly stopping: ConnectError | undefined;
-  /** Completes the head of every answer just before it is written; undefined for nothing to do. */
+  /** Completes the head of every answer just before it is written; undefined if no option changes heads. */
   readonly completeHead: CompleteHead | undefined;
-  /** The answer was sent whole, or its connection is gone. */
+  /** The answer was sent completely, or its connection is closed. */
   exchangeClosed(exchange: LiveExchange): void;
 }
 
-/** What a gateway does with every exchange, whatever its connection. */
+/** Hooks of a gateway for all exchanges. */
 export interface ExchangeHooks {
-  /** Is called with every exchange that has ended; undefined for nothing to do. */
+  /** Called with every exchange that has ended; undefined for none. */
   readonly onClose: ((exchange: LiveExchange) => void) | undefined;
   /** As `ExchangeOwner.completeHead`. */
   readonly completeHead: CompleteHead | undefined;
@@ -29,5 +33,5 @@ export interface ExchangeHooks {
 
 /** Cancels the call of an exchange whose connection closed before the answer was complete. */
 export function cancelCall({ call }: Pick<HttpExchange, "call">): void {
-  call?.abort(new ConnectError("the client left before the answer was complete", Code.Canceled));
+  call?.abort(incompleteAnswer());
 }

@@ -8,6 +8,7 @@ import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { HttpExchange } from "../http/exchange.ts";
+import type { ChooseAnswer } from "./http1/fast-lane.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
@@ -20,7 +21,7 @@ export interface PortServerOptions extends Http2Options {
   readonly tls: ServerTlsOptions | undefined;
 }
 
-/** Serves an exchange; request and response are the same as Node gives them, for Fastify. */
+/** Serves an exchange; `request` and `response` are the same exchange in Node's API, for Fastify. */
 export type ServeExchange = (
   exchange: HttpExchange,
   request: IncomingMessage,
@@ -28,8 +29,8 @@ export type ServeExchange = (
 ) => void;
 
 /**
- * What stands between a port and the engine: finds out what a connection speaks, with TLS by ALPN, without by its first
- * bytes, and gives it to `Http1Connections` or `Http2Connections`.
+ * The connections of a port: detects the protocol of each, with TLS by ALPN, without by its first bytes, and passes it
+ * to `Http1Connections` or `Http2Connections`.
  */
 export class PortServer {
   readonly #options: PortServerOptions;
@@ -40,7 +41,7 @@ export class PortServer {
   readonly #useOwn: (serve: (exchange: HttpExchange) => void) => Http2Side;
   /** One line for people on the engine of HTTP/2; undefined before it is chosen, and without a choice. */
   #engineLine: string | undefined;
-  /** Connections that have not said yet what they speak. */
+  /** Connections whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
 
   /** @throws TypeError if the option `tls` cannot be used. */
@@ -56,24 +57,29 @@ export class PortServer {
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
   }
 
-  /** Every exchange that is under way. */
+  /** All exchanges in flight. */
   get inFlight(): readonly LiveExchange[] {
     return [...this.#http1.inFlight, ...this.#http2.inFlight];
   }
 
-  /** A server whose good requests, of whatever version, reach `serve`. */
-  createServer(serve: ServeExchange): Server {
+  /**
+   * Creates a server that passes valid requests of both versions to `serve`.
+   *
+   * @param choose chooses what answers a request of the fast lane, where there is one
+   */
+  createServer(serve: ServeExchange, choose: ChooseAnswer): Server {
     const server = this.#http1.createServer((exchange) => serve(exchange, exchange.req, exchange));
     this.#useNode(serve);
-    // Node's own listener of HTTP/1 gets its connections from here.
+    // Node's own listener for HTTP/1 connections is called by `serveHttp1` only.
     const [http1] = server.listeners("connection");
     if (http1 === undefined)
-      throw new Error("this version of Node does not listen to connections as is known");
+      throw new Error("this version of Node listens to connections in an unsupported way");
     server.removeAllListeners("connection");
-    const serveHttp1 = (socket: Socket): void => {
-      void socket.remoteAddress; // A connection that was reset has none, unless it was asked for before.
+    const serveNode = (socket: Socket): void => {
+      void socket.remoteAddress; // Node caches it: after a reset it could not be read any more.
       http1.call(server, socket);
     };
+    const serveHttp1 = this.#options.fastLane ? this.#http1.fastLane(choose, serveNode) : serveNode;
     const accept =
       this.#tls === undefined
         ? (socket: Socket): void => this.#acceptPlain(socket, serveHttp1)
@@ -82,10 +88,10 @@ export class PortServer {
       this.#undecided.add(socket);
       socket.once("close", () => this.#undecided.delete(socket));
       setKeepalive(socket, this.#options);
-      socket.on("error", () => {}); // A connection that breaks tells by its close.
+      socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
       accept(socket);
     });
-    if (this.#options.grpc !== undefined) letConnectionsOutlast(server);
+    if (this.#options.grpc !== undefined) closeWithoutWaiting(server);
     return server;
   }
 
@@ -121,15 +127,15 @@ export class PortServer {
     this.#http1.clientError(error, socket);
   }
 
-  /** Every connection that is open now closes with its next response, or gets a GOAWAY. */
+  /** Connections that are open now close after their next response, or get GOAWAY. */
   closeConnections(): void {
     this.#http1.closeConnections();
     this.#http2.goAway();
   }
 
   /**
-   * Accepts no more connections and closes those that are idle. TLS handshakes under way may end, since their clients are
-   * about to send a request; `cutConnections` ends the others.
+   * Accepts no more connections and closes those that are idle. Pending TLS handshakes may complete, since their
+   * clients are about to send a request; `cutConnections` closes the rest.
    */
   closeListeners(): void {
     this.#http1.closeListeners();
@@ -138,25 +144,27 @@ export class PortServer {
     for (const socket of this.#undecided) socket.destroy();
   }
 
-  /** Waits until connections over HTTP/2 have sent what they have in hand, at most `timeoutMs` milliseconds. */
-  farewell(timeoutMs: number): Promise<void> {
-    return this.#http2.farewell(timeoutMs);
+  /**
+   * Resolves when HTTP/2 connections have sent their buffered bytes and are closed, or after `timeoutMs` milliseconds.
+   */
+  http2Disconnected(timeoutMs: number): Promise<void> {
+    return this.#http2.disconnected(timeoutMs);
   }
 
-  /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
+  /** Destroys all connections, except those with gRPC calls, which the gRPC server ends. */
   cutConnections(): void {
     this.#http1.cutConnections();
     this.#http2.cutConnections();
     for (const socket of this.#undecided) socket.destroy();
   }
 
-  /** The server stops: answers whose clients come again by themselves do not begin any more. */
+  /** The server stops: from now on answers that clients reopen by themselves do not begin. */
   stopBeginning(reason: ConnectError): void {
     this.#http1.stopping = reason;
     this.#http2.stopping = reason;
   }
 
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is in flight. */
   async idle(): Promise<void> {
     while (this.#http1.inFlight.size + this.#http2.inFlight.size > 0) {
       await Promise.all([this.#http1.idle(), this.#http2.idle()]);
@@ -169,7 +177,7 @@ export class PortServer {
       if (socket.destroyed) return;
       if (opening === "h2") this.#http2.connect(socket);
       else if (opening === "http/1.1") serveHttp1(socket);
-      else this.#http1.clientError(silence(), socket);
+      else this.#http1.clientError(requestTimeout(), socket);
     });
   }
 
@@ -186,20 +194,23 @@ export class PortServer {
   }
 }
 
-/** The connection that a server of TLS was given for `socket`: Node keeps it there, though not in its types. */
+/** The TCP connection under a TLS socket; Node keeps it in a property that its types do not declare. */
 function connectionUnder(socket: TLSSocket): Socket {
   const { _parent: connection } = socket as unknown as { readonly _parent?: unknown };
   if (connection instanceof Socket) return connection;
-  throw new Error("this version of Node does not keep the connection under TLS where it is known to be");
+  throw new Error("this version of Node keeps the connection under TLS in an unsupported place");
 }
 
-/** As Node's parser has it. */
-function silence(): NodeJS.ErrnoException {
+/** The error of Node's parser for a request that does not arrive in time. */
+function requestTimeout(): NodeJS.ErrnoException {
   return Object.assign(new Error("no request"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
 }
 
-/** The engine waits with its own end until a server is closed; connections with gRPC calls are another's to end. */
-function letConnectionsOutlast(server: Server): void {
+/**
+ * Makes `close` of the server call back at once: Fastify waits for it when it closes, but connections with gRPC calls
+ * stay open until the gRPC server ends them.
+ */
+function closeWithoutWaiting(server: Server): void {
   const close = server.close.bind(server);
   server.close = (done) => {
     if (server.listening) close();

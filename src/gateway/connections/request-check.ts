@@ -2,17 +2,18 @@ import type { IncomingMessage } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
 import { isAuthority } from "../../core/net/authority.ts";
 import { hasNulInPath } from "../../core/net/request-target.ts";
+import type { RequestHead } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import type { Http1Options } from "./http1-limits.ts";
 
 const absoluteTarget = /^https?:\/\/([^/?]+)(.*)$/is;
 
-/** What is wrong with a request that its parser let through (RFC 9112). */
+/** Checks requests beyond the parser's own checks (RFC 9112). */
 export class RequestCheck {
   readonly #options: Http1Options;
   readonly #allowedHosts: ReadonlySet<string> | undefined;
-  /** The last authority that was found to be one: nearly all requests have the same. */
-  #known = "";
+  /** The last valid authority: nearly all requests have the same. */
+  #knownAuthority = "";
 
   constructor(options: Http1Options) {
     this.#options = options;
@@ -21,8 +22,8 @@ export class RequestCheck {
   }
 
   /**
-   * Why a request is refused; undefined for a good one. An absolute target is reduced to its path, so that nobody
-   * behind this sees another authority than the one that was checked.
+   * The refusal of a request; undefined for a valid one. An absolute target is replaced by its path, so that later code
+   * cannot use another authority than the checked one.
    */
   problem(request: IncomingMessage): HttpError | undefined {
     const { httpVersion, rawHeaders, url = "" } = request;
@@ -42,8 +43,18 @@ export class RequestCheck {
     return this.#targetProblem(request, url);
   }
 
+  /** Whether nothing is wrong with a request of the fast lane: its target is a path, and it has one Host header. */
+  admits({ url, headers: { host } }: RequestHead): boolean {
+    return (
+      this.#authorityProblem("Host", host) === undefined &&
+      !hasNulInPath(url) &&
+      this.#hostProblem(host) === undefined
+    );
+  }
+
   /**
-   * Why a request by HTTP/2 is refused; undefined for a good one. What is malformed by RFC 9113, Node has reset before.
+   * The refusal of a request over HTTP/2; undefined for a valid one. Node has reset streams that are malformed by RFC
+   * 9113 before.
    */
   http2Problem(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): HttpError | undefined {
     const { ":path": path = "", ":method": method = "", ":authority": authority, host } = headers;
@@ -96,13 +107,13 @@ export class RequestCheck {
     return this.#hostProblem(authority);
   }
 
-  /** @param place where the authority stands, for the message. */
+  /** @param place the name of the authority's place in the message */
   #authorityProblem(place: string, authority: string | undefined): HttpError | undefined {
-    if (authority === undefined || (authority === this.#known && authority !== "")) return undefined;
+    if (authority === undefined || (authority === this.#knownAuthority && authority !== "")) return undefined;
     if (!isAuthority(authority)) {
       return new HttpError(400, `the host in ${place} is malformed: it must be "host" or "host:port"`);
     }
-    this.#known = authority;
+    this.#knownAuthority = authority;
     return undefined;
   }
 
@@ -116,7 +127,10 @@ function nulInPath(): HttpError {
   return new HttpError(400, "the path of the request has the character U+0000 (%00)");
 }
 
-/** The refusal of a request that wants a tunnel to another host: it has no path, so `Allow` names what paths can have. */
+/**
+ * The refusal of a request for a tunnel to another host. The request has no path, so that `Allow` lists the methods of
+ * all paths.
+ */
 function tunnelRefused(): HttpError {
   const allow = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
   return new HttpError(405, "CONNECT is not served here", { headers: { allow } });

@@ -5,16 +5,16 @@ import { rpcName } from "../../core/call/service.ts";
 import type { LiveExchange } from "./live-exchange.ts";
 import { pathOf } from "../../core/net/request-target.ts";
 
-/** Who knows the exchanges that are under way. */
+/** Tracks exchanges in flight. */
 export interface ExchangeKeeper {
   readonly inFlight: readonly LiveExchange[];
-  /** The server stops: answers whose clients come again by themselves do not begin any more. */
+  /** The server stops: from now on answers that clients reopen by themselves do not begin. */
   stopBeginning(reason: ConnectError): void;
-  /** Resolves when there are none. */
+  /** Resolves when no exchange is in flight. */
   idle(): Promise<void>;
 }
 
-/** Two keepers as one. */
+/** Combines two keepers. */
 export function both(one: ExchangeKeeper, other: ExchangeKeeper): ExchangeKeeper {
   return {
     get inFlight() {
@@ -30,28 +30,28 @@ export function both(one: ExchangeKeeper, other: ExchangeKeeper): ExchangeKeeper
   };
 }
 
-/** How long calls that were cut may take to answer so, in milliseconds. */
-const lastWordsMs = 250;
+/** How long aborted calls may take to send their errors, in milliseconds. */
+const abortGraceMs = 250;
 
 /**
- * Waits for the requests under way, at most `graceMs` milliseconds. Streams of replies that run on and can say so are
- * ended with UNAVAILABLE shortly before (`noticeAfterMs`), all other calls after it. Whatever is left after that has to
- * lose its connection.
+ * Waits for the requests in flight, at most `graceMs` milliseconds. Streams of replies that can report an error to
+ * their client are ended with UNAVAILABLE shortly before that time (`noticeAfterMs`), all other calls after it. The
+ * caller closes the connections of exchanges that are still in flight then.
  */
 export async function stopExchanges(keeper: ExchangeKeeper, graceMs: number): Promise<StopReport> {
   const before = keeper.inFlight.length;
   const noticeMs = noticeAfterMs(graceMs);
   keeper.stopBeginning(stopping());
   await atMost(keeper.idle(), noticeMs);
-  const told = keeper.inFlight
+  const ended = keeper.inFlight
     .filter(({ onStop }) => onStop !== undefined)
     .map((exchange) => ({ exchange, name: nameOf(exchange) }));
-  for (const { exchange } of told) exchange.onStop?.(stopping());
+  for (const { exchange } of ended) exchange.onStop?.(stopping());
   if (keeper.inFlight.length > 0) await atMost(keeper.idle(), graceMs - noticeMs);
   const cut = keeper.inFlight;
   for (const { call } of cut) call?.abort(stopping());
-  if (cut.length > 0) await atMost(keeper.idle(), lastWordsMs);
-  const notified = told.filter(({ exchange }) => !cut.includes(exchange)).map(({ name }) => name);
+  if (cut.length > 0) await atMost(keeper.idle(), abortGraceMs);
+  const notified = ended.filter(({ exchange }) => !cut.includes(exchange)).map(({ name }) => name);
   return {
     finished: Math.max(before - cut.length - notified.length, 0),
     notified,

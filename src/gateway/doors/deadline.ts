@@ -5,18 +5,18 @@ import { parseTimeout } from "../../core/wire/grpc-timeout.ts";
 
 /** The limits of the calls of one rpc. */
 export interface TimeLimits {
-  /** Time for a call whose client sets none, in milliseconds; 0 for none. */
+  /** Timeout of a call whose client sets none, in milliseconds; 0 for none. */
   readonly defaultTimeoutMs: number;
-  /** The longest time that a client may ask for, in milliseconds; 0 for any. */
+  /** The longest timeout that a client may set, in milliseconds; 0 for any. */
   readonly maxTimeoutMs: number;
 }
 
 /**
- * The limits of the calls of an rpc, whatever its kind and the protocol that it is called by: the deadline that rules
- * outside the proto give it, else the options of the gateway, whose default is for unary calls alone. A stream without
- * a rule ends when it ends, unless its client says otherwise.
+ * The limits of the calls of an rpc, for all kinds and protocols: the deadline from rules outside the proto, else the
+ * options of the gateway, whose default timeout applies to unary calls only. A stream without a rule has no timeout,
+ * unless its client sets one.
  *
- * @param deadlineMs what the rules say, undefined for nothing
+ * @param deadlineMs the deadline from the rules; undefined for none
  */
 export function timeLimitsOf(
   { methodKind }: DescMethod,
@@ -32,7 +32,7 @@ export function timeLimitsOf(
   };
 }
 
-/** The time of a call whose client asks for `askedMs`; both in milliseconds. */
+/** The timeout of a call whose client sets `askedMs`; both in milliseconds. */
 export function allowedMs(askedMs: number, { maxTimeoutMs }: TimeLimits): number {
   return maxTimeoutMs > 0 ? Math.min(askedMs, maxTimeoutMs) : askedMs;
 }
@@ -41,8 +41,8 @@ const seconds = /^\d{1,10}(?:\.\d{1,9})?$/;
 const milliseconds = /^\d{1,10}$/;
 
 /**
- * The time that a client gives its call, in milliseconds: the smallest of `Grpc-Timeout`, `X-Server-Timeout` (seconds,
- * with fraction) and `Connect-Timeout-Ms`; undefined if it sent none of them.
+ * The timeout that the client sets, in milliseconds: the smallest of `Grpc-Timeout`, `X-Server-Timeout` (seconds, with
+ * fraction) and `Connect-Timeout-Ms`; undefined if it has sent none of them.
  *
  * @throws ConnectError INVALID_ARGUMENT naming the header whose value cannot be read
  */
@@ -60,11 +60,18 @@ export function requestedTimeoutMs(headers: IncomingHttpHeaders): number | undef
     if (!seconds.test(String(server))) malformed("X-Server-Timeout", "seconds, such as 1.5");
     smallest = Math.min(smallest, Number(server) * 1000);
   }
-  if (connect !== undefined) {
-    if (!milliseconds.test(String(connect))) malformed("Connect-Timeout-Ms", "up to 10 digits");
-    smallest = Math.min(smallest, Number(connect));
-  }
-  return smallest;
+  return Math.min(smallest, connectTimeoutMs(headers) ?? smallest);
+}
+
+/**
+ * The time of the header `Connect-Timeout-Ms`, in milliseconds; undefined where there is none.
+ *
+ * @throws ConnectError INVALID_ARGUMENT for anything but up to ten digits
+ */
+export function connectTimeoutMs({ "connect-timeout-ms": value }: IncomingHttpHeaders): number | undefined {
+  if (value === undefined) return undefined;
+  if (!milliseconds.test(String(value))) malformed("Connect-Timeout-Ms", "up to 10 digits");
+  return Number(value);
 }
 
 function malformed(header: string, form: string): never {

@@ -13,10 +13,10 @@ import type { RawBodyOptions } from "./options/raw-options.ts";
 import type { StreamOptions } from "./options/stream-options.ts";
 import type { WebSocketOptions } from "./options/websocket-options.ts";
 
-/** What a call may cost. */
+/** Limits of calls. */
 export interface CallLimits extends TimeLimits, BodyLimits {}
 
-/** How the headers of requests and answers become metadata and the reverse. */
+/** Options of the conversion between HTTP headers and metadata. */
 export interface MetadataOptions {
   /** Further request headers that become metadata. */
   readonly forwardHeaders: readonly string[];
@@ -32,7 +32,7 @@ export interface HealthOptions {
   readonly healthTimeoutMs: number;
 }
 
-/** The options of a gateway that doors read, by what reads them. */
+/** The options of a gateway that doors read, grouped by their readers. */
 export interface DoorOptions {
   readonly limits: CallLimits;
   readonly json: JsonWriteOptions;
@@ -44,27 +44,30 @@ export interface DoorOptions {
   readonly polling: LongPollOptions;
   readonly sockets: WebSocketOptions;
   readonly health: HealthOptions;
-  /** Whether calls over the network are transcoded in bytes where nothing needs their messages. */
+  /** Whether calls over the network are transcoded as bytes if no feature needs their messages. */
   readonly transcoding: "bytes" | "messages";
   /** Whether bodies of any content type are read as JSON. */
   readonly lenientContentType: boolean;
-  /** Answers as another gateway has them. */
+  /** Answers in the format of another gateway. */
   readonly compat: "grpc-gateway" | undefined;
-  /** Is called with parameters and fields that were ignored; `route` is the template. Undefined: they are not reported. */
+  /** Called with ignored parameters and fields; `route` is the template. Undefined: they are not reported. */
   readonly onIgnored: ((route: string, place: "query" | "body", name: string) => void) | undefined;
 }
 
-/** What doors are made of. For one rpc (`ServedRpcs.kitOf`), limits, JSON and binding are those of that rpc. */
+/**
+ * The options and shared objects of a gateway for its doors. In the kit of one rpc (`ServedRpcs.kitOf`), limits, JSON
+ * and binding are those of that rpc.
+ */
 export interface DoorKit extends DoorOptions {
-  /** Makes the calls of the rpcs: with interceptors, observed. */
+  /** Calls rpcs, with interceptors and observers. */
   readonly invoker: Invoker;
-  /** Asks the upstream for its health: neither intercepted nor observed. */
+  /** Calls the health service of the upstream, without interceptors and observers. */
   readonly healthInvoker: Invoker;
   readonly errors: ErrorWriter;
   readonly requestMetadata: RequestMetadata;
   readonly replyMetadata: ReplyMetadata;
   readonly bodies: BodyReader;
   readonly browsers: ForBrowsers;
-  /** Whether the server takes part in balancing: it has rpcs and does not drain. */
+  /** Whether the server is ready for traffic: it has rpcs and does not drain. */
   readonly isReady: () => boolean;
 }

@@ -4,37 +4,46 @@ import type { DoorKit } from "./door-kit.ts";
 import type { ServedRpcs } from "./served-rpcs.ts";
 
 /**
- * Answers a request that its door claims; false for one that turns out to be none of the door's, of which it has done
- * nothing: the doors behind it are asked. Never throws.
+ * Answers a request that its door claims. Returns false, without any effect, for a request that does not belong to the
+ * door after all: the next door that claims it gets it. Never throws.
  */
-export type DoorHandler = (exchange: HttpExchange) => boolean;
+export interface DoorHandler {
+  (exchange: HttpExchange): boolean;
+  /**
+   * As the handler itself, chosen by the head alone, for a request whose answer is sent whole whatever it is; undefined
+   * for all others. Default: for no request.
+   */
+  readonly choose?: (head: RequestHead) => ((exchange: HttpExchange) => void) | undefined;
+}
 
-/** A protocol by which calls come in: one file implements it, one line of `doors.ts` lists it. */
+/** A protocol for incoming calls: one file implements it, one line of `doors.ts` lists it. */
 export interface Door {
   /** The protocol, for logs and reports. */
   readonly name: string;
-  /** Whether it answers while the rpcs are still to come. Default: false; such requests are UNAVAILABLE. */
+  /** Whether it answers before the rpcs are loaded. Default: false; such requests are UNAVAILABLE. */
   readonly needsNoRpcs?: boolean;
-  /** Whether a request belongs to this door, by its head alone: a few comparisons, since every request is asked. */
+  /**
+   * Whether a request belongs to this door, by its head alone. Called for every request, so that it may cost a few
+   * comparisons only.
+   */
   claims(head: RequestHead): boolean;
   /**
-   * Compiles everything that depends on the rpcs, once for each set of them. Its handlers keep no reference to an earlier
-   * set.
+   * Compiles everything that depends on the rpcs, once for each set of them. The handler keeps no reference to an
+   * earlier set.
    *
-   * @throws Error when one of the rpcs cannot be served as its rules or options say
+   * @throws Error when one of the rpcs cannot be served with its rules or options
    */
   serve(rpcs: ServedRpcs): DoorHandler;
-  /** Ends what outlives its exchange, such as WebSockets; resolves when all of it has ended. */
+  /** Ends connections that outlive their exchange, such as WebSockets; resolves when all of them are closed. */
   stop?(graceMs: number): Promise<StopReport>;
-  /** Releases what is kept between requests, when all calls have ended. */
+  /** Releases state that is kept between requests, when all calls have ended. */
   close?(): void;
 }
 
 /**
  * Makes the door of one server.
  *
- * @param present gives the rpcs of the present, for connections that outlive a set of them; undefined while they are
- * still to come
+ * @param current returns the current rpcs, for connections that outlive a set of them; undefined before they are loaded
  * @throws SetupError naming the option that is wrong
  */
-export type MakeDoor = (kit: DoorKit, present: () => ServedRpcs | undefined) => Door;
+export type MakeDoor = (kit: DoorKit, current: () => ServedRpcs | undefined) => Door;

@@ -6,7 +6,10 @@ import { healthDoor } from "./health/health-door.ts";
 import { restDoor } from "./rest/rest-door.ts";
 import { webSocketDoor } from "./websocket/websocket-door.ts";
 
-/** The protocols of the gateway, in the order in which they are asked for a request. REST claims all that is left. */
+/**
+ * The protocols of the gateway, in the order in which they may claim a request. REST, the last one, claims all
+ * requests.
+ */
 export const doors: readonly MakeDoor[] = [
   healthDoor,
   webSocketDoor,

@@ -8,9 +8,9 @@ import { type CallObserver, notify } from "../../core/call/observer.ts";
 import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
- * `invoker` with `observers` called for every call, under the protocol of its context, and unexpected exceptions written
- * to `faults`; `invoker` itself without any observer. This is the one point where a gateway observes calls: observers of
- * a server of this process behind it are not called for them.
+ * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
+ * exceptions are logged by `faults`; returns `invoker` itself without any observer. This is the one point where a gateway
+ * observes calls: observers of a server of this process behind it are not notified of them.
  */
 export function observeInvoker(
   invoker: Invoker,
@@ -39,7 +39,20 @@ export function observeInvoker(
     finish(context, undefined);
     return reply;
   };
+  const layered = <T>(context: CallContext, open: () => AsyncIterable<T>): LayeredStream<T> =>
+    new LayeredStream<T>({
+      begin: () => begin(context),
+      open,
+      ended: () => finish(context, undefined),
+      failed(reason) {
+        const error = toCallError(reason);
+        finish(context, error);
+        return error;
+      },
+      cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
+    });
   const unaryBytes = inner.unaryBytes?.bind(inner);
+  const streamBytes = inner.streamBytes?.bind(inner);
   return {
     protocolName: inner.protocolName,
     unary: <T = Message>(
@@ -57,17 +70,10 @@ export function observeInvoker(
       requests: AsyncIterable<Message>,
       context: CallContext,
       write?: WriteReply<T>,
-    ) =>
-      new LayeredStream<T>({
-        begin: () => begin(context),
-        open: () => inner.stream(method, requests, context, write),
-        ended: () => finish(context, undefined),
-        failed(reason) {
-          const error = toCallError(reason);
-          finish(context, error);
-          return error;
-        },
-        left: () => finish(context, new ConnectError("the caller left before the end", Code.Canceled)),
-      }),
+    ) => layered(context, () => inner.stream(method, requests, context, write)),
+    ...(streamBytes && {
+      streamBytes: (method, requests, context, read) =>
+        layered(context, () => streamBytes(method, requests, context, read)),
+    }),
   };
 }

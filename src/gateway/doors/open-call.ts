@@ -5,31 +5,31 @@ import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import { allowedMs, type TimeLimits } from "./deadline.ts";
 
-/** What all calls of one rpc by one protocol have in common; made once, at registration. */
+/** The common part of all calls of one rpc by one protocol; created once, at registration. */
 export interface CallKind {
   readonly method: DescMethod;
-  /** As `HandlerContext.protocolName`. */
+  /** The value of `HandlerContext.protocolName`. */
   readonly protocolName: string;
   readonly limits: TimeLimits;
 }
 
-/** What a request says of the call that it makes. */
+/** The parts of a request that belong to its call. */
 export interface CallRequest {
-  /** The identity of the client; undefined where it has none that is trusted. */
+  /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
   /** HTTP method. */
   readonly method: string;
   /** Request target; undefined for `/package.Service/Method`. */
   readonly url: string | undefined;
-  /** When it arrived, in `performance.now()` milliseconds; undefined for now. The client's own time runs from then. */
+  /** When it arrived, in `performance.now()` milliseconds; undefined for now. The client's timeout starts then. */
   readonly arrivedAt: number | undefined;
 }
 
 /**
- * The one way into a call, whatever the door: its context has the metadata, the identity and the deadline of its
- * request. What opened it calls its `end`.
+ * Creates the context of a call, for all doors: with the metadata, the identity and the deadline of its request. The
+ * caller must call its `end`.
  *
- * @param askedMs the time that the client gives the call, in milliseconds; undefined for none
+ * @param askedMs the timeout that the client sets, in milliseconds; undefined for none
  */
 export function newCall(
   { method, protocolName, limits }: CallKind,
@@ -49,7 +49,7 @@ export function newCall(
   });
 }
 
-/** As `newCall`, for the call that an exchange makes: it is cancelled when the client disconnects. */
+/** As `newCall`, for the call of an exchange: it is cancelled when the client disconnects. */
 export function openCall(
   kind: CallKind,
   exchange: HttpExchange,
@@ -64,14 +64,14 @@ export function openCall(
 }
 
 /**
- * The request of a call is complete. The time of a call whose client gives it none runs from this moment on, so that a
- * slow upload does not use it up.
+ * Must be called when the request of a call is complete. The default timeout, for a call whose client sets none, starts
+ * now, so that it does not include a slow upload.
  */
 export function requestComplete(call: CallContext, { limits: { defaultTimeoutMs } }: CallKind): void {
   if (defaultTimeoutMs > 0 && call.deadline === undefined) call.limit(defaultTimeoutMs);
 }
 
-/** `reading`, which ends with the call where the client has given it a time. */
+/** `reading`, which rejects when the call ends, if the client has set a timeout. */
 export function whileReading<T>(call: CallContext, reading: Promise<T>): Promise<T> {
   return call.deadline === undefined ? reading : call.race(reading);
 }

@@ -8,39 +8,39 @@ import type { DoorKit } from "./door-kit.ts";
 import { doors } from "./doors.ts";
 import { type RoutingOptions, ServedRpcs } from "./served-rpcs.ts";
 
-/** What a `RequestRouter` works with. */
+/** The parts of a `RequestRouter`. */
 export interface RequestRouterParts {
   readonly kit: Omit<DoorKit, "isReady">;
   readonly routing: Omit<RoutingOptions, "rules">;
   readonly rules: readonly RuleText[];
-  /** Types that `google.protobuf.Any` and error details may hold, unless `replace` brings others. */
+  /** Types that `google.protobuf.Any` and error details may contain, unless `replace` sets others. */
   readonly registry: Registry | undefined;
-  /** Whether services come later, by `replace`. */
+  /** Whether services are added later, by `replace`. */
   readonly awaitServices: boolean;
-  /** Whether the server takes part in balancing. */
+  /** Whether the server is ready for traffic. */
   readonly isServing: () => boolean;
 }
 
-/** A door with its handler for the rpcs that are served. */
+/** A door with its handler for one set of rpcs. */
 interface OpenDoor {
   readonly door: Door;
   readonly handle: DoorHandler;
 }
 
-/** The rpcs that are served, and all doors to them. */
+/** A set of rpcs with the doors to them. */
 interface Served {
   readonly rpcs: ServedRpcs;
   readonly doors: readonly OpenDoor[];
 }
 
-/** Gives every request to the door that claims it. The rpcs behind the doors can be swapped as a whole at any time. */
+/** Passes every request to the door that claims it. The set of rpcs can be replaced as a whole at any time. */
 export class RequestRouter {
   readonly #parts: RequestRouterParts;
   readonly #routing: RoutingOptions;
   readonly #doors: readonly Door[];
   #services: readonly DescService[] = [];
   #registry: Registry | undefined;
-  /** The doors while the rpcs are still to come. */
+  /** The doors before the rpcs are loaded. */
   readonly #early: readonly OpenDoor[];
   #served: Served | undefined;
   #waiting: boolean;
@@ -66,8 +66,8 @@ export class RequestRouter {
   }
 
   /**
-   * Adds a service. Rules outside the proto may speak of services yet to come, so with such rules the routes are made
-   * when `rpcs` is first asked for, or at once if `now`.
+   * Adds a service. Rules outside the proto may refer to services that are added later, so with such rules the routes
+   * are compiled when `rpcs` is first read, or at once if `now`.
    *
    * @throws Error as `ServedRpcs`
    */
@@ -79,7 +79,7 @@ export class RequestRouter {
   }
 
   /**
-   * Serves these services instead of all before, from one request to the next; when it throws, those before.
+   * Replaces all services atomically: later requests are served by the new ones. If it throws, the previous ones stay.
    *
    * @throws Error as `ServedRpcs`
    */
@@ -97,7 +97,7 @@ export class RequestRouter {
   }
 
   /**
-   * The rpcs of the present.
+   * The current rpcs.
    *
    * @throws Error as `ServedRpcs`
    */
@@ -105,7 +105,7 @@ export class RequestRouter {
     return (this.#served ??= this.#compile(this.#services)).rpcs;
   }
 
-  /** Answers a request, by whatever server it came. Never throws. */
+  /** Answers a request of any server. Never throws. */
   readonly serve = (exchange: HttpExchange): void => {
     const { head } = exchange;
     if (head.url === "*") {
@@ -116,7 +116,15 @@ export class RequestRouter {
     for (const { door, handle } of open) if (door.claims(head) && handle(exchange)) return;
   };
 
-  /** Whether a request is for an rpc or a path of the gateway; everything is while the routes are still to come. */
+  /** Chooses what answers a request, by its head alone, where the answer is sent whole; undefined for all others. */
+  readonly choose = (head: RequestHead): ((exchange: HttpExchange) => void) | undefined => {
+    const loaded = this.#loaded;
+    if (loaded === undefined) return undefined;
+    for (const { door, handle } of loaded.doors) if (door.claims(head)) return handle.choose?.(head);
+    return undefined;
+  };
+
+  /** Whether a request is for an rpc or a path of the gateway; true for all requests before the rpcs are loaded. */
   knows(head: RequestHead): boolean {
     const rpcs = this.#loaded?.rpcs;
     return (
@@ -127,18 +135,18 @@ export class RequestRouter {
     );
   }
 
-  /** Ends what outlives its exchange; resolves with what became of it. */
+  /** Stops the doors, see `Door.stop`; resolves with the sum of their reports. */
   async stop(graceMs: number): Promise<StopReport> {
     const stops = this.#doors.map((door) => door.stop?.(graceMs));
     return sumOfReports(await Promise.all(stops.filter((stop) => stop !== undefined)));
   }
 
-  /** Releases what is kept between requests. */
+  /** Closes the doors, see `Door.close`. */
   close(): void {
     for (const door of this.#doors) door.close?.();
   }
 
-  /** The doors with their rpcs; undefined while those are still to come. */
+  /** The current rpcs with their doors; undefined before the rpcs are loaded. */
   get #loaded(): Served | undefined {
     return this.#waiting ? undefined : this.#served;
   }

@@ -11,7 +11,7 @@ import { Router, type RouterOptions } from "../routing/router.ts";
 import { timeLimitsOf } from "./deadline.ts";
 import type { DoorKit } from "./door-kit.ts";
 
-/** How routes are made of rules, and found. */
+/** Options of compiling and matching routes. */
 export interface RoutingOptions extends BadRuleOptions {
   readonly router: Partial<RouterOptions>;
   /** Rules outside the proto. */
@@ -20,19 +20,18 @@ export interface RoutingOptions extends BadRuleOptions {
 }
 
 /**
- * The rpcs of a set of services with their routes, as all doors serve them. It never changes: other services are
- * another set.
+ * The rpcs of a set of services with their routes, for all doors. Immutable: other services are another `ServedRpcs`.
  */
 export class ServedRpcs {
   readonly methods: readonly DescMethod[];
   readonly router: Router;
-  /** Types that `google.protobuf.Any` and error details may hold. */
+  /** Types that `google.protobuf.Any` and error details may contain. */
   readonly #registry: Registry | undefined;
   readonly #deadlinesMs: ReadonlyMap<DescMethod, number>;
   readonly #byPath: ReadonlyMap<string, DescMethod>;
 
   /**
-   * @throws Error when a service is there twice and, unless such rules are left out, when rules are wrong or match the
+   * @throws Error when a service is added twice and, unless such rules are skipped, when rules are invalid or match the
    * same requests; it names all of them
    */
   constructor(services: readonly DescService[], registry: Registry | undefined, options: RoutingOptions) {
@@ -65,7 +64,7 @@ export class ServedRpcs {
     return this.#byPath.get(pathOf(url));
   }
 
-  /** The HTTP methods by which protocols of rpcs call the rpc of this target; none where there is no rpc. */
+  /** The HTTP methods that Connect, gRPC-Web and gRPC use for the rpc of this target; none if there is no rpc. */
   methodsAt(url: string): readonly string[] {
     const method = this.at(url);
     if (method === undefined) return [];
@@ -75,9 +74,10 @@ export class ServedRpcs {
   }
 
   /**
-   * `kit` for one rpc: with the limits that rules give it, the types of this set, and a name for what is ignored.
+   * `kit` for one rpc: with its limits from the rules, the types of this set, and `route` in reports of ignored
+   * parameters and fields.
    *
-   * @param route the template by which it is served, for reports
+   * @param route the template of its route, for reports
    */
   kitOf(method: DescMethod, route: string, kit: DoorKit): DoorKit {
     const { limits, json, binding, onIgnored } = kit;
@@ -94,7 +94,10 @@ export class ServedRpcs {
     };
   }
 
-  /** One line for each route: the bindings of the contract, and for rpcs without one the path that every rpc has. */
+  /**
+   * One line for each route: those of the contract's bindings, and for rpcs without a binding
+   * `/package.Service/Method`.
+   */
   describe(): string[] {
     const bound = new Set(this.router.routes.filter(({ implicit }) => !implicit).map(({ method }) => method));
     return this.router.routes

@@ -4,15 +4,15 @@ import { percentDecode } from "../../core/http-rule/percent.ts";
 import type { TemplateSegment } from "../../core/http-rule/path-template.ts";
 import { routeName, type Route } from "../routing/route.ts";
 
-/** One segment of a path of the user's own: `rest` is the wildcard, which is the last. */
+/** One segment of the path of a user's route: `rest` is the wildcard, always the last segment. */
 type OwnSegment =
   | { readonly kind: "literal"; readonly text: string }
   | { readonly kind: "param"; readonly start: string }
   | { readonly kind: "rest" };
 
 /**
- * One line for each route of the user's own that takes requests from an rpc. Routes are compared by their paths and
- * methods; what an expression of a parameter excludes is not looked at.
+ * One line for each route of the user that shadows a route of an rpc. Routes are compared by their paths and methods;
+ * regular expressions of parameters are ignored.
  */
 export function shadowedRoutes(own: readonly OwnRoute[], routes: readonly Route[]): string[] {
   const lines: string[] = [];
@@ -33,7 +33,7 @@ export function shadowedRoutes(own: readonly OwnRoute[], routes: readonly Route[
   return lines;
 }
 
-/** The segments of a path; of two paths where its last parameter may be missing. */
+/** The segments of a path; of two paths if its last parameter is optional. */
 function ownPaths(url: string): (readonly OwnSegment[])[] {
   const texts = (url.startsWith("/") ? url.slice(1) : url).split("/");
   const segments = texts.map(ownSegment);
@@ -44,12 +44,12 @@ function ownPaths(url: string): (readonly OwnSegment[])[] {
 
 function ownSegment(text: string): OwnSegment {
   if (text.includes("*") && !text.includes(":")) return { kind: "rest" };
-  const colon = text.search(/(?<!:):(?!:)/); // Two are one that is meant.
+  const colon = text.search(/(?<!:):(?!:)/); // A doubled colon means a literal one.
   if (colon === -1) return { kind: "literal", text: text.replaceAll("::", ":") };
   return { kind: "param", start: text.slice(0, colon).replaceAll("::", ":") };
 }
 
-/** Whether some path is both: behind `own`, and behind a template. */
+/** Whether some path matches both the user's route and the template. */
 function overlaps(own: readonly OwnSegment[], segments: readonly TemplateSegment[], verb: string): boolean {
   const suffix = verb === "" ? "" : `:${verb}`;
   for (const [index, mine] of own.entries()) {

@@ -3,22 +3,22 @@ import type { OwnRoute } from "../http/own-route.ts";
 import { shadowedRoutes } from "./shadowed-routes.ts";
 
 /**
- * Warnings of the process about what is rarely meant: a gateway without services, and routes of the user's own that
- * take requests from rpcs. Each comes once.
+ * Warnings of the process about probable mistakes: a gateway without services, and the user's own routes that shadow
+ * routes of rpcs. Each warning is emitted once.
  */
 export class StartWarnings {
   /** The user's own routes. */
   ownRoutes: readonly OwnRoute[] = [];
   readonly #awaitServices: boolean;
   readonly #router: RequestRouter;
-  readonly #given = new Set<string>();
+  readonly #emitted = new Set<string>();
 
   constructor({ awaitServices }: { readonly awaitServices: boolean }, router: RequestRouter) {
     this.#awaitServices = awaitServices;
     this.#router = router;
   }
 
-  /** Warns of the present services and routes. */
+  /** Checks the current services and routes and emits warnings. */
   give(): void {
     const { services, rpcs } = this.#router;
     const lines = this.ownRoutes.length === 0 ? [] : shadowedRoutes(this.ownRoutes, rpcs.router.routes);
@@ -28,8 +28,8 @@ export class StartWarnings {
       );
     }
     for (const line of lines) {
-      if (this.#given.has(line)) continue;
-      this.#given.add(line);
+      if (this.#emitted.has(line)) continue;
+      this.#emitted.add(line);
       process.emitWarning(`HTTP: ${line}`);
     }
   }

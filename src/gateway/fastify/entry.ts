@@ -5,11 +5,11 @@ import { exchangeOf, type HttpExchange } from "../http/exchange.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { FastifyExchange } from "./fastify-exchange.ts";
 
-/** How requests that Fastify has reach the doors of the gateway. */
+/** The connection from Fastify to the doors of the gateway. */
 export interface Entry {
   /** Answers a request. Never throws. */
   readonly serve: (exchange: HttpExchange) => void;
-  /** The exchange of a request that came by no port of the gateway's own, and why it is refused, if it is. */
+  /** The exchange of a request that arrived through no port of the gateway itself, and the error if it is refused. */
   readonly adopt: (
     request: IncomingMessage,
     response: ServerResponse,
@@ -17,7 +17,7 @@ export interface Entry {
   readonly errors: ErrorWriter;
 }
 
-/** Hands a request of Fastify to the doors. Never throws. */
+/** Passes a request of Fastify to the doors. Never throws. */
 export function enter({ serve, adopt, errors }: Entry, request: FastifyRequest, reply: FastifyReply): void {
   const own = exchangeOf(reply.raw);
   if (own !== undefined) {

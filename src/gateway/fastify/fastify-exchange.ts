@@ -14,77 +14,77 @@ import type {
 } from "../http/exchange.ts";
 
 /**
- * An exchange that passes through Fastify: hooks of the user's own have seen its request, see its answer where that is
- * sent whole, and may have added headers to it.
+ * An exchange that passes through Fastify: the user's hooks have run for its request and may have added response
+ * headers, and run for its answer if that is sent whole.
  */
 export class FastifyExchange implements HttpExchange {
-  readonly #under: HttpExchange;
+  readonly #inner: HttpExchange;
   readonly #reply: FastifyReply;
 
-  /** @param under the exchange of the connection */
-  constructor(under: HttpExchange, reply: FastifyReply) {
-    this.#under = under;
+  /** @param inner the exchange of the connection */
+  constructor(inner: HttpExchange, reply: FastifyReply) {
+    this.#inner = inner;
     this.#reply = reply;
   }
 
   get head(): RequestHead {
-    return this.#under.head;
+    return this.#inner.head;
   }
 
   get body(): RequestBody {
-    return this.#under.body;
+    return this.#inner.body;
   }
 
   get peer(): PeerIdentity | undefined {
-    return this.#under.peer;
+    return this.#inner.peer;
   }
 
   get arrivedAt(): number {
-    return this.#under.arrivedAt;
+    return this.#inner.arrivedAt;
   }
 
   get upgrade(): UpgradeRequest | undefined {
-    return this.#under.upgrade;
+    return this.#inner.upgrade;
   }
 
   get stopping(): ConnectError | undefined {
-    return this.#under.stopping;
+    return this.#inner.stopping;
   }
 
   get answered(): boolean {
-    return this.#reply.sent || this.#under.answered;
+    return this.#reply.sent || this.#inner.answered;
   }
 
   get destroyed(): boolean {
-    return this.#under.destroyed;
+    return this.#inner.destroyed;
   }
 
   get call(): CallContext | undefined {
-    return this.#under.call;
+    return this.#inner.call;
   }
 
   get route(): string | undefined {
-    return this.#under.route;
+    return this.#inner.route;
   }
 
   set route(route: string | undefined) {
-    this.#under.route = route;
+    this.#inner.route = route;
   }
 
   get onStop(): HttpExchange["onStop"] {
-    return this.#under.onStop;
+    return this.#inner.onStop;
   }
 
   set onStop(listener: HttpExchange["onStop"]) {
-    this.#under.onStop = listener;
+    this.#inner.onStop = listener;
   }
 
   attach(call: CallContext): void {
-    this.#under.attach(call);
+    this.#inner.attach(call);
   }
 
   onClose(listener: () => void): () => void {
-    return this.#under.onClose(listener);
+    return this.#inner.onClose(listener);
   }
 
   respond(
@@ -107,30 +107,30 @@ export class FastifyExchange implements HttpExchange {
     }
     const vary = [all["vary"], headers["vary"]].flat().filter((field) => field !== undefined);
     Object.assign(all, headers, vary.length === 0 ? {} : { vary });
-    const body = this.#under.respondInParts(status, all, options);
+    const body = this.#inner.respondInParts(status, all, options);
     this.#reply.hijack();
     return body;
   }
 
   continueBody(): void {
-    this.#under.continueBody();
+    this.#inner.continueBody();
   }
 
   closeAfter(): void {
-    this.#under.closeAfter();
+    this.#inner.closeAfter();
   }
 
   handOver(upgrade: UpgradeRequest): void {
     this.#reply.hijack();
-    this.#under.handOver(upgrade);
+    this.#inner.handOver(upgrade);
   }
 
   destroy(): void {
-    this.#under.destroy();
+    this.#inner.destroy();
   }
 }
 
-/** A payload that is text already. */
+/** Serializes a payload that is already text. */
 function asIs(payload: unknown): string {
   return String(payload);
 }

@@ -4,47 +4,53 @@ import type { FastifyInstance, FastifyPluginAsync, FastifySchema, RouteHandlerMe
 import { defaultGraceMs } from "../../core/lifecycle/lifecycle.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { enter, type Entry, sendError } from "./entry.ts";
-import { hideContentType, leaveBodies } from "./http-engine.ts";
+import { hideContentType, skipBodyParsing } from "./http-engine.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 
 /** Options of `app.register(http.plugin, options)`. */
 export interface RpcPluginOptions {
-  /** Path before those of the rpcs and of health, for example `/api`. Default: none. */
+  /** Prefix of the paths of rpcs and health checks, for example `/api`. Default: none. */
   readonly prefix?: string;
   /**
-   * Paths of the app that the rpcs may have, as patterns of Fastify behind the prefix. Give some where the app has a
-   * route for `/*` itself. Default: `["/*"]`.
+   * Paths that the plugin serves, as patterns of Fastify after the prefix. Set them if the app itself has a route for
+   * `/*`. Default: `["/*"]`.
    */
   readonly paths?: readonly string[];
 }
 
-/** What is looked at of a route of an rpc. */
+/** The parts of an rpc's route that the plugin reads. */
 interface RpcRoute {
   readonly httpMethod: string;
   readonly template: { readonly text: string };
 }
 
-/** What the plugin asks of its gateway. */
+/** The functions of its gateway that the plugin calls. */
 export interface PluginParts extends Entry {
-  /** Whether the gateway answers a request. */
+  /** Whether the gateway has a route or path for a request. */
   readonly knows: (head: RequestHead) => boolean;
-  /** Whether OPTIONS is the gateway's, for its own CORS; the app's otherwise. */
+  /** Whether the gateway answers OPTIONS, for its own CORS; otherwise the app does. */
   readonly takesOptions: boolean;
-  /** Adds hooks that only concern these requests; undefined for none. */
+  /** Adds the gateway's hooks for these requests; undefined for none. */
   readonly addHooks: ((scope: FastifyInstance) => void) | undefined;
-  /** The rpcs are put below `prefix`. @throws Error when the gateway cannot be mounted now. */
+  /** Called when the rpcs are mounted below `prefix`. @throws Error when the gateway cannot be mounted now. */
   readonly mounted: (prefix: string) => void;
-  /** The app is about to serve, these routes of its own too. @throws Error when rules or routes are wrong. */
+  /**
+   * Called when the app becomes ready, with the routes of the app itself. @throws Error when rules or routes are
+   * invalid.
+   */
   readonly ready: (own: readonly OwnRoute[]) => void;
   /** The routes of the rpcs. */
   readonly routes: () => readonly RpcRoute[];
-  /** The app is closing: resolves when the calls under way have ended, at the latest after `graceMs` milliseconds. */
+  /**
+   * Called when the app closes; resolves when the calls in flight have ended, at the latest after `graceMs`
+   * milliseconds.
+   */
   readonly closing: (graceMs: number) => Promise<unknown>;
 }
 
 /**
- * The rpcs of a gateway as a plugin of an app with a server of its own. The app's hooks run for them, its other routes
- * come before them, and what they do not answer is the app's 404.
+ * The rpcs of a gateway as a plugin of an app with its own server. The app's hooks run for them, the app's other routes
+ * take precedence, and requests without an rpc get the app's 404.
  */
 export function fastifyPlugin(parts: PluginParts): FastifyPluginAsync<RpcPluginOptions> {
   const plugin: FastifyPluginAsync<RpcPluginOptions> = async (app, { prefix = "", paths = ["/*"] }) => {
@@ -58,17 +64,17 @@ export function fastifyPlugin(parts: PluginParts): FastifyPluginAsync<RpcPluginO
     });
     app.addHook("onReady", async () => parts.ready([...earlierRoutes(app, below, parts.routes()), ...later]));
     app.addHook("preClose", async () => void (await parts.closing(closeGraceMs(app))));
-    // A scope of its own, for its hooks and its reading of bodies.
+    // A scope of its own, for its hooks and its parsers of bodies.
     await app.register(async (scope) => mount(scope, paths, parts, answer), { prefix });
   };
-  // What `fastify-plugin` does: the prefix is for the scope within.
+  // As `fastify-plugin` does: the prefix applies to the inner scope only.
   return Object.assign(plugin, {
     [Symbol.for("skip-override")]: true,
     [Symbol.for("fastify.display-name")]: "ts-ms",
   });
 }
 
-/** What Fastify gives a hook to come to its end, less what cutting calls takes. */
+/** The time that Fastify allows for a hook, minus a reserve for aborting calls. */
 function closeGraceMs({ initialConfig: { pluginTimeout = 10_000 } }: FastifyInstance): number {
   return pluginTimeout === 0 ? defaultGraceMs : Math.min(defaultGraceMs, pluginTimeout * 0.9);
 }
@@ -84,21 +90,24 @@ function checkApp(app: FastifyInstance): void {
   }
 }
 
-/** The routes that the app had before the plugin, as far as it can be asked: paths without variables. */
+/**
+ * The app's routes from before the plugin that clash with routes of rpcs, as far as Fastify can report them: paths
+ * without variables.
+ */
 function earlierRoutes(app: FastifyInstance, below: string, routes: readonly RpcRoute[]): OwnRoute[] {
   return routes
     .map(({ httpMethod, template: { text } }) => ({ method: httpMethod, url: text }))
     .filter(({ method, url }) => app.hasRoute({ method, url: below + url.replaceAll(":", "::") }));
 }
 
-/** Answers what the gateway knows, and leaves the rest to the app's 404. */
+/** Answers requests that the gateway knows; all others get the app's 404. */
 function answerer(prefix: string, parts: PluginParts): RouteHandlerMethod {
   return (request, reply) => {
     const { raw } = request;
     const { url: whole = "" } = raw;
-    if (prefix === "" || moveBelow(raw, prefix)) {
+    if (prefix === "" || stripPrefix(raw, prefix)) {
       if (parts.knows(raw as IncomingMessage & RequestHead)) {
-        enter(parts, request, reply); // A server's request has a method and a target.
+        enter(parts, request, reply); // Requests of servers have a method and a target.
         return;
       }
       raw.url = whole;
@@ -122,35 +131,43 @@ function mount(
   }
   parts.mounted(prefix);
   addHooks?.(scope);
-  leaveBodies(scope);
+  skipBodyParsing(scope);
   const methods = scope.supportedMethods.filter((method) => takesOptions || method !== "OPTIONS");
   for (const url of paths) {
     try {
       scope.route({
         method: methods,
         url,
-        schema: { hide: true } as FastifySchema, // What documents an app's routes reads this; the types do not know it.
+        schema: { hide: true } as FastifySchema, // Read by generators of API documents; missing in the types.
         handler,
         errorHandler: (error, request, reply) => sendError(parts, error, request, reply),
         preParsing: hideContentType,
       });
     } catch (cause) {
-      throw taken(cause, scope, methods, url);
+      throw routeConflict(cause, scope, methods, url);
     }
   }
 }
 
-/** Takes the prefix off a request's target, as apps expect it of mounted ones; false where it is not there. */
-function moveBelow(raw: IncomingMessage & { originalUrl?: string }, prefix: string): boolean {
+/**
+ * Removes the prefix from a request's target, as mounted apps expect; returns false if the target does not begin with
+ * it.
+ */
+function stripPrefix(raw: IncomingMessage & { originalUrl?: string }, prefix: string): boolean {
   const { url = "" } = raw;
-  if (!url.startsWith(prefix)) return false; // Written with escapes.
+  if (!url.startsWith(prefix)) return false; // The prefix is percent-encoded.
   const rest = url.slice(prefix.length);
-  raw.originalUrl ??= url; // What Fastify's `request.originalUrl` reads.
+  raw.originalUrl ??= url; // Read by Fastify's `request.originalUrl`.
   raw.url = rest.startsWith("/") ? rest : `/${rest}`;
   return true;
 }
 
-function taken(cause: unknown, scope: FastifyInstance, methods: readonly string[], url: string): unknown {
+function routeConflict(
+  cause: unknown,
+  scope: FastifyInstance,
+  methods: readonly string[],
+  url: string,
+): unknown {
   if (!(cause instanceof Error && "code" in cause && cause.code === "FST_ERR_DUPLICATED_ROUTE")) return cause;
   const path = scope.prefix + url;
   const method = methods.find((name) => scope.hasRoute({ method: name, url: path })) ?? "";

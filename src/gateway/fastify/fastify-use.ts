@@ -22,19 +22,19 @@ type Use =
   | { readonly kind: "all"; readonly why: string };
 
 /**
- * Decides once, when the engine is made ready, which requests pass through Fastify: all of them where a hook or a route
- * with a pattern may concern any, those for the paths of plain routes, or none.
+ * Decides once, when the engine becomes ready, which requests pass through Fastify: all of them if a hook or a route
+ * with a pattern may apply to any request, only those for the paths of plain routes, or none.
  */
 export class FastifyUse {
-  /** The user's own routes that are there for every request with their method and path. */
+  /** The user's own routes that apply to every request with their method and path. */
   readonly ownRoutes: OwnRoute[] = [];
   readonly #paths = new Set<string>();
-  /** Why every request has to pass; undefined for no reason. */
+  /** Why every request must pass; undefined for no reason. */
   #why: string | undefined;
   #use: Use = { kind: "none" };
   #settled = false;
 
-  /** Observes what the user adds from now on, in plugins too. */
+  /** Records the hooks and routes that the user adds from now on, also in plugins. */
   watch(engine: FastifyInstance): void {
     engine.addHook("onRoute", ({ method, url, constraints }) => {
       if (this.#settled) return;
@@ -47,16 +47,19 @@ export class FastifyUse {
     });
     const own = engine as { addHook: AddHook };
     const { addHook } = own;
-    const see = (name: string): void => {
+    const record = (name: string): void => {
       if (!applicationHooks.has(name)) this.#why ??= `Fastify has a hook ${name}`;
     };
     own.addHook = function (name, hook) {
-      see(name);
+      record(name);
       return addHook.call(this, name, hook);
     };
   }
 
-  /** Decides; nothing of the user's own is added after it. @param hasOwnHooks whether the gateway adds hooks itself */
+  /**
+   * Decides; the user must have added all hooks and routes before. @param hasOwnHooks whether the gateway itself adds
+   * hooks
+   */
   settle(hasOwnHooks: boolean): void {
     this.#settled = true;
     if (hasOwnHooks) this.#why ??= "answers are compressed or get an ETag";
@@ -78,7 +81,7 @@ export class FastifyUse {
     return this.#use.kind === "none" ? undefined : this.describe().join("");
   }
 
-  /** One line for people; none where nothing passes through Fastify. */
+  /** One line of text that describes the decision; none if nothing passes through Fastify. */
   describe(): string[] {
     const use = this.#use;
     if (use.kind === "none") return [];

@@ -9,19 +9,22 @@ import {
 } from "fastify";
 import { METHODS } from "../../core/net/node-http.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import type { HttpExchange } from "../http/exchange.ts";
+import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 import { enter, type Entry, sendError } from "./entry.ts";
 import { FastifyUse } from "./fastify-use.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
 
-/** Serves an exchange; request and response are those that Node made for it. */
+/** Serves an exchange; `request` and `response` are the same exchange in Node's API. */
 type ServeExchange = (exchange: HttpExchange, request: IncomingMessage, response: ServerResponse) => void;
+
+/** Chooses what answers a request whole, by its head; undefined for none. */
+type ChooseAnswer = (head: RequestHead) => ((exchange: HttpExchange) => void) | undefined;
 
 /** What listens for the engine. */
 export interface EnginePort {
-  /** A server whose good requests reach `serve`. */
-  createServer(serve: ServeExchange): Server;
+  /** A server whose good requests reach `serve`, or, before they do, what `choose` chooses for them. */
+  createServer(serve: ServeExchange, choose: ChooseAnswer): Server;
   /**
    * Chooses the engine of HTTP/2, before the first connection.
    *
@@ -36,20 +39,22 @@ export interface EnginePort {
 /** Options of `HttpEngine`. */
 export interface HttpEngineOptions extends Entry {
   readonly port: EnginePort;
-  /** The largest body that routes of the user's own may have, in bytes. */
+  /** As `EnginePort.createServer` has it, for requests that do not pass through Fastify. */
+  readonly choose: ChooseAnswer;
+  /** The largest body of the user's own routes, in bytes. */
   readonly maxBodyBytes: number;
-  /** The longest request target, in bytes, and so the longest parameter of a route of the user's own. */
+  /** The longest request target, in bytes; also the longest path parameter of the user's own routes. */
   readonly maxUrlBytes: number;
-  /** Is called once before anything is served. @throws Error when the rpcs cannot be served. */
+  /** Called once before the first request is served. @throws Error when the rpcs cannot be served. */
   readonly prepare: () => void;
-  /** Adds hooks that only concern calls; undefined for none. */
+  /** Adds the gateway's hooks for calls; undefined for none. */
   readonly addHooks: ((scope: FastifyInstance) => void) | undefined;
 }
 
 /**
- * A Fastify on a `PortServer`, whose errors look like all others, and that knows every HTTP method. Routes, hooks and
- * plugins of the user's own come before the rpcs; requests that none of them can concern do not pass through Fastify
- * (`FastifyUse`).
+ * A Fastify on a `PortServer` that supports every HTTP method and whose errors have the same form as all others. The
+ * user's own routes, hooks and plugins come before the rpcs; requests to which none of them can apply do not pass
+ * through Fastify (`FastifyUse`).
  */
 export class HttpEngine {
   readonly fastify: FastifyInstance;
@@ -64,19 +69,22 @@ export class HttpEngine {
     const { port, maxBodyBytes, maxUrlBytes } = options;
     const engine = fastify({
       serverFactory: (handler) =>
-        port.createServer((exchange, request, response) => {
-          if (this.#use.concerns(exchange.head.url)) handler(request, response);
-          else options.serve(exchange);
-        }),
+        port.createServer(
+          (exchange, request, response) => {
+            if (this.#use.concerns(exchange.head.url)) handler(request, response);
+            else options.serve(exchange);
+          },
+          (head) => (this.#use.concerns(head.url) ? undefined : options.choose(head)),
+        ),
       clientErrorHandler: (error, socket) => port.clientError(error, socket),
       frameworkErrors: (error, request, reply) => {
-        // Their types are as wide as a request may be wrong.
-        const [asked, answer] = [request as FastifyRequest, reply as FastifyReply];
-        // A path that cannot be decoded: hooks have not seen it, and the doors say what is wrong.
-        if (error.code === "FST_ERR_BAD_URL") enter(options, asked, answer);
-        else sendError(options, error, asked, answer);
+        // Fastify declares wider types here.
+        const [incoming, answer] = [request as FastifyRequest, reply as FastifyReply];
+        // A path that cannot be decoded: no hooks have run, and the doors answer with their own error.
+        if (error.code === "FST_ERR_BAD_URL") enter(options, incoming, answer);
+        else sendError(options, error, incoming, answer);
       },
-      // A shorter one would answer paths of rpcs that only begin as a pattern of the user's own does.
+      // With a shorter limit, Fastify would answer 404 to long paths of rpcs that begin like a pattern of the user.
       routerOptions: { maxParamLength: maxUrlBytes },
       bodyLimit: maxBodyBytes,
       schemaController: { compilersFactory: schemaCompilers },
@@ -92,19 +100,19 @@ export class HttpEngine {
     this.#mountLast(engine);
   }
 
-  /** The user's own routes that are there for every request with their method and path. */
+  /** The user's own routes that apply to every request with their method and path. */
   get ownRoutes(): readonly OwnRoute[] {
     return this.#use.ownRoutes;
   }
 
-  /** One line for what passes through Fastify, and why; none where nothing does. */
+  /** One line that describes which requests pass through Fastify, and why; none if nothing does. */
   describe(): string[] {
     return this.#use.describe();
   }
 
   /**
-   * Puts the rpcs behind everything that is on the engine when it is made ready, by `start()` or by `inject`, without
-   * the engine's reading of bodies.
+   * Mounts the rpcs after everything that has been added when the engine becomes ready, by `start()` or by `inject`,
+   * without the engine's parsing of bodies.
    */
   #mountLast(engine: FastifyInstance): void {
     const own = engine as { ready: (this: FastifyInstance, done?: unknown) => unknown };
@@ -131,7 +139,7 @@ export class HttpEngine {
       this.#use.settle(options.addHooks !== undefined);
       options.port.chooseHttp2(this.#use.why, options.serve);
       options.addHooks?.(scope);
-      leaveBodies(scope);
+      skipBodyParsing(scope);
       scope.route({
         method: scope.supportedMethods,
         url: "*",
@@ -143,15 +151,15 @@ export class HttpEngine {
   }
 }
 
-/** Content types that the engine is sure to take. */
+/** Content types that the engine always accepts. */
 const simpleType = /^[a-z]+\/[a-z+.-]+$/;
-/** Methods whose bodies the engine does not look at. */
+/** Methods whose bodies the engine ignores. */
 const bodyless: ReadonlySet<string> = new Set(["GET", "HEAD", "TRACE"]);
 const hidden = { "content-type": "application/json" };
 
 /**
- * The engine refuses content types that are malformed, and some methods without one, in words of its own; what a body
- * may be is decided by the handler of the rpc. It is shown another type until it has looked.
+ * Replaces a content type that the engine would refuse with an error of its own, malformed or missing, until the engine
+ * has checked it: the handler of the rpc decides which bodies are valid.
  */
 export function hideContentType(
   request: FastifyRequest,
@@ -161,18 +169,21 @@ export function hideContentType(
 ): void {
   const { headers, method } = request.raw;
   const type = headers["content-type"];
-  const isTaken = type === undefined ? method !== "QUERY" : simpleType.test(type);
-  if (!isTaken && !bodyless.has(method ?? "")) request.headers = hidden;
+  const isAccepted = type === undefined ? method !== "QUERY" : simpleType.test(type);
+  if (!isAccepted && !bodyless.has(method ?? "")) request.headers = hidden;
   done(null, payload);
 }
 
-/** Ends what `hideContentType` began, so that hooks behind the engine's look see the request as it is. */
+/**
+ * Restores the headers that `hideContentType` has replaced, so that hooks after the engine's check see the original
+ * request.
+ */
 function showContentType(request: FastifyRequest): void {
   if (request.headers !== request.raw.headers) request.headers = request.raw.headers;
 }
 
-/** Leaves request bodies unread by the engine: the handler of the rpc reads them. */
-export function leaveBodies(scope: FastifyInstance): void {
+/** Makes the engine ignore request bodies: the handler of the rpc reads them. */
+export function skipBodyParsing(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser("*", (request, _payload, done) => {
     showContentType(request);

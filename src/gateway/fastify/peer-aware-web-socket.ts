@@ -1,14 +1,17 @@
 import { WebSocket } from "ws";
 
 /**
- * A WebSocket whose owner hears of the client's close frame before it is answered: until then messages can still be
- * sent, which makes the frame a half-close where a protocol wants one.
+ * A WebSocket that notifies its owner of the client's close frame before that is answered: until then messages can
+ * still be sent, so that a protocol can use the frame as a half-close.
  */
 export class PeerAwareWebSocket extends WebSocket {
-  /** Hears of the close frame, once; `answer` sends ours with the client's own code. Answered at once without it. */
+  /**
+   * Called once with the client's close frame; `answer` sends a close frame with the client's own code. Undefined: the
+   * frame is answered at once.
+   */
   onPeerClose: ((answer: () => void) => void) | undefined;
 
-  /** Called by the engine for the client's close frame, and by the owner; the engine answers frames by this alone. */
+  /** Called by the owner, and by `ws` to answer the client's close frame. */
   override close(code?: number, reason?: string | Buffer): void {
     const listener = this.onPeerClose;
     this.onPeerClose = undefined;
@@ -16,7 +19,7 @@ export class PeerAwareWebSocket extends WebSocket {
     else listener(() => super.close(code, reason));
   }
 
-  /** Sends a close frame of our own. */
+  /** Sends a close frame with a code of the server. */
   closeNow(code: number, reason: string): void {
     this.onPeerClose = undefined;
     super.close(code, reason);

@@ -6,35 +6,34 @@ import type { ServerOptions } from "ws";
 import { schemaCompilers } from "./schema-compilers.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 
-/** A handshake that was found to be good. */
+/** A valid handshake. */
 export interface AcceptedHandshake {
   readonly request: IncomingMessage;
-  /** The connection, which nobody else writes to or answers on any more. */
+  /** The connection, on which only the engine writes from now on. */
   readonly socket: Socket;
-  /** What came behind the head of the request. */
+  /** The bytes received behind the head of the request. */
   readonly head: Buffer;
-  /** The subprotocol that was agreed on; undefined for none. */
+  /** The negotiated subprotocol; undefined for none. */
   readonly protocol: string | undefined;
 }
 
-/** What the engine needs of a gateway's options on WebSockets. */
+/** The options of WebSockets that the engine reads. */
 export interface SocketEngineOptions {
   /** The most frames of one message. */
   readonly maxSocketFragments: number;
   /** The largest message of a client, in bytes after decompression. */
   readonly maxSocketMessageBytes: number;
-  /** Whether permessage-deflate is spoken. */
+  /** Whether permessage-deflate is offered. */
   readonly socketCompression: boolean;
 }
 
-/** How long a client may take to answer our close frame, in milliseconds. */
+/** How long a client may take to answer the server's close frame, in milliseconds. */
 const closeTimeoutMs = 5_000;
 
 /**
- * Answers handshakes with 101 and speaks the protocol behind them: `@fastify/websocket` on a Fastify of its own, which
- * never listens and has one route. On the gateway's Fastify the plugin would answer before routes and origins were
- * looked at, and its hooks would stand in the way of every call over HTTP; here it gets only what was accepted. It is
- * loaded for the first handshake.
+ * Answers handshakes with 101 and implements the WebSocket protocol: `@fastify/websocket` on a Fastify of its own,
+ * which never listens and has one route. On the gateway's Fastify the plugin would answer before routes and origins
+ * were checked, and its hooks would run for every call over HTTP. The engine is loaded for the first handshake.
  */
 export class SocketEngine {
   readonly #options: SocketEngineOptions;
@@ -46,7 +45,10 @@ export class SocketEngine {
     this.#options = options;
   }
 
-  /** Answers a handshake; `opened` gets the socket before anything is read from it, unless the client has left. */
+  /**
+   * Answers a handshake; `opened` is called with the socket before anything is read from it, unless the client has
+   * disconnected.
+   */
   accept(handshake: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void): void {
     const { socket, head } = handshake;
     if (this.#engine !== undefined) {
@@ -61,10 +63,10 @@ export class SocketEngine {
     );
   }
 
-  /** Cuts the connections that are left. */
+  /** Terminates all open connections. */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#loading?.catch(() => {}); // Whoever waited for it has heard of it.
+    await this.#loading?.catch(() => {}); // `accept` handles the error.
     const engine = this.#engine;
     if (engine === undefined) return;
     if (engine.hasDecorator("websocketServer")) {
@@ -91,22 +93,22 @@ export class SocketEngine {
   }
 }
 
-/** Hands a socket to whoever waits for it. */
+/** Passes a socket to the `opened` of its handshake. */
 const open: WebsocketHandler = (ws, { raw }) => {
-  // The plugin makes sockets of the class it is given, and the only requests are those of `accept`.
+  // The plugin creates sockets of the configured class, and all requests are those of `accept`.
   const [{ opened }, socket] = [raw as unknown as UpgradeHead, ws as PeerAwareWebSocket];
   try {
     opened(socket);
   } catch {
-    socket.terminate(); // Nobody has it.
+    socket.terminate(); // It has no owner.
   }
 };
 
 const onlyPath = "/";
 
 /**
- * What the engine is shown of a request: what it needs for the answer. The request itself stays as it is, and its
- * target, which the engine might read otherwise than the gateway has, decides nothing a second time.
+ * The request as the engine sees it: only the headers that it needs for the answer, and a constant target, since the
+ * engine might parse the original target differently from the gateway.
  */
 class UpgradeHead {
   readonly method = "GET";
@@ -125,7 +127,7 @@ class UpgradeHead {
       "sec-websocket-version": headers["sec-websocket-version"],
       "sec-websocket-key": headers["sec-websocket-key"],
       "sec-websocket-extensions": headers["sec-websocket-extensions"],
-      "sec-websocket-protocol": protocol, // The engine takes the first one that is offered.
+      "sec-websocket-protocol": protocol, // The engine chooses the first one offered.
     };
     this.opened = opened;
   }
@@ -136,7 +138,7 @@ function pluginOptions(
   WebSocket: typeof PeerAwareWebSocket,
 ): WebsocketPluginOptions {
   const limits = {
-    // Small pieces cost more memory than they hold; these are pieces of the network, not of messages.
+    // A limit of received chunks, not of fragments: small chunks need more memory than they contain.
     maxBufferedChunks: 16_384,
     maxFragments: options.maxSocketFragments,
     closeTimeout: closeTimeoutMs,
@@ -150,12 +152,14 @@ function pluginOptions(
       serverMaxWindowBits: 12,
       threshold: 1024,
     },
-    ...limits, // Newer than the types.
+    ...limits, // Missing in the types.
   };
   return {
-    options: server as NonNullable<WebsocketPluginOptions["options"]>, // The plugin's types know no other class than the usual one.
-    // Whoever has the socket hears of its errors; the plugin would cut the connection before its close frame is out.
+    // The plugin's types allow the default class only.
+    options: server as NonNullable<WebsocketPluginOptions["options"]>,
+    // The owner of the socket handles its errors; the plugin would terminate the connection before its close frame is
+    // sent.
     errorHandler: () => {},
-    preClose: async () => {}, // All sockets are closed by then; the plugin would say goodbye to them once more.
+    preClose: async () => {}, // All sockets are closed by then; the plugin would send them another close frame.
   };
 }

@@ -5,7 +5,7 @@ export interface Rank {
   readonly quality: number;
   /** 2 for the type itself, 1 for its family, 0 for anything. */
   readonly exactness: number;
-  /** Where in the header the range stands. */
+  /** The position of the range in the header. */
   readonly index: number;
 }
 

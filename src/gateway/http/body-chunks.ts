@@ -1,17 +1,18 @@
 import { Readable, pipeline, type Duplex } from "node:stream";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { ConnectError } from "../../core/errors/errors.ts";
 import { bodyCoding, brokenBody } from "./body-coding.ts";
+import { incompleteRequest } from "./disconnect-error.ts";
 import type { HttpExchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { ReadAhead } from "./read-ahead.ts";
 
 /**
- * The bytes of a request body as they come, with its `Content-Encoding` taken off; read ahead of whoever takes them as
- * `ReadAhead` has it. Leaving early lets the rest of the body pass unread.
+ * The bytes of a request body as they arrive, decoded by its `Content-Encoding`. The body is read ahead of the consumer
+ * by as much as `ReadAhead` allows. When the consumer ends the iteration early, the rest of the body is discarded.
  *
- * @param idleMs how long a client may send nothing while somebody waits for it, in milliseconds
- * @throws HttpError 408 when it sends nothing for that long, 415 for an encoding that is not known; ConnectError
- * INVALID_ARGUMENT when the compressed bytes are broken, CANCELLED when the client leaves
+ * @param idleMs how long a client may send nothing while the consumer waits, in milliseconds
+ * @throws HttpError 408 when it sends nothing for that long, 415 for an unknown encoding; ConnectError INVALID_ARGUMENT
+ * when the compressed bytes are broken, CANCELLED when the client disconnects
  */
 export function bodyChunks(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
   const coding = bodyCoding(exchange.head);
@@ -36,10 +37,10 @@ async function* received(exchange: HttpExchange, idleMs: number): AsyncGenerator
     for (;;) {
       const bytes = chunks.shift();
       if (bytes !== undefined) {
-        ahead.take(bytes.length);
+        ahead.remove(bytes.length);
         yield bytes;
       } else if (request.readableEnded) return;
-      else if (request.destroyed) throw gone();
+      else if (request.destroyed) throw incompleteRequest();
       else {
         wake = Promise.withResolvers();
         timer = setTimeout(() => wake.reject(idle(idleMs)), idleMs);
@@ -50,8 +51,8 @@ async function* received(exchange: HttpExchange, idleMs: number): AsyncGenerator
   } finally {
     clearTimeout(timer);
     request.off("data", onData).off("end", onStop).off("error", onStop).off("close", onStop);
-    request.on("error", ignore); // What becomes of the rest of the body is of no interest any more.
-    ahead.drop();
+    request.on("error", ignore); // Errors in the discarded rest have no effect.
+    ahead.discard();
   }
 }
 
@@ -59,17 +60,13 @@ async function* decompressed(
   chunks: AsyncGenerator<Buffer, void, undefined>,
   decompressor: Duplex,
 ): AsyncGenerator<Buffer, void, undefined> {
-  // Whatever goes wrong on either side ends the iteration below with that error.
+  // An error of either stream ends the iteration below with that error.
   pipeline(Readable.from(chunks, { objectMode: false }), decompressor, ignore);
   try {
-    yield* decompressor as AsyncIterable<Buffer>; // Bytes come as Buffers where no text encoding is set.
+    yield* decompressor as AsyncIterable<Buffer>; // Without a text encoding, streams emit Buffers.
   } catch (reason) {
     throw reason instanceof ConnectError ? reason : brokenBody();
   }
-}
-
-function gone(): ConnectError {
-  return new ConnectError("the client left before its request was complete", Code.Canceled);
 }
 
 function idle(idleMs: number): HttpError {

@@ -12,7 +12,7 @@ const known = [...bodyCodings.keys(), "identity"].join(", ");
 /**
  * The coding of a request body by its `Content-Encoding`; undefined for none.
  *
- * @throws HttpError 415 for one that is not known
+ * @throws HttpError 415 for an unknown one
  */
 export function bodyCoding({ headers }: Pick<RequestHead, "headers">): Coding | undefined {
   const encoding = headers["content-encoding"];

@@ -20,12 +20,12 @@ export type ErrorFormatter = (
 ) => ErrorBody;
 
 /**
- * How error bodies look.
+ * The format of error bodies.
  *
  * - `status`: `google.rpc.Status` as JSON, `{"code":5,"message":"…","details":[]}`
  * - `google`: `{"error":{"code":404,"message":"…","status":"NOT_FOUND","details":[]}}` (AIP-193)
  * - `problem`: `application/problem+json` (RFC 9457) with `code` and `details` as extension members
- * - a function: anything else; when it throws, the error leaves as `status`
+ * - a function: any other format; if it throws, the error is sent as `status`
  */
 export type ErrorFormat = "status" | "google" | "problem" | ErrorFormatter;
 
@@ -38,7 +38,7 @@ const formatters: Readonly<Record<string, ErrorFormatter>> = {
 /**
  * The function of an error format.
  *
- * @throws TypeError naming the format if there is none of this name
+ * @throws TypeError naming the format if it is unknown
  */
 export function errorFormatter(format: ErrorFormat): ErrorFormatter {
   if (typeof format === "function") return format;

@@ -17,7 +17,7 @@ import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "./http-status.ts";
 import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
 import { pathOf } from "../../core/net/request-target.ts";
-import { takesTrailers } from "./trailers-wanted.ts";
+import { acceptsTrailers } from "./trailers-wanted.ts";
 
 /** An error as an HTTP reply. */
 export interface ErrorReply {
@@ -30,19 +30,19 @@ export interface ErrorReply {
 /** Options of `ErrorWriter`. */
 export interface ErrorWriterOptions {
   readonly errorFormat: ErrorFormat;
-  /** `WWW-Authenticate` of 401 replies whose error brings none. */
+  /** `WWW-Authenticate` of 401 replies whose error has none. */
   readonly challenge: string;
   readonly metadata: ReplyMetadata;
-  /** Where exceptions that nobody planned are written. */
+  /** The log of unexpected exceptions. */
   readonly faults: FaultLog;
 }
 
-/** The one place where errors become HTTP replies: those of services, of the gateway and of the engine under it. */
+/** The only place where errors become HTTP replies: errors of services, of the gateway and of the engine below it. */
 export class ErrorWriter {
   readonly #format: ErrorFormatter;
   readonly #challenge: string;
   readonly #metadata: ReplyMetadata;
-  /** Where exceptions that nobody planned are written. */
+  /** The log of unexpected exceptions. */
   readonly faults: FaultLog;
   #registry: Registry | undefined;
 
@@ -54,16 +54,16 @@ export class ErrorWriter {
     this.faults = options.faults;
   }
 
-  /** Reads details of these types from now on, beside the standard ones. */
+  /** From now on decodes details of these types too, besides the standard ones. */
   useRegistry(registry: Registry | undefined): void {
     this.#registry = registry;
   }
 
   /**
-   * Anything thrown, as the error that clients get. An exception that nobody planned is written to the log, unless it was
-   * before. Never throws.
+   * Converts anything thrown into the error that clients get. An unexpected exception is written to the log, unless it
+   * was logged before. Never throws.
    *
-   * @param exchange where it happened
+   * @param exchange the exchange in which it was thrown
    */
   toError(reason: unknown, { call, head }: Pick<HttpExchange, "call" | "head">): ConnectError {
     const error = toGatewayError(reason);
@@ -72,12 +72,15 @@ export class ErrorWriter {
     return error;
   }
 
-  /** Anything thrown, as a reply. Never throws. */
+  /** Converts anything thrown into a reply. Never throws. */
   toReply(reason: unknown): ErrorReply {
     return this.#toReply(toGatewayError(reason), undefined).reply;
   }
 
-  /** The reply to the request of `exchange`, if there is one: with what its call said beside its error. */
+  /**
+   * The reply to the request of `exchange`, with the headers and trailers of its call. Undefined: a reply without an
+   * exchange.
+   */
   #toReply(
     error: ConnectError,
     exchange: HttpExchange | undefined,
@@ -88,7 +91,9 @@ export class ErrorWriter {
     return { reply: { status, headers: { ...headers, "content-type": contentType }, body }, trailers };
   }
 
-  /** An error as `google.rpc.Status` in JSON on one line, for answers that have begun. Never throws. */
+  /**
+   * Converts anything thrown into `google.rpc.Status` as JSON on one line, for answers that have begun. Never throws.
+   */
   statusText(reason: unknown): string {
     const error = toGatewayError(reason);
     return asStatus(error, httpStatusOf(error.code), detailsToJson(error, this.#registry)).body;
@@ -103,7 +108,7 @@ export class ErrorWriter {
       trailers,
     } = this.#toReply(error, exchange);
     const { connection, ...headers } = all;
-    if (connection === "close") exchange.closeAfter(); // Which writes the header, where HTTP has it.
+    if (connection === "close") exchange.closeAfter(); // Writes the header if the HTTP version has it.
     try {
       exchange.respond(status, headers, body, trailers);
     } catch {
@@ -123,8 +128,8 @@ export class ErrorWriter {
   }
 
   /**
-   * The headers of an error and, where the client takes them, its trailers. What an error brings beside the headers and
-   * trailers of its call counts as trailers, as it does where the call came over gRPC.
+   * The headers of an error and, if the client accepts trailers, its trailers. Metadata of the error that is in neither
+   * headers nor trailers of its call counts as trailers, as in a call over gRPC.
    */
   #fields(
     error: ConnectError,
@@ -135,7 +140,7 @@ export class ErrorWriter {
     const trailers: [name: string, value: string][] = [];
     const set = (name: string, value: string): void => setField(headers, name, value);
     if (error instanceof HttpError) for (const [name, value] of error.metadata) set(name, value);
-    else if (exchange !== undefined && takesTrailers(exchange.head)) {
+    else if (exchange !== undefined && acceptsTrailers(exchange.head)) {
       const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = exchange.call ?? {};
       const rest = joined(trailer, ownMetadata(error, header, trailer));
       if (header !== undefined) this.#metadata.headers(header, set);
@@ -153,7 +158,10 @@ export class ErrorWriter {
   }
 }
 
-/** All metadata of a failed call: an error that ended it from outside, such as a deadline, knows nothing of its headers. */
+/**
+ * All metadata of a failed call. An error that ended the call from outside, such as a passed deadline, does not contain
+ * the headers of the call.
+ */
 function allMetadata(error: ConnectError, context: CallContext | undefined): Headers {
   const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = context ?? {};
   if (header === undefined && trailer === undefined) return error.metadata;
@@ -166,7 +174,7 @@ function joined(...parts: readonly (Headers | undefined)[]): Headers {
   return all;
 }
 
-/** Errors of the engine and its plugins carry a status; what they say is for the client if the client is at fault. */
+/** Errors of the engine and its plugins have a status; their texts are sent only if the client is at fault. */
 function toGatewayError(reason: unknown): ConnectError {
   if (reason instanceof Error && !(reason instanceof ConnectError) && "statusCode" in reason) {
     const status = reason.statusCode;

@@ -9,7 +9,7 @@ import type { SocketHeaders } from "./socket-headers.ts";
 /** The head of an HTTP request, whatever its version. */
 export interface RequestHead {
   readonly method: string;
-  /** The request target: path and query as the client wrote them. */
+  /** The request target: path and query as the client sent them. */
   readonly url: string;
   /** Names in lower case. */
   readonly headers: IncomingHttpHeaders;
@@ -32,15 +32,15 @@ export type ResponseTrailers = readonly [name: string, value: string][];
 
 /** The body of an answer that is sent in parts. `StreamWriter` adds back-pressure to it. */
 export interface ResponseBody {
-  /** Whether the connection, or the stream of HTTP/2, is gone. */
+  /** Whether the connection (the stream on HTTP/2) is closed. */
   readonly destroyed: boolean;
-  /** Whether the `close` event has been emitted. */
-  readonly closed: boolean;
-  /** Whether the whole answer has been handed to the system. */
+  /** Whether the operating system has received the whole answer. */
   readonly writableFinished: boolean;
-  /** Writes a part; false when the next one should wait for the event `drain`. */
+  /** Writes a part; returns false if the next one should wait for the event `drain`. */
   write(chunk: string | Uint8Array): boolean;
-  /** Ends the answer, after a last part if there is one; `sent` is called when all of it was handed to the system. */
+  /**
+   * Ends the answer, after a last part if there is one; calls `sent` when the operating system has received all of it.
+   */
   end(chunk: string | Uint8Array | undefined, sent: () => void): unknown;
   on(event: "drain" | "close", listener: () => void): unknown;
   once(event: "drain" | "close", listener: () => void): unknown;
@@ -49,73 +49,84 @@ export interface ResponseBody {
   /** Sets the trailers, before the end. */
   addTrailers(trailers: Readonly<Record<string, string>>): void;
   /**
-   * Ends the connection (the stream on HTTP/2) after what was written and without ending the answer, so that its client
-   * can never mistake the part for the whole.
+   * Closes the connection (the stream on HTTP/2) after the written bytes and without ending the answer, so that the
+   * client detects a truncated answer.
    */
   cut(): void;
-  /** Resets the connection: over HTTP/1.0, where its end is the end of the answer, nothing else shows that it is a part. */
+  /**
+   * Resets the connection. Over HTTP/1.0, where the end of the connection ends the answer, only a reset shows that the
+   * answer is truncated.
+   */
   reset(): void;
   /** Closes the connection (the stream on HTTP/2) at once. */
   destroy(): unknown;
 }
 
-/** How an answer in parts is sent. */
+/** Options of an answer that is sent in parts. */
 export interface ResponseOptions {
-  /** Whether trailers may come that no `trailer` header announces. Default: false. */
+  /** Whether trailers may follow that no `trailer` header announces. Default: false. */
   readonly trailers?: boolean;
-  /** Whether no part follows, so that the head ends the answer: on HTTP/2 in the same frame. Default: false. */
+  /** Whether the answer has no body, so that the head ends it: on HTTP/2 in the same frame. Default: false. */
   readonly empty?: boolean;
 }
 
-/** What belongs to a request that asks to become a WebSocket. */
+/** The connection of a request for an upgrade to WebSocket, and the headers outside of its head. */
 export interface UpgradeRequest {
   readonly request: IncomingMessage;
   readonly socket: Socket;
-  /** The bytes behind the head of the request: the beginning of the first frames. */
+  /** The bytes received behind the head of the request: the beginning of the first frames. */
   readonly head: Buffer;
   /** Headers from the query. */
   readonly headers: SocketHeaders;
-  /** Whether the first frame brings more headers. */
+  /** Whether the first frame contains further headers. */
   readonly headersInFrame: boolean;
 }
 
 /**
- * One HTTP request and its answer, as every door sees it. HTTP/1.1, HTTP/2, and Fastify's request with its reply have an
- * implementation each.
+ * One HTTP request and its answer, independent of the protocol version. There is one implementation each for HTTP/1.1,
+ * HTTP/2, and Fastify's request with its reply.
  */
 export interface HttpExchange {
   readonly head: RequestHead;
   readonly body: RequestBody;
-  /** The identity of the client; undefined where it has none that is trusted. */
+  /** The whole body, where it came together with the head; undefined where `body` is to be read. */
+  readonly wholeBody?: Buffer | undefined;
+  /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
-  /** When the head had arrived and was the next of its connection, in `performance.now()` milliseconds. */
+  /**
+   * When the head had arrived and earlier requests of its connection were answered, in `performance.now()`
+   * milliseconds.
+   */
   readonly arrivedAt: number;
-  /** Set for requests that ask to become a WebSocket. */
+  /** Set for requests for an upgrade to WebSocket. */
   readonly upgrade: UpgradeRequest | undefined;
-  /** Set while the server stops, when answers that clients reopen by themselves should not begin. */
+  /**
+   * The reason while the server stops: answers that clients reopen by themselves should not begin then. Otherwise
+   * undefined.
+   */
   readonly stopping: ConnectError | undefined;
-  /** Whether an answer has begun, or can reach no client any more. */
+  /** Whether an answer has begun, or the client has disconnected. */
   readonly answered: boolean;
-  /** Whether the connection, or the stream of HTTP/2, is gone. */
+  /** Whether the connection (the stream on HTTP/2) is closed. */
   readonly destroyed: boolean;
-  /** The call under way, which is cancelled when the client disconnects. */
+  /** The call in flight, which is cancelled when the client disconnects. */
   readonly call: CallContext | undefined;
-  /** Template of the route that answers, for metrics and reports; undefined where no route was found. */
+  /** Template of the route that answers, for metrics and reports; undefined if no route was found. */
   route: string | undefined;
   /**
-   * Ends the answer under way when the server stops, in a way that its client sees; undefined for answers that end by
+   * Ends the answer in flight when the server stops, so that the client sees why; undefined for answers that end by
    * themselves, and for those that only a closed connection can end.
    */
   onStop: ((reason: ConnectError) => void) | undefined;
-  /** Makes `call` the call under way: it is cancelled when the client disconnects before the answer is complete. */
+  /** Makes `call` the call in flight: it is cancelled when the client disconnects before the answer is complete. */
   attach(call: CallContext): void;
-  /** Calls `listener` when the answer was sent or the client has disconnected; returns how to unsubscribe. */
+  /** Calls `listener` when the answer was sent or the client has disconnected; returns a function that unsubscribes. */
   onClose(listener: () => void): () => void;
   /**
    * Sends the whole answer.
    *
    * @param body undefined for none; its length becomes `content-length`
-   * @throws Error for header fields that HTTP cannot hold; nothing was sent then
+   * @throws Error for invalid header fields; nothing was sent then
    */
   respond(
     status: number,
@@ -123,13 +134,13 @@ export interface HttpExchange {
     body: string | Uint8Array | undefined,
     trailers?: ResponseTrailers,
   ): void;
-  /** Makes the head of an answer in parts ready, which leaves with the first part. @throws Error as `respond` */
+  /** Prepares the head of an answer in parts, which is sent with the first part. @throws Error as `respond` */
   respondInParts(status: number, headers: ResponseHeaders, options?: ResponseOptions): ResponseBody;
   /** Lets a client that waits for `100 Continue` send its body. */
   continueBody(): void;
-  /** Makes the connection close behind this answer, where HTTP/1.1 would keep it. */
+  /** Closes the connection after this answer, even if HTTP/1.1 would keep it. */
   closeAfter(): void;
-  /** Ends the exchange without an answer: the connection is that of a WebSocket from now on. */
+  /** Ends the exchange without an answer: from now on the connection belongs to a WebSocket. */
   handOver(upgrade: UpgradeRequest): void;
   /** Closes the connection (the stream on HTTP/2) at once. */
   destroy(): void;
@@ -144,12 +155,12 @@ export interface ExchangeCarrier {
 
 export { exchangeKey };
 
-/** The exchange of a response of Node; undefined for one of a server that is not the gateway's. */
+/** The exchange of a response of Node; undefined for a response of a server that is not the gateway's. */
 export function exchangeOf(response: object): HttpExchange | undefined {
   return (response as Partial<ExchangeCarrier>)[exchangeKey]; // Any object may have the key or not.
 }
 
-/** Adds a header field; `set-cookie` and `vary` are lists, any other name has one value, the last. */
+/** Adds a header field; `set-cookie` and `vary` are lists, any other name has one value, the last one set. */
 export function setField(headers: ResponseHeaders, name: string, value: string): void {
   const before = headers[name];
   const isList = before !== undefined && (name === "set-cookie" || name === "vary");

@@ -2,7 +2,8 @@ import type { RequestHead } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 
 /**
- * Refuses gRPC, which is HTTP/2 alone and served by another engine. Read as REST it would be half understood.
+ * The refusal of a gRPC request, which needs HTTP/2 and the gRPC engine; as a REST request it would be misread.
+ * Undefined for other requests.
  */
 export function grpcRefusal({ headers }: Pick<RequestHead, "headers">): HttpError | undefined {
   const contentType = headers["content-type"];

@@ -1,7 +1,7 @@
 import { ConnectError, type Code } from "../../core/errors/errors.ts";
 import { codeOfHttpStatus } from "./http-status.ts";
 
-/** How an `HttpError` differs from an error of the same status. */
+/** Further parts of an `HttpError`. */
 export interface HttpErrorInit {
   /** Code in the body. Default: the one of the status. */
   readonly code?: Code;
@@ -9,11 +9,14 @@ export interface HttpErrorInit {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** A refusal of the gateway itself, whose HTTP status says more than its code: 405, 408, 413, 414, 415, 421, 431 … */
+/**
+ * A refusal by the gateway itself, whose HTTP status is more specific than its code: 405, 408, 413, 414, 415, 421, 431
+ * …
+ */
 export class HttpError extends ConnectError {
   readonly status: number;
 
-  // ConnectError takes every error that looks like one for its instance, and this class must not inherit that.
+  // ConnectError treats every error of its shape as an instance, which this class must not inherit.
   static override [Symbol.hasInstance](value: unknown): boolean {
     return Object.prototype.isPrototypeOf.call(HttpError.prototype, value as object); // False for anything else.
   }

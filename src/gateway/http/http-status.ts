@@ -10,7 +10,9 @@ export function httpStatusOf(code: number): number {
   return statusByCode[code] ?? 500;
 }
 
-/** What a refusal with this HTTP status means as a code, where an engine under the gateway knows only the status. */
+/**
+ * The code of a refusal with this HTTP status, for refusals by the engine below the gateway, which have only a status.
+ */
 export function codeOfHttpStatus(status: number): Code {
   const code = codeByStatus.get(status);
   if (code !== undefined) return code;

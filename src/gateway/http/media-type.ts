@@ -1,7 +1,7 @@
 import { rankOf } from "./accept.ts";
 import { weightedList } from "./weighted-list.ts";
 
-/** How a request's body is to be read. */
+/** The format of a request's body. */
 export type BodyFormat = "json" | "binary";
 
 /** Media types of binary protobuf bodies. */
@@ -13,8 +13,8 @@ const charsets = /; *charset="?([^"; ]*)/gi;
 const jsonSuffix = /^application\/[^/]+\+json$/;
 
 /**
- * The format of a request body with this `Content-Type`; undefined where the type is missing, malformed, not
- * JSON or protobuf, or names a charset other than UTF-8.
+ * The format of a request body with this `Content-Type`; undefined if the type is missing, malformed, not JSON or
+ * protobuf, or names a charset other than UTF-8.
  *
  * JSON types are `application/json`, `text/json` and `application/*+json`.
  */
@@ -34,7 +34,7 @@ const eventStream = /text\/event-stream/i;
 
 /** Whether an `Accept` header names Server-Sent Events. */
 export function namesEvents(accept: string | undefined): boolean {
-  // No longer than the name of JSON are the headers of most requests.
+  // The header of most requests is at most as long as `application/json`: the length alone decides then.
   return accept !== undefined && accept.length > 16 && eventStream.test(accept);
 }
 
@@ -54,11 +54,11 @@ export function isJsonStream(contentType: string | undefined): boolean {
 }
 
 /**
- * The media type of a unary reply by the request's `Accept`: one of `binaryTypes`, or undefined for JSON, which is
- * also the answer where nothing offered is acceptable.
+ * The media type of a unary reply by the request's `Accept`: one of `binaryTypes`, or undefined for JSON, which is also
+ * used if the client accepts none of the types.
  *
- * @param bodyType the request's own media type if its body was binary: without a preference in `Accept` the reply
- * is of the same type
+ * @param bodyType the request's own media type if its body was binary: without a preference in `Accept` the reply is of
+ * the same type
  */
 export function binaryReplyType(
   accept: string | undefined,

@@ -3,8 +3,8 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { HttpError } from "./http-error.ts";
 
 /**
- * Which pages may open WebSockets. Browsers let every page open one to every host and send the user's credentials
- * along, and only `Origin` (RFC 6454) tells whose page it is.
+ * Which pages may open WebSockets. Browsers let every page open one to every host and send the user's credentials, and
+ * only `Origin` (RFC 6454) identifies the page.
  */
 export class OriginCheck {
   readonly #allowed: ReadonlySet<string>;
@@ -14,7 +14,7 @@ export class OriginCheck {
     this.#allowed = new Set(allowedOrigins.map(normalize));
   }
 
-  /** Why a request is refused: 403 unless it comes from this host's own pages, from a listed origin, or from no page. */
+  /** The refusal of a request: 403 unless it comes from a page of this host, from a listed origin, or from no page. */
   problem(headers: IncomingHttpHeaders): HttpError | undefined {
     const { origin, host } = headers;
     if (origin === undefined || this.#allowed.has("*")) return undefined;
@@ -25,7 +25,7 @@ export class OriginCheck {
   }
 }
 
-/** Whether a page of this origin was served by `host`. The scheme does not count: a proxy may have taken TLS off. */
+/** Whether a page of this origin was served by `host`. The scheme is not compared: a proxy may have terminated TLS. */
 function isHost(origin: URL, host: string | undefined): boolean {
   if (host === undefined) return false;
   const own = URL.parse(`${origin.protocol}//${host}`); // Drops the scheme's default port, as `origin.host` has.

@@ -4,7 +4,7 @@ import type { HttpExchange } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 import { grpcRefusal } from "./grpc-refusal.ts";
 
-/** Answers a request whose path is known for other HTTP methods: 204 to OPTIONS, else 405, both with `Allow`. */
+/** Answers a request whose path has routes for other HTTP methods only: 204 to OPTIONS, else 405, both with `Allow`. */
 export function answerOtherMethod(
   allow: readonly string[],
   exchange: HttpExchange,

@@ -1,7 +1,7 @@
-/** A route of the user's own, as it was given to Fastify. */
+/** A route that the user has added to Fastify. */
 export interface OwnRoute {
   /** An HTTP method in capitals. */
   readonly method: string;
-  /** Path, with patterns of Fastify. */
+  /** Path, in the pattern syntax of Fastify. */
   readonly url: string;
 }

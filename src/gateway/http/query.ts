@@ -5,11 +5,11 @@ import { percentDecode } from "../../core/http-rule/percent.ts";
 /** One `name=value` of a query, decoded. */
 export interface QueryParameter {
   readonly name: string;
-  /** Empty where the parameter has no `=`. */
+  /** Empty if the parameter has no `=`. */
   readonly value: string;
 }
 
-/** How a query string is cut and decoded. */
+/** Options of `parseQuery`. */
 export interface QueryOptions {
   /** More parameters than this are refused. Default 1000. */
   readonly maxQueryParams: number;
@@ -21,12 +21,12 @@ export interface QueryOptions {
 export const queryDefaults: QueryOptions = Object.freeze({ maxQueryParams: 1000, plusAsSpace: true });
 
 /**
- * Cuts a raw query string, without its `?`, into parameters: at `&` only, names from values at the first `=`, empty
- * pairs left out.
+ * Splits a raw query string, without its `?`, into parameters: at `&` only, names from values at the first `=`. Empty
+ * pairs are skipped.
  *
- * Throws INVALID_ARGUMENT for malformed escapes, bytes that are no UTF-8, and too many parameters.
+ * Throws INVALID_ARGUMENT for malformed escapes, bytes that are not UTF-8, and too many parameters.
  *
- * @param query as it came in the request target, one character for each byte
+ * @param query as received in the request target, one character for each byte
  */
 export function parseQuery(query: string, options: QueryOptions = queryDefaults): QueryParameter[] {
   const parameters: QueryParameter[] = [];

@@ -3,7 +3,7 @@ import { STATUS_CODES } from "../../core/net/node-http.ts";
 import type { ErrorReply } from "./error-writer.ts";
 import { HttpError } from "./http-error.ts";
 
-/** Why Node's HTTP parser gave a connection up, as a refusal. */
+/** The refusal for an error of Node's HTTP parser. */
 export function parserError(error: NodeJS.ErrnoException): HttpError {
   switch (error.code) {
     case "HPE_HEADER_OVERFLOW":
@@ -18,8 +18,8 @@ export function parserError(error: NodeJS.ErrnoException): HttpError {
 }
 
 /**
- * Answers on a connection that has no response object, and closes it: after `lingerMs` milliseconds at the latest, as
- * closing at once could take the answer away from a client that is still sending.
+ * Answers on a connection that has no response object, and closes it: after `lingerMs` milliseconds at the latest. If
+ * it were closed at once, a client that is still sending could lose the answer.
  */
 export function writeToSocket(socket: Duplex, { status, headers, body }: ErrorReply, lingerMs: number): void {
   const lines = Object.entries(headers).flatMap(([name, value]) =>

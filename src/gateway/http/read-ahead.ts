@@ -1,20 +1,20 @@
 import type { HttpExchange, RequestBody } from "./exchange.ts";
 
 /**
- * The most bytes of one body that are held for a reader who takes his time. A client that closes its connection is
- * noticed when everything before that has been read; systems hold less than this for a sender.
+ * The most bytes of one body that are buffered for a slow consumer. A disconnect is detected only after all bytes
+ * before it have been read; the buffers of the operating system are smaller than this.
  */
 const bodyBytes = 4 * 1024 * 1024;
 
-/** The most that all of them hold together; beyond it a body has to make do with `smallBytes`. */
+/** The most bytes that all bodies may buffer together; beyond it each body is limited to `smallBytes`. */
 const allBytes = 64 * 1024 * 1024;
 const smallBytes = 65_536;
 
 let heldByAll = 0;
 
 /**
- * Lets a request's body be read somewhat ahead of whoever takes it, and no further: it pauses and resumes the request.
- * On HTTP/2, where a client that leaves says so beside its body, not more than it has in hand.
+ * Pauses and resumes a request, so that its body is read ahead of the consumer up to a limit and no further. On HTTP/2,
+ * where a disconnect is detected independently of the body, the request is paused while any byte is buffered.
  */
 export class ReadAhead {
   readonly #request: RequestBody;
@@ -26,22 +26,22 @@ export class ReadAhead {
     this.#isHttp2 = head.httpVersionMajor > 1;
   }
 
-  /** So many bytes have come. */
+  /** Bytes have arrived. */
   add(bytes: number): void {
     this.#held += bytes;
     heldByAll += bytes;
     if (this.#isEnough()) this.#request.pause();
   }
 
-  /** So many bytes are taken. */
-  take(bytes: number): void {
+  /** The consumer has read bytes. */
+  remove(bytes: number): void {
     this.#held -= bytes;
     heldByAll -= bytes;
     if (!this.#isEnough() && this.#request.isPaused()) this.#request.resume();
   }
 
-  /** What is left is of no interest any more. */
-  drop(): void {
+  /** The consumer reads no more: the rest of the body is discarded. */
+  discard(): void {
     heldByAll -= this.#held;
     this.#held = 0;
     this.#request.resume();

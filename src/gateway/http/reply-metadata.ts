@@ -10,15 +10,15 @@ export interface ReplyMetadataOptions {
   readonly grpcMetadataPrefix: boolean;
 }
 
-/** What metadata may hold as text; of more, Node throws or its peers read something else. */
+/** Values that can be sent as header text; for others, Node throws or peers decode something else. */
 const writable = /^[\t\x20-\x7e]*$/;
 
-/** Takes one header of a reply. */
+/** Sets one header of a reply. */
 export type SetHeader = (name: string, value: string) => void;
 
 /**
- * Turns metadata of a reply into HTTP headers and trailers: under their own names, without those of protocols and
- * connections, so that no service changes the framing of a reply or shows a second status beside it.
+ * Converts metadata of a reply into HTTP headers and trailers of the same names. Names of protocols and connections are
+ * dropped, so that no service can change the framing of a reply or add a second status to it.
  */
 export class ReplyMetadata {
   readonly #dropped: ReadonlySet<string>;
@@ -31,17 +31,17 @@ export class ReplyMetadata {
     this.#trailerPrefix = options.grpcMetadataPrefix ? "grpc-trailer-" : "";
   }
 
-  /** Hands every name of `metadata` that may be a header to `set`. */
+  /** Calls `set` with every entry of `metadata` that may be a header. */
   headers(metadata: Headers, set: SetHeader): void {
     this.#each(metadata, this.#headerPrefix, set);
   }
 
-  /** As `headers`, for trailers that are written as headers. */
+  /** As `headers`, for trailers that are sent as headers. */
   trailersAsHeaders(metadata: Headers, set: SetHeader): void {
     this.#each(metadata, this.#trailerPrefix, set);
   }
 
-  /** The trailers that `metadata` becomes; names that HTTP forbids there become headers, by `setHeader`. */
+  /** Converts `metadata` into trailers; names that are forbidden in trailers become headers, by `setHeader`. */
   trailers(metadata: Headers, setHeader: SetHeader): ResponseTrailers {
     const trailers: [name: string, value: string][] = [];
     this.#each(metadata, this.#trailerPrefix, (name, value) => {
@@ -51,24 +51,21 @@ export class ReplyMetadata {
     return trailers;
   }
 
-  #each(metadata: Headers, prefix: string, take: SetHeader): void {
+  #each(metadata: Headers, prefix: string, set: SetHeader): void {
     for (const [name, value] of metadata) {
       if (!isWithheld(name) && !this.#dropped.has(name) && writable.test(value))
-        take(prefix === "" ? name : prefix + name, value);
+        set(prefix === "" ? name : prefix + name, value);
     }
   }
 }
 
-/**
- * The HTTP status that a service asks for by the metadata `x-http-status`: 2xx and 3xx count, anything else is ignored
- * and the status is 200.
- */
+/** The HTTP status that a service has set by the metadata `x-http-status`: 2xx or 3xx; 200 for any other value. */
 export function successStatus(metadata: Headers): number {
   const value = metadata.get("x-http-status");
   return value !== null && /^[23]\d\d$/.test(value) ? Number(value) : 200;
 }
 
-/** What an error itself carries, without the headers and trailers that every caller adds to it. */
+/** The metadata of an error itself, without the headers and trailers that invokers add to it. */
 export function ownMetadata(
   error: ConnectError,
   header: Headers | undefined,

@@ -1,26 +1,30 @@
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import { bodyCoding, brokenBody } from "./body-coding.ts";
+import { incompleteRequest } from "./disconnect-error.ts";
 import type { HttpExchange, RequestHead } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 
-/** What a request body may cost. */
+/** Limits of request bodies. */
 export interface BodyLimits {
   /** The most bytes of a body, before and after decompression. */
   readonly maxBodyBytes: number;
   /** How long a whole body may take, in milliseconds. */
   readonly bodyTimeoutMs: number;
-  /** How often that is looked at, in milliseconds. */
+  /** How often `bodyTimeoutMs` is checked, in milliseconds. */
   readonly connectionsCheckingIntervalMs: number;
 }
 
-/** Whether a request announces a body: by its length or by being chunked. */
+/** Whether a request has a body, by its `Content-Length` or `Transfer-Encoding`. */
 export function hasBody({ headers }: Pick<RequestHead, "headers">): boolean {
   const length = headers["content-length"];
   return (length !== undefined && length !== "0") || headers["transfer-encoding"] !== undefined;
 }
 
-/** Reads whole bodies of requests. One clock looks after all of them, as a timer for each would cost more than most. */
+/**
+ * Reads whole bodies of requests. One interval checks the time of all of them: a timer for each would cost more than
+ * reading most bodies.
+ */
 export class BodyReader {
   readonly #limits: BodyLimits;
   readonly #pending = new LiveSet<PendingBody>();
@@ -32,12 +36,12 @@ export class BodyReader {
   }
 
   /**
-   * Reads a whole body and takes its `Content-Encoding` off.
+   * Reads a whole body and decodes its `Content-Encoding`.
    *
-   * @param maxBytes the most bytes of this body; those of the limits unless said
-   * @throws HttpError 413 when it is too large (an announced length at once, without reading), 408 when it takes too
-   * long, 415 for an encoding that is not known; ConnectError INVALID_ARGUMENT when the compressed bytes are broken,
-   * CANCELLED when the client leaves
+   * @param maxBytes the most bytes of this body. Default: `maxBodyBytes` of the limits
+   * @throws HttpError 413 when it is too large (an announced length at once, without reading), 408 when it does not
+   * arrive in time, 415 for an unknown encoding; ConnectError INVALID_ARGUMENT when the compressed bytes are broken,
+   * CANCELLED when the client disconnects
    */
   read(exchange: HttpExchange, maxBytes: number = this.#limits.maxBodyBytes): Promise<Buffer> {
     if (exchange.head.headers["content-encoding"] === undefined) return this.#bytes(exchange, maxBytes);
@@ -54,8 +58,11 @@ export class BodyReader {
     }
   }
 
-  #bytes({ head, body: request }: HttpExchange, maxBytes: number): Promise<Buffer> {
+  #bytes(exchange: HttpExchange, maxBytes: number): Promise<Buffer> {
+    const { head, wholeBody } = exchange;
     if (Number(head.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
+    if (wholeBody !== undefined) return Promise.resolve(wholeBody);
+    const request = exchange.body;
     return new Promise((resolve, reject) => {
       const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
         this.#pending.delete(body);
@@ -67,7 +74,7 @@ export class BodyReader {
       request.on("data", (chunk: Buffer) => body.add(chunk));
       request.on("end", () => body.end());
       request.on("close", () => {
-        if (body.isPending) body.fail(left());
+        if (body.isPending) body.fail(incompleteRequest());
       });
     });
   }
@@ -76,27 +83,27 @@ export class BodyReader {
     const { bodyTimeoutMs, connectionsCheckingIntervalMs } = this.#limits;
     this.#ticks++;
     const oldest = this.#ticks - bodyTimeoutMs / connectionsCheckingIntervalMs;
-    for (const body of this.#pending) if (body.bornAt < oldest) body.fail(tooSlow(bodyTimeoutMs));
+    for (const body of this.#pending) if (body.startTick < oldest) body.fail(tooSlow(bodyTimeoutMs));
     if (this.#pending.size > 0) return;
     clearInterval(this.#clock);
     this.#clock = undefined;
   }
 }
 
-/** A body that is being read. What comes after its end is dropped. */
+/** A body that is being read. Bytes after its end or failure are discarded. */
 class PendingBody implements Live {
   livePlace = -1;
-  /** Tick of the reader's clock at which reading began. */
-  readonly bornAt: number;
+  /** The tick of the reader's interval at which reading began. */
+  readonly startTick: number;
   readonly #maxBytes: number;
   #settle: ((outcome: Buffer | ConnectError) => void) | undefined;
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
   #size = 0;
 
-  constructor(maxBytes: number, bornAt: number, settle: (outcome: Buffer | ConnectError) => void) {
+  constructor(maxBytes: number, startTick: number, settle: (outcome: Buffer | ConnectError) => void) {
     this.#maxBytes = maxBytes;
-    this.bornAt = bornAt;
+    this.startTick = startTick;
     this.#settle = settle;
   }
 
@@ -130,10 +137,6 @@ class PendingBody implements Live {
 }
 
 const empty = Buffer.alloc(0);
-
-function left(): ConnectError {
-  return new ConnectError("the client left before its request was complete", Code.Canceled);
-}
 
 function tooLarge(maxBytes: number): HttpError {
   return new HttpError(413, `the request body is larger than ${maxBytes} bytes`);

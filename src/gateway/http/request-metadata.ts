@@ -23,7 +23,7 @@ export const forwardedHeaders: readonly string[] = Object.freeze([
 export interface RequestMetadataOptions {
   /** Further request headers that become metadata, in any letter case. Default: none. */
   readonly forwardHeaders: readonly string[];
-  /** Whether `Grpc-Metadata-X: v` becomes metadata `x: v`, as grpc-gateway has it. Default: false. */
+  /** Whether `Grpc-Metadata-X: v` becomes metadata `x: v`, as in grpc-gateway. Default: false. */
   readonly grpcMetadataPrefix: boolean;
 }
 
@@ -38,8 +38,8 @@ export function whyUnforwardable(name: string): string | undefined {
 }
 
 /**
- * Which headers of an HTTP request a service sees, as metadata. Names of connections, protocols and identities never
- * are, whatever the client or an option says.
+ * Selects the headers of an HTTP request that become metadata. Names of connections, protocols and identities never do,
+ * whatever clients send and options allow.
  */
 export class RequestMetadata {
   readonly #names: readonly string[];
@@ -59,7 +59,7 @@ export class RequestMetadata {
   }
 
   /**
-   * Looks at what cannot wait until a service asks for its metadata.
+   * Checks values that must be valid before the call begins; all other metadata is read when a service uses it.
    *
    * @throws ConnectError INVALID_ARGUMENT naming a `-bin` header whose value is not base64
    */
@@ -72,33 +72,33 @@ export class RequestMetadata {
   }
 
   /**
-   * The metadata of a request. Values that metadata cannot hold (not printable ASCII) are left out.
+   * The metadata of a request. Values that metadata cannot contain (not printable ASCII) are dropped.
    *
-   * @param also names of further headers, in lower case
+   * @param also names of further headers to include, in lower case
    */
   of(headers: IncomingHttpHeaders, also?: readonly string[]): Headers {
     const metadata = new Headers();
     const put: TakeHeader = (name, value) => metadata.set(name, value);
     this.#eachForwarded(headers, put);
-    if (also !== undefined) for (const name of also) pass(name, headers[name], put);
+    if (also !== undefined) for (const name of also) addPrintable(name, headers[name], put);
     if (this.#prefixed) this.#addPrefixed(metadata, headers);
     return metadata;
   }
 
-  /** The metadata of a request, made when somebody looks at it. */
+  /** The metadata of a request, made when it is first read. */
   from(headers: IncomingHttpHeaders): HeaderSource {
     return {
       toHeaders: () => this.of(headers),
-      each: (take) => {
-        if (this.#prefixed) for (const [name, value] of this.of(headers)) take(name, value);
-        else this.#eachForwarded(headers, take);
+      each: (add) => {
+        if (this.#prefixed) for (const [name, value] of this.of(headers)) add(name, value);
+        else this.#eachForwarded(headers, add);
       },
     };
   }
 
-  #eachForwarded(headers: IncomingHttpHeaders, take: TakeHeader): void {
-    for (const name of this.#names) pass(name, headers[name], take);
-    pass("x-forwarded-user-agent", headers["user-agent"], take);
+  #eachForwarded(headers: IncomingHttpHeaders, add: TakeHeader): void {
+    for (const name of this.#names) addPrintable(name, headers[name], add);
+    addPrintable("x-forwarded-user-agent", headers["user-agent"], add);
   }
 
   #addPrefixed(metadata: Headers, headers: IncomingHttpHeaders): void {
@@ -106,16 +106,16 @@ export class RequestMetadata {
       if (!name.startsWith(prefix)) continue;
       const key = name.slice(prefix.length);
       if (key !== "" && !isUnforwardable(key) && !metadata.has(key)) {
-        pass(key, headers[name], (_, value) => metadata.set(key, value));
+        addPrintable(key, headers[name], (_, value) => metadata.set(key, value));
       }
     }
   }
 }
 
-function pass(name: string, value: string | string[] | undefined, take: TakeHeader): void {
+function addPrintable(name: string, value: string | string[] | undefined, add: TakeHeader): void {
   if (value === undefined) return;
   const text = typeof value === "string" ? value : value.join(", ");
-  if (printable.test(text)) take(name, text);
+  if (printable.test(text)) add(name, text);
 }
 
 function checkBase64(name: string, value: string | string[] | undefined): void {

@@ -11,7 +11,7 @@ export interface ResponseHead {
 /** Completes the head of an answer just before it is written. */
 export type CompleteHead = (request: RequestHead, response: ResponseHead, status: number) => void;
 
-/** Completes a head that Node's `writeHead` was asked for; returns the headers that are left for it to write. */
+/** Completes the head of a call of Node's `writeHead`; returns the headers that `writeHead` must still write. */
 export function completedHead<List extends readonly OutgoingHttpHeader[]>(
   complete: () => void,
   response: ResponseHead,

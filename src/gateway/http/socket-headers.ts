@@ -5,32 +5,35 @@ import { pathOf, queryOf } from "../../core/net/request-target.ts";
 import { parseQuery, queryDefaults } from "./query.ts";
 import { HttpError } from "./http-error.ts";
 
-/** Headers that do not stand in the head of the handshake, since pages cannot set any there. Names in lower case. */
+/** Headers outside of the head of the handshake, where pages cannot set any. Names in lower case. */
 export type SocketHeaders = Readonly<Record<string, string>>;
 
-/** What a target says besides path and query. */
+/** The headers in a request target. */
 export interface TargetHeaders {
   /** The target without these parameters. */
   readonly url: string;
   /** From parameters `$header.NAME=VALUE`. */
   readonly headers: SocketHeaders;
-  /** Whether the first frame holds headers: `$headers=frame`. */
+  /** Whether the first frame contains headers: `$headers=frame`. */
   readonly inFrame: boolean;
-  /** Why the parameters cannot be read: 400. */
+  /** The error for parameters that cannot be read: 400; undefined for none. */
   readonly problem: HttpError | undefined;
 }
 
 const prefix = "$header.";
 const token = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
-/** What metadata can hold. A value is refused otherwise: without its `authorization` a call would be another one. */
+/**
+ * Values that metadata can contain. Others are refused, not dropped: a call without its `authorization` would be
+ * another call.
+ */
 const printable = /^[\x20-\x7e]*$/;
 const none: SocketHeaders = Object.freeze({});
 
 /**
- * Takes the headers out of the target of a handshake. Nobody behind this sees the parameters: query strings are
- * logged, and among them are credentials.
+ * Removes the headers from the target of a handshake. Code that handles the request later never sees these parameters:
+ * query strings are logged, and the headers may be credentials.
  */
-export function takeTargetHeaders(target: string): TargetHeaders {
+export function extractTargetHeaders(target: string): TargetHeaders {
   const path = pathOf(target);
   if (path === target || !/(?:\$|%24)header/i.test(target)) {
     return { url: target, headers: none, inFrame: false, problem: undefined };
@@ -87,7 +90,7 @@ export function readHeaders(value: unknown): SocketHeaders {
   return headers;
 }
 
-/** All headers of a call. Those of the handshake's head win: a proxy may have vouched for them. */
+/** All headers of a call. Those of the handshake's head take precedence: a trusted proxy may have set them. */
 export function withHeaders(
   head: IncomingHttpHeaders,
   ...more: readonly SocketHeaders[]
@@ -98,7 +101,10 @@ export function withHeaders(
   );
 }
 
-/** Why a name and a value are no header, or no further one. The value, which may be a secret, is not told. */
+/**
+ * Why a name and a value cannot be added as a header; undefined if they can. The text does not contain the value, which
+ * may be a secret.
+ */
 function whyNoHeader(name: string, value: string, known: SocketHeaders): string | undefined {
   if (!token.test(name)) return "the name of a header is malformed";
   if (Object.hasOwn(known, name)) return `the header ${name} is given twice`;
@@ -128,5 +134,5 @@ function parse(text: string): unknown {
 }
 
 function wrongFrame(): HttpError {
-  return new HttpError(400, 'the headers must come as {"headers": {"name": "value"}}');
+  return new HttpError(400, 'the headers must be sent as {"headers": {"name": "value"}}');
 }

@@ -1,6 +1,6 @@
 import type { Coding, Compressor } from "../../core/wire/codings/coding.ts";
 
-/** Compresses one answer piece by piece: what goes in by a `write` can be read from what comes out of it. */
+/** Compresses one answer in chunks: the bytes of each `write` can be decompressed from its result and those before. */
 export class StreamCompressor {
   readonly #stream: Compressor;
   readonly #flushKind: number;
@@ -30,7 +30,7 @@ export class StreamCompressor {
     });
   }
 
-  /** Frees what the compression holds. */
+  /** Releases the memory of the compression. */
   close(): void {
     this.#stream.destroy();
     this.#fail?.(new Error("the compression was closed"));

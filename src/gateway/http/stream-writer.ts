@@ -1,248 +1,187 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { Code, ConnectError } from "../../core/errors/errors.ts";
+import type { ConnectError } from "../../core/errors/errors.ts";
 import type { Coding } from "../../core/wire/codings/coding.ts";
+import { DrainedBody, sliceBytes } from "./drained-body.ts";
 import type { ResponseBody } from "./exchange.ts";
 import { StreamCompressor } from "./stream-compressor.ts";
 
 /** Options of `StreamWriter`. */
 export interface StreamWriterOptions {
-  /** How long a reader may take nothing while something waits for it, in milliseconds. Default: 60,000. */
+  /** How long a client may read nothing while bytes wait for it, in milliseconds. Default: 60,000. */
   readonly writeIdleMs: number;
 }
 
 /** The defaults of `StreamWriterOptions`. */
 export const streamWriterDefaults: StreamWriterOptions = Object.freeze({ writeIdleMs: 60_000 });
 
-/** Short texts of one turn of the event loop are one write up to this length. */
+/** Up to this length, short texts of one turn of the event loop become one write. */
 const batchLength = 16_384;
 
-/** Longer chunks are written in parts, each of which is a sign that the reader takes something. */
-const sliceBytes = 65_536;
-
 /**
- * The one writer of streamed bytes: NDJSON, SSE, arrays, raw bodies, and the envelopes of Connect and gRPC-Web leave
- * through it.
+ * Writes all streamed answers: NDJSON, SSE, arrays, raw bodies, and the envelopes of Connect and gRPC-Web.
  *
- * It waits for the reader: at most the socket's window and one chunk are held. A reader that takes nothing for
- * `writeIdleMs` loses its connection. Everything written in one turn of the event loop leaves at its end, compressed
- * bytes too. The head of the response is the caller's business; one writer belongs to one response.
+ * It applies back-pressure: at most the socket's window and one chunk are buffered. The connection of a client that
+ * reads nothing for `writeIdleMs` is closed. All chunks written in one turn of the event loop are sent at its end,
+ * compressed ones too. The caller prepares the head of the response; a writer belongs to one response.
  */
 export class StreamWriter {
-  readonly #response: ResponseBody;
-  readonly #writeIdleMs: number;
+  readonly #body: DrainedBody;
   readonly #compressor: StreamCompressor | undefined;
-  #pending = "";
+  /** Short texts to send at the end of this turn of the event loop. */
+  #batch = "";
   #scheduled = false;
-  /** Settles when what is being written has gone; undefined while there is room. */
-  #busy: PromiseWithResolvers<void> | undefined;
-  /** The last of the writes whose callers did not wait for room. */
+  /** Settles when the chunk that is being sent has been written; undefined while more can be written. */
+  #sending: PromiseWithResolvers<void> | undefined;
+  /** The last of the writes that wait for earlier ones. */
   #queue: Promise<void> | undefined;
-  #drain: PromiseWithResolvers<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #gone: ConnectError | undefined;
 
-  /** @param coding Compresses what is written; the caller has said so in `Content-Encoding`. */
+  /** @param coding compresses what is written; the caller sets `Content-Encoding` */
   constructor(response: ResponseBody, options: Partial<StreamWriterOptions> = {}, coding?: Coding) {
-    this.#response = response;
-    this.#writeIdleMs = options.writeIdleMs ?? streamWriterDefaults.writeIdleMs;
     this.#compressor = coding === undefined ? undefined : new StreamCompressor(coding);
-    response.on("drain", () => this.#drain?.resolve());
-    response.once("close", () => this.#closed());
-    if (response.destroyed) this.#closed();
+    const writeIdleMs = options.writeIdleMs ?? streamWriterDefaults.writeIdleMs;
+    this.#body = new DrainedBody(response, writeIdleMs, () => this.#compressor?.close());
   }
 
-  /** Why nobody reads any more; undefined while somebody may. */
-  get gone(): ConnectError | undefined {
-    return this.#gone;
+  /** CANCELLED once the client has disconnected or was disconnected because it read nothing; undefined before. */
+  get failure(): ConnectError | undefined {
+    return this.#body.failure;
   }
 
-  /** Whether the reader has to take something before more should be written. */
+  /** Whether the client must read something before more should be written. */
   get busy(): boolean {
-    return this.#busy !== undefined;
+    return this.#sending !== undefined;
   }
 
   /**
-   * Writes a chunk. Undefined when there is room for another one, else a promise to wait for before the next.
+   * Writes a chunk. Returns undefined when another one can follow, else a promise to await before the next.
    *
-   * Rejects with CANCELLED when the reader has left or stalls for too long.
+   * The promise rejects with `failure` when the client disconnects or reads nothing for too long.
    */
   write(chunk: string | Uint8Array): Promise<void> | undefined {
-    if (this.#gone !== undefined) return Promise.reject(this.#gone);
-    return this.#queue === undefined ? this.#take(chunk) : this.#queueUp(chunk);
+    if (this.#body.failure !== undefined) return Promise.reject(this.#body.failure);
+    return this.#queue === undefined ? this.#writeNow(chunk) : this.#writeAfterOthers(chunk);
   }
 
-  #take(chunk: string | Uint8Array): Promise<void> | undefined {
-    if (typeof chunk === "string" && chunk.length + this.#pending.length <= batchLength) {
-      this.#pending += chunk;
+  #writeNow(chunk: string | Uint8Array): Promise<void> | undefined {
+    if (typeof chunk === "string" && chunk.length + this.#batch.length <= batchLength) {
+      this.#batch += chunk;
       if (!this.#scheduled) {
         this.#scheduled = true;
         process.nextTick(flush, this);
       }
-      return this.#busy?.promise;
+      return this.#sending?.promise;
     }
-    if (this.#busy !== undefined) return this.#queueUp(chunk);
-    const before = this.#pending;
-    this.#pending = "";
+    if (this.#sending !== undefined) return this.#writeAfterOthers(chunk);
+    const before = this.#batch;
+    this.#batch = "";
     if (before === "") this.#send(chunk);
     else if (typeof chunk === "string") this.#send(before + chunk);
     else this.#send(Buffer.concat([Buffer.from(before), chunk]));
-    return this.#whenSent();
+    return this.#sendingNow();
   }
 
-  /** Keeps the order for callers that do not wait: takes the chunk when those before it are on their way. */
-  #queueUp(chunk: string | Uint8Array): Promise<void> {
+  /** Keeps the order of writes whose callers do not await: writes the chunk after all earlier ones. */
+  #writeAfterOthers(chunk: string | Uint8Array): Promise<void> {
     const before = this.#queue;
-    const turn = (async () => {
+    const write = (async () => {
       await before;
-      while (this.#busy !== undefined) await this.#busy.promise;
-      if (this.#gone !== undefined) throw this.#gone;
-      await this.#take(chunk);
+      while (this.#sending !== undefined) await this.#sending.promise;
+      if (this.#body.failure !== undefined) throw this.#body.failure;
+      await this.#writeNow(chunk);
     })();
-    turn.catch(() => {}); // Nobody has to wait for it.
-    this.#queue = turn;
-    const leave = (): void => {
-      if (this.#queue === turn) this.#queue = undefined;
+    write.catch(nothing); // Callers need not await it.
+    this.#queue = write;
+    const dequeue = (): void => {
+      if (this.#queue === write) this.#queue = undefined;
     };
-    turn.then(leave, leave);
-    return turn;
+    write.then(dequeue, dequeue);
+    return write;
   }
 
-  /** Writes what waits for the end of this turn, now. */
+  /** Sends the batch of this turn of the event loop now. */
   flush(): void {
     this.#scheduled = false;
-    if (this.#busy !== undefined || this.#pending === "" || this.#gone !== undefined) return;
-    const batch = this.#pending;
-    this.#pending = "";
+    if (this.#sending !== undefined || this.#batch === "" || this.#body.failure !== undefined) return;
+    const batch = this.#batch;
+    this.#batch = "";
     this.#send(batch);
   }
 
   /**
-   * Ends the response well, after everything written before. Resolves when all of it is on its way, or the reader has
-   * left; never rejects. Where nothing waits, `last` and the end leave at once and together.
+   * Ends the response after all earlier writes. Resolves when all of it was sent or the client has disconnected; never
+   * rejects. If no write is pending, `last` and the end are sent at once and together.
    *
-   * @param last A chunk to write before the end.
+   * @param last a chunk to write before the end
    */
   async end(last?: string | Uint8Array): Promise<void> {
-    let rest = last;
-    if (!this.#isIdle) {
-      rest = undefined;
-      try {
-        if (last !== undefined) void this.write(last)?.catch(nothing);
-        await this.#settled();
-        if (this.#compressor !== undefined) await this.#transmit(await this.#compressor.end());
-      } catch {
-        return; // The reader has left, and whoever waits for a write has heard of it.
-      }
+    if (this.#isIdle) {
+      await this.#body.end(last);
+      return;
     }
-    if (this.#gone !== undefined) return;
-    const done = Promise.withResolvers<void>();
-    this.#response.once("close", done.resolve);
-    this.#watch();
-    this.#response.end(rest, done.resolve);
-    await done.promise;
-    clearTimeout(this.#timer);
+    try {
+      if (last !== undefined) void this.write(last)?.catch(nothing);
+      await this.#written();
+      if (this.#compressor !== undefined) await this.#body.writeSlices(await this.#compressor.end());
+    } catch {
+      return; // The client has disconnected; pending writes have been rejected.
+    }
+    await this.#body.end(undefined);
   }
 
   /**
-   * Ends the connection after everything written before, without ending the response: so that the reader can never
-   * take the part for the whole. Resolves when the connection is closed; never rejects.
+   * Closes the connection after all earlier writes without ending the response, so that the client detects a truncated
+   * answer. Resolves when the connection is closed; never rejects.
    */
   async cut(): Promise<void> {
-    await this.#settled().catch(() => {});
-    await nextTurn(); // Node gathers what is written in one turn, and would lose it here.
-    const response = this.#response;
-    if (this.#gone !== undefined || response.closed) return;
-    const done = Promise.withResolvers<void>();
-    response.once("close", done.resolve);
-    this.#watch();
-    response.cut();
-    await done.promise;
-    clearTimeout(this.#timer);
+    await this.#written().catch(nothing);
+    await nextTurn(); // Node sends the writes of one turn together at its end; a cut before would drop them.
+    await this.#body.cut();
   }
 
   get #isIdle(): boolean {
-    const waits = this.#pending !== "" || this.#busy !== undefined || this.#queue !== undefined;
-    return !waits && this.#compressor === undefined;
+    const pending = this.#batch !== "" || this.#sending !== undefined || this.#queue !== undefined;
+    return !pending && this.#compressor === undefined;
   }
 
-  /** Waits until everything written before has been handed over. */
-  async #settled(): Promise<void> {
+  /** Resolves when all earlier writes are done. */
+  async #written(): Promise<void> {
     for (;;) {
       this.flush();
-      if (this.#gone !== undefined) throw this.#gone;
-      if (this.#busy === undefined && this.#queue === undefined) return;
-      await (this.#queue ?? this.#busy?.promise);
+      if (this.#body.failure !== undefined) throw this.#body.failure;
+      if (this.#sending === undefined && this.#queue === undefined) return;
+      await (this.#queue ?? this.#sending?.promise);
     }
   }
 
-  #whenSent(): Promise<void> | undefined {
-    return this.#busy?.promise;
+  #sendingNow(): Promise<void> | undefined {
+    return this.#sending?.promise;
   }
 
   #send(chunk: string | Uint8Array): void {
     const short = typeof chunk === "string" ? chunk.length <= batchLength * 2 : chunk.length <= sliceBytes;
-    if (short && this.#compressor === undefined && this.#response.write(chunk)) return;
-    const busy = (this.#busy = Promise.withResolvers<void>());
-    busy.promise.catch(() => {}); // Nobody has to wait for it.
-    const sent = short && this.#compressor === undefined ? this.#drained() : this.#deliver(chunk);
+    const whole = short && this.#compressor === undefined;
+    if (whole && this.#body.write(chunk)) return;
+    const sending = (this.#sending = Promise.withResolvers<void>());
+    sending.promise.catch(nothing); // Callers need not await it.
+    const sent = whole ? this.#body.drained() : this.#sendSlices(chunk);
     sent.then(
       () => {
-        this.#busy = undefined;
+        this.#sending = undefined;
         this.flush();
-        busy.resolve();
+        sending.resolve();
       },
       (error: unknown) => {
-        this.#busy = undefined;
-        busy.reject(error);
+        this.#sending = undefined;
+        sending.reject(error);
       },
     );
   }
 
-  async #deliver(chunk: string | Uint8Array): Promise<void> {
+  async #sendSlices(chunk: string | Uint8Array): Promise<void> {
     const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-    await this.#transmit(this.#compressor === undefined ? bytes : await this.#compressor.write(bytes));
-  }
-
-  async #transmit(bytes: Uint8Array): Promise<void> {
-    for (let start = 0; start < bytes.length; start += sliceBytes) {
-      if (this.#gone !== undefined) throw this.#gone;
-      if (!this.#response.write(bytes.subarray(start, start + sliceBytes))) await this.#drained();
-    }
-  }
-
-  async #drained(): Promise<void> {
-    if (this.#gone !== undefined) throw this.#gone;
-    this.#drain = Promise.withResolvers();
-    this.#watch();
-    try {
-      await this.#drain.promise;
-    } finally {
-      clearTimeout(this.#timer);
-      this.#drain = undefined;
-    }
-  }
-
-  /** The reader has to take something from now on. */
-  #watch(): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(stalled, this.#writeIdleMs, this);
-  }
-
-  /** The reader took nothing for too long. */
-  giveUp(): void {
-    this.#leave(`the client read nothing for ${this.#writeIdleMs} ms`);
-    this.#response.destroy();
-  }
-
-  #closed(): void {
-    if (!this.#response.writableFinished) this.#leave("the client left before the answer was complete");
-    clearTimeout(this.#timer);
-    this.#compressor?.close();
-  }
-
-  #leave(why: string): void {
-    this.#gone ??= new ConnectError(why, Code.Canceled);
-    this.#drain?.reject(this.#gone);
+    await this.#body.writeSlices(
+      this.#compressor === undefined ? bytes : await this.#compressor.write(bytes),
+    );
   }
 }
 
@@ -250,8 +189,4 @@ function nothing(): void {}
 
 function flush(writer: StreamWriter): void {
   writer.flush();
-}
-
-function stalled(writer: StreamWriter): void {
-  writer.giveUp();
 }

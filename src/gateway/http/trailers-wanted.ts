@@ -2,11 +2,11 @@ import type { RequestHead } from "./exchange.ts";
 import { type Weighted, weightedList } from "./weighted-list.ts";
 
 /**
- * Whether the answer to a request may end with trailers of HTTP: its client says so by `trailers` in `TE` (RFC 9110,
- * section 10.1.4), in any letter case, among other values, with or without a weight that is not 0; and HTTP/1.0 and HEAD
- * have none.
+ * Whether the answer to a request may end with HTTP trailers: its `TE` contains `trailers` (RFC 9110, section 10.1.4),
+ * in any letter case, among other values, with or without a weight that is not 0. Answers over HTTP/1.0 and to HEAD
+ * never have trailers.
  */
-export function takesTrailers({
+export function acceptsTrailers({
   headers,
   httpVersion,
   method,

@@ -3,7 +3,7 @@ import type { RequestHead } from "./exchange.ts";
 import { isBase64 } from "../../core/codec/base64-text.ts";
 import { HttpError } from "./http-error.ts";
 
-/** Whether a request asks to become a WebSocket; every other `Upgrade` is ignored (RFC 9110 section 7.8). */
+/** Whether a request asks for an upgrade to WebSocket; every other `Upgrade` is ignored (RFC 9110 section 7.8). */
 export function asksForWebSocket({
   method,
   httpVersion,
@@ -15,13 +15,16 @@ export function asksForWebSocket({
     httpVersion === "1.1" &&
     headers.upgrade.trim().toLowerCase() === "websocket" &&
     hasToken(headers.connection, "upgrade") &&
-    // Behind the head of such a request frames stand, and nothing else may.
+    // Behind the head of such a request frames follow, so that it cannot have a body.
     headers["transfer-encoding"] === undefined &&
     Number(headers["content-length"] ?? 0) === 0
   );
 }
 
-/** What is wrong with a handshake (RFC 6455 section 4.2.1): 426 for other versions, 400 for a key that is none. */
+/**
+ * The error of a handshake (RFC 6455 section 4.2.1): 426 for other versions, 400 for an invalid key; undefined for a
+ * valid handshake.
+ */
 export function handshakeProblem({ headers }: Pick<RequestHead, "headers">): HttpError | undefined {
   if (headers["sec-websocket-version"] !== "13") {
     return new HttpError(426, "this server speaks version 13 of the WebSocket protocol", {
@@ -38,7 +41,7 @@ export function handshakeProblem({ headers }: Pick<RequestHead, "headers">): Htt
 /**
  * The subprotocols that a client offers, in its order.
  *
- * @throws HttpError 400 for a list that is malformed or names one twice
+ * @throws HttpError 400 for a list that is malformed or contains a name twice
  */
 export function offeredProtocols({ headers }: Pick<RequestHead, "headers">): readonly string[] {
   const value = headers["sec-websocket-protocol"];

@@ -1,4 +1,4 @@
-/** One member of a list whose members have weights: of `Accept`, `Accept-Encoding`, `TE`. */
+/** One member of a list with weights: of `Accept`, `Accept-Encoding`, `TE`. */
 export interface Weighted {
   /** In lower case, without parameters. */
   readonly name: string;
@@ -9,8 +9,8 @@ export interface Weighted {
 const number = /^(?:\d+\.?\d*|\.\d+)$/;
 
 /**
- * The members of a list with weights in their order (RFC 9110, section 12.4.2), without empty ones. A weight is 1 where
- * none is given, 0 where it cannot be read, and never more than 1.
+ * The members of a list with weights in their order (RFC 9110, section 12.4.2), without empty ones. A missing weight is
+ * 1, a malformed one 0; the maximum is 1.
  */
 export function weightedList(header: string): Weighted[] {
   const members: Weighted[] = [];

@@ -181,7 +181,7 @@ test("standard types come in, an unknown type is refused by its path", async () 
   }
 });
 
-test("T22 a detail of an unknown type stays beside readable ones, with an unknown type inside of a known one", async () => {
+test("T22: a detail of an unknown type stays beside readable ones, with an unknown type inside of a known one", async () => {
   const inner = create(AnySchema, { typeUrl: "example.com/shop.v1.Refund", value: new Uint8Array([8, 1]) });
   failure = new ConnectError("no", Code.NotFound, undefined, [
     { desc: BadRequestSchema, value: { fieldViolations: [{ field: "f", description: "d" }] } },

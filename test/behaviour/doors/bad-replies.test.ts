@@ -9,7 +9,7 @@ import type { CallObserver } from "../../../src/core/call/observer.ts";
 import { type AnyService, type PartialService, service } from "../../../src/core/call/service.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { mirrorService } from "../../support/mirror-service.ts";
-import { type Call, type Door, doorsOf, through } from "../rpc-protocols/doors.ts";
+import { type Call, type DoorClient, doorClients, through } from "../../support/door-clients.ts";
 
 /** How calls ended, as a log has them. */
 const ends: (readonly [rpc: string, error: ConnectError | undefined])[] = [];
@@ -50,16 +50,16 @@ suite("a reply that cannot be sent is INTERNAL in the log, and says no more to i
     ],
     [", by a proxy", new HttpServer({ ...options, upstream: observed, dial: "network" })],
   ];
-  const doors = new Map<string, Door>();
+  const clients = new Map<string, DoorClient>();
   const close: (() => void)[] = [];
   before(async () => {
     await Promise.all([observed.start(), silent.start()]);
-    doors.set("in process", through(dial(observed)));
-    doors.set("gRPC", through(dial(`127.0.0.1:${observed.address?.port}`)));
+    clients.set("in process", through(dial(observed)));
+    clients.set("gRPC", through(dial(`127.0.0.1:${observed.address?.port}`)));
     for (const [name, http] of gateways) {
       await http.addService(broken).start();
-      const of = await doorsOf(http.address?.port ?? 0, name);
-      for (const [door, make] of of.doors) doors.set(door, make);
+      const of = await doorClients(http.address?.port ?? 0, name);
+      for (const [door, make] of of.clients) clients.set(door, make);
       close.push(of.close);
     }
   });
@@ -77,7 +77,7 @@ suite("a reply that cannot be sent is INTERNAL in the log, and says no more to i
   ];
   for (const [call, rpc, field, good] of calls) {
     test(rpc, async () => {
-      for (const [name, door] of doors) {
+      for (const [name, door] of clients) {
         if (name.startsWith("Connect GET") && rpc !== "Echo") continue;
         ends.length = 0;
         const { failure, messages } = await door(call);
@@ -102,14 +102,14 @@ test("a number beyond its type is the same error as JSON and over gRPC", async (
   const http = new HttpServer({ port: 0, logger: false, upstream: grpc }).addService(far);
   await grpc.start();
   await http.start();
-  const { doors, close } = await doorsOf(http.address?.port ?? 0);
+  const { clients, close } = await doorClients(http.address?.port ?? 0);
   t.after(async () => {
     close();
     await http.gracefulStop({ graceMs: 0 });
     await grpc.gracefulStop({ graceMs: 0 });
   });
-  doors.set("gRPC", through(dial(`127.0.0.1:${grpc.address?.port}`)));
-  for (const [name, door] of doors) {
+  clients.set("gRPC", through(dial(`127.0.0.1:${grpc.address?.port}`)));
+  for (const [name, door] of clients) {
     assert.equal((await door({ rpc: "echo", requests: [{}] })).failure?.message, "internal error", name);
   }
 });

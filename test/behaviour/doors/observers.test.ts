@@ -5,7 +5,7 @@ import { suite, test, type TestContext } from "node:test";
 import type { CallObserver } from "../../../src/core/call/observer.ts";
 import type { HttpObserver } from "../../../src/gateway/http/http-observer.ts";
 import { startGateway } from "../../support/gateway-fixture.ts";
-import { type Call, doorsOf } from "../rpc-protocols/doors.ts";
+import { type Call, doorClients } from "../../support/door-clients.ts";
 
 /** The warnings of this process while a test runs. */
 function warningsOf(t: TestContext): string[] {
@@ -55,12 +55,16 @@ suite("observers that throw change nothing", () => {
       const warnings = warningsOf(t);
       await using good = await startGateway();
       await using gateway = await startGateway({ observers: [observer] });
-      const [expected, found] = [await doorsOf(good.port), await doorsOf(gateway.port)];
-      for (const [door, make] of found.doors) {
+      const [expected, found] = [await doorClients(good.port), await doorClients(gateway.port)];
+      for (const [door, make] of found.clients) {
         for (const call of calls) {
           if (door.startsWith("Connect GET") && call.rpc !== "echo") continue;
           warnings.length = 0;
-          assert.deepEqual(await make(call), await expected.doors.get(door)?.(call), `${call.rpc}, ${door}`);
+          assert.deepEqual(
+            await make(call),
+            await expected.clients.get(door)?.(call),
+            `${call.rpc}, ${door}`,
+          );
           while (warnings.length < 2) await turn();
           assert.deepEqual(warnings, ["started", "finished"], `${call.rpc}, ${door}`);
         }

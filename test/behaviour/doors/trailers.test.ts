@@ -9,7 +9,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { metadataOnly } from "../../../src/core/metadata/metadata-only.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
-import { takesTrailers } from "../../../src/gateway/http/trailers-wanted.ts";
+import { acceptsTrailers } from "../../../src/gateway/http/trailers-wanted.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { failure } from "../../support/failure.ts";
 import { grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
@@ -37,10 +37,10 @@ suite("whether a client takes trailers", () => {
     test(JSON.stringify(te ?? null), () => {
       const headers = te === undefined ? {} : { te };
       for (const httpVersion of ["1.1", "2.0"]) {
-        assert.equal(takesTrailers({ headers, httpVersion, method: "GET" }), taken);
+        assert.equal(acceptsTrailers({ headers, httpVersion, method: "GET" }), taken);
       }
-      assert.equal(takesTrailers({ headers, httpVersion: "1.0", method: "GET" }), false);
-      assert.equal(takesTrailers({ headers, httpVersion: "1.1", method: "HEAD" }), false);
+      assert.equal(acceptsTrailers({ headers, httpVersion: "1.0", method: "GET" }), false);
+      assert.equal(acceptsTrailers({ headers, httpVersion: "1.1", method: "HEAD" }), false);
     });
   }
 });

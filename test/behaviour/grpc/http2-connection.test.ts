@@ -2,17 +2,25 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { createServer, type AddressInfo, type Server } from "node:net";
+import { setTimeout as pause } from "node:timers/promises";
 import { test, type TestContext } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import {
+  ChatRequestSchema,
+  ChatResponseSchema,
+  EchoRequestSchema,
+  EchoResponseSchema,
+  EchoService,
+} from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
+import type { ReadReplies, RequestBatch } from "../../../src/core/call/batches.ts";
 import { dial, dialInvoker, type DialOptions } from "../../../src/core/dial.ts";
 import { Code, type ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Connection } from "../../../src/core/http2/http2-connection.ts";
 import { service } from "../../../src/core/call/service.ts";
-import { all, failure } from "../../support/failure.ts";
+import { all, each, failure } from "../../support/failure.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { stallingProxy } from "../../support/stalling-proxy.ts";
 import { testEngine } from "../../support/test-engine.ts";
@@ -80,10 +88,8 @@ test("G21: a server that retires its connection ends its calls, new ones go to t
     else answer(stream, "new");
   });
   const first = client.echo({}, { timeoutMs });
-  while (transport.state === "idle" || transport.state === "connecting" || server.streams === 0) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  while (transport.state === "ready") await new Promise((resolve) => setImmediate(resolve));
+  while (server.streams === 0) await pause(1);
+  while (transport.state === "ready") await pause(1);
   assert.equal((await client.echo({}, { timeoutMs })).text, "new");
   assert.equal(server.sessions.size, 2);
   answer(streams[0] ?? assert.fail(), "old");
@@ -135,7 +141,7 @@ test("calls beyond the server's streams wait for their turn, and hear of their e
   assert.equal((await late).code, Code.DeadlineExceeded);
   let served = 0;
   while (served < calls.length) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
     for (const open of gates.splice(0)) {
       served++;
       open();
@@ -195,7 +201,7 @@ test("pauses between attempts grow up to the longest, and a call during one fail
   for (const [index, least] of [16, 25.6, 40.96, 48, 48].entries()) {
     assert.ok((pauses[index] ?? 0) >= least - 2, `pause ${index}: ${pauses[index]} ms`);
   }
-  while (connection.state !== "transient-failure") await new Promise((resolve) => setImmediate(resolve));
+  while (connection.state !== "transient-failure") await pause(1);
   const refused = Promise.withResolvers<Code>();
   connection.begin({ open: () => assert.fail("opened"), refuse: ({ code }) => refused.resolve(code) });
   assert.equal(connection.state, "transient-failure");
@@ -223,7 +229,7 @@ async function failing(t: TestContext, pauseMs: number) {
   assert.equal((await call()).code, Code.Unavailable);
   assert.equal(connection.state, "transient-failure");
   const attempt = async (count: number): Promise<number> => {
-    while (attempts.length < count) await new Promise((resolve) => setImmediate(resolve));
+    while (attempts.length < count) await pause(1);
     return (attempts[count - 1] ?? 0) - (attempts[count - 2] ?? 0);
   };
   return { connection, call, attempt, attempts };
@@ -252,7 +258,7 @@ for (const [name, pauseMs, least, most] of [
 test("Z12: a call that comes later than 500 ms after the last attempt is the next one", async (t) => {
   const { call, connection, attempts } = await failing(t, 60_000);
   for (const begun = performance.now(); performance.now() - begun < 550;) {
-    await new Promise((resolve) => setImmediate(resolve));
+    await pause(1);
   }
   assert.equal(attempts.length, 1); // Without callers the pause is as long as it was said to be.
   const called = performance.now();
@@ -316,4 +322,70 @@ test("message bytes go through as they are", async (t) => {
   context.end();
   assert.equal(fromBinary(EchoResponseSchema, reply ?? assert.fail()).text, "bytes");
   assert.deepEqual(Buffer.concat(received), frame(request));
+});
+
+const textBytes = (text: string): Uint8Array =>
+  toBinary(ChatRequestSchema, create(ChatRequestSchema, { text }));
+
+/** The results of `read` for the replies of one `chat` that sends `batches`. */
+async function* chatInBytes<T>(
+  t: TestContext,
+  target: string,
+  batches: readonly RequestBatch[],
+  read: ReadReplies<T>,
+): AsyncGenerator<T, void, undefined> {
+  const invoker = dialInvoker(target);
+  t.after(() => invoker.close());
+  const method = EchoService.method.chat;
+  const context = new CallContext({ method, protocolName: "test", requestHeader: undefined });
+  try {
+    yield* invoker.streamBytes?.(method, each(...batches), context, read) ?? assert.fail();
+  } finally {
+    context.end();
+  }
+}
+
+test("messages of a stream go through as they are, those that came together in one piece", async (t) => {
+  const received: Buffer[] = [];
+  const server = await new RawGrpcServer((stream) => {
+    stream.on("data", (chunk: Buffer) => received.push(chunk));
+    stream.on("end", () => {
+      stream.respond(grpcHeaders, { waitForTrailers: true });
+      stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+      const replies = ["a", "b", "c"].map((text) => frame(textBytes(text)));
+      stream.end(Buffer.concat(replies));
+    });
+  }).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  const requests = [[textBytes("1"), create(ChatRequestSchema, { text: "2" })], [textBytes("3")]];
+  const pieces = chatInBytes(t, server.target, requests, (batch) => {
+    const first = batch.next();
+    return [first, ...(first.at(-1) === 97 ? [] : [batch.next()])].map((bytes) => Buffer.from(bytes));
+  });
+  // The first reply is read by itself, the others, which are left of the batch, together.
+  const texts = ["a", "b", "c"].map((text) => Buffer.from(textBytes(text)));
+  assert.deepEqual(await all(pieces), [texts.slice(0, 1), texts.slice(1)]);
+  const sent = ["1", "2", "3"].map((text) => frame(textBytes(text)));
+  assert.deepEqual(Buffer.concat(received), Buffer.concat(sent));
+});
+
+test("a reply that cannot be read ends its stream behind those before it", async (t) => {
+  const server = await new RawGrpcServer((stream) => {
+    stream.respond(grpcHeaders);
+    stream.write(Buffer.concat([frame(textBytes("a")), frame(Buffer.of(0xff)), frame(textBytes("b"))]));
+  }).listen();
+  t.after(() => server[Symbol.asyncDispose]());
+  const seen: string[] = [];
+  const pieces = chatInBytes(t, server.target, [], (batch) => {
+    const bytes = batch.next();
+    return fromBinary(ChatResponseSchema, bytes).text;
+  });
+  const error = await failure(
+    (async () => {
+      for await (const text of pieces) seen.push(text);
+    })(),
+  );
+  assert.equal(error.code, Code.Internal);
+  assert.match(error.message, /a reply of .*Chat is no tsms\.test\.v1\.ChatResponse/);
+  assert.deepEqual(seen, ["a"]);
 });

@@ -148,13 +148,13 @@ test("G09: the frame watch sees borders wherever the chunks are cut", () => {
   const borders = new Set([0, 7, 12, bytes.length]);
   for (let cut = 0; cut <= bytes.length; cut++) {
     const watch = new FrameWatch(true);
-    watch.see(bytes.subarray(0, cut));
+    watch.check(bytes.subarray(0, cut));
     assert.equal(watch.partial, !borders.has(cut), `cut at ${cut}`);
-    watch.see(bytes.subarray(cut));
+    watch.check(bytes.subarray(cut));
     assert.equal(watch.partial, false);
     assert.equal(watch.fault, undefined);
   }
   const flags = new FrameWatch(false);
-  flags.see(bytes);
+  flags.check(bytes);
   assert.match(flags.fault ?? "", /without grpc-encoding/);
 });

@@ -58,11 +58,7 @@ export const grpcPort: AttackedPort = {
   body: (text) => echoFrame({ text }),
   callsOfWrongLength: 0,
   async start(t, options = {}) {
-    const { maxConcurrentStreams, handshakeTimeoutMs } = options;
-    const server = await running(t, {
-      ...(maxConcurrentStreams !== undefined && { maxConcurrentStreams }),
-      ...(handshakeTimeoutMs !== undefined && { handshakeTimeoutMs }),
-    });
+    const server = await running(t, options);
     const noSockets = async (): Promise<void> => {
       const deadline = performance.now() + 10_000;
       while (server.server.connections > 0) {

@@ -10,7 +10,7 @@ import {
   startGateway,
   statusOf,
 } from "../../support/gateway-fixture.ts";
-import { type Call, doorsOf } from "../rpc-protocols/doors.ts";
+import { type Call, doorClients } from "../../support/door-clients.ts";
 
 /** The time that the handler saw left for a call with these headers. */
 async function timeLeft(gateway: Gateway, headers: Record<string, string>): Promise<number | undefined> {
@@ -132,17 +132,17 @@ suite("deadlines", () => {
     );
     const text = `backend: { rules: [ ${rules.join(", ")} ] }`;
     await using gateway = await startGateway({ rules: [{ file: "rules.yaml", text }] });
-    const { doors, close } = await doorsOf(gateway.port);
+    const { clients, close } = await doorClients(gateway.port);
     const request = { text: "a", behaviour: { sleepMs: 60_000 } };
     const calls: readonly Call[] = [
       { rpc: "repeat", requests: [{ ...request, count: 1 }] },
       { rpc: "collect", requests: [request] },
       { rpc: "chat", requests: [request] },
     ];
-    for (const [name, door] of doors) {
+    for (const [name, client] of clients) {
       if (name.startsWith("Connect GET")) continue;
       for (const call of calls) {
-        assert.equal((await door(call)).failure?.code, Code.DeadlineExceeded, `${call.rpc}, ${name}`);
+        assert.equal((await client(call)).failure?.code, Code.DeadlineExceeded, `${call.rpc}, ${name}`);
       }
     }
     const path = `${gateway.url}/test/v1/repeat/a?count=1&behaviour.sleepMs=60000`;

@@ -11,17 +11,18 @@ export interface Answer {
 
 export const echoPath = "/tsms.test.v1.EchoService/Echo";
 
-/** Sends one request with exactly these headers and reads the answer. */
+/** Sends one request with exactly these headers and reads the answer, unless `signal` fires before. */
 export function ask(
   port: number,
   path: string,
   headers: OutgoingHttpHeaders = {},
   body?: string | Uint8Array,
   method = body === undefined ? "GET" : "POST",
+  signal?: AbortSignal,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(
-      { host: "127.0.0.1", port, path, method, headers, agent: false },
+      { host: "127.0.0.1", port, path, method, headers, agent: false, ...(signal && { signal }) },
       (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));

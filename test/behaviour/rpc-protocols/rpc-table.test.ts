@@ -82,18 +82,6 @@ test("what a service sets cannot change the protocol", async () => {
   }
 });
 
-test("a stop ends streams with unavailable", async () => {
-  await using gateway = await startGateway();
-  const request = toBinary(RepeatRequestSchema, create(RepeatRequestSchema, { count: 9999, intervalMs: 20 }));
-  const headers = { "content-type": "application/connect+proto" };
-  const reading = ask(gateway.port, "/tsms.test.v1.EchoService/Repeat", headers, envelope(request));
-  await gateway.echo.until(({ produced }) => produced > 1);
-  const report = await gateway.http.gracefulStop({ graceMs: 500 });
-  assert.deepEqual(report.notified, ["tsms.test.v1.EchoService/Repeat"]);
-  const end = envelopes((await reading).body).at(-1);
-  assert.match(end?.data.toString() ?? "", /"code":"unavailable"/);
-});
-
 test("G01: gRPC to what is no rpc is unimplemented", async () => {
   await using gateway = await startGateway();
   const missing = { ...EchoService.method.echo, name: "Missing" };

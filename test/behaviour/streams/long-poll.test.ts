@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { Feed } from "../../support/feed-service.ts";
-import { startGateway, type Gateway } from "../../support/gateway-fixture.ts";
+import { everyWay, startGateway, type Gateway } from "../../support/gateway-fixture.ts";
 
 const run = promisify(execFile);
 
@@ -45,9 +45,12 @@ interface FeedGateway extends AsyncDisposable {
   readonly url: string;
 }
 
-async function startFeed(options: Partial<HttpServerOptions> = {}): Promise<FeedGateway> {
+async function startFeed(
+  start: (typeof everyWay)[number][1],
+  options: Partial<HttpServerOptions> = {},
+): Promise<FeedGateway> {
   const feed = new Feed(1000);
-  const gateway = await startGateway(options, [feed]);
+  const gateway = await start(options, [feed]);
   return {
     feed,
     gateway,
@@ -56,8 +59,12 @@ async function startFeed(options: Partial<HttpServerOptions> = {}): Promise<Feed
   };
 }
 
-test("messages come as soon as they are there, in order, exactly once", async () => {
-  await using server = await startFeed();
+function onEveryWay(name: string, body: (start: (typeof everyWay)[number][1]) => Promise<void>): void {
+  for (const [way, start] of everyWay) test(`${name} (${way})`, () => body(start));
+}
+
+onEveryWay("messages come as soon as they are there, in order, exactly once", async (startGateway) => {
+  await using server = await startFeed(startGateway);
   server.feed.publish("1");
   server.feed.publish("2");
   const first = await poll(server.url, 30);
@@ -74,8 +81,8 @@ test("messages come as soon as they are there, in order, exactly once", async ()
   assert.deepEqual((await waiting).texts, ["4"]);
 });
 
-test("nothing within the wait is 204 with a token that goes on", async () => {
-  await using server = await startFeed();
+onEveryWay("nothing within the wait is 204 with a token that goes on", async (startGateway) => {
+  await using server = await startFeed(startGateway);
   const empty = await poll(server.url, 0);
   assert.equal(empty.status, 204);
   assert.equal(empty.headers.get("preference-applied"), "wait=0");
@@ -86,7 +93,7 @@ test("nothing within the wait is 204 with a token that goes on", async () => {
 });
 
 test("an answer that was lost can be had again, also the first after an empty one and the last", async () => {
-  await using server = await startFeed();
+  await using server = await startFeed(startGateway);
   const empty = await poll(`${server.url}?count=3`, 0);
   server.feed.publish("1");
   const lost = await poll(server.url, 30, empty.token);
@@ -101,7 +108,7 @@ test("an answer that was lost can be had again, also the first after an empty on
   assert.equal((await poll(server.url, 0, empty.token)).status, 410);
 });
 
-test("the end is an answer without a token, with the trailers", async () => {
+onEveryWay("the end is an answer without a token, with the trailers", async (startGateway) => {
   await using gateway = await startGateway();
   const url = `${gateway.url}/test/v1/repeat/a?count=2&behaviour.trailers[x-sum]=7`;
   const only = await poll(url, 30);
@@ -111,7 +118,7 @@ test("the end is an answer without a token, with the trailers", async () => {
   assert.deepEqual([none.status, none.token], [204, null]);
 });
 
-test("errors have a status of their own, after all messages before them", async () => {
+onEveryWay("errors have a status of their own, after all messages before them", async (startGateway) => {
   await using gateway = await startGateway();
   const url = `${gateway.url}/test/v1/repeat/a?count=9&behaviour.failure.code=5&behaviour.failure.message=m`;
   const first = await poll(`${url}&behaviour.failure.after=2`, 30);
@@ -123,9 +130,9 @@ test("errors have a status of their own, after all messages before them", async 
   assert.equal((await poll(`${gateway.url}/test/v1/repeat/a?count=x`, 30)).status, 400);
 });
 
-test("tokens are of one route, one caller and one process; any other is 410", async () => {
-  await using server = await startFeed();
-  await using other = await startFeed();
+onEveryWay("tokens are of one route, one caller and one process; any other is 410", async (startGateway) => {
+  await using server = await startFeed(startGateway);
+  await using other = await startFeed(startGateway);
   const mine = { authorization: "Bearer a" };
   const { token } = await poll(server.url, 0, undefined, mine);
   assert.ok(token);
@@ -144,7 +151,7 @@ test("tokens are of one route, one caller and one process; any other is 410", as
   assert.equal((await poll(server.url, 0, token, mine)).status, 204);
 });
 
-test("a stream nobody asks for is cancelled, and its token is over", { timeout: 30_000 }, async () => {
+onEveryWay("a stream nobody asks for is cancelled, and its token is over", async (startGateway) => {
   await using gateway = await startGateway({ pollIdleMs: 100 });
   const url = `${gateway.url}/test/v1/repeat/a?count=3&intervalMs=100000`;
   const { token } = await poll(url, 0);
@@ -152,7 +159,7 @@ test("a stream nobody asks for is cancelled, and its token is over", { timeout: 
   assert.equal((await poll(url, 0, token)).status, 410);
 });
 
-test("S04: a client that leaves before it has a token cancels its stream", { timeout: 30_000 }, async () => {
+onEveryWay("S04: a client that leaves before it has a token cancels its stream", async (startGateway) => {
   await using gateway = await startGateway();
   const request = get(`${gateway.url}/test/v1/repeat/a?count=3&intervalMs=100000`, {
     headers: { prefer: "wait=60" },
@@ -166,7 +173,7 @@ test("S04: a client that leaves before it has a token cancels its stream", { tim
   assert.ok(performance.now() - started < 5000);
 });
 
-test("what nobody has asked for yet is bounded, then the stream waits", { timeout: 30_000 }, async () => {
+test("what nobody has asked for yet is bounded, then the stream waits", async () => {
   await using gateway = await startGateway({ pollBufferBytes: 10_000 });
   const text = "a".repeat(1000);
   const url = `${gateway.url}/test/v1/repeat/${text}?count=100`;
@@ -182,15 +189,15 @@ test("what nobody has asked for yet is bounded, then the stream waits", { timeou
   assert.equal(count, 100);
 });
 
-test("the number of open streams is limited", async () => {
-  await using server = await startFeed({ maxPolledStreams: 2 });
+onEveryWay("the number of open streams is limited", async (startGateway) => {
+  await using server = await startFeed(startGateway, { maxPolledStreams: 2 });
   await poll(server.url, 0);
   await poll(server.url, 0);
   assert.equal((await poll(server.url, 0)).status, 429);
 });
 
-test("a second request for the same batch ends the wait of the first", { timeout: 30_000 }, async () => {
-  await using server = await startFeed();
+onEveryWay("a second request for the same batch ends the wait of the first", async (startGateway) => {
+  await using server = await startFeed(startGateway);
   const { token } = await poll(server.url, 0);
   const first = poll(server.url, 60, token);
   await new Promise((resolve) => setTimeout(resolve, 50));
@@ -200,8 +207,8 @@ test("a second request for the same batch ends the wait of the first", { timeout
   assert.deepEqual((await second).texts, ["1"]);
 });
 
-test("the wait is bounded, events are not polled, other streams neither", { timeout: 30_000 }, async () => {
-  await using server = await startFeed({ maxPollWaitMs: 50 });
+onEveryWay("the wait is bounded, events are not polled, other streams neither", async (startGateway) => {
+  await using server = await startFeed(startGateway, { maxPollWaitMs: 50 });
   assert.equal((await poll(server.url, 600)).headers.get("preference-applied"), "wait=0");
   server.feed.publish("1");
   const events = await fetch(`${server.url}?count=1`, {
@@ -214,7 +221,7 @@ test("the wait is bounded, events are not polled, other streams neither", { time
   await lines.text();
 });
 
-test("a server that stops answers those who wait, and ends their streams", { timeout: 30_000 }, async () => {
+test("a server that stops answers those who wait, and ends their streams", async () => {
   const gateway = await startGateway();
   const url = `${gateway.url}/test/v1/repeat/a?count=3&intervalMs=100000`;
   const { token } = await poll(url, 0);
@@ -226,8 +233,8 @@ test("a server that stops answers those who wait, and ends their streams", { tim
   await gateway.echo.until(({ aborted }) => aborted === 1);
 });
 
-test("curl polls", async () => {
-  await using server = await startFeed();
+onEveryWay("curl polls", async (startGateway) => {
+  await using server = await startFeed(startGateway);
   server.feed.publish("x");
   const { stdout } = await run("curl", ["-sSi", "-H", "Prefer: wait=5", server.url]);
   assert.match(stdout, /\r\nx-resume-token: [\w-]{24}\.1\r\n/);

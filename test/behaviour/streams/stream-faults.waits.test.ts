@@ -72,10 +72,13 @@ async function settled(count: () => number): Promise<number> {
   throw new Error(`it still changes, ${count()} now`);
 }
 
-for (const accept of accepts) {
-  test(`S01 S02: a reader of ${accept} that stalls stops the producer and is closed after the write-idle limit`, async () => {
+for (const [accept, dial] of accepts.flatMap((one) => [
+  [one, "in-process"] as const,
+  [one, "network"] as const,
+])) {
+  test(`S01 S02: a reader of ${accept} that stalls stops the producer and is closed after the write-idle limit (${dial})`, async () => {
     // The kernel's buffers on both sides take a few MiB; what is sent is far more.
-    await using flood = await startFlood(64 * 1024, 480 * 16, { writeIdleMs: 1500 });
+    await using flood = await startFlood(64 * 1024, 480 * 16, { writeIdleMs: 1500, dial });
     const before = process.memoryUsage().rss;
     const reply = await openStream(flood.url, { headers: { accept }, read: false });
     const produced = await settled(() => flood.state.produced);

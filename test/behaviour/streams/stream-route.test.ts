@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { promisify } from "node:util";
 import { Feed } from "../../support/feed-service.ts";
-import { bodyOf, exchangeBytes, startGateway, statusOf } from "../../support/gateway-fixture.ts";
+import { bodyOf, everyWay, exchangeBytes, statusOf } from "../../support/gateway-fixture.ts";
 import { eventsOf, openStream, readAll } from "./stream-client.ts";
 
 const run = promisify(execFile);
@@ -22,7 +22,14 @@ const accepts = {
   array: "application/json",
 } as const;
 
-test("every encoding carries every message", async () => {
+function onEveryWay(
+  name: string,
+  body: (start: (typeof everyWay)[number][1], t: TestContext) => Promise<void>,
+): void {
+  for (const [way, start] of everyWay) test(`${name} (${way})`, (t) => body(start, t));
+}
+
+onEveryWay("every encoding carries every message", async (startGateway) => {
   await using gateway = await startGateway();
   const read = async (accept: string, count: number): Promise<string> => {
     const reply = await openStream(`${gateway.url}/test/v1/repeat/a?count=${count}`, { headers: { accept } });
@@ -45,7 +52,7 @@ test("every encoding carries every message", async () => {
   ]);
 });
 
-test("curl -N sees each message as it comes", async () => {
+onEveryWay("curl -N sees each message as it comes", async (startGateway) => {
   const feed = new Feed(10);
   await using gateway = await startGateway({}, [feed]);
   feed.publish("one");
@@ -67,25 +74,30 @@ test("curl -N sees each message as it comes", async () => {
   }
 });
 
-test("response_body holds for each message, and the id is that of the whole message", async () => {
-  const feed = new Feed(10);
-  await using gateway = await startGateway({}, [feed]);
-  feed.publish("x");
-  feed.publish("y");
-  const url = `${gateway.url}/test/v1/feed/items?count=2`;
-  const array = await readAll(await openStream(url, { headers: { accept: accepts.array } }));
-  assert.deepEqual(JSON.parse(array.text), [
-    { number: "1", text: "x" },
-    { number: "2", text: "y" },
-  ]);
-  const events = eventsOf((await readAll(await openStream(url, { headers: { accept: accepts.sse } }))).text);
-  assert.deepEqual(
-    events.map(({ id }) => id),
-    ["x", "y", "y"],
-  );
-});
+onEveryWay(
+  "response_body holds for each message, and the id is that of the whole message",
+  async (startGateway) => {
+    const feed = new Feed(10);
+    await using gateway = await startGateway({}, [feed]);
+    feed.publish("x");
+    feed.publish("y");
+    const url = `${gateway.url}/test/v1/feed/items?count=2`;
+    const array = await readAll(await openStream(url, { headers: { accept: accepts.array } }));
+    assert.deepEqual(JSON.parse(array.text), [
+      { number: "1", text: "x" },
+      { number: "2", text: "y" },
+    ]);
+    const events = eventsOf(
+      (await readAll(await openStream(url, { headers: { accept: accepts.sse } }))).text,
+    );
+    assert.deepEqual(
+      events.map(({ id }) => id),
+      ["x", "y", "y"],
+    );
+  },
+);
 
-test("indentation asked for elsewhere does not break lines", async () => {
+onEveryWay("indentation asked for elsewhere does not break lines", async (startGateway) => {
   await using gateway = await startGateway({ indent: 2, systemParameters: true });
   for (const accept of [accepts.ndjson, accepts.sse]) {
     const url = `${gateway.url}/test/v1/repeat/a?count=2&$prettyPrint=true`;
@@ -94,53 +106,62 @@ test("indentation asked for elsewhere does not break lines", async () => {
   }
 });
 
-test("an error before the first message has a status of its own in every encoding", async () => {
-  await using gateway = await startGateway();
-  for (const accept of [...Object.values(accepts), "*/*"]) {
-    const reply = await openStream(`${gateway.url}/test/v1/repeat/a?count=3&${failure(0)}`, {
-      headers: { accept },
+onEveryWay(
+  "an error before the first message has a status of its own in every encoding",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    for (const accept of [...Object.values(accepts), "*/*"]) {
+      const reply = await openStream(`${gateway.url}/test/v1/repeat/a?count=3&${failure(0)}`, {
+        headers: { accept },
+      });
+      assert.equal(reply.response.statusCode, 404);
+      assert.equal(reply.response.headers["content-type"], "application/json");
+      assert.equal((await readAll(reply)).text, status);
+    }
+    await gateway.stillServes();
+  },
+);
+
+onEveryWay(
+  "T25: after three messages an error is a last line, an event, or a cut connection",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const read = async (accept: string): Promise<{ text: string; end: string }> => {
+      const url = `${gateway.url}/test/v1/repeat/a?count=9&${failure(3)}`;
+      const reply = await openStream(url, { headers: { accept } });
+      assert.equal(reply.response.statusCode, 200);
+      return readAll(reply);
+    };
+    const items = [0, 1, 2].map(item);
+    assert.deepEqual(await read(accepts.ndjson), {
+      text: `${items.join("\n")}\n{"error":${status}}\n`,
+      end: "complete",
     });
-    assert.equal(reply.response.statusCode, 404);
-    assert.equal(reply.response.headers["content-type"], "application/json");
-    assert.equal((await readAll(reply)).text, status);
-  }
-  await gateway.stillServes();
-});
-
-test("T25: after three messages an error is a last line, an event, or a cut connection", async () => {
-  await using gateway = await startGateway();
-  const read = async (accept: string): Promise<{ text: string; end: string }> => {
-    const url = `${gateway.url}/test/v1/repeat/a?count=9&${failure(3)}`;
-    const reply = await openStream(url, { headers: { accept } });
-    assert.equal(reply.response.statusCode, 200);
-    return readAll(reply);
-  };
-  const items = [0, 1, 2].map(item);
-  assert.deepEqual(await read(accepts.ndjson), {
-    text: `${items.join("\n")}\n{"error":${status}}\n`,
-    end: "complete",
-  });
-  assert.deepEqual(await read(accepts.array), { text: `[${items.join(",")}`, end: "cut" });
-  const { text, end } = await read(accepts.sse);
-  assert.equal(end, "complete");
-  assert.deepEqual(eventsOf(text).at(-1), { event: "error", id: "3", data: status });
-  assert.equal(eventsOf(text).length, 4);
-  await gateway.stillServes();
-});
-
-test('T25: with arrayError "element" the array is whole and ends with the error', async () => {
-  await using gateway = await startGateway({ arrayError: "element" });
-  const read = async (after: number): Promise<unknown> => {
-    const url = `${gateway.url}/test/v1/repeat/a?count=9&behaviour.sleepMs=0&${failure(after)}`;
-    const { text, end } = await readAll(await openStream(url, { headers: { accept: accepts.array } }));
+    assert.deepEqual(await read(accepts.array), { text: `[${items.join(",")}`, end: "cut" });
+    const { text, end } = await read(accepts.sse);
     assert.equal(end, "complete");
-    return JSON.parse(text);
-  };
-  const error = { error: { code: 5, message: "no more", details: [] } };
-  assert.partialDeepStrictEqual(await read(2), [{ index: 0 }, { index: 1 }, error]);
-});
+    assert.deepEqual(eventsOf(text).at(-1), { event: "error", id: "3", data: status });
+    assert.equal(eventsOf(text).length, 4);
+    await gateway.stillServes();
+  },
+);
 
-test("T25: an exception that nobody planned does not show its text", async () => {
+onEveryWay(
+  'T25: with arrayError "element" the array is whole and ends with the error',
+  async (startGateway) => {
+    await using gateway = await startGateway({ arrayError: "element" });
+    const read = async (after: number): Promise<unknown> => {
+      const url = `${gateway.url}/test/v1/repeat/a?count=9&behaviour.sleepMs=0&${failure(after)}`;
+      const { text, end } = await readAll(await openStream(url, { headers: { accept: accepts.array } }));
+      assert.equal(end, "complete");
+      return JSON.parse(text);
+    };
+    const error = { error: { code: 5, message: "no more", details: [] } };
+    assert.partialDeepStrictEqual(await read(2), [{ index: 0 }, { index: 1 }, error]);
+  },
+);
+
+onEveryWay("T25: an exception that nobody planned does not show its text", async (startGateway) => {
   await using gateway = await startGateway();
   const { text } = await readAll(
     await openStream(`${gateway.url}/test/v1/repeat/a?count=9&${failure(1, 0, "secret")}`),
@@ -148,28 +169,31 @@ test("T25: an exception that nobody planned does not show its text", async () =>
   assert.equal(text, `${item(0)}\n{"error":{"code":13,"message":"internal error","details":[]}}\n`);
 });
 
-test("trailers are real ones where the client takes them, and stand in the data of the event end", async () => {
-  await using gateway = await startGateway();
-  const behaviour = "behaviour.trailers[x-count]=2&behaviour.headers[x-kind]=test";
-  for (const accept of Object.values(accepts)) {
-    const reply = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&${behaviour}`, {
-      headers: { accept, te: "trailers", connection: "close, TE" },
-    });
-    const { text, end } = await readAll(reply);
-    assert.equal(end, "complete");
-    assert.equal(reply.response.headers["x-kind"], "test");
-    assert.equal(reply.response.headers.trailer, "Grpc-Status, Grpc-Message");
-    assert.deepEqual({ ...reply.response.trailers }, { "x-count": "2", "grpc-status": "0" });
-    if (accept === accepts.sse) {
-      assert.equal(eventsOf(text).at(-1)?.data, '{"trailers":{"x-count":"2"}}');
+onEveryWay(
+  "trailers are real ones where the client takes them, and stand in the data of the event end",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const behaviour = "behaviour.trailers[x-count]=2&behaviour.headers[x-kind]=test";
+    for (const accept of Object.values(accepts)) {
+      const reply = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&${behaviour}`, {
+        headers: { accept, te: "trailers", connection: "close, TE" },
+      });
+      const { text, end } = await readAll(reply);
+      assert.equal(end, "complete");
+      assert.equal(reply.response.headers["x-kind"], "test");
+      assert.equal(reply.response.headers.trailer, "Grpc-Status, Grpc-Message");
+      assert.deepEqual({ ...reply.response.trailers }, { "x-count": "2", "grpc-status": "0" });
+      if (accept === accepts.sse) {
+        assert.equal(eventsOf(text).at(-1)?.data, '{"trailers":{"x-count":"2"}}');
+      }
     }
-  }
-  const plain = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&${behaviour}`);
-  await readAll(plain);
-  assert.deepEqual({ ...plain.response.trailers }, {});
-});
+    const plain = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&${behaviour}`);
+    await readAll(plain);
+    assert.deepEqual({ ...plain.response.trailers }, {});
+  },
+);
 
-test("T25: a late error is in the trailers, too", async () => {
+onEveryWay("T25: a late error is in the trailers, too", async (startGateway) => {
   await using gateway = await startGateway();
   const url = `${gateway.url}/test/v1/repeat/a?count=9&${failure(1, 5, "né %")}&behaviour.failure.metadata[x-why]=gone`;
   const reply = await openStream(url, { headers: { te: "trailers", connection: "close, TE" } });
@@ -184,7 +208,7 @@ test("T25: a late error is in the trailers, too", async () => {
   );
 });
 
-test("HTTP/1.0 clients get one array with its length, and errors a status", async () => {
+onEveryWay("HTTP/1.0 clients get one array with its length, and errors a status", async (startGateway) => {
   await using gateway = await startGateway({ maxBufferedBytes: 200 });
   const get = (query: string, header = ""): Promise<string> =>
     exchangeBytes(gateway.port, `GET /test/v1/repeat/a?${query} HTTP/1.0\r\n${header}\r\n`);
@@ -208,7 +232,7 @@ test("HTTP/1.0 clients get one array with its length, and errors a status", asyn
   await gateway.stillServes();
 });
 
-test("HEAD gets the head of the stream, and its call is cancelled", async () => {
+onEveryWay("HEAD gets the head of the stream, and its call is cancelled", async (startGateway) => {
   const feed = new Feed(1);
   await using gateway = await startGateway({ headerFlushMs: 20 }, [feed]);
   for (const path of ["/test/v1/feed", "/test/v1/repeat/a?count=1000000"]) {
@@ -226,7 +250,7 @@ test("HEAD gets the head of the stream, and its call is cancelled", async () => 
   await gateway.stillServes();
 });
 
-test("a connection serves further requests after a stream", async () => {
+onEveryWay("a connection serves further requests after a stream", async (startGateway) => {
   await using gateway = await startGateway();
   const { stdout } = await run("curl", [
     "-s",
@@ -241,7 +265,7 @@ test("a connection serves further requests after a stream", async () => {
   assert.match(lines[4] ?? "", /"text":"alive".*\}0$/);
 });
 
-test("with compat grpc-gateway lines are wrapped, as JSON and by default", async () => {
+onEveryWay("with compat grpc-gateway lines are wrapped, as JSON and by default", async (startGateway) => {
   await using gateway = await startGateway({ compat: "grpc-gateway" });
   for (const accept of ["application/json", "*/*"]) {
     const reply = await openStream(`${gateway.url}/test/v1/repeat/a?count=9&${failure(2)}`, {
@@ -259,7 +283,7 @@ test("with compat grpc-gateway lines are wrapped, as JSON and by default", async
   assert.equal((await readAll(plain)).text, `${item(0)}\n`);
 });
 
-test("headers of hooks and a good status of the service stand in the head", async () => {
+onEveryWay("headers of hooks and a good status of the service stand in the head", async (startGateway) => {
   await using gateway = await startGateway({}, [], (http) => {
     http.fastify.addHook("onRequest", (_request, reply, done) => {
       void reply.header("x-hook", "yes").header("vary", "origin");
@@ -277,17 +301,20 @@ test("headers of hooks and a good status of the service stand in the head", asyn
   assert.equal(reply.response.headers["cache-control"], "no-cache");
 });
 
-test("a stream has no deadline unless the client sets one, which holds up to the maximum", async () => {
-  await using gateway = await startGateway({ defaultTimeoutMs: 50, maxTimeoutMs: 300, headerFlushMs: 10 });
-  const long = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&intervalMs=100`);
-  assert.equal((await readAll(long)).text, `${item(0)}\n${item(1)}\n`);
-  for (const timeout of ["100m", "5S"]) {
-    const began = performance.now();
-    const short = await openStream(`${gateway.url}/test/v1/repeat/a?count=1&intervalMs=60000`, {
-      headers: { "grpc-timeout": timeout },
-    });
-    assert.match((await readAll(short)).text, /^\{"error":\{"code":4,.*\}\}\n$/);
-    assert.ok(performance.now() - began < 5000);
-  }
-  await gateway.echo.until(({ aborted }) => aborted === 2);
-});
+onEveryWay(
+  "a stream has no deadline unless the client sets one, which holds up to the maximum",
+  async (startGateway) => {
+    await using gateway = await startGateway({ defaultTimeoutMs: 50, maxTimeoutMs: 300, headerFlushMs: 10 });
+    const long = await openStream(`${gateway.url}/test/v1/repeat/a?count=2&intervalMs=100`);
+    assert.equal((await readAll(long)).text, `${item(0)}\n${item(1)}\n`);
+    for (const timeout of ["100m", "5S"]) {
+      const began = performance.now();
+      const short = await openStream(`${gateway.url}/test/v1/repeat/a?count=1&intervalMs=60000`, {
+        headers: { "grpc-timeout": timeout },
+      });
+      assert.match((await readAll(short)).text, /^\{"error":\{"code":4,.*\}\}\n$/);
+      assert.ok(performance.now() - began < 5000);
+    }
+    await gateway.echo.until(({ aborted }) => aborted === 2);
+  },
+);

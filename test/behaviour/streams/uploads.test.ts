@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { FeedService, type AppendRequest } from "../../../gen/tsms/test/v1/feed_pb.ts";
@@ -8,7 +8,7 @@ import type { HandlerContext } from "../../../src/core/call/context.ts";
 import { service } from "../../../src/core/call/service.ts";
 import { Feed } from "../../support/feed-service.ts";
 import { within } from "../../support/running-grpc.ts";
-import { bodyOf, connectTo, readUntil, startGateway, statusOf } from "../../support/gateway-fixture.ts";
+import { bodyOf, connectTo, everyWay, readUntil, statusOf } from "../../support/gateway-fixture.ts";
 import { openStream, readAll } from "./stream-client.ts";
 
 const json = "application/json";
@@ -28,29 +28,41 @@ async function send(
   return { status: reply.response.statusCode, text };
 }
 
-test("a client stream takes an array, lines, and texts one behind the other", async (t) => {
-  await using gateway = await startGateway();
-  const bodies: readonly [body: string, texts: readonly string[]][] = [
-    ['[{"text":"a"},{"text":"b"}]', ["a", "b"]],
-    ['{"text":"a"}\n{"text":"b"}\n', ["a", "b"]],
-    ['{"text":"a"}{"text":"b"}', ["a", "b"]],
-    ['\ufeff{"text":"a"}', ["a"]],
-    ["[]", []],
-    ["", []],
-    [" \n", []],
-  ];
-  for (const [body, texts] of bodies) {
-    for (const type of [json, "application/x-ndjson", "application/jsonl; charset=utf-8", "text/json"]) {
-      await t.test(`${JSON.stringify(body)} as ${type}`, async () => {
-        const { status, text } = await send(`${gateway.url}/test/v1/collect`, body, { "content-type": type });
-        assert.equal(status, 200);
-        assert.deepEqual(JSON.parse(text), { texts, count: texts.length, payloadBytes: "0" });
-      });
-    }
-  }
-});
+function onEveryWay(
+  name: string,
+  body: (start: (typeof everyWay)[number][1], t: TestContext) => Promise<void>,
+): void {
+  for (const [way, start] of everyWay) test(`${name} (${way})`, (t) => body(start, t));
+}
 
-test("what is wrong with an upload has a status", async (t) => {
+onEveryWay(
+  "a client stream takes an array, lines, and texts one behind the other",
+  async (startGateway, t) => {
+    await using gateway = await startGateway();
+    const bodies: readonly [body: string, texts: readonly string[]][] = [
+      ['[{"text":"a"},{"text":"b"}]', ["a", "b"]],
+      ['{"text":"a"}\n{"text":"b"}\n', ["a", "b"]],
+      ['{"text":"a"}{"text":"b"}', ["a", "b"]],
+      ['\ufeff{"text":"a"}', ["a"]],
+      ["[]", []],
+      ["", []],
+      [" \n", []],
+    ];
+    for (const [body, texts] of bodies) {
+      for (const type of [json, "application/x-ndjson", "application/jsonl; charset=utf-8", "text/json"]) {
+        await t.test(`${JSON.stringify(body)} as ${type}`, async () => {
+          const { status, text } = await send(`${gateway.url}/test/v1/collect`, body, {
+            "content-type": type,
+          });
+          assert.equal(status, 200);
+          assert.deepEqual(JSON.parse(text), { texts, count: texts.length, payloadBytes: "0" });
+        });
+      }
+    }
+  },
+);
+
+onEveryWay("what is wrong with an upload has a status", async (startGateway, t) => {
   await using gateway = await startGateway({ maxBodyBytes: 100 });
   const table: readonly [
     body: string | Buffer,
@@ -58,7 +70,7 @@ test("what is wrong with an upload has a status", async (t) => {
     status: number,
     text: RegExp,
   ][] = [
-    ['[{"text":"a"}][]', { "content-type": json }, 400, /behind its array/],
+    ['[{"text":"a"}][]', { "content-type": json }, 400, /after its array/],
     ['[{"text":"a"}', { "content-type": json }, 400, /ends inside of its array/],
     ['{"text":"a"', { "content-type": json }, 400, /ends inside of a message/],
     ['{"text":1}', { "content-type": json }, 400, /"field":"text"/],
@@ -86,7 +98,7 @@ test("what is wrong with an upload has a status", async (t) => {
   }
 });
 
-test("compressed uploads are read as they come", async () => {
+onEveryWay("compressed uploads are read as they come", async (startGateway) => {
   await using gateway = await startGateway();
   const body = Buffer.from('{"text":"a"}\n'.repeat(1000));
   for (const [encoding, compress] of [
@@ -103,23 +115,26 @@ test("compressed uploads are read as they come", async () => {
   }
 });
 
-test("H17: one message beyond the limit is 413 as soon as it is, however the body is framed", async () => {
-  await using gateway = await startGateway({ maxBodyBytes: 1000 });
-  const socket = await connectTo(gateway.port);
-  socket.write(
-    "POST /test/v1/collect HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
-  );
-  const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`;
-  // Far more than the limit in all, as long as each message fits.
-  for (let i = 0; i < 10; i++) socket.write(chunk(`{"text":"${"x".repeat(900)}"}`));
-  await gateway.echo.until(({ received }) => received === 10);
-  socket.write(chunk(`{"text":"${"x".repeat(992)}`)); // 1,001 bytes of a message without an end.
-  const answer = await readUntil(socket, (text) => text.includes('"code":8'));
-  assert.equal(statusOf(answer), 413);
-  await gateway.stillServes();
-});
+onEveryWay(
+  "H17: one message beyond the limit is 413 as soon as it is, however the body is framed",
+  async (startGateway) => {
+    await using gateway = await startGateway({ maxBodyBytes: 1000 });
+    const socket = await connectTo(gateway.port);
+    socket.write(
+      "POST /test/v1/collect HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n",
+    );
+    const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`;
+    // Far more than the limit in all, as long as each message fits.
+    for (let i = 0; i < 10; i++) socket.write(chunk(`{"text":"${"x".repeat(900)}"}`));
+    await gateway.echo.until(({ received }) => received === 10);
+    socket.write(chunk(`{"text":"${"x".repeat(992)}`)); // 1,001 bytes of a message without an end.
+    const answer = await readUntil(socket, (text) => text.includes('"code":8'));
+    assert.equal(statusOf(answer), 413);
+    await gateway.stillServes();
+  },
+);
 
-test("H17: a small body that unpacks to a large message is 413", async () => {
+onEveryWay("H17: a small body that unpacks to a large message is 413", async (startGateway) => {
   await using gateway = await startGateway({ maxBodyBytes: 100_000 });
   const before = process.memoryUsage().rss;
   const bomb = gzipSync(Buffer.from(`{"text":"${"x".repeat(200 * 1024 * 1024)}"}`));
@@ -131,7 +146,7 @@ test("H17: a small body that unpacks to a large message is 413", async () => {
   await gateway.stillServes();
 });
 
-test("a body without a byte for too long is 408, one that trickles is not", async () => {
+onEveryWay("a body without a byte for too long is 408, one that trickles is not", async (startGateway) => {
   await using gateway = await startGateway({ bodyIdleMs: 300 });
   const head =
     "POST /test/v1/collect HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 24\r\n\r\n";
@@ -155,14 +170,14 @@ test("a body without a byte for too long is 408, one that trickles is not", asyn
   await gateway.stillServes();
 });
 
-test("a handler that is slow to read is no fault of the client", async () => {
+onEveryWay("a handler that is slow to read is no fault of the client", async (startGateway) => {
   await using gateway = await startGateway({ bodyIdleMs: 200 });
   const body = '{"text":"a","behaviour":{"sleepMs":800}}{"text":"b"}';
   const { status, text } = await send(`${gateway.url}/test/v1/collect`, body);
   assert.equal(status, 200, text);
 });
 
-test("path and query bind the first message, and the body field each", async () => {
+onEveryWay("path and query bind the first message, and the body field each", async (startGateway) => {
   await using gateway = await startGateway({}, [new Feed(1)]);
   const url = `${gateway.url}/test/v1/feeds/news:append?dryRun=true&item.text=ignored`;
   const { status, text } = await send(url, '{"number":1,"text":"a"}{"number":"2"}');
@@ -175,7 +190,7 @@ test("path and query bind the first message, and the body field each", async () 
   });
 });
 
-test("messages reach the handler while the body is still coming", async () => {
+onEveryWay("messages reach the handler while the body is still coming", async (startGateway) => {
   await using gateway = await startGateway();
   const socket = await connectTo(gateway.port);
   socket.write(
@@ -196,7 +211,7 @@ test("messages reach the handler while the body is still coming", async () => {
   assert.match(answer, /"texts":\["a","b","c"\]/);
 });
 
-test("an upload waits for its handler instead of filling the memory", async () => {
+onEveryWay("an upload waits for its handler instead of filling the memory", async (startGateway) => {
   const gate = Promise.withResolvers<void>();
   const began = Promise.withResolvers<void>();
   const aborted = Promise.withResolvers<void>();
@@ -240,7 +255,7 @@ test("an upload waits for its handler instead of filling the memory", async () =
   await gateway.stillServes();
 });
 
-test("a handler that ends before its upload does answers at once", async () => {
+onEveryWay("a handler that ends before its upload does answers at once", async (startGateway) => {
   await using gateway = await startGateway();
   const first = '{"text":"a","behaviour":{"failure":{"code":7,"after":1,"message":"enough"}}}';
   const reply = await openStream(`${gateway.url}/test/v1/collect`, {
@@ -254,7 +269,7 @@ test("a handler that ends before its upload does answers at once", async () => {
   await gateway.stillServes();
 });
 
-test("bidi over one exchange answers while the request is still coming", async () => {
+onEveryWay("bidi over one exchange answers while the request is still coming", async (startGateway) => {
   await using gateway = await startGateway();
   const opened = openStream(`${gateway.url}/test/v1/chat`, {
     method: "POST",
@@ -272,18 +287,27 @@ test("bidi over one exchange answers while the request is still coming", async (
   assert.equal(text.split("\n").length, 4);
 });
 
-test("a parse error of a bidi request comes in-band once the answer has begun, as a status before", async () => {
-  await using gateway = await startGateway();
-  const headers = { "content-type": json };
-  const late = await send(`${gateway.url}/test/v1/chat`, '{"text":"a"}{"text":}', headers);
-  assert.equal(late.status, 200);
-  assert.match(late.text, /^\{"text":"a".*\}\n\{"error":\{"code":3,.*\}\n$/);
-  const early = await send(`${gateway.url}/test/v1/chat`, '{"text":}', headers);
-  assert.equal(early.status, 400);
-  await gateway.stillServes();
-});
+onEveryWay(
+  "a parse error of a bidi request comes in-band once the answer has begun, as a status before",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const headers = { "content-type": json };
+    const late = await openStream(`${gateway.url}/test/v1/chat`, {
+      method: "POST",
+      headers: { ...headers, "transfer-encoding": "chunked" },
+      onRequest: (request) => request.write('{"text":"a"}'),
+    });
+    assert.equal(late.response.statusCode, 200);
+    await late.until((text) => text.includes('"text":"a"'));
+    late.request.end('{"text":}');
+    assert.match((await readAll(late)).text, /^\{"text":"a".*\}\n\{"error":\{"code":3,.*\}\n$/);
+    const early = await send(`${gateway.url}/test/v1/chat`, '{"text":}', headers);
+    assert.equal(early.status, 400);
+    await gateway.stillServes();
+  },
+);
 
-test("an error of the handler in the middle of an upload is the answer", async () => {
+onEveryWay("an error of the handler in the middle of an upload is the answer", async (startGateway) => {
   await using gateway = await startGateway();
   const first = '{"text":"a","behaviour":{"failure":{"code":7,"after":1,"message":"enough"}}}';
   const { status, text } = await send(
@@ -295,7 +319,7 @@ test("an error of the handler in the middle of an upload is the answer", async (
   await gateway.stillServes();
 });
 
-test("a large upload is told to go on when it asks", async () => {
+onEveryWay("a large upload is told to go on when it asks", async (startGateway) => {
   await using gateway = await startGateway({ maxBodyBytes: 1000 });
   const socket = await connectTo(gateway.port);
   const body = `{"text":"${"x".repeat(900)}"}`.repeat(3);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Rooms } from "../../support/rooms-service.ts";
-import { startGateway, type Gateway } from "../../support/gateway-fixture.ts";
+import { everyWay, startGateway, type Gateway } from "../../support/gateway-fixture.ts";
 import { SocketClient, within } from "./socket-client.ts";
 
 const service = "tsms.test.v1.EchoService";
@@ -15,7 +15,11 @@ function send(client: SocketClient, ...envelopes: object[]): void {
   for (const envelope of envelopes) client.send(JSON.stringify(envelope));
 }
 
-test("calls of all four kinds on one socket, each by its id", async () => {
+function onEveryWay(name: string, body: (start: (typeof everyWay)[number][1]) => Promise<void>): void {
+  for (const [way, start] of everyWay) test(`${name} (${way})`, () => body(start));
+}
+
+onEveryWay("calls of all four kinds on one socket, each by its id", async (startGateway) => {
   await using gateway = await startGateway();
   const client = await connect(gateway, "", ["json"]);
   send(client, { id: 1, method: `${service}/Echo`, message: { text: "a" } });
@@ -57,33 +61,36 @@ test("ids are told apart by their type, and echoed as they were written", async 
   client.ws.close();
 });
 
-test("numbers in messages are exact", async () => {
+onEveryWay("numbers in messages are exact", async (startGateway) => {
   await using gateway = await startGateway();
   const client = await connect(gateway);
   client.send(`{"id":1,"method":"${service}/Echo","message":{"number":9007199254740993}}`);
   assert.equal(((await client.json())["message"] as { number: string }).number, "9007199254740993");
 });
 
-test("a cancelled call ends with code 1, its handler sees the abort, other calls go on", async () => {
-  await using gateway = await startGateway();
-  const client = await connect(gateway);
-  send(client, { id: 1, method: `${service}/Chat`, message: {} });
-  await client.json();
-  send(client, { id: 2, method: `${service}/Chat`, message: {} });
-  await client.json();
-  send(client, { id: 1, cancel: true });
-  const end = await client.json();
-  assert.deepEqual([end["id"], (end["status"] as { code: number }).code], [1, 1]);
-  await within(
-    gateway.echo.until(({ aborted }) => aborted === 1),
-    "the abort",
-  );
-  send(client, { id: 2, message: { text: "on" } });
-  assert.equal(((await client.json())["message"] as { text: string }).text, "on");
-  client.ws.close();
-});
+onEveryWay(
+  "a cancelled call ends with code 1, its handler sees the abort, other calls go on",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const client = await connect(gateway);
+    send(client, { id: 1, method: `${service}/Chat`, message: {} });
+    await client.json();
+    send(client, { id: 2, method: `${service}/Chat`, message: {} });
+    await client.json();
+    send(client, { id: 1, cancel: true });
+    const end = await client.json();
+    assert.deepEqual([end["id"], (end["status"] as { code: number }).code], [1, 1]);
+    await within(
+      gateway.echo.until(({ aborted }) => aborted === 1),
+      "the abort",
+    );
+    send(client, { id: 2, message: { text: "on" } });
+    assert.equal(((await client.json())["message"] as { text: string }).text, "on");
+    client.ws.close();
+  },
+);
 
-test("headers of the handshake, of the query and of a frame reach the calls", async () => {
+onEveryWay("headers of the handshake, of the query and of a frame reach the calls", async (startGateway) => {
   const rooms = new Rooms();
   await using gateway = await startGateway({ forwardHeaders: ["x-tenant"] }, [rooms]);
   const client = await connect(gateway, "?$header.authorization=q&$headers=frame");
@@ -96,27 +103,33 @@ test("headers of the handshake, of the query and of a frame reach the calls", as
   client.ws.close();
 });
 
-test("a call whose headers cannot be headers ends with code 3, and none is dropped", async () => {
-  await using gateway = await startGateway();
-  const client = await connect(gateway);
-  send(client, { id: 1, method: `${service}/Echo`, headers: { authorization: "Bearer é" }, message: {} });
-  const { code, message } = (await client.json())["status"] as { code: number; message: string };
-  assert.equal(code, 3);
-  assert.match(message, /the value of the header authorization/);
-  assert.equal(gateway.echo.calls, 0);
-  client.ws.close();
-});
+onEveryWay(
+  "a call whose headers cannot be headers ends with code 3, and none is dropped",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const client = await connect(gateway);
+    send(client, { id: 1, method: `${service}/Echo`, headers: { authorization: "Bearer é" }, message: {} });
+    const { code, message } = (await client.json())["status"] as { code: number; message: string };
+    assert.equal(code, 3);
+    assert.match(message, /the value of the header authorization/);
+    assert.equal(gateway.echo.calls, 0);
+    client.ws.close();
+  },
+);
 
-test("timeoutMs ends a call with code 4, and is bounded by the server's maximum", async () => {
-  await using gateway = await startGateway({ maxTimeoutMs: 5000 });
-  const client = await connect(gateway);
-  const sleeping = { behaviour: { sleepMs: 60_000 } };
-  send(client, { id: 1, method: `${service}/Echo`, timeoutMs: 100, message: sleeping });
-  assert.equal(((await client.json())["status"] as { code: number }).code, 4);
-  send(client, { id: 2, method: `${service}/Echo`, timeoutMs: 1e9, message: {} });
-  const { timeoutMs } = (await client.json())["message"] as { timeoutMs: number };
-  assert.ok(timeoutMs > 0 && timeoutMs <= 5000);
-});
+onEveryWay(
+  "timeoutMs ends a call with code 4, and is bounded by the server's maximum",
+  async (startGateway) => {
+    await using gateway = await startGateway({ maxTimeoutMs: 5000 });
+    const client = await connect(gateway);
+    const sleeping = { behaviour: { sleepMs: 60_000 } };
+    send(client, { id: 1, method: `${service}/Echo`, timeoutMs: 100, message: sleeping });
+    assert.equal(((await client.json())["status"] as { code: number }).code, 4);
+    send(client, { id: 2, method: `${service}/Echo`, timeoutMs: 1e9, message: {} });
+    const { timeoutMs } = (await client.json())["message"] as { timeoutMs: number };
+    assert.ok(timeoutMs > 0 && timeoutMs <= 5000);
+  },
+);
 
 for (const [what, envelope, code, message] of [
   ["an unknown rpc", { id: 7, method: "a.B/C" }, 12, 'no rpc is called "a.B/C"'],
@@ -147,7 +160,7 @@ for (const [what, envelope, code, message] of [
   });
 }
 
-test("a message after the last one ends its call", async () => {
+onEveryWay("a message after the last one ends its call", async (startGateway) => {
   await using gateway = await startGateway();
   const client = await connect(gateway);
   const sleeping = { behaviour: { sleepMs: 60_000 } };
@@ -157,7 +170,7 @@ test("a message after the last one ends its call", async () => {
   assert.equal(((await client.json())["status"] as { code: number }).code, 3);
 });
 
-test("what comes late for a call that has ended is dropped without a word", async () => {
+onEveryWay("what comes late for a call that has ended is dropped without a word", async (startGateway) => {
   await using gateway = await startGateway();
   const client = await connect(gateway);
   send(client, { id: 1, method: `${service}/Echo`, message: {} });
@@ -197,7 +210,7 @@ for (const [what, text, code] of [
   });
 }
 
-test("calls beyond the limit are refused one by one", async () => {
+onEveryWay("calls beyond the limit are refused one by one", async (startGateway) => {
   await using gateway = await startGateway({ maxSocketCalls: 2 });
   const client = await connect(gateway);
   for (const id of [1, 2, 3]) send(client, { id, method: `${service}/Chat` });
@@ -226,7 +239,7 @@ test("a call that falls behind asks its client to pause; other calls go on, and 
   assert.deepEqual(collected.slice(1), texts);
 });
 
-test("a client that does not pause loses the call, not the socket", async () => {
+onEveryWay("a client that does not pause loses the call, not the socket", async (startGateway) => {
   await using gateway = await startGateway({ maxSocketMessageBytes: 200_000 });
   const client = await connect(gateway);
   const text = "x".repeat(10_000);
@@ -241,7 +254,7 @@ test("a client that does not pause loses the call, not the socket", async () => 
   client.ws.close();
 });
 
-test("streams share a socket fairly, also while its client reads slowly", async () => {
+onEveryWay("streams share a socket fairly, also while its client reads slowly", async (startGateway) => {
   await using gateway = await startGateway();
   const client = await connect(gateway);
   const payload = Buffer.alloc(16 * 1024).toString("base64");
@@ -266,7 +279,7 @@ test("streams share a socket fairly, also while its client reads slowly", async 
   assert.ok(behind < 20, `one stream was ${behind} messages ahead of another`);
 });
 
-test("a client that leaves cancels all calls", async () => {
+onEveryWay("a client that leaves cancels all calls", async (startGateway) => {
   await using gateway = await startGateway();
   const client = await connect(gateway);
   for (const id of [1, 2, 3]) {
@@ -281,7 +294,7 @@ test("a client that leaves cancels all calls", async () => {
   );
 });
 
-test("the endpoint has the path of its option, or none", async () => {
+onEveryWay("the endpoint has the path of its option, or none", async (startGateway) => {
   await using elsewhere = await startGateway({ multiplexPath: "/api/socket" });
   const client = await new SocketClient(`ws://127.0.0.1:${elsewhere.port}/api/socket?x=1`).open();
   send(client, { id: 1, method: `${service}/Echo`, message: {} });
@@ -297,15 +310,18 @@ test("the endpoint has the path of its option, or none", async () => {
   await assert.rejects(startGateway({ multiplexPath: "ws" }), /multiplexPath: "ws" is no path/);
 });
 
-test("services that come later can be called on sockets that are open already", async () => {
-  const rooms = new Rooms();
-  await using gateway = await startGateway({}, [rooms]);
-  const client = await connect(gateway);
-  gateway.http.replaceServices([gateway.echo.descriptor]);
-  send(client, { id: 1, method: "tsms.test.v1.RoomService/Join", message: {} });
-  assert.equal(((await client.json())["status"] as { code: number }).code, 12);
-  gateway.http.replaceServices([rooms.descriptor]);
-  send(client, { id: 1, method: "tsms.test.v1.RoomService/Join", message: { text: "now" } });
-  assert.equal(((await client.json())["message"] as { text: string }).text, "now");
-  client.ws.close();
-});
+onEveryWay(
+  "services that come later can be called on sockets that are open already",
+  async (startGateway) => {
+    const rooms = new Rooms();
+    await using gateway = await startGateway({}, [rooms]);
+    const client = await connect(gateway);
+    gateway.http.replaceServices([gateway.echo.descriptor]);
+    send(client, { id: 1, method: "tsms.test.v1.RoomService/Join", message: {} });
+    assert.equal(((await client.json())["status"] as { code: number }).code, 12);
+    gateway.http.replaceServices([rooms.descriptor]);
+    send(client, { id: 1, method: "tsms.test.v1.RoomService/Join", message: { text: "now" } });
+    assert.equal(((await client.json())["message"] as { text: string }).text, "now");
+    client.ws.close();
+  },
+);

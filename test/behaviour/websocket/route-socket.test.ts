@@ -8,10 +8,14 @@ import {
   CollectResponseSchema,
 } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { Rooms } from "../../support/rooms-service.ts";
-import { startGateway } from "../../support/gateway-fixture.ts";
+import { everyWay, startGateway } from "../../support/gateway-fixture.ts";
 import { SocketClient, within } from "./socket-client.ts";
 
 const ok = { status: { code: 0, message: "", details: [] }, headers: {}, trailers: {} };
+
+function onEveryWay(name: string, body: (start: (typeof everyWay)[number][1]) => Promise<void>): void {
+  for (const [way, start] of everyWay) test(`${name} (${way})`, () => body(start));
+}
 
 test("a unary rpc by GET answers and closes, bound from path and query, without a frame of the client", async () => {
   await using gateway = await startGateway();
@@ -27,20 +31,23 @@ test("a unary rpc by GET answers and closes, bound from path and query, without 
   await gateway.stillServes();
 });
 
-test("an rpc bound to POST takes its body from a frame, under its path and under the one every rpc has", async () => {
-  await using gateway = await startGateway();
-  for (const path of ["/test/v1/echo", "/tsms.test.v1.EchoService/Echo"]) {
-    const client = new SocketClient(`ws://127.0.0.1:${gateway.port}${path}`);
-    await client.open();
-    client.send('{"text": "x", "number": "5"}');
-    const reply = await client.json();
-    assert.deepEqual([reply["text"], reply["number"]], ["x", "5"]);
-    assert.deepEqual(await client.json(), ok);
-    assert.equal((await client.closed).code, 1000);
-  }
-});
+onEveryWay(
+  "an rpc bound to POST takes its body from a frame, under its path and under the one every rpc has",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    for (const path of ["/test/v1/echo", "/tsms.test.v1.EchoService/Echo"]) {
+      const client = new SocketClient(`ws://127.0.0.1:${gateway.port}${path}`);
+      await client.open();
+      client.send('{"text": "x", "number": "5"}');
+      const reply = await client.json();
+      assert.deepEqual([reply["text"], reply["number"]], ["x", "5"]);
+      assert.deepEqual(await client.json(), ok);
+      assert.equal((await client.closed).code, 1000);
+    }
+  },
+);
 
-test("an empty frame in place of the one message is a request without body", async () => {
+onEveryWay("an empty frame in place of the one message is a request without body", async (startGateway) => {
   await using gateway = await startGateway();
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/echo`);
   await client.open();
@@ -49,7 +56,7 @@ test("an empty frame in place of the one message is a request without body", asy
   assert.equal((await client.end()).code, 1000);
 });
 
-test("Node's own WebSocket reads a server stream", async () => {
+onEveryWay("Node's own WebSocket reads a server stream", async (startGateway) => {
   await using gateway = await startGateway();
   const socket = new WebSocket(`ws://127.0.0.1:${gateway.port}/test/v1/repeat/tick?count=3`, [
     "proto",
@@ -68,7 +75,7 @@ test("Node's own WebSocket reads a server stream", async () => {
   assert.ok(frames.slice(0, 3).every((data) => data instanceof ArrayBuffer));
 });
 
-test("a client stream ends by an empty frame, in JSON and in protobuf", async () => {
+onEveryWay("a client stream ends by an empty frame, in JSON and in protobuf", async (startGateway) => {
   await using gateway = await startGateway();
   const url = `ws://127.0.0.1:${gateway.port}/test/v1/collect`;
   const json = new SocketClient(url);
@@ -89,7 +96,7 @@ test("a client stream ends by an empty frame, in JSON and in protobuf", async ()
   assert.deepEqual(await binary.end(), { status: 0, message: "", code: 1000 });
 });
 
-test("a bidi stream answers while it is spoken to", async () => {
+onEveryWay("a bidi stream answers while it is spoken to", async (startGateway) => {
   await using gateway = await startGateway();
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/chat`, ["json"]);
   await client.open();
@@ -106,23 +113,26 @@ test("a bidi stream answers while it is spoken to", async () => {
   binary.ws.close();
 });
 
-test("path and query bind the first message of a stream, and nothing but that", async () => {
-  const rooms = new Rooms();
-  await using gateway = await startGateway({}, [rooms]);
-  const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/rooms/red?nick=ann&tags=x`);
-  await client.open();
-  client.send('{"text":"hi","room":"blue","tags":["y"]}', '{"text":"again"}', "");
-  const first = await client.json();
-  assert.deepEqual(
-    [first["room"], first["nick"], first["tags"], first["text"]],
-    ["red", "ann", ["y", "x"], "hi"],
-  );
-  const second = await client.json();
-  assert.deepEqual([second["room"], second["nick"], second["tags"], second["text"]], ["", "", [], "again"]);
-  assert.equal((await client.end()).code, 1000);
-});
+onEveryWay(
+  "path and query bind the first message of a stream, and nothing but that",
+  async (startGateway) => {
+    const rooms = new Rooms();
+    await using gateway = await startGateway({}, [rooms]);
+    const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/rooms/red?nick=ann&tags=x`);
+    await client.open();
+    client.send('{"text":"hi","room":"blue","tags":["y"]}', '{"text":"again"}', "");
+    const first = await client.json();
+    assert.deepEqual(
+      [first["room"], first["nick"], first["tags"], first["text"]],
+      ["red", "ann", ["y", "x"], "hi"],
+    );
+    const second = await client.json();
+    assert.deepEqual([second["room"], second["nick"], second["tags"], second["text"]], ["", "", [], "again"]);
+    assert.equal((await client.end()).code, 1000);
+  },
+);
 
-test("frames hold what the rule's body and response_body name", async () => {
+onEveryWay("frames hold what the rule's body and response_body name", async (startGateway) => {
   await using gateway = await startGateway({}, [new Rooms()]);
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/rooms/red:say?loud=true`);
   await client.open();
@@ -132,41 +142,44 @@ test("frames hold what the rule's body and response_body name", async () => {
   assert.equal((await client.end()).code, 1000);
 });
 
-test("the error of a call is a status frame with details and metadata, and the close code 4000 + code", async () => {
-  await using gateway = await startGateway();
-  const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/repeat/x`);
-  await client.open();
-  const failing = new SocketClient(`ws://127.0.0.1:${gateway.port}/tsms.test.v1.EchoService/Repeat`);
-  await failing.open();
-  failing.send(
-    JSON.stringify({
-      count: 3,
-      behaviour: {
-        headers: { "x-one": "1" },
-        trailers: { "x-two": "2", "content-length": "9" },
-        failure: {
-          code: 5,
-          message: "no such thing",
-          reasons: ["GONE"],
-          metadata: { "x-three": "3" },
-          after: 1,
+onEveryWay(
+  "the error of a call is a status frame with details and metadata, and the close code 4000 + code",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/repeat/x`);
+    await client.open();
+    const failing = new SocketClient(`ws://127.0.0.1:${gateway.port}/tsms.test.v1.EchoService/Repeat`);
+    await failing.open();
+    failing.send(
+      JSON.stringify({
+        count: 3,
+        behaviour: {
+          headers: { "x-one": "1" },
+          trailers: { "x-two": "2", "content-length": "9" },
+          failure: {
+            code: 5,
+            message: "no such thing",
+            reasons: ["GONE"],
+            metadata: { "x-three": "3" },
+            after: 1,
+          },
         },
-      },
-    }),
-  );
-  assert.equal((await failing.json())["index"], 0);
-  const end = await failing.json();
-  assert.deepEqual(end["status"], {
-    code: 5,
-    message: "no such thing",
-    details: [{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "GONE" }],
-  });
-  assert.deepEqual(end["headers"], { "x-one": "1" });
-  assert.deepEqual(end["trailers"], { "x-two": "2", "x-three": "3" });
-  assert.deepEqual(await failing.closed, { code: 4005, reason: "no such thing" });
-});
+      }),
+    );
+    assert.equal((await failing.json())["index"], 0);
+    const end = await failing.json();
+    assert.deepEqual(end["status"], {
+      code: 5,
+      message: "no such thing",
+      details: [{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "GONE" }],
+    });
+    assert.deepEqual(end["headers"], { "x-one": "1" });
+    assert.deepEqual(end["trailers"], { "x-two": "2", "x-three": "3" });
+    assert.deepEqual(await failing.closed, { code: 4005, reason: "no such thing" });
+  },
+);
 
-test("headers and trailers of a good call are in its status frame", async () => {
+onEveryWay("headers and trailers of a good call are in its status frame", async (startGateway) => {
   await using gateway = await startGateway();
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/chat`);
   await client.open();
@@ -175,7 +188,7 @@ test("headers and trailers of a good call are in its status frame", async () => 
   assert.deepEqual(await client.json(), { ...ok, headers: { "x-a": "1" }, trailers: { "x-b": "2" } });
 });
 
-test("an exception of a handler keeps its text", async () => {
+onEveryWay("an exception of a handler keeps its text", async (startGateway) => {
   await using gateway = await startGateway();
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/chat`);
   await client.open();
@@ -184,7 +197,7 @@ test("an exception of a handler keeps its text", async () => {
   assert.equal((await client.closed).reason, "internal error");
 });
 
-test("deadlines: the client's header ends a stream with 4004", async () => {
+onEveryWay("deadlines: the client's header ends a stream with 4004", async (startGateway) => {
   await using gateway = await startGateway();
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/chat?%24header.grpc-timeout=200m`);
   await client.open();
@@ -199,7 +212,7 @@ test("deadlines: the client's header ends a stream with 4004", async () => {
   );
 });
 
-test("deadlines: the default one ends unary calls", async () => {
+onEveryWay("deadlines: the default one ends unary calls", async (startGateway) => {
   await using gateway = await startGateway({ defaultTimeoutMs: 300 });
   const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/echo`);
   await client.open();
@@ -208,30 +221,33 @@ test("deadlines: the default one ends unary calls", async () => {
   assert.equal(gateway.echo.calls, 1);
 });
 
-test("more than the one message, or a message after the half-close, is an error", async () => {
-  await using gateway = await startGateway();
-  const url = `ws://127.0.0.1:${gateway.port}`;
-  const unary = new SocketClient(`${url}/test/v1/echo`);
-  await unary.open();
-  unary.send('{"behaviour":{"sleepMs":60000}}', '{"text":"b"}');
-  assert.equal((await unary.end()).code, 4003);
-  const stream = new SocketClient(`${url}/test/v1/repeat/x?count=9&intervalMs=60000`);
-  await stream.open();
-  stream.send("{}");
-  assert.equal((await stream.end()).code, 4003);
-  const bidi = new SocketClient(`${url}/test/v1/collect`);
-  await bidi.open();
-  bidi.send('{"behaviour":{"sleepMs":60000}}', "", "{}");
-  assert.deepEqual(await bidi.end(), {
-    status: 3,
-    message: "a message came after the half-close",
-    code: 4003,
-  });
-  await within(
-    gateway.echo.until(({ aborted, calls }) => aborted === calls),
-    "the aborts upstream",
-  );
-});
+onEveryWay(
+  "more than the one message, or a message after the half-close, is an error",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const url = `ws://127.0.0.1:${gateway.port}`;
+    const unary = new SocketClient(`${url}/test/v1/echo`);
+    await unary.open();
+    unary.send('{"behaviour":{"sleepMs":60000}}', '{"text":"b"}');
+    assert.equal((await unary.end()).code, 4003);
+    const stream = new SocketClient(`${url}/test/v1/repeat/x?count=9&intervalMs=60000`);
+    await stream.open();
+    stream.send("{}");
+    assert.equal((await stream.end()).code, 4003);
+    const bidi = new SocketClient(`${url}/test/v1/collect`);
+    await bidi.open();
+    bidi.send('{"behaviour":{"sleepMs":60000}}', "", "{}");
+    assert.deepEqual(await bidi.end(), {
+      status: 3,
+      message: "a message came after the half-close",
+      code: 4003,
+    });
+    await within(
+      gateway.echo.until(({ aborted, calls }) => aborted === calls),
+      "the aborts upstream",
+    );
+  },
+);
 
 test("headers come by the query, by the first frame, and never replace those of the handshake", async () => {
   const rooms = new Rooms();
@@ -265,15 +281,18 @@ test("headers come by the query, by the first frame, and never replace those of 
   assert.deepEqual(urls, ["/test/v1/rooms/red?nick=ann", "/test/v1/rooms/red"]);
 });
 
-test("headers in the first frame reach calls that take no message of the client", async () => {
-  await using gateway = await startGateway();
-  const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/echo/x?$headers=frame`);
-  await client.open();
-  client.send('{"headers":{"authorization":"Bearer x"}}');
-  const reply = (await client.json()) as { headers: Record<string, string> };
-  assert.equal(reply.headers["authorization"], "Bearer x");
-  assert.equal((await client.end()).code, 1000);
-});
+onEveryWay(
+  "headers in the first frame reach calls that take no message of the client",
+  async (startGateway) => {
+    await using gateway = await startGateway();
+    const client = new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/echo/x?$headers=frame`);
+    await client.open();
+    client.send('{"headers":{"authorization":"Bearer x"}}');
+    const reply = (await client.json()) as { headers: Record<string, string> };
+    assert.equal(reply.headers["authorization"], "Bearer x");
+    assert.equal((await client.end()).code, 1000);
+  },
+);
 
 for (const [what, first] of [
   ["no JSON", "nope"],
@@ -296,7 +315,7 @@ for (const [what, first] of [
   });
 }
 
-test("interceptors and observers meet calls over WebSocket as all others", async () => {
+onEveryWay("interceptors and observers meet calls over WebSocket as all others", async (startGateway) => {
   const seen: string[] = [];
   await using gateway = await startGateway({
     interceptors: [
@@ -329,7 +348,7 @@ test("interceptors and observers meet calls over WebSocket as all others", async
   ]);
 });
 
-test("hooks of the user's own answer before the socket opens", async () => {
+onEveryWay("hooks of the user's own answer before the socket opens", async (startGateway) => {
   await using gateway = await startGateway({}, [], ({ fastify }) => {
     fastify.addHook("onRequest", async ({ headers }, reply) => {
       if (headers.authorization === undefined) return reply.code(401).send({ why: "no token" });
@@ -344,7 +363,7 @@ test("hooks of the user's own answer before the socket opens", async () => {
   assert.equal((await client.end()).code, 1000);
 });
 
-test("a hundred sockets at once, each with its own answers", async () => {
+onEveryWay("a hundred sockets at once, each with its own answers", async (startGateway) => {
   await using gateway = await startGateway();
   const clients = Array.from(
     { length: 100 },

@@ -15,7 +15,7 @@ const contextOf = (): CallContext =>
     requestHeader: new Headers(),
   });
 
-/** Gives parcels 1 to `count`, then throws `error` if there is one; notes that its reader has left. */
+/** Gives parcels 1 to `count`, then throws `error` if there is one; notes when its reader returns early. */
 async function* parcels(count: number, log: string[] = [], error?: Error): AsyncGenerator<Message> {
   let ended = false;
   try {
@@ -27,7 +27,7 @@ async function* parcels(count: number, log: string[] = [], error?: Error): Async
   }
 }
 
-/** A layer that notes what it hears. */
+/** A layer that notes how it is called. */
 function noting(name: string, log: string[], layer: StreamLayer): StreamLayer {
   return {
     ...layer,
@@ -37,7 +37,7 @@ function noting(name: string, log: string[], layer: StreamLayer): StreamLayer {
       log.push(`${name} failed: ${(reason as Error).message}`); // Tests throw nothing else.
       return new Error(`${name} of ${(reason as Error).message}`);
     },
-    left: () => void log.push(`${name} left`),
+    cancelled: () => void log.push(`${name} cancelled`),
   };
 }
 
@@ -115,7 +115,7 @@ test("a reader that leaves ends source and layers once; one that never began, no
   const stream = nested(log, () => parcels(5, log));
   for await (const _ of stream) break;
   await stream.return();
-  assert.deepEqual(log.slice(2).toSorted(), ["inner left", "outer left", "return"]);
+  assert.deepEqual(log.slice(2).toSorted(), ["inner cancelled", "outer cancelled", "return"]);
 
   const untouched: string[] = [];
   await nested(untouched, () => parcels(1)).return();

@@ -55,7 +55,7 @@ for (const [count, text] of texts) {
   });
 }
 
-test("T19 a hundred thousand names that look like indexes are read within a second of work", () => {
+test("T19: a hundred thousand names that look like indexes are read within a second of work", () => {
   const names = Array.from({ length: 100_000 }, (_, index) => `"${index}":"v"`).join(",");
   for (const text of [`{"mapStringString":{${names}}}`, `{"optionalStruct":{${names}}}`, `{${names}}`]) {
     for (const [way, read] of Object.entries(ways)) {

@@ -71,6 +71,32 @@ function checkBinary(schema: DescMessage, bytes: Uint8Array, options?: Partial<J
   return straight;
 }
 
+/** The same bytes as views of one buffer, as they arrive in one chunk. */
+function inOneBuffer(messages: readonly Uint8Array[]): Buffer[] {
+  const all = Buffer.concat(messages);
+  let end = 0;
+  return messages.map(({ length }) => all.subarray(end, (end += length)));
+}
+
+function checkPieces(
+  schema: DescMessage,
+  messages: readonly Uint8Array[],
+  options: Partial<JsonWriteOptions>,
+): void {
+  const converter = binaryToJson(schema, options);
+  let from = 0;
+  while (from < messages.length) {
+    const frame = { before: (index: number) => `${from + index}:`, after: "\n" };
+    const piece = converter.convertPiece(messages, from, frame);
+    const singles = messages.slice(from).map((bytes) => converter.convertDirectly(bytes));
+    const count = singles.indexOf(undefined);
+    assert.equal(piece?.count, count === 0 ? undefined : count === -1 ? singles.length : count);
+    const due = singles.slice(0, piece?.count ?? 0).map((json, index) => `${from + index}:${String(json)}\n`);
+    assert.equal(piece?.bytes.toString() ?? "", due.join(""));
+    from += piece?.count ?? 1;
+  }
+}
+
 /** All ways from JSON bytes to a message end alike. */
 function checkJson(schema: DescMessage, json: Uint8Array): void {
   for (const unknownFields of ["ignore", "reject"] as const) {
@@ -127,6 +153,22 @@ for (const schema of schemas) {
         assert.ok(jsonToBinary(schema, { registry }).convertDirectly(json) !== undefined, json.toString());
       }),
       runs,
+    );
+  });
+
+  test(`${schema.name}: messages in pieces are printed as each by itself, or left to another way`, () => {
+    const some = fc.array(fc.tuple(messages, fc.option(damage, { nil: undefined, freq: 5 })), {
+      maxLength: 6,
+    });
+    fc.assert(
+      fc.property(some, formats, fc.boolean(), (tuples, options, together) => {
+        const bytes = tuples.map(([message, change]) => {
+          const whole = toBinary(schema, message);
+          return change === undefined ? whole : change(whole);
+        });
+        checkPieces(schema, together ? inOneBuffer(bytes) : bytes, { registry, ...options });
+      }),
+      { numRuns: 300 },
     );
   });
 

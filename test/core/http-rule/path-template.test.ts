@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { parsePathTemplate, PathTemplateError } from "../../../src/core/http-rule/path-template.ts";
 import type { PathTemplate } from "../../../src/core/http-rule/path-template.ts";
+import { codePoint } from "../../arbitraries/code-point.ts";
 
 /** Segments; variables with their first and last segment; verb. */
 function describe(template: PathTemplate): string {
@@ -151,7 +152,7 @@ test("any text is parsed or refused with a column inside it", () => {
     "\ud800",
   );
   const texts = fc.oneof(
-    fc.string({ unit: "binary" }),
+    fc.string({ unit: codePoint }),
     fc.array(piece, { maxLength: 12 }).map((list) => `/${list.join("")}`),
   );
   fc.assert(

@@ -29,6 +29,21 @@ test("messages are found wherever the body is cut", () => {
   }
 });
 
+test("messages of chunks that are only borrowed are copies", () => {
+  for (let size = 1; size <= body.length; size++) {
+    const seen: { flags: number; bytes: Buffer }[] = [];
+    const reader = new MessageReader({ message: (flags, bytes) => void seen.push({ flags, bytes }) }, 1_000);
+    for (const chunk of pieces(Buffer.from(body), size)) {
+      reader.add(chunk, true);
+      chunk.fill(0xaa);
+    }
+    assert.deepEqual(
+      seen.map(({ flags, bytes }) => ({ flags, bytes: [...bytes] })),
+      messages.map((bytes, index) => ({ flags: index & 1, bytes })),
+    );
+  }
+});
+
 test("G09: a body that ends inside a message is partial", () => {
   const one = withPrefix(Uint8Array.of(1, 2, 3));
   for (let cut = 1; cut < one.length; cut++) {

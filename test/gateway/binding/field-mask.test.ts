@@ -66,7 +66,7 @@ const unknown: readonly [body: string, names: string[]][] = [
   ['{"__proto__":{"a":1}}', ["data.__proto__"]],
 ];
 
-suite("field masks (transcoding B17)", () => {
+suite("field masks", () => {
   for (const [body, mask] of masks) {
     test(`body: "data" ${body}`, () => assert.deepEqual(bindField(body).updateMask?.paths.join(","), mask));
     if (body === "") continue;

@@ -13,6 +13,7 @@ import { toStatus } from "../../../src/core/errors/errors.ts";
 import { compileBinder } from "../../../src/gateway/binding/bind.ts";
 import type { BindOptions } from "../../../src/gateway/binding/bind-options.ts";
 import { refusedFields, routeOf, violationsOf } from "./binding-fixture.ts";
+import { codePoint } from "../../arbitraries/code-point.ts";
 
 function bindQuery(query: string, options?: Partial<BindOptions>): SearchRequest {
   const binder = compileBinder(routeOf("search", "GET /v1/kinds"), options);
@@ -207,7 +208,7 @@ suite("query parameters (transcoding B7)", () => {
 suite("messages written as queries and read back", () => {
   const bytes = fc.uint8Array().map((value) => new Uint8Array(value));
   const base64 = (value: Uint8Array): string => Buffer.from(value).toString("base64url");
-  const text = fc.string({ unit: "binary" });
+  const text = fc.string({ unit: codePoint });
   const int64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
 
   type Init = MessageInitShape<typeof KindsSchema>; // Numbers stand for enums, which TypeScript does not take.

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import {
   readHeaders,
   readHeadersFrame,
-  takeTargetHeaders,
+  extractTargetHeaders,
   withHeaders,
 } from "../../../src/gateway/http/socket-headers.ts";
 
@@ -19,7 +19,7 @@ for (const [target, url, headers, inFrame] of [
   ["/a?b=$header.x=1", "/a?b=$header.x=1", {}, false],
 ] as const) {
   test(`the headers in ${target}`, () => {
-    assert.deepEqual(takeTargetHeaders(target), { url, headers, inFrame, problem: undefined });
+    assert.deepEqual(extractTargetHeaders(target), { url, headers, inFrame, problem: undefined });
   });
 }
 
@@ -36,14 +36,14 @@ for (const target of [
   "/a?$headers",
 ]) {
   test(`${target} is refused, and its parameters are taken out all the same`, () => {
-    const { url, problem } = takeTargetHeaders(target);
+    const { url, problem } = extractTargetHeaders(target);
     assert.equal(problem?.status, 400);
     assert.equal(url, "/a");
   });
 }
 
 test("a header that cannot be one is told by its name, never by its value", () => {
-  const { problem } = takeTargetHeaders("/a?$header.authorization=Bearer%20secret%0D%0Ax:1");
+  const { problem } = extractTargetHeaders("/a?$header.authorization=Bearer%20secret%0D%0Ax:1");
   assert.match(problem?.rawMessage ?? "", /the value of the header authorization has characters/);
   assert.doesNotMatch(problem?.rawMessage ?? "", /secret/);
   const twice = () => readHeaders({ "X-A": "1", "x-a": "2" });

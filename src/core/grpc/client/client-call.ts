@@ -103,7 +103,7 @@ export abstract class ClientCall implements Opener, StreamListener {
     if (fault !== undefined) this.fail(this.#withMetadata(fault));
   }
 
-  abstract onData(chunk: Buffer): void;
+  abstract onData(chunk: Buffer, borrowed: boolean): void;
 
   abstract onDrain(): void;
 
@@ -122,7 +122,7 @@ export abstract class ClientCall implements Opener, StreamListener {
     }
   }
 
-  /** Ends the call as its trailers say. */
+  /** Ends the call with the status in its trailers. */
   protected conclude(trailers: ReplyFields): void {
     if (this.#ended) return;
     const bytes = metadataBytes(trailers);

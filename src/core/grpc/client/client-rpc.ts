@@ -70,10 +70,10 @@ export class ClientRpc {
   /** Decodes a reply; a bound function, made once for all calls. @throws ConnectError INTERNAL for malformed bytes. */
   readonly toMessage = (bytes: Uint8Array): Message => this.read(bytes, this.#decode);
 
-  /** The result of `read` for a reply. @throws ConnectError INTERNAL where `read` throws. */
-  read<T>(bytes: Uint8Array, read: (bytes: Uint8Array) => T): T {
+  /** The result of `read` for a reply, or replies. @throws ConnectError INTERNAL where `read` throws. */
+  read<R, T>(reply: R, read: (reply: R) => T): T {
     try {
-      return read(bytes);
+      return read(reply);
     } catch (reason) {
       if (reason instanceof ConnectError) throw reason; // The bytes are not at fault.
       throw internal(`a reply of ${this.name} is no ${this.method.output.typeName}`, reason);

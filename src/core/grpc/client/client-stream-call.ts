@@ -1,12 +1,13 @@
 import type { Message } from "@bufbuild/protobuf";
 import { Abortable } from "../../call/abortable.ts";
 import type { CallContext } from "../../call/context.ts";
+import { ReplyBatch } from "../../call/batches.ts";
 import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { decompress, requestCoding } from "./message-compression.ts";
-import { compressedFlag, prefixBytes, withPrefix } from "../../wire/message-prefix.ts";
+import { compressedFlag, prefixBytes, withPrefixes } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 import type { RequestStream } from "../../http2/session.ts";
@@ -16,12 +17,16 @@ const repeatableBytes = 64 * 1024;
 /** Replies buffered for the caller, in bytes; above it the stream is paused and the server waits (back-pressure). */
 const waitingBytes = 64 * 1024;
 
-/** A streaming call: sends requests under HTTP/2 flow control and buffers few replies. */
-export class ClientStreamCall extends ClientCall implements MessageSink {
+/**
+ * A streaming call: sends requests under HTTP/2 flow control and buffers few replies. Its requests come one by one or in
+ * batches, and so can its replies be read.
+ */
+export class ClientStreamCall<Requests> extends ClientCall implements MessageSink {
   readonly #maxMessageBytes: number;
   readonly #compressed: boolean;
   readonly #reader: MessageReader;
-  readonly #requests: Abortable<Message>;
+  readonly #requests: Abortable<Requests>;
+  readonly #toBytes: (requests: Requests) => readonly Uint8Array[];
   #pumping = false;
   #stream: RequestStream | undefined;
   /** Requests sent before the reply began; undefined once a second stream is impossible. */
@@ -32,6 +37,8 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   #drained: (() => void) | undefined;
   /** Replies that the caller has not read. */
   readonly #replies: { readonly flags: number; readonly bytes: Buffer }[] = [];
+  /** The batch that the caller reads. */
+  #batch: ReplyBatch | undefined;
   #replyBytes = 0;
   /** Whether the stream is paused. */
   #paused = false;
@@ -39,11 +46,13 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   #wake: (() => void) | undefined;
   #error: ConnectError | undefined;
 
+  /** @param toBytes encodes what `requests` yields, one message or several. Throws ConnectErrors. */
   constructor(
     connection: Connection,
     rpc: ClientRpc,
     context: CallContext,
-    requests: AsyncIterable<Message>,
+    requests: AsyncIterable<Requests>,
+    toBytes: (requests: Requests) => readonly Uint8Array[],
   ) {
     super(connection, rpc, context);
     const { maxMessageBytes, compression } = connection.options;
@@ -51,6 +60,7 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     this.#compressed = compression === requestCoding.name;
     this.#reader = new MessageReader(this, maxMessageBytes);
     this.#requests = new Abortable(requests, context);
+    this.#toBytes = toBytes;
   }
 
   /** The next reply; undefined at the end of the call. */
@@ -61,18 +71,40 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
       if (reply !== undefined) return this.#read(reply.flags, reply.bytes);
       if (this.#error !== undefined) throw this.#error;
       if (this.ended) return undefined;
-      if (this.#paused) {
-        this.#paused = false;
-        this.#stream?.resume();
-        continue; // Data may have been delivered.
-      }
-      await new Promise<void>((resolve) => (this.#wake = resolve));
+      await this.#arrival();
     }
   }
 
+  /** The replies that were left unread of the last batch, or those that have arrived; undefined at the end of the call. */
+  async nextBatch(): Promise<ReplyBatch | undefined> {
+    for (;;) {
+      if (this.context.reason !== undefined) throw this.#error ?? this.context.reason;
+      if (this.#batch?.done === false) return this.#batch;
+      const [first] = this.#replies;
+      if (first !== undefined) {
+        const plain =
+          first.flags === 0 ? this.#takePlain() : [await this.#decompress(this.#take(1)[0] ?? first.bytes)];
+        return (this.#batch = new ReplyBatch(plain));
+      }
+      if (this.#error !== undefined) throw this.#error;
+      if (this.ended) return undefined;
+      await this.#arrival();
+    }
+  }
+
+  /** Waits until a reply may have arrived or the call may have ended: the caller checks both. */
+  #arrival(): Promise<void> {
+    if (this.#paused) {
+      this.#paused = false;
+      this.#stream?.resume();
+      return Promise.resolve(); // Resuming may have delivered data at once.
+    }
+    return new Promise((resolve) => (this.#wake = resolve));
+  }
+
   /** Cancels the call if it has not ended. */
-  leave(): void {
-    this.fail(new ConnectError("the caller left before the end", Code.Canceled));
+  cancel(): void {
+    this.fail(new ConnectError("the caller cancelled the call", Code.Canceled));
   }
 
   override onResponse(headers: ReplyFields, ended: boolean): void {
@@ -81,10 +113,10 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     if (!ended && !this.ended) this.context.responseHeaderArrived();
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer, borrowed: boolean): void {
     if (this.ended) return;
     try {
-      this.#reader.add(chunk);
+      this.#reader.add(chunk, borrowed);
     } catch (error) {
       this.fail(error as ConnectError); // The reader throws nothing else.
     }
@@ -135,10 +167,8 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     try {
       for await (const request of this.#requests) {
         if (this.ended) return;
-        const bytes = this.rpc.toBytes(request);
-        const framed = this.#compressed
-          ? withPrefix(await requestCoding.compress(bytes), compressedFlag)
-          : withPrefix(bytes);
+        const bytes = this.#toBytes(request);
+        const framed = this.#compressed ? await compressed(bytes) : withPrefixes(bytes);
         if (this.ended) return;
         this.#keep(framed);
         if (this.#stream?.write(framed) === false) {
@@ -165,15 +195,28 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
   async #read(flags: number, bytes: Buffer): Promise<Message> {
     this.#replyBytes -= prefixBytes + bytes.length;
     try {
-      const plain =
-        flags === 0
-          ? bytes
-          : await this.context.race(decompress(bytes, this.encoding, this.#maxMessageBytes));
-      return this.rpc.toMessage(plain);
+      return this.rpc.toMessage(flags === 0 ? bytes : await this.#decompress(bytes));
     } catch (error) {
       this.fail(error as ConnectError); // Both throw nothing else.
       throw error;
     }
+  }
+
+  /** The replies that have arrived, up to one that is compressed. */
+  #takePlain(): readonly Buffer[] {
+    const compressedAt = this.#replies.findIndex(({ flags }) => flags !== 0);
+    return this.#take(compressedAt === -1 ? this.#replies.length : compressedAt);
+  }
+
+  #take(count: number): readonly Buffer[] {
+    return this.#replies.splice(0, count).map(({ bytes }) => {
+      this.#replyBytes -= prefixBytes + bytes.length;
+      return bytes;
+    });
+  }
+
+  #decompress(bytes: Buffer): Promise<Uint8Array> {
+    return this.context.race(decompress(bytes, this.encoding, this.#maxMessageBytes));
   }
 
   #wakeUp(): void {
@@ -181,4 +224,11 @@ export class ClientStreamCall extends ClientCall implements MessageSink {
     this.#wake = undefined;
     wake?.();
   }
+}
+
+/** The messages, compressed, each behind its prefix. */
+async function compressed(messages: readonly Uint8Array[]): Promise<Buffer> {
+  const small: Uint8Array[] = [];
+  for (const message of messages) small.push(await requestCoding.compress(message));
+  return withPrefixes(small, compressedFlag);
 }

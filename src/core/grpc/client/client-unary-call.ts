@@ -40,10 +40,10 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     this.#reader = new MessageReader(this, this.#maxMessageBytes);
   }
 
-  onData(chunk: Buffer): void {
+  onData(chunk: Buffer, borrowed: boolean): void {
     if (this.ended) return;
     try {
-      this.#reader.add(chunk);
+      this.#reader.add(chunk, borrowed);
     } catch (error) {
       this.fail(error as ConnectError); // The reader throws nothing else.
     }

@@ -1,6 +1,7 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Invoker } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
+import type { ReadReplies, RequestBatch } from "../../call/batches.ts";
 import { writeReply, type WriteReply } from "../../call/write-reply.ts";
 import type { Connection } from "../../http2/http2-connection.ts";
 import { ClientRpc } from "./client-rpc.ts";
@@ -80,7 +81,9 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
       write?: WriteReply<T>,
     ): AsyncGenerator<T, void, undefined> {
       if (context.reason !== undefined) throw context.reason;
-      const streamCall = new ClientStreamCall(connection, rpcOf(method), context, requests);
+      const rpc = rpcOf(method);
+      const toBytes = (message: Message): Uint8Array[] => [rpc.toBytes(message)];
+      const streamCall = new ClientStreamCall(connection, rpc, context, requests, toBytes);
       try {
         streamCall.begin();
         for (;;) {
@@ -89,7 +92,29 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
           yield writeReply(method, write, message);
         }
       } finally {
-        streamCall.leave();
+        streamCall.cancel();
+      }
+    },
+    async *streamBytes<T>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<RequestBatch>,
+      context: CallContext,
+      read: ReadReplies<T>,
+    ): AsyncGenerator<T, void, undefined> {
+      if (context.reason !== undefined) throw context.reason;
+      const rpc = rpcOf(method);
+      const toBytes = (batch: RequestBatch): Uint8Array[] =>
+        batch.map((request) => (request instanceof Uint8Array ? request : rpc.toBytes(request)));
+      const streamCall = new ClientStreamCall(connection, rpc, context, requests, toBytes);
+      try {
+        streamCall.begin();
+        for (;;) {
+          const batch = await streamCall.nextBatch();
+          if (batch === undefined) return;
+          yield rpc.read(batch, read);
+        }
+      } finally {
+        streamCall.cancel();
       }
     },
   };

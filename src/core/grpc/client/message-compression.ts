@@ -2,13 +2,13 @@ import { Code, ConnectError } from "../../errors/errors.ts";
 import { codings, codingsByName } from "../../wire/codings/codings.ts";
 import { tooLarge } from "../../wire/message-reader.ts";
 
-/** The coding of requests, where the options of the client ask for one. */
+/** The coding of requests, if the options of the client enable compression. */
 export const requestCoding = codings.gzip;
 
 /** Codings of replies that are understood, the preferred first. */
 const replyCodings = codingsByName([codings.gzip, codings.deflate]);
 
-/** Encodings of replies that are understood, as `grpc-accept-encoding` says it. */
+/** Encodings of replies that are understood, as a value of `grpc-accept-encoding`. */
 export const acceptedEncodings: string = ["identity", ...replyCodings.keys()].join(",");
 
 /**

@@ -17,8 +17,8 @@ export type HealthStatus = "SERVING" | "NOT_SERVING" | "UNKNOWN";
 /**
  * Reports to clients and balancers which services can be called (`grpc.health.v1`, gRPC health checking protocol).
  *
- * The name "" stands for the whole server. Every service of the server is SERVING unless `setStatus()` says otherwise;
- * while the server drains, all are NOT_SERVING.
+ * The name "" means the whole server. Every service of the server is SERVING unless `setStatus()` has set another
+ * status; while the server drains, all are NOT_SERVING.
  */
 export class HealthService implements Service<typeof Health> {
   readonly descriptor = Health;

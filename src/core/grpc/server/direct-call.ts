@@ -46,7 +46,7 @@ export class DirectCall implements WireCall, MessageSink {
 
   /**
    * @param maxMessageBytes Largest message to receive, less than 0 for any.
-   * @param read Reads a message; throws if the bytes are none.
+   * @param read Decodes a message; throws for malformed bytes.
    */
   constructor(stream: ServerHttp2Stream, maxMessageBytes: number, read: (bytes: Buffer) => Message) {
     this.#stream = Object.assign(stream, { [owner]: this });

@@ -3,22 +3,13 @@ import { EventEmitter } from "node:events";
 import type { Duplex } from "node:stream";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { Code } from "../../errors/errors.ts";
-import { isAuthority } from "../../net/authority.ts";
-import { hasNulInPath } from "../../net/request-target.ts";
 import { SessionLimits, type SessionLimitOptions } from "../../http2/session-limits.ts";
 import { FrameWatch } from "../../http2/frame-watch.ts";
-import { hasValidBinaries } from "../metadata.ts";
-import { toStatusMessage } from "../../errors/status-message.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
-import { acceptedEncodings, requestEncodings } from "./message-compression.ts";
+import { GrpcRequestCheck, type HeaderLimits, refuse, statusRefusal } from "./grpc-request-check.ts";
 
 /** Limits of a request before its handler is known, and of its connection. */
-export interface RequestLimits extends SessionLimitOptions {
-  /** Largest header list, in bytes as HTTP/2 counts them (name, value and 32 for each field). */
-  readonly maxHeaderBytes: number;
-  /** Most header fields. */
-  readonly maxHeaderFields: number;
-}
+export interface RequestLimits extends SessionLimitOptions, HeaderLimits {}
 
 /** An admitted request, with what grpc-js does not pass to its interceptors. */
 export interface AdmittedRequest {
@@ -41,17 +32,6 @@ type StreamListener = (
   rawHeaders: string[],
 ) => void;
 
-interface Refusal {
-  readonly code: Code;
-  readonly message: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/i;
-const printable = /^[!-~]+$/;
-/** Added to the length of each header field by RFC 9113. */
-const fieldOverhead = 32;
-
 /**
  * Admission of requests in front of grpc-js: only valid ones pass.
  *
@@ -62,38 +42,38 @@ const fieldOverhead = 32;
  */
 export class GrpcAdmission {
   readonly #limits: RequestLimits;
+  readonly #check: GrpcRequestCheck;
   readonly #isOurs: (path: string) => boolean;
-  readonly #take: (path: string, request: UnreadRequest) => boolean;
+  readonly #serveDirectly: (path: string, request: UnreadRequest) => boolean;
   readonly #inject: (connection: Duplex) => void;
   readonly #deliver: StreamListener;
   readonly #sessions = new Map<ServerHttp2Session, SessionLimits>();
   /** Connections that another server has accepted and some of whose streams were served here. */
   readonly #guests = new Map<ServerHttp2Session, SessionLimits>();
   #current: AdmittedRequest | undefined;
-  /** The last valid `:authority`: nearly all requests have the same. */
-  #knownHost: string | undefined;
   #closing = false;
 
   /**
    * @param isOurs Whether the rpc of this path reads headers and deadline from `current`, so that grpc-js need not
    *   parse them.
-   * @param take Serves a request of such an rpc without grpc-js and returns true, or returns false for grpc-js to serve
-   *   it.
+   * @param serveDirectly Serves a request of such an rpc without grpc-js and returns true, or returns false for grpc-js
+   *   to serve it.
    * @throws Error if this version of grpc-js keeps its HTTP/2 server in another place than the supported one.
    */
   constructor(
     engine: Server,
     limits: RequestLimits,
     isOurs: (path: string) => boolean,
-    take: (path: string, request: UnreadRequest) => boolean = () => false,
+    serveDirectly: (path: string, request: UnreadRequest) => boolean = () => false,
   ) {
     this.#limits = limits;
+    this.#check = new GrpcRequestCheck(limits);
     this.#isOurs = isOurs;
-    this.#take = take;
+    this.#serveDirectly = serveDirectly;
     const injector = engine.createConnectionInjector(ServerCredentials.createInsecure());
     this.#inject = (connection) => injector.injectConnection(connection);
     const server = http2ServerOf(engine);
-    // grpc-js' own listener: http2ServerOf has seen that there is exactly one.
+    // grpc-js' own listener: http2ServerOf has checked that there is exactly one.
     this.#deliver = server.listeners("stream")[0] as StreamListener;
     server.removeAllListeners("stream");
     server.on("stream", this.#onStream);
@@ -128,11 +108,11 @@ export class GrpcAdmission {
   /** Answers UNAVAILABLE to a stream of a connection that another server has accepted. */
   refuseStream(stream: ServerHttp2Stream, limits: SessionLimits, message: string): void {
     limits.active();
-    refuse(stream, { code: Code.Unavailable, message });
+    refuse(stream, statusRefusal(Code.Unavailable, message));
   }
 
   /** Resolves when other servers' connections with streams here are closed, or after `timeoutMs` milliseconds. */
-  async guestsGone(timeoutMs: number): Promise<void> {
+  async guestsClosed(timeoutMs: number): Promise<void> {
     if (this.#guests.size === 0) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
@@ -181,7 +161,7 @@ export class GrpcAdmission {
       return;
     }
     const { turns } = session;
-    if (turns.take(stream)) this.#serve(stream, headers, flags, rawHeaders, session);
+    if (turns.admit(stream)) this.#serve(stream, headers, flags, rawHeaders, session);
     else turns.wait(stream, () => this.#serve(stream, headers, flags, rawHeaders, session));
   };
 
@@ -193,24 +173,7 @@ export class GrpcAdmission {
     session: SessionLimits,
   ): void {
     session.active();
-    if (headers[":method"] !== "POST") {
-      answer(
-        stream,
-        { ":status": 405, allow: "POST", "content-type": "text/plain" },
-        "gRPC calls are POST requests\n",
-      );
-      return;
-    }
-    if (!contentType.test(headers["content-type"] ?? "")) {
-      answer(stream, { ":status": 415 });
-      return;
-    }
-    const malformed = this.#addressProblem(headers);
-    if (malformed !== undefined) {
-      answer(stream, { ":status": 400, "content-type": "text/plain" }, `${malformed}\n`);
-      return;
-    }
-    const refusal = this.#refusal(headers, rawHeaders);
+    const refusal = this.#check.problem(headers, rawHeaders);
     if (refusal !== undefined) {
       refuse(stream, refusal);
       return;
@@ -222,82 +185,20 @@ export class GrpcAdmission {
     }
     const timeout = headers["grpc-timeout"];
     const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
-    if (this.#take(path, { stream, headers, timeoutMs, session })) return;
+    if (this.#serveDirectly(path, { stream, headers, timeoutMs, session })) return;
     const encoding = headers["grpc-encoding"];
     const frames = new FrameWatch(encoding !== undefined && encoding !== "identity");
-    stream.on("data", frames.see);
+    stream.on("data", frames.check);
     this.#current = { stream, headers, timeoutMs, frames, session };
     try {
       // Only what grpc-js needs: the context enforces the deadline, and grpc-js prints metadata that it cannot parse.
-      const few: IncomingHttpHeaders = { ":path": path, "content-type": "application/grpc" };
-      if (encoding !== undefined) few["grpc-encoding"] = encoding;
-      this.#deliver(stream, few, flags, rawHeaders);
+      const fields: IncomingHttpHeaders = { ":path": path, "content-type": "application/grpc" };
+      if (encoding !== undefined) fields["grpc-encoding"] = encoding;
+      this.#deliver(stream, fields, flags, rawHeaders);
     } finally {
       this.#current = undefined;
     }
   }
-
-  /** The fault in a path or host that no gRPC client sends, so that the answer is plain HTTP; undefined for none. */
-  #addressProblem(headers: IncomingHttpHeaders): string | undefined {
-    if (hasNulInPath(headers[":path"] ?? "")) return "the path of the request has the character U+0000 (%00)";
-    if (this.#isHost(headers[":authority"]) && this.#isHost(headers.host)) return undefined;
-    return 'the host of the request is malformed: it must be "host" or "host:port"';
-  }
-
-  #isHost(text: string | undefined): boolean {
-    if (text === undefined || text === this.#knownHost) return true;
-    if (!isAuthority(text)) return false;
-    this.#knownHost = text;
-    return true;
-  }
-
-  #refusal(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): Refusal | undefined {
-    const { maxHeaderBytes, maxHeaderFields } = this.#limits;
-    let bytes = 0;
-    let binary = false;
-    for (const part of rawHeaders) {
-      bytes += part.length;
-      if (part.endsWith("-bin")) binary = true;
-    }
-    const fields = rawHeaders.length / 2;
-    if (fields > maxHeaderFields || bytes + fields * fieldOverhead > maxHeaderBytes) {
-      return { code: Code.ResourceExhausted, message: "the request headers are too large" };
-    }
-    if (!printable.test(headers[":path"] ?? "")) {
-      return { code: Code.Unimplemented, message: "no such method" };
-    }
-    const timeout = headers["grpc-timeout"];
-    if (timeout !== undefined && (typeof timeout !== "string" || parseTimeout(timeout) === undefined)) {
-      return { code: Code.Internal, message: "malformed grpc-timeout" };
-    }
-    const encoding = headers["grpc-encoding"];
-    if (encoding !== undefined && (typeof encoding !== "string" || !requestEncodings.has(encoding))) {
-      const message = `messages in this grpc-encoding cannot be read; use one of ${acceptedEncodings}`;
-      return { code: Code.Unimplemented, message, headers: { "grpc-accept-encoding": acceptedEncodings } };
-    }
-    if (binary && !hasValidBinaries(headers)) {
-      return { code: Code.Internal, message: "a -bin header is not base64" };
-    }
-    return undefined;
-  }
-}
-
-function refuse(stream: ServerHttp2Stream, { code, message, headers }: Refusal): void {
-  answer(stream, {
-    ":status": 200,
-    "content-type": "application/grpc+proto",
-    "grpc-status": code,
-    "grpc-message": encodeURI(toStatusMessage(message)),
-    ...headers,
-  });
-}
-
-function answer(stream: ServerHttp2Stream, headers: Record<string, string | number>, body?: string): void {
-  stream.on("error", () => {}); // A stream that breaks while it is refused needs no handling.
-  if (stream.destroyed || stream.closed) return;
-  stream.respond(headers, { endStream: body === undefined });
-  if (body !== undefined) stream.end(body);
-  // Node resets the stream behind the answer, since the request has no reader.
 }
 
 /** The HTTP/2 server behind a connection injector, which grpc-js keeps in a private map. */

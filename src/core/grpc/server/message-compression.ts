@@ -2,30 +2,32 @@ import type { IncomingHttpHeaders } from "node:http2";
 import { codings } from "../../wire/codings/codings.ts";
 import { markCompressed } from "../../wire/message-prefix.ts";
 
-/** Encodings of requests that are understood, by what `grpc-encoding` calls them: those of grpc-js, which reads them. */
+/**
+ * Encodings of requests that are understood, by their names in `grpc-encoding`: those of grpc-js, which decodes them.
+ */
 export const requestEncodings: ReadonlySet<string> = new Set([
   "identity",
   codings.deflate.name,
   codings.gzip.name,
 ]);
 
-/** The same as `grpc-accept-encoding` says it. */
+/** The same as a value of `grpc-accept-encoding`. */
 export const acceptedEncodings: string = [...requestEncodings].join(",");
 
-/** The coding of replies, where the client reads it. */
+/** The coding of replies to clients that accept it. */
 export const replyCoding = codings.gzip;
 
-/** Whether a client reads `replyCoding`, by the `grpc-accept-encoding` of its request. */
+/** Whether a client accepts `replyCoding`, by the `grpc-accept-encoding` of its request. */
 export function acceptsReplyCoding(headers: IncomingHttpHeaders): boolean {
   const accepted = headers["grpc-accept-encoding"];
   return typeof accepted === "string" && accepted.split(",").some((one) => one.trim() === replyCoding.name);
 }
 
 /**
- * A message in `replyCoding`, or the message itself where that is not smaller.
+ * A message in `replyCoding`, or the message itself if that is not larger.
  *
- * grpc-js frames every reply as uncompressed. It asks the message to copy itself behind the prefix of the frame, and
- * that is when this one sets the flag.
+ * grpc-js frames every reply as uncompressed. It calls `copy` of the message to write it behind the prefix of the
+ * frame; `copy` of this one sets the flag there.
  */
 export async function compressReply(message: Buffer): Promise<Buffer> {
   const zipped = await replyCoding.compress(message);

@@ -133,7 +133,7 @@ export abstract class ServerCall implements Listener, Live {
     return threshold !== undefined && bytes.byteLength >= threshold && this.#readsCoding();
   }
 
-  /** Sends the bytes of a reply, behind the headers if it is the first. @returns Whether the call had not ended. */
+  /** Sends the bytes of a reply, after the headers if it is the first. @returns Whether the call had not ended. */
   protected write(bytes: Buffer, sent: () => void): boolean {
     if (this.#answered) return false;
     this.#sendHeaders();
@@ -192,7 +192,7 @@ export abstract class ServerCall implements Listener, Live {
 }
 
 /**
- * The error of a call that ended without an answer from here: grpc-js has refused it or the client has cancelled it.
+ * The error of a call that ended before its handler answered: grpc-js has refused it or the client has cancelled it.
  */
 function endOf(stream: ServerHttp2Stream): ConnectError {
   const { sentHeaders, sentTrailers } = stream;

@@ -24,7 +24,8 @@ interface RegisteredRpc {
 }
 
 /**
- * A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it binds no port and gets its connections.
+ * A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it binds no port; connections are passed to
+ * it.
  */
 export class ServerEngine {
   /** The grpc-js server. */
@@ -70,7 +71,7 @@ export class ServerEngine {
     const path = `/${rpcName(method)}`;
     const read = reader(method);
     this.#rpcs.set(path, { handler: this.#dispatcher.handlerOf(method), read });
-    this.server.register(path, unreachable, passed, read, "unary");
+    this.server.register(path, unreachable, unchanged, read, "unary");
   }
 
   /** Serves a connection. */
@@ -94,12 +95,12 @@ export class ServerEngine {
     this.#admission.refuseStream(stream, session, "the server has not been started");
   }
 
-  /** How many calls are under way, with those in process. */
+  /** How many calls are in flight, with those in process. */
   get inFlight(): number {
     return this.#dispatcher.inFlight + this.#outsideDispatcher().length;
   }
 
-  /** Resolves when no call is under way and every reply has been sent. */
+  /** Resolves when no call is in flight and every reply has been sent. */
   async idle(): Promise<void> {
     await Promise.all([this.#dispatcher.idle(), this.#environment.calls.idle()]);
   }
@@ -109,7 +110,7 @@ export class ServerEngine {
     this.#admission.close();
   }
 
-  /** Ends calls under way with UNAVAILABLE where `which` holds for their rpc. @returns their contexts */
+  /** Ends the calls in flight to rpcs for which `which` is true, with UNAVAILABLE. @returns their contexts */
   end(which: (method: DescMethod) => boolean): CallContext[] {
     const reason = new ConnectError("the server is shutting down", Code.Unavailable);
     const outside = this.#outsideDispatcher().map(({ context }) => context);
@@ -122,8 +123,8 @@ export class ServerEngine {
    * Waits for other servers' connections with streams here to close, at most `timeoutMs` milliseconds, then destroys
    * them.
    */
-  async farewell(timeoutMs: number): Promise<void> {
-    await this.#admission.guestsGone(timeoutMs);
+  async closeGuests(timeoutMs: number): Promise<void> {
+    await this.#admission.guestsClosed(timeoutMs);
     this.#admission.cutGuests();
   }
 
@@ -166,15 +167,15 @@ function reader(method: DescMethod): (bytes: Buffer) => Message {
     fromBinary(method.input, new Uint8Array(buffer, byteOffset, byteLength));
 }
 
-/** Replies are encoded before they are handed to grpc-js. */
-function passed(bytes: Buffer): Buffer {
+/** Replies are encoded before grpc-js receives them. */
+function unchanged(bytes: Buffer): Buffer {
   return bytes;
 }
 
 function unreachable(): void {}
 
 /**
- * Given to grpc-js' own handlers instead of the call: its start does nothing, and they act only on events after the
+ * Passed to grpc-js' own handlers instead of the call: its start does nothing, and they act only on events after the
  * start. So they never use the call that it wraps.
  */
 const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });

@@ -73,7 +73,7 @@ export class HpackDecoder {
         this.#resize();
         continue;
       } else {
-        this.#literal(4, false, take); // Never-indexed fields differ only for whoever encodes them again.
+        this.#literal(4, false, take); // Never-indexed fields matter only to a proxy that encodes them again.
       }
       fields++;
     }

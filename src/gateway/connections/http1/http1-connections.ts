@@ -3,58 +3,43 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
-import { createServer } from "../../../core/net/node-http.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
-import { HttpError } from "../../http/http-error.ts";
+import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import { parserError, writeToSocket } from "../../http/raw-reply.ts";
+import { FastExchange } from "./fast-exchange.ts";
+import { type ChooseAnswer, FastLane, type FastOwner } from "./fast-lane.ts";
+import { ConnectionStates, type Http1Connection, type LaneExchange } from "./http1-connection.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
+import { createHttp1Server } from "./http1-server.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
+import type { TurnExchange } from "./turn-exchange.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
-import { takeTargetHeaders } from "../../http/socket-headers.ts";
+import { extractTargetHeaders } from "../../http/socket-headers.ts";
 import { watchWrites } from "./write-watch.ts";
 
-/** How many requests of one connection may wait for their turn before reading from it stops. */
+/** How many pipelined requests of one connection may wait before reading from it is paused. */
 const maxWaiting = 64;
 
-/** A request whose turn is still to come. */
-interface Arrived {
-  readonly exchange: Http1Exchange;
-  /** Why it is refused, where its head showed that; undefined for requests that are still to be checked. */
-  readonly refusal: HttpError | undefined;
-}
-
-/** What is known of one connection. */
-interface Connection {
-  /** The request that is being served. */
-  current: Http1Exchange | undefined;
-  /** Pipelined requests behind it: one connection has one request in flight. */
-  readonly waiting: Arrived[];
-  /** Whether the first of those waits for a turn of the event loop: the connection is busy, without a request in flight. */
-  queued: boolean;
-  /** Whether its bytes stopped being HTTP. */
-  broken: boolean;
-}
-
 /**
- * What stands between the socket and the engine: makes servers with safe limits, refuses requests that are ambiguous
- * or not for this host (RFC 9112), serves pipelined requests one after the other, and knows every exchange that is
- * under way.
+ * The HTTP/1 connections of a port: refuses requests that are ambiguous or for another host (RFC 9112), serves
+ * pipelined requests one after the other, and tracks all exchanges in flight.
  */
-export class Http1Connections implements ExchangeOwner {
+export class Http1Connections implements ExchangeOwner, FastOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
   readonly completeHead: CompleteHead | undefined;
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
-  readonly #connections = new WeakMap<Duplex, Connection>();
-  readonly #inFlight = new LiveSet<Http1Exchange>();
+  readonly #connections = new ConnectionStates();
+  readonly #inFlight = new LiveSet<LaneExchange>();
   readonly #servers = new Set<Server>();
   readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
+  readonly #lanes = new Set<FastLane>();
   #serve: (exchange: Http1Exchange) => void = () => {};
   #closing = false;
 
@@ -66,60 +51,56 @@ export class Http1Connections implements ExchangeOwner {
     this.#check = new RequestCheck(options);
   }
 
-  /** Every exchange that is under way. */
-  get inFlight(): LiveSet<Http1Exchange> {
+  /** All exchanges in flight. */
+  get inFlight(): LiveSet<LaneExchange> {
     return this.#inFlight;
   }
 
-  /** A server whose good requests reach `serve`; parser errors go to `clientError`, by the engine's own listener. */
+  /**
+   * Creates a server that passes valid requests to `serve`. The engine's own listener passes parser errors to
+   * `clientError`.
+   */
   createServer(serve: (exchange: Http1Exchange) => void): Server {
-    const options = this.#options;
     this.#serve = serve;
-    const server = createServer(
-      {
-        ServerResponse: Http1Exchange,
-        maxHeaderSize: options.maxHeaderBytes,
-        headersTimeout: options.headersTimeoutMs,
-        requestTimeout: 0,
-        keepAliveTimeout: options.keepAliveTimeoutMs,
-        connectionsCheckingInterval: options.connectionsCheckingIntervalMs,
-        requireHostHeader: false, // Checked here, so that the refusal has a body like all others.
-        noDelay: true,
-        ...(options.webSockets ? { shouldUpgradeCallback: (request) => this.#isUpgrade(request) } : {}),
+    const server = createHttp1Server(this.#options, {
+      request: (request, exchange, refusal) => this.#arrived(request, exchange, refusal),
+      continueBody: (request, exchange) => {
+        // Node does not know that a request of the fast lane is in flight, and would write into its answer.
+        if (this.#connections.of(request.socket).isBusy) exchange.continuesLater = true;
+        else exchange.writeContinue();
       },
-      (request, response) => this.#arrived(request, response),
-    );
+      connect: (request, socket) => {
+        const exchange = this.#detached(request, socket);
+        if (exchange !== undefined) this.#arrived(request, exchange); // Refused like any method without a route.
+      },
+      isUpgrade: (request) => this.#isUpgrade(request),
+      upgrade: (request, socket, head) => this.#upgrading(request, socket, head),
+    });
     this.#servers.add(server);
-    watchWrites(server, this.#inFlight, options);
-    server.maxHeadersCount = 0; // Node would hide fields beyond its count; here they are refused.
-    server.on("checkContinue", (request: IncomingMessage, response: Http1Exchange) =>
-      this.#expected(request, response),
-    );
-    server.on("checkExpectation", (request: IncomingMessage, response: Http1Exchange) => {
-      this.#arrived(
-        request,
-        response,
-        new HttpError(417, "the only expectation that can be met is 100-continue"),
-      );
-    });
-    if (options.webSockets) {
-      server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) =>
-        this.#upgrading(request, socket, head),
-      );
-    }
-    server.on("connect", (request: IncomingMessage, socket: Socket) => {
-      const exchange = this.#detached(request, socket);
-      if (exchange !== undefined) this.#arrived(request, exchange); // Refused as any method that a path has not.
-    });
+    watchWrites(server, this.#inFlight, this.#options);
     return server;
+  }
+
+  /**
+   * Makes a fast lane for the connections of a server.
+   *
+   * @param choose chooses what answers a request whole; undefined for a request that is not for this lane
+   * @param toNode gives a connection to Node's parser
+   * @returns what takes a connection
+   */
+  fastLane(choose: ChooseAnswer, toNode: (socket: Socket) => void): (socket: Socket) => void {
+    const lane = new FastLane(this.#options, { choose, toNode, check: this.#check, owner: this });
+    this.#lanes.add(lane);
+    return (socket) => lane.connect(socket);
   }
 
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     if (connection.broken) return;
     if (connection.queued && isHealthy(socket, error)) {
-      connection.waiting.length = 1; // A good request goes before the broken one, though its turn has not come.
+      // The valid request before the broken one is answered, although it has not begun yet.
+      connection.waiting.length = 1;
       connection.waiting[0]?.exchange.closeAfter();
       connection.broken = true;
       return;
@@ -129,17 +110,17 @@ export class Http1Connections implements ExchangeOwner {
     const { current } = connection;
     if (!isHealthy(socket, error) || current?.headersSent === true) {
       socket.destroy();
-    } else if (current?.req.complete === true) {
-      current.closeAfter(); // A good request goes before the broken one: its answer is the last.
+    } else if (current?.requestComplete === true) {
+      current.closeAfter(); // The valid request before the broken one is answered, as the last one of the connection.
     } else {
       writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
     }
   }
 
-  /** Every response from now on closes its connection. */
+  /** From now on every response closes its connection. */
   closeConnections(): void {
     this.#closing = true;
-    this.#turns.flush(); // What waits for a turn is under way, too.
+    this.#turns.flush(); // Requests that wait for a turn of the event loop count as in flight.
     for (const exchange of this.#inFlight) exchange.closeAfter();
   }
 
@@ -149,27 +130,46 @@ export class Http1Connections implements ExchangeOwner {
       if (server.listening) server.close();
       server.closeIdleConnections();
     }
+    for (const lane of this.#lanes) lane.closeIdle();
   }
 
   /** Cuts every connection. */
   cutConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
-    // Servers forget connections that ask to leave HTTP.
+    for (const lane of this.#lanes) lane.cut();
+    // Servers no longer track connections after a request for an upgrade.
     for (const { upgrade } of [...this.#inFlight]) upgrade?.socket.destroy();
   }
 
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is in flight. */
   idle(): Promise<void> {
     return this.#inFlight.idle();
   }
 
-  exchangeClosed(exchange: Http1Exchange): void {
+  /** A request of the fast lane has arrived. */
+  fastArrived(exchange: FastExchange): void {
+    const connection = this.#connections.of(exchange.carrier);
+    if (connection.broken) return;
+    if (connection.isBusy) connection.waiting.push({ exchange, refusal: undefined });
+    else this.#begin(connection, exchange, undefined);
+  }
+
+  /** How many requests of a connection wait for their turn behind the one in flight. */
+  waiting(socket: Socket): number {
+    return this.#connections.of(socket).waiting.length;
+  }
+
+  /** `readOn` is called when no request of a connection waits any more. */
+  whenNoneWaits(socket: Socket, readOn: () => void): void {
+    this.#connections.of(socket).readOn = readOn;
+  }
+
+  exchangeClosed(exchange: LaneExchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
-    const { req } = exchange;
-    const { socket } = req;
-    if (!req.complete && !socket.destroyed) this.#linger(req);
-    const connection = this.#connectionOf(socket);
+    const { carrier: socket } = exchange;
+    if (!exchange.requestComplete && !socket.destroyed) this.#linger(exchange);
+    const connection = this.#connections.of(socket);
     connection.current = undefined;
     if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
     if (connection.waiting.length === 0) return;
@@ -177,35 +177,18 @@ export class Http1Connections implements ExchangeOwner {
     this.#turns.add(socket);
   }
 
-  #connectionOf(socket: Duplex): Connection {
-    let connection = this.#connections.get(socket);
-    if (connection === undefined) {
-      connection = { current: undefined, waiting: [], queued: false, broken: false };
-      this.#connections.set(socket, connection);
-    }
-    return connection;
-  }
-
-  #expected(request: IncomingMessage, response: Http1Exchange): void {
-    // The client of a refused body must not send it, so nothing may follow on this connection.
-    if (Number(request.headers["content-length"] ?? 0) > this.#options.maxBodyBytes)
-      response.shouldKeepAlive = false;
-    else response.writeContinue();
-    this.#arrived(request, response);
-  }
-
-  /** Whether a request leaves HTTP; a connection that still owes an answer cannot. */
+  /** Whether a request upgrades its connection; a connection with pending answers cannot be upgraded. */
   #isUpgrade(request: IncomingMessage): boolean {
-    return asksForWebSocket(request) && !isBusy(this.#connectionOf(request.socket));
+    return asksForWebSocket(request) && !this.#connections.of(request.socket).isBusy;
   }
 
   /**
-   * The response to a request that Node has let go with its connection: it takes the way of all others. Undefined where
-   * the connection still owes an answer, which Node has cut off.
+   * The exchange of a request whose connection Node has detached from its server; it is served like all others.
+   * Undefined if the connection has pending answers, which Node can no longer send.
    */
   #detached(request: IncomingMessage, socket: Socket): Http1Exchange | undefined {
-    socket.on("error", () => socket.destroy()); // Node has taken its own listener away.
-    if (isBusy(this.#connectionOf(socket))) {
+    socket.on("error", () => socket.destroy()); // Node has removed its own listener.
+    if (this.#connections.of(socket).isBusy) {
       socket.destroy();
       return undefined;
     }
@@ -223,46 +206,53 @@ export class Http1Connections implements ExchangeOwner {
     return exchange;
   }
 
-  /** A request behind which the connection is ours. */
+  /** Serves a request for an upgrade, whose connection Node has detached from its server. */
   #upgrading(request: IncomingMessage, socket: Socket, head: Buffer): void {
     const exchange = this.#detached(request, socket);
     if (exchange === undefined) return;
     if (!this.#isUpgrade(request)) {
-      this.#arrived(request, exchange); // Older versions of Node do not ask before.
+      this.#arrived(request, exchange); // Older versions of Node emit "upgrade" without `shouldUpgradeCallback`.
       return;
     }
-    const { url, headers, inFrame, problem } = takeTargetHeaders(request.url ?? "");
+    const { url, headers, inFrame, problem } = extractTargetHeaders(request.url ?? "");
     request.url = url;
     exchange.upgrade = { request, socket, head, headers, headersInFrame: inFrame };
     this.#arrived(request, exchange, problem);
   }
 
   #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
-    const connection = this.#connectionOf(request.socket);
+    const connection = this.#connections.of(request.socket);
     if (connection.broken) return;
-    const arrived = { exchange, refusal };
-    if (!isBusy(connection)) {
-      this.#begin(connection, arrived);
+    if (!connection.isBusy) {
+      this.#begin(connection, exchange, refusal);
       return;
     }
-    connection.waiting.push(arrived);
+    connection.waiting.push({ exchange, refusal });
     if (connection.waiting.length === maxWaiting) request.socket.pause();
   }
 
   #next(socket: Socket): void {
-    const connection = this.#connectionOf(socket);
+    const connection = this.#connections.of(socket);
     connection.queued = false;
     if (socket.destroyed) connection.waiting.length = 0;
     const arrived = connection.waiting.shift();
-    if (connection.waiting.length === 0) socket.resume();
-    if (arrived !== undefined) this.#begin(connection, arrived);
+    const { readOn } = connection;
+    if (connection.waiting.length === 0 && readOn === undefined) socket.resume();
+    if (arrived !== undefined) this.#begin(connection, arrived.exchange, arrived.refusal);
+    if (connection.waiting.length > 0 || readOn === undefined) return;
+    connection.readOn = undefined;
+    readOn();
   }
 
-  #begin(connection: Connection, { exchange, refusal: known }: Arrived): void {
+  #begin(connection: Http1Connection, exchange: LaneExchange, known: HttpError | undefined): void {
     connection.current = exchange;
     exchange.begin(this);
     this.#inFlight.add(exchange);
     if (this.#closing) exchange.shouldKeepAlive = false;
+    if (exchange instanceof FastExchange) {
+      exchange.serve(); // What it is, was looked at when it arrived.
+      return;
+    }
     const refusal = known ?? this.#check.problem(exchange.req);
     if (refusal === undefined) this.#serve(exchange);
     else this.#refuse(exchange, refusal);
@@ -274,19 +264,18 @@ export class Http1Connections implements ExchangeOwner {
     exchange.respond(status, headers, body);
   }
 
-  /** Reads on for a while, so that a refusal reaches a client that is still sending; then the connection is cut. */
-  #linger(request: IncomingMessage): void {
+  /**
+   * Reads and discards the body for a while, so that a refusal reaches a client that is still sending; then the
+   * connection is closed.
+   */
+  #linger(exchange: TurnExchange): void {
+    const { carrier } = exchange;
     const timer = setTimeout(() => {
-      if (!request.complete) request.socket.destroy();
+      if (!exchange.requestComplete) carrier.destroy();
     }, this.#options.lingerMs);
-    request.socket.once("close", () => clearTimeout(timer));
-    request.once("end", () => clearTimeout(timer));
+    carrier.once("close", () => clearTimeout(timer));
+    exchange.body.once("end", () => clearTimeout(timer));
   }
-}
-
-/** Whether a connection owes an answer. */
-function isBusy({ current, queued }: Connection): boolean {
-  return current !== undefined || queued;
 }
 
 /** Whether an answer can still be sent after the parser's error. */

@@ -1,4 +1,5 @@
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { ServerResponse } from "../../../core/net/node-http.ts";
@@ -15,15 +16,16 @@ import {
   type UpgradeRequest,
 } from "../../http/exchange.ts";
 import { completedHead } from "../../http/response-head.ts";
-import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
+import { cancelCall, type ExchangeOwner } from "../live-exchange.ts";
+import type { TurnExchange } from "./turn-exchange.ts";
 
 /** The head of a request that a server of Node has parsed: it has a method and a target. */
 type ParsedRequest = IncomingMessage & { readonly method: string; readonly url: string };
 
-/** An exchange over HTTP/1: Node's own response, so that it costs no object more. */
+/** An exchange over HTTP/1: a subclass of Node's response, which saves an object per request. */
 export class Http1Exchange
   extends ServerResponse<IncomingMessage>
-  implements LiveExchange, ResponseBody, ExchangeCarrier
+  implements TurnExchange, ResponseBody, ExchangeCarrier
 {
   livePlace = -1;
   arrivedAt = 0;
@@ -31,6 +33,8 @@ export class Http1Exchange
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   upgrade: UpgradeRequest | undefined;
+  /** Whether its client waits for `100 Continue`, which is sent when its turn comes. */
+  continuesLater = false;
   #owner: ExchangeOwner | undefined;
   #handedOver = false;
 
@@ -44,6 +48,14 @@ export class Http1Exchange
 
   get body(): RequestBody {
     return this.req;
+  }
+
+  get carrier(): Socket {
+    return this.req.socket;
+  }
+
+  get requestComplete(): boolean {
+    return this.req.complete;
   }
 
   get peer(): PeerIdentity | undefined {
@@ -63,11 +75,11 @@ export class Http1Exchange
     return this.writableFinished ? this.statusCode : 499;
   }
 
-  /** The request is the next of its connection: it belongs to `owner` until it is closed. */
   begin(owner: ExchangeOwner): void {
     this.#owner = owner;
     this.on("close", release);
     this.arrivedAt = performance.now();
+    if (this.continuesLater) this.writeContinue();
   }
 
   attach(call: CallContext): void {

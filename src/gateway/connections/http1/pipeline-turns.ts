@@ -1,9 +1,9 @@
-/** How many requests are begun in one turn of the event loop at most: no more than a few milliseconds of work. */
+/** The most requests that begin in one turn of the event loop: a few milliseconds of work. */
 const batch = 16;
 
 /**
- * Lets connections that pipeline take turns with all others: a request that has waited behind another one of its
- * connection begins in a later turn of the event loop, so that whatever else has come in is looked at in between.
+ * Gives all connections a share of the event loop: a pipelined request that has waited for another one of its
+ * connection begins in a later turn, so that events of other connections are handled in between.
  */
 export class PipelineTurns<Connection> {
   readonly #begin: (connection: Connection) => void;
@@ -15,13 +15,13 @@ export class PipelineTurns<Connection> {
     this.#begin = begin;
   }
 
-  /** The next request of `connection`, which is not in the queue, begins soon. */
+  /** Queues `connection`, which must not be in the queue: its next request begins in a later turn. */
   add(connection: Connection): void {
     this.#queue.push(connection);
     this.#schedule();
   }
 
-  /** Begins all of them now. */
+  /** Begins all queued requests now. */
   flush(): void {
     const queue = this.#queue;
     this.#queue = [];

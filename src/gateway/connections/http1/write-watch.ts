@@ -1,28 +1,28 @@
 import type { Server } from "node:http";
-import type { Http1Exchange } from "./http1-exchange.ts";
+import type { TurnExchange } from "./turn-exchange.ts";
 
 /** Options of `watchWrites`. */
 export interface WriteWatchOptions {
-  /** How long a client may take nothing of an answer that waits for it, in milliseconds. */
+  /** How long a client may read nothing of a pending answer, in milliseconds. */
   readonly writeIdleMs: number;
-  /** How often that is looked at, in milliseconds. */
+  /** How often `writeIdleMs` is checked, in milliseconds. */
   readonly connectionsCheckingIntervalMs: number;
 }
 
 /**
- * Closes connections of `server` whose client takes nothing of an answer that was written whole, and would hold it in
- * memory for ever. Answers in pieces have a watch of their own. One clock looks after all of them.
+ * Closes connections of `server` whose client reads nothing of an answer that was written whole, which would stay in
+ * memory forever. `StreamWriter` does the same for streamed answers. One interval checks all connections.
  */
 export function watchWrites(
   server: Server,
-  exchanges: Iterable<Http1Exchange>,
+  exchanges: Iterable<Pick<TurnExchange, "writableEnded" | "writableFinished" | "socket">>,
   options: WriteWatchOptions,
 ): void {
   const { writeIdleMs, connectionsCheckingIntervalMs } = options;
   if (writeIdleMs === 0) return;
   const clock = setInterval(() => {
     for (const { writableEnded, writableFinished, socket } of exchanges) {
-      // The engine destroys a socket whose time is out; every byte that the client takes begins it anew.
+      // Node destroys a socket after its timeout; every byte that the client reads restarts it.
       if (!writableEnded || writableFinished || socket === null) continue;
       if ((socket.timeout ?? 0) === 0) socket.setTimeout(writeIdleMs);
     }

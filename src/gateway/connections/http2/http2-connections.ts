@@ -26,32 +26,32 @@ import { watchPulse } from "./session-pulse.ts";
 
 /** Options of `Http2Connections`. */
 export interface Http2Options extends Http1Options, Http2Limits {
-  /** Serves the streams whose content type is gRPC. Undefined: they are requests like all others. */
+  /** Serves the streams whose content type is gRPC. Undefined: they are served like all other requests. */
   readonly grpc: StreamServer | undefined;
   /** Which engine serves HTTP/2: `node:http2`, our own, or our own where nothing is in its way. */
   readonly engine: "auto" | "own" | "node";
 }
 
-/** More header fields or bytes than this reset the stream before anybody can answer. */
+/** Node resets a stream with more header fields or bytes than this, without an answer. */
 const unanswered = { headerFields: 2000, headerBytes: 65_535 };
 
-/** What a streamed answer has on its way at most, in bytes, and a little more. */
+/** An upper bound of the unsent bytes of a streamed answer. */
 const chunkBytes = 128 * 1024;
 
 const grpcType = /^application\/grpc(?:\+proto)?\s*(?:;|$)/i;
 
-/** What is known of one connection. */
+/** The state of one connection. */
 interface Session {
   readonly limits: SessionLimits;
-  /** Open streams, those of gRPC among them. */
+  /** Open streams, including those of gRPC. */
   streams: number;
   grpcStreams: number;
 }
 
 /**
- * The HTTP/2 beside `Http1Connections`: makes connections into sessions with safe limits, refuses requests that are
- * ambiguous or not for this host, gives streams of gRPC to whoever serves them, and knows every exchange that is under
- * way. What is behind it sees requests as HTTP/1 has them.
+ * The HTTP/2 connections of a port: creates sessions with safe limits, refuses requests that are ambiguous or for
+ * another host, passes streams of gRPC to the gRPC server, and tracks all exchanges in flight. It passes requests on
+ * with the headers that they would have over HTTP/1.
  */
 export class Http2Connections implements Http2Side, ExchangeOwner {
   readonly inFlight = new LiveSet<LiveExchange>();
@@ -83,10 +83,10 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
     });
     this.#server.on("session", this.#onSession);
     this.#server.on("stream", this.#onStream);
-    this.#server.on("sessionError", () => {}); // A connection that breaks tells by its close.
+    this.#server.on("sessionError", () => {}); // The `close` event that follows reports a broken connection.
   }
 
-  /** Good requests go to `serve` from now on. */
+  /** From now on valid requests are passed to `serve`. */
   use(serve: (exchange: Http2Exchange) => void): void {
     this.#serve = serve;
   }
@@ -95,26 +95,26 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   connect(socket: Socket): void {
     socket.allowHalfOpen = false;
     this.#connecting = socket;
-    this.#server.emit("connection", socket); // Makes the session at once.
+    this.#server.emit("connection", socket); // Creates the session synchronously.
     this.#connecting = undefined;
   }
 
-  /** Tells every client by GOAWAY to go elsewhere; connections close when their last stream has. */
+  /** Sends GOAWAY to every client; each connection closes with its last stream. */
   goAway(): void {
     for (const session of this.#sessions.keys()) session.close();
   }
 
-  /** As `goAway`, for connections yet to come too. */
+  /** As `goAway`, also for later connections. */
   stop(): void {
     this.#stopped = true;
     this.goAway();
   }
 
   /**
-   * Waits until the connections that were told to go elsewhere have sent what they have in hand and are closed, but for
-   * those with gRPC calls; at most `timeoutMs` milliseconds. A stream is over before its last bytes have left.
+   * Resolves when the connections without gRPC calls have sent their buffered bytes and are closed after their GOAWAY,
+   * or after `timeoutMs` milliseconds. A stream can close before its last bytes are sent.
    */
-  async farewell(timeoutMs: number): Promise<void> {
+  async disconnected(timeoutMs: number): Promise<void> {
     const closing = [...this.#sessions].filter(([, { grpcStreams }]) => grpcStreams === 0);
     if (closing.length === 0) return;
     const timer = new AbortController();
@@ -125,12 +125,12 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
     timer.abort();
   }
 
-  /** Cuts every connection, but not those whose gRPC calls another server has still to end. */
+  /** Destroys all connections, except those with gRPC calls, which the gRPC server ends. */
   cutConnections(): void {
     for (const { limits, grpcStreams } of this.#sessions.values()) if (grpcStreams === 0) limits.cut();
   }
 
-  /** Resolves when no exchange is under way. */
+  /** Resolves when no exchange is in flight. */
   idle(): Promise<void> {
     return this.inFlight.idle();
   }
@@ -161,14 +161,14 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   ): void => {
     const session = this.#sessions.get(stream.session as ServerHttp2Session); // Streams of a server have one.
     if (session === undefined) {
-      stream.on("error", () => {}); // The connection broke before its stream was told.
+      stream.on("error", () => {}); // The connection broke before its stream was reported.
       return;
     }
     session.limits.active();
     session.streams++;
     stream.once("close", () => session.streams--);
     const { turns } = session.limits;
-    if (turns.take(stream)) this.#serveStream(session, stream, headers, flags, rawHeaders);
+    if (turns.admit(stream)) this.#serveStream(session, stream, headers, flags, rawHeaders);
     else turns.wait(stream, () => this.#serveStream(session, stream, headers, flags, rawHeaders));
   };
 
@@ -200,7 +200,7 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   ): void {
     const refusal = this.#check.http2Problem(headers, rawHeaders);
     headers.host ??= headers[":authority"];
-    // To everybody behind, a body of unknown length is a chunked one.
+    // For all later code, a body of unknown length is a chunked one.
     if (!stream.endAfterHeaders && headers["content-length"] === undefined) {
       headers["transfer-encoding"] = "chunked";
     }
@@ -226,7 +226,10 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
     exchange.respond(status, headers, body);
   }
 
-  /** Reads on for a while, so that an early answer reaches a client that is still sending; then the stream is reset. */
+  /**
+   * Reads and discards the body for a while, so that an early answer reaches a client that is still sending; then the
+   * stream is reset.
+   */
   #linger(stream: ServerHttp2Stream): void {
     if (stream.readableEnded || stream.destroyed || stream.readableFlowing === null) return;
     stream.resume();
@@ -235,7 +238,10 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   }
 }
 
-/** JSON and brotli are nothing that the engine of gRPC servers speaks; the rpcs of the gateway do. */
+/**
+ * Whether the gRPC server can serve a request: it supports neither JSON nor brotli, which the gRPC door of the gateway
+ * does.
+ */
 function isForGrpcEngine({
   "content-type": type = "",
   "grpc-encoding": encoding,

@@ -16,7 +16,7 @@ import {
 import { completedHead } from "../../http/response-head.ts";
 import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
 
-/** An exchange over HTTP/2: Node's own response, so that it costs no object more. */
+/** An exchange over HTTP/2: a subclass of Node's response, which saves an object per request. */
 export class Http2Exchange
   extends Http2ServerResponse
   implements LiveExchange, ResponseBody, ExchangeCarrier
@@ -26,12 +26,12 @@ export class Http2Exchange
   call: CallContext | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
-  /** WebSockets come over HTTP/1.1 only. */
+  /** WebSockets are served over HTTP/1.1 only. */
   readonly upgrade = undefined;
   readonly peer: PeerIdentity | undefined;
   /** Read by Fastify; the stream ends with the response, the connection by GOAWAY. */
   shouldKeepAlive = true;
-  /** A method of Node's class that its types do not know. */
+  /** A method of Node's class that is missing in its types. */
   declare readonly flushHeaders: () => void;
   readonly #request: Http2ServerRequest;
   readonly #owner: ExchangeOwner;
@@ -48,8 +48,9 @@ export class Http2Exchange
     this.#request = request;
     this.#owner = owner;
     this.peer = peer;
-    // Node would always wait for trailers, and end the stream a turn later than the answer. A client that is still
-    // sending might give up in between, which looks like a broken request then, and the answer would be lost.
+    // Node would always wait for trailers, and end the stream one turn of the event loop after the answer. If a client
+    // that is still sending reset the stream in between, that would count as a broken request, and the answer would be
+    // lost.
     const respond = stream.respond.bind(stream);
     stream.respond = (headers, options) =>
       respond(headers, {
@@ -83,13 +84,13 @@ export class Http2Exchange
     return this.writableFinished ? this.statusCode : 499;
   }
 
-  /** Request and response as Fastify takes them: Node's own likeness of those of HTTP/1. */
+  /** Request and response for Fastify, in Node's compatibility API for HTTP/1. */
   get asHttp1(): readonly [IncomingMessage, ServerResponse] {
     return [this.#request as unknown as IncomingMessage, this as unknown as ServerResponse];
   }
 
   static {
-    // Properties to the types of Node, accessors of its class or not there at all.
+    // Node's types declare these as properties, but its class has accessors or nothing.
     Object.defineProperties(this.prototype, {
       destroyed: {
         get(this: Http2Exchange) {
@@ -98,7 +99,8 @@ export class Http2Exchange
       },
       writableFinished: {
         get(this: Http2Exchange) {
-          return this.stream.writableFinished && !this.stream.aborted; // Node ends what the client has reset.
+          // Node also finishes a stream that the client has reset.
+          return this.stream.writableFinished && !this.stream.aborted;
         },
       },
     });
@@ -120,7 +122,8 @@ export class Http2Exchange
     trailers: ResponseTrailers = [],
   ): void {
     this.#withTrailers = trailers.length > 0;
-    if (body !== undefined) headers["content-length"] = String(Buffer.byteLength(body));
+    if (trailers.length > 0) headers["trailer"] = trailers.map(([name]) => name).join(", ");
+    else if (body !== undefined) headers["content-length"] = String(Buffer.byteLength(body));
     if ((body === undefined || this.#request.method === "HEAD") && trailers.length === 0) {
       this.#endWithHead(status, headers);
       return;
@@ -137,11 +140,9 @@ export class Http2Exchange
     { trailers = false, empty = false }: ResponseOptions = {},
   ): ResponseBody {
     this.#withTrailers = trailers;
-    if (empty) {
-      this.#endWithHead(status, headers);
-    } else {
-      this.writeHead(status, headers);
-    }
+    // An answer to HEAD ends with its head, and Node emits no `close` before its end.
+    if (empty || this.#request.method === "HEAD") this.#endWithHead(status, headers);
+    else this.writeHead(status, headers);
     return this;
   }
 
@@ -152,7 +153,7 @@ export class Http2Exchange
   closeAfter(): void {}
 
   handOver(): never {
-    throw new TypeError("no WebSocket comes over HTTP/2");
+    throw new TypeError("WebSockets are not served over HTTP/2");
   }
 
   cut(): void {
@@ -176,7 +177,7 @@ export class Http2Exchange
     return super.writeHead(status, headers);
   }
 
-  /** Sends a head in one frame with the end of the stream, which cannot be lost while the client is still sending. */
+  /** Sends a head that ends the stream in one frame, so that it cannot be lost while the client is still sending. */
   #endWithHead(status: number, headers: ResponseHeaders): void {
     this.statusCode = status;
     for (const [name, value] of Object.entries(headers)) this.setHeader(name, value);
@@ -185,7 +186,7 @@ export class Http2Exchange
     this.end();
   }
 
-  /** As on HTTP/1, an answer that is broken off must not look complete. */
+  /** Resets the stream; as on HTTP/1, a truncated answer must not look complete. */
   override destroy(): this {
     const { stream } = this;
     if (stream.destroyed || stream.closed) return this;

@@ -15,7 +15,7 @@ export interface Http2Side {
   /** As `goAway`, for connections yet to come too. */
   stop(): void;
   /** Waits until connections have sent what they have in hand and are closed, at most `timeoutMs` milliseconds. */
-  farewell(timeoutMs: number): Promise<void>;
+  disconnected(timeoutMs: number): Promise<void>;
   /** Closes every connection at once, but not those whose gRPC calls another server has still to end. */
   cutConnections(): void;
   /** Resolves when no exchange is under way. */

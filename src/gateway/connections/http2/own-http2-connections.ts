@@ -63,7 +63,7 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
     this.goAway();
   }
 
-  async farewell(timeoutMs: number): Promise<void> {
+  async disconnected(timeoutMs: number): Promise<void> {
     if (this.#sessions.size === 0) return;
     const timer = new AbortController();
     await Promise.race([

@@ -2,34 +2,34 @@ import type { ServerHttp2Session } from "node:http2";
 
 /** Options of `watchPulse`. */
 export interface PulseOptions {
-  /** A client that has vanished loses its connection within twice this time, in milliseconds. */
+  /** The connection of a dead client is closed within twice this time, in milliseconds. */
   readonly heartbeatMs: number;
-  /** Whether somebody waits for the client: only then does it matter that it is there. */
+  /** Whether the connection has open streams: only then dead clients are detected. */
   readonly busy: () => boolean;
-  /** The client has vanished. */
+  /** Called when the client is dead. */
   readonly onLost: () => void;
 }
 
-/** Looks within `heartbeatMs`. */
-const looks = 2;
+/** Checks per `heartbeatMs`. */
+const checks = 2;
 
 /**
- * Pings the client of an HTTP/2 connection when nothing came from it for a while, however much is sent to it, and tells
- * when it does not answer for `heartbeatMs`. Any byte counts as an answer: that to a ping waits behind all that a slow
- * client has still to take.
+ * Detects a dead client of an HTTP/2 connection: pings it when no byte was received for a while, however much is sent
+ * to it, and calls `onLost` when it does not respond for `heartbeatMs`. Any received byte counts as a response: the
+ * acknowledgement of a ping may wait behind all bytes that a slow client has not read yet.
  */
 export function watchPulse(session: ServerHttp2Session, { heartbeatMs, busy, onLost }: PulseOptions): void {
   let before = 0;
   let silence = 0;
-  const look = (): void => {
+  const check = (): void => {
     if (session.destroyed) return;
     const { bytesRead } = session.socket;
     silence = bytesRead === before && busy() ? silence + 1 : 0;
     before = bytesRead;
     if (silence === 1) session.ping(nothing);
-    else if (silence > looks) onLost();
+    else if (silence > checks) onLost();
   };
-  const clock = setInterval(look, heartbeatMs / looks).unref();
+  const clock = setInterval(check, heartbeatMs / checks).unref();
   session.once("close", () => clearInterval(clock));
 }
 

@@ -23,11 +23,12 @@ export const connectDoor: MakeDoor = (kit) => {
       claims: (head) => connectForm(head) !== undefined,
       compile: (method, own) =>
         method.methodKind === "unary"
-          ? unaryCalls(method as DescMethodUnary, own, metadata) // As its kind says.
+          ? unaryCalls(method as DescMethodUnary, own, metadata) // Its kind is "unary".
           : streamCalls(method, own, metadata),
+      answersWhole: ({ methodKind }) => methodKind === "unary",
       refuseUnknown(exchange, path) {
         const form = connectForm(exchange.head);
-        // A parameter of REST may have that name, and headers are whatever clients add.
+        // A query parameter of REST may have that name, and clients may send the header with any request.
         if (form === "get" || (form === "post" && !rpcPath.test(path))) return false;
         refuse(exchange, unknownRpc(path));
         return true;
@@ -37,13 +38,13 @@ export const connectDoor: MakeDoor = (kit) => {
   );
 };
 
-/** A path that no path of REST looks like by chance. */
+/** The form of an rpc's path, which paths of REST rarely have. */
 const rpcPath = /^\/(?:\w+\.)+\w+\/\w+$/;
 
 const connectGet = /[?&]connect=v1(?:&|$)/;
 
 /**
- * The form of a call that a request shows: a stream by its content type, a GET by `connect=v1`, a POST by the header
+ * The form of call that a request makes: a stream by its content type, a GET by `connect=v1`, a POST by the header
  * `Connect-Protocol-Version`. Undefined for requests of other protocols.
  */
 function connectForm(head: RequestHead): "get" | "post" | "stream" | undefined {

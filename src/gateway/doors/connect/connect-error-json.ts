@@ -8,14 +8,14 @@ import { withoutMetadata } from "../rpc/bare-error.ts";
 type Detail = ConnectError["details"][number];
 
 /**
- * Writes errors as the Connect protocol has them, `{"code":"not_found","message":…,"details":[…]}`.
+ * Writes errors in the form of the Connect protocol, `{"code":"not_found","message":…,"details":[…]}`.
  *
  * @see https://connectrpc.com/docs/protocol#error-end-stream
  */
 export class ConnectErrorJson {
   readonly #registry: Registry | undefined;
 
-  /** @param registry types of details that are shown in `debug` too, beside the standard ones */
+  /** @param registry types of details that are also shown in `debug`, besides the standard ones */
   constructor(registry: Registry | undefined) {
     this.#registry = registry;
   }
@@ -34,7 +34,7 @@ export class ConnectErrorJson {
     });
   }
 
-  /** Details are bytes in this protocol; where their type is known they are made readable beside them. */
+  /** Adds a readable `debug` to details, which are bytes in this protocol, if their type is known. */
   #withDebug(error: ConnectError): ConnectError {
     if (error.details.length === 0) return error;
     const copy = withoutMetadata(error);
@@ -51,12 +51,12 @@ export class ConnectErrorJson {
       const text = jsonWriter(schema, { registry, defaults: "omit" }).write(fromBinary(schema, value));
       return { type, value, debug: JSON.parse(text) as JsonValue };
     } catch {
-      return { type, value }; // The bytes are what counts.
+      return { type, value }; // `debug` is optional.
     }
   }
 }
 
-/** A service's own code above 16 is `code_2009` to the implementations of this protocol. */
+/** Names a service's own code above 16 as the implementations of this protocol do, for example `code_2009`. */
 function named(errorJson: object, { code }: ConnectError): object {
   return code <= largestKnownCode ? errorJson : { ...errorJson, code: `code_${code}` };
 }

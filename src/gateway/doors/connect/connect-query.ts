@@ -1,13 +1,14 @@
 import { isBase64 } from "../../../core/codec/base64-text.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
 
-/** The parameters of a Connect GET, each as the bytes it stands for; the first of a name counts. */
+/** The parameters of a Connect GET, decoded to bytes; of several with one name the first is used. */
 export type ConnectQuery = ReadonlyMap<string, Buffer>;
 
 /**
- * Reads the query of a Connect GET, without `?`. Values are bytes: binary messages may stand there percent-encoded.
+ * Reads the query of a Connect GET, without `?`. Values are bytes, since they may contain percent-encoded binary
+ * messages.
  *
- * @throws ConnectError INVALID_ARGUMENT for a broken escape
+ * @throws ConnectError INVALID_ARGUMENT for a malformed escape
  */
 export function parseConnectQuery(query: string): ConnectQuery {
   const parameters = new Map<string, Buffer>();
@@ -22,7 +23,7 @@ export function parseConnectQuery(query: string): ConnectQuery {
 /**
  * The bytes of the message of a Connect GET, still compressed.
  *
- * @throws ConnectError INVALID_ARGUMENT when the message is missing or not the base64 it is said to be
+ * @throws ConnectError INVALID_ARGUMENT when the message is missing, or not base64 although `base64=1` is set
  * @see https://connectrpc.com/docs/protocol#unary-get-request
  */
 export function messageOf(parameters: ConnectQuery): Buffer {
@@ -34,7 +35,7 @@ export function messageOf(parameters: ConnectQuery): Buffer {
   return Buffer.from(text, "base64url");
 }
 
-/** Takes the escapes of one value off (`+` is a space there); a target has one character for each byte. */
+/** Decodes the escapes of one value (`+` means a space); a target has one character for each byte. */
 function unescape(value: string): Buffer {
   const bytes = Buffer.allocUnsafe(value.length);
   let size = 0;

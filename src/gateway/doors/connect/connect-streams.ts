@@ -6,7 +6,7 @@ import {
 import { Code } from "../../../core/errors/errors.ts";
 import type { StreamProtocol } from "../rpc/stream-protocol.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
-import { timeoutOf } from "./connect-unary.ts";
+import { connectTimeoutMs } from "../deadline.ts";
 
 /**
  * The streams of the Connect protocol.
@@ -19,7 +19,7 @@ export function connectStreams(errorJson: ConnectErrorJson): StreamProtocol {
     encodingHeader: headerStreamEncoding.toLowerCase(),
     acceptEncodingHeader: headerStreamAcceptEncoding.toLowerCase(),
     malformed: Code.InvalidArgument,
-    timeoutMs: (headers) => timeoutOf(headers["connect-timeout-ms"]),
+    timeoutMs: connectTimeoutMs,
     end: (writer, trailer, error) => writer.end(endStreamFlag, errorJson.endStream(trailer, error)),
   };
 }

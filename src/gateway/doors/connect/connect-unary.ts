@@ -1,12 +1,13 @@
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
-import { codeToHttpStatus, parseContentType, parseTimeout } from "@connectrpc/connect/protocol-connect";
+import { codeToHttpStatus, parseContentType } from "@connectrpc/connect/protocol-connect";
 import type { CallContext } from "../../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../../core/errors/errors.ts";
 import { type HttpExchange, type ResponseHeaders, setField } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
 import type { DoorKit } from "../door-kit.ts";
+import { connectTimeoutMs } from "../deadline.ts";
 import { type CallKind, openCall, requestComplete, whileReading } from "../open-call.ts";
 import { queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -18,26 +19,26 @@ import { NoCall, refuse } from "../rpc/refusal.ts";
 import type { RpcHandler } from "../rpc/rpc-door.ts";
 import { eachField, type ReplyParts, type RpcMetadata } from "../rpc/rpc-metadata.ts";
 
-/** What a request turned out to be, before its message is there. */
+/** A parsed request head; the message is read later. */
 interface Incoming {
   readonly codec: MessageCodec;
-  /** Time that the client gives its call, in milliseconds. */
+  /** The client's timeout, in milliseconds; undefined for none. */
   readonly timeoutMs: number | undefined;
-  /** How the reply may be compressed. */
+  /** The compression of the reply; null for none. */
   readonly compression: Compression | null;
-  /** The bytes of the message, without compression. */
+  /** Reads the bytes of the message, decompressed. */
   readonly read: () => Promise<Uint8Array>;
 }
 
-/** The two ways to call a unary rpc by the Connect protocol. */
+/** The handlers of a unary rpc for the two HTTP methods of the Connect protocol. */
 export interface ConnectUnary {
   readonly post: RpcHandler;
   readonly get: RpcHandler;
 }
 
 /**
- * The unary calls of the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
- * query of a GET; trailers are headers with the prefix `trailer-`, errors JSON with an HTTP status.
+ * Unary calls by the Connect protocol: the message is the body of a POST or, for rpcs without side effects, in the
+ * query of a GET. Trailers are headers with the prefix `trailer-`, errors are JSON with an HTTP status.
  *
  * @see https://connectrpc.com/docs/protocol#unary-rpcs-request-response
  */
@@ -51,6 +52,18 @@ export function connectUnary(
   const { maxBodyBytes } = limits;
   const kind: CallKind = { method, protocolName: "connect", limits };
   const codecs = messageCodecs(method, kit.binding, Code.InvalidArgument);
+  const unaryBytes = kit.transcoding === "messages" ? undefined : invoker.unaryBytes?.bind(invoker);
+
+  const run = (bytes: Uint8Array, codec: MessageCodec, context: CallContext): Promise<Buffer> => {
+    if (unaryBytes === undefined) {
+      const message = codec.parse(bytes);
+      requestComplete(context, kind);
+      return invoker.unary(method, message, context, codec.serialize);
+    }
+    const request = codec.toBinary(bytes);
+    requestComplete(context, kind);
+    return unaryBytes(method, request, context, codec.fromBinary);
+  };
 
   const serve = async (
     incoming: (exchange: HttpExchange) => Incoming,
@@ -59,13 +72,11 @@ export function connectUnary(
   ): Promise<void> => {
     let context: CallContext | undefined;
     try {
-      const { headers: asked } = exchange.head;
+      const { headers: requestHeaders } = exchange.head;
       const { codec, timeoutMs, compression, read } = incoming(exchange);
-      metadata.check(asked, Code.InvalidArgument);
-      context = openCall(kind, exchange, timeoutMs, () => metadata.of(asked));
-      const message = codec.parse(await whileReading(context, read()));
-      requestComplete(context, kind);
-      const payload = await invoker.unary(method, message, context, (output) => codec.serialize(output));
+      metadata.check(requestHeaders, Code.InvalidArgument);
+      context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
+      const payload = await run(await whileReading(context, read()), codec, context);
       const parts = metadata.reply(context);
       const type = `application/${codec.name}`;
       if (compression !== null && payload.length >= compressMinBytes) {
@@ -99,24 +110,24 @@ export function connectUnary(
       const body = errorJson.body(error);
       send(exchange, codeToHttpStatus(error.code), headers, "application/json", parts, body);
     } catch {
-      exchange.destroy(); // A header of a hook cannot be written.
+      exchange.destroy(); // A hook has set an invalid header.
     }
   };
 
-  const posted = (exchange: HttpExchange): Incoming => {
+  const parsePost = (exchange: HttpExchange): Incoming => {
     const { headers } = exchange.head;
     const type = parseContentType(headerValue(headers["content-type"] ?? undefined));
     if (type === undefined || type.stream) throw unsupported(headers["content-type"]);
     requireVersion(headers["connect-protocol-version"]);
     return {
       codec: type.binary ? codecs.proto : codecs.json,
-      timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
+      timeoutMs: connectTimeoutMs(headers),
       compression: negotiate(headers["content-encoding"], headers["accept-encoding"]).response,
       read: () => bodies.read(exchange),
     };
   };
 
-  const asked = ({ head }: HttpExchange): Incoming => {
+  const parseGet = ({ head }: HttpExchange): Incoming => {
     const { headers, url } = head;
     if (method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
       throw new NoCall({
@@ -129,7 +140,7 @@ export function connectUnary(
     const { request, response } = negotiate(textOf(query, "compression"), headers["accept-encoding"]);
     return {
       codec: codecs[encodingOf(query)],
-      timeoutMs: timeoutOf(headers["connect-timeout-ms"]),
+      timeoutMs: connectTimeoutMs(headers),
       compression: response,
       async read() {
         const bytes = messageOf(query);
@@ -139,8 +150,8 @@ export function connectUnary(
   };
 
   return {
-    post: (exchange) => void serve(posted, exchange, {}),
-    get: (exchange) => void serve(asked, exchange, { vary: "accept-encoding" }),
+    post: (exchange) => void serve(parsePost, exchange, {}),
+    get: (exchange) => void serve(parseGet, exchange, { vary: "accept-encoding" }),
   };
 }
 
@@ -161,17 +172,6 @@ function send(
 
 function noParts(): ReplyParts {
   return { header: new Headers(), trailer: new Headers() };
-}
-
-/**
- * The time in a `Connect-Timeout-Ms` header, in milliseconds.
- *
- * @throws ConnectError INVALID_ARGUMENT for anything but up to ten digits
- */
-export function timeoutOf(header: string | string[] | undefined): number | undefined {
-  const { timeoutMs, error } = parseTimeout(headerValue(header), Number.POSITIVE_INFINITY);
-  if (error !== undefined) throw error;
-  return timeoutMs;
 }
 
 function negotiate(

@@ -3,7 +3,7 @@ import { grpcHeaders, withStatus } from "../rpc/grpc-status.ts";
 import type { StreamProtocol } from "../rpc/stream-protocol.ts";
 
 /**
- * gRPC-Web: every call is a stream of envelopes, and the last of them holds the trailers of gRPC.
+ * gRPC-Web: every call is a stream of envelopes, the last of which contains the trailers of gRPC.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
  */

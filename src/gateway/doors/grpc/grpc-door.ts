@@ -9,7 +9,9 @@ import { rpcDoor, rpcType } from "../rpc/rpc-door.ts";
 import { RpcMetadata } from "../rpc/rpc-metadata.ts";
 import { grpc } from "./grpc.ts";
 
-/** gRPC on the HTTP port, recognized by its content type; over HTTP/2 only, as HTTP/1 promises no trailers. */
+/**
+ * gRPC on the HTTP port, recognized by its content type; over HTTP/2 only, since HTTP/1 does not guarantee trailers.
+ */
 export const grpcDoor: MakeDoor = (kit) => {
   const metadata = new RpcMetadata(kit.metadata);
   return rpcDoor(
@@ -38,7 +40,7 @@ export const grpcDoor: MakeDoor = (kit) => {
         try {
           exchange.respond(200, headers, undefined);
         } catch {
-          exchange.destroy(); // A header of a hook cannot be written.
+          exchange.destroy(); // A hook has set an invalid header.
         }
         return true;
       },

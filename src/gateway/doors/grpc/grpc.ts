@@ -2,8 +2,8 @@ import { grpcHeaders, withStatus } from "../rpc/grpc-status.ts";
 import type { StreamProtocol } from "../rpc/stream-protocol.ts";
 
 /**
- * gRPC itself, over HTTP/2: for gateways without a gRPC server behind their port, and for what the engine of those
- * does not speak, JSON and brotli.
+ * gRPC over HTTP/2: for gateways without a gRPC server on their port, and for JSON and brotli, which the gRPC server
+ * does not support.
  *
  * @see https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
  */

@@ -5,25 +5,36 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckResponse,
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
-import { CallContext } from "../../../core/call/context.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
-import type { HttpExchange } from "../../http/exchange.ts";
+import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { parseQuery } from "../../http/query.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
+import { type CallKind, newCall } from "../open-call.ts";
 
-/** The paths of the health door; no rule may have them while they are served. */
+/** The paths of the health door; HTTP rules cannot use them while they are served. */
 export const healthPaths = ["/healthz", "/livez", "/readyz"] as const;
 
-/** What an endpoint says, as `{"status": …}`. */
-type Verdict = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
+/** The calls of `grpc.health.v1`; how long one may take is an option of its own. */
+const checks: CallKind = {
+  method: Health.method.check,
+  protocolName: "rest",
+  limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
+};
 
-const statusOf: Readonly<Record<Verdict, number>> = { SERVING: 200, NOT_SERVING: 503, SERVICE_UNKNOWN: 404 };
+/** The result of a check, sent as `{"status": …}`. */
+type CheckStatus = "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
+
+const statusOf: Readonly<Record<CheckStatus, number>> = {
+  SERVING: 200,
+  NOT_SERVING: 503,
+  SERVICE_UNKNOWN: 404,
+};
 
 /**
- * Answers `/livez` (the process lives), `/readyz` and `/healthz` (routes are loaded, the server does not drain, the
+ * Answers `/livez` (the process is alive), `/readyz` and `/healthz` (routes are loaded, the server does not drain, the
  * upstream is SERVING by `grpc.health.v1`), the last two also for one service: `?service=package.Service`. An upstream
  * that answers but has no health service counts as serving. Statuses: 200, 503, 404 for an unknown service.
  */
@@ -31,41 +42,46 @@ export const healthDoor: MakeDoor = (kit) => ({
   name: "health",
   needsNoRpcs: true,
   claims: ({ url }) => kit.health.healthPaths && isHealthPath(pathOf(url)),
-  serve: () => (exchange) => {
-    const { method, url } = exchange.head;
-    if (method === "GET" || method === "HEAD") void answer(url, exchange, kit);
-    else answerOtherMethod(["GET", "HEAD", "OPTIONS"], exchange, kit.errors);
-    return true;
+  serve: () => {
+    const check = (exchange: HttpExchange): void => void answer(exchange.head.url, exchange, kit);
+    const handle = (exchange: HttpExchange): boolean => {
+      if (isCheck(exchange.head)) check(exchange);
+      else answerOtherMethod(["GET", "HEAD", "OPTIONS"], exchange, kit.errors);
+      return true;
+    };
+    return Object.assign(handle, {
+      choose: (head: RequestHead) => (isCheck(head) ? check : undefined),
+    });
   },
 });
 
+function isCheck({ method }: RequestHead): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
 async function answer(url: string, exchange: HttpExchange, kit: DoorKit): Promise<void> {
   const path = pathOf(url);
-  const verdict = await check(path, url.slice(path.length + 1), kit);
+  const status = await check(path, url.slice(path.length + 1), kit);
   if (exchange.destroyed) return;
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
   try {
-    exchange.respond(statusOf[verdict], headers, JSON.stringify({ status: verdict }));
+    exchange.respond(statusOf[status], headers, JSON.stringify({ status }));
   } catch {
-    exchange.destroy(); // A header of a hook cannot be written.
+    exchange.destroy(); // A hook has set an invalid header.
   }
 }
 
-async function check(path: string, query: string, kit: DoorKit): Promise<Verdict> {
+async function check(path: string, query: string, kit: DoorKit): Promise<CheckStatus> {
   if (path === "/livez") return "SERVING";
   if (!kit.isReady()) return "NOT_SERVING";
   const { healthInvoker, health } = kit;
-  const context = new CallContext({
-    method: Health.method.check,
-    protocolName: "rest",
-    requestHeader: () => new Headers(),
-    timeoutMs: health.healthTimeoutMs,
-  });
+  const request = { peer: undefined, method: "GET", url: undefined, arrivedAt: undefined };
+  const context = newCall(checks, request, health.healthTimeoutMs, () => new Headers());
   try {
     const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
-    const request = create(HealthCheckRequestSchema, { service });
-    const reply = await healthInvoker.unary(Health.method.check, request, context);
-    const { status } = reply as HealthCheckResponse; // The output of the method that was called.
+    const message = create(HealthCheckRequestSchema, { service });
+    const reply = await healthInvoker.unary(Health.method.check, message, context);
+    const { status } = reply as HealthCheckResponse; // The output type of `check`.
     if (status === ServingStatus.SERVING) return "SERVING";
     return status === ServingStatus.SERVICE_UNKNOWN ? "SERVICE_UNKNOWN" : "NOT_SERVING";
   } catch (reason) {

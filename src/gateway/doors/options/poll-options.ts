@@ -1,10 +1,10 @@
 /** Options of long polling. */
 export interface LongPollOptions {
-  /** The longest that one request may wait, in milliseconds, whatever it prefers. Default: 60,000. */
+  /** The longest wait of one request, in milliseconds, even if it prefers more. Default: 60,000. */
   readonly maxPollWaitMs: number;
-  /** How long a stream is kept open while nobody asks for more of it, in milliseconds. Default: 60,000. */
+  /** How long a stream is kept open without a request for it, in milliseconds. Default: 60,000. */
   readonly pollIdleMs: number;
-  /** Text of messages that is held for a client; the stream is paused beyond, in bytes. Default: 1 MiB. */
+  /** The most text of messages that is buffered for a client, in bytes; the stream is paused beyond. Default: 1 MiB. */
   readonly pollBufferBytes: number;
   /** The most streams that are kept open for polling: RESOURCE_EXHAUSTED beyond. Default: 1,000. */
   readonly maxPolledStreams: number;

@@ -1,31 +1,37 @@
 import { type StreamWriterOptions, streamWriterDefaults } from "../../http/stream-writer.ts";
 
 /**
- * What becomes of an array whose stream fails after it has begun: no closing bracket and a cut connection, or a last
- * element `{"error":Status}` and a closing bracket.
+ * How an array ends whose stream fails after it has begun: without a closing bracket and with a closed connection
+ * (`truncate`), or with a last element `{"error":Status}` and a closing bracket (`element`).
  */
 export type ArrayError = "truncate" | "element";
 
 /** Options of streams over HTTP. */
 export interface StreamOptions extends StreamWriterOptions {
   /**
-   * How long the head of a streamed answer waits for the first message, in milliseconds. Until then an error still has
-   * an HTTP status of its own; after it, an idle stream does not look dead. Default: 500.
+   * How long the head of a streamed answer waits for the first message, in milliseconds. Until then an error can still
+   * set the HTTP status; after it, the client of an idle stream sees that the server is alive. Default: 500.
    */
   readonly headerFlushMs: number;
   /**
-   * How long an event stream may be silent before a comment is sent, in milliseconds. A dead client is found within
-   * twice this time: on HTTP/2 by pings, on HTTP/1.1 by TCP keepalive, as long as no bytes wait for it, else by
-   * `writeIdleMs`; see also `socketHeartbeatMs`. Default: 15,000.
+   * How long an event stream may be idle before a comment is sent, in milliseconds. A dead client is detected within
+   * twice this time: on HTTP/2 by pings, on HTTP/1.1 by TCP keepalive if no bytes are in flight, else by `writeIdleMs`;
+   * see also `socketHeartbeatMs`. Default: 15,000.
    */
   readonly heartbeatMs: number;
-  /** How long clients of event streams should wait before they come again, in milliseconds; 0 leaves it to them. Default: 0. */
+  /**
+   * How long clients of event streams should wait before they reconnect, in milliseconds; 0 for the client's default.
+   * Default: 0.
+   */
   readonly sseRetryMs: number;
-  /** How long the body of a client or bidi stream may bring no byte, in milliseconds: 408 beyond. Default: 60,000. */
+  /** How long the body of a client or bidi stream may be idle, in milliseconds: 408 beyond. Default: 60,000. */
   readonly bodyIdleMs: number;
-  /** How an array tells of an error after its first element. Default: `truncate`. */
+  /** How an array reports an error after its first element. Default: `truncate`. */
   readonly arrayError: ArrayError;
-  /** The most bytes of an answer that has to be sent whole, to HTTP/1.0 clients: an error beyond. Default: 16 MiB. */
+  /**
+   * The most bytes of a stream that is sent as one buffered answer, to HTTP/1.0 clients: an error beyond. Default: 16
+   * MiB.
+   */
   readonly maxBufferedBytes: number;
 }
 

@@ -3,28 +3,38 @@ export interface WebSocketOptions {
   /** Whether rpcs can be called over WebSocket; otherwise `Upgrade` is ignored. Default: true. */
   readonly webSockets: boolean;
   /**
-   * Origins beside the server's own whose pages may open WebSockets, such as `https://app.example.com`; `null` for
-   * pages without one, `*` for any. Pages of all others get 403. Programs that send no `Origin` may always. Default: none.
+   * Origins, besides the server's own, whose pages may open WebSockets, such as `https://app.example.com`; `null` for
+   * pages without an origin, `*` for any. Pages of all others get 403. Programs that send no `Origin` are always
+   * accepted. Default: none.
    */
   readonly allowedOrigins: readonly string[];
   /** Path of the endpoint where one socket carries many calls; undefined for none. Default: `/ws`. */
   readonly multiplexPath: string | undefined;
-  /** The most calls under way on such a socket: RESOURCE_EXHAUSTED beyond. Default: 100. */
+  /** The most calls in flight on such a socket: RESOURCE_EXHAUSTED beyond. Default: 100. */
   readonly maxSocketCalls: number;
   /** The largest message that a client may send, in bytes: close code 1009 beyond. Default: 1 MiB. */
   readonly maxSocketMessageBytes: number;
   /** The most fragments of a message: close code 1008 beyond. Default: 1,024. */
   readonly maxSocketFragments: number;
-  /** What may wait for a client that reads slowly besides the replies of its calls, in bytes: 1013 beyond. Default: 1 MiB. */
+  /**
+   * The most bytes of status and pause frames that may wait for a slow client, besides the replies of its calls: close
+   * code 1013 beyond. Default: 1 MiB.
+   */
   readonly maxSocketUnsentBytes: number;
-  /** How long a client may take nothing while something waits for it, in milliseconds: 1013 beyond. Default: 60,000. */
+  /**
+   * How long a client may read nothing while messages wait for it, in milliseconds: close code 1013 beyond. Default:
+   * 60,000.
+   */
   readonly socketWriteIdleMs: number;
   /**
-   * How often a ping is sent, in milliseconds; 0 for never. A client that was silent for two of these is taken for
-   * dead. Default: 30,000.
+   * Interval of pings, in milliseconds; 0 for none. The connection of a client that is silent for two intervals is
+   * closed as dead. Default: 30,000.
    */
   readonly socketHeartbeatMs: number;
-  /** Whether messages are compressed (permessage-deflate): some 115 KiB of memory more for each socket that has been used. Default: false. */
+  /**
+   * Whether messages are compressed (permessage-deflate): some 115 KiB more memory for each socket that has been used.
+   * Default: false.
+   */
   readonly socketCompression: boolean;
 }
 

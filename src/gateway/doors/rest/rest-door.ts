@@ -8,7 +8,7 @@ import { answerOtherMethod } from "../../http/other-method.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { Route } from "../../routing/route.ts";
 import { isDecodable, malformedPath, type Router } from "../../routing/router.ts";
-import type { MakeDoor } from "../door.ts";
+import type { DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import { isForm } from "./forms/form-parts.ts";
@@ -17,7 +17,7 @@ import { PolledStreams } from "./long-poll/polled-streams.ts";
 import { streamRoute } from "./streams/stream-route.ts";
 import { type RouteHandler, unaryRoute } from "./unary/unary.ts";
 
-/** REST: the routes that HTTP rules give the rpcs. It claims every request. */
+/** REST: the routes from the HTTP rules of the rpcs. It claims every request. */
 export const restDoor: MakeDoor = (kit) => {
   const polled = new PolledStreams(kit.polling);
   return {
@@ -26,18 +26,30 @@ export const restDoor: MakeDoor = (kit) => {
     serve(rpcs) {
       const { router } = rpcs;
       const handlers = new Map<Route, RouteHandler>();
+      const whole = new Map<Route, RouteHandler>();
       for (const route of router.routes) {
         const own = rpcs.kitOf(route.method, route.template.text, kit);
-        handlers.set(route, routeHandler(route, own, polled));
+        const { handle, unary } = routeHandlers(route, own, polled);
+        handlers.set(route, handle);
+        if (unary !== undefined) whole.set(route, unary);
       }
-      return (exchange) => {
+      const choose: DoorHandler["choose"] = (head) => {
+        const match = router.match(head.method, head.url);
+        const handle = match.kind === "found" ? whole.get(match.route) : undefined;
+        if (match.kind !== "found" || handle === undefined || isSpecial(head)) return undefined;
+        return (exchange) => {
+          exchange.route = match.route.template.text;
+          handle(match, exchange);
+        };
+      };
+      const serve = (exchange: HttpExchange): boolean => {
         const { method, url } = exchange.head;
         const match = router.match(method, url);
         const handle = match.kind === "found" ? handlers.get(match.route) : undefined;
         if (match.kind !== "found" || handle === undefined) {
           refuse(match, rpcs, exchange, kit);
         } else if (method === "OPTIONS" && kit.browsers.cors?.isPreflight(exchange.head) === true) {
-          // Where a route takes OPTIONS, a preflight does not call its rpc.
+          // A preflight does not call an rpc with a route for OPTIONS.
           answerOtherMethod(askedFor(router, exchange.head), exchange, kit.errors);
         } else {
           exchange.route = match.route.template.text;
@@ -45,12 +57,13 @@ export const restDoor: MakeDoor = (kit) => {
         }
         return true;
       };
+      return Object.assign(serve, { choose });
     },
     close: () => polled.close(),
   };
 };
 
-/** Answers a request that no route takes. */
+/** Answers a request without a matching route. */
 function refuse(
   match: ReturnType<Router["match"]>,
   rpcs: ServedRpcs,
@@ -71,37 +84,60 @@ function refuse(
   }
 }
 
-/** The method that a preflight asks for, if there is a route for it. */
+/** The method that a preflight requests, if there is a route for it. */
 function askedFor(router: Router, { headers, url }: RequestHead): readonly string[] {
   const method = headers["access-control-request-method"] ?? "";
   return router.match(method, url).kind === "found" ? [method] : [];
 }
 
-/**
- * The handler of a route, chosen once by the kind of its rpc. A unary rpc is a stream of one event where a request asks
- * for that, and of one file or form where its bodies are no JSON.
- */
-function routeHandler(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
-  const handle = handlerByKind(route, kit, polled);
-  return (call, exchange) => {
-    const refusal = grpcRefusal(exchange.head);
-    if (refusal === undefined) handle(call, exchange);
-    else kit.errors.send(exchange, refusal);
+/** The handlers of one route. */
+interface RouteHandlers {
+  readonly handle: RouteHandler;
+  /** Of the requests of a unary rpc that are not `isSpecial`; undefined where there are none. */
+  readonly unary: RouteHandler | undefined;
+}
+
+/** The handlers of a route, chosen once by the kind of its rpc. */
+function routeHandlers(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandlers {
+  const { handle, unary } = handlersByKind(route, kit, polled);
+  return {
+    unary,
+    handle: (call, exchange) => {
+      const refusal = grpcRefusal(exchange.head);
+      if (refusal === undefined) handle(call, exchange);
+      else kit.errors.send(exchange, refusal);
+    },
   };
 }
 
-function handlerByKind(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
+function handlersByKind(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandlers {
   const { methodKind } = route.method;
   const stream = streamRoute(route, kit);
   if (methodKind === "server_streaming" && !repliesRawBody(route)) {
     const poll = longPollRoute(route, kit, polled);
-    return (call, exchange) => (asksForPoll(exchange.head) ? poll : stream)(call, exchange);
+    const handle: RouteHandler = (call, exchange) =>
+      (asksForPoll(exchange.head) ? poll : stream)(call, exchange);
+    return { handle, unary: undefined };
   }
-  if (methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) return stream;
+  if (methodKind !== "unary" || takesRawBody(route) || repliesRawBody(route)) {
+    return { handle: stream, unary: undefined };
+  }
   const unary = unaryRoute(route, route.method as DescMethodUnary, kit); // As its kind says.
-  return (call, exchange) => {
-    const { accept, "content-type": type } = exchange.head.headers;
-    const special = namesEvents(accept) || (type !== undefined && isForm(type));
-    (special ? stream : unary)(call, exchange);
-  };
+  const handle: RouteHandler = (call, exchange) =>
+    (asksForStream(exchange.head) ? stream : unary)(call, exchange);
+  return { handle, unary };
+}
+
+/**
+ * Whether a request for a unary rpc asks for more than one answer in JSON: the rpc is a stream of one event where the
+ * request asks for that, and of one file or form where its bodies are no JSON.
+ */
+function asksForStream({ headers }: RequestHead): boolean {
+  const { accept, "content-type": type } = headers;
+  return namesEvents(accept) || (type !== undefined && isForm(type));
+}
+
+/** Whether a request for a unary rpc is not answered by it, or not in one piece. */
+function isSpecial(head: RequestHead): boolean {
+  return asksForStream(head) || grpcRefusal(head) !== undefined;
 }

@@ -1,6 +1,6 @@
 import { ConnectError } from "../../../core/errors/errors.ts";
 
-/** An error with the code, message and details of `error` alone: its metadata goes another way. */
+/** A copy of `error` with its code, message and details, but without its metadata, which is sent separately. */
 export function withoutMetadata(
   error: ConnectError,
   message: string = error.rawMessage.toWellFormed(),

@@ -1,11 +1,12 @@
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { incompleteRequest } from "../../http/disconnect-error.ts";
 import type { HttpExchange, RequestBody } from "../../http/exchange.ts";
 import { flagsAt, lengthAt, prefixBytes } from "../../../core/wire/message-prefix.ts";
 import { ReadAhead } from "../../http/read-ahead.ts";
 import { Base64Chunks } from "./base64-chunks.ts";
 import { messageTooLarge } from "./message-compression.ts";
 
-/** One message of a stream with the flags in front of it. */
+/** One message of a stream with the flags of its prefix. */
 export interface Envelope {
   readonly flags: number;
   readonly data: Buffer;
@@ -13,24 +14,25 @@ export interface Envelope {
 
 /** Options of `EnvelopeReader`. */
 export interface EnvelopeReaderOptions {
-  /** The largest message, in bytes, as it is sent. */
+  /** The largest message, in bytes as received, before decompression. */
   readonly maxBytes: number;
-  /** How long to wait, in milliseconds: for the next byte, or where `whole` is set for all of the body. */
+  /** How long to wait, in milliseconds: for the next byte, or if `whole` is set, for the whole body. */
   readonly timeoutMs: number;
   readonly whole: boolean;
   /** Whether the body is base64. */
   readonly text: boolean;
 }
 
-/** Whoever waits for more bytes. */
+/** The pending wait for more bytes. */
 interface Waiter {
   resolve(more: boolean): void;
   reject(error: ConnectError): void;
 }
 
 /**
- * Takes a request body apart into envelopes, each when it is asked for: while nobody asks, no more is read from the
- * client than `ReadAhead` allows, and nothing before the first is asked for. A message that is announced larger than allowed is refused by its prefix alone.
+ * Splits a request body into envelopes on demand: without a pending `next()`, no more is read from the client than
+ * `ReadAhead` allows, and nothing before the first `next()`. A message whose announced length is too large is refused
+ * by its prefix alone.
  */
 export class EnvelopeReader {
   readonly #request: RequestBody;
@@ -41,7 +43,7 @@ export class EnvelopeReader {
   #size = 0;
   #ended = false;
   #fault: ConnectError | undefined;
-  #dropping = false;
+  #discarding = false;
   #waiter: Waiter | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -53,7 +55,7 @@ export class EnvelopeReader {
     this.#base64 = options.text ? new Base64Chunks() : undefined;
     request.on("data", (chunk: Buffer) => this.#receive(chunk));
     request.on("end", () => this.#finish());
-    request.on("error", nothing); // The close that follows tells enough.
+    request.on("error", nothing); // The `close` event that follows reports the error.
     request.on("close", () => this.#closed());
     request.pause();
   }
@@ -62,8 +64,8 @@ export class EnvelopeReader {
    * The next envelope; undefined at the end of the body.
    *
    * @throws ConnectError RESOURCE_EXHAUSTED for a message that is too large, DEADLINE_EXCEEDED when the client sends
-   * nothing for too long, INVALID_ARGUMENT when the body breaks off inside a message or is not the base64 it should be,
-   * CANCELLED when the client leaves
+   * nothing for too long, INVALID_ARGUMENT when the body ends inside a message or is not valid base64, CANCELLED when
+   * the client disconnects
    */
   async next(): Promise<Envelope | undefined> {
     while (this.#size < prefixBytes) {
@@ -71,20 +73,26 @@ export class EnvelopeReader {
       if (this.#size === 0) return undefined;
       throw brokenOff();
     }
-    const prefix = this.#take(prefixBytes);
+    const prefix = this.#read(prefixBytes);
     const length = lengthAt(prefix, 0);
     if (length > this.#options.maxBytes) throw messageTooLarge(this.#options.maxBytes);
     while (this.#size < length) if (!(await this.#more())) throw brokenOff();
-    return { flags: flagsAt(prefix, 0), data: this.#take(length) };
+    return { flags: flagsAt(prefix, 0), data: this.#read(length) };
   }
 
-  /** Lets the rest of the body pass unread, so that a client that sends on hears the answer. */
-  drop(): void {
-    this.#dropping = true;
+  /** Whether the next envelope has arrived as a whole, in part of a chunk at least. */
+  get ready(): boolean {
+    const [first = empty] = this.#chunks;
+    return first.length >= prefixBytes && this.#size >= prefixBytes + lengthAt(first, 0);
+  }
+
+  /** Discards the rest of the body, so that a client that is still sending receives the answer. */
+  discard(): void {
+    this.#discarding = true;
     this.#chunks = [];
     this.#size = 0;
     clearTimeout(this.#timer);
-    this.#ahead.drop();
+    this.#ahead.discard();
   }
 
   #more(): Promise<boolean> {
@@ -100,7 +108,7 @@ export class EnvelopeReader {
   }
 
   #receive(chunk: Buffer): void {
-    if (this.#dropping) return;
+    if (this.#discarding) return;
     const bytes = this.#base64 === undefined ? chunk : this.#base64.decode(chunk);
     if (bytes === undefined) this.#fail(notBase64());
     else this.#add(bytes);
@@ -115,7 +123,7 @@ export class EnvelopeReader {
   }
 
   #finish(): void {
-    if (this.#ended || this.#dropping) return;
+    if (this.#ended || this.#discarding) return;
     this.#ended = true;
     clearTimeout(this.#timer);
     const rest = this.#base64?.end();
@@ -125,13 +133,12 @@ export class EnvelopeReader {
   }
 
   #closed(): void {
-    if (!this.#ended)
-      this.#fail(new ConnectError("the client left before its request was complete", Code.Canceled));
+    if (!this.#ended) this.#fail(incompleteRequest());
   }
 
-  /** @internal The client took too long. */
+  /** @internal `timeoutMs` has passed. */
   expired(): void {
-    // Without anybody who waits, it is not the client who is slow.
+    // Without a pending `next()` the handler is slow, not the client.
     if (this.#waiter === undefined && !this.#options.whole) return;
     this.#fail(
       new ConnectError(
@@ -153,11 +160,11 @@ export class EnvelopeReader {
     return waiter;
   }
 
-  /** The next `count` bytes, which are there. */
-  #take(count: number): Buffer {
+  /** Removes and returns the next `count` bytes, which have arrived. */
+  #read(count: number): Buffer {
     const [first = empty] = this.#chunks;
     this.#size -= count;
-    this.#ahead.take(count);
+    this.#ahead.remove(count);
     if (first.length > count) {
       this.#chunks[0] = first.subarray(count);
       return first.subarray(0, count);

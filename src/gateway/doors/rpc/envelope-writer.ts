@@ -1,12 +1,12 @@
 import type { HttpExchange, ResponseBody, ResponseHeaders } from "../../http/exchange.ts";
-import { withPrefix } from "../../../core/wire/message-prefix.ts";
+import { withPrefixes } from "../../../core/wire/message-prefix.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../http/stream-writer.ts";
 
 /** Options of `EnvelopeWriter`. */
 export interface EnvelopeWriterOptions extends StreamWriterOptions {
   /** Whether the body is base64. */
   readonly text: boolean;
-  /** Whether trailers of HTTP end the reply, and no envelope. */
+  /** Whether HTTP trailers end the reply, not an envelope. */
   readonly trailers: boolean;
 }
 
@@ -32,27 +32,30 @@ export class EnvelopeWriter {
     return this.#reply !== undefined;
   }
 
-  /** Writes the head of the reply unless it is written, with what `headers` gives. It leaves with what follows. */
+  /**
+   * Prepares the head of the reply with the result of `headers`, unless that was done before. It is sent with the first
+   * message.
+   */
   begin(headers: () => ResponseHeaders): void {
     if (this.#reply === undefined) this.#begin(headers());
   }
 
-  /** Lets the head leave by itself. */
+  /** Sends the head without waiting for the first message. */
   flush(): void {
     this.#reply?.body.flushHeaders();
   }
 
   /**
-   * Writes one message. Undefined when there is room for another, else a promise to wait for before the next, which
+   * Writes messages in one piece. Returns undefined when others can follow, else a promise to await before them, which
    * rejects with CANCELLED when the client disconnects.
    */
-  write(flags: number, data: Uint8Array): Promise<void> | undefined {
-    return this.#reply?.writer.write(this.#encode(flags, data));
+  write(flags: number, messages: readonly Uint8Array[]): Promise<void> | undefined {
+    return this.#reply?.writer.write(this.#encode(flags, messages));
   }
 
   /** Writes the last message and ends the reply. */
   end(flags: number, data: Uint8Array): void {
-    void this.#reply?.writer.end(this.#encode(flags, data));
+    void this.#reply?.writer.end(this.#encode(flags, [data]));
   }
 
   /** Sends a head that is the whole reply. */
@@ -60,9 +63,9 @@ export class EnvelopeWriter {
     this.#exchange.respondInParts(200, headers, { empty: true });
   }
 
-  /** Ends the reply with trailers of HTTP. */
+  /** Ends the reply with HTTP trailers. */
   endWithTrailers(trailer: Headers): void {
-    if (this.#reply === undefined || this.#reply.writer.gone !== undefined) return;
+    if (this.#reply === undefined || this.#reply.writer.failure !== undefined) return;
     this.#reply.body.addTrailers(Object.fromEntries(trailer));
     void this.#reply.writer.end();
   }
@@ -72,8 +75,8 @@ export class EnvelopeWriter {
     this.#reply = { body, writer: new StreamWriter(body, this.#options) };
   }
 
-  #encode(flags: number, data: Uint8Array): Uint8Array | string {
-    const bytes = withPrefix(data, flags);
+  #encode(flags: number, messages: readonly Uint8Array[]): Uint8Array | string {
+    const bytes = withPrefixes(messages, flags);
     return this.#options.text ? bytes.toString("base64") : bytes;
   }
 }

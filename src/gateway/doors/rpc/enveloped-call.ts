@@ -1,4 +1,5 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import { readEach, type ReplyBatch } from "../../../core/call/batches.ts";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
@@ -12,7 +13,7 @@ import { EnvelopeReader } from "./envelope-reader.ts";
 import { EnvelopeWriter } from "./envelope-writer.ts";
 import { messageCodecs, type MessageCodec } from "./message-codec.ts";
 import { compressMinBytes, messageCompressions } from "./message-compression.ts";
-import { RequestMessages } from "./request-messages.ts";
+import { RequestMessages, type RequestMessagesOptions } from "./request-messages.ts";
 import { eachField, type RpcMetadata } from "./rpc-metadata.ts";
 import type { StreamProtocol } from "./stream-protocol.ts";
 
@@ -27,7 +28,10 @@ interface EnvelopedRpc {
   readonly kit: DoorKit;
 }
 
-/** Serves an rpc of any kind by a protocol of envelopes: the status of the reply is 200, its end says how it went. */
+/**
+ * Serves an rpc of any kind by a protocol of envelopes: the HTTP status of the reply is always 200, its end has the
+ * status of the call.
+ */
 export function envelopedCall(
   method: DescMethod,
   protocol: StreamProtocol,
@@ -40,7 +44,10 @@ export function envelopedCall(
   return (form, exchange) => void new EnvelopedCall(rpc, form, codecs[form.codec], exchange).serve();
 }
 
-/** One call on its way. */
+/** The options of the request messages of one call. */
+type RequestOptions = Omit<RequestMessagesOptions<unknown>, "parse">;
+
+/** One call in flight. */
 class EnvelopedCall {
   readonly #rpc: EnvelopedRpc;
   readonly #form: BodyForm;
@@ -76,14 +83,14 @@ class EnvelopedCall {
       await this.#call();
     } catch (reason) {
       error = this.#rpc.kit.errors.toError(reason, this.#exchange);
-      this.#context?.abort(error); // So that all that the call started hears of it.
+      this.#context?.abort(error); // Cancels what the call has started.
     }
     try {
       this.#end(error);
     } catch {
-      this.#exchange.destroy(); // A header of a hook cannot be written.
+      this.#exchange.destroy(); // A hook has set an invalid header.
     }
-    this.#reader.drop();
+    this.#reader.discard();
     this.#context?.end();
   }
 
@@ -101,48 +108,76 @@ class EnvelopedCall {
     if (error !== undefined) throw error;
     metadata.check(headers, protocol.malformed);
     const { malformed } = protocol;
-    const requests = new RequestMessages(this.#reader, {
-      codec: this.#codec,
-      compression: request,
-      maxBytes: kit.limits.maxBodyBytes,
-      malformed,
-    });
+    const options = { compression: request, maxBytes: kit.limits.maxBodyBytes, malformed };
     const context = openCall(kind, this.#exchange, timeoutMs, () => metadata.of(headers));
     this.#context = context;
     const { method } = kind;
-    // The kind says which of the two it is, and the types do not follow.
-    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, requests, context);
-    else await this.#stream(method as DescMethodStreaming, requests, context);
+    // The kind decides which of the two it is; the types do not follow it.
+    if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, options, context);
+    else await this.#stream(method as DescMethodStreaming, options, context);
   }
 
-  async #unary(method: DescMethodUnary, requests: RequestMessages, context: CallContext): Promise<void> {
+  async #unary(method: DescMethodUnary, options: RequestOptions, context: CallContext): Promise<void> {
     const { kind, kit } = this.#rpc;
-    const { invoker } = kit;
-    const message = await context.race(requests.only());
-    requestComplete(context, kind);
-    await this.#send(await invoker.unary(method, message, context, this.#write), context);
+    const { invoker, transcoding } = kit;
+    const codec = this.#codec;
+    const only = async <M>(parse: (bytes: Uint8Array) => M): Promise<M> => {
+      const requests = new RequestMessages(this.#reader, { ...options, parse });
+      const message = await context.race(requests.only());
+      requestComplete(context, kind);
+      return message;
+    };
+    const reply =
+      transcoding === "messages" || invoker.unaryBytes === undefined
+        ? await invoker.unary(method, await only(codec.parse), context, codec.serialize)
+        : await invoker.unaryBytes(method, await only(codec.toBinary), context, codec.fromBinary);
+    await this.#send([reply], context);
   }
 
-  async #stream(method: DescMethodStreaming, requests: RequestMessages, context: CallContext): Promise<void> {
+  async #stream(method: DescMethodStreaming, options: RequestOptions, context: CallContext): Promise<void> {
+    const { invoker, transcoding } = this.#rpc.kit;
+    const codec = this.#codec;
+    const streamBytes = invoker.streamBytes?.bind(invoker);
+    if (transcoding === "messages" || streamBytes === undefined) {
+      const requests = new RequestMessages(this.#reader, { ...options, parse: codec.parse });
+      const write = (message: Message): Buffer[] => [codec.serialize(message)];
+      await this.#replies(method, requests, context, (first) =>
+        invoker.stream(method, first === undefined ? requests : one(first), context, write),
+      );
+      return;
+    }
+    const requests = new RequestMessages(this.#reader, { ...options, parse: codec.toBinary });
+    const read = (batch: ReplyBatch): Buffer[] => readEach(batch, codec.fromBinary);
+    await this.#replies(method, requests, context, (first) => {
+      const batches = first === undefined ? requests.batches() : one([first]);
+      return streamBytes(method, batches, context, read);
+    });
+  }
+
+  /** Makes a streaming call and sends its replies. `run` gets the request of an rpc that takes only one. */
+  async #replies<M>(
+    { methodKind }: DescMethodStreaming,
+    requests: RequestMessages<M>,
+    context: CallContext,
+    run: (first: M | undefined) => AsyncIterable<readonly Buffer[]>,
+  ): Promise<void> {
     const { kind, kit } = this.#rpc;
-    const { invoker, streams } = kit;
-    const input =
-      method.methodKind === "server_streaming" ? one(await context.race(requests.only())) : requests;
+    const first = methodKind === "server_streaming" ? await context.race(requests.only()) : undefined;
     requestComplete(context, kind);
     let timer: NodeJS.Timeout | undefined;
-    // Before the client has sent everything it hardly waits for the head, and the service may not have its headers.
+    // Before its request is complete a client rarely waits for the head, and the service may not have set its headers.
     const complete = (): void => {
-      timer = setTimeout(() => this.#flush(), streams.headerFlushMs);
+      timer = setTimeout(() => this.#flush(), kit.streams.headerFlushMs);
     };
-    if (input === requests) requests.onEnd = complete;
+    if (first === undefined) requests.onEnd = complete;
     else complete();
     const exchange = this.#exchange;
-    if (method.methodKind !== "client_streaming") exchange.onStop = (reason) => context.abort(reason);
+    if (methodKind !== "client_streaming") exchange.onStop = (reason) => context.abort(reason);
     try {
-      for await (const bytes of invoker.stream(method, input, context, this.#write)) {
+      for await (const messages of run(first)) {
         if (timer !== undefined) clearTimeout(timer);
-        const taken = this.#send(bytes, context);
-        if (taken !== undefined) await taken;
+        const written = this.#send(messages, context);
+        if (written !== undefined) await written;
       }
     } finally {
       exchange.onStop = undefined;
@@ -151,19 +186,35 @@ class EnvelopedCall {
     }
   }
 
-  readonly #write = (message: Message): Buffer => this.#codec.serialize(message);
-
-  /** Sends a message of the reply; undefined when there is room for another. */
-  #send(bytes: Buffer, context: CallContext): Promise<void> | undefined {
+  /** Sends messages of the reply; undefined when others can follow. */
+  #send(messages: readonly Buffer[], context: CallContext): Promise<void> | undefined {
     const compression = this.#compression;
-    if (compression === null || bytes.length < compressMinBytes) return this.#envelope(0, bytes, context);
-    return compression.compress(bytes).then((data) => this.#envelope(compressedFlag, data, context));
+    if (compression === null || messages.every(({ length }) => length < compressMinBytes)) {
+      return this.#envelopes(0, messages, context);
+    }
+    return this.#sendCompressed(messages, compression, context);
   }
 
-  #envelope(flags: number, data: Uint8Array, context: CallContext): Promise<void> | undefined {
+  async #sendCompressed(
+    messages: readonly Buffer[],
+    compression: Compression,
+    context: CallContext,
+  ): Promise<void> {
+    for (const message of messages) {
+      const isSmall = message.length < compressMinBytes;
+      const data = isSmall ? message : await compression.compress(message);
+      await this.#envelopes(isSmall ? 0 : compressedFlag, [data], context);
+    }
+  }
+
+  #envelopes(
+    flags: number,
+    messages: readonly Uint8Array[],
+    context: CallContext,
+  ): Promise<void> | undefined {
     this.#begin();
-    const taken = this.#writer.write(flags, data);
-    return taken && context.race(taken);
+    const written = this.#writer.write(flags, messages);
+    return written && context.race(written);
   }
 
   #begin(): void {
@@ -183,7 +234,7 @@ class EnvelopedCall {
     return headers;
   };
 
-  /** The first message is long in coming: the client should see that somebody is there. */
+  /** Sends the head without a message, so that the client sees that the server is alive. */
   #flush(): void {
     if (this.#writer.begun || this.#exchange.destroyed) return;
     try {
@@ -214,12 +265,12 @@ class EnvelopedCall {
   }
 }
 
-/** Which compressions could be used instead is the one thing that an error before its call has to say beside itself. */
+/** The trailers of an error before the call began: the supported compressions, if the negotiation has failed. */
 function fromNegotiation(error: ConnectError | undefined, { acceptEncodingHeader }: StreamProtocol): Headers {
   const known = error?.metadata.get(acceptEncodingHeader);
   return new Headers(typeof known === "string" ? { [acceptEncodingHeader]: known } : undefined);
 }
 
-async function* one(message: Message): AsyncGenerator<Message, void, undefined> {
+async function* one<M>(message: M): AsyncGenerator<M, void, undefined> {
   yield message;
 }

@@ -10,7 +10,7 @@ import { parseTimeout } from "../../../core/wire/grpc-timeout.ts";
 import { withoutMetadata } from "./bare-error.ts";
 import { headerValue } from "../../http/header-value.ts";
 
-/** What gRPC and gRPC-Web share as protocols of envelopes: names of headers, codes and times. */
+/** The common parts of gRPC and gRPC-Web as protocols of envelopes: header names, codes and timeouts. */
 export const grpcHeaders = {
   encodingHeader: headerEncoding.toLowerCase(),
   acceptEncodingHeader: headerAcceptEncoding.toLowerCase(),

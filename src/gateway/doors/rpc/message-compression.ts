@@ -2,10 +2,10 @@ import type { Compression } from "@connectrpc/connect/protocol";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { codings } from "../../../core/wire/codings/codings.ts";
 
-/** Replies below this size are not worth compressing, in bytes; that of Connect's own servers. */
+/** Smaller replies, in bytes, are not compressed; the default of Connect's own servers. */
 export const compressMinBytes = 1024;
 
-/** The compressions of messages, the preferred first, in the form of Connect's negotiation. */
+/** The compressions of messages, the preferred first, for Connect's negotiation. */
 export const messageCompressions: Compression[] = [codings.gzip, codings.br].map((coding) => ({
   name: coding.name,
   compress: (bytes) => coding.compress(bytes),

@@ -3,7 +3,7 @@ import { rpcName } from "../../../core/call/service.ts";
 import type { HttpExchange, RequestHead, ResponseHeaders } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
 
-/** Why a request to an rpc is no call of any of its protocols. */
+/** The answer to a request that is not a valid call of an rpc by any protocol. */
 export interface Refusal {
   readonly status: 404 | 405 | 415;
   readonly text: string;
@@ -11,7 +11,7 @@ export interface Refusal {
   readonly headers?: ResponseHeaders;
 }
 
-/** Something thrown where a request turns out to be no call. */
+/** Thrown for a request that is not a valid call. */
 export class NoCall extends Error {
   readonly refusal: Refusal;
 
@@ -22,18 +22,18 @@ export class NoCall extends Error {
 }
 
 /**
- * Answers with plain text: the clients of all these protocols make a code of the status then, as their specifications
- * demand, where JSON would have to name one.
+ * Answers with plain text: the clients of all these protocols derive the code from the HTTP status then, as their
+ * specifications demand. JSON would have to contain a code.
  */
 export function refuse(exchange: HttpExchange, { status, text, headers = {} }: Refusal): void {
   try {
     exchange.respond(status, { ...headers, "content-type": "text/plain; charset=utf-8" }, text);
   } catch {
-    exchange.destroy(); // A header of a hook cannot be written.
+    exchange.destroy(); // A hook has set an invalid header.
   }
 }
 
-/** The refusal of a path that names no rpc. */
+/** The refusal of a path without an rpc. */
 export function unknownRpc(path: string): Refusal {
   return { status: 404, text: `there is no rpc at ${path}` };
 }
@@ -43,7 +43,7 @@ export function notAllowed(text: string): Refusal {
   return { status: 405, text, headers: { allow: "POST" } };
 }
 
-/** The refusal of a request that is no POST; undefined for one that is. */
+/** The refusal of a request with another method than POST; undefined for POST. */
 export function notPosted({ method }: RequestHead): Refusal | undefined {
   return method === "POST" ? undefined : notAllowed(`${method} is not allowed for rpcs, use POST`);
 }

@@ -1,37 +1,36 @@
-import type { Message } from "@bufbuild/protobuf";
 import type { Compression } from "@connectrpc/connect/protocol";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { compressedFlag } from "../../../core/wire/message-prefix.ts";
 import type { EnvelopeReader } from "./envelope-reader.ts";
-import type { MessageCodec } from "./message-codec.ts";
 
 /** Options of `RequestMessages`. */
-export interface RequestMessagesOptions {
-  readonly codec: MessageCodec;
-  /** How messages that say so are compressed; null for not at all. */
+export interface RequestMessagesOptions<M> {
+  /** Makes a message of its bytes. Throws ConnectErrors. */
+  readonly parse: (bytes: Uint8Array) => M;
+  /** The compression of messages with the compressed flag; null for none. */
   readonly compression: Compression | null;
-  /** The largest message without compression, in bytes. */
+  /** The largest message after decompression, in bytes. */
   readonly maxBytes: number;
   /** The code of requests that break the protocol. */
   readonly malformed: Code;
 }
 
-const done: IteratorResult<Message, void> = { done: true, value: undefined };
+const done: IteratorReturnResult<void> = { done: true, value: undefined };
 
-/** The messages of a request body, read from the client one by one as they are asked for. */
-export class RequestMessages implements AsyncIterableIterator<Message, void, undefined> {
-  /** Hears that the client has sent everything. */
+/** The messages of a request body, read from the client one by one on demand. */
+export class RequestMessages<M> implements AsyncIterableIterator<M, void, undefined> {
+  /** Called when the client has sent all messages. */
   onEnd: (() => void) | undefined;
   readonly #reader: EnvelopeReader;
-  readonly #options: RequestMessagesOptions;
+  readonly #options: RequestMessagesOptions<M>;
 
-  constructor(reader: EnvelopeReader, options: RequestMessagesOptions) {
+  constructor(reader: EnvelopeReader, options: RequestMessagesOptions<M>) {
     this.#reader = reader;
     this.#options = options;
   }
 
   /** Throws the ConnectErrors of the reader, and those of messages that cannot be read. */
-  async next(): Promise<IteratorResult<Message, void>> {
+  async next(): Promise<IteratorResult<M, void>> {
     const envelope = await this.#reader.next();
     if (envelope === undefined) {
       this.onEnd?.();
@@ -40,20 +39,20 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
     const { flags, data } = envelope;
     if ((flags & ~compressedFlag) !== 0)
       throw this.#malformed(`unknown flags ${flags} in front of a message`);
-    const { codec } = this.#options;
+    const { parse } = this.#options;
     const bytes = flags === compressedFlag ? await this.#decompress(data) : data;
-    return { done: false, value: codec.parse(bytes) };
+    return { done: false, value: parse(bytes) };
   }
 
-  /** The one message of a request that has only one. Throws UNIMPLEMENTED for any other number. */
-  async only(): Promise<Message> {
+  /** The message of a request with exactly one. Throws UNIMPLEMENTED for any other number. */
+  async only(): Promise<M> {
     const first = await this.next();
     if (first.done === true) throw wrongCount("none");
     if ((await this.#reader.next()) !== undefined) throw wrongCount("more");
     return first.value;
   }
 
-  return(): Promise<IteratorResult<Message, void>> {
+  return(): Promise<IteratorResult<M, void>> {
     return Promise.resolve(done);
   }
 
@@ -61,12 +60,33 @@ export class RequestMessages implements AsyncIterableIterator<Message, void, und
     return this;
   }
 
+  /** The messages in batches: those that have arrived together. */
+  async *batches(): AsyncGenerator<readonly M[], void, undefined> {
+    for (;;) {
+      const first = await this.next();
+      if (first.done === true) return;
+      const batch = [first.value];
+      let failure: { readonly reason: unknown } | undefined;
+      try {
+        while (this.#reader.ready) {
+          const next = await this.next();
+          if (next.done === true) break;
+          batch.push(next.value);
+        }
+      } catch (reason) {
+        failure = { reason };
+      }
+      yield batch;
+      if (failure !== undefined) throw failure.reason;
+    }
+  }
+
   async #decompress(data: Uint8Array): Promise<Uint8Array> {
     const { compression, maxBytes, malformed } = this.#options;
     if (compression === null) {
-      throw new ConnectError("the message is compressed, but no header says how", Code.Internal);
+      throw new ConnectError("the message is compressed, but no header names the compression", Code.Internal);
     }
-    if (data.length === 0) return data; // Some clients set the flag there too.
+    if (data.length === 0) return data; // Some clients set the flag also for empty messages.
     try {
       return await compression.decompress(data, maxBytes);
     } catch (reason) {

@@ -2,35 +2,52 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
 import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
-import type { Door } from "../door.ts";
+import type { Door, DoorHandler } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 
 /** Answers one request to one rpc. Never throws. */
 export type RpcHandler = (exchange: HttpExchange) => void;
 
-/** A protocol that calls rpcs by their names, `/package.Service/Method`. */
+/** A protocol whose paths are the names of rpcs, `/package.Service/Method`. */
 export interface RpcProtocol {
   readonly name: string;
   /** As `Door.claims`. */
   claims(head: RequestHead): boolean;
-  /** Compiles the calls of one rpc. */
+  /** Compiles the handler of one rpc. */
   compile(method: DescMethod, kit: DoorKit): RpcHandler;
-  /** Answers a request that the protocol claims and whose path has no rpc; false where the path may be one of REST. */
+  /** Whether every answer to a request to this rpc is sent whole. Default: none is. */
+  answersWhole?(method: DescMethod): boolean;
+  /**
+   * Answers a request that the protocol claims and whose path has no rpc; returns false if REST may have a route for
+   * the path.
+   */
   refuseUnknown(exchange: HttpExchange, path: string): boolean;
 }
 
-/** The door of a protocol that calls rpcs by their names: it finds the rpc of a request by one look-up. */
+/** The door of a protocol whose paths are the names of rpcs: it finds the rpc of a request by one look-up. */
 export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
   return {
     name: protocol.name,
     claims: (head) => protocol.claims(head),
     serve(rpcs) {
       const handlers = new Map<string, RpcHandler>();
+      const whole = new Map<string, RpcHandler>();
       for (const method of rpcs.methods) {
         const path = `/${rpcName(method)}`;
-        handlers.set(path, protocol.compile(method, rpcs.kitOf(method, path, kit)));
+        const handle = protocol.compile(method, rpcs.kitOf(method, path, kit));
+        handlers.set(path, handle);
+        if (protocol.answersWhole?.(method) === true) whole.set(path, handle);
       }
-      return (exchange) => {
+      const choose: DoorHandler["choose"] = ({ url }) => {
+        const path = pathOf(url);
+        const handle = whole.get(path);
+        if (handle === undefined) return undefined;
+        return (exchange) => {
+          exchange.route = path;
+          handle(exchange);
+        };
+      };
+      const serve = (exchange: HttpExchange): boolean => {
         const path = pathOf(exchange.head.url);
         const handle = handlers.get(path);
         if (handle === undefined) return protocol.refuseUnknown(exchange, path);
@@ -38,6 +55,7 @@ export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
         handle(exchange);
         return true;
       };
+      return Object.assign(serve, { choose });
     },
   };
 }

@@ -7,7 +7,10 @@ import { ownMetadata, ReplyMetadata, type SetHeader } from "../../http/reply-met
 
 const printable = /^[\x20-\x7e]*$/;
 
-/** Request headers that tell of the protocol, or of a browser's user to whoever asks, and are no metadata. */
+/**
+ * Request headers that do not become metadata by default: those of the protocols, and those that browsers add to every
+ * request, such as the user's cookies.
+ */
 const ownNames: ReadonlySet<string> = new Set([
   "accept-post",
   "connect-accept-encoding",
@@ -21,30 +24,30 @@ const ownNames: ReadonlySet<string> = new Set([
 
 /** Options of `RpcMetadata`. */
 export interface RpcMetadataOptions {
-  /** Request headers that are forwarded although they are withheld by default: `origin`, `cookie`. */
+  /** Request headers that are forwarded although they are not by default: `origin`, `cookie`. */
   readonly forwardHeaders: readonly string[];
   /** Metadata that never becomes a header of a reply, in any letter case. */
   readonly dropResponseHeaders: readonly string[];
 }
 
-/** Headers and trailers of a reply, each under the name it has as metadata. */
+/** Headers and trailers of a reply, under their names as metadata. */
 export interface ReplyParts {
   readonly header: Headers;
   readonly trailer: Headers;
 }
 
-/** Which headers of a request a service sees as metadata, and what of a reply's metadata leaves as headers. */
+/** Selects the request headers that become metadata, and the metadata of replies that is sent. */
 export class RpcMetadata {
-  readonly #asked: ReadonlySet<string>;
+  readonly #forwarded: ReadonlySet<string>;
   readonly #reply: ReplyMetadata;
 
   constructor({ forwardHeaders, dropResponseHeaders }: RpcMetadataOptions) {
-    this.#asked = new Set(forwardHeaders.map((name) => name.toLowerCase()));
+    this.#forwarded = new Set(forwardHeaders.map((name) => name.toLowerCase()));
     this.#reply = new ReplyMetadata({ dropResponseHeaders, grpcMetadataPrefix: false });
   }
 
   /**
-   * Looks at what cannot wait until a service asks for its metadata.
+   * Checks values that must be valid before the call begins; all other metadata is read when a service uses it.
    *
    * @throws ConnectError with `malformed` naming a `-bin` header whose value is not base64
    */
@@ -57,24 +60,28 @@ export class RpcMetadata {
     }
   }
 
-  /** The metadata of a request: all but names of protocols, connections and identities. Binary values lose padding. */
+  /**
+   * The metadata of a request: all but names of protocols, connections and identities. Padding of binary values is
+   * removed.
+   */
   of(headers: IncomingHttpHeaders): Headers {
     const metadata = new Headers();
     for (const [name, value] of Object.entries(headers)) {
       if (value === undefined || isUnforwardable(name)) continue;
-      if (ownNames.has(name) && !this.#asked.has(name)) continue;
+      if (ownNames.has(name) && !this.#forwarded.has(name)) continue;
       const text = typeof value === "string" ? value : value.join(", ");
       if (!printable.test(text)) continue;
       metadata.set(name, name.endsWith("-bin") ? text.replaceAll(/=+(?=\s*(?:,|$))/g, "") : text);
     }
     const userAgent = metadata.get("user-agent");
-    if (userAgent !== null) metadata.set("x-forwarded-user-agent", userAgent); // What the next hop may not overwrite.
+    // A copy, since the next hop may overwrite `user-agent`.
+    if (userAgent !== null) metadata.set("x-forwarded-user-agent", userAgent);
     return metadata;
   }
 
   /**
-   * The metadata of a reply. What an error brings beside the headers and trailers of its call are trailers, as they are
-   * where the call came over gRPC.
+   * The metadata of a reply. Metadata of the error that is in neither headers nor trailers of its call counts as
+   * trailers, as in a call over gRPC.
    */
   reply({ responseHeaderIfAny, responseTrailerIfAny }: CallContext, error?: ConnectError): ReplyParts {
     const header = new Headers();
@@ -93,7 +100,7 @@ export class RpcMetadata {
   }
 }
 
-/** Hands every field of `headers` to `set`, names with `prefix`. */
+/** Calls `set` with every field of `headers`, its name with `prefix`. */
 export function eachField(headers: Headers, prefix: string, set: SetHeader): void {
   for (const [name, value] of headers) set(prefix + name, value);
 }

@@ -2,22 +2,22 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { EnvelopeWriter } from "./envelope-writer.ts";
 
-/** What a protocol of envelopes has of its own. Names of headers are in lower case. */
+/** The parts in which protocols of envelopes differ. Names of headers are in lower case. */
 export interface StreamProtocol {
   readonly name: "connect" | "grpc-web" | "grpc";
-  /** Says how messages of this side may be compressed. */
+  /** Name of the header with the compression of the sender's messages. */
   readonly encodingHeader: string;
-  /** Says which compressions a side reads. */
+  /** Name of the header with the compressions that the sender accepts. */
   readonly acceptEncodingHeader: string;
   /** The code of requests that break the protocol. */
   readonly malformed: Code;
-  /** The time that a client gives its call, in milliseconds. Throws a ConnectError for what cannot be read. */
+  /** The client's timeout, in milliseconds; undefined for none. Throws a ConnectError for a malformed one. */
   timeoutMs(headers: IncomingHttpHeaders): number | undefined;
   /**
-   * The whole of a reply without messages and headers of the service, where the protocol can say it in one head; it
-   * cannot be lost then if the client is still sending.
+   * The head that is the whole of a reply without messages and without headers of the service, if the protocol has such
+   * a form. It cannot be lost while the client is still sending.
    */
   only?(trailer: Headers, error: ConnectError | undefined): Headers;
-  /** Ends a reply that has begun: with its trailers, and how the call ended. */
+  /** Ends a reply that has begun, with its trailers and the status of the call. */
   end(writer: EnvelopeWriter, trailer: Headers, error: ConnectError | undefined): void;
 }

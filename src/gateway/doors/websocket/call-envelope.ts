@@ -2,10 +2,10 @@ import { JsonCursor } from "../../../core/codec/json-cursor.ts";
 import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
 
-/** What a client calls a call; a number and a string are never the same id. */
+/** The client's id of a call; a number and a string are always different ids. */
 export type CallId = string | number;
 
-/** A frame of a multiplexed socket: something about one call. */
+/** A frame of a multiplexed socket, which belongs to one call. */
 export interface CallEnvelope {
   readonly id: CallId;
   /** The id as JSON. */
@@ -16,11 +16,11 @@ export interface CallEnvelope {
   readonly message: string | undefined;
   /** JSON text of headers. */
   readonly headers: string | undefined;
-  /** JSON text of the call's time. */
+  /** JSON text of the call's timeout. */
   readonly timeoutMs: string | undefined;
-  /** Whether the client sends no more messages. */
+  /** Whether the request is complete: no more messages follow. */
   readonly end: boolean;
-  /** Whether the call is to be cancelled. */
+  /** Whether the client cancels the call. */
   readonly cancel: boolean;
 }
 
@@ -36,9 +36,9 @@ const members: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Cuts a frame into its members without touching the message in it, whose numbers no other reader may round.
+ * Splits a frame into its members without parsing the message in it: `JSON.parse` would round large numbers.
  *
- * @throws ConnectError INVALID_ARGUMENT for anything that is no envelope
+ * @throws ConnectError INVALID_ARGUMENT for anything else than an envelope
  */
 export function readEnvelope(text: string): CallEnvelope {
   const found = membersOf(text);
@@ -50,7 +50,7 @@ export function readEnvelope(text: string): CallEnvelope {
   const method = found.get("method");
   if (method !== undefined && !method.startsWith('"')) throw invalidArgument('a "method" is a string');
   return {
-    id: id as CallId, // Just looked.
+    id: id as CallId, // Just checked.
     idText,
     method: method && (JSON.parse(method) as string), // A string literal.
     message: found.get("message"),
@@ -62,7 +62,7 @@ export function readEnvelope(text: string): CallEnvelope {
 }
 
 function membersOf(text: string): Map<string, string> {
-  // What a message may have is looked at when it is read, and fields are not known here.
+  // The limits of a message are checked when it is decoded with its type.
   const cursor = new JsonCursor(text, { ...jsonReadDefaults, maxEntries: 0 });
   const found = new Map<string, string>();
   if (cursor.next() !== 0x7b) throw invalidArgument("a frame is a JSON object");
@@ -72,7 +72,7 @@ function membersOf(text: string): Map<string, string> {
     do {
       const name = cursor.readName();
       if (!members.has(name)) throw invalidArgument(`a frame has no member ${JSON.stringify(name)}`);
-      if (found.has(name)) throw invalidArgument(`the member "${name}" stands here twice`);
+      if (found.has(name)) throw invalidArgument(`the member "${name}" occurs twice`);
       const start = cursor.pos;
       cursor.skipValue();
       found.set(name, text.slice(start, cursor.pos));

@@ -5,8 +5,8 @@ import type { DoorKit } from "../door-kit.ts";
 import type { CallKind } from "../open-call.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import type { Route } from "../../routing/route.ts";
-import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
+import { compileSocketCalls, type SocketRun } from "./socket-run.ts";
 
 /** An rpc that is called by its name. */
 export interface CallableMethod {
@@ -14,8 +14,8 @@ export interface CallableMethod {
   readonly kind: CallKind;
   readonly kit: DoorKit;
   readonly codec: FrameCodec;
-  readonly run: StreamInvoker;
-  /** Whether it takes one message. */
+  readonly run: SocketRun;
+  /** Whether it has one request message. */
   readonly takesOne: boolean;
 }
 
@@ -54,14 +54,15 @@ export class CallableMethods {
 function compile(route: Route, kit: DoorKit): CallableMethod {
   const { method } = route;
   const whole: Route = { ...route, variables: [], bodyField: "*", responseField: undefined };
-  const codec = compileFrameCodec(whole, kit, "json");
+  const { run, inBytes } = compileSocketCalls(kit, method);
+  const codec = compileFrameCodec(whole, kit, "json", inBytes);
   if (codec === undefined) throw new TypeError("every message has a JSON form");
   return {
     method,
     kind: { method, protocolName: "websocket", limits: kit.limits },
     kit,
     codec,
-    run: compileStreamInvoker(kit.invoker, method),
+    run,
     takesOne: method.methodKind === "unary" || method.methodKind === "server_streaming",
   };
 }

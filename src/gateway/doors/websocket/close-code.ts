@@ -1,6 +1,6 @@
 import { Code, type ConnectError } from "../../../core/errors/errors.ts";
 
-/** Close codes (RFC 6455 section 7.4.1) that the gateway uses; errors of calls are 4000 and their code. */
+/** Close codes (RFC 6455 section 7.4.1) that the gateway uses; errors of calls are 4000 plus their code. */
 export const closeCode = Object.freeze({
   normal: 1000,
   goingAway: 1001,
@@ -10,7 +10,7 @@ export const closeCode = Object.freeze({
   tryAgainLater: 1013,
 });
 
-/** The close code of a call's error: 4000 and its gRPC code; that of UNKNOWN where the sum is no close code. */
+/** The close code of a call's error: 4000 plus its gRPC code; that of UNKNOWN if the sum is not a close code. */
 export function closeCodeOf({ code }: ConnectError): number {
   return 4000 + (code <= 999 ? code : Code.Unknown);
 }
@@ -18,7 +18,7 @@ export function closeCodeOf({ code }: ConnectError): number {
 /** The longest reason of a close frame, in bytes. */
 const maxReasonBytes = 123;
 
-/** As much of a text as a close frame holds, cut between characters. */
+/** The longest prefix of a text that fits into a close frame, cut between characters. */
 export function closeReason(text: string): string {
   if (text.length <= maxReasonBytes / 3) return text;
   const bytes = Buffer.from(text);

@@ -1,58 +1,82 @@
 import type { Message } from "@bufbuild/protobuf";
+import { writeReply } from "../../../core/call/write-reply.ts";
+import { binaryCheck } from "../../../core/codec/binary-check.ts";
+import { asBuffer } from "../../../core/codec/scratch.ts";
 import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { compileBinder } from "../../binding/bind.ts";
 import { compileBodyBinder } from "../../binding/body-binder.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
 import type { Route } from "../../routing/route.ts";
-import { compileMessageBinder } from "../../binding/message-binder.ts";
-import { binaryEncoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
+import { compileMessageBinder, type MessageBody } from "../../binding/message-binder.ts";
+import { binaryEncoder, decoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import type { DoorKit } from "../door-kit.ts";
+import { compileReplyText } from "../reply-text.ts";
+import type { SocketMessage } from "./message-queue.ts";
 
-/** A message as it stands in one frame. */
+/** A message encoded in one frame. */
 export interface Frame {
   readonly data: string | Buffer;
   readonly isBinary: boolean;
 }
 
-/** Turns frames into the messages of one route and back. */
+/** Decodes frames into the request messages of one route, and encodes its replies. */
 export interface FrameCodec {
-  /** The first message of a call, path and query included; `data` is undefined where the client sends none. */
-  first(call: RouteCall, data: Buffer | string | undefined, isBinary: boolean): Message;
+  /** The first message of a call, path and query included; `data` is undefined without a frame. */
+  first(call: RouteCall, data: Buffer | string | undefined, isBinary: boolean): SocketMessage;
   /** A later message. */
-  next(data: Buffer | string, isBinary: boolean): Message;
+  next(data: Buffer | string, isBinary: boolean): SocketMessage;
   /** A reply. */
-  frame(message: Message): Frame;
+  readonly frame: (message: Message) => Frame;
+  /** A reply in binary form. Throws for bytes that are no message of the reply's type. */
+  readonly frameOf: (reply: Uint8Array) => Frame;
 }
 
 /** The subprotocols of a route. */
 export type Subprotocol = "json" | "proto";
 
 /**
- * Compiles the frames of a route: as in the bodies of its HTTP requests, a frame holds what the rule's `body` names. A
- * rule without `body` leaves nothing to a frame but the whole message, which path and query are then merged into.
+ * Compiles the frames of a route: like the bodies of its HTTP requests, a frame contains the field of the rule's
+ * `body`. For a rule without `body` a frame contains the whole message, into which path and query are merged.
  *
- * @returns undefined for `proto` where the reply's body is no message
+ * @param inBytes whether requests become protobuf bytes where that takes no message
+ * @returns undefined for `proto` if the reply's body is not a message
  */
 export function compileFrameCodec(
   route: Route,
   options: Pick<DoorKit, "binding" | "json">,
   subprotocol: Subprotocol,
+  inBytes: boolean,
 ): FrameCodec | undefined {
-  const frame = frameWriter(route, options, subprotocol);
-  if (frame === undefined) return undefined;
-  const reader = route.bodyField === undefined ? mergingReader : bindingReader;
-  return { ...reader(route, options.binding, subprotocol === "json" ? "json" : "binary"), frame };
+  const writer = frameWriter(route, options, subprotocol);
+  if (writer === undefined) return undefined;
+  const format = subprotocol === "json" ? "json" : "binary";
+  const { binding } = options;
+  if (route.bodyField === undefined) return { ...mergingReader(route, binding, format), ...writer };
+  return { ...(inBytes ? byteReader : bindingReader)(route, binding, format), ...writer };
 }
 
 type Format = "json" | "binary";
-type FrameReader = Omit<FrameCodec, "frame">;
+type FrameReader = Pick<FrameCodec, "first" | "next">;
+type FrameWriter = Pick<FrameCodec, "frame" | "frameOf">;
 
 function bindingReader(route: Route, bind: Partial<BindOptions>, format: Format): FrameReader {
   const binder = compileMessageBinder(route, bind);
   return {
     first: (call, data) => binder.first(call, { bytes: data && bytesOf(data, format), format }),
     next: (data) => binder.next({ bytes: bytesOf(data, format), format }),
+  };
+}
+
+function byteReader(route: Route, bind: Partial<BindOptions>, format: Format): FrameReader {
+  const binder = compileMessageBinder(route, bind);
+  const bodyOf = (data: Buffer | string | undefined): MessageBody => ({
+    bytes: typeof data === "string" ? Buffer.from(data) : data,
+    format,
+  });
+  return {
+    first: (call, data) => binder.firstBytes(call, bodyOf(data)),
+    next: (data) => binder.nextBytes(bodyOf(data)),
   };
 }
 
@@ -90,12 +114,25 @@ function frameWriter(
   route: Route,
   { json }: Pick<DoorKit, "json">,
   subprotocol: Subprotocol,
-): FrameCodec["frame"] | undefined {
-  const { method } = route;
+): FrameWriter | undefined {
+  const { method, responseField } = route;
   if (subprotocol === "json") {
     const toJson = jsonTextEncoder(route, method, json);
-    return (message) => ({ data: toJson(message), isBinary: false });
+    const textOf = compileReplyText(route, method, json);
+    return {
+      frame: (message) => ({ data: toJson(message), isBinary: false }),
+      frameOf: (reply) => ({ data: textOf(reply), isBinary: false }),
+    };
   }
   const toBytes = binaryEncoder(route, method);
-  return toBytes && ((message) => ({ data: toBytes(message), isBinary: true }));
+  if (toBytes === undefined) return undefined;
+  const decode = decoder(method.output);
+  const isReply = responseField === undefined ? binaryCheck(method.output) : () => false;
+  return {
+    frame: (message) => ({ data: toBytes(message), isBinary: true }),
+    frameOf(reply) {
+      const data = isReply(reply) ? asBuffer(reply) : writeReply(method, toBytes, decode(reply));
+      return { data, isBinary: true };
+    },
+  };
 }

@@ -1,21 +1,22 @@
 import type { Socket } from "node:net";
 import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 
-/** Longer messages are worth a write of their own. */
+/** Longer messages are written separately. */
 const longest = 4096;
 
-/** Room for frames. All senders use it, one after the other: it is empty when none of their functions runs. */
-const room = Buffer.allocUnsafeSlow(64 * 1024);
+/** A buffer for frames. All senders share it: it contains nothing between calls of their functions. */
+const scratch = Buffer.allocUnsafeSlow(64 * 1024);
 
 /** The largest head of a frame with a short message. */
 const headBytes = 4;
 
 /**
- * Sends messages as frames. The short ones of one turn of the event loop leave at its end in one piece: a write for each
- * costs more than all the rest of them. Compressed ones, and the long ones, leave by the engine, in order with the others.
+ * Sends messages as frames. The short ones of one turn of the event loop are sent at its end in one write: separate
+ * writes would cost more than all other work. Compressed and long ones are sent by the engine, in order with the
+ * others.
  *
- * Frames that the engine sends by itself, pings and pongs, may pass messages of the same turn (RFC 6455 section 5.4 lets
- * them stand anywhere between); `flush` comes before a close frame.
+ * Control frames that the engine sends itself, pings and pongs, may overtake messages of the same turn (RFC 6455
+ * section 5.4 allows them anywhere between messages); call `flush` before a close frame.
  */
 export class FrameSender {
   readonly #ws: PeerAwareWebSocket;
@@ -28,7 +29,7 @@ export class FrameSender {
 
   /**
    * @param socket the connection under `ws`
-   * @param sent hears when the connection has taken something
+   * @param sent called when the operating system has received some bytes
    */
   constructor(ws: PeerAwareWebSocket, socket: Socket, sent: () => void) {
     this.#ws = ws;
@@ -37,7 +38,7 @@ export class FrameSender {
     this.#compresses = ws.extensions !== "";
   }
 
-  /** About how many bytes were sent and not yet taken by the system. */
+  /** The approximate number of bytes that the operating system has not received yet. */
   get waitingBytes(): number {
     return this.#pendingLength + this.#ws.bufferedAmount;
   }
@@ -54,7 +55,7 @@ export class FrameSender {
     this.#ws.send(data, { binary: isBinary }, this.#sent);
   }
 
-  /** Hands everything over to the connection, now; nothing if the socket is closed or closing. */
+  /** Passes all pending messages to the connection now; drops them if the socket is closed or closing. */
   flush(): void {
     const messages = this.#pending;
     if (messages.length === 0) return;
@@ -63,7 +64,7 @@ export class FrameSender {
     if (this.#ws.readyState !== this.#ws.OPEN) return;
     let end = 0;
     for (const message of messages) {
-      if (end + headBytes + 3 * message.length > room.length) {
+      if (end + headBytes + 3 * message.length > scratch.length) {
         this.#write(end);
         end = 0;
       }
@@ -74,7 +75,7 @@ export class FrameSender {
 
   #write(end: number): void {
     const frames = Buffer.allocUnsafe(end);
-    room.copy(frames, 0, 0, end);
+    scratch.copy(frames, 0, 0, end);
     this.#socket.write(frames, this.#sent);
   }
 }
@@ -87,17 +88,17 @@ function flush(sender: FrameSender): void {
 function putFrame(message: string | Buffer, start: number): number {
   const isText = typeof message === "string";
   let begin = start + (message.length > 125 ? 4 : 2);
-  const length = isText ? room.write(message, begin) : message.copy(room, begin);
+  const length = isText ? scratch.write(message, begin) : message.copy(scratch, begin);
   if (length > 125 && begin === start + 2) {
-    room.copyWithin(start + 4, begin, begin + length); // Characters of several bytes.
+    scratch.copyWithin(start + 4, begin, begin + length); // Characters of several bytes made the head longer.
     begin = start + 4;
   }
-  room[start] = isText ? 0x81 : 0x82;
+  scratch[start] = isText ? 0x81 : 0x82;
   if (length > 125) {
-    room[start + 1] = 126;
-    room.writeUInt16BE(length, start + 2);
+    scratch[start + 1] = 126;
+    scratch.writeUInt16BE(length, start + 2);
   } else {
-    room[start + 1] = length;
+    scratch[start + 1] = length;
   }
   return begin + length;
 }

@@ -1,29 +1,29 @@
 import type { Socket } from "node:net";
 import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
 
-/** A heartbeat that comes later than this multiple of its time says nothing of the client. */
+/** A heartbeat that is later than this multiple of its interval is no evidence of a dead client. */
 const lateFactor = 1.5;
 
-/** Sends pings, and tells dead clients from those that are silent, slow to read, or not read themselves. */
+/** Sends pings and detects dead clients. Clients that are idle, read slowly, or are paused by the server are alive. */
 export class Heartbeat {
   readonly #ws: PeerAwareWebSocket;
   readonly #socket: Socket;
   readonly #intervalMs: number;
   readonly #dead: () => void;
   #timer: NodeJS.Timeout | undefined;
-  /** When the last one was, in `performance.now()` milliseconds. */
+  /** The time of the last heartbeat, in `performance.now()` milliseconds. */
   #beatAt = 0;
-  /** How many there were since the client was last heard. */
+  /** The number of heartbeats since the client's last sign of life. */
   #silence = 0;
   #bytesRead = 0;
   #bufferedBytes = 0;
-  /** Whether the last ping is still behind other frames. */
+  /** Whether the last ping still waits behind other frames. */
   #pinging = false;
 
   /**
    * @param socket the connection under `ws`
    * @param intervalMs time between two pings in milliseconds; 0 for none
-   * @param dead called once the client was silent for two of them
+   * @param dead called when the client was silent for two intervals
    */
   constructor(ws: PeerAwareWebSocket, socket: Socket, intervalMs: number, dead: () => void) {
     this.#ws = ws;
@@ -43,16 +43,16 @@ export class Heartbeat {
     this.#timer = undefined;
   }
 
-  /** The client is read again, and its silence begins anew. */
+  /** Restarts the count of silent intervals, when the client is read again. */
   reset(): void {
     this.#silence = 0;
   }
 
-  /** Sends a ping, or gives the client up. */
+  /** Sends a ping, or reports a dead client. */
   beat(): void {
     if (this.#timer === undefined) return;
     this.#timer.refresh();
-    if (this.#heard()) this.#silence = 0;
+    if (this.#isAlive()) this.#silence = 0;
     if (++this.#silence >= 2) {
       this.#dead();
     } else if (this.#ws.readyState === this.#ws.OPEN) {
@@ -61,20 +61,20 @@ export class Heartbeat {
     }
   }
 
-  /** Whether there was a sign of life since the last heartbeat, or none could be seen. */
-  #heard(): boolean {
+  /** Whether there was a sign of life since the last heartbeat, or none could be detected. */
+  #isAlive(): boolean {
     const { bytesRead } = this.#socket;
     const { bufferedAmount } = this.#ws;
-    // A ping behind messages that are being read is no sign of death.
+    // While a ping waits behind messages, progress of the client's reading is the sign of life.
     const reads = this.#pinging && bufferedAmount !== this.#bufferedBytes;
-    const speaks = bytesRead !== this.#bytesRead;
+    const sends = bytesRead !== this.#bytesRead;
     this.#bytesRead = bytesRead;
     this.#bufferedBytes = bufferedAmount;
-    // What a client sent while this process did something else is still to be read, and its turn may not be next.
+    // After a late heartbeat, received bytes of the client may not have been read yet.
     const now = performance.now();
     const late = now - this.#beatAt > this.#intervalMs * lateFactor;
     this.#beatAt = now;
-    return speaks || reads || late || this.#ws.isPaused;
+    return sends || reads || late || this.#ws.isPaused;
   }
 
   readonly #pinged = (): void => {
@@ -82,7 +82,7 @@ export class Heartbeat {
   };
 }
 
-/** Timers come before what waits to be read, which may be the sign of life. */
+/** Beats after the next poll for I/O: timers run before it, and unread bytes may be the sign of life. */
 function beatSoon(heartbeat: Heartbeat): void {
   setImmediate(beat, heartbeat);
 }

@@ -1,37 +1,40 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 
-/** Who fills a `MessageQueue`. */
-export interface QueueFeeder {
-  /** More waits than should: send no more. */
-  full(): void;
-  /** There is room again. */
-  room(): void;
+/** A message, or its protobuf bytes. */
+export type SocketMessage = Message | Uint8Array;
+
+/** The source of the messages of a `MessageQueue`. */
+export interface QueueSource {
+  /** The queue is full: the source should send no more. */
+  pause(): void;
+  /** The queue has capacity again. */
+  resume(): void;
 }
 
-/** Where a queue is full, in bytes of the frames that wait in it. */
+/** The size at which a queue is full, in bytes of its waiting frames. */
 const windowBytes = 64 * 1024;
 
-/** What a message costs besides its bytes. */
+/** The cost of a message besides its bytes, in bytes. */
 const messageBytes = 64;
 
-const done: IteratorResult<Message, void> = Object.freeze({ done: true, value: undefined });
+const done: IteratorResult<SocketMessage, void> = Object.freeze({ done: true, value: undefined });
 
-/** The messages of one call between the socket they come from and the handler that takes them, one at a time. */
-export class MessageQueue implements AsyncIterableIterator<Message, void, undefined> {
-  readonly #feeder: QueueFeeder;
-  readonly #messages: { readonly message: Message; readonly bytes: number }[] = [];
-  readonly #readers: PromiseWithResolvers<IteratorResult<Message, void>>[] = [];
+/** The request messages of one call on their way from the socket to the handler, which reads them one at a time. */
+export class MessageQueue implements AsyncIterableIterator<SocketMessage, void, undefined> {
+  readonly #source: QueueSource;
+  readonly #messages: { readonly message: SocketMessage; readonly bytes: number }[] = [];
+  readonly #readers: PromiseWithResolvers<IteratorResult<SocketMessage, void>>[] = [];
   #bytes = 0;
   #full = false;
   #end: { readonly error: ConnectError | undefined } | undefined;
-  #unread = false;
+  #returned = false;
 
-  constructor(feeder: QueueFeeder) {
-    this.#feeder = feeder;
+  constructor(source: QueueSource) {
+    this.#source = source;
   }
 
-  /** Bytes of the messages that nobody has taken yet. */
+  /** Bytes of the messages that the handler has not read. */
   get waitingBytes(): number {
     return this.#bytes;
   }
@@ -41,9 +44,9 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     return this.#end !== undefined;
   }
 
-  /** Adds a message that came as `size` bytes. */
-  push(message: Message, size: number): void {
-    if (this.#end !== undefined || this.#unread) return;
+  /** Adds a message that was received as `size` bytes. */
+  push(message: SocketMessage, size: number): void {
+    if (this.#end !== undefined || this.#returned) return;
     const reader = this.#readers.shift();
     if (reader !== undefined) {
       reader.resolve({ done: false, value: message });
@@ -54,10 +57,10 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     this.#bytes += bytes;
     if (this.#full || this.#bytes < windowBytes) return;
     this.#full = true;
-    this.#feeder.full();
+    this.#source.pause();
   }
 
-  /** No more messages come; with an error, whoever asks gets that in their place, the waiting ones included. */
+  /** Ends the queue; with an error, waiting messages are dropped, and pending and later `next()` reject with it. */
   end(error?: ConnectError): void {
     if (this.#end !== undefined) return;
     this.#end = { error };
@@ -68,23 +71,23 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
     }
   }
 
-  next(): Promise<IteratorResult<Message, void>> {
+  next(): Promise<IteratorResult<SocketMessage, void>> {
     const first = this.#messages.shift();
     if (first !== undefined) {
       this.#bytes -= first.bytes;
-      if (this.#full && this.#bytes < windowBytes / 2) this.#release();
+      if (this.#full && this.#bytes < windowBytes / 2) this.#resume();
       return Promise.resolve({ done: false, value: first.message });
     }
     if (this.#end?.error !== undefined) return Promise.reject(this.#end.error);
-    if (this.#end !== undefined || this.#unread) return Promise.resolve(done);
-    const reader = Promise.withResolvers<IteratorResult<Message, void>>();
+    if (this.#end !== undefined || this.#returned) return Promise.resolve(done);
+    const reader = Promise.withResolvers<IteratorResult<SocketMessage, void>>();
     this.#readers.push(reader);
     return reader.promise;
   }
 
-  /** The handler wants no more: what still comes is dropped. */
-  return(): Promise<IteratorResult<Message, void>> {
-    this.#unread = true;
+  /** The handler reads no more: waiting and later messages are dropped. */
+  return(): Promise<IteratorResult<SocketMessage, void>> {
+    this.#returned = true;
     this.#clear();
     for (const reader of this.#readers.splice(0)) reader.resolve(done);
     return Promise.resolve(done);
@@ -97,11 +100,11 @@ export class MessageQueue implements AsyncIterableIterator<Message, void, undefi
   #clear(): void {
     this.#messages.length = 0;
     this.#bytes = 0;
-    if (this.#full) this.#release();
+    if (this.#full) this.#resume();
   }
 
-  #release(): void {
+  #resume(): void {
     this.#full = false;
-    this.#feeder.room();
+    this.#source.resume();
   }
 }

@@ -9,30 +9,29 @@ import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
+import { RecentIds } from "./recent-ids.ts";
 import { SocketCall } from "./socket-call.ts";
 import { readHeaders, readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import { statusMembers, type StatusOptions } from "./status-frame.ts";
 
-/** What a `MultiplexSocket` is made of. */
+/** The parts of a `MultiplexSocket`. */
 export interface MultiplexOptions extends StatusOptions {
-  /** The rpc of a name, as `CallableMethods.find`. */
+  /** Returns the rpc of a name, like `CallableMethods.find`. */
   readonly find: (name: string) => CallableMethod;
-  /** Who the client is. */
+  /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
   /** All headers of the handshake, for every call. */
   readonly headers: IncomingHttpHeaders;
-  /** Whether the first frame brings more. */
+  /** Whether the first frame contains further headers. */
   readonly headersInFrame: boolean;
-  /** The most calls under way. */
+  /** The most calls in flight. */
   readonly maxSocketCalls: number;
-  /** What may wait for the handler of one call, in bytes. */
+  /** The most bytes that may wait for the handler of one call. */
   readonly maxSocketMessageBytes: number;
 }
 
-/** How many ids of ended calls are known, whose late frames are no mistake of the client. */
-const rememberedIds = 1024;
+/** The most bytes that may wait for all handlers of a socket together, as a multiple of `maxSocketMessageBytes`. */
 
-/** What may wait for all handlers of a socket together, as a multiple of what may for one. */
 const waitingFactor = 4;
 
 interface LiveCall {
@@ -41,15 +40,15 @@ interface LiveCall {
   readonly call: SocketCall;
 }
 
-/** A socket that carries many calls, each frame about one of them. */
+/** A socket for many calls; each frame belongs to one of them. */
 export class MultiplexSocket implements SocketReader, OpenSocket {
   readonly #socket: ClientSocket;
   readonly #options: MultiplexOptions;
   readonly #calls = new Map<CallId, LiveCall>();
-  readonly #ended = new Set<CallId>();
+  readonly #ended = new RecentIds();
   #headers: IncomingHttpHeaders;
   #awaitsHeaders: boolean;
-  #leaving = false;
+  #draining = false;
 
   constructor(socket: ClientSocket, options: MultiplexOptions) {
     this.#socket = socket;
@@ -62,7 +61,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     return [...this.#calls.values()].map(({ callable }) => rpcName(callable.method));
   }
 
-  /** Begins to read. */
+  /** Starts to read. */
   open(): void {
     this.#socket.listen(this);
   }
@@ -85,20 +84,20 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       this.#reject(closeCode.invalidData, toCallError(reason).rawMessage);
       return;
     }
-    this.#take(envelope);
+    this.#handle(envelope);
   }
 
   peerClosed(): void {
-    this.#socket.closeWell();
-    this.#failAll(new ConnectError("the client closed the socket before the end", Code.Canceled));
+    this.#socket.closeNormally();
+    this.#failAll(new ConnectError("the client closed the socket before the end of the call", Code.Canceled));
   }
 
-  gone(reason: ConnectError): void {
+  disconnected(reason: ConnectError): void {
     this.#failAll(reason);
   }
 
-  leave(): void {
-    this.#leaving = true;
+  drain(): void {
+    this.#draining = true;
     this.#closeIfIdle();
   }
 
@@ -110,12 +109,12 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   cut(): void {
-    this.#leaving = true;
+    this.#draining = true;
     this.#failAll(new ConnectError("the server is shutting down", Code.Unavailable));
     this.#closeIfIdle();
   }
 
-  #take(envelope: CallEnvelope): void {
+  #handle(envelope: CallEnvelope): void {
     const { id } = envelope;
     const live = this.#calls.get(id);
     if (envelope.method !== undefined) {
@@ -143,9 +142,9 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     this.#continue(live, envelope);
   }
 
-  /** Throws what keeps the call from beginning. */
+  /** Creates a call; throws the error with which it ends otherwise. */
   #makeCall(envelope: CallEnvelope, name: string): LiveCall {
-    if (this.#leaving) throw new ConnectError("the server is shutting down", Code.Unavailable);
+    if (this.#draining) throw new ConnectError("the server is shutting down", Code.Unavailable);
     if (this.#calls.size >= this.#options.maxSocketCalls) {
       throw new ConnectError("too many calls are under way on this socket", Code.ResourceExhausted);
     }
@@ -160,26 +159,25 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     const context = newCall(
       kind,
       { peer: this.#options.peer, method: "GET", url: undefined, arrivedAt: undefined },
-      smaller(requestedTimeoutMs(headers), frameTime(envelope)),
+      smaller(requestedTimeoutMs(headers), frameTimeoutMs(envelope)),
       () => kit.requestMetadata.of(headers),
     );
     const call = new SocketCall(kind, run, context, {
-      full: () => this.#socket.tell(`{"id":${idText},"pause":true}`),
-      room: () => this.#socket.tell(`{"id":${idText},"pause":false}`),
+      pause: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":true}`),
+      resume: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":false}`),
     });
     return { idText, callable, call };
   }
 
   async #run(id: CallId, { idText, callable, call }: LiveCall): Promise<void> {
     const { codec } = callable;
-    const error = await call.run(
-      (message) => `{"id":${idText},"message":${String(codec.frame(message).data)}}`,
-      (text) => this.#socket.write(text, false),
+    const error = await call.run(codec, ({ data }) =>
+      this.#socket.write(`{"id":${idText},"message":${String(data)}}`, false),
     );
     this.#calls.delete(id);
     if (error !== undefined) this.#options.errors.faults.call(error, call.context);
     this.#end(id, idText, error, call);
-    if (this.#leaving) this.#closeIfIdle();
+    if (this.#draining) this.#closeIfIdle();
   }
 
   #continue({ callable, call }: LiveCall, { message, end, cancel }: CallEnvelope): void {
@@ -188,7 +186,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       if (cancel) throw new ConnectError("the client cancelled the call", Code.Canceled);
       if (message !== undefined) {
         if (requests.ended) throw invalidArgument("a message came after the last one");
-        this.#checkRoom(call);
+        this.#checkLimit(call);
         call.push(callable.codec.next(message, false), message.length);
       }
       if (end || (message !== undefined && callable.takesOne)) requests.end();
@@ -197,33 +195,30 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     }
   }
 
-  /** A client that goes on sending while it is told to pause fills our memory, and no other call may starve for it. */
-  #checkRoom({ requests }: SocketCall): void {
+  /**
+   * Limits the memory for a client that ignores pause frames. Reading from the socket cannot be paused, since that
+   * would block the other calls.
+   */
+  #checkLimit({ requests }: SocketCall): void {
     const limit = this.#options.maxSocketMessageBytes;
     if (requests.waitingBytes <= limit / waitingFactor) return;
     let all = 0;
     for (const { call } of this.#calls.values()) all += call.requests.waitingBytes;
     if (requests.waitingBytes <= limit && all <= limit * waitingFactor) return;
     throw new ConnectError(
-      "the client sends faster than the call takes, and does not pause",
+      "the client sends faster than the call reads, and does not pause",
       Code.ResourceExhausted,
     );
   }
 
   #end(id: CallId, idText: string, error: ConnectError | undefined, call: SocketCall | undefined): void {
     this.#ended.add(id);
-    if (this.#ended.size > rememberedIds) {
-      for (const oldest of this.#ended) {
-        this.#ended.delete(oldest);
-        break;
-      }
-    }
     this.#status(idText, error, call);
   }
 
   #status(idText: string, error: ConnectError | undefined, call: SocketCall | undefined): void {
     if (!this.#socket.open) return;
-    this.#socket.tell(`{"id":${idText},${statusMembers(this.#options, error, call?.context)}}`);
+    this.#socket.writeUnpaced(`{"id":${idText},${statusMembers(this.#options, error, call?.context)}}`);
   }
 
   #reject(code: number, why: string): void {
@@ -240,8 +235,8 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 }
 
-/** The time that a frame asks for, in milliseconds. Throws INVALID_ARGUMENT. */
-function frameTime({ timeoutMs }: CallEnvelope): number | undefined {
+/** The timeout in a frame, in milliseconds; undefined for none. Throws INVALID_ARGUMENT. */
+function frameTimeoutMs({ timeoutMs }: CallEnvelope): number | undefined {
   if (timeoutMs === undefined) return undefined;
   const asked = Number(timeoutMs);
   if (!/^[\d.]+$/.test(timeoutMs) || asked <= 0) throw invalidArgument('"timeoutMs" is a positive number');

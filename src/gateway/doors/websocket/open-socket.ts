@@ -1,14 +1,14 @@
-/** What the server knows of an open WebSocket, whatever is spoken on it. */
+/** An open WebSocket, for stopping the server. */
 export interface OpenSocket {
-  /** Names of the rpcs of the calls under way, one for each call. */
+  /** Names of the rpcs of the calls in flight, one for each call. */
   readonly calls: readonly string[];
-  /** The server stops: begin nothing new, and close with 1001 as soon as no call is under way. */
-  leave(): void;
+  /** The server stops: begins no new call, and closes with 1001 as soon as no call is in flight. */
+  drain(): void;
   /**
-   * Shortly before the end of the grace: ends the streams of replies under way with UNAVAILABLE, and closes with 1001
-   * when no call is left. Returns the names of their rpcs.
+   * Shortly before the end of the grace period: ends the streams of replies in flight with UNAVAILABLE, and closes with
+   * 1001 when no call remains. Returns the names of their rpcs.
    */
   notify(): readonly string[];
-  /** The grace is over: end the calls under way with UNAVAILABLE, and close with 1001. */
+  /** The grace period is over: ends all calls in flight with UNAVAILABLE, and closes with 1001. */
   cut(): void;
 }

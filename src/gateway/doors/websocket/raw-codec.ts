@@ -2,17 +2,19 @@ import { isUtf8 } from "node:buffer";
 import { create, type DescField, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { HttpBodySchema, type HttpBody } from "../../../../gen/google/api/httpbody_pb.ts";
+import { asBuffer } from "../../../core/codec/scratch.ts";
 import type { BindOptions } from "../../binding/bind-options.ts";
 import { messageAt } from "../../binding/field-path.ts";
 import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
 import type { Route } from "../../routing/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
+import { decoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
-import type { FrameCodec } from "./frame-codec.ts";
+import type { Frame, FrameCodec } from "./frame-codec.ts";
 
 /**
- * Whether the frames of a route are bytes of the service's own: its replies are `google.api.HttpBody`, and so are its
- * requests, or path and query are all there is of them.
+ * Whether the frames of a route contain raw bytes: its replies are `google.api.HttpBody`, and its requests are too, or
+ * consist of path and query only.
  */
 export function isRaw(route: Route): boolean {
   if (!repliesRawBody(route)) return false;
@@ -29,6 +31,12 @@ export function compileRawCodec(route: Route, bind: Partial<BindOptions>): Frame
   const path = Array.isArray(bodyField) ? (bodyField as readonly DescField[]) : []; // Arrays of the type are readonly.
   const binder = compileMessageBinder({ ...route, bodyField: path.length === 0 ? undefined : path }, bind);
   const put = bodySetter(path);
+  const decode = decoder(method.output);
+  const frame = (message: Message): Frame => {
+    const { contentType, data } = bodyOf(message, responseField);
+    const isText = /^\s*text\//i.test(contentType) && isUtf8(data);
+    return { data: asBuffer(data), isBinary: !isText };
+  };
   return {
     first(call: RouteCall, data, isBinary) {
       const message = binder.first(call, { bytes: undefined, format: "binary" });
@@ -40,11 +48,8 @@ export function compileRawCodec(route: Route, bind: Partial<BindOptions>): Frame
       put(message, data, isBinary);
       return message;
     },
-    frame(message) {
-      const { contentType, data } = bodyOf(message, responseField);
-      const isText = /^\s*text\//i.test(contentType) && isUtf8(data);
-      return { data: Buffer.from(data.buffer, data.byteOffset, data.byteLength), isBinary: !isText };
-    },
+    frame,
+    frameOf: (reply) => frame(decode(reply)),
   };
 }
 
@@ -75,7 +80,7 @@ function contentType(isBinary: boolean): string {
 }
 
 function bodyOf(message: Message, field: DescField | undefined): HttpBody {
-  if (field?.fieldKind !== "message") return message as HttpBody; // `isRaw` has looked at the type.
-  // Reflection knows where members of oneofs are.
+  if (field?.fieldKind !== "message") return message as HttpBody; // `isRaw` has checked the type.
+  // Reflection also reads members of oneofs.
   return reflect(field.parent, message).get(field).message as HttpBody;
 }

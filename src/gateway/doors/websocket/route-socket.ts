@@ -13,29 +13,29 @@ import { readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import { boundMessage, checkHeaders, type Chosen, type SocketRoute } from "./socket-route.ts";
 import { statusMembers } from "./status-frame.ts";
 
-/** What the handshake of a socket said. */
+/** The parts of the handshake of a `RouteSocket`. */
 export interface SocketRequest {
   readonly call: RouteCall;
   readonly chosen: Chosen;
-  /** All headers that are known so far. */
+  /** The headers of the handshake. */
   readonly headers: IncomingHttpHeaders;
-  /** Who the client is. */
+  /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
-  /** Whether the first frame brings more. */
+  /** Whether the first frame contains further headers. */
   readonly headersInFrame: boolean;
   /** Target of the request. */
   readonly url: string;
 }
 
-/** A socket that carries one call: frames are its messages. */
+/** A socket for one call: its frames are the messages of the call. */
 export class RouteSocket implements SocketReader, OpenSocket {
   readonly #socket: ClientSocket;
   readonly #plan: SocketRoute;
   readonly #request: SocketRequest;
   #call: SocketCall | undefined;
-  /** Whether the first message is there. */
+  /** Whether the first message was received. */
   #begun = false;
-  /** The close code of what went wrong, where that is not the one of its error. */
+  /** The close code, if it is not that of the call's error. */
   #closeCode: number | undefined;
 
   constructor(socket: ClientSocket, plan: SocketRoute, request: SocketRequest) {
@@ -49,9 +49,9 @@ export class RouteSocket implements SocketReader, OpenSocket {
   }
 
   /**
-   * Begins to read, and begins the call unless its headers are still to come. Throws INVALID_ARGUMENT.
+   * Starts to read, and begins the call unless the first frame contains its headers. Throws INVALID_ARGUMENT.
    *
-   * @param askedMs the time that the client gives the call, in milliseconds
+   * @param askedMs the timeout that the client sets, in milliseconds; undefined for none
    */
   open(askedMs: number | undefined): void {
     this.#socket.listen(this);
@@ -61,7 +61,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
   message(data: Buffer, isBinary: boolean): void {
     try {
       if (this.#call === undefined) this.#readHeaders(data, isBinary);
-      else this.#take(this.#call, data, isBinary);
+      else this.#receive(this.#call, data, isBinary);
     } catch (reason) {
       this.#fail(toCallError(reason));
     }
@@ -73,15 +73,15 @@ export class RouteSocket implements SocketReader, OpenSocket {
       this.#halfClose(call);
       return;
     }
-    this.#socket.closeWell();
-    call?.fail(new ConnectError("the client closed the socket before the end", Code.Canceled));
+    this.#socket.closeNormally();
+    call?.fail(new ConnectError("the client closed the socket before the end of the call", Code.Canceled));
   }
 
-  gone(reason: ConnectError): void {
+  disconnected(reason: ConnectError): void {
     this.#call?.fail(reason);
   }
 
-  leave(): void {
+  drain(): void {
     if (this.#call === undefined) this.#socket.close(closeCode.goingAway, "the server is shutting down");
   }
 
@@ -114,8 +114,8 @@ export class RouteSocket implements SocketReader, OpenSocket {
       return metadata;
     });
     const socketCall = (this.#call = new SocketCall(kind, run, context, {
-      full: () => this.#socket.pause(),
-      room: () => this.#socket.resume(),
+      pause: () => this.#socket.pause(),
+      resume: () => this.#socket.resume(),
     }));
     if (bound !== undefined) {
       socketCall.push(bound, 0);
@@ -126,16 +126,13 @@ export class RouteSocket implements SocketReader, OpenSocket {
 
   async #run(call: SocketCall): Promise<void> {
     const { codec } = this.#request.chosen;
-    const error = await call.run(
-      (message) => codec.frame(message),
-      ({ data, isBinary }) => this.#socket.write(data, isBinary),
-    );
+    const error = await call.run(codec, ({ data, isBinary }) => this.#socket.write(data, isBinary));
     this.#call = undefined;
     if (error !== undefined) this.#plan.kit.errors.faults.call(error, call.context);
     this.#finish(error, call);
   }
 
-  #take(call: SocketCall, data: Buffer, isBinary: boolean): void {
+  #receive(call: SocketCall, data: Buffer, isBinary: boolean): void {
     const { raw, takesOne, route } = this.#plan;
     const { chosen } = this.#request;
     const { codec, binary } = chosen;
@@ -162,7 +159,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
     if (takesOne) call.requests.end();
   }
 
-  /** The client sends no more; an rpc that takes one message gets the one of path and query. */
+  /** The client sends no more messages; an rpc with one request message gets the one from path and query. */
   #halfClose(call: SocketCall): void {
     if (call.requests.ended) return;
     try {
@@ -184,7 +181,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
     const { raw, kit } = this.#plan;
     if (!raw) void socket.write(`{${statusMembers(kit, error, call?.context)}}`, false);
     if (error !== undefined) socket.close(this.#closeCode ?? closeCodeOf(error), error.rawMessage);
-    else if (raw) socket.closeWell();
+    else if (raw) socket.closeNormally();
     else socket.close(closeCode.normal);
   }
 }

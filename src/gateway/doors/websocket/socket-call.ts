@@ -1,44 +1,46 @@
-import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../../core/call/context.ts";
 import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
-import type { WriteReply } from "../../../core/call/write-reply.ts";
 import { type CallKind, requestComplete } from "../open-call.ts";
-import type { StreamInvoker } from "../../../core/call/stream-invoker.ts";
-import { MessageQueue, type QueueFeeder } from "./message-queue.ts";
+import type { Frame, FrameCodec } from "./frame-codec.ts";
+import { MessageQueue, type QueueSource, type SocketMessage } from "./message-queue.ts";
+import type { SocketRun } from "./socket-run.ts";
 
-/** Sends what was made of one reply; a promise where the client has to take something before the next. */
-export type SendReply<T> = (payload: T) => Promise<void> | undefined;
+/** Sends an encoded reply; returns a promise if the client must read something before the next one. */
+export type SendReply = (frame: Frame) => Promise<void> | undefined;
 
-/** One call of an rpc over a WebSocket, from its beginning on. */
+/** One call of an rpc over a WebSocket. */
 export class SocketCall {
   readonly context: CallContext;
   readonly requests: MessageQueue;
   readonly #kind: CallKind;
-  readonly #run: StreamInvoker;
+  readonly #run: SocketRun;
   #begun = false;
 
   /**
-   * @param context is ended with the call
-   * @param feeder is called when the handler falls behind its client
+   * @param context the context of the call, which `run` ends
+   * @param source paused while the handler reads more slowly than the client sends
    */
-  constructor(kind: CallKind, run: StreamInvoker, context: CallContext, feeder: QueueFeeder) {
+  constructor(kind: CallKind, run: SocketRun, context: CallContext, source: QueueSource) {
     this.#kind = kind;
     this.#run = run;
     this.context = context;
-    this.requests = new MessageQueue(feeder);
-    // The invoker watches the context from the first message on only.
+    this.requests = new MessageQueue(source);
+    // The invoker observes the context only after the first message.
     context.onAbort((reason) => this.requests.end(reason));
   }
 
   /**
-   * Makes the call and sends what `write` makes of its replies; resolves with its error, undefined for OK. Never rejects.
+   * Calls and sends the replies as frames; resolves with the error of the call, undefined for OK. Never rejects.
    */
-  async run<T>(write: WriteReply<T>, send: SendReply<T>): Promise<ConnectError | undefined> {
+  async run(codec: FrameCodec, send: SendReply): Promise<ConnectError | undefined> {
     const { context } = this;
     try {
-      for await (const reply of this.#run(this.requests, context, write)) {
-        const room = send(reply);
-        if (room !== undefined) await context.race(room);
+      for await (const frames of this.#run(this.requests, context, codec)) {
+        for (const frame of frames) {
+          if (context.reason !== undefined) throw context.reason;
+          const written = send(frame);
+          if (written !== undefined) await context.race(written);
+        }
       }
       return undefined;
     } catch (reason) {
@@ -49,8 +51,8 @@ export class SocketCall {
     }
   }
 
-  /** Adds a message that came as `size` bytes; the default time of the call runs from the first one on. */
-  push(message: Message, size: number): void {
+  /** Adds a message that was received as `size` bytes; the default timeout of the call starts with the first one. */
+  push(message: SocketMessage, size: number): void {
     if (!this.#begun) requestComplete(this.context, this.#kind);
     this.#begun = true;
     this.requests.push(message, size);

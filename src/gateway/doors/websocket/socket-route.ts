@@ -1,38 +1,38 @@
 import type { IncomingHttpHeaders } from "node:http";
-import type { Message } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { CallKind } from "../open-call.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Route } from "../../routing/route.ts";
-import { compileStreamInvoker, type StreamInvoker } from "../../../core/call/stream-invoker.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
+import type { SocketMessage } from "./message-queue.ts";
 import { compileRawCodec, isRaw } from "./raw-codec.ts";
+import { compileSocketCalls, type SocketRun } from "./socket-run.ts";
 
-/** Everything about the sockets of one route that is known before any of them opens. */
+/** The compiled part of the sockets of one route. */
 export interface SocketRoute {
   readonly route: Route;
   readonly kind: CallKind;
   readonly kit: DoorKit;
-  readonly run: StreamInvoker;
-  /** Whether the rpc takes one message. */
+  readonly run: SocketRun;
+  /** Whether the rpc has one request message. */
   readonly takesOne: boolean;
-  /** Whether frames are the service's own bytes, without control frames. */
+  /** Whether frames contain raw bytes of the service, without status and header frames. */
   readonly raw: boolean;
-  /** Whether a client has to send something before there is a first message. */
+  /** Whether the first message needs a frame of the client. */
   readonly needsFrame: boolean;
-  /** @throws HttpError 400 when the client offers subprotocols and none of them is spoken here */
+  /** @throws HttpError 400 when the client offers subprotocols and none of them is supported */
   choose(offered: readonly string[]): Chosen;
 }
 
-/** The frames of one socket. */
+/** The negotiated frames of one socket. */
 export interface Chosen {
-  /** What the handshake answers; undefined where the client offered nothing. */
+  /** The subprotocol in the answer to the handshake; undefined if the client offered none. */
   readonly protocol: string | undefined;
   readonly codec: FrameCodec;
-  /** Whether messages are binary frames; undefined where both are messages. */
+  /** Whether messages are binary frames; undefined if both kinds are accepted. */
   readonly binary: boolean | undefined;
 }
 
@@ -42,25 +42,26 @@ export function compileSocketRoute(route: Route, kit: DoorKit): SocketRoute {
   const raw = isRaw(route);
   const takesOne = method.methodKind === "unary" || method.methodKind === "server_streaming";
   const takesBody = bodyField !== undefined || method.input.typeName === "google.api.HttpBody";
+  const { run, inBytes } = compileSocketCalls(kit, method);
   return {
     route,
     kind: { method, protocolName: "websocket", limits: kit.limits },
     kit,
-    run: compileStreamInvoker(kit.invoker, method),
+    run,
     takesOne,
     raw,
     needsFrame: !takesOne || takesBody,
-    choose: raw ? rawChoice(route, kit) : messageChoice(route, kit),
+    choose: raw ? rawChoice(route, kit) : messageChoice(route, kit, inBytes),
   };
 }
 
-/** The message of a call without any frame. Throws INVALID_ARGUMENT. */
-export function boundMessage({ codec }: Chosen, call: RouteCall): Message {
+/** The request message of a call without a frame. Throws INVALID_ARGUMENT. */
+export function boundMessage({ codec }: Chosen, call: RouteCall): SocketMessage {
   return codec.first(call, undefined, false);
 }
 
 /**
- * Checks the headers of a call; returns the time that the client gives it, in milliseconds, undefined for none.
+ * Checks the headers of a call; returns the client's timeout in milliseconds, undefined for none.
  *
  * @throws ConnectError INVALID_ARGUMENT naming the header that cannot be read
  */
@@ -69,21 +70,21 @@ export function checkHeaders({ kit }: SocketRoute, headers: IncomingHttpHeaders)
   return requestedTimeoutMs(headers);
 }
 
-/** Subprotocols of a raw route are the service's business: the client's first choice is taken. */
+/** Subprotocols of a raw route belong to the service: the client's first choice is accepted. */
 function rawChoice(route: Route, { binding }: DoorKit): SocketRoute["choose"] {
   const codec = compileRawCodec(route, binding);
   return ([protocol]) => ({ protocol, codec, binary: undefined });
 }
 
-function messageChoice(route: Route, kit: DoorKit): SocketRoute["choose"] {
+function messageChoice(route: Route, kit: DoorKit, inBytes: boolean): SocketRoute["choose"] {
   const codecs = new Map<Subprotocol, FrameCodec>();
   for (const name of ["json", "proto"] as const) {
-    const codec = compileFrameCodec(route, kit, name);
+    const codec = compileFrameCodec(route, kit, name, inBytes);
     if (codec !== undefined) codecs.set(name, codec);
   }
   return (offered) => {
     for (const protocol of offered.length === 0 ? ["json"] : offered) {
-      const name = protocol as Subprotocol; // Other strings are not in the map.
+      const name = protocol as Subprotocol; // The map has no other strings.
       const codec = codecs.get(name);
       if (codec === undefined) continue;
       return { protocol: offered.length === 0 ? undefined : name, codec, binary: name === "proto" };

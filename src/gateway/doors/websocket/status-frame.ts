@@ -3,7 +3,7 @@ import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import type { ReplyMetadata } from "../../http/reply-metadata.ts";
 
-/** What prints the ends of calls. */
+/** The parts that convert the end of a call. */
 export interface StatusOptions {
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
@@ -12,8 +12,8 @@ export interface StatusOptions {
 const ok = '{"code":0,"message":"","details":[]}';
 
 /**
- * How a call ended, as the members `"status"` (`google.rpc.Status`), `"headers"` and `"trailers"` of a JSON object
- * that the caller puts in braces.
+ * The end of a call as the members `"status"` (`google.rpc.Status`), `"headers"` and `"trailers"` of a JSON object,
+ * without its braces.
  *
  * @param context undefined for a call that never began
  */
@@ -26,7 +26,7 @@ export function statusMembers(
   const headers: Record<string, string> = {};
   const trailers: Record<string, string> = {};
   if (header !== undefined) replyMetadata.headers(header, (name, value) => (headers[name] = value));
-  // The metadata of an error has the headers of the reply too.
+  // The metadata of an error also contains the headers of the reply.
   const trailer = error === undefined ? context?.responseTrailerIfAny : error.metadata;
   if (trailer !== undefined) {
     replyMetadata.trailersAsHeaders(trailer, (name, value) => {

@@ -20,34 +20,34 @@ import { SocketEngine } from "../../fastify/socket-engine.ts";
 import { withHeaders } from "../../http/socket-headers.ts";
 import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";
 
-/** How long calls that were cut may take to say so, in milliseconds. */
-const lastWordsMs = 250;
+/** How long aborted calls may take to send their errors, in milliseconds. */
+const abortGraceMs = 250;
 
-/** WebSockets (RFC 6455): one that carries one call at every route, and one endpoint where a socket carries many. */
-export const webSocketDoor: MakeDoor = (kit, present) => new WebSockets(kit, present);
+/** WebSockets (RFC 6455): for one call at every route, and for many calls at one endpoint. */
+export const webSocketDoor: MakeDoor = (kit, current) => new WebSockets(kit, current);
 
-/** Answers handshakes and knows every open socket. */
+/** Answers handshakes and tracks all open sockets. */
 class WebSockets implements Door {
   readonly name = "websocket";
   readonly #kit: DoorKit;
-  readonly #present: () => ServedRpcs | undefined;
+  readonly #current: () => ServedRpcs | undefined;
   readonly #origins: OriginCheck;
-  /** Undefined where no sockets are opened. */
+  /** Undefined if WebSockets are off. */
   readonly #engine: SocketEngine | undefined;
   readonly #routes = new WeakMap<Route, SocketRoute>();
   readonly #methods = new WeakMap<ServedRpcs, CallableMethods>();
   readonly #open = new Set<OpenSocket>();
-  #leaving = false;
+  #draining = false;
   #idle: (() => void) | undefined;
 
   /** @throws SetupError naming the option that is wrong */
-  constructor(kit: DoorKit, present: () => ServedRpcs | undefined) {
+  constructor(kit: DoorKit, current: () => ServedRpcs | undefined) {
     const { multiplexPath, allowedOrigins, webSockets } = kit.sockets;
     if (multiplexPath !== undefined && !/^\/[^?#]*$/.test(multiplexPath)) {
       throw new SetupError(`multiplexPath: ${JSON.stringify(multiplexPath)} is no path`);
     }
     this.#kit = kit;
-    this.#present = present;
+    this.#current = current;
     this.#origins = new OriginCheck(allowedOrigins);
     this.#engine = webSockets ? new SocketEngine(kit.sockets) : undefined;
   }
@@ -56,15 +56,15 @@ class WebSockets implements Door {
     return head.headers.upgrade !== undefined && this.#engine !== undefined && asksForWebSocket(head);
   }
 
-  /** Answers handshakes: with 101 and a socket, or with the reason against it as plain HTTP. */
+  /** Answers handshakes: with 101, or with an error over plain HTTP. */
   serve(rpcs: ServedRpcs): DoorHandler {
     return (exchange) => {
       const { upgrade, head } = exchange;
-      if (upgrade === undefined) return false; // Its connection still owes an answer.
+      if (upgrade === undefined) return false; // Its connection has pending answers.
       try {
         const problem = handshakeProblem(head) ?? this.#origins.problem(head.headers);
         if (problem !== undefined) throw problem;
-        if (this.#leaving) throw new HttpError(503, "no sockets are opened now");
+        if (this.#draining) throw new HttpError(503, "no sockets are opened now");
         if (pathOf(head.url) === this.#kit.sockets.multiplexPath) this.#openMultiplex(exchange, upgrade);
         else this.#openRoute(exchange, upgrade, rpcs);
       } catch (reason) {
@@ -74,22 +74,22 @@ class WebSockets implements Door {
     };
   }
 
-  /** The server stops: no new sockets and calls; sockets close with 1001 as soon as no call is under way. */
+  /** The server stops: no new sockets and calls begin, and sockets close with 1001 as soon as no call is in flight. */
   async stop(graceMs: number): Promise<StopReport> {
-    this.#leaving = true;
+    this.#draining = true;
     const before = this.#calls().length;
-    for (const socket of [...this.#open]) socket.leave();
+    for (const socket of [...this.#open]) socket.drain();
     const noticeMs = noticeAfterMs(graceMs);
     await this.#closed(noticeMs);
-    const told = [...this.#open].map((socket) => ({ socket, names: socket.notify() }));
+    const ended = [...this.#open].map((socket) => ({ socket, names: socket.notify() }));
     await this.#closed(graceMs - noticeMs);
-    // A client that does not read what it is told still has its socket, though no call is left on it.
-    const isDeaf = (socket: OpenSocket): boolean => this.#open.has(socket) && socket.calls.length === 0;
-    const deaf = told.filter(({ socket }) => isDeaf(socket)).flatMap(({ names }) => names);
-    const notified = told.filter(({ socket }) => !isDeaf(socket)).flatMap(({ names }) => names);
-    const cut = [...this.#calls(), ...deaf];
+    // A client that does not read the ends of its calls still has an open socket without calls.
+    const isUnread = (socket: OpenSocket): boolean => this.#open.has(socket) && socket.calls.length === 0;
+    const unread = ended.filter(({ socket }) => isUnread(socket)).flatMap(({ names }) => names);
+    const notified = ended.filter(({ socket }) => !isUnread(socket)).flatMap(({ names }) => names);
+    const cut = [...this.#calls(), ...unread];
     for (const socket of [...this.#open]) socket.cut();
-    if (this.#open.size > 0) await this.#closed(lastWordsMs);
+    if (this.#open.size > 0) await this.#closed(abortGraceMs);
     await this.#engine?.close();
     return { finished: Math.max(before - cut.length - notified.length, 0), notified, cut };
   }
@@ -104,7 +104,7 @@ class WebSockets implements Door {
     const { headersInFrame } = upgrade;
     const headers = withHeaders(head.headers, upgrade.headers);
     const askedMs = checkHeaders(plan, headers);
-    if (!plan.needsFrame) boundMessage(chosen, call); // A wrong path or query is answered over plain HTTP.
+    if (!plan.needsFrame) boundMessage(chosen, call); // An invalid path or query is answered over plain HTTP.
     this.#accept(exchange, upgrade, chosen.protocol, (socket) => {
       const opened = new RouteSocket(socket, plan, { call, chosen, headers, headersInFrame, peer, url });
       opened.open(askedMs);
@@ -128,7 +128,7 @@ class WebSockets implements Door {
         replyMetadata,
         maxSocketCalls: sockets.maxSocketCalls,
         maxSocketMessageBytes: sockets.maxSocketMessageBytes,
-        find: (name) => this.#presentMethods().find(name),
+        find: (name) => this.#currentMethods().find(name),
         headers,
         headersInFrame,
         peer,
@@ -165,14 +165,14 @@ class WebSockets implements Door {
     return compiled;
   }
 
-  /** The rpcs of the present: a socket of many calls outlives the set of them that it was opened with. */
-  #presentMethods(): CallableMethods {
-    const present = this.#present();
-    if (present === undefined) throw new HttpError(503, "the routes of this gateway are not loaded yet");
-    let methods = this.#methods.get(present);
+  /** The current rpcs: a multiplexed socket outlives the set with which it was opened. */
+  #currentMethods(): CallableMethods {
+    const current = this.#current();
+    if (current === undefined) throw new HttpError(503, "the routes of this gateway are not loaded yet");
+    let methods = this.#methods.get(current);
     if (methods === undefined) {
-      methods = new CallableMethods(present, this.#kit);
-      this.#methods.set(present, methods);
+      methods = new CallableMethods(current, this.#kit);
+      this.#methods.set(current, methods);
     }
     return methods;
   }
@@ -190,7 +190,7 @@ class WebSockets implements Door {
   }
 }
 
-/** The route of a target: that of GET, else the one rpc that has the path for another HTTP method. */
+/** The route of a target: that of GET, else the only rpc with a route for the path and another HTTP method. */
 function findRoute({ router }: ServedRpcs, url: string): { route: Route; call: RouteCall } {
   const match = router.match("GET", url);
   switch (match.kind) {

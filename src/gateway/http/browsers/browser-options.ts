@@ -2,7 +2,7 @@
 export interface BrowserOptions {
   /**
    * Origins whose pages may read responses, such as `https://app.example.com`; `*` for any. Pages of these origins may
-   * also send forms and files, as pages of the server's own origin always may. Default: none.
+   * also send forms and files, as pages of the server's own origin always can. Default: none.
    */
   readonly corsOrigins: readonly string[];
   /** Whether such pages may send the user's cookies and certificates along; not with `*`. Default: false. */

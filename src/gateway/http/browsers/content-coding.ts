@@ -7,7 +7,7 @@ const offered: readonly Coding[] = [codings.zstd, codings.br, codings.gzip];
 
 /**
  * The coding that a request prefers by its `Accept-Encoding` (RFC 9110, section 12.5.3). Undefined for no compression,
- * also if the client names no coding that we support.
+ * also if the client names no supported coding.
  */
 export function negotiateCoding(acceptEncoding: string | undefined): Coding | undefined {
   if (acceptEncoding === undefined || acceptEncoding === "") return undefined;

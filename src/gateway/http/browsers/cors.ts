@@ -125,5 +125,5 @@ export function openOrigin(origins: readonly string[]): string | undefined {
   return ["*", "null"].find((open) => origins.includes(open));
 }
 
-/** Why there must be none, behind what names option or flag. */
+/** Why `openOrigin` must find none; follows the name of the option or flag in messages. */
 export const whyOriginsAreListed = "would let every page act for the user; list the origins";

@@ -14,7 +14,7 @@ import { addVary } from "./vary.ts";
 export class ForBrowsers {
   /** CORS headers; undefined if no other origin is allowed. */
   readonly cors: Cors | undefined;
-  /** Checks which pages may send bodies that are no JSON. */
+  /** Checks which pages may send bodies that are not JSON. */
   readonly forms: FormCheck;
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
@@ -27,12 +27,12 @@ export class ForBrowsers {
     this.#etag = options.etag;
   }
 
-  /** Completes the head of every answer; undefined where there is nothing to do. */
+  /** Completes the head of every answer; undefined if no option changes heads. */
   get completeHead(): CompleteHead | undefined {
     return this.cors === undefined && this.#compression === undefined ? undefined : this.#completeHead;
   }
 
-  /** How an answer in pieces of JSON is compressed; undefined where none is. */
+  /** The coding of a streamed JSON answer; undefined if compression is off. */
   get streamCoding(): ((request: RequestHead) => Coding | undefined) | undefined {
     const compression = this.#compression;
     return compression && ((request) => compression.codingFor(request));
@@ -50,7 +50,7 @@ export class ForBrowsers {
     );
   }
 
-  /** Adds what answers that are sent whole need to the routes of a scope; undefined where they need nothing. */
+  /** Adds the hooks for answers that are sent whole to a scope; undefined if no option needs them. */
   get hooks(): ((scope: FastifyInstance) => void) | undefined {
     if (!this.#etag && this.#compression === undefined) return undefined;
     return (scope) => {

@@ -10,7 +10,7 @@ const done = { done: true, value: undefined };
 
 function queue(): { queue: MessageQueue; signals: string[] } {
   const signals: string[] = [];
-  const made = new MessageQueue({ full: () => signals.push("full"), room: () => signals.push("room") });
+  const made = new MessageQueue({ pause: () => signals.push("pause"), resume: () => signals.push("resume") });
   return { queue: made, signals };
 }
 
@@ -30,21 +30,21 @@ test("messages come out in order, whoever is first", async () => {
   assert.deepEqual(await messages.next(), done);
 });
 
-test("a full queue says so once, and again when half of it is gone", async () => {
+test("a full queue pauses its source once, and resumes it when half of it was read", async () => {
   const { queue: messages, signals } = queue();
   for (let i = 0; i < 8; i++) messages.push(message("x"), 10_000);
-  assert.deepEqual(signals, ["full"]);
+  assert.deepEqual(signals, ["pause"]);
   for (let i = 0; i < 4; i++) await messages.next();
-  assert.deepEqual(signals, ["full"]);
+  assert.deepEqual(signals, ["pause"]);
   await messages.next();
-  assert.deepEqual(signals, ["full", "room"]);
+  assert.deepEqual(signals, ["pause", "resume"]);
   assert.equal(messages.waitingBytes, 3 * 10_064);
 });
 
 test("empty messages count too", () => {
   const { queue: messages, signals } = queue();
   for (let i = 0; i < 1024; i++) messages.push(message(""), 0);
-  assert.deepEqual(signals, ["full"]);
+  assert.deepEqual(signals, ["pause"]);
 });
 
 test("an error takes the place of what waits; a good end does not", async () => {
@@ -55,7 +55,7 @@ test("an error takes the place of what waits; a good end does not", async () => 
   failed.end();
   await assert.rejects(failed.next(), error);
   await assert.rejects(failed.next(), error);
-  assert.deepEqual(signals, ["full", "room"]);
+  assert.deepEqual(signals, ["pause", "resume"]);
   const { queue: waiting } = queue();
   const reader = waiting.next();
   waiting.end(error);
@@ -67,7 +67,7 @@ test("a handler that wants no more is never full", async () => {
   messages.push(message("a"), 70_000);
   await messages.return();
   messages.push(message("b"), 70_000);
-  assert.deepEqual(signals, ["full", "room"]);
+  assert.deepEqual(signals, ["pause", "resume"]);
   assert.equal(messages.waitingBytes, 0);
   assert.deepEqual(await messages.next(), done);
 });

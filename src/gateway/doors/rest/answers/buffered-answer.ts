@@ -1,16 +1,19 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { ReadReplies, ReplyBatch } from "../../../../core/call/batches.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { replyTooLarge } from "../../../../core/errors/reply-too-large.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
 import { type HttpExchange, type ResponseHeaders, setField } from "../../../http/exchange.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
-import type { Answer } from "./answer.ts";
+import type { ByteAnswer } from "./answer.ts";
 import type { StreamEncoder, StreamEncoding } from "./stream-encoding.ts";
 
-/** What an answer that is sent whole is made of. */
+/** The parts of a `BufferedAnswer`. */
 export interface BufferedAnswerInit {
   readonly encoding: StreamEncoding;
   readonly encoder: StreamEncoder;
+  /** Prints messages in binary form by the encoder. */
+  readonly read: ReadReplies<string | Buffer>;
   readonly context: CallContext;
   readonly exchange: HttpExchange;
   readonly errors: ErrorWriter;
@@ -20,10 +23,10 @@ export interface BufferedAnswerInit {
 }
 
 /**
- * An answer that is sent whole, with its length: what HTTP/1.0 clients get, which could not tell a part from it. An
- * error has a status of its own, whenever it comes.
+ * An answer that is sent whole, with its length: for HTTP/1.0 clients, which could not detect a truncated stream. An
+ * error always sets the HTTP status.
  */
-export class BufferedAnswer implements Answer<string> {
+export class BufferedAnswer implements ByteAnswer<string | Buffer> {
   readonly #init: BufferedAnswerInit;
   readonly #parts: string[] = [];
   #bytes = 0;
@@ -38,13 +41,17 @@ export class BufferedAnswer implements Answer<string> {
     return this.#init.encoder.message(message);
   }
 
-  message(text: string): undefined {
+  read(batch: ReplyBatch): string | Buffer {
+    return this.#init.read(batch);
+  }
+
+  message(text: string | Buffer): undefined {
     const { maxBytes } = this.#init;
     this.#bytes += Buffer.byteLength(text);
     if (this.#bytes > maxBytes) {
       throw replyTooLarge(`the answer is larger than ${maxBytes} bytes, which HTTP/1.0 cannot stream`);
     }
-    this.#parts.push(text);
+    this.#parts.push(String(text));
   }
 
   async end(): Promise<void> {

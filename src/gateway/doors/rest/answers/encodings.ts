@@ -11,18 +11,18 @@ import type { DoorKit } from "../../door-kit.ts";
 /** The encodings of one route's streams. */
 export interface Encodings {
   /**
-   * The encoding that a request asks for.
+   * The encoding for a request, by its `Accept`.
    *
-   * @param whole whether the answer has to be one that HTTP/1.0 clients understand, an array unless asked otherwise
+   * @param whole whether the client uses HTTP/1.0, for which an array is preferred
    * @throws HttpError 406 when none is acceptable
    */
   forStream(accept: string | undefined, whole: boolean): StreamEncoding;
-  /** Server-Sent Events where a request for one message prefers them to JSON; undefined for JSON. */
+  /** Server-Sent Events if a request for one message prefers them to JSON; undefined for JSON. */
   forSingle(accept: string | undefined): StreamEncoding | undefined;
 }
 
 /**
- * Makes the encodings of a route, in the order in which they are preferred where a client does not mind.
+ * Compiles the encodings of a route, in the order of preference if the client has none.
  *
  * @throws Error as `compileEventId`
  */
@@ -57,7 +57,7 @@ export function compileEncodings(
   };
 }
 
-/** What clients that name JSON by another name get, too. */
+/** Further media types that mean no event stream in the negotiation of `forSingle`. */
 const jsonLike = [
   { contentType: "text/json" },
   { contentType: "application/proto" },

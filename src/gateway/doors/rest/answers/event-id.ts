@@ -12,13 +12,14 @@ import { event_id as eventIdOption } from "../../../../../gen/ts_ms/v1/options_p
 import { fieldsOf } from "../../../../core/codec/field-shape.ts";
 import { SetupError } from "../../../../core/errors/setup-error.ts";
 
-/** The id of a message in its stream; undefined where it has none. */
+/** Returns the id of a message in its stream; undefined if it has none. */
 export type EventId = (message: Message) => string | undefined;
 
 /**
- * Reads the field of `schema` that is marked with `(ts_ms.v1.event_id) = true`; undefined where none is.
+ * Compiles the reader of the field of `schema` with `(ts_ms.v1.event_id) = true`; undefined if there is none.
  *
- * @throws Error naming the message and its fields when two are marked, or one that is no single string or integer
+ * @throws Error naming the message and its fields when two have the option, or one that is not a single string or
+ * integer
  */
 export function compileEventId(schema: DescMessage): EventId | undefined {
   const [field, second] = schema.fields.filter(

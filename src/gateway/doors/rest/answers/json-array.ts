@@ -2,6 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import type {
   EncoderStart,
+  MessageFrame,
   MessageText,
   StatusText,
   StreamEncoder,
@@ -9,12 +10,12 @@ import type {
 } from "./stream-encoding.ts";
 import type { ArrayError } from "../../options/stream-options.ts";
 
-/** One JSON array, each message an element that leaves at once. */
+/** One JSON array; each message is an element that is sent at once. */
 export function jsonArray(statusText: StatusText, onError: ArrayError = "truncate"): StreamEncoding {
   return {
     contentType: "application/json",
     headers: { "x-accel-buffering": "no" },
-    endsVisibly: false, // It does, but whoever asks for an array reads it as a whole.
+    endsVisibly: false, // The bracket is visible, but clients read an array as a whole.
     begin: ({ messageText }: EncoderStart) => new ArrayEncoder(messageText, statusText, onError),
   };
 }
@@ -27,6 +28,13 @@ class ArrayEncoder implements StreamEncoder {
   readonly #statusText: StatusText;
   readonly #onError: ArrayError;
   #separator = "";
+  readonly frame: MessageFrame = {
+    before: (index) => (index === 0 ? this.#separator : ","),
+    after: "",
+    printed: () => {
+      this.#separator = ",";
+    },
+  };
 
   constructor(messageText: MessageText, statusText: StatusText, onError: ArrayError) {
     this.#messageText = messageText;
@@ -44,7 +52,7 @@ class ArrayEncoder implements StreamEncoder {
     return "]";
   }
 
-  get saysErrors(): boolean {
+  get reportsErrors(): boolean {
     return this.#onError === "element";
   }
 

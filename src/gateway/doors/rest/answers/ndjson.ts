@@ -4,25 +4,25 @@ import type { EncoderStart, StatusText, StreamEncoder, StreamEncoding } from "./
 export interface NdjsonOptions {
   /** Media type of the answer. Default: `application/x-ndjson`. */
   readonly contentType?: string;
-  /** Whether a line is `{"result":message}`, as grpc-gateway has it, and not the message itself. Default: false. */
+  /** Whether a line is `{"result":message}`, as in grpc-gateway, instead of the message itself. Default: false. */
   readonly wrap?: boolean;
 }
 
 /**
- * One message a line. A stream that fails ends with the line `{"error":Status}`, which is a member that no message of
- * the rpc's own should have; a good stream just ends.
+ * One message per line. A failed stream ends with the line `{"error":Status}`, so that messages should not have a
+ * member `error`; a successful stream has no further line.
  */
 export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): StreamEncoding {
   const { contentType = "application/x-ndjson", wrap = false } = options;
+  const [before, after] = wrap ? ['{"result":', "}\n"] : ["", "\n"];
   const begin = ({ messageText }: EncoderStart): StreamEncoder => ({
     opening: "",
     heartbeat: undefined,
-    message: wrap
-      ? (message) => `{"result":${messageText(message)}}\n`
-      : (message) => `${messageText(message)}\n`,
+    frame: { before: () => before, after, printed: () => {} },
+    message: (message) => before + messageText(message) + after,
     end: () => "",
     error: (error) => `{"error":${statusText(error)}}\n`,
-    saysErrors: true,
+    reportsErrors: true,
     stop: undefined,
   });
   return { contentType, headers: { "x-accel-buffering": "no" }, endsVisibly: false, begin };

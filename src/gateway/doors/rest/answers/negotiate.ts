@@ -1,17 +1,17 @@
 import { noRank, type Rank, rankOf } from "../../../http/accept.ts";
 import { weightedList } from "../../../http/weighted-list.ts";
 
-/** Something that an `Accept` header can ask for. */
+/** A media type that an `Accept` header can select. */
 interface Offer {
   readonly contentType: string;
 }
 
 /**
- * The offer that a request prefers by its `Accept` header (RFC 9110, section 12.5.1); undefined where none of them is
+ * The offer that a request prefers by its `Accept` header (RFC 9110, section 12.5.1); undefined if none of them is
  * acceptable.
  *
- * The best quality wins; of equals the one whose media range is the more exact, then the one that was named first, then
- * the one that is offered first. Without `Accept` it is the first offer.
+ * The best quality wins; of equal ones the more exact media range, then the earlier one in the header, then the earlier
+ * offer. Without `Accept` it is the first offer.
  */
 export function negotiate<T extends Offer>(accept: string | undefined, offers: readonly T[]): T | undefined {
   if (accept === undefined || accept === "*/*" || accept.trim() === "") return offers[0];

@@ -1,10 +1,11 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { ReadReplies } from "../../../../core/call/batches.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
-import type { Answer } from "./answer.ts";
+import type { Answer, ByteAnswer } from "./answer.ts";
 
-/** The answer of an rpc that gives one message: sent like a unary one, when the call is over. */
+/** The answer of an rpc with one reply message: sent like that of a unary rpc, when the call has ended. */
 export class SingleAnswer<Payload> implements Answer<Payload> {
   readonly #exchange: HttpExchange;
   readonly #errors: Pick<ErrorWriter, "send">;
@@ -13,8 +14,8 @@ export class SingleAnswer<Payload> implements Answer<Payload> {
   #one: { readonly payload: Payload } | undefined;
 
   /**
-   * @param write makes what is sent of the message
-   * @param send sends it
+   * @param write encodes the message
+   * @param send sends the result of `write`
    */
   constructor(
     exchange: HttpExchange,
@@ -46,6 +47,23 @@ export class SingleAnswer<Payload> implements Answer<Payload> {
 
   async fail(reason: unknown): Promise<void> {
     this.#errors.send(this.#exchange, reason);
+  }
+}
+
+/** The same where the message comes in binary form. */
+export class SingleByteAnswer<Payload> extends SingleAnswer<Payload> implements ByteAnswer<Payload> {
+  readonly read: ReadReplies<Payload>;
+
+  /** @param read makes what is sent of the message, as `write` */
+  constructor(
+    exchange: HttpExchange,
+    errors: Pick<ErrorWriter, "send">,
+    write: (message: Message) => Payload,
+    read: ReadReplies<Payload>,
+    send: (payload: Payload) => void,
+  ) {
+    super(exchange, errors, write, send);
+    this.read = read;
   }
 }
 

@@ -1,22 +1,29 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
 import type { EventId } from "./event-id.ts";
-import type { EncoderStart, StatusText, StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
+import type {
+  EncoderStart,
+  MessageFrame,
+  StatusText,
+  StreamEncoder,
+  StreamEncoding,
+  Trailers,
+} from "./stream-encoding.ts";
 
 /** Options of `sse`. */
 export interface SseOptions {
   readonly statusText: StatusText;
-  /** Gives messages their ids; undefined for a counter. */
+  /** Returns the ids of messages; undefined for a counter. */
   readonly eventId: EventId | undefined;
-  /** How long a client should wait before it comes again, in milliseconds; 0 leaves that to the client. */
+  /** How long a client should wait before it reconnects, in milliseconds; 0 for the client's default. */
   readonly retryMs: number;
 }
 
 /** One event of an event stream. */
 export interface ServerSentEvent {
-  /** Name of the event; `message` where there is none. */
+  /** Name of the event. Default: `message`. */
   readonly event?: string;
-  /** What a client sends back as `Last-Event-ID`. Left out where it holds NUL or a line break. */
+  /** The id that a client sends back as `Last-Event-ID`. Omitted if it contains NUL or a line break. */
   readonly id?: string | undefined;
   /** Any text. */
   readonly data: string;
@@ -39,10 +46,10 @@ export function eventText({ event, id, data }: ServerSentEvent): string {
 const unsafeId = /[\0\r\n]/;
 
 /**
- * Server-Sent Events: an event for each message, its JSON as data, with an id of the message's own or from a counter
- * that goes on from the client's `Last-Event-ID`. A good stream ends with the event `end`, whose data is
- * `{"trailers":{…}}`; one that fails with the event `error`, whose data is the `google.rpc.Status`. A stream that
- * stops without either was interrupted: the client comes again.
+ * Server-Sent Events: an event for each message, with its JSON as data and an id from the message or from a counter
+ * that continues after the client's `Last-Event-ID`. A successful stream ends with the event `end`, whose data is
+ * `{"trailers":{…}}`; a failed one with the event `error`, whose data is the `google.rpc.Status`. A stream that ends
+ * without either was interrupted, and the client reconnects.
  */
 export function sse(options: SseOptions): StreamEncoding {
   return {
@@ -56,16 +63,18 @@ export function sse(options: SseOptions): StreamEncoding {
 class SseEncoder implements StreamEncoder {
   readonly opening: string;
   readonly heartbeat = ": ping\n\n";
-  readonly saysErrors = true;
+  readonly reportsErrors = true;
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
   #count: number;
+  readonly frame: MessageFrame | undefined;
 
   constructor(start: EncoderStart, options: SseOptions) {
     this.#start = start;
     this.#options = options;
     this.#count = counterOf(start.lastEventId);
     this.opening = options.retryMs > 0 ? `${retryLine(options.retryMs)}\n` : ": open\n\n";
+    this.frame = options.eventId === undefined ? this.#counted() : undefined;
   }
 
   message(message: Message): string {
@@ -74,6 +83,17 @@ class SseEncoder implements StreamEncoder {
     if (eventId === undefined) return `id: ${++this.#count}\ndata: ${data}\n\n`;
     const id = eventId(message);
     return id === undefined || unsafeId.test(id) ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
+  }
+
+  /** The JSON of a message is one line. */
+  #counted(): MessageFrame {
+    return {
+      before: (index) => `id: ${this.#count + index + 1}\ndata: `,
+      after: "\n\n",
+      printed: (count) => {
+        this.#count += count;
+      },
+    };
   }
 
   end(trailers: Trailers): string {
@@ -85,17 +105,17 @@ class SseEncoder implements StreamEncoder {
   }
 
   readonly stop = (error: ConnectError): string =>
-    retryLine(this.#options.retryMs || comeBackMs) + this.error(error);
+    retryLine(this.#options.retryMs || stopRetryMs) + this.error(error);
 }
 
-/** When clients of a server that stops should come again unless an option says so, in milliseconds. */
-const comeBackMs = 1000;
+/** How long clients of a server that stops should wait before they reconnect, if `retryMs` is 0; in milliseconds. */
+const stopRetryMs = 1000;
 
 function retryLine(retryMs: number): string {
   return `retry: ${retryMs}\n`;
 }
 
-/** Where a counter goes on; ids that no counter gave are not continued. */
+/** The number after which the counter continues: 0 for ids that are not from a counter. */
 function counterOf(lastEventId: string | undefined): number {
   return lastEventId !== undefined && /^\d{1,15}$/.test(lastEventId) ? Number(lastEventId) : 0;
 }

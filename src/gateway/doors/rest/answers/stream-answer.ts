@@ -1,8 +1,10 @@
 import type { Message } from "@bufbuild/protobuf";
+import type { ReadReplies, ReplyBatch } from "../../../../core/call/batches.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import { toStatusMessage } from "../../../../core/errors/status-message.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
+import { incompleteAnswer } from "../../../http/disconnect-error.ts";
 import {
   type HttpExchange,
   type ResponseBody,
@@ -11,17 +13,19 @@ import {
 } from "../../../http/exchange.ts";
 import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
-import { takesTrailers } from "../../../http/trailers-wanted.ts";
-import type { Answer } from "./answer.ts";
+import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
+import type { ByteAnswer } from "./answer.ts";
 import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import type { StreamEncoder, StreamEncoding, Trailers } from "./stream-encoding.ts";
 import type { StreamOptions } from "../../options/stream-options.ts";
 import { StreamWriter } from "../../../http/stream-writer.ts";
 
-/** What an answer in pieces is made of. */
+/** The parts of a `StreamAnswer`. */
 export interface StreamAnswerInit {
   readonly encoding: StreamEncoding;
   readonly encoder: StreamEncoder;
+  /** Prints messages in binary form by the encoder. */
+  readonly read: ReadReplies<string | Buffer>;
   readonly context: CallContext;
   readonly exchange: HttpExchange;
   readonly errors: ErrorWriter;
@@ -31,7 +35,7 @@ export interface StreamAnswerInit {
   readonly coding?: Coding | undefined;
 }
 
-/** The stream has its head sent, or not yet, or is over. */
+/** `waiting`: the head is not sent; `open`: it is; `over`: the answer has ended. */
 type State = { readonly kind: "waiting" } | OpenState | { readonly kind: "over" };
 
 interface OpenState {
@@ -41,13 +45,13 @@ interface OpenState {
 }
 
 /**
- * How long the head waits once the upstream's has come, in milliseconds: its first message, or why there is none, is
- * often right behind.
+ * How long the head waits after the upstream's response headers have arrived, in milliseconds: its first message, or
+ * its error, often follows at once.
  */
 const settleMs = 20;
 
-/** An answer whose messages leave as they come. */
-export class StreamAnswer implements Answer<string> {
+/** An answer that sends each message as soon as it is written. */
+export class StreamAnswer implements ByteAnswer<string | Buffer> {
   readonly #init: StreamAnswerInit;
   readonly #exchange: HttpExchange;
   #state: State = { kind: "waiting" };
@@ -62,7 +66,7 @@ export class StreamAnswer implements Answer<string> {
     this.#beginWithin(options.headerFlushMs);
     context.onResponseHeader(() => this.#beginWithin(Math.min(options.headerFlushMs, settleMs)));
     const { encoder } = init;
-    if (!encoder.saysErrors) return;
+    if (!encoder.reportsErrors) return;
     const reopens = encoder.stop !== undefined;
     const stop = (reason: ConnectError): void => {
       this.#stopping = true;
@@ -84,13 +88,16 @@ export class StreamAnswer implements Answer<string> {
     if (this.#state.kind === "waiting") this.#flushTimer = setTimeout(() => this.begin(), timeoutMs);
   }
 
-  /** Makes the head ready, which leaves with the first text; gives the body where that was still to do. */
+  /**
+   * Prepares the head, which is sent with the first text. Returns the body; undefined if this was done before or the
+   * client has disconnected.
+   */
   #open(): ResponseBody | undefined {
     if (this.#state.kind !== "waiting") return undefined;
     clearTimeout(this.#flushTimer);
     const { encoder, options, coding, context } = this.#init;
     const exchange = this.#exchange;
-    if (exchange.destroyed) return undefined; // The call is being cancelled.
+    if (exchange.destroyed) return undefined; // The disconnect cancels the call.
     const body = this.#writeHead();
     const writer = new StreamWriter(body, options, coding);
     this.#state = { kind: "open", body, writer };
@@ -112,9 +119,14 @@ export class StreamAnswer implements Answer<string> {
     return this.#init.encoder.message(message);
   }
 
-  message(text: string): Promise<void> | undefined {
+  read(batch: ReplyBatch): string | Buffer {
+    return this.#init.read(batch);
+  }
+
+  message(text: string | Buffer): Promise<void> | undefined {
     this.#open();
-    if (this.#state.kind !== "open") return Promise.reject(gone());
+    if (this.#state.kind !== "open") return Promise.reject(incompleteAnswer());
+    if (this.#exchange.head.method === "HEAD") return undefined;
     this.#heartbeat?.refresh();
     return this.#state.writer.write(text);
   }
@@ -136,7 +148,7 @@ export class StreamAnswer implements Answer<string> {
       return;
     }
     const { writer } = open;
-    if (writer.gone !== undefined) return;
+    if (writer.failure !== undefined) return;
     if (exchange.head.method === "HEAD") {
       await writer.end();
       return;
@@ -147,7 +159,7 @@ export class StreamAnswer implements Answer<string> {
     else await this.#last(open, text, error.metadata, error);
   }
 
-  /** No more messages; the open answer where the head is sent. */
+  /** Ends the answer's wait for messages; returns its state if the head was sent. */
   #finish(): OpenState | undefined {
     clearTimeout(this.#flushTimer);
     clearInterval(this.#heartbeat);
@@ -157,7 +169,7 @@ export class StreamAnswer implements Answer<string> {
     return state.kind === "open" ? state : undefined;
   }
 
-  /** Sends the last text, and the status once more in trailers where the client reads them. */
+  /** Sends the last text, and the status also in trailers if the client accepts them. */
   async #last(
     { body, writer }: OpenState,
     text: string,
@@ -167,9 +179,9 @@ export class StreamAnswer implements Answer<string> {
     try {
       if (text !== "") await writer.write(text);
     } catch {
-      return; // The client has left.
+      return; // The client has disconnected.
     }
-    if (takesTrailers(this.#exchange.head) && !body.destroyed) {
+    if (acceptsTrailers(this.#exchange.head) && !body.destroyed) {
       body.addTrailers({
         ...Object.fromEntries(
           Object.entries(this.#visible(trailer)).filter(([name]) => !isForbiddenTrailer(name)),
@@ -190,7 +202,7 @@ export class StreamAnswer implements Answer<string> {
     Object.assign(headers, encoding.headers, { "content-type": encoding.contentType });
     if (coding !== undefined) headers["content-encoding"] = coding.name;
     setField(headers, "vary", "accept");
-    if (takesTrailers(this.#exchange.head)) headers["trailer"] = "Grpc-Status, Grpc-Message";
+    if (acceptsTrailers(this.#exchange.head)) headers["trailer"] = "Grpc-Status, Grpc-Message";
     const status = header === undefined ? 200 : successStatus(header);
     return this.#exchange.respondInParts(
       status > 205 || status === 204 || status === 205 ? 200 : status,
@@ -204,10 +216,6 @@ export class StreamAnswer implements Answer<string> {
     this.#init.replyMetadata.trailersAsHeaders(trailer, (name, value) => (names[name] = value));
     return names;
   }
-}
-
-function gone(): ConnectError {
-  return new ConnectError("the client left before the answer was complete", Code.Canceled);
 }
 
 function nothing(): void {}

@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "../../../../core/errors/errors.ts";
+import type { PieceFrame } from "../../../../core/codec/binary-to-json.ts";
 
 /** Prints one message of a route as JSON text on one line. */
 export type MessageText = (message: Message) => string;
@@ -7,10 +8,10 @@ export type MessageText = (message: Message) => string;
 /** Prints an error as `google.rpc.Status` in JSON text on one line. */
 export type StatusText = (error: ConnectError) => string;
 
-/** Metadata of a reply by the names under which the client may see it. */
+/** Metadata of a reply by the names that are sent to the client. */
 export type Trailers = Readonly<Record<string, string>>;
 
-/** What an answer depends on besides its route. */
+/** The parts of an answer that depend on its request. */
 export interface EncoderStart {
   /** Prints the messages of this answer. */
   readonly messageText: MessageText;
@@ -18,35 +19,46 @@ export interface EncoderStart {
   readonly lastEventId: string | undefined;
 }
 
-/** A way to write a stream of messages into one HTTP body; made once for a route. */
+/** The encoding of a stream of messages in one HTTP body; compiled once for a route. */
 export interface StreamEncoding {
-  /** The `Content-Type` of the answer, by which `Accept` asks for it. */
+  /** The `Content-Type` of the answer, by which `Accept` selects it. */
   readonly contentType: string;
   /** Further headers of the answer, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Whether its text says that it is complete, so that it needs no framing (HTTP/1.0) to be told from a part. */
+  /**
+   * Whether its text marks the end of a complete stream, so that clients detect a truncated one even without framing
+   * (HTTP/1.0).
+   */
   readonly endsVisibly: boolean;
   /** Begins an answer. */
   begin(start: EncoderStart): StreamEncoder;
 }
 
-/** One answer: turns what happens into text, which leaves at once. */
+/** The texts around the JSON of the next messages. */
+export interface MessageFrame extends PieceFrame {
+  /** The next `count` messages were printed with it. */
+  printed(count: number): void;
+}
+
+/** Encodes one answer; each text is sent at once. */
 export interface StreamEncoder {
-  /** What stands before everything else; empty for nothing. */
+  /** The text before the first message; empty for none. */
   readonly opening: string;
-  /** What keeps an idle connection open; undefined where the encoding has no such thing. */
+  /** The text that keeps an idle connection open; undefined if the encoding has none. */
   readonly heartbeat: string | undefined;
-  /** The text of the next message. Throws INTERNAL for a message that has no JSON. */
+  /** The texts around the JSON of messages; undefined if they depend on the contents of a message. */
+  readonly frame: MessageFrame | undefined;
+  /** The text of the next message. Throws INTERNAL for a message without a JSON form. */
   message(message: Message): string;
-  /** The end of a good stream. */
+  /** The end of a successful stream. */
   end(trailers: Trailers): string;
-  /** The end of a stream that failed after it had begun; undefined where only a cut connection can say so. */
+  /** The end of a stream that failed after it had begun; undefined if only closing the connection can report that. */
   error(error: ConnectError): string | undefined;
-  /** Whether `error` gives a text. */
-  readonly saysErrors: boolean;
+  /** Whether `error` returns a text. */
+  readonly reportsErrors: boolean;
   /**
-   * The end of a stream when the server stops, for encodings whose clients reopen their streams by themselves; undefined
-   * for all others.
+   * The end of a stream when the server stops, for encodings whose clients reopen their streams by themselves;
+   * undefined for all others.
    */
   readonly stop: ((error: ConnectError) => string) | undefined;
 }

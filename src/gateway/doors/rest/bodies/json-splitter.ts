@@ -1,38 +1,37 @@
-import { decodeUtf8 } from "../../../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../../../core/errors/errors.ts";
 import { HttpError } from "../../../http/http-error.ts";
 
-/** What one message of a body may cost. */
+/** Limits of one message of a body. */
 export interface SplitterLimits {
   /** The most bytes of one message's text: 413 beyond. */
   readonly maxMessageBytes: number;
-  /** How deep a message may nest, in objects and arrays: INVALID_ARGUMENT beyond. */
+  /** The deepest nesting of objects and arrays in a message: INVALID_ARGUMENT beyond. */
   readonly maxDepth: number;
 }
 
 /**
- * Where the splitter stands.
+ * The position of the splitter in the body.
  *
- * - `start`: before the first text, which tells an array from a sequence
- * - `item`: in an array, where an item is due; `first` where the array may end instead
- * - `separator`: in an array, behind an item
- * - `closed`: behind the array
- * - `sequence`: between texts that stand one behind the other
+ * - `start`: before the first text, which decides between array and sequence
+ * - `item`: in an array, before an item; `first`: where the array may end instead
+ * - `separator`: in an array, after an item
+ * - `closed`: after the array
+ * - `sequence`: between the texts of a sequence
  */
 type Place = "start" | "first" | "item" | "separator" | "closed" | "sequence";
 
-/** What kind of value is being read; undefined between values. */
+/** The kind of the value that is being read; undefined between values. */
 type Inside = "nested" | "string" | "scalar" | undefined;
 
 const byteOrderMark = [0xef, 0xbb, 0xbf] as const;
 
 /**
- * Splits the bytes of a body into JSON texts, one for each message: the items of one array, or values one behind the
- * other with or without white space between them (NDJSON, JSON lines, concatenated JSON). A byte order mark before the
- * first is skipped.
+ * Splits the bytes of a body into JSON texts, one for each message: the items of one array, or a sequence of values
+ * with or without white space between them (NDJSON, JSON lines, concatenated JSON). A byte order mark at the start is
+ * skipped.
  *
- * It finds where values end and leaves what is in them to the reader of messages: what comes out is strict UTF-8,
- * but may be any text with balanced brackets. Nothing but the text of one message is held.
+ * It finds only the ends of values; the reader of messages validates them: the results are bytes of any kind with
+ * balanced brackets. Only the text of one message is buffered.
  */
 export class JsonSplitter {
   readonly #limits: SplitterLimits;
@@ -50,12 +49,13 @@ export class JsonSplitter {
   }
 
   /**
-   * The texts that are complete with `chunk`, one after the other; the next one is looked for when it is asked for.
+   * Yields the texts that `chunk` completes; each is searched for on demand.
+   * A text that is whole in the chunk is a view of it.
    *
-   * @throws HttpError 413 when a text is too long; ConnectError INVALID_ARGUMENT where no value can begin, for a value
-   * that nests too deep, and for bytes that are no UTF-8
+   * @throws HttpError 413 when a text is too long; ConnectError INVALID_ARGUMENT where no value can begin, and for
+   * a value that is nested too deeply
    */
-  *push(chunk: Uint8Array): Generator<string, void, undefined> {
+  *push(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
     let index = 0;
     while (index < chunk.length) {
       if (this.#inside === undefined) {
@@ -71,27 +71,27 @@ export class JsonSplitter {
       this.#keep(chunk.subarray(index, end === -1 ? chunk.length : end));
       if (end === -1) return;
       index = end;
-      yield this.#take();
+      yield this.#complete();
     }
   }
 
   /**
-   * The last text, where only the end of the body tells that it is complete: a number or a word.
+   * The last text, if only the end of the body completes it: a number or a word.
    *
-   * @throws ConnectError INVALID_ARGUMENT when the body ends inside of a value or an array
+   * @throws ConnectError INVALID_ARGUMENT when the body ends inside a value or an array
    */
-  finish(): string | undefined {
+  finish(): Uint8Array | undefined {
     if (this.#inside === "nested" || this.#inside === "string") {
       throw invalidArgument("the request body ends inside of a message");
     }
-    const last = this.#inside === "scalar" ? this.#take() : undefined;
+    const last = this.#inside === "scalar" ? this.#complete() : undefined;
     if (this.#place !== "start" && this.#place !== "closed" && this.#place !== "sequence") {
       throw invalidArgument("the request body ends inside of its array");
     }
     return last;
   }
 
-  /** The index of the next byte that means something between values. */
+  /** The index of the next significant byte between values. */
   #skip(chunk: Uint8Array, from: number): number {
     let index = from;
     while (index < chunk.length) {
@@ -106,7 +106,7 @@ export class JsonSplitter {
     return index;
   }
 
-  /** Goes on with a byte between values; afterwards `#inside` says whether a value begins with it. */
+  /** Handles a significant byte between values; sets `#inside` if a value begins with it. */
   #enter(byte: number): void {
     switch (this.#place) {
       case "start":
@@ -127,7 +127,7 @@ export class JsonSplitter {
         return;
       case "closed":
         throw invalidArgument(
-          "the request body goes on behind its array: send one array, or messages without",
+          "the request body continues after its array: send one array, or messages without",
         );
       case "sequence":
         this.#open(byte);
@@ -149,7 +149,7 @@ export class JsonSplitter {
     this.#escaped = false;
   }
 
-  /** The index behind the value in `chunk`, -1 when it goes on behind the chunk. */
+  /** The index after the value in `chunk`, -1 if it continues after the chunk. */
   #scan(chunk: Uint8Array, from: number): number {
     if (this.#inside === "scalar") return endOfScalar(chunk, from);
     for (let index = from; index < chunk.length; index++) {
@@ -183,14 +183,14 @@ export class JsonSplitter {
     this.#parts.push(part);
   }
 
-  #take(): string {
+  #complete(): Uint8Array {
     const [only] = this.#parts;
     const bytes =
       this.#parts.length === 1 && only !== undefined ? only : Buffer.concat(this.#parts, this.#size);
     this.#inside = undefined;
     this.#parts = [];
     this.#size = 0;
-    return decodeUtf8(bytes);
+    return bytes;
   }
 }
 
@@ -206,7 +206,7 @@ function isSpace(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** Whether a number, `true`, `false` or `null` begins so. */
+/** Whether a number, `true`, `false` or `null` begins with a byte. */
 function isScalarStart(byte: number): boolean {
   return byte === 0x2d || (byte >= 0x30 && byte <= 0x39) || byte === 0x74 || byte === 0x66 || byte === 0x6e;
 }

@@ -1,8 +1,8 @@
 import type { HttpExchange } from "../../../http/exchange.ts";
 
 /**
- * Lets a client that waits for `100 Continue` send a body of any size: HTTP/1.1 connections answer 100 only to those whose
- * body is no larger than `maxBodyBytes`.
+ * Sends `100 Continue` to a client that waits for it with a body larger than `maxBodyBytes`; for smaller bodies the
+ * connection has sent it.
  */
 export function allowLargeBody(exchange: HttpExchange, maxBodyBytes: number): void {
   const { headers } = exchange.head;

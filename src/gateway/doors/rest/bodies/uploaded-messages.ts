@@ -1,16 +1,21 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { RequestMessages } from "./request-source.ts";
 
-/** Messages that are made from the body of a request while a call takes them. It remembers what was wrong with them. */
-export class UploadedMessages implements RequestMessages {
+/** The request messages of one call, one by one or in batches. */
+export interface RequestMessages<Messages = Message> extends AsyncIterable<Messages> {
+  /** What was wrong with the request, if that is why the messages ended. */
+  readonly failure: unknown;
+}
+
+/** Messages that are decoded from the body of a request while a call reads them; keeps the error of the body. */
+export class UploadedMessages<Messages = Message> implements RequestMessages<Messages> {
   failure: unknown;
-  readonly #messages: AsyncIterable<Message> | Iterable<Message>;
+  readonly #messages: AsyncIterable<Messages> | Iterable<Messages>;
 
-  constructor(messages: AsyncIterable<Message> | Iterable<Message>) {
+  constructor(messages: AsyncIterable<Messages> | Iterable<Messages>) {
     this.#messages = messages;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<Messages, void, undefined> {
     try {
       for await (const message of this.#messages) yield message;
     } catch (reason) {

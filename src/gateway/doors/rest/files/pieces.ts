@@ -1,18 +1,18 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 
 /**
- * How long the first byte of a piece of an upload may wait for more, in milliseconds: a recording or a log arrives while
- * it is sent, and a file comes in whole pieces all the same. The messages of a bidi rpc do not wait at all.
+ * How long the first byte of a piece of an upload waits for more bytes, in milliseconds: short enough for recordings
+ * and logs that are uploaded live, long enough for files to arrive in full pieces. Messages of bidi rpcs do not wait.
  */
 export function pieceDelayMs({ methodKind }: DescMethod): number {
   return methodKind === "bidi_streaming" ? 0 : 20;
 }
 
 /**
- * Cuts bytes into pieces of `size` bytes; nothing for no bytes. A piece that is not full is passed on when `delayMs` have
- * passed since its first byte, and at the end.
+ * Splits bytes into pieces of `size` bytes; no bytes become no pieces. A piece that is not full is yielded when
+ * `delayMs` have passed since its first byte, and at the end.
  *
- * @param delayMs in milliseconds; 0 gives what has come at once
+ * @param delayMs in milliseconds; 0 yields received bytes at once
  */
 export async function* pieces(
   chunks: AsyncIterable<Buffer>,
@@ -23,9 +23,9 @@ export async function* pieces(
   let parts: Buffer[] = [];
   let length = 0;
   let timer: NodeJS.Timeout | undefined;
-  /** Resolves when the piece at hand has waited long enough; undefined while there is none. */
+  /** Resolves when the current piece has waited for `delayMs`; undefined while it is empty. */
   let due: Promise<undefined> | undefined;
-  const take = (): Buffer => {
+  const complete = (): Buffer => {
     clearTimeout(timer);
     const piece = joined(parts);
     parts = [];
@@ -42,7 +42,7 @@ export async function* pieces(
         ? next
         : Promise.race([next, due]));
       if (result === undefined) {
-        yield take();
+        yield complete();
         continue;
       }
       next = undefined;
@@ -52,20 +52,20 @@ export async function* pieces(
         const rest = size - length;
         parts.push(chunk.subarray(0, rest));
         chunk = chunk.subarray(rest);
-        yield take();
+        yield complete();
       }
       if (chunk.length === 0) continue;
       parts.push(chunk);
       length += chunk.length;
-      if (delayMs === 0) yield take();
+      if (delayMs === 0) yield complete();
       else due ??= new Promise((resolve) => (timer = setTimeout(resolve, delayMs, undefined)));
     }
     isDone = true;
-    if (length > 0) yield take();
+    if (length > 0) yield complete();
   } finally {
     clearTimeout(timer);
     if (!isDone) {
-      // Whoever leaves does not wait for bytes that a client may never send.
+      // The end of the iteration does not wait for bytes that a client may never send.
       next?.catch(ignore);
       source.return?.().catch(ignore);
     }

@@ -3,6 +3,7 @@ import type { HttpBody } from "../../../../../gen/google/api/httpbody_pb.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../../core/errors/errors.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
+import { incompleteAnswer } from "../../../http/disconnect-error.ts";
 import {
   type HttpExchange,
   type ResponseBody,
@@ -11,13 +12,13 @@ import {
 } from "../../../http/exchange.ts";
 import { isForbiddenTrailer } from "../../../http/header-names.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
-import { takesTrailers } from "../../../http/trailers-wanted.ts";
+import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
 import type { Answer } from "../answers/answer.ts";
 import type { Coding } from "../../../../core/wire/codings/coding.ts";
 import { StreamWriter, type StreamWriterOptions } from "../../../http/stream-writer.ts";
 import { contentTypeOf, lengthOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
-/** What a raw answer in pieces is made of. */
+/** The parts of a `RawAnswer`. */
 export interface RawAnswerInit {
   readonly bodyOf: (message: Message) => HttpBody | undefined;
   readonly context: CallContext;
@@ -25,11 +26,11 @@ export interface RawAnswerInit {
   readonly errors: Pick<ErrorWriter, "send" | "toError">;
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
-  /** How bytes of a content type are compressed, with a status. */
+  /** The coding of a body by its content type and the HTTP status; undefined for none. */
   readonly codingOf: (contentType: string, status: number) => Coding | undefined;
 }
 
-/** The first byte is sent, or not yet, or the answer is over. */
+/** `waiting`: the head is not written; `open`: it is; `over`: the answer has ended. */
 type State = { readonly kind: "waiting" } | OpenState | { readonly kind: "over" };
 
 interface OpenState {
@@ -39,17 +40,17 @@ interface OpenState {
 }
 
 /**
- * A file in pieces: the bytes of all messages with nothing in between, the content type of the first message. The head
- * leaves with the first byte, so that an error before it has a status of its own; one after it cuts the connection, as
- * a part must never be taken for the whole; so does one that has not the length that its service said.
+ * A streamed file: the bytes of all messages, concatenated, with the content type of the first message. The head is
+ * sent with the first byte, so that an error before it has its own status. An error after it closes the connection, so
+ * that the client detects the truncated file; so does a file with another length than its service has declared.
  */
 export class RawAnswer implements Answer<Message> {
   readonly #init: RawAnswerInit;
   readonly #exchange: HttpExchange;
   #state: State = { kind: "waiting" };
   #contentType: string | undefined;
-  /** Bytes that are still due, where the head says how many there are. */
-  #due: number | undefined;
+  /** Bytes that remain to be sent, if the head has declared the length. */
+  #remaining: number | undefined;
 
   constructor(init: RawAnswerInit) {
     this.#init = init;
@@ -67,20 +68,23 @@ export class RawAnswer implements Answer<Message> {
     this.#contentType ??= contentTypeOf(body);
     if (body === undefined || body.data.length === 0) return undefined;
     this.#open();
-    if (this.#state.kind !== "open") return Promise.reject(gone());
-    // More would be taken for the next answer.
-    if (this.#due !== undefined && (this.#due -= body.data.length) < 0) return Promise.reject(wrongLength());
+    if (this.#state.kind !== "open") return Promise.reject(incompleteAnswer());
+    if (this.#exchange.head.method === "HEAD") return undefined;
+    // The client would read further bytes as the next answer.
+    if (this.#remaining !== undefined && (this.#remaining -= body.data.length) < 0)
+      return Promise.reject(wrongLength());
     return this.#state.writer.write(body.data);
   }
 
   async end(): Promise<void> {
     this.#open();
     const { head } = this.#exchange;
-    if (this.#due !== undefined && this.#due > 0 && head.method !== "HEAD") return this.fail(wrongLength());
+    if (this.#remaining !== undefined && this.#remaining > 0 && head.method !== "HEAD")
+      return this.fail(wrongLength());
     const open = this.#finish();
     if (open === undefined) return;
     const trailer = this.#init.context.responseTrailerIfAny;
-    if (trailer !== undefined && takesTrailers(head) && !open.body.destroyed) {
+    if (trailer !== undefined && acceptsTrailers(head) && !open.body.destroyed) {
       open.body.addTrailers(this.#visible(trailer));
     }
     await open.writer.end();
@@ -93,7 +97,7 @@ export class RawAnswer implements Answer<Message> {
       errors.send(exchange, reason);
       return;
     }
-    errors.toError(reason, exchange); // For the log: the client only sees that the file is not complete.
+    errors.toError(reason, exchange); // For the log: the client sees only that the file is truncated.
     const { head } = exchange;
     if (head.method === "HEAD") await open.writer.end();
     else {
@@ -102,7 +106,7 @@ export class RawAnswer implements Answer<Message> {
     }
   }
 
-  /** Makes the head ready, which leaves with the first byte. */
+  /** Prepares the head, which is sent with the first byte. */
   #open(): void {
     const exchange = this.#exchange;
     if (this.#state.kind !== "waiting" || exchange.destroyed) return;
@@ -125,20 +129,20 @@ export class RawAnswer implements Answer<Message> {
     }
     Object.assign(headers, Object.fromEntries([noSniff]));
     const status = header === undefined ? 200 : successStatus(header);
-    const trailers = takesTrailers(this.#exchange.head);
+    const trailers = acceptsTrailers(this.#exchange.head);
     let coding: Coding | undefined;
     if (this.#contentType !== undefined && status !== 304) {
       headers["content-type"] = this.#contentType;
       coding = codingOf(this.#contentType, status);
       if (coding !== undefined) headers["content-encoding"] = coding.name;
-      // Trailers need chunks, and a body of a known length has none.
+      // Trailers need chunked encoding, which a body of a known length does not use.
       const length = coding === undefined && !trailers ? lengthOf(header) : undefined;
-      if (length !== undefined) headers["content-length"] = String((this.#due = length));
+      if (length !== undefined) headers["content-length"] = String((this.#remaining = length));
     }
     return { body: this.#exchange.respondInParts(status, headers, { trailers }), coding };
   }
 
-  /** No more messages; the open answer where the head is written. */
+  /** Ends the answer's wait for messages; returns its state if the head was written. */
   #finish(): OpenState | undefined {
     const state = this.#state;
     this.#state = { kind: "over" };
@@ -155,9 +159,5 @@ export class RawAnswer implements Answer<Message> {
 }
 
 function wrongLength(): ConnectError {
-  return new ConnectError("the file has not as many bytes as was said of it", Code.Internal);
-}
-
-function gone(): ConnectError {
-  return new ConnectError("the client left before the answer was complete", Code.Canceled);
+  return new ConnectError("the file has another length than was declared", Code.Internal);
 }

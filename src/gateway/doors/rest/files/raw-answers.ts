@@ -11,7 +11,10 @@ import { toRangeError } from "./range-error.ts";
 import { RawAnswer } from "./raw-answer.ts";
 import { compileRawSender } from "./raw-sender.ts";
 
-/** Compiles the answers of a route whose replies are raw: one file, or one in pieces where the rpc gives a stream. */
+/**
+ * Compiles the answers of a route whose replies are raw: a whole file, or a streamed one if the rpc streams its
+ * replies.
+ */
 export function compileRawAnswer(
   route: Route,
   kit: DoorKit,
@@ -41,7 +44,7 @@ export function compileRawAnswer(
     });
 }
 
-/** What is sent of a file is in its message. */
+/** Raw replies are encoded when they are sent. */
 function asItIs(message: Message): Message {
   return message;
 }

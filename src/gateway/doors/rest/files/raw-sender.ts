@@ -7,10 +7,13 @@ import { replyHead } from "../unary/unary.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
-/** Sends the one file of a good call. */
+/** Sends the file of a successful call. */
 export type RawSender = (message: Message, context: CallContext, exchange: HttpExchange) => void;
 
-/** Compiles the good replies of a route whose one reply is a `google.api.HttpBody`: its bytes, under its content type. */
+/**
+ * Compiles the successful replies of a route whose only reply is a `google.api.HttpBody`: its bytes with its content
+ * type.
+ */
 export function compileRawSender(route: Route, { replyMetadata }: Pick<DoorKit, "replyMetadata">): RawSender {
   const bodyOf = compileReplyBody(route);
   return (message, context, exchange) => {

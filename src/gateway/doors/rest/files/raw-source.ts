@@ -17,13 +17,14 @@ import type { DoorKit } from "../../door-kit.ts";
 import { checkRawBodyOptions } from "../../options/raw-options.ts";
 
 /**
- * Compiles the messages of requests whose body is raw: `google.api.HttpBody` with the bytes as they came, less their
- * `Content-Encoding`, and the `Content-Type` as it was sent.
+ * Compiles the messages of requests whose body is raw: `google.api.HttpBody` with the received bytes, decoded by their
+ * `Content-Encoding`, and the `Content-Type` as received.
  *
- * Rpcs that take one message get the body whole. Those that take a stream get it in messages of `uploadChunkBytes`, or of
- * what has come by the time that `pieceDelayMs` says: bindings and content type are in the first message, the others have data alone.
+ * Rpcs with one request message get the whole body. Rpcs with a request stream get it in messages of
+ * `uploadChunkBytes`, or less after `pieceDelayMs`: path, query and content type are in the first message, the others
+ * contain only data.
  *
- * @throws TypeError for an `uploadChunkBytes` that is none
+ * @throws SetupError for an invalid `uploadChunkBytes`
  */
 export function compileRawSource(route: Route, kit: DoorKit): RequestSource {
   const { bodies, streams, files, limits } = kit;
@@ -69,14 +70,14 @@ function typeOf({ head }: HttpExchange): string | undefined {
   return head.headers["content-type"];
 }
 
-/** Makes the messages around a raw body. */
+/** Creates the messages of a raw body. */
 export interface RawBinder {
-  /** The message with the bindings; the body stays unset where there is neither data nor a type. */
+  /** The first message, with path and query; its body stays unset if there is neither data nor a type. */
   readonly first: (call: RouteCall, contentType: string | undefined, data: Buffer | undefined) => Message;
   readonly next: (data: Buffer) => Message;
 }
 
-/** Compiles the messages around the raw bodies of a route. */
+/** Compiles the messages of the raw bodies of a route. */
 export function compileRawBinder(
   { method, bodyField, ...rest }: Route,
   { binding }: Pick<DoorKit, "binding">,

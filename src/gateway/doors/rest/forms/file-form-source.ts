@@ -15,9 +15,9 @@ import type { DoorKit } from "../../door-kit.ts";
 import { namedParts, once, readPart } from "./form-source.ts";
 
 /**
- * Compiles the messages of forms that are sent where a field of the request is a raw body: the one file of the form is
- * that body, with its own media type. Texts beside it are unknown parts. Rpcs that take a stream get the file in
- * messages of `uploadChunkBytes`, as they get a body that is no form.
+ * Compiles the messages of forms for requests with a field that is a raw body: the only file of the form becomes that
+ * body, with its own media type. Text parts are unknown parts. Rpcs with a request stream get the file in messages of
+ * `uploadChunkBytes`, like a body that is not a form.
  */
 export function compileFileFormSource(route: Route, kit: DoorKit): RequestSource {
   const { bodies, binding, streams, files, limits } = kit;
@@ -56,7 +56,10 @@ export function compileFileFormSource(route: Route, kit: DoorKit): RequestSource
   };
 }
 
-/** The file among the parts. Throws INVALID_ARGUMENT, at the end of the parts, where there is none or a further one. */
+/**
+ * Yields the file among the parts. Throws INVALID_ARGUMENT for a second file, and at the end of the parts if there was
+ * none.
+ */
 async function* onlyFile(
   name: string,
   parts: AsyncIterable<FormPart>,

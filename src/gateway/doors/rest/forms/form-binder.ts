@@ -15,33 +15,33 @@ import type { RouteCall } from "../../../routing/route-call.ts";
 import type { FormPart } from "./form-parts.ts";
 import { partTarget, type PartTarget } from "./form-target.ts";
 
-/** What is known of a part besides its bytes. */
+/** A part without its bytes. */
 export type PartHead = Omit<FormPart, "chunks">;
 
-/** Makes request messages from forms; compiled once for a route. */
+/** Converts forms into request messages; compiled once for a route. */
 export interface FormBinder {
   /** Begins the message of a form. */
   begin(): FormMessage;
-  /** The message around the bytes of a file alone, for the later messages of a stream. */
+  /** A later message of a stream, which contains only bytes of the file. */
   filePiece(target: PartTarget, data: Buffer): Message;
 }
 
-/** The message of one form. Whatever is wrong is told when it is finished. */
+/** The message of one form. All errors are reported by `finish`. */
 export interface FormMessage {
-  /** The field that takes a part as a file; undefined where the part is no file, or for no such field. */
+  /** The field for a part that is a file; undefined if the part is not a file, or there is no such field. */
   fileTarget(part: PartHead): PartTarget | undefined;
-  /** Takes a part with all of its bytes. */
+  /** Adds a part with all of its bytes. */
   add(part: PartHead, bytes: Buffer): void;
-  /** Takes a file, of which more may come in other messages. */
+  /** Adds a file, or the first bytes of one that continues in later messages. */
   addFile(target: PartTarget, part: PartHead, bytes: Buffer): void;
-  /** The message with query and path. Throws INVALID_ARGUMENT with a violation for everything that was wrong. */
+  /** The message with query and path. Throws INVALID_ARGUMENT with a violation for each error. */
   finish(call: RouteCall): Message;
 }
 
 /**
- * Compiles the binding of forms to the body of a route: texts by the names of their fields as query parameters are,
- * JSON parts to fields of any kind, files to `bytes` and `google.api.HttpBody`. Unknown parts are treated as unknown
- * members of JSON. What the path binds is not the form's.
+ * Compiles the binding of forms to the body of a route: text parts by the names of their fields like query parameters,
+ * JSON parts to fields of any kind, files to `bytes` and `google.api.HttpBody`. Unknown parts are treated like unknown
+ * members of JSON. A form cannot set fields that the path binds.
  */
 export function compileFormBinder(route: Route, options: Partial<BindOptions>): FormBinder {
   return new RouteForms(route, { ...bindDefaults, ...options });
@@ -106,7 +106,7 @@ class OpenMessage implements FormMessage {
   readonly #body: Message;
   readonly #texts: QueryParameter[] = [];
   readonly #violations: FieldViolation[] = [];
-  readonly #given = new Set<DescField>();
+  readonly #seen = new Set<DescField>();
 
   constructor(route: RouteForms) {
     this.#route = route;
@@ -173,18 +173,18 @@ class OpenMessage implements FormMessage {
     }
   }
 
-  /** The message whose field a part sets; undefined, with a violation, where it is set already. */
+  /** The message whose field a part sets; undefined, with a violation, if the field is already set. */
   #claim(target: PartTarget): Message | undefined {
     const { field } = target;
     const isList = field.fieldKind === "list" && target.file !== undefined;
-    if (!isList && this.#given.has(field)) {
+    if (!isList && this.#seen.has(field)) {
       this.#refuse(nameOf(target), "is given twice and takes one value");
       return undefined;
     }
-    this.#given.add(field);
+    this.#seen.add(field);
     const parent = messageAt(this.#body, target.parents);
     if (field.oneof === undefined) return parent;
-    const chosen = fieldsOf(parent)[field.oneof.localName] as { case: string | undefined }; // As all oneofs are.
+    const chosen = fieldsOf(parent)[field.oneof.localName] as { case: string | undefined }; // The form of all oneofs.
     if (chosen.case === undefined || chosen.case === field.localName) return parent;
     this.#refuse(nameOf(target), `another member of the same oneof is given: ${chosen.case}`);
     return undefined;
@@ -201,7 +201,7 @@ class OpenMessage implements FormMessage {
   }
 }
 
-/** Whether a part is a value that somebody typed, and no file. */
+/** Whether a part is a text value of the form, not a file. */
 export function isText({ fileName, contentType }: Pick<PartHead, "fileName" | "contentType">): boolean {
   return fileName === undefined && contentType === "text/plain";
 }
@@ -218,7 +218,7 @@ function setFile(parent: Message, { field, file }: PartTarget, contentType: stri
     body.data = data;
     value = body;
   }
-  if (field.fieldKind === "list") (getField(parent, field) as unknown[]).push(value); // A list field holds an array.
+  if (field.fieldKind === "list") (getField(parent, field) as unknown[]).push(value); // List fields are arrays.
   else setField(parent, field, value);
 }
 

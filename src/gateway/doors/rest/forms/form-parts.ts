@@ -5,13 +5,13 @@ import type { FormOptions } from "../../options/form-options.ts";
 
 /** One part of a form. */
 export interface FormPart {
-  /** The name of its field; undefined where it has none. */
+  /** The name of its field; undefined if it has none. */
   readonly name: string | undefined;
-  /** Its media type in lower case, without parameters; `text/plain` where it names none. */
+  /** Its media type in lower case, without parameters; `text/plain` if it has none. */
   readonly contentType: string;
-  /** What the client called the file; undefined for parts that are none. */
+  /** The client's name of the file; undefined for parts that are not files. */
   readonly fileName: string | undefined;
-  /** Its bytes, once. What is left unread is dropped. */
+  /** Its bytes, to be read once. Unread bytes are discarded. */
   readonly chunks: AsyncIterable<Buffer>;
 }
 
@@ -26,10 +26,11 @@ export function isForm(contentType: string | undefined): boolean {
 const partHeaders = { headerSize: 16_384, headerPairs: 50 };
 
 /**
- * The parts of a form in their order, as they come: the bytes of a part are read from the body while somebody takes
- * them, never more than a chunk ahead.
+ * The parts of a form in their order, as they arrive: the bytes of a part are read from the body on demand, at most one
+ * chunk ahead.
  *
- * Throws INVALID_ARGUMENT for a form that is broken, cut off, or has too many parts; errors of `body` as they are.
+ * Throws INVALID_ARGUMENT for a form that is malformed, truncated, or has too many parts; errors of `body` are passed
+ * through.
  */
 export async function* formParts(
   contentType: string,
@@ -47,7 +48,7 @@ export async function* formParts(
       part.stream.resume();
     }
   } finally {
-    form.leave();
+    form.close();
   }
 }
 
@@ -55,7 +56,7 @@ interface OpenPart extends FormPart {
   readonly stream: BusboyFileStream;
 }
 
-/** The parser of one form, with what it has found and nobody has taken. */
+/** The parser of one form, with the found parts that have not been read. */
 class OpenForm {
   readonly #parser: BusboyInstance;
   readonly #queue: OpenPart[] = [];
@@ -68,7 +69,7 @@ class OpenForm {
     try {
       this.#parser = new Parser({
         headers: { "content-type": contentType },
-        isPartAFile: () => true, // Texts have their own limits, and their bytes are wanted as they are.
+        isPartAFile: () => true, // The parser would limit text parts and decode them.
         limits: { ...partHeaders, parts: maxFormParts, files: maxFormParts },
       });
     } catch {
@@ -86,7 +87,7 @@ class OpenForm {
     });
   }
 
-  /** Feeds the parser as fast as it takes bytes. */
+  /** Writes the body to the parser, with back-pressure. */
   async pump(body: AsyncIterable<Uint8Array>): Promise<void> {
     try {
       for await (const chunk of body) {
@@ -95,7 +96,7 @@ class OpenForm {
       }
       this.#parser.end();
     } catch (reason) {
-      this.#fail(toCallError(reason)); // An error of the parser was heard before.
+      this.#fail(toCallError(reason)); // Errors of the parser are handled by its "error" listener.
     }
   }
 
@@ -110,8 +111,8 @@ class OpenForm {
     }
   }
 
-  /** Nobody takes parts any more. */
-  leave(): void {
+  /** No more parts are read. */
+  close(): void {
     if (!this.#isOver) this.#fail(invalidArgument("the form was not read to its end"));
   }
 
@@ -131,7 +132,7 @@ class OpenForm {
 
   async *#read(stream: BusboyFileStream): AsyncGenerator<Buffer, void, undefined> {
     try {
-      // Bytes come as Buffers where no text encoding is set.
+      // Without a text encoding, streams emit Buffers.
       for await (const chunk of stream as AsyncIterable<Buffer>) yield chunk;
     } catch (reason) {
       throw this.#failure ?? reason;
@@ -145,7 +146,7 @@ class OpenForm {
     this.#failure = failure;
     for (const stream of this.#streams) stream.destroy(failure);
     this.#parser.destroy();
-    this.#parser.emit("drain"); // Whoever feeds it has to hear that it is over.
+    this.#parser.emit("drain"); // Ends the wait in `pump`.
     this.#wake.resolve();
   }
 }

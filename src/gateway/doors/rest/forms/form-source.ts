@@ -25,9 +25,9 @@ export function takesForm({ method, bodyField }: Pick<Route, "method" | "bodyFie
 }
 
 /**
- * Compiles the messages of requests whose body is a form. Rpcs that take one message get the form whole. Those that
- * take a stream get the parts before the first file in the first message, and that file in messages of
- * `uploadChunkBytes`; nothing may come after it.
+ * Compiles the messages of requests whose body is a form. Rpcs with one request message get the whole form. Rpcs with a
+ * request stream get the parts before the first file in the first message, and that file in messages of
+ * `uploadChunkBytes`; no part may follow it.
  */
 export function compileFormSource(route: Route, kit: DoorKit): RequestSource {
   const { methodKind } = route.method;
@@ -70,13 +70,13 @@ function compileFormReader(route: Route, { binding, files, limits, forms }: Door
     async *stream(call, contentType, body) {
       const form = binder.begin();
       let file: PartTarget | undefined;
-      let room = maxBodyBytes;
+      let remainingBytes = maxBodyBytes;
       for await (const part of namedParts(contentType, body, forms)) {
         if (file !== undefined) throw afterFile(part);
         const target = form.fileTarget(part);
         if (target === undefined || target.field.fieldKind === "list") {
-          const bytes = await readPart(part, room);
-          room -= bytes.length;
+          const bytes = await readPart(part, remainingBytes);
+          remainingBytes -= bytes.length;
           form.add(part, bytes);
           continue;
         }
@@ -111,7 +111,7 @@ export async function* namedParts(
   }
 }
 
-/** A body that has been read as one that comes. */
+/** A body that has been read, as a stream. */
 export async function* once(body: Buffer): AsyncGenerator<Buffer, void, undefined> {
   yield body;
 }

@@ -4,16 +4,16 @@ import { isHttpBody } from "../../../binding/http-body.ts";
 
 /** The field that a part is for. */
 export interface PartTarget {
-  /** The singular messages on the way, outermost first. */
+  /** The message fields that contain it, outermost first. */
   readonly parents: readonly DescField[];
   readonly field: DescField;
-  /** How the field takes the bytes of a file; undefined where it takes none. */
+  /** How the field stores the bytes of a file; undefined if it cannot. */
   readonly file: "http-body" | "bytes" | undefined;
 }
 
 /**
- * The field that a part's name leads to, by JSON or proto names joined by dots; undefined for none, and for fields that
- * are `bound` otherwise.
+ * The field for a part's name: JSON or proto names joined by dots. Undefined for an unknown name, and for fields that
+ * are `bound` by the path.
  */
 export function partTarget(
   schema: DescMessage,

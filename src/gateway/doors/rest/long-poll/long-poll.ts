@@ -1,4 +1,6 @@
-import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import { readEach } from "../../../../core/call/batches.ts";
+import { compileByteStreamInvoker, compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import type { CallContext } from "../../../../core/call/context.ts";
 import { compileMessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
 import {
@@ -13,16 +15,17 @@ import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { type CallKind, openCall, requestComplete } from "../../open-call.ts";
-import { compileBodySource } from "../streams/body-source.ts";
+import { compileReplyText } from "../../reply-text.ts";
+import { compileBodySource, compileByteBodySource } from "../streams/body-source.ts";
 import type { RouteHandler } from "../unary/unary.ts";
 import { type Batch, PolledStream } from "./polled-stream.ts";
 import type { OpenPoll, PolledStreams } from "./polled-streams.ts";
 import { preferredWait } from "./prefer.ts";
 
-/** Name of the header that continues a stream: in an answer, and in the request for what comes after it. */
+/** Name of the header that continues a stream: in an answer, and in the request for the next messages. */
 const resumeToken = "x-resume-token";
 
-/** Whether a request asks for long polling: it prefers to wait some seconds, and not for events. */
+/** Whether a request asks for long polling: it has `Prefer: wait` and does not accept event streams. */
 export function asksForPoll({ headers }: Pick<RequestHead, "headers">): boolean {
   if (headers["prefer"] === undefined || preferredWait(headers["prefer"]) === undefined) return false;
   return !namesEvents(headers.accept);
@@ -31,11 +34,11 @@ export function asksForPoll({ headers }: Pick<RequestHead, "headers">): boolean 
 /**
  * Long polling of a server stream, for requests with `Prefer: wait=SECONDS` (RFC 7240).
  *
- * The answer comes as soon as there are messages: 200 with a JSON array of them, or 204 when none came in that time.
- * Its header `X-Resume-Token` continues the stream in the next request to the same URL; an answer without it is the
- * last. A token that is used again, since its answer was lost, gives the same messages again. Tokens are of this
- * process, route and `Authorization`; any other, and one that was not used for `pollIdleMs`, is 410. An error of the
- * stream is an answer of its own, after all messages before it.
+ * The answer is sent as soon as there are messages: 200 with a JSON array of them, or 204 if there were none in that
+ * time. Its header `X-Resume-Token` continues the stream in the next request to the same URL; an answer without it is
+ * the last. A token that is used again, because its answer was lost, returns the same messages again. A token is valid
+ * for this process, the same route and the same `Authorization`; any other, and one that was not used for `pollIdleMs`,
+ * is 410. An error of the stream is a separate answer, after all messages before it.
  */
 export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams): RouteHandler {
   const { errors, polling, replyMetadata } = kit;
@@ -43,10 +46,10 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
   const name = routeName(route);
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
-    const { headers: asked } = exchange.head;
-    const waitMs = Math.min((preferredWait(asked["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
-    const owner = `${name} ${asked.authorization ?? ""}`;
-    const token = asked[resumeToken];
+    const { headers: requestHeaders } = exchange.head;
+    const waitMs = Math.min((preferredWait(requestHeaders["prefer"]) ?? 0) * 1000, polling.maxPollWaitMs);
+    const owner = `${name} ${requestHeaders.authorization ?? ""}`;
+    const token = requestHeaders[resumeToken];
     let poll: OpenPoll | undefined;
     try {
       let after = 0;
@@ -55,7 +58,7 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
       const { stream } = poll;
       const batch = await nextBatch(poll, exchange, after, waitMs);
       if (exchange.destroyed) {
-        // A client without a token has no way back to its stream.
+        // A client without a token cannot continue its stream.
         if (token === undefined) polled.remove(poll);
         else polled.expectNext(poll);
         return;
@@ -69,7 +72,7 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
       headers["vary"] = "prefer";
       if (!batch.isLast) headers[resumeToken] = `${poll.id}.${batch.number}`;
       sendBatch(batch, headers, exchange);
-      // The last messages may have to be sent again.
+      // The client may request the last messages again.
       if (batch.isLast && batch.texts.length === 0) polled.remove(poll);
       else polled.expectNext(poll);
     } catch (reason) {
@@ -104,26 +107,53 @@ function compileOpen(
   kit: DoorKit,
   polled: PolledStreams,
 ): (call: RouteCall, exchange: HttpExchange) => Promise<PolledStream> {
-  const { invoker, requestMetadata, polling } = kit;
+  const { requestMetadata, polling } = kit;
   const { method } = route;
   const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
-  const source = compileBodySource(route, compileMessageBinder(route, kit.binding), kit);
-  const run = compileStreamInvoker(invoker, method);
-  const messageText = jsonTextEncoder(route, method, { ...kit.json, indent: 0 });
+  const begin = compileTexts(route, kit);
   return async (call, exchange) => {
     const { headers } = exchange.head;
-    polled.checkRoom();
+    polled.checkLimit();
     const askedMs = requestedTimeoutMs(headers);
     requestMetadata.check(headers);
-    const requests = await source(call, exchange);
-    // Attached, since a client that disconnects before it has a token can never come back.
+    const texts = await begin(call, exchange);
+    // Attached to the exchange: a client that disconnects before it has a token cannot continue.
     const context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers));
     requestComplete(context, kind);
     return new PolledStream({
-      messages: run(requests, context, messageText),
+      messages: texts(context),
       context,
       bufferBytes: polling.pollBufferBytes,
     });
+  };
+}
+
+/** The replies of a call as JSON texts, those that arrived together at once. */
+type Texts = (context: CallContext) => AsyncIterable<readonly string[]>;
+
+/** Compiles how requests are read, and the calls made with them. */
+function compileTexts(
+  route: Route,
+  kit: DoorKit,
+): (call: RouteCall, exchange: HttpExchange) => Promise<Texts> {
+  const { method } = route;
+  const binder = compileMessageBinder(route, kit.binding);
+  const json = { ...kit.json, indent: 0 };
+  const runBytes = kit.transcoding === "messages" ? undefined : compileByteStreamInvoker(kit.invoker, method);
+  if (runBytes !== undefined) {
+    const source = compileByteBodySource(route, binder, kit);
+    const textOf = compileReplyText(route, method, json);
+    return async (call, exchange) => {
+      const requests = await source(call, exchange);
+      return (context) => runBytes(requests, context, (batch) => readEach(batch, textOf));
+    };
+  }
+  const source = compileBodySource(route, binder, kit);
+  const run = compileStreamInvoker(kit.invoker, method);
+  const textOf = jsonTextEncoder(route, method, json);
+  return async (call, exchange) => {
+    const requests = await source(call, exchange);
+    return (context) => run(requests, context, (message) => [textOf(message)]);
   };
 }
 

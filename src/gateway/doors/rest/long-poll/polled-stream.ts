@@ -1,31 +1,31 @@
 import type { CallContext } from "../../../../core/call/context.ts";
 import { Code, ConnectError, toCallError } from "../../../../core/errors/errors.ts";
 
-/** What one request gets. */
+/** The messages for one request. */
 export interface Batch {
   /** JSON texts of messages. */
   readonly texts: readonly string[];
-  /** Number of the batch; a client that has it asks for the next one by it. */
+  /** Number of the batch, by which the client requests the next one. */
   readonly number: number;
-  /** Whether nothing comes after it. */
+  /** Whether it ends the stream. */
   readonly isLast: boolean;
 }
 
-/** What a `PolledStream` is made of. */
+/** The parts of a `PolledStream`. */
 export interface PolledStreamInit {
-  /** The messages as JSON. */
-  readonly messages: AsyncIterable<string>;
+  /** The messages as JSON, those that arrived together at once. */
+  readonly messages: AsyncIterable<readonly string[]>;
   readonly context: CallContext;
-  /** Text that is held; the stream is paused beyond, in bytes. */
+  /** The most text that is buffered, in bytes; the stream is paused beyond. */
   readonly bufferBytes: number;
 }
 
-/** How long the first message of a batch waits for those that come with it, in milliseconds. */
+/** How long the first message of a batch waits for further ones, in milliseconds. */
 const gatherMs = 10;
 
 /**
- * A stream that is read in batches by one request after another. A batch is kept until the client asks for the next
- * one, so that an answer that was lost on its way can be had again.
+ * A stream that is read in batches by consecutive requests. A batch is kept until the client requests the next one, so
+ * that a lost answer can be requested again.
  */
 export class PolledStream {
   readonly context: CallContext;
@@ -34,8 +34,8 @@ export class PolledStream {
   #last: Batch = { texts: [], number: 0, isLast: false };
   #bytes = 0;
   #end: { readonly error: ConnectError | undefined } | undefined;
-  #room: (() => void) | undefined;
-  /** Ends the wait of the request under way. */
+  #resume: (() => void) | undefined;
+  /** Ends the wait of the current request, `gatherMs` after its first message or at once when the stream has ended. */
   #wake: (() => void) | undefined;
   #cutWait: (() => void) | undefined;
 
@@ -45,23 +45,24 @@ export class PolledStream {
     void this.#read();
   }
 
-  /** Whether the batch of this number is the last one that was given, or the one before. */
+  /** Whether the number is that of the last returned batch, or of the one before. */
   knows(number: number): boolean {
     return number === this.#last.number || number === this.#last.number - 1;
   }
 
   /**
-   * The batch after the one of number `after`: as soon as there are messages or the stream ends, empty and without a
-   * new number when `waitMs` have passed or `cutWait` was called. A request under way gets an empty batch at once.
+   * Returns the batch after the one of number `after`, as soon as there are messages or the stream ends; an empty one
+   * without a new number when `waitMs` have passed or `cutWait` was called. An earlier request that still waits gets an
+   * empty batch at once.
    *
-   * Throws the error of the stream when all messages before it were given.
+   * Throws the error of the stream when all messages before it have been returned.
    */
   async next(after: number, waitMs: number): Promise<Batch> {
     this.cutWait();
     if (after === this.#last.number - 1) return this.#last;
     for (const text of this.#last.texts) this.#bytes -= Buffer.byteLength(text);
     this.#last = { ...this.#last, texts: [] };
-    this.#room?.();
+    this.#resume?.();
     if (this.#waiting.length === 0 && this.#end === undefined && waitMs > 0) await this.#wait(waitMs);
     if (this.#waiting.length === 0) {
       if (this.#end?.error !== undefined) throw this.#end.error;
@@ -73,26 +74,29 @@ export class PolledStream {
     return this.#last;
   }
 
-  /** Ends the wait of the request under way, with what there is. */
+  /** Ends the wait of the current request with the messages so far. */
   cutWait(): void {
     this.#cutWait?.();
   }
 
-  /** Nobody asks any more. */
+  /** Cancels the call: no request continues the stream. */
   close(reason: ConnectError): void {
     this.context.abort(reason);
-    this.#room?.();
+    this.#resume?.();
   }
 
   async #read(): Promise<void> {
     const { messages, context, bufferBytes } = this.#init;
     try {
-      for await (const text of messages) {
-        this.#waiting.push(text);
-        this.#bytes += Buffer.byteLength(text);
-        this.#wake?.();
-        while (this.#bytes >= bufferBytes && context.reason === undefined) {
-          await new Promise<void>((resolve) => (this.#room = resolve));
+      for await (const texts of messages) {
+        for (const text of texts) {
+          if (context.reason !== undefined) throw context.reason;
+          this.#waiting.push(text);
+          this.#bytes += Buffer.byteLength(text);
+          this.#wake?.();
+          while (this.#bytes >= bufferBytes && context.reason === undefined) {
+            await new Promise<void>((resolve) => (this.#resume = resolve));
+          }
         }
       }
       this.#end = { error: undefined };
@@ -119,7 +123,7 @@ export class PolledStream {
   }
 }
 
-/** Why a stream ends whose client does not come again. */
+/** The error of a stream that its client does not continue. */
 export function abandoned(): ConnectError {
-  return new ConnectError("the client did not ask for more", Code.Canceled);
+  return new ConnectError("the client did not continue the stream", Code.Canceled);
 }

@@ -4,18 +4,18 @@ import { HttpError } from "../../../http/http-error.ts";
 import type { LongPollOptions } from "../../options/poll-options.ts";
 import { abandoned, type PolledStream } from "./polled-stream.ts";
 
-/** A stream with what a client needs to come back to it. */
+/** A stream that the next request can continue. */
 export interface OpenPoll {
   readonly id: string;
   readonly stream: PolledStream;
-  /** Whose stream it is: route and credentials. */
+  /** The route and credentials of the request that opened it. */
   readonly owner: string;
   timer: NodeJS.Timeout | undefined;
 }
 
 const tokenForm = /^([\w-]{24})\.(\d{1,15})$/;
 
-/** The streams of this process that are read by polling, by their tokens. */
+/** The polled streams of this process by their tokens. */
 export class PolledStreams {
   readonly #options: Pick<LongPollOptions, "pollIdleMs" | "maxPolledStreams">;
   readonly #open = new Map<string, OpenPoll>();
@@ -24,8 +24,8 @@ export class PolledStreams {
     this.#options = options;
   }
 
-  /** Throws RESOURCE_EXHAUSTED where too many streams are open. */
-  checkRoom(): void {
+  /** Throws RESOURCE_EXHAUSTED if too many streams are open. */
+  checkLimit(): void {
     if (this.#open.size < this.#options.maxPolledStreams) return;
     throw new ConnectError("too many streams are open for polling", Code.ResourceExhausted);
   }
@@ -39,26 +39,26 @@ export class PolledStreams {
   /**
    * The stream of a token, with the number of the batch that its client has.
    *
-   * @throws HttpError 410 when there is none: it was never given, not here, not for this route and these credentials,
-   * or nobody came for too long
+   * @throws HttpError 410 for an invalid token: unknown, of another process, route or credentials, or not used for too
+   * long
    */
   find(token: string, owner: string): { readonly poll: OpenPoll; readonly after: number } {
     const [, id = "", number = ""] = tokenForm.exec(token) ?? [];
     const poll = this.#open.get(id);
     const after = Number(number);
-    if (poll === undefined || poll.owner !== owner || !poll.stream.knows(after)) throw goneForGood();
+    if (poll === undefined || poll.owner !== owner || !poll.stream.knows(after)) throw invalidToken();
     clearTimeout(poll.timer);
     return { poll, after };
   }
 
-  /** A request has its answer: the next one has to come within `pollIdleMs`. */
+  /** Starts the timer after an answer: the next request must arrive within `pollIdleMs`. */
   expectNext(poll: OpenPoll): void {
     clearTimeout(poll.timer);
     if (!this.#open.has(poll.id)) return;
     poll.timer = setTimeout(() => this.remove(poll), this.#options.pollIdleMs).unref();
   }
 
-  /** Cancels a stream, if it has not ended, and forgets it. */
+  /** Removes a stream, and cancels it if it has not ended. */
   remove(poll: OpenPoll, reason: ConnectError = abandoned()): void {
     clearTimeout(poll.timer);
     this.#open.delete(poll.id);
@@ -72,7 +72,7 @@ export class PolledStreams {
   }
 }
 
-function goneForGood(): HttpError {
+function invalidToken(): HttpError {
   return new HttpError(410, "the resume token is unknown or its time is over: begin without it", {
     code: Code.NotFound,
   });

@@ -1,5 +1,6 @@
+import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../../../core/call/context.ts";
-import { compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import { compileByteStreamInvoker, compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import { repliesRawBody } from "../../../binding/http-body.ts";
 import { compileMessageBinder, type MessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
@@ -10,43 +11,88 @@ import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { type CallKind, openCall, requestComplete, whileReading } from "../../open-call.ts";
-import type { Answer } from "../answers/answer.ts";
+import type { Answer, ByteAnswer } from "../answers/answer.ts";
 import { BufferedAnswer } from "../answers/buffered-answer.ts";
 import { compileEncodings } from "../answers/encodings.ts";
-import { SingleAnswer } from "../answers/single-answer.ts";
+import { compilePieceReader } from "../answers/piece-reader.ts";
+import { SingleByteAnswer } from "../answers/single-answer.ts";
 import { StreamAnswer } from "../answers/stream-answer.ts";
 import type { MessageText } from "../answers/stream-encoding.ts";
-import type { RequestMessages } from "../bodies/request-source.ts";
+import type { RequestSource } from "../bodies/request-source.ts";
+import type { RequestMessages } from "../bodies/uploaded-messages.ts";
 import { compileRawAnswer } from "../files/raw-answers.ts";
 import { rangeHeaders } from "../files/raw-headers.ts";
-import { replyWriter, type RouteHandler } from "../unary/unary.ts";
-import { compileBodySource } from "./body-source.ts";
+import { replyReader, replyWriter, type RouteHandler } from "../unary/unary.ts";
+import { compileBodySource, compileByteBodySource } from "./body-source.ts";
 
 /**
- * The way of a stream over HTTP: choose an encoding, bind the messages of the request, call, write each reply as it
- * comes, and one catch for every error. It serves rpcs of every kind; those that answer with one message as JSON or,
- * where the client asks for it, as one event.
+ * Handles streams over HTTP: chooses an encoding, binds the messages of the request, calls, writes each reply as it
+ * arrives, and catches every error in one place. It serves rpcs of every kind; for those with one reply the answer is
+ * JSON or, if the client prefers it, one event.
  *
  * @throws Error as `compileEventId`
  */
 export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
-  const { invoker, errors, requestMetadata } = kit;
+  const { invoker, transcoding } = kit;
   const { method } = route;
-  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
   const binder = compileMessageBinder(route, kit.binding);
-  const source = compileBodySource(route, binder, kit);
-  const run = compileStreamInvoker(invoker, method);
-  const rawReply = repliesRawBody(route);
-  const rawAnswer = rawReply ? compileRawAnswer(route, kit) : undefined;
-  const answerOf: AnswerOf =
-    rawAnswer === undefined ? compileAnswer(route, binder, kit) : (_call, exchange) => rawAnswer(exchange);
-  const forwarded = rawReply ? rangeHeaders : undefined;
+  if (!repliesRawBody(route)) {
+    const answerOf = compileAnswer(route, binder, kit);
+    const runBytes = transcoding === "messages" ? undefined : compileByteStreamInvoker(invoker, method);
+    if (runBytes === undefined)
+      return streamHandler(route, kit, { ...messages(route, binder, kit), answerOf });
+    return streamHandler(route, kit, {
+      answerOf,
+      source: compileByteBodySource(route, binder, kit),
+      run: (requests, context, answer) => runBytes(requests, context, (batch) => answer.read(batch)),
+    });
+  }
+  const raw = compileRawAnswer(route, kit);
+  return streamHandler(route, kit, {
+    ...messages(route, binder, kit),
+    answerOf: (_call, exchange) => raw(exchange),
+    forwarded: rangeHeaders,
+  });
+}
+
+/** What a stream is made of: requests of the type `M`, and what answers. */
+interface StreamParts<M, A extends Answer> {
+  readonly answerOf: AnswerOf<A>;
+  readonly source: RequestSource<M>;
+  readonly run: (requests: AsyncIterable<M>, context: CallContext, answer: A) => AsyncIterable<unknown>;
+  /** Further headers of the request that become metadata. */
+  readonly forwarded?: typeof rangeHeaders;
+}
+
+/** Decides how a request is answered, before its call begins. Throws HttpError 406. */
+type AnswerOf<A> = (call: RouteCall, exchange: HttpExchange) => (context: CallContext) => A;
+
+/** Streams whose messages are built. */
+function messages(
+  route: Route,
+  binder: MessageBinder,
+  kit: DoorKit,
+): Pick<StreamParts<Message, Answer>, "source" | "run"> {
+  const run = compileStreamInvoker(kit.invoker, route.method);
+  return {
+    source: compileBodySource(route, binder, kit),
+    run: (requests, context, answer) => run(requests, context, (message) => answer.write(message)),
+  };
+}
+
+function streamHandler<M, A extends Answer>(
+  { method }: Route,
+  kit: DoorKit,
+  { answerOf, source, run, forwarded }: StreamParts<M, A>,
+): RouteHandler {
+  const { errors, requestMetadata } = kit;
+  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
     const { headers } = exchange.head;
     let context: CallContext | undefined;
-    let answer: Answer | undefined;
-    let requests: RequestMessages | undefined;
+    let answer: A | undefined;
+    let requests: RequestMessages<M> | undefined;
     try {
       const makeAnswer = answerOf(call, exchange);
       const askedMs = requestedTimeoutMs(headers);
@@ -54,14 +100,14 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
       context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers, forwarded));
       requests = await whileReading(context, source(call, exchange));
       requestComplete(context, kind);
-      const begun = (answer = makeAnswer(context));
-      for await (const payload of run(requests, context, (message) => begun.write(message))) {
-        const room = begun.message(payload);
-        if (room !== undefined) await context.race(room);
+      answer = makeAnswer(context);
+      for await (const payload of run(requests, context, answer)) {
+        const written = answer.message(payload);
+        if (written !== undefined) await context.race(written);
       }
-      await begun.end();
+      await answer.end();
     } catch (reason) {
-      // An error of the request comes before what the call made of it.
+      // An error of the request has caused the error of the call.
       const error = requests?.failure ?? reason;
       if (answer === undefined) errors.send(exchange, error);
       else await answer.fail(error);
@@ -72,16 +118,18 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
   return (call, exchange) => void serve(call, exchange);
 }
 
-/** Decides how a request is answered, before its call begins. Throws HttpError 406. */
-type AnswerOf = (call: RouteCall, exchange: HttpExchange) => (context: CallContext) => Answer;
-
-function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): AnswerOf {
+function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): AnswerOf<ByteAnswer> {
   const { errors, replyMetadata, streams } = kit;
+  const { method } = route;
   const { streamCoding } = kit.browsers;
   const encodings = compileEncodings(route, (error) => errors.statusText(error), kit);
   const textOf = messageTexts(route, binder, kit);
-  const replies = replyWriter(route, route.method, kit, binder);
-  const { methodKind } = route.method;
+  // What a request asks for by system parameters takes messages.
+  const json = kit.binding.systemParameters ? undefined : { ...kit.json, indent: 0 };
+  const readerOf = compilePieceReader(route, method, json);
+  const replies = replyWriter(route, method, kit, binder);
+  const singleReader = replyReader(route, method, kit);
+  const { methodKind } = method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
   return (call, exchange) => {
     const { headers, httpVersion } = exchange.head;
@@ -91,16 +139,18 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
       : encodings.forStream(headers.accept, oldClient);
     if (encoding === undefined) {
       const type = binaryReplyType(headers.accept, undefined);
-      return (context) =>
-        new SingleAnswer(exchange, errors, replies.encoder(call.query, type), (payload) =>
-          replies.send(payload, context, type, exchange),
-        );
+      return (context) => {
+        const encode = replies.encoder(call.query, type);
+        const read = singleReader(type, encode);
+        const send = (payload: string | Buffer): void => replies.send(payload, context, type, exchange);
+        return new SingleByteAnswer(exchange, errors, encode, (batch) => read(batch.next()), send);
+      };
     }
     const encoder = encoding.begin({
       messageText: textOf(call),
       lastEventId: single(headers["last-event-id"]),
     });
-    const common = { encoding, encoder, exchange, errors, replyMetadata };
+    const common = { encoding, encoder, read: readerOf(encoder), exchange, errors, replyMetadata };
     if (oldClient && !encoding.endsVisibly) {
       return (context) => new BufferedAnswer({ ...common, context, maxBytes: streams.maxBufferedBytes });
     }
@@ -109,7 +159,7 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
   };
 }
 
-/** How the messages of a call are printed: on one line each, whatever indentation is asked for. */
+/** The JSON text of the messages of a call: on one line each, whatever indentation is set. */
 function messageTexts(
   route: Route,
   binder: MessageBinder,

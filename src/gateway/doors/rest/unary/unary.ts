@@ -24,7 +24,7 @@ import {
 } from "../../../binding/reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { hasBody } from "../../../http/request-body.ts";
-import { takesTrailers } from "../../../http/trailers-wanted.ts";
+import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
 import type { Route } from "../../../routing/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { SystemParameters } from "../../../binding/system-parameters.ts";
@@ -33,8 +33,8 @@ import type { SystemParameters } from "../../../binding/system-parameters.ts";
 export type RouteHandler = (call: RouteCall, exchange: HttpExchange) => void;
 
 /**
- * The way of a unary call over HTTP: bind the request, call, encode the reply, and one catch that writes every error.
- * Everything that depends on the route is compiled here, once.
+ * Handles unary calls over HTTP: binds the request, calls, encodes the reply, and writes every error in one place. All
+ * parts that depend on the route are compiled once.
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit): RouteHandler {
   const { errors, requestMetadata } = kit;
@@ -71,28 +71,28 @@ export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit):
   return (call, exchange) => void serve(call, exchange);
 }
 
-/** The body of a request, still to come. */
+/** The body of a request, which is still being read. */
 export interface Body {
   readonly bytes: Promise<Buffer> | undefined;
   readonly format: BodyFormat;
 }
 
-/** No body at all. */
+/** A request without a body. */
 export const noBody: Body = Object.freeze({ bytes: undefined, format: "json" });
 
-/** Reads the whole body of a request of this route; undefined where bodies are left unread. */
+/** Compiles the reader of whole bodies of a route; undefined if bodies are not read. */
 export function bodyReader(
   route: Route,
   { binding, bodies, lenientContentType }: DoorKit,
 ): ((exchange: HttpExchange) => Body) | undefined {
-  // A body where the rule has none is left unread, unless the client should learn of its mistake.
+  // A body that the rule does not bind is not read, unless it is to be refused.
   if (route.bodyField === undefined && binding.unexpectedBody !== "reject") return undefined;
   return (exchange) => {
     const { headers } = exchange.head;
     const contentType = headers["content-type"];
     const format = bodyFormat(contentType) ?? (lenientContentType ? "json" : undefined);
     if (format !== undefined) return { bytes: bodies.read(exchange), format };
-    // A chunked body may still turn out to be empty; then there is nothing that needs a type.
+    // A chunked body may be empty, and then it needs no type.
     if (headers["transfer-encoding"] === undefined) throw unsupported(contentType);
     const bytes = bodies.read(exchange, 0).catch((reason: unknown) => {
       throw reason instanceof HttpError && reason.status === 413 ? unsupported(contentType) : reason;
@@ -112,14 +112,14 @@ function unsupported(contentType: string | undefined): HttpError {
   );
 }
 
-/** The media type of a body that is known to have one, without its parameters. */
+/** The media type of a request without its parameters. */
 function mediaTypeOf(headers: RequestHead["headers"]): string | undefined {
   return headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
 }
 
 /**
  * Binds a request and calls; resolves with the body of the reply. `type` is the media type of binary replies, undefined
- * for JSON; `encode` makes the body where that takes the message.
+ * for JSON; `encode` encodes the body if it cannot be transcoded as bytes.
  */
 type CallRunner = (
   request: BindRequest,
@@ -128,25 +128,31 @@ type CallRunner = (
   encode: ReplyEncoder,
 ) => Promise<string | Buffer>;
 
-function callRunner(
-  route: Route,
-  method: DescMethodUnary,
-  { invoker, transcoding, binding, json }: DoorKit,
-  binder: Binder,
-): CallRunner {
+function callRunner(route: Route, method: DescMethodUnary, kit: DoorKit, binder: Binder): CallRunner {
+  const { invoker, transcoding } = kit;
   if (invoker.unaryBytes === undefined || transcoding === "messages") {
     return (request, context, _type, encode) => invoker.unary(method, binder.bind(request), context, encode);
   }
   const unaryBytes = invoker.unaryBytes.bind(invoker);
-  // What a request asks for by system parameters takes messages.
-  const plain = !binding.systemParameters;
-  const readers = replyReaders(route, method, plain ? json : undefined);
-  return (request, context, type, encode) => {
+  const reader = replyReader(route, method, kit);
+  return (request, context, type, encode) =>
+    unaryBytes(method, binder.bindBytes(request), context, reader(type, encode));
+}
+
+/** Compiles what makes the body of a reply of its bytes, for a media type and an encoder as `CallRunner` has them. */
+export function replyReader(
+  route: Route,
+  method: DescMethod,
+  { binding, json }: Pick<DoorKit, "binding" | "json">,
+): (type: string | undefined, encode: ReplyEncoder) => (reply: Uint8Array) => string | Buffer {
+  // System parameters of a request can be applied to messages only.
+  const readers = replyReaders(route, method, binding.systemParameters ? undefined : json);
+  return (type, encode) => {
     const read = type === undefined ? readers.json : readers.binary;
-    return unaryBytes(method, binder.bindBytes(request), context, (reply) => {
+    return (reply) => {
       const output = read(reply);
       return isPayload(output) ? output : writeReply(method, encode, output);
-    });
+    };
   };
 }
 
@@ -154,11 +160,11 @@ function isPayload(output: Message | string | Buffer): output is string | Buffer
   return typeof output === "string" || Buffer.isBuffer(output);
 }
 
-/** Writes good replies of one route. */
+/** Writes successful replies of one route. */
 export interface ReplyWriter {
-  /** How the reply to a request with this query is encoded: as JSON, or as binary protobuf where its client prefers that. */
+  /** The encoder of the reply to a request with this query: of JSON, or of binary protobuf if `binaryType` is set. */
   encoder(query: string, binaryType: string | undefined): ReplyEncoder;
-  /** Sends what the encoder made. @throws Error for header fields that HTTP cannot hold */
+  /** Sends the result of the encoder. @throws Error for invalid header fields */
   send(
     payload: string | Buffer,
     context: CallContext,
@@ -167,7 +173,7 @@ export interface ReplyWriter {
   ): void;
 }
 
-/** Compiles how good replies of one route are written. */
+/** Compiles the writer of successful replies of one route. */
 export function replyWriter(
   route: Route,
   method: DescMethod,
@@ -195,7 +201,7 @@ export function replyWriter(
   };
 }
 
-/** The encoder that a request's system parameters ask for. */
+/** Chooses the encoder by a request's system parameters. */
 export function jsonVariants(
   route: Route,
   method: DescMethod,
@@ -209,14 +215,14 @@ export function jsonVariants(
     });
 }
 
-/** The head of a good reply, without its content type. */
+/** The head of a successful reply, without its content type. */
 export interface ReplyHead {
   readonly status: number;
   readonly headers: ResponseHeaders;
   readonly trailers: ResponseTrailers | undefined;
 }
 
-/** The head that the metadata of a reply makes. */
+/** The head of a reply with the metadata of its call. */
 export function replyHead(context: CallContext, request: RequestHead, metadata: ReplyMetadata): ReplyHead {
   const header = context.responseHeaderIfAny;
   const trailer = context.responseTrailerIfAny;
@@ -226,7 +232,7 @@ export function replyHead(context: CallContext, request: RequestHead, metadata: 
   let trailers: ResponseTrailers | undefined;
   if (header !== undefined) metadata.headers(header, set);
   if (trailer !== undefined) {
-    if (takesTrailers(request)) trailers = metadata.trailers(trailer, set);
+    if (acceptsTrailers(request)) trailers = metadata.trailers(trailer, set);
     else metadata.trailersAsHeaders(trailer, set);
   }
   return { status: header === undefined ? 200 : successStatus(header), headers, trailers };

@@ -13,23 +13,27 @@ import {
   toJson,
 } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
-import { type Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import {
   createConnectTransport,
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { trailerParse, validateTrailer } from "@connectrpc/connect/protocol-grpc-web";
-import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { eventsOf } from "../streams/stream-client.ts";
-import { SocketClient } from "../websocket/socket-client.ts";
-import { ask, envelope, envelopes } from "./rpc-fixture.ts";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
+import { eventsOf } from "../behaviour/streams/stream-client.ts";
+import { SocketClient } from "../behaviour/websocket/socket-client.ts";
+import { ask, envelope, envelopes } from "../behaviour/rpc-protocols/rpc-fixture.ts";
 
 /** A call of an rpc of the echo service, its requests in JSON. */
 export interface Call {
   readonly rpc: "echo" | "repeat" | "collect" | "chat";
   readonly requests: readonly JsonObject[];
+  /** Further headers of the request, names in lower case. Default: none. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** When it fires, the client leaves its call as clients of its door do. Default: the client waits for the end. */
+  readonly signal?: AbortSignal;
 }
 
 /** What came out of a call, the same through every door. */
@@ -43,8 +47,8 @@ export interface Outcome {
   readonly trailers: Readonly<Record<string, string>>;
 }
 
-/** A way to make calls. */
-export type Door = (call: Call) => Promise<Outcome>;
+/** A client that makes calls through one door. May reject when the call's signal fires. */
+export type DoorClient = (call: Call) => Promise<Outcome>;
 
 /** Metadata that outcomes speak of; where a door mixes headers and trailers, the name tells them apart. */
 const headerNames = ["x-header", "x-bytes-bin"];
@@ -53,14 +57,16 @@ const trailerNames = ["x-trailer", "x-more-bin", "x-own"];
 /** What a reply says of the door that it came through. */
 const ofDoors: ReadonlySet<string> = new Set(["headers", "protocol", "timeoutMs"]);
 
-/** A door that a client of Connect's own goes through. */
-export function through(transport: Transport): Door {
+/** A client of Connect's own. */
+export function through(transport: Transport): DoorClient {
   const client = createClient(EchoService, transport);
-  return async ({ rpc, requests }) => {
+  return async ({ rpc, requests, headers = {}, signal }) => {
     const { input, output } = methodOf(rpc);
     const inputs = requests.map((request) => fromJson(input, request));
     const taken = new Taken(output);
     const options = {
+      headers,
+      ...(signal && { signal }),
       onHeader: (fields: Headers): void => taken.add(fields),
       onTrailer: (fields: Headers): void => taken.add(fields),
     };
@@ -82,16 +88,17 @@ export function through(transport: Transport): Door {
   };
 }
 
-/** A door to the HTTP port, whose streamed answers are of this type. */
-export function rest(port: number, accept: "application/x-ndjson" | "text/event-stream"): Door {
-  return async ({ rpc, requests }) => {
+/** A client of REST, whose streamed answers are of this type. */
+export function rest(port: number, accept: "application/x-ndjson" | "text/event-stream"): DoorClient {
+  return async ({ rpc, requests, headers: more, signal }) => {
     const { output, path, manyRequests, manyReplies } = methodOf(rpc);
     const lines = manyRequests ? requests : [requests[0] ?? {}];
     const type = manyRequests ? "application/x-ndjson" : "application/json";
     const isUnary = !manyReplies && accept !== "text/event-stream";
-    const headers = { "content-type": type, accept: isUnary ? "application/json" : accept, te: "trailers" };
+    const accepted = isUnary ? "application/json" : accept;
+    const headers = { "content-type": type, accept: accepted, te: "trailers", ...more };
     const body = lines.map((line) => JSON.stringify(line)).join("\n");
-    const answer = await ask(port, path, headers, body);
+    const answer = await ask(port, path, headers, body, "POST", signal);
     const taken = new Taken(output);
     taken.add(new Headers(fieldsOf(answer.headers)));
     taken.add(new Headers(fieldsOf(answer.trailers)));
@@ -119,13 +126,13 @@ export function rest(port: number, accept: "application/x-ndjson" | "text/event-
 }
 
 /** gRPC-Web whose bodies are base64. */
-export function grpcWebText(port: number): Door {
-  return async ({ rpc, requests }) => {
+export function grpcWebText(port: number): DoorClient {
+  return async ({ rpc, requests, headers: more, signal }) => {
     const { input, output, path, manyRequests } = methodOf(rpc);
     const inputs = manyRequests ? requests : [requests[0] ?? {}];
     const body = Buffer.concat(inputs.map((request) => envelope(toBinary(input, fromJson(input, request)))));
-    const headers = { "content-type": "application/grpc-web-text" };
-    const answer = await ask(port, path, headers, body.toString("base64"));
+    const headers = { "content-type": "application/grpc-web-text", ...more };
+    const answer = await ask(port, path, headers, body.toString("base64"), "POST", signal);
     const parts = answer.body.toString().split(/(?<==)(?!=)/);
     const all = envelopes(Buffer.concat(parts.map((part) => Buffer.from(part, "base64"))));
     const end = all.pop() ?? assert.fail("there is no end");
@@ -145,10 +152,12 @@ export function grpcWebText(port: number): Door {
 }
 
 /** A WebSocket for each call. */
-export function routeSocket(port: number, protocol: "json" | "proto"): Door {
-  return async ({ rpc, requests }) => {
+export function routeSocket(port: number, protocol: "json" | "proto"): DoorClient {
+  return async ({ rpc, requests, headers = {}, signal }) => {
     const { input, output, path, manyRequests } = methodOf(rpc);
-    const socket = await new SocketClient(`ws://127.0.0.1:${port}${path}`, [protocol]).open();
+    const url = `ws://127.0.0.1:${port}${path}`;
+    const socket = await new SocketClient(url, [protocol], { headers }).open();
+    signal?.addEventListener("abort", () => socket.ws.terminate());
     const frames = manyRequests ? requests : [requests[0] ?? {}];
     for (const request of frames) {
       if (protocol === "json") socket.send(JSON.stringify(request));
@@ -165,20 +174,22 @@ export function routeSocket(port: number, protocol: "json" | "proto"): Door {
     }
     const end = JSON.parse(last.data.toString()) as SocketEnd;
     taken.end(end);
-    assert.equal(code, end.status.code === 0 ? 1000 : 4000 + end.status.code);
+    const isStop = code === 1001 && end.status.code === Code.Unavailable;
+    if (!isStop) assert.equal(code, end.status.code === 0 ? 1000 : 4000 + end.status.code);
     return taken.outcome;
   };
 }
 
 /** One WebSocket for all calls. */
-export async function manyCallsSocket(port: number): Promise<{ door: Door; close: () => void }> {
+export async function manyCallsSocket(port: number): Promise<{ client: DoorClient; close: () => void }> {
   const socket = await new SocketClient(`ws://127.0.0.1:${port}/ws`, ["json"]).open();
   let id = 0;
   return {
     close: () => socket.ws.terminate(),
-    async door({ rpc, requests }) {
+    async client({ rpc, requests, headers = {}, signal }) {
       const { output, path, manyRequests } = methodOf(rpc);
-      const call = { id: ++id, method: path.slice(1) };
+      const call = { id: ++id, method: path.slice(1), headers };
+      signal?.addEventListener("abort", () => socket.send(JSON.stringify({ id: call.id, cancel: true })));
       if (manyRequests) {
         socket.send(JSON.stringify(call));
         for (const message of requests) socket.send(JSON.stringify({ id, message }));
@@ -202,33 +213,33 @@ export async function manyCallsSocket(port: number): Promise<{ door: Door; close
   };
 }
 
-/** Every door to an HTTP port, by its name. */
-export async function doorsOf(
+/** Clients of every door of an HTTP port, by their names. */
+export async function doorClients(
   port: number,
   suffix = "",
-): Promise<{ doors: Map<string, Door>; close: () => void }> {
-  const doors = new Map<string, Door>();
+): Promise<{ clients: Map<string, DoorClient>; close: () => void }> {
+  const clients = new Map<string, DoorClient>();
   for (const useBinaryFormat of [true, false]) {
     const form = `${useBinaryFormat ? "binary" : "JSON"}${suffix}`;
     const options = { baseUrl: `http://127.0.0.1:${port}`, useBinaryFormat };
-    doors.set(`gRPC on the HTTP port, ${form}`, through(createGrpcTransport(options)));
+    clients.set(`gRPC on the HTTP port, ${form}`, through(createGrpcTransport(options)));
     for (const httpVersion of ["1.1", "2"] as const) {
       const on = `HTTP/${httpVersion}, ${form}`;
-      doors.set(`Connect POST, ${on}`, through(createConnectTransport({ ...options, httpVersion })));
+      clients.set(`Connect POST, ${on}`, through(createConnectTransport({ ...options, httpVersion })));
       const get = createConnectTransport({ ...options, httpVersion, useHttpGet: true });
-      doors.set(`Connect GET, ${on}`, through(get));
-      doors.set(`gRPC-Web, ${on}`, through(createGrpcWebTransport({ ...options, httpVersion })));
+      clients.set(`Connect GET, ${on}`, through(get));
+      clients.set(`gRPC-Web, ${on}`, through(createGrpcWebTransport({ ...options, httpVersion })));
     }
   }
-  doors.set(`gRPC-Web text${suffix}`, grpcWebText(port));
-  doors.set(`REST${suffix}`, rest(port, "application/x-ndjson"));
-  doors.set(`SSE${suffix}`, rest(port, "text/event-stream"));
+  clients.set(`gRPC-Web text${suffix}`, grpcWebText(port));
+  clients.set(`REST${suffix}`, rest(port, "application/x-ndjson"));
+  clients.set(`SSE${suffix}`, rest(port, "text/event-stream"));
   for (const protocol of ["json", "proto"] as const) {
-    doors.set(`WebSocket, ${protocol}${suffix}`, routeSocket(port, protocol));
+    clients.set(`WebSocket, ${protocol}${suffix}`, routeSocket(port, protocol));
   }
   const many = await manyCallsSocket(port);
-  doors.set(`WebSocket of many calls${suffix}`, many.door);
-  return { doors, close: many.close };
+  clients.set(`WebSocket of many calls${suffix}`, many.client);
+  return { clients, close: many.close };
 }
 
 /** `google.rpc.Status` in JSON. */

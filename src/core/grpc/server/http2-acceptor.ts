@@ -24,7 +24,7 @@ const refusal = [
  * Accepts connections that speak HTTP/2, detected with TLS by ALPN, without by their first bytes. An HTTP/1 request is
  * answered with 426; a connection of any other protocol is closed without an answer (RFC 9113 3.4).
  */
-export class Http2Door {
+export class Http2Acceptor {
   readonly #timeoutMs: number;
   readonly #onHttp2: (connection: Socket) => void;
   /** Connections whose protocol is not known yet, and refused ones. */
@@ -47,13 +47,13 @@ export class Http2Door {
       return;
     }
     const pending = this.#pending;
-    const gone = (): void => void pending.delete(socket);
+    const forget = (): void => void pending.delete(socket);
     pending.add(socket);
-    socket.once("close", gone);
+    socket.once("close", forget);
     readOpening(socket, this.#timeoutMs, (opening) => {
       if (opening === "h2") {
-        gone();
-        socket.off("close", gone);
+        forget();
+        socket.off("close", forget);
         this.#onHttp2(socket);
       } else if (opening === "http/1.1" && isRequest(socket)) {
         this.#refuse(socket);
@@ -63,7 +63,7 @@ export class Http2Door {
     });
   }
 
-  /** Destroys the connections that were not passed on. */
+  /** Destroys the connections that were not passed to `onHttp2`. */
   close(): void {
     for (const socket of this.#pending) socket.destroy();
   }

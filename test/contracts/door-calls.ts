@@ -1,19 +1,9 @@
-import { strict as assert } from "node:assert";
-import { after, before, describe, test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
-import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { dial } from "../../../src/core/dial.ts";
-import { GrpcServer } from "../../../src/core/grpc-server.ts";
-import { HttpServer } from "../../../src/gateway/http-server.ts";
-import { Echo } from "../../support/echo-service.ts";
-import { type Call, type Door, doorsOf, through } from "./doors.ts";
-import { testServerEngine } from "../../support/test-engine.ts";
+import type { Call } from "../support/door-clients.ts";
 
-const { echo: method } = EchoService.method;
-
-const metadata = {
+/** Headers and trailers that a reply has. */
+export const metadata = {
   headers: { "x-header": "h, i", "x-bytes-bin": "AP8" },
   trailers: { "x-trailer": "t", "x-more-bin": "AQID" },
 };
@@ -31,7 +21,8 @@ function failing(after: number): JsonObject {
 
 const texts = [{ text: "a" }, { text: "zwölf 😀" }, { text: "", payload: "AP8KDQ==" }];
 
-const calls: Readonly<Record<string, Call>> = {
+/** The calls whose outcome is the same through every door, by their names. */
+export const doorCalls: Readonly<Record<string, Call>> = {
   "a message with text, bytes and a large integer": {
     rpc: "echo",
     requests: [{ text: "zwölf 😀 \u0000", payload: "AP8KDQ==", number: "-9007199254740993" }],
@@ -98,68 +89,8 @@ const calls: Readonly<Record<string, Call>> = {
   },
 };
 
-/** Calls that a door cannot carry. */
-function isBeyond(door: string, { rpc, requests }: Call): boolean {
-  if (!door.startsWith("Connect GET")) return false;
+/** Calls that a client cannot make. */
+export function isBeyond(client: string, { rpc, requests }: Call): boolean {
+  if (!client.startsWith("Connect GET")) return false;
   return rpc !== "echo" || JSON.stringify(requests).length > 2000; // A target has a limit.
 }
-
-describe("the same call through every door", () => {
-  const grpc = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
-  const http = new HttpServer({
-    port: 0,
-    logger: false,
-    upstream: grpc,
-    grpc,
-    ...testServerEngine,
-  }).addService(EchoService);
-  const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network", ...testServerEngine });
-  const level = method.idempotency;
-  const doors = new Map<string, Door>();
-  const close: (() => void)[] = [];
-  before(async () => {
-    Object.assign(method, { idempotency: MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS });
-    remote.addService(EchoService);
-    await grpc.start();
-    await http.start();
-    await remote.start();
-    doors.set("in process", through(dial(grpc)));
-    doors.set("gRPC", through(dial(`127.0.0.1:${grpc.address?.port}`)));
-    for (const [name, { address }] of [
-      ["", http],
-      [" by a proxy", remote],
-    ] as const) {
-      const port = address?.port ?? 0;
-      const of = await doorsOf(port, name);
-      for (const [door, make] of of.doors) doors.set(door, make);
-      close.push(of.close);
-    }
-  });
-  after(async () => {
-    Object.assign(method, { idempotency: level });
-    for (const each of close) each();
-    await Promise.all([http, remote].map((server) => server.gracefulStop({ graceMs: 0 })));
-    await grpc.gracefulStop({ graceMs: 0 });
-  });
-
-  for (const [name, call] of Object.entries(calls)) {
-    test(name, async () => {
-      const expected = await doors.get("in process")?.(call);
-      assert.ok(doors.size > 35);
-      for (const [door, make] of doors) {
-        if (!isBeyond(door, call)) assert.deepEqual(await make(call), expected, door);
-      }
-    });
-  }
-
-  test("what is expected is what was asked for", async () => {
-    const make = doors.get("in process") ?? assert.fail();
-    const { "both streams, failing after the second reply": call } = calls;
-    assert.deepEqual(await make(call ?? assert.fail()), {
-      messages: [{ text: "a" }, { text: "a", index: 1 }],
-      failure: { code: Code.NotFound, message: "m – 100 % / é", reasons: ["A", "B"] },
-      headers: metadata.headers,
-      trailers: { ...metadata.trailers, "x-own": "o" },
-    });
-  });
-});

@@ -1,0 +1,28 @@
+import type { ConnectError } from "../errors/errors.ts";
+import type { Session } from "./session.ts";
+
+/** The state of a connection. */
+export type State =
+  | { readonly kind: "idle" }
+  | { readonly kind: "connecting"; readonly controller: AbortController }
+  | { readonly kind: "ready"; readonly session: Session }
+  | TransientFailure
+  | { readonly kind: "closed" };
+
+/** The pause after an attempt that failed. */
+export interface TransientFailure {
+  readonly kind: "transient-failure";
+  readonly error: ConnectError;
+  /** Whether calls shorten the pause: not if the server can be reached and ends its connections. */
+  readonly hasty: boolean;
+  /** When the attempt ended, and when the next one begins, by `performance.now()`. */
+  readonly since: number;
+  until: number;
+  timer: NodeJS.Timeout;
+}
+
+/** The state before the first attempt, and between a lost connection and the next attempt. */
+export const idle: State = Object.freeze({ kind: "idle" });
+
+/** The final state. */
+export const closed: State = Object.freeze({ kind: "closed" });

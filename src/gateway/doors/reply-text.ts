@@ -1,0 +1,22 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { writeReply } from "../../core/call/write-reply.ts";
+import { binaryToJson } from "../../core/codec/binary-to-json.ts";
+import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
+import { decoder, jsonTextEncoder } from "../binding/reply-encoder.ts";
+import type { Route } from "../routing/route.ts";
+
+/**
+ * Compiles what prints one reply of a stream, in binary form, as JSON text: without building a message where that can
+ * be done. It throws for bytes that are no message of the output type, and as `writeReply`.
+ */
+export function compileReplyText(
+  route: Route,
+  method: DescMethod,
+  json: Partial<JsonWriteOptions>,
+): (reply: Uint8Array) => string {
+  const { output } = method;
+  const decode = decoder(output);
+  const print = jsonTextEncoder(route, method, json);
+  const converter = route.responseField === undefined ? binaryToJson(output, json) : undefined;
+  return (reply) => converter?.convertDirectly(reply)?.toString() ?? writeReply(method, print, decode(reply));
+}

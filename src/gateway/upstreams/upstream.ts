@@ -1,0 +1,39 @@
+import type { Transport } from "@connectrpc/connect";
+import type { Invoker } from "../../core/call/invoker.ts";
+import { toInvoker } from "../../core/call/transport.ts";
+import { checkRequired, hasFunctions } from "../../core/config/check-options.ts";
+import { dialInvoker, type DialableServer, type DialOptions } from "../../core/dial.ts";
+
+/** What answers the calls of a gateway, and how it is called. */
+export interface UpstreamOptions {
+  readonly upstream: DialableServer | string | Transport;
+  /** How a server of this process is called. */
+  readonly dial: "in-process" | "network";
+  /** Options of connections over the network. */
+  readonly dialOptions: Partial<Omit<DialOptions, "interceptors" | "network">>;
+}
+
+/** An upstream that can be called. */
+export interface Upstream {
+  readonly invoker: Invoker;
+  /** Closes the connection that was made for it. */
+  close(): void;
+}
+
+const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
+
+/** @throws TypeError for a value that is no upstream; JavaScript callers can pass any */
+export function checkUpstream(upstream: unknown): void {
+  const isServer = typeof upstream === "object" && upstream !== null && "dispatcher" in upstream;
+  const canBeCalled = typeof upstream === "string" || isServer || hasFunctions(upstream, "unary", "stream");
+  checkRequired("HttpServer", "upstream", upstream, canBeCalled, upstreamKinds);
+}
+
+/** The invoker of an upstream. @throws TypeError for a target or certificates that are invalid */
+export function upstreamInvoker({ upstream, dial, dialOptions }: UpstreamOptions): Upstream {
+  if (typeof upstream !== "string" && !("dispatcher" in upstream)) {
+    return { invoker: toInvoker(upstream), close() {} };
+  }
+  const invoker = dialInvoker(upstream, { ...dialOptions, network: dial === "network" });
+  return { invoker, close: () => invoker.close() };
+}

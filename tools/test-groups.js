@@ -1,0 +1,71 @@
+import { globSync, readFileSync } from "node:fs";
+import { sep } from "node:path";
+
+/**
+ * The lanes of `npm test`, which run beside one another: `cpuSlots` at a time of the groups that use the processor, the
+ * check among them, and one more of those that wait.
+ */
+export function allLanes(cpuSlots) {
+  const files = testFiles().filter((file) => !isLong(file));
+  const busy = busyGroups(files.filter((file) => !waits(file)));
+  return [
+    { groups: ["check", ...busy], concurrency: cpuSlots },
+    { groups: files.filter(waits).map(alone), concurrency: cpuSlots + 1 },
+  ];
+}
+
+/** The one lane of `npm test -- --long`: a file at a time, for they measure. */
+export function longLanes() {
+  return [{ groups: testFiles().filter(isLong).map(alone), concurrency: 1 }];
+}
+
+/** The one lane of `npm test -- FILE…`: each file in a process of its own, as if there were no others. */
+export function lanesOf(files, cpuSlots) {
+  return [{ groups: files.map(alone), concurrency: cpuSlots }];
+}
+
+/**
+ * Files by the process that runs them. Half a second of a process is loading what is under test, so the tables of pure
+ * parts share one, and tests of behaviour share one for each topic.
+ *
+ * Those that take long come first, so that none is left to run by itself at the end.
+ */
+function busyGroups(files) {
+  const pure = files.filter((file) => /^test\/(?:core|gateway)\//.test(file));
+  const behaviour = files.filter((file) => file.startsWith("test/behaviour/"));
+  const others = files.filter((file) => !pure.includes(file) && !behaviour.includes(file));
+  const topics = Map.groupBy(
+    behaviour.filter((file) => !measuresMemory(file)),
+    (file) => file.split("/").slice(0, 3).join("/"),
+  );
+  return [
+    { name: "pure parts", files: pure },
+    ...others.map(alone),
+    ...behaviour.filter(measuresMemory).map(alone),
+    ...[...topics].map(([name, files]) => ({ name, files })),
+  ];
+}
+
+function alone(file) {
+  return { name: file, files: [file] };
+}
+
+/** Such a file waits for sockets and graces most of its time. */
+function waits(file) {
+  return file.endsWith(".waits.test.ts");
+}
+
+function isLong(file) {
+  return file.startsWith("test/long/");
+}
+
+/** What other tests have left to the collector would count as this one's. */
+function measuresMemory(file) {
+  return readFileSync(file, "utf8").includes("process.memoryUsage");
+}
+
+function testFiles() {
+  return globSync("test/**/*.test.ts")
+    .map((file) => file.split(sep).join("/"))
+    .sort();
+}
