@@ -47,12 +47,16 @@ export const h2spec: Suite = {
     const { fastify } = http;
     fastify.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
     fastify.route({ method: ["GET", "POST"], url: "/h2spec", handler: () => Promise.resolve("hello") });
+    // Our own engine serves what passes Fastify by.
+    const own = new HttpServer({ port: 0, upstream: grpc, engine: "own" });
     await grpc.start();
     await http.start();
+    await own.start();
     try {
       const results = [
         await check(tool, "GRPC", grpc.address?.port, [], ofNode),
         await check(tool, "HTTP", http.address?.port, ["-P", "/h2spec"], [...ofNode, ...ofHttp]),
+        await check(tool, "HTTP, own engine", own.address?.port, ["-P", "/livez"], ofHttp),
       ];
       return {
         passed: results.reduce((sum, { passed }) => sum + passed, 0),
@@ -60,6 +64,7 @@ export const h2spec: Suite = {
         failures: results.flatMap(({ failures }) => failures),
       };
     } finally {
+      await own.gracefulStop({ graceMs: 0 });
       await http.gracefulStop({ graceMs: 0 });
       await grpc.gracefulStop({ graceMs: 0 });
     }

@@ -229,7 +229,12 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       this.#prefix === undefined
         ? `listening on ${formatAddress(this.#address ?? this.#options)}`
         : `a plugin of an app, at ${this.#prefix}/`;
-    const lines = [place, ...this.#engine.describe(), ...this.#router.rpcs.describe()];
+    const lines = [
+      place,
+      ...this.#engine.describe(),
+      ...this.#port.describe(),
+      ...this.#router.rpcs.describe(),
+    ];
     return lines.map((line) => `[HTTP] ${line}`);
   }
 

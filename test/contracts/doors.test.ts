@@ -25,6 +25,7 @@ import { within } from "../behaviour/websocket/socket-client.ts";
 import { type Call, type DoorClient, doorClients, through } from "../support/door-clients.ts";
 import { Echo } from "../support/echo-service.ts";
 import { type Gateway, startGateway } from "../support/gateway-fixture.ts";
+import { testServerEngine } from "../support/test-engine.ts";
 import {
   floodCount,
   stalledGrpc,
@@ -38,8 +39,14 @@ const { echo: method } = EchoService.method;
 
 describe("the same call through every door", () => {
   const grpc = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
-  const http = new HttpServer({ port: 0, logger: false, upstream: grpc, grpc }).addService(EchoService);
-  const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network" });
+  const http = new HttpServer({
+    port: 0,
+    logger: false,
+    upstream: grpc,
+    grpc,
+    ...testServerEngine,
+  }).addService(EchoService);
+  const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network", ...testServerEngine });
   const level = method.idempotency;
   const clients = new Map<string, DoorClient>();
   const close: (() => void)[] = [];

@@ -7,6 +7,7 @@ import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 import { Echo } from "./echo-service.ts";
+import { testServerEngine } from "./test-engine.ts";
 
 /** A gateway over a service of this process, listening on a port of the system's choice. */
 export interface Gateway extends AsyncDisposable {
@@ -44,7 +45,7 @@ export async function startGateway(
   const grpc = new GrpcServer({ port: 0, defaultTimeoutMs: 0, maxTimeoutMs: 0, logger });
   const isRemote = options.dial === "network";
   const upstream = isRemote ? grpc : { dispatcher, address: undefined };
-  const http = new HttpServer({ upstream, port: 0, ...options, logger });
+  const http = new HttpServer({ upstream, port: 0, ...testServerEngine, ...options, logger });
   for (const service of [echo, ...services]) {
     if (isRemote) grpc.addService(service as PartialService<DescService>); // Any service will do.
     else dispatcher.add(service);

@@ -2,6 +2,7 @@ import nodeModule from "node:module";
 import net from "node:net";
 import tls from "node:tls";
 import type { DialOptions } from "../../src/core/dial.ts";
+import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 
 /**
  * Chooses the engine of clients under test: files named `*.own.test.ts` set the variable and run a suite a second time,
@@ -9,6 +10,13 @@ import type { DialOptions } from "../../src/core/dial.ts";
  */
 export const testEngine: Partial<DialOptions> =
   process.env["TS_MS_TEST_ENGINE"] === "own" ? { engine: "own" } : {};
+
+/** As `testEngine`, for the HTTP/2 of gateways: those with routes or hooks of Fastify stay on `node:http2`. */
+export const testServerEngine: Pick<Partial<HttpServerOptions>, "engine"> = process.env[
+  "TS_MS_TEST_ENGINE"
+] === "own"
+  ? { engine: "auto" }
+  : {};
 
 /**
  * Overwrites what a socket has read into a buffer of ours as soon as that was handled: whatever still points there shows

@@ -19,7 +19,7 @@ import type {
   StreamEnd,
   StreamListener,
 } from "./session.ts";
-import { clientSettings, ServerSettings, type ClientSettings } from "./settings.ts";
+import { clientSettings, PeerSettings, type ClientSettings } from "./settings.ts";
 import { WriteTurn } from "./write-turn.ts";
 
 /** What is announced to servers. */
@@ -59,7 +59,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #turn: WriteTurn;
   readonly #control: ControlWriter;
   readonly #reader: FrameReader;
-  readonly #peer = new ServerSettings();
+  readonly #peer = new PeerSettings("server");
   readonly #writer: RequestWriter;
   readonly #replies: ReplyReader;
   readonly #keepalive: Keepalive;

@@ -32,6 +32,13 @@ export class ControlWriter {
     this.#turn.send();
   }
 
+  /** What a server sends first, with the largest window for the connection. */
+  greetClient(settings: Settings): void {
+    const buffer = this.#turn.reserve(settingsBytes(settings) + shortFrameBytes);
+    const end = putSettings(buffer, this.#turn.end, settings);
+    this.#done(putWindowUpdate(buffer, end, 0, most31 - defaultWindowBytes));
+  }
+
   rstStream(streamId: number, code: number): void {
     const buffer = this.#turn.reserve(shortFrameBytes);
     this.#done(putRstStream(buffer, this.#turn.end, streamId, code));
@@ -59,10 +66,14 @@ export class ControlWriter {
     this.#done(putSettingsAck(buffer, this.#turn.end));
   }
 
-  /** The last frame of a connection, written at once with all others of the turn. */
-  goaway(code: number, debug: string): void {
+  /**
+   * Written at once, with all others of the turn.
+   *
+   * @param lastStreamId the last stream of the peer's that is processed
+   */
+  goaway(code: number, debug: string, lastStreamId = 0): void {
     const buffer = this.#turn.reserve(goawayBytes(debug));
-    this.#turn.advance(putGoaway(buffer, this.#turn.end, 0, code, debug));
+    this.#turn.advance(putGoaway(buffer, this.#turn.end, lastStreamId, code, debug));
     this.#turn.send();
   }
 

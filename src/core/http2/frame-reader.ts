@@ -194,7 +194,7 @@ export class FrameReader {
       return;
     }
     this.#check();
-    if (type > frameType.continuation || type === frameType.priority) {
+    if (type > frameType.continuation) {
       this.#sink.ignored(type);
       this.#left = length;
       this.#part = length === 0 ? "head" : "skipped";
@@ -268,6 +268,10 @@ export class FrameReader {
       case frameType.continuation:
         this.#onFragment(bytes, start, end);
         return;
+      case frameType.priority:
+        this.#expectOther(bytes, start);
+        sink.ignored(this.#type);
+        return;
       case frameType.rstStream:
         sink.rstStream(streamId, bytes.readUInt32BE(start));
         return;
@@ -298,6 +302,7 @@ export class FrameReader {
     }
     if ((flags & frameFlag.priority) !== 0) from += 5;
     if (from > to) throw protocolError("padding as long as the HEADERS frame");
+    if ((flags & frameFlag.priority) !== 0) this.#expectOther(bytes, from - 5);
     const endsStream = (flags & frameFlag.endStream) !== 0;
     if ((flags & frameFlag.endHeaders) !== 0) {
       this.#sink.headers(this.#streamId, endsStream, bytes, from, to);
@@ -306,6 +311,12 @@ export class FrameReader {
     this.#blockId = this.#streamId;
     this.#blockEndsStream = endsStream;
     this.#block.begin(bytes, from, to);
+  }
+
+  /** Priorities have no effect, but a stream cannot depend on itself (RFC 7540 5.3.1). */
+  #expectOther(bytes: Buffer, at: number): void {
+    if ((bytes.readUInt32BE(at) & most31) === this.#streamId)
+      throw protocolError("a stream depends on itself");
   }
 
   #onFragment(bytes: Buffer, start: number, end: number): void {

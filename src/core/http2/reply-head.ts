@@ -25,7 +25,7 @@ const single: ReadonlySet<string> = new Set([
 ]);
 
 /** Fields of HTTP/1.1 that HTTP/2 does not have (RFC 9113 8.2.2). */
-const ofConnections: ReadonlySet<string> = new Set([
+export const ofConnections: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",
@@ -33,7 +33,8 @@ const ofConnections: ReadonlySet<string> = new Set([
   "upgrade",
 ]);
 
-const legalName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+/** Names of fields. */
+export const legalName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const illegalValue = /[\0\r\n]/;
 
 /** Decodes a header block. @throws CompressionError as the decoder does */
@@ -69,7 +70,8 @@ export function readReplyHead(decoder: HpackDecoder, bytes: Buffer, start: numbe
   };
 }
 
-function addTo(fields: Record<string, string | string[] | number>, name: string, value: string): void {
+/** Adds a field to those of a block as Node does it. */
+export function addTo(fields: Record<string, string | string[] | number>, name: string, value: string): void {
   const before = fields[name];
   if (before === undefined) fields[name] = name === "set-cookie" ? [value] : value;
   else if (Array.isArray(before)) before.push(value);
@@ -77,6 +79,6 @@ function addTo(fields: Record<string, string | string[] | number>, name: string,
 }
 
 /** A name or value for a message: short, on one line. */
-function shown(text: string): string {
+export function shown(text: string): string {
   return JSON.stringify(text.slice(0, 40));
 }

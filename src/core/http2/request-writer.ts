@@ -6,7 +6,7 @@ import { HpackEncoder, listBytesOf, mostBytesOf, writeLiterals, type FieldList }
 import { errorCode, Http2Error } from "./http2-error.ts";
 import { SendWindow } from "./send-window.ts";
 import type { RequestHead } from "./session.ts";
-import type { ServerSettings } from "./settings.ts";
+import type { PeerSettings } from "./settings.ts";
 import type { WriteTurn } from "./write-turn.ts";
 
 /** While so many bytes wait in a socket, no further data is sent. */
@@ -31,7 +31,7 @@ interface PreparedBlock {
  */
 export class RequestWriter {
   readonly #turn: WriteTurn;
-  readonly #peer: ServerSettings;
+  readonly #peer: PeerSettings;
   readonly #encoder = new HpackEncoder();
   readonly #prepared = new Map<FieldList, PreparedBlock>();
   /** Arrays of fields that were found to be sendable. */
@@ -43,7 +43,7 @@ export class RequestWriter {
   #senders: ClientStream[] = [];
   #nextId = 1;
 
-  constructor(turn: WriteTurn, peer: ServerSettings) {
+  constructor(turn: WriteTurn, peer: PeerSettings) {
     this.#turn = turn;
     this.#peer = peer;
   }

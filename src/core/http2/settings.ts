@@ -13,12 +13,18 @@ export const setting = Object.freeze({
   noRfc7540Priorities: 9,
 });
 
-/** The settings of a server, which bind its client. */
-export class ServerSettings {
+/** The settings of a peer, which bind our side. */
+export class PeerSettings {
   maxConcurrentStreams = Infinity;
   initialWindowBytes: number = defaultWindowBytes;
   maxFrameBytes: number = defaultFrameBytes;
   maxHeaderListBytes = Infinity;
+  readonly #mostPush: number;
+
+  /** @param peer Clients may allow pushes, which servers of ours never make; servers may not. */
+  constructor(peer: "client" | "server") {
+    this.#mostPush = peer === "client" ? 1 : 0;
+  }
 
   /**
    * Takes over the entries of a SETTINGS frame, in their order.
@@ -34,7 +40,7 @@ export class ServerSettings {
           onTableBytes(value);
           break;
         case setting.enablePush:
-          if (value !== 0) throw protocolError("SETTINGS_ENABLE_PUSH of a server");
+          if (value > this.#mostPush) throw protocolError("SETTINGS_ENABLE_PUSH");
           break;
         case setting.maxConcurrentStreams:
           this.maxConcurrentStreams = value;
@@ -58,9 +64,9 @@ export class ServerSettings {
   }
 }
 
-/** What a client announces. */
+/** What either side announces. */
 export interface ClientSettings {
-  /** What a server may send of one reply before it is read, in bytes. */
+  /** What the peer may send of one stream before it is read, in bytes. */
   readonly streamWindowBytes: number;
   /** Largest payload of a frame, in bytes. */
   readonly maxFrameBytes: number;
@@ -73,6 +79,23 @@ export function clientSettings(own: ClientSettings): readonly (readonly [number,
   return [
     [setting.headerTableSize, defaultTableBytes],
     [setting.enablePush, 0],
+    [setting.initialWindowSize, own.streamWindowBytes],
+    [setting.maxFrameSize, own.maxFrameBytes],
+    [setting.maxHeaderListSize, own.maxHeaderListBytes],
+    [setting.noRfc7540Priorities, 1],
+  ];
+}
+
+/** What a server announces. */
+export interface OwnServerSettings extends ClientSettings {
+  readonly maxConcurrentStreams: number;
+}
+
+/** The entries of a server's SETTINGS frame. */
+export function serverSettings(own: OwnServerSettings): readonly (readonly [number, number])[] {
+  return [
+    [setting.headerTableSize, defaultTableBytes],
+    [setting.maxConcurrentStreams, own.maxConcurrentStreams],
     [setting.initialWindowSize, own.streamWindowBytes],
     [setting.maxFrameSize, own.maxFrameBytes],
     [setting.maxHeaderListSize, own.maxHeaderListBytes],

@@ -5,12 +5,15 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import type { ChooseAnswer } from "./http1/fast-lane.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
+import type { Http2Side } from "./http2/http2-side.ts";
+import { OwnHttp2Connections } from "./http2/own-http2-connections.ts";
 
 /** Options of `PortServer`. */
 export interface PortServerOptions extends Http2Options {
@@ -32,8 +35,12 @@ export type ServeExchange = (
 export class PortServer {
   readonly #options: PortServerOptions;
   readonly #http1: Http1Connections;
-  readonly #http2: Http2Connections;
+  #http2: Http2Side;
   readonly #tls: ServerTls | undefined;
+  readonly #useNode: (serve: ServeExchange) => void;
+  readonly #useOwn: (serve: (exchange: HttpExchange) => void) => Http2Side;
+  /** One line for people on the engine of HTTP/2; undefined before it is chosen, and without a choice. */
+  #engineLine: string | undefined;
   /** Connections whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
 
@@ -41,7 +48,10 @@ export class PortServer {
   constructor(options: PortServerOptions, errors: ErrorWriter, hooks: ExchangeHooks) {
     this.#options = options;
     this.#http1 = new Http1Connections(options, errors, hooks);
-    this.#http2 = new Http2Connections(options, errors, hooks);
+    const http2 = new Http2Connections(options, errors, hooks);
+    this.#http2 = http2;
+    this.#useNode = (serve) => http2.use((exchange) => serve(exchange, ...exchange.asHttp1));
+    this.#useOwn = (serve) => new OwnHttp2Connections(options, errors, hooks, serve);
     const { tls, handshakeTimeoutMs } = options;
     const use = { server: "HTTP", protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
@@ -59,7 +69,7 @@ export class PortServer {
    */
   createServer(serve: ServeExchange, choose: ChooseAnswer): Server {
     const server = this.#http1.createServer((exchange) => serve(exchange, exchange.req, exchange));
-    this.#http2.use((exchange) => serve(exchange, ...exchange.asHttp1));
+    this.#useNode(serve);
     // Node's own listener for HTTP/1 connections is called by `serveHttp1` only.
     const [http1] = server.listeners("connection");
     if (http1 === undefined)
@@ -83,6 +93,33 @@ export class PortServer {
     });
     if (this.#options.grpc !== undefined) closeWithoutWaiting(server);
     return server;
+  }
+
+  /**
+   * Chooses the engine of HTTP/2, before the first connection.
+   *
+   * @param fastify Why requests may pass through Fastify, which takes those of `node:http2`; undefined if none does.
+   * @param serve Gets the good requests of our own engine, which all pass Fastify by.
+   * @throws SetupError if our own engine is asked for by name and cannot serve.
+   */
+  chooseHttp2(fastify: string | undefined, serve: (exchange: HttpExchange) => void): void {
+    const { engine, grpc } = this.#options;
+    if (engine === "node") return;
+    const hindrance =
+      grpc === undefined ? fastify : "the option `grpc`: streams of gRPC are those of node:http2";
+    if (hindrance === undefined) {
+      this.#http2 = this.#useOwn(serve);
+      this.#engineLine = "HTTP/2 is served by the engine of ts-ms";
+    } else if (engine === "own") {
+      throw new SetupError(`HTTP: \`engine: "own"\` cannot serve HTTP/2: ${hindrance}`);
+    } else {
+      this.#engineLine = `HTTP/2 is served by node:http2: ${hindrance}`;
+    }
+  }
+
+  /** One line for people on the engine of HTTP/2; none where there is no choice. */
+  describe(): string[] {
+    return this.#engineLine === undefined ? [] : [this.#engineLine];
   }
 
   /** Answers an HTTP/1 connection whose bytes are not HTTP, and closes it. */

@@ -76,6 +76,11 @@ export class FastifyUse {
     return path.includes("%") || use.paths.has(path); // Fastify compares decoded paths.
   }
 
+  /** Why requests may pass through Fastify; undefined if none does. */
+  get why(): string | undefined {
+    return this.#use.kind === "none" ? undefined : this.describe().join("");
+  }
+
   /** One line of text that describes the decision; none if nothing passes through Fastify. */
   describe(): string[] {
     const use = this.#use;

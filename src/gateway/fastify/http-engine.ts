@@ -25,6 +25,13 @@ type ChooseAnswer = (head: RequestHead) => ((exchange: HttpExchange) => void) | 
 export interface EnginePort {
   /** A server whose good requests reach `serve`, or, before they do, what `choose` chooses for them. */
   createServer(serve: ServeExchange, choose: ChooseAnswer): Server;
+  /**
+   * Chooses the engine of HTTP/2, before the first connection.
+   *
+   * @param fastify why requests may pass through Fastify; undefined if none does
+   * @param serve serves what passes Fastify by
+   */
+  chooseHttp2(fastify: string | undefined, serve: (exchange: HttpExchange) => void): void;
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Socket): void;
 }
@@ -130,6 +137,7 @@ export class HttpEngine {
         );
       }
       this.#use.settle(options.addHooks !== undefined);
+      options.port.chooseHttp2(this.#use.why, options.serve);
       options.addHooks?.(scope);
       skipBodyParsing(scope);
       scope.route({

@@ -18,6 +18,7 @@ import { contractOf, serviceOf, typeOf } from "../../support/contract.ts";
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { envelope, envelopes } from "../rpc-protocols/rpc-fixture.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 const contract = contractOf(`syntax = "proto3";
 package b;
@@ -57,7 +58,7 @@ const gateways: HttpServer[] = [];
 const metrics = new Metrics({ processMetrics: false });
 
 async function gateway(options: Partial<HttpServerOptions> = {}): Promise<number> {
-  const http = new HttpServer({ port: 0, upstream: upstream.target, ...options });
+  const http = new HttpServer({ port: 0, upstream: upstream.target, ...testServerEngine, ...options });
   http.addService(service);
   await http.start();
   gateways.push(http);

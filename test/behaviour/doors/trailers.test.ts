@@ -15,6 +15,7 @@ import { failure } from "../../support/failure.ts";
 import { grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { ask as askHttp2 } from "../http2/http2-fixture.ts";
 import { ask } from "../rpc-protocols/rpc-fixture.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 suite("whether a client takes trailers", () => {
   const cases: readonly (readonly [te: string | undefined, taken: boolean])[] = [
@@ -49,7 +50,9 @@ async function gateway(
   t: TestContext,
   options: Pick<HttpServerOptions, "upstream"> & Partial<HttpServerOptions>,
 ) {
-  const http = new HttpServer({ port: 0, logger: false, ...options }).addService(EchoService);
+  const http = new HttpServer({ port: 0, logger: false, ...testServerEngine, ...options }).addService(
+    EchoService,
+  );
   await http.start();
   t.after(() => http.gracefulStop({ graceMs: 0 }));
   return http.address?.port ?? 0;

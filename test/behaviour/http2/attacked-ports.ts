@@ -13,6 +13,10 @@ export type Fields = readonly (readonly [name: string, value: string])[];
 export interface AttackedOptions {
   readonly maxConcurrentStreams?: number;
   readonly handshakeTimeoutMs?: number;
+  /** Of gateways. */
+  readonly engine?: "own";
+  /** Of gateways. */
+  readonly allowedHosts?: readonly string[];
 }
 
 /** A server under attack, stopped at the end of the test. */
@@ -98,8 +102,17 @@ export const gatewayPort: AttackedPort = {
   },
 };
 
+export const ownGatewayPort: AttackedPort = {
+  ...gatewayPort,
+  name: "the gateway's port, own engine",
+  start: (t, options) => gatewayPort.start(t, { ...options, engine: "own" }),
+};
+
+/** A gateway over each engine of HTTP/2. */
+export const gatewayPorts: readonly AttackedPort[] = [gatewayPort, ownGatewayPort];
+
 /** Every port that has to bear attacks by HTTP/2. */
-export const attackedPorts: readonly AttackedPort[] = [grpcPort, gatewayPort];
+export const attackedPorts: readonly AttackedPort[] = [grpcPort, ...gatewayPorts];
 
 /** A connection that sends any frames, closed at the end of the test. */
 export async function attack(t: TestContext, { port }: { readonly port: number }, hello = true) {

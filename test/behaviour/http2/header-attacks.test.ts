@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { startGateway } from "../../support/gateway-fixture.ts";
 import { flag, frameType, hpack, http2Frame, type RawHttp2 } from "../../support/http2-frames.ts";
-import { attack, attackedPorts, begin, type Fields, gatewayPort, grpcPort, whole } from "./attacked-ports.ts";
-import { ask, assertNoSockets, openSession } from "./http2-fixture.ts";
+import {
+  attack,
+  attackedPorts,
+  begin,
+  type Fields,
+  gatewayPorts,
+  grpcPort,
+  whole,
+} from "./attacked-ports.ts";
+import { ask, openSession } from "./http2-fixture.ts";
 
 const { headers, rstStream, continuation, data, goaway } = frameType;
 
@@ -110,61 +117,62 @@ test("P07: header lists over the limit never hang on the gRPC port", async (t) =
   await server.assertAlive();
 });
 
-test("P07: header lists over the limit answer 431 on the gateway's port", async (t) => {
-  const gateway = await gatewayPort.start(t);
-  const { fields } = gatewayPort;
-  const lists: Record<string, Buffer> = {
-    "many fields": many(fields, 120),
-    "far too many fields": many(fields, 900),
-    "one huge field": hpack([...fields, ["x", "y".repeat(16_350)]]),
-    "an indexed field, repeated": bomb(fields, 500, 110),
-  };
-  for (const [name, list] of Object.entries(lists)) {
-    const attacker = await attack(t, gateway);
-    for (let at = 0; at < list.length; at += 16_000) {
-      const last = at + 16_000 >= list.length;
-      const end = (last ? flag.endHeaders : 0) | (at === 0 ? flag.endStream : 0);
-      attacker.send(http2Frame(at === 0 ? headers : continuation, end, 1, list.subarray(at, at + 16_000)));
+for (const port of gatewayPorts) {
+  test(`P07: header lists over the limit answer 431 on ${port.name}`, async (t) => {
+    const gateway = await port.start(t);
+    const { fields } = port;
+    const lists: Record<string, Buffer> = {
+      "many fields": many(fields, 120),
+      "far too many fields": many(fields, 900),
+      "one huge field": hpack([...fields, ["x", "y".repeat(16_350)]]),
+      "an indexed field, repeated": bomb(fields, 500, 110),
+    };
+    for (const [name, list] of Object.entries(lists)) {
+      const attacker = await attack(t, gateway);
+      for (let at = 0; at < list.length; at += 16_000) {
+        const last = at + 16_000 >= list.length;
+        const end = (last ? flag.endHeaders : 0) | (at === 0 ? flag.endStream : 0);
+        attacker.send(http2Frame(at === 0 ? headers : continuation, end, 1, list.subarray(at, at + 16_000)));
+      }
+      await attacker.until(`the body for ${name}`, (seen) => seen.closed || seen.of(data).length > 0);
+      assert.match(attacker.of(data)[0]?.payload.toString() ?? "", /"code":8/, name);
+      attacker.destroy();
     }
-    await attacker.until(`the body for ${name}`, (seen) => seen.closed || seen.of(data).length > 0);
-    assert.match(attacker.of(data)[0]?.payload.toString() ?? "", /"code":8/, name);
+    const session = openSession(t, gateway.url);
+    const { status } = await ask(session, { ":path": "/test/v1/echo/a", "x-large": "y".repeat(16_400) });
+    assert.equal(status, 431);
+    session.destroy();
+    assert.equal(gateway.calls(), 0);
+    await gateway.assertSound();
+  });
+
+  test(`P07: header lists far over the limit reset their stream on ${port.name}`, async (t) => {
+    const gateway = await port.start(t);
+    const attacker = await attack(t, gateway);
+    const list = bomb(port.fields, 3000, 8000);
+    attacker.send(http2Frame(headers, flag.endHeaders | flag.endStream, 1, list));
+    await attacker.until("the reset", (seen) => seen.closed || seen.of(rstStream).length > 0);
+    assert.equal(attacker.of(rstStream)[0]?.payload.readUInt32BE(0) ?? 0xb, 0xb);
     attacker.destroy();
-  }
-  const session = openSession(t, gateway.url);
-  const { status } = await ask(session, { ":path": "/test/v1/echo/a", "x-large": "y".repeat(16_400) });
-  assert.equal(status, 431);
-  session.destroy();
-  assert.equal(gateway.calls(), 0);
-  await gateway.assertSound();
-});
+    await gateway.assertSound();
+  });
 
-test("P07: header lists far over the limit reset their stream on the gateway's port", async (t) => {
-  const gateway = await gatewayPort.start(t);
-  const attacker = await attack(t, gateway);
-  const list = bomb(gatewayPort.fields, 3000, 8000);
-  attacker.send(http2Frame(headers, flag.endHeaders | flag.endStream, 1, list));
-  await attacker.until("the reset", (seen) => seen.closed || seen.of(rstStream).length > 0);
-  assert.equal(attacker.of(rstStream)[0]?.payload.readUInt32BE(0) ?? 0xb, 0xb);
-  attacker.destroy();
-  await gateway.assertSound();
-});
-
-test("P11: an authority that is not the host is refused", async (t) => {
-  const gateway = await startGateway({ allowedHosts: ["good"] });
-  t.after(() => gateway.http.gracefulStop({ graceMs: 0 }));
-  const session = openSession(t, gateway.url);
-  const path = "/test/v1/echo/a";
-  const cases: readonly (readonly [Record<string, string>, number])[] = [
-    [{ ":authority": "good" }, 200],
-    [{ ":authority": "good:80", host: "GOOD:80" }, 200],
-    [{ ":authority": "good", host: "evil" }, 400],
-    [{ ":authority": "evil", host: "good" }, 400],
-    [{ ":authority": "evil" }, 421],
-  ];
-  for (const [names, status] of cases) {
-    const reply = await ask(session, { ":path": path, ...names });
-    assert.equal(reply.status, status, JSON.stringify(names));
-  }
-  session.destroy();
-  await assertNoSockets(gateway);
-});
+  test(`P11: an authority that is not the host is refused on ${port.name}`, async (t) => {
+    const gateway = await port.start(t, { allowedHosts: ["good"] });
+    const session = openSession(t, gateway.url);
+    const path = "/test/v1/echo/a";
+    const cases: readonly (readonly [Record<string, string>, number])[] = [
+      [{ ":authority": "good" }, 200],
+      [{ ":authority": "good:80", host: "GOOD:80" }, 200],
+      [{ ":authority": "good", host: "evil" }, 400],
+      [{ ":authority": "evil", host: "good" }, 400],
+      [{ ":authority": "evil" }, 421],
+    ];
+    for (const [names, status] of cases) {
+      const reply = await ask(session, { ":path": path, ...names });
+      assert.equal(reply.status, status, JSON.stringify(names));
+    }
+    session.destroy();
+    await gateway.assertNoSockets();
+  });
+}

@@ -7,6 +7,7 @@ import { dial } from "../../../src/core/dial.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { service } from "../../../src/core/call/service.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 /** A message that is longer than the window of a stream. */
 const payload = Buffer.alloc(3_000_000);
@@ -55,7 +56,12 @@ for (const path of ["/test/v1/echo/a", "/test/v1/repeat/a?count=1"]) {
     // A tenth of what sessions may hold otherwise, of answers that are a tenth as large.
     const large = serviceOf(payload.subarray(0, 300_000));
     const grpc = new GrpcServer({ listen: false }).addService(large);
-    const http = new HttpServer({ upstream: grpc, port: 0, maxSessionMemoryBytes: 1e6 }).addService(large);
+    const http = new HttpServer({
+      upstream: grpc,
+      port: 0,
+      maxSessionMemoryBytes: 1e6,
+      ...testServerEngine,
+    }).addService(large);
     await grpc.start();
     await http.start();
     t.after(async () => {
@@ -85,6 +91,7 @@ for (const path of ["/test/v1/echo/a", "/test/v1/repeat/a?count=1"]) {
       // What crosses with the GOAWAY was not processed, and any client tries it again elsewhere.
       assert.ok(code === constants.NGHTTP2_CANCEL || code === constants.NGHTTP2_REFUSED_STREAM, `${code}`);
     }
-    assert.ok(sessions > 1);
+    if (testServerEngine.engine === undefined) assert.ok(sessions > 1);
+    else assert.equal(sessions, 1); // Our own engine counts what it holds, and loses nothing.
   });
 }

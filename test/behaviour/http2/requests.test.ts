@@ -11,8 +11,14 @@ import { ask, assertNoSockets, openSession } from "./http2-fixture.ts";
 const json = { "content-type": "application/json" };
 const post = { ":method": "POST", ":path": "/test/v1/echo" };
 
-async function gatewayOf(t: TestContext, options: Partial<HttpServerOptions> = {}): Promise<Gateway> {
+/** @param ownRoute whether there is a route of Fastify, which takes requests to `node:http2` */
+async function gatewayOf(
+  t: TestContext,
+  options: Partial<HttpServerOptions> = {},
+  ownRoute = false,
+): Promise<Gateway> {
   const gateway = await startGateway(options, [], (http) => {
+    if (!ownRoute) return;
     http.fastify.post("/own", (request: FastifyRequest, reply) =>
       reply.header("connection", "close").send({ own: request.body, host: request.host }),
     );
@@ -99,7 +105,7 @@ suite("REST by HTTP/2", () => {
   ];
   for (const { name, headers, body, status, reply } of cases) {
     test(name, async (t) => {
-      const gateway = await gatewayOf(t);
+      const gateway = await gatewayOf(t, {}, headers[":path"] === "/own");
       const session = openSession(t, gateway.url);
       const answer = await ask(session, headers, body);
       assert.equal(answer.status, status, answer.body);

@@ -25,6 +25,7 @@ import { ask } from "../http2/http2-fixture.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
 import { createCertificate, type Certificate } from "../../support/certificates.ts";
 import { Echo } from "../../support/echo-service.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 /** What a handler learns of its caller: who it is, and the headers that could say so. */
 interface Seen {
@@ -109,7 +110,7 @@ interface Ports {
 async function start(t: TestContext, tls: ServerTlsOptions = optional): Promise<Ports> {
   const witness = new Witness();
   const grpc = new GrpcServer({ port: 0, tls }).addService(witness);
-  const http = new HttpServer({ port: 0, upstream: grpc, tls }).addService(witness);
+  const http = new HttpServer({ port: 0, upstream: grpc, tls, ...testServerEngine }).addService(witness);
   const one = new HttpServer({ port: 0, upstream: grpc, grpc, tls }).addService(witness);
   const servers = [grpc, http, one];
   for (const each of servers) await each.start();

@@ -15,6 +15,7 @@ import type { StopReport } from "../../../src/core/lifecycle/lifecycle.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { Echo } from "../../support/echo-service.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 const certificate = createCertificate({ name: "self", hosts: ["127.0.0.1"] });
 
@@ -63,6 +64,7 @@ export async function startServers(t: TestContext, { tls: secure, one }: Port): 
     port: 0,
     upstream: grpc,
     tls,
+    ...testServerEngine,
     ...(one ? { grpc } : {}),
   });
   grpc.addService(echo);

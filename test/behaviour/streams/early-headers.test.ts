@@ -9,6 +9,7 @@ import type { HttpServerOptions } from "../../../src/gateway/http-server-options
 import { frame, grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { startGateway } from "../../support/gateway-fixture.ts";
 import { openStream, readAll } from "./stream-client.ts";
+import { testServerEngine } from "../../support/test-engine.ts";
 
 const never = 600_000;
 
@@ -18,7 +19,13 @@ async function startRaw(
   options: Partial<HttpServerOptions> = {},
 ) {
   const upstream = await new RawGrpcServer(answer).listen();
-  const http = new HttpServer({ upstream: upstream.target, port: 0, headerFlushMs: never, ...options });
+  const http = new HttpServer({
+    upstream: upstream.target,
+    port: 0,
+    headerFlushMs: never,
+    ...testServerEngine,
+    ...options,
+  });
   http.addService(EchoService);
   await http.start();
   return {

@@ -20,7 +20,7 @@ import { GlitchBudget } from "../../../src/core/http2/glitch-budget.ts";
 import { errorCode, Http2Error } from "../../../src/core/http2/http2-error.ts";
 import { ReceiveWindow } from "../../../src/core/http2/receive-window.ts";
 import { SendWindow } from "../../../src/core/http2/send-window.ts";
-import { ServerSettings } from "../../../src/core/http2/settings.ts";
+import { PeerSettings } from "../../../src/core/http2/settings.ts";
 import { flag, frameType, http2Frame, uint32 } from "../../support/http2-frames.ts";
 
 /** Notes the frames; the pieces of one DATA frame are joined, since they depend on where the bytes are cut. */
@@ -365,11 +365,11 @@ test("rule 6: glitches are paid from a budget that time and useful work fill up"
   assert.deepEqual([spend(), spend(), spend(), spend()], [true, true, true, false]);
 });
 
-function settingsOf(...entries: (readonly [number, number])[]): ServerSettings {
+function settingsOf(...entries: (readonly [number, number])[]): PeerSettings {
   const tables: number[] = [];
   const frame = Buffer.alloc(settingsBytes(entries));
   putSettings(frame, 0, entries);
-  const applied = new ServerSettings();
+  const applied = new PeerSettings("server");
   applied.apply(frame, 9, frame.length, (size) => tables.push(size));
   assert.deepEqual(
     tables,

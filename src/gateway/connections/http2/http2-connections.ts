@@ -20,6 +20,7 @@ import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchang
 import type { Http1Options } from "../http1-limits.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 import type { Http2Limits } from "../http2-limits.ts";
+import type { Http2Side } from "./http2-side.ts";
 import { RequestCheck } from "../request-check.ts";
 import { watchPulse } from "./session-pulse.ts";
 
@@ -27,6 +28,8 @@ import { watchPulse } from "./session-pulse.ts";
 export interface Http2Options extends Http1Options, Http2Limits {
   /** Serves the streams whose content type is gRPC. Undefined: they are served like all other requests. */
   readonly grpc: StreamServer | undefined;
+  /** Which engine serves HTTP/2: `node:http2`, our own, or our own where nothing is in its way. */
+  readonly engine: "auto" | "own" | "node";
 }
 
 /** Node resets a stream with more header fields or bytes than this, without an answer. */
@@ -50,7 +53,7 @@ interface Session {
  * another host, passes streams of gRPC to the gRPC server, and tracks all exchanges in flight. It passes requests on
  * with the headers that they would have over HTTP/1.
  */
-export class Http2Connections implements ExchangeOwner {
+export class Http2Connections implements Http2Side, ExchangeOwner {
   readonly inFlight = new LiveSet<LiveExchange>();
   stopping: ConnectError | undefined;
   readonly #options: Http2Options;

@@ -1,0 +1,23 @@
+import type { Socket } from "node:net";
+import type { LiveSet } from "../../../core/call/live-set.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+import type { LiveExchange } from "../live-exchange.ts";
+
+/** The HTTP/2 of a port, whichever engine serves it. */
+export interface Http2Side {
+  readonly inFlight: LiveSet<LiveExchange>;
+  /** Why answers that clients reopen by themselves should not begin any more; undefined while they may. */
+  stopping: ConnectError | undefined;
+  /** Serves a connection that speaks HTTP/2. */
+  connect(socket: Socket): void;
+  /** Asks every client by GOAWAY to go elsewhere; connections close when their last stream has. */
+  goAway(): void;
+  /** As `goAway`, for connections yet to come too. */
+  stop(): void;
+  /** Waits until connections have sent what they have in hand and are closed, at most `timeoutMs` milliseconds. */
+  disconnected(timeoutMs: number): Promise<void>;
+  /** Closes every connection at once, but not those whose gRPC calls another server has still to end. */
+  cutConnections(): void;
+  /** Resolves when no exchange is under way. */
+  idle(): Promise<void>;
+}

@@ -1,0 +1,107 @@
+import type { Socket } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
+import { LiveSet } from "../../../core/call/live-set.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
+import { ServerSession } from "../../../core/http2/server-session.ts";
+import type { ServerStream } from "../../../core/http2/server-stream.ts";
+import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import type { ErrorWriter } from "../../http/error-writer.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
+import type { CompleteHead } from "../../http/response-head.ts";
+import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchange.ts";
+import { RequestCheck } from "../request-check.ts";
+import type { Http2Options } from "./http2-connections.ts";
+import type { Http2Side } from "./http2-side.ts";
+import { OwnHttp2Exchange } from "./own-http2-exchange.ts";
+
+/** The HTTP/2 beside `Http1Connections`, by our own engine: for servers all of whose requests pass Fastify by. */
+export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
+  readonly inFlight = new LiveSet<LiveExchange>();
+  stopping: ConnectError | undefined;
+  readonly completeHead: CompleteHead | undefined;
+  readonly #options: Http2Options;
+  readonly #errors: ErrorWriter;
+  readonly #onClose: ExchangeHooks["onClose"];
+  readonly #check: RequestCheck;
+  readonly #serve: (exchange: HttpExchange) => void;
+  readonly #sessions = new Set<ServerSession>();
+  #stopped = false;
+
+  /** @param serve gets every good request */
+  constructor(
+    options: Http2Options,
+    errors: ErrorWriter,
+    { onClose, completeHead }: ExchangeHooks,
+    serve: (exchange: HttpExchange) => void,
+  ) {
+    this.completeHead = completeHead;
+    this.#options = options;
+    this.#errors = errors;
+    this.#onClose = onClose;
+    this.#check = new RequestCheck(options);
+    this.#serve = serve;
+  }
+
+  connect(socket: Socket): void {
+    socket.allowHalfOpen = false;
+    const peer = identityOf(socket);
+    const session = new ServerSession(socket, this.#options, {
+      onRequest: (stream, request) => this.#begin(stream, request, peer),
+      onClose: () => void this.#sessions.delete(session),
+    });
+    this.#sessions.add(session);
+    if (this.#stopped) session.drain();
+  }
+
+  goAway(): void {
+    for (const session of this.#sessions) session.drain();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.goAway();
+  }
+
+  async disconnected(timeoutMs: number): Promise<void> {
+    if (this.#sessions.size === 0) return;
+    const timer = new AbortController();
+    await Promise.race([
+      Promise.all([...this.#sessions].map(({ closed }) => closed)),
+      wait(timeoutMs, undefined, { signal: timer.signal }).catch(() => {}),
+    ]);
+    timer.abort();
+  }
+
+  cutConnections(): void {
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  idle(): Promise<void> {
+    return this.inFlight.idle();
+  }
+
+  exchangeClosed(exchange: LiveExchange): void {
+    this.inFlight.delete(exchange);
+    this.#onClose?.(exchange);
+  }
+
+  #begin(stream: ServerStream, request: IncomingRequest, peer: PeerIdentity | undefined): void {
+    const exchange = new OwnHttp2Exchange(stream, request, this, peer);
+    this.inFlight.add(exchange);
+    const refusal = this.#check.http2Problem(request.fields, request.rawFields);
+    if (refusal !== undefined) {
+      const { status, headers, body } = this.#errors.toReply(refusal);
+      exchange.respond(status, headers, body);
+      return;
+    }
+    const { headers } = exchange.head;
+    if (
+      headers.expect === "100-continue" &&
+      Number(headers["content-length"] ?? 0) <= this.#options.maxBodyBytes
+    ) {
+      exchange.continueBody();
+    }
+    this.#serve(exchange);
+  }
+}

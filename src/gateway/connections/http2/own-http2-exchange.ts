@@ -1,0 +1,222 @@
+import { EventEmitter } from "node:events";
+import type { CallContext } from "../../../core/call/context.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
+
+import { errorCode } from "../../../core/http2/http2-error.ts";
+import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
+import type { FieldList, ServerStream, ServerStreamListener } from "../../../core/http2/server-stream.ts";
+import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import type {
+  RequestBody,
+  RequestHead,
+  ResponseBody,
+  ResponseHeaders,
+  ResponseOptions,
+  ResponseTrailers,
+} from "../../http/exchange.ts";
+import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
+import { OwnRequestBody } from "./own-request-body.ts";
+import { HeadFields, replyFields, trailerFields } from "./reply-fields.ts";
+
+/** An exchange over HTTP/2 by our own engine. */
+export class OwnHttp2Exchange
+  extends EventEmitter
+  implements LiveExchange, ResponseBody, ServerStreamListener
+{
+  livePlace = -1;
+  readonly arrivedAt = performance.now();
+  readonly head: RequestHead;
+  readonly peer: PeerIdentity | undefined;
+  /** WebSockets come over HTTP/1.1 only. */
+  readonly upgrade = undefined;
+  call: CallContext | undefined;
+  route: string | undefined;
+  onStop: ((reason: ConnectError) => void) | undefined;
+  closed = false;
+  writableFinished = false;
+  readonly #stream: ServerStream;
+  readonly #owner: ExchangeOwner;
+  #status = 0;
+  /** Whether the reply has ended with its headers, so that nothing of a body is sent. */
+  #isBodyless = false;
+  #body: OwnRequestBody | undefined;
+  /** What has come before the body was asked for. */
+  #early: Buffer[] | undefined;
+  #trailers: FieldList | undefined;
+  #sent: (() => void) | undefined;
+
+  /** @param peer the identity of the client */
+  constructor(
+    stream: ServerStream,
+    request: IncomingRequest,
+    owner: ExchangeOwner,
+    peer: PeerIdentity | undefined,
+  ) {
+    super();
+    this.#stream = stream;
+    this.#owner = owner;
+    this.head = headOf(request, stream.requestEnded);
+    this.peer = peer;
+    stream.listen(this);
+  }
+
+  get body(): RequestBody {
+    const existing = this.#body;
+    if (existing !== undefined) return existing;
+    const body = (this.#body = new OwnRequestBody(this.#stream));
+    for (const chunk of this.#early ?? []) body.receive(chunk);
+    this.#early = undefined;
+    if (this.#stream.requestEnded) body.arrived();
+    if (this.#stream.closed && !this.#stream.requestEnded) body.destroy();
+    return body;
+  }
+
+  get stopping(): ConnectError | undefined {
+    return this.#owner.stopping;
+  }
+
+  get answered(): boolean {
+    return this.#status !== 0 || this.destroyed;
+  }
+
+  get destroyed(): boolean {
+    return this.#stream.closed;
+  }
+
+  get outcome(): number {
+    return this.writableFinished ? this.#status : 499;
+  }
+
+  attach(call: CallContext): void {
+    this.call = call;
+  }
+
+  onClose(listener: () => void): () => void {
+    this.once("close", listener);
+    return () => void this.off("close", listener);
+  }
+
+  respond(
+    status: number,
+    headers: ResponseHeaders,
+    body: string | Uint8Array | undefined,
+    trailers: ResponseTrailers = [],
+  ): void {
+    const bytes = typeof body === "string" ? Buffer.from(body) : body;
+    if (bytes !== undefined) headers["content-length"] = String(bytes.length);
+    const last = trailers.length > 0 ? trailerFields(trailers) : undefined;
+    this.#begin(status, headers, bytes === undefined && last === undefined);
+    if (!this.#isBodyless) this.#stream.end(bytes, last);
+  }
+
+  respondInParts(
+    status: number,
+    headers: ResponseHeaders,
+    { empty = false }: ResponseOptions = {},
+  ): ResponseBody {
+    this.#begin(status, headers, empty);
+    return this;
+  }
+
+  continueBody(): void {
+    this.#stream.respond({ shared: [":status", "100"], own: [] }, false);
+  }
+
+  closeAfter(): void {}
+
+  handOver(): never {
+    throw new TypeError("no WebSocket comes over HTTP/2");
+  }
+
+  write(chunk: string | Uint8Array): boolean {
+    if (this.#isBodyless) return true;
+    return this.#stream.write(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
+  }
+
+  end(chunk: string | Uint8Array | undefined, sent: () => void): void {
+    this.#sent = sent;
+    if (this.writableFinished) {
+      this.#sent = undefined;
+      sent();
+    } else if (!this.#isBodyless) {
+      this.#stream.end(typeof chunk === "string" ? Buffer.from(chunk) : chunk, this.#trailers);
+    }
+  }
+
+  /** The head leaves at the end of the turn in which it was made. */
+  flushHeaders(): void {}
+
+  addTrailers(trailers: Readonly<Record<string, string>>): void {
+    this.#trailers = trailerFields(Object.entries(trailers));
+  }
+
+  cut(): void {
+    this.destroy();
+  }
+
+  reset(): void {
+    this.destroy();
+  }
+
+  /** As on HTTP/1, an answer that is broken off must not look complete. */
+  destroy(): void {
+    this.#stream.reset(this.writableFinished ? errorCode.noError : errorCode.internalError);
+  }
+
+  onData(bytes: Buffer): void {
+    if (this.writableFinished) this.#stream.use(bytes.length);
+    else if (this.#body !== undefined) this.#body.receive(bytes);
+    else (this.#early ??= []).push(bytes);
+  }
+
+  onEnd(): void {
+    this.#body?.arrived();
+  }
+
+  onDrain(): void {
+    this.emit("drain");
+  }
+
+  onFinish(): void {
+    this.writableFinished = true;
+    // What of the request is still to come is of no interest.
+    for (const chunk of this.#early ?? []) this.#stream.use(chunk.length);
+    this.#early = undefined;
+    this.#body?.resume();
+    const sent = this.#sent;
+    this.#sent = undefined;
+    sent?.();
+  }
+
+  release(): void {
+    this.closed = true;
+    if (!this.writableFinished) cancelCall(this);
+    if (this.#body?.complete === false) this.#body.destroy();
+    this.#owner.exchangeClosed(this);
+    this.emit("close");
+  }
+
+  #begin(status: number, headers: ResponseHeaders, ends: boolean): void {
+    if (this.#status !== 0) throw new Error("the reply has begun already");
+    this.#owner.completeHead?.(this.head, new HeadFields(headers), status);
+    const fields = replyFields(status, headers);
+    this.#status = status;
+    this.#isBodyless =
+      ends || this.head.method === "HEAD" || status === 204 || status === 205 || status === 304;
+    this.#stream.respond(fields, this.#isBodyless);
+  }
+}
+
+/** The head of a request as doors read it. */
+function headOf({ fields }: IncomingRequest, isEnded: boolean): RequestHead {
+  fields.host ??= fields[":authority"];
+  // To every door a body of unknown length is a chunked one.
+  const isChunked = !isEnded && fields["content-length"] === undefined;
+  return {
+    method: fields[":method"] ?? "",
+    url: fields[":path"] ?? "",
+    headers: isChunked ? { ...fields, "transfer-encoding": "chunked" } : fields,
+    httpVersion: "2.0",
+    httpVersionMajor: 2,
+  };
+}

@@ -1,0 +1,91 @@
+import { validateHeaderValue } from "node:http";
+
+import { legalName, ofConnections } from "../../../core/http2/reply-head.ts";
+import type { FieldList, ReplyFields } from "../../../core/http2/server-stream.ts";
+import type { ResponseHeaders, ResponseTrailers } from "../../http/exchange.ts";
+import type { ResponseHead } from "../../http/response-head.ts";
+
+/** Fields that are the same in reply after reply of a server. */
+const sharedNames: ReadonlySet<string> = new Set([
+  "content-type",
+  "vary",
+  "cache-control",
+  "x-content-type-options",
+  "access-control-allow-origin",
+  "access-control-expose-headers",
+]);
+
+/** The headers of a reply as its hooks see them before they are sent. */
+export class HeadFields implements ResponseHead {
+  readonly #headers: ResponseHeaders;
+
+  constructor(headers: ResponseHeaders) {
+    this.#headers = headers;
+  }
+
+  getHeader(name: string): string | string[] | undefined {
+    return this.#headers[name.toLowerCase()];
+  }
+
+  setHeader(name: string, value: string | string[]): void {
+    this.#headers[name.toLowerCase()] = value;
+  }
+
+  getHeaderNames(): string[] {
+    return Object.keys(this.#headers);
+  }
+}
+
+/**
+ * The head of a reply as fields of HTTP/2: without those of connections, with a date.
+ *
+ * @throws TypeError for a name or value that HTTP does not allow
+ */
+export function replyFields(status: number, headers: ResponseHeaders): ReplyFields {
+  const shared = [":status", String(status)];
+  const own: string[] = [];
+  let hasDate = false;
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value === undefined || isOfConnection(name)) continue;
+    if (name === "date") hasDate = true;
+    const fields = sharedNames.has(name) ? shared : own;
+    if (typeof value === "string") add(fields, name, value);
+    else for (const item of value) add(fields, name, item);
+  }
+  if (!hasDate) own.push("date", today());
+  return { shared, own };
+}
+
+/** Trailers as fields of HTTP/2. @throws TypeError as `replyFields` */
+export function trailerFields(trailers: ResponseTrailers): FieldList {
+  const fields: string[] = [];
+  for (const [name, value] of trailers) if (!isOfConnection(name)) add(fields, name.toLowerCase(), value);
+  return fields;
+}
+
+const plainValue = /^[\t -~\u0080-\u00ff]*$/;
+
+function add(fields: string[], name: string, value: string): void {
+  if (!legalName.test(name)) throw new TypeError(`invalid header name ${JSON.stringify(name)}`);
+  if (!plainValue.test(value)) validateHeaderValue(name, value); // Throws as Node does.
+  fields.push(name, value);
+}
+
+function isOfConnection(name: string): boolean {
+  return ofConnections.has(name) || name === "http2-settings" || name === "te";
+}
+
+let date = "";
+let dateSecond = 0;
+
+/** The date header of now. */
+function today(): string {
+  const now = Date.now();
+  const second = Math.floor(now / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    date = new Date(now).toUTCString();
+  }
+  return date;
+}
