@@ -1,49 +1,8 @@
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { test } from "node:test";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { GrpcAdmission } from "../../../../src/core/grpc/server/grpc-admission.ts";
-import { grpcServerDefaults } from "../../../../src/core/grpc-server.ts";
-import { flag, frameType, hpack, http2Frame, RawHttp2 } from "../../../support/http2-frames.ts";
-import { echoFrame, post, running, session, within } from "../../../support/running-grpc.ts";
-
-test("admission finds the one HTTP/2 server inside this version of grpc-js", () => {
-  const engine = new Server();
-  const guard = new GrpcAdmission(engine, grpcServerDefaults, () => true);
-  assert.equal(guard.current, undefined);
-  engine.forceShutdown();
-});
-
-test("admission refuses an engine whose HTTP/2 server it cannot tell", () => {
-  const engine = new Server();
-  engine.createConnectionInjector(ServerCredentials.createInsecure());
-  assert.throws(
-    () => new GrpcAdmission(engine, grpcServerDefaults, () => true),
-    /where admission cannot find it/,
-  );
-  engine.forceShutdown();
-});
-
-test("handlers that were registered on the engine itself are served behind the guard", async (t) => {
-  const server = await running(t);
-  const pass = (bytes: Buffer): Buffer => bytes;
-  server.server.engine.register(
-    "/own.Service/Method",
-    (_call: unknown, reply: (error: null, bytes: Buffer) => void) => reply(null, Buffer.from("own")),
-    pass,
-    pass,
-    "unary",
-  );
-  const http2 = session(t, server);
-  const reply = await post(http2, { ":path": "/own.Service/Method" }, [echoFrame({})]);
-  assert.equal(reply.status, 0);
-  assert.equal(reply.body.subarray(5).toString(), "own");
-  server.server.engine.register("/own.Service/Silent", () => {}, pass, pass, "unary");
-  const late = await post(http2, { ":path": "/own.Service/Silent", "grpc-timeout": "50m" }, [echoFrame({})]);
-  assert.equal(late.status, 4, "grpc-js keeps the deadlines of its own handlers");
-  const refused = await post(http2, { ":path": "/own.Service/Method", "grpc-timeout": "x" }, [echoFrame({})]);
-  assert.equal(refused.status, 13);
-});
+import { flag, frameType, hpack, http2Frame, RawHttp2 } from "../../support/http2-frames.ts";
+import { echoFrame, running, session, within } from "../../support/running-grpc.ts";
 
 test("old connections are asked to go", async (t) => {
   const http2 = session(t, await running(t, { maxConnectionAgeMs: 100, maxConnectionAgeGraceMs: 100 }));
