@@ -8,7 +8,7 @@ import {
   credentials,
   Metadata,
   status,
-  type handleUnaryCall,
+  type Server,
   type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
@@ -89,7 +89,7 @@ interface OldCalls {
 function oldEcho() {
   const seen: OldCalls = { peers: [], certificates: [], headers: [], cancelled: 0 };
   const handlers = {
-    Echo(call: ServerUnaryCall<EchoRequest, EchoResponse>, reply: sendUnaryData<EchoResponse>) {
+    Echo: (call: ServerUnaryCall<EchoRequest, EchoResponse>, reply: sendUnaryData<EchoResponse>): void => {
       seen.peers.push(call.getPeer());
       seen.certificates.push(call.getAuthContext().sslPeerCertificate?.subjectaltname);
       seen.headers.push(call.metadata);
@@ -109,7 +109,7 @@ function oldEcho() {
       trailers.set("x-trailer", "2");
       reply(null, create(EchoResponseSchema, { text: `old ${text}` }), trailers);
     },
-    Repeat(call: ServerWritableStream<RepeatRequest, RepeatResponse>) {
+    Repeat: (call: ServerWritableStream<RepeatRequest, RepeatResponse>): void => {
       call.on("cancelled", () => seen.cancelled++);
       let index = 0;
       const write = (): void => {
@@ -123,12 +123,15 @@ function oldEcho() {
       };
       write();
     },
-    Collect(call: ServerReadableStream<EchoRequest, CollectResponse>, reply: sendUnaryData<CollectResponse>) {
+    Collect: (
+      call: ServerReadableStream<EchoRequest, CollectResponse>,
+      reply: sendUnaryData<CollectResponse>,
+    ): void => {
       const texts: string[] = [];
       call.on("data", ({ text }: EchoRequest) => texts.push(text));
       call.on("end", () => reply(null, create(CollectResponseSchema, { texts })));
     },
-    Chat(call: ServerDuplexStream<EchoRequest, EchoResponse>) {
+    Chat: (call: ServerDuplexStream<EchoRequest, EchoResponse>): void => {
       call.on("data", ({ text }: EchoRequest) => {
         call.write(create(EchoResponseSchema, { text: `old ${text}` }));
       });
@@ -201,24 +204,33 @@ test("handlers of grpc-js are served on the port, with all four kinds of rpcs", 
 });
 
 test("a service of grpc-js moves to ours rpc by rpc", async (t) => {
-  const paths = Object.values(definition).map(({ path }) => path);
-  for (let moved = 0; moved <= paths.length; moved++) {
+  const { handlers } = oldEcho();
+  const { Echo, Repeat, Collect, Chat } = definition;
+  const registrations: readonly ((engine: Server) => boolean)[] = [
+    (engine) =>
+      engine.register(Echo.path, handlers.Echo, Echo.responseSerialize, Echo.requestDeserialize, "unary"),
+    (engine) =>
+      engine.register(
+        Repeat.path,
+        handlers.Repeat,
+        Repeat.responseSerialize,
+        Repeat.requestDeserialize,
+        "serverStream",
+      ),
+    (engine) =>
+      engine.register(
+        Collect.path,
+        handlers.Collect,
+        Collect.responseSerialize,
+        Collect.requestDeserialize,
+        "clientStream",
+      ),
+    (engine) =>
+      engine.register(Chat.path, handlers.Chat, Chat.responseSerialize, Chat.requestDeserialize, "bidi"),
+  ];
+  for (let moved = 0; moved <= registrations.length; moved++) {
     const server = new GrpcServer({ port: 0 });
-    const { handlers } = oldEcho();
-    for (const [name, { path, requestStream, responseStream, ...codec }] of Object.entries(definition).slice(
-      moved,
-    )) {
-      const kinds = requestStream
-        ? ([responseStream ? "bidi" : "clientStream"] as const)
-        : ([responseStream ? "serverStream" : "unary"] as const);
-      server.engine.register(
-        path,
-        handlers[name as keyof typeof handlers] as handleUnaryCall<never, never>,
-        codec.responseSerialize,
-        codec.requestDeserialize as (bytes: Buffer) => never,
-        kinds[0],
-      );
-    }
+    for (const register of registrations.slice(moved)) assert.ok(register(server.engine));
     const ours = {
       echo: ({ text }: EchoRequest) => ({ text: `new ${text}` }),
       async *repeat() {
