@@ -5,18 +5,11 @@ import { closed, idle, type State, type TransientFailure } from "./connection-st
 import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
 import { connectToAny } from "./connect.ts";
 import type { ClientKeepalive, Connected, Session, SessionListener } from "./session.ts";
+import type { AttemptedCall, Opener, Progress, StreamSource, StreamSources } from "./stream-source.ts";
 import { parseTarget } from "../net/target.ts";
 
 /** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
 export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failure" | "closed";
-
-/** A call that needs a stream. */
-export interface Opener {
-  /** Opens a stream on `session`, which has capacity for it. */
-  open(session: Session, authority: string): void;
-  /** The call gets no stream. Several calls may share the same error object. */
-  refuse(error: ConnectError): void;
-}
 
 /** The longest pause while calls are made, in milliseconds: a server that is reachable again gets traffic soon. */
 const callerPauseMs = 500;
@@ -28,7 +21,7 @@ const callerPauseMs = 500;
  * attempt they fail at once and shorten the pause. A connection that the server retires (GOAWAY) carries its calls to
  * their end while the next one is in use.
  */
-export class Connection implements SessionListener {
+export class Connection implements SessionListener, StreamSources, StreamSource {
   readonly #target: () => string;
   readonly #options: ConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;
@@ -89,8 +82,22 @@ export class Connection implements SessionListener {
     }
   }
 
+  /** All calls share the connection as their source. */
+  sourceOf(): this {
+    return this;
+  }
+
+  answered(): void {}
+
+  /** A call that the server has not processed gets a second stream; there is no third. */
+  ended(call: AttemptedCall, _error: ConnectError | undefined, progress: Progress): boolean {
+    if (progress === "maybe" || call.attempts > 1 || !call.repeatable) return false;
+    this.begin(call);
+    return true;
+  }
+
   /** Removes `call` from the queue. */
-  forget(call: Opener): void {
+  abandoned(call: Opener): void {
     this.#queue.delete(call);
   }
 
