@@ -3,6 +3,7 @@ import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { hpack } from "./hpack/hpack.ts";
+import { consul } from "./consul.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
 import {
@@ -35,6 +36,7 @@ const suites: readonly Suite[] = [
   h2spec,
   loadSmoke,
   showcase,
+  consul,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
