@@ -21,7 +21,7 @@ export const arrows: Arrows = {
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],
   "core/lifecycle": ["core/errors", "core/config"],
-  "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle"],
+  "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle", "core/http2"],
 
   // How a call travels.
   "core/http2": ["core/errors", "core/metadata", "core/wire", "core/net"],
