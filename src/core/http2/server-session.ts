@@ -275,8 +275,8 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     this.#control.pingAck(bytes, start);
   }
 
-  goaway(): void {
-    this.#drain.blame("goaway");
+  goaway(_lastStreamId: number, code: number): void {
+    if (code !== errorCode.noError) this.#drain.blame("goaway");
     this.#finishDrain();
   }
 
