@@ -3,7 +3,7 @@ import { ControlWriter } from "./control-writer.ts";
 import { most31 } from "./frame.ts";
 import { EndedReplies } from "./ended-replies.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
-import { FloodGuard } from "./flood-guard.ts";
+import { ServerGuard } from "./server-guard.ts";
 import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 import { http2Counts, type ConnectionEnd, type CountedConnection } from "./http2-counts.ts";
 import type { IncomingRequest } from "./incoming-request.ts";
@@ -38,7 +38,7 @@ const connectionCreditBytes = 1024 * 1024;
 
 /**
  * A connection of our own engine (RFC 9113): the server's side. It has the frames of a client and the table of its
- * streams; what a client may do beside useful work is the matter of `FloodGuard`, which streams are served that of
+ * streams; what a client may do beside useful work is the matter of `ServerGuard`, which streams are served that of
  * `StreamPlaces`, time that of `SessionLife`, and the end that of `SessionDrain`.
  */
 export class ServerSession implements FrameSink, ServerStreamOwner, LivingSession, CountedConnection {
@@ -52,7 +52,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   readonly #decoder = new RequestDecoder(maxHeaderListBytes);
   readonly #peer = new PeerSettings("client");
   readonly #writer: ReplyWriter;
-  readonly #flood: FloodGuard;
+  readonly #flood: ServerGuard;
   readonly #places: StreamPlaces;
   readonly #life: SessionLife;
   readonly #drain: SessionDrain;
@@ -79,7 +79,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     this.#control = new ControlWriter(this.#turn);
     this.#ended = new EndedReplies(options.lingerMs, (stream) => this.#finish(stream));
     this.#writer = new ReplyWriter(this.#turn, this.#peer, this.#ended.add);
-    this.#flood = new FloodGuard(tuning, options.minPingIntervalMs);
+    this.#flood = new ServerGuard(tuning, options.minPingIntervalMs);
     this.#places = new StreamPlaces(options.maxConcurrentStreams, (stream, request) => {
       this.#flood.sent();
       listener.onRequest(stream, request, this);
