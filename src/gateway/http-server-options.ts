@@ -164,7 +164,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   dropResponseHeaders: [],
   compat: undefined,
   allowedHosts: undefined,
-  fastLane: false,
+  fastLane: true,
   healthPaths: true,
   healthTimeoutMs: 2000,
   awaitServices: false,

@@ -19,7 +19,7 @@ interface Pace {
   readonly silenceMs: number;
 }
 
-const quick: Pace = { turns: 4, silenceMs: 150 };
+const quick: Pace = { turns: 4, silenceMs: 250 };
 const slow: Pace = { turns: 30, silenceMs: 600 };
 
 /** A script that went otherwise by one lane than by the other. */

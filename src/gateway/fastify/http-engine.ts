@@ -25,6 +25,8 @@ type ChooseAnswer = (head: RequestHead) => ((exchange: HttpExchange) => void) | 
 export interface EnginePort {
   /** A server whose good requests reach `serve`, or, before they do, what `choose` chooses for them. */
   createServer(serve: ServeExchange, choose: ChooseAnswer): Server;
+  /** From now on what is done with `server`, the first one that was created, is done by the application. */
+  watch(server: Server): void;
   /**
    * Chooses the engine of HTTP/2, before the first connection.
    *
@@ -96,6 +98,7 @@ export class HttpEngine {
     }
     engine.setErrorHandler((error, request, reply) => sendError(options, error, request, reply));
     this.fastify = engine;
+    port.watch(engine.server);
     this.#use.watch(engine);
     this.#mountLast(engine);
   }
