@@ -133,10 +133,11 @@ export class HttpEngine {
     const options = this.#options;
     void this.fastify.register(async (scope) => {
       options.prepare();
-      const all = this.ownRoutes.find(({ url }) => url === "*" || url === "/*");
-      if (all !== undefined) {
+      const everywhere = this.ownRoutes.filter(({ url }) => url === "*" || url === "/*");
+      const closed = everywhere.find(({ method }) => method !== "OPTIONS");
+      if (closed !== undefined) {
         throw new SetupError(
-          `HTTP: the route ${all.method} ${all.url} of your own leaves no path to the rpcs: give it a narrower one`,
+          `HTTP: the route ${closed.method} ${closed.url} of your own leaves no path to the rpcs: give it a narrower one`,
         );
       }
       this.#use.settle(options.addHooks !== undefined);
@@ -144,7 +145,8 @@ export class HttpEngine {
       options.addHooks?.(scope);
       skipBodyParsing(scope);
       scope.route({
-        method: scope.supportedMethods,
+        // Plugins for CORS have a route of their own for OPTIONS of all paths.
+        method: scope.supportedMethods.filter((name) => everywhere.every(({ method }) => method !== name)),
         url: "*",
         handler: (request, reply) => enter(options, request, reply),
         errorHandler: (error, request, reply) => sendError(options, error, request, reply),
