@@ -41,7 +41,7 @@ export class PortServer {
   readonly #tls: ServerTls | undefined;
   readonly #useNode: (serve: ServeExchange) => void;
   readonly #useOwn: (serve: (exchange: HttpExchange) => void) => Http2Side;
-  /** One line for people on the engine of HTTP/2; undefined before it is chosen, and without a choice. */
+  /** Why HTTP/2 is not served by our own engine, one line for people; undefined if it is, and without a choice. */
   #engineLine: string | undefined;
   readonly #nodeUse = new NodeUse();
   /** Connections whose protocol is not known yet. */
@@ -115,11 +115,10 @@ export class PortServer {
   chooseHttp2(fastify: string | undefined, serve: (exchange: HttpExchange) => void): void {
     const { engine, grpc } = this.#options;
     if (engine === "node") return;
-    const hindrance =
-      grpc === undefined ? fastify : "the option `grpc`: streams of gRPC are those of node:http2";
+    const isForNode = grpc !== undefined && grpc.acceptOwnStream === undefined;
+    const hindrance = fastify ?? (isForNode ? "the option `grpc` takes streams of node:http2" : undefined);
     if (hindrance === undefined) {
       this.#http2 = this.#useOwn(serve);
-      this.#engineLine = "HTTP/2 is served by the engine of ts-ms";
     } else if (engine === "own") {
       throw new SetupError(`HTTP: \`engine: "own"\` cannot serve HTTP/2: ${hindrance}`);
     } else {
@@ -127,7 +126,7 @@ export class PortServer {
     }
   }
 
-  /** Lines for people: on the engine of HTTP/2 where there is a choice, and on why the fast lane stands aside. */
+  /** Lines for people: why HTTP/2 is not served by our own engine, and why the fast lane stands aside. */
   describe(): string[] {
     const lines = this.#engineLine === undefined ? [] : [this.#engineLine];
     const why = this.#options.fastLane ? this.#nodeUse.whyConnections : undefined;
