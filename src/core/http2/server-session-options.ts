@@ -83,31 +83,4 @@ export interface ServerSessionOptions extends SessionLifeOptions, Partial<Http2T
   readonly minPingIntervalMs: number;
   /** How long a request that goes on after its reply is read, in milliseconds. */
   readonly lingerMs: number;
-  /** Counts connections and streams. Default: nothing does. */
-  readonly meter?: Http2Meter | undefined;
-}
-
-/** Why a connection has ended. */
-export type ConnectionEnd =
-  | "closed"
-  | "idle"
-  | "age"
-  | "goaway"
-  | "protocol"
-  | "flood"
-  | "timeout"
-  | "lost"
-  | "drain";
-
-/** How a ping was answered. */
-export type PingOutcome = "acknowledged" | "timeout";
-
-/** Is notified of what happens to the connections of a side. */
-export interface Http2Meter {
-  connectionOpened(): void;
-  connectionEnded(cause: ConnectionEnd): void;
-  streamOpened(): void;
-  streamClosed(): void;
-  streamRefused(): void;
-  pinged(outcome: PingOutcome): void;
 }

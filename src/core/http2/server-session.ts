@@ -1,24 +1,20 @@
 import type { Socket } from "node:net";
 import { ControlWriter } from "./control-writer.ts";
 import { most31 } from "./frame.ts";
+import { EndedReplies } from "./ended-replies.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
-import { FloodGuard } from "./flood-guard.ts";
+import { ServerGuard } from "./server-guard.ts";
 import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
+import { http2Counts, type ConnectionEnd, type CountedConnection } from "./http2-counts.ts";
 import type { IncomingRequest } from "./incoming-request.ts";
-import { NumberRing } from "./number-ring.ts";
 import { ReplyWriter } from "./reply-writer.ts";
 import { PrefaceReader, RequestDecoder } from "./request-decoder.ts";
-import {
-  http2TuningDefaults,
-  type ConnectionEnd,
-  type Http2Meter,
-  type PingOutcome,
-  type ServerSessionOptions,
-} from "./server-session-options.ts";
+import { http2TuningDefaults, type ServerSessionOptions } from "./server-session-options.ts";
 import { ServerStream, type ReplyFields, type ServerStreamOwner, type WholeReply } from "./server-stream.ts";
 import { SessionDrain } from "./session-drain.ts";
 import { SessionLife, type LivingSession } from "./session-life.ts";
 import { PeerSettings, serverSettings } from "./settings.ts";
+import { closedError, StreamNumbers } from "./stream-numbers.ts";
 import { StreamPlaces } from "./stream-places.ts";
 import { WriteTurn } from "./write-turn.ts";
 
@@ -32,26 +28,21 @@ export interface ServerSessionListener {
   onClose(session: ServerSession): void;
 }
 
+const counts = http2Counts.server;
+
 /** The largest list of header fields that is kept, in bytes. */
 const maxHeaderListBytes = 65_535;
 
 /** The connection's window is topped up after so many bytes; it is so large that it never holds up a stream. */
 const connectionCreditBytes = 1024 * 1024;
 
-/** The last ended streams whose numbers are kept. */
-const keptEnded = 64;
-/** The last streams that we have reset: frames of them may still be under way. */
-const keptReset = 1_024;
-
 /**
  * A connection of our own engine (RFC 9113): the server's side. It has the frames of a client and the table of its
- * streams; what a client may do beside useful work is the matter of `FloodGuard`, which streams are served that of
+ * streams; what a client may do beside useful work is the matter of `ServerGuard`, which streams are served that of
  * `StreamPlaces`, time that of `SessionLife`, and the end that of `SessionDrain`.
  */
-export class ServerSession implements FrameSink, ServerStreamOwner, LivingSession {
+export class ServerSession implements FrameSink, ServerStreamOwner, LivingSession, CountedConnection {
   readonly #socket: Socket;
-  readonly #meter: Http2Meter | undefined;
-  readonly #lingerMs: number;
   readonly #maxMemoryBytes: number;
   readonly #streamWindowBytes: number;
   readonly #turn: WriteTurn;
@@ -61,18 +52,13 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   readonly #decoder = new RequestDecoder(maxHeaderListBytes);
   readonly #peer = new PeerSettings("client");
   readonly #writer: ReplyWriter;
-  readonly #flood: FloodGuard;
+  readonly #flood: ServerGuard;
   readonly #places: StreamPlaces;
   readonly #life: SessionLife;
   readonly #drain: SessionDrain;
   readonly #streams = new Map<number, ServerStream>();
-  /** Streams whose reply was sent, or that were reset, and whose listener is notified in the check phase. */
-  #ended: ServerStream[] = [];
-  readonly #lingering = new Map<ServerStream, NodeJS.Timeout>();
-  readonly #endedIds = new NumberRing(keptEnded);
-  readonly #resetIds = new NumberRing(keptReset);
-  /** The highest stream that the client has opened. */
-  #lastStreamId = 0;
+  readonly #ended: EndedReplies;
+  readonly #numbers = new StreamNumbers();
   #ready = false;
   /** Whether nothing is read and sent any more. */
   #over = false;
@@ -87,14 +73,13 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   constructor(socket: Socket, options: ServerSessionOptions, listener: ServerSessionListener) {
     const tuning = { ...http2TuningDefaults, ...options };
     this.#socket = socket;
-    this.#meter = options.meter;
-    this.#lingerMs = options.lingerMs;
     this.#maxMemoryBytes = options.maxSessionMemoryBytes;
     this.#streamWindowBytes = tuning.streamWindowBytes;
     this.#turn = new WriteTurn(socket, this.#fill, this.#onWritten);
     this.#control = new ControlWriter(this.#turn);
-    this.#writer = new ReplyWriter(this.#turn, this.#peer, (stream) => this.#ended.push(stream));
-    this.#flood = new FloodGuard(tuning, options.minPingIntervalMs);
+    this.#ended = new EndedReplies(options.lingerMs, (stream) => this.#finish(stream));
+    this.#writer = new ReplyWriter(this.#turn, this.#peer, this.#ended.add);
+    this.#flood = new ServerGuard(tuning, options.minPingIntervalMs);
     this.#places = new StreamPlaces(options.maxConcurrentStreams, (stream, request) => {
       this.#flood.sent();
       listener.onRequest(stream, request, this);
@@ -104,12 +89,13 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
       maxBlockBytes: 2 * maxHeaderListBytes,
     });
     this.#life = new SessionLife(socket, options, this);
-    this.#drain = new SessionDrain(socket, this.#control, options.meter);
+    this.#drain = new SessionDrain(socket, this.#control);
+    counts.begin(this);
     socket.setNoDelay(true);
     socket.on("error", () => this.#drain.blame("lost")); // The event `close` follows.
     socket.once("close", () => {
       this.#lose();
-      this.#drain.closed();
+      counts.end(this, this.#drain.closed());
       listener.onClose(this);
     });
     // Node counts more streams than there are, so that servers on it announce twice their limit; so do we.
@@ -128,6 +114,10 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   get closed(): Promise<void> {
     const socket = this.#socket;
     return new Promise((resolve) => (socket.closed ? resolve() : socket.once("close", () => resolve())));
+  }
+
+  get streams(): number {
+    return this.#streams.size;
   }
 
   get isBusy(): boolean {
@@ -152,10 +142,6 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
 
   probe(): void {
     if (!this.#over) this.#control.ping();
-  }
-
-  pinged(outcome: PingOutcome): void {
-    this.#meter?.pinged(outcome);
   }
 
   sendHead(stream: ServerStream, head: ReplyFields, ends: boolean): void {
@@ -197,27 +183,21 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   reset(stream: ServerStream, code: number): void {
     this.#resetStream(stream.id, code);
     stream.drop();
-    this.#ended.push(stream);
+    this.#ended.add(stream);
   }
 
   headers(streamId: number, ended: boolean, bytes: Buffer, start: number, end: number): void {
     this.#flood.received();
     const request = this.#decoder.decode(bytes, start, end);
-    if (streamId > this.#lastStreamId && streamId % 2 === 1) {
-      this.#lastStreamId = streamId;
+    if (this.#numbers.opens(streamId)) {
       this.#flood.opened();
-      if (streamId > this.#drain.mostStreamId) this.#resetIds.add(streamId);
+      if (streamId > this.#drain.mostStreamId) this.#numbers.reset(streamId);
       else this.#open(streamId, request, ended);
       return;
     }
     const stream = this.#streams.get(streamId);
-    if (stream !== undefined) {
-      this.#onTrailers(stream, request, ended);
-      return;
-    }
-    if (streamId % 2 === 0) throw protocolError("HEADERS of an even stream");
-    this.#checkOver(streamId, "HEADERS");
-    if (!this.#resetIds.has(streamId)) throw protocolError("HEADERS of a lower stream");
+    if (stream === undefined) this.#numbers.checkHeaders(streamId);
+    else this.#onTrailers(stream, request, ended);
   }
 
   data(streamId: number, length: number): void {
@@ -232,8 +212,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     this.#dataRest = length;
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      this.#checkBegun(streamId, "DATA");
-      if (!this.#resetIds.has(streamId)) throw closedError("DATA");
+      this.#numbers.checkData(streamId);
     } else if (stream.requestEnded) {
       throw closedError("DATA");
     } else if (!stream.receiveFrame(length)) {
@@ -263,12 +242,12 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   rstStream(streamId: number): void {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      this.#checkBegun(streamId, "RST_STREAM");
+      this.#numbers.checkBegun(streamId, "RST_STREAM");
       this.#flood.glitch("RST_STREAM of closed streams");
       return;
     }
     if (!stream.endSent) this.#flood.reset();
-    this.#endedIds.add(streamId);
+    this.#numbers.ended(streamId);
     this.#close(stream);
   }
 
@@ -296,8 +275,8 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     this.#control.pingAck(bytes, start);
   }
 
-  goaway(): void {
-    this.#drain.blame("goaway");
+  goaway(_lastStreamId: number, code: number): void {
+    if (code !== errorCode.noError) this.#drain.blame("goaway");
     this.#finishDrain();
   }
 
@@ -309,7 +288,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     }
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
-      this.#checkBegun(streamId, "WINDOW_UPDATE");
+      this.#numbers.checkBegun(streamId, "WINDOW_UPDATE");
       this.#flood.glitch("WINDOW_UPDATE of closed streams");
     } else if (increment === 0) {
       this.#refuse(stream, errorCode.protocolError);
@@ -346,7 +325,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     }
     if (this.#places.isFull(this.#streams.size) || this.#heldBytes > this.#maxMemoryBytes) {
       this.#answer();
-      this.#meter?.streamRefused();
+      counts.refusedStreams++;
       this.#resetStream(streamId, errorCode.refusedStream);
       return;
     }
@@ -360,7 +339,6 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
       this.#peer.initialWindowBytes,
     );
     this.#streams.set(streamId, stream);
-    this.#meter?.streamOpened();
     this.#places.add(stream, request);
   }
 
@@ -376,10 +354,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
       this.#refuse(stream, errorCode.protocolError);
       return;
     }
-    if (this.#lingering.size > 0 && this.#lingering.has(stream)) {
-      this.#endedIds.add(stream.id);
-      this.#close(stream);
-    }
+    if (this.#ended.lingers(stream)) this.#finish(stream);
   }
 
   /** Ends a stream because of what the client has sent. */
@@ -396,7 +371,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
   }
 
   #resetStream(streamId: number, code: number): void {
-    this.#resetIds.add(streamId);
+    this.#numbers.reset(streamId);
     if (!this.#over) this.#control.rstStream(streamId, code);
   }
 
@@ -404,27 +379,17 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     this.#flood.answer(this.#socket.writableLength > 0);
   }
 
-  /** Checks a frame of a stream that is not open. */
-  #checkOver(streamId: number, frame: string): void {
-    this.#checkBegun(streamId, frame);
-    if (this.#endedIds.has(streamId)) throw closedError(frame);
-  }
-
-  #checkBegun(streamId: number, frame: string): void {
-    if (streamId % 2 === 0 || streamId > this.#lastStreamId) {
-      throw protocolError(`${frame} of a stream that was not opened`);
-    }
+  /** Closes a stream whose reply is complete, or that was reset. */
+  #finish(stream: ServerStream): void {
+    if (!stream.closed) this.#numbers.ended(stream.id);
+    this.#close(stream);
   }
 
   /** Closes a stream and reports that. */
   #close(stream: ServerStream): void {
     if (!stream.closed) stream.drop();
     if (!this.#streams.delete(stream.id)) return;
-    if (this.#lingering.size > 0) {
-      clearTimeout(this.#lingering.get(stream));
-      this.#lingering.delete(stream);
-    }
-    this.#meter?.streamClosed();
+    this.#ended.forget(stream);
     stream.close();
     this.#places.closed(stream);
     stream.left = true;
@@ -433,37 +398,10 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     if (this.#drain.isFinal) this.#leave();
   }
 
-  /** Reports the ends of replies, and of streams that were reset. */
-  #reportEnds(): void {
-    // Reports may make further streams end.
-    for (let i = 0; i < this.#ended.length; i++) {
-      const stream = this.#ended[i];
-      if (stream !== undefined) this.#onEnded(stream);
-    }
-    this.#ended = [];
-  }
-
-  #onEnded(stream: ServerStream): void {
-    if (stream.closed) {
-      this.#close(stream);
-      return;
-    }
-    stream.finish();
-    if (stream.closed) return;
-    if (stream.requestEnded) {
-      this.#endedIds.add(stream.id);
-      this.#close(stream);
-      return;
-    }
-    // Reads on for a while, so that an early reply reaches a client that is still sending.
-    const timer = setTimeout(() => stream.reset(errorCode.noError), this.#lingerMs);
-    this.#lingering.set(stream, timer);
-  }
-
   /** No stream that comes after this one is processed. */
   #finishDrain(): void {
     if (this.#over || this.#drain.isFinal) return;
-    this.#drain.finish(this.#lastStreamId, this.#streams.size > 0);
+    this.#drain.finish(this.#numbers.last, this.#streams.size > 0);
     if (this.#streams.size === 0) this.#leave();
   }
 
@@ -486,29 +424,25 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     const error =
       reason instanceof Http2Error ? reason : new Http2Error(errorCode.internalError, "an internal error");
     this.#drain.blame(error.code === errorCode.enhanceYourCalm ? "flood" : "protocol");
-    this.#drain.leave(error.code, error.message.slice(0, 64), this.#lastStreamId);
+    this.#drain.leave(error.code, error.message.slice(0, 64), this.#numbers.last);
     this.#lose();
   }
 
   /** Ends a connection without streams. */
   #leave(): void {
     if (this.#over) return;
-    this.#drain.leave(errorCode.noError, "", this.#lastStreamId);
+    this.#drain.leave(errorCode.noError, "", this.#numbers.last);
     this.#stop();
   }
 
   readonly #fill = (): void => {
     if (this.#over) return;
     if (this.#writer.isHeldUp && this.#writer.write()) this.#flood.sent();
-    this.#reportEnds();
+    this.#ended.report();
   };
 
   readonly #onWritten = (): void => {
     if (this.#socket.writableLength === 0) this.#flood.emptied();
     if (!this.#over && this.#writer.isHeldUp) this.#turn.schedule();
   };
-}
-
-function closedError(frame: string): Http2Error {
-  return new Http2Error(errorCode.streamClosed, `${frame} behind END_STREAM`);
 }

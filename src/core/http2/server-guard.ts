@@ -13,7 +13,7 @@ const usualSettings = 32;
  * Counts what a client does that makes work and nothing else. Every method throws an `Http2Error` ENHANCE_YOUR_CALM for
  * what is too much.
  */
-export class FloodGuard {
+export class ServerGuard {
   readonly #resets: GlitchBudget;
   readonly #glitches: GlitchBudget;
   readonly #strikes: PingStrikes;
