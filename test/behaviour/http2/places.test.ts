@@ -7,7 +7,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { ask, openSession } from "./http2-fixture.ts";
 
-test("requests that their client resets keep their places until their handlers have settled", async (t) => {
+test("E12: requests that their client resets keep their places until their handlers have settled", async (t) => {
   const places = 3;
   const { promise, resolve: settle } = Promise.withResolvers<void>();
   let running = 0;
