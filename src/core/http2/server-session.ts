@@ -313,6 +313,11 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
     }
   }
 
+  /** Unread requests, unsent replies and header tables. */
+  get #memoryBytes(): number {
+    return this.#heldBytes + this.#decoder.tableBytes + this.#writer.tableBytes;
+  }
+
   #open(streamId: number, request: IncomingRequest, ended: boolean): void {
     const { contentLength } = request;
     if (request.tooLarge) {
@@ -323,7 +328,7 @@ export class ServerSession implements FrameSink, ServerStreamOwner, LivingSessio
       this.#refuseNew(streamId, errorCode.protocolError);
       return;
     }
-    if (this.#places.isFull(this.#streams.size) || this.#heldBytes > this.#maxMemoryBytes) {
+    if (this.#places.isFull(this.#streams.size) || this.#memoryBytes > this.#maxMemoryBytes) {
       this.#answer();
       counts.refusedStreams++;
       this.#resetStream(streamId, errorCode.refusedStream);

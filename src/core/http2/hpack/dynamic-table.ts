@@ -32,6 +32,11 @@ export class DynamicTable {
     return this.#maxBytes;
   }
 
+  /** The size of the fields together. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   /** Room that is left without an eviction, in bytes. */
   get room(): number {
     return this.#maxBytes - this.#bytes;
