@@ -43,10 +43,24 @@ const runs: readonly Run[] = [
     cases: 570,
   },
   {
+    name: "connect-grpc-server-grpc-js",
+    mode: "server",
+    config: "grpc.yaml",
+    testee: ["testee-server.ts", "grpc-js"],
+    cases: 570,
+  },
+  {
     name: "connect-grpc-client",
     mode: "client",
     config: "grpc.yaml",
-    testee: ["testee-client.ts"],
+    testee: ["testee-client.ts", "own"],
+    cases: 646,
+  },
+  {
+    name: "connect-grpc-client-node",
+    mode: "client",
+    config: "grpc.yaml",
+    testee: ["testee-client.ts", "node"],
     cases: 646,
   },
 ];

@@ -7,6 +7,7 @@ import { freePort, listening } from "../listening.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { goTool, mavenJars } from "../tools.ts";
 import { clientCases } from "./client-cases.ts";
+import { runOurClient } from "./our-client.ts";
 import { interopContract, interopService } from "./test-service.ts";
 import { WireTap } from "./wire-tap.ts";
 
@@ -33,13 +34,15 @@ export const grpcInterop: Suite = {
     const theirServer = await goTool("grpc-go-interop-server");
     const contract = await interopContract();
     const checks = new Checks();
-    const own = new GrpcServer({ port: 0 }).addService(interopService(contract));
+    const own = new GrpcServer({ port: 0, engine: "own" }).addService(interopService(contract));
+    const grpcJs = new GrpcServer({ port: 0, engine: "grpc-js" }).addService(interopService(contract));
     const inside = new GrpcServer({ listen: false }).addService(interopService(contract));
     const http = new HttpServer({ port: 0, upstream: inside, grpc: inside });
-    for (const server of [own, inside, http]) await server.start();
+    for (const server of [own, grpcJs, inside, http]) await server.start();
     try {
       for (const [name, address] of [
-        ["the gRPC port", own.address],
+        ["the gRPC port, own engine", own.address],
+        ["the gRPC port, grpc-js", grpcJs.address],
         ["the one port", http.address],
       ] as const) {
         for (const test of serverCases) {
@@ -50,17 +53,13 @@ export const grpcInterop: Suite = {
         }
       }
     } finally {
-      for (const server of [http, inside, own]) await server.gracefulStop({ graceMs: 0 });
+      for (const server of [http, inside, grpcJs, own]) await server.gracefulStop({ graceMs: 0 });
     }
     const port = await freePort();
     const child = spawn(theirServer, [`--port=${port}`], { stdio: "ignore" });
     try {
       await listening(child, port);
-      for (const [test, body] of Object.entries(clientCases)) {
-        await checks.check(`our client on grpc-go's server: ${test}`, () =>
-          body(`127.0.0.1:${port}`, contract),
-        );
-      }
+      await runOurClient(checks, "grpc-go's server", `127.0.0.1:${port}`, contract);
     } finally {
       const closed = once(child, "exit");
       child.kill("SIGTERM");
@@ -70,7 +69,7 @@ export const grpcInterop: Suite = {
   },
 };
 
-/** The client of grpc-java against our server: the cases with compression are in no other. */
+/** The client of grpc-java against our server, whose cases with compression are in no other, and ours against its server. */
 export const grpcJavaInterop: Suite = {
   name: "grpc-java-interop",
   slow: true,
@@ -100,6 +99,17 @@ export const grpcJavaInterop: Suite = {
     } finally {
       await http.gracefulStop({ graceMs: 0 });
       await grpc.gracefulStop({ graceMs: 0 });
+    }
+    const port = await freePort();
+    const words = ["-cp", join(jars, "*"), "io.grpc.testing.integration.TestServiceServer"];
+    const child = spawn("java", [...words, `--port=${port}`, "--use_tls=false"], { stdio: "ignore" });
+    try {
+      await listening(child, port);
+      await runOurClient(checks, "grpc-java's server", `127.0.0.1:${port}`, contract);
+    } finally {
+      const closed = once(child, "exit");
+      child.kill("SIGTERM");
+      await closed;
     }
     return checks.result;
   },

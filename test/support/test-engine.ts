@@ -2,6 +2,7 @@ import nodeModule from "node:module";
 import net from "node:net";
 import tls from "node:tls";
 import type { DialOptions } from "../../src/core/dial.ts";
+import type { GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 
 /**
@@ -11,12 +12,22 @@ import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts
 export const testEngine: Partial<DialOptions> =
   process.env["TS_MS_TEST_ENGINE"] === "own" ? { engine: "own" } : {};
 
-/** As `testEngine`, for the HTTP/2 of gateways: those with routes or hooks of Fastify stay on `node:http2`. */
+/**
+ * Chooses the engine of the HTTP/2 of gateways under test, where a test names none: files named `*.node.test.ts` set the
+ * variable and run a suite a second time, over `node:http2`.
+ */
 export const testServerEngine: Pick<Partial<HttpServerOptions>, "engine"> = process.env[
-  "TS_MS_TEST_ENGINE"
-] === "own"
-  ? { engine: "auto" }
+  "TS_MS_TEST_SERVER_ENGINE"
+] === "node"
+  ? { engine: "node" }
   : {};
+
+/**
+ * The engine of gRPC servers under test: files named `*.grpc-js.test.ts` set the variable and run suites a second time,
+ * over grpc-js.
+ */
+export const testGrpcEngine: Partial<GrpcServerOptions> =
+  process.env["TS_MS_TEST_GRPC_ENGINE"] === "grpc-js" ? { engine: "grpc-js" } : {};
 
 /**
  * Overwrites what a socket has read into a buffer of ours as soon as that was handled: whatever still points there shows
