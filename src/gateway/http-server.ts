@@ -16,6 +16,7 @@ import { formatAddress, listenError, unixPath, type ListenAddress } from "../cor
 import { FaultLog } from "../core/call/fault-log.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
+import { checkTuning } from "../core/http2/server-session-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
@@ -73,6 +74,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** @throws TypeError or Error naming the invalid option */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
+    checkTuning("HttpServer", options);
     checkUpstream(options.upstream);
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
@@ -163,6 +165,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** The address on which the server listens; undefined before it does. */
   get address(): ListenAddress | undefined {
     return this.#address;
+  }
+
+  /** Whether it serves by TLS. */
+  get isSecure(): boolean {
+    return this.#options.tls !== undefined;
   }
 
   /** The services whose rpcs are served, in the order of registration. */

@@ -1,15 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "../errors/errors.ts";
-import type { ConnectionOptions } from "./connection-options.ts";
-import type { Session } from "./session.ts";
-
-/** A call that needs a stream. */
-export interface Opener {
-  /** Opens a stream on `session`, which has capacity for it. */
-  open(session: Session, authority: string): void;
-  /** The call gets no stream. Several calls may share the same error object. */
-  refuse(error: ConnectError): void;
-}
+import type { Opener } from "./call-queue.ts";
+import type { MergedConnectionOptions } from "./connection-options.ts";
 
 /** How far the request of an attempt came: whether another attempt could make the server process the call twice. */
 export type Progress =
@@ -52,7 +44,7 @@ export interface StreamSource {
 
 /** Where calls get their streams: one connection, or many. */
 export interface StreamSources {
-  readonly options: ConnectionOptions;
+  readonly options: MergedConnectionOptions;
   /** The source of one call; calls may share one. */
   sourceOf(call: CallHead): StreamSource;
 }

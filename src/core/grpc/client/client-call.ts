@@ -9,7 +9,6 @@ import type { ClientRpc } from "./client-rpc.ts";
 import { fromHttp2Headers } from "../metadata.ts";
 import {
   endedWithoutStatus,
-  maxHeaderListBytes,
   metadataBytes,
   resetError,
   responseFault,
@@ -25,6 +24,7 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
   protected readonly rpc: ClientRpc;
   protected readonly context: CallContext;
   readonly #source: StreamSource;
+  readonly #maxHeaderListBytes: number;
   #stream: RequestStream | undefined;
   #unsubscribe: (() => void) | undefined;
   #answered = false;
@@ -35,6 +35,7 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
 
   constructor(sources: StreamSources, rpc: ClientRpc, context: CallContext) {
     this.#source = sources.sourceOf(context);
+    this.#maxHeaderListBytes = sources.options.http2.maxHeaderListBytes;
     this.rpc = rpc;
     this.context = context;
   }
@@ -96,7 +97,7 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
       return;
     }
     const bytes = metadataBytes(headers);
-    if (bytes > maxHeaderListBytes) {
+    if (bytes > this.#maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }
@@ -127,7 +128,7 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
   protected conclude(trailers: ReplyFields): void {
     if (this.#ended) return;
     const bytes = metadataBytes(trailers);
-    if (bytes > maxHeaderListBytes) {
+    if (bytes > this.#maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }
