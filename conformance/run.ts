@@ -4,6 +4,7 @@ import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { hpack } from "./hpack/hpack.ts";
 import { consul } from "./consul.ts";
+import { dnsmasq } from "./dnsmasq.ts";
 import { http2Negative } from "./http2-negative/http2-negative.ts";
 import { http2Servers } from "./http2-servers.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
@@ -41,6 +42,7 @@ const suites: readonly Suite[] = [
   loadSmoke,
   showcase,
   consul,
+  dnsmasq,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
