@@ -20,6 +20,7 @@ export const arrows: Arrows = {
   "core/time": [],
 
   // How clients choose and spare what they call: parts that do not know one another.
+  "core/policy": ["core/errors", "core/config", "core/http-rule"],
   "core/resilience": ["core/errors", "core/config", "core/time"],
 
   // What a call is, and how a program runs.
