@@ -281,9 +281,11 @@ test("calls of handlers of grpc-js pass the checks of all others", async (t) => 
 test("handlers of grpc-js see their client and its deadline, and no identity that it has made up", async (t) => {
   const { baseUrl, seen } = await startOld(t);
   const session = sessionTo(t, baseUrl);
-  const reply = await post(session, { "x-user-id": "root", "x-in": "yes", "grpc-timeout": "20S" }, [
-    echoFrame({ text: "x" }),
-  ]);
+  const reply = await post(
+    session,
+    { "x-user-id": "root", "x-ts-ms-call": "1", "x-in": "yes", "grpc-timeout": "20S" },
+    [echoFrame({ text: "x" })],
+  );
   assert.equal(reply.status, 0);
   const [metadata] = seen.headers;
   assert.deepEqual([metadata?.get("x-in"), metadata?.get("x-user-id")], [["yes"], []]);
