@@ -1,10 +1,23 @@
-/** `npm run build`: compiles the published part of the sources into an empty `dist/`. */
-import { rmSync } from "node:fs";
+/**
+ * `npm run build`: an empty `dist/`, then the library as users import it, its types, and the programs, each a file that
+ * needs nothing but Node.
+ */
+import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundleLibrary, bundlePrograms } from "./bundle.js";
 import { endLike, runChild } from "./child.js";
+import { licenceNotices } from "./notices.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-rmSync(join(root, "dist"), { recursive: true, force: true });
+const dist = join(root, "dist");
+rmSync(dist, { recursive: true, force: true });
 const tsc = join(root, "node_modules/typescript/bin/tsc");
-endLike(await runChild(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")]));
+const [end, , { metafile }] = await Promise.all([
+  runChild(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")]),
+  bundleLibrary(dist),
+  bundlePrograms(join(dist, "programs")),
+]);
+const notices = licenceNotices(root, Object.keys(metafile.inputs));
+writeFileSync(join(dist, "programs/THIRD-PARTY-NOTICES"), notices);
+endLike(end);

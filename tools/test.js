@@ -9,7 +9,7 @@
  * machines that others use too. What fails twice fails the run; what passes then is named at the end as flaky.
  */
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -45,6 +45,7 @@ const startedAt = performance.now();
 const cpuSlots = Math.min(Math.max(availableParallelism(), 2), 4);
 const chosen = files.length > 0 ? lanesOf(files, cpuSlots) : undefined;
 const lanes = chosen ?? (args.includes("--long") ? longLanes() : allLanes(cpuSlots));
+await bundleFor(lanes);
 const outcomes = (await Promise.all(lanes.map(runLane))).flat();
 const first = outcomes.flatMap(({ failures }) => failures);
 // Older versions of Node cannot remember what failed.
@@ -56,6 +57,16 @@ if (first.length > 0 && Number(process.versions.node.split(".", 1)[0]) >= 26) {
 }
 clearTimeout(timeout);
 process.exit(report(outcomes, first, performance.now() - startedAt));
+
+/** Bundles the programs that many tests start; the tests find them by `TEST_PROGRAMS`. */
+async function bundleFor(lanes) {
+  const files = lanes.flatMap(({ groups }) => groups.flatMap(({ files = [] }) => files));
+  if (!files.some((file) => file.startsWith("test/programs/"))) return;
+  const { bundlePrograms, ownPrograms } = await import("./bundle.js");
+  const folder = join(memory, "programs");
+  await bundlePrograms(folder, [...ownPrograms, ...globSync("test/programs/fixtures/*-program.ts")]);
+  process.env.TEST_PROGRAMS = folder;
+}
 
 /** Runs the groups of a lane, so many at a time; resolves with their outcomes. */
 async function runLane({ groups, concurrency }) {

@@ -46,7 +46,14 @@ const runs: readonly Run[] = [
     name: "connect-grpc-client",
     mode: "client",
     config: "grpc.yaml",
-    testee: ["testee-client.ts"],
+    testee: ["testee-client.ts", "own"],
+    cases: 646,
+  },
+  {
+    name: "connect-grpc-client-node",
+    mode: "client",
+    config: "grpc.yaml",
+    testee: ["testee-client.ts", "node"],
     cases: 646,
   },
 ];

@@ -10,8 +10,12 @@ interface ClientTls {
   key?: Uint8Array;
 }
 
-/** The client under test: calls by the transports of `dial`, over gRPC. The argument is the folder of the contract. */
+/**
+ * The client under test: calls by the transports of `dial`, over gRPC. The arguments are the folder of the contract and
+ * the engine of HTTP/2.
+ */
 const contract = await loadContract(process.argv[2] ?? "");
+const engine = process.argv[3] === "node" ? "node" : "own";
 /** `COMPRESSION_GZIP`. */
 const gzip = 2;
 
@@ -77,6 +81,7 @@ function transportOf(request: ClientRequest): DialedTransport {
   let transport = transports.get(key);
   if (transport === undefined) {
     transport = dial(`${host}:${port}`, {
+      engine,
       tls: tlsOf(request),
       compression: compression === gzip ? "gzip" : "none",
       ...(messageReceiveLimit > 0 ? { maxMessageBytes: messageReceiveLimit } : {}),

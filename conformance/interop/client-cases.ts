@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import type { DescService, Message, MessageInitShape, DescMessage } from "@bufbuild/protobuf";
-import { Code, createClient, dial, type ConnectError, type DialedTransport } from "../../src/index.ts";
+import {
+  Code,
+  createClient,
+  dial,
+  type ConnectError,
+  type DialedTransport,
+  type DialOptions,
+} from "../../src/index.ts";
 import type { CallOptions } from "../../src/core/call/client.ts";
 import type { Payload } from "./test-service.ts";
 
@@ -11,7 +18,7 @@ interface SimpleResponse {
 type Init = MessageInitShape<DescMessage>;
 
 /** The client of the suite's contract, which is only known at run time. */
-interface TestClient {
+export interface TestClient {
   emptyCall(request: Init, options?: CallOptions): Promise<Message>;
   unaryCall(request: Init, options?: CallOptions): Promise<SimpleResponse>;
   streamingOutputCall(request: Init, options?: CallOptions): AsyncIterable<SimpleResponse>;
@@ -24,7 +31,11 @@ interface TestClient {
 }
 
 /** One case of the suite with our client; rejects when it fails. */
-export type ClientCase = (target: string, contract: DescService) => Promise<void>;
+export type ClientCase = (
+  target: string,
+  contract: DescService,
+  options?: Partial<DialOptions>,
+) => Promise<void>;
 
 const requestSizes = [27_182, 8, 1828, 45_904] as const;
 const responseSizes = [31_415, 9, 2653, 58_979] as const;
@@ -111,16 +122,20 @@ export const clientCases: Readonly<Record<string, ClientCase>> = {
     check();
   }),
   unimplemented_method: withClient((client) => rejects(client.unimplementedCall({}), Code.Unimplemented)),
-  unimplemented_service: async (target, contract) => {
+  unimplemented_service: async (target, contract, options) => {
     const missing = contract.file.services.find(({ name }) => name === "UnimplementedService");
     assert.ok(missing);
-    await withClient((client) => rejects(client.unimplementedCall({}), Code.Unimplemented))(target, missing);
+    await withClient((client) => rejects(client.unimplementedCall({}), Code.Unimplemented))(
+      target,
+      missing,
+      options,
+    );
   },
   rpc_soak: withClient(async (client) => {
     for (let i = 0; i < 10; i++) await largeUnary(client);
   }),
-  channel_soak: async (target, contract) => {
-    for (let i = 0; i < 10; i++) await withClient(largeUnary)(target, contract);
+  channel_soak: async (target, contract, options) => {
+    for (let i = 0; i < 10; i++) await withClient(largeUnary)(target, contract, options);
   },
 };
 
@@ -147,15 +162,19 @@ async function pingPong(client: TestClient): Promise<void> {
 }
 
 function withClient(run: (client: TestClient) => Promise<void>): ClientCase {
-  return async (target, contract) => {
-    const transport: DialedTransport = dial(target);
+  return async (target, contract, options) => {
+    const transport: DialedTransport = dial(target, options);
     try {
-      // Its rpcs are only known at run time.
-      await run(createClient(contract, transport) as unknown as TestClient);
+      await run(testClient(contract, transport));
     } finally {
       transport.close();
     }
   };
+}
+
+/** A client of the suite's contract. */
+export function testClient(contract: DescService, transport: DialedTransport): TestClient {
+  return createClient(contract, transport) as unknown as TestClient; // Its rpcs are only known at run time.
 }
 
 function body(size: number): Payload {

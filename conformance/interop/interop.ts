@@ -7,6 +7,7 @@ import { freePort, listening } from "../listening.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { goTool, mavenJars } from "../tools.ts";
 import { clientCases } from "./client-cases.ts";
+import { runOurClient } from "./our-client.ts";
 import { interopContract, interopService } from "./test-service.ts";
 import { WireTap } from "./wire-tap.ts";
 
@@ -56,11 +57,7 @@ export const grpcInterop: Suite = {
     const child = spawn(theirServer, [`--port=${port}`], { stdio: "ignore" });
     try {
       await listening(child, port);
-      for (const [test, body] of Object.entries(clientCases)) {
-        await checks.check(`our client on grpc-go's server: ${test}`, () =>
-          body(`127.0.0.1:${port}`, contract),
-        );
-      }
+      await runOurClient(checks, "grpc-go's server", `127.0.0.1:${port}`, contract);
     } finally {
       const closed = once(child, "exit");
       child.kill("SIGTERM");
@@ -70,7 +67,7 @@ export const grpcInterop: Suite = {
   },
 };
 
-/** The client of grpc-java against our server: the cases with compression are in no other. */
+/** The client of grpc-java against our server, whose cases with compression are in no other, and ours against its server. */
 export const grpcJavaInterop: Suite = {
   name: "grpc-java-interop",
   slow: true,
@@ -100,6 +97,17 @@ export const grpcJavaInterop: Suite = {
     } finally {
       await http.gracefulStop({ graceMs: 0 });
       await grpc.gracefulStop({ graceMs: 0 });
+    }
+    const port = await freePort();
+    const words = ["-cp", join(jars, "*"), "io.grpc.testing.integration.TestServiceServer"];
+    const child = spawn("java", [...words, `--port=${port}`, "--use_tls=false"], { stdio: "ignore" });
+    try {
+      await listening(child, port);
+      await runOurClient(checks, "grpc-java's server", `127.0.0.1:${port}`, contract);
+    } finally {
+      const closed = once(child, "exit");
+      child.kill("SIGTERM");
+      await closed;
     }
     return checks.result;
   },

@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { HttpServer } from "../../src/index.ts";
+import { pageText } from "./page-files.ts";
 
 const files = [
   { url: "/", file: "index.html", type: "text/html; charset=utf-8" },
@@ -23,7 +22,7 @@ const policy = [
 /** Serves the page of the example at `/`, by its own routes, in addition to those of the contract. */
 export function servePage({ fastify }: HttpServer): void {
   for (const { url, file, type } of files) {
-    const text = readFileSync(join(import.meta.dirname, file), "utf8");
+    const text = pageText(file);
     fastify.get(url, (_request, reply) =>
       reply
         .headers({

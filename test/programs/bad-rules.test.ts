@@ -6,7 +6,7 @@ import { after, before, test } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { protoSource } from "../../src/entries/schema.ts";
 import { GrpcServer, HttpServer, service, type ServiceImpl } from "../../src/index.ts";
-import { curl, curlJson, Program, run } from "../support/program.ts";
+import { curl, curlJson, Program, programFile, run } from "../support/program.ts";
 
 const contract = `
   syntax = "proto3";
@@ -56,7 +56,7 @@ const refusals = [
 ];
 
 test("T28: rules that are refused are told all at once, with the way out", async () => {
-  const { code, stderr } = await run(process.execPath, "examples/http-only.ts", ...flags);
+  const { code, stderr } = await run(process.execPath, programFile("examples/http-only.ts"), ...flags);
   assert.equal(code, 1);
   assert.match(stderr, /4 HTTP rules cannot be served:/);
   for (const refusal of refusals) assert.match(stderr, refusal);

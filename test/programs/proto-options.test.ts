@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { protoSource } from "../../src/entries/schema.ts";
-import { Program, run } from "../support/program.ts";
+import { Program, programFile, run } from "../support/program.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ts-ms-proto-options-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -108,7 +108,12 @@ test("what the parser does not take is one line with the file and the way out", 
     const path = write(text);
     const name = path.slice(folder.length + 1);
     const args = [...good, path].flatMap((file) => ["--proto", file]);
-    const { code, stderr } = await run(process.execPath, "examples/http-only.ts", ...listen, ...args);
+    const { code, stderr } = await run(
+      process.execPath,
+      programFile("examples/http-only.ts"),
+      ...listen,
+      ...args,
+    );
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(`${name}: .*${cause}.*buf build -o x\\.binpb`));
     assert.equal(stderr.trim().split("\n").length, 1);

@@ -63,7 +63,7 @@ suite("exceptions that nobody planned", () => {
         assert.equal(timesOf(errors, "unexpected exception in"), texts.length, errors);
         assert.match(
           errors,
-          /unexpected exception in GET \/own: TypeError: own route\n {4}at .*faulty-program\.ts/,
+          /unexpected exception in GET \/own: TypeError: own route\n {4}at .*faulty-program\.(?:ts|mjs)/,
         );
         assert.match(
           errors,

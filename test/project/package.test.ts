@@ -61,7 +61,7 @@ async function pack(): Promise<void> {
     "README.md",
     "LICENSE",
   ];
-  const tools = ["build", "child", "install", "node-version", "npm-parent", "run"].map(
+  const tools = ["build", "bundle", "child", "install", "node-version", "notices", "npm-parent", "run"].map(
     (name) => `tools/${name}.js`,
   );
   for (const path of [...parts, ...files, ...tools, "CHANGELOG.md"].filter((name) =>
@@ -107,7 +107,7 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   }
   if (existsSync(join(root, "README.md"))) assert.ok(files.includes("README.md"));
   const allowed =
-    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway|entries)|gen\/(?:google\/(?:api|rpc)|grpc|ts_ms))\/.+\.(?:js|d\.ts)|dist\/src\/index\.(?:js|d\.ts))$/;
+    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway|entries)|gen\/(?:google\/(?:api|rpc)|grpc|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/\w+|chunks\/[\w-]+)\.js|dist\/src\/index\.(?:js|d\.ts))$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file) || /(?:^|\/|\.)tests?(?:\/|\.|_)/.test(file)),
     [],
@@ -171,6 +171,32 @@ test("the README's first minutes go without a warning in a new project", async (
   }
 });
 
+test("the built programs need nothing but Node", async () => {
+  const programs = join(scratch, "copy/dist/programs");
+  const empty = mkdtempSync(join(tmpdir(), "ts-ms-program-"));
+  try {
+    for (const name of ["grpc-only", "http-only", "gateway"]) {
+      cpSync(join(programs, `${name}.mjs`), join(empty, `${name}.mjs`));
+      assert.match(await run(empty, process.execPath, `${name}.mjs`, "--version"), /^ts-ms \d/);
+    }
+    const flags = ["--grpc-port=0", "--http-port=0", "--exporter-port=0"];
+    await serve(
+      join(empty, "gateway.mjs"),
+      async (address) => {
+        assert.match(await run(empty, "curl", "-sS", `http://${address}/v1/shelves`), /"shelves":/);
+        assert.match(await run(empty, "curl", "-sS", `http://${address}/`), /<!doctype html>/i);
+      },
+      ...flags,
+    );
+  } finally {
+    rmSync(empty, { recursive: true });
+  }
+  const notices = readFileSync(join(programs, "THIRD-PARTY-NOTICES"), "utf8");
+  for (const name of ["fastify", "@grpc/grpc-js", "@bufbuild/protobuf", "pino", "ajv"]) {
+    assert.match(notices, new RegExp(`^${name} \\d`, "m"));
+  }
+});
+
 /** Runs a command of the README, which must not warn. */
 async function obey(command: string): Promise<void> {
   const words = pinned(command).split(" ");
@@ -206,8 +232,12 @@ async function typeCheck(...files: string[]): Promise<void> {
  * Starts a server program, calls `use` when it says where it listens for HTTP, ends it by SIGTERM, and returns what it
  * has printed.
  */
-async function serve(file: string, use: (address: string) => Promise<void>): Promise<string> {
-  const child = spawn(process.execPath, [file], {
+async function serve(
+  file: string,
+  use: (address: string) => Promise<void>,
+  ...args: string[]
+): Promise<string> {
+  const child = spawn(process.execPath, [file, ...args], {
     cwd: dirname(file),
     env,
     stdio: ["ignore", "pipe", "pipe"],

@@ -17,11 +17,15 @@ export const arrows: Arrows = {
   "core/net": ["core/errors", "core/config", "core/metadata"],
   "core/http-rule": ["core/errors", "core/net"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
+  "core/time": [],
+
+  // How clients choose and spare what they call: parts that do not know one another.
+  "core/resilience": ["core/errors", "core/config", "core/time"],
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],
   "core/lifecycle": ["core/errors", "core/config"],
-  "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle"],
+  "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle", "core/http2"],
 
   // How a call travels.
   "core/http2": ["core/errors", "core/metadata", "core/wire", "core/net"],

@@ -66,6 +66,8 @@ function check({ typeName, file }: { readonly typeName: string; readonly file: D
   }
   const theirs = copyOf(file);
   if (ours.version !== undefined && ours.version === theirs.version) return;
+  // In a bundle no version is known; what one bundle contains was made by the copy in it.
+  if (ours.path !== undefined && ours.path === theirs.path) return;
   throw new SetupError(
     `${typeName} comes from another version of ${library} than the one of TsMs: ${show(theirs)}, not ${show(ours)}. ` +
       `Use one copy for both: \`npm install ${library}@^${ours.version ?? needed}\`, then \`npm dedupe\``,

@@ -141,8 +141,10 @@ function suggest(name: string, known: readonly string[]): string {
   return `, did you mean --${best.name}?`;
 }
 
+const requireOwn = createRequire(import.meta.url);
+
 function version(): string {
   // Resolved by package name, since sources and compiled files are at different depths.
-  const manifest = createRequire(import.meta.url)("ts-ms/package.json") as { version: string }; // JSON has no type.
+  const manifest = requireOwn("ts-ms/package.json") as { version: string }; // JSON has no type.
   return manifest.version;
 }

@@ -1,7 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { FileRegistry } from "@bufbuild/protobuf";
 import { Edition } from "@bufbuild/protobuf/wkt";
 // proto-loader's descriptors lack imports, options and file boundaries; its parsed tree has all of them.
@@ -12,14 +11,14 @@ import { knownFiles } from "./known-files.ts";
 import { toFileDescriptors } from "./proto-tree.ts";
 import { withCustomOptions } from "./proto-options.ts";
 import { prepareSource } from "./proto-text.ts";
+import { vendoredFolder, vendoredText } from "./vendored-protos.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
 addCommonProtos();
 
 // The copy of protobufjs with which proto-loader parses.
-const parser = createRequire(createRequire(import.meta.url).resolve("@grpc/proto-loader"))(
-  "protobufjs",
-) as typeof tree;
+const requireAsLoader = createRequire(createRequire(import.meta.url).resolve("@grpc/proto-loader"));
+const parser = requireAsLoader("protobufjs") as typeof tree;
 /** `filename` is the name of the file in the parser's errors and tree; its types lack the property. */
 const parse: typeof tree.parse & { filename?: string | null } = parser.parse;
 
@@ -49,9 +48,10 @@ export function loadSources(files: readonly string[], paths: readonly string[] =
     paths.length > 0
       ? paths.map((path) => resolve(path))
       : [...new Set(files.map((f) => dirname(resolve(f))))];
-  const includeDirs = [...roots, vendored()];
+  const standard = vendoredFolder();
+  const includeDirs = [...roots, standard];
   const fileName = (path: string): string => nameBelow(path, includeDirs);
-  const sources = new SourceReader(includeDirs, fileName);
+  const sources = new SourceReader(roots, standard, fileName);
   for (const file of files) sources.add(locate(file, roots));
   const root = sources.resolve();
   const { files: plain, options } = toFileDescriptors(root, fileName);
@@ -77,11 +77,13 @@ class SourceReader {
   readonly literals: string[] = [];
   readonly #root = new parser.Root();
   readonly #folders: readonly string[];
+  readonly #standard: string;
   readonly #fileName: (path: string) => string;
   readonly #read = new Set<string>();
 
-  constructor(folders: readonly string[], fileName: (path: string) => string) {
+  constructor(folders: readonly string[], standard: string, fileName: (path: string) => string) {
     this.#folders = folders;
+    this.#standard = standard;
     this.#fileName = fileName;
   }
 
@@ -109,7 +111,7 @@ class SourceReader {
 
   /** Parses a file into the tree and returns the paths of its imports. */
   #parse(path: string): string[] {
-    const { text, isEdition2024 } = prepareSource(readFileSync(path, "utf8"), this.literals);
+    const { text, isEdition2024 } = prepareSource(this.#text(path), this.literals);
     const name = this.#fileName(path);
     if (isEdition2024) this.inEdition2024.add(name);
     let parsed: tree.IParserResult;
@@ -128,9 +130,18 @@ class SourceReader {
       if (builtIn !== null) return this.#addBuiltIn(target, builtIn);
       const found = this.#folders.map((folder) => join(folder, target)).find((file) => existsSync(file));
       if (found !== undefined) return [found];
+      const standard = join(this.#standard, target);
+      if (vendoredText(standard) !== undefined) return [standard];
       if (weak.has(target)) return [];
-      throw new SetupError(`${name}: ${target} is imported but in none of ${this.#folders.join(", ")}`);
+      throw new SetupError(
+        `${name}: ${target} is imported but in none of ${[...this.#folders, this.#standard].join(", ")}`,
+      );
     });
+  }
+
+  #text(path: string): string {
+    const standard = path.startsWith(this.#standard + sep) ? vendoredText(path) : undefined;
+    return standard ?? readFileSync(path, "utf8");
   }
 
   /** Adds a file that is built into the parser to the tree. */
@@ -138,15 +149,6 @@ class SourceReader {
     if (!this.#read.has(name) && nested !== undefined) this.#root.addJSON(nested);
     this.#read.add(name);
     return [];
-  }
-}
-
-/** The folder with google/api and other standard protos in this package. */
-function vendored(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    const candidate = join(folder, "proto");
-    if (existsSync(join(candidate, "google/api/annotations.proto"))) return candidate;
-    if (dirname(folder) === folder) throw new SetupError("the package's own proto folder is missing");
   }
 }
 

@@ -70,4 +70,46 @@ export const metricList = {
     help: "Unknown query parameters and JSON fields that were ignored.",
     labels: ["route", "kind"],
   },
+  http2Connections: {
+    name: "ts_ms_http2_connections",
+    type: "gauge",
+    help: "HTTP/2 connections of this process that are open, by its side.",
+    labels: ["side"],
+  },
+  http2Streams: {
+    name: "ts_ms_http2_streams",
+    type: "gauge",
+    help: "Streams that are open on HTTP/2 connections.",
+    labels: ["side"],
+  },
+  http2ConnectionsEnded: {
+    name: "ts_ms_http2_connections_ended_total",
+    type: "counter",
+    help: "HTTP/2 connections that ended: closed, idle, age, goaway, protocol, flood, timeout, lost or drain.",
+    labels: ["side", "cause"],
+  },
+  http2RefusedStreams: {
+    name: "ts_ms_http2_refused_streams_total",
+    type: "counter",
+    help: "Streams that a server refused before it processed them.",
+    labels: ["side"],
+  },
+  http2Pings: {
+    name: "ts_ms_http2_pings_total",
+    type: "counter",
+    help: "Keepalive pings of this process: answered in time or unanswered.",
+    labels: ["side", "outcome"],
+  },
+  clientGoaways: {
+    name: "ts_ms_client_goaways_total",
+    type: "counter",
+    help: "GOAWAY frames of servers, by the HTTP/2 error code.",
+    labels: ["upstream", "code"],
+  },
+  clientQueuedCalls: {
+    name: "ts_ms_client_queued_calls",
+    type: "gauge",
+    help: "Calls that wait for a stream: for a connection, or because the server's limit is reached.",
+    labels: ["upstream"],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
 import { codeName } from "../errors/code-name.ts";
+import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
 import { metricList, type MetricDefinition } from "./metric-list.ts";
@@ -20,7 +21,9 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
       }
     }
   });
-  inFlight(registry, books);
+  gauge(registry, metricList.callsInFlight, (metric) => {
+    for (const { labels, started, ended } of books.calls()) metric.inc(labels, started - ended);
+  });
   histogram(registry, metricList.callDuration, (name) =>
     books
       .calls()
@@ -40,6 +43,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
     books.http().flatMap(({ labels, durations }) => durations.samples(name, labels)),
   );
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
+  addHttp2(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -55,13 +59,50 @@ function counter(registry: Registry, definition: MetricDefinition, fill: (metric
   });
 }
 
-function inFlight(registry: Registry, books: MetricBooks): void {
-  const gauge: Gauge = new Gauge({
-    ...configuration(registry, metricList.callsInFlight),
+/** As `counter`, for a value that also falls. */
+function gauge(registry: Registry, definition: MetricDefinition, fill: (metric: Gauge) => void): void {
+  const metric: Gauge = new Gauge({
+    ...configuration(registry, definition),
     collect: () => {
-      gauge.reset();
-      for (const { labels, started, ended } of books.calls()) gauge.inc(labels, started - ended);
+      metric.reset();
+      fill(metric);
     },
+  });
+}
+
+/** Connections belong to the process: each page of it has all of them. */
+function addHttp2(registry: Registry): void {
+  const sides = (): [side: string, counts: Http2Counts][] =>
+    Object.entries(http2Counts).filter(([, { used }]) => used);
+  gauge(registry, metricList.http2Connections, (metric) => {
+    for (const [side, { open }] of sides()) metric.set({ side }, open.size);
+  });
+  gauge(registry, metricList.http2Streams, (metric) => {
+    for (const [side, { open }] of sides()) {
+      metric.set({ side }, 0);
+      for (const { streams } of open) metric.inc({ side }, streams);
+    }
+  });
+  counter(registry, metricList.http2ConnectionsEnded, (metric) => {
+    for (const [side, { ended }] of sides()) {
+      for (const [cause, count] of ended) metric.inc({ side, cause }, count);
+    }
+  });
+  counter(registry, metricList.http2RefusedStreams, (metric) => {
+    for (const [side, { refusedStreams }] of sides()) metric.inc({ side }, refusedStreams);
+  });
+  counter(registry, metricList.http2Pings, (metric) => {
+    for (const [side, { pings }] of sides()) {
+      for (const [outcome, count] of Object.entries(pings)) metric.inc({ side, outcome }, count);
+    }
+  });
+  counter(registry, metricList.clientGoaways, (metric) => {
+    for (const [upstream, { goaways }] of upstreams) {
+      for (const [code, count] of goaways) metric.inc({ upstream, code }, count);
+    }
+  });
+  gauge(registry, metricList.clientQueuedCalls, (metric) => {
+    for (const [upstream, { queued }] of upstreams) metric.set({ upstream }, queued);
   });
 }
 

@@ -25,17 +25,19 @@ interface RouteSchema {
 
 /** Resolves packages as Fastify does. */
 const requireAsEngine = createRequire(import.meta.resolve("fastify"));
-const validators =
-  once<(schemas: unknown, options: unknown) => (route: RouteSchema) => unknown>("@fastify/ajv-compiler");
-const serializers = once<BuildSerializer>("@fastify/fast-json-stringify-compiler");
+const validators = once(
+  () => (requireAsEngine("@fastify/ajv-compiler") as () => BuildAny<(route: RouteSchema) => unknown>)(), // As Fastify loads it.
+);
+const serializers = once(() =>
+  (requireAsEngine("@fastify/fast-json-stringify-compiler") as () => BuildSerializer)(),
+);
 
-/** The builder from the main export of a package, created at the first call. */
-function once<T>(name: string): () => T {
-  let made: { readonly builder: T } | undefined;
-  return () => {
-    made ??= { builder: (requireAsEngine(name) as () => T)() }; // As Fastify loads them.
-    return made.builder;
-  };
+type BuildAny<T> = (schemas: unknown, options: unknown) => T;
+
+/** Makes a value at the first call. */
+function once<T extends object>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
 }
 
 /** Converts the names of headers in a schema to lower case; Fastify does so only for compilers that it loads itself. */

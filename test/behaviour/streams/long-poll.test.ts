@@ -227,7 +227,7 @@ test("a server that stops answers those who wait, and ends their streams", async
   const { token } = await poll(url, 0);
   const waiting = poll(url, 60, token);
   await new Promise((resolve) => setTimeout(resolve, 100));
-  const report = await gateway.http.gracefulStop({ graceMs: 20_000 });
+  const report = await gateway.http.gracefulStop({ graceMs: 3000 });
   assert.equal((await waiting).status, 204);
   assert.deepEqual(report.cut, []);
   await gateway.echo.until(({ aborted }) => aborted === 1);

@@ -1,7 +1,6 @@
-import { validateHeaderValue } from "node:http";
-
 import { legalName, ofConnections } from "../../../core/http2/reply-head.ts";
 import type { FieldList, ReplyFields } from "../../../core/http2/server-stream.ts";
+import { validateHeaderValue } from "../../../core/net/node-http.ts";
 import type { ResponseHeaders, ResponseTrailers } from "../../http/exchange.ts";
 import type { ResponseHead } from "../../http/response-head.ts";
 

@@ -1,0 +1,114 @@
+/**
+ * Bundles by esbuild: the library as one file an entry with shared chunks, and the programs as one file each with
+ * everything inside.
+ */
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const common = {
+  absWorkingDir: root,
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node22",
+  logLevel: "warning",
+};
+
+/** Bundles what users import. Packages stay outside: a user's own copy of protobuf must be the one we use. */
+export function bundleLibrary(outdir) {
+  return build({
+    ...common,
+    entryPoints: ["src/index.ts", ...globSync("src/entries/*.ts", { cwd: root })],
+    outbase: ".",
+    outdir,
+    packages: "external",
+    splitting: true,
+    chunkNames: "src/chunks/[name]-[hash]",
+  });
+}
+
+/** Programs of `npm run build`. */
+export const ownPrograms = ["examples/grpc-only.ts", "examples/http-only.ts", "examples/gateway.ts"];
+
+/** Bundles programs, `…/NAME.ts` to `NAME.mjs` in a folder, with a source map beside each. */
+export function bundlePrograms(outdir, programs = ownPrograms) {
+  return build({
+    ...common,
+    entryPoints: programs,
+    entryNames: "[name]",
+    outdir,
+    sourcemap: true,
+    metafile: true,
+    outExtension: { ".js": ".mjs" },
+    plugins: [requires, texts],
+    // CommonJS packages inside require modules of Node.
+    banner: {
+      js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);',
+    },
+  });
+}
+
+/**
+ * Sources load some packages late, by a `require` made from a path: here it becomes the plain `require` that a bundler
+ * follows.
+ */
+const requires = {
+  name: "requires",
+  setup({ onLoad, onResolve, resolve }) {
+    onLoad({ filter: /[\\/]src[\\/].*\.ts$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const made = /^const (require\w*) = createRequire\(.+\);$/m.exec(text);
+      if (made === null) {
+        if (text.includes("createRequire(")) throw new Error(`${path}: a require that cannot be bundled`);
+        return undefined;
+      }
+      const contents = text
+        .replace(made[0], "")
+        .replaceAll(`${made[1]}("`, 'require("')
+        .replace('import { createRequire } from "node:module";\n', "");
+      if (contents.includes("createRequire")) throw new Error(`${path}: a second require`);
+      return { contents, loader: "ts" };
+    });
+    // The compilers of schemas belong to Fastify, which may have a copy of its own.
+    onResolve(
+      { filter: /^@fastify\/(?:ajv-compiler|fast-json-stringify-compiler)$/ },
+      ({ path, kind, resolveDir, pluginData }) => {
+        if (pluginData === "fastify" || resolveDir.includes("node_modules")) return undefined;
+        return resolve(path, { kind, resolveDir: join(root, "node_modules/fastify"), pluginData: "fastify" });
+      },
+    );
+  },
+};
+
+/** Modules that read files of the repository become modules with the texts. */
+const texts = {
+  name: "texts",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]vendored-protos\.ts$/ }, () => {
+      const files = globSync("proto/{google/{api,rpc},grpc/health,ts_ms}/**/*.proto", { cwd: root });
+      const entries = files.map((file) => [`/ts-ms/${file.split(sep).join("/")}`, readText(file)]);
+      return {
+        contents: `const texts = new Map(${JSON.stringify(entries)});
+          export const vendoredFolder = () => "/ts-ms/proto";
+          export const vendoredText = (path) => texts.get(path);`,
+      };
+    });
+    onLoad({ filter: /[\\/]page-files\.ts$/ }, ({ path }) => {
+      const folder = dirname(path);
+      const files = globSync("*.{html,css,js}", { cwd: folder });
+      const entries = files.map((file) => [file, readText(join(relative(root, folder), file))]);
+      return {
+        contents: `const texts = new Map(${JSON.stringify(entries)});
+          export const pageText = (file) => texts.get(file);`,
+      };
+    });
+  },
+};
+
+function readText(file) {
+  return readFileSync(join(root, file), "utf8");
+}
