@@ -1,5 +1,6 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../../../core/call/context.ts";
+import { forEachOf, type Sink } from "../../../../core/call/layered-stream.ts";
 import { compileByteStreamInvoker, compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
 import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts";
 import { repliesRawBody } from "../../../binding/http-body.ts";
@@ -102,10 +103,7 @@ function streamHandler<M, A extends Answer>(
       requests = await whileReading(context, source(call, exchange));
       requestComplete(context, kind);
       answer = makeAnswer(context);
-      for await (const payload of run(requests, context, answer)) {
-        const written = answer.message(payload);
-        if (written !== undefined) await context.race(written);
-      }
+      await forEachOf(run(requests, context, answer), messageSink(answer, context));
       await answer.end();
     } catch (reason) {
       // An error of the request has caused the error of the call.
@@ -117,6 +115,14 @@ function streamHandler<M, A extends Answer>(
     }
   };
   return (call, exchange) => void serve(call, exchange);
+}
+
+/** Passes payloads to an answer; a wait for its client ends with the call. */
+function messageSink(answer: Answer, context: CallContext): Sink<unknown> {
+  return (payload) => {
+    const written = answer.message(payload);
+    return written && context.race(written);
+  };
 }
 
 function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): AnswerOf<ByteAnswer> {
