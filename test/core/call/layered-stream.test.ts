@@ -176,7 +176,7 @@ test("a source that never waits lets timers and sockets run", async () => {
 /** Items in two forms, which `forEachOf` passes on alike. */
 const forms = {
   "a layered stream": (stream: LayeredStream): AsyncIterable<Message> => stream,
-  "what reads one": async function* (stream: LayeredStream): AsyncGenerator<Message, void, undefined> {
+  async *"what reads one"(stream: LayeredStream): AsyncGenerator<Message, void, undefined> {
     yield* stream;
   },
 };
@@ -198,7 +198,10 @@ for (const [name, form] of Object.entries(forms)) {
         }),
       );
     });
-    assert.deepEqual(weights, Array.from({ length: 1000 }, (_, index) => index + 1));
+    assert.deepEqual(
+      weights,
+      Array.from({ length: 1000 }, (_, index) => index + 1),
+    );
     assert.deepEqual(log, ["outer begins", "inner begins", "inner ended", "outer ended"]);
   });
 
