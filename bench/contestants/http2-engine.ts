@@ -5,6 +5,7 @@
 import { hash } from "node:crypto";
 import { connect as connectByNode } from "node:http2";
 import { once } from "node:events";
+import { clientHttp2Defaults, keepaliveDefaults } from "../../src/core/http2/client-http2-options.ts";
 import { connectToAny } from "../../src/core/http2/connect.ts";
 import { RequestHead, type StreamListener } from "../../src/core/http2/session.ts";
 import { clientTls } from "../../src/core/net/client-tls.ts";
@@ -36,12 +37,15 @@ async function ownCalls(): Promise<Call> {
     tls: secure ? clientTls({ ca }) : undefined,
     timeoutMs: 10_000,
     signal: new AbortController().signal,
-    keepalive: { timeMs: 0, timeoutMs: 0 },
+    keepalive: { ...keepaliveDefaults, timeMs: 0 },
+    http2: clientHttp2Defaults,
   });
   const session = connected.start({
     onCapacity() {},
     onRetired: () => process.exit(1),
+    onGoaway() {},
     onTooManyPings() {},
+    onAging() {},
   });
   const head = new RequestHead(Object.entries(fields).flat(), []);
   return (onData) =>

@@ -77,37 +77,10 @@ export interface SessionLifeOptions {
 export interface ServerSessionOptions extends SessionLifeOptions, Partial<Http2Tuning> {
   /** Streams that are served at the same time; as many again wait for their turn, further ones are refused. */
   readonly maxConcurrentStreams: number;
-  /** Unread requests and unsent replies of a connection, in bytes; with more, new streams are refused. */
+  /** Unread requests, unsent replies and header tables of a connection, in bytes; with more, new streams are refused. */
   readonly maxSessionMemoryBytes: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
   readonly minPingIntervalMs: number;
   /** How long a request that goes on after its reply is read, in milliseconds. */
   readonly lingerMs: number;
-  /** Counts connections and streams. Default: nothing does. */
-  readonly meter?: Http2Meter | undefined;
-}
-
-/** Why a connection has ended. */
-export type ConnectionEnd =
-  | "closed"
-  | "idle"
-  | "age"
-  | "goaway"
-  | "protocol"
-  | "flood"
-  | "timeout"
-  | "lost"
-  | "drain";
-
-/** How a ping was answered. */
-export type PingOutcome = "acknowledged" | "timeout";
-
-/** Is notified of what happens to the connections of a side. */
-export interface Http2Meter {
-  connectionOpened(): void;
-  connectionEnded(cause: ConnectionEnd): void;
-  streamOpened(): void;
-  streamClosed(): void;
-  streamRefused(): void;
-  pinged(outcome: PingOutcome): void;
 }

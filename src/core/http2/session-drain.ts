@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { ControlWriter } from "./control-writer.ts";
 import { most31 } from "./frame.ts";
 import { errorCode } from "./http2-error.ts";
-import type { ConnectionEnd, Http2Meter } from "./server-session-options.ts";
+import type { ConnectionEnd } from "./http2-counts.ts";
 
 /** How long a client may take to close its side of a connection, or to answer the ping of a drain, in milliseconds. */
 const closingMs = 1_000;
@@ -14,7 +14,6 @@ const closingMs = 1_000;
 export class SessionDrain {
   readonly #socket: Socket;
   readonly #control: ControlWriter;
-  readonly #meter: Http2Meter | undefined;
   #state: "none" | "announced" | "final" = "none";
   #timer: NodeJS.Timeout | undefined;
   #finish: (() => void) | undefined;
@@ -22,11 +21,9 @@ export class SessionDrain {
   /** The last stream that is processed. */
   mostStreamId = Infinity;
 
-  constructor(socket: Socket, control: ControlWriter, meter: Http2Meter | undefined) {
+  constructor(socket: Socket, control: ControlWriter) {
     this.#socket = socket;
     this.#control = control;
-    this.#meter = meter;
-    meter?.connectionOpened();
   }
 
   /** Whether the client knows which stream is the last one. */
@@ -48,7 +45,6 @@ export class SessionDrain {
   /** The answer to a ping has come. */
   acknowledged(): void {
     if (this.#state === "announced") this.#finish?.();
-    else this.#meter?.pinged("acknowledged");
   }
 
   /** Names the last stream that is processed. */
@@ -71,9 +67,9 @@ export class SessionDrain {
     this.#cause ??= cause;
   }
 
-  /** The connection is closed. */
-  closed(): void {
+  /** The connection is closed. @returns why */
+  closed(): ConnectionEnd {
     clearTimeout(this.#timer);
-    this.#meter?.connectionEnded(this.#cause ?? "closed");
+    return this.#cause ?? "closed";
   }
 }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
-import type { ConnectionEnd, PingOutcome, SessionLifeOptions } from "./server-session-options.ts";
+import { http2Counts, type ConnectionEnd } from "./http2-counts.ts";
+import type { SessionLifeOptions } from "./server-session-options.ts";
 
 /** What the clock of a connection asks its session. */
 export interface LivingSession {
@@ -11,8 +12,6 @@ export interface LivingSession {
   cut(cause: ConnectionEnd): void;
   /** Pings the client. */
   probe(): void;
-  /** A ping was not answered. */
-  pinged(outcome: PingOutcome): void;
 }
 
 /** Node's longest timer, in milliseconds. */
@@ -113,7 +112,7 @@ export class SessionLife {
             this.#listen(silenceMs, answerMs);
             return;
           }
-          this.#session.pinged("timeout");
+          http2Counts.server.pings.unanswered++;
           this.#session.cut("timeout");
         }, answerMs).unref();
       },

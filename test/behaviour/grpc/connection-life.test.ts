@@ -1,8 +1,9 @@
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { test } from "node:test";
+import { Code } from "@connectrpc/connect";
 import { flag, frameType, hpack, http2Frame, RawHttp2 } from "../../support/http2-frames.ts";
-import { echoFrame, running, session, within } from "../../support/running-grpc.ts";
+import { collect, echoFrame, open, post, running, session, within } from "../../support/running-grpc.ts";
 
 test("old connections are asked to go", async (t) => {
   const http2 = session(t, await running(t, { maxConnectionAgeMs: 100, maxConnectionAgeGraceMs: 100 }));
@@ -40,4 +41,30 @@ test("clients that answer no pings are dropped and their calls aborted", async (
     server.echo.until(({ aborted }) => aborted === 1),
   );
   await mute.until("the close", ({ closed }) => closed);
+});
+
+test("E22: a clock that is set back an hour changes no time", async (t) => {
+  const before = Date.now;
+  t.mock.method(Date, "now", () => before() - 3_600_000);
+  const began = performance.now();
+  const server = await running(t, {
+    maxConnectionIdleMs: 200,
+    keepaliveTimeMs: 50,
+    keepaliveTimeoutMs: 5000,
+  });
+  const http2 = session(t, server);
+  const late = await within(
+    10_000,
+    "the deadline",
+    post(http2, { "grpc-timeout": "100m" }, [echoFrame({ behaviour: { sleepMs: 60_000 } })]),
+  );
+  assert.equal(late.status, Code.DeadlineExceeded);
+  await within(10_000, "the close of an idle connection", once(http2, "close"));
+  const reply = collect(open(session(t, server)));
+  while (server.server.connections === 0) await new Promise(setImmediate);
+  const report = await within(10_000, "the stop", server.server.gracefulStop({ graceMs: 200 }));
+  await reply;
+  assert.ok(report.cut.length <= 1);
+  const took = performance.now() - began;
+  assert.ok(took >= 300 && took < 5000, `${took} ms`);
 });

@@ -1,9 +1,16 @@
 import type { Socket } from "node:net";
 import { duplexPair, type Duplex } from "node:stream";
+import { clientHttp2Defaults, keepaliveDefaults } from "../../http2/client-http2-options.ts";
 import { ClientSession } from "../../http2/client-session.ts";
 import { RequestHead, type RequestStream, type Session, type StreamListener } from "../../http2/session.ts";
 
 const noFields: readonly string[] = [];
+
+/** Nothing is lost on the way: no pings are needed. */
+const options = {
+  keepalive: { ...keepaliveDefaults, timeMs: 0, withoutCalls: false },
+  http2: clientHttp2Defaults,
+};
 
 /** A connection of HTTP/2 inside the process, from one client's calls to the handlers of grpc-js. */
 export class GrpcJsLink {
@@ -24,21 +31,19 @@ export class GrpcJsLink {
     const socket = Object.assign(near, { ref() {}, unref() {}, setNoDelay() {} });
     this.#near = near;
     this.#ready = new Promise((resolve, reject) => {
-      const session = new ClientSession(
-        socket as unknown as Socket,
-        { timeMs: 0, timeoutMs: 0 },
-        {
-          onReady: () => {
-            this.#session = session.start({
-              onCapacity() {},
-              onRetired: () => (this.#retired = true),
-              onTooManyPings() {},
-            });
-            resolve(this.#session);
-          },
-          onFailed: reject,
+      const session = new ClientSession(socket as unknown as Socket, options, {
+        onReady: () => {
+          this.#session = session.start({
+            onCapacity() {},
+            onRetired: () => (this.#retired = true),
+            onTooManyPings() {},
+            onGoaway() {},
+            onAging() {},
+          });
+          resolve(this.#session);
         },
-      );
+        onFailed: reject,
+      });
       near.on("data", (bytes: Buffer) => session.read(bytes, bytes.length));
       session.greet();
     });

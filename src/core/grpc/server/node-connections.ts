@@ -7,6 +7,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { http2Counts, type ConnectionEnd, type CountedConnection } from "../../http2/http2-counts.ts";
 import { SessionLimits, type SessionLimitOptions } from "../../http2/session-limits.ts";
 import type { CallDoor } from "./call-door.ts";
 import type { ClientConnection } from "./call-stream.ts";
@@ -56,15 +57,22 @@ export class NodeConnections implements GrpcConnections {
 
   close(): void {
     this.#closing = true;
-    for (const session of this.#sessions.keys()) session.close();
+    for (const [session, connection] of this.#sessions) {
+      connection.cause = "drain";
+      session.close();
+    }
   }
 
   readonly #onSession = (session: ServerHttp2Session): void => {
     const limits = new SessionLimits(session, this.#options, this.#connecting);
     const connection = new NodeConnection(session, limits);
     this.#sessions.set(session, connection);
-    session.once("close", () => this.#sessions.delete(session));
-    watchSession(session, this.#options, () => connection.streams > 0);
+    http2Counts.server.begin(connection);
+    session.once("close", () => {
+      this.#sessions.delete(session);
+      http2Counts.server.end(connection, connection.cause);
+    });
+    watchSession(session, this.#options, connection);
     if (this.#closing) session.close();
   };
 
@@ -98,12 +106,14 @@ export class NodeConnections implements GrpcConnections {
 }
 
 /** A connection of `node:http2`. */
-export class NodeConnection implements ClientConnection {
+export class NodeConnection implements ClientConnection, CountedConnection {
   readonly limits: SessionLimits;
   readonly peer: ClientConnection["peer"];
   readonly socket: Duplex;
   /** How many streams are open. */
   streams = 0;
+  /** Why the connection ends. */
+  cause: ConnectionEnd = "closed";
 
   constructor(session: ServerHttp2Session, limits: SessionLimits) {
     this.limits = limits;

@@ -1,4 +1,5 @@
 import { constants, type ServerHttp2Session } from "node:http2";
+import { http2Counts, type ConnectionEnd } from "../../http2/http2-counts.ts";
 
 /** How long a connection of `node:http2` lives, and how a client that is gone is found. In milliseconds. */
 export interface NodeLifeOptions {
@@ -20,17 +21,21 @@ const longest = 2 ** 31 - 1;
 /** The largest number of a stream: GOAWAY with it excludes no stream that is under way. */
 const lastStream = 2 ** 31 - 1;
 
+/** What is watched of a connection. */
+export interface WatchedConnection {
+  /** How many streams are open. */
+  readonly streams: number;
+  /** Why the connection ends. */
+  cause: ConnectionEnd;
+}
+
 /** Pings the client of a connection, and ends the connection when it is idle or old, as options say. */
 export function watchSession(
   session: ServerHttp2Session,
   options: NodeLifeOptions,
-  isBusy: () => boolean,
+  connection: WatchedConnection,
 ): void {
-  const stops = [
-    watchPulse(session, options),
-    watchIdle(session, options, isBusy),
-    watchAge(session, options),
-  ];
+  const stops = [watchPulse, watchIdle, watchAge].map((watch) => watch(session, options, connection));
   session.once("close", () => {
     for (const stop of stops) stop();
   });
@@ -39,6 +44,7 @@ export function watchSession(
 function watchPulse(
   session: ServerHttp2Session,
   { keepaliveTimeMs, keepaliveTimeoutMs }: NodeLifeOptions,
+  connection: WatchedConnection,
 ): () => void {
   let timer: NodeJS.Timeout | undefined;
   const after = (milliseconds: number, run: () => void): void => {
@@ -46,11 +52,19 @@ function watchPulse(
   };
   const ping = (): void => {
     if (session.destroyed) return;
-    after(keepaliveTimeoutMs, () => session.destroy());
+    after(keepaliveTimeoutMs, () => {
+      http2Counts.server.pings.unanswered++;
+      connection.cause = "timeout";
+      session.destroy();
+    });
     const isSent = session.ping((error) => {
       clearTimeout(timer);
-      if (error === null) after(keepaliveTimeMs, ping);
-      else session.destroy();
+      if (error === null) {
+        http2Counts.server.pings.answered++;
+        after(keepaliveTimeMs, ping);
+      } else {
+        session.destroy();
+      }
     });
     if (!isSent) session.destroy();
   };
@@ -61,7 +75,7 @@ function watchPulse(
 function watchIdle(
   session: ServerHttp2Session,
   { maxConnectionIdleMs: limitMs }: NodeLifeOptions,
-  isBusy: () => boolean,
+  connection: WatchedConnection,
 ): () => void {
   if (limitMs === Infinity) return () => {};
   let since = performance.now();
@@ -71,9 +85,14 @@ function watchIdle(
     timer = setTimeout(
       () => {
         const left = since + limitMs - performance.now();
-        if (isBusy()) look(limitMs);
-        else if (left > 0) look(left);
-        else session.close();
+        if (connection.streams > 0) {
+          look(limitMs);
+        } else if (left > 0) {
+          look(left);
+        } else {
+          connection.cause = "idle";
+          session.close();
+        }
       },
       Math.min(afterMs, longest),
     ).unref();
@@ -85,6 +104,7 @@ function watchIdle(
 function watchAge(
   session: ServerHttp2Session,
   { maxConnectionAgeMs: mean, maxConnectionAgeGraceMs: graceMs }: NodeLifeOptions,
+  connection: WatchedConnection,
 ): () => void {
   if (mean === Infinity) return () => {};
   // Connections that were made together do not all end together.
@@ -92,6 +112,7 @@ function watchAge(
   let timer = setTimeout(
     () => {
       if (session.destroyed) return;
+      connection.cause = "age";
       session.goaway(constants.NGHTTP2_NO_ERROR, lastStream, Buffer.from("max_age"));
       session.close();
       if (graceMs < Infinity) timer = setTimeout(() => session.destroy(), Math.min(graceMs, longest)).unref();
