@@ -23,11 +23,11 @@ export {
 
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
-export { dial, type Dialed, type DialedTransport, type DialOptions } from "./core/dial.ts";
+export { dial, type Dialed, type DialedTransport, type DialOptions, type DialStats } from "./core/dial.ts";
 export type { ClientTls } from "./core/net/client-tls.ts";
 export type { ConnectBackoff, ConnectionOptions } from "./core/http2/connection-options.ts";
 export type { ConnectionState } from "./core/http2/http2-connection.ts";
-export type { ClientKeepalive } from "./core/http2/session.ts";
+export type { ClientHttp2Options, ClientKeepalive } from "./core/http2/client-http2-options.ts";
 
 // Services.
 export {

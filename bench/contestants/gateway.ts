@@ -5,6 +5,7 @@
 import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";
+import { chosenEngine } from "./engine.ts";
 import { takePart } from "./take-part.ts";
 
 const logger = createLogger();
@@ -14,7 +15,14 @@ const httpObservers = [httpLog(logger), metrics];
 
 const grpc = new GrpcServer({ port: 0, observers });
 const fastLane = process.env["BENCH_FAST_LANE"] !== "off";
-const http = new HttpServer({ port: 0, upstream: grpc, observers, httpObservers, fastLane });
+const http = new HttpServer({
+  port: 0,
+  upstream: grpc,
+  observers,
+  httpObservers,
+  fastLane,
+  ...chosenEngine(),
+});
 const bench = new Bench();
 grpc.addService(bench);
 http.addService(bench);

@@ -5,8 +5,9 @@ import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./call/dispatcher.ts";
 import { Code, ConnectError } from "./errors/errors.ts";
 import { http2Invoker } from "./grpc/client/http2-invoker.ts";
+import { checkHttp2Options } from "./http2/client-http2-options.ts";
 import { connectionDefaults, connectionEngines, type ConnectionOptions } from "./http2/connection-options.ts";
-import { Connection, type ConnectionState } from "./http2/http2-connection.ts";
+import { Connection, type ConnectionState, type Http2Stats } from "./http2/http2-connection.ts";
 import { parseTarget } from "./net/target.ts";
 import { inProcess } from "./call/in-process.ts";
 import { toTransport, transportDefaults, type TransportOptions } from "./call/transport.ts";
@@ -37,6 +38,21 @@ export const dialDefaults: DialOptions = Object.freeze({
   network: false,
 });
 
+/** Figures of a transport. */
+export interface DialStats {
+  /** The servers that it calls; none for a server that is called in process. */
+  readonly endpoints: readonly EndpointStats[];
+}
+
+/** Figures of one server. */
+export interface EndpointStats {
+  /** The server as it was dialled; empty for a `GrpcServer` that does not listen yet. */
+  readonly address: string;
+  readonly state: ConnectionState;
+  /** Its connection. */
+  readonly http2: Http2Stats;
+}
+
 /** The connection that `dial` makes, besides its calls. */
 export interface Dialed extends AsyncDisposable {
   /** The state of the connection; in process always `ready`. Reading it starts no attempt to connect. */
@@ -47,6 +63,8 @@ export interface Dialed extends AsyncDisposable {
    * @throws ConnectError UNAVAILABLE if `signal` fires before, or the connection is closed.
    */
   ready(signal?: AbortSignal): Promise<void>;
+  /** Figures of now. */
+  stats(): DialStats;
   /** Closes the connection: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
   close(): void;
   /** As `close()`, for `await using`. */
@@ -90,25 +108,45 @@ export function dialInvoker(
     const names = connectionEngines.map((name) => `"${name}"`).join(" or ");
     throw new SetupError(`dial: the option engine must be ${names}, not ${show(engine)}`);
   }
+  checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
   if (typeof target !== "string" && !network) {
     return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }
   if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
-  return withConnection(interceptInvoker(http2Invoker(connection), interceptors), connection);
+  const address = (): string => {
+    if (typeof target === "string") return target;
+    return target.address === undefined ? "" : nameOf(target);
+  };
+  return withConnection(interceptInvoker(http2Invoker(connection), interceptors), {
+    get state() {
+      return connection.state;
+    },
+    ready: (signal) => connection.ready(signal),
+    stats: () => ({
+      endpoints: [{ address: address(), state: connection.state, http2: connection.stats }],
+    }),
+    close: () => connection.close(),
+  });
 }
 
 /** The connection below the calls, or a substitute for calls in process. */
 type Below = Omit<Dialed, typeof Symbol.asyncDispose>;
 
 /** The substitute: a server of this process can always be called. */
-const always: Below = Object.freeze({ state: "ready", ready: () => Promise.resolve(), close() {} });
+const always: Below = Object.freeze({
+  state: "ready",
+  ready: () => Promise.resolve(),
+  stats: () => ({ endpoints: [] }),
+  close() {},
+});
 
 function withConnection<T extends object>(calls: T, connection: Below): T & Dialed {
   return Object.defineProperties(calls, {
     state: { get: () => connection.state, enumerable: true },
     ready: { value: (signal?: AbortSignal) => connection.ready(signal), enumerable: true },
+    stats: { value: () => connection.stats(), enumerable: true },
     close: { value: () => connection.close(), enumerable: true },
     [Symbol.asyncDispose]: { value: async () => connection.close() },
   }) as T & Dialed; // defineProperties has no type for what it adds.

@@ -20,6 +20,7 @@ export const arrows: Arrows = {
   "core/time": [],
 
   // How clients choose and spare what they call: parts that do not know one another.
+  "core/policy": ["core/errors", "core/config", "core/http-rule"],
   "core/resilience": ["core/errors", "core/config", "core/time"],
 
   // What a call is, and how a program runs.
@@ -28,7 +29,7 @@ export const arrows: Arrows = {
   "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle", "core/http2"],
 
   // How a call travels.
-  "core/http2": ["core/errors", "core/metadata", "core/wire", "core/net"],
+  "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],
   "core/grpc": ["core/errors", "core/metadata", "core/codec"],
   "core/grpc/health": ["core/errors", "core/call"],
   "core/grpc/reflection": ["core/errors", "core/call"],

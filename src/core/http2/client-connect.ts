@@ -2,7 +2,7 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { TlsOptionsFor } from "../net/client-tls.ts";
-import { setKeepalive } from "../net/keepalive.ts";
+import { probeAfter } from "../net/keepalive.ts";
 import type { Address, Target } from "../net/target.ts";
 import { ClientSession } from "./client-session.ts";
 import { closedEarly, connectFailure, withCode } from "./connect-failure.ts";
@@ -22,9 +22,6 @@ const readBuffer = Buffer.allocUnsafeSlow(65_536);
  */
 const tickets = new WeakMap<TlsOptionsFor, Map<string, Buffer>>();
 
-/** A peer that is gone is found by TCP after 30 seconds of silence and 10 probes, also while no call waits. */
-const heartbeatMs = 90_000;
-
 /**
  * Connects to an address by our own engine.
  *
@@ -36,6 +33,7 @@ export function connectByOwnEngine(
   options: ConnectOptions,
 ): Promise<Connected> {
   const { tls, timeoutMs, signal, keepalive } = options;
+  const { tcpMs } = keepalive;
   return new Promise((resolve, reject) => {
     let handshaken = false;
     const settle = (): void => {
@@ -64,7 +62,7 @@ export function connectByOwnEngine(
       tls === undefined
         ? connectSocket({ ...address, onread })
         : connectTls({ ...tls(target.host), ...address, ...{ onread }, ...resumption(tls, target.host) });
-    const session = new ClientSession(socket, keepalive, {
+    const session = new ClientSession(socket, options, {
       onReady: () => {
         settle();
         resolve(session);
@@ -73,7 +71,7 @@ export function connectByOwnEngine(
     });
     if (tls !== undefined) socket.on("session", (ticket: Buffer) => keepTicket(tls, target.host, ticket));
     socket.setNoDelay(true);
-    setKeepalive(socket, { heartbeatMs });
+    if (tcpMs > 0) probeAfter(socket, tcpMs);
     socket.once(tls === undefined ? "connect" : "secureConnect", () => {
       handshaken = true;
       const protocol = tls === undefined ? "h2" : (socket as TLSSocket).alpnProtocol; // Made by `connectTls`.

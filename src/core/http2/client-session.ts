@@ -1,48 +1,46 @@
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "../errors/errors.ts";
+import type { ClientHttp2Options, ClientKeepalive } from "./client-http2-options.ts";
 import { ClientStream, type StreamOwner } from "./client-stream.ts";
 import { ControlWriter } from "./control-writer.ts";
 import { most31 } from "./frame.ts";
 import { FrameReader, type FrameSink } from "./frame-reader.ts";
-import { GlitchBudget } from "./glitch-budget.ts";
-import { errorCode, floodError, Http2Error, protocolError } from "./http2-error.ts";
+import { FloodGuard } from "./flood-guard.ts";
+import { HpackDecoder } from "./hpack/decoder.ts";
+import { sensitiveNames } from "./hpack/encoder.ts";
+import { http2Counts, type ConnectionEnd } from "./http2-counts.ts";
+import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 import { Keepalive } from "./keepalive.ts";
-import { maxHeaderListBytes } from "./reply-status.ts";
 import { goodEnd, ReplyReader } from "./reply-reader.ts";
 import { RequestWriter } from "./request-writer.ts";
 import type {
-  ClientKeepalive,
   RequestHead,
   RequestStream,
   Session,
   SessionListener,
+  SessionStats,
   StreamEnd,
   StreamListener,
 } from "./session.ts";
-import { clientSettings, PeerSettings, type ClientSettings } from "./settings.ts";
+import { clientSettings, PeerSettings } from "./settings.ts";
 import { WriteTurn } from "./write-turn.ts";
 
-/** What is announced to servers. */
-const own: ClientSettings = {
-  streamWindowBytes: 256 * 1024,
-  maxFrameBytes: 64 * 1024,
-  maxHeaderListBytes,
-};
+/** Frames without a use that a server may send. */
+const glitchLimit = { burst: 10_000, perSecond: 330 };
 
-/** Streams of one connection: all odd numbers that there are. */
-const mostStreams = 2 ** 30;
-
-/** Entries of a SETTINGS frame that are no glitches. */
-const usualSettings = 32;
-
-/** Control frames that wait because the server does not read. */
-const mostWaitingControls = 1_000;
+/** The next connection is begun when so many streams are left, or an eighth of all. */
+const agingStreams = 10_000;
 
 /** How long a server may take to close its side of a connection, in milliseconds. */
 const closingMs = 1_000;
 
-/** How long the acknowledgement of our SETTINGS may take, in milliseconds. */
-const settingsTimeoutMs = 10_000;
+const counts = http2Counts.client;
+
+/** Options of a session. */
+export interface ClientSessionOptions {
+  readonly keepalive: ClientKeepalive;
+  readonly http2: ClientHttp2Options;
+}
 
 /** What happens to a session before it is in use. */
 export interface SessionBirth {
@@ -55,7 +53,9 @@ export interface SessionBirth {
 /** A connection of our own engine (`engine: "own"`, RFC 9113): the client's side. */
 export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #socket: Socket;
+  readonly #options: ClientHttp2Options;
   readonly #birth: SessionBirth;
+  readonly #guard: FloodGuard;
   readonly #turn: WriteTurn;
   readonly #control: ControlWriter;
   readonly #reader: FrameReader;
@@ -63,7 +63,6 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #writer: RequestWriter;
   readonly #replies: ReplyReader;
   readonly #keepalive: Keepalive;
-  readonly #glitches = new GlitchBudget({ burst: 10_000, perSecond: 330 }, () => performance.now());
   #listener: SessionListener | undefined;
   #ready = false;
   /** Streams that are open, by their numbers; those whose headers wait have none yet. */
@@ -71,6 +70,8 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   /** Streams that are open, with those that have no number yet. */
   #open = 0;
   #opened = 0;
+  /** The number of streams from which on the next connection is asked for. */
+  readonly #agingAt: number;
   /** How many streams may be open at the same time. */
   #limit = 0;
   #retired = false;
@@ -79,52 +80,66 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   #lost: ConnectError | undefined;
   /** The last stream that the server processes, as its GOAWAY says. */
   #lastStreamId = Infinity;
-  /** Whether headers or data went either way since the server's last ping. */
-  #worked = true;
-  #waitingControls = 0;
   #settingsTimer: NodeJS.Timeout | undefined;
+  /** When SETTINGS or the last ping were sent, and how long the answer took. */
+  #askedAt = 0;
+  #rttMs: number | undefined;
 
-  constructor(socket: Socket, keepalive: ClientKeepalive, birth: SessionBirth) {
+  constructor(socket: Socket, { keepalive, http2 }: ClientSessionOptions, birth: SessionBirth) {
     this.#socket = socket;
+    this.#options = http2;
     this.#birth = birth;
+    this.#guard = new FloodGuard(socket, glitchLimit);
+    this.#agingAt =
+      http2.maxConnectionStreams - Math.min(agingStreams, Math.ceil(http2.maxConnectionStreams / 8));
     this.#turn = new WriteTurn(socket, this.#fill, this.#onWritten);
     this.#reader = new FrameReader(this, {
-      maxFrameBytes: own.maxFrameBytes,
-      maxBlockBytes: 2 * maxHeaderListBytes,
+      maxFrameBytes: http2.maxFrameBytes,
+      maxBlockBytes: 2 * http2.maxHeaderListBytes,
     });
     this.#control = new ControlWriter(this.#turn);
-    this.#writer = new RequestWriter(this.#turn, this.#peer);
+    this.#writer = new RequestWriter(this.#turn, this.#peer, sensitiveOf(http2));
     this.#replies = new ReplyReader(
       {
         streams: this.#streams,
         nextId: () => this.#writer.nextId,
         markReceived: () => {
-          this.#worked = true;
+          this.#guard.work();
           this.#keepalive.markReceived();
         },
-        glitch: (what) => this.#glitch(what),
+        glitch: (what) => this.#guard.glitch(what),
         end: (stream, end) => this.#end(stream, end),
       },
       this.#control,
+      new HpackDecoder(http2.maxHeaderListBytes, http2.headerTableBytes),
     );
     this.#keepalive = new Keepalive(keepalive, {
       isBusy: () => this.#open > 0,
-      ping: () => this.#control.ping(),
+      ping: () => {
+        this.#askedAt = performance.now();
+        this.#control.ping();
+      },
+      answered: () => counts.pings.answered++,
       lose: () => {
-        this.#lose("the server does not answer pings");
+        counts.pings.unanswered++;
+        this.#lose("timeout", "the server does not answer pings");
         this.#socket.destroy();
       },
     });
-    socket.on("error", (error) => this.#lose("the connection broke", error));
-    socket.on("close", () => this.#lose("the connection was closed"));
+    socket.on("error", (error) => this.#lose("lost", "the connection broke", error));
+    socket.on("close", () => {
+      const expected = this.#retired || this.#open === 0;
+      this.#lose(expected ? "closed" : "lost", "the connection was closed");
+    });
   }
 
   /** Sends preface and settings; the socket is connected. */
   greet(): void {
-    this.#control.greet(clientSettings(own));
+    this.#control.greet(clientSettings(this.#options, this.#options.headerTableBytes));
+    this.#askedAt = performance.now();
     this.#settingsTimer = setTimeout(() => {
       this.#breakOff(new Http2Error(errorCode.settingsTimeout, "SETTINGS are not acknowledged"));
-    }, settingsTimeoutMs).unref();
+    }, this.#options.settingsTimeoutMs).unref();
   }
 
   /** Bytes of the server: `bytes[0, end)`, valid during the call only. */
@@ -140,6 +155,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   start(listener: SessionListener): this {
     this.#listener = listener;
+    if (!this.#over) counts.begin(this);
     this.#keepalive.start();
     if (this.#open === 0) this.#socket.unref();
     // The server may have retired the connection in the same turn in which it became ready.
@@ -148,7 +164,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   }
 
   destroy(): void {
-    this.#lose("the connection is not needed");
+    this.#lose("closed", "the connection is not needed");
     this.#socket.destroy();
   }
 
@@ -164,12 +180,27 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     return this.#opened > 0;
   }
 
+  /** Streams that are open. */
+  get streams(): number {
+    return this.#open;
+  }
+
+  get stats(): SessionStats {
+    return {
+      streams: this.#open,
+      limit: this.#limit,
+      rttMs: this.#rttMs,
+      sentBytes: this.#socket.bytesWritten,
+      receivedBytes: this.#socket.bytesRead,
+    };
+  }
+
   open(head: RequestHead, listener: StreamListener): RequestStream {
     this.#writer.check(head);
-    const stream = new ClientStream(this, head, listener, own.streamWindowBytes);
+    const stream = new ClientStream(this, head, listener, this.#options.streamWindowBytes);
     if (this.#open++ === 0) this.#socket.ref();
     this.#writer.open(stream);
-    if (++this.#opened === mostStreams) this.#retire();
+    if (++this.#opened >= this.#agingAt) this.#age();
     return stream;
   }
 
@@ -214,17 +245,14 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   }
 
   settings(bytes: Buffer, start: number, end: number): void {
-    if (this.#ready) {
-      this.#glitch("SETTINGS");
-      for (let count = (end - start) / 6; count > usualSettings; count--) this.#glitch("SETTINGS");
-    }
+    if (this.#ready) this.#guard.settings((end - start) / 6);
     const windowBefore = this.#peer.initialWindowBytes;
     this.#peer.apply(bytes, start, end, this.#writer.limitTable);
     const change = this.#peer.initialWindowBytes - windowBefore;
     if (change !== 0) for (const stream of this.#streams.values()) this.#writer.widen(stream, change);
     this.#limit = limitOf(this.#peer.maxConcurrentStreams);
     this.#writer.room();
-    this.#answer();
+    this.#guard.answer();
     this.#control.settingsAck();
     if (this.#ready) {
       if (this.hasCapacity) this.#listener?.onCapacity();
@@ -236,19 +264,23 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   settingsAck(): void {
     clearTimeout(this.#settingsTimer);
+    this.#rttMs ??= performance.now() - this.#askedAt;
   }
 
   ping(ack: boolean, bytes: Buffer, start: number): void {
-    if (ack) return;
-    if (!this.#worked) this.#glitch("PING");
-    this.#worked = false;
-    this.#answer();
+    if (ack) {
+      this.#rttMs = performance.now() - this.#askedAt;
+      return;
+    }
+    this.#guard.ping();
+    this.#guard.answer();
     this.#control.pingAck(bytes, start);
   }
 
   goaway(lastStreamId: number, code: number, bytes: Buffer, start: number, end: number): void {
     if (lastStreamId > this.#lastStreamId) throw protocolError("GOAWAY with a higher last stream");
     this.#lastStreamId = lastStreamId;
+    this.#listener?.onGoaway(code);
     const debug = printable(bytes, start, end);
     if (code !== errorCode.noError) {
       this.#lost ??= lost(
@@ -262,7 +294,10 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     for (const stream of [...this.#streams.values()]) {
       if (stream.id > lastStreamId) this.#end(stream, unprocessed);
     }
-    if (code !== errorCode.noError) this.#endAll();
+    if (code !== errorCode.noError) {
+      counts.end(this, "goaway");
+      this.#endAll();
+    }
     if (this.#open === 0) this.#leave();
   }
 
@@ -275,7 +310,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const stream = this.#streams.get(streamId);
     if (stream === undefined) {
       this.#replies.checkBegun(streamId, "WINDOW_UPDATE");
-      this.#glitch("WINDOW_UPDATE of closed streams");
+      this.#guard.glitch("WINDOW_UPDATE of closed streams");
     } else if (increment === 0) {
       this.#replies.refuseMalformed(stream, "a window update of 0");
     } else if (stream.sendWindow + increment > most31) {
@@ -287,22 +322,12 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   }
 
   ignored(): void {
-    this.#glitch("frames without a meaning");
-  }
-
-  #glitch(what: string): void {
-    if (!this.#glitches.spend()) throw floodError(`too many: ${what}`);
-  }
-
-  /** A frame of the server is answered at once: such answers wait if it does not read them. */
-  #answer(): void {
-    if (this.#socket.writableLength > 0 && ++this.#waitingControls > mostWaitingControls) {
-      throw floodError("answers are not read");
-    }
+    this.#guard.glitch("frames without a meaning");
   }
 
   #end(stream: ClientStream, end: StreamEnd): void {
     if (stream.closed) return;
+    if (end.unprocessed) counts.refusedStreams++;
     stream.close(end);
     this.#forget(stream);
   }
@@ -333,8 +358,18 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     this.#listener?.onRetired(this);
   }
 
+  /** Few numbers of streams are left, or none. */
+  #age(): void {
+    if (this.#opened < this.#options.maxConnectionStreams) {
+      this.#listener?.onAging(this);
+      return;
+    }
+    this.#retire();
+  }
+
   /** The connection is gone, or as good as gone. */
-  #lose(text: string, cause?: unknown): void {
+  #lose(end: ConnectionEnd, text: string, cause?: unknown): void {
+    counts.end(this, end);
     this.#stop();
     if (!this.#ready) {
       this.#ready = true;
@@ -358,13 +393,17 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const error =
       reason instanceof Http2Error ? reason : new Http2Error(errorCode.internalError, "an internal error");
     this.#closeSocket(error.code, error.message.slice(0, 64));
-    if (reason === error) this.#lose(`the server broke the rules of HTTP/2: ${error.message}`, error);
-    else this.#lose("an internal error", reason);
+    if (reason === error) {
+      this.#lose(endOf(error.code), `the server broke the rules of HTTP/2: ${error.message}`, error);
+    } else {
+      this.#lose("lost", "an internal error", reason);
+    }
   }
 
   /** Ends a connection without streams. */
   #leave(): void {
     if (this.#over) return;
+    counts.end(this, this.#opened >= this.#agingAt ? "age" : "closed");
     this.#stop();
     this.#closeSocket(errorCode.noError, "");
   }
@@ -379,7 +418,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     if (this.#over) return;
     try {
       const opened = this.#writer.write(this.#streams, this.#limit, this.#onSent);
-      if (opened > 0) this.#glitches.earn(4 * opened);
+      if (opened > 0) this.#guard.opened(opened);
     } catch (error) {
       this.#breakOff(error); // A fault of ours, which must not end the process.
     }
@@ -387,16 +426,28 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   /** Headers or data of a stream are sent. */
   readonly #onSent = (stream: ClientStream): void => {
-    this.#worked = true;
+    this.#guard.work();
     this.#keepalive.sent();
     if (stream.endSent && stream.replied) this.#end(stream, goodEnd);
     else if (stream.drains()) stream.listener.onDrain();
   };
 
   readonly #onWritten = (): void => {
-    if (this.#socket.writableLength === 0) this.#waitingControls = 0;
+    this.#guard.written();
     if (!this.#over && this.#writer.isHeldUp) this.#turn.schedule();
   };
+}
+
+/** Names of fields that never enter a table. */
+function sensitiveOf({ sensitiveHeaders }: ClientHttp2Options): ReadonlySet<string> {
+  if (sensitiveHeaders.length === 0) return sensitiveNames;
+  return new Set([...sensitiveNames, ...sensitiveHeaders.map((name) => name.toLowerCase())]);
+}
+
+/** Why a connection ends that this side breaks off, by the code of its GOAWAY. */
+function endOf(code: number): ConnectionEnd {
+  if (code === errorCode.enhanceYourCalm) return "flood";
+  return code === errorCode.settingsTimeout ? "timeout" : "protocol";
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { TlsOptionsFor } from "../net/client-tls.ts";
-import type { ClientKeepalive } from "./session.ts";
+import type { ClientHttp2Options, ClientKeepalive } from "./client-http2-options.ts";
 
 /** How to connect. */
 export interface ConnectOptions {
@@ -11,4 +11,6 @@ export interface ConnectOptions {
   readonly signal: AbortSignal;
   /** Keepalive of the connection. */
   readonly keepalive: ClientKeepalive;
+  /** Windows, limits and tables. */
+  readonly http2: ClientHttp2Options;
 }

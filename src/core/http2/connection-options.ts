@@ -1,5 +1,10 @@
 import type { ClientTls } from "../net/client-tls.ts";
-import type { ClientKeepalive } from "./session.ts";
+import {
+  clientHttp2Defaults,
+  keepaliveDefaults,
+  type ClientHttp2Options,
+  type ClientKeepalive,
+} from "./client-http2-options.ts";
 
 /**
  * Pauses between attempts to connect: each is 1.6 times as long as the one before, +/-20 %. A call or a `ready()`
@@ -31,8 +36,10 @@ export interface ConnectionOptions {
    * a client of a gateway INTERNAL (500), since it cannot change the limit. Default: 4 MiB.
    */
   readonly maxMessageBytes: number;
-  /** Keepalive pings. Default: every 30,000 ms, acknowledged within 10,000 ms. */
-  readonly keepalive: ClientKeepalive;
+  /** Keepalive pings. Default: see `ClientKeepalive`. */
+  readonly keepalive: Partial<ClientKeepalive>;
+  /** Windows, limits and tables of HTTP/2. Default: see `ClientHttp2Options`. */
+  readonly http2: Partial<ClientHttp2Options>;
   /** Compression of request messages. Default: none. */
   readonly compression: "none" | "gzip";
   /** Limit of one attempt to connect, with TLS and the server's SETTINGS, in milliseconds. Default: 20,000. */
@@ -52,9 +59,26 @@ export const connectionDefaults: ConnectionOptions = Object.freeze({
   authority: undefined,
   userAgent: undefined,
   maxMessageBytes: 4 * 1024 * 1024,
-  keepalive: Object.freeze({ timeMs: 30_000, timeoutMs: 10_000 }),
+  keepalive: keepaliveDefaults,
+  http2: clientHttp2Defaults,
   compression: "none",
   connectTimeoutMs: 20_000,
   backoff: Object.freeze({ initialMs: 200, maxMs: 5_000 }),
   engine: "node",
 });
+
+/** Options with all of their groups filled up. */
+export interface MergedConnectionOptions extends ConnectionOptions {
+  readonly keepalive: ClientKeepalive;
+  readonly http2: ClientHttp2Options;
+}
+
+/** The options of a connection, with defaults for those that are missing. */
+export function mergeConnectionOptions(options: Partial<ConnectionOptions>): MergedConnectionOptions {
+  return {
+    ...connectionDefaults,
+    ...options,
+    keepalive: { ...keepaliveDefaults, ...options.keepalive },
+    http2: { ...clientHttp2Defaults, ...options.http2 },
+  };
+}

@@ -4,10 +4,16 @@ import type { Session } from "./session.ts";
 /** The state of a connection. */
 export type State =
   | { readonly kind: "idle" }
-  | { readonly kind: "connecting"; readonly controller: AbortController }
+  | Connecting
   | { readonly kind: "ready"; readonly session: Session }
   | TransientFailure
   | { readonly kind: "closed" };
+
+/** An attempt. */
+export interface Connecting {
+  readonly kind: "connecting";
+  readonly controller: AbortController;
+}
 
 /** The pause after an attempt that failed. */
 export interface TransientFailure {

@@ -5,7 +5,6 @@ import type { Address, Target } from "../net/target.ts";
 import { closedEarly, connectFailure, withCode } from "./connect-failure.ts";
 import type { ConnectOptions } from "./connect-options.ts";
 import { Http2Session } from "./http2-session.ts";
-import { maxHeaderListBytes } from "./reply-status.ts";
 import type { Connected } from "./session.ts";
 
 /** Bytes of a reply that a server may send before they are read, per stream. */
@@ -19,7 +18,7 @@ const connectionWindowBytes = 8 * 1024 * 1024;
  * @throws ConnectError UNAVAILABLE if that fails.
  */
 export function connectByNode(address: Address, target: Target, options: ConnectOptions): Promise<Connected> {
-  const { tls, timeoutMs, signal, keepalive } = options;
+  const { tls, timeoutMs, signal, keepalive, http2 } = options;
   const socket = tls === undefined ? connectSocket(address) : connectTls({ ...tls(target.host), ...address });
   socket.setNoDelay(true);
   const session = connect(`${tls === undefined ? "http" : "https"}://localhost`, {
@@ -29,7 +28,7 @@ export function connectByNode(address: Address, target: Target, options: Connect
     settings: {
       enablePush: false,
       initialWindowSize: streamWindowBytes,
-      maxHeaderListSize: maxHeaderListBytes,
+      maxHeaderListSize: http2.maxHeaderListBytes,
     },
   });
   let handshaken = false;

@@ -1,36 +1,55 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 import { clientTls, type TlsOptionsFor } from "../net/client-tls.ts";
 import { ConnectPauses } from "./connect-pauses.ts";
-import { closed, idle, type State, type TransientFailure } from "./connection-state.ts";
-import { connectionDefaults, type ConnectionOptions } from "./connection-options.ts";
+import { closed, idle, type Connecting, type State, type TransientFailure } from "./connection-state.ts";
+import { CallQueue, type Opener } from "./call-queue.ts";
+import type { ClientKeepalive } from "./client-http2-options.ts";
+import {
+  mergeConnectionOptions,
+  type ConnectionOptions,
+  type MergedConnectionOptions,
+} from "./connection-options.ts";
 import { connectToAny } from "./connect.ts";
-import type { ClientKeepalive, Connected, Session, SessionListener } from "./session.ts";
+import { countsOf, type UpstreamCounts } from "./http2-counts.ts";
+import { errorName } from "./http2-error.ts";
+import type { Connected, Session, SessionListener, SessionStats } from "./session.ts";
 import { parseTarget } from "../net/target.ts";
 
 /** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
 export type ConnectionState = "idle" | "connecting" | "ready" | "transient-failure" | "closed";
 
-/** A call that needs a stream. */
-export interface Opener {
-  /** Opens a stream on `session`, which has capacity for it. */
-  open(session: Session, authority: string): void;
-  /** The call gets no stream. Several calls may share the same error object. */
-  refuse(error: ConnectError): void;
+/** Figures of a connection over HTTP/2; those of `SessionStats` are of the connection that is in use now. */
+export interface Http2Stats extends SessionStats {
+  /** Calls that wait for a stream. */
+  readonly queued: number;
+  /** GOAWAY frames that the server has sent, on all connections so far. */
+  readonly goaways: number;
 }
+
+const noSession: SessionStats = Object.freeze({
+  streams: 0,
+  limit: 0,
+  rttMs: undefined,
+  sentBytes: 0,
+  receivedBytes: 0,
+});
 
 /** The longest pause while calls are made, in milliseconds: a server that is reachable again gets traffic soon. */
 const callerPauseMs = 500;
+
+/** Pause before another attempt to replace a connection that has few streams left, in milliseconds. */
+const nextPauseMs = 1_000;
 
 /**
  * A subchannel of gRPC: an HTTP/2 connection to one server, established at the first use and again when it is lost.
  *
  * Calls wait while it connects and while the server's limit of streams is reached. During the pause after a failed
  * attempt they fail at once and shorten the pause. A connection that the server retires (GOAWAY) carries its calls to
- * their end while the next one is in use.
+ * their end while the next one is in use. One that runs out of streams is in use until the next one is ready.
  */
 export class Connection implements SessionListener {
   readonly #target: () => string;
-  readonly #options: ConnectionOptions;
+  readonly #options: MergedConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;
   readonly #pauses: ConnectPauses;
   #state: State = idle;
@@ -38,8 +57,13 @@ export class Connection implements SessionListener {
   #session: Session | undefined;
   #authority = "";
   #keepalive: ClientKeepalive;
-  /** Calls waiting for a stream, the oldest first. */
-  readonly #queue = new Set<Opener>();
+  readonly #queue: CallQueue;
+  #counts: UpstreamCounts | undefined;
+  #goaways = 0;
+  /** The attempt to replace a connection that is in use. */
+  #next: Connecting | undefined;
+  /** When the next such attempt may begin, by `performance.now()`. */
+  #nextAfter = 0;
   /** Called at every change of the state. */
   readonly #watchers = new Set<() => void>();
 
@@ -50,15 +74,22 @@ export class Connection implements SessionListener {
    */
   constructor(target: () => string, options: Partial<ConnectionOptions> = {}, random = Math.random) {
     this.#target = target;
-    this.#options = { ...connectionDefaults, ...options };
+    this.#options = mergeConnectionOptions(options);
+    this.#queue = new CallQueue(this.#options.http2.maxQueuedCalls);
     this.#keepalive = this.#options.keepalive;
     const { tls } = this.#options;
     this.#tls = tls === false ? undefined : clientTls(tls === true ? {} : tls);
     this.#pauses = new ConnectPauses(this.#options.backoff, random);
   }
 
-  get options(): ConnectionOptions {
+  get options(): MergedConnectionOptions {
     return this.#options;
+  }
+
+  /** Figures of the connection. */
+  get stats(): Http2Stats {
+    const stats = this.#session?.stats ?? noSession;
+    return { ...stats, queued: this.#queue.size, goaways: this.#goaways };
   }
 
   get secure(): boolean {
@@ -83,9 +114,11 @@ export class Connection implements SessionListener {
       call.refuse(isClosed());
     } else if (state.kind === "transient-failure") {
       call.refuse(state.error);
-    } else {
-      this.#queue.add(call);
+    } else if (this.#queue.add(call)) {
       this.#reconnect();
+    } else {
+      const text = `${this.#target()}: ${this.#queue.size} calls wait for a stream`;
+      call.refuse(new ConnectError(text, Code.Unavailable));
     }
   }
 
@@ -146,14 +179,15 @@ export class Connection implements SessionListener {
     const state = this.#state;
     if (state.kind === "closed") return;
     this.#become(closed);
+    this.#next?.controller.abort(isClosed());
     if (state.kind === "ready") state.session.close();
     else if (state.kind === "connecting") state.controller.abort(isClosed());
     else if (state.kind === "transient-failure") clearTimeout(state.timer);
-    this.#refuseAll(isClosed());
+    this.#queue.refuse(isClosed());
   }
 
   onCapacity(): void {
-    for (const call of this.#queue) {
+    for (let call = this.#queue.first; call !== undefined; call = this.#queue.first) {
       const session = this.#session;
       if (session === undefined || !session.hasCapacity) return;
       this.#queue.delete(call);
@@ -163,6 +197,12 @@ export class Connection implements SessionListener {
 
   onRetired(session: Session): void {
     if (this.#session !== session) return;
+    const next = this.#next;
+    if (next !== undefined) {
+      this.#next = undefined;
+      this.#become(next); // It is on its way, and now calls wait for it.
+      return;
+    }
     if (session.answered) {
       this.#pauses.reset();
     } else if (this.#pauses.hasFailures) {
@@ -176,8 +216,26 @@ export class Connection implements SessionListener {
     if (this.#queue.size > 0) this.#reconnect();
   }
 
+  onGoaway(code: number): void {
+    this.#goaways++;
+    const goaways = this.#counts?.goaways;
+    const name = errorName(code);
+    goaways?.set(name, (goaways.get(name) ?? 0) + 1);
+  }
+
   onTooManyPings(): void {
-    this.#keepalive = { ...this.#keepalive, timeMs: this.#keepalive.timeMs * 2 };
+    const { timeMs, idleMs } = this.#keepalive;
+    this.#keepalive = { ...this.#keepalive, timeMs: timeMs * 2, idleMs: idleMs * 2 };
+  }
+
+  onAging(session: Session): void {
+    if (this.#session !== session || this.#next !== undefined) return;
+    if (performance.now() < this.#nextAfter) return;
+    try {
+      this.#next = this.#attempt();
+    } catch {
+      // The connection in use still has streams; one that has none left begins the usual attempts.
+    }
   }
 
   /** Connects for calls that wait. */
@@ -185,37 +243,52 @@ export class Connection implements SessionListener {
     try {
       this.#connect();
     } catch (error) {
-      this.#refuseAll(toUnavailable(error));
+      this.#queue.refuse(toUnavailable(error));
     }
   }
 
   /** Begins an attempt to connect, unless one is in progress or a connection exists. */
   #connect(): void {
-    if (this.#state.kind !== "idle") return;
-    const target = parseTarget(this.#target());
-    const { authority, connectTimeoutMs: timeoutMs, engine } = this.#options;
+    if (this.#state.kind === "idle") this.#become(this.#attempt());
+  }
+
+  /** Begins an attempt to connect. @throws an error of the target's name */
+  #attempt(): Connecting {
+    const name = this.#target();
+    const target = parseTarget(name);
+    this.#counts = countsOf(name);
+    this.#queue.countIn(this.#counts);
+    const { authority, connectTimeoutMs: timeoutMs, engine, http2 } = this.#options;
     this.#authority = authority ?? target.authority;
     const controller = new AbortController();
-    const attempt: State = { kind: "connecting", controller };
-    this.#become(attempt);
+    const attempt: Connecting = { kind: "connecting", controller };
     const { signal } = controller;
-    connectToAny(target, engine, { tls: this.#tls, timeoutMs, signal, keepalive: this.#keepalive }).then(
+    const options = { tls: this.#tls, timeoutMs, signal, keepalive: this.#keepalive, http2 };
+    connectToAny(target, engine, options).then(
       (connected) => this.#onConnected(attempt, connected),
       (error: unknown) => this.#onFailed(attempt, toUnavailable(error)),
     );
+    return attempt;
   }
 
-  #onConnected(attempt: State, connected: Connected): void {
-    if (this.#state !== attempt) {
+  #onConnected(attempt: Connecting, connected: Connected): void {
+    const replaced = this.#next === attempt ? this.#session : undefined;
+    if (replaced !== undefined) this.#next = undefined;
+    else if (this.#state !== attempt) {
       connected.destroy();
       return;
     }
     this.#become({ kind: "ready", session: connected.start(this) });
+    replaced?.close();
     if (this.#session?.answered === true) this.#pauses.reset();
     this.onCapacity();
   }
 
-  #onFailed(attempt: State, error: ConnectError): void {
+  #onFailed(attempt: Connecting, error: ConnectError): void {
+    if (this.#next === attempt) {
+      this.#next = undefined;
+      this.#nextAfter = performance.now() + nextPauseMs;
+    }
     if (this.#state === attempt) this.#fail(error, true);
   }
 
@@ -225,7 +298,7 @@ export class Connection implements SessionListener {
     const until = since + this.#pauses.afterFailureMs();
     const timer = this.#retryAt(until).unref();
     this.#become({ kind: "transient-failure", error, hasty, since, until, timer });
-    this.#refuseAll(error);
+    this.#queue.refuse(error);
   }
 
   #retryAt(until: number): NodeJS.Timeout {
@@ -257,12 +330,6 @@ export class Connection implements SessionListener {
     this.#state = state;
     this.#session = state.kind === "ready" ? state.session : undefined;
     for (const check of [...this.#watchers]) check();
-  }
-
-  #refuseAll(error: ConnectError): void {
-    const calls = [...this.#queue];
-    this.#queue.clear();
-    for (const call of calls) call.refuse(error);
   }
 }
 

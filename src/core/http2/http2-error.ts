@@ -10,9 +10,23 @@ export const errorCode = Object.freeze({
   refusedStream: 0x7,
   cancel: 0x8,
   compressionError: 0x9,
+  connectError: 0xa,
   enhanceYourCalm: 0xb,
   inadequateSecurity: 0xc,
+  http11Required: 0xd,
 });
+
+const names = new Map<number, string>(
+  Object.entries(errorCode).map(([name, code]) => [
+    code,
+    code === errorCode.http11Required ? "HTTP_1_1_REQUIRED" : name.replaceAll(/[A-Z]/g, "_$&").toUpperCase(),
+  ]),
+);
+
+/** The name of an error code, such as `ENHANCE_YOUR_CALM`; `other` for codes that are not in the RFC. */
+export function errorName(code: number): string {
+  return names.get(code) ?? "other";
+}
 
 /** An error that ends the connection (RFC 9113 5.4.1). */
 export class Http2Error extends Error {

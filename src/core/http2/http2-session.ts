@@ -2,12 +2,14 @@ import { constants, type ClientHttp2Session, type ClientHttp2Stream } from "node
 import type { Socket } from "node:net";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { ReplyFields } from "./reply-status.ts";
+import type { ClientKeepalive } from "./client-http2-options.ts";
+import { http2Counts, type ConnectionEnd } from "./http2-counts.ts";
 import type {
-  ClientKeepalive,
   RequestHead,
   RequestStream,
   Session,
   SessionListener,
+  SessionStats,
   StreamEnd,
   StreamListener,
 } from "./session.ts";
@@ -19,6 +21,11 @@ interface NodeStream extends ClientHttp2Stream {
 
 const requestOptions = { endStream: false };
 
+const counts = http2Counts.client;
+
+/** What Node has where the server's SETTINGS have no limit. */
+const noLimit = 2 ** 32 - 1;
+
 /**
  * A connection on `node:http2` (`engine: "node"`): opens and counts streams, finds a dead peer by pings, and opens no more
  * streams once the server retires the connection (GOAWAY).
@@ -28,6 +35,7 @@ export class Http2Session implements Session {
   readonly answered = true;
   readonly used = true;
   readonly #session: ClientHttp2Session;
+  readonly #socket: Socket;
   readonly #keepalive: ClientKeepalive;
   readonly #listener: SessionListener;
   #open = 0;
@@ -40,6 +48,7 @@ export class Http2Session implements Session {
   /** Whether a reply's bytes have arrived since the last tick of the keepalive. */
   #received = false;
   readonly #pulse: NodeJS.Timeout | undefined;
+  #rttMs: number | undefined;
 
   constructor(
     session: ClientHttp2Session,
@@ -48,6 +57,7 @@ export class Http2Session implements Session {
     listener: SessionListener,
   ) {
     this.#session = session;
+    this.#socket = socket;
     this.#keepalive = keepalive;
     this.#listener = listener;
     this.#limit = limitOf(session);
@@ -58,9 +68,12 @@ export class Http2Session implements Session {
     session.on("goaway", (code: number, lastStreamId: number, data?: Buffer) => {
       this.#onGoaway(code, lastStreamId, data);
     });
-    session.on("error", (error: Error) => this.#lose("the connection broke", error));
+    session.on("error", (error: Error) => this.#lose("lost", "the connection broke", error));
     session.on("close", () => this.#onClose());
-    socket.on("close", () => this.#lose("the connection was closed"));
+    socket.on("close", () => {
+      this.#lose(this.#retired || this.#open === 0 ? "closed" : "lost", "the connection was closed");
+    });
+    counts.begin(this);
     session.unref();
     const { timeMs } = keepalive;
     if (timeMs > 0 && timeMs < 2 ** 31) this.#pulse = setInterval(() => this.#onPulse(), timeMs).unref();
@@ -70,6 +83,21 @@ export class Http2Session implements Session {
   get hasCapacity(): boolean {
     const { closed, destroyed } = this.#session; // Set before the events are emitted.
     return this.#open < this.#limit && !this.#retired && !closed && !destroyed;
+  }
+
+  /** Streams that are open. */
+  get streams(): number {
+    return this.#open;
+  }
+
+  get stats(): SessionStats {
+    return {
+      streams: this.#open,
+      limit: this.#limit,
+      rttMs: this.#rttMs,
+      sentBytes: this.#socket.bytesWritten,
+      receivedBytes: this.#socket.bytesRead,
+    };
   }
 
   open(head: RequestHead, listener: StreamListener): RequestStream {
@@ -100,6 +128,7 @@ export class Http2Session implements Session {
     if (--this.#open === 0) this.#session.unref();
     if (this.#session.destroyed) this.#lost ??= lost("the connection broke");
     const unprocessed = rstCode === constants.NGHTTP2_REFUSED_STREAM || id > this.#lastStreamId;
+    if (unprocessed) counts.refusedStreams++;
     return { rstCode: rstCode ?? constants.NGHTTP2_NO_ERROR, unprocessed, lost: this.#lost };
   }
 
@@ -110,8 +139,11 @@ export class Http2Session implements Session {
 
   #onGoaway(code: number, lastStreamId: number, data: Buffer | undefined): void {
     this.#lastStreamId = lastStreamId;
-    if (code !== constants.NGHTTP2_NO_ERROR)
+    this.#listener.onGoaway(code);
+    if (code !== constants.NGHTTP2_NO_ERROR) {
       this.#lost ??= lost(`the server ended the connection (HTTP/2 code ${code})`);
+      counts.end(this, "goaway");
+    }
     if (code === constants.NGHTTP2_ENHANCE_YOUR_CALM && data?.toString() === "too_many_pings") {
       this.#listener.onTooManyPings();
     }
@@ -125,13 +157,20 @@ export class Http2Session implements Session {
     if (received || this.#open === 0 || this.#session.destroyed) return;
     const timer = setTimeout(() => {
       if (this.#received) return;
-      this.#lose("the server does not answer pings");
+      counts.pings.unanswered++;
+      this.#lose("timeout", "the server does not answer pings");
       this.#session.destroy();
     }, this.#keepalive.timeoutMs).unref();
-    this.#session.ping(() => clearTimeout(timer));
+    this.#session.ping((error, durationMs) => {
+      clearTimeout(timer);
+      if (error !== null) return;
+      counts.pings.answered++;
+      this.#rttMs = durationMs;
+    });
   }
 
-  #lose(text: string, cause?: unknown): void {
+  #lose(end: ConnectionEnd, text: string, cause?: unknown): void {
+    counts.end(this, end);
     this.#lost ??= lost(text, cause);
     this.#retire();
   }
@@ -144,6 +183,7 @@ export class Http2Session implements Session {
 
   #onClose(): void {
     clearInterval(this.#pulse);
+    counts.end(this, "closed");
     this.#retire();
   }
 }
@@ -237,7 +277,8 @@ function onClose(this: NodeStream): void {
  * that were reset a moment ago and refuse new ones beyond the limit; the rest is reserved for those.
  */
 function limitOf({ remoteSettings }: ClientHttp2Session): number {
-  return Math.ceil((remoteSettings.maxConcurrentStreams ?? Infinity) * 0.875);
+  const most = remoteSettings.maxConcurrentStreams ?? noLimit;
+  return most === noLimit ? Infinity : Math.ceil(most * 0.875);
 }
 
 function lost(text: string, cause?: unknown): ConnectError {

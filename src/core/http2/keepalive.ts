@@ -1,20 +1,19 @@
-import type { ClientKeepalive } from "./session.ts";
+import type { ClientKeepalive } from "./client-http2-options.ts";
 
 /** What a keepalive does with its connection. */
 export interface KeepaliveActions {
   /** Whether calls are under way. */
   isBusy(): boolean;
   ping(): void;
+  /** Something has come in time after the ping. */
+  answered(): void;
   /** The peer has sent nothing since the ping: it is dead. */
   lose(): void;
 }
 
-/** Pause before a further ping to a server that has sent neither headers nor data since the last one, in milliseconds. */
-const idlePingMs = 330_000;
-
 /**
  * Finds a dead peer by pings (gRFC A8), and as few of them as servers that count pings tolerate: when nothing has come
- * for `timeMs` although something of ours was sent, and later only every 330 s, unless the server has sent headers or
+ * for `timeMs` although something of ours was sent, and later only every `idleMs`, unless the server has sent headers or
  * data in between. Any byte is an answer.
  */
 export class Keepalive {
@@ -68,13 +67,13 @@ export class Keepalive {
   }
 
   readonly #check = (): void => {
-    const { timeMs, timeoutMs } = this.#options;
+    const { timeMs, timeoutMs, idleMs, withoutCalls } = this.#options;
     const now = performance.now();
     const dueAt =
       this.#sent && this.#received
         ? this.#lastByteAt + timeMs
-        : Math.max(this.#lastByteAt, this.#lastPingAt) + Math.max(idlePingMs, timeMs);
-    if (dueAt > now || !this.#actions.isBusy()) {
+        : Math.max(this.#lastByteAt, this.#lastPingAt) + Math.max(idleMs, timeMs);
+    if (dueAt > now || !(withoutCalls || this.#actions.isBusy())) {
       this.#arm(Math.max(Math.min(dueAt - now, timeMs), 1));
       return;
     }
@@ -85,7 +84,11 @@ export class Keepalive {
   };
 
   readonly #judge = (): void => {
-    if (this.#lastByteAt < this.#lastPingAt) this.#actions.lose();
-    else this.#arm(this.#options.timeMs);
+    if (this.#lastByteAt < this.#lastPingAt) {
+      this.#actions.lose();
+      return;
+    }
+    this.#actions.answered();
+    this.#arm(this.#options.timeMs);
   };
 }

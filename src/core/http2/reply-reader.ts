@@ -4,10 +4,9 @@ import type { ClientStream } from "./client-stream.ts";
 import type { ControlWriter } from "./control-writer.ts";
 import { BlockMemo } from "./hpack/block-memo.ts";
 import { CompressionError } from "./hpack/compression-error.ts";
-import { HpackDecoder } from "./hpack/decoder.ts";
+import type { HpackDecoder } from "./hpack/decoder.ts";
 import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 import { readReplyHead, type ReplyHead } from "./reply-head.ts";
-import { maxHeaderListBytes } from "./reply-status.ts";
 import type { StreamEnd } from "./session.ts";
 
 /** What the replies of a connection need of its session. */
@@ -44,7 +43,7 @@ export const goodEnd: StreamEnd = Object.freeze({
 export class ReplyReader {
   readonly #owner: ReplyOwner;
   readonly #control: ControlWriter;
-  readonly #decoder = new HpackDecoder(maxHeaderListBytes);
+  readonly #decoder: HpackDecoder;
   readonly #memo = new BlockMemo<ReplyHead>();
   #answered = false;
   /** Bytes that have come since the last credit for the connection. */
@@ -56,9 +55,10 @@ export class ReplyReader {
   readonly #ended: number[] = [];
   #endedCount = 0;
 
-  constructor(owner: ReplyOwner, control: ControlWriter) {
+  constructor(owner: ReplyOwner, control: ControlWriter, decoder: HpackDecoder) {
     this.#owner = owner;
     this.#control = control;
+    this.#decoder = decoder;
   }
 
   /** Whether the headers of a reply have come. */

@@ -27,12 +27,9 @@ const resetCodes: ReadonlyMap<number, Code> = new Map([
 export type ReplyFields = IncomingHttpHeaders & IncomingHttpStatusHeader;
 
 /**
- * The most metadata in headers or trailers of a reply, in bytes, counted as HTTP/2 counts header lists (RFC 9113
- * 6.5.2).
+ * Size of a reply's metadata without the fields of the protocol, in bytes, as HTTP/2 counts header lists (RFC 9113
+ * 6.5.2); 0 for none.
  */
-export const maxHeaderListBytes = 64 * 1024;
-
-/** Size of a reply's metadata without the fields of the protocol, in bytes; 0 for none. */
 export function metadataBytes(fields: ReplyFields): number {
   let bytes = 0;
   for (const name in fields) {

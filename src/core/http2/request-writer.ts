@@ -32,7 +32,8 @@ interface PreparedBlock {
 export class RequestWriter {
   readonly #turn: WriteTurn;
   readonly #peer: PeerSettings;
-  readonly #encoder = new HpackEncoder();
+  readonly #encoder: HpackEncoder;
+  readonly #sensitive: ReadonlySet<string>;
   readonly #prepared = new Map<FieldList, PreparedBlock>();
   /** Arrays of fields that were found to be sendable. */
   readonly #checked = new Set<FieldList>();
@@ -43,9 +44,12 @@ export class RequestWriter {
   #senders: ClientStream[] = [];
   #nextId = 1;
 
-  constructor(turn: WriteTurn, peer: PeerSettings) {
+  /** @param sensitive names of fields whose values never enter a table */
+  constructor(turn: WriteTurn, peer: PeerSettings, sensitive: ReadonlySet<string>) {
     this.#turn = turn;
     this.#peer = peer;
+    this.#sensitive = sensitive;
+    this.#encoder = new HpackEncoder(sensitive);
   }
 
   /** The number of the next stream. */
@@ -240,7 +244,7 @@ export class RequestWriter {
     const at = this.#turn.end;
     let end = at + headBytes;
     for (let i = 0; i < bytes.length; i++) buffer[end++] = bytes[i] ?? 0;
-    end = writeLiterals(own, buffer, end);
+    end = writeLiterals(own, buffer, end, this.#sensitive);
     putHead(buffer, at, end - at - headBytes, frameType.headers, frameFlag.endHeaders, streamId);
     this.#turn.advance(end);
   }
@@ -255,7 +259,7 @@ export class RequestWriter {
     if (encoder.version === version) {
       this.#prepared.set(shared, { bytes: Buffer.from(block.subarray(start, end)), version });
     }
-    end = writeLiterals(own, block, end);
+    end = writeLiterals(own, block, end, this.#sensitive);
     const turn = this.#turn;
     const mostBytes = this.#peer.maxFrameBytes;
     for (let from = 0; from < end;) {

@@ -3,14 +3,6 @@ import type { ReplyFields } from "./reply-status.ts";
 
 /** What calls see of an HTTP/2 connection, whichever engine carries it. */
 
-/** Pings that find a dead peer while a connection carries no other traffic. */
-export interface ClientKeepalive {
-  /** Time between pings while calls are under way and nothing is received, in milliseconds; 0 for no pings. */
-  readonly timeMs: number;
-  /** How long the acknowledgement of a ping may take, in milliseconds. */
-  readonly timeoutMs: number;
-}
-
 /** The header fields of a request. Calls whose fields are equal may share one object. */
 export class RequestHead {
   /** Fields of every call of an rpc: name, value, name, value. Heads of one rpc share the array. */
@@ -71,6 +63,18 @@ export interface RequestStream {
   resume(): void;
 }
 
+/** Figures of a connection. */
+export interface SessionStats {
+  /** Streams that are open. */
+  readonly streams: number;
+  /** Streams that may be open at the same time; Infinity where the server sets no limit. */
+  readonly limit: number;
+  /** Round trip of the last ping or of the first SETTINGS, in milliseconds; undefined before the first. */
+  readonly rttMs: number | undefined;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
 /** An established HTTP/2 connection to a server. */
 export interface Session {
   /** Whether a stream can be opened now. */
@@ -79,6 +83,8 @@ export interface Session {
   readonly answered: boolean;
   /** Whether a call was made. */
   readonly used: boolean;
+  /** Figures of the connection. */
+  readonly stats: SessionStats;
   /**
    * Opens a stream. Only while there is room.
    *
@@ -96,8 +102,12 @@ export interface SessionListener {
   onCapacity(): void;
   /** No new stream can be opened any more. */
   onRetired(session: Session): void;
+  /** The server announces the end of its connection. @param code the HTTP/2 error code */
+  onGoaway(code: number): void;
   /** The server has closed the connection because of too many pings. */
   onTooManyPings(): void;
+  /** The connection has few streams left. */
+  onAging(session: Session): void;
 }
 
 /** A connection that is established and not used yet. */

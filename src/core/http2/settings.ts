@@ -75,9 +75,12 @@ export interface ClientSettings {
 }
 
 /** The entries of a client's SETTINGS frame. */
-export function clientSettings(own: ClientSettings): readonly (readonly [number, number])[] {
+export function clientSettings(
+  own: ClientSettings,
+  headerTableBytes: number,
+): readonly (readonly [number, number])[] {
   return [
-    [setting.headerTableSize, defaultTableBytes],
+    [setting.headerTableSize, headerTableBytes],
     [setting.enablePush, 0],
     [setting.initialWindowSize, own.streamWindowBytes],
     [setting.maxFrameSize, own.maxFrameBytes],

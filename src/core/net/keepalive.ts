@@ -18,5 +18,10 @@ export interface KeepaliveOptions {
  */
 export function setKeepalive(socket: Socket, { heartbeatMs }: KeepaliveOptions): void {
   const probes = Math.min(10, Math.max(1, Math.floor(heartbeatMs / 1000)));
-  socket.setKeepAlive(true, Math.max(1000, heartbeatMs / 3), 1000, probes);
+  probeAfter(socket, Math.max(1000, heartbeatMs / 3), probes);
+}
+
+/** Switches TCP keepalive on: after `silenceMs` without a byte the system probes the peer, then each second. */
+export function probeAfter(socket: Socket, silenceMs: number, probes = 10): void {
+  socket.setKeepAlive(true, silenceMs, 1000, probes);
 }

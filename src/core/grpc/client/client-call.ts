@@ -2,14 +2,14 @@ import { withMetadata } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
-import type { Connection, Opener } from "../../http2/http2-connection.ts";
+import type { Opener } from "../../http2/call-queue.ts";
+import type { Connection } from "../../http2/http2-connection.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import type { RequestStream, Session, StreamEnd, StreamListener } from "../../http2/session.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { fromHttp2Headers } from "../metadata.ts";
 import {
   endedWithoutStatus,
-  maxHeaderListBytes,
   metadataBytes,
   resetError,
   responseFault,
@@ -92,7 +92,7 @@ export abstract class ClientCall implements Opener, StreamListener {
       return;
     }
     const bytes = metadataBytes(headers);
-    if (bytes > maxHeaderListBytes) {
+    if (bytes > this.#connection.options.http2.maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }
@@ -126,7 +126,7 @@ export abstract class ClientCall implements Opener, StreamListener {
   protected conclude(trailers: ReplyFields): void {
     if (this.#ended) return;
     const bytes = metadataBytes(trailers);
-    if (bytes > maxHeaderListBytes) {
+    if (bytes > this.#connection.options.http2.maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { duplexPair, type Duplex } from "node:stream";
+import { clientHttp2Defaults, keepaliveDefaults } from "../../http2/client-http2-options.ts";
 import { ClientSession } from "../../http2/client-session.ts";
 import { RequestHead, type RequestStream, type Session, type StreamListener } from "../../http2/session.ts";
 
@@ -26,13 +27,15 @@ export class GrpcJsLink {
     this.#ready = new Promise((resolve, reject) => {
       const session = new ClientSession(
         socket as unknown as Socket,
-        { timeMs: 0, timeoutMs: 0 },
+        { keepalive: { ...keepaliveDefaults, timeMs: 0, tcpMs: 0 }, http2: clientHttp2Defaults },
         {
           onReady: () => {
             this.#session = session.start({
               onCapacity() {},
               onRetired: () => (this.#retired = true),
+              onGoaway() {},
               onTooManyPings() {},
+              onAging() {},
             });
             resolve(this.#session);
           },

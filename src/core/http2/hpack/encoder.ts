@@ -6,7 +6,7 @@ import { defaultTableBytes, firstDynamicIndex, staticTable } from "./static-tabl
 export type FieldList = readonly string[];
 
 /** Fields whose values never enter a table (RFC 7541 7.1.3): calls of many users share a connection. */
-const sensitiveNames: ReadonlySet<string> = new Set([
+export const sensitiveNames: ReadonlySet<string> = new Set([
   "authorization",
   "cookie",
   "proxy-authorization",
@@ -32,11 +32,17 @@ const form = { indexed: 0x80, added: 0x40, resize: 0x20, never: 0x10, literal: 0
  */
 export class HpackEncoder {
   readonly #table = new DynamicTable(defaultTableBytes);
+  readonly #sensitive: ReadonlySet<string>;
   /** Numbers of the table's fields, by name and value: the first one ever added has 0. */
   readonly #numbers = new Map<string, number>();
   #version = 0;
   /** Sizes to announce at the head of the next block: the smallest since the last block, and the last. */
   #resizes: number[] = [];
+
+  /** @param sensitive names whose values never enter a table */
+  constructor(sensitive: ReadonlySet<string> = sensitiveNames) {
+    this.#sensitive = sensitive;
+  }
 
   /** Grows with every change of the table: prepared blocks are valid as long as it stays. */
   get version(): number {
@@ -80,7 +86,7 @@ export class HpackEncoder {
   }
 
   #share(name: string, value: string, into: Uint8Array, at: number): number {
-    if (sensitiveNames.has(name)) return this.#put(form.never, 4, name, value, into, at);
+    if (this.#sensitive.has(name)) return this.#put(form.never, 4, name, value, into, at);
     const key = keyOf(name, value);
     const index = staticFields.get(key) ?? this.#indexOf(key);
     if (index !== undefined) return putInteger(into, at, form.indexed, 7, index);
@@ -110,12 +116,17 @@ export class HpackEncoder {
  * Writes fields of one call as literals that enter no table; returns the offset after them. They mean the same at any
  * place of any block.
  */
-export function writeLiterals(fields: FieldList, into: Uint8Array, at: number): number {
+export function writeLiterals(
+  fields: FieldList,
+  into: Uint8Array,
+  at: number,
+  sensitive: ReadonlySet<string> = sensitiveNames,
+): number {
   let end = at;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] ?? "";
     const index = staticNames.get(name);
-    end = putInteger(into, end, sensitiveNames.has(name) ? form.never : form.literal, 4, index ?? 0);
+    end = putInteger(into, end, sensitive.has(name) ? form.never : form.literal, 4, index ?? 0);
     if (index === undefined) end = putPlain(into, end, name);
     end = putPlain(into, end, fields[i + 1] ?? "");
   }

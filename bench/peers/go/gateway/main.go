@@ -21,11 +21,14 @@ func main() {
 	ctx := context.Background()
 	mux := runtime.NewServeMux()
 	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
-	if err := bench.RegisterBenchServiceHandlerFromEndpoint(ctx, mux, os.Args[1], options); err != nil {
-		log.Fatal(err)
-	}
-	if err := bench.RegisterBenchBooksServiceHandlerFromEndpoint(ctx, mux, os.Args[1], options); err != nil {
-		log.Fatal(err)
+	for _, register := range []func(context.Context, *runtime.ServeMux, string, []grpc.DialOption) error{
+		bench.RegisterBenchServiceHandlerFromEndpoint,
+		bench.RegisterBenchBooksServiceHandlerFromEndpoint,
+		bench.RegisterBenchStreamsServiceHandlerFromEndpoint,
+	} {
+		if err := register(ctx, mux, os.Args[1], options); err != nil {
+			log.Fatal(err)
+		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,54 +1,101 @@
-import { connect, type Socket } from "node:net";
 import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { grpcBytes, type GrpcWork } from "./grpc-work.ts";
 import {
   flags,
   frame,
   FrameReader,
   FrameStamp,
   frameTypes,
-  grpcMessage,
   headerBlock,
+  maxFrameBytes,
   opening,
   preface,
+  windowUpdate,
 } from "./http2-frames.ts";
-import { LoadRound } from "./http-load.ts";
+import { LoadRound } from "./load-round.ts";
 
-/** A unary gRPC call and its expected reply. */
-export interface GrpcWork {
-  /** `/package.Service/Method` */
-  readonly path: string;
-  readonly request: Uint8Array;
-  readonly answer: Uint8Array;
-  /** Whether other bytes encode the same request, since serializers may order fields differently. Default: never. */
-  readonly isRequest?: (bytes: Uint8Array) => boolean;
+/** A request over HTTP/2 and the body of its reply. */
+export interface Http2Work {
+  /** The frames of the request. */
+  readonly frames: readonly Buffer[];
+  readonly answer: Buffer;
 }
 
-/** Number of connections of a load, and of calls in flight on each. */
-const connectionCount = 4;
-const streamsEach = 16;
+/** A gRPC call as a load sends it; its request fits into one frame. */
+export function grpcRequest({ path, request, answer }: GrpcWork): Http2Work {
+  const headers = headerBlock({
+    ":method": "POST",
+    ":scheme": "http",
+    ":path": path,
+    ":authority": "localhost",
+    "content-type": "application/grpc",
+    te: "trailers",
+    "user-agent": "bench",
+  });
+  const body = grpcBytes(request);
+  if (body.length > maxFrameBytes) throw new Error("a request has to fit into one frame");
+  return {
+    frames: [
+      frame(frameTypes.headers, flags.endHeaders, 0, headers),
+      frame(frameTypes.data, flags.endStream, 0, body),
+    ],
+    answer: grpcBytes(answer),
+  };
+}
+
+/** A GET as a load sends it. */
+export function getRequest(target: string, answer: Buffer): Http2Work {
+  const headers = headerBlock({
+    ":method": "GET",
+    ":scheme": "http",
+    ":path": target,
+    ":authority": "localhost",
+    accept: "*/*",
+    "user-agent": "bench",
+  });
+  return { frames: [frame(frameTypes.headers, flags.endHeaders | flags.endStream, 0, headers)], answer };
+}
+
+/** How many calls a load keeps in flight. */
+export interface LoadShape {
+  readonly connections: number;
+  readonly streamsEach: number;
+}
+
+/** Many small calls on few connections. */
+export const manyCalls: LoadShape = { connections: 4, streamsEach: 16 };
+
+/** One call after the other. */
+export const oneByOne: LoadShape = { connections: 1, streamsEach: 1 };
+
+/** Number of received bytes after which the window of a connection is updated. */
+const windowShareBytes = 2 ** 29;
 
 /**
- * Repeats the same unary call with a minimal HTTP/2 client: it recognises the end of a reply by the end of its stream
- * and compares messages as bytes. A failed call has no message, so the comparison detects it.
+ * Repeats the same call with a minimal HTTP/2 client: it recognises the end of a reply by the end of its stream and
+ * compares bodies as bytes. A failed call has another body, so the comparison detects it.
  */
-export class GrpcLoad {
+export class Http2Load {
   readonly #lanes: Lane[];
+  readonly #streamsEach: number;
   #round: LoadRound | undefined;
 
-  private constructor(work: GrpcWork, sockets: readonly Socket[]) {
+  private constructor(work: Http2Work, sockets: readonly Socket[], streamsEach: number) {
     const owner: LaneOwner = {
       again: () => this.#round?.again() === true,
       fail: (error) => this.#round?.fail(error),
     };
     this.#lanes = sockets.map((socket) => new Lane(socket, work, owner));
+    this.#streamsEach = streamsEach;
   }
 
-  static async open(port: number, work: GrpcWork): Promise<GrpcLoad> {
-    const sockets = Array.from({ length: connectionCount }, () =>
+  static async open(port: number, work: Http2Work, shape: LoadShape): Promise<Http2Load> {
+    const sockets = Array.from({ length: shape.connections }, () =>
       connect({ port, host: "127.0.0.1", noDelay: true }),
     );
     await Promise.all(sockets.map((socket) => once(socket, "connect")));
-    return new GrpcLoad(work, sockets);
+    return new Http2Load(work, sockets, shape.streamsEach);
   }
 
   /**
@@ -60,7 +107,7 @@ export class GrpcLoad {
     const round = new LoadRound(ms, Infinity);
     this.#round = round;
     for (const lane of this.#lanes) {
-      for (let i = 0; i < streamsEach; i++) if (round.begin()) lane.call();
+      for (let i = 0; i < this.#streamsEach; i++) if (round.begin()) lane.call();
       lane.flush();
     }
     return round.done;
@@ -84,28 +131,17 @@ class Lane {
   readonly #stamp: FrameStamp;
   readonly #answer: Buffer;
   readonly #frames: FrameReader;
-  /** Received bytes of messages, by active stream. */
+  /** Received bytes of bodies, by active stream. */
   readonly #open = new Map<number, number>();
   #nextStream = 1;
   #toCall = 0;
+  #received = 0;
 
-  constructor(socket: Socket, work: GrpcWork, owner: LaneOwner) {
+  constructor(socket: Socket, work: Http2Work, owner: LaneOwner) {
     this.#socket = socket;
     this.#owner = owner;
-    this.#answer = grpcMessage(work.answer);
-    const headers = headerBlock({
-      ":method": "POST",
-      ":scheme": "http",
-      ":path": work.path,
-      ":authority": "localhost",
-      "content-type": "application/grpc",
-      te: "trailers",
-      "user-agent": "bench",
-    });
-    this.#stamp = new FrameStamp([
-      frame(frameTypes.headers, flags.endHeaders, 0, headers),
-      frame(frameTypes.data, flags.endStream, 0, grpcMessage(work.request)),
-    ]);
+    this.#answer = work.answer;
+    this.#stamp = new FrameStamp(work.frames);
     this.#frames = new FrameReader((type, frameFlags, stream, bytes, start, end) => {
       if (type === frameTypes.data) this.#data(stream, bytes, start, end);
       if (type <= frameTypes.headers && (frameFlags & flags.endStream) !== 0) this.#ended(stream);
@@ -116,6 +152,7 @@ class Lane {
     socket.on("data", (chunk: Buffer) => {
       this.#frames.push(chunk);
       this.flush();
+      this.#openWindow();
     });
     socket.on("error", owner.fail);
     socket.on("close", () => owner.fail(new Error("the server closed a connection")));
@@ -151,7 +188,15 @@ class Lane {
     ) {
       this.#owner.fail(new Error("a wrong answer"));
     }
+    this.#received += end - start;
     this.#open.set(stream, offset + end - start);
+  }
+
+  /** Updates the window of the connection, which large replies use up, although it begins at its maximum. */
+  #openWindow(): void {
+    if (this.#received < windowShareBytes) return;
+    this.#socket.write(windowUpdate(this.#received));
+    this.#received = 0;
   }
 
   #ended(stream: number): void {
