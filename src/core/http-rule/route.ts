@@ -1,9 +1,9 @@
 import type { DescField, DescMessage, DescMethod } from "@bufbuild/protobuf";
-import { selectorOf } from "../../core/http-rule/http-rule.ts";
-import type { HttpBinding } from "../../core/http-rule/http-rule.ts";
-import { parsePathTemplate, PathTemplateError } from "../../core/http-rule/path-template.ts";
-import type { PathTemplate, TemplateVariable } from "../../core/http-rule/path-template.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { selectorOf } from "./http-rule.ts";
+import type { HttpBinding } from "./http-rule.ts";
+import { parsePathTemplate, PathTemplateError } from "./path-template.ts";
+import type { PathTemplate, TemplateVariable } from "./path-template.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** A variable of a route's template, resolved against the request message. */
 export interface RouteVariable {

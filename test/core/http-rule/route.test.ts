@@ -1,10 +1,10 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
 import { annotatedBindings } from "../../../src/core/http-rule/http-rule.ts";
-import { compileRoute, routeName } from "../../../src/gateway/routing/route.ts";
-import type { Route } from "../../../src/gateway/routing/route.ts";
-import { buildMethod, on } from "./routing-fixture.ts";
-import type { RuleParts } from "./routing-fixture.ts";
+import { compileRoute, routeName } from "../../../src/core/http-rule/route.ts";
+import type { Route } from "../../../src/core/http-rule/route.ts";
+import { buildMethod, on } from "../../gateway/routing/routing-fixture.ts";
+import type { RuleParts } from "../../gateway/routing/routing-fixture.ts";
 
 const everyKind = "protobuf_test_messages.proto3.TestAllTypesProto3";
 

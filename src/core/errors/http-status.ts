@@ -1,4 +1,4 @@
-import { Code } from "../../core/errors/errors.ts";
+import { Code } from "./errors.ts";
 
 /** HTTP statuses of the codes 0 to 16, by number (google/rpc/code.proto, "HTTP Mapping"). */
 const statusByCode: readonly number[] = [
