@@ -3,6 +3,8 @@ import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { hpack } from "./hpack/hpack.ts";
+import { consul } from "./consul.ts";
+import { dnsmasq } from "./dnsmasq.ts";
 import { http2Negative } from "./http2-negative/http2-negative.ts";
 import { http2Servers } from "./http2-servers.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
@@ -39,6 +41,8 @@ const suites: readonly Suite[] = [
   h2spec,
   loadSmoke,
   showcase,
+  consul,
+  dnsmasq,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,

@@ -112,6 +112,11 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return this.#listener?.address;
   }
 
+  /** Whether it serves by TLS. */
+  get isSecure(): boolean {
+    return this.#tls !== undefined;
+  }
+
   /** How many connections are open on the server's own port. */
   get connections(): number {
     return this.#listener?.connections ?? 0;

@@ -167,6 +167,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     return this.#address;
   }
 
+  /** Whether it serves by TLS. */
+  get isSecure(): boolean {
+    return this.#options.tls !== undefined;
+  }
+
   /** The services whose rpcs are served, in the order of registration. */
   get services(): readonly DescService[] {
     return this.#router.services;

@@ -16,6 +16,7 @@ import { delimiter, dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { parse } from "yaml";
 import { healthPaths } from "../../src/gateway/doors/health/health-door.ts";
+import { FakeConsul, instance } from "../support/fake-consul.ts";
 import { markedCommands, markedFiles } from "./marked-blocks.ts";
 import { sourceExports } from "./public-surface.ts";
 
@@ -23,7 +24,13 @@ const root = join(import.meta.dirname, "../..");
 const project = mkdtempSync(join(tmpdir(), "ts-ms-docs-"));
 after(() => rmSync(project, { recursive: true, force: true }));
 
-const pages = ["docs/testing.md", "docs/operate.md", "docs/recipes.md", "docs/existing-apps.md"];
+const pages = [
+  "docs/testing.md",
+  "docs/operate.md",
+  "docs/recipes.md",
+  "docs/existing-apps.md",
+  "docs/discovery.md",
+];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
 env["PATH"] = [join(root, "node_modules/.bin"), env["PATH"]].join(delimiter);
@@ -151,6 +158,35 @@ test("docs/recipes.md: a breaker opens as the page shows", async () => {
   const [command] = markedCommands(root, "topic", "docs/recipes.md");
   assert.equal(command?.command, "node broker-away.ts");
   assert.match(await run(process.execPath, "broker-away.ts"), command?.output ?? /^$/);
+});
+
+test("docs/discovery.md: a program registers itself, is found, and deregisters as it stops", async () => {
+  const registered: string[] = [];
+  await using agent = await FakeConsul.start((call) => {
+    if (call.path.endsWith("/register")) registered.push((call.body as { Name: string }).Name);
+    const isHealth = call.path.startsWith("/v1/health/");
+    if (isHealth && call.query.has("index")) return false;
+    call.reply(200, isHealth ? [instance("notes-1", 42_001, { Meta: { zone: "a" } })] : {}, 5);
+    return true;
+  });
+  write(
+    "follow.ts",
+    `import { follow } from "./instances.ts";\nfollow(AbortSignal.timeout(500), process.argv[2]);\n`,
+  );
+  write("run-registered.ts", (files.get("registered.ts") ?? "").replace("port: 42001", "port: 0"));
+  const child = spawn(process.execPath, ["run-registered.ts"], {
+    cwd: project,
+    env: { ...env, CONSUL_HTTP_ADDR: `127.0.0.1:${agent.port}` },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const ended = once(child, "exit");
+  while (registered.length === 0 && child.exitCode === null)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(registered, ["notes"]);
+  child.kill("SIGTERM");
+  assert.deepEqual(await ended, [0, null]);
+  assert.match(agent.lines.at(-1) ?? "", /^PUT \/v1\/agent\/service\/deregister\/notes-/);
+  assert.equal(await run(process.execPath, "follow.ts", agent.url), "10.0.0.1:42001 in a\n");
 });
 
 test("docs/operate.md: container and probes fit the program", () => {

@@ -22,10 +22,19 @@ export const arrows: Arrows = {
   // How clients choose and spare what they call: parts that do not know one another.
   "core/policy": ["core/errors", "core/config", "core/http-rule"],
   "core/resilience": ["core/errors", "core/config", "core/time"],
+  "core/discovery": ["core/errors", "core/config", "core/net", "core/time", "core/discovery/consul"],
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],
   "core/lifecycle": ["core/errors", "core/config"],
+  "core/discovery/consul": [
+    "core/errors",
+    "core/config",
+    "core/net",
+    "core/time",
+    "core/lifecycle",
+    "core/discovery",
+  ],
   "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle", "core/http2"],
 
   // How a call travels.

@@ -1,0 +1,11 @@
+/** `ts-ms/consul`: finding services by Consul, and being found. */
+
+export { consulResolver, type ConsulResolverOptions } from "../core/discovery/consul/consul-resolver.ts";
+export type { ConsulOptions } from "../core/discovery/consul/consul-agent.ts";
+export { register, type Registration } from "../core/discovery/consul/register.ts";
+export type {
+  RegisteredServer,
+  RegisterInit,
+  RegisterOptions,
+} from "../core/discovery/consul/register-options.ts";
+export type { Endpoint, Resolver, ResolverListener } from "../core/discovery/resolver.ts";

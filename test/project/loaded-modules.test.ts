@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+const root = join(import.meta.dirname, "../..");
+
+/** The modules of this repository that importing a file loads, by their paths. */
+async function modulesOf(file: string): Promise<string[]> {
+  const script = `
+    import { registerHooks } from "node:module";
+    import { pathToFileURL } from "node:url";
+    registerHooks({ load(url, context, next) { console.log(url); return next(url, context); } });
+    await import(pathToFileURL(${JSON.stringify(join(root, file))}).href);
+    process.exit();`;
+  const args = ["--input-type=module", "--eval", script];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
+  return stdout.split("\n").flatMap((url) => /\/((?:src|gen)\/.*)$/.exec(url)?.[1] ?? []);
+}
+
+/** What only programs load that find services, spare them, or state policies. */
+const traffic =
+  /^src\/core\/(?:discovery|policy|resilience|time)\/|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
+
+test("who uses neither discovery, policies nor breakers loads none of their modules", async () => {
+  for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts"]) {
+    const loaded = await modulesOf(file);
+    assert.ok(loaded.length > 20, file);
+    assert.deepEqual(
+      loaded.filter((path) => traffic.test(path)),
+      [],
+      file,
+    );
+  }
+  const loaded = await modulesOf("src/entries/resilience.ts");
+  assert.ok(loaded.includes("src/core/resilience/breaker.ts"));
+  assert.deepEqual(
+    loaded.filter((path) => /^src\/core\/(?:discovery|policy|grpc|http2|call)\//.test(path)),
+    [],
+  );
+});
