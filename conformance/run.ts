@@ -13,7 +13,7 @@ import {
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
-import { showcase } from "./showcase.ts";
+import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
@@ -39,6 +39,7 @@ const suites: readonly Suite[] = [
   h2spec,
   loadSmoke,
   showcase,
+  showcaseClient,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
