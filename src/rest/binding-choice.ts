@@ -86,7 +86,7 @@ function bind(
   if (bodyField === "*") body = rest;
   else {
     if (bodyField !== undefined) {
-      body = jsonAt(bodyField, request);
+      body = jsonAt(bodyField, rest); // Without what the path holds: servers make masks of bodies.
       rest = jsonWithout(bodyField, rest);
     }
     const obstacle = writeQuery(method.input, rest, (name, value) => {

@@ -23,7 +23,7 @@ const root = join(import.meta.dirname, "../..");
 const project = mkdtempSync(join(tmpdir(), "ts-ms-docs-"));
 after(() => rmSync(project, { recursive: true, force: true }));
 
-const pages = ["docs/testing.md", "docs/operate.md", "docs/recipes.md", "docs/existing-apps.md"];
+const pages = ["docs/testing.md", "docs/operate.md", "docs/recipes.md", "docs/existing-apps.md", "docs/rest-client.md"];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
 env["PATH"] = [join(root, "node_modules/.bin"), env["PATH"]].join(delimiter);
@@ -113,6 +113,8 @@ suite("the programs of the pages print what they are said to print", () => {
           assert.match(printed, output ?? /^$/, command);
         }
         if (program !== "notes-server.ts") return;
+        const url = `http://${addresses.get("8080")}`;
+        assert.match(await run(process.execPath, "rest-note.ts", url), /^By REST\nnotes\/1\n$/);
         assert.equal(await run(process.execPath, "watch.ts", addresses.get("42001") ?? ""), "notes/1\n");
       });
     });
