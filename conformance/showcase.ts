@@ -134,7 +134,10 @@ export const showcaseClient: Suite = {
     await withShowcase(async (server) => {
       const call = async (baseUrl: string, rpc: string, request: JsonObject): Promise<void> => {
         // The header without which the server takes no request, as no client of Google's would send it.
-        const transport = restTransport({ baseUrl, headers: { "x-goog-api-client": "gl-node/26 rest/1 gapic/1" } });
+        const transport = restTransport({
+          baseUrl,
+          headers: { "x-goog-api-client": "gl-node/26 rest/1 gapic/1" },
+        });
         const method = server.compliance.methods.find(({ name }) => name === rpc.split(".")[1]);
         const schema = server.registry.getMessage("google.showcase.v1beta1.RepeatRequest");
         assert.ok(method && schema);
@@ -159,7 +162,11 @@ export const showcaseClient: Suite = {
             const { intendedBindingUri, ...rest } = request;
             // The gRPC server of the suite cannot see which binding was used; we check it here.
             const isVerified = intendedBindingUri === undefined;
-            await call(base, rpc, isVerified ? request : { ...rest, serverVerify: false, intendedBindingUri });
+            await call(
+              base,
+              rpc,
+              isVerified ? request : { ...rest, serverVerify: false, intendedBindingUri },
+            );
             if (!isVerified) assert.equal(routes.at(-1), intendedBindingUri);
           },
           "through our gateway / ",

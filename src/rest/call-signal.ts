@@ -27,7 +27,9 @@ export class CallSignal {
     if (!hasDeadline) return;
     this.#deadlineMs = performance.now() + timeoutMs;
     this.#timer = setTimeout(() => {
-      this.abort(new ConnectError("the deadline passed before the reply was complete", Code.DeadlineExceeded));
+      this.abort(
+        new ConnectError("the deadline passed before the reply was complete", Code.DeadlineExceeded),
+      );
     }, timeoutMs);
   }
 

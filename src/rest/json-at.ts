@@ -11,8 +11,8 @@ export function jsonAt(fields: readonly DescField[], json: JsonObject): JsonValu
 }
 
 /**
- * The JSON of a message without a field. Messages around the field that have nothing else go with it: the reader
- * of the field makes them.
+ * The JSON of a message without a field. Messages around the field that have nothing else go with it: the
+ * reader of the field makes them.
  */
 export function jsonWithout([field, ...inner]: readonly DescField[], json: JsonObject): JsonObject {
   if (field === undefined || !Object.hasOwn(json, field.jsonName)) return json;

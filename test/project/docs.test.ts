@@ -23,7 +23,13 @@ const root = join(import.meta.dirname, "../..");
 const project = mkdtempSync(join(tmpdir(), "ts-ms-docs-"));
 after(() => rmSync(project, { recursive: true, force: true }));
 
-const pages = ["docs/testing.md", "docs/operate.md", "docs/recipes.md", "docs/existing-apps.md", "docs/rest-client.md"];
+const pages = [
+  "docs/testing.md",
+  "docs/operate.md",
+  "docs/recipes.md",
+  "docs/existing-apps.md",
+  "docs/rest-client.md",
+];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
 env["PATH"] = [join(root, "node_modules/.bin"), env["PATH"]].join(delimiter);

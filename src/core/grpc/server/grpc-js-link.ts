@@ -6,6 +6,12 @@ import { RequestHead, type RequestStream, type Session, type StreamListener } fr
 
 const noFields: readonly string[] = [];
 
+/** Nothing is lost on the way: no pings are needed. */
+const options = {
+  keepalive: { ...keepaliveDefaults, timeMs: 0, withoutCalls: false },
+  http2: clientHttp2Defaults,
+};
+
 /** A connection of HTTP/2 inside the process, from one client's calls to the handlers of grpc-js. */
 export class GrpcJsLink {
   /** The end for grpc-js. */
@@ -25,23 +31,19 @@ export class GrpcJsLink {
     const socket = Object.assign(near, { ref() {}, unref() {}, setNoDelay() {} });
     this.#near = near;
     this.#ready = new Promise((resolve, reject) => {
-      const session = new ClientSession(
-        socket as unknown as Socket,
-        { keepalive: { ...keepaliveDefaults, timeMs: 0, tcpMs: 0 }, http2: clientHttp2Defaults },
-        {
-          onReady: () => {
-            this.#session = session.start({
-              onCapacity() {},
-              onRetired: () => (this.#retired = true),
-              onGoaway() {},
-              onTooManyPings() {},
-              onAging() {},
-            });
-            resolve(this.#session);
-          },
-          onFailed: reject,
+      const session = new ClientSession(socket as unknown as Socket, options, {
+        onReady: () => {
+          this.#session = session.start({
+            onCapacity() {},
+            onRetired: () => (this.#retired = true),
+            onTooManyPings() {},
+            onGoaway() {},
+            onAging() {},
+          });
+          resolve(this.#session);
         },
-      );
+        onFailed: reject,
+      });
       near.on("data", (bytes: Buffer) => session.read(bytes, bytes.length));
       session.greet();
     });
