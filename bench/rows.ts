@@ -14,6 +14,7 @@ import { StreamLoad, streamForms } from "./load/stream-load.ts";
 import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-memory.ts";
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
+import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
@@ -280,6 +281,7 @@ const all: readonly Row[] = [
   ...engineRows,
   ...streamRows,
   ...handLatencyRows,
+  ...restClientRows,
 ];
 
 /** All comparisons, by their numbers. */

@@ -15,7 +15,7 @@ import {
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
-import { showcase } from "./showcase.ts";
+import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
@@ -43,6 +43,7 @@ const suites: readonly Suite[] = [
   showcase,
   consul,
   dnsmasq,
+  showcaseClient,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,
