@@ -43,6 +43,13 @@ const runs: readonly Run[] = [
     cases: 570,
   },
   {
+    name: "connect-grpc-server-grpc-js",
+    mode: "server",
+    config: "grpc.yaml",
+    testee: ["testee-server.ts", "grpc-js"],
+    cases: 570,
+  },
+  {
     name: "connect-grpc-client",
     mode: "client",
     config: "grpc.yaml",

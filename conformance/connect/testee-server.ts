@@ -9,9 +9,11 @@ import { framed, framedMessages } from "./framed-messages.ts";
  *
  * - `one-port`: REST, Connect, gRPC-Web and gRPC on one port, the implementation in the same process
  * - `gateway`: the same port, in front of a `GrpcServer` that is called over the network
- * - `grpc`: the port of a `GrpcServer`
+ * - `grpc`: the port of a `GrpcServer` on its own engine
+ * - `grpc-js`: the same on grpc-js
  */
 const [folder = "", kind = ""] = process.argv.slice(2);
+const isGrpc = kind === "grpc" || kind === "grpc-js";
 const contract = await loadContract(folder);
 const ServerRequestSchema = contract.message<ServerRequest>("ServerCompatRequest");
 const ServerResponseSchema = contract.message<ServerResponse>("ServerCompatResponse");
@@ -33,12 +35,13 @@ async function start(request: ServerRequest): Promise<number> {
     port: 0,
     maxMessageBytes,
     listen: kind !== "one-port",
-    tls: kind === "grpc" ? tls : undefined,
+    tls: isGrpc ? tls : undefined,
+    engine: kind === "grpc" ? "own" : kind === "grpc-js" ? kind : "auto",
     compressReplies: true,
     defaultTimeoutMs: 0, // The suite sets all deadlines.
   }).addService(service);
   await grpc.start();
-  if (kind === "grpc") return grpc.address?.port ?? 0;
+  if (isGrpc) return grpc.address?.port ?? 0;
   const http = new HttpServer({
     port: 0,
     tls,

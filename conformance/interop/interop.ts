@@ -34,13 +34,15 @@ export const grpcInterop: Suite = {
     const theirServer = await goTool("grpc-go-interop-server");
     const contract = await interopContract();
     const checks = new Checks();
-    const own = new GrpcServer({ port: 0 }).addService(interopService(contract));
+    const own = new GrpcServer({ port: 0, engine: "own" }).addService(interopService(contract));
+    const grpcJs = new GrpcServer({ port: 0, engine: "grpc-js" }).addService(interopService(contract));
     const inside = new GrpcServer({ listen: false }).addService(interopService(contract));
     const http = new HttpServer({ port: 0, upstream: inside, grpc: inside });
-    for (const server of [own, inside, http]) await server.start();
+    for (const server of [own, grpcJs, inside, http]) await server.start();
     try {
       for (const [name, address] of [
-        ["the gRPC port", own.address],
+        ["the gRPC port, own engine", own.address],
+        ["the gRPC port, grpc-js", grpcJs.address],
         ["the one port", http.address],
       ] as const) {
         for (const test of serverCases) {
@@ -51,7 +53,7 @@ export const grpcInterop: Suite = {
         }
       }
     } finally {
-      for (const server of [http, inside, own]) await server.gracefulStop({ graceMs: 0 });
+      for (const server of [http, inside, grpcJs, own]) await server.gracefulStop({ graceMs: 0 });
     }
     const port = await freePort();
     const child = spawn(theirServer, [`--port=${port}`], { stdio: "ignore" });

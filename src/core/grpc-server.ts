@@ -22,6 +22,7 @@ import {
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
 import type { SessionLimits, StreamServer } from "./http2/session-limits.ts";
+import { checkTuning } from "./http2/server-session-options.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
@@ -30,8 +31,8 @@ export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
 const flushTimeoutMs = 500;
 
 /**
- * Serves services over gRPC: all four kinds of rpcs on a grpc-js engine, with limits on every resource that a client
- * can use, health and reflection.
+ * Serves services over gRPC: all four kinds of rpcs, with limits on every resource that a client can use, health and
+ * reflection.
  */
 export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable {
   readonly name = "GRPC";
@@ -58,15 +59,22 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
     this.dispatcher = new Dispatcher(this.#options);
     this.#engine = new ServerEngine(this.#options, this.dispatcher);
+    checkTuning("GrpcServer", options);
     this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
     for (const service of this.#ownServices())
       this.#register(service, this.#options.interceptHealthAndReflection);
   }
 
-  /** The grpc-js server, for features that this class does not cover. It gets connections from `start()` on. */
+  /**
+   * The grpc-js server: handlers that are added to it before `start()` or later are served on the same ports, with the
+   * same limits, observers and stop. Reading it before `start()` makes the server use `node:http2`, see the option
+   * `engine`.
+   *
+   * @throws SetupError after a start on the own engine.
+   */
   get engine(): Server {
-    return this.#engine.server;
+    return this.#engine.grpcJs;
   }
 
   /**
@@ -110,9 +118,9 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   /** Lines for a log or terminal: the address and the services. */
   describe(): string[] {
     const lines = this.services.map(({ typeName }) => `[${this.name}] serving ${typeName}`);
-    if (this.address !== undefined)
-      lines.unshift(`[${this.name}] listening on ${formatAddress(this.address)}`);
-    return lines;
+    if (this.address === undefined) return lines;
+    const first = [`listening on ${formatAddress(this.address)}`, ...this.#engine.describe()];
+    return [...first.map((line) => `[${this.name}] ${line}`), ...lines];
   }
 
   /**
@@ -122,11 +130,11 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   acceptStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
-    flags: number,
+    _flags: number,
     rawHeaders: string[],
     session: SessionLimits,
   ): void {
-    if (isUp(this.state)) this.#engine.acceptStream(stream, headers, flags, rawHeaders, session);
+    if (isUp(this.state)) this.#engine.acceptStream(stream, headers, rawHeaders, session);
     else this.#engine.refuseStream(stream, session);
   }
 
@@ -140,6 +148,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     if (this.state !== "init" && this.state !== "error") {
       throw new Error(`${this.name} cannot start: its state is "${this.state}"`);
     }
+    this.#engine.choose();
     this.#lifecycle.enter("boot");
     if (this.#options.listen) this.#listener = await this.#listen();
     const { signal } = this.#boot;
@@ -236,7 +245,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
 
   #register(service: AnyService, intercepted: boolean): void {
     this.dispatcher.add(service, intercepted ? this.#options.interceptors : []);
-    for (const method of service.descriptor.methods) this.#engine.register(method);
+    this.#engine.register(service);
   }
 }
 

@@ -16,6 +16,7 @@ import { formatAddress, listenError, unixPath, type ListenAddress } from "../cor
 import { FaultLog } from "../core/call/fault-log.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
+import { checkTuning } from "../core/http2/server-session-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
@@ -73,6 +74,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** @throws TypeError or Error naming the invalid option */
   constructor(options: Partial<HttpServerOptions> & Pick<HttpServerOptions, "upstream">) {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
+    checkTuning("HttpServer", options);
     checkUpstream(options.upstream);
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;

@@ -147,6 +147,12 @@ for (const target of [grpc, \`127.0.0.1:\${grpc.address?.port}\`]) {
   assert.equal(await run(process.execPath, "retried.ts"), "notes/1 3\nnotes/1 3\n");
 });
 
+test("docs/recipes.md: a breaker opens as the page shows", async () => {
+  const [command] = markedCommands(root, "topic", "docs/recipes.md");
+  assert.equal(command?.command, "node broker-away.ts");
+  assert.match(await run(process.execPath, "broker-away.ts"), command?.output ?? /^$/);
+});
+
 test("docs/operate.md: container and probes fit the program", () => {
   const docker = files.get("Dockerfile") ?? "";
   const server = files.get("server.ts") ?? "";

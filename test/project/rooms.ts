@@ -17,6 +17,10 @@ export const arrows: Arrows = {
   "core/net": ["core/errors", "core/config", "core/metadata"],
   "core/http-rule": ["core/errors", "core/net"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
+  "core/time": [],
+
+  // How clients choose and spare what they call: parts that do not know one another.
+  "core/resilience": ["core/errors", "core/config", "core/time"],
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],

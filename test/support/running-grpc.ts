@@ -13,6 +13,7 @@ import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-no
 import { EchoRequestSchema, EchoResponseSchema, EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import { Echo } from "./echo-service.ts";
+import { testGrpcEngine } from "./test-engine.ts";
 
 /** A started server with the echo service, stopped at the end of the test. */
 export interface Running {
@@ -27,7 +28,7 @@ export interface Running {
 
 export async function running(t: TestContext, options: Partial<GrpcServerOptions> = {}): Promise<Running> {
   const echo = new Echo();
-  const server = new GrpcServer({ port: 0, ...options }).addService(echo);
+  const server = new GrpcServer({ port: 0, ...testGrpcEngine, ...options }).addService(echo);
   await server.start();
   t.after(() => server.gracefulStop({ graceMs: 0 }));
   const { host, port } = server.address ?? assert.fail("the server has no address");

@@ -2,6 +2,7 @@ import nodeModule from "node:module";
 import net from "node:net";
 import tls from "node:tls";
 import type { DialOptions } from "../../src/core/dial.ts";
+import type { GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 
 /**
@@ -17,6 +18,13 @@ export const testServerEngine: Pick<Partial<HttpServerOptions>, "engine"> = proc
 ] === "own"
   ? { engine: "auto" }
   : {};
+
+/**
+ * The engine of gRPC servers under test: files named `*.grpc-js.test.ts` set the variable and run suites a second time,
+ * over grpc-js.
+ */
+export const testGrpcEngine: Partial<GrpcServerOptions> =
+  process.env["TS_MS_TEST_GRPC_ENGINE"] === "grpc-js" ? { engine: "grpc-js" } : {};
 
 /**
  * Overwrites what a socket has read into a buffer of ours as soon as that was handled: whatever still points there shows

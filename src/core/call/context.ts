@@ -45,6 +45,11 @@ export interface CallContextInit {
  */
 export class CallContext implements HandlerContext, Live {
   livePlace = -1;
+  /**
+   * What the handler still works on when the call was aborted before the handler has settled; undefined if it works on
+   * nothing.
+   */
+  work: PromiseLike<unknown> | undefined;
   readonly method: DescMethod;
   readonly protocolName: string;
   readonly requestMethod: string;

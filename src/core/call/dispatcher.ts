@@ -155,6 +155,17 @@ export class Dispatcher {
     });
   }
 
+  /**
+   * A call begins whose handler is none of this dispatcher's: it is counted, limited and observed like all others.
+   *
+   * @returns the function to call at its end
+   * @throws ConnectError UNAVAILABLE if the dispatcher is closed
+   */
+  follow(context: CallContext): (error: ConnectError | undefined) => void {
+    this.#begin(context, 0, true);
+    return (error) => this.#finish(context, error, true);
+  }
+
   /** From now on new calls fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;

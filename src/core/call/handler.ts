@@ -103,10 +103,10 @@ function unaryHandler(
     method,
     async call(request, context) {
       if (context.reason !== undefined) throw context.reason;
-      if (intercepted !== undefined) return context.race(intercepted(request, context));
+      if (intercepted !== undefined) return context.race((context.work = intercepted(request, context)));
       const result = implementation(request, context);
       // A synchronous result needs neither timer nor listener.
-      return toMessage(method, isPromise(result) ? await context.race(result) : result);
+      return toMessage(method, isPromise(result) ? await context.race((context.work = result)) : result);
     },
   };
 }

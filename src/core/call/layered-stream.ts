@@ -42,6 +42,8 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   #unsubscribe: (() => void)[] = [];
   #aborted: unknown;
   #items = 0;
+  /** The last `next()` of the source. */
+  #pulled: Promise<unknown> | undefined;
   /** The pending `next()`. */
   #waiting: Promise<IteratorResult<T, void>> | undefined;
   #resolve: (result: IteratorResult<T, void>) => void = nothing;
@@ -85,7 +87,9 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
   pull(): void {
     if (this.#over || this.#iterator === undefined) return;
     try {
-      Promise.resolve(this.#iterator.next()).then(this.#got, this.#failed);
+      const pulled = Promise.resolve(this.#iterator.next());
+      this.#pulled = pulled;
+      pulled.then(this.#got, this.#failed);
     } catch (reason) {
       this.#failed(reason);
     }
@@ -186,7 +190,10 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
 
   #returnSource(): void {
     try {
-      this.#iterator?.return?.()?.then(undefined, nothing);
+      const returned = this.#iterator?.return?.();
+      returned?.then(undefined, nothing);
+      const work = returned ?? this.#pulled;
+      for (const { context } of this.#layers) if (context !== undefined) context.work = work;
     } catch {
       // The stream has ended: no consumer is waiting for this error.
     }

@@ -1,5 +1,4 @@
 import type { IncomingHttpHeaders } from "node:http2";
-import { Metadata } from "@grpc/grpc-js";
 import { isBase64, isBase64Header } from "../codec/base64-text.ts";
 import type { TakeHeader } from "../metadata/header-source.ts";
 import { isIdentityHeader } from "../metadata/identity-headers.ts";
@@ -16,25 +15,6 @@ import { isReservedHeader } from "../metadata/reserved-headers.ts";
 const binarySuffix = "-bin";
 const visibleAscii = /^[ -~]*$/;
 const legalName = /^[0-9a-z_.-]+$/;
-
-/** Metadata whose binary values are sent without padding, as the specification requires; grpc-js pads them. */
-export class WireMetadata extends Metadata {
-  override toHttp2Headers(): ReturnType<Metadata["toHttp2Headers"]> {
-    const headers = super.toHttp2Headers();
-    for (const name in headers) {
-      if (!name.endsWith(binarySuffix)) continue;
-      const value = headers[name];
-      headers[name] = Array.isArray(value) ? value.map(withoutPadding) : withoutPadding(String(value));
-    }
-    return headers;
-  }
-
-  override clone(): WireMetadata {
-    const copy = new WireMetadata(this.getOptions());
-    copy.merge(this);
-    return copy;
-  }
-}
 
 /**
  * The metadata of a request for its handler, without the identity headers of a client that is not trusted to set them.
@@ -57,24 +37,19 @@ export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
 }
 
 /**
- * The metadata of `headers` to send, without reserved names and without what gRPC cannot carry: names with other
- * characters than lower-case letters, digits, `_`, `.`, `-`; values that are not printable ASCII; binary values that
- * are not base64.
+ * Appends the metadata of `headers` to a list of header fields (name, value, name, value), without reserved names and
+ * without what gRPC cannot carry: names with other characters than lower-case letters, digits, `_`, `.`, `-`; values that
+ * are not printable ASCII; binary values that are not base64. Those that are have no padding. Returns the list.
  */
-export function toMetadata(headers: Headers): Metadata {
-  return addHeaders(new WireMetadata(), headers);
-}
-
-/** Adds the metadata of `headers` to `metadata`, as `toMetadata` does, and returns it. */
-export function addHeaders(metadata: Metadata, headers: Headers): Metadata {
+export function addFields(fields: string[], headers: Headers): string[] {
   const add = (name: string, value: string): void => {
-    metadata.add(name, name.endsWith(binarySuffix) ? Buffer.from(value, "base64") : value);
+    fields.push(name, name.endsWith(binarySuffix) ? withoutPadding(value) : value);
   };
   for (const [name, value] of headers) passField(name, value, add);
-  return metadata;
+  return fields;
 }
 
-/** Appends a header to a list of header fields (name, value, name, value), if `toMetadata` would include it. */
+/** Appends a header to a list of header fields, as `addFields` does, with the padding that it has. */
 export function addField(fields: string[], name: string, value: string): void {
   passField(name, value, (key, one) => void fields.push(key, one));
 }

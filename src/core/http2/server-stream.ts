@@ -7,6 +7,10 @@ export type { FieldList };
 export interface ServerStreamOwner {
   /** Sends headers. */
   sendHead(stream: ServerStream, head: ReplyFields, ends: boolean): void;
+  /** Sends a whole reply at once. @returns false, and sends nothing, if windows or the socket do not let it */
+  sendReply(stream: ServerStream, reply: WholeReply): boolean;
+  /** Sends data at once. @returns false, and sends nothing, if windows or the socket do not let it */
+  sendData(stream: ServerStream, prefix: Uint8Array, bytes: Uint8Array): boolean;
   /** The stream has data to send, or its end. */
   hasWork(stream: ServerStream): void;
   /** Received bytes are used. */
@@ -15,6 +19,8 @@ export interface ServerStreamOwner {
   reset(stream: ServerStream, code: number): void;
   /** The stream holds so many bytes more, or fewer. */
   hold(bytes: number): void;
+  /** The handler of a stream that is over has settled. */
+  settled(stream: ServerStream): void;
 }
 
 /** What a stream reports to the exchange that it carries. */
@@ -31,12 +37,24 @@ export interface ServerStreamListener {
   release(): void;
 }
 
-/** Headers of a reply, in two lists. */
+/** Headers, or trailers, of a reply, in two lists. */
 export interface ReplyFields {
   /** Fields that many replies share; they may enter the compression table. */
   readonly shared: FieldList;
   /** Fields of this reply. */
   readonly own: FieldList;
+  /** Whether `shared` is one of few objects, which never change: its block is encoded once for each connection. */
+  readonly prepared?: true;
+}
+
+/** A reply of one piece. */
+export interface WholeReply {
+  readonly head: ReplyFields;
+  /** The first bytes of the body; they may change after the call that gets them. */
+  readonly prefix: Uint8Array;
+  /** The bytes that follow; they must not change any more. */
+  readonly bytes: Uint8Array;
+  readonly trailers: ReplyFields;
 }
 
 /** Bytes of a reply that wait on a stream before `write` returns false. */
@@ -55,6 +73,10 @@ export class ServerStream {
   closed = false;
   /** Whether the stream has one of the places for streams that are served at the same time. */
   served = false;
+  /** Whether a handler runs for the stream, which keeps its place until the handler has settled. */
+  handling = false;
+  /** Whether the session has no place for the stream any more but the one that its handler keeps. */
+  left = false;
   /** Whether END_STREAM was sent. */
   endSent = false;
   /** Whether END_STREAM has come. */
@@ -65,7 +87,7 @@ export class ServerStream {
   #sent = 0;
   #pendingBytes = 0;
   #ending = false;
-  #trailers: FieldList | undefined;
+  #trailers: ReplyFields | undefined;
   #wantsDrain = false;
   /** What has come before there was a listener. */
   #early: Buffer[] | undefined;
@@ -117,13 +139,47 @@ export class ServerStream {
     return !(this.#wantsDrain = this.#pendingBytes >= highWaterBytes);
   }
 
+  /**
+   * Sends bytes in two pieces, as `write` does.
+   *
+   * @param prefix May change after the call.
+   */
+  writeBehind(prefix: Uint8Array, bytes: Uint8Array): boolean {
+    if (this.closed) return false;
+    if (!this.queued && this.#pendingBytes === 0 && this.#owner.sendData(this, prefix, bytes)) return true;
+    return this.write(joined(prefix, bytes));
+  }
+
+  /** Sends a whole reply: instead of `respond` and `end`. */
+  reply(reply: WholeReply): void {
+    if (this.closed || this.#ending) return;
+    if (this.#owner.sendReply(this, reply)) {
+      this.#ending = true;
+      return;
+    }
+    this.respond(reply.head, false);
+    this.end(joined(reply.prefix, reply.bytes), reply.trailers);
+  }
+
   /** Ends the reply, after a last chunk and with trailers if there are any. */
-  end(bytes?: Uint8Array, trailers?: FieldList): void {
+  end(bytes?: Uint8Array, trailers?: FieldList | ReplyFields): void {
     if (this.closed || this.#ending) return;
     if (bytes !== undefined) this.#add(bytes);
-    this.#trailers = trailers;
+    this.#trailers = isList(trailers) ? { shared: noFields, own: trailers } : trailers;
     this.#ending = true;
     this.#owner.hasWork(this);
+  }
+
+  /** A handler begins to run for the stream: its place stays taken until `settled`, even if the stream is closed before. */
+  keepPlace(): void {
+    this.handling = true;
+  }
+
+  /** The handler has settled. */
+  settled(): void {
+    if (!this.handling) return;
+    this.handling = false;
+    if (this.left) this.#owner.settled(this);
   }
 
   /** Ends the stream at once, with one of `errorCode`; `release` comes later. */
@@ -150,7 +206,7 @@ export class ServerStream {
   }
 
   /** Trailers that follow the bytes that are to be sent. */
-  get trailers(): FieldList | undefined {
+  get trailers(): ReplyFields | undefined {
     return this.#trailers;
   }
 
@@ -251,3 +307,15 @@ export class ServerStream {
 }
 
 const nothing = new Uint8Array(0);
+const noFields: FieldList = [];
+
+function isList(fields: FieldList | ReplyFields | undefined): fields is FieldList {
+  return Array.isArray(fields);
+}
+
+function joined(prefix: Uint8Array, bytes: Uint8Array): Uint8Array {
+  const both = Buffer.allocUnsafe(prefix.length + bytes.length);
+  both.set(prefix);
+  both.set(bytes, prefix.length);
+  return both;
+}

@@ -14,21 +14,26 @@ export function announcedStreams(limit: number): number {
   return Math.min(limit * 2, mostStreams);
 }
 
-/** Limits the streams of one connection that are served at the same time; the others wait, first come, first served. */
+/**
+ * Limits the streams of one connection that are served at the same time; the others wait, first come, first served. A
+ * stream is served until it is closed and its handler has settled.
+ */
 export class StreamTurns {
   readonly #limit: number;
   #served = 0;
   readonly #waiting = new Map<ServerHttp2Stream, () => void>();
+  /** Streams whose handlers run; those that are closed keep their turn. */
+  readonly #handling = new Map<ServerHttp2Stream, "open" | "closed">();
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
-  /** Whether `stream` may be served now; if so, it counts as served until it closes. */
+  /** Whether `stream` may be served now; if so, it counts as served from now on. */
   admit(stream: ServerHttp2Stream): boolean {
     if (this.#served >= this.#limit) return false;
     this.#served++;
-    stream.on("close", this.#release);
+    stream.on("close", () => this.#close(stream));
     return true;
   }
 
@@ -39,7 +44,24 @@ export class StreamTurns {
     stream.once("close", () => this.#waiting.delete(stream));
   }
 
-  readonly #release = (): void => {
+  /** A handler begins to run for `stream`: it counts as served until `settled`, even if it closes before. */
+  keep(stream: ServerHttp2Stream): void {
+    this.#handling.set(stream, "open");
+  }
+
+  /** The handler of `stream` has settled. */
+  settled(stream: ServerHttp2Stream): void {
+    const state = this.#handling.get(stream);
+    this.#handling.delete(stream);
+    if (state === "closed") this.#serveNext();
+  }
+
+  readonly #close = (stream: ServerHttp2Stream): void => {
+    if (this.#handling.has(stream)) this.#handling.set(stream, "closed");
+    else this.#serveNext();
+  };
+
+  #serveNext(): void {
     this.#served--;
     for (const [stream, serve] of this.#waiting) {
       this.#waiting.delete(stream);
@@ -48,5 +70,5 @@ export class StreamTurns {
       serve();
       return;
     }
-  };
+  }
 }

@@ -27,6 +27,8 @@ export class WriteTurn {
   #end = 0;
   #chunks: Uint8Array[] = [];
   #chunkBytes = 0;
+  /** How many chunks of the buffers were closed. */
+  #closed = 0;
   /** Buffers to use again once everything that was written so far has been sent, by write. */
   #used: Buffer[] = [];
   readonly #writing: Buffer[][] = [];
@@ -64,6 +66,11 @@ export class WriteTurn {
     this.#start = 0;
     this.#end = 0;
     return next;
+  }
+
+  /** Changes when what was added before cannot be changed any more. */
+  get chunk(): number {
+    return this.#closed;
   }
 
   /** Where the next byte of the buffer that `reserve` gave belongs. */
@@ -112,6 +119,7 @@ export class WriteTurn {
     this.#chunks.push(this.#buffer.subarray(this.#start, this.#end));
     this.#chunkBytes += this.#end - this.#start;
     this.#start = this.#end;
+    this.#closed++;
   }
 
   readonly #run = (): void => {

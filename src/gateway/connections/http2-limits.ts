@@ -1,5 +1,7 @@
+import { http2TuningDefaults, type Http2Tuning } from "../../core/http2/server-session-options.ts";
+
 /** Limits of the HTTP/2 layer. The limits of header lists and targets are those of HTTP/1. */
-export interface Http2Limits {
+export interface Http2Limits extends Http2Tuning {
   /**
    * Most requests at the same time on one HTTP/2 connection: further ones wait in a queue. The connection announces
    * twice as many to its client; those beyond the announced number are refused. Default: 100.
@@ -18,6 +20,7 @@ export interface Http2Limits {
 
 /** The defaults of `Http2Limits`. */
 export const http2Defaults: Http2Limits = Object.freeze({
+  ...http2TuningDefaults,
   maxConcurrentStreams: 100,
   maxSessionMemoryBytes: 10_000_000,
   handshakeTimeoutMs: 10_000,

@@ -1,8 +1,10 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
-import { FrameWatch } from "../../../src/core/http2/frame-watch.ts";
-import { addField, fromHttp2Headers, toMetadata } from "../../../src/core/grpc/metadata.ts";
+import { addField, addFields, fromHttp2Headers } from "../../../src/core/grpc/metadata.ts";
 import { maxMessageBytes, toStatusMessage } from "../../../src/core/errors/status-message.ts";
+import { MessageDecoder } from "../../../src/core/grpc/server/request-messages.ts";
+import { withPrefix } from "../../../src/core/wire/message-prefix.ts";
+import { MessageReader } from "../../../src/core/wire/message-reader.ts";
 import { parseTimeout } from "../../../src/core/wire/grpc-timeout.ts";
 import { isReservedHeader } from "../../../src/core/metadata/reserved-headers.ts";
 
@@ -111,9 +113,8 @@ test("G19: metadata goes both ways, binary values as base64 without padding", ()
       ["x-bin", "/w, AQI"],
     ],
   );
-  const metadata = toMetadata(headers);
-  assert.deepEqual(metadata.get("x-bin"), [Buffer.from([255]), Buffer.from([1, 2])]);
-  assert.deepEqual(metadata.get("x-a"), ["1, 2"]);
+  const padded = new Headers({ "x-a": "1, 2", "x-bin": "/w==, AQI=" });
+  assert.deepEqual(addFields([], padded), ["x-a", "1, 2", "x-bin", "/w", "x-bin", "AQI"]);
   const fields = ["te", "trailers"];
   for (const [name, value] of headers) addField(fields, name, value);
   const unwritable = { "x-ä": "1", "x-text": "ä", "y-bin": "/w, %, AQI", "grpc-status": "0" };
@@ -124,37 +125,33 @@ test("G19: metadata goes both ways, binary values as base64 without padding", ()
   ]);
 });
 
-test("G09: the frame watch sees borders wherever the chunks are cut", () => {
-  const bytes = Buffer.from([
-    0,
-    0,
-    0,
-    0,
-    2,
-    7,
-    7,
-    1,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    1,
-    0,
-    ...Array<number>(256).fill(9),
-  ]);
+test("G09: the reader of messages sees borders wherever the chunks are cut", () => {
+  const messages = [Buffer.from([7, 7]), Buffer.alloc(0), Buffer.alloc(256, 9)];
+  const bytes = Buffer.concat(messages.map((message, index) => withPrefix(message, index === 1 ? 1 : 0)));
   const borders = new Set([0, 7, 12, bytes.length]);
   for (let cut = 0; cut <= bytes.length; cut++) {
-    const watch = new FrameWatch(true);
-    watch.check(bytes.subarray(0, cut));
-    assert.equal(watch.partial, !borders.has(cut), `cut at ${cut}`);
-    watch.check(bytes.subarray(cut));
-    assert.equal(watch.partial, false);
-    assert.equal(watch.fault, undefined);
+    const seen: (readonly [number, Buffer])[] = [];
+    const reader = new MessageReader(
+      { message: (flags, message) => seen.push([flags, message]) },
+      256,
+      "request",
+    );
+    reader.add(bytes.subarray(0, cut));
+    assert.equal(reader.partial, !borders.has(cut), `cut at ${cut}`);
+    reader.add(bytes.subarray(cut));
+    assert.equal(reader.partial, false);
+    assert.deepEqual(
+      seen,
+      messages.map((message, index) => [index === 1 ? 1 : 0, message]),
+    );
   }
-  const flags = new FrameWatch(false);
-  flags.check(bytes);
-  assert.match(flags.fault ?? "", /without grpc-encoding/);
+});
+
+test("G09: compressed messages need an encoding", () => {
+  const decoder = (headers: Record<string, string>): MessageDecoder =>
+    new MessageDecoder(headers, () => assert.fail("decoded"), 10);
+  assert.throws(() => decoder({}).check(1), /without a grpc-encoding/);
+  assert.throws(() => decoder({ "grpc-encoding": "identity" }).check(1), /without a grpc-encoding/);
+  decoder({ "grpc-encoding": "gzip" }).check(1);
+  decoder({}).check(0);
 });

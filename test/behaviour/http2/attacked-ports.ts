@@ -13,8 +13,8 @@ export type Fields = readonly (readonly [name: string, value: string])[];
 export interface AttackedOptions {
   readonly maxConcurrentStreams?: number;
   readonly handshakeTimeoutMs?: number;
-  /** Of gateways. */
-  readonly engine?: "own";
+  /** Of gateways `own`, of gRPC servers `grpc-js`, in place of their default. */
+  readonly engine?: "own" | "grpc-js";
   /** Of gateways. */
   readonly allowedHosts?: readonly string[];
 }
@@ -58,7 +58,8 @@ export const grpcPort: AttackedPort = {
   body: (text) => echoFrame({ text }),
   callsOfWrongLength: 0,
   async start(t, options = {}) {
-    const server = await running(t, options);
+    const { engine, ...limits } = options;
+    const server = await running(t, engine === "grpc-js" ? { ...limits, engine } : limits);
     const noSockets = async (): Promise<void> => {
       const deadline = performance.now() + 10_000;
       while (server.server.connections > 0) {
@@ -77,6 +78,12 @@ export const grpcPort: AttackedPort = {
   },
 };
 
+export const grpcJsPort: AttackedPort = {
+  ...grpcPort,
+  name: "the gRPC port, grpc-js",
+  start: (t, options) => grpcPort.start(t, { ...options, engine: "grpc-js" }),
+};
+
 export const gatewayPort: AttackedPort = {
   name: "the gateway's port",
   fields: [
@@ -89,7 +96,8 @@ export const gatewayPort: AttackedPort = {
   body: (text) => Buffer.from(JSON.stringify({ text })),
   callsOfWrongLength: 1, // An announced length of 0 may have been believed before the first byte of the body.
   async start(t, options = {}) {
-    const gateway = await startGateway(options);
+    const { engine, ...limits } = options;
+    const gateway = await startGateway(engine === "own" ? { ...limits, engine } : limits);
     t.after(() => gateway.http.gracefulStop({ graceMs: 0 }));
     return {
       port: gateway.port,
@@ -112,7 +120,7 @@ export const ownGatewayPort: AttackedPort = {
 export const gatewayPorts: readonly AttackedPort[] = [gatewayPort, ownGatewayPort];
 
 /** Every port that has to bear attacks by HTTP/2. */
-export const attackedPorts: readonly AttackedPort[] = [grpcPort, ...gatewayPorts];
+export const attackedPorts: readonly AttackedPort[] = [grpcPort, grpcJsPort, ...gatewayPorts];
 
 /** A connection that sends any frames, closed at the end of the test. */
 export async function attack(t: TestContext, { port }: { readonly port: number }, hello = true) {

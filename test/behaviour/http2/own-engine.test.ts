@@ -88,10 +88,10 @@ describe("frames where they do not belong end the connection", () => {
     "WINDOW_UPDATE of an idle stream": [protocolError, http2Frame(windowUpdate, 0, 7, uint32(1))],
     "RST_STREAM of an idle stream": [protocolError, http2Frame(rstStream, 0, 7, uint32(8))],
     PUSH_PROMISE: [protocolError, http2Frame(5, 0, 1, Buffer.alloc(8))],
-    "a frame of 16,385 bytes": [
+    "a frame of 65,537 bytes": [
       frameSizeError,
       begin(1, block),
-      http2Frame(data, 0, 1, Buffer.alloc(16_385)),
+      http2Frame(data, 0, 1, Buffer.alloc(65_537)),
     ],
     "padding as long as DATA": [protocolError, begin(1, block), http2Frame(data, padded, 1, pad(3, 3))],
     "padding as long as HEADERS": [

@@ -1,11 +1,12 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders } from "node:http2";
 import { Code } from "../../errors/errors.ts";
-import { toStatusMessage } from "../../errors/status-message.ts";
 import { isAuthority } from "../../net/authority.ts";
 import { hasNulInPath } from "../../net/request-target.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
 import { hasValidBinaries } from "../metadata.ts";
+import type { FieldList, ReplyFields } from "./call-stream.ts";
 import { acceptedEncodings, requestEncodings } from "./message-compression.ts";
+import { refusal } from "./reply-fields.ts";
 
 /** Limits of the headers of a request. */
 export interface HeaderLimits {
@@ -17,7 +18,7 @@ export interface HeaderLimits {
 
 /** An answer to an invalid request: a plain HTTP response, or a gRPC status without messages. */
 export interface Refusal {
-  readonly headers: Readonly<Record<string, string | number>>;
+  readonly head: ReplyFields;
   /** Text of a plain HTTP response; undefined for none. */
   readonly body?: string;
 }
@@ -43,9 +44,10 @@ export class GrpcRequestCheck {
    */
   problem(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): Refusal | undefined {
     if (headers[":method"] !== "POST") {
-      return httpRefusal(405, "gRPC calls are POST requests", { allow: "POST" });
+      return httpRefusal(405, "gRPC calls are POST requests", ["allow", "POST"]);
     }
-    if (!contentType.test(headers["content-type"] ?? "")) return { headers: { ":status": 415 } };
+    if (!contentType.test(headers["content-type"] ?? ""))
+      return { head: { shared: [":status", "415"], own: [] } };
     if (hasNulInPath(headers[":path"] ?? "")) {
       return httpRefusal(400, "the path of the request has the character U+0000 (%00)");
     }
@@ -82,7 +84,7 @@ export class GrpcRequestCheck {
     const encoding = headers["grpc-encoding"];
     if (encoding !== undefined && (typeof encoding !== "string" || !requestEncodings.has(encoding))) {
       const message = `messages in this grpc-encoding cannot be read; use one of ${acceptedEncodings}`;
-      return statusRefusal(Code.Unimplemented, message, { "grpc-accept-encoding": acceptedEncodings });
+      return statusRefusal(Code.Unimplemented, message, ["grpc-accept-encoding", acceptedEncodings]);
     }
     if (binary && !hasValidBinaries(headers)) {
       return statusRefusal(Code.Internal, "a -bin header is not base64");
@@ -92,31 +94,11 @@ export class GrpcRequestCheck {
 }
 
 /** A refusal by a gRPC status. */
-export function statusRefusal(
-  code: Code,
-  message: string,
-  headers?: Readonly<Record<string, string>>,
-): Refusal {
-  return {
-    headers: {
-      ":status": 200,
-      "content-type": "application/grpc+proto",
-      "grpc-status": code,
-      "grpc-message": encodeURI(toStatusMessage(message)),
-      ...headers,
-    },
-  };
+export function statusRefusal(code: Code, message: string, fields?: FieldList): Refusal {
+  return { head: refusal(code, message, fields) };
 }
 
-/** Sends a refusal, unless the stream is closed. */
-export function refuse(stream: ServerHttp2Stream, { headers, body }: Refusal): void {
-  stream.on("error", () => {}); // A stream that breaks while it is refused needs no handling.
-  if (stream.destroyed || stream.closed) return;
-  stream.respond(headers, { endStream: body === undefined });
-  if (body !== undefined) stream.end(body);
-  // Node resets the stream after the answer, since the request has no reader.
-}
-
-function httpRefusal(status: number, text: string, headers?: Readonly<Record<string, string>>): Refusal {
-  return { headers: { ":status": status, ...headers, "content-type": "text/plain" }, body: `${text}\n` };
+function httpRefusal(status: number, text: string, fields: FieldList = []): Refusal {
+  const own = [...fields, "content-type", "text/plain"];
+  return { head: { shared: [":status", String(status)], own }, body: `${text}\n` };
 }

@@ -1,20 +1,17 @@
-import { constants, type ServerHttp2Stream } from "node:http2";
-import { toBinary, type Message } from "@bufbuild/protobuf";
-import { Metadata } from "@grpc/grpc-js";
 import { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
-import { Code, ConnectError, toCode } from "../../errors/errors.ts";
-import { replyTooLarge } from "../../errors/reply-too-large.ts";
-import type { Handler } from "../../call/handler.ts";
 import type { Live, LiveSet } from "../../call/live-set.ts";
-import { messageCheck } from "../../codec/message-check.ts";
-import { rpcName } from "../../call/service.ts";
-import type { WireCall } from "./direct-call.ts";
+import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
+import { errorCode } from "../../http2/http2-error.ts";
 import type { IdentityTrust } from "../../metadata/identity-trust.ts";
-import { fromHttp2Headers, fromRequestHeaders, toMetadata } from "../metadata.ts";
-import type { AdmittedRequest } from "./grpc-admission.ts";
-import { acceptsReplyCoding, replyCoding } from "./message-compression.ts";
-import { toCallStatus } from "./status.ts";
+import { prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
+import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
+import { fromHttp2Headers, fromRequestHeaders } from "../metadata.ts";
+import type { CallRequest, CallStream, ServerStreamListener } from "./call-stream.ts";
+import { acceptsReplyCoding } from "./message-compression.ts";
+import { headOf, onlyTrailers, trailersOf } from "./reply-fields.ts";
+import { MessageDecoder } from "./request-messages.ts";
+import type { ServedRpc } from "./served-rpc.ts";
 
 /** What all calls of a server have in common. */
 export interface CallEnvironment {
@@ -23,6 +20,8 @@ export interface CallEnvironment {
   readonly defaultTimeoutMs: number;
   /** The longest deadline that a client may ask for, in milliseconds; 0 for any. */
   readonly maxTimeoutMs: number;
+  /** Largest message to receive, in bytes after decompression. */
+  readonly maxMessageBytes: number;
   /** Largest message to send, in bytes; -1 for any. */
   readonly maxSendBytes: number;
   /** The smallest reply sent in gzip to clients that accept it, in bytes; undefined compresses none. */
@@ -30,173 +29,240 @@ export interface CallEnvironment {
   /** The clients whose identity headers are trusted. */
   readonly trust: IdentityTrust;
   /** Every call, from its request headers to its last byte. */
-  readonly calls: LiveSet<ServerCall>;
+  readonly calls: LiveSet<LiveCall>;
 }
 
-type Listener = Parameters<WireCall["start"]>[0];
+/** A call on the wire, as a stop of the server sees it. */
+export interface LiveCall extends Live {
+  readonly context: CallContext;
+  /** Whether the dispatcher does not count the call among its own: its handler does not run, not yet or no longer. */
+  readonly outsideDispatcher: boolean;
+}
 
-/** One call on the wire: receives the client's events as a listener of grpc-js, and sends the reply. */
-export abstract class ServerCall implements Listener, Live {
+/** The context of a call: identity headers count only if the client is trusted to set them. */
+export function contextOf(
+  method: CallContext["method"],
+  { headers, peer, timeoutMs }: CallRequest,
+  trust: IdentityTrust,
+): CallContext {
+  const trusted = trust.includes(peer);
+  return new CallContext({
+    method,
+    protocolName: "grpc",
+    requestHeader: () => (trusted ? fromHttp2Headers(headers) : fromRequestHeaders(headers)),
+    peer: trusted ? trust.behind(headers) : peer,
+    timeoutMs,
+  });
+}
+
+/** The prefix of the message that is being written: it is copied at once. */
+const prefix = new Uint8Array(prefixBytes);
+
+/** One call on a stream, of either kind: reads the messages of the request, and writes the reply. */
+export abstract class ServerCall implements ServerStreamListener, MessageSink, LiveCall {
   livePlace = -1;
   readonly context: CallContext;
   protected readonly environment: CallEnvironment;
-  protected readonly call: WireCall;
+  protected readonly rpc: ServedRpc;
+  protected readonly stream: CallStream;
   /** Whether the dispatcher counts the call among its own. */
   protected running = false;
-  readonly #request: AdmittedRequest;
+  /** Whether the client has sent everything. */
+  protected halfClosed = false;
+  protected readonly decoder: MessageDecoder;
+  readonly #request: CallRequest;
+  readonly #reader: MessageReader;
+  /** Bytes of the chunk that is being read: of complete messages, and of those that are used later. */
+  #read = 0;
+  #kept = 0;
+  /** Bytes of earlier chunks of the message that is incomplete. */
+  #gathered = 0;
   #answered = false;
-  /** Size of the last reply that was written, in bytes. */
-  #sentBytes = 0;
   #headersSent = false;
-  #halfClosed = false;
+  #over = false;
   #acceptsCoding: boolean | undefined;
 
-  constructor(environment: CallEnvironment, handler: Handler, call: WireCall, request: AdmittedRequest) {
+  constructor(environment: CallEnvironment, rpc: ServedRpc, stream: CallStream, request: CallRequest) {
     this.environment = environment;
-    this.call = call;
+    this.rpc = rpc;
+    this.stream = stream;
     this.#request = request;
-    const { headers, session } = request;
-    const trusted = environment.trust.includes(session.peer);
-    this.context = new CallContext({
-      method: handler.method,
-      protocolName: "grpc",
-      requestHeader: () => (trusted ? fromHttp2Headers(headers) : fromRequestHeaders(headers)),
-      peer: trusted ? environment.trust.behind(headers) : session.peer,
-      timeoutMs: request.timeoutMs,
-    });
+    this.context = contextOf(rpc.handler.method, request, environment.trust);
+    this.decoder = new MessageDecoder(request.headers, rpc.read, environment.maxMessageBytes);
+    this.#reader = new MessageReader(this, environment.maxMessageBytes, "request");
     environment.calls.add(this);
   }
 
-  /** Whether the handler does not run: not yet or no longer. */
   get outsideDispatcher(): boolean {
     return !this.running;
   }
 
-  abstract onReceiveMetadata(): void;
-
-  /** A requested message has arrived. */
-  protected abstract received(message: Message): void;
-
-  /** The client has sent END_STREAM. */
-  protected abstract requested(): void;
-
-  onReceiveMessage(message: Message): void {
-    const { fault } = this.#request.frames;
-    if (fault === undefined) this.received(message);
-    else this.#malformed(fault);
-  }
-
-  onReceiveHalfClose(): void {
-    // Node also ends the readable side of a reset stream; `onCancel` follows.
-    if ((this.#request.stream.rstCode ?? 0) !== constants.NGHTTP2_NO_ERROR) return;
-    this.#halfClosed = true;
-    const { frames } = this.#request;
-    if (frames.partial) this.#malformed("the request breaks off inside a message");
-    else if (frames.fault !== undefined) this.#malformed(frames.fault);
-    else this.requested();
-  }
-
-  /** The call has ended: the client has cancelled or disconnected, or the status was sent. */
-  onCancel(): void {
-    const { stream, session } = this.#request;
-    this.environment.calls.delete(this);
-    session.closed(stream, this.#sentBytes);
-    if (!this.#answered) {
-      this.#answered = true;
-      this.context.abort(endOf(stream));
-    }
-    // The rest of the request is not read; a reset sent at once would overtake the status.
-    if (!this.#halfClosed && !stream.closed) setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR));
-    this.context.end();
+  /** Whether the status was sent, or never will be. */
+  protected get answered(): boolean {
+    return this.#answered;
   }
 
   /**
-   * The bytes of a reply.
+   * A message of the request has come, with valid flags.
    *
-   * @throws TypeError or Error for a message with invalid values; ConnectError INTERNAL for one that is too large
+   * @param held How many of its bytes are not used yet: all but those of earlier chunks.
+   * @returns whether the call will use them later
    */
-  protected encode(message: Message): Buffer {
-    const { output } = this.context.method;
-    messageCheck(output)(message); // The encoder itself accepts a number for a string.
-    const bytes = toBinary(output, message);
-    const { maxSendBytes } = this.environment;
-    if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
-      const name = rpcName(this.context.method);
-      throw replyTooLarge(`${name} answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`);
+  protected abstract received(flags: number, bytes: Buffer, held: number): boolean;
+
+  /** All messages of the request have come. */
+  protected abstract requested(): void;
+
+  onData(chunk: Buffer): void {
+    if (this.#answered) {
+      this.stream.use(chunk.length);
+      return;
     }
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#read = 0;
+    this.#kept = 0;
+    try {
+      this.#reader.add(chunk);
+    } catch (reason) {
+      this.context.abort(toCallError(reason));
+      this.fail(toCallError(reason));
+    }
+    // An incomplete message is gathered, up to its limit: if it waited for the window, it could not become complete.
+    this.#gathered += chunk.length - this.#read;
+    if (this.#kept < chunk.length) this.stream.use(chunk.length - this.#kept);
+  }
+
+  message(flags: number, bytes: Buffer): void {
+    const held = prefixBytes + bytes.length - this.#gathered;
+    this.#read += held;
+    this.#gathered = 0;
+    if (this.#answered) return;
+    this.decoder.check(flags);
+    if (this.received(flags, bytes, held)) this.#kept += held;
+  }
+
+  onEnd(): void {
+    this.halfClosed = true;
+    if (this.#answered) return;
+    if (this.#reader.partial) {
+      const error = new ConnectError("the request breaks off inside a message", Code.Internal);
+      this.context.abort(error);
+      this.fail(error);
+    } else {
+      this.requested();
+    }
+  }
+
+  onDrain(): void {}
+
+  onFinish(): void {
+    this.#leave();
+  }
+
+  release(): void {
+    if (!this.#answered) {
+      this.#answered = true;
+      this.context.abort(new ConnectError("the client cancelled the call", Code.Canceled));
+    }
+    this.#leave();
+  }
+
+  /** The call is over for the client: its status was sent, or its stream is closed. */
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.environment.calls.delete(this);
+    this.context.end();
+  }
+
+  /** The dispatcher begins to run the handler. */
+  protected begin(): void {
+    this.running = true;
+    this.stream.keepPlace();
+  }
+
+  /** The dispatcher has ended; the handler itself may still run if the call was aborted. */
+  protected ended(): void {
+    this.running = false;
+    const { stream } = this;
+    const { work, reason } = this.context;
+    if (reason === undefined || work === undefined) {
+      stream.settled();
+      return;
+    }
+    const settled = (): void => stream.settled();
+    work.then(settled, settled);
   }
 
   /** Whether the bytes of a reply are to go through `compressReply`. */
-  protected compresses(bytes: Buffer): boolean {
+  protected compresses(bytes: Uint8Array): boolean {
     const threshold = this.environment.compressionThresholdBytes;
     return threshold !== undefined && bytes.byteLength >= threshold && this.#readsCoding();
   }
 
-  /** Sends the bytes of a reply, after the headers if it is the first. @returns Whether the call had not ended. */
-  protected write(bytes: Buffer, sent: () => void): boolean {
-    if (this.#answered) return false;
+  /** Sends a message of the reply. @returns false if the call should wait for `onDrain` */
+  protected write(flags: number, bytes: Uint8Array): boolean {
+    if (this.#answered) return true;
     this.#sendHeaders();
-    this.#request.session.active();
-    this.#sentBytes = bytes.byteLength;
-    this.call.sendMessage(bytes, sent);
-    return true;
+    writePrefix(prefix, flags, bytes.byteLength);
+    return this.stream.writeBehind(prefix, bytes);
   }
 
-  /** Ends the call with OK. */
-  protected finish(): void {
+  /** Sends the one message of the reply, and ends the call with OK. */
+  protected reply(flags: number, bytes: Uint8Array): void {
     if (this.#answered) return;
-    this.#sendHeaders();
-    this.#sendStatus();
+    this.#answered = true;
+    try {
+      const head = this.#head();
+      const trailers = trailersOf(this.context);
+      writePrefix(prefix, flags, bytes.byteLength);
+      this.stream.reply({ head, prefix, bytes, trailers });
+    } catch {
+      this.stream.reset(errorCode.internalError); // A field that cannot be sent.
+    }
+  }
+
+  /** Ends the call with OK, after its messages. */
+  protected finish(): void {
+    this.#end(undefined);
   }
 
   /** Ends the call with an error, unless it has ended already. */
   protected fail(error: ConnectError): void {
-    if (this.#answered) return;
-    this.#sendHeaders();
-    this.#sendStatus(error);
+    this.#end(error);
   }
 
-  #sendStatus(error?: ConnectError): void {
+  #end(error: ConnectError | undefined): void {
+    if (this.#answered) return;
     this.#answered = true;
-    this.#request.session.active();
     try {
-      this.call.sendStatus(toCallStatus(this.context, error));
+      const trailers = trailersOf(this.context, error);
+      if (!this.#headersSent && this.context.responseHeaderIfAny === undefined && !this.#readsAnyCoding()) {
+        this.stream.respond(onlyTrailers(trailers), true);
+        return;
+      }
+      this.#sendHeaders();
+      this.stream.end(undefined, trailers);
     } catch {
-      this.#request.stream.close(constants.NGHTTP2_INTERNAL_ERROR); // For example error details that cannot be encoded.
+      this.stream.reset(errorCode.internalError); // For example error details that cannot be encoded.
     }
   }
 
-  /** Sends the response headers once, if there are any; otherwise the engine sends its own with the first message. */
+  /** Sends the response headers once, with the first message or the status. */
   #sendHeaders(): void {
     if (this.#headersSent) return;
     this.#headersSent = true;
-    const headers = this.context.responseHeaderIfAny;
-    const metadata = headers === undefined ? undefined : toMetadata(headers);
-    if (this.environment.compressionThresholdBytes !== undefined && this.#readsCoding()) {
-      const compressed = metadata ?? new Metadata();
-      compressed.set("grpc-encoding", replyCoding.name);
-      this.call.sendMetadata(compressed);
-    } else if (metadata !== undefined) {
-      this.call.sendMetadata(metadata);
-    }
+    this.stream.respond(this.#head(), false);
+  }
+
+  #head() {
+    return headOf(this.context, this.#readsAnyCoding());
+  }
+
+  #readsAnyCoding(): boolean {
+    return this.environment.compressionThresholdBytes !== undefined && this.#readsCoding();
   }
 
   #readsCoding(): boolean {
     return (this.#acceptsCoding ??= acceptsReplyCoding(this.#request.headers));
   }
-
-  #malformed(text: string): void {
-    this.context.abort(new ConnectError(text, Code.Internal));
-  }
-}
-
-/**
- * The error of a call that ended before its handler answered: grpc-js has refused it or the client has cancelled it.
- */
-function endOf(stream: ServerHttp2Stream): ConnectError {
-  const { sentHeaders, sentTrailers } = stream;
-  const status = sentTrailers?.["grpc-status"] ?? sentHeaders?.["grpc-status"];
-  if (status === undefined) return new ConnectError("the client cancelled the call", Code.Canceled);
-  return new ConnectError("the request cannot be read", toCode(Number(status)));
 }

@@ -1,98 +1,133 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
-import type { Duplex } from "node:stream";
-import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
-import { Server, ServerInterceptingCall, type ServerInterceptingCallInterface } from "@grpc/grpc-js";
+import type { Socket } from "node:net";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Server } from "@grpc/grpc-js";
 import type { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
-import { Code, ConnectError } from "../../errors/errors.ts";
-import type { Handler } from "../../call/handler.ts";
 import { LiveSet } from "../../call/live-set.ts";
-import { rpcName } from "../../call/service.ts";
+import { implementationOf, rpcName, type AnyService } from "../../call/service.ts";
+import { Code, ConnectError } from "../../errors/errors.ts";
+import { SetupError } from "../../errors/setup-error.ts";
 import type { SessionLimits } from "../../http2/session-limits.ts";
 import { IdentityTrust } from "../../metadata/identity-trust.ts";
-import { DirectCall } from "./direct-call.ts";
-import { GrpcAdmission, type UnreadRequest } from "./grpc-admission.ts";
-import { runCall } from "./run-call.ts";
+import { CallDoor } from "./call-door.ts";
+import type { GrpcConnections } from "./grpc-connections.ts";
+import { GrpcJsRpcs } from "./grpc-js-rpcs.ts";
+import { GuestConnections } from "./guest-connections.ts";
+import { NodeConnections } from "./node-connections.ts";
+import { OwnConnections } from "./own-connections.ts";
 import type { CallEnvironment } from "./server-call.ts";
-import { toEngineOptions, type GrpcServerOptions } from "./server-options.ts";
+import { servedRpc } from "./served-rpc.ts";
+import { toEngineOptions, withChannelOptions, type GrpcServerOptions } from "./server-options.ts";
 
-/** What all calls of one rpc share. */
-interface RegisteredRpc {
-  readonly handler: Handler;
-  /** Decodes a request; throws for malformed bytes. */
-  readonly read: (bytes: Buffer) => Message;
-}
+/** What of a connection's life the own engine does by other rules for gateways. */
+const ofGateways = { keepAliveTimeoutMs: Infinity, heartbeatMs: Infinity, lingerMs: 0 };
 
 /**
- * A grpc-js server behind `GrpcAdmission`, whose calls go to a dispatcher; it binds no port; connections are passed to
- * it.
+ * What carries the calls of a gRPC server: the connections of its own port by one of two engines, streams of other
+ * servers' connections, and the rpcs behind all of them. It binds no port; connections are passed to it.
  */
 export class ServerEngine {
-  /** The grpc-js server. */
-  readonly server: Server;
+  readonly #options: ReturnType<typeof withChannelOptions>;
   readonly #dispatcher: Dispatcher;
-  readonly #admission: GrpcAdmission;
   readonly #environment: CallEnvironment;
-  readonly #rpcs = new Map<string, RegisteredRpc>();
-  readonly #maxMessageBytes: number;
-  /** Whether unary calls may bypass grpc-js. */
-  readonly #direct: boolean;
+  readonly #door: CallDoor;
+  readonly #grpcJs: GrpcJsRpcs;
+  readonly #guests: GuestConnections;
+  #connections: GrpcConnections | undefined;
+  /** Why the engine is grpc-js; undefined for our own. */
+  #reason: string | undefined;
 
-  /** @throws Error if `GrpcAdmission` does not support this version of grpc-js. */
   constructor(options: GrpcServerOptions, dispatcher: Dispatcher) {
+    const effective = withChannelOptions(options);
+    const { compressReplies, compressionThresholdBytes, maxMessageBytes } = effective;
+    this.#options = effective;
     this.#dispatcher = dispatcher;
-    this.server = new Server({
-      ...toEngineOptions(options),
-      interceptors: [({ path }, call) => this.#accept(path, call)],
-    });
-    this.#admission = new GrpcAdmission(
-      this.server,
-      { ...options, maxConcurrentStreams: streamsOf(options) },
-      (path) => this.#rpcs.has(path),
-      (path, request) => this.#serveDirectly(path, request),
-    );
-    const { channelOptions, compressReplies, compressionThresholdBytes, maxConnectionIdleMs } = options;
-    this.#maxMessageBytes = options.maxMessageBytes;
-    // Only grpc-js obeys its own options, and it detects idle connections by the streams that it serves itself.
-    this.#direct = maxConnectionIdleMs === Infinity && Object.keys(channelOptions).length === 0;
     this.#environment = {
       dispatcher,
       defaultTimeoutMs: options.defaultTimeoutMs,
       maxTimeoutMs: options.maxTimeoutMs,
-      maxSendBytes: options.maxSendBytes,
+      maxMessageBytes: maxMessageBytes < 0 ? Infinity : maxMessageBytes,
+      maxSendBytes: effective.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
       calls: new LiveSet(),
       trust: new IdentityTrust(options.trustedPeers),
     };
+    this.#grpcJs = new GrpcJsRpcs(toEngineOptions(options), this.#environment);
+    this.#door = new CallDoor(this.#environment, options, this.#grpcJs);
+    this.#guests = new GuestConnections(this.#door);
   }
 
-  /** Serves an rpc for which the dispatcher has a handler. */
-  register(method: DescMethod): void {
-    const path = `/${rpcName(method)}`;
-    const read = reader(method);
-    this.#rpcs.set(path, { handler: this.#dispatcher.handlerOf(method), read });
-    this.server.register(path, unreachable, unchanged, read, "unary");
+  /**
+   * The grpc-js server.
+   *
+   * @throws SetupError if the engine was chosen without it.
+   */
+  get grpcJs(): Server {
+    if (this.#connections !== undefined && !this.#grpcJs.isUsed) {
+      const text = 'read it before `start()`, or set `engine: "grpc-js"`';
+      throw new SetupError(
+        `GRPC: \`engine\` cannot be read any more, since the server has started without it: ${text}`,
+      );
+    }
+    return this.#grpcJs.server;
+  }
+
+  /** Serves the rpcs of a service that the dispatcher has. */
+  register(service: AnyService): void {
+    for (const method of service.descriptor.methods) {
+      const rpc = servedRpc(method, this.#dispatcher.handlerOf(method), this.#environment.maxSendBytes);
+      this.#door.add(`/${rpcName(method)}`, rpc, implementationOf(service, method) !== undefined);
+    }
+  }
+
+  /**
+   * Chooses the engine, before the first connection.
+   *
+   * @throws SetupError naming what is in the way of the own engine if that was asked for by name.
+   */
+  choose(): void {
+    const { engine, channelOptions } = this.#options;
+    const hindrance =
+      Object.keys(channelOptions).length > 0
+        ? "channelOptions"
+        : this.#grpcJs.isUsed
+          ? "grpc.engine was read"
+          : undefined;
+    if (engine === "own" && hindrance !== undefined) {
+      throw new SetupError(`GRPC: \`engine: "own"\` cannot serve: ${hindrance}`);
+    }
+    this.#reason = engine === "grpc-js" ? "option engine" : hindrance;
+    this.#connections =
+      this.#reason === undefined
+        ? new OwnConnections({ ...this.#options, ...ofGateways }, this.#door)
+        : new NodeConnections(this.#options, this.#door);
+    if (engine === "grpc-js") void this.#grpcJs.server; // So that it can be read later, too.
+  }
+
+  /** One line for people on the engine, if it is not our own. */
+  describe(): string[] {
+    return this.#reason === undefined ? [] : [`engine: grpc-js (${this.#reason})`];
   }
 
   /** Serves a connection. */
-  connect(connection: Duplex): void {
-    this.#admission.accept(connection);
+  connect(connection: Socket): void {
+    this.#connections?.connect(connection);
   }
 
   /** Serves a stream of a connection that another server has accepted and limits. */
   acceptStream(
     stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    flags: number,
-    rawHeaders: string[],
+    fields: IncomingHttpHeaders,
+    rawFields: readonly string[],
     session: SessionLimits,
   ): void {
-    this.#admission.acceptStream(stream, headers, flags, rawHeaders, session);
+    this.#guests.serve(stream, { fields, rawFields }, session);
   }
 
   /** Answers UNAVAILABLE to a stream of a connection that another server has accepted. */
   refuseStream(stream: ServerHttp2Stream, session: SessionLimits): void {
-    this.#admission.refuseStream(stream, session, "the server has not been started");
+    this.#guests.refuse(stream, session, "the server has not been started");
   }
 
   /** How many calls are in flight, with those in process. */
@@ -107,7 +142,8 @@ export class ServerEngine {
 
   /** Sends GOAWAY to every client. */
   goAway(): void {
-    this.#admission.close();
+    this.#connections?.close();
+    this.#guests.close();
   }
 
   /** Ends the calls in flight to rpcs for which `which` is true, with UNAVAILABLE. @returns their contexts */
@@ -124,63 +160,16 @@ export class ServerEngine {
    * them.
    */
   async closeGuests(timeoutMs: number): Promise<void> {
-    await this.#admission.guestsClosed(timeoutMs);
-    this.#admission.cutGuests();
+    await this.#guests.closed(timeoutMs);
+    this.#guests.cut();
   }
 
   /** Releases the resources of grpc-js. */
   shutdown(): void {
-    this.server.forceShutdown();
+    this.#grpcJs.close();
   }
 
   #outsideDispatcher() {
     return [...this.#environment.calls].filter((call) => call.outsideDispatcher);
   }
-
-  /** Serves unary calls without grpc-js, except compressed requests, which grpc-js inflates. */
-  #serveDirectly(path: string, request: UnreadRequest): boolean {
-    const rpc = this.#rpcs.get(path);
-    if (!this.#direct || rpc?.handler.kind !== "unary") return false;
-    const { stream, headers } = request;
-    const encoding = headers["grpc-encoding"];
-    if (encoding !== undefined && encoding !== "identity") return false;
-    const call = new DirectCall(stream, this.#maxMessageBytes, rpc.read);
-    runCall(this.#environment, rpc.handler, call, { ...request, frames: call });
-    return true;
-  }
-
-  /** Runs every call of a registered rpc instead of grpc-js' own handlers. */
-  #accept(path: string, call: ServerInterceptingCallInterface): ServerInterceptingCall {
-    const handler = this.#rpcs.get(path)?.handler;
-    const request = this.#admission.current;
-    if (handler === undefined || request === undefined) return new ServerInterceptingCall(call);
-    runCall(this.#environment, handler, call, request);
-    return inert;
-  }
-}
-
-/**
- * Decodes requests. Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
- */
-function reader(method: DescMethod): (bytes: Buffer) => Message {
-  return ({ buffer, byteOffset, byteLength }) =>
-    fromBinary(method.input, new Uint8Array(buffer, byteOffset, byteLength));
-}
-
-/** Replies are encoded before grpc-js receives them. */
-function unchanged(bytes: Buffer): Buffer {
-  return bytes;
-}
-
-function unreachable(): void {}
-
-/**
- * Passed to grpc-js' own handlers instead of the call: its start does nothing, and they act only on events after the
- * start. So they never use the call that it wraps.
- */
-const inert = new ServerInterceptingCall({} as ServerInterceptingCallInterface, { start() {} });
-
-/** Calls at the same time on one connection; grpc-js' own option takes precedence. */
-function streamsOf({ channelOptions, maxConcurrentStreams }: GrpcServerOptions): number {
-  return Number(channelOptions["grpc.max_concurrent_streams"] ?? maxConcurrentStreams);
 }

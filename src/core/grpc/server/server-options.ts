@@ -1,13 +1,25 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../../call/dispatcher.ts";
+import type { SessionLimitOptions } from "../../http2/session-limits.ts";
+import { http2TuningDefaults, type Http2Tuning } from "../../http2/server-session-options.ts";
 import { announcedStreams } from "../../http2/stream-turns.ts";
 import type { ServerTlsOptions } from "../../net/tls.ts";
 import type { TrustedPeers } from "../../metadata/identity-trust.ts";
 import { defaultGrpcAddress } from "../default-address.ts";
-import type { RequestLimits } from "./grpc-admission.ts";
+import type { HeaderLimits } from "./grpc-request-check.ts";
+
+/** The implementations of HTTP/2 that a gRPC server can use. */
+export type GrpcEngine = "auto" | "own" | "grpc-js";
 
 /** Options of a `GrpcServer`. */
-export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
+export interface GrpcServerOptions extends DispatcherOptions, SessionLimitOptions, HeaderLimits, Http2Tuning {
+  /**
+   * What carries the connections of the server's own port: `own` is the library's own HTTP/2 engine, which needs far less
+   * processor time per call; `grpc-js` is `node:http2` with the options of grpc-js. `auto` is `own`, unless
+   * `channelOptions` are set or `grpc.engine` was read before `start()`; the start line says so then. With `own` both
+   * are errors. Default: `auto`.
+   */
+  readonly engine: GrpcEngine;
   /** Host name or address to bind, or `unix:` and the path of a socket. Default: 127.0.0.1. */
   readonly host: string;
   /** TCP port; 0 lets the system pick one. Default: 42001. */
@@ -81,7 +93,9 @@ export interface GrpcServerOptions extends DispatcherOptions, RequestLimits {
 /** The defaults of `GrpcServerOptions`. */
 export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   ...dispatcherDefaults,
+  ...http2TuningDefaults,
   ...defaultGrpcAddress,
+  engine: "auto",
   listen: true,
   tls: undefined,
   trustedPeers: [],
@@ -106,7 +120,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   channelOptions: Object.freeze({}),
 });
 
-/** The options of grpc-js, which enforces the limits that it knows. */
+/** The options of the grpc-js server: what it enforces for its own handlers. */
 export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
   const finite = Object.entries({
     "grpc.keepalive_time_ms": options.keepaliveTimeMs,
@@ -119,9 +133,40 @@ export function toEngineOptions(options: GrpcServerOptions): EngineOptions {
     ...Object.fromEntries(finite),
     "grpc.enable_channelz": 0,
     "grpc.max_receive_message_length": options.maxMessageBytes,
-    "grpc.max_send_message_length": -1, // `ServerCall.encode` checks replies, for an error that names the rpc.
+    "grpc.max_send_message_length": options.maxSendBytes,
     "grpc.max_concurrent_streams": announcedStreams(options.maxConcurrentStreams),
     "grpc-node.max_session_memory": Math.max(1, options.maxSessionMemoryBytes / 1_000_000), // In megabytes.
     ...options.channelOptions,
+  };
+}
+
+/**
+ * The options with those of grpc-js in place of ours, where `channelOptions` have them: for connections of `node:http2`
+ * and all calls on them.
+ */
+export function withChannelOptions(options: GrpcServerOptions): GrpcServerOptions & {
+  readonly nodeWindowBytes: number | undefined;
+  readonly announcedStreams: number;
+} {
+  const { channelOptions } = options;
+  const number = (name: string, ours: number): number => {
+    const value = channelOptions[name];
+    return value === undefined ? ours : Number(value);
+  };
+  const window = channelOptions["grpc-node.flow_control_window"];
+  return {
+    ...options,
+    nodeWindowBytes: window === undefined ? undefined : Number(window),
+    announcedStreams: number("grpc.max_concurrent_streams", announcedStreams(options.maxConcurrentStreams)),
+    keepaliveTimeMs: number("grpc.keepalive_time_ms", options.keepaliveTimeMs),
+    keepaliveTimeoutMs: number("grpc.keepalive_timeout_ms", options.keepaliveTimeoutMs),
+    maxConnectionAgeMs: number("grpc.max_connection_age_ms", options.maxConnectionAgeMs),
+    maxConnectionAgeGraceMs: number("grpc.max_connection_age_grace_ms", options.maxConnectionAgeGraceMs),
+    maxConnectionIdleMs: number("grpc.max_connection_idle_ms", options.maxConnectionIdleMs),
+    maxMessageBytes: number("grpc.max_receive_message_length", options.maxMessageBytes),
+    maxSendBytes: number("grpc.max_send_message_length", options.maxSendBytes),
+    maxConcurrentStreams: number("grpc.max_concurrent_streams", options.maxConcurrentStreams),
+    maxSessionMemoryBytes:
+      number("grpc-node.max_session_memory", options.maxSessionMemoryBytes / 1_000_000) * 1_000_000,
   };
 }

@@ -1,46 +1,45 @@
-import type { Message } from "@bufbuild/protobuf";
-import { toCallError } from "../../errors/errors.ts";
-import { prefixBytes } from "../../wire/message-prefix.ts";
 import type { StreamHandler } from "../../call/handler.ts";
-import type { WireCall } from "./direct-call.ts";
-import type { AdmittedRequest } from "./grpc-admission.ts";
+import { toCallError } from "../../errors/errors.ts";
+import type { CallRequest, CallStream } from "./call-stream.ts";
 import { compressReply } from "./message-compression.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
-
-/** Bytes written but not yet sent, above which the stream waits (back-pressure). */
-const maxUnsentBytes = 64 * 1024;
+import type { ServedRpc } from "./served-rpc.ts";
 
 /** A call of one of the three streaming kinds. */
 export class ServerStreamCall extends ServerCall {
   readonly #handler: StreamHandler;
   readonly #requests: RequestQueue;
-  #unsent = 0;
   #wake: (() => void) | undefined;
 
   constructor(
     environment: CallEnvironment,
+    rpc: ServedRpc,
     handler: StreamHandler,
-    call: WireCall,
-    request: AdmittedRequest,
+    stream: CallStream,
+    request: CallRequest,
   ) {
-    super(environment, handler, call, request);
+    super(environment, rpc, stream, request);
     this.#handler = handler;
-    this.#requests = new RequestQueue(() => call.startRead());
-  }
-
-  onReceiveMetadata(): void {
+    this.#requests = new RequestQueue(this.decoder, (bytes) => stream.use(bytes));
     this.context.onAbort((reason) => {
       this.#requests.end(reason);
       this.fail(reason);
-      this.#wake?.();
+      this.onDrain();
     });
-    this.running = true;
+    this.begin();
     void this.#run();
   }
 
-  protected received(message: Message): void {
-    this.#requests.push(message);
+  override onDrain(): void {
+    const wake = this.#wake;
+    this.#wake = undefined;
+    wake?.();
+  }
+
+  protected received(flags: number, bytes: Buffer, held: number): boolean {
+    this.#requests.push({ flags, bytes, held });
+    return true;
   }
 
   protected requested(): void {
@@ -49,30 +48,24 @@ export class ServerStreamCall extends ServerCall {
 
   async #run(): Promise<void> {
     try {
-      for await (const bytes of this.environment.dispatcher.stream(
+      const { dispatcher } = this.environment;
+      for await (const message of dispatcher.stream(
         this.#handler,
         this.#requests,
         this.context,
-        (reply) => this.encode(reply),
+        this.rpc.write,
       )) {
-        this.#send(this.compresses(bytes) ? await compressReply(bytes) : bytes);
-        if (this.#unsent > maxUnsentBytes) await this.#drained();
+        const { flags, bytes } = this.compresses(message)
+          ? await compressReply(message)
+          : { flags: 0, bytes: message };
+        if (!this.write(flags, bytes)) await this.#drained();
       }
-      this.running = false;
+      this.ended();
       this.finish();
     } catch (reason) {
-      this.running = false;
+      this.ended();
       this.fail(toCallError(reason));
     }
-  }
-
-  #send(bytes: Buffer): void {
-    const size = bytes.byteLength + prefixBytes;
-    this.#unsent += size;
-    this.write(bytes, () => {
-      this.#unsent -= size;
-      if (this.#unsent <= maxUnsentBytes) this.#wake?.();
-    });
   }
 
   #drained(): Promise<void> {

@@ -1,76 +1,114 @@
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import type { UnaryHandler } from "../../call/handler.ts";
 import { rpcName } from "../../call/service.ts";
-import type { WireCall } from "./direct-call.ts";
-import type { AdmittedRequest } from "./grpc-admission.ts";
+import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
+import type { CallRequest, CallStream } from "./call-stream.ts";
 import { compressReply } from "./message-compression.ts";
 import { ServerCall, type CallEnvironment } from "./server-call.ts";
+import type { ServedRpc } from "./served-rpc.ts";
+
+/** Calls whose request has not come in one piece, and that get their timers at the end of the turn. */
+let incomplete: ServerUnaryCall[] = [];
 
 /** A unary call: one request message, one reply message. */
 export class ServerUnaryCall extends ServerCall {
   readonly #handler: UnaryHandler;
-  readonly #unsubscribe: () => void;
-  #message: Message | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #flags = 0;
+  #bytes: Buffer | undefined;
 
-  constructor(environment: CallEnvironment, handler: UnaryHandler, call: WireCall, request: AdmittedRequest) {
-    super(environment, handler, call, request);
+  constructor(
+    environment: CallEnvironment,
+    rpc: ServedRpc,
+    handler: UnaryHandler,
+    stream: CallStream,
+    request: CallRequest,
+  ) {
+    super(environment, rpc, stream, request);
     this.#handler = handler;
     const { context } = this;
     // The dispatcher limits the handler; this limits the wait for the request message.
     const limit = context.deadline === undefined ? environment.defaultTimeoutMs : environment.maxTimeoutMs;
     if (limit > 0) context.limit(limit);
-    this.#unsubscribe = context.onAbort((reason) => this.fail(reason));
+    if (incomplete.push(this) === 1) setImmediate(watchIncomplete);
   }
 
-  onReceiveMetadata(): void {
-    this.call.startRead();
+  /** Ends the call when its time is over; from here on also while its request is not complete. */
+  watch(): void {
+    if (this.halfClosed || this.answered) return;
+    this.#unsubscribe = this.context.onAbort((reason) => this.fail(reason));
   }
 
-  protected received(message: Message): void {
-    if (this.#message !== undefined) {
-      this.#refuse("takes one message, more came");
-      return;
-    }
-    this.#message = message;
-    this.call.startRead();
+  protected received(flags: number, bytes: Buffer): boolean {
+    if (this.#bytes !== undefined) this.#refuse("takes one message, more came");
+    this.#flags = flags;
+    this.#bytes = bytes;
+    return false;
   }
 
   protected requested(): void {
-    if (this.#message === undefined) {
+    const bytes = this.#bytes;
+    if (bytes === undefined) {
       this.#refuse("takes one message, none came");
       return;
     }
+    this.#bytes = undefined;
+    try {
+      const message = this.decoder.decode(this.#flags, bytes);
+      if (message instanceof Promise) void this.#runLater(message);
+      else this.#run(message);
+    } catch (reason) {
+      this.#give(toCallError(reason));
+    }
+  }
+
+  async #runLater(message: Promise<Message>): Promise<void> {
+    this.#unsubscribe ??= this.context.onAbort((reason) => this.fail(reason));
+    try {
+      this.#run(await message);
+    } catch (reason) {
+      this.#give(toCallError(reason));
+    }
+  }
+
+  #run(message: Message): void {
     const { context, environment } = this;
-    if (context.reason !== undefined) return;
-    this.#unsubscribe(); // From here on the dispatcher handles the abort.
-    this.running = true;
-    environment.dispatcher
-      .unary(this.#handler, this.#message, context, (reply) => this.encode(reply))
-      .then(
-        (bytes) => {
-          this.running = false;
-          if (this.compresses(bytes)) void this.#answerCompressed(bytes);
-          else this.#answer(bytes);
-        },
-        (reason: unknown) => {
-          this.running = false;
-          this.fail(toCallError(reason));
-        },
-      );
+    if (context.reason !== undefined) {
+      this.fail(context.reason);
+      return;
+    }
+    this.#unsubscribe?.(); // From here on the dispatcher handles the abort.
+    this.begin();
+    environment.dispatcher.unary(this.#handler, message, context, this.rpc.write).then(
+      (bytes) => {
+        this.ended();
+        if (this.compresses(bytes)) void this.#answerCompressed(bytes);
+        else this.reply(0, bytes);
+      },
+      (reason: unknown) => {
+        this.ended();
+        this.fail(toCallError(reason));
+      },
+    );
   }
 
-  #answer(bytes: Buffer): void {
-    if (this.write(bytes, nothing)) this.finish();
-  }
-
-  async #answerCompressed(bytes: Buffer): Promise<void> {
-    this.#answer(await compressReply(bytes));
+  async #answerCompressed(message: Uint8Array): Promise<void> {
+    const { flags, bytes } = await compressReply(message);
+    this.reply(flags, bytes);
   }
 
   #refuse(text: string): void {
-    this.context.abort(new ConnectError(`${rpcName(this.context.method)} ${text}`, Code.Unimplemented));
+    this.#give(new ConnectError(`${rpcName(this.context.method)} ${text}`, Code.Unimplemented));
+  }
+
+  #give(error: ConnectError): void {
+    this.context.abort(error);
+    this.fail(error);
   }
 }
 
-function nothing(): void {}
+function watchIncomplete(): void {
+  const calls = incomplete;
+  incomplete = [];
+  for (const call of calls) call.watch();
+}

@@ -1,0 +1,241 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { CallContext } from "../../call/context.ts";
+import { Code, ConnectError, toCallError, toCode } from "../../errors/errors.ts";
+import { errorCode } from "../../http2/http2-error.ts";
+import type { ReplyFields as Fields } from "../../http2/reply-status.ts";
+import type { RequestStream, StreamEnd, StreamListener } from "../../http2/session.ts";
+import { formatClientCert } from "../../metadata/client-cert-header.ts";
+import { clientCertHeader, isIdentityHeader } from "../../metadata/identity-headers.ts";
+import type { CallRequest, CallStream, ServerStreamListener } from "./call-stream.ts";
+import { onlyTrailers, trailersOf } from "./reply-fields.ts";
+import { contextOf, type CallEnvironment, type LiveCall } from "./server-call.ts";
+
+/**
+ * A call whose handler was added to the grpc-js server: its bytes pass as they are between the stream of the client and
+ * one of a `GrpcJsLink`.
+ */
+export class GrpcJsCall implements ServerStreamListener, LiveCall {
+  livePlace = -1;
+  readonly context: CallContext;
+  /** Its context is one of the dispatcher's. */
+  readonly outsideDispatcher = false;
+  readonly #environment: CallEnvironment;
+  readonly #stream: CallStream;
+  readonly #request: CallRequest;
+  #inner: RequestStream | undefined;
+  /** What has come before there was an inner stream. */
+  #early: Buffer[] = [];
+  #requestEnded = false;
+  /** Bytes that the inner stream has taken and not sent yet. */
+  #unsent = 0;
+  /** Whether headers were sent, and whether the status was. */
+  #begun = false;
+  #answered = false;
+  #finish: ((error: ConnectError | undefined) => void) | undefined;
+  #forget: () => void = () => {};
+
+  constructor(environment: CallEnvironment, method: DescMethod, stream: CallStream, request: CallRequest) {
+    this.#environment = environment;
+    this.#stream = stream;
+    this.#request = request;
+    this.context = contextOf(method, request, environment.trust);
+    environment.calls.add(this);
+    stream.keepPlace();
+    try {
+      this.#finish = environment.dispatcher.follow(this.context);
+    } catch (reason) {
+      this.context.abort(toCallError(reason));
+    }
+    this.context.onAbort((reason) => this.fail(reason));
+  }
+
+  /** The fields of the request as grpc-js gets them: identity headers of a client that may set them only. */
+  headOf(rawFields: readonly string[]): string[] {
+    const { peer } = this.#request;
+    const trusted = this.#environment.trust.includes(peer);
+    const fields: string[] = [];
+    for (let i = 0; i < rawFields.length; i += 2) {
+      const name = rawFields[i] ?? "";
+      if (trusted || !isIdentityHeader(name)) fields.push(name, rawFields[i + 1] ?? "");
+    }
+    if (!trusted && peer !== undefined) fields.push(clientCertHeader, formatClientCert(peer));
+    return fields;
+  }
+
+  /**
+   * The inner stream is open.
+   *
+   * @param closed called when it is closed
+   */
+  opened(inner: RequestStream, closed: () => void): void {
+    this.#forget = closed;
+    this.#inner = inner;
+    if (this.#answered) {
+      inner.reset();
+      return;
+    }
+    const early = this.#early;
+    this.#early = [];
+    for (const chunk of early) this.onData(chunk);
+    if (this.#requestEnded) inner.end();
+  }
+
+  /** Ends the call with an error, unless it has ended already. */
+  fail(error: ConnectError): void {
+    if (this.#answered) return;
+    this.#inner?.reset();
+    try {
+      const trailers = trailersOf(this.context, error);
+      if (this.#begun) this.#stream.end(undefined, trailers);
+      else this.#stream.respond(onlyTrailers(trailers), true);
+    } catch {
+      this.#stream.reset(errorCode.internalError);
+    }
+    this.#end(error);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#answered) {
+      this.#stream.use(chunk.length);
+    } else if (this.#inner === undefined) {
+      this.#early.push(chunk);
+    } else if (this.#inner.write(chunk)) {
+      this.#stream.use(chunk.length);
+    } else {
+      this.#unsent += chunk.length;
+    }
+  }
+
+  onEnd(): void {
+    this.#requestEnded = true;
+    if (!this.#answered) this.#inner?.end();
+  }
+
+  onFinish(): void {
+    this.#leave();
+  }
+
+  release(): void {
+    if (!this.#answered) {
+      const error = new ConnectError("the client cancelled the call", Code.Canceled);
+      this.#end(error);
+      this.#inner?.reset();
+      this.context.abort(error);
+    }
+    this.#leave();
+  }
+
+  onDrain(): void {
+    if (!this.#answered) this.#inner?.resume();
+  }
+
+  /** The inner stream takes more of the request. */
+  drained(): void {
+    const unsent = this.#unsent;
+    this.#unsent = 0;
+    this.#stream.use(unsent);
+  }
+
+  /** The headers of the reply have come. @param ended whether they are the whole of it */
+  replyBegun(headers: Fields, ended: boolean): void {
+    if (this.#answered) return;
+    this.#begun = true;
+    const status = String(headers[":status"] ?? 200);
+    this.#stream.respond({ shared: [":status", status], own: listOf(headers) }, ended);
+    if (ended) this.#end(statusOf(headers));
+  }
+
+  /** A chunk of the reply has come, which must not change any more. */
+  replyData(chunk: Buffer): void {
+    if (!this.#answered && !this.#stream.write(chunk)) this.#inner?.pause();
+  }
+
+  /** The reply is complete. */
+  replyEnded(trailers: Fields): void {
+    if (this.#answered) return;
+    this.#stream.end(undefined, { shared: [], own: listOf(trailers) });
+    this.#end(statusOf(trailers));
+  }
+
+  /** The inner stream is over. */
+  innerClosed({ rstCode, lost }: StreamEnd): void {
+    this.#forget();
+    this.#stream.settled();
+    if (this.#answered) return;
+    const error = lost ?? new ConnectError("the handler has broken off the call", Code.Internal);
+    if (rstCode === errorCode.noError || lost !== undefined) {
+      this.fail(error);
+      return;
+    }
+    this.#end(error);
+    this.#stream.reset(rstCode);
+  }
+
+  #end(error: ConnectError | undefined): void {
+    this.#answered = true;
+    this.#finish?.(error);
+    this.#finish = undefined;
+    if (this.#inner === undefined) this.#stream.settled();
+    this.#early = [];
+  }
+
+  #leave(): void {
+    this.#environment.calls.delete(this);
+    this.context.end();
+  }
+}
+
+/** The side of a `GrpcJsCall` that gets the reply of the handler. */
+export class GrpcJsReply implements StreamListener {
+  readonly #call: GrpcJsCall;
+
+  constructor(call: GrpcJsCall) {
+    this.#call = call;
+  }
+
+  onResponse(headers: Fields, ended: boolean): void {
+    this.#call.replyBegun(headers, ended);
+  }
+
+  onData(chunk: Buffer, borrowed: boolean): void {
+    this.#call.replyData(borrowed ? Buffer.from(chunk) : chunk);
+  }
+
+  onTrailers(trailers: Fields): void {
+    this.#call.replyEnded(trailers);
+  }
+
+  onDrain(): void {
+    this.#call.drained();
+  }
+
+  onClose(end: StreamEnd): void {
+    this.#call.innerClosed(end);
+  }
+}
+
+/** Fields as a list, without those of HTTP/2 itself. */
+function listOf(fields: Fields): string[] {
+  const list: string[] = [];
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (value === undefined || name.startsWith(":")) continue;
+    for (const one of Array.isArray(value) ? value : [value]) list.push(name, String(one));
+  }
+  return list;
+}
+
+/** The error that a status stands for; undefined for OK. */
+function statusOf(fields: Fields): ConnectError | undefined {
+  const code = Number(fields["grpc-status"]);
+  if (code === 0) return undefined;
+  return new ConnectError(decoded(String(fields["grpc-message"] ?? "")), toCode(code));
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,43 @@
+import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import type { Handler } from "../../call/handler.ts";
+import { rpcName } from "../../call/service.ts";
+import { messageCheck } from "../../codec/message-check.ts";
+import { replyTooLarge } from "../../errors/reply-too-large.ts";
+
+/** What all calls of one rpc share. */
+export interface ServedRpc {
+  readonly handler: Handler;
+  /** Decodes a request; throws for malformed bytes. */
+  readonly read: (bytes: Uint8Array) => Message;
+  /**
+   * The bytes of a reply.
+   *
+   * @throws TypeError or Error for a message with invalid values; ConnectError INTERNAL for one that is too large
+   */
+  readonly write: (reply: Message) => Uint8Array;
+}
+
+/**
+ * An rpc with its messages in protobuf.
+ *
+ * @param maxSendBytes Largest message to send, in bytes; -1 for any.
+ */
+export function servedRpc(method: DescMethod, handler: Handler, maxSendBytes: number): ServedRpc {
+  const { input, output } = method;
+  const check = messageCheck(output); // The encoder itself accepts a number for a string.
+  return {
+    handler,
+    // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
+    read: ({ buffer, byteOffset, byteLength }) =>
+      fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),
+    write(reply) {
+      check(reply);
+      const bytes = toBinary(output, reply);
+      if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
+        const text = `answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
+        throw replyTooLarge(`${rpcName(method)} ${text}`);
+      }
+      return bytes;
+    },
+  };
+}
