@@ -1,3 +1,3 @@
-/** The suite once more, over the library's own engine. */
-process.env["TS_MS_TEST_ENGINE"] = "own";
-await import("./http2-connection.test.ts");
+/** The suite once more, over `node:http2`. */
+process.env["TS_MS_TEST_CLIENT_ENGINE"] = "node";
+await import("../behaviour/grpc/http2-connection.test.ts");

@@ -1,3 +1,6 @@
-/** The suite once more, over the library's own engine. */
-process.env["TS_MS_TEST_ENGINE"] = "own";
-await import("./dial.test.ts");
+/** The suites of `dial` once more, over `node:http2`. */
+process.env["TS_MS_TEST_CLIENT_ENGINE"] = "node";
+await import("../behaviour/transports/dial.test.ts");
+for (const suite of ["calls", "endings", "flow", "interceptors", "metadata"]) {
+  await import(`../behaviour/transports/transport-${suite}.test.ts`);
+}

@@ -33,23 +33,19 @@ export class GrpcJsLink {
     const socket = Object.assign(near, { ref() {}, unref() {}, setNoDelay() {} });
     this.#near = near;
     this.#ready = new Promise((resolve, reject) => {
-      const session = new ClientSession(
-        socket as unknown as Socket,
-        linkOptions,
-        {
-          onReady: () => {
-            this.#session = session.start({
-              onCapacity() {},
-              onRetired: () => (this.#retired = true),
-              onGoaway() {},
-              onTooManyPings() {},
-              onAging() {},
-            });
-            resolve(this.#session);
-          },
-          onFailed: reject,
+      const session = new ClientSession(socket as unknown as Socket, linkOptions, {
+        onReady: () => {
+          this.#session = session.start({
+            onCapacity() {},
+            onRetired: () => (this.#retired = true),
+            onGoaway() {},
+            onTooManyPings() {},
+            onAging() {},
+          });
+          resolve(this.#session);
         },
-      );
+        onFailed: reject,
+      });
       near.on("data", (bytes: Buffer) => session.read(bytes, bytes.length));
       session.greet();
     });
