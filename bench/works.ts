@@ -6,7 +6,7 @@ import {
   SendRequestSchema,
   SendResponseSchema,
 } from "../gen/tsms/test/v1/bench_pb.ts";
-import type { GrpcWork } from "./load/grpc-load.ts";
+import type { GrpcWork } from "./load/grpc-work.ts";
 import type { HttpWork } from "./load/http-load.ts";
 import type { StreamWork } from "./load/stream-load.ts";
 

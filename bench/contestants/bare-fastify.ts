@@ -1,5 +1,7 @@
-/** Bare Fastify with the same JSON responses. */
+/** Bare Fastify with the same JSON responses; with the argument `http2` over HTTP/2. */
 import { serveRoutes } from "./fastify-routes.ts";
 import { takePart } from "./take-part.ts";
 
-takePart({ port: await serveRoutes({ send: (parcel) => parcel, find: (query) => query }) });
+const http2 = process.argv[2] === "http2";
+
+takePart({ port: await serveRoutes({ send: (parcel) => parcel, find: (query) => query }, { http2 }) });

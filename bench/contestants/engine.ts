@@ -1,13 +1,18 @@
 import { dial, type DialedTransport } from "../../src/index.ts";
 
-/** The environment variable that chooses the engine of our clients. */
+/** The environment variable that chooses what our clients and gateways speak HTTP/2 by. */
 export const engineVariable = "TS_MS_BENCH_ENGINE";
 
-/** `dial` with the engine that the bench chose; the default one if it chose none. */
-export function dialByChoice(target: string): DialedTransport {
+/** The engine that the bench chose; nothing where it chose none, for the default one. */
+export function chosenEngine(): { readonly engine?: "node" | "own" } {
   const engine = process.env[engineVariable];
-  if (engine === undefined) return dial(target);
+  if (engine === undefined) return {};
   if (engine !== "node" && engine !== "own")
     throw new Error(`--engine: there is no ${engine}, but node and own`);
-  return dial(target, { engine });
+  return { engine };
+}
+
+/** `dial` with the engine that the bench chose. */
+export function dialByChoice(target: string): DialedTransport {
+  return dial(target, chosenEngine());
 }

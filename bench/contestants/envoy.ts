@@ -1,4 +1,7 @@
-/** Envoy with its transcoder and otherwise default settings. Arguments: its binary and the backend's address. */
+/**
+ * Envoy with its transcoder and otherwise default settings. Arguments: its binary, the form of streams (`ndjson` or
+ * `sse`) and the backend's address.
+ */
 import { create, toBinary, type DescFile } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -7,14 +10,15 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { BenchStreamsService } from "../../gen/tsms/test/v1/bench_streams_pb.ts";
 import { ForeignProgram } from "./foreign-program.ts";
 import { takePart } from "./take-part.ts";
 
 /** How long Envoy may take to start, in milliseconds; less than the bench waits for a contestant. */
 const patienceMs = 20_000;
 
-const [binary = "", upstream = ""] = process.argv.slice(2);
-const services = [BenchService, BenchBooksService];
+const [binary = "", form = "", upstream = ""] = process.argv.slice(2);
+const services = [BenchService, BenchBooksService, BenchStreamsService];
 const folder = mkdtempSync(join(tmpdir(), "ts-ms-envoy-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 const adminFile = join(folder, "admin");
@@ -32,6 +36,7 @@ function configuration() {
     "@type": extension("filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder"),
     proto_descriptor_bin: Buffer.from(descriptors()).toString("base64"),
     services: services.map(({ typeName }) => typeName),
+    print_options: form === "sse" ? { stream_sse_style_delimited: true } : { stream_newline_delimited: true },
   };
   const connections = {
     "@type": extension("filters.network.http_connection_manager.v3.HttpConnectionManager"),

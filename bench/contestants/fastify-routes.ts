@@ -1,5 +1,5 @@
 /** Hand-written Fastify routes for the two small calls, answered by `service`. */
-import { fastify, type FastifyReply } from "fastify";
+import { fastify, type FastifyInstance, type FastifyReply } from "fastify";
 
 /** The parcel of a POST, as JSON. */
 export interface Parcel {
@@ -21,9 +21,14 @@ export interface Answers {
   find(query: Query): unknown;
 }
 
-/** Serves the routes on a free port. */
-export async function serveRoutes(answers: Answers): Promise<number> {
-  const app = fastify();
+/** Serves the routes on a free port; over HTTP/2 if asked for, else over HTTP/1.1. */
+export async function serveRoutes(
+  answers: Answers,
+  { http2 = false, more }: { readonly http2?: boolean; readonly more?: (app: FastifyInstance) => void } = {},
+): Promise<number> {
+  // The two kinds of servers differ in types of sockets only, which these routes do not use.
+  const app = http2 ? (fastify({ http2: true }) as unknown as FastifyInstance) : fastify();
+  more?.(app);
   app.post<{ Body: Parcel }>("/bench/v1/parcels", (request, reply) => {
     const { name, weight, address } = request.body;
     return answerWith(reply, answers.send({ name, weight, address }));

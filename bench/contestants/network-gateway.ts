@@ -3,6 +3,7 @@ import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telem
 import { HttpServer } from "../../src/index.ts";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
+import { BenchStreamsService } from "../../gen/tsms/test/v1/bench_streams_pb.ts";
 import { dialByChoice } from "./engine.ts";
 import { takePart } from "./take-part.ts";
 
@@ -16,6 +17,7 @@ const upstream = dialByChoice(target);
 const http = new HttpServer({ port: 0, upstream, observers, httpObservers });
 http.addService(BenchService);
 http.addService(BenchBooksService);
+http.addService(BenchStreamsService);
 await http.start();
 
 takePart({ port: http.address?.port ?? 0 });

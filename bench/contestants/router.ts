@@ -1,6 +1,6 @@
 /** Looks up routes in a table, whose size is the argument: literals, variables at both ends, and verbs. */
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
-import { compileRoute, type Route } from "../../src/gateway/routing/route.ts";
+import { compileRoute, type Route } from "../../src/core/http-rule/route.ts";
 import { Router } from "../../src/gateway/routing/router.ts";
 import { repeat, takePart } from "./take-part.ts";
 

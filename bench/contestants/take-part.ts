@@ -1,3 +1,5 @@
+import { latenciesOf, type Latencies } from "../latencies.ts";
+
 /** The resources that a contestant has used so far. */
 export interface Usage {
   /** CPU time of all threads, user and system, in microseconds. */
@@ -7,7 +9,7 @@ export interface Usage {
 
 /** A request from the bench. */
 export interface Question {
-  readonly ask: "usage" | "live" | "work" | "sample";
+  readonly ask: "usage" | "live" | "work" | "latencies" | "sample";
   /** How long to work, in milliseconds. */
   readonly ms?: number;
 }
@@ -17,6 +19,7 @@ export interface Answer extends Usage {
   readonly id: number;
   readonly heapBytes: number;
   readonly calls: number;
+  readonly latencies: Latencies;
   readonly sample: string;
 }
 
@@ -26,6 +29,8 @@ export interface Part {
   readonly port?: number;
   /** Works for this many milliseconds; resolves with the number of calls. */
   readonly work?: (ms: number) => number | Promise<number>;
+  /** One call of the work, for its latency. */
+  readonly call?: () => Promise<void>;
   /** One result of the work as JSON text. */
   readonly sample?: () => string | Promise<string>;
   /** The resources used so far. Default: those of this process. */
@@ -33,16 +38,32 @@ export interface Part {
 }
 
 /** Reports to the bench that this program is ready, and answers its requests until the bench disconnects. */
-export function takePart({ port = 0, work = () => 0, sample = () => "null", usage = ownUsage }: Part): void {
+export function takePart(part: Part): void {
+  const { port = 0, work = () => 0, call, sample = () => "null", usage = ownUsage } = part;
   const answer = async ({ id, ask, ms = 0 }: Question & { id: number }): Promise<void> => {
     const calls = ask === "work" ? await work(ms) : 0;
+    const latencies = ask === "latencies" && call !== undefined ? await oneByOne(ms, call) : none;
     const text = ask === "sample" ? await sample() : "null";
     const heapBytes = ask === "live" ? await liveBytes() : 0;
-    process.send?.({ id, calls, sample: text, heapBytes, ...usage() } satisfies Answer);
+    process.send?.({ id, calls, latencies, sample: text, heapBytes, ...usage() } satisfies Answer);
   };
   process.on("message", (question) => void answer(question as Question & { id: number })); // The bench sends no other.
   process.on("disconnect", () => process.exit());
   process.send?.({ port });
+}
+
+const none: Latencies = { p50: 0, p99: 0 };
+
+async function oneByOne(ms: number, call: () => Promise<void>): Promise<Latencies> {
+  const times: number[] = [];
+  const end = performance.now() + ms;
+  for (let begun = performance.now(); begun < end;) {
+    await call();
+    const ended = performance.now();
+    times.push(ended - begun);
+    begun = ended;
+  }
+  return latenciesOf(times);
 }
 
 function ownUsage(): Usage {

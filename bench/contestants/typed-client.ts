@@ -1,18 +1,30 @@
-/** A typed client of this library, which calls the server whose address is its argument. */
+/**
+ * A typed client of this library. Its arguments are the address of the server and what it does: `unary` calls, or
+ * `stream`s of the number of messages that follows.
+ */
 import { toJsonString } from "@bufbuild/protobuf";
 import { BenchService, SendResponseSchema } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { createClient } from "../../src/index.ts";
 import { isParcel, parcelInit } from "../works.ts";
 import { dialByChoice } from "./engine.ts";
+import { followAll } from "./follow.ts";
 import { repeatAsync, takePart } from "./take-part.ts";
 
-const [target = ""] = process.argv.slice(2);
+const [target = "", kind = "", count = ""] = process.argv.slice(2);
 const client = createClient(BenchService, dialByChoice(target));
 
-takePart({
-  work: (ms) =>
-    repeatAsync(ms, 64, async () => {
-      if (!isParcel(await client.send(parcelInit))) throw new Error("a wrong answer");
+if (kind === "stream") {
+  takePart(
+    followAll(Number(count), async (request, onMessage) => {
+      for await (const message of client.followParcels(request)) onMessage(message);
     }),
-  sample: async () => toJsonString(SendResponseSchema, await client.send(parcelInit)),
-});
+  );
+} else {
+  takePart({
+    work: (ms) =>
+      repeatAsync(ms, 64, async () => {
+        if (!isParcel(await client.send(parcelInit))) throw new Error("a wrong answer");
+      }),
+    sample: async () => toJsonString(SendResponseSchema, await client.send(parcelInit)),
+  });
+}

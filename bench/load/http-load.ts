@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import { once } from "node:events";
 import { ReplyReader } from "./http-reply.ts";
+import { LoadRound } from "./load-round.ts";
 
 /** An encoded request and its expected response. */
 export interface HttpWork {
@@ -8,14 +9,21 @@ export interface HttpWork {
   readonly target: string;
   /** JSON text of the body; undefined for none. */
   readonly body: string | undefined;
+  /** Media type of the body. Default: `application/json`. */
+  readonly contentType?: string;
+  /** The header `Accept`. Default: anything. */
+  readonly accept?: string;
   /** The expected JSON value. */
   readonly answer: unknown;
   /** Whether another JSON value is equivalent. Default: it has the same members. */
   readonly isAnswer?: (value: unknown) => boolean;
+  /** The JSON value of a response, undefined for a wrong one. Default: its text is JSON. */
+  readonly read?: (text: string) => unknown;
 }
 
-/** Whether `value` is a correct response to `work`. */
-export function isAnswer({ answer, isAnswer: says }: HttpWork, value: unknown): boolean {
+/** Whether `text` is a correct response to `work`. */
+export function isAnswer({ answer, isAnswer: says, read = parse }: HttpWork, text: string): boolean {
+  const value = read(text);
   return sameJson(value, answer) || (value !== undefined && says?.(value) === true);
 }
 
@@ -32,12 +40,14 @@ export class HttpLoad {
   readonly #work: HttpWork;
   readonly #request: Buffer;
   readonly #lanes: Lane[];
+  readonly #times: number[] | undefined;
   #body: Buffer | undefined;
   #round: LoadRound | undefined;
 
-  private constructor(work: HttpWork, sockets: readonly Socket[]) {
+  private constructor(work: HttpWork, sockets: readonly Socket[], times: number[] | undefined) {
     this.#work = work;
     this.#request = requestBytes(work);
+    this.#times = times;
     this.#lanes = sockets.map(
       (socket) =>
         new Lane(
@@ -48,12 +58,21 @@ export class HttpLoad {
     );
   }
 
-  static async open(port: number, work: HttpWork): Promise<HttpLoad> {
-    const sockets = Array.from({ length: connectionCount }, () =>
+  /**
+   * @param connections number of connections. Default: 32.
+   * @param times gets the time of every call from its request to the end of its response, in milliseconds
+   */
+  static async open(
+    port: number,
+    work: HttpWork,
+    connections = connectionCount,
+    times?: number[],
+  ): Promise<HttpLoad> {
+    const sockets = Array.from({ length: connections }, () =>
       connect({ port, host: "127.0.0.1", noDelay: true }),
     );
     await Promise.all(sockets.map((socket) => once(socket, "connect")));
-    return new HttpLoad(work, sockets);
+    return new HttpLoad(work, sockets, times);
   }
 
   /**
@@ -77,9 +96,10 @@ export class HttpLoad {
   #answered(lane: Lane, body: Buffer): void {
     const round = this.#round;
     if (round === undefined) return;
+    this.#times?.push(performance.now() - lane.sentAt);
     if (this.#body === undefined) {
       const text = body.toString();
-      if (!isAnswer(this.#work, parse(text))) round.fail(new Error(`a wrong answer: ${text.slice(0, 500)}`));
+      if (!isAnswer(this.#work, text)) round.fail(new Error(`a wrong answer: ${text.slice(0, 500)}`));
       this.#body = Buffer.from(body);
     } else if (!this.#body.equals(body)) {
       round.fail(new Error(`an answer unlike the first: ${body.toString("utf8", 0, 500)}`));
@@ -88,43 +108,10 @@ export class HttpLoad {
   }
 }
 
-/** The state of one run: numbers of calls in flight and answered, and its end. */
-export class LoadRound {
-  readonly done: Promise<number>;
-  readonly fail: (error: Error) => void;
-  readonly #finish: (calls: number) => void;
-  readonly #end: number;
-  readonly #calls: number;
-  #begun = 0;
-  #answered = 0;
-
-  constructor(ms: number, calls: number) {
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
-    this.done = promise;
-    this.fail = reject;
-    this.#finish = resolve;
-    this.#end = performance.now() + ms;
-    this.#calls = calls;
-  }
-
-  /** Whether one more call may begin; counts it. */
-  begin(): boolean {
-    if (this.#begun >= this.#calls || performance.now() >= this.#end) return false;
-    this.#begun++;
-    return true;
-  }
-
-  /** Counts an answered call; returns whether another one may begin. */
-  again(): boolean {
-    this.#answered++;
-    if (this.begin()) return true;
-    if (this.#answered === this.#begun) this.#finish(this.#answered);
-    return false;
-  }
-}
-
 /** One connection with one request at a time. */
 class Lane {
+  /** When the request was sent, in milliseconds. */
+  sentAt = 0;
   readonly #socket: Socket;
 
   constructor(socket: Socket, onReply: (lane: Lane, body: Buffer) => void, onError: (error: Error) => void) {
@@ -136,6 +123,7 @@ class Lane {
   }
 
   send(request: Buffer): void {
+    this.sentAt = performance.now();
     this.#socket.write(request);
   }
 
@@ -144,10 +132,13 @@ class Lane {
   }
 }
 
-function requestBytes({ method, target, body }: HttpWork): Buffer {
-  const lines = [`${method} ${target} HTTP/1.1`, "Host: localhost", "Accept: */*", "User-Agent: bench"];
+function requestBytes({ method, target, body, accept = "*/*", contentType }: HttpWork): Buffer {
+  const lines = [`${method} ${target} HTTP/1.1`, "Host: localhost", `Accept: ${accept}`, "User-Agent: bench"];
   if (body !== undefined) {
-    lines.push("Content-Type: application/json", `Content-Length: ${Buffer.byteLength(body)}`);
+    lines.push(
+      `Content-Type: ${contentType ?? "application/json"}`,
+      `Content-Length: ${Buffer.byteLength(body)}`,
+    );
   }
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n${body ?? ""}`);
 }

@@ -5,7 +5,10 @@
 export class ReplyReader {
   readonly #onBody: (body: Buffer) => void;
   readonly #onError: (error: Error) => void;
-  #rest: Buffer | undefined;
+  /** What came of a reply that is not complete. */
+  #rest: Buffer[] = [];
+  /** Whether it comes in chunks, so that its end has to be looked for. */
+  #inChunks = false;
   /** Length of the last reply's head. Replies differ in their Date only, so the next one has the same length. */
   #head = 0;
   /** Length of the whole reply; 0 if it was chunked. */
@@ -17,15 +20,29 @@ export class ReplyReader {
   }
 
   push(chunk: Buffer): void {
-    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
-    this.#rest = undefined;
+    this.#rest.push(chunk);
+    if (!this.#mayBeComplete()) return;
+    const bytes = this.#rest.length === 1 ? chunk : Buffer.concat(this.#rest);
     const alike = bytes.length === this.#total && bytes[this.#head - 1] === 0x0a;
     const body = alike ? bytes.subarray(this.#head) : this.#read(bytes);
-    if (body === "incomplete") this.#rest = bytes;
+    if (body === "incomplete") {
+      this.#rest = [bytes];
+      return;
+    }
+    this.#rest = [];
+    this.#inChunks = false;
     // "HTTP/1.1 200"
-    else if (body === "wrong" || bytes[9] !== 0x32 || bytes[10] !== 0x30 || bytes[11] !== 0x30) {
+    if (body === "wrong" || bytes[9] !== 0x32 || bytes[10] !== 0x30 || bytes[11] !== 0x30) {
       this.#onError(new Error(`not a reply as expected: ${bytes.toString("latin1", 0, 500)}`));
     } else this.#onBody(body);
+  }
+
+  /** Chunks in many pieces are put together once, not with each of their pieces. */
+  #mayBeComplete(): boolean {
+    const [last, before] = [this.#rest.at(-1), this.#rest.at(-2)];
+    if (!this.#inChunks || last === undefined || before === undefined) return true;
+    const end = last.length >= lastChunk.length ? last : Buffer.concat([before, last]);
+    return end.length < lastChunk.length || end.subarray(-lastChunk.length).equals(lastChunk);
   }
 
   #read(bytes: Buffer): Buffer | "incomplete" | "wrong" {
@@ -34,7 +51,8 @@ export class ReplyReader {
     const head = bytes.toString("latin1", 0, end);
     this.#head = end + 4;
     this.#total = 0;
-    if (/^transfer-encoding: *chunked *$/im.test(head)) return dechunked(bytes, this.#head);
+    this.#inChunks = /^transfer-encoding: *chunked *$/im.test(head);
+    if (this.#inChunks) return dechunked(bytes, this.#head);
     const length = /^content-length: *(\d+)/im.exec(head)?.[1];
     if (length === undefined) return "wrong";
     this.#total = this.#head + Number(length);

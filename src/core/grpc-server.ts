@@ -21,7 +21,9 @@ import {
 } from "./lifecycle/lifecycle.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
-import type { SessionLimits, StreamServer } from "./http2/session-limits.ts";
+import type { IncomingRequest } from "./http2/incoming-request.ts";
+import type { ServerStream } from "./http2/server-stream.ts";
+import type { GuestClient, SessionLimits, StreamServer } from "./http2/session-limits.ts";
 import { checkTuning } from "./http2/server-session-options.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
@@ -121,6 +123,12 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     if (this.address === undefined) return lines;
     const first = [`listening on ${formatAddress(this.address)}`, ...this.#engine.describe()];
     return [...first.map((line) => `[${this.name}] ${line}`), ...lines];
+  }
+
+  /** As `acceptStream`, for the `HttpServer`'s own engine of HTTP/2. */
+  acceptOwnStream(stream: ServerStream, request: IncomingRequest, client: GuestClient): void {
+    if (isUp(this.state)) this.#engine.acceptOwnStream(stream, request, client);
+    else this.#engine.refuseOwnStream(stream);
   }
 
   /**

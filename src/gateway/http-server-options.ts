@@ -55,8 +55,8 @@ export interface HttpServerOptions
   readonly grpc: StreamServer | undefined;
   /**
    * Which engine serves HTTP/2: `node` is `node:http2`; `own` is one of this package, which takes servers only whose
-   * requests all pass Fastify by (no hooks, plugins or routes of your own) and that have no option `grpc`; `auto` is
-   * `own` where it can serve. The start line says which one does. Default: `node`.
+   * requests all pass Fastify by (no hooks, plugins or routes of your own); `auto` is `own` where it can serve, else
+   * `node`. The start line says why `node` serves. Default: `auto`.
    */
   readonly engine: "auto" | "own" | "node";
   /** The upstream: a `GrpcServer` of this process, a target such as `"users:42001"`, or a transport. */
@@ -141,7 +141,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   port: 8080,
   tls: undefined,
   grpc: undefined,
-  engine: "node",
+  engine: "auto",
   dial: "in-process",
   dialOptions: {},
   transcoding: "bytes",
@@ -164,7 +164,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   dropResponseHeaders: [],
   compat: undefined,
   allowedHosts: undefined,
-  fastLane: false,
+  fastLane: true,
   healthPaths: true,
   healthTimeoutMs: 2000,
   awaitServices: false,

@@ -100,15 +100,15 @@ const cached = existsSync(toolCache) ? readdirSync(toolCache) : [];
 const built = ["grpc-gateway-", "envoy-"].every((peer) => cached.some((name) => name.startsWith(peer)));
 
 test(
-  "bench: peers give right answers to small and large calls",
+  "bench: peers give right answers to small and large calls and streams",
   {
     skip: built
       ? false
       : "grpc-gateway and Envoy are not in the cache; `npm run bench -- --peers` brings them",
   },
   async (t) => {
-    const { stdout, lines } = await bench(t, ["--peers", "--rows", "11b,11d,12"]);
-    assert.equal(lines.length, 6);
+    const { stdout, lines } = await bench(t, ["--peers", "--rows", "11b,11d,12,17,23,25a"]);
+    assert.equal(lines.length, 14);
     for (const line of lines) assertMeasured(line, stdout);
   },
 );

@@ -15,11 +15,12 @@ export const arrows: Arrows = {
   "core/wire/codings": [],
   "core/codec": ["core/errors"],
   "core/net": ["core/errors", "core/config", "core/metadata"],
-  "core/http-rule": ["core/errors", "core/net"],
+  "core/http-rule": ["core/errors"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
   "core/time": [],
 
   // How clients choose and spare what they call: parts that do not know one another.
+  "core/policy": ["core/errors", "core/config", "core/http-rule"],
   "core/resilience": ["core/errors", "core/config", "core/time"],
 
   // What a call is, and how a program runs.
@@ -139,9 +140,12 @@ export const arrows: Arrows = {
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],
 
+  // Calls by HTTP and JSON, in browsers too.
+  rest: ["core/errors", "core/http-rule", "core/wire"],
+
   // Services, written as a user writes his.
   services: ["core/…"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "rest"],
 };

@@ -12,11 +12,14 @@ import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts
 export const testEngine: Partial<DialOptions> =
   process.env["TS_MS_TEST_CLIENT_ENGINE"] === "node" ? { engine: "node" } : {};
 
-/** As `testEngine`, for the HTTP/2 of gateways: those with routes or hooks of Fastify stay on `node:http2`. */
+/**
+ * Chooses the engine of the HTTP/2 of gateways under test, where a test names none: files named `*.node.test.ts` set the
+ * variable and run a suite a second time, over `node:http2`.
+ */
 export const testServerEngine: Pick<Partial<HttpServerOptions>, "engine"> = process.env[
-  "TS_MS_TEST_ENGINE"
-] === "own"
-  ? { engine: "auto" }
+  "TS_MS_TEST_SERVER_ENGINE"
+] === "node"
+  ? { engine: "node" }
   : {};
 
 /**

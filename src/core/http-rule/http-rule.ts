@@ -1,9 +1,9 @@
-import { METHODS } from "../net/node-http.ts";
 import { getOption, hasOption } from "@bufbuild/protobuf";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
-import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
+import { attemptStrictly, type Attempt } from "./attempt.ts";
+import { routableMethods } from "./http-methods.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
 /** One HTTP binding of one rpc as written in its rule, not yet parsed or checked against the messages. */
@@ -100,11 +100,9 @@ function ruleBinding(method: DescMethod, rule: HttpRule, source: string): HttpBi
   }
 }
 
-const knownMethods: ReadonlySet<string> = new Set(METHODS.filter((word) => word !== "CONNECT"));
-
 function customMethod(method: DescMethod, kind: string, source: string): string {
-  if (kind === "*" || knownMethods.has(kind)) return kind;
-  const hint = knownMethods.has(kind.toUpperCase())
+  if (kind === "*" || routableMethods.has(kind)) return kind;
+  const hint = routableMethods.has(kind.toUpperCase())
     ? `; HTTP methods are in capitals: "${kind.toUpperCase()}"`
     : "";
   throw ruleError(method, source, `custom kind "${kind}" is not an HTTP method that a route can have${hint}`);

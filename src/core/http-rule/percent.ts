@@ -61,9 +61,14 @@ export function decodeCapture(
  * @param raw the captured bytes, still encoded; malformed escapes are kept as literal text
  */
 export function hasDotSegment(raw: string): boolean {
-  if (!raw.includes("%")) return raw.includes(".") && dotSegment.test(raw);
+  if (!raw.includes("%")) return isDotted(raw);
   const text = percentDecode(raw) ?? decodeLeniently(raw.replace(malformedEscape, "%25"));
-  return dotSegment.test(text);
+  return isDotted(text);
+}
+
+/** As `hasDotSegment`, for a text that is not encoded. */
+export function isDotted(text: string): boolean {
+  return text.includes(".") && dotSegment.test(text);
 }
 
 /**

@@ -1,4 +1,5 @@
 import { SetupError } from "../errors/setup-error.ts";
+import type { Attempt } from "./attempt.ts";
 
 /** Options for HTTP rules that cannot be served. */
 export interface BadRuleOptions {
@@ -24,15 +25,6 @@ export const badRuleDefaults: BadRuleOptions = Object.freeze({
 const remedies =
   "Correct the contract, or give the rpc other rules in a service configuration (--rules, option rules; a rule with a " +
   'selector alone removes the bindings of the rpc), or leave out such bindings (--on-bad-rule skip, option onBadRule: "skip")';
-
-/**
- * Returns the result of `make`, or undefined if `make` throws a `SetupError` because the rule is invalid; the error is
- * kept for later.
- */
-export type Attempt = <T>(make: () => T) => T | undefined;
-
-/** An attempt that propagates the error of `make`. */
-export const attemptStrictly: Attempt = (make) => make();
 
 /** Collects the errors of rules that cannot be served while routes are compiled, to report all of them at once. */
 export class RuleRefusals {

@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { annotatedBindings, implicitBinding, selectorOf, ruleBindings } from "./http-rule.ts";
 import type { HttpBinding } from "./http-rule.ts";
 import type { Selected, ServiceConfig } from "./service-config.ts";
-import { attemptStrictly, type Attempt } from "./rule-refusals.ts";
+import { attemptStrictly, type Attempt } from "./attempt.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
 /** Whether rules outside the proto replace the annotations of the rpcs that they select, or are added to them. */
@@ -78,13 +78,13 @@ function select<T>(
   for (const selected of all) {
     const patterns = selected.selector.split(",").map((pattern) => pattern.trim());
     for (const pattern of patterns) {
-      if (methods.some((method) => matches(pattern, method))) continue;
+      if (methods.some((method) => selects(pattern, method))) continue;
       attempt(() => {
         throw new SetupError(`${selected.source}: selector "${pattern}" matches no rpc`);
       });
     }
     for (const method of methods) {
-      if (!patterns.some((pattern) => matches(pattern, method))) continue;
+      if (!patterns.some((pattern) => selects(pattern, method))) continue;
       const list = byMethod.get(method);
       if (list === undefined) byMethod.set(method, [selected]);
       else list.push(selected);
@@ -93,7 +93,8 @@ function select<T>(
   return byMethod;
 }
 
-function matches(pattern: string, method: DescMethod): boolean {
+/** Whether a selector, `package.Service.Method` or with `*` as its last component, selects an rpc. */
+export function selects(pattern: string, method: DescMethod): boolean {
   const name = selectorOf(method);
   if (pattern === "*") return true;
   return pattern.endsWith(".*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;

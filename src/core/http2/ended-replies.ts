@@ -9,7 +9,7 @@ export class EndedReplies {
   readonly #lingerMs: number;
   readonly #close: (stream: ServerStream) => void;
   #ended: ServerStream[] = [];
-  readonly #lingering = new Map<ServerStream, NodeJS.Timeout>();
+  #lingering: Map<ServerStream, NodeJS.Timeout> | undefined;
 
   /**
    * @param lingerMs How long a request that goes on is read, in milliseconds.
@@ -27,12 +27,12 @@ export class EndedReplies {
 
   /** Whether only the rest of its request keeps a stream open. */
   lingers(stream: ServerStream): boolean {
-    return this.#lingering.size > 0 && this.#lingering.has(stream);
+    return this.#lingering?.has(stream) === true;
   }
 
   /** A stream is closed. */
   forget(stream: ServerStream): void {
-    if (this.#lingering.size === 0) return;
+    if (this.#lingering === undefined) return;
     clearTimeout(this.#lingering.get(stream));
     this.#lingering.delete(stream);
   }
@@ -55,6 +55,6 @@ export class EndedReplies {
       return;
     }
     const timer = setTimeout(() => stream.reset(errorCode.noError), this.#lingerMs);
-    this.#lingering.set(stream, timer);
+    (this.#lingering ??= new Map<ServerStream, NodeJS.Timeout>()).set(stream, timer);
   }
 }

@@ -55,7 +55,7 @@ export class FrameReader {
   readonly #sink: FrameSink;
   readonly #limits: FrameLimits;
   #part: Part = "head";
-  readonly #head = Buffer.alloc(headBytes);
+  readonly #head = Buffer.allocUnsafe(headBytes);
   /** Bytes of a head or payload that has come in pieces. */
   #have = 0;
   #held: Buffer = this.#head;

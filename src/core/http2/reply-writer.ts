@@ -44,6 +44,11 @@ export class ReplyWriter {
     return this.#senders.length > 0;
   }
 
+  /** The size of the header table, in bytes. */
+  get tableBytes(): number {
+    return this.#encoder.tableBytes;
+  }
+
   /** The client's SETTINGS_HEADER_TABLE_SIZE. */
   readonly limitTable = (bytes: number): void => this.#encoder.limit(bytes);
 

@@ -15,6 +15,11 @@ export class RequestDecoder {
     this.#decoder = new HpackDecoder(maxListBytes);
   }
 
+  /** The size of the table, in bytes. */
+  get tableBytes(): number {
+    return this.#decoder.tableBytes;
+  }
+
   /** @throws Http2Error COMPRESSION_ERROR for bytes that are no block */
   decode(bytes: Buffer, start: number, end: number): IncomingRequest {
     const { version } = this.#decoder;

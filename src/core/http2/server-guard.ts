@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { GlitchBudget } from "./glitch-budget.ts";
 import { floodError } from "./http2-error.ts";
 import { PingStrikes } from "./ping-strikes.ts";
@@ -14,6 +15,7 @@ const usualSettings = 32;
  * what is too much.
  */
 export class ServerGuard {
+  readonly #socket: Socket;
   readonly #resets: GlitchBudget;
   readonly #glitches: GlitchBudget;
   readonly #strikes: PingStrikes;
@@ -22,7 +24,8 @@ export class ServerGuard {
   #waitingControls = 0;
 
   /** @param minPingIntervalMs Shortest time between two pings while the server sends nothing, in milliseconds. */
-  constructor({ maxResets, maxGlitches }: Http2Tuning, minPingIntervalMs: number) {
+  constructor(socket: Socket, { maxResets, maxGlitches }: Http2Tuning, minPingIntervalMs: number) {
+    this.#socket = socket;
     const now = (): number => performance.now();
     this.#resets = new GlitchBudget(maxResets, now);
     this.#glitches = new GlitchBudget(maxGlitches, now);
@@ -68,13 +71,11 @@ export class ServerGuard {
     if (this.#strikes.isOut()) throw floodError("too_many_pings");
   }
 
-  /**
-   * A frame of the client is answered at once: such answers wait if it does not read them.
-   *
-   * @param waits Whether bytes wait for the client already.
-   */
-  answer(waits: boolean): void {
-    if (waits && ++this.#waitingControls > mostWaitingControls) throw floodError("answers are not read");
+  /** A frame of the client is answered at once: such answers wait if it does not read them. */
+  answer(): void {
+    if (this.#socket.writableLength > 0 && ++this.#waitingControls > mostWaitingControls) {
+      throw floodError("answers are not read");
+    }
   }
 
   /** No bytes wait for the client any more. */

@@ -77,7 +77,7 @@ export interface SessionLifeOptions {
 export interface ServerSessionOptions extends SessionLifeOptions, Partial<Http2Tuning> {
   /** Streams that are served at the same time; as many again wait for their turn, further ones are refused. */
   readonly maxConcurrentStreams: number;
-  /** Unread requests and unsent replies of a connection, in bytes; with more, new streams are refused. */
+  /** Unread requests, unsent replies and header tables of a connection, in bytes; with more, new streams are refused. */
   readonly maxSessionMemoryBytes: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
   readonly minPingIntervalMs: number;

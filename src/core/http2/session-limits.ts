@@ -6,6 +6,8 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import { identityOf, type PeerIdentity } from "../metadata/peer-identity.ts";
+import type { IncomingRequest } from "./incoming-request.ts";
+import type { ServerStream } from "./server-stream.ts";
 import { StreamTurns } from "./stream-turns.ts";
 
 /** Limits of one HTTP/2 connection. */
@@ -20,9 +22,31 @@ export interface SessionLimitOptions {
   readonly maxConcurrentStreams: number;
 }
 
+/** A connection of our own engine that another server has accepted. */
+export interface GuestClient {
+  /** The verified identity of the client; undefined for an anonymous one. */
+  readonly peer: PeerIdentity | undefined;
+  /** The connection, after the handshake of TLS if there was one. */
+  readonly socket: Duplex;
+  /** Resolves when the connection is gone. */
+  readonly closed: Promise<void>;
+  /** Closes the connection at once. */
+  cut(): void;
+}
+
 /** Serves streams of HTTP/2 connections that another server has accepted. */
 export interface StreamServer {
-  /** @param session limits and state of the stream's connection */
+  /**
+   * Serves a stream of our own engine; undefined where only those of `node:http2` can be served.
+   *
+   * @param client the same object for all streams of a connection
+   */
+  acceptOwnStream?(stream: ServerStream, request: IncomingRequest, client: GuestClient): void;
+  /**
+   * Serves a stream of `node:http2`.
+   *
+   * @param session limits and state of the stream's connection
+   */
   acceptStream(
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,

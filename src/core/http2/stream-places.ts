@@ -11,7 +11,7 @@ import type { ServerStream } from "./server-stream.ts";
 export class StreamPlaces {
   readonly #limit: number;
   readonly #serve: (stream: ServerStream, request: IncomingRequest) => void;
-  readonly #waiting = new Map<ServerStream, IncomingRequest>();
+  #waiting: Map<ServerStream, IncomingRequest> | undefined;
   #taken = 0;
   /** Places of streams that are closed while their handlers still run. */
   #kept = 0;
@@ -31,12 +31,12 @@ export class StreamPlaces {
   /** Serves a stream as soon as there is a place. */
   add(stream: ServerStream, request: IncomingRequest): void {
     if (this.#taken < this.#limit) this.#give(stream, request);
-    else this.#waiting.set(stream, request);
+    else (this.#waiting ??= new Map<ServerStream, IncomingRequest>()).set(stream, request);
   }
 
   /** A stream was closed. */
   closed(stream: ServerStream): void {
-    if (!stream.served) this.#waiting.delete(stream);
+    if (!stream.served) this.#waiting?.delete(stream);
     else if (stream.handling) this.#kept++;
     else this.#free();
   }
@@ -50,7 +50,7 @@ export class StreamPlaces {
   /** Serves no stream any more. */
   close(): void {
     this.#over = true;
-    this.#waiting.clear();
+    this.#waiting = undefined;
   }
 
   #give(stream: ServerStream, request: IncomingRequest): void {
@@ -61,10 +61,11 @@ export class StreamPlaces {
 
   #free(): void {
     this.#taken--;
-    if (this.#waiting.size === 0) return;
-    for (const [stream, request] of this.#waiting) {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    for (const [stream, request] of waiting) {
       if (this.#over || this.#taken >= this.#limit) return;
-      this.#waiting.delete(stream);
+      waiting.delete(stream);
       this.#give(stream, request);
     }
   }

@@ -31,6 +31,8 @@ export interface Tally {
 export interface MetricBooks {
   calls(): CallSeries[];
   http(): HttpSeries[];
+  /** Requests over HTTP/1.1, by what has read them. */
+  readonly http1: { readonly fast: number; readonly node: number };
   /** Exceptions and rejections outside of any call, by origin. */
   readonly processFaults: ReadonlyMap<string, Tally>;
   /** Names that were ignored, by kind and route. */

@@ -64,6 +64,12 @@ export const metricList = {
     help: "Time from an HTTP request's head to the end of its response.",
     labels: ["route", "method"],
   },
+  http1Requests: {
+    name: "ts_ms_http1_requests_total",
+    type: "counter",
+    help: "Requests over HTTP/1.1 that were answered, by what has read them: the fast lane or Node's parser.",
+    labels: ["lane"],
+  },
   ignoredUnknown: {
     name: "ts_ms_http_ignored_unknown_total",
     type: "counter",

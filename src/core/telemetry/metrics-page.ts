@@ -42,6 +42,12 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   histogram(registry, metricList.httpDuration, (name) =>
     books.http().flatMap(({ labels, durations }) => durations.samples(name, labels)),
   );
+  counter(registry, metricList.http1Requests, (metric) => {
+    const { fast, node } = books.http1;
+    if (fast + node === 0) return; // Without HTTP there are no lanes.
+    metric.inc({ lane: "fast" }, fast);
+    metric.inc({ lane: "node" }, node);
+  });
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
   addHttp2(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });

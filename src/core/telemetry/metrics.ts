@@ -35,6 +35,7 @@ export class Metrics implements CallObserver {
   readonly #options: MetricsOptions;
   readonly #calls = new Map<string, Map<DescMethod, CallSeries>>();
   readonly #http = new Map<string, Map<string, HttpSeries>>();
+  readonly #http1 = { fast: 0, node: 0 };
   readonly #processFaults = new Map<string, Tally>();
   readonly #ignored = new Map<string, Tally>();
   #registry: Promise<Registry> | undefined;
@@ -67,8 +68,10 @@ export class Metrics implements CallObserver {
    * @param route Template of the route, never the path itself: each new value is a new time series.
    * @param method HTTP method.
    * @param seconds Time from the request's head to the end of the answer.
+   * @param lane What has read a request over HTTP/1.1; undefined for others.
    */
-  httpRequest(route: string, method: string, status: number, seconds: number): void {
+  httpRequest(route: string, method: string, status: number, seconds: number, lane?: "fast" | "node"): void {
+    if (lane !== undefined) this.#http1[lane]++;
     const { durations, byStatus } = this.#httpSeries(route, method);
     byStatus.set(status, (byStatus.get(status) ?? 0) + 1);
     durations.observe(seconds);
@@ -90,6 +93,7 @@ export class Metrics implements CallObserver {
     const books = {
       calls: () => [...this.#calls.values()].flatMap((methods) => [...methods.values()]),
       http: () => [...this.#http.values()].flatMap((methods) => [...methods.values()]),
+      http1: this.#http1,
       processFaults: this.#processFaults,
       ignored: this.#ignored,
     };

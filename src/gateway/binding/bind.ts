@@ -9,7 +9,7 @@ import { parseMembers } from "../../core/codec/json-members.ts";
 import { PathBinding } from "./path-binding.ts";
 import { parseQuery } from "../http/query.ts";
 import { QueryBinder } from "./query-binder.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 import { unexpectedText } from "./scalar-text.ts";
 import { readSystemParameters, systemParameterDefaults, type SystemParameters } from "./system-parameters.ts";
 

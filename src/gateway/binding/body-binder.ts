@@ -6,7 +6,7 @@ import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { hasOwnJsonForm, messageFactory, setField } from "../../core/codec/field-shape.ts";
 import { decodeUtf8, jsonReader, type JsonReadOptions } from "../../core/codec/json-to-message.ts";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 import { messageAt, pathName } from "./field-path.ts";
 
 /** Converts the body of a request to the request message; compiled once for a route. */

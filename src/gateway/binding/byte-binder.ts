@@ -4,7 +4,7 @@ import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { isDelimited } from "../../core/codec/field-shape.ts";
 import { jsonToBinary } from "../../core/codec/json-to-binary.ts";
 import { wireType } from "../../core/codec/scalar-kinds.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 import { type BindOptions, type BindRequest, jsonReadOptions } from "./bind-options.ts";
 import type { BodyBinder } from "./body-binder.ts";
 import type { PathBinding } from "./path-binding.ts";

@@ -4,7 +4,7 @@ import { type FieldViolation, invalidArgument } from "../../core/errors/errors.t
 import { fieldsByName, getField, pathName, setField } from "./field-path.ts";
 import { hasTextForm } from "./field-value.ts";
 import { isMembers, type JsonMembers, memberOf, parseMembers } from "../../core/codec/json-members.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 
 /**
  * Derives the field mask of a partial update from the members of its body, so that a plain PATCH changes only the

@@ -1,7 +1,7 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { type HttpBody, HttpBodySchema } from "../../../gen/google/api/httpbody_pb.ts";
 import { existingMessageAt } from "./field-path.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 
 /** Whether a message type is `google.api.HttpBody`, whose bytes are a raw HTTP body. */
 export function isHttpBody(message: DescMessage | undefined): boolean {

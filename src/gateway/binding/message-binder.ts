@@ -3,7 +3,7 @@ import { compileBinder } from "./bind.ts";
 import type { BindOptions } from "./bind-options.ts";
 import type { SystemParameters } from "./system-parameters.ts";
 import type { BodyFormat } from "../http/media-type.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 import type { RouteCall } from "../routing/route-call.ts";
 
 /** The received body of one message. */

@@ -2,7 +2,7 @@ import { type DescField, equals, isFieldSet, type Message } from "@bufbuild/prot
 import { existingMessageAt, getField, messageAt, setField } from "./field-path.ts";
 import { textParser } from "./field-value.ts";
 import { hasMemberAt } from "../../core/codec/json-members.ts";
-import type { Route, RouteVariable } from "../routing/route.ts";
+import type { Route, RouteVariable } from "../../core/http-rule/route.ts";
 import type { TextParser } from "./scalar-text.ts";
 import type { TextForms } from "./text-forms.ts";
 

@@ -4,7 +4,7 @@ import { binaryCheck } from "../../core/codec/binary-check.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import { jsonWriter, type JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { asBuffer } from "../../core/codec/scratch.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 
 /**
  * Converts the message of a successful reply to the response body. Throws INTERNAL for messages that cannot be encoded.

@@ -47,7 +47,8 @@ export interface Http1Options extends Http1Limits {
   readonly webSockets: boolean;
   /**
    * Whether requests of the usual form for unary rpcs and health bypass Node's HTTP parser and response. Clients see no
-   * difference; listeners of `node:http` do not observe these requests. Default: false.
+   * difference. Where the application, or a tracing library, observes requests on `http.fastify.server` or by Node's
+   * diagnostics channels, no request does; the start line says why. Default: true.
    */
   readonly fastLane: boolean;
 }

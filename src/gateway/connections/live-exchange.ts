@@ -2,12 +2,15 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import type { Live } from "../../core/call/live-set.ts";
 import { incompleteAnswer } from "../http/disconnect-error.ts";
 import type { HttpExchange } from "../http/exchange.ts";
+import type { Http1Lane } from "../http/http-observer.ts";
 import type { CompleteHead } from "../http/response-head.ts";
 
 /** An exchange with the parts that its connections use. */
 export interface LiveExchange extends HttpExchange, Live {
   /** The status that was sent; 499 when the client disconnected before the answer was complete, 101 for WebSockets. */
   readonly outcome: number;
+  /** What has read the request; undefined over other versions of HTTP than 1.1. */
+  readonly lane?: Http1Lane;
 }
 
 /** The owner of all exchanges of one kind of connection. */

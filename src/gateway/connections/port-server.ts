@@ -7,9 +7,11 @@ import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
+import { requestTimeout } from "../http/raw-reply.ts";
 import type { HttpExchange } from "../http/exchange.ts";
 import type { ChooseAnswer } from "./http1/fast-lane.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
+import { NodeUse } from "./http1/node-use.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 import { Http2Connections, type Http2Options } from "./http2/http2-connections.ts";
 import type { Http2Side } from "./http2/http2-side.ts";
@@ -39,8 +41,9 @@ export class PortServer {
   readonly #tls: ServerTls | undefined;
   readonly #useNode: (serve: ServeExchange) => void;
   readonly #useOwn: (serve: (exchange: HttpExchange) => void) => Http2Side;
-  /** One line for people on the engine of HTTP/2; undefined before it is chosen, and without a choice. */
+  /** Why HTTP/2 is not served by our own engine, one line for people; undefined if it is, and without a choice. */
   #engineLine: string | undefined;
+  readonly #nodeUse = new NodeUse();
   /** Connections whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
 
@@ -79,7 +82,9 @@ export class PortServer {
       void socket.remoteAddress; // Node caches it: after a reset it could not be read any more.
       http1.call(server, socket);
     };
-    const serveHttp1 = this.#options.fastLane ? this.#http1.fastLane(choose, serveNode) : serveNode;
+    const serveHttp1 = this.#options.fastLane
+      ? this.#http1.fastLane(choose, serveNode, this.#nodeUse)
+      : serveNode;
     const accept =
       this.#tls === undefined
         ? (socket: Socket): void => this.#acceptPlain(socket, serveHttp1)
@@ -95,6 +100,11 @@ export class PortServer {
     return server;
   }
 
+  /** From now on what is done with `server`, the first one that was created, is done by the application. */
+  watch(server: Server): void {
+    this.#nodeUse.watch(server);
+  }
+
   /**
    * Chooses the engine of HTTP/2, before the first connection.
    *
@@ -105,11 +115,10 @@ export class PortServer {
   chooseHttp2(fastify: string | undefined, serve: (exchange: HttpExchange) => void): void {
     const { engine, grpc } = this.#options;
     if (engine === "node") return;
-    const hindrance =
-      grpc === undefined ? fastify : "the option `grpc`: streams of gRPC are those of node:http2";
+    const isForNode = grpc !== undefined && grpc.acceptOwnStream === undefined;
+    const hindrance = fastify ?? (isForNode ? "the option `grpc` takes streams of node:http2" : undefined);
     if (hindrance === undefined) {
       this.#http2 = this.#useOwn(serve);
-      this.#engineLine = "HTTP/2 is served by the engine of ts-ms";
     } else if (engine === "own") {
       throw new SetupError(`HTTP: \`engine: "own"\` cannot serve HTTP/2: ${hindrance}`);
     } else {
@@ -117,9 +126,12 @@ export class PortServer {
     }
   }
 
-  /** One line for people on the engine of HTTP/2; none where there is no choice. */
+  /** Lines for people: why HTTP/2 is not served by our own engine, and why the fast lane stands aside. */
   describe(): string[] {
-    return this.#engineLine === undefined ? [] : [this.#engineLine];
+    const lines = this.#engineLine === undefined ? [] : [this.#engineLine];
+    const why = this.#options.fastLane ? this.#nodeUse.whyConnections : undefined;
+    if (why !== undefined) lines.push(`every request over HTTP/1.1 is read by node:http: ${why}`);
+    return lines;
   }
 
   /** Answers an HTTP/1 connection whose bytes are not HTTP, and closes it. */
@@ -199,11 +211,6 @@ function connectionUnder(socket: TLSSocket): Socket {
   const { _parent: connection } = socket as unknown as { readonly _parent?: unknown };
   if (connection instanceof Socket) return connection;
   throw new Error("this version of Node keeps the connection under TLS in an unsupported place");
-}
-
-/** The error of Node's parser for a request that does not arrive in time. */
-function requestTimeout(): NodeJS.ErrnoException {
-  return Object.assign(new Error("no request"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
 }
 
 /**

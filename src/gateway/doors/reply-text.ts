@@ -3,7 +3,7 @@ import { writeReply } from "../../core/call/write-reply.ts";
 import { binaryToJson } from "../../core/codec/binary-to-json.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import { decoder, jsonTextEncoder } from "../binding/reply-encoder.ts";
-import type { Route } from "../routing/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 
 /**
  * Compiles what prints one reply of a stream, in binary form, as JSON text: without building a message where that can

@@ -6,7 +6,7 @@ import { type BadRuleOptions, RuleRefusals } from "../../core/http-rule/rule-ref
 import { combineRules, type RuleMode } from "../../core/http-rule/rule-set.ts";
 import type { ServiceConfig } from "../../core/http-rule/service-config.ts";
 import { pathOf } from "../../core/net/request-target.ts";
-import { compileRoute, type Route, routeName } from "../routing/route.ts";
+import { compileRoute, type Route, routeName } from "../../core/http-rule/route.ts";
 import { Router, type RouterOptions } from "../routing/router.ts";
 import { timeLimitsOf } from "./deadline.ts";
 import type { DoorKit } from "./door-kit.ts";

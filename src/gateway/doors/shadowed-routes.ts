@@ -2,7 +2,7 @@ import type { OwnRoute } from "../http/own-route.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { percentDecode } from "../../core/http-rule/percent.ts";
 import type { TemplateSegment } from "../../core/http-rule/path-template.ts";
-import { routeName, type Route } from "../routing/route.ts";
+import { routeName, type Route } from "../../core/http-rule/route.ts";
 
 /** One segment of the path of a user's route: `rest` is the wildcard, always the last segment. */
 type OwnSegment =

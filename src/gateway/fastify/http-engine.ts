@@ -25,6 +25,8 @@ type ChooseAnswer = (head: RequestHead) => ((exchange: HttpExchange) => void) | 
 export interface EnginePort {
   /** A server whose good requests reach `serve`, or, before they do, what `choose` chooses for them. */
   createServer(serve: ServeExchange, choose: ChooseAnswer): Server;
+  /** From now on what is done with `server`, the first one that was created, is done by the application. */
+  watch(server: Server): void;
   /**
    * Chooses the engine of HTTP/2, before the first connection.
    *
@@ -96,6 +98,7 @@ export class HttpEngine {
     }
     engine.setErrorHandler((error, request, reply) => sendError(options, error, request, reply));
     this.fastify = engine;
+    port.watch(engine.server);
     this.#use.watch(engine);
     this.#mountLast(engine);
   }
@@ -130,10 +133,11 @@ export class HttpEngine {
     const options = this.#options;
     void this.fastify.register(async (scope) => {
       options.prepare();
-      const all = this.ownRoutes.find(({ url }) => url === "*" || url === "/*");
-      if (all !== undefined) {
+      const everywhere = this.ownRoutes.filter(({ url }) => url === "*" || url === "/*");
+      const closed = everywhere.find(({ method }) => method !== "OPTIONS");
+      if (closed !== undefined) {
         throw new SetupError(
-          `HTTP: the route ${all.method} ${all.url} of your own leaves no path to the rpcs: give it a narrower one`,
+          `HTTP: the route ${closed.method} ${closed.url} of your own leaves no path to the rpcs: give it a narrower one`,
         );
       }
       this.#use.settle(options.addHooks !== undefined);
@@ -141,7 +145,8 @@ export class HttpEngine {
       options.addHooks?.(scope);
       skipBodyParsing(scope);
       scope.route({
-        method: scope.supportedMethods,
+        // Plugins for CORS have a route of their own for OPTIONS of all paths.
+        method: scope.supportedMethods.filter((name) => everywhere.every(({ method }) => method !== name)),
         url: "*",
         handler: (request, reply) => enter(options, request, reply),
         errorHandler: (error, request, reply) => sendError(options, error, request, reply),

@@ -14,7 +14,7 @@ import {
 import { type HttpExchange, type ResponseHeaders, type ResponseTrailers, setField } from "./exchange.ts";
 import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
-import { httpStatusOf } from "./http-status.ts";
+import { httpStatusOf } from "../../core/errors/http-status.ts";
 import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
 import { pathOf } from "../../core/net/request-target.ts";
 import { acceptsTrailers } from "./trailers-wanted.ts";

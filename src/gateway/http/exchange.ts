@@ -24,6 +24,15 @@ export interface RequestBody extends Readable {
   readonly complete: boolean;
 }
 
+/** Takes the bytes of a body, one chunk after the other. */
+export interface BodySink {
+  add(chunk: Buffer): void;
+  /** The body has ended. */
+  end(): void;
+  /** The client has disconnected before the end of the body. Is of no effect behind `end`. */
+  fail(reason: ConnectError): void;
+}
+
 /** Header fields of an answer; names in lower case. */
 export type ResponseHeaders = Record<string, string | string[]>;
 
@@ -91,6 +100,8 @@ export interface HttpExchange {
   readonly body: RequestBody;
   /** The whole body, where it came together with the head; undefined where `body` is to be read. */
   readonly wholeBody?: Buffer | undefined;
+  /** Passes the body to `sink` as it comes, in place of `body`; undefined where only `body` can be read. */
+  gatherBody?(sink: BodySink): void;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
   /**

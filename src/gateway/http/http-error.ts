@@ -1,5 +1,5 @@
 import { ConnectError, type Code } from "../../core/errors/errors.ts";
-import { codeOfHttpStatus } from "./http-status.ts";
+import { codeOfHttpStatus } from "../../core/errors/http-status.ts";
 
 /** Further parts of an `HttpError`. */
 export interface HttpErrorInit {

@@ -3,6 +3,11 @@ import { STATUS_CODES } from "../../core/net/node-http.ts";
 import type { ErrorReply } from "./error-writer.ts";
 import { HttpError } from "./http-error.ts";
 
+/** The error of Node's HTTP parser for a request that does not arrive in time. */
+export function requestTimeout(): NodeJS.ErrnoException {
+  return Object.assign(new Error("no request"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
+}
+
 /** The refusal for an error of Node's HTTP parser. */
 export function parserError(error: NodeJS.ErrnoException): HttpError {
   switch (error.code) {

@@ -2,7 +2,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
 import { bodyCoding, brokenBody } from "./body-coding.ts";
 import { incompleteRequest } from "./disconnect-error.ts";
-import type { HttpExchange, RequestHead } from "./exchange.ts";
+import type { BodySink, HttpExchange, RequestHead } from "./exchange.ts";
 import { HttpError } from "./http-error.ts";
 
 /** Limits of request bodies. */
@@ -62,7 +62,6 @@ export class BodyReader {
     const { head, wholeBody } = exchange;
     if (Number(head.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     if (wholeBody !== undefined) return Promise.resolve(wholeBody);
-    const request = exchange.body;
     return new Promise((resolve, reject) => {
       const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
         this.#pending.delete(body);
@@ -71,6 +70,11 @@ export class BodyReader {
       });
       this.#pending.add(body);
       this.#clock ??= setInterval(() => this.#tick(), this.#limits.connectionsCheckingIntervalMs).unref();
+      if (exchange.gatherBody !== undefined) {
+        exchange.gatherBody(body);
+        return;
+      }
+      const request = exchange.body;
       request.on("data", (chunk: Buffer) => body.add(chunk));
       request.on("end", () => body.end());
       request.on("close", () => {
@@ -91,7 +95,7 @@ export class BodyReader {
 }
 
 /** A body that is being read. Bytes after its end or failure are discarded. */
-class PendingBody implements Live {
+class PendingBody implements Live, BodySink {
   livePlace = -1;
   /** The tick of the reader's interval at which reading began. */
   readonly startTick: number;

@@ -1,7 +1,7 @@
 import { decodeCapture, hasDotSegment } from "../../core/http-rule/percent.ts";
 import type { PathDecoding } from "../../core/http-rule/percent.ts";
 import type { PathTemplate, TemplateVariable } from "../../core/http-rule/path-template.ts";
-import type { Route } from "./route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 
 /** The begin of a segment, as a number of segments from the front or from the end of the path. */
 interface Edge {

@@ -3,8 +3,8 @@ import type { Capture } from "./route-capture.ts";
 import { selectorOf } from "../../core/http-rule/http-rule.ts";
 import type { PathTemplate } from "../../core/http-rule/path-template.ts";
 import { normalizeLiteral } from "../../core/http-rule/percent.ts";
-import { routeName } from "./route.ts";
-import type { Route } from "./route.ts";
+import { routeName } from "../../core/http-rule/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** A route with the captures of its variables. */

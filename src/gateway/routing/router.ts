@@ -8,9 +8,9 @@ import { readCapture } from "./route-capture.ts";
 import type { CaptureProblem } from "./route-capture.ts";
 import { endpointFor, RouteTrie } from "./route-trie.ts";
 import type { Endpoint, Leaf } from "./route-trie.ts";
-import { routeName } from "./route.ts";
-import type { Route } from "./route.ts";
-import { attemptStrictly, type Attempt } from "../../core/http-rule/rule-refusals.ts";
+import { routeName } from "../../core/http-rule/route.ts";
+import type { Route } from "../../core/http-rule/route.ts";
+import { attemptStrictly, type Attempt } from "../../core/http-rule/attempt.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** Options of a {@link Router}. */

@@ -1,5 +1,5 @@
 import { ScalarType, type DescField } from "@bufbuild/protobuf";
-import type { Route, RouteVariable } from "./route.ts";
+import type { Route, RouteVariable } from "../../core/http-rule/route.ts";
 
 /**
  * A path for a first request, such as `/v1/shelves/1/books`: of the first unary `GET` without variables, else of the

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import type { Socket } from "node:net";
+import { EventEmitter, once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { suite, test, type TestContext } from "node:test";
 import { connect as connectTls } from "node:tls";
 import * as fc from "fast-check";
+import type { Http1Lane, HttpObserver } from "../../../src/gateway/http/http-observer.ts";
+import type { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import {
@@ -30,23 +33,36 @@ function post(target: string, body: string, ...fields: readonly string[]): strin
   return `${head(`POST ${target}`, "Content-Type: application/json", length, ...fields)}${body}`;
 }
 
-/** Counts the requests that Node's parser has given to the server on `port`. */
-function nodeRequests(t: TestContext, port: number): () => number {
-  let count = 0;
-  const name = "http.server.request.start";
-  const counted = (message: unknown): void => {
-    const { socket } = message as { readonly socket: Socket }; // As Node documents the channel.
-    if (socket.localPort === port) count++;
-  };
-  subscribe(name, counted);
-  t.after(() => unsubscribe(name, counted));
-  return () => count;
+/** A gateway, and what has read the requests that it has answered. */
+interface Watched {
+  readonly gateway: Gateway;
+  /** The lanes of the first `count` requests, as soon as so many were answered. */
+  readonly lanes: (count: number) => Promise<readonly (Http1Lane | undefined)[]>;
 }
 
-async function startFast(t: TestContext, options: Partial<HttpServerOptions> = {}): Promise<Gateway> {
-  const gateway = await startGateway({ fastLane: true, ...options });
+async function startFast(
+  t: TestContext,
+  options: Partial<HttpServerOptions> = {},
+  before: (http: HttpServer) => void = () => {},
+): Promise<Watched> {
+  const seen: (Http1Lane | undefined)[] = [];
+  const answered = new EventEmitter();
+  const observer: HttpObserver = {
+    httpRequest(_route, _method, _status, _seconds, lane) {
+      seen.push(lane);
+      answered.emit("one");
+    },
+  };
+  const httpObservers = [...(options.httpObservers ?? []), observer];
+  const gateway = await startGateway({ ...options, httpObservers }, [], before);
   t.after(() => gateway[Symbol.asyncDispose]());
-  return gateway;
+  return {
+    gateway,
+    lanes: async (count) => {
+      while (seen.length < count) await once(answered, "one");
+      return [...seen];
+    },
+  };
 }
 
 /** How many answers there are in what a connection brought. */
@@ -105,27 +121,25 @@ suite("the fast lane", () => {
   ];
   for (const [name, bytes, status, byNode] of requests) {
     test(`${byNode ? "passes to Node" : "serves by itself"}: ${name}`, async (t) => {
-      const gateway = await startFast(t, { maxBodyBytes: 2000 });
-      const seen = nodeRequests(t, gateway.port);
+      const { gateway, lanes } = await startFast(t, { maxBodyBytes: 2000 });
       const answer = await exchangeBytes(gateway.port, bytes, (text) => text.includes("\r\n\r\n"));
       assert.equal(statusOf(answer), status, answer);
-      assert.equal(seen(), byNode ? 1 : 0);
+      assert.deepEqual(await lanes(1), [byNode ? "node" : "fast"]);
     });
   }
 
-  test("is off unless the option says otherwise", async (t) => {
-    await using gateway = await startGateway();
-    const seen = nodeRequests(t, gateway.port);
+  test("is off where the option says so", async (t) => {
+    const { gateway, lanes } = await startFast(t, { fastLane: false });
     await gateway.stillServes();
-    assert.equal(seen(), 1);
+    assert.deepEqual(await lanes(1), ["node"]);
+    assert.doesNotMatch(gateway.http.describe().join(), /HTTP\/1\.1/);
   });
 
   for (const secure of [false, true]) {
     test(`a connection that has left it stays with Node, ${secure ? "with" : "without"} TLS`, async (t) => {
       const { cert, key } = createCertificate({ name: "self", hosts: ["127.0.0.1"] });
-      const gateway = await startFast(t, secure ? { tls: { cert, key } } : {});
+      const { gateway, lanes } = await startFast(t, secure ? { tls: { cert, key } } : {});
       const { port } = gateway;
-      const seen = nodeRequests(t, port);
       const good = head(`GET ${echo}/a`);
       const last = head(`GET ${echo}/last`, "Connection: close");
       const socket = secure ? connectTls({ port, host: "127.0.0.1", ca: cert }) : await connectTo(port);
@@ -133,12 +147,12 @@ suite("the fast lane", () => {
       const answer = await readUntil(socket, () => false);
       const statuses = [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
       assert.deepEqual(statuses, [200, 200, 404, 200, 200]);
-      assert.equal(seen(), 3);
+      assert.deepEqual(await lanes(5), ["fast", "fast", "node", "node", "node"]);
     });
   }
 
   test("H30: answers 1,000 pipelined requests in order", async (t) => {
-    const gateway = await startFast(t);
+    const { gateway } = await startFast(t);
     const all = Array.from({ length: 1000 }, (_, index) => head(`GET ${echo}/n${index}`)).join("");
     const answer = await exchangeBytes(gateway.port, all, (text) => text.includes('"n999"'));
     const texts = [...answer.matchAll(/"text":"n(\d+)"/g)].map(([, text]) => Number(text));
@@ -147,30 +161,25 @@ suite("the fast lane", () => {
   });
 
   test("requests for routes of the user's own pass through Fastify, others do not", async (t) => {
-    const gateway = await startGateway({ fastLane: true }, [], ({ fastify }) => {
+    const { gateway, lanes } = await startFast(t, {}, ({ fastify }) => {
       fastify.get("/own", async () => "own");
     });
-    t.after(() => gateway[Symbol.asyncDispose]());
-    const seen = nodeRequests(t, gateway.port);
     await gateway.stillServes();
-    assert.equal(seen(), 0);
     assert.equal(bodyOf(await exchangeBytes(gateway.port, head("GET /own", "Connection: close"))), "own");
-    assert.equal(seen(), 1);
+    assert.deepEqual(await lanes(2), ["fast", "node"]);
   });
 
   test("a hook of the user's own sees every request", async (t) => {
     const urls: string[] = [];
-    const gateway = await startGateway({ fastLane: true }, [], ({ fastify }) => {
+    const { gateway } = await startFast(t, {}, ({ fastify }) => {
       fastify.addHook("onRequest", async ({ url }) => void urls.push(url));
     });
-    t.after(() => gateway[Symbol.asyncDispose]());
     await gateway.stillServes();
     assert.deepEqual(urls, [`${echo}/alive`]);
   });
 
   test("a body in parts is read as it comes, and what follows it is the next request", async (t) => {
-    const gateway = await startFast(t);
-    const seen = nodeRequests(t, gateway.port);
+    const { gateway, lanes } = await startFast(t);
     const text = "a".repeat(300_000);
     const body = Buffer.from(post(echo, JSON.stringify({ text })) + head("GET /livez", "Connection: close"));
     const socket = await connectTo(gateway.port);
@@ -180,12 +189,25 @@ suite("the fast lane", () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
     assert.match(await answer, /"text":"a{300000}".*HTTP\/1\.1 200 OK.*\{"status":"SERVING"\}$/s);
-    assert.equal(seen(), 0);
+    assert.deepEqual(await lanes(2), ["fast", "fast"]);
+  });
+
+  test("a head that comes byte by byte is read as it comes", async (t) => {
+    const { gateway, lanes } = await startFast(t);
+    const bytes = `${head(`GET ${echo}/a`)}${post(echo, '{"text":"b"}', "Connection: close")}`;
+    const socket = await connectTo(gateway.port);
+    const answer = readUntil(socket, () => false);
+    for (const byte of Buffer.from(bytes)) {
+      await new Promise((resolve) => socket.write(Uint8Array.of(byte), resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.match(await answer, /"text":"a".*HTTP\/1\.1 200 OK.*"text":"b"/s);
+    assert.deepEqual(await lanes(2), ["fast", "fast"]);
   });
 
   test("observers see its requests as those of Node's lane", async (t) => {
     const seen: string[] = [];
-    const gateway = await startFast(t, {
+    const { gateway } = await startFast(t, {
       httpObservers: [
         {
           httpRequest: (route, method, status, seconds) => {
@@ -204,17 +226,126 @@ suite("the fast lane", () => {
     const authority = createCertificate({ name: "authority" });
     const server = createCertificate({ name: "server", hosts: ["127.0.0.1"], issuer: authority });
     const client = createCertificate({ name: "client", uris: ["spiffe://a/b"], issuer: authority });
-    const gateway = await startFast(t, {
+    const { gateway, lanes } = await startFast(t, {
       tls: { cert: server.cert, key: server.key, ca: authority.cert, clientCertificates: "required" },
     });
-    const seen = nodeRequests(t, gateway.port);
     const { cert, key } = client;
     const { port } = gateway;
     const socket = connectTls({ port, host: "127.0.0.1", ca: authority.cert, cert, key });
     socket.write(head(`GET ${echo}/a`, "Connection: close"));
     const answer = await readUntil(socket, () => false);
     assert.match(bodyOf(answer), /"x-forwarded-client-cert":"Hash=.*;URI=spiffe:\/\/a\/b"/);
-    assert.equal(seen(), 0);
+    assert.deepEqual(await lanes(1), ["fast"]);
     assert.equal(answersIn(answer), 1);
+  });
+});
+
+suite("the fast lane stands aside", () => {
+  const good = head(`GET ${echo}/a`);
+  const last = head(`GET ${echo}/last`, "Connection: close");
+
+  /** What an application does, and the line by which the server says that it sees that. */
+  const uses: readonly (readonly [what: string, use: (http: HttpServer) => void, line: RegExp])[] = [
+    [
+      "a listener for requests",
+      ({ fastify }) => fastify.server.on("request", () => {}),
+      /listener for request$/,
+    ],
+    [
+      "a listener that is prepended",
+      ({ fastify }) => fastify.server.prependListener("request", () => {}),
+      /listener for request$/,
+    ],
+    [
+      "a listener for errors of clients",
+      ({ fastify }) => fastify.server.on("clientError", () => {}),
+      /listener for clientError$/,
+    ],
+    ["a timeout", ({ fastify }) => fastify.server.setTimeout(60_000), /server\.timeout was changed$/],
+    [
+      "a shorter keep-alive",
+      ({ fastify }) => (fastify.server.keepAliveTimeout = 1000),
+      /server\.keepAliveTimeout was changed$/,
+    ],
+    [
+      "most requests of a connection",
+      ({ fastify }) => (fastify.server.maxRequestsPerSocket = 1000),
+      /server\.maxRequestsPerSocket was changed$/,
+    ],
+    [
+      "an emit that a tracing library has replaced",
+      ({ fastify: { server } }) => {
+        const emit = server.emit.bind(server);
+        server.emit = (...args: Parameters<typeof emit>) => emit(...args);
+      },
+      /server\.emit was replaced$/,
+    ],
+  ];
+  for (const [what, use, line] of uses) {
+    test(`for ${what}, and the server says so`, async (t) => {
+      const { gateway, lanes } = await startFast(t, {}, use);
+      assert.match(gateway.http.describe().find((text) => text.includes("HTTP/1.1")) ?? "", line);
+      await exchangeBytes(gateway.port, good + last);
+      assert.deepEqual(await lanes(2), ["node", "node"]);
+    });
+  }
+
+  test("for a listener that is added later, from the next request on", async (t) => {
+    const { gateway, lanes } = await startFast(t);
+    assert.doesNotMatch(gateway.http.describe().join(), /HTTP\/1\.1/);
+    const socket = await connectTo(gateway.port);
+    socket.write(good);
+    await once(socket, "data");
+    const urls: (string | undefined)[] = [];
+    gateway.http.fastify.server.on("request", ({ url }) => urls.push(url));
+    socket.write(last);
+    await readUntil(socket, () => false);
+    assert.deepEqual(await lanes(2), ["fast", "node"]);
+    assert.deepEqual(urls, [`${echo}/last`]);
+    assert.match(
+      gateway.http.describe().join(),
+      /HTTP\/1\.1 is read by node:http: .* a listener for request/,
+    );
+  });
+
+  test("for subscribers of Node's channels, while there are any", async (t) => {
+    const { gateway, lanes } = await startFast(t);
+    const urls: (string | undefined)[] = [];
+    const note = (message: unknown): void => {
+      const { request } = message as { readonly request: IncomingMessage }; // As Node documents the channel.
+      urls.push(request.url);
+    };
+    subscribe("http.server.request.start", note);
+    try {
+      await exchangeBytes(gateway.port, last);
+    } finally {
+      unsubscribe("http.server.request.start", note);
+    }
+    await exchangeBytes(gateway.port, last);
+    assert.deepEqual(await lanes(2), ["node", "fast"]);
+    assert.deepEqual(urls, [`${echo}/last`]);
+  });
+
+  test("for no listener that sees its requests all the same", async (t) => {
+    const seen: string[] = [];
+    const { gateway, lanes } = await startFast(t, {}, ({ fastify: { server } }) => {
+      server.on("connection", () => seen.push("connection"));
+      server.on("upgrade", (_request, socket) => {
+        seen.push("upgrade");
+        socket.destroy();
+      });
+      server.on("checkContinue", () => seen.push("checkContinue"));
+      server.on("close", () => {});
+    });
+    await exchangeBytes(gateway.port, good + last);
+    const ws = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"];
+    await exchangeBytes(
+      gateway.port,
+      head(`GET ${echo}/a`, ...ws, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
+    );
+    const expects = post(echo, "{}", "Expect: 100-continue", "Connection: close");
+    await exchangeBytes(gateway.port, expects);
+    assert.deepEqual((await lanes(2)).slice(0, 2), ["fast", "fast"]);
+    assert.deepEqual(seen, ["connection", "connection", "upgrade", "connection", "checkContinue"]);
   });
 });

@@ -52,6 +52,40 @@ for (const fastLane of [true, false]) {
       assert.match(await all, /^HTTP\/1\.1 200 .*HTTP\/1\.1 408 /s);
     });
 
+    test("H12: with a head that comes slowly is 408 in time", async (t) => {
+      const gateway = await start(t, { headersTimeoutMs: 300 });
+      const socket = await connectTo(gateway.port);
+      const began = performance.now();
+      let at = 0;
+      const drip = setInterval(() => socket.write(slow[at++ % slow.length] ?? ""), 20);
+      const answer = await readUntil(socket, () => false);
+      clearInterval(drip);
+      assert.equal(statusOf(answer), 408);
+      assert.ok(performance.now() - began < 1300);
+      await gateway.stillServes();
+    });
+
+    test("H12: with a head that comes slowly and takes another form is 408 in time", async (t) => {
+      const gateway = await start(t, { headersTimeoutMs: 600 });
+      const socket = await connectTo(gateway.port);
+      const began = performance.now();
+      const bytes = "GET /livez HTTP/1.1\r\nHost: ok\r\nTE: trailers\r\nX: ".padEnd(500, "a");
+      let at = 0;
+      const drip = setInterval(() => socket.write(bytes[at++] ?? ""), 10);
+      const answer = await readUntil(socket, () => false);
+      clearInterval(drip);
+      assert.equal(statusOf(answer), 408);
+      assert.ok(performance.now() - began < 1100, `${performance.now() - began}`);
+    });
+
+    test("whose client ends its side in the middle of a head is 400", async (t) => {
+      const gateway = await start(t);
+      const socket = await connectTo(gateway.port);
+      socket.end("GET /livez HTTP/1.1\r\nHo");
+      assert.equal(statusOf(await readUntil(socket, () => false)), 400);
+      await gateway.stillServes();
+    });
+
     test("H13: with a body that does not come is 408", async (t) => {
       const gateway = await start(t, { bodyTimeoutMs: 300 });
       const socket = await connectTo(gateway.port);

@@ -13,7 +13,7 @@ export type Fields = readonly (readonly [name: string, value: string])[];
 export interface AttackedOptions {
   readonly maxConcurrentStreams?: number;
   readonly handshakeTimeoutMs?: number;
-  /** Of gateways `own`, of gRPC servers `grpc-js`, in place of their default. */
+  /** Of gateways `own` in place of `node`, of gRPC servers `grpc-js` in place of `own`. */
   readonly engine?: "own" | "grpc-js";
   /** Of gateways. */
   readonly allowedHosts?: readonly string[];
@@ -85,7 +85,7 @@ export const grpcJsPort: AttackedPort = {
 };
 
 export const gatewayPort: AttackedPort = {
-  name: "the gateway's port",
+  name: "the gateway's port, node:http2",
   fields: [
     [":method", "POST"],
     [":scheme", "http"],
@@ -97,7 +97,7 @@ export const gatewayPort: AttackedPort = {
   callsOfWrongLength: 1, // An announced length of 0 may have been believed before the first byte of the body.
   async start(t, options = {}) {
     const { engine, ...limits } = options;
-    const gateway = await startGateway(engine === "own" ? { ...limits, engine } : limits);
+    const gateway = await startGateway({ ...limits, engine: engine === "own" ? engine : "node" });
     t.after(() => gateway.http.gracefulStop({ graceMs: 0 }));
     return {
       port: gateway.port,
@@ -112,7 +112,7 @@ export const gatewayPort: AttackedPort = {
 
 export const ownGatewayPort: AttackedPort = {
   ...gatewayPort,
-  name: "the gateway's port, own engine",
+  name: "the gateway's port",
   start: (t, options) => gatewayPort.start(t, { ...options, engine: "own" }),
 };
 

@@ -7,7 +7,7 @@ import { EchoRequestSchema, EchoService, file_tsms_test_v1_echo } from "../../..
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { service } from "../../../src/core/call/service.ts";
 import type { ErrorFormat } from "../../../src/gateway/http/error-body.ts";
-import { codeOfHttpStatus } from "../../../src/gateway/http/http-status.ts";
+import { codeOfHttpStatus } from "../../../src/core/errors/http-status.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { Dispatcher } from "../../../src/core/call/dispatcher.ts";

@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { BindingService } from "../../../gen/tsms/test/v1/binding_pb.ts";
-import { compileRoute, type Route } from "../../../src/gateway/routing/route.ts";
+import { compileRoute, type Route } from "../../../src/core/http-rule/route.ts";
 
 /** The route of one rule, written as `GET /v1/items/{id}`. */
 export function routeOf(

@@ -23,8 +23,8 @@ import {
 import { file_google_protobuf_test_messages_proto3 } from "../../../gen/google/protobuf/test_messages_proto3_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
 import { annotatedBindings, implicitBinding } from "../../../src/core/http-rule/http-rule.ts";
-import { compileRoute } from "../../../src/gateway/routing/route.ts";
-import type { Route } from "../../../src/gateway/routing/route.ts";
+import { compileRoute } from "../../../src/core/http-rule/route.ts";
+import type { Route } from "../../../src/core/http-rule/route.ts";
 import { Router } from "../../../src/gateway/routing/router.ts";
 import type { RouterOptions } from "../../../src/gateway/routing/router.ts";
 

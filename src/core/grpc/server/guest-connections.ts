@@ -1,27 +1,46 @@
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import type { SessionLimits } from "../../http2/session-limits.ts";
+import { setTimeout as wait } from "node:timers/promises";
+import type { IncomingRequest } from "../../http2/incoming-request.ts";
+import type { ServerStream } from "../../http2/server-stream.ts";
+import type { GuestClient, SessionLimits } from "../../http2/session-limits.ts";
 import type { CallDoor } from "./call-door.ts";
 import type { CallHead } from "./call-stream.ts";
 import { NodeConnection } from "./node-connections.ts";
 import { NodeStream } from "./node-stream.ts";
 
-/** Connections of `node:http2` that another server has accepted and limits, and some of whose streams are calls. */
+const stopped = "the server is shutting down";
+
+/** Connections of either engine that another server has accepted and limits, and some of whose streams are calls. */
 export class GuestConnections {
   readonly #door: CallDoor;
   readonly #sessions = new Map<ServerHttp2Session, NodeConnection>();
+  readonly #clients = new Set<GuestClient>();
   #closing = false;
 
   constructor(door: CallDoor) {
     this.#door = door;
   }
 
-  /** Serves a stream. */
+  /** Serves a stream of our own engine. */
+  serveOwn(stream: ServerStream, request: IncomingRequest, client: GuestClient): void {
+    if (this.#closing) {
+      this.#door.refuse(stream, stopped);
+      return;
+    }
+    if (!this.#clients.has(client)) {
+      this.#clients.add(client);
+      void client.closed.then(() => this.#clients.delete(client));
+    }
+    this.#door.serve(stream, request, client);
+  }
+
+  /** Serves a stream of `node:http2`. */
   serve(stream: ServerHttp2Stream, head: CallHead, limits: SessionLimits): void {
     const { session } = stream;
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was reported.
     } else if (this.#closing) {
-      this.refuse(stream, limits, "the server is shutting down");
+      this.refuse(stream, limits, stopped);
     } else {
       // Streams of a server have a session of a server.
       const connection = this.#connectionOf(session as ServerHttp2Session, limits);
@@ -43,22 +62,21 @@ export class GuestConnections {
 
   /** Resolves when all connections are closed, or after `timeoutMs` milliseconds. */
   async closed(timeoutMs: number): Promise<void> {
-    if (this.#sessions.size === 0) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
-      for (const session of this.#sessions.keys()) {
-        session.once("close", () => {
-          if (this.#sessions.size > 0) return;
-          clearTimeout(timer);
-          resolve();
-        });
-      }
-    });
+    const sessions = [...this.#sessions.keys()].map(
+      (session) => new Promise((resolve) => session.once("close", resolve)),
+    );
+    const all = [...sessions, ...[...this.#clients].map(({ closed }) => closed)];
+    if (all.length === 0) return;
+    const timer = new AbortController();
+    const timeout = wait(timeoutMs, undefined, { signal: timer.signal }).catch(() => {});
+    await Promise.race([Promise.all(all), timeout]);
+    timer.abort();
   }
 
   /** Destroys all connections. */
   cut(): void {
     for (const { limits } of this.#sessions.values()) limits.cut();
+    for (const client of this.#clients) client.cut();
   }
 
   #connectionOf(session: ServerHttp2Session, limits: SessionLimits): NodeConnection {

@@ -8,7 +8,9 @@ import { LiveSet } from "../../call/live-set.ts";
 import { implementationOf, rpcName, type AnyService } from "../../call/service.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { SetupError } from "../../errors/setup-error.ts";
-import type { SessionLimits } from "../../http2/session-limits.ts";
+import type { IncomingRequest } from "../../http2/incoming-request.ts";
+import type { ServerStream } from "../../http2/server-stream.ts";
+import type { GuestClient, SessionLimits } from "../../http2/session-limits.ts";
 import { IdentityTrust } from "../../metadata/identity-trust.ts";
 import { CallDoor } from "./call-door.ts";
 import type { GrpcConnections } from "./grpc-connections.ts";
@@ -19,6 +21,9 @@ import { OwnConnections } from "./own-connections.ts";
 import type { CallEnvironment } from "./server-call.ts";
 import { servedRpc } from "./served-rpc.ts";
 import { toEngineOptions, withChannelOptions, type GrpcServerOptions } from "./server-options.ts";
+
+/** What calls are answered before the start. */
+const notStarted = "the server has not been started";
 
 /** What of a connection's life the own engine does by other rules for gateways. */
 const ofGateways = { keepAliveTimeoutMs: Infinity, heartbeatMs: Infinity, lingerMs: 0 };
@@ -125,9 +130,19 @@ export class ServerEngine {
     this.#guests.serve(stream, { fields, rawFields }, session);
   }
 
+  /** As `acceptStream`, for connections of our own engine. */
+  acceptOwnStream(stream: ServerStream, request: IncomingRequest, client: GuestClient): void {
+    this.#guests.serveOwn(stream, request, client);
+  }
+
+  /** As `refuseStream`, for connections of our own engine. */
+  refuseOwnStream(stream: ServerStream): void {
+    this.#door.refuse(stream, notStarted);
+  }
+
   /** Answers UNAVAILABLE to a stream of a connection that another server has accepted. */
   refuseStream(stream: ServerHttp2Stream, session: SessionLimits): void {
-    this.#guests.refuse(stream, session, "the server has not been started");
+    this.#guests.refuse(stream, session, notStarted);
   }
 
   /** How many calls are in flight, with those in process. */

@@ -39,6 +39,11 @@ export class HpackDecoder {
     return this.#version;
   }
 
+  /** The size of the table, in bytes. */
+  get tableBytes(): number {
+    return this.#table.bytes;
+  }
+
   /** Size of the last list, in bytes. */
   get listBytes(): number {
     return this.#listBytes;

@@ -5,8 +5,8 @@ import { fieldOverhead, type TableField } from "./static-table.ts";
  * fit.
  */
 export class DynamicTable {
-  /** A ring of fields whose length is a power of two. */
-  #ring: (TableField | undefined)[] = Array.from({ length: 8 }, () => undefined);
+  /** A ring of fields whose length is a power of two, or 0 before the first field. */
+  #ring: (TableField | undefined)[] = [];
   /** How many fields were ever added. */
   #added = 0;
   #count = 0;
@@ -30,6 +30,11 @@ export class DynamicTable {
 
   get maxBytes(): number {
     return this.#maxBytes;
+  }
+
+  /** The size of the fields together. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Room that is left without an eviction, in bytes. */
@@ -71,7 +76,8 @@ export class DynamicTable {
   }
 
   #grow(): void {
-    const bigger: (TableField | undefined)[] = Array.from({ length: this.#ring.length * 2 }, () => undefined);
+    const length = Math.max(8, this.#ring.length * 2);
+    const bigger: (TableField | undefined)[] = Array.from({ length }, () => undefined);
     for (let number = this.#added - this.#count; number < this.#added; number++) {
       bigger[number & (bigger.length - 1)] = this.#ring[number & (this.#ring.length - 1)];
     }

@@ -49,6 +49,11 @@ export class HpackEncoder {
     return this.#version;
   }
 
+  /** The size of the table, in bytes. */
+  get tableBytes(): number {
+    return this.#table.bytes;
+  }
+
   /** Whether the next block has to begin with `resizeLength` bytes of size updates. */
   get mustResize(): boolean {
     return this.#resizes.length > 0;

@@ -1,9 +1,11 @@
 import type { Socket } from "node:net";
 import type { Live } from "../../../core/call/live-set.ts";
+import type { AnswerTurn } from "./answer-turn.ts";
 import { FastBody } from "./fast-body.ts";
 import { type Answer, type FastCarrier, FastExchange } from "./fast-exchange.ts";
 import { handBack } from "./hand-back.ts";
-import { type FastHead, type HeadLimits, HeadReader } from "./head-reader.ts";
+import type { HeadLimits } from "./head-form.ts";
+import { type FastHead, HeadReader } from "./head-reader.ts";
 
 /** How many requests of one connection are read ahead at most. */
 const maxAhead = 16;
@@ -18,6 +20,7 @@ const maxHeldBytes = 262_144;
 export interface ConnectionLane {
   readonly limits: HeadLimits;
   readonly keepText: string;
+  readonly turn: AnswerTurn;
   /** The largest body, in bytes. */
   readonly maxBodyBytes: number;
   /** How often the time limits of connections have been looked at. */
@@ -30,8 +33,12 @@ export interface ConnectionLane {
   waiting(socket: Socket): number;
   /** `readOn` is called when none waits any more. */
   whenNoneWaits(socket: Socket, readOn: () => void): void;
-  /** Gives a connection that leaves the lane to Node's parser. */
-  toNode(socket: Socket): void;
+  /**
+   * Gives a connection that leaves the lane to Node's parser.
+   *
+   * @param headTicks for how many ticks a head has been under way; undefined if none was
+   */
+  toNode(socket: Socket, headTicks: number | undefined): void;
   /** The client has ended its side in the middle of a request. */
   broken(socket: Socket): void;
   /** The connection is of the lane no more. */
@@ -51,10 +58,16 @@ export class FastConnection implements Live, FastCarrier {
   #current: FastExchange | undefined;
   /** The body that is being received. */
   #body: FastBody | undefined;
+  /** The beginning of a head, which goes on with what is read next. */
+  #part: Buffer | undefined;
+  /** Tick of the lane in which that head has begun. */
+  #partSince = 0;
   /** Bytes behind the requests that were read ahead; undefined while there is room for more requests. */
   #held: Buffer | undefined;
   /** Whether a request has said that it is the last: what follows it is not looked at. */
   #last = false;
+  /** Whether Node's parser has the connection now. */
+  #left = false;
   /** Tick of the lane since which no request has been under way. */
   #idleSince: number;
   /** Whether there has been a request. */
@@ -75,12 +88,22 @@ export class FastConnection implements Live, FastCarrier {
 
   /** For how many ticks of the lane no request has been under way; undefined while one is. */
   get idleTicks(): number | undefined {
-    if (this.#current !== undefined || this.#body !== undefined) return undefined;
+    if (this.#current !== undefined || this.#body !== undefined || this.#part !== undefined) return undefined;
     return this.#lane.waiting(this.socket) > 0 ? undefined : this.#lane.ticks - this.#idleSince;
+  }
+
+  /** For how many ticks of the lane a head has been under way; undefined while none is. */
+  get headTicks(): number | undefined {
+    return this.#part === undefined ? undefined : this.#lane.ticks - this.#partSince;
   }
 
   begun(exchange: FastExchange): void {
     this.#current = exchange;
+  }
+
+  ready(exchange: FastExchange): void {
+    if (this.#left) exchange.write();
+    else this.#lane.turn.add(exchange);
   }
 
   readonly written = (): void => {
@@ -99,6 +122,10 @@ export class FastConnection implements Live, FastCarrier {
   readonly #read = (chunk: Buffer): void => {
     if (this.#held !== undefined) {
       this.#hold(Buffer.concat([this.#held, chunk]));
+      return;
+    }
+    if (this.#part !== undefined) {
+      this.#requests(Buffer.concat([this.#part, chunk]), 0);
       return;
     }
     let at = 0;
@@ -132,9 +159,12 @@ export class FastConnection implements Live, FastCarrier {
       const answer =
         head === undefined || head.contentLength > lane.maxBodyBytes ? undefined : lane.answerTo(head);
       if (head === undefined || answer === undefined) {
-        this.#leave(at === 0 ? bytes : bytes.subarray(at));
+        const rest = at === 0 ? bytes : bytes.subarray(at);
+        if (head === undefined && this.#heads.begins(bytes, at)) this.#waitForHead(rest);
+        else this.#leave(rest);
         return;
       }
+      this.#part = undefined;
       this.used = true;
       if (!head.keepAlive) this.#last = true;
       at = head.end + head.contentLength;
@@ -150,6 +180,11 @@ export class FastConnection implements Live, FastCarrier {
     this.#body = body;
     if (end < bytes.length && !body.add(bytes.subarray(end))) this.socket.pause();
     return body;
+  }
+
+  #waitForHead(part: Buffer): void {
+    if (this.#part === undefined) this.#partSince = this.#lane.ticks;
+    this.#part = part;
   }
 
   #waitForRoom(rest: Buffer): void {
@@ -168,14 +203,17 @@ export class FastConnection implements Live, FastCarrier {
   }
 
   #leave(rest: Buffer): void {
-    const { socket } = this;
+    const { socket, headTicks } = this;
+    this.#left = true; // Node's parser finds answers written, or not, as if there were no turns.
+    this.#current?.write();
     this.#lane.forget(this);
     socket.off("timeout", this.#cut).off("end", this.#ended).off("data", this.#read);
-    handBack(socket, rest, (given) => this.#lane.toNode(given));
+    handBack(socket, rest, (given) => this.#lane.toNode(given, headTicks));
   }
 
   readonly #ended = (): void => {
-    if (this.#body === undefined) this.socket.end();
+    this.#current?.write();
+    if (this.#body === undefined && this.#part === undefined) this.socket.end();
     else this.#lane.broken(this.socket);
   };
 

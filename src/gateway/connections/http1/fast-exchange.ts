@@ -4,6 +4,7 @@ import type { ConnectError } from "../../../core/errors/errors.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import type { HttpExchange, RequestBody, ResponseHeaders, ResponseTrailers } from "../../http/exchange.ts";
 import { cancelCall, type ExchangeOwner } from "../live-exchange.ts";
+import type { TurnAnswer } from "./answer-turn.ts";
 import { FastBody } from "./fast-body.ts";
 import { closeText, headText, ReplyFields } from "./fast-reply.ts";
 import type { FastHead } from "./head-reader.ts";
@@ -19,12 +20,14 @@ export interface FastCarrier {
   readonly keepText: string;
   /** The exchange is the one in flight. */
   begun(exchange: FastExchange): void;
+  /** The answer of the exchange in flight is to be written, at the end of the turn at the latest. */
+  ready(exchange: FastExchange): void;
   /** Is called when what was written last has been handed to the system. */
   readonly written: () => void;
 }
 
 /** An exchange of the fast lane: over HTTP/1.1, answered whole, without an object of Node's. */
-export class FastExchange implements TurnExchange {
+export class FastExchange implements TurnExchange, TurnAnswer {
   livePlace = -1;
   arrivedAt = 0;
   call: CallContext | undefined;
@@ -42,6 +45,13 @@ export class FastExchange implements TurnExchange {
   #body: FastBody | undefined;
   #owner: ExchangeOwner | undefined;
   #status = 499;
+  /** Whether the answer waits for the end of the turn. */
+  #waits = false;
+  /** The head of the answer, and what is written behind it. */
+  #text = "";
+  #content: string | Uint8Array | undefined;
+  /** Bytes of the body. */
+  #length = 0;
   #closed = false;
   #listeners: (() => void)[] | undefined;
 
@@ -71,6 +81,10 @@ export class FastExchange implements TurnExchange {
       this.#body.add(wholeBody ?? Buffer.alloc(0));
     }
     return this.#body;
+  }
+
+  get lane(): "fast" {
+    return "fast";
   }
 
   get requestComplete(): boolean {
@@ -139,23 +153,34 @@ export class FastExchange implements TurnExchange {
       headers["content-length"] = String(length);
     } else if (status !== 204 && status !== 304) headers["content-length"] = "0";
     this.#owner?.completeHead?.(this.head, new ReplyFields(headers), status);
-    const { socket, keepText } = this.#carrier;
+    const { keepText } = this.#carrier;
     const head = headText(status, headers, this.shouldKeepAlive ? keepText : closeText);
     this.headersSent = true;
     this.#status = status;
-    if (socket.writable) this.#write(head, this.head.method === "HEAD" ? undefined : body, length);
+    this.#text = head;
+    this.#content = this.head.method === "HEAD" ? undefined : body;
+    this.#length = length;
+    this.#waits = true;
+    this.#carrier.ready(this);
   }
 
-  #write(head: string, body: string | Uint8Array | undefined, length: number): void {
+  /** Writes the answer now, if there is one that waits for the end of the turn. */
+  write(): void {
     const { socket, written } = this.#carrier;
-    if (body === undefined) socket.write(head, "latin1", written);
-    else if (length === body.length && typeof body === "string") socket.write(head + body, "latin1", written);
-    else {
+    if (!this.#waits || !socket.writable) return;
+    this.#waits = false;
+    const text = this.#text;
+    const content = this.#content;
+    if (content === undefined) socket.write(text, "latin1", written);
+    else if (this.#length === content.length && typeof content === "string") {
+      socket.write(text + content, "latin1", written);
+    } else {
       socket.cork();
-      socket.write(head, "latin1");
-      socket.write(body, written);
+      socket.write(text, "latin1");
+      socket.write(content, written);
       socket.uncork();
     }
+    this.#content = undefined;
   }
 
   respondInParts(): never {

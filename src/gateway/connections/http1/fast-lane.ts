@@ -3,10 +3,14 @@ import { LiveSet } from "../../../core/call/live-set.ts";
 import type { RequestHead } from "../../http/exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
 import type { RequestCheck } from "../request-check.ts";
+import { requestTimeout } from "../../http/raw-reply.ts";
+import { AnswerTurn } from "./answer-turn.ts";
 import { type ConnectionLane, FastConnection } from "./fast-connection.ts";
 import type { Answer, FastExchange } from "./fast-exchange.ts";
 import { keepText } from "./fast-reply.ts";
-import { type FastHead, headFormLimits, type HeadLimits } from "./head-reader.ts";
+import type { NodeUse } from "./node-use.ts";
+import { headFormLimits, type HeadLimits } from "./head-form.ts";
+import type { FastHead } from "./head-reader.ts";
 
 /** Chooses what answers a request whole, by its head; undefined for a request that is not for the fast lane. */
 export type ChooseAnswer = (head: RequestHead) => Answer | undefined;
@@ -19,6 +23,8 @@ export interface FastOwner {
   waiting(socket: Socket): number;
   /** `readOn` is called when no request of a connection waits any more. */
   whenNoneWaits(socket: Socket, readOn: () => void): void;
+  /** A connection goes to Node's parser with the beginning of a head, the rest of which has to come in time. */
+  expectHead(socket: Socket, timeoutMs: number): void;
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Socket): void;
 }
@@ -30,6 +36,8 @@ export interface FastLaneParts {
   readonly toNode: (socket: Socket) => void;
   readonly check: RequestCheck;
   readonly owner: FastOwner;
+  /** What the application does with Node's server. */
+  readonly use: NodeUse;
 }
 
 /**
@@ -39,6 +47,7 @@ export interface FastLaneParts {
 export class FastLane implements ConnectionLane {
   readonly limits: HeadLimits;
   readonly keepText: string;
+  readonly turn = new AnswerTurn();
   readonly maxBodyBytes: number;
   ticks = 0;
   readonly #parts: FastLaneParts;
@@ -46,8 +55,8 @@ export class FastLane implements ConnectionLane {
   readonly #intervalMs: number;
   /** After so many ticks without a request a connection is closed; Infinity for never. */
   readonly #idleTicks: number;
-  /** After so many ticks a connection that has brought no byte is closed; Infinity for never. */
-  readonly #silentTicks: number;
+  /** After so many ticks a connection that has brought no byte, or no whole head, is closed; Infinity for never. */
+  readonly #headTicks: number;
   #clock: NodeJS.Timeout | undefined;
 
   constructor(options: Http1Options, parts: FastLaneParts) {
@@ -61,12 +70,16 @@ export class FastLane implements ConnectionLane {
     this.maxBodyBytes = maxBodyBytes;
     this.#intervalMs = options.connectionsCheckingIntervalMs;
     this.#idleTicks = this.#ticksOf(options.keepAliveTimeoutMs);
-    this.#silentTicks = this.#ticksOf(options.headersTimeoutMs);
+    this.#headTicks = this.#ticksOf(options.headersTimeoutMs);
     this.#parts = parts;
   }
 
-  /** Reads the requests of a connection. */
+  /** Reads the requests of a connection, or gives it to Node's parser where that has to read all. */
   connect(socket: Socket): void {
+    if (this.#parts.use.whyConnections !== undefined) {
+      this.#parts.toNode(socket);
+      return;
+    }
     this.#connections.add(new FastConnection(socket, this));
     this.#clock ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
   }
@@ -84,8 +97,8 @@ export class FastLane implements ConnectionLane {
   }
 
   answerTo(head: FastHead): Answer | undefined {
-    const { check, choose } = this.#parts;
-    return check.admits(head) ? choose(head) : undefined;
+    const { check, choose, use } = this.#parts;
+    return use.why === undefined && check.admits(head) ? choose(head) : undefined;
   }
 
   arrived(exchange: FastExchange): void {
@@ -100,7 +113,11 @@ export class FastLane implements ConnectionLane {
     this.#parts.owner.whenNoneWaits(socket, readOn);
   }
 
-  toNode(socket: Socket): void {
+  toNode(socket: Socket, headTicks: number | undefined): void {
+    if (headTicks !== undefined && this.#headTicks !== Infinity) {
+      const ticks = Math.max(1, this.#headTicks - headTicks);
+      this.#parts.owner.expectHead(socket, ticks * this.#intervalMs);
+    }
     this.#parts.toNode(socket);
   }
 
@@ -123,16 +140,12 @@ export class FastLane implements ConnectionLane {
     this.ticks++;
     for (const connection of this.#connections) {
       const { idleTicks = 0, used, socket } = connection;
-      if (used && idleTicks >= this.#idleTicks) socket.destroy();
-      else if (!used && idleTicks >= this.#silentTicks) this.#parts.owner.clientError(silence(), socket);
+      const { headTicks = used ? 0 : idleTicks } = connection;
+      if (headTicks >= this.#headTicks) this.#parts.owner.clientError(requestTimeout(), socket);
+      else if (used && idleTicks >= this.#idleTicks) socket.destroy();
     }
     if (this.#connections.size > 0) return;
     clearInterval(this.#clock);
     this.#clock = undefined;
   }
-}
-
-/** As Node's parser has it. */
-function silence(): NodeJS.ErrnoException {
-  return Object.assign(new Error("no request"), { code: "ERR_HTTP_REQUEST_TIMEOUT" });
 }

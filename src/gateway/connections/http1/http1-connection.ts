@@ -26,6 +26,9 @@ export class Http1Connection {
   /** Reads on when none waits any more; undefined where reading has not stopped. */
   readOn: (() => void) | undefined = undefined;
 
+  /** Ends the connection if the head that has begun does not come in time; undefined where Node alone looks after that. */
+  headTimer: NodeJS.Timeout | undefined = undefined;
+
   /** Whether the connection owes an answer. */
   get isBusy(): boolean {
     return this.current !== undefined || this.queued;

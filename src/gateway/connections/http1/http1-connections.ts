@@ -8,12 +8,13 @@ import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
-import { parserError, writeToSocket } from "../../http/raw-reply.ts";
+import { parserError, requestTimeout, writeToSocket } from "../../http/raw-reply.ts";
 import { FastExchange } from "./fast-exchange.ts";
 import { type ChooseAnswer, FastLane, type FastOwner } from "./fast-lane.ts";
 import { ConnectionStates, type Http1Connection, type LaneExchange } from "./http1-connection.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { createHttp1Server } from "./http1-server.ts";
+import type { NodeUse } from "./node-use.ts";
 import { PipelineTurns } from "./pipeline-turns.ts";
 import type { TurnExchange } from "./turn-exchange.ts";
 import { RequestCheck } from "../request-check.ts";
@@ -86,10 +87,11 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
    *
    * @param choose chooses what answers a request whole; undefined for a request that is not for this lane
    * @param toNode gives a connection to Node's parser
+   * @param use what the application does with Node's server
    * @returns what takes a connection
    */
-  fastLane(choose: ChooseAnswer, toNode: (socket: Socket) => void): (socket: Socket) => void {
-    const lane = new FastLane(this.#options, { choose, toNode, check: this.#check, owner: this });
+  fastLane(choose: ChooseAnswer, toNode: (socket: Socket) => void, use: NodeUse): (socket: Socket) => void {
+    const lane = new FastLane(this.#options, { choose, toNode, use, check: this.#check, owner: this });
     this.#lanes.add(lane);
     return (socket) => lane.connect(socket);
   }
@@ -98,22 +100,27 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     const connection = this.#connections.of(socket);
     if (connection.broken) return;
-    if (connection.queued && isHealthy(socket, error)) {
-      // The valid request before the broken one is answered, although it has not begun yet.
-      connection.waiting.length = 1;
-      connection.waiting[0]?.exchange.closeAfter();
-      connection.broken = true;
+    connection.broken = true;
+    const { current, waiting } = connection;
+    if (!isHealthy(socket, error)) {
+      waiting.length = 0;
+      socket.destroy();
       return;
     }
-    connection.broken = true;
-    connection.waiting.length = 0;
-    const { current } = connection;
-    if (!isHealthy(socket, error) || current?.headersSent === true) {
-      socket.destroy();
-    } else if (current?.requestComplete === true) {
-      current.closeAfter(); // The valid request before the broken one is answered, as the last one of the connection.
+    if (current instanceof FastExchange) current.write(); // What is ready comes before what ends the connection.
+    const isBetween = current === undefined || (current.writableEnded && current.requestComplete);
+    if (isBetween && current?.shouldKeepAlive === false) {
+      waiting.length = 0; // That answer ends the connection.
+    } else if (isBetween && waiting.length > 0) {
+      // The valid request before the broken one is answered, although it has not begun yet.
+      waiting.length = 1;
+      waiting[0]?.exchange.closeAfter();
     } else {
-      writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
+      waiting.length = 0;
+      if (!isBetween && current.headersSent) socket.destroy();
+      // The valid request before the broken one is answered, as the last one of the connection.
+      else if (!isBetween && current.requestComplete) current.closeAfter();
+      else writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
     }
   }
 
@@ -162,6 +169,13 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   /** `readOn` is called when no request of a connection waits any more. */
   whenNoneWaits(socket: Socket, readOn: () => void): void {
     this.#connections.of(socket).readOn = readOn;
+  }
+
+  /** A connection goes to Node's parser with the beginning of a head, the rest of which has to come in time. */
+  expectHead(socket: Socket, timeoutMs: number): void {
+    const connection = this.#connections.of(socket);
+    connection.headTimer = setTimeout(() => this.clientError(requestTimeout(), socket), timeoutMs);
+    socket.once("close", () => clearTimeout(connection.headTimer));
   }
 
   exchangeClosed(exchange: LaneExchange): void {
@@ -223,6 +237,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
     const connection = this.#connections.of(request.socket);
     if (connection.broken) return;
+    clearTimeout(connection.headTimer);
     if (!connection.isBusy) {
       this.#begin(connection, exchange, refusal);
       return;

@@ -54,6 +54,10 @@ export class Http1Exchange
     return this.req.socket;
   }
 
+  get lane(): "node" {
+    return "node";
+  }
+
   get requestComplete(): boolean {
     return this.req.complete;
   }

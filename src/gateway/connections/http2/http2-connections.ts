@@ -242,7 +242,7 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
  * Whether the gRPC server can serve a request: it supports neither JSON nor brotli, which the gRPC door of the gateway
  * does.
  */
-function isForGrpcEngine({
+export function isForGrpcEngine({
   "content-type": type = "",
   "grpc-encoding": encoding,
 }: IncomingHttpHeaders): boolean {

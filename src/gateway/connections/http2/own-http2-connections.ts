@@ -3,16 +3,22 @@ import { setTimeout as wait } from "node:timers/promises";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
-import { ServerSession } from "../../../core/http2/server-session.ts";
+import {
+  ServerSession,
+  type ServerSessionListener,
+  type ServerSessionOptions,
+} from "../../../core/http2/server-session.ts";
 import type { ServerStream } from "../../../core/http2/server-stream.ts";
+import type { GuestClient } from "../../../core/http2/session-limits.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchange.ts";
 import { RequestCheck } from "../request-check.ts";
-import type { Http2Options } from "./http2-connections.ts";
+import { type Http2Options, isForGrpcEngine } from "./http2-connections.ts";
 import type { Http2Side } from "./http2-side.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { OwnHttp2Exchange } from "./own-http2-exchange.ts";
 
 /** The HTTP/2 beside `Http1Connections`, by our own engine: for servers all of whose requests pass Fastify by. */
@@ -25,7 +31,7 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #serve: (exchange: HttpExchange) => void;
-  readonly #sessions = new Set<ServerSession>();
+  readonly #clients = new Set<OwnClient>();
   #stopped = false;
 
   /** @param serve gets every good request */
@@ -45,17 +51,16 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
 
   connect(socket: Socket): void {
     socket.allowHalfOpen = false;
-    const peer = identityOf(socket);
-    const session = new ServerSession(socket, this.#options, {
-      onRequest: (stream, request) => this.#begin(stream, request, peer),
-      onClose: () => void this.#sessions.delete(session),
+    const client = new OwnClient(socket, this.#options, {
+      onRequest: (stream, request) => this.#onRequest(stream, request, client),
+      onClose: () => void this.#clients.delete(client),
     });
-    this.#sessions.add(session);
-    if (this.#stopped) session.drain();
+    this.#clients.add(client);
+    if (this.#stopped) client.session.drain();
   }
 
   goAway(): void {
-    for (const session of this.#sessions) session.drain();
+    for (const { session } of this.#clients) session.drain();
   }
 
   stop(): void {
@@ -64,17 +69,18 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   }
 
   async disconnected(timeoutMs: number): Promise<void> {
-    if (this.#sessions.size === 0) return;
+    const closing = [...this.#clients].filter(({ calls }) => !calls.isAnyOpen);
+    if (closing.length === 0) return;
     const timer = new AbortController();
     await Promise.race([
-      Promise.all([...this.#sessions].map(({ closed }) => closed)),
+      Promise.all(closing.map(({ closed }) => closed)),
       wait(timeoutMs, undefined, { signal: timer.signal }).catch(() => {}),
     ]);
     timer.abort();
   }
 
   cutConnections(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const client of this.#clients) if (!client.calls.isAnyOpen) client.cut();
   }
 
   idle(): Promise<void> {
@@ -84,6 +90,16 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   exchangeClosed(exchange: LiveExchange): void {
     this.inFlight.delete(exchange);
     this.#onClose?.(exchange);
+  }
+
+  #onRequest(stream: ServerStream, request: IncomingRequest, client: OwnClient): void {
+    const { grpc } = this.#options;
+    if (grpc?.acceptOwnStream === undefined || !isForGrpcEngine(request.fields)) {
+      this.#begin(stream, request, client.peer);
+      return;
+    }
+    client.calls.add(stream);
+    grpc.acceptOwnStream(stream, request, client);
   }
 
   #begin(stream: ServerStream, request: IncomingRequest, peer: PeerIdentity | undefined): void {
@@ -103,5 +119,28 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
       exchange.continueBody();
     }
     this.#serve(exchange);
+  }
+}
+
+/** A connection and its client. */
+class OwnClient implements GuestClient {
+  readonly peer: PeerIdentity | undefined;
+  readonly socket: Socket;
+  readonly session: ServerSession;
+  /** The gRPC calls. */
+  readonly calls = new OpenStreams();
+
+  constructor(socket: Socket, options: ServerSessionOptions, listener: ServerSessionListener) {
+    this.peer = identityOf(socket);
+    this.socket = socket;
+    this.session = new ServerSession(socket, options, listener);
+  }
+
+  get closed(): Promise<void> {
+    return this.session.closed;
+  }
+
+  cut(): void {
+    this.session.destroy();
   }
 }

@@ -1,12 +1,13 @@
 import { EventEmitter } from "node:events";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
-
 import { errorCode } from "../../../core/http2/http2-error.ts";
 import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
 import type { FieldList, ServerStream, ServerStreamListener } from "../../../core/http2/server-stream.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import { incompleteRequest } from "../../http/disconnect-error.ts";
 import type {
+  BodySink,
   RequestBody,
   RequestHead,
   ResponseBody,
@@ -40,6 +41,8 @@ export class OwnHttp2Exchange
   /** Whether the reply has ended with its headers, so that nothing of a body is sent. */
   #isBodyless = false;
   #body: OwnRequestBody | undefined;
+  /** What gathers the body, in place of `#body`. */
+  #sink: BodySink | undefined;
   /** What has come before the body was asked for. */
   #early: Buffer[] | undefined;
   #trailers: FieldList | undefined;
@@ -87,6 +90,14 @@ export class OwnHttp2Exchange
     return this.writableFinished ? this.#status : 499;
   }
 
+  gatherBody(sink: BodySink): void {
+    this.#sink = sink;
+    for (const chunk of this.#early ?? []) this.#gather(sink, chunk);
+    this.#early = undefined;
+    if (this.#stream.requestEnded) sink.end();
+    else if (this.#stream.closed) sink.fail(incompleteRequest());
+  }
+
   attach(call: CallContext): void {
     this.call = call;
   }
@@ -103,8 +114,9 @@ export class OwnHttp2Exchange
     trailers: ResponseTrailers = [],
   ): void {
     const bytes = typeof body === "string" ? Buffer.from(body) : body;
-    if (bytes !== undefined) headers["content-length"] = String(bytes.length);
     const last = trailers.length > 0 ? trailerFields(trailers) : undefined;
+    if (last !== undefined) headers["trailer"] = trailers.map(([name]) => name).join(", ");
+    else if (bytes !== undefined) headers["content-length"] = String(bytes.length);
     this.#begin(status, headers, bytes === undefined && last === undefined);
     if (!this.#isBodyless) this.#stream.end(bytes, last);
   }
@@ -165,11 +177,13 @@ export class OwnHttp2Exchange
 
   onData(bytes: Buffer): void {
     if (this.writableFinished) this.#stream.use(bytes.length);
+    else if (this.#sink !== undefined) this.#gather(this.#sink, bytes);
     else if (this.#body !== undefined) this.#body.receive(bytes);
     else (this.#early ??= []).push(bytes);
   }
 
   onEnd(): void {
+    this.#sink?.end();
     this.#body?.arrived();
   }
 
@@ -190,10 +204,28 @@ export class OwnHttp2Exchange
 
   release(): void {
     this.closed = true;
-    if (!this.writableFinished) cancelCall(this);
+    if (!this.writableFinished) {
+      cancelCall(this);
+      this.#keepPlace(this.call?.work);
+    }
+    if (!this.#stream.requestEnded) this.#sink?.fail(incompleteRequest());
     if (this.#body?.complete === false) this.#body.destroy();
     this.#owner.exchangeClosed(this);
     this.emit("close");
+  }
+
+  #gather(sink: BodySink, bytes: Buffer): void {
+    sink.add(bytes);
+    this.#stream.use(bytes.length);
+  }
+
+  /** A client that resets its streams must not make more handlers run than there are places for streams. */
+  #keepPlace(work: PromiseLike<unknown> | undefined): void {
+    if (work === undefined) return;
+    const stream = this.#stream;
+    const settled = (): void => stream.settled();
+    stream.keepPlace();
+    work.then(settled, settled);
   }
 
   #begin(status: number, headers: ResponseHeaders, ends: boolean): void {

@@ -53,7 +53,22 @@ export function replyFields(status: number, headers: ResponseHeaders): ReplyFiel
     else for (const item of value) add(fields, name, item);
   }
   if (!hasDate) own.push("date", today());
-  return { shared, own };
+  const known = keptList(shared);
+  return known === undefined ? { shared, own } : { shared: known, own, prepared: true };
+}
+
+/** So many lists of shared fields are kept; more come only where applications make up values of these fields. */
+const mostLists = 100;
+const lists = new Map<string, FieldList>();
+
+/** The list that is kept for lists of these fields, so that a connection encodes it once; undefined with too many. */
+function keptList(fields: readonly string[]): FieldList | undefined {
+  const key = fields.join("\n"); // No field contains a line break.
+  const known = lists.get(key);
+  if (known !== undefined || lists.size >= mostLists) return known;
+  const list = Object.freeze(fields);
+  lists.set(key, list);
+  return list;
 }
 
 /** Trailers as fields of HTTP/2. @throws TypeError as `replyFields` */

@@ -6,7 +6,7 @@ import { HttpError } from "../../http/http-error.ts";
 import { namesEvents } from "../../http/media-type.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
-import type { Route } from "../../routing/route.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
 import { isDecodable, malformedPath, type Router } from "../../routing/router.ts";
 import type { DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";

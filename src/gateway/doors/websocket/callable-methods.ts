@@ -4,7 +4,7 @@ import { rpcName } from "../../../core/call/service.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { CallKind } from "../open-call.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
-import type { Route } from "../../routing/route.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
 import { compileFrameCodec, type FrameCodec } from "./frame-codec.ts";
 import { compileSocketCalls, type SocketRun } from "./socket-run.ts";
 

@@ -6,7 +6,7 @@ import { requiredCheck } from "../../../core/codec/required-fields.ts";
 import { compileBinder } from "../../binding/bind.ts";
 import { compileBodyBinder } from "../../binding/body-binder.ts";
 import { bindDefaults, type BindOptions, jsonReadOptions } from "../../binding/bind-options.ts";
-import type { Route } from "../../routing/route.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
 import { compileMessageBinder, type MessageBody } from "../../binding/message-binder.ts";
 import { binaryEncoder, decoder, jsonTextEncoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";

@@ -6,7 +6,7 @@ import { asBuffer } from "../../../core/codec/scratch.ts";
 import type { BindOptions } from "../../binding/bind-options.ts";
 import { messageAt } from "../../binding/field-path.ts";
 import { repliesRawBody, takesRawBody } from "../../binding/http-body.ts";
-import type { Route } from "../../routing/route.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
 import { compileMessageBinder } from "../../binding/message-binder.ts";
 import { decoder } from "../../binding/reply-encoder.ts";
 import type { RouteCall } from "../../routing/route-call.ts";

@@ -4,7 +4,7 @@ import { requestedTimeoutMs } from "../deadline.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { CallKind } from "../open-call.ts";
 import { HttpError } from "../../http/http-error.ts";
-import type { Route } from "../../routing/route.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { compileFrameCodec, type FrameCodec, type Subprotocol } from "./frame-codec.ts";
 import type { SocketMessage } from "./message-queue.ts";

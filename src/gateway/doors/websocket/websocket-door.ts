@@ -6,7 +6,7 @@ import { HttpError } from "../../http/http-error.ts";
 import type { Door, DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
-import type { Route } from "../../routing/route.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { CallableMethods } from "./callable-methods.ts";
 import { ClientSocket } from "./client-socket.ts";

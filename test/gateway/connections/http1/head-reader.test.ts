@@ -3,11 +3,8 @@ import { createServer, type IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
 import { suite, test } from "node:test";
 import * as fc from "fast-check";
-import {
-  type FastHead,
-  headFormLimits,
-  HeadReader,
-} from "../../../../src/gateway/connections/http1/head-reader.ts";
+import { headFormLimits } from "../../../../src/gateway/connections/http1/head-form.ts";
+import { type FastHead, HeadReader } from "../../../../src/gateway/connections/http1/head-reader.ts";
 
 /** A head with these lines, which end with CRLF and an empty line. */
 function headOf(...lines: readonly string[]): Buffer {
@@ -16,6 +13,10 @@ function headOf(...lines: readonly string[]): Buffer {
 
 function read(bytes: Buffer, limits = headFormLimits): FastHead | undefined {
   return new HeadReader(limits).read(bytes, 0);
+}
+
+function begins(bytes: Buffer, limits = headFormLimits): boolean {
+  return new HeadReader(limits).begins(bytes, 0);
 }
 
 /** What Node's parser makes of requests without bodies that it gets one behind the other. */
@@ -129,6 +130,56 @@ suite("the head of a request of the fast lane", () => {
     assert.ok(read(usual) !== undefined);
   });
 
+  test("begins with any of its first bytes, and not with all of them", () => {
+    const fields = ["Host: x", "Content-Length:0", "a:", "Ab: c d", "te-st:\u00ff\t"];
+    for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]) {
+      const bytes = headOf(`${method} /v1/a?b HTTP/1.1`, ...fields);
+      for (let length = 1; length < bytes.length; length++) {
+        assert.ok(begins(bytes.subarray(0, length)), bytes.toString("latin1", 0, length));
+      }
+      assert.ok(!begins(bytes));
+    }
+  });
+
+  test("has begun only where its limits allow it", () => {
+    const bytes = headOf("GET /abc HTTP/1.1", "Host: x", "A: b").subarray(0, -2);
+    const length = bytes.length;
+    assert.ok(begins(bytes, { headBytes: length + 1, targetBytes: 4, fields: 2 }));
+    assert.ok(!begins(bytes, { headBytes: length, targetBytes: 4, fields: 2 }));
+    assert.ok(!begins(bytes, { headBytes: length + 1, targetBytes: 3, fields: 2 }));
+    assert.ok(!begins(bytes, { headBytes: length + 1, targetBytes: 4, fields: 1 }));
+    assert.ok(!begins(Buffer.from("GET /abc"), { ...headFormLimits, targetBytes: 3 }));
+  });
+
+  test("has not begun where no byte behind could make it one", () => {
+    for (const text of [
+      "get",
+      "GET\t/",
+      "GETS",
+      "\r\n",
+      "GET  ",
+      "GET /#",
+      "GET /\u00e9",
+      "GET x",
+      "GET / HTTP/1.0",
+      "GET / HTTP/1.1 ",
+      "GET / HTTP/1.1\n",
+      "GET / HTTP/1.1\r\r",
+      "GET / HTTP/1.1\r\n ",
+      "GET / HTTP/1.1\r\n:",
+      "GET / HTTP/1.1\r\nHost :",
+      "GET / HTTP/1.1\r\nHost: x\ry",
+      "GET / HTTP/1.1\r\nHost: x\0",
+      "GET / HTTP/1.1\r\nHost\r",
+      "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n",
+      "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+      "POST / HTTP/1.1\r\nContent-Length: +2\r\n",
+      "GET / HTTP/1.1\r\nConnection: upgrade\r\n",
+    ]) {
+      assert.ok(!begins(Buffer.from(text, "latin1")), JSON.stringify(text));
+    }
+  });
+
   const foreign: readonly (readonly [why: string, ...lines: readonly string[]])[] = [
     ["another method", "OPTIONS / HTTP/1.1", "Host: x"],
     ["a method in small letters", "get / HTTP/1.1", "Host: x"],
@@ -181,7 +232,10 @@ suite("the head of a request of the fast lane", () => {
     ["more than 16 KiB", "GET / HTTP/1.1", "Host: x", `A: ${"b".repeat(16_384)}`],
   ];
   for (const [why, ...lines] of foreign) {
-    test(`is Node's with ${why}`, () => assert.equal(read(headOf(...lines)), undefined));
+    test(`is Node's with ${why}`, () => {
+      assert.equal(read(headOf(...lines)), undefined);
+      assert.ok(!begins(headOf(...lines)));
+    });
   }
 
   test("is read up to its limits, and to those of the server", () => {

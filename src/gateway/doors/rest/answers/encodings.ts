@@ -1,5 +1,5 @@
 import { HttpError } from "../../../http/http-error.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import { compileEventId } from "./event-id.ts";
 import { jsonArray } from "./json-array.ts";
 import { ndjson } from "./ndjson.ts";

@@ -4,7 +4,7 @@ import { writeReply } from "../../../../core/call/write-reply.ts";
 import { binaryToJson } from "../../../../core/codec/binary-to-json.ts";
 import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts";
 import { decoder, toPayload } from "../../../binding/reply-encoder.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { StreamEncoder } from "./stream-encoding.ts";
 
 /**

@@ -2,7 +2,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../../../core/call/context.ts";
 import type { ErrorWriter } from "../../../http/error-writer.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { Answer } from "../answers/answer.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
 import type { DoorKit } from "../../door-kit.ts";

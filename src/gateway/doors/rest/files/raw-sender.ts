@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";

@@ -5,7 +5,7 @@ import { messageAt } from "../../../binding/field-path.ts";
 import type { FormCheck } from "../../../http/browsers/form-check.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
 import { hasBody } from "../../../http/request-body.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";

@@ -4,7 +4,7 @@ import type { BindOptions } from "../../../binding/bind-options.ts";
 import { pathName } from "../../../binding/field-path.ts";
 import { pieceDelayMs, pieces } from "../files/pieces.ts";
 import { compileRawBinder } from "../files/raw-source.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
 import { allowLargeBody } from "../bodies/large-body.ts";

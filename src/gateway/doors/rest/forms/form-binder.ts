@@ -10,7 +10,7 @@ import type { QueryParameter } from "../../../http/query.ts";
 import { QueryBinder } from "../../../binding/query-binder.ts";
 import { bodyFormat } from "../../../http/media-type.ts";
 import { asHttpBody } from "../../../binding/http-body.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { FormPart } from "./form-parts.ts";
 import { partTarget, type PartTarget } from "./form-target.ts";

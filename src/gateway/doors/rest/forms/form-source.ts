@@ -4,7 +4,7 @@ import type { HttpExchange } from "../../../http/exchange.ts";
 import { HttpError } from "../../../http/http-error.ts";
 import { isHttpBody } from "../../../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "../files/pieces.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";

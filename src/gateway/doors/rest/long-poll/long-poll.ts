@@ -10,7 +10,7 @@ import {
   setField,
 } from "../../../http/exchange.ts";
 import { namesEvents } from "../../../http/media-type.ts";
-import { type Route, routeName } from "../../../routing/route.ts";
+import { type Route, routeName } from "../../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
 import type { DoorKit } from "../../door-kit.ts";

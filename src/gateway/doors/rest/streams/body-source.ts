@@ -3,7 +3,7 @@ import { compileFileFormSource } from "../forms/file-form-source.ts";
 import { isForm } from "../forms/form-parts.ts";
 import { takesRawBody } from "../../../binding/http-body.ts";
 import { compileRawSource } from "../files/raw-source.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import type { MessageBinder } from "../../../binding/message-binder.ts";
 import type { RequestBatch } from "../../../../core/call/batches.ts";

@@ -6,7 +6,7 @@ import { compileMessageBinder, type MessageBinder } from "../../../binding/messa
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
 import { binaryReplyType } from "../../../http/media-type.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
 import type { DoorKit } from "../../door-kit.ts";

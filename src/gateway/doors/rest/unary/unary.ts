@@ -25,7 +25,7 @@ import {
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
-import type { Route } from "../../../routing/route.ts";
+import type { Route } from "../../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { SystemParameters } from "../../../binding/system-parameters.ts";
 
