@@ -9,6 +9,7 @@ import { http2Negative } from "./http2-negative/http2-negative.ts";
 import { http2Servers } from "./http2-servers.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
+import { mutatedFrames } from "./mutated-frames.ts";
 import {
   protobufCodecConformance,
   protobufConformance,
@@ -38,6 +39,7 @@ const suites: readonly Suite[] = [
   hpack,
   http2Negative,
   http2Servers,
+  mutatedFrames,
   h2spec,
   loadSmoke,
   showcase,
