@@ -1,11 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import type { Answer, Question, Usage } from "./contestants/take-part.ts";
 import type { Latencies } from "./latencies.ts";
 import type { Rig } from "./rig.ts";
 
-/** A program of `bench/contestants/` with its arguments. */
+/** A program with its arguments. */
 export interface Program {
+  /** Its name in `bench/contestants/`, or its path. */
   readonly file: string;
   readonly args?: readonly string[];
 }
@@ -41,8 +42,9 @@ export class Contestant {
     { file, args = [] }: Program,
     { cores, profiles }: Pick<Rig, "cores" | "profiles">,
   ): Promise<Contestant> {
-    const path = join(import.meta.dirname, "contestants", file);
-    const profiling = profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${join(profiles, file)}`];
+    const path = resolve(import.meta.dirname, "contestants", file);
+    const profiling =
+      profiles === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${join(profiles, basename(file))}`];
     const words = [...cores.pinned, process.execPath, "--expose-gc", ...profiling, path, ...args];
     const [command = "", ...rest] = words;
     const child = spawn(command, rest, {
@@ -58,7 +60,7 @@ export class Contestant {
         child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it was ready`)));
       }),
     );
-    return new Contestant(file, child, port);
+    return new Contestant(basename(file), child, port);
   }
 
   /** CPU time and memory so far. */

@@ -1,3 +1,4 @@
+import { bundled } from "./bundled.ts";
 import { Contestant, type Program } from "./contestant.ts";
 import { handGateway, networkGateway } from "./gateway-duel.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
@@ -18,9 +19,10 @@ export const boundMebibytes = 160;
 
 /** Starts both gateways in turns; each gets the calls of both kinds, half of them each. */
 export async function compareUsedMemory(rig: Rig): Promise<UsedMemory> {
+  const gateway = await bundled(networkGateway);
   const [ours, theirs]: [number[], number[]] = [[], []];
   for (let round = 0; round < rig.rounds; round++) {
-    ours.push(await mebibytesAfterCalls(networkGateway, rig));
+    ours.push(await mebibytesAfterCalls(gateway, rig));
     theirs.push(await mebibytesAfterCalls(handGateway, rig));
   }
   const rounds = { subject: ours, reference: theirs };

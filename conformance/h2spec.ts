@@ -52,14 +52,14 @@ export const h2spec: Suite = {
     fastify.addContentTypeParser("*", { parseAs: "string" }, (_request, body, done) => done(null, body));
     fastify.route({ method: ["GET", "POST"], url: "/h2spec", handler: () => Promise.resolve("hello") });
     // Our own engine serves what passes Fastify by.
-    const own = new HttpServer({ port: 0, upstream: grpc, engine: "own", ...usualFrames });
+    const own = new HttpServer({ port: 0, upstream: grpc, grpc, engine: "own", ...usualFrames });
     for (const server of [grpc, grpcJs, http, own]) await server.start();
     try {
       const results = [
         await check(tool, "GRPC, own engine", grpc.address?.port, [], []),
         await check(tool, "GRPC, grpc-js", grpcJs.address?.port, [], ofNode),
         await check(tool, "HTTP", http.address?.port, ["-P", "/h2spec"], [...ofNode, ...ofHttp]),
-        await check(tool, "HTTP, own engine", own.address?.port, ["-P", "/livez"], ofHttp),
+        await check(tool, "HTTP and gRPC, own engine", own.address?.port, ["-P", "/livez"], ofHttp),
       ];
       return {
         passed: results.reduce((sum, { passed }) => sum + passed, 0),

@@ -4,17 +4,19 @@ import { connectConformance } from "./connect/connect-conformance.ts";
 import { h2spec } from "./h2spec.ts";
 import { hpack } from "./hpack/hpack.ts";
 import { consul } from "./consul.ts";
+import { dnsmasq } from "./dnsmasq.ts";
 import { http2Negative } from "./http2-negative/http2-negative.ts";
 import { http2Servers } from "./http2-servers.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
 import { loadSmoke } from "./load-smoke.ts";
+import { mutatedFrames } from "./mutated-frames.ts";
 import {
   protobufCodecConformance,
   protobufConformance,
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
-import { showcase } from "./showcase.ts";
+import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
 
@@ -37,10 +39,13 @@ const suites: readonly Suite[] = [
   hpack,
   http2Negative,
   http2Servers,
+  mutatedFrames,
   h2spec,
   loadSmoke,
   showcase,
   consul,
+  dnsmasq,
+  showcaseClient,
   ...connectConformance,
   grpcInterop,
   grpcJavaInterop,

@@ -10,11 +10,14 @@ import {
   toJson,
   type DescField,
   type DescMessage,
+  type DescMethodUnary,
+  type DescService,
   type FileRegistry,
   type JsonObject,
   type JsonValue,
 } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { restTransport } from "../src/entries/rest.ts";
 import { HttpServer } from "../src/index.ts";
 import { freePort, listening } from "./listening.ts";
 import { Checks, type Suite } from "./suite.ts";
@@ -30,6 +33,75 @@ interface Group {
   readonly requests: readonly (JsonObject & { readonly name: string })[];
 }
 
+/** The server of the suite, and what it consists of. */
+interface Showcase {
+  readonly port: number;
+  readonly registry: FileRegistry;
+  readonly compliance: DescService;
+  readonly groups: readonly Group[];
+}
+
+/** Runs with the server of the suite. */
+async function withShowcase(run: (showcase: Showcase) => Promise<void>): Promise<void> {
+  const binary = await goTool(tool);
+  const registry = createFileRegistry(
+    fromBinary(
+      FileDescriptorSetSchema,
+      await goDescriptors(tool, "github.com/googleapis/gapic-showcase/server/genproto"),
+    ),
+  );
+  const path = await goModuleFile(tool, "server/services/compliance_suite.json");
+  const { group: groups } = JSON.parse(await readFile(path, "utf8")) as { group: readonly Group[] };
+  const compliance = registry.getService("google.showcase.v1beta1.Compliance");
+  assert.ok(compliance);
+  const port = await freePort();
+  const child = spawn(binary, ["run", "--port", `:${port}`], { stdio: "ignore" });
+  try {
+    await listening(child, port);
+    await run({ port, registry, compliance, groups });
+  } finally {
+    const closed = once(child, "exit");
+    child.kill("SIGTERM");
+    await closed;
+  }
+}
+
+/** Calls `each` with every request of the suite and each of its rpcs, as one check. */
+async function checkAll(
+  checks: Checks,
+  { groups }: Showcase,
+  each: (rpc: string, request: JsonObject) => Promise<void>,
+  prefix = "",
+): Promise<void> {
+  for (const { name, rpcs, requests } of groups) {
+    for (const rpc of rpcs) {
+      for (const request of requests) {
+        await checks.check(`${prefix}${name} / ${rpc} / ${request.name}`, () => each(rpc, request));
+      }
+    }
+  }
+}
+
+/** A gateway to the server of the suite, for the time of `run`; `routes` are those of its requests so far. */
+async function withGateway(
+  { port, compliance }: Showcase,
+  run: (base: string, routes: readonly string[]) => Promise<void>,
+): Promise<void> {
+  const routes: string[] = [];
+  const http = new HttpServer({
+    port: 0,
+    upstream: `127.0.0.1:${port}`,
+    httpObservers: [{ httpRequest: (route) => void routes.push(route) }],
+  });
+  http.addService(compliance);
+  try {
+    await http.start();
+    await run(`http://127.0.0.1:${http.address?.port}`, routes);
+  } finally {
+    await http.gracefulStop({ graceMs: 0 });
+  }
+}
+
 /**
  * The compliance suite of gapic-showcase, Google's own transcoding reference: its requests over REST through our
  * gateway to its gRPC server, which compares what arrives with what the suite says.
@@ -37,48 +109,70 @@ interface Group {
 export const showcase: Suite = {
   name: tool,
   async run() {
-    const binary = await goTool(tool);
-    const registry = createFileRegistry(
-      fromBinary(
-        FileDescriptorSetSchema,
-        await goDescriptors(tool, "github.com/googleapis/gapic-showcase/server/genproto"),
+    const checks = new Checks();
+    await withShowcase((server) =>
+      withGateway(server, (base, routes) =>
+        checkAll(checks, server, async (rpc, request) => {
+          await exchange(server.registry, base, rpc, request);
+          const binding = request["intendedBindingUri"];
+          if (binding !== undefined) assert.equal(routes.at(-1), binding);
+        }),
       ),
     );
-    const path = await goModuleFile(tool, "server/services/compliance_suite.json");
-    const { group } = JSON.parse(await readFile(path, "utf8")) as { group: readonly Group[] };
+    return checks.result;
+  },
+};
+
+/**
+ * The same suite by our REST client: to the REST port of its server, which compares binding and message with what the
+ * suite says, and through our gateway.
+ */
+export const showcaseClient: Suite = {
+  name: "showcase-client",
+  async run() {
     const checks = new Checks();
-    const port = await freePort();
-    const child = spawn(binary, ["run", "--port", `:${port}`], { stdio: "ignore" });
-    const compliance = registry.getService("google.showcase.v1beta1.Compliance");
-    assert.ok(compliance);
-    const routes: string[] = [];
-    const http = new HttpServer({
-      port: 0,
-      upstream: `127.0.0.1:${port}`,
-      httpObservers: [{ httpRequest: (route) => void routes.push(route) }],
+    await withShowcase(async (server) => {
+      const call = async (baseUrl: string, rpc: string, request: JsonObject): Promise<void> => {
+        // The header without which the server takes no request, as no client of Google's would send it.
+        const transport = restTransport({
+          baseUrl,
+          headers: { "x-goog-api-client": "gl-node/26 rest/1 gapic/1" },
+        });
+        const method = server.compliance.methods.find(({ name }) => name === rpc.split(".")[1]);
+        const schema = server.registry.getMessage("google.showcase.v1beta1.RepeatRequest");
+        assert.ok(method && schema);
+        const sent = fromJson(schema, request);
+        const { message } = await transport.unary(
+          method as DescMethodUnary,
+          undefined,
+          undefined,
+          undefined,
+          sent,
+        );
+        const { request: echoed } = toJson(method.output, message) as { request: JsonValue }; // RepeatResponse
+        const same = Buffer.from(toBinary(schema, fromJson(schema, echoed))).equals(toBinary(schema, sent));
+        if (!same) assert.deepEqual(echoed, toJson(schema, sent));
+      };
+      await checkAll(checks, server, (rpc, request) => call(`http://127.0.0.1:${server.port}`, rpc, request));
+      const throughGateway = async (base: string, routes: readonly string[]): Promise<void> =>
+        checkAll(
+          checks,
+          server,
+          async (rpc, request) => {
+            const { intendedBindingUri, ...rest } = request;
+            // The gRPC server of the suite cannot see which binding was used; we check it here.
+            const isVerified = intendedBindingUri === undefined;
+            await call(
+              base,
+              rpc,
+              isVerified ? request : { ...rest, serverVerify: false, intendedBindingUri },
+            );
+            if (!isVerified) assert.equal(routes.at(-1), intendedBindingUri);
+          },
+          "through our gateway / ",
+        );
+      await withGateway(server, throughGateway);
     });
-    http.addService(compliance);
-    try {
-      await listening(child, port);
-      await http.start();
-      const base = `http://127.0.0.1:${http.address?.port}`;
-      for (const { name, rpcs, requests } of group) {
-        for (const rpc of rpcs) {
-          for (const request of requests) {
-            await checks.check(`${name} / ${rpc} / ${request.name}`, async () => {
-              await exchange(registry, base, rpc, request);
-              const binding = request["intendedBindingUri"];
-              if (binding !== undefined) assert.equal(routes.at(-1), binding);
-            });
-          }
-        }
-      }
-    } finally {
-      await http.gracefulStop({ graceMs: 0 });
-      const closed = once(child, "exit");
-      child.kill("SIGTERM");
-      await closed;
-    }
     return checks.result;
   },
 };

@@ -3,7 +3,7 @@ import { HttpRuleSchema } from "../../gen/google/api/http_pb.ts";
 import { type FieldViolation, invalidArgument } from "../core/errors/errors.ts";
 import { quoteText } from "../core/errors/quote-text.ts";
 import { compileRoute, routeName, type Route } from "../core/http-rule/route.ts";
-import { combineRules, selects } from "../core/http-rule/rule-set.ts";
+import { annotatedBindings, implicitBinding, ruleBindings, selectorOf } from "../core/http-rule/http-rule.ts";
 import { jsonAt, jsonWithout } from "./json-at.ts";
 import { writePath } from "./path-writer.ts";
 import { writeQuery } from "./query-writer.ts";
@@ -28,21 +28,13 @@ export type ChoiceOptions = Pick<RestTransportOptions, "baseUrl" | "rules" | "fa
  * @throws SetupError for a rule that cannot be used
  */
 export function bindingsOf(method: DescMethod, { rules, fallback }: ChoiceOptions): readonly Route[] {
-  const selected = rules.filter(({ selector }) => selectsRpc(selector, method));
-  const config = {
-    fullyDecodeReservedExpansion: false,
-    deadlinesMs: [],
-    rules: selected.map((rule) => ({
-      selector: "*",
-      value: fromJson(HttpRuleSchema, rule),
-      source: "rules",
-    })),
-  };
-  const { bindings } = combineRules([method], [config]);
-  return bindings
-    .filter(({ implicit }) => !implicit || bindings.length === 1 || fallback === "rpc-path")
-    .map(compileRoute)
-    .filter(({ bodyField }) => bodyField !== undefined || !isMany(method));
+  const rule = rules.findLast(({ selector }) => selectsRpc(selector, method));
+  const bindings =
+    rule === undefined
+      ? annotatedBindings(method)
+      : ruleBindings(method, fromJson(HttpRuleSchema, rule), "restTransport");
+  if (bindings.length === 0 || fallback === "rpc-path") bindings.push(implicitBinding(method));
+  return bindings.map(compileRoute).filter(({ bodyField }) => bodyField !== undefined || !isMany(method));
 }
 
 /** Whether an rpc has a stream of requests, which only a body can carry. */
@@ -52,7 +44,8 @@ export function isMany({ methodKind }: DescMethod): boolean {
 
 /** Whether a selector, in one of the forms of `RestRule`, is for an rpc. */
 export function selectsRpc(selector: string, method: DescMethod): boolean {
-  return selects(selector.replace("/", "."), method);
+  const [name, wanted] = [selectorOf(method), selector.replace("/", ".")];
+  return wanted.endsWith("*") ? name.startsWith(wanted.slice(0, -1)) : name === wanted;
 }
 
 /**
@@ -93,7 +86,7 @@ function bind(
   if (bodyField === "*") body = rest;
   else {
     if (bodyField !== undefined) {
-      body = jsonAt(bodyField, request);
+      body = jsonAt(bodyField, rest); // Without what the path holds: servers make masks of bodies.
       rest = jsonWithout(bodyField, rest);
     }
     const obstacle = writeQuery(method.input, rest, (name, value) => {

@@ -81,7 +81,15 @@ export function parseJson(bytes: Uint8Array): JsonValue {
 
 async function readBytes({ body }: Response, maxBytes: number): Promise<Uint8Array> {
   const pieces = new Pieces(maxBytes);
-  for await (const chunk of chunksOf(body)) pieces.add(chunk);
+  const reader = body?.getReader();
+  try {
+    for (let next = await reader?.read(); next?.done === false; next = await reader?.read()) {
+      pieces.add(next.value as Uint8Array); // Bodies of responses have no other chunks.
+    }
+  } catch (error) {
+    reader?.cancel().catch(() => {});
+    throw error;
+  }
   return pieces.take();
 }
 

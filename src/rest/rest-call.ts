@@ -76,22 +76,21 @@ async function send(
   call: CallSignal,
   scope: RestScope,
 ): Promise<Answer> {
-  const headers = new Headers(req.header);
+  const headers = req.header; // A copy costs as much as the rest of this function, and `fetch` makes its own.
   if (scope.compat === "grpc-gateway") toGatewayHeaders(headers);
   headers.set("accept", accept);
   headers.delete("content-type");
   if (contentType !== undefined) headers.set("content-type", contentType);
   setDeadline(headers, call.leftMs, scope.deadlineHeader);
-  const init: RequestInit = { method: httpMethod, headers, redirect: "manual", signal: req.signal };
+  const init: RequestInit = { method: httpMethod, headers, redirect: "manual" };
+  if (call.canEnd) init.signal = req.signal;
   if (body !== undefined) init.body = body;
   if (body instanceof ReadableStream) init.duplex = "half";
   if (scope.credentials !== undefined) init.credentials = scope.credentials;
   const response = await connected((scope.fetch ?? fetch)(url, init));
   const trailer = new Headers();
   const header =
-    scope.compat === "grpc-gateway"
-      ? fromGatewayHeaders(response.headers, trailer)
-      : new Headers(response.headers);
+    scope.compat === "grpc-gateway" ? fromGatewayHeaders(response.headers, trailer) : response.headers;
   if (!response.ok) throw await readError(response, header, scope);
   return { response, header, trailer };
 }

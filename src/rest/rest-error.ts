@@ -12,7 +12,6 @@ import {
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
 import { Code, ConnectError, toCode } from "../core/errors/errors.ts";
-import { codeNumber } from "../core/errors/code-name.ts";
 import { codeOfHttpStatus } from "../core/errors/http-status.ts";
 
 /** The types of `registry`, and the standard ones of details of errors. */
@@ -123,6 +122,17 @@ function addDetail(error: ConnectError, json: JsonValue, registry: Registry): vo
   }
   error.cause ??= [];
   if (Array.isArray(error.cause)) error.cause.push(json);
+}
+
+/**
+ * The number of a code by its name, `NOT_FOUND` as google/rpc/code.proto has it or `not_found` as Connect has it;
+ * undefined for what is no such name.
+ */
+function codeNumber(name: unknown): Code | undefined {
+  if (typeof name !== "string") return undefined;
+  const wanted = name.toLowerCase().replaceAll("_", "").replace("cancelled", "canceled");
+  const found = Object.entries(Code).find(([key]) => key.toLowerCase() === wanted)?.[1];
+  return typeof found === "number" ? found : undefined;
 }
 
 /** Whether a JSON value is an object. */

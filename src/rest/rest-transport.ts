@@ -45,7 +45,14 @@ export function restTransport(
     outer: AbortSignal | undefined,
     ownMs: number | undefined,
     policyMs: number | undefined,
-  ) => new CallSignal(outer, Math.min(...[ownMs ?? 0, policyMs ?? 0].filter((ms) => ms > 0)));
+    isStream: boolean,
+  ): CallSignal =>
+    // An interceptor may hand the signal on.
+    new CallSignal(
+      outer,
+      Math.min(...[ownMs ?? 0, policyMs ?? 0].filter((ms) => ms > 0)),
+      isStream || scope.interceptors.length > 0,
+    );
   return {
     async unary<I extends DescMessage, O extends DescMessage>(
       method: DescMethodUnary<I, O>,
@@ -56,14 +63,11 @@ export function restTransport(
       values?: ContextValues,
     ): Promise<UnaryResponse<I, O>> {
       const known = lookUp(method);
-      const call = signalOf(signal, timeoutMs ?? scope.timeoutMs, known.timeoutMs);
+      const call = signalOf(signal, timeoutMs ?? scope.timeoutMs, known.timeoutMs, false);
       try {
-        const request = {
-          ...(await requestOf(scope, method, header, values, call)),
-          stream: false,
-          method,
-          message: create(method.input, input),
-        } as const;
+        const common = await requestOf(scope, method, header, values, call);
+        const message = create(method.input, input);
+        const request = Object.assign(common, { stream: false, method, message } as const); // Keeps the getter.
         const run = chain(scope.interceptors, (req) => callUnary(known, req as UnaryRequest, call, scope));
         return (await call.race(run(request))) as UnaryResponse<I, O>; // Of this method.
       } catch (reason) {
@@ -82,14 +86,11 @@ export function restTransport(
       values?: ContextValues,
     ): Promise<StreamResponse<I, O>> {
       const known = lookUp(method);
-      const call = signalOf(signal, timeoutMs, known.timeoutMs);
+      const call = signalOf(signal, timeoutMs, known.timeoutMs, true);
       try {
-        const request = {
-          ...(await requestOf(scope, method, header, values, call)),
-          stream: true,
-          method,
-          message: messagesOf(method.input, input),
-        } as const;
+        const common = await requestOf(scope, method, header, values, call);
+        const message = messagesOf(method.input, input);
+        const request = Object.assign(common, { stream: true, method, message } as const);
         const run = chain(scope.interceptors, (req) => callStream(known, req as StreamRequest, call, scope));
         const response = (await call.race(run(request))) as StreamResponse<I, O>; // Of this method.
         const replies = new ReplyMessages(response.message, call);
@@ -120,12 +121,14 @@ async function requestOf(
 ) {
   const common = typeof headers === "function" ? await call.race(Promise.resolve(headers())) : headers;
   const header = new Headers(common);
-  new Headers(own).forEach((value, key) => header.set(key, value));
+  if (own !== undefined) new Headers(own).forEach((value, key) => header.set(key, value));
   return {
     service: parent,
     requestMethod: "POST",
     url: `${baseUrl}/${parent.typeName}/${name}`,
-    signal: call.signal,
+    get signal() {
+      return call.signal;
+    },
     header,
     contextValues: values ?? createContextValues(),
   };

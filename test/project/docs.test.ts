@@ -31,6 +31,7 @@ const pages = [
   "docs/existing-apps.md",
   "docs/discovery.md",
   "docs/clients.md",
+  "docs/rest-client.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
@@ -121,6 +122,8 @@ suite("the programs of the pages print what they are said to print", () => {
           assert.match(printed, output ?? /^$/, command);
         }
         if (program !== "notes-server.ts") return;
+        const url = `http://${addresses.get("8080")}`;
+        assert.match(await run(process.execPath, "rest-note.ts", url), /^By REST\nnotes\/1\n$/);
         assert.equal(await run(process.execPath, "watch.ts", addresses.get("42001") ?? ""), "notes/1\n");
       });
     });

@@ -6,11 +6,11 @@ import type { GrpcServerOptions } from "../../src/core/grpc-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
 
 /**
- * Chooses the engine of clients under test: files named `*.own.test.ts` set the variable and run a suite a second time,
- * over the library's own engine.
+ * Chooses the engine of clients under test, where a test names none: files named `*.node.test.ts` set the variable and
+ * run suites a second time, over `node:http2`.
  */
 export const testEngine: Partial<DialOptions> =
-  process.env["TS_MS_TEST_ENGINE"] === "own" ? { engine: "own" } : {};
+  process.env["TS_MS_TEST_CLIENT_ENGINE"] === "node" ? { engine: "node" } : {};
 
 /**
  * Chooses the engine of the HTTP/2 of gateways under test, where a test names none: files named `*.node.test.ts` set the

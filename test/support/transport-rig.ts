@@ -9,7 +9,7 @@ import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.t
 import type { PartialService } from "../../src/core/call/service.ts";
 import { createCertificate } from "./certificates.ts";
 import { Echo } from "./echo-service.ts";
-import "./test-engine.ts";
+import { testEngine } from "./test-engine.ts";
 
 /** What a test of calls works with: a server, and a client that reaches it in one of the ways there are. */
 export interface Rig {
@@ -68,11 +68,6 @@ const overNetwork: readonly Way[] = [
 const ways: readonly Way[] = [
   { name: "in process", server: () => ({}), dial: { network: false } },
   ...overNetwork,
-  ...overNetwork.map((way) => ({
-    ...way,
-    name: `${way.name}, own engine`,
-    dial: { ...way.dial, engine: "own" as const },
-  })),
 ];
 
 /** Runs one test once for every way to reach a server; all must behave the same. */
@@ -89,7 +84,7 @@ async function makeRig(t: TestContext, way: Way, options: RigOptions = {}): Prom
   await server.start();
   const dialled: DialedTransport[] = [];
   const dialAgain = (more: Partial<DialOptions> = {}): DialedTransport => {
-    const transport = dial(server, { ...way.dial, ...more });
+    const transport = dial(server, { ...testEngine, ...way.dial, ...more });
     dialled.push(transport);
     return transport;
   };

@@ -36,6 +36,11 @@ const bindings = { ...putJsonBindings, ...takeBinaryBindings };
 export class BinaryPutters {
   /** The function of a message type. */
   readonly of: (desc: DescMessage) => Generated<PutJson>;
+  /**
+   * The function that puts the value of one field in place of its message: `null` where a field with presence is unset,
+   * the default where another is.
+   */
+  readonly valueOf: (field: DescField) => Generated<PutJson>;
   readonly #format: WriteFormat;
   readonly #compiler: WriterCompiler;
 
@@ -43,9 +48,11 @@ export class BinaryPutters {
     this.#format = compiler.format;
     this.#compiler = compiler;
     this.of = generatedPerType((desc) => this.#generate(desc));
+    this.valueOf = generatedPerType((field: DescField) => this.#generate(field.parent, field));
   }
 
-  #generate(desc: DescMessage): PutJson {
+  /** @param only the field whose value is put in place of the message */
+  #generate(desc: DescMessage, only?: DescField): PutJson {
     const code = new CodeBuilder(bindings);
     code.add(
       "return function put(s, sv, i, e, b, v, p, d) {",
@@ -56,7 +63,13 @@ export class BinaryPutters {
       nextTag,
     );
     const ordered = desc.fields.toSorted((a, b) => a.number - b.number);
-    for (const field of ordered) code.add(this.#member(field, code));
+    for (const field of ordered) {
+      const value = field === only;
+      // The other fields are put too, since they can be irregular, and overwritten or left behind the end.
+      if (value) code.add("p = start;");
+      code.add(this.#member(field, value ? "" : memberStart(field, this.#format), code));
+      if (value) code.add(this.#unset(field, code), "const valueEnd = p;");
+    }
     code.add(
       // Contracts grow at their end, so fields of a newer contract follow all the known ones.
       "while (t !== -1) {",
@@ -67,15 +80,20 @@ export class BinaryPutters {
       nextTag,
       "}",
       "if (i !== e) throw irregular;",
-      putEnd("start", "{}"),
-      "return p;",
+      ...(only === undefined ? [putEnd("start", "{}"), "return p;"] : ["return valueEnd;"]),
       "};",
     );
     return code.run() as PutJson; // The text above is such a function.
   }
 
-  #member(field: DescField, code: CodeBuilder): string {
-    const start = memberStart(field, this.#format);
+  /** Code that puts the value of a field where its member has put nothing. */
+  #unset(field: DescField, code: CodeBuilder): string {
+    const text = hasPresence(field) ? "null" : defaultText(field, this.#format);
+    return `if (p === start) { ${putConstant(text, code)} }`;
+  }
+
+  /** @param start the text before its value */
+  #member(field: DescField, start: string, code: CodeBuilder): string {
     if (needsBinaryDetour(field)) return this.#detour(field, start, code);
     switch (field.fieldKind) {
       case "list":
@@ -101,8 +119,7 @@ export class BinaryPutters {
   #singular(field: DescField, start: string, code: CodeBuilder): string {
     const { open, take, put, type } = this.#value(field, code);
     const found = `if (t === ${tagOf(field, type)}) {`;
-    const hasPresence = field.message !== undefined || field.presence !== FeatureSet_FieldPresence.IMPLICIT;
-    if (field.oneof !== undefined || hasPresence) {
+    if (hasPresence(field)) {
       return `${found} ${takeOneof(field)} ${putConstant(start + open, code)} ${take} ${put} ${nextTag} }`;
     }
     if (this.#format.defaults === "emit") {
@@ -193,6 +210,13 @@ export class BinaryPutters {
       }
     }
   }
+}
+
+/** Whether a field that is set to its default differs from one that is not set. */
+function hasPresence(field: DescField): boolean {
+  if (field.fieldKind === "list" || field.fieldKind === "map") return false;
+  const { message, oneof, presence } = field;
+  return message !== undefined || oneof !== undefined || presence !== FeatureSet_FieldPresence.IMPLICIT;
 }
 
 function tagOf(field: DescField, type: number): number {

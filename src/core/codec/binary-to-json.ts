@@ -1,10 +1,10 @@
-import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import type { PutJson } from "./binary-to-json-code.ts";
 import { compiledFormat } from "./compiled-format.ts";
 import { hasOwnJsonForm } from "./field-shape.ts";
 import { codeIsAllowed, type Generated } from "./generated-code.ts";
 import { type JsonWriteOptions, jsonWriteDefaults, jsonWriter } from "./message-to-json.ts";
-import { putAscii } from "./put-json-text.ts";
+import { putAscii, putPlain } from "./put-json-text.ts";
 import { asBuffer, copyBytes, full, irregular, seen, withScratch } from "./scratch.ts";
 
 /**
@@ -23,10 +23,11 @@ export interface BinaryToJson {
   convertPiece(messages: readonly Uint8Array[], from: number, frame: PieceFrame): TextPiece | undefined;
 }
 
-/** What is printed around each message of a piece, in ASCII. */
+/** What is printed around each message of a piece. */
 export interface PieceFrame {
   /** @param index the place of the message in the piece, from 0 */
-  before(index: number): string;
+  before(index: number, message: Uint8Array): string;
+  /** In ASCII. */
   readonly after: string;
 }
 
@@ -39,28 +40,42 @@ export interface TextPiece {
 /** A piece gets no further message from this length on, in bytes. */
 const pieceBytes = 65_536;
 
-/** The converter of a message type. Code is generated once per type and format; a converter itself is cheap. */
-export function binaryToJson(schema: DescMessage, options?: Partial<JsonWriteOptions>): BinaryToJson {
-  return new CompiledBinaryToJson(schema, { ...jsonWriteDefaults, ...options });
+/**
+ * The converter of a message type. Code is generated once per type and format; a converter itself is cheap.
+ *
+ * @param field prints the value of this field in place of the message, as `writeField` of `jsonWriter`
+ */
+export function binaryToJson(
+  schema: DescMessage,
+  options?: Partial<JsonWriteOptions>,
+  field?: DescField,
+): BinaryToJson {
+  return new CompiledBinaryToJson(schema, { ...jsonWriteDefaults, ...options }, field);
 }
 
 class CompiledBinaryToJson implements BinaryToJson {
   readonly #schema: DescMessage;
   readonly #options: JsonWriteOptions;
+  readonly #field: DescField | undefined;
   readonly #put: Generated<PutJson> | undefined;
 
-  constructor(schema: DescMessage, options: JsonWriteOptions) {
+  constructor(schema: DescMessage, options: JsonWriteOptions, field: DescField | undefined) {
     this.#schema = schema;
     this.#options = options;
-    const isGenerated = codeIsAllowed && !hasOwnJsonForm(schema) && (options.indent ?? 0) === 0;
-    this.#put = isGenerated ? compiledFormat(options).binary.of(schema) : undefined;
+    this.#field = field;
+    if (!codeIsAllowed || hasOwnJsonForm(schema) || (options.indent ?? 0) > 0) return;
+    const { binary } = compiledFormat(options);
+    this.#put = field === undefined ? binary.of(schema) : binary.valueOf(field);
   }
 
   convert(bytes: Uint8Array): Buffer {
-    return (
-      this.convertDirectly(bytes) ??
-      Buffer.from(jsonWriter(this.#schema, this.#options).write(fromBinary(this.#schema, bytes)))
-    );
+    return this.convertDirectly(bytes) ?? Buffer.from(this.#write(bytes));
+  }
+
+  #write(bytes: Uint8Array): string {
+    const writer = jsonWriter(this.#schema, this.#options);
+    const message = fromBinary(this.#schema, bytes);
+    return this.#field === undefined ? writer.write(message) : writer.writeField(this.#field, message);
   }
 
   convertDirectly(bytes: Uint8Array): Buffer | undefined {
@@ -90,7 +105,8 @@ class CompiledBinaryToJson implements BinaryToJson {
       let all: Buffer = noBytes;
       let view: DataView = noView;
       for (let index = from; index < messages.length && pos < pieceBytes; index++) {
-        const { buffer, byteOffset, byteLength } = messages[index] ?? noBytes;
+        const message = messages[index] ?? noBytes;
+        const { buffer, byteOffset, byteLength } = message;
         if (buffer !== source) {
           source = buffer;
           all = Buffer.from(buffer);
@@ -98,7 +114,7 @@ class CompiledBinaryToJson implements BinaryToJson {
         }
         try {
           this.#begin();
-          let end = putAscii(frame.before(count), out, pos);
+          let end = putPlain(frame.before(count, message), out, pos);
           end = put.run(all, view, byteOffset, byteOffset + byteLength, out, outView, end, 1);
           pos = putAscii(frame.after, out, this.#checked(end));
           count++;

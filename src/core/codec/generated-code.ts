@@ -50,19 +50,20 @@ export function takeOneof({ oneof, parent }: DescField): string {
   return `if (${flag}) throw irregular; ${flag} = true;`;
 }
 
-/** A generated function of one message type. Other generated code binds this object, since `run` changes once. */
+/** A generated function of one message type or field. Other generated code binds this object, since `run` changes once. */
 export interface Generated<Run> {
   run: Run;
 }
 
 /**
- * The generated functions of all message types. Each is generated at its first run, so that a large contract costs what
- * is used of it and recursive types end.
+ * The generated functions of all message types, or of fields. Each is generated at its first run, so that a large
+ * contract costs what is used of it and recursive types end.
  */
-export function generatedPerType<Run extends (...input: never[]) => unknown>(
-  generate: (desc: DescMessage) => Run,
-): (desc: DescMessage) => Generated<Run> {
-  const known = new WeakMap<DescMessage, Generated<Run>>();
+export function generatedPerType<
+  Run extends (...input: never[]) => unknown,
+  Desc extends DescMessage | DescField = DescMessage,
+>(generate: (desc: Desc) => Run): (desc: Desc) => Generated<Run> {
+  const known = new WeakMap<Desc, Generated<Run>>();
   return (desc) => {
     let found = known.get(desc);
     if (found === undefined) {

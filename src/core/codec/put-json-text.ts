@@ -93,6 +93,18 @@ export function putAscii(text: string, out: Buffer, pos: number): number {
   return pos + length;
 }
 
+/** Writes a text as it is, which is mostly short and ASCII. */
+export function putPlain(text: string, out: Buffer, pos: number): number {
+  const { length } = text;
+  if (pos + length * 3 + slack > out.length) throw full;
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return pos + out.write(text, pos);
+    out[pos + i] = code;
+  }
+  return pos + length;
+}
+
 /** Writes a text as it is. */
 export function putUnicode(text: string, out: Buffer, pos: number): number {
   if (pos + text.length * 3 + slack > out.length) throw fullBy(pos + text.length * 3);

@@ -11,14 +11,3 @@ const names: ReadonlyMap<number, string> = new Map(
 export function codeName(code: number): string {
   return names.get(code) ?? `CODE_${code}`;
 }
-
-/**
- * The number of a name as `codeName` gives it, in any letter case, and of Connect's spelling `canceled`; undefined for
- * what is no name of an error.
- */
-export function codeNumber(name: unknown): number | undefined {
-  if (typeof name !== "string") return undefined;
-  const wanted = name.toUpperCase().replace("CANCELED", "CANCELLED");
-  for (const [number, known] of names) if (known === wanted && number > 0) return number;
-  return undefined;
-}

@@ -78,13 +78,13 @@ function select<T>(
   for (const selected of all) {
     const patterns = selected.selector.split(",").map((pattern) => pattern.trim());
     for (const pattern of patterns) {
-      if (methods.some((method) => selects(pattern, method))) continue;
+      if (methods.some((method) => matches(pattern, method))) continue;
       attempt(() => {
         throw new SetupError(`${selected.source}: selector "${pattern}" matches no rpc`);
       });
     }
     for (const method of methods) {
-      if (!patterns.some((pattern) => selects(pattern, method))) continue;
+      if (!patterns.some((pattern) => matches(pattern, method))) continue;
       const list = byMethod.get(method);
       if (list === undefined) byMethod.set(method, [selected]);
       else list.push(selected);
@@ -93,8 +93,7 @@ function select<T>(
   return byMethod;
 }
 
-/** Whether a selector, `package.Service.Method` or with `*` as its last component, selects an rpc. */
-export function selects(pattern: string, method: DescMethod): boolean {
+function matches(pattern: string, method: DescMethod): boolean {
   const name = selectorOf(method);
   if (pattern === "*") return true;
   return pattern.endsWith(".*") ? name.startsWith(pattern.slice(0, -1)) : name === pattern;

@@ -8,7 +8,7 @@ import { FrameReader, type FrameSink } from "./frame-reader.ts";
 import { FloodGuard } from "./flood-guard.ts";
 import { HpackDecoder } from "./hpack/decoder.ts";
 import { sensitiveNames } from "./hpack/encoder.ts";
-import { http2Counts, type ConnectionEnd } from "./http2-counts.ts";
+import { http2Counts, type ConnectionEnd, type Http2Counts } from "./http2-counts.ts";
 import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 import { Keepalive } from "./keepalive.ts";
 import { goodEnd, ReplyReader } from "./reply-reader.ts";
@@ -34,12 +34,12 @@ const agingStreams = 10_000;
 /** How long a server may take to close its side of a connection, in milliseconds. */
 const closingMs = 1_000;
 
-const counts = http2Counts.client;
-
 /** Options of a session. */
 export interface ClientSessionOptions {
   readonly keepalive: ClientKeepalive;
   readonly http2: ClientHttp2Options;
+  /** What counts the connection. Default: the connections of this process. */
+  readonly counts?: Http2Counts;
 }
 
 /** What happens to a session before it is in use. */
@@ -56,6 +56,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #options: ClientHttp2Options;
   readonly #birth: SessionBirth;
   readonly #guard: FloodGuard;
+  readonly #counts: Http2Counts;
   readonly #turn: WriteTurn;
   readonly #control: ControlWriter;
   readonly #reader: FrameReader;
@@ -85,8 +86,10 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   #askedAt = 0;
   #rttMs: number | undefined;
 
-  constructor(socket: Socket, { keepalive, http2 }: ClientSessionOptions, birth: SessionBirth) {
+  constructor(socket: Socket, options: ClientSessionOptions, birth: SessionBirth) {
+    const { keepalive, http2, counts = http2Counts.client } = options;
     this.#socket = socket;
+    this.#counts = counts;
     this.#options = http2;
     this.#birth = birth;
     this.#guard = new FloodGuard(socket, glitchLimit);
@@ -155,7 +158,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   start(listener: SessionListener): this {
     this.#listener = listener;
-    if (!this.#over) counts.begin(this);
+    if (!this.#over) this.#counts.begin(this);
     this.#keepalive.start();
     if (this.#open === 0) this.#socket.unref();
     // The server may have retired the connection in the same turn in which it became ready.
@@ -295,7 +298,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
       if (stream.id > lastStreamId) this.#end(stream, unprocessed);
     }
     if (code !== errorCode.noError) {
-      counts.end(this, "goaway");
+      this.#counts.end(this, "goaway");
       this.#endAll();
     }
     if (this.#open === 0) this.#leave();
@@ -327,7 +330,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   #end(stream: ClientStream, end: StreamEnd): void {
     if (stream.closed) return;
-    if (end.unprocessed) counts.refusedStreams++;
+    if (end.unprocessed) this.#counts.refusedStreams++;
     stream.close(end);
     this.#forget(stream);
   }
@@ -369,7 +372,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   /** The connection is gone, or as good as gone. */
   #lose(end: ConnectionEnd, text: string, cause?: unknown): void {
-    counts.end(this, end);
+    this.#counts.end(this, end);
     this.#stop();
     if (!this.#ready) {
       this.#ready = true;
@@ -403,7 +406,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   /** Ends a connection without streams. */
   #leave(): void {
     if (this.#over) return;
-    counts.end(this, this.#opened >= this.#agingAt ? "age" : "closed");
+    this.#counts.end(this, this.#opened >= this.#agingAt ? "age" : "closed");
     this.#stop();
     this.#closeSocket(errorCode.noError, "");
   }

@@ -2,7 +2,6 @@ import type { Target } from "../net/target.ts";
 import { connectByOwnEngine } from "./client-connect.ts";
 import type { ConnectOptions } from "./connect-options.ts";
 import type { ConnectionEngine } from "./connection-options.ts";
-import { connectByNode } from "./http2-connect.ts";
 import type { Connected } from "./session.ts";
 
 /**
@@ -16,7 +15,9 @@ export async function connectToAny(
   engine: ConnectionEngine,
   options: ConnectOptions,
 ): Promise<Connected> {
-  const connectTo = engine === "own" ? connectByOwnEngine : connectByNode;
+  // Programs without it load nothing of `node:http2`.
+  const connectTo =
+    engine === "own" ? connectByOwnEngine : (await import("./http2-connect.ts")).connectByNode;
   let failure: unknown;
   for (const address of target.addresses) {
     try {

@@ -18,7 +18,7 @@ export interface ConnectBackoff {
 }
 
 /** The implementations of HTTP/2 that a connection can use. */
-export const connectionEngines = ["node", "own"] as const;
+export const connectionEngines = ["own", "node"] as const;
 
 /** An implementation of HTTP/2. */
 export type ConnectionEngine = (typeof connectionEngines)[number];
@@ -47,8 +47,8 @@ export interface ConnectionOptions {
   /** Pauses after attempts that failed. Default: from 200 ms to 5,000 ms. */
   readonly backoff: ConnectBackoff;
   /**
-   * What speaks HTTP/2: `node` is `node:http2`, `own` the library's own engine, which needs far less processor time per
-   * call. Default: `node`.
+   * What speaks HTTP/2: `own` is the library's own engine, `node` is `node:http2`, which needs far more processor time per
+   * call and goes with the next minor version. Default: `own`.
    */
   readonly engine: ConnectionEngine;
 }
@@ -64,7 +64,7 @@ export const connectionDefaults: ConnectionOptions = Object.freeze({
   compression: "none",
   connectTimeoutMs: 20_000,
   backoff: Object.freeze({ initialMs: 200, maxMs: 5_000 }),
-  engine: "node",
+  engine: "own",
 });
 
 /** Options with all of their groups filled up. */

@@ -73,7 +73,10 @@ export class Http2Session implements Session {
     socket.on("close", () => {
       this.#lose(this.#retired || this.#open === 0 ? "closed" : "lost", "the connection was closed");
     });
-    counts.begin(this);
+    // It may have ended in the same turn in which it became ready.
+    if (session.closed || session.destroyed)
+      queueMicrotask(() => this.#lose("lost", "the connection was closed"));
+    else counts.begin(this);
     session.unref();
     const { timeMs } = keepalive;
     if (timeMs > 0 && timeMs < 2 ** 31) this.#pulse = setInterval(() => this.#onPulse(), timeMs).unref();

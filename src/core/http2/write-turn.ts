@@ -1,7 +1,10 @@
 import type { Socket } from "node:net";
 
-/** Size of the buffers in which frames gather, in bytes. */
-const bufferBytes = 65_536;
+/**
+ * Size of the buffers in which frames gather, in bytes: a default window of 65,535 bytes in frames of 16 KiB, with
+ * control frames before it, is one write.
+ */
+const bufferBytes = 68 * 1024;
 /** Buffers that are kept for later when they are written. */
 const mostSpare = 8;
 

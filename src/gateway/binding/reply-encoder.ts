@@ -64,30 +64,28 @@ export function binaryEncoder(
   return (message) => asBuffer(toBinary(type, reflect(output, message).get(responseField).message));
 }
 
-/**
- * The reply readers of a route, by the format of the response body. They throw for bytes that are no message of the
- * output type.
- *
- * @param json options of the JSON writer; undefined if writing JSON needs the message
- */
-export function replyReaders(
+/** Compiles the reader of replies whose body is JSON. It throws for bytes that are no message of the output type. */
+export function jsonReader(
   { responseField }: Route,
   { output }: DescMethod,
-  json: Partial<JsonWriteOptions> | undefined,
-): { readonly json: ReplyReader; readonly binary: ReplyReader } {
+  json: Partial<JsonWriteOptions>,
+): ReplyReader {
   const decode = decoder(output);
-  if (responseField !== undefined) return { json: decode, binary: decode };
-  const converter = json && binaryToJson(output, json);
+  const converter = binaryToJson(output, json, responseField);
+  return (reply) => {
+    const bytes = converter.convertDirectly(reply);
+    return bytes === undefined ? decode(reply) : toPayload(bytes);
+  };
+}
+
+/** As `jsonReader`, where the body is protobuf. */
+export function binaryReader({ responseField }: Route, { output }: DescMethod): ReplyReader {
+  const decode = decoder(output);
+  if (responseField !== undefined) return decode;
   const isReply = binaryCheck(output);
-  return {
-    json: (reply) => {
-      const bytes = converter?.convertDirectly(reply);
-      return bytes === undefined ? decode(reply) : toPayload(bytes);
-    },
-    binary: (reply) => {
-      if (!isReply(reply)) decode(reply); // Throws for malformed bytes, which must not reach the client.
-      return asBuffer(reply);
-    },
+  return (reply) => {
+    if (!isReply(reply)) decode(reply); // Throws for malformed bytes, which must not reach the client.
+    return asBuffer(reply);
   };
 }
 

@@ -17,6 +17,6 @@ export function compileReplyText(
   const { output } = method;
   const decode = decoder(output);
   const print = jsonTextEncoder(route, method, json);
-  const converter = route.responseField === undefined ? binaryToJson(output, json) : undefined;
-  return (reply) => converter?.convertDirectly(reply)?.toString() ?? writeReply(method, print, decode(reply));
+  const converter = binaryToJson(output, json, route.responseField);
+  return (reply) => converter.convertDirectly(reply)?.toString() ?? writeReply(method, print, decode(reply));
 }

@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { connect, type ClientHttp2Session } from "node:http2";
 import { test, type TestContext } from "node:test";
+import { Worker } from "node:worker_threads";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   Client,
@@ -281,9 +282,11 @@ test("calls of handlers of grpc-js pass the checks of all others", async (t) => 
 test("handlers of grpc-js see their client and its deadline, and no identity that it has made up", async (t) => {
   const { baseUrl, seen } = await startOld(t);
   const session = sessionTo(t, baseUrl);
-  const reply = await post(session, { "x-user-id": "root", "x-in": "yes", "grpc-timeout": "20S" }, [
-    echoFrame({ text: "x" }),
-  ]);
+  const reply = await post(
+    session,
+    { "x-user-id": "root", "x-ts-ms-call": "1", "x-in": "yes", "grpc-timeout": "20S" },
+    [echoFrame({ text: "x" })],
+  );
   assert.equal(reply.status, 0);
   const [metadata] = seen.headers;
   assert.deepEqual([metadata?.get("x-in"), metadata?.get("x-user-id")], [["yes"], []]);
@@ -466,4 +469,25 @@ test("channelOptions come before the options of the server", async (t) => {
   assert.equal((await post(session, {}, [echoFrame({ text: "x".repeat(90) })])).status, 0);
   const large = await post(session, {}, [echoFrame({ text: "x".repeat(101) })]);
   assert.equal(large.status, Code.ResourceExhausted);
+});
+
+test("a program that does not ask for grpc-js loads nothing of it", async () => {
+  const source = `
+    import { createRequire } from "node:module";
+    import { parentPort, workerData } from "node:worker_threads";
+    const { GrpcServer } = await import(workerData);
+    const isLoaded = () => Object.keys(createRequire(workerData).cache).some((path) => path.includes("grpc-js"));
+    const server = new GrpcServer({ port: 0 });
+    await server.start();
+    await server.gracefulStop();
+    const before = isLoaded();
+    void new GrpcServer().engine;
+    parentPort.postMessage([before, isLoaded()]);
+  `;
+  const module = new URL("../../../src/core/grpc-server.ts", import.meta.url).href;
+  const url = new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+  const worker = new Worker(url, { workerData: module });
+  const [loaded] = (await once(worker, "message")) as [boolean[]];
+  assert.deepEqual(loaded, [false, true]);
+  await worker.terminate();
 });

@@ -11,6 +11,7 @@ import {
 } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { FeedService } from "../../../gen/tsms/test/v1/feed_pb.ts";
 import {
   file_google_protobuf_test_messages_proto3,
   type TestAllTypesProto3,
@@ -29,6 +30,7 @@ import {
 } from "../../../src/index.ts";
 import { messageArbitrary } from "../../arbitraries/message.ts";
 import { Echo } from "../../support/echo-service.ts";
+import { Feed } from "../../support/feed-service.ts";
 import { mirrorService } from "../../support/mirror-service.ts";
 import { eventsOf, openStream, readAll } from "./stream-client.ts";
 
@@ -37,6 +39,9 @@ const mirror = mirrorService();
 const grpc = new GrpcServer({ port: 0, logger: false });
 const invoker = dialInvoker(grpc, { network: true });
 const started: HttpServer[] = [];
+
+/** Number of items of the feed. */
+const feedCount = 60;
 
 /** What the mirror got last. */
 let arrived: Message[] = [];
@@ -77,7 +82,7 @@ function counting(): Invoker {
 async function gateway(options: Partial<HttpServerOptions> = {}): Promise<string> {
   const upstream = toTransport(counting());
   const http = new HttpServer({ port: 0, registry, logger: false, upstream, ...options });
-  http.addService(mirror).addService(EchoService);
+  http.addService(mirror).addService(EchoService).addService(FeedService);
   await http.start();
   started.push(http);
   return `http://127.0.0.1:${http.address?.port}`;
@@ -110,6 +115,9 @@ before(async () => {
   };
   grpc.addService(service as PartialService<DescService>); // Its rpcs are known at run time only.
   grpc.addService(new Echo());
+  const feed = new Feed(feedCount);
+  for (let n = 1; n <= feedCount; n++) feed.publish(n % 7 === 0 ? `é ${n}` : n % 11 === 0 ? "" : `item ${n}`);
+  grpc.addService(feed);
   await grpc.start();
   for (const [kind, options] of Object.entries(kinds)) {
     for (const transcoding of ways) {
@@ -297,6 +305,31 @@ test("streams of the plain kind take no messages, and those that come together b
     assert.deepEqual([requests, replies], [100, 100]);
     assert.ok(pieces < 50, `${pieces} pieces`);
     assert.deepEqual(rest, { streams: 1, messages: 0 });
+  }
+});
+
+test("ids of events, bodies that are one field, and system parameters take no messages either", async () => {
+  const targets = [`/test/v1/feed?count=${feedCount}`, `/test/v1/feed/items?count=${feedCount}`];
+  const read = async (base: string, accept: Accept) => {
+    const { text } = await readAll(await openStream(base, { headers: { accept } }));
+    return parsed(accept, text);
+  };
+  for (const kind of Object.keys(kinds) as Kind[]) {
+    const numbers = kind === "other" ? ["", "&%24alt=json%3Benum-encoding%3Dint"] : [""];
+    for (const target of targets.flatMap((one) => numbers.map((more) => one + more))) {
+      for (const accept of accepts) {
+        let byBytes: unknown;
+        const { replies, pieces, ...rest } = await counted(async () => {
+          byBytes = await read(`${urls.get(`${kind} bytes`)}${target}`, accept);
+        });
+        assert.deepEqual(byBytes, await read(`${urls.get(`${kind} messages`)}${target}`, accept));
+        const all = byBytes as readonly unknown[]; // As `parsed` gives.
+        assert.equal(all.length, accept === "text/event-stream" ? feedCount + 1 : feedCount);
+        assert.equal(replies, feedCount);
+        assert.ok(pieces < feedCount / 2, `${pieces} pieces`);
+        assert.partialDeepStrictEqual(rest, { streams: 1, messages: 0 });
+      }
+    }
   }
 });
 

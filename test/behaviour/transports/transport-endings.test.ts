@@ -121,7 +121,8 @@ everyWay(
   "G15: an expired deadline ends the call at once and aborts a handler that ignores it",
   async (make) => {
     const { begun, service } = hanging();
-    const { client, server } = await make({ service });
+    const { client, server, transport } = await make({ service });
+    await transport.ready(); // The deadline is for the handler, not for a handshake.
     for (const call of [
       () => client.echo({}, { timeoutMs: 50 }),
       () => all(client.repeat({}, { timeoutMs: 50 })),

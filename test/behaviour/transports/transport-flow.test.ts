@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { service } from "../../../src/core/call/service.ts";
-import { all, each } from "../../support/failure.ts";
+import { Code } from "../../../src/core/errors/errors.ts";
+import { all, each, failure } from "../../support/failure.ts";
 import { everyWay } from "../../support/transport-rig.ts";
 
 const total = 100_000;
@@ -95,3 +97,28 @@ everyWay("a long stream loses nothing to pauses", async (make) => {
     Array.from({ length: 2_000 }, (_, i) => String(i)),
   );
 });
+
+everyWay(
+  "messages larger than a read of the socket wait for a handler that does not take them",
+  async (make) => {
+    let made = 0;
+    async function* requests() {
+      for (;;) {
+        made++;
+        yield { payload: new Uint8Array(65_536) };
+      }
+    }
+    const { client, transport } = await make({
+      service: service(EchoService, {
+        async collect(messages, { signal }) {
+          for await (const _ of messages) await once(signal, "abort");
+          return {};
+        },
+      }),
+    });
+    await transport.ready();
+    await failure(client.collect(requests(), { timeoutMs: 1_000 }), Code.DeadlineExceeded);
+    // The windows of client and server, and what the socket and one read hold.
+    assert.ok(made < 64, `${made} messages were taken`);
+  },
+);

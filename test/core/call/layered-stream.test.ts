@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, type Message } from "@bufbuild/protobuf";
 import { BenchService, FollowParcelsResponseSchema } from "../../../gen/tsms/test/v1/bench_pb.ts";
-import { LayeredStream, type StreamLayer } from "../../../src/core/call/layered-stream.ts";
+import { forEachOf, LayeredStream, type StreamLayer } from "../../../src/core/call/layered-stream.ts";
 import { CallContext } from "../../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 
@@ -171,4 +171,116 @@ test("a source that never waits lets timers and sockets run", async () => {
   let items = 0;
   for await (const _ of stream) if (++items === 100_000 || turns > 0) break;
   assert.ok(turns > 0, `${items} items without a turn`);
+});
+
+/** Items in two forms, which `forEachOf` passes on alike. */
+const forms = {
+  "a layered stream": (stream: LayeredStream): AsyncIterable<Message> => stream,
+  async *"what reads one"(stream: LayeredStream): AsyncGenerator<Message, void, undefined> {
+    yield* stream;
+  },
+};
+
+for (const [name, form] of Object.entries(forms)) {
+  test(`forEachOf ${name}: passes all items in order and waits where it is asked to`, async () => {
+    const log: string[] = [];
+    let waits = 0;
+    const weights: number[] = [];
+    await forEachOf(form(nested(log, () => parcels(1000, log))), (message) => {
+      assert.equal(waits, 0);
+      weights.push(weightOf(message));
+      if (weights.length % 3 !== 0) return undefined;
+      waits++;
+      return new Promise((resolve) =>
+        setImmediate(() => {
+          waits--;
+          resolve();
+        }),
+      );
+    });
+    assert.deepEqual(
+      weights,
+      Array.from({ length: 1000 }, (_, index) => index + 1),
+    );
+    assert.deepEqual(log, ["outer begins", "inner begins", "inner ended", "outer ended"]);
+  });
+
+  test(`forEachOf ${name}: rejects with the error of the source, as the layers replace it`, async () => {
+    const log: string[] = [];
+    const failing = form(nested(log, () => parcels(2, log, new Error("broken"))));
+    await assert.rejects(
+      forEachOf(failing, () => undefined),
+      /outer of inner of broken/,
+    );
+    assert.deepEqual(log.slice(2), ["inner failed: broken", "outer failed: inner of broken"]);
+  });
+
+  test(`forEachOf ${name}: a sink that throws or rejects ends source and layers once`, async () => {
+    const sinks = [
+      () => {
+        throw new Error("full");
+      },
+      () => Promise.reject(new Error("full")),
+    ];
+    for (const sink of sinks) {
+      const log: string[] = [];
+      let items = 0;
+      const taken = forEachOf(form(nested(log, () => parcels(5, log))), () =>
+        ++items === 2 ? sink() : undefined,
+      );
+      await assert.rejects(taken, /full/);
+      assert.equal(items, 2);
+      assert.deepEqual(log.slice(2).toSorted(), ["inner cancelled", "outer cancelled", "return"]);
+    }
+  });
+
+  test(`forEachOf ${name}: an abort ends a wait for the source at once, one for the sink with the sink`, async () => {
+    const hanging: AsyncIterable<Message> = {
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}) }),
+    };
+    const waiting = contextOf();
+    const taken = forEachOf(
+      form(new LayeredStream({ context: waiting, open: () => hanging })),
+      () => undefined,
+    );
+    await new Promise(setImmediate);
+    waiting.abort(new ConnectError("enough", Code.Canceled));
+    await assert.rejects(taken, /enough/);
+
+    const context = contextOf();
+    const log: string[] = [];
+    const stream = new LayeredStream(noting("layer", log, { context, open: () => parcels(5, log) }));
+    const raced = forEachOf(form(stream), () => {
+      queueMicrotask(() => context.abort(new ConnectError("enough", Code.Canceled)));
+      return context.race(new Promise<void>(() => {}));
+    });
+    await assert.rejects(raced, /enough/);
+    assert.deepEqual(log.slice(1).toSorted(), ["layer cancelled", "return"]);
+    context.end();
+  });
+
+  test(`forEachOf ${name}: a source that never waits lets timers and sockets run`, async () => {
+    let turns = 0;
+    setImmediate(() => turns++);
+    let items = 0;
+    const source = form(new LayeredStream({ open: () => parcels(100_000) }));
+    await assert.rejects(
+      forEachOf(source, () => {
+        if (++items === 99_999 || turns > 0) throw new Error("seen");
+        return undefined;
+      }),
+      /seen/,
+    );
+    assert.ok(turns > 0, `${items} items without a turn`);
+  });
+}
+
+test("forEachOf a stream that has ended passes nothing, and one in use begins behind its reader", async () => {
+  const stream = new LayeredStream({ open: () => parcels(3) });
+  const first = stream.next();
+  const weights: number[] = [];
+  await forEachOf(stream, (message) => void weights.push(weightOf(message)));
+  assert.equal((await first).done, false);
+  assert.deepEqual(weights, [2, 3]);
+  await forEachOf(stream, () => assert.fail("it has ended"));
 });

@@ -135,6 +135,38 @@ for (const schema of schemas) {
     );
   });
 
+  test(`${schema.name}: the value of each field is printed as by the writer of messages`, () => {
+    const withChange = fc.tuple(messages, fc.option(damage, { nil: undefined, freq: 5 }));
+    fc.assert(
+      fc.property(
+        withChange,
+        fc.constantFrom(...schema.fields),
+        formats,
+        ([message, change], field, options) => {
+          const whole = toBinary(schema, message);
+          const bytes = change === undefined ? whole : change(whole);
+          const writer = jsonWriter(schema, options);
+          assert.deepEqual(
+            outcomeOf(() => parse(binaryToJson(schema, options, field).convert(bytes))),
+            outcomeOf(() => parse(writer.writeField(field, decode(schema, bytes)))),
+          );
+        },
+      ),
+      { numRuns: 150 },
+    );
+  });
+
+  test(`${schema.name}: the value of a field needs no message, set or not`, () => {
+    fc.assert(
+      fc.property(messages, fc.boolean(), fc.constantFrom(...schema.fields), (message, set, field) => {
+        const bytes = set ? toBinary(schema, message) : new Uint8Array();
+        const json = binaryToJson(schema, { registry }, field).convertDirectly(bytes);
+        assert.ok(json !== undefined, field.name);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   test(`${schema.name}: JSON is read as the same message on all ways`, () => {
     fc.assert(
       fc.property(messages, formats, (message, { int64: _, ...options }) => {

@@ -1,5 +1,6 @@
 import { test } from "node:test";
 import assert from "node:assert/strict";
+import { METHODS } from "node:http";
 import { create, createFileRegistry, createRegistry, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema, MethodOptionsSchema } from "@bufbuild/protobuf/wkt";
@@ -8,6 +9,7 @@ import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import { GoMs } from "../../../gen/go/micro/service/goms/goms_pb.ts";
 import { annotatedBindings, implicitBinding, ruleBindings } from "../../../src/core/http-rule/http-rule.ts";
 import type { HttpBinding } from "../../../src/core/http-rule/http-rule.ts";
+import { routableMethods } from "../../../src/core/http-rule/http-methods.ts";
 import { buildMethod, on } from "../../gateway/routing/routing-fixture.ts";
 
 function describe({ httpMethod, template, body, responseBody }: HttpBinding): string {
@@ -106,5 +108,12 @@ test("an annotation that is no HttpRule is refused by the rpc's name", () => {
   assert.throws(
     () => annotatedBindings(broken),
     /Routing\.Call \(test\/routing\/routing\.proto\): .*not a valid/,
+  );
+});
+
+test("the HTTP methods of routes are those that Node's parser knows, without CONNECT", () => {
+  assert.deepEqual(
+    [...routableMethods],
+    METHODS.filter((word) => word !== "CONNECT"),
   );
 });

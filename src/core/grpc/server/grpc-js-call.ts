@@ -49,16 +49,22 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     this.context.onAbort((reason) => this.fail(reason));
   }
 
-  /** The fields of the request as grpc-js gets them: identity headers of a client that may set them only. */
-  headOf(rawFields: readonly string[]): string[] {
+  /**
+   * The fields of the request as grpc-js gets them: identity headers of a client that may set them only.
+   *
+   * @param ours Name of a field that no client may set, and its value.
+   */
+  headOf(rawFields: readonly string[], ours: readonly [name: string, value: string]): string[] {
     const { peer } = this.#request;
     const trusted = this.#environment.trust.includes(peer);
     const fields: string[] = [];
     for (let i = 0; i < rawFields.length; i += 2) {
       const name = rawFields[i] ?? "";
+      if (name === ours[0]) continue;
       if (trusted || !isIdentityHeader(name)) fields.push(name, rawFields[i + 1] ?? "");
     }
     if (!trusted && peer !== undefined) fields.push(clientCertHeader, formatClientCert(peer));
+    fields.push(...ours);
     return fields;
   }
 

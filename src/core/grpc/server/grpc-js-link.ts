@@ -1,16 +1,18 @@
 import type { Socket } from "node:net";
 import { duplexPair, type Duplex } from "node:stream";
 import { clientHttp2Defaults, keepaliveDefaults } from "../../http2/client-http2-options.ts";
-import { ClientSession } from "../../http2/client-session.ts";
+import { ClientSession, type ClientSessionOptions } from "../../http2/client-session.ts";
+import { Http2Counts } from "../../http2/http2-counts.ts";
 import { RequestHead, type RequestStream, type Session, type StreamListener } from "../../http2/session.ts";
 
 const noFields: readonly string[] = [];
 
-/** Nothing is lost on the way: no pings are needed. */
-const options = {
-  keepalive: { ...keepaliveDefaults, timeMs: 0, withoutCalls: false },
+/** No pings inside the process, and no connection that the metrics count. */
+const linkOptions: ClientSessionOptions = Object.freeze({
+  keepalive: { ...keepaliveDefaults, timeMs: 0 },
   http2: clientHttp2Defaults,
-};
+  counts: new Http2Counts(),
+});
 
 /** A connection of HTTP/2 inside the process, from one client's calls to the handlers of grpc-js. */
 export class GrpcJsLink {
@@ -31,13 +33,13 @@ export class GrpcJsLink {
     const socket = Object.assign(near, { ref() {}, unref() {}, setNoDelay() {} });
     this.#near = near;
     this.#ready = new Promise((resolve, reject) => {
-      const session = new ClientSession(socket as unknown as Socket, options, {
+      const session = new ClientSession(socket as unknown as Socket, linkOptions, {
         onReady: () => {
           this.#session = session.start({
             onCapacity() {},
             onRetired: () => (this.#retired = true),
-            onTooManyPings() {},
             onGoaway() {},
+            onTooManyPings() {},
             onAging() {},
           });
           resolve(this.#session);

@@ -77,6 +77,8 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   #kept = 0;
   /** Bytes of earlier chunks of the message that is incomplete. */
   #gathered = 0;
+  /** Bytes that were used while they were gathered, of messages that wait: the next bytes are held in their place. */
+  #advanced = 0;
   #answered = false;
   #headersSent = false;
   #over = false;
@@ -105,7 +107,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   /**
    * A message of the request has come, with valid flags.
    *
-   * @param held How many of its bytes are not used yet: all but those of earlier chunks.
+   * @param held Its bytes, with the prefix, which are used when the call has used the message.
    * @returns whether the call will use them later
    */
   protected abstract received(flags: number, bytes: Buffer, held: number): boolean;
@@ -128,16 +130,22 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     }
     // An incomplete message is gathered, up to its limit: if it waited for the window, it could not become complete.
     this.#gathered += chunk.length - this.#read;
-    if (this.#kept < chunk.length) this.stream.use(chunk.length - this.#kept);
+    const unkept = chunk.length - this.#kept;
+    const repaid = Math.min(this.#advanced, unkept);
+    this.#advanced -= repaid;
+    if (repaid < unkept) this.stream.use(unkept - repaid);
   }
 
   message(flags: number, bytes: Buffer): void {
-    const held = prefixBytes + bytes.length - this.#gathered;
-    this.#read += held;
+    const whole = prefixBytes + bytes.length;
+    const gathered = this.#gathered;
+    this.#read += whole - gathered;
     this.#gathered = 0;
     if (this.#answered) return;
     this.decoder.check(flags);
-    if (this.received(flags, bytes, held)) this.#kept += held;
+    if (!this.received(flags, bytes, whole)) return;
+    this.#kept += whole - gathered;
+    this.#advanced += gathered;
   }
 
   onEnd(): void {

@@ -8,38 +8,38 @@ import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
 import type { Http1Options } from "../http1-limits.ts";
-import { parserError, requestTimeout, writeToSocket } from "../../http/raw-reply.ts";
+import { parserError, writeToSocket } from "../../http/raw-reply.ts";
 import { FastExchange } from "./fast-exchange.ts";
-import { type ChooseAnswer, FastLane, type FastOwner } from "./fast-lane.ts";
-import { ConnectionStates, type Http1Connection, type LaneExchange } from "./http1-connection.ts";
+import { type ChooseAnswer, FastLane } from "./fast-lane.ts";
+import type { LaneExchange } from "./http1-connection.ts";
 import { Http1Exchange } from "./http1-exchange.ts";
 import { createHttp1Server } from "./http1-server.ts";
 import type { NodeUse } from "./node-use.ts";
-import { PipelineTurns } from "./pipeline-turns.ts";
+import { Pipelines } from "./pipelines.ts";
 import type { TurnExchange } from "./turn-exchange.ts";
 import { RequestCheck } from "../request-check.ts";
 import { asksForWebSocket } from "../../http/websocket-handshake.ts";
 import { extractTargetHeaders } from "../../http/socket-headers.ts";
 import { watchWrites } from "./write-watch.ts";
 
-/** How many pipelined requests of one connection may wait before reading from it is paused. */
-const maxWaiting = 64;
-
 /**
- * The HTTP/1 connections of a port: refuses requests that are ambiguous or for another host (RFC 9112), serves
- * pipelined requests one after the other, and tracks all exchanges in flight.
+ * The HTTP/1 connections of a port: refuses requests that are ambiguous or for another host (RFC 9112) and tracks all
+ * exchanges in flight. `Pipelines` serves those of one connection one after the other.
  */
-export class Http1Connections implements ExchangeOwner, FastOwner {
+export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
   readonly completeHead: CompleteHead | undefined;
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
-  readonly #connections = new ConnectionStates();
+  readonly #pipelines = new Pipelines({
+    begin: (exchange, refusal) => this.#begin(exchange, refusal),
+    endWith: (error, socket) =>
+      writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs),
+  });
   readonly #inFlight = new LiveSet<LaneExchange>();
   readonly #servers = new Set<Server>();
-  readonly #turns = new PipelineTurns<Socket>((socket) => this.#next(socket));
   readonly #lanes = new Set<FastLane>();
   #serve: (exchange: Http1Exchange) => void = () => {};
   #closing = false;
@@ -64,15 +64,16 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
   createServer(serve: (exchange: Http1Exchange) => void): Server {
     this.#serve = serve;
     const server = createHttp1Server(this.#options, {
-      request: (request, exchange, refusal) => this.#arrived(request, exchange, refusal),
+      request: (request, exchange, refusal) => this.#pipelines.arrived(request.socket, exchange, refusal),
       continueBody: (request, exchange) => {
         // Node does not know that a request of the fast lane is in flight, and would write into its answer.
-        if (this.#connections.of(request.socket).isBusy) exchange.continuesLater = true;
+        if (this.#pipelines.isBusy(request.socket)) exchange.continuesLater = true;
         else exchange.writeContinue();
       },
       connect: (request, socket) => {
         const exchange = this.#detached(request, socket);
-        if (exchange !== undefined) this.#arrived(request, exchange); // Refused like any method without a route.
+        // Refused like any method without a route.
+        if (exchange !== undefined) this.#pipelines.arrived(request.socket, exchange, undefined);
       },
       isUpgrade: (request) => this.#isUpgrade(request),
       upgrade: (request, socket, head) => this.#upgrading(request, socket, head),
@@ -91,43 +92,26 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
    * @returns what takes a connection
    */
   fastLane(choose: ChooseAnswer, toNode: (socket: Socket) => void, use: NodeUse): (socket: Socket) => void {
-    const lane = new FastLane(this.#options, { choose, toNode, use, check: this.#check, owner: this });
+    const lane = new FastLane(this.#options, {
+      choose,
+      toNode,
+      use,
+      check: this.#check,
+      owner: this.#pipelines,
+    });
     this.#lanes.add(lane);
     return (socket) => lane.connect(socket);
   }
 
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const connection = this.#connections.of(socket);
-    if (connection.broken) return;
-    connection.broken = true;
-    const { current, waiting } = connection;
-    if (!isHealthy(socket, error)) {
-      waiting.length = 0;
-      socket.destroy();
-      return;
-    }
-    if (current instanceof FastExchange) current.write(); // What is ready comes before what ends the connection.
-    const isBetween = current === undefined || (current.writableEnded && current.requestComplete);
-    if (isBetween && current?.shouldKeepAlive === false) {
-      waiting.length = 0; // That answer ends the connection.
-    } else if (isBetween && waiting.length > 0) {
-      // The valid request before the broken one is answered, although it has not begun yet.
-      waiting.length = 1;
-      waiting[0]?.exchange.closeAfter();
-    } else {
-      waiting.length = 0;
-      if (!isBetween && current.headersSent) socket.destroy();
-      // The valid request before the broken one is answered, as the last one of the connection.
-      else if (!isBetween && current.requestComplete) current.closeAfter();
-      else writeToSocket(socket, this.#errors.toReply(parserError(error)), this.#options.lingerMs);
-    }
+    this.#pipelines.clientError(error, socket);
   }
 
   /** From now on every response closes its connection. */
   closeConnections(): void {
     this.#closing = true;
-    this.#turns.flush(); // Requests that wait for a turn of the event loop count as in flight.
+    this.#pipelines.flush(); // Requests that wait for a turn of the event loop count as in flight.
     for (const exchange of this.#inFlight) exchange.closeAfter();
   }
 
@@ -153,47 +137,16 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
     return this.#inFlight.idle();
   }
 
-  /** A request of the fast lane has arrived. */
-  fastArrived(exchange: FastExchange): void {
-    const connection = this.#connections.of(exchange.carrier);
-    if (connection.broken) return;
-    if (connection.isBusy) connection.waiting.push({ exchange, refusal: undefined });
-    else this.#begin(connection, exchange, undefined);
-  }
-
-  /** How many requests of a connection wait for their turn behind the one in flight. */
-  waiting(socket: Socket): number {
-    return this.#connections.of(socket).waiting.length;
-  }
-
-  /** `readOn` is called when no request of a connection waits any more. */
-  whenNoneWaits(socket: Socket, readOn: () => void): void {
-    this.#connections.of(socket).readOn = readOn;
-  }
-
-  /** A connection goes to Node's parser with the beginning of a head, the rest of which has to come in time. */
-  expectHead(socket: Socket, timeoutMs: number): void {
-    const connection = this.#connections.of(socket);
-    connection.headTimer = setTimeout(() => this.clientError(requestTimeout(), socket), timeoutMs);
-    socket.once("close", () => clearTimeout(connection.headTimer));
-  }
-
   exchangeClosed(exchange: LaneExchange): void {
     this.#inFlight.delete(exchange);
     this.#onClose?.(exchange);
-    const { carrier: socket } = exchange;
-    if (!exchange.requestComplete && !socket.destroyed) this.#linger(exchange);
-    const connection = this.#connections.of(socket);
-    connection.current = undefined;
-    if (!exchange.shouldKeepAlive || socket.destroyed) connection.waiting.length = 0;
-    if (connection.waiting.length === 0) return;
-    connection.queued = true;
-    this.#turns.add(socket);
+    if (!exchange.requestComplete && !exchange.carrier.destroyed) this.#linger(exchange);
+    this.#pipelines.closed(exchange);
   }
 
   /** Whether a request upgrades its connection; a connection with pending answers cannot be upgraded. */
   #isUpgrade(request: IncomingMessage): boolean {
-    return asksForWebSocket(request) && !this.#connections.of(request.socket).isBusy;
+    return asksForWebSocket(request) && !this.#pipelines.isBusy(request.socket);
   }
 
   /**
@@ -202,7 +155,7 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
    */
   #detached(request: IncomingMessage, socket: Socket): Http1Exchange | undefined {
     socket.on("error", () => socket.destroy()); // Node has removed its own listener.
-    if (this.#connections.of(socket).isBusy) {
+    if (this.#pipelines.isBusy(socket)) {
       socket.destroy();
       return undefined;
     }
@@ -225,42 +178,16 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
     const exchange = this.#detached(request, socket);
     if (exchange === undefined) return;
     if (!this.#isUpgrade(request)) {
-      this.#arrived(request, exchange); // Older versions of Node emit "upgrade" without `shouldUpgradeCallback`.
+      this.#pipelines.arrived(request.socket, exchange, undefined); // Older versions of Node emit "upgrade" without `shouldUpgradeCallback`.
       return;
     }
     const { url, headers, inFrame, problem } = extractTargetHeaders(request.url ?? "");
     request.url = url;
     exchange.upgrade = { request, socket, head, headers, headersInFrame: inFrame };
-    this.#arrived(request, exchange, problem);
+    this.#pipelines.arrived(request.socket, exchange, problem);
   }
 
-  #arrived(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void {
-    const connection = this.#connections.of(request.socket);
-    if (connection.broken) return;
-    clearTimeout(connection.headTimer);
-    if (!connection.isBusy) {
-      this.#begin(connection, exchange, refusal);
-      return;
-    }
-    connection.waiting.push({ exchange, refusal });
-    if (connection.waiting.length === maxWaiting) request.socket.pause();
-  }
-
-  #next(socket: Socket): void {
-    const connection = this.#connections.of(socket);
-    connection.queued = false;
-    if (socket.destroyed) connection.waiting.length = 0;
-    const arrived = connection.waiting.shift();
-    const { readOn } = connection;
-    if (connection.waiting.length === 0 && readOn === undefined) socket.resume();
-    if (arrived !== undefined) this.#begin(connection, arrived.exchange, arrived.refusal);
-    if (connection.waiting.length > 0 || readOn === undefined) return;
-    connection.readOn = undefined;
-    readOn();
-  }
-
-  #begin(connection: Http1Connection, exchange: LaneExchange, known: HttpError | undefined): void {
-    connection.current = exchange;
+  #begin(exchange: LaneExchange, known: HttpError | undefined): void {
     exchange.begin(this);
     this.#inFlight.add(exchange);
     if (this.#closing) exchange.shouldKeepAlive = false;
@@ -291,9 +218,4 @@ export class Http1Connections implements ExchangeOwner, FastOwner {
     carrier.once("close", () => clearTimeout(timer));
     exchange.body.once("end", () => clearTimeout(timer));
   }
-}
-
-/** Whether an answer can still be sent after the parser's error. */
-function isHealthy(socket: Duplex, { code }: NodeJS.ErrnoException): boolean {
-  return !socket.destroyed && socket.writable && code !== "ECONNRESET";
 }

@@ -9,11 +9,17 @@ import {
 import { reflect } from "@bufbuild/protobuf/reflect";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { event_id as eventIdOption } from "../../../../../gen/ts_ms/v1/options_pb.ts";
+import { fieldText } from "../../../../core/codec/field-text.ts";
 import { fieldsOf } from "../../../../core/codec/field-shape.ts";
 import { SetupError } from "../../../../core/errors/setup-error.ts";
 
-/** Returns the id of a message in its stream; undefined if it has none. */
-export type EventId = (message: Message) => string | undefined;
+/** Reads the ids of messages in their stream. */
+export interface EventId {
+  /** The id of a message; undefined if it has none. */
+  of(message: Message): string | undefined;
+  /** The same of its protobuf bytes. Throws for bytes that are no message. */
+  ofBytes(message: Uint8Array): string | undefined;
+}
 
 /**
  * Compiles the reader of the field of `schema` with `(ts_ms.v1.event_id) = true`; undefined if there is none.
@@ -39,20 +45,25 @@ export function compileEventId(schema: DescMessage): EventId | undefined {
   return readerOf(field);
 }
 
-function readerOf(field: DescField): EventId {
+function readerOf(field: DescField & { fieldKind: "scalar" }): EventId {
   const { localName, parent } = field;
+  const textIn = fieldText(field);
+  const ofBytes: EventId["ofBytes"] = (message) => orNone(textIn(message));
   if (field.presence === FeatureSet_FieldPresence.IMPLICIT) {
-    return (message) => textOf(fieldsOf(message)[localName]);
+    return { ofBytes, of: (message) => orNone(String(fieldsOf(message)[localName])) };
   }
-  return (message) => {
-    const reflected = reflect(parent, message);
-    return reflected.isSet(field) ? textOf(reflected.get(field)) : undefined;
+  return {
+    ofBytes,
+    of(message) {
+      const reflected = reflect(parent, message);
+      return reflected.isSet(field) ? orNone(String(reflected.get(field))) : undefined;
+    },
   };
 }
 
-function textOf(value: unknown): string | undefined {
-  const text = String(value);
-  return text === "" ? undefined : text; // An empty id would make the client forget the one before.
+/** An empty id would make the client forget the one before. */
+function orNone(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
 }
 
 const otherScalars: ReadonlySet<ScalarType> = new Set([

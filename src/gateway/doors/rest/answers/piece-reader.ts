@@ -11,23 +11,22 @@ import type { StreamEncoder } from "./stream-encoding.ts";
  * Compiles what prints the replies of a route's streams by an encoder: those that came together as one piece, without
  * building messages where that can be done. It throws for bytes that are no message of the output type.
  *
- * @param json options of the JSON writer, without indentation; undefined if writing JSON needs the message
+ * @param json options of the JSON writer, without indentation
  */
 export function compilePieceReader(
   { responseField }: Route,
   method: DescMethod,
-  json: Partial<JsonWriteOptions> | undefined,
+  json: Partial<JsonWriteOptions>,
 ): (encoder: StreamEncoder) => ReadReplies<string | Buffer> {
   const { output } = method;
   const decode = decoder(output);
-  const converter =
-    responseField === undefined && json !== undefined ? binaryToJson(output, json) : undefined;
+  const converter = binaryToJson(output, json, responseField);
   return (encoder) => {
     const { frame } = encoder;
     const print = (message: Message): string => encoder.message(message);
     return (batch) => {
-      const piece = frame && converter?.convertPiece(batch.messages, batch.read, frame);
-      if (frame === undefined || piece === undefined) return writeReply(method, print, decode(batch.next()));
+      const piece = converter.convertPiece(batch.messages, batch.read, frame);
+      if (piece === undefined) return writeReply(method, print, decode(batch.next()));
       batch.skip(piece.count);
       frame.printed(piece.count);
       return toPayload(piece.bytes);

@@ -67,22 +67,21 @@ class SseEncoder implements StreamEncoder {
   readonly #start: EncoderStart;
   readonly #options: SseOptions;
   #count: number;
-  readonly frame: MessageFrame | undefined;
+  readonly frame: MessageFrame;
 
   constructor(start: EncoderStart, options: SseOptions) {
     this.#start = start;
     this.#options = options;
     this.#count = counterOf(start.lastEventId);
     this.opening = options.retryMs > 0 ? `${retryLine(options.retryMs)}\n` : ": open\n\n";
-    this.frame = options.eventId === undefined ? this.#counted() : undefined;
+    this.frame = options.eventId === undefined ? this.#counted() : identified(options.eventId);
   }
 
   message(message: Message): string {
     const { eventId } = this.#options;
     const data = this.#start.messageText(message); // One line.
     if (eventId === undefined) return `id: ${++this.#count}\ndata: ${data}\n\n`;
-    const id = eventId(message);
-    return id === undefined || unsafeId.test(id) ? `data: ${data}\n\n` : `id: ${id}\ndata: ${data}\n\n`;
+    return `${beforeData(eventId.of(message))}${data}\n\n`;
   }
 
   /** The JSON of a message is one line. */
@@ -106,6 +105,19 @@ class SseEncoder implements StreamEncoder {
 
   readonly stop = (error: ConnectError): string =>
     retryLine(this.#options.retryMs || stopRetryMs) + this.error(error);
+}
+
+/** The ids are those of messages. */
+function identified(eventId: EventId): MessageFrame {
+  return {
+    before: (_index, message) => beforeData(eventId.ofBytes(message)),
+    after: "\n\n",
+    printed: () => {},
+  };
+}
+
+function beforeData(id: string | undefined): string {
+  return id === undefined || unsafeId.test(id) ? "data: " : `id: ${id}\ndata: `;
 }
 
 /** How long clients of a server that stops should wait before they reconnect, if `retryMs` is 0; in milliseconds. */

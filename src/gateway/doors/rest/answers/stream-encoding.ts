@@ -46,8 +46,8 @@ export interface StreamEncoder {
   readonly opening: string;
   /** The text that keeps an idle connection open; undefined if the encoding has none. */
   readonly heartbeat: string | undefined;
-  /** The texts around the JSON of messages; undefined if they depend on the contents of a message. */
-  readonly frame: MessageFrame | undefined;
+  /** The texts around the JSON of messages. */
+  readonly frame: MessageFrame;
   /** The text of the next message. Throws INTERNAL for a message without a JSON form. */
   message(message: Message): string;
   /** The end of a successful stream. */

@@ -1,6 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { CallContext } from "../../../../core/call/context.ts";
+import { forEachOf, type Sink } from "../../../../core/call/layered-stream.ts";
 import { compileByteStreamInvoker, compileStreamInvoker } from "../../../../core/call/stream-invoker.ts";
+import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts";
 import { repliesRawBody } from "../../../binding/http-body.ts";
 import { compileMessageBinder, type MessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
@@ -22,7 +24,7 @@ import type { RequestSource } from "../bodies/request-source.ts";
 import type { RequestMessages } from "../bodies/uploaded-messages.ts";
 import { compileRawAnswer } from "../files/raw-answers.ts";
 import { rangeHeaders } from "../files/raw-headers.ts";
-import { replyReader, replyWriter, type RouteHandler } from "../unary/unary.ts";
+import { replyWriter, type RouteHandler } from "../unary/unary.ts";
 import { compileBodySource, compileByteBodySource } from "./body-source.ts";
 
 /**
@@ -101,10 +103,7 @@ function streamHandler<M, A extends Answer>(
       requests = await whileReading(context, source(call, exchange));
       requestComplete(context, kind);
       answer = makeAnswer(context);
-      for await (const payload of run(requests, context, answer)) {
-        const written = answer.message(payload);
-        if (written !== undefined) await context.race(written);
-      }
+      await forEachOf(run(requests, context, answer), messageSink(answer, context));
       await answer.end();
     } catch (reason) {
       // An error of the request has caused the error of the call.
@@ -118,17 +117,21 @@ function streamHandler<M, A extends Answer>(
   return (call, exchange) => void serve(call, exchange);
 }
 
+/** Passes payloads to an answer; a wait for its client ends with the call. */
+function messageSink(answer: Answer, context: CallContext): Sink<unknown> {
+  return (payload) => {
+    const written = answer.message(payload);
+    return written && context.race(written);
+  };
+}
+
 function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): AnswerOf<ByteAnswer> {
   const { errors, replyMetadata, streams } = kit;
   const { method } = route;
   const { streamCoding } = kit.browsers;
   const encodings = compileEncodings(route, (error) => errors.statusText(error), kit);
-  const textOf = messageTexts(route, binder, kit);
-  // What a request asks for by system parameters takes messages.
-  const json = kit.binding.systemParameters ? undefined : { ...kit.json, indent: 0 };
-  const readerOf = compilePieceReader(route, method, json);
+  const printerOf = printers(route, binder, kit);
   const replies = replyWriter(route, method, kit, binder);
-  const singleReader = replyReader(route, method, kit);
   const { methodKind } = method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
   return (call, exchange) => {
@@ -140,16 +143,13 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
     if (encoding === undefined) {
       const type = binaryReplyType(headers.accept, undefined);
       return (context) => {
-        const encode = replies.encoder(call.query, type);
-        const read = singleReader(type, encode);
+        const { encode, read } = replies.codec(call.query, type);
         const send = (payload: string | Buffer): void => replies.send(payload, context, type, exchange);
         return new SingleByteAnswer(exchange, errors, encode, (batch) => read(batch.next()), send);
       };
     }
-    const encoder = encoding.begin({
-      messageText: textOf(call),
-      lastEventId: single(headers["last-event-id"]),
-    });
+    const { messageText, readerOf } = printerOf(call);
+    const encoder = encoding.begin({ messageText, lastEventId: single(headers["last-event-id"]) });
     const common = { encoding, encoder, read: readerOf(encoder), exchange, errors, replyMetadata };
     if (oldClient && !encoding.endsVisibly) {
       return (context) => new BufferedAnswer({ ...common, context, maxBytes: streams.maxBufferedBytes });
@@ -159,16 +159,29 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
   };
 }
 
-/** The JSON text of the messages of a call: on one line each, whatever indentation is set. */
-function messageTexts(
+/** What prints the messages of a stream, from either form. */
+interface Printer {
+  readonly messageText: MessageText;
+  readonly readerOf: ReturnType<typeof compilePieceReader>;
+}
+
+/** The printer of a call: of messages on one line each, whatever indentation is set. */
+function printers(
   route: Route,
   binder: MessageBinder,
   { json, binding }: DoorKit,
-): (call: RouteCall) => MessageText {
-  const usual = jsonTextEncoder(route, route.method, { ...json, indent: 0 });
+): (call: RouteCall) => Printer {
+  const usual = printer(route, { ...json, indent: 0 });
   if (!binding.systemParameters) return () => usual;
-  const numbers = jsonTextEncoder(route, route.method, { ...json, indent: 0, enums: "number" });
+  const numbers = printer(route, { ...json, indent: 0, enums: "number" });
   return ({ query }) => (binder.systemParameters(query).enumsAsNumbers ? numbers : usual);
+}
+
+function printer(route: Route, json: Partial<JsonWriteOptions>): Printer {
+  return {
+    messageText: jsonTextEncoder(route, route.method, json),
+    readerOf: compilePieceReader(route, route.method, json),
+  };
 }
 
 function single(value: string | string[] | undefined): string | undefined {

@@ -18,9 +18,11 @@ import { HttpError } from "../../../http/http-error.ts";
 import { binaryReplyType, bodyFormat, type BodyFormat } from "../../../http/media-type.ts";
 import {
   binaryEncoder,
+  binaryReader,
   jsonEncoder,
+  jsonReader,
   type ReplyEncoder,
-  replyReaders,
+  type ReplyReader,
 } from "../../../binding/reply-encoder.ts";
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { hasBody } from "../../../http/request-body.ts";
@@ -41,7 +43,7 @@ export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit):
   const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
   const binder = compileBinder(route, kit.binding);
   const body = bodyReader(route, kit);
-  const run = callRunner(route, method, kit, binder);
+  const run = callRunner(method, kit, binder);
   const replies = replyWriter(route, method, kit, binder);
 
   const serve = async ({ captures, query }: RouteCall, exchange: HttpExchange): Promise<void> => {
@@ -55,12 +57,8 @@ export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit):
       const content = bytes && (await whileReading(context, bytes));
       requestComplete(context, kind);
       const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);
-      const payload = await run(
-        { captures, query, format, body: content },
-        context,
-        type,
-        replies.encoder(query, type),
-      );
+      const request = { captures, query, format, body: content };
+      const payload = await run(request, context, replies.codec(query, type));
       replies.send(payload, context, type, exchange);
     } catch (reason) {
       errors.send(exchange, reason);
@@ -117,54 +115,30 @@ function mediaTypeOf(headers: RequestHead["headers"]): string | undefined {
   return headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
 }
 
-/**
- * Binds a request and calls; resolves with the body of the reply. `type` is the media type of binary replies, undefined
- * for JSON; `encode` encodes the body if it cannot be transcoded as bytes.
- */
-type CallRunner = (
-  request: BindRequest,
-  context: CallContext,
-  type: string | undefined,
-  encode: ReplyEncoder,
-) => Promise<string | Buffer>;
+/** Binds a request and calls; resolves with the body of the reply. */
+type CallRunner = (request: BindRequest, context: CallContext, codec: ReplyCodec) => Promise<string | Buffer>;
 
-function callRunner(route: Route, method: DescMethodUnary, kit: DoorKit, binder: Binder): CallRunner {
-  const { invoker, transcoding } = kit;
+function callRunner(method: DescMethodUnary, { invoker, transcoding }: DoorKit, binder: Binder): CallRunner {
   if (invoker.unaryBytes === undefined || transcoding === "messages") {
-    return (request, context, _type, encode) => invoker.unary(method, binder.bind(request), context, encode);
+    return (request, context, { encode }) => invoker.unary(method, binder.bind(request), context, encode);
   }
   const unaryBytes = invoker.unaryBytes.bind(invoker);
-  const reader = replyReader(route, method, kit);
-  return (request, context, type, encode) =>
-    unaryBytes(method, binder.bindBytes(request), context, reader(type, encode));
+  return (request, context, { read }) => unaryBytes(method, binder.bindBytes(request), context, read);
 }
 
-/** Compiles what makes the body of a reply of its bytes, for a media type and an encoder as `CallRunner` has them. */
-export function replyReader(
-  route: Route,
-  method: DescMethod,
-  { binding, json }: Pick<DoorKit, "binding" | "json">,
-): (type: string | undefined, encode: ReplyEncoder) => (reply: Uint8Array) => string | Buffer {
-  // System parameters of a request can be applied to messages only.
-  const readers = replyReaders(route, method, binding.systemParameters ? undefined : json);
-  return (type, encode) => {
-    const read = type === undefined ? readers.json : readers.binary;
-    return (reply) => {
-      const output = read(reply);
-      return isPayload(output) ? output : writeReply(method, encode, output);
-    };
-  };
-}
-
-function isPayload(output: Message | string | Buffer): output is string | Buffer {
-  return typeof output === "string" || Buffer.isBuffer(output);
+/** Makes the body of a reply. */
+export interface ReplyCodec {
+  /** Of its message. */
+  readonly encode: ReplyEncoder;
+  /** Of its protobuf bytes. Throws for bytes that are no message of the output type. */
+  readonly read: (reply: Uint8Array) => string | Buffer;
 }
 
 /** Writes successful replies of one route. */
 export interface ReplyWriter {
-  /** The encoder of the reply to a request with this query: of JSON, or of binary protobuf if `binaryType` is set. */
-  encoder(query: string, binaryType: string | undefined): ReplyEncoder;
-  /** Sends the result of the encoder. @throws Error for invalid header fields */
+  /** What makes the body of the reply to a request with this query: JSON, or protobuf if `binaryType` is set. */
+  codec(query: string, binaryType: string | undefined): ReplyCodec;
+  /** Sends the result of the codec. @throws Error for invalid header fields */
   send(
     payload: string | Buffer,
     context: CallContext,
@@ -180,13 +154,14 @@ export function replyWriter(
   { json, binding, replyMetadata }: Pick<DoorKit, "json" | "binding" | "replyMetadata">,
   binder: Pick<Binder, "systemParameters">,
 ): ReplyWriter {
-  const toJson = jsonEncoder(route, method, json);
+  const usual = jsonCodec(route, method, json);
   const variants = binding.systemParameters ? jsonVariants(route, method, json) : undefined;
-  const binary = binaryEncoder(route, method);
+  const encode = binaryEncoder(route, method);
+  const binary = encode && codecOf(method, encode, binaryReader(route, method));
   return {
-    encoder(query, binaryType) {
+    codec(query, binaryType) {
       if (binaryType !== undefined && binary !== undefined) return binary;
-      return variants === undefined ? toJson : variants(binder.systemParameters(query));
+      return variants === undefined ? usual : variants(binder.systemParameters(query));
     },
     send(payload, context, binaryType, exchange) {
       const type = binary === undefined ? undefined : binaryType;
@@ -201,18 +176,41 @@ export function replyWriter(
   };
 }
 
-/** Chooses the encoder by a request's system parameters. */
-export function jsonVariants(
+/** Chooses the codec by a request's system parameters; each is compiled at its first use. */
+function jsonVariants(
   route: Route,
   method: DescMethod,
   json: Partial<JsonWriteOptions>,
-): (parameters: SystemParameters) => ReplyEncoder {
-  return ({ enumsAsNumbers, prettyPrint }) =>
-    jsonEncoder(route, method, {
-      ...json,
-      ...(enumsAsNumbers ? { enums: "number" } : {}),
-      ...(prettyPrint === undefined ? {} : { indent: prettyPrint ? json.indent || 2 : 0 }),
-    });
+): (parameters: SystemParameters) => ReplyCodec {
+  const known = new Map<string, ReplyCodec>();
+  return ({ enumsAsNumbers, prettyPrint }) => {
+    const indent = prettyPrint === undefined ? json.indent : prettyPrint ? json.indent || 2 : 0;
+    const key = `${enumsAsNumbers} ${indent}`;
+    let codec = known.get(key);
+    if (codec === undefined) {
+      codec = jsonCodec(route, method, { ...json, indent, ...(enumsAsNumbers ? { enums: "number" } : {}) });
+      known.set(key, codec);
+    }
+    return codec;
+  };
+}
+
+function jsonCodec(route: Route, method: DescMethod, json: Partial<JsonWriteOptions>): ReplyCodec {
+  return codecOf(method, jsonEncoder(route, method, json), jsonReader(route, method, json));
+}
+
+function codecOf(method: DescMethod, encode: ReplyEncoder, read: ReplyReader): ReplyCodec {
+  return {
+    encode,
+    read: (reply) => {
+      const output = read(reply);
+      return isPayload(output) ? output : writeReply(method, encode, output);
+    },
+  };
+}
+
+function isPayload(output: Message | string | Buffer): output is string | Buffer {
+  return typeof output === "string" || Buffer.isBuffer(output);
 }
 
 /** The head of a successful reply, without its content type. */

@@ -48,11 +48,16 @@ test("S08: any text is one event", () => {
 for (const id of ["a\0b", "a\nb", "a\rb", "7\n\ndata: forged"]) {
   test(`S08: the id ${JSON.stringify(id)} is left out`, () => {
     assert.equal(eventText({ data: "x", id }), "data: x\n\n");
-    const encoder = sse({ statusText: String, eventId: () => id, retryMs: 0 }).begin({
+    const encoder = sse({
+      statusText: String,
+      eventId: { of: () => id, ofBytes: () => id },
+      retryMs: 0,
+    }).begin({
       messageText: () => "{}",
       lastEventId: undefined,
     });
     assert.equal(encoder.message(create(EchoResponseSchema)), "data: {}\n\n");
+    assert.equal(encoder.frame.before(0, new Uint8Array()), "data: ");
   });
 }
 
@@ -94,11 +99,14 @@ test("the client is told when to come again", () => {
 
 test("the marked field is the id", () => {
   const position = compileEventId(FollowResponseSchema);
-  assert.equal(position?.(create(FollowResponseSchema, { position: 9007199254740993n })), "9007199254740993");
-  assert.equal(position?.(create(FollowResponseSchema)), "0");
+  assert.equal(
+    position?.of(create(FollowResponseSchema, { position: 9007199254740993n })),
+    "9007199254740993",
+  );
+  assert.equal(position?.of(create(FollowResponseSchema)), "0");
   const cursor = compileEventId(FollowItemsResponseSchema);
-  assert.equal(cursor?.(create(FollowItemsResponseSchema, { cursor: "c-1" })), "c-1");
-  assert.equal(cursor?.(create(FollowItemsResponseSchema)), undefined);
+  assert.equal(cursor?.of(create(FollowItemsResponseSchema, { cursor: "c-1" })), "c-1");
+  assert.equal(cursor?.of(create(FollowItemsResponseSchema)), undefined);
   assert.equal(compileEventId(RepeatResponseSchema), undefined);
   assert.notEqual(compileEventId(WatchBooksResponseSchema), undefined);
 });

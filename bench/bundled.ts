@@ -1,0 +1,30 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import type { Program } from "./contestant.ts";
+
+/** What the bundler of `npm run build`, which has no types, offers. */
+interface Bundler {
+  bundlePrograms(folder: string, programs: readonly string[]): Promise<unknown>;
+}
+
+const known = new Map<string, Promise<string>>();
+
+/**
+ * A program of `bench/contestants/` as one file, as `npm run build` makes programs: sources would be compared in the
+ * time and the memory that reading TypeScript takes.
+ */
+export async function bundled({ file, args = [] }: Program): Promise<Program> {
+  let bundle = known.get(file);
+  if (bundle === undefined) known.set(file, (bundle = makeBundle(file)));
+  return { file: await bundle, args };
+}
+
+async function makeBundle(file: string): Promise<string> {
+  const folder = mkdtempSync(join(tmpdir(), "ts-ms-bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const bundler = join(import.meta.dirname, "../tools/bundle.js");
+  const tools = (await import(bundler)) as Bundler;
+  await tools.bundlePrograms(folder, [`bench/contestants/${file}`]);
+  return join(folder, `${basename(file, ".ts")}.mjs`);
+}

@@ -1,3 +1,0 @@
-/** The suite once more, over the library's own engine. */
-process.env["TS_MS_TEST_ENGINE"] = "own";
-await import("./http2-connection.test.ts");
