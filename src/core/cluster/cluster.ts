@@ -4,6 +4,7 @@ import { EndpointWatch } from "../discovery/endpoint-watch.ts";
 import type { Resolver } from "../discovery/resolver.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
+import { countsOf, type UpstreamCounts } from "../http2/http2-counts.ts";
 import type { CallHead, StreamSources } from "../http2/stream-source.ts";
 import { systemClock } from "../time/clock.ts";
 import { pickerOf, type Balance } from "./balance.ts";
@@ -81,6 +82,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
   #usedMs = 0;
   #hastenedMs = Number.NEGATIVE_INFINITY;
   #cancelIdle: (() => void) | undefined;
+  readonly #counts: UpstreamCounts;
   readonly #closeBooks: () => void;
 
   constructor(options: ClusterOptions, parts: PoolParts = systemParts) {
@@ -89,6 +91,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     this.#given = options;
     this.#parts = parts;
     this.#picker = pickerOf(options.balance, parts.random);
+    this.#counts = countsOf(options.name);
     this.#closeBooks = options.books.open(this);
   }
 
@@ -159,13 +162,14 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     const refusal = this.#refusal();
     if (refusal === undefined) {
       this.#waiting.add(call);
+      this.#counts.queued++;
     } else {
       this.#refuse(call, refusal);
     }
   }
 
   forget(call: ClusterCall): void {
-    this.#waiting.delete(call);
+    if (this.#waiting.delete(call)) this.#counts.queued--;
   }
 
   /** Calls `fn` at every change of endpoints or of their states. @returns a function that ends that */
@@ -289,6 +293,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     const { pool: poolOptions, connection } = this.#given;
     const pool = new ConnectionPool(
       known.address,
+      this.name,
       poolOptions,
       connection,
       {
@@ -405,7 +410,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
   }
 
   #begin(call: ClusterCall, endpoint: ClusterEndpoint, pooled: PooledConnection, nowMs: number): void {
-    this.#waiting.delete(call); // First: what follows may send further calls that wait.
+    this.forget(call); // First: what follows may send further calls that wait.
     call.start(endpoint, pooled, nowMs);
   }
 
@@ -444,7 +449,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
 
   #refuseWaiting(error: ConnectError): void {
     const calls = [...this.#waiting];
-    this.#waiting.clear();
+    for (const call of calls) this.forget(call);
     for (const call of calls) this.#refuse(call, error);
   }
 

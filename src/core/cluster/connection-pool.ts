@@ -80,6 +80,7 @@ export class PooledConnection {
  */
 export class ConnectionPool {
   readonly #address: string;
+  readonly #upstream: string;
   readonly #options: PoolOptions;
   readonly #connectionOptions: Partial<ConnectionOptions>;
   readonly #listener: PoolListener;
@@ -87,14 +88,17 @@ export class ConnectionPool {
   /** In the order in which they are filled. */
   #connections: PooledConnection[] = [];
 
+  /** @param upstream label of metrics */
   constructor(
     address: string,
+    upstream: string,
     options: PoolOptions,
     connectionOptions: Partial<ConnectionOptions>,
     listener: PoolListener,
     parts: PoolParts,
   ) {
     this.#address = address;
+    this.#upstream = upstream;
     this.#options = options;
     this.#connectionOptions = connectionOptions;
     this.#listener = listener;
@@ -155,6 +159,7 @@ export class ConnectionPool {
     const added: PooledConnection = new PooledConnection(
       (pooled) =>
         new Connection(() => this.#address, this.#connectionOptions, random, {
+          upstream: this.#upstream,
           changed: () => this.#changed(pooled),
           roomMade: () => this.#listener.roomMade(),
         }),

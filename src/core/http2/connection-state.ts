@@ -29,6 +29,8 @@ export interface TransientFailure {
 
 /** Decides when a connection is made again, in place of the connection itself. */
 export interface ConnectionOwner {
+  /** Label of metrics, in place of the address. */
+  readonly upstream: string;
   /** The state has changed. A connection that is lost, or whose pause after a failure is over, is idle. */
   changed(): void;
   /** A further stream can be opened. */

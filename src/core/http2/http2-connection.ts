@@ -318,7 +318,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   #attempt(): Connecting {
     const name = this.#target();
     const target = parseTarget(name);
-    this.#counts = countsOf(name);
+    this.#counts = countsOf(this.#owner?.upstream ?? name);
     this.#queue.countIn(this.#counts);
     const { authority, connectTimeoutMs: timeoutMs, engine, http2 } = this.#options;
     this.#authority = authority ?? target.authority;
