@@ -3,6 +3,7 @@ import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
 import { bundled } from "./bundled.ts";
 import type { Contestant, Program } from "./contestant.ts";
+import { clusterRows } from "./cluster-rows.ts";
 import { runDuel, samplesAre } from "./duel.ts";
 import { compareLives, type Lives } from "./life.ts";
 import { engineRows } from "./engine-rows.ts";
@@ -220,6 +221,7 @@ const all: readonly Row[] = [
     aim: 3.5,
     measure: (rig) => codecDuel("json-to-binary", rig),
   },
+  ...clusterRows,
   ...peerRows,
   {
     id: "13a",

@@ -6,8 +6,8 @@ import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { consulResolver, register, type Endpoint } from "../src/entries/consul.ts";
-import { GrpcServer, HttpServer } from "../src/index.ts";
+import { consulResolver, register } from "../src/entries/consul.ts";
+import { GrpcServer, HttpServer, type Endpoint } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
 import { debianPackages } from "./tools.ts";
 

@@ -23,7 +23,11 @@ export {
 
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
-export { dial, type Dialed, type DialedTransport, type DialOptions, type DialStats } from "./core/dial.ts";
+export { dial, type Dialed, type DialedTransport, type DialOptions, type DialTarget } from "./core/dial.ts";
+export type { DialStats } from "./core/targets/dial-stats.ts";
+export type { Balance } from "./core/cluster/balance.ts";
+export type { PoolOptions } from "./core/cluster/connection-pool.ts";
+export type { Endpoint, Resolver, ResolverListener } from "./core/discovery/resolver.ts";
 export type { ClientTls } from "./core/net/client-tls.ts";
 export type { ConnectBackoff, ConnectionOptions } from "./core/http2/connection-options.ts";
 export type { ConnectionState } from "./core/http2/http2-connection.ts";

@@ -115,9 +115,31 @@ async function writeAll(
   call.end();
 }
 
+/** What a client of several servers is told: all of them in turn, with retries. */
+const forSeveral = {
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [
+    {
+      name: [{}],
+      retryPolicy: {
+        maxAttempts: 3,
+        initialBackoff: "0.05s",
+        maxBackoff: "1s",
+        backoffMultiplier: 2,
+        retryableStatusCodes: ["UNAVAILABLE"],
+      },
+    },
+  ],
+};
+
 /** A client of `target` with promises for calls that have an end, and with streams. */
 export function connectTo(target: string) {
-  const client = new Client(target, credentials.createInsecure());
+  const several = target.includes(",");
+  const client = new Client(
+    several ? `ipv4:${target}` : target,
+    credentials.createInsecure(),
+    several ? { "grpc.service_config": JSON.stringify(forSeveral) } : {},
+  );
   const invoker =
     <I, O>({ path, requestSerialize, responseDeserialize }: MethodDefinition<I, O>) =>
     (request: I): Promise<O> =>

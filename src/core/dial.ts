@@ -1,5 +1,16 @@
 import type { Transport } from "@connectrpc/connect";
 import { interceptInvoker, type Invoker } from "./call/invoker.ts";
+import {
+  clusterDialDefaults,
+  dialCluster,
+  isClusterTarget,
+  wantsCluster,
+  type ClusterDialOptions,
+  type ClusterTarget,
+} from "./targets/cluster-target.ts";
+import { clusterStats, type DialStats } from "./targets/dial-stats.ts";
+import type { LazyCluster } from "./targets/lazy-cluster.ts";
+import type { Endpoint } from "./discovery/resolver.ts";
 import { checkOptions, show } from "./config/check-options.ts";
 import { messageCheck } from "./codec/message-check.ts";
 import type { Dispatcher } from "./call/dispatcher.ts";
@@ -7,7 +18,8 @@ import { Code, ConnectError } from "./errors/errors.ts";
 import { http2Invoker } from "./grpc/client/http2-invoker.ts";
 import { checkHttp2Options } from "./http2/client-http2-options.ts";
 import { connectionDefaults, connectionEngines, type ConnectionOptions } from "./http2/connection-options.ts";
-import { Connection, type ConnectionState, type Http2Stats } from "./http2/http2-connection.ts";
+import { Connection, type ConnectionState } from "./http2/http2-connection.ts";
+import type { ClientTls } from "./net/client-tls.ts";
 import { parseTarget } from "./net/target.ts";
 import { inProcess } from "./call/in-process.ts";
 import { toTransport, transportDefaults, type TransportOptions } from "./call/transport.ts";
@@ -22,8 +34,14 @@ export interface DialableServer {
   readonly address: ListenAddress | undefined;
 }
 
-/** Options of `dial`. Those of the connection have no effect on a server that is called in process. */
-export interface DialOptions extends ConnectionOptions, TransportOptions {
+/**
+ * What `dial` calls: a `GrpcServer` of this process, a server by its address, or several servers: a list of addresses
+ * or endpoints, or a resolver, which finds them.
+ */
+export type DialTarget = DialableServer | string | ClusterTarget;
+
+/** Options of `dial`. Those of connections have no effect on a server that is called in process. */
+export interface DialOptions extends ConnectionOptions, TransportOptions, ClusterDialOptions {
   /** Client interceptors around every call, the outermost first. Default: none. */
   readonly interceptors: readonly Interceptor[];
   /** Whether a `GrpcServer` is called through its socket instead of in process. Default: false. */
@@ -34,29 +52,20 @@ export interface DialOptions extends ConnectionOptions, TransportOptions {
 export const dialDefaults: DialOptions = Object.freeze({
   ...connectionDefaults,
   ...transportDefaults,
+  ...clusterDialDefaults,
   interceptors: [],
   network: false,
 });
 
-/** Figures of a transport. */
-export interface DialStats {
-  /** The servers that it calls; none for a server that is called in process. */
-  readonly endpoints: readonly EndpointStats[];
-}
-
-/** Figures of one server. */
-export interface EndpointStats {
-  /** The server as it was dialled; empty for a `GrpcServer` that does not listen yet. */
-  readonly address: string;
-  readonly state: ConnectionState;
-  /** Its connection. */
-  readonly http2: Http2Stats;
-}
-
-/** The connection that `dial` makes, besides its calls. */
+/** The connections that `dial` makes, besides its calls. */
 export interface Dialed extends AsyncDisposable {
-  /** The state of the connection; in process always `ready`. Reading it starts no attempt to connect. */
+  /**
+   * The state of the connection; in process always `ready`. With several endpoints it is `ready` if one of them is, and
+   * `transient-failure` if none can be reached. Reading it starts no attempt to connect.
+   */
   readonly state: ConnectionState;
+  /** The servers as they are known now; none in process, or before a list or resolver is in use. */
+  readonly endpoints: readonly Endpoint[];
   /**
    * Connects and resolves as soon as calls can be made; in process at once.
    *
@@ -65,26 +74,35 @@ export interface Dialed extends AsyncDisposable {
   ready(signal?: AbortSignal): Promise<void>;
   /** Figures of now. */
   stats(): DialStats;
+  /**
+   * Calls `fn` at every change of `state`, of `endpoints` or of the state of one of them; in process never.
+   *
+   * @returns a function that ends that
+   */
+  onChange(fn: () => void): () => void;
   /** Closes the connection: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
   close(): void;
   /** As `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A transport with the connection below it. */
+/** A transport with the connections below it. */
 export interface DialedTransport extends Transport, Dialed {}
 
-/** An invoker with the connection below it. */
+/** An invoker with the connections below it. */
 export interface DialedInvoker extends Invoker, Dialed {}
 
 /**
  * Makes a transport to a server: `createClient(Descriptor, dial(target))` is a typed client.
  *
- * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`.
- * @throws TypeError if the target or the certificates are invalid. A server that is not running is no error: calls are
+ * With a list or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
+ *
+ * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`, a list of such addresses or of
+ *   endpoints, or a resolver.
+ * @throws TypeError if the target, an option or the certificates are invalid. A server that is not running is no error: calls are
  *   UNAVAILABLE until it runs.
  */
-export function dial(target: DialableServer | string, options: Partial<DialOptions> = {}): DialedTransport {
+export function dial(target: DialTarget, options: Partial<DialOptions> = {}): DialedTransport {
   const invoker = dialInvoker(target, options); // First, since it checks the arguments.
   const transport = toTransport(invoker, {
     defaultTimeoutMs: options.defaultTimeoutMs ?? dialDefaults.defaultTimeoutMs,
@@ -93,13 +111,15 @@ export function dial(target: DialableServer | string, options: Partial<DialOptio
 }
 
 /** As `dial`, for the library itself: an `Invoker`, on which `defaultTimeoutMs` has no effect. */
-export function dialInvoker(
-  target: DialableServer | string,
-  options: Partial<DialOptions> = {},
-): DialedInvoker {
-  if (typeof target !== "string" && (target as DialableServer | undefined)?.dispatcher === undefined) {
+export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = {}): DialedInvoker {
+  const several = isClusterTarget(target);
+  if (
+    !several &&
+    typeof target !== "string" &&
+    (target as DialableServer | undefined)?.dispatcher === undefined
+  ) {
     throw new SetupError(
-      `dial takes a GrpcServer of this process or a target such as "users:42001", not ${show(target)}`,
+      `dial takes a GrpcServer of this process, a target such as "users:42001", a list of such targets or a resolver, not ${show(target)}`,
     );
   }
   checkOptions<DialOptions>("dial", options, dialDefaults);
@@ -110,10 +130,16 @@ export function dialInvoker(
   }
   checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
+  if (several) return overCluster(dialCluster(target, options), interceptors);
   if (typeof target !== "string" && !network) {
     return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
   }
   if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
+  if (typeof target === "string" && wantsCluster(options)) {
+    const { host, authority } = parseTarget(target);
+    const tls = options.tls === undefined || options.tls === false ? false : named(options.tls, host);
+    return overCluster(dialCluster([target], { authority, ...options, tls }), interceptors);
+  }
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
   const address = (): string => {
     if (typeof target === "string") return target;
@@ -123,11 +149,35 @@ export function dialInvoker(
     get state() {
       return connection.state;
     },
+    get endpoints() {
+      return [{ address: address() }];
+    },
     ready: (signal) => connection.ready(signal),
     stats: () => ({
       endpoints: [{ address: address(), state: connection.state, http2: connection.stats }],
     }),
+    onChange: (fn) => connection.onChange(fn),
     close: () => connection.close(),
+  });
+}
+
+/** TLS for the name of one server. */
+function named(tls: true | ClientTls, serverName: string): ClientTls {
+  return { serverName, ...(tls === true ? {} : tls) };
+}
+
+function overCluster(cluster: LazyCluster, interceptors: readonly Interceptor[]): DialedInvoker {
+  return withConnection(interceptInvoker(http2Invoker(cluster), interceptors), {
+    get state() {
+      return cluster.state;
+    },
+    get endpoints() {
+      return cluster.loaded?.members.map(({ known }) => known) ?? [];
+    },
+    ready: (signal) => cluster.ready(signal),
+    stats: () => clusterStats(cluster),
+    onChange: (fn) => cluster.onChange(fn),
+    close: () => cluster.close(),
   });
 }
 
@@ -137,16 +187,20 @@ type Below = Omit<Dialed, typeof Symbol.asyncDispose>;
 /** The substitute: a server of this process can always be called. */
 const always: Below = Object.freeze({
   state: "ready",
+  endpoints: Object.freeze([]),
   ready: () => Promise.resolve(),
   stats: () => ({ endpoints: [] }),
+  onChange: () => () => {},
   close() {},
 });
 
 function withConnection<T extends object>(calls: T, connection: Below): T & Dialed {
   return Object.defineProperties(calls, {
     state: { get: () => connection.state, enumerable: true },
+    endpoints: { get: () => connection.endpoints, enumerable: true },
     ready: { value: (signal?: AbortSignal) => connection.ready(signal), enumerable: true },
     stats: { value: () => connection.stats(), enumerable: true },
+    onChange: { value: (fn: () => void) => connection.onChange(fn), enumerable: true },
     close: { value: () => connection.close(), enumerable: true },
     [Symbol.asyncDispose]: { value: async () => connection.close() },
   }) as T & Dialed; // defineProperties has no type for what it adds.

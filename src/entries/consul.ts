@@ -8,4 +8,3 @@ export type {
   RegisterInit,
   RegisterOptions,
 } from "../core/discovery/consul/register-options.ts";
-export type { Endpoint, Resolver, ResolverListener } from "../core/discovery/resolver.ts";

@@ -30,6 +30,7 @@ const pages = [
   "docs/recipes.md",
   "docs/existing-apps.md",
   "docs/discovery.md",
+  "docs/clients.md",
   "docs/rest-client.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));

@@ -24,6 +24,8 @@ export const arrows: Arrows = {
   "core/resilience": ["core/errors", "core/config", "core/time"],
   "core/discovery": ["core/errors", "core/config", "core/net", "core/time", "core/discovery/consul"],
 
+  "core/cluster": ["core/errors", "core/time", "core/http2", "core/discovery"],
+
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],
   "core/lifecycle": ["core/errors", "core/config"],
@@ -35,7 +37,15 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "core/discovery",
   ],
-  "core/telemetry": ["core/errors", "core/config", "core/net", "core/call", "core/lifecycle", "core/http2"],
+  "core/telemetry": [
+    "core/errors",
+    "core/config",
+    "core/net",
+    "core/call",
+    "core/lifecycle",
+    "core/http2",
+    "core/cluster",
+  ],
 
   // How a call travels.
   "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],
@@ -64,6 +74,17 @@ export const arrows: Arrows = {
     "core/call",
     "core/http2",
     "core/grpc",
+  ],
+
+  // What `dial` may be given, and what is loaded once that is called.
+  "core/targets": [
+    "core/errors",
+    "core/config",
+    "core/net",
+    "core/http2",
+    "core/discovery",
+    "core/cluster",
+    "core/telemetry",
   ],
 
   // The assemblers of core.

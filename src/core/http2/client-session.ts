@@ -293,7 +293,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     if (code === errorCode.enhanceYourCalm && debug === "too_many_pings") this.#listener?.onTooManyPings();
     this.#retire();
     const unprocessed = { rstCode: errorCode.refusedStream, unprocessed: true, lost: this.#lost };
-    for (const stream of this.#writer.dropUnsent()) this.#end(stream, unprocessed);
+    for (const stream of this.#writer.dropUnsent()) this.#end(stream, { ...unprocessed, unsent: true });
     for (const stream of [...this.#streams.values()]) {
       if (stream.id > lastStreamId) this.#end(stream, unprocessed);
     }
@@ -337,10 +337,10 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
 
   #endAll(): void {
     const end = { rstCode: errorCode.noError, unprocessed: false, lost: this.#lost };
-    const unsent = { rstCode: errorCode.refusedStream, unprocessed: true, lost: this.#lost };
-    for (const stream of this.#writer.dropUnsent()) this.#end(stream, unsent);
+    const unprocessed = { rstCode: errorCode.refusedStream, unprocessed: true, lost: this.#lost };
+    for (const stream of this.#writer.dropUnsent()) this.#end(stream, { ...unprocessed, unsent: true });
     for (const stream of [...this.#streams.values()]) {
-      this.#end(stream, stream.id > this.#lastStreamId ? unsent : end);
+      this.#end(stream, stream.id > this.#lastStreamId ? unprocessed : end);
     }
   }
 

@@ -27,6 +27,17 @@ export interface TransientFailure {
   timer: NodeJS.Timeout;
 }
 
+/** Decides when a connection is made again, in place of the connection itself. */
+export interface ConnectionOwner {
+  /** The state has changed. A connection that is lost, or whose pause after a failure is over, is idle. */
+  changed(): void;
+  /** A further stream can be opened. */
+  roomMade(): void;
+}
+
+/** How long a connection of an owner must have lasted before its failures are forgotten, in milliseconds. */
+export const steadyMs = 5_000;
+
 /** The state before the first attempt, and between a lost connection and the next attempt. */
 export const idle: State = Object.freeze({ kind: "idle" });
 

@@ -1,7 +1,15 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 import { clientTls, type TlsOptionsFor } from "../net/client-tls.ts";
 import { ConnectPauses } from "./connect-pauses.ts";
-import { closed, idle, type Connecting, type State, type TransientFailure } from "./connection-state.ts";
+import {
+  closed,
+  idle,
+  steadyMs,
+  type Connecting,
+  type ConnectionOwner,
+  type State,
+  type TransientFailure,
+} from "./connection-state.ts";
 import { CallQueue, type Opener } from "./call-queue.ts";
 import type { ClientKeepalive } from "./client-http2-options.ts";
 import {
@@ -13,6 +21,7 @@ import { connectToAny } from "./connect.ts";
 import { countsOf, type UpstreamCounts } from "./http2-counts.ts";
 import { errorName } from "./http2-error.ts";
 import type { Connected, Session, SessionListener, SessionStats } from "./session.ts";
+import type { AttemptedCall, Progress, StreamSource, StreamSources } from "./stream-source.ts";
 import { parseTarget } from "../net/target.ts";
 
 /** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
@@ -47,15 +56,18 @@ const nextPauseMs = 1_000;
  * attempt they fail at once and shorten the pause. A connection that the server retires (GOAWAY) carries its calls to
  * their end while the next one is in use. One that runs out of streams is in use until the next one is ready.
  */
-export class Connection implements SessionListener {
+export class Connection implements SessionListener, StreamSources, StreamSource {
   readonly #target: () => string;
   readonly #options: MergedConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;
   readonly #pauses: ConnectPauses;
+  readonly #owner: ConnectionOwner | undefined;
   #state: State = idle;
   /** The session of the state `ready`: one field to read per call. */
   #session: Session | undefined;
   #authority = "";
+  /** When it became ready, by `performance.now()`. */
+  #readyAt = 0;
   #keepalive: ClientKeepalive;
   readonly #queue: CallQueue;
   #counts: UpstreamCounts | undefined;
@@ -70,10 +82,17 @@ export class Connection implements SessionListener {
   /**
    * @param target Called before every attempt: `host:port`, `unix:/path` or another name of gRPC.
    * @param random Returns numbers from 0 to 1, for the pauses.
+   * @param owner Makes the connection again when it is lost. Default: the next call does.
    * @throws TypeError if the certificates cannot be read or a key is missing.
    */
-  constructor(target: () => string, options: Partial<ConnectionOptions> = {}, random = Math.random) {
+  constructor(
+    target: () => string,
+    options: Partial<ConnectionOptions> = {},
+    random = Math.random,
+    owner?: ConnectionOwner,
+  ) {
     this.#target = target;
+    this.#owner = owner;
     this.#options = mergeConnectionOptions(options);
     this.#queue = new CallQueue(this.#options.http2.maxQueuedCalls);
     this.#keepalive = this.#options.keepalive;
@@ -101,6 +120,22 @@ export class Connection implements SessionListener {
     return this.#state.kind;
   }
 
+  /** Whether a call that begins now gets its stream at once. */
+  get hasRoom(): boolean {
+    return this.#session?.hasCapacity === true && this.#queue.size === 0;
+  }
+
+  /** Why the last attempt failed; undefined if it did not. */
+  get failure(): ConnectError | undefined {
+    return this.#state.kind === "transient-failure" ? this.#state.error : undefined;
+  }
+
+  /** Begins to connect, unless that has begun. A pause after a failed attempt becomes shorter, as by a call. */
+  connect(): void {
+    if (this.#state.kind === "transient-failure") this.#hasten(this.#state);
+    else this.#reconnect();
+  }
+
   /** Opens a stream for `call`, now or later, or refuses it. */
   begin(call: Opener): void {
     const session = this.#session;
@@ -122,8 +157,22 @@ export class Connection implements SessionListener {
     }
   }
 
+  /** All calls share the connection as their source. */
+  sourceOf(): this {
+    return this;
+  }
+
+  answered(): void {}
+
+  /** A call that the server has not processed gets a second stream; there is no third. */
+  ended(call: AttemptedCall, _error: ConnectError | undefined, progress: Progress): boolean {
+    if (progress === "maybe" || call.attempts > 1 || !call.repeatable) return false;
+    this.begin(call);
+    return true;
+  }
+
   /** Removes `call` from the queue. */
-  forget(call: Opener): void {
+  abandoned(call: Opener): void {
     this.#queue.delete(call);
   }
 
@@ -174,6 +223,12 @@ export class Connection implements SessionListener {
     });
   }
 
+  /** Calls `fn` at every change of the state. @returns a function that ends that */
+  onChange(fn: () => void): () => void {
+    this.#watchers.add(fn);
+    return () => this.#watchers.delete(fn);
+  }
+
   /** Closes the connection: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
   close(): void {
     const state = this.#state;
@@ -187,6 +242,7 @@ export class Connection implements SessionListener {
   }
 
   onCapacity(): void {
+    this.#owner?.roomMade();
     for (let call = this.#queue.first; call !== undefined; call = this.#queue.first) {
       const session = this.#session;
       if (session === undefined || !session.hasCapacity) return;
@@ -203,13 +259,14 @@ export class Connection implements SessionListener {
       this.#become(next); // It is on its way, and now calls wait for it.
       return;
     }
-    if (session.answered) {
+    if (this.#wasGood(session)) {
       this.#pauses.reset();
     } else if (this.#pauses.hasFailures) {
-      const text = "the server ends its connections before it answers a call";
+      const when = this.#owner === undefined ? "before it answers a call" : "after a short time";
+      const text = `the server ends its connections ${when}`;
       this.#fail(new ConnectError(text, Code.Unavailable), false);
       return;
-    } else if (session.used || this.#queue.size > 0) {
+    } else if (this.#owner !== undefined || session.used || this.#queue.size > 0) {
       this.#pauses.countFailure(); // The next attempt is made at once; one more such end is a failed attempt.
     }
     this.#become(idle);
@@ -236,6 +293,11 @@ export class Connection implements SessionListener {
     } catch {
       // The connection in use still has streams; one that has none left begins the usual attempts.
     }
+  }
+
+  /** Whether a connection that has ended was of use, so that earlier failures are forgotten. */
+  #wasGood(session: Session): boolean {
+    return this.#owner === undefined ? session.answered : performance.now() - this.#readyAt >= steadyMs;
   }
 
   /** Connects for calls that wait. */
@@ -278,9 +340,10 @@ export class Connection implements SessionListener {
       connected.destroy();
       return;
     }
+    this.#readyAt = performance.now();
     this.#become({ kind: "ready", session: connected.start(this) });
     replaced?.close();
-    if (this.#session?.answered === true) this.#pauses.reset();
+    if (this.#owner === undefined && this.#session?.answered === true) this.#pauses.reset();
     this.onCapacity();
   }
 
@@ -307,7 +370,7 @@ export class Connection implements SessionListener {
 
   #retry(): void {
     this.#become(idle);
-    this.#reconnect();
+    if (this.#owner === undefined) this.#reconnect();
   }
 
   /** A call was made: the pause ends `callerPauseMs` after its begin, or at once if that is over. */
@@ -330,6 +393,7 @@ export class Connection implements SessionListener {
     this.#state = state;
     this.#session = state.kind === "ready" ? state.session : undefined;
     for (const check of [...this.#watchers]) check();
+    this.#owner?.changed();
   }
 }
 

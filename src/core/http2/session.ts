@@ -43,6 +43,8 @@ export interface StreamEnd {
   readonly rstCode: number;
   /** Whether the server declares that it has not processed the request. */
   readonly unprocessed: boolean;
+  /** Whether nothing of the request was sent. Default: false. */
+  readonly unsent?: boolean;
   /** The error that ended the connection; undefined while it is alive. */
   readonly lost: ConnectError | undefined;
   /** Why this side has ended the stream: what is wrong with the reply. Undefined if nothing is. */

@@ -118,4 +118,46 @@ export const metricList = {
     help: "Calls that wait for a stream: for a connection, or because the server's limit is reached.",
     labels: ["upstream"],
   },
+  clientCallsFinished: {
+    name: "ts_ms_client_calls_finished_total",
+    type: "counter",
+    help: "Calls to upstreams with endpoints that ended, by gRPC status code.",
+    labels: ["upstream", "service", "method", "code"],
+  },
+  clientCallDuration: {
+    name: "ts_ms_client_call_duration_seconds",
+    type: "histogram",
+    help: "Time from the begin of such a call to its end, with all of its attempts.",
+    labels: ["upstream", "service", "method"],
+  },
+  clientAttempts: {
+    name: "ts_ms_client_attempts_total",
+    type: "counter",
+    help: "Attempts of such calls: first, or transparent for one more after a server had not processed the call.",
+    labels: ["upstream", "service", "method", "kind"],
+  },
+  clientRejected: {
+    name: "ts_ms_client_rejected_total",
+    type: "counter",
+    help: "Calls that were refused without an attempt: no_endpoint, as none could be reached.",
+    labels: ["upstream", "reason"],
+  },
+  clientInFlight: {
+    name: "ts_ms_client_in_flight",
+    type: "gauge",
+    help: "Attempts in progress.",
+    labels: ["upstream"],
+  },
+  clientEndpoints: {
+    name: "ts_ms_client_endpoints",
+    type: "gauge",
+    help: "Endpoints, by their state: ready, connecting, failing or idle.",
+    labels: ["upstream", "state"],
+  },
+  clientConnections: {
+    name: "ts_ms_client_connections",
+    type: "gauge",
+    help: "Connections to endpoints that are ready.",
+    labels: ["upstream"],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
 import { codeName } from "../errors/code-name.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
+import { clientCounts } from "./client-books.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
 import { metricList, type MetricDefinition } from "./metric-list.ts";
@@ -50,6 +51,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   });
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
   addHttp2(registry);
+  addClients(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -109,6 +111,40 @@ function addHttp2(registry: Registry): void {
   });
   gauge(registry, metricList.clientQueuedCalls, (metric) => {
     for (const [upstream, { queued }] of upstreams) metric.set({ upstream }, queued);
+  });
+}
+
+/** Clusters of one name are one upstream. */
+function addClients(registry: Registry): void {
+  const { clusters, rejections } = clientCounts;
+  counter(registry, metricList.clientCallsFinished, (metric) => {
+    for (const { labels, finishedByCode } of clientCounts.series) {
+      for (const [code, count] of finishedByCode) metric.inc({ ...labels, code: codeName(code) }, count);
+    }
+  });
+  histogram(registry, metricList.clientCallDuration, (name) =>
+    clientCounts.series
+      .filter(({ finishedByCode }) => finishedByCode.size > 0)
+      .flatMap(({ labels, durations }) => durations.samples(name, labels)),
+  );
+  counter(registry, metricList.clientAttempts, (metric) => {
+    for (const { labels, attempts } of clientCounts.series) {
+      for (const [kind, count] of attempts) metric.inc({ ...labels, kind }, count);
+    }
+  });
+  counter(registry, metricList.clientRejected, (metric) => {
+    for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
+  });
+  gauge(registry, metricList.clientInFlight, (metric) => {
+    for (const { name: upstream, inFlight } of clusters) metric.inc({ upstream }, inFlight);
+  });
+  gauge(registry, metricList.clientEndpoints, (metric) => {
+    for (const { name: upstream, endpoints } of clusters) {
+      for (const [state, count] of endpoints) metric.inc({ upstream, state }, count);
+    }
+  });
+  gauge(registry, metricList.clientConnections, (metric) => {
+    for (const { name: upstream, connections } of clusters) metric.inc({ upstream }, connections);
   });
 }
 

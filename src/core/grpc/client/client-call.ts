@@ -2,10 +2,9 @@ import { withMetadata } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
-import type { Opener } from "../../http2/call-queue.ts";
-import type { Connection } from "../../http2/http2-connection.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import type { RequestStream, Session, StreamEnd, StreamListener } from "../../http2/session.ts";
+import type { AttemptedCall, Progress, StreamSource, StreamSources } from "../../http2/stream-source.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { fromHttp2Headers } from "../metadata.ts";
 import {
@@ -18,31 +17,32 @@ import {
 } from "../../http2/reply-status.ts";
 
 /**
- * One call on the wire, of any kind: opens a stream, a second one if the server has not processed the first, and
- * converts the reply into the context's headers and trailers and one result. Aborting the context cancels it.
+ * One call on the wire, of any kind: opens the streams that its source gives it, one after the other, and converts the
+ * reply into the context's headers and trailers and one result. Aborting the context cancels it.
  */
-export abstract class ClientCall implements Opener, StreamListener {
+export abstract class ClientCall implements AttemptedCall, StreamListener {
   protected readonly rpc: ClientRpc;
   protected readonly context: CallContext;
-  readonly #connection: Connection;
+  readonly #source: StreamSource;
+  readonly #maxHeaderListBytes: number;
   #stream: RequestStream | undefined;
   #unsubscribe: (() => void) | undefined;
   #answered = false;
-  #retried = false;
+  #attempts = 0;
   #ended = false;
   /** The `grpc-encoding` of the reply. */
   protected encoding: string | undefined;
 
-  constructor(connection: Connection, rpc: ClientRpc, context: CallContext) {
-    this.#connection = connection;
+  constructor(sources: StreamSources, rpc: ClientRpc, context: CallContext) {
+    this.#source = sources.sourceOf(context);
+    this.#maxHeaderListBytes = sources.options.http2.maxHeaderListBytes;
     this.rpc = rpc;
     this.context = context;
   }
 
   /** Writes the request; on a second stream again what was written to the first. */
   protected abstract send(stream: RequestStream): void;
-  /** Whether the request can be sent on a second stream. */
-  protected abstract get repeatable(): boolean;
+  abstract get repeatable(): boolean;
   /** The call has ended: with an error, or with status OK. */
   protected abstract finish(error: ConnectError | undefined): void;
 
@@ -50,13 +50,18 @@ export abstract class ClientCall implements Opener, StreamListener {
     return this.#ended;
   }
 
+  get attempts(): number {
+    return this.#attempts;
+  }
+
   /** Begins the call; it may have ended when this returns. */
   begin(): void {
     this.#unsubscribe = this.context.onAbort((reason) => this.fail(withMetadata(reason, this.context)));
-    if (!this.#ended) this.#connection.begin(this);
+    if (!this.#ended) this.#source.begin(this);
   }
 
   open(session: Session, authority: string): void {
+    this.#attempts++;
     try {
       this.#stream = session.open(this.rpc.head(authority, this.context), this);
     } catch (reason) {
@@ -78,21 +83,21 @@ export abstract class ClientCall implements Opener, StreamListener {
   /** Ends the call with `error`, and the stream if there is one; nothing happens after the end. */
   fail(error: ConnectError): void {
     if (this.#ended) return;
-    const stream = this.#stream;
-    if (stream === undefined) this.#connection.forget(this);
-    else stream.reset();
+    this.#stream?.reset();
+    this.#source.abandoned(this, error);
     this.#finish(error);
   }
 
   onResponse(headers: ReplyFields, ended: boolean): void {
     if (this.#ended) return;
     this.#answered = true;
+    this.#source.answered();
     if (ended) {
       this.conclude(headers);
       return;
     }
     const bytes = metadataBytes(headers);
-    if (bytes > this.#connection.options.http2.maxHeaderListBytes) {
+    if (bytes > this.#maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }
@@ -114,25 +119,23 @@ export abstract class ClientCall implements Opener, StreamListener {
   onClose(end: StreamEnd): void {
     if (this.#ended) return;
     this.#stream = undefined;
-    if (end.unprocessed && !this.#answered && !this.#retried && this.repeatable) {
-      this.#retried = true;
-      this.#connection.begin(this);
-    } else {
-      this.#finish(this.#withMetadata(errorOf(end)));
-    }
+    const error = errorOf(end);
+    const progress = this.#answered ? "maybe" : progressOf(end);
+    if (!this.#source.ended(this, error, progress)) this.#finish(this.#withMetadata(error));
   }
 
   /** Ends the call with the status in its trailers. */
   protected conclude(trailers: ReplyFields): void {
     if (this.#ended) return;
     const bytes = metadataBytes(trailers);
-    if (bytes > this.#connection.options.http2.maxHeaderListBytes) {
+    if (bytes > this.#maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }
     if (bytes > 0) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
     this.#stream?.reset(); // The reply is complete: the server does not read the rest of the request.
     const error = statusError(trailers);
+    this.#source.ended(this, error, "maybe");
     this.#finish(error === undefined ? undefined : this.#withMetadata(error));
   }
 
@@ -158,6 +161,11 @@ export abstract class ClientCall implements Opener, StreamListener {
     }
     return error;
   }
+}
+
+function progressOf({ unsent, unprocessed }: StreamEnd): Progress {
+  if (unsent === true) return "unsent";
+  return unprocessed ? "unprocessed" : "maybe";
 }
 
 function errorOf({ rstCode, lost, fault }: StreamEnd): ConnectError {

@@ -11,18 +11,29 @@ import { formatTimeout } from "../../wire/grpc-timeout.ts";
 /** The library's name in `user-agent`. */
 const userAgent = "ts-ms";
 
+/** Heads are kept for so many servers of an rpc. */
+const mostHeads = 1_000;
+
+/** The heads of calls of one rpc to one `:authority`. */
+interface Heads {
+  readonly authority: string;
+  /** Header fields of every call, and the same without `user-agent`. */
+  readonly common: readonly string[];
+  readonly withoutAgent: readonly string[];
+  /** The last call's head: calls of one client rarely differ, so it is reused. */
+  last: RequestHead;
+}
+
 /** The wire form of one rpc: what all its calls share. */
 export class ClientRpc {
   readonly method: DescMethod;
   /** Name in error messages. */
   readonly name: string;
   readonly #options: ConnectionOptions;
-  /** Header fields of every call to `#authority`, and the same without `user-agent`. */
-  #common: readonly string[] = [];
-  #withoutAgent: readonly string[] = [];
-  #authority: string | undefined;
-  /** The last call's head: calls of one client rarely differ, so it is reused. */
-  #last = new RequestHead([], []);
+  /** The heads of calls to each `:authority`; the servers of one rpc are few. */
+  readonly #heads = new Map<string, Heads>();
+  /** Those of the last call. */
+  #current: Heads | undefined;
   /** Room for the current call's own header fields. */
   #own: string[] = [];
 
@@ -40,17 +51,13 @@ export class ClientRpc {
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
     if (timeout !== undefined) own.push("grpc-timeout", timeout);
     context.eachRequestHeader(this.#addHeader);
-    if (authority !== this.#authority) {
-      this.#common = this.#makeFields(authority);
-      this.#withoutAgent = withoutField(this.#common, "user-agent");
-      this.#authority = authority;
-    } else if (isSame(own, this.#last.own)) {
-      return this.#last;
-    }
+    let heads = this.#current;
+    if (heads?.authority !== authority) heads = this.#current = this.#headsOf(authority);
+    if (isSame(own, heads.last.own)) return heads.last;
     this.#own = [];
     // A `user-agent`, which a gateway forwards from its client, replaces the common one.
-    const shared = own.includes("user-agent") ? this.#withoutAgent : this.#common;
-    return (this.#last = new RequestHead(shared, own));
+    const shared = own.includes("user-agent") ? heads.withoutAgent : heads.common;
+    return (heads.last = new RequestHead(shared, own));
   }
 
   readonly #addHeader = (name: string, value: string): void => {
@@ -85,6 +92,17 @@ export class ClientRpc {
     const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     return fromBinary<DescMessage>(this.method.output, plain);
   };
+
+  #headsOf(authority: string): Heads {
+    const known = this.#heads.get(authority);
+    if (known !== undefined) return known;
+    if (this.#heads.size >= mostHeads) this.#heads.clear();
+    const common = this.#makeFields(authority);
+    const withoutAgent = withoutField(common, "user-agent");
+    const heads: Heads = { authority, common, withoutAgent, last: new RequestHead(common, []) };
+    this.#heads.set(authority, heads);
+    return heads;
+  }
 
   #makeFields(authority: string): string[] {
     const { tls, userAgent: own, compression } = this.#options;

@@ -4,13 +4,13 @@ import type { CallContext } from "../../call/context.ts";
 import { ReplyBatch } from "../../call/batches.ts";
 import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
-import type { Connection } from "../../http2/http2-connection.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { decompress, requestCoding } from "./message-compression.ts";
 import { compressedFlag, prefixBytes, withPrefixes } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 import type { RequestStream } from "../../http2/session.ts";
+import type { StreamSources } from "../../http2/stream-source.ts";
 
 /** Requests kept for a second stream, in bytes; a call that has sent more is not retried. */
 const repeatableBytes = 64 * 1024;
@@ -48,14 +48,14 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
 
   /** @param toBytes encodes what `requests` yields, one message or several. Throws ConnectErrors. */
   constructor(
-    connection: Connection,
+    sources: StreamSources,
     rpc: ClientRpc,
     context: CallContext,
     requests: AsyncIterable<Requests>,
     toBytes: (requests: Requests) => readonly Uint8Array[],
   ) {
-    super(connection, rpc, context);
-    const { maxMessageBytes, compression } = connection.options;
+    super(sources, rpc, context);
+    const { maxMessageBytes, compression } = sources.options;
     this.#maxMessageBytes = maxMessageBytes;
     this.#compressed = compression === requestCoding.name;
     this.#reader = new MessageReader(this, maxMessageBytes);
@@ -148,7 +148,7 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     }
   }
 
-  protected override get repeatable(): boolean {
+  override get repeatable(): boolean {
     return this.#sent !== undefined;
   }
 

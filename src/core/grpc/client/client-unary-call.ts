@@ -1,11 +1,11 @@
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
-import type { Connection } from "../../http2/http2-connection.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { decompress } from "./message-compression.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { RequestStream } from "../../http2/session.ts";
+import type { StreamSources } from "../../http2/stream-source.ts";
 
 /** Receives the result of a unary call. */
 export interface UnaryOutcome<T> {
@@ -27,16 +27,16 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
 
   /** @param request The message with its prefix. */
   constructor(
-    connection: Connection,
+    sources: StreamSources,
     rpc: ClientRpc,
     context: CallContext,
     request: Buffer,
     outcome: UnaryOutcome<T>,
   ) {
-    super(connection, rpc, context);
+    super(sources, rpc, context);
     this.#request = request;
     this.#outcome = outcome;
-    this.#maxMessageBytes = connection.options.maxMessageBytes;
+    this.#maxMessageBytes = sources.options.maxMessageBytes;
     this.#reader = new MessageReader(this, this.#maxMessageBytes);
   }
 
@@ -62,7 +62,7 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     stream.end(this.#request);
   }
 
-  protected override get repeatable(): boolean {
+  override get repeatable(): boolean {
     return true;
   }
 

@@ -3,7 +3,7 @@ import type { Invoker } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { ReadReplies, RequestBatch } from "../../call/batches.ts";
 import { writeReply, type WriteReply } from "../../call/write-reply.ts";
-import type { Connection } from "../../http2/http2-connection.ts";
+import type { StreamSources } from "../../http2/stream-source.ts";
 import { ClientRpc } from "./client-rpc.ts";
 import { ClientStreamCall } from "./client-stream-call.ts";
 import { ClientUnaryCall } from "./client-unary-call.ts";
@@ -11,17 +11,17 @@ import { requestCoding } from "./message-compression.ts";
 import { compressedFlag, withPrefix } from "../../wire/message-prefix.ts";
 
 /**
- * An invoker of gRPC calls over an HTTP/2 connection (grpc/grpc doc/PROTOCOL-HTTP2.md). A reply that violates the
+ * An invoker of gRPC calls over HTTP/2 connections (grpc/grpc doc/PROTOCOL-HTTP2.md). A reply that violates the
  * protocol is an error with the code that gRPC's client specification names.
  */
-export function http2Invoker(connection: Connection): Required<Omit<Invoker, "unobserved">> {
+export function http2Invoker(sources: StreamSources): Required<Omit<Invoker, "unobserved">> {
   const rpcs = new Map<DescMethod, ClientRpc>();
   const rpcOf = (method: DescMethod): ClientRpc => {
     let rpc = rpcs.get(method);
-    if (rpc === undefined) rpcs.set(method, (rpc = new ClientRpc(method, connection.options)));
+    if (rpc === undefined) rpcs.set(method, (rpc = new ClientRpc(method, sources.options)));
     return rpc;
   };
-  const compressed = connection.options.compression === requestCoding.name;
+  const compressed = sources.options.compression === requestCoding.name;
 
   const call = <T>(
     rpc: ClientRpc,
@@ -31,7 +31,7 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
   ): Promise<T> => {
     if (compressed) return compressedCall(rpc, request, context, read);
     return new Promise((resolve, reject) => {
-      new ClientUnaryCall(connection, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
+      new ClientUnaryCall(sources, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
     });
   };
 
@@ -43,7 +43,7 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
   ): Promise<T> => {
     const framed = withPrefix(await context.race(requestCoding.compress(request)), compressedFlag);
     return new Promise((resolve, reject) => {
-      new ClientUnaryCall(connection, rpc, context, framed, { read, resolve, reject }).begin();
+      new ClientUnaryCall(sources, rpc, context, framed, { read, resolve, reject }).begin();
     });
   };
 
@@ -83,7 +83,7 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
       if (context.reason !== undefined) throw context.reason;
       const rpc = rpcOf(method);
       const toBytes = (message: Message): Uint8Array[] => [rpc.toBytes(message)];
-      const streamCall = new ClientStreamCall(connection, rpc, context, requests, toBytes);
+      const streamCall = new ClientStreamCall(sources, rpc, context, requests, toBytes);
       try {
         streamCall.begin();
         for (;;) {
@@ -105,7 +105,7 @@ export function http2Invoker(connection: Connection): Required<Omit<Invoker, "un
       const rpc = rpcOf(method);
       const toBytes = (batch: RequestBatch): Uint8Array[] =>
         batch.map((request) => (request instanceof Uint8Array ? request : rpc.toBytes(request)));
-      const streamCall = new ClientStreamCall(connection, rpc, context, requests, toBytes);
+      const streamCall = new ClientStreamCall(sources, rpc, context, requests, toBytes);
       try {
         streamCall.begin();
         for (;;) {

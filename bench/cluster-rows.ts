@@ -1,0 +1,66 @@
+import type { Program } from "./contestant.ts";
+import { runDuel, samplesAre } from "./duel.ts";
+import { startCannedBackend } from "./load/canned-backend.ts";
+import type { Measured, Rig, Row } from "./rig.ts";
+import { grpcSend, parcelInit } from "./works.ts";
+
+/** Comparisons of a client of three servers. */
+export const clusterRows: readonly Row[] = [
+  {
+    id: "c1a",
+    work: "typed client of 3 servers, p2c, small unary",
+    subject: "`createClient(dial([…]))`",
+    reference: '`createClient(dial("host:port"))`',
+    better: "higher",
+    must: 0.92,
+    aim: 0.97,
+    measure: (rig) =>
+      threeServers(rig, (all, one) => ({
+        subject: { file: "typed-client.ts", args: [all] },
+        reference: { file: "typed-client.ts", args: [one] },
+      })),
+  },
+  {
+    id: "c1b",
+    work: "the same with 1 server: what balancing costs without further connections",
+    subject: "`createClient(dial([…]))`",
+    reference: '`createClient(dial("host:port"))`',
+    better: "higher",
+    must: 0.92,
+    aim: 0.97,
+    measure: (rig) =>
+      threeServers(rig, (_, one) => ({
+        subject: { file: "typed-client.ts", args: [`${one},${one}`] }, // Twins in a list are one endpoint.
+        reference: { file: "typed-client.ts", args: [one] },
+      })),
+  },
+  {
+    id: "c2",
+    work: "typed client of 3 servers, p2c, small unary",
+    subject: "`createClient(dial([…]))`",
+    reference: "grpc-js client, round_robin, retryPolicy",
+    better: "higher",
+    must: 2,
+    aim: 3,
+    measure: (rig) =>
+      threeServers(rig, (all) => ({
+        subject: { file: "typed-client.ts", args: [all] },
+        reference: { file: "bare-grpc-js-client.ts", args: [all] },
+      })),
+  },
+];
+
+/** Two programs, given the addresses of three servers, and of the first of them. */
+async function threeServers(
+  rig: Rig,
+  programs: (all: string, one: string) => { readonly subject: Program; readonly reference: Program },
+): Promise<Measured> {
+  const backends = await Promise.all([1, 2, 3].map(() => startCannedBackend([grpcSend])));
+  const addresses = backends.map(({ port }) => `127.0.0.1:${port}`);
+  try {
+    const contestants = programs(addresses.join(","), addresses[0] ?? "");
+    return await runDuel({ ...contestants, check: samplesAre(parcelInit) }, rig);
+  } finally {
+    for (const backend of backends) backend.close();
+  }
+}

@@ -1,0 +1,90 @@
+import type { ClusterEndpoint } from "../cluster/endpoint.ts";
+import type { LazyCluster } from "./lazy-cluster.ts";
+import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
+
+/** Figures of a transport that `dial` has made. */
+export interface DialStats {
+  /** The servers that it calls; none for a server that is called in process, or before a list or resolver is in use. */
+  readonly endpoints: readonly EndpointStats[];
+  /** Figures of all endpoints together; undefined for one server that was dialled by its address. */
+  readonly cluster?: ClusterStats;
+}
+
+/** Figures of a target with endpoints. */
+export interface ClusterStats {
+  readonly name: string;
+  /** Calls that have begun. */
+  readonly calls: number;
+  /** Attempts in progress. */
+  readonly inFlight: number;
+  /** Calls that wait for an endpoint, or for a stream. */
+  readonly queued: number;
+  /** Connections that are ready. */
+  readonly connections: number;
+}
+
+/** Figures of one server. */
+export interface EndpointStats {
+  /** The server as it was dialled or found; empty for a `GrpcServer` that does not listen yet. */
+  readonly address: string;
+  readonly state: ConnectionState;
+  /** Its connection; with several of them their sums, and the slowest round trip. */
+  readonly http2: Http2Stats;
+  /** How calls are spread; undefined for one server that was dialled by its address. */
+  readonly load?: EndpointLoadStats;
+}
+
+/** What balancing knows of an endpoint. */
+export interface EndpointLoadStats {
+  readonly weight: number;
+  readonly zone: string | undefined;
+  /** Attempts in progress. */
+  readonly inFlight: number;
+  /** Mean duration of successful attempts, of streams until the first headers, in milliseconds; undefined before the first. */
+  readonly lagMs: number | undefined;
+  /** Share of the attempts that did not fail, 0 to 1, the later ones with more weight. */
+  readonly success: number;
+  /** Connections that are ready. */
+  readonly connections: number;
+  /** Attempts so far. */
+  readonly attempts: number;
+  /** Those that failed and speak against the endpoint. */
+  readonly failures: number;
+}
+
+/** The figures of a cluster; it need not be loaded. */
+export function clusterStats({ loaded }: LazyCluster): DialStats {
+  if (loaded === undefined) return { endpoints: [] };
+  const { name, calls, inFlight, queued, connections, members } = loaded;
+  return {
+    endpoints: members.map(endpointStats),
+    cluster: { name, calls, inFlight, queued, connections },
+  };
+}
+
+function endpointStats({ known, state, load, pool }: ClusterEndpoint): EndpointStats {
+  const { inFlight, lagMs, success, attempts, failures } = load;
+  const { weight, zone, address } = known;
+  const connections = pool.connections.filter(({ connection }) => connection.state === "ready").length;
+  return {
+    address,
+    state: state === "failing" ? "transient-failure" : state,
+    http2: sumOf(pool.connections.map(({ connection }) => connection.stats)),
+    load: { weight, zone, inFlight, lagMs, success, connections, attempts, failures },
+  };
+}
+
+function sumOf(all: readonly Http2Stats[]): Http2Stats {
+  const sum = (figure: (stats: Http2Stats) => number): number =>
+    all.reduce((total, stats) => total + figure(stats), 0);
+  const roundTrips = all.flatMap(({ rttMs }) => rttMs ?? []);
+  return {
+    streams: sum(({ streams }) => streams),
+    limit: sum(({ limit }) => limit),
+    rttMs: roundTrips.length === 0 ? undefined : Math.max(...roundTrips),
+    sentBytes: sum(({ sentBytes }) => sentBytes),
+    receivedBytes: sum(({ receivedBytes }) => receivedBytes),
+    queued: sum(({ queued }) => queued),
+    goaways: sum(({ goaways }) => goaways),
+  };
+}

@@ -1,0 +1,56 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
+import { Durations } from "./durations.ts";
+
+/** Counts of one rpc that clusters of one name call. */
+export class ClientSeries implements RpcBooks {
+  readonly labels: { readonly upstream: string; readonly service: string; readonly method: string };
+  readonly attempts = new Map<AttemptKind, number>();
+  readonly finishedByCode = new Map<number, number>();
+  readonly durations = new Durations();
+
+  constructor(upstream: string, { parent, name }: DescMethod) {
+    this.labels = { upstream, service: parent.typeName, method: name };
+  }
+
+  attempt(kind: AttemptKind): void {
+    this.attempts.set(kind, (this.attempts.get(kind) ?? 0) + 1);
+  }
+
+  finished(code: number, tookMs: number): void {
+    this.finishedByCode.set(code, (this.finishedByCode.get(code) ?? 0) + 1);
+    this.durations.observe(tookMs / 1_000);
+  }
+}
+
+/** What is counted of all clusters of this process; the metrics page reads it. */
+export class ClientCounts implements ClientBooks {
+  readonly clusters = new Set<CountedCluster>();
+  readonly rejections = new Map<string, number>();
+  readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
+
+  open(cluster: CountedCluster): () => void {
+    this.clusters.add(cluster);
+    return () => this.clusters.delete(cluster);
+  }
+
+  rpc(cluster: string, method: DescMethod): ClientSeries {
+    let methods = this.#series.get(cluster);
+    if (methods === undefined) this.#series.set(cluster, (methods = new Map<DescMethod, ClientSeries>()));
+    let series = methods.get(method);
+    if (series === undefined) methods.set(method, (series = new ClientSeries(cluster, method)));
+    return series;
+  }
+
+  rejected(cluster: string): void {
+    this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
+  }
+
+  /** The counts of all rpcs. */
+  get series(): ClientSeries[] {
+    return [...this.#series.values()].flatMap((methods) => [...methods.values()]);
+  }
+}
+
+/** The counts of this process. */
+export const clientCounts = new ClientCounts();

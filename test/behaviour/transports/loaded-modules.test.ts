@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { test } from "node:test";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+/** A program that makes calls with `dial(TARGET)`, and prints the modules of ours that it has loaded. */
+const program = (target: string): string => `
+import { registerHooks } from "node:module";
+const loaded = [];
+registerHooks({ load(url, context, next) { loaded.push(url); return next(url, context); } });
+const { createClient, dial, GrpcServer } = await import("${new URL("../../../src/index.ts", import.meta.url).href}");
+const { EchoService } = await import("${new URL("../../../gen/tsms/test/v1/echo_pb.ts", import.meta.url).href}");
+const { Echo } = await import("${new URL("../../support/echo-service.ts", import.meta.url).href}");
+const server = new GrpcServer({ port: 0 }).addService(new Echo());
+await server.start();
+const address = "127.0.0.1:" + server.address.port;
+const transport = dial(${target});
+await createClient(EchoService, transport).echo({});
+transport.close();
+await server.gracefulStop({ graceMs: 0 });
+console.log(JSON.stringify(loaded.flatMap((url) => /\\/src\\/(core\\/.*)$/.exec(url)?.[1] ?? [])));
+`;
+
+async function loadedBy(target: string): Promise<readonly string[]> {
+  const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", program(target)]);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as string[]; // As the program prints it.
+}
+
+/** Rooms of clusters, which one server does not need. */
+const ofClusters = /^core\/(?:cluster|discovery|policy|resilience|time)\//;
+
+test("a program that dials one server loads no module of clusters", async () => {
+  for (const target of ["address", "server"]) {
+    const loaded = await loadedBy(target);
+    assert.ok(loaded.includes("core/dial.ts"));
+    assert.deepEqual(
+      loaded.filter((path) => ofClusters.test(path)),
+      [],
+    );
+  }
+});
+
+test("one that dials a list loads them", async () => {
+  const loaded = await loadedBy("[address]");
+  assert.ok(loaded.includes("core/cluster/cluster.ts"));
+});
