@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileTarget } from "../src/core/discovery/targets.ts";
-import type { Endpoint,ConnectError } from "../src/index.ts";
+import type { ConnectError, Endpoint } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
 import { debianPackages } from "./tools.ts";
 

@@ -46,7 +46,7 @@ const refused: readonly [name: keyof typeof make, args: readonly unknown[], mess
     ["x:1", { connectTimeoutMs: "5s" }],
     "dial: the option connectTimeoutMs must be a number, not '5s'",
   ],
-  ["dial", ["x:1", { engine: "new" }], `dial: the option engine must be "node" or "own", not 'new'`],
+  ["dial", ["x:1", { engine: "new" }], `dial: the option engine must be "own" or "node", not 'new'`],
   ["dial", ["x:1", null], "dial: the options must be an object, not null"],
   [
     "dial",
