@@ -146,9 +146,10 @@ class DecayingMean {
       return;
     }
     const gapMs = nowMs - this.#atMs;
+    this.#atMs = nowMs;
+    if (value === this.value) return; // As with most successes.
     const weight = -Math.expm1(-Math.max(gapMs - tookMs, this.#gapMs) / meanOverMs);
     this.value += (value - this.value) * Math.max(weight, this.#leastWeight);
     this.#gapMs += (gapMs - this.#gapMs) / usualOver;
-    this.#atMs = nowMs;
   }
 }

@@ -5,20 +5,35 @@ import { Durations } from "./durations.ts";
 /** Counts of one rpc that clusters of one name call. */
 export class ClientSeries implements RpcBooks {
   readonly labels: { readonly upstream: string; readonly service: string; readonly method: string };
-  readonly attempts = new Map<AttemptKind, number>();
-  readonly finishedByCode = new Map<number, number>();
   readonly durations = new Durations();
+  // What nearly all calls count has fields of its own.
+  #first = 0;
+  #ok = 0;
+  readonly #furtherAttempts = new Map<AttemptKind, number>();
+  readonly #failed = new Map<number, number>();
 
   constructor(upstream: string, { parent, name }: DescMethod) {
     this.labels = { upstream, service: parent.typeName, method: name };
   }
 
+  /** Attempts by their kind. */
+  get attempts(): ReadonlyMap<AttemptKind, number> {
+    return new Map([["first", this.#first], ...this.#furtherAttempts]);
+  }
+
+  /** Calls that ended, by their codes; those that there were. */
+  get finishedByCode(): ReadonlyMap<number, number> {
+    return this.#ok === 0 ? this.#failed : new Map([[0, this.#ok], ...this.#failed]);
+  }
+
   attempt(kind: AttemptKind): void {
-    this.attempts.set(kind, (this.attempts.get(kind) ?? 0) + 1);
+    if (kind === "first") this.#first++;
+    else this.#furtherAttempts.set(kind, (this.#furtherAttempts.get(kind) ?? 0) + 1);
   }
 
   finished(code: number, tookMs: number): void {
-    this.finishedByCode.set(code, (this.finishedByCode.get(code) ?? 0) + 1);
+    if (code === 0) this.#ok++;
+    else this.#failed.set(code, (this.#failed.get(code) ?? 0) + 1);
     this.durations.observe(tookMs / 1_000);
   }
 }
