@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { Code } from "../../../src/core/errors/errors.ts";
 import { dial, type DialTarget } from "../../../src/core/dial.ts";
 import { all, failure } from "../../support/failure.ts";
+import { authority, serverCertificate } from "../../support/transport-rig.ts";
 import {
   callsOf,
   dialSeveral,
@@ -81,6 +82,19 @@ describe("a list of servers", () => {
     await until(transport, () => transport.stats().endpoints[0]?.state !== "ready");
     for (let call = 0; call < 10; call++) await client.echo({});
     assert.deepEqual(callsOf(servers), [10, 10, 0]);
+  });
+
+  test("all of them are verified by one name", async (t) => {
+    const servers = await severalServers(t, 2, {
+      tls: { cert: serverCertificate.cert, key: serverCertificate.key },
+    });
+    const addresses = servers.map(({ address }) => address);
+    const ca = authority.cert;
+    const { client } = dialSeveral(t, addresses, { tls: { ca, serverName: "localhost" } });
+    assert.equal((await client.echo({ text: "verified" })).text, "verified");
+    const other = dialSeveral(t, addresses, { tls: { ca, serverName: "elsewhere" } });
+    const error = await failure(other.client.echo({}), Code.Unavailable);
+    assert.match(String(error.cause), /certificate/);
   });
 
   test("one server with options for several is a list of one", async (t) => {
