@@ -17,7 +17,8 @@ const make = {
   dial: dial as Loose,
 };
 const kinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
-const targets = 'dial takes a GrpcServer of this process or a target such as "users:42001", not';
+const targets =
+  'dial takes a GrpcServer of this process, a target such as "users:42001", a list of such targets or a resolver, not';
 
 const refused: readonly [name: keyof typeof make, args: readonly unknown[], message: string][] = [
   ["HttpServer", [], "HttpServer: the options must be an object, not undefined"],
