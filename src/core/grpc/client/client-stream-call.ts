@@ -104,6 +104,7 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
 
   /** Cancels the call if it has not ended. */
   cancel(): void {
+    if (this.ended) return; // Most streams end by themselves: an error with its stack is not worth making.
     this.fail(new ConnectError("the caller cancelled the call", Code.Canceled));
   }
 
