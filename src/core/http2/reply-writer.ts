@@ -6,13 +6,8 @@ import { SendWindow } from "./send-window.ts";
 import { PreparedBlocks } from "./hpack/prepared-blocks.ts";
 import type { ReplyFields, ServerStream, WholeReply } from "./server-stream.ts";
 import type { PeerSettings } from "./settings.ts";
+import { addDataFrame, addHeaderFrames, mostWaitingBytes } from "./turn-frames.ts";
 import type { WriteTurn } from "./write-turn.ts";
-
-/** While so many bytes wait in a socket, no further data is sent. */
-const mostWaitingBytes = 256 * 1024;
-
-/** Larger pieces of a body are passed to the socket as they are instead of being copied behind their frame's head. */
-const mostCopiedBytes = 16_384;
 
 /** The largest payload of our DATA frames, in bytes. */
 const mostDataBytes = 65_536;
@@ -62,7 +57,14 @@ export class ReplyWriter {
       turn.advance(this.#putHeaders(stream.id, fields, streamEnd, buffer, turn.end));
     } else {
       const block = Buffer.allocUnsafe(most);
-      this.#writeLong(stream.id, block, this.#encode(fields, block, 0), streamEnd);
+      addHeaderFrames(
+        turn,
+        stream.id,
+        block,
+        this.#encode(fields, block, 0),
+        streamEnd,
+        this.#peer.maxFrameBytes,
+      );
     }
     turn.schedule();
     if (ends) this.#end(stream);
@@ -219,21 +221,6 @@ export class ReplyWriter {
     return own.length === 0 ? end : writeLiterals(own, into, end);
   }
 
-  #writeLong(streamId: number, block: Buffer, end: number, streamEnd: number): void {
-    const turn = this.#turn;
-    const mostBytes = this.#peer.maxFrameBytes;
-    for (let from = 0; from < end;) {
-      const bytes = Math.min(end - from, mostBytes);
-      const buffer = turn.reserve(headBytes + bytes);
-      const type = from === 0 ? frameType.headers : frameType.continuation;
-      const flags = (from + bytes === end ? frameFlag.endHeaders : 0) | (from === 0 ? streamEnd : 0);
-      const at = putHead(buffer, turn.end, bytes, type, flags, streamId);
-      buffer.set(block.subarray(from, from + bytes), at);
-      turn.advance(at + bytes);
-      from += bytes;
-    }
-  }
-
   /** A DATA frame, and the trailers if it is the last one. */
   #writeData(stream: ServerStream, bytes: number): void {
     const isLast = stream.ending && bytes === stream.pendingBytes;
@@ -249,20 +236,7 @@ export class ReplyWriter {
   #writeFrame(stream: ServerStream, bytes: number, flags: number): void {
     stream.sendWindow -= bytes;
     this.#window.take(bytes);
-    const turn = this.#turn;
-    const buffer = turn.reserve(headBytes);
-    turn.advance(putHead(buffer, turn.end, bytes, frameType.data, flags, stream.id));
-    for (let left = bytes; left > 0;) {
-      const piece = stream.take(left);
-      left -= piece.length;
-      if (piece.length > mostCopiedBytes) {
-        turn.attach(piece);
-      } else {
-        const into = turn.reserve(piece.length);
-        into.set(piece, turn.end);
-        turn.advance(turn.end + piece.length);
-      }
-    }
+    addDataFrame(this.#turn, stream, bytes, flags);
   }
 
   #end(stream: ServerStream): void {

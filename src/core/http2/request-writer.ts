@@ -7,13 +7,8 @@ import { errorCode, Http2Error } from "./http2-error.ts";
 import { SendWindow } from "./send-window.ts";
 import type { RequestHead } from "./session.ts";
 import type { PeerSettings } from "./settings.ts";
+import { addDataFrame, addHeaderFrames, mostWaitingBytes } from "./turn-frames.ts";
 import type { WriteTurn } from "./write-turn.ts";
-
-/** While so many bytes wait in a socket, no further data is sent. */
-const mostWaitingBytes = 256 * 1024;
-
-/** Larger pieces of a message are passed to the socket as they are instead of being copied behind their frame's head. */
-const mostCopiedBytes = 16_384;
 
 /** Characters that no name and no value has. */
 const illegal = /[\0-\u0008\u000a-\u001f\u007f\u0100-\uffff]/;
@@ -210,20 +205,7 @@ export class RequestWriter {
     const ends = stream.ending && bytes === stream.pendingBytes;
     stream.sendWindow -= bytes;
     this.#window.take(bytes);
-    const turn = this.#turn;
-    const buffer = turn.reserve(headBytes);
-    turn.advance(putHead(buffer, turn.end, bytes, frameType.data, ends ? frameFlag.endStream : 0, stream.id));
-    for (let left = bytes; left > 0;) {
-      const piece = stream.take(left);
-      left -= piece.length;
-      if (piece.length > mostCopiedBytes) {
-        turn.attach(piece);
-      } else {
-        const into = turn.reserve(piece.length);
-        into.set(piece, turn.end);
-        turn.advance(turn.end + piece.length);
-      }
-    }
+    addDataFrame(this.#turn, stream, bytes, ends ? frameFlag.endStream : 0);
     stream.endSent = ends;
   }
 
@@ -260,18 +242,7 @@ export class RequestWriter {
       this.#prepared.set(shared, { bytes: Buffer.from(block.subarray(start, end)), version });
     }
     end = writeLiterals(own, block, end, this.#sensitive);
-    const turn = this.#turn;
-    const mostBytes = this.#peer.maxFrameBytes;
-    for (let from = 0; from < end;) {
-      const bytes = Math.min(end - from, mostBytes);
-      const buffer = turn.reserve(headBytes + bytes);
-      const type = from === 0 ? frameType.headers : frameType.continuation;
-      const flags = from + bytes === end ? frameFlag.endHeaders : 0;
-      const at = putHead(buffer, turn.end, bytes, type, flags, streamId);
-      buffer.set(block.subarray(from, from + bytes), at);
-      turn.advance(at + bytes);
-      from += bytes;
-    }
+    addHeaderFrames(this.#turn, streamId, block, end, 0, this.#peer.maxFrameBytes);
   }
 }
 

@@ -6,7 +6,8 @@ import type { HttpExchange, RequestBody, ResponseHeaders, ResponseTrailers } fro
 import { cancelCall, type ExchangeOwner } from "../live-exchange.ts";
 import type { TurnAnswer } from "./answer-turn.ts";
 import { FastBody } from "./fast-body.ts";
-import { closeText, headText, ReplyFields } from "./fast-reply.ts";
+import { HeadFields } from "../../http/head-fields.ts";
+import { closeText, headText } from "./fast-reply.ts";
 import type { FastHead } from "./head-reader.ts";
 import type { TurnExchange } from "./turn-exchange.ts";
 
@@ -152,7 +153,7 @@ export class FastExchange implements TurnExchange, TurnAnswer {
       length = Buffer.byteLength(body);
       headers["content-length"] = String(length);
     } else if (status !== 204 && status !== 304) headers["content-length"] = "0";
-    this.#owner?.completeHead?.(this.head, new ReplyFields(headers), status);
+    this.#owner?.completeHead?.(this.head, new HeadFields(headers), status);
     const { keepText } = this.#carrier;
     const head = headText(status, headers, this.shouldKeepAlive ? keepText : closeText);
     this.headersSent = true;

@@ -1,6 +1,5 @@
 import { STATUS_CODES } from "../../../core/net/node-http.ts";
 import type { ResponseHeaders } from "../../http/exchange.ts";
-import type { ResponseHead } from "../../http/response-head.ts";
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 const value = /^[\t\x20-\x7e\x80-\xff]*$/;
@@ -49,25 +48,4 @@ function dateText(): string {
     date = new Date(now).toUTCString();
   }
   return date;
-}
-
-/** The fields of an answer before they are written, for what completes them. */
-export class ReplyFields implements ResponseHead {
-  readonly #headers: ResponseHeaders;
-
-  constructor(headers: ResponseHeaders) {
-    this.#headers = headers;
-  }
-
-  getHeader(name: string): string | string[] | undefined {
-    return this.#headers[name.toLowerCase()];
-  }
-
-  setHeader(name: string, content: string | string[]): void {
-    this.#headers[name.toLowerCase()] = content;
-  }
-
-  getHeaderNames(): string[] {
-    return Object.keys(this.#headers);
-  }
 }

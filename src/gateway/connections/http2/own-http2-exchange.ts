@@ -17,7 +17,8 @@ import type {
 } from "../../http/exchange.ts";
 import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
 import { OwnRequestBody } from "./own-request-body.ts";
-import { HeadFields, replyFields, trailerFields } from "./reply-fields.ts";
+import { HeadFields } from "../../http/head-fields.ts";
+import { replyFields, trailerFields } from "./reply-fields.ts";
 
 /** An exchange over HTTP/2 by our own engine. */
 export class OwnHttp2Exchange

@@ -2,7 +2,6 @@ import { legalName, ofConnections } from "../../../core/http2/reply-head.ts";
 import type { FieldList, ReplyFields } from "../../../core/http2/server-stream.ts";
 import { validateHeaderValue } from "../../../core/net/node-http.ts";
 import type { ResponseHeaders, ResponseTrailers } from "../../http/exchange.ts";
-import type { ResponseHead } from "../../http/response-head.ts";
 
 /** Fields that are the same in reply after reply of a server. */
 const sharedNames: ReadonlySet<string> = new Set([
@@ -13,27 +12,6 @@ const sharedNames: ReadonlySet<string> = new Set([
   "access-control-allow-origin",
   "access-control-expose-headers",
 ]);
-
-/** The headers of a reply as its hooks see them before they are sent. */
-export class HeadFields implements ResponseHead {
-  readonly #headers: ResponseHeaders;
-
-  constructor(headers: ResponseHeaders) {
-    this.#headers = headers;
-  }
-
-  getHeader(name: string): string | string[] | undefined {
-    return this.#headers[name.toLowerCase()];
-  }
-
-  setHeader(name: string, value: string | string[]): void {
-    this.#headers[name.toLowerCase()] = value;
-  }
-
-  getHeaderNames(): string[] {
-    return Object.keys(this.#headers);
-  }
-}
 
 /**
  * The head of a reply as fields of HTTP/2: without those of connections, with a date.
