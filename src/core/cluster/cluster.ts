@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { EndpointChange, KnownEndpoint } from "../discovery/endpoint-list.ts";
-import { EndpointWatch } from "../discovery/endpoint-watch.ts";
+import { EndpointWatch, type DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { Resolver } from "../discovery/resolver.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
@@ -26,6 +26,10 @@ export interface ClusterOptions {
   /** First word of its errors, and label of its metrics. */
   readonly name: string;
   readonly resolver: Resolver;
+  /** Whether the endpoints never change. */
+  readonly isFixed: boolean;
+  /** How long the last endpoints stay after an empty answer, in milliseconds. */
+  readonly staleMs: number;
   readonly balance: Balance;
   readonly pool: PoolOptions;
   /** Options of each connection. */
@@ -82,6 +86,8 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
   #usedMs = 0;
   #hastenedMs = Number.NEGATIVE_INFINITY;
   #cancelIdle: (() => void) | undefined;
+  /** Calls of `ready()` that wait. */
+  #readying = 0;
   readonly #counts: UpstreamCounts;
   readonly #closeBooks: () => void;
 
@@ -126,6 +132,11 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
 
   get endpoints(): ReadonlyMap<EndpointState, number> {
     return new Map(Object.entries(this.#states) as [EndpointState, number][]); // Its own keys.
+  }
+
+  /** How the endpoints are found; undefined if they are fixed, and while nothing is in use. */
+  get discovery(): DiscoveryStats | undefined {
+    return this.#given.isFixed ? undefined : this.#watch?.stats;
   }
 
   /** The endpoints, in the order in which they were found. */
@@ -187,7 +198,9 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     return new Promise((resolve, reject) => {
       // While endpoints fail, nothing else keeps the process for the promise.
       const hold = setInterval(() => this.#hasten(this.nowMs()), 2 * hastenEveryMs);
+      this.#readying++;
       const settle = (): void => {
+        this.#readying--;
         clearInterval(hold);
         this.#watchers.delete(check);
         signal?.removeEventListener("abort", aborted);
@@ -221,7 +234,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closeBooks();
-    this.#sleep();
+    this.#sleep("removed");
     this.#refuseWaiting(this.#closedError());
     this.#notify();
   }
@@ -233,8 +246,13 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     // A resolver may answer before the constructor is over.
     let isMade = false;
     const before: EndpointChange[] = [];
-    this.#watch = new EndpointWatch(this.#given.resolver, {
+    const { resolver, isFixed, staleMs, books } = this.#given;
+    this.#watch = new EndpointWatch(resolver, {
+      staleMs,
       clock: this.#parts.clock,
+      onLook: (result) => {
+        if (!isFixed) books.looked(this.name, result);
+      },
       onChange: (change) => {
         if (isMade) this.#update(change);
         else before.push(change);
@@ -246,11 +264,11 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
   }
 
   /** Ends all connections until the next call. */
-  #sleep(): void {
+  #sleep(reason: "idle" | "removed"): void {
     this.#cancelIdle?.();
     this.#watch?.close();
     this.#watch = undefined;
-    for (const endpoint of this.#endpoints.values()) this.#drop(endpoint);
+    for (const endpoint of this.#endpoints.values()) this.#drop(endpoint, reason);
     this.#queue.length = 0;
     this.#refresh(this.nowMs());
   }
@@ -261,8 +279,9 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
       () => {
         const { idleTimeoutMs } = this.#given.pool;
         const leftMs = this.#usedMs + idleTimeoutMs - this.nowMs();
-        if (leftMs <= 0 && this.#inFlight === 0 && this.#waiting.size === 0) {
-          this.#sleep();
+        const isUsed = this.#inFlight + this.#waiting.size + this.#readying > 0;
+        if (leftMs <= 0 && !isUsed) {
+          this.#sleep("idle");
           this.#notify();
           return;
         }
@@ -277,7 +296,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
   #update({ added, removed, changed }: EndpointChange): void {
     for (const { address } of removed) {
       const endpoint = this.#endpoints.get(address);
-      if (endpoint !== undefined) this.#drop(endpoint);
+      if (endpoint !== undefined) this.#drop(endpoint, "removed");
     }
     for (const known of changed) {
       const endpoint = this.#endpoints.get(known.address);
@@ -299,6 +318,7 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
       {
         changed: () => this.#endpointChanged(endpoint),
         roomMade: () => this.#sendWaiting(),
+        closed: (reason) => this.#given.books.closed(this.name, reason),
       },
       this.#parts,
     );
@@ -307,11 +327,11 @@ export class Cluster implements StreamSources, ClusterHost, CountedCluster {
     this.#states.idle++;
   }
 
-  #drop(endpoint: ClusterEndpoint): void {
+  #drop(endpoint: ClusterEndpoint, reason: "idle" | "removed"): void {
     this.#endpoints.delete(endpoint.known.address);
     this.#states[endpoint.state]--;
     endpoint.isGone = true;
-    endpoint.pool.close();
+    endpoint.pool.close(reason);
   }
 
   #endpointChanged(endpoint: ClusterEndpoint): void {
