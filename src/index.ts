@@ -28,6 +28,7 @@ export type { DialStats } from "./core/targets/dial-stats.ts";
 export type { Balance } from "./core/cluster/balance.ts";
 export type { PoolOptions } from "./core/cluster/connection-pool.ts";
 export type { Endpoint, Resolver, ResolverListener } from "./core/discovery/resolver.ts";
+export type { Catalog, CatalogEntry, CatalogListener } from "./core/discovery/catalog.ts";
 export type { ClientTls } from "./core/net/client-tls.ts";
 export type { ConnectBackoff, ConnectionOptions } from "./core/http2/connection-options.ts";
 export type { ConnectionState } from "./core/http2/http2-connection.ts";
