@@ -24,6 +24,7 @@ import { exchangeObserver } from "./connections/observe-exchanges.ts";
 import { checkUpstream, upstreamInvoker } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
+import type { Contracts } from "./doors/live-rpcs.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
 import type { Entry } from "./fastify/entry.ts";
 import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.ts";
@@ -205,6 +206,21 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     if (registry !== undefined) checkRegistryCopy(registry);
     this.#router.replace(services, registry);
     if (this.state === "ready") this.#warnings.give();
+  }
+
+  /**
+   * Replaces all services by those of several contracts, which come and go: only what is new is compiled. A service that
+   * cannot be served beside those before it is left out; rules outside the proto may select rpcs that are not there.
+   * `Upstreams.serve` calls it.
+   *
+   * @returns the services that were left out, with the reason
+   * @throws Error where nothing can be served, for example as a rule outside the proto is wrong; then nothing has changed
+   */
+  serveContracts(contracts: Contracts): ReadonlyMap<DescService, Error> {
+    for (const service of contracts.services) checkProtobufCopy(service);
+    const leftOut = this.#router.serveContracts(contracts);
+    if (this.state === "ready") this.#warnings.give();
+    return leftOut;
   }
 
   /**
