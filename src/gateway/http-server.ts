@@ -21,7 +21,7 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
 import { exchangeObserver } from "./connections/observe-exchanges.ts";
-import { checkUpstream, upstreamInvoker } from "./upstreams/upstream.ts";
+import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
 import type { Contracts } from "./doors/live-rpcs.ts";
@@ -64,7 +64,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #warnings: StartWarnings;
-  readonly #closeUpstream: () => void;
+  readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
   #address: ListenAddress | undefined;
   /** Path prefix of the rpcs in the app that has registered this server as a plugin; undefined while there is none. */
@@ -89,7 +89,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
-    this.#closeUpstream = () => upstream.close();
+    this.#upstream = upstream;
     const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
@@ -258,7 +258,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       ...this.#port.describe(),
       ...this.#router.rpcs.describe(),
     ];
-    return lines.map((line) => `[HTTP] ${line}`);
+    return [...lines.map((line) => `[HTTP] ${line}`), ...this.#upstream.describe()];
   }
 
   /**
@@ -304,7 +304,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#port.cutConnections();
     this.#guests.cut();
     await this.fastify.close();
-    this.#closeUpstream();
+    this.#upstream.close();
     this.#lifecycle.enter("stop");
     return sumOfReports([calls, sockets]);
   }

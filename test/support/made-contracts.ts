@@ -1,11 +1,10 @@
-import { create, type DescService, type FileRegistry } from "@bufbuild/protobuf";
+import { create, type DescService, type FileRegistry, setExtension } from "@bufbuild/protobuf";
 import {
   FieldDescriptorProto_Label as Label,
   FieldDescriptorProto_Type as Type,
   FileDescriptorProtoSchema,
   MethodOptionsSchema,
 } from "@bufbuild/protobuf/wkt";
-import { setExtension } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { HttpRuleSchema } from "../../gen/google/api/http_pb.ts";
 import { linkFiles } from "../../src/core/schema/file-set.ts";

@@ -42,6 +42,11 @@ export class ClientSeries implements RpcBooks {
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
   readonly rejections = new Map<string, number>();
+  /** Services that were left out, by upstream and reason. */
+  readonly refusals = new Map<
+    string,
+    { readonly upstream: string; readonly reason: string; count: number }
+  >();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -59,6 +64,14 @@ export class ClientCounts implements ClientBooks {
 
   rejected(cluster: string): void {
     this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
+  }
+
+  /** A service of an upstream was left out. */
+  refused(upstream: string, reason: string): void {
+    const key = `${upstream}\n${reason}`;
+    const known = this.refusals.get(key);
+    if (known === undefined) this.refusals.set(key, { upstream, reason, count: 1 });
+    else known.count++;
   }
 
   /** The counts of all rpcs. */

@@ -160,4 +160,10 @@ export const metricList = {
     help: "Connections to endpoints that are ready.",
     labels: ["upstream"],
   },
+  upstreamRefused: {
+    name: "ts_ms_upstream_refused_total",
+    type: "counter",
+    help: "Services of upstreams that were left out: service, routes, grpc or name, by what has them already.",
+    labels: ["upstream", "reason"],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -135,6 +135,10 @@ function addClients(registry: Registry): void {
   counter(registry, metricList.clientRejected, (metric) => {
     for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
   });
+  counter(registry, metricList.upstreamRefused, (metric) => {
+    for (const { upstream, reason, count } of clientCounts.refusals.values())
+      metric.inc({ upstream, reason }, count);
+  });
   gauge(registry, metricList.clientInFlight, (metric) => {
     for (const { name: upstream, inFlight } of clusters) metric.inc({ upstream }, inFlight);
   });

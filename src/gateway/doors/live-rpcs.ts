@@ -46,7 +46,13 @@ export class LiveRpcs<T> {
     this.#routing = routing;
     this.#open = open;
     this.#memory = new RpcMemory();
-    const { fullyDecodeReservedExpansion } = combineRules([], routing.rules, routing.ruleMode, (make) => make(), ignore);
+    const { fullyDecodeReservedExpansion } = combineRules(
+      [],
+      routing.rules,
+      routing.ruleMode,
+      (make) => make(),
+      ignore,
+    );
     const decoding = fullyDecodeReservedExpansion ? { pathDecoding: "all" as const } : {};
     this.#router = new Router([], { ...routing.router, ...decoding });
   }

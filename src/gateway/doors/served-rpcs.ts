@@ -84,7 +84,14 @@ export class ServedRpcs {
     );
     refusals.settle(options);
     const byPath = new Map(methods.map((method) => [`/${rpcName(method)}`, method]));
-    return new ServedRpcs({ byPath, router, deadlinesMs, registryOf: () => registry, due: methods, dueRoutes: router.routes });
+    return new ServedRpcs({
+      byPath,
+      router,
+      deadlinesMs,
+      registryOf: () => registry,
+      due: methods,
+      dueRoutes: router.routes,
+    });
   }
 
   /** The rpc whose name is the path of a target, `/package.Service/Method`. */

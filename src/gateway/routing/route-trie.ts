@@ -226,7 +226,8 @@ export class RouteTrie {
     const rest = segments.findIndex(({ kind }) => kind === "rest");
     const path: { node: Node; cut: () => void }[] = [];
     let node: Node = this.#root;
-    const order = rest === -1 ? segments : [...segments.slice(0, rest + 1), ...segments.slice(rest + 1).toReversed()];
+    const order =
+      rest === -1 ? segments : [...segments.slice(0, rest + 1), ...segments.slice(rest + 1).toReversed()];
     for (const segment of order) {
       const parent = node;
       let child: Node | undefined;
