@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { EndpointState } from "./connection-pool.ts";
+import type { EndpointState } from "./endpoint.ts";
+import type { EjectionReason } from "./outlier.ts";
 
 /** Why an attempt was made. */
 export type AttemptKind =
@@ -32,4 +33,6 @@ export interface ClientBooks {
   rpc(cluster: string, method: DescMethod): RpcBooks;
   /** A call was refused on this side. */
   rejected(cluster: string, reason: "no_endpoint"): void;
+  /** An endpoint was ejected. */
+  ejected(cluster: string, reason: EjectionReason): void;
 }

@@ -12,6 +12,8 @@ export interface Endpoint {
   readonly priority?: number;
   /** What names it in consistent hashing. Default: the address. */
   readonly hashKey?: string;
+  /** The zones whose clients should use it, by the hints of EndpointSlices. Default: no hint. */
+  readonly forZones?: readonly string[];
   /** What else is known about it. Default: nothing. */
   readonly meta?: Readonly<Record<string, string>>;
 }

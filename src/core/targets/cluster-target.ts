@@ -1,56 +1,47 @@
-import type { Balance, BalancePolicy } from "../cluster/balance.ts";
 import type { PoolOptions } from "../cluster/connection-pool.ts";
 import { show } from "../config/check-options.ts";
 import type { Endpoint, Resolver } from "../discovery/resolver.ts";
-import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
 import { parseTarget } from "../net/target.ts";
+import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
+import { checkGroup, type Allowed } from "./option-groups.ts";
 
 /** A target whose endpoints are known, or are found by a resolver. */
 export type ClusterTarget = readonly (string | Endpoint)[] | Resolver;
 
 /** Options of `dial` for targets with several endpoints. */
-export interface ClusterDialOptions {
+export interface ClusterDialOptions extends ChoiceOptions {
   /**
    * Name of the target: label of its metrics, and first word of its errors. Default: what the resolver calls the
    * service, or its own name; `list` for a list.
    */
   readonly name: string | undefined;
-  /**
-   * How the endpoint of each attempt is chosen: `p2c`, by load, lag and failures; `round_robin`, `random`;
-   * `least_request`, by load alone; `pick_first`, the first that can be reached, for all calls. All but `pick_first`
-   * honour weights. Default: `p2c`.
-   */
-  readonly balance: BalancePolicy | Balance;
   /** Connections to each endpoint. Default: see `PoolOptions`. */
   readonly connections: Partial<PoolOptions>;
 }
 
 /** The defaults of `ClusterDialOptions`. */
 export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
+  ...choiceDefaults,
   name: undefined,
-  balance: "p2c",
   connections: Object.freeze({}),
 });
 
-const policies: readonly BalancePolicy[] = ["p2c", "round_robin", "random", "least_request", "pick_first"];
-
-/** The least that each number of `connections` may be, and what it is if it is not given. */
-const poolLimits: Readonly<Record<keyof PoolOptions, number>> = {
-  max: 1,
-  maxAgeMs: 0,
-  idleTimeoutMs: 1,
-  atOnce: 1,
+const poolRules: Readonly<Record<keyof PoolOptions, Allowed>> = {
+  max: { least: 1, whole: true },
+  maxAgeMs: { least: 0 },
+  idleTimeoutMs: { least: 1 },
+  atOnce: { least: 1, whole: true },
 };
 
 /** The options of connections and clusters together. */
 type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 
 /** Whether options ask for a cluster even where the target is one server. */
-export function wantsCluster({ name, balance, connections }: Partial<ClusterDialOptions>): boolean {
-  return name !== undefined || balance !== undefined || connections !== undefined;
+export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
+  return options.name !== undefined || options.connections !== undefined || givesChoice(options);
 }
 
 /** Whether a target is a list or a resolver. */
@@ -66,12 +57,12 @@ export function isClusterTarget(target: unknown): target is ClusterTarget {
  * @throws SetupError naming the option, or what is no endpoint
  */
 export function dialCluster(target: ClusterTarget, options: Options): LazyCluster {
-  const { name, balance = clusterDialDefaults.balance, connections = {} } = options;
+  const { name, connections = {} } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw new SetupError(`dial: the option name must be a text, not ${show(name)}`);
   }
-  const choice = checkBalance(balance);
-  checkConnections(connections);
+  const { slowStart, health, outlier, ...choice } = checkChoice(options);
+  checkGroup("connections", connections, poolRules);
   const isList = !("watch" in target);
   const list = isList ? target.map(checkEndpoint) : [];
   if (isList && list.length === 0) throw new SetupError("dial: a list of endpoints must have one at least");
@@ -79,62 +70,25 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   const tls = checkTls(options, authority);
   const connection = mergeConnectionOptions({ ...options, authority, tls });
   return new LazyCluster(connection, async () => {
-    const [{ Cluster }, { poolDefaults }, { clientCounts }, { staticResolver }] = await Promise.all([
-      import("../cluster/cluster.ts"),
-      import("../cluster/connection-pool.ts"),
-      import("../telemetry/client-books.ts"),
-      import("../discovery/static.ts"),
+    const [parts, checks] = await Promise.all([
+      import("./cluster-parts.ts"),
+      health === undefined ? undefined : import("../health-checks/health-checks.ts"),
     ]);
+    const { Cluster, poolDefaults, outlierDefaults, slowStartDefaults, healthDefaults } = parts;
+    const label = name ?? (isList ? "list" : (target.authority ?? target.name));
     return new Cluster({
-      name: name ?? (isList ? "list" : (target.authority ?? target.name)),
-      resolver: isList ? staticResolver(list) : target,
-      balance: choice,
+      ...choice,
+      name: label,
+      resolver: isList ? parts.staticResolver(list) : target,
       pool: { ...poolDefaults, ...connections },
       connection,
       maxQueuedCalls: connection.http2.maxQueuedCalls,
-      books: clientCounts,
+      books: parts.clientCounts,
+      slowStart: { ...slowStartDefaults, ...slowStart },
+      health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
+      outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
     });
   });
-}
-
-function checkBalance(balance: unknown): Balance {
-  const choice = typeof balance === "string" ? { policy: balance } : balance;
-  const { policy, choices, ...others } = (choice ?? {}) as Partial<Balance>; // Checked below.
-  if (typeof policy !== "string" || !policies.includes(policy)) {
-    const near = typeof policy === "string" ? nearestName(policy, policies) : undefined;
-    const hint = near === undefined ? "" : `; did you mean ${near}?`;
-    throw new SetupError(
-      `dial: the option balance must be one of ${policies.join(", ")}, not ${show(balance)}${hint}`,
-    );
-  }
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined || (choices !== undefined && policy !== "least_request")) {
-    throw new SetupError(`dial: the option balance has no ${unknown ?? "choices"} for ${policy}`);
-  }
-  if (choices !== undefined && !(Number.isInteger(choices) && choices >= 2 && choices <= 10)) {
-    throw new SetupError(`dial: the option balance.choices must be from 2 to 10, not ${show(choices)}`);
-  }
-  return choices === undefined ? { policy } : { policy, choices };
-}
-
-function checkConnections(connections: unknown): void {
-  if (typeof connections !== "object" || connections === null) {
-    throw new SetupError(`dial: the option connections must be an object, not ${show(connections)}`);
-  }
-  for (const [name, value] of Object.entries(connections)) {
-    if (!Object.hasOwn(poolLimits, name)) {
-      const near = nearestName(name, Object.keys(poolLimits));
-      const hint = near === undefined ? "" : `; did you mean ${near}?`;
-      throw new SetupError(`dial: there is no option connections.${name}${hint}`);
-    }
-    const least = poolLimits[name as keyof PoolOptions]; // As it was found above.
-    const unit = name.endsWith("Ms") || Number.isInteger(value);
-    if (value !== undefined && !(typeof value === "number" && value >= least && unit)) {
-      throw new SetupError(
-        `dial: the option connections.${name} must be a number from ${least}, not ${show(value)}`,
-      );
-    }
-  }
 }
 
 function checkEndpoint(entry: unknown): Endpoint {

@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
+import type { EjectionReason } from "../cluster/outlier.ts";
 import { Durations } from "./durations.ts";
 
 /** Counts of one rpc that clusters of one name call. */
@@ -42,6 +43,8 @@ export class ClientSeries implements RpcBooks {
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
   readonly rejections = new Map<string, number>();
+  /** By cluster, and by reason. */
+  readonly ejections = new Map<string, Map<EjectionReason, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -59,6 +62,12 @@ export class ClientCounts implements ClientBooks {
 
   rejected(cluster: string): void {
     this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
+  }
+
+  ejected(cluster: string, reason: EjectionReason): void {
+    let reasons = this.ejections.get(cluster);
+    if (reasons === undefined) this.ejections.set(cluster, (reasons = new Map<EjectionReason, number>()));
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
   }
 
   /** The counts of all rpcs. */
