@@ -19,7 +19,7 @@ export function httpQuestion(address: string, path: string, options: MergedConne
   const headers = { host: options.authority ?? authority, connection: "close" };
   return (_connection, signal) =>
     new Promise<Answer>((resolve) => {
-      request({ path, headers, agent: false, createConnection, signal }, (response) => {
+      request({ path, headers, createConnection, signal }, (response) => {
         const { statusCode = 0 } = response;
         response.resume();
         resolve(statusCode >= 200 && statusCode < 300 ? "serving" : "failed");
