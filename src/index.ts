@@ -42,6 +42,7 @@ export {
   type Service,
   type ServiceImpl,
 } from "./core/call/service.ts";
+export { proxy } from "./core/call/proxy.ts";
 export { type HandlerContext } from "./core/call/context.ts";
 // oxlint-disable-next-line typescript/no-deprecated -- the former name stays for users of it
 export { passOn, propagate } from "./core/metadata/propagate.ts";

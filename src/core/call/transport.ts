@@ -139,7 +139,7 @@ function foreignInvoker(transport: Transport): Invoker {
             context.signal,
             wholeMs(context.timeoutMs()),
             context.requestHeader,
-            requests as AsyncIterable<MessageInitShape<DescMessage>>, // As above.
+            generated(requests) as AsyncIterable<MessageInitShape<DescMessage>>, // As above.
             context.values,
           ),
         );
@@ -153,6 +153,11 @@ function foreignInvoker(transport: Transport): Invoker {
       }
     },
   };
+}
+
+/** `messages` as a generator: Connect's transports call its `throw`, which iterators need not have. */
+async function* generated(messages: AsyncIterable<Message>): AsyncGenerator<Message, void, undefined> {
+  for await (const message of messages) yield message;
 }
 
 /** The replies of one call as its client reads them; the context ends with them. */

@@ -1,4 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { DiscoveryStats, LookResult } from "../discovery/endpoint-watch.ts";
+import type { CloseReason } from "./connection-pool.ts";
 import type { EndpointState } from "./endpoint.ts";
 import type { EjectionReason } from "./outlier.ts";
 
@@ -24,6 +26,8 @@ export interface CountedCluster {
   readonly connections: number;
   /** How many endpoints there are of each state. */
   readonly endpoints: ReadonlyMap<EndpointState, number>;
+  /** How the endpoints are found; undefined if they are fixed, and while nothing is in use. */
+  readonly discovery: DiscoveryStats | undefined;
 }
 
 /** Counts what clusters do. */
@@ -35,4 +39,8 @@ export interface ClientBooks {
   rejected(cluster: string, reason: "no_endpoint"): void;
   /** An endpoint was ejected. */
   ejected(cluster: string, reason: EjectionReason): void;
+  /** Its resolver has looked for endpoints. */
+  looked(cluster: string, result: LookResult): void;
+  /** One of its connections has ended. */
+  closed(cluster: string, reason: CloseReason): void;
 }

@@ -1,6 +1,6 @@
 import type { EndpointChange, KnownEndpoint } from "../discovery/endpoint-list.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
-import { ConnectionPool, type PoolParts } from "./connection-pool.ts";
+import { ConnectionPool, type CloseReason, type PoolParts } from "./connection-pool.ts";
 import { ClusterEndpoint, type EndpointState } from "./endpoint.ts";
 import { EndpointLoad } from "./endpoint-load.ts";
 import { OutageRecord, type EjectionHost, type EjectionReason } from "./outlier.ts";
@@ -66,7 +66,7 @@ export class Members implements EjectionHost<ClusterEndpoint> {
   update({ added, removed, changed }: EndpointChange): void {
     for (const { address } of removed) {
       const endpoint = this.#endpoints.get(address);
-      if (endpoint !== undefined) this.#drop(endpoint);
+      if (endpoint !== undefined) this.#drop(endpoint, "removed");
     }
     for (const known of changed) {
       const endpoint = this.#endpoints.get(known.address);
@@ -79,8 +79,8 @@ export class Members implements EjectionHost<ClusterEndpoint> {
   }
 
   /** Drops all endpoints. */
-  clear(): void {
-    for (const endpoint of this.all) this.#drop(endpoint);
+  clear(reason: "idle" | "removed"): void {
+    for (const endpoint of this.all) this.#drop(endpoint, reason);
   }
 
   /** Closes further connections that nothing uses any more. */
@@ -108,11 +108,12 @@ export class Members implements EjectionHost<ClusterEndpoint> {
   }
 
   #add(known: KnownEndpoint, isOriginal: boolean): void {
-    const { pool: poolOptions, connection, name, health, outlier } = this.#options;
+    const { pool: poolOptions, connection, name, books, health, outlier } = this.#options;
     const { clock } = this.#parts;
     const listener = {
       changed: () => this.#changed(endpoint),
       roomMade: () => this.#listener.roomMade(),
+      closed: (reason: CloseReason) => books.closed(name, reason),
     };
     const pool = new ConnectionPool(known.address, name, poolOptions, connection, listener, this.#parts);
     const endpoint = new ClusterEndpoint(known, pool, new EndpointLoad(clock.nowMs()));
@@ -130,7 +131,7 @@ export class Members implements EjectionHost<ClusterEndpoint> {
     this.#states[endpoint.state]++;
   }
 
-  #drop(endpoint: ClusterEndpoint): void {
+  #drop(endpoint: ClusterEndpoint, reason: "idle" | "removed"): void {
     this.#endpoints.delete(endpoint.known.address);
     this.#states[endpoint.state]--;
     if (endpoint.poolState === "connecting") this.connecting--;
@@ -138,7 +139,7 @@ export class Members implements EjectionHost<ClusterEndpoint> {
     endpoint.isGone = true;
     endpoint.outages?.close();
     endpoint.check?.close();
-    endpoint.pool.close();
+    endpoint.pool.close(reason);
   }
 
   #changed(endpoint: ClusterEndpoint): void {

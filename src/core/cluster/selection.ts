@@ -72,6 +72,6 @@ export class Selection {
 
 /** The endpoints that hints name for a zone; all of them if there is none. */
 function hintedFor(zone: string, all: readonly KnownEndpoint[]): readonly KnownEndpoint[] {
-  const hinted = all.filter(({ forZones = [] }) => forZones.includes(zone));
+  const hinted = all.filter(({ zoneHints = [] }) => zoneHints.includes(zone));
   return hinted.length === 0 ? all : hinted;
 }

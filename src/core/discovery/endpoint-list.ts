@@ -52,14 +52,14 @@ export function compareEndpoints(before: EndpointSet, list: readonly Endpoint[])
 
 /** All fields by their names: an object of one shape for each of thousands of endpoints. */
 function withDefaults(endpoint: Endpoint): KnownEndpoint {
-  const { address, zone, priority = 0, hashKey = address, forZones, meta } = endpoint;
+  const { address, zone, priority = 0, hashKey = address, zoneHints, meta } = endpoint;
   return {
     address,
     weight: weightOf(endpoint),
     priority,
     hashKey,
     ...(zone === undefined ? undefined : { zone }),
-    ...(forZones === undefined ? undefined : { forZones }),
+    ...(zoneHints === undefined ? undefined : { zoneHints }),
     ...(meta === undefined ? undefined : { meta }),
   };
 }
@@ -69,13 +69,13 @@ function weightOf({ weight = 1 }: Endpoint): number {
 }
 
 function isSame(known: KnownEndpoint, endpoint: Endpoint): boolean {
-  const { zone, priority = 0, hashKey = endpoint.address, forZones, meta } = endpoint;
+  const { zone, priority = 0, hashKey = endpoint.address, zoneHints, meta } = endpoint;
   return (
     known.weight === weightOf(endpoint) &&
     known.zone === zone &&
     known.priority === priority &&
     known.hashKey === hashKey &&
-    isSameList(known.forZones, forZones) &&
+    isSameList(known.zoneHints, zoneHints) &&
     isSameMeta(known.meta, meta)
   );
 }

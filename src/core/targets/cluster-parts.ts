@@ -6,3 +6,4 @@ export { outlierDefaults } from "../cluster/outlier.ts";
 export { slowStartDefaults } from "../cluster/ramp.ts";
 export { staticResolver } from "../discovery/static.ts";
 export { clientCounts } from "../telemetry/client-books.ts";
+export { clusterStats } from "./dial-stats.ts";

@@ -1,6 +1,7 @@
 import type { ClusterEndpoint, EndpointState } from "../cluster/endpoint.ts";
 import type { EndpointHealth } from "../cluster/health.ts";
-import type { LazyCluster } from "./lazy-cluster.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
 
 /** Figures of a transport that `dial` has made. */
@@ -22,6 +23,8 @@ export interface ClusterStats {
   readonly queued: number;
   /** Connections that are ready. */
   readonly connections: number;
+  /** How the endpoints are found; undefined for a list, and while nothing is in use. */
+  readonly discovery: DiscoveryStats | undefined;
 }
 
 /** Figures of one server. */
@@ -58,13 +61,12 @@ export interface EndpointLoadStats {
   readonly failures: number;
 }
 
-/** The figures of a cluster; it need not be loaded. */
-export function clusterStats({ loaded }: LazyCluster): DialStats {
-  if (loaded === undefined) return { endpoints: [] };
-  const { name, calls, inFlight, queued, connections, members } = loaded;
+/** The figures of a cluster. */
+export function clusterStats(cluster: Cluster): DialStats {
+  const { name, calls, inFlight, queued, connections, discovery, members } = cluster;
   return {
-    endpoints: members.map((member) => endpointStats(member, loaded.nowMs())),
-    cluster: { name, calls, inFlight, queued, connections },
+    endpoints: members.map((member) => endpointStats(member, cluster.nowMs())),
+    cluster: { name, calls, inFlight, queued, connections, discovery },
   };
 }
 

@@ -1,6 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
 import type { EjectionReason } from "../cluster/outlier.ts";
+import type { CloseReason } from "../cluster/connection-pool.ts";
+import type { LookResult } from "../discovery/endpoint-watch.ts";
 import { Durations } from "./durations.ts";
 
 /** Counts of one rpc that clusters of one name call. */
@@ -45,6 +47,9 @@ export class ClientCounts implements ClientBooks {
   readonly rejections = new Map<string, number>();
   /** By cluster, and by reason. */
   readonly ejections = new Map<string, Map<EjectionReason, number>>();
+  /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
+  readonly looks = new Map<string, Map<LookResult, number>>();
+  readonly closings = new Map<string, Map<CloseReason, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -65,15 +70,27 @@ export class ClientCounts implements ClientBooks {
   }
 
   ejected(cluster: string, reason: EjectionReason): void {
-    let reasons = this.ejections.get(cluster);
-    if (reasons === undefined) this.ejections.set(cluster, (reasons = new Map<EjectionReason, number>()));
-    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+    countOne(this.ejections, cluster, reason);
+  }
+
+  looked(cluster: string, result: LookResult): void {
+    countOne(this.looks, cluster, result);
+  }
+
+  closed(cluster: string, reason: CloseReason): void {
+    countOne(this.closings, cluster, reason);
   }
 
   /** The counts of all rpcs. */
   get series(): ClientSeries[] {
     return [...this.#series.values()].flatMap((methods) => [...methods.values()]);
   }
+}
+
+function countOne<T>(all: Map<string, Map<T, number>>, cluster: string, kind: T): void {
+  let counts = all.get(cluster);
+  if (counts === undefined) all.set(cluster, (counts = new Map<T, number>()));
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
 }
 
 /** The counts of this process. */

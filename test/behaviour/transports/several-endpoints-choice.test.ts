@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { describe, test } from "node:test";
 import { promisify } from "node:util";
-import { dial, type DialOptions } from "../../../src/core/dial.ts";
+import { dial } from "../../../src/core/dial.ts";
 import {
   callsOf,
   dialSeveral,
@@ -109,7 +109,7 @@ describe("zones and priorities", () => {
 
   test("hints: the servers whose hints name this zone are connected, no others", async (t) => {
     const servers = await severalServers(t, 3);
-    const list = placed(servers, [{ forZones: ["a", "b"] }, { forZones: ["b"] }, { forZones: ["c"] }]);
+    const list = placed(servers, [{ zoneHints: ["a", "b"] }, { zoneHints: ["b"] }, { zoneHints: ["c"] }]);
     const { client, transport } = dialSeveral(t, list, { zone: "a", zoneMode: "hints" });
     for (let call = 0; call < 10; call++) await client.echo({});
     assert.deepEqual(callsOf(servers), [10, 0, 0]);

@@ -107,8 +107,8 @@ describe("a subset", () => {
 });
 
 describe("hints of zones", () => {
-  const near = { address: "10.0.0.1:1", forZones: ["a", "b"] };
-  const far = { address: "10.0.0.2:1", forZones: ["c"] };
+  const near = { address: "10.0.0.1:1", zoneHints: ["a", "b"] };
+  const far = { address: "10.0.0.2:1", zoneHints: ["c"] };
   const unhinted = { address: "10.0.0.3:1" };
 
   for (const [zone, used] of [
@@ -127,8 +127,8 @@ describe("hints of zones", () => {
     const chain = new Chain({ zone: "a" });
     chain.update([near, far]);
     const change = chain.update([
-      { ...near, forZones: ["c"] },
-      { ...far, forZones: ["a"] },
+      { ...near, zoneHints: ["c"] },
+      { ...far, zoneHints: ["a"] },
     ]);
     assert.deepEqual(
       [change?.added, change?.removed].map((changed) => changed?.map(({ address }) => address)),
