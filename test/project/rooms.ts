@@ -78,6 +78,17 @@ export const arrows: Arrows = {
     "core/grpc",
   ],
 
+  // What clients ask endpoints about their health; loaded by those that do.
+  "core/health-checks": [
+    "core/errors",
+    "core/time",
+    "core/net",
+    "core/call",
+    "core/http2",
+    "core/cluster",
+    "core/grpc/client",
+  ],
+
   // What `dial` may be given, and what is loaded once that is called.
   "core/targets": [
     "core/errors",
@@ -87,6 +98,7 @@ export const arrows: Arrows = {
     "core/discovery",
     "core/discovery/consul",
     "core/cluster",
+    "core/health-checks",
     "core/telemetry",
   ],
 
