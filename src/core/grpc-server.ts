@@ -212,7 +212,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
 
   /**
    * Stops for good: no new connections, GOAWAY to clients; calls under way may continue for the grace period and are
-   * then ended with UNAVAILABLE. In-process calls are served as long as network calls are. Idempotent.
+   * then ended with UNAVAILABLE. A call that comes after the last of them is refused as not processed (REFUSED_STREAM),
+   * so that clients may make it elsewhere. In-process calls are served as long as network calls are. Idempotent.
    */
   gracefulStop(options: StopOptions = {}): Promise<StopReport> {
     return (this.#stopped ??= this.#stop(options.graceMs ?? defaultGraceMs));
@@ -226,6 +227,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   async #stop(graceMs: number): Promise<StopReport> {
     this.drain();
     if (this.state === "init" || this.state === "error") {
+      this.#engine.close();
       this.dispatcher.close();
       this.#engine.shutdown();
       this.#lifecycle.enter("stop");
@@ -240,6 +242,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#engine.goAway();
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
+    this.#engine.close(); // For clients that have not seen GOAWAY yet.
     this.dispatcher.close();
     await Promise.all([
       this.#listener?.disconnected(flushTimeoutMs),

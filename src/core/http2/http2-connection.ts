@@ -350,7 +350,10 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     }
     this.#readyAt = performance.now();
     this.#become({ kind: "ready", session: connected.start(this) });
-    replaced?.close();
+    if (replaced !== undefined) {
+      replaced.close();
+      this.#owner?.replaced();
+    }
     if (this.#owner === undefined && this.#session?.answered === true) this.#pauses.reset();
     this.onCapacity();
   }

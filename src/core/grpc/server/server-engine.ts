@@ -164,6 +164,11 @@ export class ServerEngine {
     await Promise.all([this.#dispatcher.idle(), this.#environment.calls.idle()]);
   }
 
+  /** Refuses every further call as one that was not processed. */
+  close(): void {
+    this.#door.close();
+  }
+
   /** Sends GOAWAY to every client. */
   goAway(): void {
     this.#connections?.close();
