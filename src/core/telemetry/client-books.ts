@@ -47,7 +47,7 @@ export class ClientCounts implements ClientBooks {
   /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
   readonly looks = new Map<string, Map<LookResult, number>>();
   readonly closings = new Map<string, Map<CloseReason, number>>();
-  /** Services that were left out, by reasons, for each upstream. */
+  /** Services that were left out, by their reasons; for each upstream. */
   readonly refusals = new Map<string, Map<string, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 

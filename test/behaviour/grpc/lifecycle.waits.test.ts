@@ -190,7 +190,10 @@ for (const engine of ["own", "grpc-js"] as const) {
     const resets = raw.of(frameType.rstStream).map(({ payload }) => payload.readUInt32BE());
     const last = raw.of(frameType.goaway).at(-1)?.payload.readUInt32BE();
     // Either says that the stream was not processed.
-    assert.ok(resets[0] === 7 || (resets.length === 0 && last === 0), `reset ${resets}, last stream ${last}`);
+    assert.ok(
+      resets[0] === 7 || (resets.length === 0 && last === 0),
+      `reset ${resets.join()}, last stream ${last}`,
+    );
     if (engine === "own") assert.deepEqual(resets, [7]);
     assert.deepEqual(raw.of(frameType.headers), []);
     assert.equal(echo.calls, 0);

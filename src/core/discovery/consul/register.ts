@@ -82,6 +82,11 @@ export class Registration implements ManagedServer, CountedRegistration, AsyncDi
     return this.#isRegistered;
   }
 
+  /** One line for a log or terminal. */
+  describe(): string[] {
+    return [`[${this.name}] ${this.#isRegistered ? `registered as ${this.id}` : "not registered yet"}`];
+  }
+
   /** Id of the instance; undefined before the server is ready. */
   get id(): string | undefined {
     return this.#registration?.id;
