@@ -26,7 +26,8 @@ export interface ConsulCatalogOptions extends ConsulOptions, Omit<ConsulResolver
  */
 export function consulCatalog(options: ConsulCatalogOptions, parts: ResolverParts = {}): Catalog {
   const { tag, dc, contract, ...more } = (options ?? {}) as Partial<ConsulCatalogOptions>; // JavaScript callers may leave it out.
-  if (typeof tag !== "string" || tag === "") throw new SetupError("consulCatalog: the option tag must be a text");
+  if (typeof tag !== "string" || tag === "")
+    throw new SetupError("consulCatalog: the option tag must be a text");
   const clock = parts.clock ?? systemClock;
   const agent = new ConsulAgent(more, clock);
   const query = {
@@ -44,9 +45,11 @@ export function consulCatalog(options: ConsulCatalogOptions, parts: ResolverPart
         const ofDc = dc === undefined ? {} : { dc };
         const make = (name: string): Resolver => consulResolver(name, { ...more, ...ofDc, tag }, parts);
         resolvers = new Map(services.map((name) => [name, before.get(name) ?? make(name)]));
-        const entries = [...resolvers].map(
-          ([name, target]): CatalogEntry => ({ name, target, ...(contract === undefined ? {} : { contract }) }),
-        );
+        const entries = [...resolvers].map(([name, target]): CatalogEntry => ({
+          name,
+          target,
+          ...(contract === undefined ? {} : { contract }),
+        }));
         listener.update(entries);
       };
       const watch = new BlockingQuery(agent, query, clock, resolverPauses(parts.random));
