@@ -171,7 +171,9 @@ export const arrows: Arrows = {
   ],
 
   "gateway/flags": [
+    "core",
     "core/…",
+    "gateway/upstreams",
     "gateway",
     "gateway/http",
     "gateway/http/browsers",
