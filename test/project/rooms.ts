@@ -28,6 +28,8 @@ export const arrows: Arrows = {
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],
+  // What divides, copies and disturbs calls.
+  "core/traffic": ["core/errors", "core/config", "core/metadata", "core/policy", "core/call"],
   "core/lifecycle": ["core/errors", "core/config"],
   "core/discovery/consul": [
     "core/errors",
@@ -45,6 +47,7 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "core/http2",
     "core/cluster",
+    "core/traffic",
   ],
 
   // How a call travels.

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
 import { codeName } from "../errors/code-name.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
+import { trafficBooks, type TrafficCounts } from "../traffic/traffic-books.ts";
 import { clientCounts } from "./client-books.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
@@ -52,6 +53,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
   addHttp2(registry);
   addClients(registry);
+  addTraffic(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -146,6 +148,16 @@ function addClients(registry: Registry): void {
   gauge(registry, metricList.clientConnections, (metric) => {
     for (const { name: upstream, connections } of clusters) metric.inc({ upstream }, connections);
   });
+}
+
+function addTraffic(registry: Registry): void {
+  const add = (definition: MetricDefinition, counts: TrafficCounts): void =>
+    counter(registry, definition, (metric) => {
+      for (const { labels, count } of counts.all) metric.inc(labels, count);
+    });
+  add(metricList.splitCalls, trafficBooks.splits);
+  add(metricList.mirrorCalls, trafficBooks.mirrors);
+  add(metricList.faultsInjected, trafficBooks.faults);
 }
 
 function histogram(
