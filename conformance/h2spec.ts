@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { GrpcServer, HttpServer } from "../src/index.ts";
+import { createCertificate } from "../test/support/certificates.ts";
 import type { Suite, SuiteResult } from "./suite.ts";
 import { goTool } from "./tools.ts";
 
@@ -39,7 +40,7 @@ const ofHttp: readonly string[] = [
 /** A HEADERS frame of 20 kB is too large to h2spec, whatever the server has announced. */
 const usualFrames = { maxFrameBytes: 16_384 };
 
-/** `h2spec` against both servers: failures other than those of Node are ours. */
+/** `h2spec` against both servers, those of our engine with and without TLS: failures other than those of Node are ours. */
 export const h2spec: Suite = {
   name: "h2spec",
   async run(): Promise<SuiteResult> {
@@ -53,13 +54,33 @@ export const h2spec: Suite = {
     fastify.route({ method: ["GET", "POST"], url: "/h2spec", handler: () => Promise.resolve("hello") });
     // Our own engine serves what passes Fastify by.
     const own = new HttpServer({ port: 0, upstream: grpc, grpc, engine: "own", ...usualFrames });
-    for (const server of [grpc, grpcJs, http, own]) await server.start();
+    const { cert, key } = createCertificate({ name: "h2spec", hosts: ["127.0.0.1"] });
+    const secureGrpc = new GrpcServer({ port: 0, engine: "own", tls: { cert, key }, ...usualFrames });
+    const secure = new HttpServer({
+      port: 0,
+      upstream: grpc,
+      grpc,
+      engine: "own",
+      tls: { cert, key },
+      ...usualFrames,
+    });
+    const servers = [grpc, grpcJs, http, own, secureGrpc, secure];
+    for (const server of servers) await server.start();
+    const overTls = ["-t", "-k"];
     try {
       const results = [
         await check(tool, "GRPC, own engine", grpc.address?.port, [], []),
         await check(tool, "GRPC, grpc-js", grpcJs.address?.port, [], ofNode),
         await check(tool, "HTTP", http.address?.port, ["-P", "/h2spec"], [...ofNode, ...ofHttp]),
         await check(tool, "HTTP and gRPC, own engine", own.address?.port, ["-P", "/livez"], ofHttp),
+        await check(tool, "GRPC over TLS, own engine", secureGrpc.address?.port, overTls, []),
+        await check(
+          tool,
+          "HTTP and gRPC over TLS, own engine",
+          secure.address?.port,
+          [...overTls, "-P", "/livez"],
+          [],
+        ),
       ];
       return {
         passed: results.reduce((sum, { passed }) => sum + passed, 0),
@@ -67,7 +88,7 @@ export const h2spec: Suite = {
         failures: results.flatMap(({ failures }) => failures),
       };
     } finally {
-      for (const server of [own, http, grpcJs, grpc]) await server.gracefulStop({ graceMs: 0 });
+      for (const server of servers.reverse()) await server.gracefulStop({ graceMs: 0 });
     }
   },
 };

@@ -71,6 +71,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   /** Streams that are open, with those that have no number yet. */
   #open = 0;
   #opened = 0;
+  quietSince = 0;
   /** The number of streams from which on the next connection is asked for. */
   readonly #agingAt: number;
   /** How many streams may be open at the same time. */
@@ -348,6 +349,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   #forget(stream: ClientStream): void {
     this.#streams.delete(stream.id);
     if (--this.#open === 0) {
+      this.quietSince = performance.now();
       this.#socket.unref();
       if (this.#retired) this.#leave();
     }

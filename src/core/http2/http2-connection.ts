@@ -46,6 +46,9 @@ const noSession: SessionStats = Object.freeze({
 /** The longest pause while calls are made, in milliseconds: a server that is reachable again gets traffic soon. */
 const callerPauseMs = 500;
 
+/** A connection that ends so long after its last call is made again at once, in milliseconds. */
+const recentMs = 10_000;
+
 /** Pause before another attempt to replace a connection that has few streams left, in milliseconds. */
 const nextPauseMs = 1_000;
 
@@ -54,7 +57,7 @@ const nextPauseMs = 1_000;
  *
  * Calls wait while it connects and while the server's limit of streams is reached. During the pause after a failed
  * attempt they fail at once and shorten the pause. A connection that the server retires (GOAWAY) carries its calls to
- * their end while the next one is in use. One that runs out of streams is in use until the next one is ready.
+ * their end while the next one is in use, which is begun at once if there were calls in the last 10 s. One that runs out of streams is in use until the next one is ready.
  */
 export class Connection implements SessionListener, StreamSources, StreamSource {
   readonly #target: () => string;
@@ -270,7 +273,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
       this.#pauses.countFailure(); // The next attempt is made at once; one more such end is a failed attempt.
     }
     this.#become(idle);
-    if (this.#queue.size > 0) this.#reconnect();
+    if (this.#queue.size > 0 || (this.#owner === undefined && this.#isInUse(session))) this.#reconnect();
   }
 
   onGoaway(code: number): void {
@@ -300,7 +303,12 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     return this.#owner === undefined ? session.answered : performance.now() - this.#readyAt >= steadyMs;
   }
 
-  /** Connects for calls that wait. */
+  /** Whether calls run on a connection, or ran a short time ago: the next ones shall find another one ready. */
+  #isInUse({ stats, quietSince }: Session): boolean {
+    return stats.streams > 0 || (quietSince > 0 && performance.now() - quietSince < recentMs);
+  }
+
+  /** Connects for calls that wait, or are expected. */
   #reconnect(): void {
     try {
       this.#connect();
@@ -342,7 +350,10 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     }
     this.#readyAt = performance.now();
     this.#become({ kind: "ready", session: connected.start(this) });
-    replaced?.close();
+    if (replaced !== undefined) {
+      replaced.close();
+      this.#owner?.replaced();
+    }
     if (this.#owner === undefined && this.#session?.answered === true) this.#pauses.reset();
     this.onCapacity();
   }
@@ -365,7 +376,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   }
 
   #retryAt(until: number): NodeJS.Timeout {
-    return setTimeout(() => this.#retry(), until - performance.now());
+    return setTimeout(() => this.#retry(), Math.max(0, until - performance.now()));
   }
 
   #retry(): void {

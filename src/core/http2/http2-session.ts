@@ -34,6 +34,7 @@ export class Http2Session implements Session {
   /** Attempts to connect count by their handshakes alone, as they always did with this engine. */
   readonly answered = true;
   readonly used = true;
+  quietSince = 0;
   readonly #session: ClientHttp2Session;
   readonly #socket: Socket;
   readonly #keepalive: ClientKeepalive;
@@ -128,7 +129,10 @@ export class Http2Session implements Session {
 
   /** A stream has closed. @returns how it ended */
   streamClosed({ id = Infinity, rstCode }: ClientHttp2Stream): StreamEnd {
-    if (--this.#open === 0) this.#session.unref();
+    if (--this.#open === 0) {
+      this.quietSince = performance.now();
+      this.#session.unref();
+    }
     if (this.#session.destroyed) this.#lost ??= lost("the connection broke");
     const unprocessed = rstCode === constants.NGHTTP2_REFUSED_STREAM || id > this.#lastStreamId;
     if (unprocessed) counts.refusedStreams++;

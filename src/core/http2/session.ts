@@ -85,6 +85,8 @@ export interface Session {
   readonly answered: boolean;
   /** Whether a call was made. */
   readonly used: boolean;
+  /** When the last open stream closed, by `performance.now()`; 0 if none has. */
+  readonly quietSince: number;
   /** Figures of the connection. */
   readonly stats: SessionStats;
   /**

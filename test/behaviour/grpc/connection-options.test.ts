@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, Socket, type AddressInfo } from "node:net";
 import { test } from "node:test";
-import { dial, type DialOptions } from "../../../src/core/dial.ts";
+import { dial, type DialedTransport, type DialOptions } from "../../../src/core/dial.ts";
 import { Code } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { http2Counts } from "../../../src/core/http2/http2-counts.ts";
+import type { ConnectionState } from "../../../src/core/http2/http2-connection.ts";
 import { errorCode } from "../../../src/core/http2/http2-error.ts";
 import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { Echo } from "../../support/echo-service.ts";
@@ -196,6 +197,37 @@ for (const engine of ["own", "node"] as const) {
     const page = await new Metrics({ processMetrics: false }).page();
     const goaway = `ts_ms_client_goaways_total{upstream="${server.target}",code="ENHANCE_YOUR_CALM"} 1\n`;
     assert.ok(page.includes(goaway));
+  });
+
+  test(`rule 17, engine ${engine}: a connection in use that is retired is made again before the next call`, async (t) => {
+    const { client, server, transport } = await against(
+      t,
+      (raw) => onRequests(raw, (streamId) => raw.send(echoReply(streamId, "well"))),
+      { engine },
+    );
+    await transport.ready();
+    server.connections[0]?.send(goawayFrame(0, errorCode.noError));
+    await until(transport, "idle"); // No call was made on it.
+    assert.equal((await client.echo({}, { timeoutMs })).text, "well");
+    server.connections[1]?.send(goawayFrame(1, errorCode.noError));
+    await until(transport, "connecting");
+    await until(transport, "ready");
+    assert.equal(server.connections.length, 3);
+  });
+}
+
+/** Resolves as soon as the connection has this state. */
+function until(transport: DialedTransport, state: ConnectionState): Promise<void> {
+  return new Promise((resolve) => {
+    if (transport.state === state) {
+      resolve();
+      return;
+    }
+    const end = transport.onChange(() => {
+      if (transport.state !== state) return;
+      end();
+      resolve();
+    });
   });
 }
 
