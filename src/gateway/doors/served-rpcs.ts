@@ -1,5 +1,6 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { contractTimeoutMs } from "../../core/call/contract-timeout.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { type BadRuleOptions, RuleRefusals } from "../../core/http-rule/rule-refusals.ts";
@@ -84,7 +85,7 @@ export class ServedRpcs {
     const registry = this.#registry;
     return {
       ...kit,
-      limits: { ...limits, ...timeLimitsOf(method, this.#deadlinesMs.get(method), limits) },
+      limits: { ...limits, ...timeLimitsOf(method, this.#deadlineMs(method), limits) },
       json: { ...json, registry },
       binding: {
         ...binding,
@@ -92,6 +93,15 @@ export class ServedRpcs {
         onIgnored: onIgnored && ((place, name) => onIgnored(route, place, name)),
       },
     };
+  }
+
+  /** That of the rules or of the contract, whichever is shorter; undefined for none. */
+  #deadlineMs(method: DescMethod): number | undefined {
+    const ofRules = this.#deadlinesMs.get(method);
+    const ofContract = contractTimeoutMs(method);
+    return ofRules === undefined || ofContract === undefined
+      ? (ofRules ?? ofContract)
+      : Math.min(ofRules, ofContract);
   }
 
   /**
