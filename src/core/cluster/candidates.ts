@@ -7,6 +7,8 @@ import type { Picker } from "./picker.ts";
 export interface PickRequest {
   /** Endpoints of attempts before, which are avoided while there are others. */
   readonly tried: readonly ClusterEndpoint[] | undefined;
+  /** Whether the call may go to an endpoint that could be picked. Default: to any. */
+  readonly mayUse?: ((endpoint: ClusterEndpoint) => boolean) | undefined;
 }
 
 /** Where an attempt can begin. */
@@ -39,6 +41,11 @@ export class Candidates {
     this.#random = random;
   }
 
+  /** The endpoints that can be picked. */
+  get all(): readonly ClusterEndpoint[] {
+    return this.#list;
+  }
+
   /** Endpoints have become pickable, or are not any more. */
   invalidate(): void {
     this.#isStale = true;
@@ -65,26 +72,33 @@ export class Candidates {
     if (endpoint === undefined) return undefined;
     const pooled = endpoint.pool.withRoom();
     if (pooled !== undefined) return { endpoint, pooled };
-    const other = this.#anyWithRoom();
+    const other = this.#anyWithRoom(request);
     if (other === undefined) endpoint.pool.grow();
     return other;
   }
 
-  #anyWithRoom(): Place | undefined {
+  #anyWithRoom({ mayUse }: PickRequest): Place | undefined {
     const { length } = this.#list;
     const first = Math.floor(this.#random() * length);
     for (let step = 0; step < length; step++) {
       const endpoint = this.#list[(first + step) % length];
-      const pooled = endpoint?.pool.withRoom();
-      if (endpoint !== undefined && pooled !== undefined) return { endpoint, pooled };
+      if (endpoint === undefined || mayUse?.(endpoint) === false) continue;
+      const pooled = endpoint.pool.withRoom();
+      if (pooled !== undefined) return { endpoint, pooled };
     }
     return undefined;
   }
 
   /** An endpoint that the call has not tried yet, if there is one. */
-  #pick({ tried }: PickRequest, nowMs: number): ClusterEndpoint | undefined {
+  #pick({ tried, mayUse }: PickRequest, nowMs: number): ClusterEndpoint | undefined {
     const picked = this.#picker === undefined ? this.#list[0] : this.#picker.pick(nowMs);
-    if (picked === undefined || tried === undefined || !tried.includes(picked)) return picked;
-    return this.#list.find((candidate) => !tried.includes(candidate)) ?? picked;
+    if (picked === undefined || (tried === undefined && mayUse === undefined)) return picked;
+    const isGood = mayUse?.(picked) !== false;
+    if (isGood && tried?.includes(picked) !== true) return picked;
+    const usable = isGood || mayUse === undefined ? this.#list : this.#list.filter(mayUse);
+    const other = usable.find(
+      (candidate) => mayUse?.(candidate) !== false && tried?.includes(candidate) !== true,
+    );
+    return other ?? (isGood ? picked : usable[0]);
   }
 }

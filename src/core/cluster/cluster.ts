@@ -3,9 +3,12 @@ import type { EndpointWatch } from "../discovery/endpoint-watch.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
 import type { CallHead, StreamSource, StreamSources } from "../http2/stream-source.ts";
+import { ReplayMemory } from "../resilience/replay-buffer.ts";
+import { RetryBudget } from "../resilience/retry-budget.ts";
 import { pickerOf } from "./balance.ts";
+import { CallPolicies } from "./call-policies.ts";
 import { Candidates } from "./candidates.ts";
-import type { CountedCluster } from "./client-books.ts";
+import type { AttemptKind, CountedCluster } from "./client-books.ts";
 import { ClusterCalls, type CalledEndpoints } from "./cluster-calls.ts";
 import { systemParts, type ClusterOptions, type ClusterState } from "./cluster-options.ts";
 import { ConnectTurns } from "./connect-turns.ts";
@@ -32,6 +35,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   readonly #members: Members;
   readonly #turns: ConnectTurns;
   readonly #candidates: Candidates;
+  readonly #policies: CallPolicies;
   readonly #calls: ClusterCalls;
   readonly #idle: IdleTimer;
   /** Called at every change of endpoints or of their states. */
@@ -56,7 +60,15 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     const turns = { atOnce: pool.atOnce, oneIsEnough: picker === undefined };
     this.#turns = new ConnectTurns(this.#members, turns, random);
     this.#candidates = new Candidates(this.#members, picker, random);
-    this.#calls = new ClusterCalls(options, clock, this.#candidates, this);
+    this.#policies = new CallPolicies(options.plans, {
+      name,
+      clock,
+      random,
+      books,
+      budget: new RetryBudget(options.retryBudget),
+      memory: new ReplayMemory(),
+    });
+    this.#calls = new ClusterCalls(options, this.#policies, this.#candidates, this);
     this.#idle = new IdleTimer(clock, pool.idleTimeoutMs, {
       isBusy: () => this.inFlight > 0 || this.queued > 0,
       idle: () => {
@@ -84,6 +96,11 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     return this.#calls.begun;
   }
 
+  /** Attempts that have begun, by their kind. */
+  get attempts(): Readonly<Record<AttemptKind, number>> {
+    return this.#calls.attempts;
+  }
+
   /** Calls that wait for an endpoint or for a stream. */
   get queued(): number {
     return this.#calls.waiting;
@@ -95,6 +112,15 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
 
   get endpoints(): ReadonlyMap<EndpointState, number> {
     return new Map(Object.entries(this.#members.states) as [EndpointState, number][]); // Its own keys.
+  }
+
+  get breakerStates(): ReadonlyMap<string, number> {
+    return this.#policies.breakerStates;
+  }
+
+  /** How calls are made, and what they share. */
+  get policies(): CallPolicies {
+    return this.#policies;
   }
 
   /** The endpoints, in the order in which they were found. */

@@ -7,12 +7,13 @@ import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
 import { parseTarget } from "../net/target.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
+import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
 
 /** A target whose endpoints are known, or are found by a resolver. */
 export type ClusterTarget = readonly (string | Endpoint)[] | Resolver;
 
 /** Options of `dial` for targets with several endpoints. */
-export interface ClusterDialOptions {
+export interface ClusterDialOptions extends PolicyDialOptions {
   /**
    * Name of the target: label of its metrics, and first word of its errors. Default: what the resolver calls the
    * service, or its own name; `list` for a list.
@@ -30,12 +31,13 @@ export interface ClusterDialOptions {
 
 /** The defaults of `ClusterDialOptions`. */
 export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
+  ...policyDialDefaults,
   name: undefined,
   balance: "p2c",
   connections: Object.freeze({}),
 });
 
-const policies: readonly BalancePolicy[] = ["p2c", "round_robin", "random", "least_request", "pick_first"];
+const balances: readonly BalancePolicy[] = ["p2c", "round_robin", "random", "least_request", "pick_first"];
 
 /** The least that each number of `connections` may be, and what it is if it is not given. */
 const poolLimits: Readonly<Record<keyof PoolOptions, number>> = {
@@ -49,8 +51,9 @@ const poolLimits: Readonly<Record<keyof PoolOptions, number>> = {
 type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 
 /** Whether options ask for a cluster even where the target is one server. */
-export function wantsCluster({ name, balance, connections }: Partial<ClusterDialOptions>): boolean {
-  return name !== undefined || balance !== undefined || connections !== undefined;
+export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
+  const { name, balance, connections } = options;
+  return name !== undefined || balance !== undefined || connections !== undefined || givesPolicies(options);
 }
 
 /** Whether a target is a list or a resolver. */
@@ -72,6 +75,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   }
   const choice = checkBalance(balance);
   checkConnections(connections);
+  const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
   const isList = !("watch" in target);
   const list = isList ? target.map(checkEndpoint) : [];
   if (isList && list.length === 0) throw new SetupError("dial: a list of endpoints must have one at least");
@@ -79,11 +83,20 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   const tls = checkTls(options, authority);
   const connection = mergeConnectionOptions({ ...options, authority, tls });
   return new LazyCluster(connection, async () => {
-    const [{ Cluster }, { poolDefaults }, { clientCounts }, { staticResolver }] = await Promise.all([
+    const [
+      { Cluster },
+      { poolDefaults },
+      { clientCounts },
+      { staticResolver },
+      { Plans },
+      { retryBudgetDefaults },
+    ] = await Promise.all([
       import("../cluster/cluster.ts"),
       import("../cluster/connection-pool.ts"),
       import("../telemetry/client-books.ts"),
       import("../discovery/static.ts"),
+      import("../policy/plans.ts"),
+      import("../resilience/retry-budget.ts"),
     ]);
     return new Cluster({
       name: name ?? (isList ? "list" : (target.authority ?? target.name)),
@@ -93,6 +106,8 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       connection,
       maxQueuedCalls: connection.http2.maxQueuedCalls,
       books: clientCounts,
+      plans: new Plans({ policies, contractPolicies }),
+      retryBudget: { ...retryBudgetDefaults, ...retryBudget },
     });
   });
 }
@@ -100,11 +115,11 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
 function checkBalance(balance: unknown): Balance {
   const choice = typeof balance === "string" ? { policy: balance } : balance;
   const { policy, choices, ...others } = (choice ?? {}) as Partial<Balance>; // Checked below.
-  if (typeof policy !== "string" || !policies.includes(policy)) {
-    const near = typeof policy === "string" ? nearestName(policy, policies) : undefined;
+  if (typeof policy !== "string" || !balances.includes(policy)) {
+    const near = typeof policy === "string" ? nearestName(policy, balances) : undefined;
     const hint = near === undefined ? "" : `; did you mean ${near}?`;
     throw new SetupError(
-      `dial: the option balance must be one of ${policies.join(", ")}, not ${show(balance)}${hint}`,
+      `dial: the option balance must be one of ${balances.join(", ")}, not ${show(balance)}${hint}`,
     );
   }
   const [unknown] = Object.keys(others);

@@ -1,5 +1,7 @@
+import type { AttemptKind } from "../cluster/client-books.ts";
 import type { ClusterEndpoint } from "../cluster/endpoint.ts";
 import type { LazyCluster } from "./lazy-cluster.ts";
+import type { BreakerStats } from "../resilience/breaker.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
 
 /** Figures of a transport that `dial` has made. */
@@ -15,6 +17,12 @@ export interface ClusterStats {
   readonly name: string;
   /** Calls that have begun. */
   readonly calls: number;
+  /** Attempts that have begun, by their kind. */
+  readonly attempts: Readonly<Record<AttemptKind, number>>;
+  /** Further attempts that all calls together may make now. */
+  readonly retryBudget: number;
+  /** The circuit breakers of policies, each with what it is of: an rpc, `target` or `endpoint`. */
+  readonly breakers: readonly (BreakerStats & { readonly of: string })[];
   /** Attempts in progress. */
   readonly inFlight: number;
   /** Calls that wait for an endpoint, or for a stream. */
@@ -55,10 +63,19 @@ export interface EndpointLoadStats {
 /** The figures of a cluster; it need not be loaded. */
 export function clusterStats({ loaded }: LazyCluster): DialStats {
   if (loaded === undefined) return { endpoints: [] };
-  const { name, calls, inFlight, queued, connections, members } = loaded;
+  const { name, calls, attempts, inFlight, queued, connections, members, policies } = loaded;
   return {
     endpoints: members.map(endpointStats),
-    cluster: { name, calls, inFlight, queued, connections },
+    cluster: {
+      name,
+      calls,
+      attempts: { ...attempts },
+      retryBudget: policies.budgetLeft,
+      breakers: policies.breakers.map(([of, breaker]) => ({ ...breaker, of })),
+      inFlight,
+      queued,
+      connections,
+    },
   };
 }
 

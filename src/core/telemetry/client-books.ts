@@ -1,5 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
+import type {
+  AttemptKind,
+  ClientBooks,
+  CountedCluster,
+  Rejection,
+  RpcBooks,
+} from "../cluster/client-books.ts";
+import type { RetryDenial } from "../resilience/retry.ts";
 import { Durations } from "./durations.ts";
 
 /** Counts of one rpc that clusters of one name call. */
@@ -38,10 +45,31 @@ export class ClientSeries implements RpcBooks {
   }
 }
 
+/** Counts by cluster and reason. */
+class ReasonCounts<R extends string> {
+  readonly #counts = new Map<string, Map<R, number>>();
+
+  add(cluster: string, reason: R): void {
+    let reasons = this.#counts.get(cluster);
+    if (reasons === undefined) this.#counts.set(cluster, (reasons = new Map<R, number>()));
+    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
+  }
+
+  /** Each count with its labels. */
+  get all(): readonly { readonly upstream: string; readonly reason: R; readonly count: number }[] {
+    return [...this.#counts].flatMap(([upstream, reasons]) =>
+      [...reasons].map(([reason, count]) => ({ upstream, reason, count })),
+    );
+  }
+}
+
 /** What is counted of all clusters of this process; the metrics page reads it. */
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
-  readonly rejections = new Map<string, number>();
+  readonly rejections = new ReasonCounts<Rejection>();
+  readonly denials = new ReasonCounts<RetryDenial>();
+  /** Waits for a place among the calls under way, by cluster. */
+  readonly waits = new Map<string, Durations>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -57,8 +85,18 @@ export class ClientCounts implements ClientBooks {
     return series;
   }
 
-  rejected(cluster: string): void {
-    this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
+  rejected(cluster: string, reason: Rejection): void {
+    this.rejections.add(cluster, reason);
+  }
+
+  denied(cluster: string, reason: RetryDenial): void {
+    this.denials.add(cluster, reason);
+  }
+
+  waited(cluster: string, tookMs: number): void {
+    let waits = this.waits.get(cluster);
+    if (waits === undefined) this.waits.set(cluster, (waits = new Durations()));
+    waits.observe(tookMs / 1_000);
   }
 
   /** The counts of all rpcs. */

@@ -116,7 +116,7 @@ function addHttp2(registry: Registry): void {
 
 /** Clusters of one name are one upstream. */
 function addClients(registry: Registry): void {
-  const { clusters, rejections } = clientCounts;
+  const { clusters, rejections, denials, waits } = clientCounts;
   counter(registry, metricList.clientCallsFinished, (metric) => {
     for (const { labels, finishedByCode } of clientCounts.series) {
       for (const [code, count] of finishedByCode) metric.inc({ ...labels, code: codeName(code) }, count);
@@ -133,7 +133,18 @@ function addClients(registry: Registry): void {
     }
   });
   counter(registry, metricList.clientRejected, (metric) => {
-    for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
+    for (const { count, ...labels } of rejections.all) metric.inc(labels, count);
+  });
+  counter(registry, metricList.clientRetriesDenied, (metric) => {
+    for (const { count, ...labels } of denials.all) metric.inc(labels, count);
+  });
+  histogram(registry, metricList.clientQueue, (name) =>
+    [...waits].flatMap(([upstream, durations]) => durations.samples(name, { upstream })),
+  );
+  gauge(registry, metricList.clientBreakerState, (metric) => {
+    for (const { name: upstream, breakerStates } of clusters) {
+      for (const [breaker, state] of breakerStates) metric.set({ upstream, breaker }, state);
+    }
   });
   gauge(registry, metricList.clientInFlight, (metric) => {
     for (const { name: upstream, inFlight } of clusters) metric.inc({ upstream }, inFlight);

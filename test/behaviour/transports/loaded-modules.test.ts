@@ -28,8 +28,9 @@ async function loadedBy(target: string): Promise<readonly string[]> {
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as string[]; // As the program prints it.
 }
 
-/** Rooms of clusters, which one server does not need. */
-const ofClusters = /^core\/(?:cluster|discovery|policy|resilience|time)\//;
+/** Rooms of clusters, which one server does not need, but for what checks the option `policies` of `dial`. */
+const ofClusters =
+  /^core\/(?:cluster|discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time)\//;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {
