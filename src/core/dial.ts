@@ -12,7 +12,7 @@ import {
 import type { PlanLine } from "./policy/plan.ts";
 import { DialledServer } from "./targets/dialled-server.ts";
 import { checkPolicyOptions } from "./targets/policy-options.ts";
-import { clusterStats, type DialStats } from "./targets/dial-stats.ts";
+import type { DialStats } from "./targets/dial-stats.ts";
 import type { LazyCluster } from "./targets/lazy-cluster.ts";
 import type { Endpoint } from "./discovery/resolver.ts";
 import { checkOptions, show } from "./config/check-options.ts";
@@ -40,9 +40,9 @@ export interface DialableServer {
 
 /**
  * What `dial` calls: a `GrpcServer` of this process, a server by its address, or several servers: a list of addresses
- * or endpoints, or a resolver, which finds them.
+ * or endpoints, the name of a service such as `consul:///users`, or a resolver, which finds them.
  */
-export type DialTarget = DialableServer | string | ClusterTarget;
+export type DialTarget = DialableServer | ClusterTarget;
 
 /** Options of `dial`. Those of connections have no effect on a server that is called in process. */
 export interface DialOptions extends ConnectionOptions, TransportOptions, ClusterDialOptions {
@@ -106,10 +106,10 @@ export interface DialedInvoker extends Invoker, Dialed {}
 /**
  * Makes a transport to a server: `createClient(Descriptor, dial(target))` is a typed client.
  *
- * With a list or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
+ * With a list, a service or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
  *
  * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`, a list of such addresses or of
- *   endpoints, or a resolver.
+ *   endpoints, a service by `"dns:///host:port"`, `"srv:///name"` or `"consul:///service"`, or a resolver.
  * @throws TypeError if the target, an option or the certificates are invalid. A server that is not running is no error: calls are
  *   UNAVAILABLE until it runs.
  */
@@ -197,8 +197,8 @@ function overCluster(cluster: LazyCluster, interceptors: readonly Interceptor[])
       return cluster.loaded?.members.map(({ known }) => known) ?? [];
     },
     ready: (signal) => cluster.ready(signal),
-    stats: () => clusterStats(cluster),
     policies: (service) => cluster.loaded?.policies.lines(service) ?? [],
+    stats: () => cluster.stats(),
     onChange: (fn) => cluster.onChange(fn),
     close: () => cluster.close(),
   });
@@ -221,7 +221,7 @@ function overServer(
     stats: () =>
       server.cluster === undefined
         ? { endpoints: [{ address, state: connection.state, http2: connection.stats }] }
-        : clusterStats(server.cluster),
+        : server.cluster.stats(),
     policies: (service) => server.cluster?.loaded?.policies.lines(service) ?? [],
     onChange: (fn) => server.onChange(fn),
     close: () => server.close(),

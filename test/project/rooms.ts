@@ -22,7 +22,7 @@ export const arrows: Arrows = {
   // How clients choose and spare what they call: parts that do not know one another.
   "core/policy": ["core/errors", "core/config", "core/http-rule"],
   "core/resilience": ["core/errors", "core/config", "core/metadata", "core/time"],
-  "core/discovery": ["core/errors", "core/config", "core/net", "core/time", "core/discovery/consul"],
+  "core/discovery": ["core/errors", "core/config", "core/net", "core/time"],
 
   "core/cluster": [
     "core/errors",
@@ -46,6 +46,7 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "core/discovery",
   ],
+  "core/discovery/kubernetes": ["core/errors", "core/net", "core/time", "core/discovery"],
   "core/telemetry": [
     "core/errors",
     "core/config",
@@ -54,6 +55,7 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "core/http2",
     "core/resilience",
+    "core/discovery",
     "core/cluster",
   ],
 
@@ -95,6 +97,7 @@ export const arrows: Arrows = {
     "core/discovery",
     "core/policy",
     "core/resilience",
+    "core/discovery/consul",
     "core/cluster",
     "core/telemetry",
   ],

@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { RetryDenial } from "../resilience/retry.ts";
-import type { EndpointState } from "./connection-pool.ts";
+import type { DiscoveryStats, LookResult } from "../discovery/endpoint-watch.ts";
+import type { CloseReason, EndpointState } from "./connection-pool.ts";
 
 /** Why an attempt was made. */
 export type AttemptKind =
@@ -29,6 +30,8 @@ export interface CountedCluster {
   readonly endpoints: ReadonlyMap<EndpointState, number>;
   /** State of each circuit breaker by what it is of: 0 closed, 1 half-open, 2 open; of several the worst. */
   readonly breakerStates: ReadonlyMap<string, number>;
+  /** How the endpoints are found; undefined if they are fixed, and while nothing is in use. */
+  readonly discovery: DiscoveryStats | undefined;
 }
 
 /** Counts what clusters do. */
@@ -42,4 +45,8 @@ export interface ClientBooks {
   denied(cluster: string, reason: RetryDenial): void;
   /** A call has waited for a place among the calls under way. */
   waited(cluster: string, tookMs: number): void;
+  /** Its resolver has looked for endpoints. */
+  looked(cluster: string, result: LookResult): void;
+  /** One of its connections has ended. */
+  closed(cluster: string, reason: CloseReason): void;
 }

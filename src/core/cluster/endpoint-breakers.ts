@@ -1,6 +1,6 @@
 import type { ConnectError } from "../errors/errors.ts";
 import { unavailableFor } from "../errors/retry-info.ts";
-import { type Breaker, type Permit } from "../resilience/breaker.ts";
+import type { Breaker, Permit } from "../resilience/breaker.ts";
 import type { ClusterEndpoint } from "./endpoint.ts";
 
 /** A breaker for each endpoint: calls pass over those that are open. */

@@ -1,4 +1,4 @@
-import { type ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 
 const spent = new WeakSet<ConnectError>();
 

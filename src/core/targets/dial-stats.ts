@@ -1,7 +1,8 @@
 import type { AttemptKind } from "../cluster/client-books.ts";
 import type { ClusterEndpoint } from "../cluster/endpoint.ts";
-import type { LazyCluster } from "./lazy-cluster.ts";
 import type { BreakerStats } from "../resilience/breaker.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
 
 /** Figures of a transport that `dial` has made. */
@@ -29,6 +30,8 @@ export interface ClusterStats {
   readonly queued: number;
   /** Connections that are ready. */
   readonly connections: number;
+  /** How the endpoints are found; undefined for a list, and while nothing is in use. */
+  readonly discovery: DiscoveryStats | undefined;
 }
 
 /** Figures of one server. */
@@ -60,10 +63,9 @@ export interface EndpointLoadStats {
   readonly failures: number;
 }
 
-/** The figures of a cluster; it need not be loaded. */
-export function clusterStats({ loaded }: LazyCluster): DialStats {
-  if (loaded === undefined) return { endpoints: [] };
-  const { name, calls, attempts, inFlight, queued, connections, members, policies } = loaded;
+/** The figures of a cluster. */
+export function clusterStats(cluster: Cluster): DialStats {
+  const { name, calls, attempts, inFlight, queued, connections, discovery, members, policies } = cluster;
   return {
     endpoints: members.map(endpointStats),
     cluster: {
@@ -75,6 +77,7 @@ export function clusterStats({ loaded }: LazyCluster): DialStats {
       inFlight,
       queued,
       connections,
+      discovery,
     },
   };
 }

@@ -7,6 +7,8 @@ import type {
   RpcBooks,
 } from "../cluster/client-books.ts";
 import type { RetryDenial } from "../resilience/retry.ts";
+import type { CloseReason } from "../cluster/connection-pool.ts";
+import type { LookResult } from "../discovery/endpoint-watch.ts";
 import { Durations } from "./durations.ts";
 
 /** Counts of one rpc that clusters of one name call. */
@@ -45,31 +47,19 @@ export class ClientSeries implements RpcBooks {
   }
 }
 
-/** Counts by cluster and reason. */
-class ReasonCounts<R extends string> {
-  readonly #counts = new Map<string, Map<R, number>>();
-
-  add(cluster: string, reason: R): void {
-    let reasons = this.#counts.get(cluster);
-    if (reasons === undefined) this.#counts.set(cluster, (reasons = new Map<R, number>()));
-    reasons.set(reason, (reasons.get(reason) ?? 0) + 1);
-  }
-
-  /** Each count with its labels. */
-  get all(): readonly { readonly upstream: string; readonly reason: R; readonly count: number }[] {
-    return [...this.#counts].flatMap(([upstream, reasons]) =>
-      [...reasons].map(([reason, count]) => ({ upstream, reason, count })),
-    );
-  }
-}
-
 /** What is counted of all clusters of this process; the metrics page reads it. */
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
-  readonly rejections = new ReasonCounts<Rejection>();
-  readonly denials = new ReasonCounts<RetryDenial>();
+  /** Calls that were refused on this side, and that got no further attempt, by their reasons; for each upstream. */
+  readonly rejections = new Map<string, Map<Rejection, number>>();
+  readonly denials = new Map<string, Map<RetryDenial, number>>();
   /** Waits for a place among the calls under way, by cluster. */
   readonly waits = new Map<string, Durations>();
+  /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
+  readonly looks = new Map<string, Map<LookResult, number>>();
+  readonly closings = new Map<string, Map<CloseReason, number>>();
+  /** Services that were left out, by their reasons; for each upstream. */
+  readonly refusals = new Map<string, Map<string, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -86,11 +76,11 @@ export class ClientCounts implements ClientBooks {
   }
 
   rejected(cluster: string, reason: Rejection): void {
-    this.rejections.add(cluster, reason);
+    countOne(this.rejections, cluster, reason);
   }
 
   denied(cluster: string, reason: RetryDenial): void {
-    this.denials.add(cluster, reason);
+    countOne(this.denials, cluster, reason);
   }
 
   waited(cluster: string, tookMs: number): void {
@@ -99,10 +89,29 @@ export class ClientCounts implements ClientBooks {
     waits.observe(tookMs / 1_000);
   }
 
+  looked(cluster: string, result: LookResult): void {
+    countOne(this.looks, cluster, result);
+  }
+
+  closed(cluster: string, reason: CloseReason): void {
+    countOne(this.closings, cluster, reason);
+  }
+
+  /** A service of an upstream was left out. */
+  refused(upstream: string, reason: string): void {
+    countOne(this.refusals, upstream, reason);
+  }
+
   /** The counts of all rpcs. */
   get series(): ClientSeries[] {
     return [...this.#series.values()].flatMap((methods) => [...methods.values()]);
   }
+}
+
+function countOne<T>(all: Map<string, Map<T, number>>, cluster: string, kind: T): void {
+  let counts = all.get(cluster);
+  if (counts === undefined) all.set(cluster, (counts = new Map<T, number>()));
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
 }
 
 /** The counts of this process. */
