@@ -28,6 +28,8 @@ export const arrows: Arrows = {
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/metadata"],
+  // What divides, copies and disturbs calls.
+  "core/traffic": ["core/errors", "core/config", "core/metadata", "core/policy", "core/call"],
   "core/lifecycle": ["core/errors", "core/config"],
   "core/discovery/consul": [
     "core/errors",
@@ -47,6 +49,7 @@ export const arrows: Arrows = {
     "core/http2",
     "core/discovery",
     "core/cluster",
+    "core/traffic",
   ],
 
   // How a call travels.
@@ -171,7 +174,9 @@ export const arrows: Arrows = {
   ],
 
   "gateway/flags": [
+    "core",
     "core/…",
+    "gateway/upstreams",
     "gateway",
     "gateway/http",
     "gateway/http/browsers",

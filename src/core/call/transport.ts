@@ -94,6 +94,11 @@ export function toTransport(invoker: Invoker, options: Partial<TransportOptions>
   return transport;
 }
 
+/** From now on `invoker` is what `toInvoker` gives for `transport`, which passes its calls on to that. */
+export function standFor(transport: Transport, invoker: Invoker): void {
+  made.set(transport, invoker);
+}
+
 /** The invoker that `transport` was made from; for a transport of another library, an invoker that calls it. */
 export function toInvoker(transport: Transport): Invoker {
   return made.get(transport) ?? foreignInvoker(transport);

@@ -196,4 +196,28 @@ export const metricList = {
     help: "1 while a server of this process is registered as a service, else 0.",
     labels: ["name"],
   },
+  upstreamRefused: {
+    name: "ts_ms_upstream_refused_total",
+    type: "counter",
+    help: "Services of upstreams that were left out: service, routes, grpc or name, by what has them already.",
+    labels: ["upstream", "reason"],
+  },
+  splitCalls: {
+    name: "ts_ms_split_calls_total",
+    type: "counter",
+    help: "Calls that a split has placed, by side and by why: when, sticky, weight or fallback.",
+    labels: ["rule", "to", "why"],
+  },
+  mirrorCalls: {
+    name: "ts_ms_mirror_calls_total",
+    type: "counter",
+    help: "Copies of calls: equal, different, failed, compared, uncompared, dropped before the begin, or cut off.",
+    labels: ["to", "result"],
+  },
+  faultsInjected: {
+    name: "ts_ms_faults_injected_total",
+    type: "counter",
+    help: "Calls that were delayed or ended by a fault.",
+    labels: ["rule", "kind"],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from 
 import { codeName } from "../errors/code-name.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
 import { registrations } from "../lifecycle/lifecycle.ts";
+import { trafficBooks, type TrafficCounts } from "../traffic/traffic-books.ts";
 import { clientCounts } from "./client-books.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
@@ -54,6 +55,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   addHttp2(registry);
   addClients(registry);
   addDiscovery(registry);
+  addTraffic(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -137,6 +139,11 @@ function addClients(registry: Registry): void {
   counter(registry, metricList.clientRejected, (metric) => {
     for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
   });
+  counter(registry, metricList.upstreamRefused, (metric) => {
+    for (const [upstream, reasons] of clientCounts.refusals) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
   gauge(registry, metricList.clientInFlight, (metric) => {
     for (const { name: upstream, inFlight } of clusters) metric.inc({ upstream }, inFlight);
   });
@@ -188,6 +195,16 @@ function addDiscovery(registry: Registry): void {
       metric.inc({ name: service }, isRegistered ? 1 : 0);
     }
   });
+}
+
+function addTraffic(registry: Registry): void {
+  const add = (definition: MetricDefinition, counts: TrafficCounts): void =>
+    counter(registry, definition, (metric) => {
+      for (const { labels, count } of counts.all) metric.inc(labels, count);
+    });
+  add(metricList.splitCalls, trafficBooks.splits);
+  add(metricList.mirrorCalls, trafficBooks.mirrors);
+  add(metricList.faultsInjected, trafficBooks.faults);
 }
 
 function histogram(
