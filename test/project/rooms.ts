@@ -94,6 +94,7 @@ export const arrows: Arrows = {
   // What clients ask endpoints about their health; loaded by those that do.
   "core/health-checks": [
     "core/errors",
+    "core/wire",
     "core/time",
     "core/net",
     "core/call",
