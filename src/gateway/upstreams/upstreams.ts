@@ -1,10 +1,4 @@
-import {
-  createRegistry,
-  type DescFile,
-  type DescMethod,
-  type DescService,
-  type Message,
-} from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import type { CallContext } from "../../core/call/context.ts";
@@ -18,6 +12,7 @@ import type { GrpcServer } from "../../core/grpc-server.ts";
 import type { DialStats } from "../../core/targets/dial-stats.ts";
 import type { ContractPublisher } from "./contract-publisher.ts";
 import { ServiceOwners, type RefusedService } from "./service-owners.ts";
+import { staticContract } from "./static-contract.ts";
 import { UpstreamEntry } from "./upstream-entry.ts";
 import { ChoosingInvoker, wholeInvoker, type WholeInvoker } from "./upstreams-invoker.ts";
 import {
@@ -333,7 +328,7 @@ export class Upstreams implements Transport, AsyncDisposable {
     const { services, only } = parts;
     for (const service of services ?? []) checkProtobufCopy(service);
     const entry = new UpstreamEntry(name, parts, this.#options.dial, isOfCatalog);
-    if (services !== undefined) entry.contract = contractOf(services, only);
+    if (services !== undefined) entry.contract = staticContract(services, only);
     return entry;
   }
 
@@ -505,15 +500,4 @@ export class Upstreams implements Transport, AsyncDisposable {
 
 function closed(): ConnectError {
   return new ConnectError("the upstreams are closed", Code.Unavailable);
-}
-
-/** The contract of services that are given themselves: with all types of their files. */
-function contractOf(services: readonly DescService[], only: readonly string[]): UpstreamEntry["contract"] {
-  const files = new Set<DescFile>(services.map(({ file }) => file));
-  for (const file of files) for (const imported of file.dependencies) files.add(imported);
-  const served = only.length === 0 ? services : services.filter(({ typeName }) => only.includes(typeName));
-  const missing = only.find((name) => !served.some(({ typeName }) => typeName === name));
-  if (missing !== undefined)
-    throw new SetupError(`Upstreams: there is no service ${missing} among those given`);
-  return { services: served, registry: createRegistry(...files) };
 }
