@@ -38,6 +38,15 @@ export const arrows: Arrows = {
     "core/discovery",
   ],
   "core/discovery/kubernetes": ["core/errors", "core/net", "core/time", "core/discovery"],
+  "core/discovery/xds": [
+    "core/errors",
+    "core/net",
+    "core/time",
+    "core/call",
+    "core/http2",
+    "core/grpc/client",
+    "core/discovery",
+  ],
   "core/telemetry": [
     "core/errors",
     "core/config",
