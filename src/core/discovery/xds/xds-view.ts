@@ -116,7 +116,8 @@ export class XdsView {
     const cluster = need(clusters, name);
     if (cluster.kind !== "there") return missing(cluster, `cluster ${name}`);
     const assignment = need(endpoints, cluster.value.edsName);
-    if (assignment.kind !== "there") return missing(assignment, `assignment of endpoints ${cluster.value.edsName}`);
+    if (assignment.kind !== "there")
+      return missing(assignment, `assignment of endpoints ${cluster.value.edsName}`);
     return { kind: "there", cluster: cluster.value, endpoints: assignment.value };
   }
 }
