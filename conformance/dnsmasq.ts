@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compileTarget } from "../src/core/discovery/targets.ts";
+import { compileTarget } from "../src/core/targets/text-target.ts";
 import type { ConnectError, Endpoint } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
 import { debianPackages } from "./tools.ts";
@@ -38,7 +38,7 @@ export const dnsmasq: Suite = {
     const server = spawn(join(root, "usr/sbin/dnsmasq"), args, { env, stdio: ["ignore", "ignore", "pipe"] });
     const closed = new AbortController();
     const watch = async (target: string) => {
-      const resolver = await compileTarget(target, { dns: { servers: [`127.0.0.1:${port}`] } })();
+      const resolver = await compileTarget(target).load({ dns: { servers: [`127.0.0.1:${port}`] } });
       return new Watched((listener) => resolver.watch(listener, closed.signal));
     };
     const checks = new Checks();

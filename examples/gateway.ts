@@ -8,6 +8,7 @@ import {
   httpOptions,
   onePortFlags,
   parseFlags,
+  registerFlags,
   tlsFlags,
   tlsOptions,
 } from "../src/entries/flags.ts";
@@ -23,6 +24,7 @@ const flags = parseFlags("gateway", {
   ...httpFlags,
   ...onePortFlags,
   ...tlsFlags,
+  ...registerFlags,
   ...commonFlags,
 });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
@@ -55,6 +57,13 @@ grpc.addService(goms).addService(child).addService(library);
 http.addService(goms).addService(child).addService(library);
 servePage(http);
 
+let registration;
+if (flags.register !== undefined) {
+  const { registerProgram } = await import("../src/entries/consul.ts");
+  const check = flags.tlsClient === "required" ? "ttl" : "http";
+  registration = registerProgram(flags, { name: "gateway", server: http, check });
+  addServerGracefulStop(registration); // First: clients go elsewhere while it still serves.
+}
 addServerGracefulStop(http, grpc);
 const exporter = await startExporter();
 await grpc.start();
@@ -65,6 +74,10 @@ const scheme = tls === undefined ? "http" : "https";
 const url = `${scheme}://${http.address?.host}:${http.address?.port}`;
 console.log(`Try: curl ${url}/v1/shelves/1/books`);
 console.log(`Or open ${url} in a browser`);
+if (registration !== undefined) {
+  await registration.start();
+  console.log(registration.describe().join("\n"));
+}
 
 const { signal, finished, notified, cut } = await stopped;
 console.log(

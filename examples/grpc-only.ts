@@ -5,6 +5,7 @@ import {
   grpcFlags,
   grpcOptions,
   parseFlags,
+  registerFlags,
   tlsFlags,
   tlsOptions,
 } from "../src/entries/flags.ts";
@@ -14,7 +15,7 @@ import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 
-const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...commonFlags });
+const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...registerFlags, ...commonFlags });
 const { logger, observers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
@@ -24,6 +25,13 @@ grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
 
+let registration;
+if (flags.register !== undefined) {
+  const { registerProgram } = await import("../src/entries/consul.ts");
+  const check = flags.tlsClient === "required" ? "ttl" : "grpc";
+  registration = registerProgram(flags, { name: "grpc-only", server: grpc, check });
+  addServerGracefulStop(registration); // First: clients go elsewhere while it still serves.
+}
 addServerGracefulStop(grpc);
 const exporter = await startExporter();
 await grpc.start();
@@ -32,6 +40,10 @@ const tool = `npx buf curl --protocol grpc ${tls === undefined ? "--http2-prior-
 const at = `${tls === undefined ? "http" : "https"}://${grpc.address?.host}:${grpc.address?.port}`;
 console.log([...grpc.describe(), ...(exporter?.describe() ?? [])].join("\n"));
 console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
+if (registration !== undefined) {
+  await registration.start();
+  console.log(registration.describe().join("\n"));
+}
 
 const { signal, finished, notified, cut } = await stopped;
 console.log(

@@ -8,6 +8,7 @@ import {
   httpFlags,
   httpOptions,
   parseFlags,
+  registerFlags,
   schemaFlags,
   schemaSource,
   tlsFlags,
@@ -23,6 +24,7 @@ const flags = parseFlags("http-only", {
   ...httpFlags,
   ...tlsFlags,
   ...schemaFlags,
+  ...registerFlags,
   ...commonFlags,
 });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
@@ -44,6 +46,13 @@ const http = new HttpServer({
   awaitServices,
 });
 
+let registration;
+if (flags.register !== undefined) {
+  const { registerProgram } = await import("../src/entries/consul.ts");
+  const check = flags.tlsClient === "required" ? "ttl" : "http";
+  registration = registerProgram(flags, { name: "http-only", server: http, check });
+  addServerGracefulStop(registration); // First: clients go elsewhere while it still serves.
+}
 addServerGracefulStop(http);
 const exporter = await startExporter();
 
@@ -75,6 +84,10 @@ if (awaitServices) {
     logger.debug({ err }, "why there are no contracts yet");
   };
   void keepLoaded({ source, upstream, apply, onFailure, signal: ended.signal });
+}
+if (registration !== undefined) {
+  await registration.start();
+  console.log(registration.describe().join("\n"));
 }
 
 const { signal, finished, notified, cut } = await stopped;

@@ -8,7 +8,7 @@ import {
   type ClusterDialOptions,
   type ClusterTarget,
 } from "./targets/cluster-target.ts";
-import { clusterStats, type DialStats } from "./targets/dial-stats.ts";
+import type { DialStats } from "./targets/dial-stats.ts";
 import type { LazyCluster } from "./targets/lazy-cluster.ts";
 import type { Endpoint } from "./discovery/resolver.ts";
 import { checkOptions, show } from "./config/check-options.ts";
@@ -36,9 +36,9 @@ export interface DialableServer {
 
 /**
  * What `dial` calls: a `GrpcServer` of this process, a server by its address, or several servers: a list of addresses
- * or endpoints, or a resolver, which finds them.
+ * or endpoints, the name of a service such as `consul:///users`, or a resolver, which finds them.
  */
-export type DialTarget = DialableServer | string | ClusterTarget;
+export type DialTarget = DialableServer | ClusterTarget;
 
 /** Options of `dial`. Those of connections have no effect on a server that is called in process. */
 export interface DialOptions extends ConnectionOptions, TransportOptions, ClusterDialOptions {
@@ -95,10 +95,10 @@ export interface DialedInvoker extends Invoker, Dialed {}
 /**
  * Makes a transport to a server: `createClient(Descriptor, dial(target))` is a typed client.
  *
- * With a list or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
+ * With a list, a service or a resolver, each call goes to one of the endpoints, see `DialOptions.balance`.
  *
  * @param target A `GrpcServer` of this process, `"host:port"` or `"unix:/path"`, a list of such addresses or of
- *   endpoints, or a resolver.
+ *   endpoints, a service by `"dns:///host:port"`, `"srv:///name"` or `"consul:///service"`, or a resolver.
  * @throws TypeError if the target, an option or the certificates are invalid. A server that is not running is no error: calls are
  *   UNAVAILABLE until it runs.
  */
@@ -175,7 +175,7 @@ function overCluster(cluster: LazyCluster, interceptors: readonly Interceptor[])
       return cluster.loaded?.members.map(({ known }) => known) ?? [];
     },
     ready: (signal) => cluster.ready(signal),
-    stats: () => clusterStats(cluster),
+    stats: () => cluster.stats(),
     onChange: (fn) => cluster.onChange(fn),
     close: () => cluster.close(),
   });

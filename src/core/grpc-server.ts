@@ -92,6 +92,21 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return this;
   }
 
+  /**
+   * Ends serving a service that was added: its calls in flight are completed, further ones are UNIMPLEMENTED.
+   *
+   * @returns false where no such service was added
+   */
+  removeService({ typeName }: DescService): boolean {
+    const place = this.#services.findIndex((service) => service.typeName === typeName);
+    const [service] = place === -1 ? [] : this.#services.splice(place, 1);
+    if (service === undefined) return false;
+    this.dispatcher.remove(service);
+    this.#engine.unregister(service);
+    this.health.changed();
+    return true;
+  }
+
   /** The descriptors of the added services in their order, then those of health and reflection. */
   get services(): readonly DescService[] {
     const added = new Set(this.#services);
@@ -197,7 +212,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
 
   /**
    * Stops for good: no new connections, GOAWAY to clients; calls under way may continue for the grace period and are
-   * then ended with UNAVAILABLE. In-process calls are served as long as network calls are. Idempotent.
+   * then ended with UNAVAILABLE. A call that comes after the last of them is refused as not processed (REFUSED_STREAM),
+   * so that clients may make it elsewhere. In-process calls are served as long as network calls are. Idempotent.
    */
   gracefulStop(options: StopOptions = {}): Promise<StopReport> {
     return (this.#stopped ??= this.#stop(options.graceMs ?? defaultGraceMs));
@@ -211,6 +227,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   async #stop(graceMs: number): Promise<StopReport> {
     this.drain();
     if (this.state === "init" || this.state === "error") {
+      this.#engine.close();
       this.dispatcher.close();
       this.#engine.shutdown();
       this.#lifecycle.enter("stop");
@@ -225,6 +242,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#engine.goAway();
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
+    this.#engine.close(); // For clients that have not seen GOAWAY yet.
     this.dispatcher.close();
     await Promise.all([
       this.#listener?.disconnected(flushTimeoutMs),

@@ -26,8 +26,11 @@ export { tlsFlags, tlsOptions } from "../core/net/tls-flags.ts";
 export { upstreamFlags, upstreamOf } from "../core/grpc/client/upstream-flags.ts";
 export { schemaFlags, schemaSource } from "../core/schema/schema-flags.ts";
 
+// Flags of programs that register themselves.
+export { registerFlags } from "../core/lifecycle/lifecycle-flags.ts";
+
 // Flags that every program has: log, metrics and stop.
 export { commonFlags, createTelemetry, type Telemetry } from "../core/telemetry/telemetry.ts";
 export { exporterFlags, startExporter } from "../core/telemetry/exporter-flags.ts";
 export { logFlags } from "../core/telemetry/log-flags.ts";
-export { stopFlags } from "../core/lifecycle/stop-flags.ts";
+export { stopFlags } from "../core/lifecycle/lifecycle-flags.ts";

@@ -3,6 +3,7 @@ import {
   grpcFlags,
   httpFlags,
   onePortFlags,
+  registerFlags,
   schemaFlags,
   tlsFlags,
   upstreamFlags,
@@ -13,9 +14,16 @@ import { toFlagName } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
-  "grpc-only": { ...grpcFlags, ...tlsFlags, ...commonFlags },
-  "http-only": { ...upstreamFlags, ...httpFlags, ...tlsFlags, ...schemaFlags, ...commonFlags },
-  gateway: { ...grpcFlags, ...httpFlags, ...onePortFlags, ...tlsFlags, ...commonFlags },
+  "grpc-only": { ...grpcFlags, ...tlsFlags, ...registerFlags, ...commonFlags },
+  "http-only": {
+    ...upstreamFlags,
+    ...httpFlags,
+    ...tlsFlags,
+    ...schemaFlags,
+    ...registerFlags,
+    ...commonFlags,
+  },
+  gateway: { ...grpcFlags, ...httpFlags, ...onePortFlags, ...tlsFlags, ...registerFlags, ...commonFlags },
 };
 
 /** The table of docs/flags.md: every flag, its default, and what it means to which program. */

@@ -22,7 +22,7 @@ export const arrows: Arrows = {
   // How clients choose and spare what they call: parts that do not know one another.
   "core/policy": ["core/errors", "core/config", "core/http-rule"],
   "core/resilience": ["core/errors", "core/config", "core/time"],
-  "core/discovery": ["core/errors", "core/config", "core/net", "core/time", "core/discovery/consul"],
+  "core/discovery": ["core/errors", "core/config", "core/net", "core/time"],
 
   "core/cluster": ["core/errors", "core/time", "core/http2", "core/discovery"],
 
@@ -54,6 +54,7 @@ export const arrows: Arrows = {
     "core/call",
     "core/lifecycle",
     "core/http2",
+    "core/discovery",
     "core/cluster",
   ],
 
@@ -93,6 +94,7 @@ export const arrows: Arrows = {
     "core/net",
     "core/http2",
     "core/discovery",
+    "core/discovery/consul",
     "core/cluster",
     "core/telemetry",
   ],

@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { EndpointState } from "./connection-pool.ts";
+import type { DiscoveryStats, LookResult } from "../discovery/endpoint-watch.ts";
+import type { CloseReason, EndpointState } from "./connection-pool.ts";
 
 /** Why an attempt was made. */
 export type AttemptKind =
@@ -23,6 +24,8 @@ export interface CountedCluster {
   readonly connections: number;
   /** How many endpoints there are of each state. */
   readonly endpoints: ReadonlyMap<EndpointState, number>;
+  /** How the endpoints are found; undefined if they are fixed, and while nothing is in use. */
+  readonly discovery: DiscoveryStats | undefined;
 }
 
 /** Counts what clusters do. */
@@ -32,4 +35,8 @@ export interface ClientBooks {
   rpc(cluster: string, method: DescMethod): RpcBooks;
   /** A call was refused on this side. */
   rejected(cluster: string, reason: "no_endpoint"): void;
+  /** Its resolver has looked for endpoints. */
+  looked(cluster: string, result: LookResult): void;
+  /** One of its connections has ended. */
+  closed(cluster: string, reason: CloseReason): void;
 }

@@ -10,6 +10,10 @@ export interface ClusterOptions {
   /** First word of its errors, and label of its metrics. */
   readonly name: string;
   readonly resolver: Resolver;
+  /** Whether the endpoints never change. */
+  readonly isFixed: boolean;
+  /** How long the last endpoints stay after an empty answer, in milliseconds. */
+  readonly staleMs: number;
   readonly balance: Balance;
   readonly pool: PoolOptions;
   /** Options of each connection. */

@@ -1,5 +1,5 @@
 import type { EndpointChange } from "../discovery/endpoint-list.ts";
-import type { EndpointWatch } from "../discovery/endpoint-watch.ts";
+import type { DiscoveryStats, EndpointWatch, LookResult } from "../discovery/endpoint-watch.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
 import type { CallHead, StreamSource, StreamSources } from "../http2/stream-source.ts";
@@ -39,6 +39,8 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   /** Undefined while nothing is in use. */
   #watch: EndpointWatch | undefined;
   #isClosed = false;
+  /** Calls of `ready()` that wait. */
+  #readying = 0;
   readonly #closeBooks: () => void;
 
   constructor(options: ClusterOptions, parts: PoolParts = systemParts) {
@@ -58,9 +60,9 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     this.#candidates = new Candidates(this.#members, picker, random);
     this.#calls = new ClusterCalls(options, clock, this.#candidates, this);
     this.#idle = new IdleTimer(clock, pool.idleTimeoutMs, {
-      isBusy: () => this.inFlight > 0 || this.queued > 0,
+      isBusy: () => this.inFlight + this.queued + this.#readying > 0,
       idle: () => {
-        this.#sleep();
+        this.#sleep("idle");
         this.#notify();
       },
       sweep: () => this.#members.sweep(),
@@ -95,6 +97,11 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
 
   get endpoints(): ReadonlyMap<EndpointState, number> {
     return new Map(Object.entries(this.#members.states) as [EndpointState, number][]); // Its own keys.
+  }
+
+  /** How the endpoints are found; undefined if they are fixed, and while nothing is in use. */
+  get discovery(): DiscoveryStats | undefined {
+    return this.#given.isFixed ? undefined : this.#watch?.stats;
   }
 
   /** The endpoints, in the order in which they were found. */
@@ -132,12 +139,17 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
    *
    * @throws ConnectError UNAVAILABLE if `signal` fires before, or the cluster is closed.
    */
-  ready(signal?: AbortSignal): Promise<void> {
+  async ready(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted !== true) {
       this.#idle.used(this.#parts.clock.nowMs());
       if (this.#watch === undefined && !this.#isClosed) this.#start();
     }
-    return untilReady(this, signal);
+    this.#readying++;
+    try {
+      await untilReady(this, signal);
+    } finally {
+      this.#readying--;
+    }
   }
 
   hasten(): void {
@@ -149,7 +161,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#closeBooks();
-    this.#sleep();
+    this.#sleep("removed");
     this.#calls.refuseWaiting(closedError(this.name));
     this.#notify();
   }
@@ -157,20 +169,25 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   /** Begins to find endpoints and to connect. */
   #start(): void {
     this.#idle.start();
+    const { resolver, isFixed, staleMs, books } = this.#given;
     const options = {
+      staleMs,
       clock: this.#parts.clock,
+      onLook: (result: LookResult) => {
+        if (!isFixed) books.looked(this.name, result);
+      },
       onChange: (change: EndpointChange) => this.#update(change),
       onFailure: () => this.#changed(),
     };
-    openWatch(this.#given.resolver, options, (watch) => (this.#watch = watch));
+    openWatch(resolver, options, (watch) => (this.#watch = watch));
   }
 
   /** Ends all connections until the next call. */
-  #sleep(): void {
+  #sleep(reason: "idle" | "removed"): void {
     this.#idle.stop();
     this.#watch?.close();
     this.#watch = undefined;
-    this.#members.clear();
+    this.#members.clear(reason);
     this.#turns.clear();
     this.#candidates.refresh(this.#parts.clock.nowMs());
   }

@@ -29,12 +29,20 @@ export const poolDefaults: PoolOptions = Object.freeze({
 /** The state of an endpoint by its connections. */
 export type EndpointState = "idle" | "connecting" | "ready" | "failing";
 
+/**
+ * Why a connection to an endpoint has ended: the server said so by GOAWAY; it was old enough, or without calls for long
+ * enough; it was lost; or its endpoint is no longer one.
+ */
+export type CloseReason = "goaway" | "age" | "idle" | "lost" | "removed";
+
 /** Is notified by a pool. */
 export interface PoolListener {
   /** The state may have changed. */
   changed(): void;
   /** A further stream can be opened. */
   roomMade(): void;
+  /** A connection that was ready has ended, or gets no new calls. */
+  closed(reason: CloseReason): void;
 }
 
 /** Time and chance of a pool. */
@@ -56,6 +64,8 @@ export class PooledConnection {
   /** The connection that this one replaces as soon as it is ready. */
   readonly replaces: PooledConnection | undefined;
   cancelAge: (() => void) | undefined;
+  /** GOAWAY frames that had come as it became ready; undefined while it is not. */
+  goaways: number | undefined;
 
   constructor(
     connect: (pooled: PooledConnection) => Connection,
@@ -145,13 +155,13 @@ export class ConnectionPool {
   sweep(): void {
     const beforeMs = this.#parts.clock.nowMs() - this.#options.idleTimeoutMs;
     for (const pooled of this.#connections.slice(1)) {
-      if (pooled.busy === 0 && pooled.usedMs <= beforeMs) this.#remove(pooled);
+      if (pooled.busy === 0 && pooled.usedMs <= beforeMs) this.#remove(pooled, "idle");
     }
   }
 
   /** Closes all connections; calls in flight end on them. */
-  close(): void {
-    for (const pooled of this.#connections.splice(0)) pooled.close();
+  close(reason: "idle" | "removed"): void {
+    for (const pooled of this.#connections.splice(0)) this.#close(pooled, reason);
   }
 
   #add(replaces: PooledConnection | undefined): PooledConnection {
@@ -162,6 +172,7 @@ export class ConnectionPool {
           upstream: this.#upstream,
           changed: () => this.#changed(pooled),
           roomMade: () => this.#listener.roomMade(),
+          replaced: () => this.#listener.closed("age"),
         }),
       clock.nowMs(),
       replaces,
@@ -170,28 +181,48 @@ export class ConnectionPool {
     return added;
   }
 
-  #remove(pooled: PooledConnection): void {
+  #remove(pooled: PooledConnection, reason: CloseReason): void {
     this.#connections = this.#connections.filter((other) => other !== pooled);
+    this.#close(pooled, reason);
+  }
+
+  #close(pooled: PooledConnection, reason: CloseReason): void {
+    this.#ended(pooled, reason);
     pooled.close();
+  }
+
+  #ended(pooled: PooledConnection, reason: CloseReason): void {
+    if (pooled.goaways !== undefined) this.#listener.closed(reason);
+    pooled.goaways = undefined;
   }
 
   #changed(pooled: PooledConnection): void {
     if (!this.#connections.includes(pooled)) return;
     const { state } = pooled.connection;
     if (state === "ready") {
+      pooled.goaways = pooled.connection.stats.goaways;
       this.#watchAge(pooled);
       const { replaces } = pooled;
-      if (replaces !== undefined && this.#connections.includes(replaces)) this.#remove(replaces);
-    } else if (state !== "connecting") {
-      pooled.cancelAge?.();
-      if (this.#connections.length > 1) this.#giveUp(pooled);
+      if (replaces !== undefined && this.#connections.includes(replaces)) this.#remove(replaces, "age");
+    } else {
+      this.#lost(pooled);
+      if (state !== "connecting") {
+        pooled.cancelAge?.();
+        if (this.#connections.length > 1) this.#giveUp(pooled);
+      }
     }
     this.#listener.changed();
   }
 
+  /** A connection has ended by itself, if it was ready. */
+  #lost(pooled: PooledConnection): void {
+    const { goaways } = pooled.connection.stats;
+    this.#ended(pooled, goaways > (pooled.goaways ?? goaways) ? "goaway" : "lost");
+  }
+
   /** One of several connections is lost, or could not be made: the others are enough. */
   #giveUp(pooled: PooledConnection): void {
-    this.#remove(pooled);
+    this.#remove(pooled, "lost");
     const { replaces } = pooled;
     if (replaces !== undefined) this.#replaceIn(replaces, nextReplaceMs);
   }

@@ -1,6 +1,6 @@
 import type { EndpointChange, KnownEndpoint } from "../discovery/endpoint-list.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
-import { ConnectionPool, type EndpointState, type PoolParts } from "./connection-pool.ts";
+import { ConnectionPool, type CloseReason, type EndpointState, type PoolParts } from "./connection-pool.ts";
 import { ClusterEndpoint } from "./endpoint.ts";
 import { EndpointLoad } from "./endpoint-load.ts";
 
@@ -46,7 +46,7 @@ export class Members {
   update({ added, removed, changed }: EndpointChange): void {
     for (const { address } of removed) {
       const endpoint = this.#endpoints.get(address);
-      if (endpoint !== undefined) this.#drop(endpoint);
+      if (endpoint !== undefined) this.#drop(endpoint, "removed");
     }
     for (const known of changed) {
       const endpoint = this.#endpoints.get(known.address);
@@ -56,8 +56,8 @@ export class Members {
   }
 
   /** Drops all endpoints. */
-  clear(): void {
-    for (const endpoint of this.all) this.#drop(endpoint);
+  clear(reason: "idle" | "removed"): void {
+    for (const endpoint of this.all) this.#drop(endpoint, reason);
   }
 
   /** Closes further connections that nothing uses any more. */
@@ -66,10 +66,11 @@ export class Members {
   }
 
   #add(known: KnownEndpoint): void {
-    const { pool: poolOptions, connection, name } = this.#options;
+    const { pool: poolOptions, connection, name, books } = this.#options;
     const listener = {
       changed: () => this.#changed(endpoint),
       roomMade: () => this.#listener.roomMade(),
+      closed: (reason: CloseReason) => books.closed(name, reason),
     };
     const pool = new ConnectionPool(known.address, name, poolOptions, connection, listener, this.#parts);
     const endpoint = new ClusterEndpoint(known, pool, new EndpointLoad(this.#parts.clock.nowMs()));
@@ -77,11 +78,11 @@ export class Members {
     this.#states[endpoint.state]++;
   }
 
-  #drop(endpoint: ClusterEndpoint): void {
+  #drop(endpoint: ClusterEndpoint, reason: "idle" | "removed"): void {
     this.#endpoints.delete(endpoint.known.address);
     this.#states[endpoint.state]--;
     endpoint.isGone = true;
-    endpoint.pool.close();
+    endpoint.pool.close(reason);
   }
 
   #changed(endpoint: ClusterEndpoint): void {

@@ -16,6 +16,8 @@ export interface Flag<T = unknown> {
   readonly repeatable: boolean;
   /** Names in code of the flags that cannot be combined with it. Default: none. */
   readonly excludes?: readonly string[];
+  /** Names in code of the flags without which it has no meaning. Default: none. */
+  readonly needs?: readonly string[];
   /** The value after one more occurrence. @throws Error that names the allowed values. */
   read(text: string, before: T): T;
 }

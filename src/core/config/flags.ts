@@ -100,6 +100,8 @@ export function readCommandLine<G extends FlagGroup>(
     const other = group[key]?.excludes?.find((name) => given.has(name));
     if (other !== undefined)
       return refuse(`--${toFlagName(key)} and --${toFlagName(other)} exclude each other`);
+    const missing = group[key]?.needs?.find((name) => !given.has(name));
+    if (missing !== undefined) return refuse(`--${toFlagName(key)} needs --${toFlagName(missing)}`);
   }
   // Every key of the group has its default or a parsed value.
   return { kind: "run", flags: { ...values, given } as unknown as FlagValues<G> };

@@ -9,9 +9,26 @@ export interface EndpointWatchOptions {
   readonly staleMs?: number;
   /** Called with every change of the endpoints, and as the first answer comes, even if it is empty. */
   readonly onChange: (change: EndpointChange) => void;
+  /** Called with the result of every look of the resolver. Default: nothing. */
+  readonly onLook?: (result: LookResult) => void;
   /** Called with every failure of the resolver. Default: nothing. */
   readonly onFailure?: (error: ConnectError) => void;
   readonly clock?: Clock;
+}
+
+/** What a look of a resolver has found: other endpoints, the same, none at all, or nothing for a failure. */
+export type LookResult = "changed" | "unchanged" | "empty" | "failed";
+
+/** Figures of the discovery of endpoints. */
+export interface DiscoveryStats {
+  /** Where the resolver looks, such as `dns` or `consul`. */
+  readonly source: string;
+  /** Time since the last answer, in milliseconds; undefined before the first one. */
+  readonly ageMs: number | undefined;
+  /** Whether the endpoints are those from before an empty answer. */
+  readonly stale: boolean;
+  /** Why the last look failed; undefined if it did not. The cause is for logs. */
+  readonly error: ConnectError | undefined;
 }
 
 /** What is known of the endpoints: no answer yet, none but failures so far, or an answer. */
@@ -37,6 +54,8 @@ export class EndpointWatch {
   #resolution: Resolution = { kind: "waiting" };
   #endpoints: EndpointSet = none;
   #answeredMs: number | undefined;
+  /** That of the last look. */
+  #error: ConnectError | undefined;
   #refreshedMs = Number.NEGATIVE_INFINITY;
   /** Cancels the end of the endpoints that an empty answer has made stale. */
   #cancelEnd: (() => void) | undefined;
@@ -54,6 +73,9 @@ export class EndpointWatch {
         },
         failed: (error) => {
           if (!signal.aborted) this.#failed(error);
+        },
+        confirmed: () => {
+          if (!signal.aborted) this.#confirmed();
         },
       },
       signal,
@@ -76,6 +98,10 @@ export class EndpointWatch {
   /** Time since the last answer of the resolver, in milliseconds; undefined before the first one. */
   get ageMs(): number | undefined {
     return this.#answeredMs === undefined ? undefined : this.#clock.nowMs() - this.#answeredMs;
+  }
+
+  get stats(): DiscoveryStats {
+    return { source: this.#resolver.name, ageMs: this.ageMs, stale: this.isStale, error: this.#error };
   }
 
   /** Makes the resolver look again, at most once in 5 s. */
@@ -107,16 +133,27 @@ export class EndpointWatch {
     const isFirst = this.#resolution.kind !== "known";
     this.#resolution = { kind: "known" };
     this.#answeredMs = this.#clock.nowMs();
+    this.#error = undefined;
     if (list.length === 0 && this.#endpoints.size > 0) {
+      this.#options.onLook?.("empty");
       this.#cancelEnd ??= this.#clock.after(this.#options.staleMs ?? 30_000, () => this.#end(), false);
       return;
     }
     this.#stopEnd();
-    this.#change(list, isFirst);
+    const isChanged = this.#change(list, isFirst);
+    this.#options.onLook?.(list.length === 0 ? "empty" : isChanged ? "changed" : "unchanged");
+  }
+
+  #confirmed(): void {
+    this.#answeredMs = this.#clock.nowMs();
+    this.#error = undefined;
+    this.#options.onLook?.("unchanged");
   }
 
   #failed(error: ConnectError): void {
+    this.#error = error;
     if (this.#resolution.kind !== "known") this.#resolution = { kind: "failed", error };
+    this.#options.onLook?.("failed");
     this.#options.onFailure?.(error);
   }
 
@@ -130,7 +167,8 @@ export class EndpointWatch {
     this.#cancelEnd = undefined;
   }
 
-  #change(list: readonly Endpoint[], isFirst: boolean): void {
+  /** @returns whether the endpoints are others now */
+  #change(list: readonly Endpoint[], isFirst: boolean): boolean {
     const change = compareEndpoints(this.#endpoints, list);
     if (change !== undefined) {
       this.#endpoints = change.endpoints;
@@ -138,5 +176,6 @@ export class EndpointWatch {
     } else if (isFirst) {
       this.#options.onChange({ endpoints: this.#endpoints, added: [], removed: [], changed: [] });
     }
+    return change !== undefined;
   }
 }

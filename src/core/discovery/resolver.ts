@@ -27,6 +27,8 @@ export interface ResolverListener {
    * address: that is for its `cause`, which is logged.
    */
   failed(error: ConnectError): void;
+  /** The endpoints of the last update were looked at again, and are still right. Default: not reported. */
+  confirmed?(): void;
 }
 
 /** Finds the endpoints of one target, and follows their changes. */
@@ -35,6 +37,8 @@ export interface Resolver {
   readonly name: string;
   /** The `:authority` of calls, and the name that certificates must carry. Default: none. */
   readonly authority?: string;
+  /** Whether certificates carry `authority`; otherwise TLS needs `tls.serverName`. Default: true. */
+  readonly namesCertificates?: boolean;
   /**
    * Begins to find endpoints. Tries again by itself after a failure.
    *

@@ -35,6 +35,8 @@ export interface ConnectionOwner {
   changed(): void;
   /** A further stream can be opened. */
   roomMade(): void;
+  /** A connection that had few streams left was replaced by another one. */
+  replaced(): void;
 }
 
 /** How long a connection of an owner must have lasted before its failures are forgotten, in milliseconds. */

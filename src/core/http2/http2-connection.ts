@@ -350,7 +350,10 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     }
     this.#readyAt = performance.now();
     this.#become({ kind: "ready", session: connected.start(this) });
-    replaced?.close();
+    if (replaced !== undefined) {
+      replaced.close();
+      this.#owner?.replaced();
+    }
     if (this.#owner === undefined && this.#session?.answered === true) this.#pauses.reset();
     this.onCapacity();
   }
@@ -373,7 +376,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   }
 
   #retryAt(until: number): NodeJS.Timeout {
-    return setTimeout(() => this.#retry(), until - performance.now());
+    return setTimeout(() => this.#retry(), Math.max(0, until - performance.now()));
   }
 
   #retry(): void {

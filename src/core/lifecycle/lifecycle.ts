@@ -101,3 +101,13 @@ export class Lifecycle {
     for (const listener of [...this.#listeners]) listener(state);
   }
 }
+
+/** A registration by which clients find a server, as the metrics page sees it. */
+export interface CountedRegistration {
+  /** The service as which the server is registered. */
+  readonly service: string;
+  readonly isRegistered: boolean;
+}
+
+/** The registrations of this process that have started and not stopped. */
+export const registrations = new Set<CountedRegistration>();

@@ -33,6 +33,12 @@ export function parseTarget(target: string): Target {
   return hosts(target, rest.split(","));
 }
 
+/** Host and port of `host:port` or `[ipv6]:port`; undefined if it is neither. */
+export function hostAndPortOf(name: string): { readonly host: string; readonly port: number } | undefined {
+  const [, ipv6, host = ipv6, port] = hostAndPort.exec(name) ?? [];
+  return host === undefined || Number(port) > 65_535 ? undefined : { host, port: Number(port) };
+}
+
 function socket(path: string): Target {
   return { addresses: [{ path }], host: "localhost", authority: "localhost" };
 }
@@ -47,11 +53,9 @@ function hint(name: string): string {
 
 function hosts(target: string, names: readonly string[]): Target {
   const [first, ...others] = names.map((name) => {
-    const [, ipv6, host = ipv6, port] = hostAndPort.exec(name) ?? [];
-    if (host === undefined || Number(port) > 65_535) {
-      throw new SetupError(`cannot dial "${target}": a target is "host:port" or "unix:/path"${hint(name)}`);
-    }
-    return { host, port: Number(port) };
+    const address = hostAndPortOf(name);
+    if (address !== undefined) return address;
+    throw new SetupError(`cannot dial "${target}": a target is "host:port" or "unix:/path"${hint(name)}`);
   });
   const [authority] = names;
   if (first === undefined || authority === undefined) throw new SetupError(`cannot dial "${target}"`);

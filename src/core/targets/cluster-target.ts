@@ -1,21 +1,23 @@
 import type { Balance, BalancePolicy } from "../cluster/balance.ts";
 import type { PoolOptions } from "../cluster/connection-pool.ts";
 import { show } from "../config/check-options.ts";
+import type { DnsOptions } from "../discovery/host-lookup.ts";
 import type { Endpoint, Resolver } from "../discovery/resolver.ts";
 import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
 import { parseTarget } from "../net/target.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
+import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
 
-/** A target whose endpoints are known, or are found by a resolver. */
-export type ClusterTarget = readonly (string | Endpoint)[] | Resolver;
+/** A target whose endpoints are known, or are found by a resolver: a list, a text with a scheme, or a resolver. */
+export type ClusterTarget = readonly (string | Endpoint)[] | string | Resolver;
 
 /** Options of `dial` for targets with several endpoints. */
 export interface ClusterDialOptions {
   /**
-   * Name of the target: label of its metrics, and first word of its errors. Default: what the resolver calls the
-   * service, or its own name; `list` for a list.
+   * Name of the target: label of its metrics, and first word of its errors. Default: the service as the target or the
+   * resolver names it, such as `users` of `consul:///users`; `list` for a list.
    */
   readonly name: string | undefined;
   /**
@@ -26,6 +28,13 @@ export interface ClusterDialOptions {
   readonly balance: BalancePolicy | Balance;
   /** Connections to each endpoint. Default: see `PoolOptions`. */
   readonly connections: Partial<PoolOptions>;
+  /**
+   * How long the last endpoints are called after a resolver has found that there are none any more, in milliseconds.
+   * Default: 30,000.
+   */
+  readonly staleMs: number;
+  /** DNS servers of targets `dns:` and `srv:`. Default: those of the system. */
+  readonly dns: DnsOptions;
 }
 
 /** The defaults of `ClusterDialOptions`. */
@@ -33,6 +42,8 @@ export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
   name: undefined,
   balance: "p2c",
   connections: Object.freeze({}),
+  staleMs: 30_000,
+  dns: Object.freeze({}),
 });
 
 const policies: readonly BalancePolicy[] = ["p2c", "round_robin", "random", "least_request", "pick_first"];
@@ -53,48 +64,90 @@ export function wantsCluster({ name, balance, connections }: Partial<ClusterDial
   return name !== undefined || balance !== undefined || connections !== undefined;
 }
 
-/** Whether a target is a list or a resolver. */
+/** Whether a target is a list, a text with a scheme, or a resolver. */
 export function isClusterTarget(target: unknown): target is ClusterTarget {
+  if (typeof target === "string") return isTextTarget(target);
   if (Array.isArray(target)) return true;
   return typeof target === "object" && target !== null && typeof (target as Resolver).watch === "function";
 }
+
+/** What a target says of its endpoints, and how they are found. */
+type Source = Omit<CompiledTarget, "name"> & { readonly name: string | undefined };
 
 /**
  * Where calls to a cluster get their streams. The modules of clusters are loaded by the first call, or by `ready()`;
  * what is wrong is thrown here.
  *
- * @throws SetupError naming the option, or what is no endpoint
+ * @throws SetupError naming the option, what is no endpoint, or what is wrong with the text of the target
  */
 export function dialCluster(target: ClusterTarget, options: Options): LazyCluster {
-  const { name, balance = clusterDialDefaults.balance, connections = {} } = options;
+  const { name, balance = clusterDialDefaults.balance, connections = {}, dns = {} } = options;
+  const { staleMs = clusterDialDefaults.staleMs } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw new SetupError(`dial: the option name must be a text, not ${show(name)}`);
   }
   const choice = checkBalance(balance);
   checkConnections(connections);
-  const isList = !("watch" in target);
-  const list = isList ? target.map(checkEndpoint) : [];
-  if (isList && list.length === 0) throw new SetupError("dial: a list of endpoints must have one at least");
-  const authority = options.authority ?? (isList ? undefined : target.authority);
-  const tls = checkTls(options, authority);
-  const connection = mergeConnectionOptions({ ...options, authority, tls });
-  return new LazyCluster(connection, async () => {
-    const [{ Cluster }, { poolDefaults }, { clientCounts }, { staticResolver }] = await Promise.all([
+  if (!(staleMs >= 0))
+    throw new SetupError(`dial: the option staleMs must be 0 or more, not ${show(staleMs)}`);
+  checkDns(dns);
+  const source = sourceOf(target);
+  const authority = options.authority ?? source.authority;
+  const tls = checkTls(options, source, authority);
+  const early = mergeConnectionOptions({ ...options, authority, tls });
+  return new LazyCluster(early, async () => {
+    const [{ Cluster }, { poolDefaults }, { clientCounts }, { clusterStats }, resolver] = await Promise.all([
       import("../cluster/cluster.ts"),
       import("../cluster/connection-pool.ts"),
       import("../telemetry/client-books.ts"),
-      import("../discovery/static.ts"),
+      import("./dial-stats.ts"),
+      source.load({ dns }),
     ]);
-    return new Cluster({
-      name: name ?? (isList ? "list" : (target.authority ?? target.name)),
-      resolver: isList ? staticResolver(list) : target,
+    // Some resolvers learn their names only from where they run.
+    const late = { authority: resolver.authority, tls: withName(early.tls, resolver.authority) };
+    const cluster = new Cluster({
+      name: name ?? source.name ?? resolver.authority ?? resolver.name,
+      resolver,
+      isFixed: source.isFixed,
+      staleMs,
       balance: choice,
       pool: { ...poolDefaults, ...connections },
-      connection,
-      maxQueuedCalls: connection.http2.maxQueuedCalls,
+      connection: authority === undefined && !source.isFixed ? { ...early, ...late } : early,
+      maxQueuedCalls: early.http2.maxQueuedCalls,
       books: clientCounts,
     });
+    return { cluster, stats: () => clusterStats(cluster) };
   });
+}
+
+function sourceOf(target: ClusterTarget): Source {
+  if (typeof target === "string") return compileTarget(target);
+  if ("watch" in target) {
+    const { authority, namesCertificates = true } = target;
+    return { name: undefined, authority, namesCertificates, isFixed: false, load: async () => target };
+  }
+  const list = target.map(checkEndpoint);
+  if (list.length === 0) throw new SetupError("dial: a list of endpoints must have one at least");
+  return {
+    name: "list",
+    authority: undefined,
+    namesCertificates: false,
+    isFixed: true,
+    load: async () => (await import("../discovery/static.ts")).staticResolver(list),
+  };
+}
+
+function checkDns(dns: unknown): void {
+  const { servers = [], ...others } = (dns ?? {}) as Partial<DnsOptions>; // Checked below.
+  const [unknown] = Object.keys(others);
+  if (typeof dns !== "object" || unknown !== undefined || !Array.isArray(servers)) {
+    throw new SetupError(`dial: the option dns must be { servers: ["ip:port"] }, not ${show(dns)}`);
+  }
+  checkDnsServers(
+    servers,
+    (server) =>
+      new SetupError(`dial: the option dns.servers has addresses, "ip" or "ip:port", not ${show(server)}`),
+  );
 }
 
 function checkBalance(balance: unknown): Balance {
@@ -156,13 +209,23 @@ function checkEndpoint(entry: unknown): Endpoint {
   return { ...endpoint, address };
 }
 
-/** Certificates are verified against the name of the service, which a list does not have. */
-function checkTls({ tls = false }: Options, authority: string | undefined): ConnectionOptions["tls"] {
+/** Certificates are verified against the name of the service, which lists and services of Consul do not have. */
+function checkTls(
+  { tls = false }: Options,
+  { namesCertificates }: Source,
+  authority: string | undefined,
+): ConnectionOptions["tls"] {
   if (tls === false || (tls !== true && tls.serverName !== undefined)) return tls;
-  if (authority === undefined) {
+  if (!namesCertificates) {
     throw new SetupError(
       "dial: tls for several endpoints needs tls.serverName, the name in the certificates of all of them",
     );
   }
-  return { ...(tls === true ? {} : tls), serverName: authority.replace(/:\d+$/, "") };
+  return withName(tls, authority);
+}
+
+function withName(tls: ConnectionOptions["tls"], authority: string | undefined): ConnectionOptions["tls"] {
+  if (tls === false || authority === undefined || (tls !== true && tls.serverName !== undefined)) return tls;
+  const serverName = authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  return { ...(tls === true ? {} : tls), serverName };
 }

@@ -1,5 +1,6 @@
 import type { ClusterEndpoint } from "../cluster/endpoint.ts";
-import type { LazyCluster } from "./lazy-cluster.ts";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
 
 /** Figures of a transport that `dial` has made. */
@@ -21,6 +22,8 @@ export interface ClusterStats {
   readonly queued: number;
   /** Connections that are ready. */
   readonly connections: number;
+  /** How the endpoints are found; undefined for a list, and while nothing is in use. */
+  readonly discovery: DiscoveryStats | undefined;
 }
 
 /** Figures of one server. */
@@ -52,13 +55,12 @@ export interface EndpointLoadStats {
   readonly failures: number;
 }
 
-/** The figures of a cluster; it need not be loaded. */
-export function clusterStats({ loaded }: LazyCluster): DialStats {
-  if (loaded === undefined) return { endpoints: [] };
-  const { name, calls, inFlight, queued, connections, members } = loaded;
+/** The figures of a cluster. */
+export function clusterStats(cluster: Cluster): DialStats {
+  const { name, calls, inFlight, queued, connections, discovery, members } = cluster;
   return {
     endpoints: members.map(endpointStats),
-    cluster: { name, calls, inFlight, queued, connections },
+    cluster: { name, calls, inFlight, queued, connections, discovery },
   };
 }
 

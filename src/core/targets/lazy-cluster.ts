@@ -1,4 +1,5 @@
 import type { Cluster } from "../cluster/cluster.ts";
+import type { DialStats } from "./dial-stats.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
 import type {
@@ -9,16 +10,23 @@ import type {
   StreamSources,
 } from "../http2/stream-source.ts";
 
+/** A cluster, and its figures. */
+export interface LoadedCluster {
+  readonly cluster: Cluster;
+  readonly stats: () => DialStats;
+}
+
 /** A cluster that is loaded when it is needed. */
 export class LazyCluster implements StreamSources {
   readonly options: MergedConnectionOptions;
-  readonly #load: () => Promise<Cluster>;
+  readonly #load: () => Promise<LoadedCluster>;
   #loading: Promise<Cluster> | undefined;
   #cluster: Cluster | undefined;
+  #stats: () => DialStats = () => ({ endpoints: [] });
   #isClosed = false;
   readonly #watchers = new Set<() => void>();
 
-  constructor(options: MergedConnectionOptions, load: () => Promise<Cluster>) {
+  constructor(options: MergedConnectionOptions, load: () => Promise<LoadedCluster>) {
     this.options = options;
     this.#load = load;
   }
@@ -34,13 +42,18 @@ export class LazyCluster implements StreamSources {
     return this.#loading === undefined ? "idle" : "connecting";
   }
 
+  /** Figures of now; no endpoints before the cluster is loaded. */
+  stats(): DialStats {
+    return this.#stats();
+  }
+
   sourceOf(head: CallHead): StreamSource {
     return this.#cluster?.sourceOf(head) ?? new EarlyCall(head, () => this.#whole());
   }
 
   async ready(signal?: AbortSignal): Promise<void> {
     const cluster = await this.#whole();
-    return cluster.ready(signal);
+    await cluster.ready(signal);
   }
 
   onChange(fn: () => void): () => void {
@@ -55,14 +68,23 @@ export class LazyCluster implements StreamSources {
   }
 
   #whole(): Promise<Cluster> {
-    return (this.#loading ??= this.#load().then((cluster) => {
+    return (this.#loading ??= this.#begin());
+  }
+
+  async #begin(): Promise<Cluster> {
+    try {
+      const { cluster, stats } = await this.#load();
       this.#cluster = cluster;
+      this.#stats = stats;
       cluster.onChange(() => {
         for (const fn of [...this.#watchers]) fn();
       });
       if (this.#isClosed) cluster.close();
       return cluster;
-    }));
+    } catch (error) {
+      this.#loading = undefined; // What is missing may be there for the next call.
+      throw error;
+    }
   }
 }
 
@@ -87,7 +109,7 @@ class EarlyCall implements StreamSource {
       },
       (error: unknown) => {
         if (this.#isOver) return;
-        const text = "the modules of clusters cannot be loaded";
+        const text = "the target cannot be set up";
         call.refuse(new ConnectError(text, Code.Internal, undefined, undefined, error));
       },
     );

@@ -1,5 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
+import type { CloseReason } from "../cluster/connection-pool.ts";
+import type { LookResult } from "../discovery/endpoint-watch.ts";
 import { Durations } from "./durations.ts";
 
 /** Counts of one rpc that clusters of one name call. */
@@ -42,6 +44,11 @@ export class ClientSeries implements RpcBooks {
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
   readonly rejections = new Map<string, number>();
+  /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
+  readonly looks = new Map<string, Map<LookResult, number>>();
+  readonly closings = new Map<string, Map<CloseReason, number>>();
+  /** Services that were left out, by their reasons; for each upstream. */
+  readonly refusals = new Map<string, Map<string, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -61,10 +68,29 @@ export class ClientCounts implements ClientBooks {
     this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
   }
 
+  looked(cluster: string, result: LookResult): void {
+    countOne(this.looks, cluster, result);
+  }
+
+  closed(cluster: string, reason: CloseReason): void {
+    countOne(this.closings, cluster, reason);
+  }
+
+  /** A service of an upstream was left out. */
+  refused(upstream: string, reason: string): void {
+    countOne(this.refusals, upstream, reason);
+  }
+
   /** The counts of all rpcs. */
   get series(): ClientSeries[] {
     return [...this.#series.values()].flatMap((methods) => [...methods.values()]);
   }
+}
+
+function countOne<T>(all: Map<string, Map<T, number>>, cluster: string, kind: T): void {
+  let counts = all.get(cluster);
+  if (counts === undefined) all.set(cluster, (counts = new Map<T, number>()));
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
 }
 
 /** The counts of this process. */

@@ -160,4 +160,40 @@ export const metricList = {
     help: "Connections to endpoints that are ready.",
     labels: ["upstream"],
   },
+  clientConnectionsClosed: {
+    name: "ts_ms_client_connections_closed_total",
+    type: "counter",
+    help: "Connections to endpoints that ended: goaway by the server, age, idle, lost, or removed with the endpoint or the client.",
+    labels: ["upstream", "reason"],
+  },
+  discoveryAge: {
+    name: "ts_ms_discovery_age_seconds",
+    type: "gauge",
+    help: "Time since the endpoints of an upstream were last found or confirmed.",
+    labels: ["upstream"],
+  },
+  discoveryStale: {
+    name: "ts_ms_discovery_stale",
+    type: "gauge",
+    help: "1 while an upstream is called by endpoints from before an empty answer, else 0.",
+    labels: ["upstream"],
+  },
+  discoveryUpdates: {
+    name: "ts_ms_discovery_updates_total",
+    type: "counter",
+    help: "Looks for endpoints of an upstream, by what they found: changed, unchanged, empty, or failed.",
+    labels: ["upstream", "result"],
+  },
+  registrationRegistered: {
+    name: "ts_ms_registration_registered",
+    type: "gauge",
+    help: "1 while a server of this process is registered as a service, else 0.",
+    labels: ["name"],
+  },
+  upstreamRefused: {
+    name: "ts_ms_upstream_refused_total",
+    type: "counter",
+    help: "Services of upstreams that were left out: service, routes, grpc or name, by what has them already.",
+    labels: ["upstream", "reason"],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
 import { codeName } from "../errors/code-name.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
+import { registrations } from "../lifecycle/lifecycle.ts";
 import { clientCounts } from "./client-books.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
@@ -52,6 +53,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
   addHttp2(registry);
   addClients(registry);
+  addDiscovery(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -135,6 +137,11 @@ function addClients(registry: Registry): void {
   counter(registry, metricList.clientRejected, (metric) => {
     for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
   });
+  counter(registry, metricList.upstreamRefused, (metric) => {
+    for (const [upstream, reasons] of clientCounts.refusals) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
   gauge(registry, metricList.clientInFlight, (metric) => {
     for (const { name: upstream, inFlight } of clusters) metric.inc({ upstream }, inFlight);
   });
@@ -145,6 +152,41 @@ function addClients(registry: Registry): void {
   });
   gauge(registry, metricList.clientConnections, (metric) => {
     for (const { name: upstream, connections } of clusters) metric.inc({ upstream }, connections);
+  });
+  counter(registry, metricList.clientConnectionsClosed, (metric) => {
+    for (const [upstream, reasons] of clientCounts.closings) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
+}
+
+/** Of several clusters of one name, the worst counts. */
+function addDiscovery(registry: Registry): void {
+  const known = (): Map<string, { ageMs: number; stale: boolean }> => {
+    const worst = new Map<string, { ageMs: number; stale: boolean }>();
+    for (const { name, discovery } of clientCounts.clusters) {
+      if (discovery?.ageMs === undefined) continue;
+      const other = worst.get(name) ?? { ageMs: 0, stale: false };
+      const { ageMs, stale } = discovery;
+      worst.set(name, { ageMs: Math.max(ageMs, other.ageMs), stale: stale || other.stale });
+    }
+    return worst;
+  };
+  gauge(registry, metricList.discoveryAge, (metric) => {
+    for (const [upstream, { ageMs }] of known()) metric.set({ upstream }, ageMs / 1_000);
+  });
+  gauge(registry, metricList.discoveryStale, (metric) => {
+    for (const [upstream, { stale }] of known()) metric.set({ upstream }, stale ? 1 : 0);
+  });
+  counter(registry, metricList.discoveryUpdates, (metric) => {
+    for (const [upstream, results] of clientCounts.looks) {
+      for (const [result, count] of results) metric.inc({ upstream, result }, count);
+    }
+  });
+  gauge(registry, metricList.registrationRegistered, (metric) => {
+    for (const { service, isRegistered } of registrations) {
+      metric.inc({ name: service }, isRegistered ? 1 : 0);
+    }
   });
 }
 

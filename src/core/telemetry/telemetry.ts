@@ -1,7 +1,7 @@
 import type { FlagValues } from "../config/flags.ts";
 import type { CallObserver } from "../call/observer.ts";
 import type { FaultOrigin } from "../lifecycle/signals.ts";
-import { stopFlags } from "../lifecycle/stop-flags.ts";
+import { stopFlags } from "../lifecycle/lifecycle-flags.ts";
 import { exporterFlags, startExporter } from "./exporter-flags.ts";
 import type { Exporter } from "./exporter.ts";
 import { logFlags } from "./log-flags.ts";

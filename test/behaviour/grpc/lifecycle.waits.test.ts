@@ -14,10 +14,12 @@ import {
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import type { ServerState } from "../../../src/core/lifecycle/lifecycle.ts";
 import { Echo } from "../../support/echo-service.ts";
+import { flag, frameType, hpack, http2Frame, RawHttp2 } from "../../support/http2-frames.ts";
 import {
   assertAlive,
   collect,
   echoFrame,
+  echoPath,
   open,
   running,
   session,
@@ -162,6 +164,42 @@ test("Z04: clients get GOAWAY without an error", async (t) => {
   await server.server.gracefulStop();
   assert.equal((await within(patience, "the GOAWAY", goaway))[0], 0);
 });
+
+for (const engine of ["own", "grpc-js"] as const) {
+  test(`Z04: a call that comes after the last one is refused as not processed (${engine})`, async (t) => {
+    const { server, echo, host, port } = await running(t, { engine });
+    const raw = await RawHttp2.open(host, port);
+    t.after(() => raw.destroy());
+    await raw.until("the SETTINGS", ({ frames }) => frames.length > 0);
+    const stop = server.gracefulStop();
+    await new Promise(setImmediate); // No call is in flight, so that none is served any more.
+    const block = hpack([
+      [":method", "POST"],
+      [":scheme", "http"],
+      [":path", echoPath],
+      [":authority", "test"],
+      ["content-type", "application/grpc"],
+      ["te", "trailers"],
+    ]);
+    // This client does not answer the ping that follows GOAWAY, as one that has not read it yet.
+    raw.send(
+      http2Frame(frameType.headers, flag.endHeaders, 1, block),
+      http2Frame(frameType.data, flag.endStream, 1, echoFrame({ text: "late" })),
+    );
+    await raw.until("the end", (seen) => seen.closed);
+    const resets = raw.of(frameType.rstStream).map(({ payload }) => payload.readUInt32BE());
+    const last = raw.of(frameType.goaway).at(-1)?.payload.readUInt32BE();
+    // Either says that the stream was not processed.
+    assert.ok(
+      resets[0] === 7 || (resets.length === 0 && last === 0),
+      `reset ${resets.join()}, last stream ${last}`,
+    );
+    if (engine === "own") assert.deepEqual(resets, [7]);
+    assert.deepEqual(raw.of(frameType.headers), []);
+    assert.equal(echo.calls, 0);
+    assert.deepEqual(await stop, { finished: 0, notified: [], cut: [] });
+  });
+}
 
 test("Z05: streams and calls left at the end of the grace end with UNAVAILABLE and are named", async (t) => {
   const { server, client, echo } = await running(t);

@@ -39,10 +39,23 @@ test("a program that dials one server loads no module of clusters", async () => 
       loaded.filter((path) => ofClusters.test(path)),
       [],
     );
+    // What they call is recognized by its text alone.
+    assert.deepEqual(loaded.filter((path) => path.startsWith("core/targets/")).toSorted(), [
+      "core/targets/cluster-target.ts",
+      "core/targets/lazy-cluster.ts",
+      "core/targets/text-target.ts",
+    ]);
   }
 });
 
 test("one that dials a list loads them", async () => {
-  const loaded = await loadedBy("[address]");
-  assert.ok(loaded.includes("core/cluster/cluster.ts"));
+  for (const target of ["[address]", '"ipv4:" + address']) {
+    const loaded = await loadedBy(target);
+    assert.ok(loaded.includes("core/cluster/cluster.ts"));
+    // A scheme loads what it needs, and nothing of the others.
+    assert.deepEqual(
+      loaded.filter((path) => /\/(?:consul|dns|srv|host-lookup)/.test(path)),
+      [],
+    );
+  }
 });

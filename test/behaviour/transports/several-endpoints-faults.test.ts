@@ -144,6 +144,18 @@ describe("connections", () => {
     assert.equal(transport.state, "ready");
   });
 
+  test("they are made for ready(), however long that waits", async (t) => {
+    const servers = await severalServers(t, 1);
+    const [server] = servers;
+    await server?.front.kill();
+    const { transport } = dialSeveral(t, [server?.address ?? ""], { connections: { idleTimeoutMs: 20 } });
+    const ready = transport.ready();
+    await until(transport, () => transport.state === "transient-failure");
+    await pause(100); // Several times as long as connections may be idle.
+    await server?.front.start();
+    await ready;
+  });
+
   test("after close() calls in flight are completed, new ones are UNAVAILABLE", async (t) => {
     const servers = await severalServers(t, 2);
     const { client, transport } = dialSeveral(

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { compileTarget } from "../../../src/core/discovery/targets.ts";
 import { dnsResolver } from "../../../src/core/discovery/dns.ts";
 import { srvResolver } from "../../../src/core/discovery/srv.ts";
 import type { Endpoint, Resolver } from "../../../src/core/discovery/resolver.ts";
@@ -227,55 +226,4 @@ suite("srv:", () => {
     rig.watch(srvResolver("lost.test", rig.options, rig.parts));
     assert.match((await rig.failure()).rawMessage, /^srv: the name does not exist/);
   });
-});
-
-suite("targets", () => {
-  test("lead to their resolvers", async () => {
-    await using rig = await Rig.start({ "users.test": [{ type: "A", address: "10.0.0.1", ttl: 5 }] });
-    const options = { dns: rig.options, parts: rig.parts };
-    for (const [target, name, authority] of [
-      ["dns:///users.test:42001", "dns", "users.test:42001"],
-      [`dns://${rig.server.address}/users.test:42001`, "dns", "users.test:42001"],
-      ["dns:users.test:42001", "dns", "users.test:42001"],
-      ["dns:///[fd00::1]:42001", "list", "[fd00::1]:42001"],
-      ["dns:///10.0.0.7:42001", "list", "10.0.0.7:42001"],
-      ["ipv4:10.0.0.1:1,10.0.0.2:2", "list", "10.0.0.1:1"],
-      ["ipv6:[fd00::1]:1", "list", "[fd00::1]:1"],
-      ["srv:///_grpc._tcp.users.test", "srv", "_grpc._tcp.users.test"],
-      ["consul:///users?tag=v1&dc=a,b&near=_agent&warning=1&filter=Meta.x%20==%20y", "consul", "users"],
-    ] as const) {
-      const resolver = await compileTarget(target, options)();
-      assert.deepEqual([resolver.name, resolver.authority], [name, authority], target);
-    }
-    rig.watch(await compileTarget(`dns://${rig.server.address}/users.test:9`, { parts: rig.parts })());
-    assert.deepEqual(await rig.addresses(), ["10.0.0.1:9"]);
-    rig.watch(await compileTarget("ipv4:10.0.0.1:1,10.0.0.2:2")());
-    assert.deepEqual(await rig.addresses(), ["10.0.0.1:1", "10.0.0.2:2"]);
-  });
-
-  for (const [target, expected] of [
-    ["etcd:///users", /there is no scheme "etcd", but consul, dns, ipv4, ipv6, srv$/],
-    ["cnosul:///users", /did you mean consul\?$/],
-    ["users", /there is no scheme ""/],
-    ["__proto__:x", /there is no scheme/],
-    [
-      "consul:///users?tags=v1",
-      /consul: has tag, dc, near, warning, filter, but no parameter "tags"; did you mean tag\?/,
-    ],
-    ["dns:///users:1?ttl=5", /dns: has none, but no parameter "ttl"/],
-    ["consul:///users?tag=a&tag=b", /tag is given twice/],
-    ["consul:///users?warning=yes", /warning must be 0 or 1/],
-    ["consul:///", /such a target is consul:\/\/\/SERVICE$/],
-    ["consul://agent/users", /such a target is consul:\/\/\/SERVICE$/],
-    ["consul:///us%zzers", /cannot be decoded/],
-    ["dns:///users", /such a target is dns:\/\/\/HOST:PORT$/],
-    ["dns:///users:70000", /such a target is dns:\/\/\/HOST:PORT$/],
-    ["srv:///", /such a target is srv:\/\/\/NAME$/],
-    ["ipv4:10.0.0.1:1,users:2", /such a target is ipv4:/],
-    ["ipv6:10.0.0.1:1", /such a target is ipv6:/],
-  ] as const) {
-    test(`${target} is refused`, () => {
-      assert.throws(() => compileTarget(target), { name: "TypeError", message: expected });
-    });
-  }
 });

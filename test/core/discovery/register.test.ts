@@ -9,6 +9,7 @@ import {
   type RegisterInit,
 } from "../../../src/core/discovery/consul/register-options.ts";
 import { register, type RegisteredServer } from "../../../src/entries/consul.ts";
+import { Metrics } from "../../../src/entries/telemetry.ts";
 import { GrpcServer, HttpServer, type ServerState } from "../../../src/index.ts";
 import { FakeConsul, type AgentCall } from "../../support/fake-consul.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
@@ -225,6 +226,24 @@ suite("start()", () => {
 });
 
 suite("while the server lives", () => {
+  test("the metrics page has whether it is registered, until it stops", async () => {
+    const metrics = new Metrics({ processMetrics: false });
+    const shown = async (): Promise<string | undefined> =>
+      /^ts_ms_registration_registered\{name="shown"\} (.)$/m.exec(await metrics.page())?.[1];
+    await using rig = await Rig.start({ name: "shown", settleMs: 0 });
+    await rig.registration.start();
+    assert.equal(await shown(), "1");
+    rig.services.clear();
+    rig.agent.script = (call) => {
+      call.reply(call.method === "GET" ? 404 : 500);
+      return true;
+    };
+    await rig.passUntil(() => !rig.registration.isRegistered);
+    assert.equal(await shown(), "0");
+    await rig.registration.gracefulStop();
+    assert.equal(await shown(), undefined);
+  });
+
   test("K04: an agent that has forgotten it gets it again", async () => {
     await using rig = await Rig.start();
     await rig.registration.start();

@@ -56,6 +56,7 @@ export function consulResolver(
   return {
     name: "consul",
     authority: service,
+    namesCertificates: false,
     watch(listener, signal) {
       const merged = new MergedListener(listener, datacenters.length);
       watches = datacenters.map((datacenter, priority) => {
@@ -107,6 +108,7 @@ class MergedListener {
         // While another datacenter may still answer, nothing has failed.
         if (isAnswered || this.#hasFailed.every(Boolean)) this.#listener.failed(error);
       },
+      confirmed: () => this.#listener.confirmed?.(),
     };
   }
 }
@@ -176,7 +178,8 @@ class DatacenterWatch {
     const index = indexOf(reply.header("x-consul-index"));
     const isUnchanged = blocks && index === this.#index;
     this.#index = index < this.#index ? 0 : index;
-    if (!isUnchanged) listener.update(endpoints);
+    if (isUnchanged) listener.confirmed?.();
+    else listener.update(endpoints);
   }
 
   #pause(ms: number, isAfterFailure: boolean, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,8 @@
 import {
   defaultGraceMs,
   Lifecycle,
+  registrations,
+  type CountedRegistration,
   type ManagedServer,
   type ServerState,
   type StopOptions,
@@ -35,8 +37,10 @@ export function register(options: RegisterInit): Registration {
 }
 
 /** A server's registration with Consul. */
-export class Registration implements ManagedServer, AsyncDisposable {
+export class Registration implements ManagedServer, CountedRegistration, AsyncDisposable {
   readonly name: string;
+  /** The service as which the server is registered. */
+  readonly service: string;
   readonly #options: RegisterOptions;
   readonly #agent: ConsulAgent;
   readonly #clock: Clock;
@@ -58,6 +62,7 @@ export class Registration implements ManagedServer, AsyncDisposable {
   constructor(options: RegisterOptions, parts: ResolverParts = {}) {
     this.#options = options;
     this.name = `CONSUL ${options.name}`;
+    this.service = options.name;
     this.#clock = parts.clock ?? systemClock;
     this.#agent = new ConsulAgent(options, this.#clock);
     this.#pauses = resolverPauses(parts.random);
@@ -77,6 +82,11 @@ export class Registration implements ManagedServer, AsyncDisposable {
     return this.#isRegistered;
   }
 
+  /** One line for a log or terminal. */
+  describe(): string[] {
+    return [`[${this.name}] ${this.#isRegistered ? `registered as ${this.id}` : "not registered yet"}`];
+  }
+
   /** Id of the instance; undefined before the server is ready. */
   get id(): string | undefined {
     return this.#registration?.id;
@@ -91,6 +101,7 @@ export class Registration implements ManagedServer, AsyncDisposable {
    */
   async start(): Promise<void> {
     this.#lifecycle.enter("boot");
+    registrations.add(this);
     try {
       await this.#serverReady();
       this.#registration = registrationOf(this.#options);
@@ -99,6 +110,7 @@ export class Registration implements ManagedServer, AsyncDisposable {
       await first;
     } catch (error) {
       if (this.state === "boot") this.#lifecycle.enter("error");
+      registrations.delete(this);
       throw error;
     }
     if (this.state !== "boot") return; // It was stopped meanwhile.
@@ -131,6 +143,7 @@ export class Registration implements ManagedServer, AsyncDisposable {
     if (this.state === "boot" || this.state === "ready") this.#lifecycle.enter("graceful");
     await this.#left;
     if (this.#wasRegistered) await this.#sleep(Math.min(this.#options.settleMs, graceMs));
+    registrations.delete(this);
     this.#lifecycle.enter("stop");
     return { finished: 0, notified: [], cut: [] };
   }

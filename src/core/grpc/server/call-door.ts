@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import { Code } from "../../errors/errors.ts";
+import { http2Counts } from "../../http2/http2-counts.ts";
+import { errorCode } from "../../http2/http2-error.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
 import type { CallHead, CallStream, ClientConnection, ServerStreamListener } from "./call-stream.ts";
 import { GrpcRequestCheck, statusRefusal, type HeaderLimits, type Refusal } from "./grpc-request-check.ts";
@@ -25,6 +27,7 @@ export class CallDoor {
   /** Rpcs that their service leaves out: they are refused, unless another server has them. */
   readonly #leftOut = new Set<string>();
   readonly #others: OtherRpcs;
+  #closed = false;
 
   constructor(environment: CallEnvironment, limits: HeaderLimits, others: OtherRpcs) {
     this.#environment = environment;
@@ -38,8 +41,18 @@ export class CallDoor {
     if (!implemented) this.#leftOut.add(path);
   }
 
+  /** Refuses further calls of an rpc, unless another server has it. */
+  remove(path: string): void {
+    this.#rpcs.delete(path);
+    this.#leftOut.delete(path);
+  }
+
   /** Serves a request. */
   serve(stream: CallStream, head: CallHead, connection: ClientConnection): void {
+    if (this.#closed) {
+      this.refuseUnprocessed(stream);
+      return;
+    }
     const { fields } = head;
     const problem = this.#check.problem(fields, head.rawFields);
     if (problem !== undefined) {
@@ -55,6 +68,21 @@ export class CallDoor {
     } else {
       refuse(stream, unknownMethod(path));
     }
+  }
+
+  /** Serves no request any more: clients make them elsewhere. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /**
+   * Refuses a request by REFUSED_STREAM (RFC 9113 8.7): no handler has seen it, so that clients may make the call again
+   * whatever it does.
+   */
+  refuseUnprocessed(stream: CallStream): void {
+    http2Counts.server.refusedStreams++;
+    stream.listen(new RefusedRequest(stream));
+    stream.reset(errorCode.refusedStream);
   }
 
   /** Refuses a request with UNAVAILABLE. */

@@ -8,8 +8,6 @@ import type { CallHead } from "./call-stream.ts";
 import { NodeConnection } from "./node-connections.ts";
 import { NodeStream } from "./node-stream.ts";
 
-const stopped = "the server is shutting down";
-
 /** Connections of either engine that another server has accepted and limits, and some of whose streams are calls. */
 export class GuestConnections {
   readonly #door: CallDoor;
@@ -24,7 +22,7 @@ export class GuestConnections {
   /** Serves a stream of our own engine. */
   serveOwn(stream: ServerStream, request: IncomingRequest, client: GuestClient): void {
     if (this.#closing) {
-      this.#door.refuse(stream, stopped);
+      this.#door.refuseUnprocessed(stream);
       return;
     }
     if (!this.#clients.has(client)) {
@@ -40,7 +38,7 @@ export class GuestConnections {
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was reported.
     } else if (this.#closing) {
-      this.refuse(stream, limits, stopped);
+      this.#door.refuseUnprocessed(new NodeStream(stream, limits));
     } else {
       // Streams of a server have a session of a server.
       const connection = this.#connectionOf(session as ServerHttp2Session, limits);
@@ -55,7 +53,7 @@ export class GuestConnections {
     this.#door.refuse(new NodeStream(stream, limits), message);
   }
 
-  /** From now on streams are refused. */
+  /** From now on streams are refused, as not processed. */
   close(): void {
     this.#closing = true;
   }
