@@ -95,6 +95,8 @@ export const arrows: Arrows = {
     "core/http2",
     "core/discovery",
     "core/discovery/consul",
+    "core/discovery/kubernetes",
+    "core/discovery/xds",
     "core/cluster",
     "core/telemetry",
   ],
