@@ -70,7 +70,7 @@ export const kubernetes: Suite = {
       await reader.until(({ endpoints }) => endpoints.length === 2);
       const found = reader.endpoints.toSorted((one, other) => (one.address < other.address ? -1 : 1));
       assert.deepEqual(found, [
-        { address: "10.1.0.1:42001", zone: "a", forZones: ["a"], hashKey: "u-1" },
+        { address: "10.1.0.1:42001", zone: "a", zoneHints: ["a"], hashKey: "u-1" },
         { address: "10.1.0.2:42001" },
       ]);
       await cluster.send("DELETE", `${slices}/two`);

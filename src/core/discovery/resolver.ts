@@ -8,12 +8,12 @@ export interface Endpoint {
   readonly weight?: number;
   /** Where it stands, such as `eu-1a`. Default: nowhere known. */
   readonly zone?: string;
+  /** The zones whose callers should use it, as EndpointSlices say. Default: no such advice. */
+  readonly zoneHints?: readonly string[];
   /** Endpoints of the lowest number are used first, the others as these are not available. Default: 0. */
   readonly priority?: number;
   /** What names it in consistent hashing. Default: the address. */
   readonly hashKey?: string;
-  /** The zones whose clients should use it, by the hints of EndpointSlices. Default: no hint. */
-  readonly forZones?: readonly string[];
   /** What else is known about it. Default: nothing. */
   readonly meta?: Readonly<Record<string, string>>;
 }

@@ -62,7 +62,7 @@ test("all slices are joined, with zone, zone hints, key and node", () => {
       {
         address: "10.0.0.1:42001",
         zone: "a",
-        forZones: ["a", "b"],
+        zoneHints: ["a", "b"],
         hashKey: "users-1",
         meta: { node: "n1" },
       },

@@ -64,7 +64,7 @@ function read(entry: Members, slice: Members, port: number): SliceEndpoint[] {
   const endpoint: Endpoint = {
     address: formatAddress({ host, port }),
     ...(zone === undefined ? {} : { zone }),
-    ...(hints.length === 0 ? {} : { forZones: hints }),
+    ...(hints.length === 0 ? {} : { zoneHints: hints }),
     ...(name === undefined ? {} : { hashKey: name }),
     ...(node === undefined ? {} : { meta: { node } }),
   };
