@@ -5,6 +5,7 @@ import { h2spec } from "./h2spec.ts";
 import { hpack } from "./hpack/hpack.ts";
 import { consul } from "./consul.ts";
 import { dnsmasq } from "./dnsmasq.ts";
+import { kubernetes } from "./kubernetes.ts";
 import { http2Negative } from "./http2-negative/http2-negative.ts";
 import { http2Servers } from "./http2-servers.ts";
 import { grpcInterop, grpcJavaInterop } from "./interop/interop.ts";
@@ -47,6 +48,7 @@ const suites: readonly Suite[] = [
   consul,
   dnsmasq,
   ...realClients,
+  kubernetes,
   showcaseClient,
   ...connectConformance,
   grpcInterop,

@@ -20,6 +20,8 @@ interface GoTool {
   readonly main: string;
   /** Modules with other versions than the tool requires: `path=path@version`. */
   readonly replace?: readonly string[];
+  /** Version of the modules that the tool requires as v0.0.0, since its own repository has them. */
+  readonly staging?: string;
 }
 
 const goTools: Readonly<Record<string, GoTool>> = {
@@ -58,6 +60,18 @@ const goTools: Readonly<Record<string, GoTool>> = {
     version: "v0.93.0",
     main: "github.com/bojand/ghz/cmd/ghz",
   },
+  etcd: {
+    module: "go.etcd.io/etcd/server/v3",
+    version: "v3.7.3",
+    main: "go.etcd.io/etcd/server/v3",
+  },
+  // Takes up to fifteen minutes.
+  "kube-apiserver": {
+    module: "k8s.io/kubernetes",
+    version: "v1.34.2",
+    main: "k8s.io/kubernetes/cmd/kube-apiserver",
+    staging: "v0.34.2",
+  },
   "gapic-showcase": {
     module: "github.com/googleapis/gapic-showcase",
     version: "v0.42.0",
@@ -93,6 +107,13 @@ export async function goTool(name: string): Promise<string> {
   const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
   if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
   await go("mod", "edit", "-require", `${tool.module}@${tool.version}`);
+  if (tool.staging !== undefined) {
+    const { stdout } = await go("mod", "download", "-json", `${tool.module}@${tool.version}`);
+    const required = readFileSync((JSON.parse(stdout) as { GoMod: string }).GoMod, "utf8"); // By `go help mod download`.
+    for (const [, path] of required.matchAll(/^\t(\S+) v0\.0\.0$/gm)) {
+      await go("mod", "edit", "-replace", `${path}=${path}@${tool.staging}`);
+    }
+  }
   for (const replacement of tool.replace ?? []) await go("mod", "edit", "-replace", replacement);
   await go("build", "-mod=mod", "-o", binary, tool.main);
   return binary;

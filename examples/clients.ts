@@ -1,7 +1,8 @@
 /**
  * A client of two servers that it finds by a name: one of them is killed and comes back, and no call is lost.
  *
- * `npm run demo:clients`: by Consul, which it brings if this machine can have it, else by DNS; `-- --dns` by DNS.
+ * `npm run demo:clients`: by a Consul of its own if there is one on the PATH or in the cache of `npm run conformance`,
+ * else by DNS; `-- --dns` by DNS.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -11,7 +12,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { GoMs } from "../gen/go/micro/service/goms/goms_pb.ts";
 import { parseFlags, switchFlag } from "../src/entries/flags.ts";
 import { Code, ConnectError, createClient, dial, type Interceptor } from "../src/index.ts";
-import { DnsServer } from "../test/support/dns-server.ts";
+import { startConsul } from "./demo/consul.ts";
+import { startNameServer } from "./demo/name-server.ts";
 
 const flags = parseFlags("clients", { dns: switchFlag("Find the servers by DNS, without Consul") });
 
@@ -45,17 +47,7 @@ async function startServer(...args: readonly string[]): Promise<{ process: Child
   return { process: server, address };
 }
 
-/** A Consul agent for this demo; undefined where there is none. */
-async function startConsul() {
-  if (flags.dns) return undefined;
-  const { ConsulAgent } = await import("../conformance/consul-agent.ts");
-  return ConsulAgent.start().catch((error: unknown) => {
-    console.log(`No Consul, so DNS: ${error instanceof Error ? error.message : String(error)}`);
-    return undefined;
-  });
-}
-
-const consul = await startConsul();
+const consul = flags.dns ? undefined : await startConsul();
 if (consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = consul.url;
 const registered = consul === undefined ? [] : ["--register", "consul=goms"];
 
@@ -63,9 +55,7 @@ const registered = consul === undefined ? [] : ["--register", "consul=goms"];
 const a = await startServer("--grpc-host", "127.0.0.1", "--grpc-port", "0", ...registered);
 const bAddress = consul === undefined ? a.address.replace("127.0.0.1:", "127.0.0.2:") : "127.0.0.1:0";
 let b = await startServer(...flagsOf(bAddress), ...registered);
-const dns = await DnsServer.start({
-  "goms.test": ["127.0.0.1", "127.0.0.2"].map((address) => ({ type: "A", address, ttl: 5 })),
-});
+const dns = await startNameServer(["127.0.0.1", "127.0.0.2"]);
 
 // What a client writes: the name of the service.
 const target = consul === undefined ? `dns:///goms.test:${a.address.split(":")[1]}` : "consul:///goms";

@@ -5,6 +5,8 @@ export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./cor
 export type { ClientCertificates, Pem } from "./core/net/tls.ts";
 export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
+export { Upstreams, type UpstreamsStats } from "./gateway/upstreams/upstreams.ts";
+export type { UpstreamInit, UpstreamsOptions } from "./gateway/upstreams/upstreams-options.ts";
 export type { RpcPluginOptions } from "./gateway/fastify/fastify-plugin.ts";
 export type { HttpServerOptions } from "./gateway/http-server-options.ts";
 export type { HttpObserver } from "./gateway/http/http-observer.ts";
@@ -42,6 +44,7 @@ export {
   type Service,
   type ServiceImpl,
 } from "./core/call/service.ts";
+export { proxy } from "./core/call/proxy.ts";
 export { type HandlerContext } from "./core/call/context.ts";
 // oxlint-disable-next-line typescript/no-deprecated -- the former name stays for users of it
 export { passOn, propagate } from "./core/metadata/propagate.ts";

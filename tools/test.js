@@ -1,6 +1,6 @@
 /**
  * `npm test`: the check, and every test but the long ones. `npm test -- FILE…` runs only these test files, without the
- * check; `npm test -- --long` only those that measure or soak for a minute and more.
+ * check; `npm test -- --long` only those that measure, soak for a minute and more, or install the package.
  *
  * Test files run in groups, a process each, and the groups in lanes (`test-groups.js`): some use the processor, others
  * mostly wait for sockets and graces, more of them at a time.

@@ -92,6 +92,21 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return this;
   }
 
+  /**
+   * Ends serving a service that was added: its calls in flight are completed, further ones are UNIMPLEMENTED.
+   *
+   * @returns false where no such service was added
+   */
+  removeService({ typeName }: DescService): boolean {
+    const place = this.#services.findIndex((service) => service.typeName === typeName);
+    const [service] = place === -1 ? [] : this.#services.splice(place, 1);
+    if (service === undefined) return false;
+    this.dispatcher.remove(service);
+    this.#engine.unregister(service);
+    this.health.changed();
+    return true;
+  }
+
   /** The descriptors of the added services in their order, then those of health and reflection. */
   get services(): readonly DescService[] {
     const added = new Set(this.#services);

@@ -21,9 +21,10 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
 import { exchangeObserver } from "./connections/observe-exchanges.ts";
-import { checkUpstream, upstreamInvoker } from "./upstreams/upstream.ts";
+import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
+import type { Contracts } from "./doors/live-rpcs.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
 import type { Entry } from "./fastify/entry.ts";
 import { fastifyPlugin, type RpcPluginOptions } from "./fastify/fastify-plugin.ts";
@@ -63,7 +64,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #warnings: StartWarnings;
-  readonly #closeUpstream: () => void;
+  readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
   #address: ListenAddress | undefined;
   /** Path prefix of the rpcs in the app that has registered this server as a plugin; undefined while there is none. */
@@ -88,7 +89,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
-    this.#closeUpstream = () => upstream.close();
+    this.#upstream = upstream;
     const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
@@ -208,6 +209,21 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   }
 
   /**
+   * Replaces all services by those of several contracts, which come and go: only what is new is compiled. A service that
+   * cannot be served beside those before it is left out; rules outside the proto may select rpcs that are not there.
+   * `Upstreams.serve` calls it.
+   *
+   * @returns the services that were left out, with the reason
+   * @throws Error where nothing can be served, for example as a rule outside the proto is wrong; then nothing has changed
+   */
+  serveContracts(contracts: Contracts): ReadonlyMap<DescService, Error> {
+    for (const service of contracts.services) checkProtobufCopy(service);
+    const leftOut = this.#router.serveContracts(contracts);
+    if (this.state === "ready") this.#warnings.give();
+    return leftOut;
+  }
+
+  /**
    * Binds the port and serves. Resolves without serving when the server is stopped meanwhile.
    *
    * @throws Error that names host, port and cause if the port cannot be bound, or the invalid rule
@@ -242,7 +258,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       ...this.#port.describe(),
       ...this.#router.rpcs.describe(),
     ];
-    return lines.map((line) => `[HTTP] ${line}`);
+    return [...lines.map((line) => `[HTTP] ${line}`), ...this.#upstream.describe()];
   }
 
   /**
@@ -288,7 +304,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#port.cutConnections();
     this.#guests.cut();
     await this.fastify.close();
-    this.#closeUpstream();
+    this.#upstream.close();
     this.#lifecycle.enter("stop");
     return sumOfReports([calls, sockets]);
   }

@@ -37,6 +37,7 @@ export const arrows: Arrows = {
     "core/lifecycle",
     "core/discovery",
   ],
+  "core/discovery/kubernetes": ["core/errors", "core/net", "core/time", "core/discovery"],
   "core/telemetry": [
     "core/errors",
     "core/config",

@@ -6,6 +6,7 @@ import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient, type Client } from "../../src/core/call/client.ts";
 import { dial, type DialedTransport, type DialOptions } from "../../src/core/dial.ts";
 import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.ts";
+import { proxy } from "../../src/core/call/proxy.ts";
 import type { PartialService } from "../../src/core/call/service.ts";
 import { createCertificate } from "./certificates.ts";
 import { Echo } from "./echo-service.ts";
@@ -39,6 +40,8 @@ interface Way {
   readonly name: string;
   readonly server: () => Partial<GrpcServerOptions>;
   readonly dial: Partial<DialOptions>;
+  /** Whether the server that is called passes calls on to another one, which has the service. */
+  readonly byProxy?: true;
 }
 
 export const authority = createCertificate({ name: "test authority" });
@@ -68,11 +71,29 @@ const overNetwork: readonly Way[] = [
 const ways: readonly Way[] = [
   { name: "in process", server: () => ({}), dial: { network: false } },
   ...overNetwork,
+  { name: "by a proxy", server: () => ({}), dial: { network: true }, byProxy: true },
 ];
 
 /** Runs one test once for every way to reach a server; all must behave the same. */
 export function everyWay(name: string, body: (make: MakeRig, t: TestContext) => Promise<void>): void {
-  for (const way of ways) {
+  testOn(ways, name, body);
+}
+
+/** As `everyWay`, without ways on which the client's server is not the one that has the service. */
+export function everyDirectWay(name: string, body: (make: MakeRig, t: TestContext) => Promise<void>): void {
+  testOn(
+    ways.filter(({ byProxy }) => byProxy !== true),
+    name,
+    body,
+  );
+}
+
+function testOn(
+  some: readonly Way[],
+  name: string,
+  body: (make: MakeRig, t: TestContext) => Promise<void>,
+): void {
+  for (const way of some) {
     test(`${name} (${way.name})`, { timeout: 30_000 }, (t) => body((options) => makeRig(t, way, options), t));
   }
 }
@@ -80,9 +101,18 @@ export function everyWay(name: string, body: (make: MakeRig, t: TestContext) => 
 async function makeRig(t: TestContext, way: Way, options: RigOptions = {}): Promise<Rig> {
   const echo = new Echo();
   const server = new GrpcServer({ port: 0, logger: false, ...way.server(), ...options.server });
-  server.addService(options.service ?? echo);
-  await server.start();
   const dialled: DialedTransport[] = [];
+  const implementation = options.service ?? echo;
+  let behind: GrpcServer | undefined;
+  if (way.byProxy === true) {
+    const behindIt = { ...options.server, interceptors: [] }; // Those are the front's.
+    behind = new GrpcServer({ port: 0, logger: false, ...behindIt }).addService(implementation);
+    await behind.start();
+    const upstream = dial(behind, { ...testEngine, network: true });
+    dialled.push(upstream);
+    server.addService(proxy(EchoService, upstream));
+  } else server.addService(implementation);
+  await server.start();
   const dialAgain = (more: Partial<DialOptions> = {}): DialedTransport => {
     const transport = dial(server, { ...testEngine, ...way.dial, ...more });
     dialled.push(transport);
@@ -91,6 +121,7 @@ async function makeRig(t: TestContext, way: Way, options: RigOptions = {}): Prom
   t.after(async () => {
     for (const transport of dialled) transport.close();
     await server.gracefulStop({ graceMs: 0 });
+    await behind?.gracefulStop({ graceMs: 0 });
   });
   const transport = dialAgain(options.dial);
   return {

@@ -71,6 +71,17 @@ export class Dispatcher {
     }
   }
 
+  /** Forgets a service; its calls in flight are completed. */
+  remove({ typeName, methods }: DescService): void {
+    this.#services.delete(typeName);
+    for (const method of methods) {
+      const name = rpcName(method);
+      const handler = this.#handlers.get(name);
+      this.#handlers.delete(name);
+      if (handler !== undefined) this.#handlersByMethod.delete(handler.method);
+    }
+  }
+
   /** The descriptors of all registered services, in the order of registration. */
   get services(): readonly DescService[] {
     return [...this.#services.values()].map((service) => service.descriptor);

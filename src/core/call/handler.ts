@@ -17,6 +17,8 @@ import { implementationOf, rpcName, type AnyService } from "./service.ts";
 export interface UnaryHandler {
   readonly kind: "unary";
   readonly method: DescMethodUnary;
+  /** The same rpc with protobuf bytes in place of messages. Undefined where the implementation needs messages. */
+  readonly bytes?: UnaryHandler | undefined;
   /** Rejects with the error of the implementation, or with the abort reason as soon as `context` is aborted. */
   call(request: Message, context: CallContext): Promise<Message>;
 }
@@ -25,6 +27,8 @@ export interface UnaryHandler {
 export interface StreamHandler {
   readonly kind: "stream";
   readonly method: DescMethodStreaming;
+  /** The same rpc with protobuf bytes in place of messages. Undefined where the implementation needs messages. */
+  readonly bytes?: StreamHandler | undefined;
   /**
    * Throws the error of the implementation, or the abort reason as soon as `context` is aborted. The implementation is
    * called by the first `next()`; `return()` ends it.
@@ -35,8 +39,24 @@ export interface StreamHandler {
 /** What a protocol calls: one rpc, ready to run. */
 export type Handler = UnaryHandler | StreamHandler;
 
+/** The property of a service that makes its handlers itself: it has no function for each rpc. */
+export const makesHandlers: unique symbol = Symbol("makesHandlers");
+
+/** Makes the handler of one rpc. */
+export type HandlerMaker = (method: DescMethod, interceptors: readonly Interceptor[]) => Handler;
+
+/** A service that makes its handlers itself. */
+export interface HandlerSource extends AnyService {
+  readonly [makesHandlers]: HandlerMaker;
+}
+
+/** Whether a service makes its handlers itself. */
+export function isHandlerSource(service: AnyService): service is HandlerSource {
+  return makesHandlers in service;
+}
+
 /** Implementation of one rpc of any kind, its types checked when the service was registered. */
-type Implementation = (input: unknown, context: CallContext) => unknown;
+export type Implementation = (input: unknown, context: CallContext) => unknown;
 
 /**
  * Makes the handler of one rpc.
@@ -48,6 +68,7 @@ export function createHandler(
   method: DescMethod,
   interceptors: readonly Interceptor[],
 ): Handler {
+  if (isHandlerSource(service)) return service[makesHandlers](method, interceptors);
   const implementation =
     (implementationOf(service, method) as Implementation | undefined) ?? unimplemented(method);
   if (isUnary(method)) return unaryHandler(method, implementation, interceptors);
@@ -85,7 +106,8 @@ export function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
 }
 
-function unaryHandler(
+/** The handler of a unary rpc. */
+export function unaryHandler(
   method: DescMethodUnary,
   implementation: Implementation,
   interceptors: readonly Interceptor[],
@@ -111,7 +133,8 @@ function unaryHandler(
   };
 }
 
-function streamHandler(
+/** The handler of a streaming rpc. */
+export function streamHandler(
   method: DescMethodStreaming,
   interceptors: readonly Interceptor[],
   generate: StreamRun,

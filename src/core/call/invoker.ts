@@ -217,6 +217,26 @@ export function withMetadata(error: ConnectError, context: CallContext): Connect
   return copy;
 }
 
+/** The metadata of an error itself, without the headers and trailers that invokers add to it, see `withMetadata`. */
+export function ownMetadata(
+  error: ConnectError,
+  header: Headers | undefined,
+  trailer: Headers | undefined,
+): Headers {
+  const own = new Headers();
+  for (const [name, value] of error.metadata) {
+    const added = [header?.get(name), trailer?.get(name)]
+      .filter((part) => typeof part === "string")
+      .join(", ");
+    if (value === added || (name === "set-cookie" && added.includes(value))) continue;
+    own.append(
+      name,
+      added !== "" && value.endsWith(`, ${added}`) ? value.slice(0, -added.length - 2) : value,
+    );
+  }
+  return own;
+}
+
 function append(from: Headers, to: Headers): void {
   for (const [name, value] of from) to.append(name, value);
 }

@@ -94,6 +94,11 @@ export function toTransport(invoker: Invoker, options: Partial<TransportOptions>
   return transport;
 }
 
+/** From now on `invoker` is what `toInvoker` gives for `transport`, which passes its calls on to that. */
+export function standFor(transport: Transport, invoker: Invoker): void {
+  made.set(transport, invoker);
+}
+
 /** The invoker that `transport` was made from; for a transport of another library, an invoker that calls it. */
 export function toInvoker(transport: Transport): Invoker {
   return made.get(transport) ?? foreignInvoker(transport);
@@ -139,7 +144,7 @@ function foreignInvoker(transport: Transport): Invoker {
             context.signal,
             wholeMs(context.timeoutMs()),
             context.requestHeader,
-            requests as AsyncIterable<MessageInitShape<DescMessage>>, // As above.
+            generated(requests) as AsyncIterable<MessageInitShape<DescMessage>>, // As above.
             context.values,
           ),
         );
@@ -153,6 +158,11 @@ function foreignInvoker(transport: Transport): Invoker {
       }
     },
   };
+}
+
+/** `messages` as a generator: Connect's transports call its `throw`, which iterators need not have. */
+async function* generated(messages: AsyncIterable<Message>): AsyncGenerator<Message, void, undefined> {
+  for await (const message of messages) yield message;
 }
 
 /** The replies of one call as its client reads them; the context ends with them. */

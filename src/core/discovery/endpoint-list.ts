@@ -55,6 +55,7 @@ function isSame(one: KnownEndpoint, other: KnownEndpoint): boolean {
   return (
     one.weight === other.weight &&
     one.zone === other.zone &&
+    one.zoneHints?.join() === other.zoneHints?.join() &&
     one.priority === other.priority &&
     one.hashKey === other.hashKey &&
     isSameMeta(one.meta, other.meta)

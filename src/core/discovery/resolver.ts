@@ -8,6 +8,8 @@ export interface Endpoint {
   readonly weight?: number;
   /** Where it stands, such as `eu-1a`. Default: nowhere known. */
   readonly zone?: string;
+  /** The zones whose callers should use it, as EndpointSlices say. Default: no such advice. */
+  readonly zoneHints?: readonly string[];
   /** Endpoints of the lowest number are used first, the others as these are not available. Default: 0. */
   readonly priority?: number;
   /** What names it in consistent hashing. Default: the address. */

@@ -29,23 +29,25 @@ export interface RuleSet {
  * the bindings of the annotation and of the rules before it.
  *
  * @param mode default `replace`, as specified by google/api/http.proto
- * @param attempt handles the errors of selectors that match no rpc and of invalid rules, which then have no bindings
+ * @param attempt handles the errors of invalid rules, which then have no bindings
+ * @param onUnmatched handles those of selectors that match no rpc; default: as `attempt`
  */
 export function combineRules(
   methods: readonly DescMethod[],
   configs: readonly ServiceConfig[] = [],
   mode: RuleMode = "replace",
   attempt: Attempt = attemptStrictly,
+  onUnmatched: Attempt = attempt,
 ): RuleSet {
   const rules = select(
     methods,
     configs.flatMap((config) => config.rules),
-    attempt,
+    onUnmatched,
   );
   const deadlines = select(
     methods,
     configs.flatMap((config) => config.deadlinesMs),
-    attempt,
+    onUnmatched,
   );
   const external: HttpBinding[] = [];
   const annotated: HttpBinding[] = [];
@@ -72,7 +74,7 @@ export function combineRules(
 function select<T>(
   methods: readonly DescMethod[],
   all: readonly Selected<T>[],
-  attempt: Attempt = attemptStrictly,
+  attempt: Attempt,
 ): Map<DescMethod, Selected<T>[]> {
   const byMethod = new Map<DescMethod, Selected<T>[]>();
   for (const selected of all) {

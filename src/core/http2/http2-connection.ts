@@ -376,7 +376,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
   }
 
   #retryAt(until: number): NodeJS.Timeout {
-    return setTimeout(() => this.#retry(), until - performance.now());
+    return setTimeout(() => this.#retry(), Math.max(0, until - performance.now()));
   }
 
   #retry(): void {

@@ -6,6 +6,8 @@ export interface SchemaUpstream {
   readonly state: string;
   /** Connects and resolves as soon as calls can be made. */
   ready(signal: AbortSignal): Promise<void>;
+  /** Calls `fn` at every change of `state`. @returns a function that ends that */
+  onChange?(fn: () => void): () => void;
 }
 
 /** Options of `keepLoaded`. */
@@ -29,7 +31,7 @@ const pauses = { firstMs: 500, longestMs: 15_000 };
 const growth = 1.6;
 const jitter = 0.2;
 
-/** Interval in which the state of the connection is polled, in milliseconds. */
+/** Interval in which the state of a connection without `onChange` is polled, in milliseconds. */
 const pollEveryMs = 200;
 
 /**
@@ -41,13 +43,34 @@ export async function keepLoaded(options: SchemaLoaderOptions): Promise<void> {
   try {
     for (;;) {
       await untilLoaded(options, async () => apply(await source.load(signal)));
-      while (upstream.state === "ready") await wait(pollEveryMs, undefined, { signal });
+      while (upstream.state === "ready") await change(upstream, signal);
       await upstream.ready(signal);
       signal.throwIfAborted();
     }
   } catch (reason) {
     if (!signal.aborted) throw reason;
   }
+}
+
+/** Waits until the state may have changed. */
+async function change(upstream: SchemaUpstream, signal: AbortSignal): Promise<void> {
+  if (upstream.onChange === undefined) {
+    await wait(pollEveryMs, undefined, { signal });
+    return;
+  }
+  signal.throwIfAborted();
+  let forget = (): void => {};
+  await new Promise<void>((resolve) => {
+    const end = (): void => resolve();
+    const ended = upstream.onChange?.(end);
+    signal.addEventListener("abort", end);
+    forget = () => {
+      ended?.();
+      signal.removeEventListener("abort", end);
+    };
+  });
+  forget();
+  signal.throwIfAborted();
 }
 
 async function untilLoaded(

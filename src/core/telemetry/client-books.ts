@@ -47,6 +47,8 @@ export class ClientCounts implements ClientBooks {
   /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
   readonly looks = new Map<string, Map<LookResult, number>>();
   readonly closings = new Map<string, Map<CloseReason, number>>();
+  /** Services that were left out, by their reasons; for each upstream. */
+  readonly refusals = new Map<string, Map<string, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
 
   open(cluster: CountedCluster): () => void {
@@ -72,6 +74,11 @@ export class ClientCounts implements ClientBooks {
 
   closed(cluster: string, reason: CloseReason): void {
     countOne(this.closings, cluster, reason);
+  }
+
+  /** A service of an upstream was left out. */
+  refused(upstream: string, reason: string): void {
+    countOne(this.refusals, upstream, reason);
   }
 
   /** The counts of all rpcs. */

@@ -190,4 +190,10 @@ export const metricList = {
     help: "1 while a server of this process is registered as a service, else 0.",
     labels: ["name"],
   },
+  upstreamRefused: {
+    name: "ts_ms_upstream_refused_total",
+    type: "counter",
+    help: "Services of upstreams that were left out: service, routes, grpc or name, by what has them already.",
+    labels: ["upstream", "reason"],
+  },
 } as const satisfies Record<string, MetricDefinition>;

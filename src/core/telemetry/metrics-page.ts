@@ -137,6 +137,11 @@ function addClients(registry: Registry): void {
   counter(registry, metricList.clientRejected, (metric) => {
     for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
   });
+  counter(registry, metricList.upstreamRefused, (metric) => {
+    for (const [upstream, reasons] of clientCounts.refusals) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
   gauge(registry, metricList.clientInFlight, (metric) => {
     for (const { name: upstream, inFlight } of clusters) metric.inc({ upstream }, inFlight);
   });

@@ -1,11 +1,13 @@
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { parseServiceConfig, type RuleText } from "../../core/http-rule/service-config.ts";
+import type { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { Door, DoorHandler } from "./door.ts";
 import type { DoorKit } from "./door-kit.ts";
 import { doors } from "./doors.ts";
+import { type Contracts, LiveRpcs } from "./live-rpcs.ts";
 import { type RoutingOptions, ServedRpcs } from "./served-rpcs.ts";
 
 /** The parts of a `RequestRouter`. */
@@ -43,6 +45,8 @@ export class RequestRouter {
   /** The doors before the rpcs are loaded. */
   readonly #early: readonly OpenDoor[];
   #served: Served | undefined;
+  /** The rpcs of contracts that come and go; undefined before there are any. */
+  #live: LiveRpcs<Served> | undefined;
   #waiting: boolean;
 
   /** @throws TypeError or Error naming the option that is wrong */
@@ -53,7 +57,7 @@ export class RequestRouter {
     this.#routing = { ...routing, rules: rules.map(({ text, file }) => parseServiceConfig(text, file)) };
     const whole: DoorKit = { ...kit, isReady: () => isServing() && !this.#waiting };
     this.#doors = doors.map((make) => make(whole, () => this.#loaded?.rpcs));
-    const none = new ServedRpcs([], undefined, { ...routing, rules: [] });
+    const none = ServedRpcs.of([], undefined, { ...routing, rules: [] });
     this.#early = this.#doors.map((door) => ({
       door,
       handle: door.needsNoRpcs === true ? door.serve(none) : this.#unavailable,
@@ -94,6 +98,22 @@ export class RequestRouter {
     }
     this.#services = [...services];
     this.#waiting = false;
+  }
+
+  /**
+   * Replaces all services by those of contracts that come and go. One that cannot be served beside those before it is
+   * left out.
+   *
+   * @returns those that were left out, with the reason
+   */
+  serveContracts(contracts: Contracts): ReadonlyMap<DescService, SetupError> {
+    this.#live ??= new LiveRpcs(this.#routing, (rpcs) => this.#open(rpcs));
+    const { served, leftOut } = this.#live.serve(contracts);
+    this.#useRegistry(contracts.registry ?? this.#parts.registry);
+    this.#served = served;
+    this.#services = this.#live.services;
+    this.#waiting = false;
+    return leftOut;
   }
 
   /**
@@ -158,7 +178,10 @@ export class RequestRouter {
   };
 
   #compile(services: readonly DescService[]): Served {
-    const rpcs = new ServedRpcs(services, this.#registry, this.#routing);
+    return this.#open(ServedRpcs.of(services, this.#registry, this.#routing));
+  }
+
+  #open(rpcs: ServedRpcs): Served {
     return { rpcs, doors: this.#doors.map((door) => ({ door, handle: door.serve(rpcs) })) };
   }
 

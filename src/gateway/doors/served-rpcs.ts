@@ -10,6 +10,7 @@ import { compileRoute, type Route, routeName } from "../../core/http-rule/route.
 import { Router, type RouterOptions } from "../routing/router.ts";
 import { timeLimitsOf } from "./deadline.ts";
 import type { DoorKit } from "./door-kit.ts";
+import type { RpcMemory } from "./rpc-memory.ts";
 
 /** Options of compiling and matching routes. */
 export interface RoutingOptions extends BadRuleOptions {
@@ -19,49 +20,83 @@ export interface RoutingOptions extends BadRuleOptions {
   readonly ruleMode: RuleMode;
 }
 
+/** What a set of rpcs is made of. */
+export interface ServedParts {
+  /** The rpcs by `/package.Service/Method`. */
+  readonly byPath: ReadonlyMap<string, DescMethod>;
+  readonly router: Router;
+  readonly deadlinesMs: ReadonlyMap<DescMethod, number>;
+  /** Types that `google.protobuf.Any` may contain in messages of a service. */
+  readonly registryOf: (service: DescService) => Registry | undefined;
+  /** The rpcs that doors compile at once, and their routes. */
+  readonly due: readonly DescMethod[];
+  readonly dueRoutes: readonly Route[];
+  /** What doors have compiled before; undefined where all rpcs are due. */
+  readonly memory?: RpcMemory | undefined;
+}
+
 /**
  * The rpcs of a set of services with their routes, for all doors. Immutable: other services are another `ServedRpcs`.
  */
 export class ServedRpcs {
-  readonly methods: readonly DescMethod[];
   readonly router: Router;
-  /** Types that `google.protobuf.Any` and error details may contain. */
-  readonly #registry: Registry | undefined;
-  readonly #deadlinesMs: ReadonlyMap<DescMethod, number>;
-  readonly #byPath: ReadonlyMap<string, DescMethod>;
+  /** The rpcs that doors compile at once; all others when they are first called. */
+  readonly due: readonly DescMethod[];
+  readonly dueRoutes: readonly Route[];
+  readonly #parts: ServedParts;
+
+  constructor(parts: ServedParts) {
+    this.router = parts.router;
+    this.due = parts.due;
+    this.dueRoutes = parts.dueRoutes;
+    this.#parts = parts;
+  }
 
   /**
+   * Compiles the rpcs of services.
+   *
    * @throws Error when a service is added twice and, unless such rules are skipped, when rules are invalid or match the
    * same requests; it names all of them
    */
-  constructor(services: readonly DescService[], registry: Registry | undefined, options: RoutingOptions) {
+  static of(
+    services: readonly DescService[],
+    registry: Registry | undefined,
+    options: RoutingOptions,
+  ): ServedRpcs {
     const twice = services.find(
       (service, index) => services.findIndex(({ typeName }) => typeName === service.typeName) < index,
     );
     if (twice !== undefined) throw new SetupError(`${twice.typeName} is registered twice`);
-    this.methods = services.flatMap(({ methods }) => methods);
+    const methods = services.flatMap((service) => service.methods);
     const refusals = new RuleRefusals();
+    const { attempt } = refusals;
     const { bindings, deadlinesMs, fullyDecodeReservedExpansion } = combineRules(
-      this.methods,
+      methods,
       options.rules,
       options.ruleMode,
-      refusals.attempt,
+      attempt,
     );
-    const routes = bindings.map((binding) => refusals.attempt(() => compileRoute(binding)));
-    this.router = new Router(
+    const routes = bindings.map((binding) => attempt(() => compileRoute(binding)));
+    const router = new Router(
       routes.filter((route) => route !== undefined),
       { ...options.router, ...(fullyDecodeReservedExpansion ? { pathDecoding: "all" } : {}) },
-      refusals.attempt,
+      attempt,
     );
     refusals.settle(options);
-    this.#registry = registry;
-    this.#deadlinesMs = deadlinesMs;
-    this.#byPath = new Map(this.methods.map((method) => [`/${rpcName(method)}`, method]));
+    const byPath = new Map(methods.map((method) => [`/${rpcName(method)}`, method]));
+    return new ServedRpcs({
+      byPath,
+      router,
+      deadlinesMs,
+      registryOf: () => registry,
+      due: methods,
+      dueRoutes: router.routes,
+    });
   }
 
   /** The rpc whose name is the path of a target, `/package.Service/Method`. */
   at(url: string): DescMethod | undefined {
-    return this.#byPath.get(pathOf(url));
+    return this.#parts.byPath.get(pathOf(url));
   }
 
   /** The HTTP methods that Connect, gRPC-Web and gRPC use for the rpc of this target; none if there is no rpc. */
@@ -81,10 +116,11 @@ export class ServedRpcs {
    */
   kitOf(method: DescMethod, route: string, kit: DoorKit): DoorKit {
     const { limits, json, binding, onIgnored } = kit;
-    const registry = this.#registry;
+    const { registryOf, deadlinesMs } = this.#parts;
+    const registry = registryOf(method.parent);
     return {
       ...kit,
-      limits: { ...limits, ...timeLimitsOf(method, this.#deadlinesMs.get(method), limits) },
+      limits: { ...limits, ...timeLimitsOf(method, deadlinesMs.get(method), limits) },
       json: { ...json, registry },
       binding: {
         ...binding,
@@ -92,6 +128,22 @@ export class ServedRpcs {
         onIgnored: onIgnored && ((place, name) => onIgnored(route, place, name)),
       },
     };
+  }
+
+  /** Whether some rpcs are compiled when they are first called. */
+  get isLazy(): boolean {
+    return this.#parts.memory !== undefined;
+  }
+
+  /**
+   * What `make` compiles for an rpc, or what it has compiled for an earlier set of rpcs.
+   *
+   * @param owner the part that compiles, one object for all sets
+   * @param key what it is compiled of: the rpc, or a route of it
+   */
+  compiled<T>(owner: object, key: object, make: () => T): T {
+    const { memory } = this.#parts;
+    return memory === undefined ? make() : memory.recall(owner, key, make);
   }
 
   /**

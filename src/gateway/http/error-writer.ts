@@ -15,7 +15,8 @@ import { type HttpExchange, type ResponseHeaders, type ResponseTrailers, setFiel
 import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
 import { httpStatusOf } from "../../core/errors/http-status.ts";
-import { ownMetadata, type ReplyMetadata } from "./reply-metadata.ts";
+import type { ReplyMetadata } from "./reply-metadata.ts";
+import { ownMetadata } from "../../core/call/invoker.ts";
 import { pathOf } from "../../core/net/request-target.ts";
 import { acceptsTrailers } from "./trailers-wanted.ts";
 

@@ -1,4 +1,3 @@
-import type { ConnectError } from "../../core/errors/errors.ts";
 import type { ResponseTrailers } from "./exchange.ts";
 import { isForbiddenTrailer, isWithheld } from "./header-names.ts";
 
@@ -63,24 +62,4 @@ export class ReplyMetadata {
 export function successStatus(metadata: Headers): number {
   const value = metadata.get("x-http-status");
   return value !== null && /^[23]\d\d$/.test(value) ? Number(value) : 200;
-}
-
-/** The metadata of an error itself, without the headers and trailers that invokers add to it. */
-export function ownMetadata(
-  error: ConnectError,
-  header: Headers | undefined,
-  trailer: Headers | undefined,
-): Headers {
-  const own = new Headers();
-  for (const [name, value] of error.metadata) {
-    const added = [header?.get(name), trailer?.get(name)]
-      .filter((part) => typeof part === "string")
-      .join(", ");
-    if (value === added || (name === "set-cookie" && added.includes(value))) continue;
-    own.append(
-      name,
-      added !== "" && value.endsWith(`, ${added}`) ? value.slice(0, -added.length - 2) : value,
-    );
-  }
-  return own;
 }

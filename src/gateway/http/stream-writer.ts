@@ -47,6 +47,11 @@ export class StreamWriter {
     return this.#body.failure;
   }
 
+  /** Whether a text of this turn of the event loop waits for its end. */
+  get gathers(): boolean {
+    return this.#batch !== "";
+  }
+
   /** Whether the client must read something before more should be written. */
   get busy(): boolean {
     return this.#sending !== undefined;

@@ -89,11 +89,49 @@ export class RouteTrie {
       this.#leaves.add(leaf);
     }
     const present = route.httpMethod === "*" ? leaf.any : leaf.byMethod.get(route.httpMethod);
-    if (present !== undefined && chooseRoute(present.route, route) === present.route) return leaf;
+    // A GET route that answers HEAD too gives way to a route for HEAD.
+    const stands = present !== undefined && present.route.httpMethod === route.httpMethod;
+    if (stands && chooseRoute(present.route, route) === present.route) return leaf;
     const endpoint = { route, captures: compileCaptures(route) };
     if (route.httpMethod === "*") leaf.any = endpoint;
     else leaf.byMethod.set(route.httpMethod, endpoint);
     return leaf;
+  }
+
+  /**
+   * Removes the route of an rpc, with what is empty then. A route that was replaced, or never added, is ignored.
+   *
+   * @returns its leaf if that is empty now
+   */
+  remove(route: Route): Leaf | undefined {
+    const path = this.#pathTo(route.template);
+    if (path === undefined) return undefined;
+    const { leaves } = path.at(-1)?.node ?? this.#root;
+    const { verb } = route.template;
+    const leaf = leaves?.get(verb);
+    if (leaves === undefined || leaf === undefined) return undefined;
+    for (const [httpMethod, { route: present }] of leaf.byMethod) {
+      if (present === route) leaf.byMethod.delete(httpMethod);
+    }
+    if (leaf.any?.route === route) leaf.any = undefined;
+    if (leaf.byMethod.size > 0 || leaf.any !== undefined) {
+      this.addHeadRoute(leaf);
+      return undefined;
+    }
+    leaves.delete(verb);
+    this.#leaves.delete(leaf);
+    for (const { node: child, cut } of path.toReversed()) {
+      if ((child.leaves?.size ?? 0) > 0 || (child.literals?.size ?? 0) > 0) break;
+      if (child.any !== undefined || child.rest !== undefined) break;
+      cut();
+    }
+    return leaf;
+  }
+
+  /** Makes the GET routes of a leaf answer HEAD too, as `addHeadRoutes` does for all. */
+  addHeadRoute({ byMethod }: Leaf): void {
+    const get = byMethod.get("GET");
+    if (get !== undefined && !byMethod.has("HEAD")) byMethod.set("HEAD", get);
   }
 
   /** All routes but those that were replaced. */
@@ -110,10 +148,7 @@ export class RouteTrie {
    * Makes every GET route answer HEAD too, unless there is a HEAD route for the same template (RFC 9110 section 9.3.2).
    */
   addHeadRoutes(): void {
-    for (const { byMethod } of this.#leaves) {
-      const get = byMethod.get("GET");
-      if (get !== undefined && !byMethod.has("HEAD")) byMethod.set("HEAD", get);
-    }
+    for (const leaf of this.#leaves) this.addHeadRoute(leaf);
   }
 
   /** Finds the best route for a path. Only `**` matches empty segments, including the one after a trailing slash. */
@@ -184,6 +219,34 @@ export class RouteTrie {
     const { path, encoded } = this.#sought;
     const raw = path.slice(start, end);
     return encoded ? (normalizeLiteral(raw) ?? "") : raw;
+  }
+
+  /** The nodes from the root's child to that of a template, each with what removes it; undefined if one is missing. */
+  #pathTo({ segments }: PathTemplate): { readonly node: Node; readonly cut: () => void }[] | undefined {
+    const rest = segments.findIndex(({ kind }) => kind === "rest");
+    const path: { node: Node; cut: () => void }[] = [];
+    let node: Node = this.#root;
+    const order =
+      rest === -1 ? segments : [...segments.slice(0, rest + 1), ...segments.slice(rest + 1).toReversed()];
+    for (const segment of order) {
+      const parent = node;
+      let child: Node | undefined;
+      let cut: () => void;
+      if (segment.kind === "literal") {
+        child = parent.literals?.get(segment.text);
+        cut = () => void parent.literals?.delete(segment.text);
+      } else if (segment.kind === "rest") {
+        child = parent.rest;
+        cut = () => void (parent.rest = undefined);
+      } else {
+        child = parent.any;
+        cut = () => void (parent.any = undefined);
+      }
+      if (child === undefined) return undefined;
+      path.push({ node: child, cut });
+      node = child;
+    }
+    return path;
   }
 
   #nodeOf(template: PathTemplate): Node {

@@ -68,9 +68,10 @@ const noCaptures: readonly string[] = Object.freeze([]);
  * has routes for other HTTP methods only, the result is 405: the colon is never matched as part of a value.
  */
 export class Router {
-  /** The routes that can match: without implicit routes that a rule has replaced, and without duplicates. */
-  readonly routes: readonly Route[];
+  /** `routes`; undefined after a change, until they are read. */
+  #routes: readonly Route[] | undefined;
   readonly #options: RouterOptions;
+  readonly #reserved: ReadonlySet<string>;
   readonly #trie = new RouteTrie();
   readonly #verbs = new Set<string>();
   /** The greatest length of a verb in a request, where each character may be percent-encoded. */
@@ -94,11 +95,42 @@ export class Router {
     attempt: Attempt = attemptStrictly,
   ) {
     this.#options = { ...routerDefaults, ...options };
-    const reserved = new Set(this.#options.reservedPaths);
-    for (const route of routes) attempt(() => this.#insert(route, reserved));
+    this.#reserved = new Set(this.#options.reservedPaths);
+    for (const route of routes) attempt(() => this.#insert(route));
     const chosen = this.#trie.routes();
-    this.routes = routes.filter((route) => chosen.has(route));
+    this.#routes = routes.filter((route) => chosen.has(route));
     this.#trie.addHeadRoutes();
+  }
+
+  /**
+   * Replaces routes of some rpcs, at once for all requests.
+   *
+   * @param removed all routes of rpcs that go
+   * @param added routes of rpcs that have none yet
+   * @param attempt as for the constructor
+   * @throws SetupError unless `attempt` handles it; then nothing is added
+   */
+  change(removed: readonly Route[], added: readonly Route[], attempt: Attempt = attemptStrictly): void {
+    this.#routes = undefined;
+    for (const route of removed) this.#remove(route);
+    const inserted: Route[] = [];
+    try {
+      for (const route of added) {
+        attempt(() => {
+          const leaf = this.#insert(route);
+          inserted.push(route);
+          this.#trie.addHeadRoute(leaf);
+        });
+      }
+    } catch (error) {
+      for (const route of inserted) this.#remove(route);
+      throw error;
+    }
+  }
+
+  /** The routes that can match: without implicit routes that a rule has replaced, and without duplicates. */
+  get routes(): readonly Route[] {
+    return (this.#routes ??= [...this.#trie.routes()]);
   }
 
   /**
@@ -218,9 +250,19 @@ export class Router {
     return this.#options.pathDecoding !== "reserved" && percentDecode(path) === undefined;
   }
 
-  #insert(route: Route, reserved: ReadonlySet<string>): void {
+  /** What was known of its template stays: it decides on the way of a search alone, not on its result. */
+  #remove(route: Route): void {
+    const leaf = this.#trie.remove(route);
+    if (leaf === undefined) return;
+    const { path, isLiteral } = literalStart(route);
+    const index = isLiteral ? this.#literal : this.#lastSegment;
+    const key = isLiteral ? path : `${path}/`;
+    if (index.get(key) === leaf) index.delete(key);
+  }
+
+  #insert(route: Route): Leaf {
     const { segments, verb } = route.template;
-    rejectReserved(route, reserved);
+    rejectReserved(route, this.#reserved);
     const leaf = this.#trie.insert(route);
     if (verb !== "") {
       this.#verbs.add(verb);
@@ -234,23 +276,31 @@ export class Router {
         const onlyLast = segment.kind === "any" && index === segments.length - 1;
         if (onlyLast && verb === "") this.#lastSegment.set(`${path}/`, leaf);
         if (segment.kind === "rest") this.#emptyRest.add(path);
-        return;
+        return leaf;
       }
       path += `/${segment.text}`;
     }
     if (path === "") path = "/";
     if (verb !== "") path += `:${verb}`;
     this.#literal.set(path, leaf);
+    return leaf;
   }
+}
+
+/** The literals with which a template begins, and whether it has nothing else: then with its verb. */
+function literalStart({ template: { segments, verb } }: Route): { path: string; isLiteral: boolean } {
+  let path = "";
+  for (const segment of segments) {
+    if (segment.kind !== "literal") return { path, isLiteral: false };
+    path += `/${segment.text}`;
+  }
+  return { path: `${path === "" ? "/" : path}${verb === "" ? "" : `:${verb}`}`, isLiteral: true };
 }
 
 /** Rejects a template without wildcards that equals a path which the gateway serves itself. */
 function rejectReserved(route: Route, reserved: ReadonlySet<string>): void {
-  const { segments, verb } = route.template;
-  const texts = segments.map((segment) => (segment.kind === "literal" ? segment.text : undefined));
-  if (texts.includes(undefined)) return;
-  const path = `/${texts.join("/")}${verb === "" ? "" : `:${verb}`}`;
-  if (!reserved.has(path)) return;
+  const { path, isLiteral } = literalStart(route);
+  if (!isLiteral || !reserved.has(path)) return;
   throw new SetupError(
     `route ${routeName(route)} of ${selectorOf(route.method)} (${route.source}): the gateway serves ${path} itself`,
   );

@@ -18,6 +18,13 @@ export interface Upstream {
   readonly invoker: Invoker;
   /** Closes the connection that was made for it. */
   close(): void;
+  /** Lines for the start-up message. */
+  describe(): string[];
+}
+
+/** An upstream that has something to say in the start-up message. */
+interface Described {
+  describe?(): string[];
 }
 
 const upstreamKinds = 'a GrpcServer of this process, a target such as "users:42001", or a transport';
@@ -32,8 +39,13 @@ export function checkUpstream(upstream: unknown): void {
 /** The invoker of an upstream. @throws TypeError for a target or certificates that are invalid */
 export function upstreamInvoker({ upstream, dial, dialOptions }: UpstreamOptions): Upstream {
   if (typeof upstream !== "string" && !("dispatcher" in upstream)) {
-    return { invoker: toInvoker(upstream), close() {} };
+    const described = upstream as Transport & Described; // As several upstreams are.
+    return { invoker: toInvoker(upstream), close() {}, describe: () => described.describe?.() ?? [] };
   }
   const invoker = dialInvoker(upstream, { ...dialOptions, network: dial === "network" });
-  return { invoker, close: () => invoker.close() };
+  return { invoker, close: () => invoker.close(), describe: nothing };
+}
+
+function nothing(): string[] {
+  return [];
 }

@@ -7,7 +7,7 @@ import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import type { Interceptor } from "../../../src/core/call/interceptors.ts";
 import { service } from "../../../src/core/call/service.ts";
 import { all, each, failure, never } from "../../support/failure.ts";
-import { everyWay } from "../../support/transport-rig.ts";
+import { everyDirectWay, everyWay } from "../../support/transport-rig.ts";
 
 everyWay("interceptors run from the outermost to the handler and back, for every kind", async (make) => {
   const log: string[] = [];
@@ -176,7 +176,7 @@ for (const side of ["server", "dial"] as const) {
   });
 }
 
-everyWay("values of a server interceptor reach the handler", async (make) => {
+everyDirectWay("values of a server interceptor reach the handler", async (make) => {
   const user = createContextKey("nobody");
   const login: Interceptor = (next) => (req) => {
     req.contextValues.set(user, "ada");

@@ -35,13 +35,13 @@ export function reflectionServices(services: () => readonly DescService[]): AnyS
 }
 
 function answering(services: () => readonly DescService[]): (request: ServerReflectionRequest) => Answer {
-  let indexed = 0;
+  let indexed: readonly DescService[] = [];
   let index: SymbolIndex = indexSymbols([]);
   return ({ messageRequest }) => {
     const present = services();
-    if (present.length !== indexed) {
-      index = indexSymbols(present); // Services are added and never removed.
-      indexed = present.length;
+    if (present.length !== indexed.length || present.some((service, place) => service !== indexed[place])) {
+      index = indexSymbols(present);
+      indexed = present;
     }
     switch (messageRequest.case) {
       case "listServices":

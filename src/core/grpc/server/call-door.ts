@@ -41,6 +41,12 @@ export class CallDoor {
     if (!implemented) this.#leftOut.add(path);
   }
 
+  /** Refuses further calls of an rpc, unless another server has it. */
+  remove(path: string): void {
+    this.#rpcs.delete(path);
+    this.#leftOut.delete(path);
+  }
+
   /** Serves a request. */
   serve(stream: CallStream, head: CallHead, connection: ClientConnection): void {
     if (this.#closed) {

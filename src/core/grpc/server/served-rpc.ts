@@ -7,6 +7,8 @@ import { replyTooLarge } from "../../errors/reply-too-large.ts";
 /** What all calls of one rpc share. */
 export interface ServedRpc {
   readonly handler: Handler;
+  /** Whether the handler calls another server, whose headers are sent when they arrive. */
+  readonly isProxied: boolean;
   /** Decodes a request; throws for malformed bytes. */
   readonly read: (bytes: Uint8Array) => Message;
   /**
@@ -22,22 +24,36 @@ export interface ServedRpc {
  *
  * @param maxSendBytes Largest message to send, in bytes; -1 for any.
  */
-export function servedRpc(method: DescMethod, handler: Handler, maxSendBytes: number): ServedRpc {
+export function servedRpc(
+  method: DescMethod,
+  handler: Handler,
+  isProxied: boolean,
+  maxSendBytes: number,
+): ServedRpc {
   const { input, output } = method;
+  const limited = (bytes: Uint8Array): Uint8Array => {
+    if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
+      const text = `answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
+      throw replyTooLarge(`${rpcName(method)} ${text}`);
+    }
+    return bytes;
+  };
+  if (handler.bytes !== undefined) {
+    // Such a handler takes and gives bytes where others have messages.
+    const read = (bytes: Uint8Array): Message => bytes as unknown as Message;
+    const write = (reply: Message): Uint8Array => limited(reply as unknown as Uint8Array);
+    return { handler: handler.bytes, isProxied, read, write };
+  }
   const check = messageCheck(output); // The encoder itself accepts a number for a string.
   return {
     handler,
+    isProxied,
     // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
     read: ({ buffer, byteOffset, byteLength }) =>
       fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength)),
     write(reply) {
       check(reply);
-      const bytes = toBinary(output, reply);
-      if (maxSendBytes >= 0 && bytes.byteLength > maxSendBytes) {
-        const text = `answered with ${bytes.byteLength} bytes, allowed are ${maxSendBytes}`;
-        throw replyTooLarge(`${rpcName(method)} ${text}`);
-      }
-      return bytes;
+      return limited(toBinary(output, reply));
     },
   };
 }

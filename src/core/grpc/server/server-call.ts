@@ -215,6 +215,11 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     return this.stream.writeBehind(prefix, bytes);
   }
 
+  /** Sends the response headers, before the first message. */
+  protected sendHead(): void {
+    if (!this.#answered) this.#sendHeaders();
+  }
+
   /** Sends the one message of the reply, and ends the call with OK. */
   protected reply(flags: number, bytes: Uint8Array): void {
     if (this.#answered) return;

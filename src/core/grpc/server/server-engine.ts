@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import type { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
+import { isHandlerSource } from "../../call/handler.ts";
 import { LiveSet } from "../../call/live-set.ts";
 import { implementationOf, rpcName, type AnyService } from "../../call/service.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
@@ -81,9 +82,17 @@ export class ServerEngine {
   /** Serves the rpcs of a service that the dispatcher has. */
   register(service: AnyService): void {
     for (const method of service.descriptor.methods) {
-      const rpc = servedRpc(method, this.#dispatcher.handlerOf(method), this.#environment.maxSendBytes);
-      this.#door.add(`/${rpcName(method)}`, rpc, implementationOf(service, method) !== undefined);
+      const isProxied = isHandlerSource(service);
+      const handler = this.#dispatcher.handlerOf(method);
+      const rpc = servedRpc(method, handler, isProxied, this.#environment.maxSendBytes);
+      const implemented = isProxied || implementationOf(service, method) !== undefined;
+      this.#door.add(`/${rpcName(method)}`, rpc, implemented);
     }
+  }
+
+  /** Ends serving the rpcs of a service; calls in flight are completed. */
+  unregister({ methods }: DescService): void {
+    for (const method of methods) this.#door.remove(`/${rpcName(method)}`);
   }
 
   /**

@@ -8,7 +8,7 @@ import { answerOtherMethod } from "../../http/other-method.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { isDecodable, malformedPath, type Router } from "../../routing/router.ts";
-import type { DoorHandler, MakeDoor } from "../door.ts";
+import type { Door, DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import { isForm } from "./forms/form-parts.ts";
@@ -20,21 +20,25 @@ import { type RouteHandler, unaryRoute } from "./unary/unary.ts";
 /** REST: the routes from the HTTP rules of the rpcs. It claims every request. */
 export const restDoor: MakeDoor = (kit) => {
   const polled = new PolledStreams(kit.polling);
-  return {
+  const door: Door = {
     name: "rest",
     claims: () => true,
     serve(rpcs) {
       const { router } = rpcs;
       const handlers = new Map<Route, RouteHandler>();
       const whole = new Map<Route, RouteHandler>();
-      for (const route of router.routes) {
-        const own = rpcs.kitOf(route.method, route.template.text, kit);
-        const { handle, unary } = routeHandlers(route, own, polled);
+      const compile = (route: Route): RouteHandler => {
+        const { handle, unary } = rpcs.compiled(door, route, () =>
+          routeHandlers(route, rpcs.kitOf(route.method, route.template.text, kit), polled),
+        );
         handlers.set(route, handle);
         if (unary !== undefined) whole.set(route, unary);
-      }
+        return handle;
+      };
+      for (const route of rpcs.dueRoutes) compile(route);
       const choose: DoorHandler["choose"] = (head) => {
         const match = router.match(head.method, head.url);
+        if (rpcs.isLazy && match.kind === "found" && !handlers.has(match.route)) compile(match.route);
         const handle = match.kind === "found" ? whole.get(match.route) : undefined;
         if (match.kind !== "found" || handle === undefined || isSpecial(head)) return undefined;
         return (exchange) => {
@@ -45,7 +49,8 @@ export const restDoor: MakeDoor = (kit) => {
       const serve = (exchange: HttpExchange): boolean => {
         const { method, url } = exchange.head;
         const match = router.match(method, url);
-        const handle = match.kind === "found" ? handlers.get(match.route) : undefined;
+        const handle =
+          match.kind === "found" ? (handlers.get(match.route) ?? compile(match.route)) : undefined;
         if (match.kind !== "found" || handle === undefined) {
           refuse(match, rpcs, exchange, kit);
         } else if (method === "OPTIONS" && kit.browsers.cors?.isPreflight(exchange.head) === true) {
@@ -61,6 +66,7 @@ export const restDoor: MakeDoor = (kit) => {
     },
     close: () => polled.close(),
   };
+  return door;
 };
 
 /** Answers a request without a matching route. */

@@ -32,14 +32,24 @@ export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
     serve(rpcs) {
       const handlers = new Map<string, RpcHandler>();
       const whole = new Map<string, RpcHandler>();
-      for (const method of rpcs.methods) {
+      const compile = (method: DescMethod): RpcHandler => {
         const path = `/${rpcName(method)}`;
-        const handle = protocol.compile(method, rpcs.kitOf(method, path, kit));
+        const handle = rpcs.compiled(protocol, method, () =>
+          protocol.compile(method, rpcs.kitOf(method, path, kit)),
+        );
         handlers.set(path, handle);
         if (protocol.answersWhole?.(method) === true) whole.set(path, handle);
-      }
+        return handle;
+      };
+      for (const method of rpcs.due) compile(method);
+      /** The handler of an rpc that was not called before in this set. */
+      const late = (path: string): RpcHandler | undefined => {
+        const method = rpcs.at(path);
+        return method === undefined ? undefined : compile(method);
+      };
       const choose: DoorHandler["choose"] = ({ url }) => {
         const path = pathOf(url);
+        if (rpcs.isLazy && !handlers.has(path)) late(path);
         const handle = whole.get(path);
         if (handle === undefined) return undefined;
         return (exchange) => {
@@ -49,7 +59,7 @@ export function rpcDoor(protocol: RpcProtocol, kit: DoorKit): Door {
       };
       const serve = (exchange: HttpExchange): boolean => {
         const path = pathOf(exchange.head.url);
-        const handle = handlers.get(path);
+        const handle = handlers.get(path) ?? late(path);
         if (handle === undefined) return protocol.refuseUnknown(exchange, path);
         exchange.route = path;
         handle(exchange);

@@ -3,7 +3,8 @@ import { isBase64Header } from "../../../core/codec/base64-text.ts";
 import type { CallContext } from "../../../core/call/context.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
 import { isUnforwardable } from "../../http/header-names.ts";
-import { ownMetadata, ReplyMetadata, type SetHeader } from "../../http/reply-metadata.ts";
+import { ownMetadata } from "../../../core/call/invoker.ts";
+import { ReplyMetadata, type SetHeader } from "../../http/reply-metadata.ts";
 
 const printable = /^[\x20-\x7e]*$/;
 

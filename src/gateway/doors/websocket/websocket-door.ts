@@ -34,7 +34,8 @@ class WebSockets implements Door {
   readonly #origins: OriginCheck;
   /** Undefined if WebSockets are off. */
   readonly #engine: SocketEngine | undefined;
-  readonly #routes = new WeakMap<Route, SocketRoute>();
+  /** Those of each set of rpcs, since limits and types may be others in the next one. */
+  readonly #routes = new WeakMap<ServedRpcs, WeakMap<Route, SocketRoute>>();
   readonly #methods = new WeakMap<ServedRpcs, CallableMethods>();
   readonly #open = new Set<OpenSocket>();
   #draining = false;
@@ -157,10 +158,12 @@ class WebSockets implements Door {
   }
 
   #routeOf(route: Route, rpcs: ServedRpcs): SocketRoute {
-    let compiled = this.#routes.get(route);
+    let routes = this.#routes.get(rpcs);
+    if (routes === undefined) this.#routes.set(rpcs, (routes = new WeakMap<Route, SocketRoute>()));
+    let compiled = routes.get(route);
     if (compiled === undefined) {
       compiled = compileSocketRoute(route, rpcs.kitOf(route.method, route.template.text, this.#kit));
-      this.#routes.set(route, compiled);
+      routes.set(route, compiled);
     }
     return compiled;
   }

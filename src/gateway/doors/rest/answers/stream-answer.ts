@@ -127,8 +127,9 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
     this.#open();
     if (this.#state.kind !== "open") return Promise.reject(incompleteAnswer());
     if (this.#exchange.head.method === "HEAD") return undefined;
-    this.#heartbeat?.refresh();
-    return this.#state.writer.write(text);
+    const { writer } = this.#state;
+    if (!writer.gathers) this.#heartbeat?.refresh(); // Once a turn: it reads the clock.
+    return writer.write(text);
   }
 
   async end(): Promise<void> {

@@ -15,8 +15,8 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join, relative, sep } from "node:path";
 import { after, before, test } from "node:test";
-import { markedCommands, markedFiles } from "./marked-blocks.ts";
-import { exportedNames, publicSources } from "./public-surface.ts";
+import { markedCommands, markedFiles } from "../project/marked-blocks.ts";
+import { exportedNames, publicSources } from "../project/public-surface.ts";
 
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));

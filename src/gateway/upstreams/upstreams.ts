@@ -1,0 +1,519 @@
+import {
+  createRegistry,
+  type DescFile,
+  type DescMethod,
+  type DescService,
+  type Message,
+} from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import type { CallContext } from "../../core/call/context.ts";
+import { standFor, toTransport } from "../../core/call/transport.ts";
+import { checkProtobufCopy } from "../../core/call/protobuf-copy.ts";
+import { writeReply } from "../../core/call/write-reply.ts";
+import type { Catalog } from "../../core/discovery/catalog.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { GrpcServer } from "../../core/grpc-server.ts";
+import type { DialStats } from "../../core/targets/dial-stats.ts";
+import type { ContractPublisher } from "./contract-publisher.ts";
+import { ServiceOwners, type RefusedService } from "./service-owners.ts";
+import { UpstreamEntry } from "./upstream-entry.ts";
+import { ChoosingInvoker, wholeInvoker, type WholeInvoker } from "./upstreams-invoker.ts";
+import {
+  checkUpstreamsOptions,
+  upstreamParts,
+  upstreamsDefaults,
+  type ContractServer,
+  type UpstreamInit,
+  type UpstreamParts,
+  type UpstreamsOptions,
+} from "./upstreams-options.ts";
+
+/** How long calls that arrived before an upstream went may still be sent to it, in milliseconds. */
+const retireMs = 5_000;
+
+/** Figures of one upstream. */
+export interface UpstreamStats {
+  readonly name: string;
+  /** What it calls, as text. */
+  readonly target: string;
+  readonly required: boolean;
+  /** Whether a catalog has found it. */
+  readonly isOfCatalog: boolean;
+  /** The state of its connections, as `DialedTransport.state`. */
+  readonly state: string;
+  /** The services that its contracts have; undefined before they are loaded. */
+  readonly services: readonly string[] | undefined;
+  /** Why its contracts are not loaded; undefined if they are, or if nothing is known yet. */
+  readonly problem: string | undefined;
+  /** Figures of its connections; undefined for a transport of another library. */
+  readonly dial: DialStats | undefined;
+}
+
+/** Figures of `Upstreams`. */
+export interface UpstreamsStats {
+  readonly upstreams: readonly UpstreamStats[];
+  /** The services that are left out, with the reason. */
+  readonly refused: readonly RefusedService[];
+  /** The upstream of each service, by full names. */
+  readonly owners: Readonly<Record<string, string>>;
+}
+
+/**
+ * Several upstreams behind one gateway: a transport that sends each call to the upstream that has the service.
+ *
+ * ```ts
+ * const upstreams = new Upstreams({ users: { target: "users:42001" }, orders: { target: ["10.0.0.1:42001", "10.0.0.2:42001"] } });
+ * const edge = new HttpServer({ port: 8080, upstream: upstreams, awaitServices: true });
+ * void upstreams.serve(edge);
+ * await edge.start();
+ * ```
+ *
+ * Each upstream loads its contracts by itself, again and again until it has them; problems of one upstream do not concern
+ * the calls of others. Nothing is called before `serve()`, `ready()` or the first call.
+ */
+export class Upstreams implements Transport, AsyncDisposable {
+  readonly unary: Transport["unary"];
+  readonly stream: Transport["stream"];
+  readonly #options: UpstreamsOptions;
+  readonly #entries = new Map<string, UpstreamEntry>();
+  /** Upstreams of the catalog that are another one now, until their contracts are loaded. */
+  readonly #successors = new Map<string, UpstreamEntry>();
+  readonly #retired = new Set<UpstreamEntry>();
+  readonly #owners = new ServiceOwners();
+  readonly #invoker: ChoosingInvoker;
+  readonly #unobserved: ChoosingInvoker;
+  readonly #health: WholeInvoker;
+  readonly #publishers = new Map<ContractPublisher, readonly RefusedService[]>();
+  readonly #watchers = new Set<() => void>();
+  readonly #ended = new AbortController();
+  /** Upstreams that an upstream with the same name hinders. */
+  readonly #refusedNames = new Map<string, RefusedService>();
+  /** Services that another upstream has. */
+  #refusedServices: readonly RefusedService[] = [];
+  #refused: readonly RefusedService[] = [];
+  readonly #reported = new Set<string>();
+  #hasBegun = false;
+  #catalogHasAnswered = false;
+
+  /** @throws SetupError naming the upstream and the option that is wrong */
+  constructor(
+    upstreams: Readonly<Record<string, UpstreamInit>> = {},
+    options: Partial<UpstreamsOptions> = {},
+  ) {
+    checkUpstreamsOptions(options);
+    this.#options = { ...upstreamsDefaults, ...options };
+    if (typeof upstreams !== "object" || upstreams === null) {
+      throw new SetupError("Upstreams: give upstreams by their names");
+    }
+    this.#health = wholeInvoker({
+      protocolName: "grpc",
+      unary: async (method, request, context, write) =>
+        writeReply(method, write, await this.#checkHealth(method, request, context)),
+      // eslint-disable-next-line require-yield -- it fails at its begin
+      async *stream({ name }) {
+        throw new ConnectError(`${name} is not served for several upstreams`, Code.Unimplemented);
+      },
+    });
+    this.#unobserved = new ChoosingInvoker((method) => {
+      const invoker = this.#choose(method);
+      return invoker.unobserved ?? invoker;
+    });
+    this.#invoker = new ChoosingInvoker((method) => this.#choose(method), this.#unobserved);
+    const transport = toTransport(this.#invoker);
+    this.unary = transport.unary.bind(transport);
+    this.stream = transport.stream.bind(transport);
+    standFor(this, this.#invoker);
+    for (const [name, init] of Object.entries(upstreams))
+      this.#insert(name, upstreamParts(name, init, true), false);
+    for (const { name, parts } of this.#entries.values()) this.#checkSameAs(name, parts);
+    this.#settle();
+  }
+
+  /**
+   * Serves the services of all upstreams: over HTTP, and by gRPC if there is a server for that. Follows the changes of
+   * contracts and catalog until the server has stopped, or `close()`; the last server that stops closes the upstreams.
+   *
+   * @param http an `HttpServer` whose `upstream` is this object and whose option `awaitServices` is true
+   * @param grpc reaches gRPC callers on its own port, or on that of the `HttpServer`
+   * @returns a promise that resolves when that is over
+   */
+  async serve(http: ContractServer, grpc?: GrpcServer): Promise<void> {
+    this.#begin();
+    const over = new AbortController();
+    const { signal } = this.#ended;
+    const end = (): void => over.abort();
+    const forget = http.onStateChange((state) => {
+      if (state === "stop") end();
+    });
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+    const { ContractPublisher } = await import("./contract-publisher.ts");
+    const publisher: ContractPublisher = new ContractPublisher({
+      http,
+      grpc,
+      transport: this,
+      owners: () => this.#owners.all,
+      mayBeEmpty: () => !this.#isIncomplete && [...this.#entries.values()].every(({ contract }) => contract),
+      onRefused: (refused) => {
+        this.#publishers.set(publisher, refused);
+        this.#report();
+      },
+      signal: over.signal,
+    });
+    this.#publishers.set(publisher, []);
+    publisher.changed();
+    if (!over.signal.aborted) {
+      await new Promise<void>((resolve) => over.signal.addEventListener("abort", () => resolve()));
+    }
+    forget();
+    signal.removeEventListener("abort", end);
+    this.#publishers.delete(publisher);
+    if (this.#publishers.size === 0) this.close();
+  }
+
+  /**
+   * Adds an upstream.
+   *
+   * @throws SetupError if the name is taken, or an option is wrong
+   */
+  add(name: string, init: UpstreamInit): void {
+    const parts = upstreamParts(name, init, true);
+    if (this.#entries.has(name))
+      throw new SetupError(`Upstreams: there is an upstream ${JSON.stringify(name)} already`);
+    this.#checkSameAs(name, parts);
+    this.#insert(name, parts, false);
+    this.#settle();
+  }
+
+  /** Removes an upstream: its calls in flight are completed. @returns false if there is none of this name */
+  remove(name: string): boolean {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return false;
+    this.#entries.delete(name);
+    this.#retire(entry);
+    this.#dropSuccessor(name);
+    this.#settle();
+    return true;
+  }
+
+  /** The transport of one upstream; undefined if there is none of this name. */
+  transportOf(name: string): Transport | undefined {
+    return this.#entries.get(name)?.transport;
+  }
+
+  /**
+   * Resolves when every required upstream has its contracts and a server that can be called, and the catalog has
+   * answered.
+   *
+   * @throws the reason of `signal`, or ConnectError UNAVAILABLE after `close()`
+   */
+  async ready(signal?: AbortSignal): Promise<void> {
+    this.#begin();
+    const signals = signal === undefined ? [this.#ended.signal] : [signal, this.#ended.signal];
+    const either = AbortSignal.any(signals);
+    for (;;) {
+      if (this.#ended.signal.aborted) throw closed();
+      either.throwIfAborted();
+      const required = [...this.#entries.values()].filter(({ parts }) => parts.required);
+      if (!this.#isIncomplete && required.every(({ contract }) => contract !== undefined)) {
+        await Promise.all(required.map((entry) => entry.ready(either)));
+        return;
+      }
+      await this.#change(either);
+    }
+  }
+
+  /** Figures of now. */
+  stats(): UpstreamsStats {
+    return {
+      upstreams: [...this.#entries.values()].map(
+        ({ name, target, parts, isOfCatalog, state, contract, problem, stats }) => ({
+          name,
+          target,
+          required: parts.required,
+          isOfCatalog,
+          state,
+          services: contract?.services.map(({ typeName }) => typeName),
+          problem,
+          dial: stats,
+        }),
+      ),
+      refused: this.#refused,
+      owners: Object.fromEntries([...this.#owners.all].map(([name, { entry }]) => [name, entry.name])),
+    };
+  }
+
+  /** Calls `fn` as upstreams, their states, their contracts or what is left out change. @returns a function that ends that */
+  onChange(fn: () => void): () => void {
+    this.#watchers.add(fn);
+    return () => this.#watchers.delete(fn);
+  }
+
+  /** Lines for the start-up message: one for each upstream, and one for each service that is left out. */
+  describe(): string[] {
+    const lines = [...this.#entries.values()].map(({ name, target, contract, problem }) => {
+      const count = contract?.services.length;
+      const services = count === 1 ? "1 service" : `${count} services`;
+      return `${name} → ${target}: ${contract === undefined ? (problem ?? "no contracts yet") : services}`;
+    });
+    return [...lines, ...this.#refused.map(({ text }) => text)].map((line) => `[UPSTREAMS] ${line}`);
+  }
+
+  /** Closes the connections of all upstreams: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
+  close(): void {
+    if (this.#ended.signal.aborted) return;
+    this.#ended.abort();
+    for (const entry of [...this.#entries.values(), ...this.#successors.values(), ...this.#retired])
+      entry.close();
+    this.#invoker.forget();
+    this.#unobserved.forget();
+    this.#notify();
+  }
+
+  /** As `close()`, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  get #isIncomplete(): boolean {
+    return this.#options.catalog !== undefined && !this.#catalogHasAnswered;
+  }
+
+  #choose(method: DescMethod): WholeInvoker {
+    if (this.#ended.signal.aborted) throw closed();
+    const { typeName } = method.parent;
+    if (typeName === Health.typeName) return this.#health;
+    this.#begin();
+    const owner = this.#owners.of(typeName)?.entry ?? this.#retiredOwner(typeName);
+    if (owner !== undefined) return owner.invoker;
+    const isComing =
+      this.#isIncomplete || [...this.#entries.values()].some(({ contract }) => contract === undefined);
+    throw isComing
+      ? new ConnectError(`${typeName}: its contract is not loaded yet`, Code.Unavailable)
+      : new ConnectError(`no upstream has ${typeName}`, Code.NotFound);
+  }
+
+  #retiredOwner(service: string): UpstreamEntry | undefined {
+    return [...this.#retired].find(({ contract }) =>
+      contract?.services.some(({ typeName }) => typeName === service),
+    );
+  }
+
+  async #checkHealth(method: DescMethod, request: Message, context: CallContext): Promise<Message> {
+    if (method.name !== Health.method.check.name) {
+      throw new ConnectError(`${method.name} is not served for several upstreams`, Code.Unimplemented);
+    }
+    this.#begin();
+    const { checkHealth } = await import("./readiness.ts");
+    return checkHealth(Health.method.check, request, context, {
+      entries: this.#entries.values(),
+      isIncomplete: this.#isIncomplete,
+      ownerOf: (service) => this.#owners.of(service)?.entry,
+    });
+  }
+
+  #begin(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    for (const entry of this.#entries.values()) this.#load(entry);
+    const { catalog, staleMs } = this.#options;
+    if (catalog !== undefined) void this.#watch(catalog, staleMs);
+  }
+
+  #insert(name: string, parts: UpstreamParts, isOfCatalog: boolean): UpstreamEntry {
+    const entry = this.#make(name, parts, isOfCatalog);
+    this.#entries.set(name, entry);
+    if (this.#hasBegun) this.#load(entry);
+    return entry;
+  }
+
+  #make(name: string, parts: UpstreamParts, isOfCatalog: boolean): UpstreamEntry {
+    const { services, only } = parts;
+    for (const service of services ?? []) checkProtobufCopy(service);
+    const entry = new UpstreamEntry(name, parts, this.#options.dial, isOfCatalog);
+    if (services !== undefined) entry.contract = contractOf(services, only);
+    return entry;
+  }
+
+  /** Connects an upstream and loads its contracts. */
+  #load(entry: UpstreamEntry): void {
+    const forget = entry.onChange(() => this.#notify());
+    entry.signal.addEventListener("abort", forget);
+    entry.ready(entry.signal).catch(() => {}); // Its state says so.
+    if (entry.contract !== undefined) return;
+    void import("./contracts.ts").then(({ keepContract }) =>
+      keepContract(entry, {
+        loaded: ({ services, registry, warnings = [] }) => {
+          entry.contract = { services, registry };
+          entry.problem = undefined;
+          for (const warning of warnings) this.#warn({ upstream: entry.name }, warning);
+          this.#settle();
+        },
+        failed: (reason, retryMs) => {
+          const problem =
+            reason instanceof ConnectError ? reason.rawMessage : String((reason as Error).message);
+          const isNew = entry.problem !== problem;
+          entry.problem = problem;
+          if (isNew) this.#warn({ upstream: entry.name, reason: problem, retryMs }, "no contracts yet");
+          if (isNew) this.#notify();
+        },
+      }),
+    );
+  }
+
+  async #watch(catalog: Catalog, staleMs: number): Promise<void> {
+    const { watchCatalog } = await import("./catalog-watch.ts");
+    if (this.#ended.signal.aborted) return;
+    const sink = {
+      put: ({ name, ...init }: { readonly name: string } & UpstreamInit) => {
+        try {
+          this.#put(name, upstreamParts(name, init, false));
+        } catch (error) {
+          if (!(error instanceof SetupError)) throw error;
+          this.#warn({ catalog: catalog.name, upstream: name }, error.message);
+        }
+      },
+      remove: (name: string) => {
+        this.#refusedNames.delete(name);
+        if (this.#entries.get(name)?.isOfCatalog === true) this.remove(name);
+        else this.#report();
+      },
+      answered: () => {
+        this.#catalogHasAnswered = true;
+        this.#settle();
+      },
+      failed: (error: ConnectError) => {
+        this.#warn({ catalog: catalog.name, err: error }, `the catalog cannot be read: ${error.rawMessage}`);
+      },
+    };
+    watchCatalog(catalog, staleMs, sink, this.#ended.signal);
+  }
+
+  /** An upstream of the catalog, which replaces the one of its name as soon as its contracts are loaded. */
+  #put(name: string, parts: UpstreamParts): void {
+    const present = this.#entries.get(name);
+    if (present === undefined) {
+      this.#insert(name, parts, true);
+    } else if (present.isOfCatalog) {
+      this.#dropSuccessor(name);
+      const successor = this.#make(name, parts, true);
+      this.#successors.set(name, successor);
+      this.#load(successor);
+    } else {
+      const text = `${name} of the catalog is left out: there is an upstream of this name`;
+      this.#refusedNames.set(name, { upstream: name, service: "", reason: "name", text });
+    }
+  }
+
+  #dropSuccessor(name: string): void {
+    this.#successors.get(name)?.close();
+    this.#successors.delete(name);
+  }
+
+  #checkSameAs(name: string, { contract }: UpstreamParts): void {
+    if (typeof contract !== "object" || !("sameAs" in contract)) return;
+    if (contract.sameAs !== name && this.#entries.has(contract.sameAs)) return;
+    const known = [...this.#entries.keys()].filter((other) => other !== name).join(", ") || "no other";
+    throw new SetupError(
+      `Upstreams: the upstream ${JSON.stringify(name)} has the contracts of ${JSON.stringify(contract.sameAs)}, which is no other upstream; there is ${known}`,
+    );
+  }
+
+  /** Brings everything up to date that depends on upstreams and their contracts. */
+  #settle(): void {
+    for (const [name, successor] of this.#successors) {
+      this.#adoptSame(successor);
+      const before = this.#entries.get(name);
+      if (successor.contract === undefined || before === undefined) continue;
+      this.#successors.delete(name);
+      this.#entries.set(name, successor);
+      this.#retire(before);
+    }
+    for (const entry of this.#entries.values()) this.#adoptSame(entry);
+    this.#refusedServices = this.#owners.settle(this.#entries.values(), () => false);
+    this.#invoker.forget();
+    this.#unobserved.forget();
+    for (const publisher of this.#publishers.keys()) publisher.changed();
+    this.#report();
+  }
+
+  #adoptSame(entry: UpstreamEntry): void {
+    const { contract } = entry.parts;
+    if (typeof contract === "object" && "sameAs" in contract) {
+      entry.contract = this.#entries.get(contract.sameAs)?.contract;
+    }
+  }
+
+  #retire(entry: UpstreamEntry): void {
+    this.#retired.add(entry);
+    setTimeout(() => {
+      this.#retired.delete(entry);
+      entry.close();
+      this.#invoker.forget();
+      this.#unobserved.forget();
+    }, retireMs).unref();
+  }
+
+  /** Logs and counts what is newly left out. */
+  #report(): void {
+    const all = [
+      ...this.#refusedServices,
+      ...this.#refusedNames.values(),
+      ...[...this.#publishers.values()].flat(),
+    ];
+    this.#refused = all;
+    const keys = new Set<string>();
+    for (const { upstream, service, reason, text } of all) {
+      const key = `${upstream}\n${service}\n${reason}`;
+      keys.add(key);
+      if (this.#reported.has(key)) continue;
+      this.#reported.add(key);
+      this.#warn({ upstream, service, reason }, text);
+      void import("../../core/telemetry/client-books.ts").then(({ clientCounts }) =>
+        clientCounts.refused(upstream, reason),
+      );
+    }
+    for (const key of this.#reported) if (!keys.has(key)) this.#reported.delete(key);
+    this.#notify();
+  }
+
+  #warn(fields: Readonly<Record<string, unknown>>, text: string): void {
+    const { logger } = this.#options;
+    if (logger === false) return;
+    if (logger === undefined) process.emitWarning(text, "Upstreams");
+    else logger.warn(fields, text);
+  }
+
+  #notify(): void {
+    for (const fn of [...this.#watchers]) fn();
+  }
+
+  #change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        forget();
+        signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const forget = this.onChange(end);
+      signal.addEventListener("abort", end);
+    });
+  }
+}
+
+function closed(): ConnectError {
+  return new ConnectError("the upstreams are closed", Code.Unavailable);
+}
+
+/** The contract of services that are given themselves: with all types of their files. */
+function contractOf(services: readonly DescService[], only: readonly string[]): UpstreamEntry["contract"] {
+  const files = new Set<DescFile>(services.map(({ file }) => file));
+  for (const file of files) for (const imported of file.dependencies) files.add(imported);
+  const served = only.length === 0 ? services : services.filter(({ typeName }) => only.includes(typeName));
+  const missing = only.find((name) => !served.some(({ typeName }) => typeName === name));
+  if (missing !== undefined)
+    throw new SetupError(`Upstreams: there is no service ${missing} among those given`);
+  return { services: served, registry: createRegistry(...files) };
+}
