@@ -5,6 +5,7 @@ import { ConsulAgent } from "../consul-agent.ts";
 import { Dnsmasq } from "../dnsmasq-server.ts";
 import { freePort } from "../listening.ts";
 import { Checks, type Suite, type SuiteResult } from "../suite.ts";
+import { droppingEndpoint } from "./dropping-endpoint.ts";
 import { Fleet, goodAttempts, Instance, mixedCalls, until } from "./fleet.ts";
 import { gatewayRestart } from "./gateway-restart.ts";
 import { OpenLoop } from "./open-loop.ts";
@@ -238,6 +239,7 @@ export const realClients: readonly Suite[] = [
   gatewayRestart,
   killed,
   stopped,
+  droppingEndpoint,
   outage,
   age,
 ];
