@@ -2,6 +2,7 @@ import { strict as assert } from "node:assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { consulResolver, register } from "../src/entries/consul.ts";
 import { GrpcServer, HttpServer, type Endpoint } from "../src/index.ts";
+import { Program } from "../test/support/program.ts";
 import { ConsulAgent } from "./consul-agent.ts";
 import { Checks, type Suite } from "./suite.ts";
 
@@ -74,6 +75,12 @@ export const consul: Suite = {
       assert.deepEqual(await agent.get("/v1/agent/services"), {});
     });
     closed.abort();
+    await checks.check("demo:clients finds its servers by Consul", async () => {
+      await using demo = new Program("examples/clients.ts");
+      await demo.line(/^dial\("consul:\/\/\/goms"\)$/);
+      await demo.line(/^\d+ calls, 0 lost$/);
+      assert.equal((await demo.exit()).code, 0);
+    });
     return checks.result;
   },
 };

@@ -1,5 +1,11 @@
-import { createClient, type Client } from "../../src/index.ts";
-import type { DialedTransport } from "../../src/core/dial.ts";
+import {
+  Code,
+  ConnectError,
+  createClient,
+  type Client,
+  type DialedTransport,
+  type Interceptor,
+} from "../../src/index.ts";
 import { GoMs } from "../../gen/go/micro/service/goms/goms_pb.ts";
 import { Program } from "../../test/support/program.ts";
 import type { CallKind } from "./open-loop.ts";
@@ -71,6 +77,17 @@ export function mixedCalls(transport: DialedTransport): (index: number) => CallK
       ? { kind: "Create", call: () => client.create({}, options) }
       : { kind: "Get", call: () => client.get({ id: String(index) }, options) };
 }
+
+/** Makes calls that only read once more, where a server or its connection has failed. */
+export const repeatReads: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (error) {
+    const isLost = error instanceof ConnectError && error.code === Code.Unavailable;
+    if (isLost && request.method.name === "Get") return next(request);
+    throw error;
+  }
+};
 
 /** Resolves as soon as `holds` does, which is asked every 10 ms. @returns how long that took, in milliseconds */
 export async function until(what: string, holds: () => boolean, withinMs = 30_000): Promise<number> {

@@ -6,7 +6,7 @@ import { Dnsmasq } from "../dnsmasq-server.ts";
 import { freePort } from "../listening.ts";
 import { Checks, type Suite, type SuiteResult } from "../suite.ts";
 import { droppingEndpoint } from "./dropping-endpoint.ts";
-import { Fleet, goodAttempts, Instance, mixedCalls, until } from "./fleet.ts";
+import { Fleet, goodAttempts, Instance, mixedCalls, repeatReads, until } from "./fleet.ts";
 import { gatewayRestart } from "./gateway-restart.ts";
 import { OpenLoop } from "./open-loop.ts";
 
@@ -102,7 +102,10 @@ const killed: Suite = {
       await using fleet = await Fleet.start(undefined, three);
       const [victim] = fleet.instances;
       if (victim === undefined) assert.fail("no server");
-      await using transport = dial(fleet.instances.map(({ address }) => address));
+      await using transport = dial(
+        fleet.instances.map(({ address }) => address),
+        { interceptors: [repeatReads] },
+      );
       await transport.ready();
       await using loop = new OpenLoop(rate, mixedCalls(transport));
       await delay(2_000);

@@ -6,6 +6,7 @@ import type { Endpoint, Resolver } from "../discovery/resolver.ts";
 import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
+import { clientTls } from "../net/client-tls.ts";
 import { parseTarget } from "../net/target.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
@@ -94,6 +95,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
   const tls = checkTls(options, source, authority);
+  if (tls !== false) clientTls(tls === true ? {} : tls); // What cannot be used throws here, not at the first call.
   const early = mergeConnectionOptions({ ...options, authority, tls });
   return new LazyCluster(early, async () => {
     const [{ Cluster }, { poolDefaults }, { clientCounts }, { clusterStats }, resolver] = await Promise.all([
