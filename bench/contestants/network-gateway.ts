@@ -16,7 +16,10 @@ const httpObservers = [httpLog(logger), metrics];
 
 /** Fifty upstreams, of which one has the rpcs, behind a split and a mirror that send everything there. */
 function amongFifty(): Transport {
-  const others = Array.from({ length: 49 }, (_, index) => [`other${index}.v1.*`, dialByChoice(target)] as const);
+  const others = Array.from(
+    { length: 49 },
+    (_, index) => [`other${index}.v1.*`, dialByChoice(target)] as const,
+  );
   const [canary, shadow] = [dialByChoice(target), dialByChoice(target)];
   const main = split([
     { to: dialByChoice(target), weight: 1 },

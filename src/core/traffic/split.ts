@@ -109,7 +109,10 @@ export function splitInvoker<To>(
   // From the lower end of the scale to the first side, which has the upper end.
   const scale = sides.toReversed();
   const books = sides.map((side): Record<Reason, TrafficCount> => {
-    const count = (why: Reason): [Reason, TrafficCount] => [why, trafficBooks.splits.of(name, side.name, why)];
+    const count = (why: Reason): [Reason, TrafficCount] => [
+      why,
+      trafficBooks.splits.of(name, side.name, why),
+    ];
     return Object.fromEntries(reasons.map(count)) as Record<Reason, TrafficCount>; // All of them.
   });
   const choose = (context: CallContext): number => {

@@ -29,7 +29,7 @@ async function loadedBy(target: string): Promise<readonly string[]> {
 }
 
 /** Rooms of clusters, which one server does not need. */
-const ofClusters = /^core\/(?:cluster|discovery|policy|resilience|time|traffic)\//;
+const ofClusters = /^core\/(?:cluster|discovery|policy|resilience|time|traffic|ambient)\//;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {
