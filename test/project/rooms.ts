@@ -82,6 +82,17 @@ export const arrows: Arrows = {
     "core/grpc",
   ],
 
+  // What clients ask endpoints about their health; loaded by those that do.
+  "core/health-checks": [
+    "core/errors",
+    "core/time",
+    "core/net",
+    "core/call",
+    "core/http2",
+    "core/cluster",
+    "core/grpc/client",
+  ],
+
   // What `dial` may be given, and what is loaded once that is called.
   "core/targets": [
     "core/errors",
@@ -91,6 +102,7 @@ export const arrows: Arrows = {
     "core/discovery",
     "core/discovery/consul",
     "core/cluster",
+    "core/health-checks",
     "core/telemetry",
   ],
 
@@ -163,7 +175,9 @@ export const arrows: Arrows = {
   ],
 
   "gateway/flags": [
+    "core",
     "core/…",
+    "gateway/upstreams",
     "gateway",
     "gateway/http",
     "gateway/http/browsers",

@@ -151,8 +151,14 @@ export const metricList = {
   clientEndpoints: {
     name: "ts_ms_client_endpoints",
     type: "gauge",
-    help: "Endpoints, by their state: ready, connecting, failing or idle.",
+    help: "Endpoints, by their state: ready, connecting, failing, idle, not_serving by their own health, or ejected as they failed.",
     labels: ["upstream", "state"],
+  },
+  clientEjections: {
+    name: "ts_ms_client_ejections_total",
+    type: "counter",
+    help: "Ejections of endpoints, by their reason: consecutive_failures or failure_ratio.",
+    labels: ["upstream", "reason"],
   },
   clientConnections: {
     name: "ts_ms_client_connections",

@@ -152,6 +152,11 @@ function addClients(registry: Registry): void {
       for (const [state, count] of endpoints) metric.inc({ upstream, state }, count);
     }
   });
+  counter(registry, metricList.clientEjections, (metric) => {
+    for (const [upstream, reasons] of clientCounts.ejections) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
   gauge(registry, metricList.clientConnections, (metric) => {
     for (const { name: upstream, connections } of clusters) metric.inc({ upstream }, connections);
   });
