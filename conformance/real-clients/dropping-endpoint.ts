@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient, dial, GrpcServer, type Balance } from "../../src/index.ts";
+import type { Balance } from "../../src/entries/clients.ts";
+import { createClient, dial, GrpcServer } from "../../src/index.ts";
 import { Echo } from "../../test/support/echo-service.ts";
 import { KillableFront } from "../../test/support/killable-front.ts";
 import { Checks, type Suite } from "../suite.ts";

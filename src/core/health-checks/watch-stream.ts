@@ -26,7 +26,12 @@ export interface WatchListener {
   ended(code: number): void;
 }
 
-const head: CallHead = { method: Health.method.watch, eachRequestHeader() {} };
+const head: CallHead = {
+  method: Health.method.watch,
+  deadline: undefined,
+  eachRequestHeader() {},
+  limit() {},
+};
 
 /** The most bytes of an answer. */
 const mostBytes = 4_096;
@@ -38,6 +43,8 @@ const mostBytes = 4_096;
 export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
   readonly attempts = 0;
   readonly repeatable = false;
+  readonly committed = false;
+  readonly requestBytes = undefined;
   readonly #service: string;
   readonly #connection: StreamSources;
   readonly #listener: WatchListener;
@@ -64,6 +71,9 @@ export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
     const reason = new ConnectError("the health is not asked for any more", Code.Canceled);
     this.#connection.sourceOf(head).abandoned(this, reason);
   }
+
+  /** It has no time limit. */
+  cut(): void {}
 
   open(session: Session, authority: string): void {
     const fields = fieldsOf(authority, this.#connection.options);
