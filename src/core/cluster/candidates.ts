@@ -46,6 +46,11 @@ export class Candidates {
     return this.#list;
   }
 
+  /** Whether the call may go to an endpoint that it has not tried. */
+  hasUntried({ tried, mayUse }: PickRequest): boolean {
+    return this.#list.some((endpoint) => tried?.includes(endpoint) !== true && mayUse?.(endpoint) !== false);
+  }
+
   /** Endpoints have become pickable, or are not any more. */
   invalidate(): void {
     this.#isStale = true;

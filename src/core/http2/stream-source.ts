@@ -63,6 +63,10 @@ export interface AttemptedCall extends Opener {
   readonly requestBytes: number | undefined;
   /** Resets the stream of the attempt in progress, which is over; the call is not. */
   cut(): void;
+  /** Begins another call with the same request, whose reply is that of this call too. Undefined for streams. */
+  twin?(source: StreamSource): AttemptedCall;
+  /** Ends the call without a reply: its twin has one. */
+  drop(): void;
 }
 
 /** Gives the streams of one call, and decides after each attempt whether there is another one. */

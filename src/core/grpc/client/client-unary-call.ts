@@ -6,7 +6,8 @@ import { decompress } from "./message-compression.ts";
 import { prefixBytes } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { RequestStream } from "../../http2/session.ts";
-import type { StreamSources } from "../../http2/stream-source.ts";
+import type { MergedConnectionOptions } from "../../http2/connection-options.ts";
+import type { AttemptedCall, StreamSource, StreamSources } from "../../http2/stream-source.ts";
 
 /** Receives the result of a unary call. */
 export interface UnaryOutcome<T> {
@@ -20,6 +21,7 @@ export interface UnaryOutcome<T> {
 export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   readonly #request: Buffer;
   readonly #outcome: UnaryOutcome<T>;
+  readonly #options: MergedConnectionOptions;
   #maxMessageBytes: number;
   #reader: MessageReader | undefined;
   #reply: Buffer | undefined;
@@ -37,6 +39,7 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     super(sources, rpc, context);
     this.#request = request;
     this.#outcome = outcome;
+    this.#options = sources.options;
     this.#maxMessageBytes = sources.options.maxMessageBytes;
   }
 
@@ -56,6 +59,13 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
 
   /** The request is one message, which is passed on in full. */
   drained(): void {}
+
+  twin(source: StreamSource): AttemptedCall {
+    const sources = { options: this.#options, sourceOf: () => source };
+    const twin = new ClientUnaryCall(sources, this.rpc, this.context, this.#request, this.#outcome);
+    twin.begin();
+    return twin;
+  }
 
   protected override send(stream: RequestStream): void {
     const { maxResponseBytes } = this.source.terms;
