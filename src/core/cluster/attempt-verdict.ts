@@ -15,7 +15,8 @@ const failures: ReadonlySet<Code> = new Set([
 const leastDeadlineMs = 1_000;
 
 /**
- * What an attempt says about its endpoint: nothing if its caller has cancelled it or if it was never sent.
+ * What an attempt says about its endpoint: nothing if its caller has cancelled it or if it was never sent. What
+ * a server has refused or ended unread is no outage.
  *
  * @param error undefined for OK
  * @param byOwnTimeout whether a time limit of the policy has ended it, and not one of the caller
@@ -30,7 +31,8 @@ export function verdictOf(
   if (error === undefined) return "success";
   if (error.code === Code.Canceled) return "nothing";
   if (error.code === Code.DeadlineExceeded) {
-    return byOwnTimeout || tookMs >= leastDeadlineMs ? "failure" : "nothing";
+    return byOwnTimeout || tookMs >= leastDeadlineMs ? "outage" : "nothing";
   }
+  if (error.code === Code.Unavailable && progress === "maybe") return "outage";
   return failures.has(error.code) ? "failure" : "success";
 }

@@ -1,7 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { RetryDenial } from "../resilience/retry.ts";
 import type { DiscoveryStats, LookResult } from "../discovery/endpoint-watch.ts";
-import type { CloseReason, EndpointState } from "./connection-pool.ts";
+import type { CloseReason } from "./connection-pool.ts";
+import type { EndpointState } from "./endpoint.ts";
+import type { EjectionReason } from "./outlier.ts";
 
 /** Why an attempt was made. */
 export type AttemptKind =
@@ -45,6 +47,8 @@ export interface ClientBooks {
   denied(cluster: string, reason: RetryDenial): void;
   /** A call has waited for a place among the calls under way. */
   waited(cluster: string, tookMs: number): void;
+  /** An endpoint was ejected. */
+  ejected(cluster: string, reason: EjectionReason): void;
   /** Its resolver has looked for endpoints. */
   looked(cluster: string, result: LookResult): void;
   /** One of its connections has ended. */

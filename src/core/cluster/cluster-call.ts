@@ -72,6 +72,10 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   newer: LoadedAttempt | undefined;
   /** Endpoints of attempts before, which further ones avoid. */
   tried: ClusterEndpoint[] | undefined;
+  /** Hash of what the call belongs to; undefined for nothing. */
+  key: number | undefined;
+  /** Reads that; undefined for clusters that do not choose by it. */
+  keyOf: ((call: AttemptedCall) => number | undefined) | undefined;
   readonly #host: ClusterHost;
   readonly #head: CallHead;
   /** Whether the policy's timeout is the deadline. */
@@ -132,6 +136,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   begin(call: AttemptedCall): void {
     this.#call = call;
+    this.key ??= this.keyOf?.(call);
     if (this.#group !== undefined) {
       this.#attempt();
       return;
@@ -348,7 +353,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     pooled.busy--;
     pooled.usedMs = nowMs;
     const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout);
-    endpoint.load.end(this, verdict, error === undefined, nowMs);
+    endpoint.end(this, verdict, error === undefined, nowMs);
     this.#host.ended();
   }
 
@@ -383,11 +388,12 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     const group: HedgeGroup = new HedgeGroup(this, {
       books,
       clock: this.rpc.share.clock,
-      hasUntried: (tried) => this.#host.hasUntried({ tried, mayUse: this.mayUse }),
+      hasUntried: (tried) => this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
       begin: (previous) => {
         const { startedMs } = this;
         const place = { group, previous, startedMs, hasOwnDeadline: this.#hasOwnDeadline };
         const attempt = new ClusterCall(this.#host, this.rpc, this.#head, place);
+        attempt.key = this.key;
         call.twin?.(attempt);
         return attempt;
       },

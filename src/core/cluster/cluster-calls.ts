@@ -8,6 +8,7 @@ import type { CalledRpc } from "./called-rpc.ts";
 import type { AttemptKind } from "./client-books.ts";
 import { ClusterCall, type ClusterHost } from "./cluster-call.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
+import { HashKeys } from "./hash-key.ts";
 import { fullError } from "./refusals.ts";
 import { RefusedCall } from "./refused-call.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
@@ -34,6 +35,8 @@ export class ClusterCalls implements ClusterHost {
   readonly #endpoints: CalledEndpoints;
   readonly #policies: CallPolicies;
   readonly #waiting: WaitingCalls;
+  /** Undefined for policies without keys. */
+  readonly #keys: HashKeys | undefined;
 
   constructor(
     options: ClusterOptions,
@@ -48,6 +51,7 @@ export class ClusterCalls implements ClusterHost {
     this.#candidates = candidates;
     this.#endpoints = endpoints;
     this.#waiting = new WaitingCalls(countsOf(options.name));
+    if (options.balance.policy === "hash") this.#keys = new HashKeys(options.balance);
   }
 
   /** Calls that wait for an endpoint or for a stream. */
@@ -76,7 +80,10 @@ export class ClusterCalls implements ClusterHost {
       return new RefusedCall(this.#options.name, error);
     }
     this.begun++;
-    return new ClusterCall(this, rpc, head);
+    const call = new ClusterCall(this, rpc, head);
+    const keys = this.#keys;
+    if (keys !== undefined) call.keyOf = (attempted) => keys.of(head, attempted);
+    return call;
   }
 
   place(call: ClusterCall): void {

@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "../errors/errors.ts";
 import type { Opener } from "./call-queue.ts";
+import type { TakeHeader } from "../metadata/header-source.ts";
 import type { MergedConnectionOptions } from "./connection-options.ts";
 import type { ReplyFields } from "./reply-status.ts";
 
@@ -16,6 +17,8 @@ export type Progress =
 /** What is known of a call before it begins. */
 export interface CallHead {
   readonly method: DescMethod;
+  /** Calls `take` with every header of the request, the name in lower case. */
+  eachRequestHeader(take: TakeHeader): void;
   /** Deadline of the call in `performance.now()` milliseconds; undefined for none. */
   readonly deadline: number | undefined;
   /** Sets a deadline so many milliseconds from now, unless the call has an earlier one. */
@@ -67,6 +70,8 @@ export interface AttemptedCall extends Opener {
   twin?(source: StreamSource): AttemptedCall;
   /** Ends the call without a reply: its twin has one. */
   drop(): void;
+  /** The request of a unary call in binary form; undefined for streams. */
+  readonly requestMessage?: Uint8Array | undefined;
 }
 
 /** Gives the streams of one call, and decides after each attempt whether there is another one. */

@@ -7,6 +7,7 @@ import type {
   RpcBooks,
 } from "../cluster/client-books.ts";
 import type { RetryDenial } from "../resilience/retry.ts";
+import type { EjectionReason } from "../cluster/outlier.ts";
 import type { CloseReason } from "../cluster/connection-pool.ts";
 import type { LookResult } from "../discovery/endpoint-watch.ts";
 import { Durations } from "./durations.ts";
@@ -55,6 +56,8 @@ export class ClientCounts implements ClientBooks {
   readonly denials = new Map<string, Map<RetryDenial, number>>();
   /** Waits for a place among the calls under way, by cluster. */
   readonly waits = new Map<string, Durations>();
+  /** By cluster, and by reason. */
+  readonly ejections = new Map<string, Map<EjectionReason, number>>();
   /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
   readonly looks = new Map<string, Map<LookResult, number>>();
   readonly closings = new Map<string, Map<CloseReason, number>>();
@@ -87,6 +90,10 @@ export class ClientCounts implements ClientBooks {
     let waits = this.waits.get(cluster);
     if (waits === undefined) this.waits.set(cluster, (waits = new Durations()));
     waits.observe(tookMs / 1_000);
+  }
+
+  ejected(cluster: string, reason: EjectionReason): void {
+    countOne(this.ejections, cluster, reason);
   }
 
   looked(cluster: string, result: LookResult): void {

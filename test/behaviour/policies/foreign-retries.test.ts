@@ -12,7 +12,7 @@ import {
   type ServerUnaryCall,
 } from "@grpc/grpc-js";
 import { EchoRequestSchema, EchoResponseSchema } from "../../../gen/tsms/test/v1/echo_pb.ts";
-import { Code } from "../../../src/core/errors/errors.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { failure } from "../../support/failure.ts";
 import {
   idempotent,
@@ -125,7 +125,7 @@ suite("retries with grpc-js", { concurrency: true }, () => {
       const { client } = dialSeveral(t, [own.address], { policies: [idempotent()] });
       const ours = await client.echo({}).then(
         ({ text }) => text,
-        (error: { readonly code: Code }) => String(error.code),
+        (error: unknown) => String(error instanceof ConnectError ? error.code : error),
       );
       assert.equal(ours, theirs);
       assert.deepEqual(own.previous, foreign.previous);

@@ -21,7 +21,11 @@ async function two(t: TestContext, answer: Answer, hedge: HedgeInit, more: objec
   const { client, transport } = dialSeveral(
     t,
     servers.map(({ address }) => address),
-    { policies: [idempotent({ hedge: { maxExtra: 1, ...hedge }, ...more })], balance: "round_robin" },
+    {
+      policies: [idempotent({ hedge: { maxExtra: 1, ...hedge }, ...more })],
+      balance: "round_robin",
+      outlier: false,
+    },
   );
   await transport.ready();
   await until(transport, () => transport.stats().cluster?.connections === 2);
@@ -53,12 +57,9 @@ suite("hedging", { concurrency: true }, () => {
     assert.equal((await client.echo({}, { onTrailer: (all) => (trailer = all) })).text, "good");
     const answeredMs = performance.now();
     assert.equal(trailer.get("x-attempt"), "1");
-    assert.deepEqual(
-      servers
-        .map(({ previous }) => previous)
-        .flat()
-        .toSorted(),
-      [0, 1],
+    assert.equal(
+      servers.flatMap(({ previous }) => previous).reduce((sum, one) => sum + one, 0),
+      1,
     );
     while (cancelledMs === 0) await new Promise(setImmediate);
     assert.ok(cancelledMs - answeredMs < 50);

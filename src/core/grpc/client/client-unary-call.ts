@@ -20,6 +20,7 @@ export interface UnaryOutcome<T> {
 /** A call with one message in each direction. */
 export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   readonly #request: Buffer;
+  readonly #message: Uint8Array;
   readonly #outcome: UnaryOutcome<T>;
   readonly #options: MergedConnectionOptions;
   #maxMessageBytes: number;
@@ -28,19 +29,28 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   #flags = 0;
   #replies = 0;
 
-  /** @param request The message with its prefix. */
+  /**
+   * @param message The request.
+   * @param request The same with its prefix, perhaps compressed.
+   */
   constructor(
     sources: StreamSources,
     rpc: ClientRpc,
     context: CallContext,
+    message: Uint8Array,
     request: Buffer,
     outcome: UnaryOutcome<T>,
   ) {
     super(sources, rpc, context);
+    this.#message = message;
     this.#request = request;
     this.#outcome = outcome;
     this.#options = sources.options;
     this.#maxMessageBytes = sources.options.maxMessageBytes;
+  }
+
+  get requestMessage(): Uint8Array {
+    return this.#message;
   }
 
   arrived(chunk: Buffer, borrowed: boolean): void {
@@ -62,7 +72,14 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
 
   twin(source: StreamSource): AttemptedCall {
     const sources = { options: this.#options, sourceOf: () => source };
-    const twin = new ClientUnaryCall(sources, this.rpc, this.context, this.#request, this.#outcome);
+    const twin = new ClientUnaryCall(
+      sources,
+      this.rpc,
+      this.context,
+      this.#message,
+      this.#request,
+      this.#outcome,
+    );
     twin.begin();
     return twin;
   }
