@@ -75,6 +75,9 @@ export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
   /** It has no time limit. */
   cut(): void {}
 
+  /** It has no twin. */
+  drop(): void {}
+
   open(session: Session, authority: string): void {
     const fields = fieldsOf(authority, this.#connection.options);
     const request = create(HealthCheckRequestSchema, { service: this.#service });
