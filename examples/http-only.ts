@@ -11,13 +11,21 @@ import {
   registerFlags,
   schemaFlags,
   schemaSource,
+  severalUpstreams,
   tlsFlags,
   tlsOptions,
   upstreamFlags,
   upstreamOf,
 } from "../src/entries/flags.ts";
 import { keepLoaded, type Schema } from "../src/entries/schema.ts";
-import { addServerGracefulStop, catchStopSignals, dial, HttpServer } from "../src/index.ts";
+import {
+  addServerGracefulStop,
+  catchStopSignals,
+  dial,
+  type DialedTransport,
+  HttpServer,
+  Upstreams,
+} from "../src/index.ts";
 
 const flags = parseFlags("http-only", {
   ...upstreamFlags,
@@ -29,10 +37,11 @@ const flags = parseFlags("http-only", {
 });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
-const awaitServices = flags.reflection;
 
 const { target, options } = upstreamOf(flags);
-const upstream = dial(target, { ...options, maxMessageBytes: flags.maxReply });
+const several = await severalUpstreams(flags, { dial: { maxMessageBytes: flags.maxReply }, logger });
+const upstream = several ?? dial(target, { ...options, maxMessageBytes: flags.maxReply });
+const awaitServices = flags.reflection || several !== undefined;
 const tls = tlsOptions(flags, logger);
 const http = new HttpServer({
   ...httpOptions(flags),
@@ -56,24 +65,39 @@ if (flags.register !== undefined) {
 addServerGracefulStop(http);
 const exporter = await startExporter();
 
-const source = schemaSource(flags, upstream, [GoMs, Child, LibraryService]);
 const ended = new AbortController();
-const use = ({ services, registry, warnings = [] }: Schema) => {
-  for (const warning of warnings) logger.warn(warning);
-  http.replaceServices(services, registry);
-};
-if (!awaitServices) use(await source.load(ended.signal));
-await http.start();
-
-console.log(http.describe().join("\n"));
-console.log([`[HTTP] calling ${target}`, ...(exporter?.describe() ?? [])].join("\n"));
 const suggest = () => {
   const at = `${tls === undefined ? "http" : "https"}://${http.address?.host}:${http.address?.port}`;
   if (http.samplePath !== undefined) console.log(`Try: curl ${at}${http.samplePath}`);
 };
-suggest();
 
-if (awaitServices) {
+/** Serves the services of several upstreams, each with its own contracts. */
+async function serveSeveral(upstreams: Upstreams): Promise<void> {
+  void upstreams.serve(http);
+  await http.start();
+  console.log([...http.describe(), ...(exporter?.describe() ?? [])].join("\n"));
+  let shown = 0;
+  upstreams.onChange(() => {
+    if (http.services.length === shown) return;
+    shown = http.services.length;
+    console.log(upstreams.describe().join("\n"));
+    suggest();
+  });
+}
+
+/** Serves the services of one upstream, by its reflection or by contracts that are at hand. */
+async function serveOne(transport: DialedTransport): Promise<void> {
+  const source = schemaSource(flags, transport, [GoMs, Child, LibraryService]);
+  const use = ({ services, registry, warnings = [] }: Schema) => {
+    for (const warning of warnings) logger.warn(warning);
+    http.replaceServices(services, registry);
+  };
+  if (!awaitServices) use(await source.load(ended.signal));
+  await http.start();
+  console.log(http.describe().join("\n"));
+  console.log([`[HTTP] calling ${target}`, ...(exporter?.describe() ?? [])].join("\n"));
+  suggest();
+  if (!awaitServices) return;
   const apply = (schema: Schema) => {
     use(schema);
     console.log(http.describe().join("\n"));
@@ -83,8 +107,10 @@ if (awaitServices) {
     logger.warn({ reason: err instanceof Error ? err.message : String(err), retryMs }, "no contracts yet");
     logger.debug({ err }, "why there are no contracts yet");
   };
-  void keepLoaded({ source, upstream, apply, onFailure, signal: ended.signal });
+  void keepLoaded({ source, upstream: transport, apply, onFailure, signal: ended.signal });
 }
+
+await (upstream instanceof Upstreams ? serveSeveral(upstream) : serveOne(upstream));
 if (registration !== undefined) {
   await registration.start();
   console.log(registration.describe().join("\n"));

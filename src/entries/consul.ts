@@ -1,6 +1,7 @@
 /** `ts-ms/consul`: finding services by Consul, and being found. */
 
 export { consulResolver, type ConsulResolverOptions } from "../core/discovery/consul/consul-resolver.ts";
+export { consulCatalog, type ConsulCatalogOptions } from "../core/discovery/consul/consul-catalog.ts";
 export type { ConsulOptions } from "../core/discovery/consul/consul-agent.ts";
 export {
   configuredRegistration,

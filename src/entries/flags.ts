@@ -24,6 +24,7 @@ export { grpcFlags, grpcOptions } from "../core/grpc/server/grpc-flags.ts";
 export { httpFlags, httpOptions, onePortFlags } from "../gateway/flags/http-flags.ts";
 export { tlsFlags, tlsOptions } from "../core/net/tls-flags.ts";
 export { upstreamFlags, upstreamOf } from "../core/grpc/client/upstream-flags.ts";
+export { severalUpstreams } from "../gateway/flags/upstreams-flags.ts";
 export { schemaFlags, schemaSource } from "../core/schema/schema-flags.ts";
 
 // Flags of programs that register themselves.

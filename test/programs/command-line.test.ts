@@ -133,6 +133,13 @@ const unusable: typeof impossible = [
   ["http-only", ["--grpc-cert=package.json"], /^--grpc-cert and --grpc-key must be given together\n$/],
   ["http-only", ["--grpc-ca=LICENSE"], /^--grpc-ca LICENSE: it holds no certificate in PEM form\n$/],
   ["http-only", ["--grpc-ca=src"], /^http-only: bad value "src" for --grpc-ca: is a folder, not a file\n/],
+  ["http-only", ["--upstream=a=b:1", "--grpc-port=1"], /--upstream and --grpc-port exclude each other\n/],
+  ["http-only", ["--discover=consul:a", "--grpc-host=a"], /--discover and --grpc-host exclude each other\n/],
+  ["http-only", ["--upstream=users="], /bad value "users=" for --upstream: must be TARGET or NAME=TARGET\n/],
+  ["http-only", ["--discover=etcd:a"], /for --discover: must be consul:TAG or k8s:SELECTOR\n/],
+  ["http-only", ["--balance=fair"], /for --balance: must be one of p2c, round_robin/],
+  ["http-only", ["--upstream=a:1", "--upstream=a:1"], /--upstream: a:1 is given twice/],
+  ["http-only", ["--upstream=a:1", "--upstream=b:1", "--service=x.Y"], /--service is for one upstream/],
   ["http-only", ["--grpc-host=a b"], /^http-only: bad value "a b" for --grpc-host: must be a host name/],
   [
     "http-only",

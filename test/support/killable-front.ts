@@ -21,6 +21,11 @@ export class KillableFront implements AsyncDisposable {
     this.#upstream = upstream;
   }
 
+  /** Connections that are open. */
+  get open(): number {
+    return this.#sockets.size / 2; // Each has a socket on either side.
+  }
+
   get address(): string {
     return `127.0.0.1:${this.port}`;
   }

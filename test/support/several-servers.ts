@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient, type Client } from "../../src/core/call/client.ts";
 import { dial, type DialedTransport, type DialOptions, type DialTarget } from "../../src/core/dial.ts";
@@ -100,6 +101,7 @@ export class Load {
         } catch (error) {
           if (!(error instanceof ConnectError)) throw error;
           this.errors.push(error);
+          await setImmediate(); // Of a client that is closed all calls fail at once.
         }
         for (const check of this.#checks) check();
       }

@@ -3,6 +3,7 @@ import { createContextValues, type ContextValues, type HandlerContext } from "@c
 import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
+import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
@@ -34,6 +35,8 @@ export interface CallContextInit {
   readonly requestMethod?: string;
   /** URL of the request. Default: `/package.Service/Method`. */
   readonly url?: string | undefined;
+  /** Whether the call is a copy whose reply is of no interest: it is never tried again. Default: that of `parent`. */
+  readonly isShadow?: boolean;
 }
 
 /**
@@ -55,6 +58,10 @@ export class CallContext implements HandlerContext, Live {
   readonly requestMethod: string;
   /** When the call began, in `performance.now()` milliseconds. */
   readonly startedAt: number;
+  /** Whether the call is a copy whose reply is of no interest: it is never tried again. */
+  readonly isShadow: boolean;
+  /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
+  edge: EdgeRequest | undefined;
   #requestHeader: HeadersFrom;
   #responseHeader: HeadersFrom;
   #responseTrailer: HeadersFrom;
@@ -66,6 +73,10 @@ export class CallContext implements HandlerContext, Live {
   #deadline: number | undefined;
   #timer: NodeJS.Timeout | undefined;
   #unfollow: (() => void) | undefined;
+  /** The call that this one is an inner part of. */
+  readonly #outer: CallContext | undefined;
+  #drainListeners: (() => void)[] | undefined;
+  #isDraining = false;
   #ended = false;
   #headerArrived = false;
   #headerListener: (() => void) | undefined;
@@ -78,9 +89,13 @@ export class CallContext implements HandlerContext, Live {
     this.#requestHeader = init.requestHeader;
     this.#values = init.values;
     this.#url = init.url;
+    const { parent } = init;
+    this.#outer = parent;
+    this.edge = parent?.edge;
+    this.isShadow = init.isShadow ?? parent?.isShadow ?? false;
     if (init.peer !== undefined) this.#introduce(init.peer);
     if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
-    if (init.parent !== undefined) this.#inherit(init.parent);
+    if (parent !== undefined) this.#inherit(parent);
     if (init.signal !== undefined) this.#follow(init.signal);
   }
 
@@ -231,6 +246,32 @@ export class CallContext implements HandlerContext, Live {
     return () => {
       const index = this.#listeners?.indexOf(listener) ?? -1;
       if (index >= 0) this.#listeners?.splice(index, 1);
+    };
+  }
+
+  /** The server of the call stops: what waits for no good reason should go on now. Idempotent. */
+  drain(): void {
+    this.#isDraining = true;
+    const listeners = this.#drainListeners;
+    this.#drainListeners = undefined;
+    if (listeners !== undefined) for (const listener of listeners) listener();
+  }
+
+  /**
+   * Calls `listener` when the server of the call stops, immediately if it does already. Returns the function that
+   * unsubscribes.
+   */
+  onDrain(listener: () => void): () => void {
+    if (this.#outer !== undefined) return this.#outer.onDrain(listener);
+    if (this.#isDraining) {
+      listener();
+      return nothing;
+    }
+    if (this.#drainListeners === undefined) this.#drainListeners = [listener];
+    else this.#drainListeners.push(listener);
+    return () => {
+      const index = this.#drainListeners?.indexOf(listener) ?? -1;
+      if (index >= 0) this.#drainListeners?.splice(index, 1);
     };
   }
 

@@ -180,6 +180,7 @@ export class Dispatcher {
   /** From now on new calls fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
+    for (const context of this.#inFlight) context.drain();
   }
 
   /** Resolves when no call is in flight. */

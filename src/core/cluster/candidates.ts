@@ -7,6 +7,10 @@ import type { Picker } from "./picker.ts";
 export interface PickRequest {
   /** Endpoints of attempts before, which are avoided while there are others. */
   readonly tried: readonly ClusterEndpoint[] | undefined;
+  /** Hash of what the call belongs to; undefined for nothing. */
+  readonly key: number | undefined;
+  /** Whether the call may go to an endpoint that could be picked; one that it may not use gets no attempt. Default: to any. */
+  readonly mayUse?: ((endpoint: ClusterEndpoint) => boolean) | undefined;
 }
 
 /** Where an attempt can begin. */
@@ -24,19 +28,27 @@ const refreshPauseMs = 0.01;
 /** The endpoints that calls can be sent to, and the choice among them. */
 export class Candidates {
   readonly #members: Members;
-  /** Undefined for `pick_first`. */
-  readonly #picker: Picker<ClusterEndpoint> | undefined;
+  readonly #picker: Picker<ClusterEndpoint>;
   readonly #random: () => number;
   #list: readonly ClusterEndpoint[] = [];
+  /** The state of all of them: ejected ones are used if there are no others. */
+  #state: "ready" | "ejected" = "ready";
   /** Whether the endpoints have changed since the last refresh. */
   #isStale = false;
   #refreshedMs = 0;
+  /** When the weights of new endpoints change next. */
+  #nextStepMs = Infinity;
 
   /** @param random returns numbers from 0 to 1, without 1 */
-  constructor(members: Members, picker: Picker<ClusterEndpoint> | undefined, random: () => number) {
+  constructor(members: Members, picker: Picker<ClusterEndpoint>, random: () => number) {
     this.#members = members;
     this.#picker = picker;
     this.#random = random;
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#list.length;
   }
 
   /** Endpoints have become pickable, or are not any more. */
@@ -48,9 +60,15 @@ export class Candidates {
   refresh(nowMs: number): void {
     this.#isStale = false;
     this.#refreshedMs = nowMs;
-    const list = [...this.#members.all].filter(({ state, weight }) => state === "ready" && weight > 0);
-    this.#list = this.#picker === undefined ? list.slice(0, 1) : list;
-    this.#picker?.update(this.#list, nowMs);
+    this.#nextStepMs = Infinity;
+    const all: ClusterEndpoint[] = [];
+    for (const endpoint of this.#members.all) {
+      if (endpoint.ramp !== undefined) this.#step(endpoint, endpoint.ramp.stepMs, nowMs);
+      if (endpoint.weight > 0) all.push(endpoint);
+    }
+    this.#state = this.#members.states.ready > 0 ? "ready" : "ejected";
+    this.#list = all.filter(({ state }) => state === this.#state);
+    this.#picker.update(this.#list, nowMs, all);
   }
 
   /**
@@ -60,31 +78,43 @@ export class Candidates {
    * @returns undefined if there is no candidate, or none has room; then another connection is on its way
    */
   place(request: PickRequest, nowMs: number): Place | undefined {
+    if (nowMs >= this.#nextStepMs) this.#isStale = true;
     if (this.#isStale && nowMs - this.#refreshedMs >= this.#list.length * refreshPauseMs) this.refresh(nowMs);
-    const endpoint = this.#pick(request, nowMs);
-    if (endpoint === undefined) return undefined;
-    const pooled = endpoint.pool.withRoom();
-    if (pooled !== undefined) return { endpoint, pooled };
-    const other = this.#anyWithRoom();
-    if (other === undefined) endpoint.pool.grow();
-    return other;
+    const picked = this.#picker.pick(nowMs, request.key);
+    if (picked !== undefined && picked.state === this.#state && mayUse(request, picked)) {
+      const pooled = picked.pool.withRoom();
+      if (pooled !== undefined) return { endpoint: picked, pooled };
+    }
+    const other = this.#other(request);
+    if (other !== undefined || !this.#isStale) return other;
+    this.refresh(nowMs); // The candidates are not what they were.
+    return this.#other(request);
   }
 
-  #anyWithRoom(): Place | undefined {
+  /** Any endpoint with room; one that the call has tried only if there is no other. */
+  #other(request: PickRequest): Place | undefined {
     const { length } = this.#list;
     const first = Math.floor(this.#random() * length);
+    let tried: Place | undefined;
+    let full: ClusterEndpoint | undefined;
     for (let step = 0; step < length; step++) {
       const endpoint = this.#list[(first + step) % length];
-      const pooled = endpoint?.pool.withRoom();
-      if (endpoint !== undefined && pooled !== undefined) return { endpoint, pooled };
+      if (endpoint?.state !== this.#state || request.mayUse?.(endpoint) === false) continue;
+      const pooled = endpoint.pool.withRoom();
+      if (pooled === undefined) full ??= endpoint;
+      else if (request.tried?.includes(endpoint) === true) tried ??= { endpoint, pooled };
+      else return { endpoint, pooled };
     }
-    return undefined;
+    if (tried === undefined) full?.pool.grow();
+    return tried;
   }
 
-  /** An endpoint that the call has not tried yet, if there is one. */
-  #pick({ tried }: PickRequest, nowMs: number): ClusterEndpoint | undefined {
-    const picked = this.#picker === undefined ? this.#list[0] : this.#picker.pick(nowMs);
-    if (picked === undefined || tried === undefined || !tried.includes(picked)) return picked;
-    return this.#list.find((candidate) => !tried.includes(candidate)) ?? picked;
+  #step(endpoint: ClusterEndpoint, stepMs: number, nowMs: number): void {
+    endpoint.updateWeight(nowMs);
+    this.#nextStepMs = Math.min(this.#nextStepMs, nowMs + stepMs);
   }
+}
+
+function mayUse({ tried, mayUse: isGood }: PickRequest, endpoint: ClusterEndpoint): boolean {
+  return tried?.includes(endpoint) !== true && isGood?.(endpoint) !== false;
 }

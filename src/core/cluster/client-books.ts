@@ -1,6 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { DiscoveryStats, LookResult } from "../discovery/endpoint-watch.ts";
-import type { CloseReason, EndpointState } from "./connection-pool.ts";
+import type { CloseReason } from "./connection-pool.ts";
+import type { EndpointState } from "./endpoint.ts";
+import type { EjectionReason } from "./outlier.ts";
 
 /** Why an attempt was made. */
 export type AttemptKind =
@@ -35,6 +37,8 @@ export interface ClientBooks {
   rpc(cluster: string, method: DescMethod): RpcBooks;
   /** A call was refused on this side. */
   rejected(cluster: string, reason: "no_endpoint"): void;
+  /** An endpoint was ejected. */
+  ejected(cluster: string, reason: EjectionReason): void;
   /** Its resolver has looked for endpoints. */
   looked(cluster: string, result: LookResult): void;
   /** One of its connections has ended. */

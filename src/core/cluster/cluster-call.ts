@@ -39,6 +39,10 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   newer: LoadedAttempt | undefined;
   /** Endpoints of attempts before, which further ones avoid. */
   tried: ClusterEndpoint[] | undefined;
+  /** Hash of what the call belongs to; undefined for nothing. */
+  key: number | undefined;
+  /** Reads that; undefined for clusters that do not choose by it. */
+  keyOf: ((call: AttemptedCall) => number | undefined) | undefined;
   readonly #host: ClusterHost;
   readonly #books: RpcBooks;
   #call: AttemptedCall | undefined;
@@ -57,6 +61,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
 
   begin(call: AttemptedCall): void {
     this.#call = call;
+    this.key = this.keyOf?.(call);
     this.#host.place(this);
   }
 
@@ -84,11 +89,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   ended(call: AttemptedCall, error: ConnectError | undefined, progress: Progress): boolean {
     const nowMs = this.#host.nowMs();
     const endpoint = this.#endpoint;
-    this.#end(
-      progress === "unsent" ? "nothing" : verdictOf(error, nowMs - this.beganMs),
-      error === undefined,
-      nowMs,
-    );
+    this.#end(verdictOf(error, progress, nowMs - this.beganMs), error === undefined, nowMs);
     if (endpoint === undefined || !call.repeatable || !this.#mayRepeat(progress)) {
       this.#books.finished(error?.code ?? 0, nowMs - (this.startedMs ?? nowMs));
       return false;
@@ -102,7 +103,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   abandoned(_call: AttemptedCall, reason: ConnectError): void {
     const nowMs = this.#host.nowMs();
     this.#host.forget(this);
-    this.#end(verdictOf(reason, nowMs - this.beganMs), false, nowMs);
+    this.#end(verdictOf(reason, "maybe", nowMs - this.beganMs), false, nowMs);
     this.#books.finished(reason.code, nowMs - (this.startedMs ?? nowMs));
   }
 
@@ -120,15 +121,17 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
     this.#endpoint = this.#pooled = undefined;
     pooled.busy--;
     pooled.usedMs = nowMs;
-    endpoint.load.end(this, verdict, ok, nowMs);
+    endpoint.end(this, verdict, ok, nowMs);
     this.#host.count(-1);
   }
 }
 
-/** A caller that cancels says nothing about the endpoint. */
-function verdictOf(error: ConnectError | undefined, tookMs: number): Verdict {
+/** A caller that cancels says nothing about the endpoint, and what it has refused or ended unread is no outage. */
+function verdictOf(error: ConnectError | undefined, progress: Progress, tookMs: number): Verdict {
+  if (progress === "unsent") return "nothing";
   if (error === undefined) return "success";
   if (error.code === Code.Canceled) return "nothing";
-  if (error.code === Code.DeadlineExceeded) return tookMs >= leastDeadlineMs ? "failure" : "nothing";
+  if (error.code === Code.DeadlineExceeded) return tookMs >= leastDeadlineMs ? "outage" : "nothing";
+  if (error.code === Code.Unavailable && progress === "maybe") return "outage";
   return failures.has(error.code) ? "failure" : "success";
 }

@@ -7,6 +7,7 @@ import type { Candidates } from "./candidates.ts";
 import type { RpcBooks } from "./client-books.ts";
 import { ClusterCall, type ClusterHost } from "./cluster-call.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
+import { HashKeys } from "./hash-key.ts";
 import { fullError } from "./refusals.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
@@ -30,6 +31,8 @@ export class ClusterCalls implements ClusterHost {
   readonly #endpoints: CalledEndpoints;
   readonly #rpcs = new Map<DescMethod, RpcBooks>();
   readonly #waiting: WaitingCalls;
+  /** Undefined for policies without keys. */
+  readonly #keys: HashKeys | undefined;
 
   constructor(options: ClusterOptions, clock: Clock, candidates: Candidates, endpoints: CalledEndpoints) {
     this.#options = options;
@@ -37,6 +40,7 @@ export class ClusterCalls implements ClusterHost {
     this.#candidates = candidates;
     this.#endpoints = endpoints;
     this.#waiting = new WaitingCalls(countsOf(options.name));
+    if (options.balance.policy === "hash") this.#keys = new HashKeys(options.balance);
   }
 
   /** Calls that wait for an endpoint or for a stream. */
@@ -52,12 +56,16 @@ export class ClusterCalls implements ClusterHost {
     this.inFlight += change;
   }
 
-  make({ method }: CallHead): ClusterCall {
+  make(head: CallHead): ClusterCall {
+    const { method } = head;
     const { books, name } = this.#options;
     let rpc = this.#rpcs.get(method);
     if (rpc === undefined) this.#rpcs.set(method, (rpc = books.rpc(name, method)));
     this.begun++;
-    return new ClusterCall(this, rpc, method.methodKind === "unary");
+    const call = new ClusterCall(this, rpc, method.methodKind === "unary");
+    const keys = this.#keys;
+    if (keys !== undefined) call.keyOf = (attempted) => keys.of(head, attempted);
+    return call;
   }
 
   place(call: ClusterCall): void {

@@ -4,6 +4,9 @@ import { systemClock } from "../time/clock.ts";
 import type { Balance } from "./balance.ts";
 import type { ClientBooks } from "./client-books.ts";
 import type { PoolOptions, PoolParts } from "./connection-pool.ts";
+import type { HealthChecks } from "./health.ts";
+import type { OutlierOptions } from "./outlier.ts";
+import type { SlowStartOptions } from "./ramp.ts";
 
 /** What a cluster is made of. */
 export interface ClusterOptions {
@@ -21,7 +24,22 @@ export interface ClusterOptions {
   /** Most calls that wait for a stream. */
   readonly maxQueuedCalls: number;
   readonly books: ClientBooks;
+  /** The zone of this process. Default: none. */
+  readonly zone?: string | undefined;
+  /** What the zone decides: nothing, the share of its endpoints, or which endpoints there are. Default: `off`. */
+  readonly zoneMode?: ZoneMode;
+  /** Of each priority, so many endpoints are used; 0 for all. Default: 0. */
+  readonly subset?: number;
+  /** Default: `slowStartDefaults`. */
+  readonly slowStart?: SlowStartOptions;
+  /** Active checks. Default: none. */
+  readonly health?: HealthChecks | undefined;
+  /** When endpoints that fail are ejected. Default: never. */
+  readonly outlier?: OutlierOptions | undefined;
 }
+
+/** What the zone of a client decides. */
+export type ZoneMode = "off" | "prefer" | "hints";
 
 /** The state of a cluster, in the words of a connection. */
 export type ClusterState = "idle" | "connecting" | "ready" | "transient-failure" | "closed";

@@ -9,12 +9,15 @@ import type { CountedCluster } from "./client-books.ts";
 import { ClusterCalls, type CalledEndpoints } from "./cluster-calls.ts";
 import { systemParts, type ClusterOptions, type ClusterState } from "./cluster-options.ts";
 import { ConnectTurns } from "./connect-turns.ts";
-import type { EndpointState, PoolParts } from "./connection-pool.ts";
-import type { ClusterEndpoint } from "./endpoint.ts";
+import type { PoolParts } from "./connection-pool.ts";
+import type { ClusterEndpoint, EndpointState } from "./endpoint.ts";
 import { IdleTimer } from "./idle-timer.ts";
 import { Members } from "./members.ts";
 import { openWatch } from "./open-watch.ts";
+import type { Picker } from "./picker.ts";
 import { closedError, unreachableError } from "./refusals.ts";
+import { Selection } from "./selection.ts";
+import { Spread } from "./spread.ts";
 import { untilReady, type AwaitedCluster } from "./until-ready.ts";
 
 /**
@@ -29,6 +32,8 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   readonly options: MergedConnectionOptions;
   readonly #given: ClusterOptions;
   readonly #parts: PoolParts;
+  /** Undefined if all endpoints are used. */
+  readonly #selection: Selection | undefined;
   readonly #members: Members;
   readonly #turns: ConnectTurns;
   readonly #candidates: Candidates;
@@ -44,20 +49,21 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   readonly #closeBooks: () => void;
 
   constructor(options: ClusterOptions, parts: PoolParts = systemParts) {
-    const { name, balance, pool, books } = options;
+    const { name, pool, books } = options;
     const { clock, random } = parts;
     this.name = name;
     this.options = options.connection;
     this.#given = options;
     this.#parts = parts;
+    this.#selection = selectionOf(options, random);
     this.#members = new Members(options, parts, {
       endpointChanged: (endpoint, before) => this.#endpointChanged(endpoint, before),
       roomMade: () => this.#calls.sendWaiting(),
     });
-    const picker = pickerOf<ClusterEndpoint>(balance, random);
-    const turns = { atOnce: pool.atOnce, oneIsEnough: picker === undefined };
+    const zone = options.zoneMode === "prefer" ? options.zone : undefined;
+    const turns = { atOnce: pool.atOnce, oneIsEnough: options.balance.policy === "pick_first", zone };
     this.#turns = new ConnectTurns(this.#members, turns, random);
-    this.#candidates = new Candidates(this.#members, picker, random);
+    this.#candidates = new Candidates(this.#members, this.#makePicker(options, zone), random);
     this.#calls = new ClusterCalls(options, clock, this.#candidates, this);
     this.#idle = new IdleTimer(clock, pool.idleTimeoutMs, {
       isBusy: () => this.inFlight + this.queued + this.#readying > 0,
@@ -73,7 +79,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   get state(): ClusterState {
     if (this.#isClosed) return "closed";
     if (this.#watch === undefined) return "idle";
-    if (this.#members.states.ready > 0) return "ready";
+    if (this.#canCall) return "ready";
     return this.#mayBecomeReady ? "connecting" : "transient-failure";
   }
 
@@ -109,6 +115,11 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     return [...this.#members.all];
   }
 
+  /** The time by the clock of its figures, in milliseconds. */
+  nowMs(): number {
+    return this.#parts.clock.nowMs();
+  }
+
   sourceOf(head: CallHead): StreamSource {
     return this.#calls.make(head);
   }
@@ -122,7 +133,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   }
 
   get outage(): ConnectError | undefined {
-    if (this.#members.states.ready > 0 || this.#mayBecomeReady) return undefined;
+    if (this.#canCall || this.#mayBecomeReady) return undefined;
     const usable = this.members.filter(({ weight }) => weight > 0);
     if (usable.length > 0) return unreachableError(this.name, usable);
     return this.#watch?.noEndpoint(this.name) ?? closedError(this.name);
@@ -141,7 +152,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
    */
   async ready(signal?: AbortSignal): Promise<void> {
     if (signal?.aborted !== true) {
-      this.#idle.used(this.#parts.clock.nowMs());
+      this.#idle.used(this.nowMs());
       if (this.#watch === undefined && !this.#isClosed) this.#start();
     }
     this.#readying++;
@@ -153,7 +164,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   }
 
   hasten(): void {
-    this.#turns.hasten(this.#parts.clock.nowMs());
+    this.#turns.hasten(this.nowMs());
   }
 
   /** Calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
@@ -187,14 +198,15 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     this.#idle.stop();
     this.#watch?.close();
     this.#watch = undefined;
+    this.#selection?.clear();
     this.#members.clear(reason);
     this.#turns.clear();
-    this.#candidates.refresh(this.#parts.clock.nowMs());
+    this.#candidates.refresh(this.nowMs());
   }
 
   #update(change: EndpointChange): void {
-    this.#members.update(change);
-    this.#candidates.refresh(this.#parts.clock.nowMs());
+    this.#members.update(this.#selection?.next(change) ?? change);
+    this.#candidates.refresh(this.nowMs());
     this.#turns.add(this.#members.all);
     this.#changed();
   }
@@ -202,7 +214,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   #endpointChanged(endpoint: ClusterEndpoint, before: EndpointState): void {
     const { state } = endpoint;
     if (state !== before) {
-      if (state === "ready" || before === "ready") this.#candidates.invalidate();
+      if (isCallable(state) || isCallable(before)) this.#candidates.invalidate();
       if (state === "failing") this.#watch?.refresh();
     }
     if (state === "idle") this.#turns.add([endpoint]);
@@ -216,13 +228,39 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     this.#notify();
   }
 
+  /** Whether an endpoint can be called: one that is ready, or else an ejected one. */
+  get #canCall(): boolean {
+    const { ready, ejected } = this.#members.states;
+    return ready + ejected > 0;
+  }
+
   /** Whether a call that finds no endpoint can wait for one. */
   get #mayBecomeReady(): boolean {
     if (this.#watch?.resolution.kind === "waiting") return true;
     return this.#members.states.connecting > 0 || this.#turns.hasWaiting;
   }
 
+  #makePicker({ balance }: ClusterOptions, zone: string | undefined): Picker<ClusterEndpoint> {
+    const { random } = this.#parts;
+    const meanInFlight = (): number => (this.inFlight + 1) / this.#candidates.size;
+    const make = (): Picker<ClusterEndpoint> => pickerOf(balance, { random, meanInFlight });
+    return balance.policy === "pick_first" ? make() : new Spread(make, random, zone);
+  }
+
   #notify(): void {
     for (const fn of [...this.#watchers]) fn();
   }
+}
+
+function isCallable(state: EndpointState): boolean {
+  return state === "ready" || state === "ejected";
+}
+
+function selectionOf(
+  { subset = 0, zone, zoneMode }: ClusterOptions,
+  random: () => number,
+): Selection | undefined {
+  const hinted = zoneMode === "hints" ? zone : undefined;
+  if (subset === 0 && hinted === undefined) return undefined;
+  return new Selection({ subset, seed: Math.floor(random() * 2 ** 32), zone: hinted });
 }

@@ -7,18 +7,23 @@ export interface ConnectTurnsOptions {
   readonly atOnce: number;
   /** Whether one connected endpoint is enough, the first of the list that can be reached. */
   readonly oneIsEnough: boolean;
+  /** The zone whose endpoints come first; undefined for none. */
+  readonly zone: string | undefined;
 }
 
 /** Calls shorten the pauses of endpoints that fail, which are looked through once in this time, in milliseconds. */
 const hastenEveryMs = 250;
 
-/** The order in which endpoints are connected: by chance, so that clients do not all begin with the same one. */
+/**
+ * The order in which endpoints are connected: those of lower priorities first, of these the ones of this zone, and else by
+ * chance, so that clients do not all begin with the same one.
+ */
 export class ConnectTurns {
   readonly #members: Members;
   readonly #options: ConnectTurnsOptions;
   readonly #random: () => number;
-  /** Endpoints that are to be connected; the turn of the last one comes first. */
-  readonly #queue: ClusterEndpoint[] = [];
+  /** Endpoints that are to be connected, by their ranks; the turn of the last one comes first. */
+  readonly #queues = new Map<number, ClusterEndpoint[]>();
   #hastenedMs = Number.NEGATIVE_INFINITY;
 
   /** @param random returns numbers from 0 to 1, without 1 */
@@ -30,7 +35,10 @@ export class ConnectTurns {
 
   /** Whether an endpoint waits for its turn. */
   get hasWaiting(): boolean {
-    return this.#queue.some(({ state, isGone }) => state === "idle" && !isGone);
+    for (const queue of this.#queues.values()) {
+      if (queue.some(({ state, isGone }) => state === "idle" && !isGone)) return true;
+    }
+    return false;
   }
 
   /** Gives turns to the endpoints that have no connection yet. */
@@ -38,10 +46,11 @@ export class ConnectTurns {
     for (const endpoint of endpoints) {
       if (endpoint.isQueued || endpoint.weight === 0 || endpoint.state !== "idle") continue;
       endpoint.isQueued = true;
-      const place = Math.floor(this.#random() * (this.#queue.length + 1));
-      const other = this.#queue[place] ?? endpoint;
-      this.#queue[place] = endpoint;
-      if (other !== endpoint) this.#queue.push(other);
+      const queue = this.#queueOf(endpoint);
+      const place = Math.floor(this.#random() * (queue.length + 1));
+      const other = queue[place] ?? endpoint;
+      queue[place] = endpoint;
+      if (other !== endpoint) queue.push(other);
     }
   }
 
@@ -50,7 +59,7 @@ export class ConnectTurns {
     const { states } = this.#members;
     const { atOnce, oneIsEnough } = this.#options;
     const most = oneIsEnough ? 1 : atOnce;
-    while (states.connecting < most) {
+    while (this.#members.connecting < most) {
       if (oneIsEnough && states.ready > 0) return;
       const endpoint = this.#takeNext();
       if (endpoint === undefined) return;
@@ -68,18 +77,31 @@ export class ConnectTurns {
 
   /** Nothing waits any more. */
   clear(): void {
-    this.#queue.length = 0;
+    this.#queues.clear();
+  }
+
+  #queueOf({ priority, zone }: ClusterEndpoint): ClusterEndpoint[] {
+    const isNear = this.#options.zone === undefined || zone === this.#options.zone;
+    const rank = 2 * priority + (isNear ? 0 : 1);
+    let queue = this.#queues.get(rank);
+    if (queue === undefined) this.#queues.set(rank, (queue = []));
+    return queue;
   }
 
   #takeNext(): ClusterEndpoint | undefined {
-    if (!this.#options.oneIsEnough) return this.#queue.pop();
-    let first = this.#queue[0];
+    let best: number | undefined;
+    for (const [rank, { length }] of this.#queues) {
+      if (length > 0 && (best === undefined || rank < best)) best = rank;
+    }
+    const queue = best === undefined ? undefined : this.#queues.get(best);
+    if (!this.#options.oneIsEnough || queue === undefined) return queue?.pop();
+    let first = queue[0];
     for (const endpoint of this.#members.all) {
-      if (!endpoint.isQueued) continue;
+      if (!endpoint.isQueued || !queue.includes(endpoint)) continue;
       first = endpoint;
       break;
     }
-    if (first !== undefined) this.#queue.splice(this.#queue.indexOf(first), 1);
+    if (first !== undefined) queue.splice(queue.indexOf(first), 1);
     return first;
   }
 }

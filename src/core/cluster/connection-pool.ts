@@ -26,8 +26,8 @@ export const poolDefaults: PoolOptions = Object.freeze({
   atOnce: 10,
 });
 
-/** The state of an endpoint by its connections. */
-export type EndpointState = "idle" | "connecting" | "ready" | "failing";
+/** The state of the connections to one endpoint. */
+export type PoolState = "idle" | "connecting" | "ready" | "failing";
 
 /**
  * Why a connection to an endpoint has ended: the server said so by GOAWAY; it was old enough, or without calls for long
@@ -115,7 +115,7 @@ export class ConnectionPool {
     this.#parts = parts;
   }
 
-  get state(): EndpointState {
+  get state(): PoolState {
     const states = this.#connections.map(({ connection }) => connection.state);
     if (states.includes("ready")) return "ready";
     if (states.includes("connecting")) return "connecting";
@@ -125,6 +125,11 @@ export class ConnectionPool {
   /** The connections there are, in any state. */
   get connections(): readonly PooledConnection[] {
     return this.#connections;
+  }
+
+  /** The first connection that is ready. */
+  get ready(): Connection | undefined {
+    return this.#connections.find(({ connection }) => connection.state === "ready")?.connection;
   }
 
   /** Why the last attempt to connect failed; undefined if it did not. */

@@ -21,7 +21,13 @@ export interface LoadedAttempt {
 }
 
 /** What an attempt says about its endpoint. */
-export type Verdict = "success" | "failure" | "nothing";
+export type Verdict =
+  | "success"
+  /** An answer that counts as a failure: the endpoint is there, but gets fewer calls. */
+  | "failure"
+  /** It cannot serve: a failure for which it may be ejected, too. */
+  | "outage"
+  | "nothing";
 
 /** Figures of an endpoint, as pickers and statistics read them. */
 export class EndpointLoad {
@@ -93,7 +99,7 @@ export class EndpointLoad {
       this.#unlink(attempt);
     }
     if (verdict === "nothing") return;
-    if (verdict === "failure") this.failures++;
+    if (verdict !== "success") this.failures++;
     this.#success.add(verdict === "success" ? 1 : 0, nowMs, tookMs);
   }
 

@@ -9,10 +9,18 @@ export interface Candidate {
 
 /** Chooses the endpoint of each attempt. */
 export interface Picker<C extends Candidate> {
-  /** The endpoints to choose from, from now on. */
-  update(candidates: readonly C[], nowMs: number): void;
-  /** One of the candidates; undefined without any. */
-  pick(nowMs: number): C | undefined;
+  /**
+   * The endpoints to choose from, from now on.
+   *
+   * @param all the candidates, and the endpoints that cannot be called now: where keys belong does not depend on that
+   */
+  update(candidates: readonly C[], nowMs: number, all: readonly C[]): void;
+  /**
+   * One of the candidates; undefined without any.
+   *
+   * @param key hash of what the call belongs to, 32 bits; undefined for nothing
+   */
+  pick(nowMs: number, key?: number): C | undefined;
 }
 
 /** The mean weight of `candidates`. */

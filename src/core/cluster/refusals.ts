@@ -15,7 +15,8 @@ export function fullError(name: string, waiting: number): ConnectError {
 export function unreachableError(name: string, endpoints: readonly ClusterEndpoint[]): ConnectError {
   const { length } = endpoints;
   const count = length === 1 ? "its only endpoint is not" : `none of ${length} endpoints is`;
-  return unavailable(`${name}: ${count} reachable`, causeOf(endpoints));
+  const want = endpoints.some(({ state }) => state === "not_serving") ? "serving" : "reachable";
+  return unavailable(`${name}: ${count} ${want}`, causeOf(endpoints));
 }
 
 /** The addresses are for the log: the texts of errors may reach strangers. */

@@ -1,15 +1,21 @@
-import type { Candidate, Picker } from "./picker.ts";
+import { meanWeight, type Candidate, type Picker } from "./picker.ts";
 
-/** The longest schedule for unequal weights, in picks: weights that would need a longer one are rounded. */
-const mostPicks = 16_384;
+/** The largest weight of one entry, relative to the mean: the entries that a pick passes over are few. */
+const mostWeight = 2;
 
 /**
- * Weighted round robin: a schedule in which each endpoint comes as often as its weight says, at even distances, and
- * which begins at a place by chance, so that the first picks of many clients are spread as all others.
+ * Weighted round robin by strides. Each pick goes on to the next entry that is due: one of a lower weight than the
+ * others is passed over in as many rounds as its weight says. It begins at a place by chance, so that the first picks of
+ * many clients are spread as all others, and an update costs no more than the list is long.
  */
 export class Stride<C extends Candidate> implements Picker<C> {
   readonly #random: () => number;
-  #schedule: readonly C[] = [];
+  /** Each candidate once; a heavy one several times, at even distances. */
+  #entries: readonly C[] = [];
+  /** Which part of the rounds an entry is due in, 0 to 1; undefined if all are due in each. */
+  #shares: Float64Array | undefined;
+  /** What each entry has gained of its next turn, 0 to 1. */
+  #gained = new Float64Array();
   #next = 0;
 
   /** @param random returns numbers from 0 to 1, without 1 */
@@ -18,42 +24,64 @@ export class Stride<C extends Candidate> implements Picker<C> {
   }
 
   update(candidates: readonly C[]): void {
-    this.#schedule = schedule(candidates, this.#random);
-    this.#next = Math.floor(this.#random() * this.#schedule.length);
+    const random = this.#random;
+    const entries = entriesOf(candidates, random);
+    this.#entries = entries.map(({ candidate }) => candidate);
+    this.#next = Math.floor(random() * entries.length);
+    this.#shares = undefined;
+    let most = 0;
+    for (const { weight } of entries) most = Math.max(most, weight);
+    if (entries.every(({ weight }) => weight === most)) return;
+    this.#shares = Float64Array.from(entries, ({ weight }) => weight / most);
+    this.#gained = Float64Array.from(entries, () => random());
+    this.#begin(this.#shares);
   }
 
   pick(): C | undefined {
-    const picked = this.#schedule[this.#next];
-    if (++this.#next >= this.#schedule.length) this.#next = 0;
-    return picked;
+    const entries = this.#entries;
+    const shares = this.#shares;
+    if (shares === undefined) {
+      const picked = entries[this.#next];
+      if (++this.#next >= entries.length) this.#next = 0;
+      return picked;
+    }
+    const gained = this.#gained;
+    for (;;) {
+      const index = this.#next;
+      if (++this.#next >= entries.length) this.#next = 0;
+      const turns = (gained[index] ?? 0) + (shares[index] ?? 1);
+      gained[index] = turns < 1 ? turns : turns - 1;
+      if (turns >= 1) return entries[index];
+    }
+  }
+
+  /** The first pick is an entry by chance and weight. */
+  #begin(shares: Float64Array): void {
+    const random = this.#random;
+    let index = this.#next;
+    while (random() >= (shares[index] ?? 1)) index = Math.floor(random() * shares.length);
+    this.#next = index;
+    this.#gained[index] = 1;
   }
 }
 
-/** Each candidate at even distances; where its row begins is chance. */
-function schedule<C extends Candidate>(candidates: readonly C[], random: () => number): C[] {
-  const picks: { readonly candidate: C; readonly at: number }[] = [];
-  const counts = picksOf(candidates.map(({ weight }) => weight));
-  for (const [index, candidate] of candidates.entries()) {
-    const count = counts[index] ?? 1;
+/** A place in the order of picks. */
+interface Entry<C> {
+  readonly candidate: C;
+  readonly weight: number;
+  readonly at: number;
+}
+
+/** Each candidate with one entry, or with several at even distances; where its row begins is chance. */
+function entriesOf<C extends Candidate>(candidates: readonly C[], random: () => number): Entry<C>[] {
+  const entries: Entry<C>[] = [];
+  const most = mostWeight * meanWeight(candidates);
+  for (const candidate of candidates) {
+    const count = Math.ceil(candidate.weight / most);
+    const weight = candidate.weight / count;
     const phase = random();
-    for (let pick = 0; pick < count; pick++) picks.push({ candidate, at: (pick + phase) / count });
+    for (let entry = 0; entry < count; entry++)
+      entries.push({ candidate, weight, at: (entry + phase) / count });
   }
-  return picks.toSorted((one, other) => one.at - other.at).map(({ candidate }) => candidate);
-}
-
-/** How often each weight comes in one schedule. */
-function picksOf(weights: readonly number[]): number[] {
-  const divisor = weights.reduce(greatestDivisor, 0);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  if (divisor > 0 && total / divisor <= mostPicks) return weights.map((weight) => weight / divisor);
-  if (weights.every((weight) => weight === weights[0])) return weights.map(() => 1);
-  const scale = Math.max(mostPicks, 4 * weights.length) / total;
-  return weights.map((weight) => Math.max(1, Math.round(weight * scale)));
-}
-
-/** The greatest common divisor of whole numbers; 0 for others. */
-function greatestDivisor(one: number, other: number): number {
-  if (!Number.isInteger(other) || Number.isNaN(one)) return Number.NaN;
-  while (other !== 0) [one, other] = [other, one % other];
-  return one;
+  return entries.toSorted((one, other) => one.at - other.at);
 }

@@ -29,36 +29,60 @@ export interface EndpointChange {
 export function compareEndpoints(before: EndpointSet, list: readonly Endpoint[]): EndpointChange | undefined {
   const endpoints = new Map<string, KnownEndpoint>();
   for (const endpoint of list) {
-    const known = withDefaults(endpoint);
-    const twin = endpoints.get(known.address);
-    if (twin === undefined || known.weight > twin.weight) endpoints.set(known.address, known);
+    const { address } = endpoint;
+    const old = before.get(address);
+    const known = old !== undefined && isSame(old, endpoint) ? old : withDefaults(endpoint);
+    const twin = endpoints.get(address);
+    if (twin === undefined || known.weight > twin.weight) endpoints.set(address, known);
   }
   const added: KnownEndpoint[] = [];
   const changed: KnownEndpoint[] = [];
   for (const endpoint of endpoints.values()) {
     const old = before.get(endpoint.address);
     if (old === undefined) added.push(endpoint);
-    else if (!isSame(old, endpoint)) changed.push(endpoint);
-    else endpoints.set(endpoint.address, old);
+    else if (old !== endpoint) changed.push(endpoint);
   }
-  const removed = [...before.values()].filter(({ address }) => !endpoints.has(address));
+  const removed: KnownEndpoint[] = [];
+  if (endpoints.size - added.length < before.size) {
+    for (const old of before.values()) if (!endpoints.has(old.address)) removed.push(old);
+  }
   if (added.length + removed.length + changed.length === 0) return undefined;
   return { endpoints, added, removed, changed };
 }
 
+/** All fields by their names: an object of one shape for each of thousands of endpoints. */
 function withDefaults(endpoint: Endpoint): KnownEndpoint {
-  const { address, weight = 1, priority = 0, hashKey = address } = endpoint;
-  return { ...endpoint, weight: weight >= 0 && weight < Infinity ? weight : 1, priority, hashKey };
+  const { address, zone, priority = 0, hashKey = address, zoneHints, meta } = endpoint;
+  return {
+    address,
+    weight: weightOf(endpoint),
+    priority,
+    hashKey,
+    ...(zone === undefined ? undefined : { zone }),
+    ...(zoneHints === undefined ? undefined : { zoneHints }),
+    ...(meta === undefined ? undefined : { meta }),
+  };
 }
 
-function isSame(one: KnownEndpoint, other: KnownEndpoint): boolean {
+function weightOf({ weight = 1 }: Endpoint): number {
+  return weight >= 0 && weight < Infinity ? weight : 1;
+}
+
+function isSame(known: KnownEndpoint, endpoint: Endpoint): boolean {
+  const { zone, priority = 0, hashKey = endpoint.address, zoneHints, meta } = endpoint;
   return (
-    one.weight === other.weight &&
-    one.zone === other.zone &&
-    one.zoneHints?.join() === other.zoneHints?.join() &&
-    one.priority === other.priority &&
-    one.hashKey === other.hashKey &&
-    isSameMeta(one.meta, other.meta)
+    known.weight === weightOf(endpoint) &&
+    known.zone === zone &&
+    known.priority === priority &&
+    known.hashKey === hashKey &&
+    isSameList(known.zoneHints, zoneHints) &&
+    isSameMeta(known.meta, meta)
+  );
+}
+
+function isSameList(one: readonly string[] = [], other: readonly string[] = []): boolean {
+  return (
+    one === other || (one.length === other.length && one.every((value, index) => value === other[index]))
   );
 }
 

@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "../errors/errors.ts";
 import type { Opener } from "./call-queue.ts";
+import type { TakeHeader } from "../metadata/header-source.ts";
 import type { MergedConnectionOptions } from "./connection-options.ts";
 
 /** How far the request of an attempt came: whether another attempt could make the server process the call twice. */
@@ -15,6 +16,8 @@ export type Progress =
 /** What is known of a call before it begins. */
 export interface CallHead {
   readonly method: DescMethod;
+  /** Calls `take` with every header of the request, the name in lower case. */
+  eachRequestHeader(take: TakeHeader): void;
 }
 
 /** A call whose attempts a `StreamSource` decides. */
@@ -23,6 +26,8 @@ export interface AttemptedCall extends Opener {
   readonly attempts: number;
   /** Whether its request can be sent once more, from the begin. */
   readonly repeatable: boolean;
+  /** The request of a unary call in binary form; undefined for streams. */
+  readonly requestMessage?: Uint8Array | undefined;
 }
 
 /** Gives the streams of one call, and decides after each attempt whether there is another one. */

@@ -1,32 +1,26 @@
-import type { Balance, BalancePolicy } from "../cluster/balance.ts";
 import type { PoolOptions } from "../cluster/connection-pool.ts";
 import { show } from "../config/check-options.ts";
 import type { DnsOptions } from "../discovery/host-lookup.ts";
 import type { Endpoint, Resolver } from "../discovery/resolver.ts";
-import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
 import { clientTls } from "../net/client-tls.ts";
 import { parseTarget } from "../net/target.ts";
+import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
+import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
 
 /** A target whose endpoints are known, or are found by a resolver: a list, a text with a scheme, or a resolver. */
 export type ClusterTarget = readonly (string | Endpoint)[] | string | Resolver;
 
 /** Options of `dial` for targets with several endpoints. */
-export interface ClusterDialOptions {
+export interface ClusterDialOptions extends ChoiceOptions {
   /**
    * Name of the target: label of its metrics, and first word of its errors. Default: the service as the target or the
    * resolver names it, such as `users` of `consul:///users`; `list` for a list.
    */
   readonly name: string | undefined;
-  /**
-   * How the endpoint of each attempt is chosen: `p2c`, by load, lag and failures; `round_robin`, `random`;
-   * `least_request`, by load alone; `pick_first`, the first that can be reached, for all calls. All but `pick_first`
-   * honour weights. Default: `p2c`.
-   */
-  readonly balance: BalancePolicy | Balance;
   /** Connections to each endpoint. Default: see `PoolOptions`. */
   readonly connections: Partial<PoolOptions>;
   /**
@@ -40,29 +34,26 @@ export interface ClusterDialOptions {
 
 /** The defaults of `ClusterDialOptions`. */
 export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
+  ...choiceDefaults,
   name: undefined,
-  balance: "p2c",
   connections: Object.freeze({}),
   staleMs: 30_000,
   dns: Object.freeze({}),
 });
 
-const policies: readonly BalancePolicy[] = ["p2c", "round_robin", "random", "least_request", "pick_first"];
-
-/** The least that each number of `connections` may be, and what it is if it is not given. */
-const poolLimits: Readonly<Record<keyof PoolOptions, number>> = {
-  max: 1,
-  maxAgeMs: 0,
-  idleTimeoutMs: 1,
-  atOnce: 1,
+const poolRules: Readonly<Record<keyof PoolOptions, Allowed>> = {
+  max: { least: 1, whole: true },
+  maxAgeMs: { least: 0 },
+  idleTimeoutMs: { least: 1 },
+  atOnce: { least: 1, whole: true },
 };
 
 /** The options of connections and clusters together. */
 type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 
 /** Whether options ask for a cluster even where the target is one server. */
-export function wantsCluster({ name, balance, connections }: Partial<ClusterDialOptions>): boolean {
-  return name !== undefined || balance !== undefined || connections !== undefined;
+export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
+  return options.name !== undefined || options.connections !== undefined || givesChoice(options);
 }
 
 /** Whether a target is a list, a text with a scheme, or a resolver. */
@@ -82,15 +73,13 @@ type Source = Omit<CompiledTarget, "name"> & { readonly name: string | undefined
  * @throws SetupError naming the option, what is no endpoint, or what is wrong with the text of the target
  */
 export function dialCluster(target: ClusterTarget, options: Options): LazyCluster {
-  const { name, balance = clusterDialDefaults.balance, connections = {}, dns = {} } = options;
-  const { staleMs = clusterDialDefaults.staleMs } = options;
+  const { name, connections = {}, dns = {}, staleMs = clusterDialDefaults.staleMs } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw new SetupError(`dial: the option name must be a text, not ${show(name)}`);
   }
-  const choice = checkBalance(balance);
-  checkConnections(connections);
-  if (!(staleMs >= 0))
-    throw new SetupError(`dial: the option staleMs must be 0 or more, not ${show(staleMs)}`);
+  const { slowStart, health, outlier, ...choice } = checkChoice(options);
+  checkGroup("connections", connections, poolRules);
+  if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   checkDns(dns);
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
@@ -98,27 +87,31 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   if (tls !== false) clientTls(tls === true ? {} : tls); // What cannot be used throws here, not at the first call.
   const early = mergeConnectionOptions({ ...options, authority, tls });
   return new LazyCluster(early, async () => {
-    const [{ Cluster }, { poolDefaults }, { clientCounts }, { clusterStats }, resolver] = await Promise.all([
-      import("../cluster/cluster.ts"),
-      import("../cluster/connection-pool.ts"),
-      import("../telemetry/client-books.ts"),
-      import("./dial-stats.ts"),
+    const [parts, checks, resolver] = await Promise.all([
+      import("./cluster-parts.ts"),
+      health === undefined ? undefined : import("../health-checks/health-checks.ts"),
       source.load({ dns }),
     ]);
+    const { Cluster, poolDefaults, outlierDefaults, slowStartDefaults, healthDefaults } = parts;
+    const label = name ?? source.name ?? resolver.authority ?? resolver.name;
     // Some resolvers learn their names only from where they run.
     const late = { authority: resolver.authority, tls: withName(early.tls, resolver.authority) };
+    const connection = authority === undefined && !source.isFixed ? { ...early, ...late } : early;
     const cluster = new Cluster({
-      name: name ?? source.name ?? resolver.authority ?? resolver.name,
+      ...choice,
+      name: label,
       resolver,
       isFixed: source.isFixed,
       staleMs,
-      balance: choice,
       pool: { ...poolDefaults, ...connections },
-      connection: authority === undefined && !source.isFixed ? { ...early, ...late } : early,
+      connection,
       maxQueuedCalls: early.http2.maxQueuedCalls,
-      books: clientCounts,
+      books: parts.clientCounts,
+      slowStart: { ...slowStartDefaults, ...slowStart },
+      health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
+      outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
     });
-    return { cluster, stats: () => clusterStats(cluster) };
+    return { cluster, stats: () => parts.clusterStats(cluster) };
   });
 }
 
@@ -135,7 +128,7 @@ function sourceOf(target: ClusterTarget): Source {
     authority: undefined,
     namesCertificates: false,
     isFixed: true,
-    load: async () => (await import("../discovery/static.ts")).staticResolver(list),
+    load: async () => (await import("./cluster-parts.ts")).staticResolver(list),
   };
 }
 
@@ -150,46 +143,6 @@ function checkDns(dns: unknown): void {
     (server) =>
       new SetupError(`dial: the option dns.servers has addresses, "ip" or "ip:port", not ${show(server)}`),
   );
-}
-
-function checkBalance(balance: unknown): Balance {
-  const choice = typeof balance === "string" ? { policy: balance } : balance;
-  const { policy, choices, ...others } = (choice ?? {}) as Partial<Balance>; // Checked below.
-  if (typeof policy !== "string" || !policies.includes(policy)) {
-    const near = typeof policy === "string" ? nearestName(policy, policies) : undefined;
-    const hint = near === undefined ? "" : `; did you mean ${near}?`;
-    throw new SetupError(
-      `dial: the option balance must be one of ${policies.join(", ")}, not ${show(balance)}${hint}`,
-    );
-  }
-  const [unknown] = Object.keys(others);
-  if (unknown !== undefined || (choices !== undefined && policy !== "least_request")) {
-    throw new SetupError(`dial: the option balance has no ${unknown ?? "choices"} for ${policy}`);
-  }
-  if (choices !== undefined && !(Number.isInteger(choices) && choices >= 2 && choices <= 10)) {
-    throw new SetupError(`dial: the option balance.choices must be from 2 to 10, not ${show(choices)}`);
-  }
-  return choices === undefined ? { policy } : { policy, choices };
-}
-
-function checkConnections(connections: unknown): void {
-  if (typeof connections !== "object" || connections === null) {
-    throw new SetupError(`dial: the option connections must be an object, not ${show(connections)}`);
-  }
-  for (const [name, value] of Object.entries(connections)) {
-    if (!Object.hasOwn(poolLimits, name)) {
-      const near = nearestName(name, Object.keys(poolLimits));
-      const hint = near === undefined ? "" : `; did you mean ${near}?`;
-      throw new SetupError(`dial: there is no option connections.${name}${hint}`);
-    }
-    const least = poolLimits[name as keyof PoolOptions]; // As it was found above.
-    const unit = name.endsWith("Ms") || Number.isInteger(value);
-    if (value !== undefined && !(typeof value === "number" && value >= least && unit)) {
-      throw new SetupError(
-        `dial: the option connections.${name} must be a number from ${least}, not ${show(value)}`,
-      );
-    }
-  }
 }
 
 function checkEndpoint(entry: unknown): Endpoint {

@@ -1,4 +1,5 @@
-import type { ClusterEndpoint } from "../cluster/endpoint.ts";
+import type { ClusterEndpoint, EndpointState } from "../cluster/endpoint.ts";
+import type { EndpointHealth } from "../cluster/health.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
@@ -39,8 +40,13 @@ export interface EndpointStats {
 
 /** What balancing knows of an endpoint. */
 export interface EndpointLoadStats {
+  /** Its share of the calls, relative to the others'; of an endpoint that is new less than it was found with. */
   readonly weight: number;
   readonly zone: string | undefined;
+  /** What its active checks say; `unknown` without them. */
+  readonly health: EndpointHealth;
+  /** Time until the end of its ejection, in milliseconds; 0 without one. */
+  readonly ejectedForMs: number;
   /** Attempts in progress. */
   readonly inFlight: number;
   /** Mean duration of successful attempts, of streams until the first headers, in milliseconds; undefined before the first. */
@@ -59,21 +65,29 @@ export interface EndpointLoadStats {
 export function clusterStats(cluster: Cluster): DialStats {
   const { name, calls, inFlight, queued, connections, discovery, members } = cluster;
   return {
-    endpoints: members.map(endpointStats),
+    endpoints: members.map((member) => endpointStats(member, cluster.nowMs())),
     cluster: { name, calls, inFlight, queued, connections, discovery },
   };
 }
 
-function endpointStats({ known, state, load, pool }: ClusterEndpoint): EndpointStats {
+function endpointStats(endpoint: ClusterEndpoint, nowMs: number): EndpointStats {
+  const { known, state, load, pool, weight, health } = endpoint;
   const { inFlight, lagMs, success, attempts, failures } = load;
-  const { weight, zone, address } = known;
+  const { zone, address } = known;
+  const ejectedForMs = endpoint.ejectedForMs(nowMs);
   const connections = pool.connections.filter(({ connection }) => connection.state === "ready").length;
   return {
     address,
-    state: state === "failing" ? "transient-failure" : state,
+    state: stateOf(state),
     http2: sumOf(pool.connections.map(({ connection }) => connection.stats)),
-    load: { weight, zone, inFlight, lagMs, success, connections, attempts, failures },
+    load: { weight, zone, health, ejectedForMs, inFlight, lagMs, success, connections, attempts, failures },
   };
+}
+
+/** The state of an endpoint in the words of connections: `load` says why one that is connected gets no calls. */
+function stateOf(state: EndpointState): ConnectionState {
+  if (state === "failing") return "transient-failure";
+  return state === "not_serving" || state === "ejected" ? "ready" : state;
 }
 
 function sumOf(all: readonly Http2Stats[]): Http2Stats {

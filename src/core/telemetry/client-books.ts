@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
+import type { EjectionReason } from "../cluster/outlier.ts";
 import type { CloseReason } from "../cluster/connection-pool.ts";
 import type { LookResult } from "../discovery/endpoint-watch.ts";
 import { Durations } from "./durations.ts";
@@ -44,6 +45,8 @@ export class ClientSeries implements RpcBooks {
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
   readonly rejections = new Map<string, number>();
+  /** By cluster, and by reason. */
+  readonly ejections = new Map<string, Map<EjectionReason, number>>();
   /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
   readonly looks = new Map<string, Map<LookResult, number>>();
   readonly closings = new Map<string, Map<CloseReason, number>>();
@@ -66,6 +69,10 @@ export class ClientCounts implements ClientBooks {
 
   rejected(cluster: string): void {
     this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
+  }
+
+  ejected(cluster: string, reason: EjectionReason): void {
+    countOne(this.ejections, cluster, reason);
   }
 
   looked(cluster: string, result: LookResult): void {

@@ -151,8 +151,14 @@ export const metricList = {
   clientEndpoints: {
     name: "ts_ms_client_endpoints",
     type: "gauge",
-    help: "Endpoints, by their state: ready, connecting, failing or idle.",
+    help: "Endpoints, by their state: ready, connecting, failing, idle, not_serving by their own health, or ejected as they failed.",
     labels: ["upstream", "state"],
+  },
+  clientEjections: {
+    name: "ts_ms_client_ejections_total",
+    type: "counter",
+    help: "Ejections of endpoints, by their reason: consecutive_failures or failure_ratio.",
+    labels: ["upstream", "reason"],
   },
   clientConnections: {
     name: "ts_ms_client_connections",
@@ -195,5 +201,23 @@ export const metricList = {
     type: "counter",
     help: "Services of upstreams that were left out: service, routes, grpc or name, by what has them already.",
     labels: ["upstream", "reason"],
+  },
+  splitCalls: {
+    name: "ts_ms_split_calls_total",
+    type: "counter",
+    help: "Calls that a split has placed, by side and by why: when, sticky, weight or fallback.",
+    labels: ["rule", "to", "why"],
+  },
+  mirrorCalls: {
+    name: "ts_ms_mirror_calls_total",
+    type: "counter",
+    help: "Copies of calls: equal, different, failed, compared, uncompared, dropped before the begin, or cut off.",
+    labels: ["to", "result"],
+  },
+  faultsInjected: {
+    name: "ts_ms_faults_injected_total",
+    type: "counter",
+    help: "Calls that were delayed or ended by a fault.",
+    labels: ["rule", "kind"],
   },
 } as const satisfies Record<string, MetricDefinition>;

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from 
 import { codeName } from "../errors/code-name.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
 import { registrations } from "../lifecycle/lifecycle.ts";
+import { trafficBooks, type TrafficCounts } from "../traffic/traffic-books.ts";
 import { clientCounts } from "./client-books.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
@@ -54,6 +55,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   addHttp2(registry);
   addClients(registry);
   addDiscovery(registry);
+  addTraffic(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -150,6 +152,11 @@ function addClients(registry: Registry): void {
       for (const [state, count] of endpoints) metric.inc({ upstream, state }, count);
     }
   });
+  counter(registry, metricList.clientEjections, (metric) => {
+    for (const [upstream, reasons] of clientCounts.ejections) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
   gauge(registry, metricList.clientConnections, (metric) => {
     for (const { name: upstream, connections } of clusters) metric.inc({ upstream }, connections);
   });
@@ -188,6 +195,16 @@ function addDiscovery(registry: Registry): void {
       metric.inc({ name: service }, isRegistered ? 1 : 0);
     }
   });
+}
+
+function addTraffic(registry: Registry): void {
+  const add = (definition: MetricDefinition, counts: TrafficCounts): void =>
+    counter(registry, definition, (metric) => {
+      for (const { labels, count } of counts.all) metric.inc(labels, count);
+    });
+  add(metricList.splitCalls, trafficBooks.splits);
+  add(metricList.mirrorCalls, trafficBooks.mirrors);
+  add(metricList.faultsInjected, trafficBooks.faults);
 }
 
 function histogram(

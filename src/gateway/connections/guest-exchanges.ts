@@ -4,6 +4,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { LiveSet } from "../../core/call/live-set.ts";
 import { identityOf, type PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import {
+  addCookies,
   exchangeKey,
   type RequestBody,
   type RequestHead,
@@ -85,6 +86,7 @@ class GuestExchange implements LiveExchange {
   livePlace = -1;
   readonly arrivedAt = performance.now();
   call: CallContext | undefined;
+  cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   /** The connection belongs to the other server. */
@@ -117,6 +119,10 @@ class GuestExchange implements LiveExchange {
     return identityOf(this.#request.socket);
   }
 
+  get isSecure(): boolean {
+    return "encrypted" in this.#request.socket;
+  }
+
   get stopping(): ConnectError | undefined {
     return this.#owner.stopping;
   }
@@ -143,6 +149,7 @@ class GuestExchange implements LiveExchange {
   }
 
   respond(status: number, headers: ResponseHeaders, body: string | Uint8Array | undefined): void {
+    addCookies(headers, this);
     this.#response.writeHead(status, headers);
     this.#response.end(body);
   }
@@ -152,6 +159,7 @@ class GuestExchange implements LiveExchange {
     headers: ResponseHeaders,
     { empty = false }: ResponseOptions = {},
   ): ResponseBody {
+    addCookies(headers, this);
     const response = this.#response;
     response.writeHead(status, headers);
     if (empty) response.end();

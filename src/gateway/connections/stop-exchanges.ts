@@ -42,6 +42,7 @@ export async function stopExchanges(keeper: ExchangeKeeper, graceMs: number): Pr
   const before = keeper.inFlight.length;
   const noticeMs = noticeAfterMs(graceMs);
   keeper.stopBeginning(stopping());
+  for (const { call } of keeper.inFlight) call?.drain();
   await atMost(keeper.idle(), noticeMs);
   const ended = keeper.inFlight
     .filter(({ onStop }) => onStop !== undefined)

@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { CallContext } from "../../core/call/context.ts";
+import type { EdgeHeaders, EdgeRequest } from "../../core/call/edge-request.ts";
 import type { HeadersFrom } from "../../core/metadata/header-source.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { HttpExchange } from "../http/exchange.ts";
@@ -49,6 +50,11 @@ export function newCall(
   });
 }
 
+/** The handshake of a WebSocket as its calls see it: it was answered before they begin. */
+export function handshakeOf(headers: EdgeHeaders): EdgeRequest {
+  return { head: { headers }, isSecure: false, cookies: null };
+}
+
 /** As `newCall`, for the call of an exchange: it is cancelled when the client disconnects. */
 export function openCall(
   kind: CallKind,
@@ -59,6 +65,7 @@ export function openCall(
   const { peer, arrivedAt } = exchange;
   const { method, url } = exchange.head;
   const call = newCall(kind, { peer, method, url, arrivedAt }, askedMs, requestHeader);
+  call.edge = exchange;
   exchange.attach(call);
   return call;
 }

@@ -2,15 +2,16 @@ import type { FastifyReply } from "fastify";
 import type { CallContext } from "../../core/call/context.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
-import type {
-  HttpExchange,
-  RequestBody,
-  RequestHead,
-  ResponseBody,
-  ResponseHeaders,
-  ResponseOptions,
-  ResponseTrailers,
-  UpgradeRequest,
+import {
+  addCookies,
+  type HttpExchange,
+  type RequestBody,
+  type RequestHead,
+  type ResponseBody,
+  type ResponseHeaders,
+  type ResponseOptions,
+  type ResponseTrailers,
+  type UpgradeRequest,
 } from "../http/exchange.ts";
 
 /**
@@ -45,6 +46,18 @@ export class FastifyExchange implements HttpExchange {
 
   get upgrade(): UpgradeRequest | undefined {
     return this.#inner.upgrade;
+  }
+
+  get isSecure(): boolean {
+    return this.#inner.isSecure;
+  }
+
+  get cookies(): HttpExchange["cookies"] {
+    return this.#inner.cookies;
+  }
+
+  set cookies(cookies: HttpExchange["cookies"]) {
+    this.#inner.cookies = cookies;
   }
 
   get stopping(): ConnectError | undefined {
@@ -94,6 +107,7 @@ export class FastifyExchange implements HttpExchange {
     trailers: ResponseTrailers = [],
   ): void {
     const reply = this.#reply;
+    addCookies(headers, this);
     void reply.code(status).headers(headers);
     for (const [name, value] of trailers) reply.trailer(name, (_reply, _payload, done) => done(null, value));
     if (typeof body === "string") void reply.serializer(asIs);

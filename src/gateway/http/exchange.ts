@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import type { CallContext } from "../../core/call/context.ts";
+import type { EdgeRequest } from "../../core/call/edge-request.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { SocketHeaders } from "./socket-headers.ts";
@@ -95,7 +96,7 @@ export interface UpgradeRequest {
  * One HTTP request and its answer, independent of the protocol version. There is one implementation each for HTTP/1.1,
  * HTTP/2, and Fastify's request with its reply.
  */
-export interface HttpExchange {
+export interface HttpExchange extends EdgeRequest {
   readonly head: RequestHead;
   readonly body: RequestBody;
   /** The whole body, where it came together with the head; undefined where `body` is to be read. */
@@ -169,6 +170,11 @@ export { exchangeKey };
 /** The exchange of a response of Node; undefined for a response of a server that is not the gateway's. */
 export function exchangeOf(response: object): HttpExchange | undefined {
   return (response as Partial<ExchangeCarrier>)[exchangeKey]; // Any object may have the key or not.
+}
+
+/** Adds what the gateway itself sets as cookies to the header fields of an answer. */
+export function addCookies(headers: ResponseHeaders, { cookies }: Pick<HttpExchange, "cookies">): void {
+  if (cookies) for (const cookie of cookies) setField(headers, "set-cookie", cookie);
 }
 
 /** Adds a header field; `set-cookie` and `vary` are lists, any other name has one value, the last one set. */

@@ -6,7 +6,12 @@ import { isReservedHeader } from "../../core/metadata/reserved-headers.ts";
  * connections and identities. `name` is in lower case.
  */
 export function isUnforwardable(name: string): boolean {
-  return isReservedHeader(name) || describesBody(name) || isIdentityHeader(name);
+  return isReservedHeader(name) || describesBody(name) || isIdentityHeader(name) || ordersFault(name);
+}
+
+/** Whether a name asks a proxy for a fault. Only those whom a traffic rule allows to may, and of the gateway alone. */
+function ordersFault(name: string): boolean {
+  return name.charCodeAt(2) === 0x65 && name.startsWith("x-envoy-fault-"); // "e"
 }
 
 /** Whether a name describes the body of one message; services can set such names only for replies that are files. */

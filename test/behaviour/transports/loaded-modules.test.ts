@@ -29,7 +29,7 @@ async function loadedBy(target: string): Promise<readonly string[]> {
 }
 
 /** Rooms of clusters, which one server does not need. */
-const ofClusters = /^core\/(?:cluster|discovery|policy|resilience|time)\//;
+const ofClusters = /^core\/(?:cluster|discovery|health-checks|policy|resilience|time|traffic)\//;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {
@@ -39,10 +39,12 @@ test("a program that dials one server loads no module of clusters", async () => 
       loaded.filter((path) => ofClusters.test(path)),
       [],
     );
-    // What they call is recognized by its text alone.
+    // What they call is recognized by its text alone, and options are checked at once.
     assert.deepEqual(loaded.filter((path) => path.startsWith("core/targets/")).toSorted(), [
+      "core/targets/choice-options.ts",
       "core/targets/cluster-target.ts",
       "core/targets/lazy-cluster.ts",
+      "core/targets/option-groups.ts",
       "core/targets/text-target.ts",
     ]);
   }
@@ -52,6 +54,7 @@ test("one that dials a list loads them", async () => {
   for (const target of ["[address]", '"ipv4:" + address']) {
     const loaded = await loadedBy(target);
     assert.ok(loaded.includes("core/cluster/cluster.ts"));
+    assert.ok(!loaded.some((path) => path.startsWith("core/health-checks/")));
     // A scheme loads what it needs, and nothing of the others.
     assert.deepEqual(
       loaded.filter((path) => /\/(?:consul|dns|srv|host-lookup)/.test(path)),

@@ -243,7 +243,7 @@ describe("what is wrong is refused by dial", () => {
       "no connection",
       ["a:1"],
       { connections: { max: 0 } },
-      /connections\.max must be a number from 1, not 0/,
+      /connections\.max must be a whole number from 1, not 0/,
     ],
     ["an empty name", ["a:1"], { name: "" }, /name must be a text/],
     ["TLS without a name", ["a:1", "b:1"], { tls: true }, /tls for several endpoints needs tls\.serverName/],

@@ -1,9 +1,12 @@
 import { EndpointLoad, type LoadedAttempt } from "../../../src/core/cluster/endpoint-load.ts";
-import type { Candidate, Picker } from "../../../src/core/cluster/picker.ts";
+import type { EndpointCandidate } from "../../../src/core/cluster/balance.ts";
+import type { Picker } from "../../../src/core/cluster/picker.ts";
 
 /** How a simulated server answers. */
 export interface ServerPlan {
   readonly weight?: number;
+  readonly priority?: number;
+  readonly zone?: string;
   /** Mean time of a call that is being served; times are exponentially distributed. */
   readonly serviceMs: number;
   /** Calls that are served at the same time; others wait. Default: without limit. */
@@ -13,19 +16,33 @@ export interface ServerPlan {
 }
 
 /** A server of the simulation. */
-export class SimulatedServer implements Candidate {
+export class SimulatedServer implements EndpointCandidate {
   readonly name: string;
-  readonly weight: number;
+  weight: number;
+  readonly fullWeight: number;
+  readonly isJudged = true;
   readonly load: EndpointLoad;
   readonly plan: ServerPlan;
   calls = 0;
   busy = 0;
   readonly waiting: SimulatedCall[] = [];
 
+  get hashKey(): string {
+    return this.name;
+  }
+
+  get priority(): number {
+    return this.plan.priority ?? 0;
+  }
+
+  get zone(): string | undefined {
+    return this.plan.zone;
+  }
+
   constructor(name: string, plan: ServerPlan, nowMs: number) {
     this.name = name;
     this.plan = plan;
-    this.weight = plan.weight ?? 1;
+    this.weight = this.fullWeight = plan.weight ?? 1;
     this.load = new EndpointLoad(nowMs);
   }
 }
@@ -104,20 +121,38 @@ export class Simulation {
   readonly #servers: SimulatedServer[] = [];
   readonly #durationsMs: number[] = [];
   readonly #log: { readonly atMs: number; readonly server: string }[] = [];
+  readonly #nextKey: (() => number) | undefined;
   #nowMs = 0;
 
-  constructor(picker: Picker<SimulatedServer>, random: () => number) {
+  /** @param nextKey the key of each call. Default: none */
+  constructor(picker: Picker<SimulatedServer>, random: () => number, nextKey?: () => number) {
     this.#picker = picker;
     this.#random = random;
+    this.#nextKey = nextKey;
   }
 
   get nowMs(): number {
     return this.#nowMs;
   }
 
+  get servers(): readonly SimulatedServer[] {
+    return this.#servers;
+  }
+
+  /** The mean number of calls in flight, with one more. */
+  get meanInFlight(): number {
+    const calls = this.#servers.reduce((sum, { load }) => sum + load.inFlight, 1);
+    return calls / this.#servers.length;
+  }
+
+  /** Servers can be called or not, or have other weights, from now on. */
+  update(candidates: readonly SimulatedServer[] = this.#servers): void {
+    this.#picker.update([...candidates], this.#nowMs, [...this.#servers]);
+  }
+
   add(name: string, plan: ServerPlan): void {
     this.#servers.push(new SimulatedServer(name, plan, this.#nowMs));
-    this.#picker.update([...this.#servers], this.#nowMs);
+    this.update();
   }
 
   /** Something that happens at its time. */
@@ -169,7 +204,7 @@ export class Simulation {
   }
 
   #call(done: () => void): void {
-    const server = this.#picker.pick(this.#nowMs);
+    const server = this.#picker.pick(this.#nowMs, this.#nextKey?.());
     if (server === undefined) throw new Error("no server");
     const call = new SimulatedCall();
     server.calls++;

@@ -14,8 +14,11 @@ const seeds = [1, 2];
 
 function simulation(policy: BalancePolicy, seed: number): Simulation {
   const random = seeded(seed);
-  const picker = pickerOf<SimulatedServer>({ policy }, random) ?? assert.fail("no picker");
-  return new Simulation(picker, random);
+  const keys = seeded(seed + 1_000);
+  const picker = pickerOf<SimulatedServer>({ policy }, { random, meanInFlight: () => servers.meanInFlight });
+  const nextKey = (): number => Math.floor(keys() * 2 ** 32);
+  const servers: Simulation = new Simulation(picker, random, policy === "hash" ? nextKey : undefined);
+  return servers;
 }
 
 function addHealthy(servers: Simulation, count: number): void {
@@ -27,7 +30,7 @@ function near(actual: number | undefined, expected: number, tolerance: number, w
   assert.ok(Math.abs((actual ?? 0) - expected) <= tolerance, text);
 }
 
-for (const policy of ["p2c", "round_robin", "random", "least_request"] as const) {
+for (const policy of ["p2c", "round_robin", "random", "least_request", "hash"] as const) {
   describe(policy, () => {
     for (const inFlight of [1, 64]) {
       test(`with ${inFlight} calls in flight, equal endpoints have equal shares`, () => {

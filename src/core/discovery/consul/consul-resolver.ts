@@ -1,9 +1,8 @@
-import { Code, ConnectError } from "../../errors/errors.ts";
 import { SetupError } from "../../errors/setup-error.ts";
-import { systemClock, type Clock } from "../../time/clock.ts";
-import type { Pauses } from "../../time/pauses.ts";
+import { systemClock } from "../../time/clock.ts";
 import { resolverPauses, type ResolverParts } from "../polling.ts";
 import type { Endpoint, Resolver, ResolverListener } from "../resolver.ts";
+import { BlockingQuery } from "./blocking-query.ts";
 import { ConsulAgent, type ConsulOptions } from "./consul-agent.ts";
 import { endpointsOf } from "./health-entries.ts";
 
@@ -24,15 +23,6 @@ export interface ConsulResolverOptions extends ConsulOptions {
   readonly warning?: boolean;
 }
 
-/** How long Consul may hold a query until something changes. */
-const waitSeconds = 55;
-/** Consul adds up to a sixteenth of the wait by chance; then a query is given up, in milliseconds. */
-const blockingLimitMs = waitSeconds * 1_000 * (17 / 16) + 5_000;
-/** The same of a query that does not wait. */
-const limitMs = 10_000;
-/** Least time from one query to the next, in milliseconds: fewer than two in a second, whatever Consul answers. */
-const leastMs = 600;
-
 /**
  * The healthy instances of a service of Consul, `consul:///SERVICE`. Changes come by blocking queries, within a second.
  *
@@ -52,7 +42,7 @@ export function consulResolver(
   const agent = new ConsulAgent(options, clock);
   const { dc } = options;
   const datacenters = dc === undefined ? [undefined] : typeof dc === "string" ? [dc] : dc;
-  let watches: readonly DatacenterWatch[] = [];
+  let watches: readonly BlockingQuery<Endpoint[]>[] = [];
   return {
     name: "consul",
     authority: service,
@@ -61,8 +51,12 @@ export function consulResolver(
       const merged = new MergedListener(listener, datacenters.length);
       watches = datacenters.map((datacenter, priority) => {
         const path = pathOf(service, datacenter, options);
-        const query = { service, path, takesWarning: options.warning === true, priority };
-        return new DatacenterWatch(agent, query, clock, resolverPauses(parts.random));
+        const query = {
+          path,
+          rules: `service "${service}" { policy = "read" }, node_prefix "" { policy = "read" }`,
+          read: (text: string) => endpointsOf(text, options.warning === true, priority),
+        };
+        return new BlockingQuery(agent, query, clock, resolverPauses(parts.random));
       });
       for (const [index, watch] of watches.entries()) void watch.run(merged.part(index), signal);
     },
@@ -111,106 +105,4 @@ class MergedListener {
       confirmed: () => this.#listener.confirmed?.(),
     };
   }
-}
-
-interface Query {
-  readonly service: string;
-  readonly path: string;
-  readonly takesWarning: boolean;
-  readonly priority: number;
-}
-
-/** The instances of one datacenter: one query at a time, each with the index of the answer before it. */
-class DatacenterWatch {
-  readonly #agent: ConsulAgent;
-  readonly #query: Query;
-  readonly #clock: Clock;
-  readonly #pauses: Pauses;
-  /** That of the last answer; 0 asks for the instances of now. */
-  #index = 0;
-  #wake: (() => void) | undefined;
-
-  constructor(agent: ConsulAgent, query: Query, clock: Clock, pauses: Pauses) {
-    this.#agent = agent;
-    this.#query = query;
-    this.#clock = clock;
-    this.#pauses = pauses;
-  }
-
-  /** Ends the pause after a failure. */
-  refresh(): void {
-    this.#wake?.();
-  }
-
-  /** Asks until the signal fires. Never rejects. */
-  async run(listener: ResolverListener, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      const startedMs = this.#clock.nowMs();
-      let pauseMs = 0;
-      try {
-        await this.#ask(listener, signal);
-        this.#pauses.reset();
-      } catch (error) {
-        if (signal.aborted) return;
-        // An agent that restarts begins to count anew.
-        this.#index = 0;
-        pauseMs = this.#pauses.nextMs();
-        listener.failed(this.#errorOf(error));
-      }
-      const spentMs = this.#clock.nowMs() - startedMs;
-      await this.#pause(Math.max(pauseMs, leastMs - spentMs), pauseMs > 0, signal);
-    }
-  }
-
-  async #ask(listener: ResolverListener, signal: AbortSignal): Promise<void> {
-    const { path, takesWarning, priority, service } = this.#query;
-    const blocks = this.#index > 0;
-    const wait = blocks ? `&index=${this.#index}&wait=${waitSeconds}s` : "";
-    const timeoutMs = blocks ? blockingLimitMs : limitMs;
-    const reply = await this.#agent.send({ method: "GET", path: path + wait, timeoutMs, signal });
-    if (signal.aborted) return;
-    if (reply.status === 403) {
-      const rule = `service "${service}" { policy = "read" }, node_prefix "" { policy = "read" }`;
-      throw new ConnectError(`consul: the token lacks the ACL rules ${rule}`, Code.Unavailable);
-    }
-    if (reply.status !== 200) throw new Error(`HTTP ${reply.status}: ${reply.text.slice(0, 200)}`);
-    const endpoints = endpointsOf(reply.text, takesWarning, priority);
-    const index = indexOf(reply.header("x-consul-index"));
-    const isUnchanged = blocks && index === this.#index;
-    this.#index = index < this.#index ? 0 : index;
-    if (isUnchanged) listener.confirmed?.();
-    else listener.update(endpoints);
-  }
-
-  #pause(ms: number, isAfterFailure: boolean, signal: AbortSignal): Promise<void> {
-    if (ms <= 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener("abort", end);
-        this.#wake = undefined;
-        resolve();
-      };
-      const cancel = this.#clock.after(ms, end, false);
-      signal.addEventListener("abort", end);
-      if (isAfterFailure) this.#wake = end;
-    });
-  }
-
-  #errorOf(error: unknown): ConnectError {
-    if (error instanceof ConnectError) return error;
-    return new ConnectError(
-      "consul: the agent does not answer",
-      Code.Unavailable,
-      undefined,
-      undefined,
-      error,
-    );
-  }
-}
-
-/** The index of an answer; 0 where it has none that can be used. */
-function indexOf(header: string | undefined): number {
-  const index = /^\d{1,15}$/.test(header ?? "") ? Number(header) : 0;
-  return index > 0 ? index : 0;
 }

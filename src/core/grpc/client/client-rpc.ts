@@ -47,12 +47,13 @@ export class ClientRpc {
   head(authority: string, context: CallContext): RequestHead {
     const own = this.#own;
     own.length = 0;
+    const host = context.isShadow ? shadowAuthority(authority) : authority;
     const timeoutMs = context.timeoutMs();
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
     if (timeout !== undefined) own.push("grpc-timeout", timeout);
     context.eachRequestHeader(this.#addHeader);
     let heads = this.#current;
-    if (heads?.authority !== authority) heads = this.#current = this.#headsOf(authority);
+    if (heads?.authority !== host) heads = this.#current = this.#headsOf(host);
     if (isSame(own, heads.last.own)) return heads.last;
     this.#own = [];
     // A `user-agent`, which a gateway forwards from its client, replaces the common one.
@@ -118,6 +119,12 @@ export class ClientRpc {
       ...(compression === requestCoding.name ? ["grpc-encoding", requestCoding.name] : []),
     ];
   }
+}
+
+/** The authority of copies of calls: the host's name ends with `-shadow`, before the port. */
+function shadowAuthority(authority: string): string {
+  const [, host = authority, port = ""] = /^(.*?)(:\d+)?$/.exec(authority) ?? [];
+  return `${host}-shadow${port}`;
 }
 
 function isSame(a: readonly string[], b: readonly string[]): boolean {

@@ -18,6 +18,7 @@ export interface UnaryOutcome<T> {
 /** A call with one message in each direction. */
 export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   readonly #request: Buffer;
+  readonly #message: Uint8Array;
   readonly #outcome: UnaryOutcome<T>;
   readonly #maxMessageBytes: number;
   readonly #reader: MessageReader;
@@ -25,19 +26,28 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   #flags = 0;
   #replies = 0;
 
-  /** @param request The message with its prefix. */
+  /**
+   * @param message The request.
+   * @param request The same with its prefix, perhaps compressed.
+   */
   constructor(
     sources: StreamSources,
     rpc: ClientRpc,
     context: CallContext,
+    message: Uint8Array,
     request: Buffer,
     outcome: UnaryOutcome<T>,
   ) {
     super(sources, rpc, context);
+    this.#message = message;
     this.#request = request;
     this.#outcome = outcome;
     this.#maxMessageBytes = sources.options.maxMessageBytes;
     this.#reader = new MessageReader(this, this.#maxMessageBytes);
+  }
+
+  get requestMessage(): Uint8Array {
+    return this.#message;
   }
 
   onData(chunk: Buffer, borrowed: boolean): void {

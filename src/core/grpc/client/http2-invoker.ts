@@ -31,7 +31,8 @@ export function http2Invoker(sources: StreamSources): Required<Omit<Invoker, "un
   ): Promise<T> => {
     if (compressed) return compressedCall(rpc, request, context, read);
     return new Promise((resolve, reject) => {
-      new ClientUnaryCall(sources, rpc, context, withPrefix(request), { read, resolve, reject }).begin();
+      const outcome = { read, resolve, reject };
+      new ClientUnaryCall(sources, rpc, context, request, withPrefix(request), outcome).begin();
     });
   };
 
@@ -43,7 +44,7 @@ export function http2Invoker(sources: StreamSources): Required<Omit<Invoker, "un
   ): Promise<T> => {
     const framed = withPrefix(await context.race(requestCoding.compress(request)), compressedFlag);
     return new Promise((resolve, reject) => {
-      new ClientUnaryCall(sources, rpc, context, framed, { read, resolve, reject }).begin();
+      new ClientUnaryCall(sources, rpc, context, request, framed, { read, resolve, reject }).begin();
     });
   };
 

@@ -2,7 +2,13 @@ import type { Socket } from "node:net";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
-import type { HttpExchange, RequestBody, ResponseHeaders, ResponseTrailers } from "../../http/exchange.ts";
+import {
+  addCookies,
+  type HttpExchange,
+  type RequestBody,
+  type ResponseHeaders,
+  type ResponseTrailers,
+} from "../../http/exchange.ts";
 import { cancelCall, type ExchangeOwner } from "../live-exchange.ts";
 import type { TurnAnswer } from "./answer-turn.ts";
 import { FastBody } from "./fast-body.ts";
@@ -32,6 +38,7 @@ export class FastExchange implements TurnExchange, TurnAnswer {
   livePlace = -1;
   arrivedAt = 0;
   call: CallContext | undefined;
+  cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   /** WebSockets are Node's lane's. */
@@ -96,6 +103,10 @@ export class FastExchange implements TurnExchange, TurnAnswer {
     return identityOf(this.#carrier.socket);
   }
 
+  get isSecure(): boolean {
+    return "encrypted" in this.#carrier.socket;
+  }
+
   get stopping(): ConnectError | undefined {
     return this.#owner?.stopping;
   }
@@ -153,6 +164,7 @@ export class FastExchange implements TurnExchange, TurnAnswer {
       length = Buffer.byteLength(body);
       headers["content-length"] = String(length);
     } else if (status !== 204 && status !== 304) headers["content-length"] = "0";
+    if (this.cookies !== undefined) addCookies(headers, this);
     this.#owner?.completeHead?.(this.head, new HeadFields(headers), status);
     const { keepText } = this.#carrier;
     const head = headText(status, headers, this.shouldKeepAlive ? keepText : closeText);

@@ -5,6 +5,7 @@ import type { ConnectError } from "../../../core/errors/errors.ts";
 import { ServerResponse } from "../../../core/net/node-http.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
+  addCookies,
   type ExchangeCarrier,
   exchangeKey,
   type RequestBody,
@@ -30,6 +31,7 @@ export class Http1Exchange
   livePlace = -1;
   arrivedAt = 0;
   call: CallContext | undefined;
+  cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   upgrade: UpgradeRequest | undefined;
@@ -64,6 +66,10 @@ export class Http1Exchange
 
   get peer(): PeerIdentity | undefined {
     return identityOf(this.req.socket);
+  }
+
+  get isSecure(): boolean {
+    return "encrypted" in this.req.socket;
   }
 
   get stopping(): ConnectError | undefined {
@@ -101,6 +107,7 @@ export class Http1Exchange
     body: string | Uint8Array | undefined,
     trailers: ResponseTrailers = [],
   ): void {
+    addCookies(headers, this);
     if (trailers.length > 0) {
       headers["trailer"] = trailers.map(([name]) => name).join(", ");
       this.writeHead(status, headers);
@@ -121,6 +128,7 @@ export class Http1Exchange
     headers: ResponseHeaders,
     { empty = false }: ResponseOptions = {},
   ): ResponseBody {
+    addCookies(headers, this);
     this.writeHead(status, headers);
     if (empty) this.end();
     return this;

@@ -4,6 +4,7 @@ import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
+  addCookies,
   type ExchangeCarrier,
   exchangeKey,
   type RequestBody,
@@ -24,6 +25,7 @@ export class Http2Exchange
   livePlace = -1;
   readonly arrivedAt = performance.now();
   call: CallContext | undefined;
+  cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   /** WebSockets are served over HTTP/1.1 only. */
@@ -70,6 +72,10 @@ export class Http2Exchange
 
   get body(): RequestBody {
     return this.#request;
+  }
+
+  get isSecure(): boolean {
+    return this.stream.session?.encrypted === true;
   }
 
   get stopping(): ConnectError | undefined {
@@ -121,6 +127,7 @@ export class Http2Exchange
     body: string | Uint8Array | undefined,
     trailers: ResponseTrailers = [],
   ): void {
+    addCookies(headers, this);
     this.#withTrailers = trailers.length > 0;
     if (trailers.length > 0) headers["trailer"] = trailers.map(([name]) => name).join(", ");
     else if (body !== undefined) headers["content-length"] = String(Buffer.byteLength(body));
@@ -139,6 +146,7 @@ export class Http2Exchange
     headers: ResponseHeaders,
     { trailers = false, empty = false }: ResponseOptions = {},
   ): ResponseBody {
+    addCookies(headers, this);
     this.#withTrailers = trailers;
     // An answer to HEAD ends with its head, and Node emits no `close` before its end.
     if (empty || this.#request.method === "HEAD") this.#endWithHead(status, headers);

@@ -6,14 +6,15 @@ import type { IncomingRequest } from "../../../core/http2/incoming-request.ts";
 import type { FieldList, ServerStream, ServerStreamListener } from "../../../core/http2/server-stream.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { incompleteRequest } from "../../http/disconnect-error.ts";
-import type {
-  BodySink,
-  RequestBody,
-  RequestHead,
-  ResponseBody,
-  ResponseHeaders,
-  ResponseOptions,
-  ResponseTrailers,
+import {
+  addCookies,
+  type BodySink,
+  type RequestBody,
+  type RequestHead,
+  type ResponseBody,
+  type ResponseHeaders,
+  type ResponseOptions,
+  type ResponseTrailers,
 } from "../../http/exchange.ts";
 import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
 import { OwnRequestBody } from "./own-request-body.ts";
@@ -32,6 +33,7 @@ export class OwnHttp2Exchange
   /** WebSockets come over HTTP/1.1 only. */
   readonly upgrade = undefined;
   call: CallContext | undefined;
+  cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   closed = false;
@@ -73,6 +75,10 @@ export class OwnHttp2Exchange
     if (this.#stream.requestEnded) body.arrived();
     if (this.#stream.closed && !this.#stream.requestEnded) body.destroy();
     return body;
+  }
+
+  get isSecure(): boolean {
+    return this.head.headers[":scheme"] === "https";
   }
 
   get stopping(): ConnectError | undefined {
@@ -231,6 +237,7 @@ export class OwnHttp2Exchange
 
   #begin(status: number, headers: ResponseHeaders, ends: boolean): void {
     if (this.#status !== 0) throw new Error("the reply has begun already");
+    if (this.cookies !== undefined) addCookies(headers, this);
     this.#owner.completeHead?.(this.head, new HeadFields(headers), status);
     const fields = replyFields(status, headers);
     this.#status = status;

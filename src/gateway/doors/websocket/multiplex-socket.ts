@@ -3,7 +3,7 @@ import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
-import { newCall } from "../open-call.ts";
+import { handshakeOf, newCall } from "../open-call.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
@@ -162,6 +162,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       smaller(requestedTimeoutMs(headers), frameTimeoutMs(envelope)),
       () => kit.requestMetadata.of(headers),
     );
+    context.edge = handshakeOf(headers);
     const call = new SocketCall(kind, run, context, {
       pause: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":true}`),
       resume: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":false}`),

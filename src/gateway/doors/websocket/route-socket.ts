@@ -4,7 +4,7 @@ import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
-import { newCall } from "../open-call.ts";
+import { handshakeOf, newCall } from "../open-call.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
@@ -113,6 +113,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
       if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
       return metadata;
     });
+    context.edge = handshakeOf(headers);
     const socketCall = (this.#call = new SocketCall(kind, run, context, {
       pause: () => this.#socket.pause(),
       resume: () => this.#socket.resume(),
