@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { consulResolver, register } from "../src/entries/consul.ts";
-import { GrpcServer, HttpServer, type Endpoint } from "../src/index.ts";
+import type { Endpoint } from "../src/entries/clients.ts";
+import { GrpcServer, HttpServer } from "../src/index.ts";
 import { Program } from "../test/support/program.ts";
 import { ConsulAgent } from "./consul-agent.ts";
 import { Checks, type Suite } from "./suite.ts";

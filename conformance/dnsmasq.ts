@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { compileTarget } from "../src/core/targets/text-target.ts";
-import type { ConnectError, Endpoint } from "../src/index.ts";
+import type { Endpoint } from "../src/entries/clients.ts";
+import type { ConnectError } from "../src/index.ts";
 import { Dnsmasq } from "./dnsmasq-server.ts";
 import { Checks, type Suite } from "./suite.ts";
 

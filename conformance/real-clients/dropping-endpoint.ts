@@ -1,7 +1,8 @@
 import { strict as assert } from "node:assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
-import { createClient, dial, GrpcServer, type Balance } from "../../src/index.ts";
+import type { Balance } from "../../src/entries/clients.ts";
+import { createClient, dial, GrpcServer } from "../../src/index.ts";
 import { Echo } from "../../test/support/echo-service.ts";
 import { KillableFront } from "../../test/support/killable-front.ts";
 import { Checks, type Suite } from "../suite.ts";
@@ -31,7 +32,7 @@ async function drop(balance: Balance, watchedMs: number): Promise<string> {
   front.lifeMs = 100;
   const [, ...others] = servers.map(({ address }) => `127.0.0.1:${address?.port}`);
   try {
-    await using transport = dial([front.address, ...others], { balance });
+    await using transport = dial([front.address, ...others], { balance, outlier: false });
     await transport.ready();
     const client = createClient(EchoService, transport);
     await using loop = new OpenLoop(500, () => ({
