@@ -111,8 +111,10 @@ const killed: Suite = {
       await delay(3_000);
       fleet.instances[0] = await Instance.start(undefined, "127.0.0.1", victim.port);
       const before = goodAttempts(transport, victim.address);
+      const load = transport.stats().endpoints.find(({ address }) => address === victim.address)?.load;
+      const ejected = `ejected for ${load?.ejectedForMs ?? 0} ms more`;
       const back = await until(
-        "it is called again",
+        `it is called again (${loop.summary}; ${ejected})`,
         () => goodAttempts(transport, victim.address) > before,
         10_000,
       );
