@@ -27,6 +27,8 @@ export {
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions, type DialTarget } from "./core/dial.ts";
 export type { DialStats } from "./core/targets/dial-stats.ts";
+export type { MethodPolicyInit, SelectedPolicy } from "./core/policy/method-policy.ts";
+export type { PlanLine } from "./core/policy/plan.ts";
 export type { Balance } from "./core/cluster/balance.ts";
 export type { PoolOptions } from "./core/cluster/connection-pool.ts";
 export type { Endpoint, Resolver, ResolverListener } from "./core/discovery/resolver.ts";
@@ -48,6 +50,7 @@ export { proxy } from "./core/call/proxy.ts";
 export { type HandlerContext } from "./core/call/context.ts";
 // oxlint-disable-next-line typescript/no-deprecated -- the former name stays for users of it
 export { passOn, propagate } from "./core/metadata/propagate.ts";
+export { previousAttempts } from "./core/metadata/previous-attempts.ts";
 export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/metadata/peer-identity.ts";
 export type { Interceptor } from "./core/call/interceptors.ts";
 export { metadataOnly } from "./core/metadata/metadata-only.ts";
