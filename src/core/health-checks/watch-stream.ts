@@ -26,7 +26,12 @@ export interface WatchListener {
   ended(code: number): void;
 }
 
-const head: CallHead = { method: Health.method.watch, eachRequestHeader() {} };
+const head: CallHead = {
+  method: Health.method.watch,
+  deadline: undefined,
+  eachRequestHeader() {},
+  limit() {},
+};
 
 /** The most bytes of an answer. */
 const mostBytes = 4_096;
@@ -38,6 +43,8 @@ const mostBytes = 4_096;
 export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
   readonly attempts = 0;
   readonly repeatable = false;
+  readonly committed = true;
+  readonly requestBytes = undefined;
   readonly #service: string;
   readonly #connection: StreamSources;
   readonly #listener: WatchListener;
@@ -70,6 +77,10 @@ export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
     const request = create(HealthCheckRequestSchema, { service: this.#service });
     this.#stream = session.open(new RequestHead(fields, []), this);
     this.#stream.end(withPrefix(toBinary(HealthCheckRequestSchema, request)));
+  }
+
+  cut(): void {
+    this.#stream?.reset();
   }
 
   refuse({ code }: ConnectError): void {
