@@ -32,6 +32,7 @@ const pages = [
   "docs/discovery.md",
   "docs/clients.md",
   "docs/rest-client.md",
+  "docs/upstreams.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
