@@ -70,6 +70,24 @@ export function clusterStats(cluster: Cluster): DialStats {
   };
 }
 
+/** The figures of the clusters of one target. */
+export function sumOfClusters(name: string, all: readonly DialStats[]): DialStats {
+  const clusters = all.flatMap(({ cluster }) => cluster ?? []);
+  const sum = (figure: "calls" | "inFlight" | "queued" | "connections"): number =>
+    clusters.reduce((total, stats) => total + stats[figure], 0);
+  return {
+    endpoints: all.flatMap(({ endpoints }) => endpoints),
+    cluster: {
+      name,
+      calls: sum("calls"),
+      inFlight: sum("inFlight"),
+      queued: sum("queued"),
+      connections: sum("connections"),
+      discovery: clusters[0]?.discovery,
+    },
+  };
+}
+
 function endpointStats(endpoint: ClusterEndpoint, nowMs: number): EndpointStats {
   const { known, state, load, pool, weight, health } = endpoint;
   const { inFlight, lagMs, success, attempts, failures } = load;
