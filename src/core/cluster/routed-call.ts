@@ -1,6 +1,15 @@
 import type { CallRoute, RoutedTarget, RouteFault } from "../discovery/routed-resolver.ts";
-import { Code, ConnectError } from "../errors/errors.ts";
-import type { AttemptedCall, CallHead, Progress, StreamSource } from "../http2/stream-source.ts";
+import { ConnectError } from "../errors/errors.ts";
+import type { ReplyFields } from "../http2/reply-status.ts";
+import {
+  noTerms,
+  type AttemptedCall,
+  type AttemptTerms,
+  type CallHead,
+  type KeptRequests,
+  type Progress,
+  type StreamSource,
+} from "../http2/stream-source.ts";
 import type { Clock } from "../time/clock.ts";
 
 /** A group of endpoints as routed calls see it. */
@@ -35,11 +44,22 @@ export class RoutedCall implements StreamSource {
   #headers: Headers | undefined;
   #isOver = false;
   #cancelDelay: (() => void) | undefined;
-  #cancelTimeout: (() => void) | undefined;
 
   constructor(host: RoutedHost, head: CallHead) {
     this.#host = host;
     this.#head = head;
+  }
+
+  get terms(): AttemptTerms {
+    return this.#source?.terms ?? noTerms;
+  }
+
+  get previousAttempts(): number {
+    return this.#source?.previousAttempts ?? 0;
+  }
+
+  keptRequests(): KeptRequests | undefined {
+    return this.#source?.keptRequests?.();
   }
 
   begin(call: AttemptedCall): void {
@@ -58,12 +78,7 @@ export class RoutedCall implements StreamSource {
       this.refuse(new ConnectError(text, route.code, undefined, undefined, route.cause));
       return;
     }
-    const { timeoutMs } = route;
-    if (timeoutMs !== undefined) {
-      const late = (): void =>
-        this.refuse(new ConnectError("the time of the route is over", Code.DeadlineExceeded));
-      this.#cancelTimeout = this.#host.clock.after(timeoutMs, late);
-    }
+    if (route.timeoutMs !== undefined) this.#head.limit(route.timeoutMs);
     this.#suffer(route, 0);
   }
 
@@ -76,8 +91,13 @@ export class RoutedCall implements StreamSource {
     this.#source?.answered();
   }
 
-  ended(call: AttemptedCall, error: ConnectError | undefined, progress: Progress): boolean {
-    const goesOn = this.#source?.ended(call, error, progress) ?? false;
+  ended(
+    call: AttemptedCall,
+    error: ConnectError | undefined,
+    progress: Progress,
+    trailers?: ReplyFields,
+  ): boolean {
+    const goesOn = this.#source?.ended(call, error, progress, trailers) ?? false;
     if (!goesOn) this.#end();
     return goesOn;
   }
@@ -145,7 +165,6 @@ export class RoutedCall implements StreamSource {
     this.#isOver = true;
     this.#host.forget(this);
     this.#cancelDelay?.();
-    this.#cancelTimeout?.();
     this.#group?.end();
   }
 }

@@ -67,6 +67,11 @@ export class RoutedCluster implements StreamSources, AwaitedCluster, RoutedHost 
     return states.find((state) => all.includes(state)) ?? "transient-failure";
   }
 
+  /** How the rpcs of a service are called; those of the first group, before the first answer none. */
+  readonly policies: Pick<Cluster["policies"], "lines"> = {
+    lines: (service) => this.clusters[0]?.policies.lines(service) ?? [],
+  };
+
   sourceOf(head: CallHead): StreamSource {
     return new RoutedCall(this, head);
   }

@@ -49,6 +49,6 @@ export class GroupMember implements CalledGroup {
   }
 }
 
-function keyOf({ balance, outlier }: RoutedGroup): string {
-  return JSON.stringify([balance, outlier]);
+function keyOf({ balance, outlier, retryKey }: RoutedGroup): string {
+  return JSON.stringify([balance, outlier, retryKey]);
 }

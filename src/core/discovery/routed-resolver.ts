@@ -1,4 +1,4 @@
-import type { ConnectError } from "../errors/errors.ts";
+import type { Code, ConnectError } from "../errors/errors.ts";
 import type { Resolver } from "./resolver.ts";
 
 /** How the endpoints of a cluster are chosen. */
@@ -19,6 +19,15 @@ export interface RoutedOutlier {
   readonly maxEjectionPercent: number;
 }
 
+/** How a call is tried again. */
+export interface RoutedRetry {
+  readonly codes: readonly Code[];
+  /** With the first one. */
+  readonly maxAttempts: number;
+  readonly initialBackoffMs: number;
+  readonly maxBackoffMs: number;
+}
+
 /** Some of the endpoints of a target, which are called in one way. */
 export interface RoutedGroup {
   /** Finds the endpoints; the same object for as long as it is the same cluster. */
@@ -28,6 +37,10 @@ export interface RoutedGroup {
   readonly outlier: RoutedOutlier | undefined;
   /** Most calls under way. */
   readonly maxRequests: number;
+  /** How calls of a path are tried again; undefined for what the contract says. */
+  readonly retryOf: (path: string) => RoutedRetry | undefined;
+  /** The same for equal retries. */
+  readonly retryKey: string;
 }
 
 /** What is done to some calls on purpose. */

@@ -9,13 +9,14 @@ import { parseTarget } from "../net/target.ts";
 import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
+import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
 
 /** A target whose endpoints are known, or are found by a resolver: a list, a text with a scheme, or a resolver. */
 export type ClusterTarget = readonly (string | Endpoint)[] | string | Resolver;
 
 /** Options of `dial` for targets with several endpoints. */
-export interface ClusterDialOptions extends ChoiceOptions {
+export interface ClusterDialOptions extends ChoiceOptions, PolicyDialOptions {
   /**
    * Name of the target: label of its metrics, and first word of its errors. Default: the service as the target or the
    * resolver names it, such as `users` of `consul:///users`; `list` for a list.
@@ -35,6 +36,7 @@ export interface ClusterDialOptions extends ChoiceOptions {
 /** The defaults of `ClusterDialOptions`. */
 export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
   ...choiceDefaults,
+  ...policyDialDefaults,
   name: undefined,
   connections: Object.freeze({}),
   staleMs: 30_000,
@@ -53,7 +55,12 @@ type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 
 /** Whether options ask for a cluster even where the target is one server. */
 export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
-  return options.name !== undefined || options.connections !== undefined || givesChoice(options);
+  return (
+    options.name !== undefined ||
+    options.connections !== undefined ||
+    givesChoice(options) ||
+    givesPolicies(options)
+  );
 }
 
 /** Whether a target is a list, a text with a scheme, or a resolver. */
@@ -80,6 +87,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
   checkGroup("connections", connections, poolRules);
   if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
+  const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
   checkDns(dns);
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
@@ -109,12 +117,14 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
+      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
     };
+    const plans = { policies, contractPolicies };
     if ("watchRoutes" in resolver) {
       const { routedCluster } = await import("./routed-target.ts");
-      return routedCluster(resolver as RoutedResolver, common, options); // As it has the method.
+      return routedCluster(resolver as RoutedResolver, { ...common, plans }, options); // As it has the method.
     }
-    const cluster = new Cluster(common);
+    const cluster = new Cluster({ ...common, plans: new parts.Plans(plans) });
     return { cluster, stats: () => parts.clusterStats(cluster) };
   });
 }

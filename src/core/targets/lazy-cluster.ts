@@ -2,16 +2,23 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { DialStats } from "./dial-stats.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
-import type {
-  AttemptedCall,
-  CallHead,
-  Progress,
-  StreamSource,
-  StreamSources,
+import type { ReplyFields } from "../http2/reply-status.ts";
+import {
+  noTerms,
+  type AttemptedCall,
+  type AttemptTerms,
+  type CallHead,
+  type KeptRequests,
+  type Progress,
+  type StreamSource,
+  type StreamSources,
 } from "../http2/stream-source.ts";
 
 /** A cluster as transports see it. */
-export type CalledCluster = Pick<Cluster, "state" | "members" | "sourceOf" | "ready" | "onChange" | "close">;
+export type CalledCluster = Pick<
+  Cluster,
+  "state" | "members" | "sourceOf" | "ready" | "onChange" | "close"
+> & { readonly policies: Pick<Cluster["policies"], "lines"> };
 
 /** A cluster, and its figures. */
 export interface LoadedCluster {
@@ -103,6 +110,18 @@ class EarlyCall implements StreamSource {
     this.#load = load;
   }
 
+  get terms(): AttemptTerms {
+    return this.#source?.terms ?? noTerms;
+  }
+
+  get previousAttempts(): number {
+    return this.#source?.previousAttempts ?? 0;
+  }
+
+  keptRequests(): KeptRequests | undefined {
+    return this.#source?.keptRequests?.();
+  }
+
   begin(call: AttemptedCall): void {
     this.#load().then(
       (cluster) => {
@@ -122,8 +141,13 @@ class EarlyCall implements StreamSource {
     this.#source?.answered();
   }
 
-  ended(call: AttemptedCall, error: ConnectError | undefined, progress: Progress): boolean {
-    return this.#source?.ended(call, error, progress) ?? false;
+  ended(
+    call: AttemptedCall,
+    error: ConnectError | undefined,
+    progress: Progress,
+    trailers?: ReplyFields,
+  ): boolean {
+    return this.#source?.ended(call, error, progress, trailers) ?? false;
   }
 
   abandoned(call: AttemptedCall, reason: ConnectError): void {

@@ -19,7 +19,7 @@ import {
   routesTo,
   ServedResources,
 } from "../../support/fake-control-plane.ts";
-import { failure } from "../../support/failure.ts";
+import { all, failure } from "../../support/failure.ts";
 import { callsOf, dialSeveral, severalServers, until } from "../../support/several-servers.ts";
 
 type Route = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
@@ -28,7 +28,7 @@ type Route = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }
 function to(name: string, match: object = {}, more: object = {}): Route {
   const value = { clusterSpecifier: { case: "cluster", value: name }, ...more } as const;
   const all = { pathSpecifier: { case: "prefix", value: "" } } as const;
-  return { match: { ...all, ...match }, action: { case: "route", value } } as Route; // A shape of it.
+  return { match: { ...all, ...match }, action: { case: "route", value } }; // A shape of it.
 }
 
 /** The routes `r`. */
@@ -238,6 +238,26 @@ suite("times", () => {
     assert.equal(error.code, Code.DeadlineExceeded);
     assert.ok(performance.now() - startedMs < 2_000);
     await client.echo({ behaviour: { sleepMs: 300 } }, { headers: { "x-long": "" } });
+  });
+});
+
+suite("retries", () => {
+  test("are those of the first route of the path, for rpcs of any kind", async (t) => {
+    const { served, servers, clusters, endpoints, client } = await mesh(t, 1);
+    const baseInterval = { seconds: 0n, nanos: 1_000_000 };
+    const retryPolicy = { retryOn: "internal", numRetries: 3, retryBackOff: { baseInterval } };
+    const echo = { pathSpecifier: { case: "path", value: "/tsms.test.v1.EchoService/Echo" } } as const;
+    served.set(
+      listener("users", "r"),
+      routes(to("one", echo, { retryPolicy }), to("one")),
+      ...clusters,
+      ...endpoints,
+    );
+    const internal = { behaviour: { failure: { code: Code.Internal } } };
+    assert.equal((await failure(client.echo(internal))).code, Code.Internal);
+    assert.deepEqual(callsOf(servers), [4]);
+    await failure(all(client.repeat(internal)));
+    assert.deepEqual(callsOf(servers), [5]);
   });
 });
 

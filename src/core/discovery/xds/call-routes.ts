@@ -27,6 +27,9 @@ interface Compiled {
   readonly sides: readonly Side[];
 }
 
+/** As gRPC has it. */
+const mostAttempts = 5;
+
 /** Codes of gRPC for statuses of HTTP (grpc/grpc doc/http-grpc-status-mapping.md); others are UNKNOWN. */
 const httpCodes: Readonly<Record<number, Code>> = {
   400: Code.Internal,
@@ -65,7 +68,7 @@ export class CallRoutes {
       this.#feeds.set(name, feed);
       feed.update(endpoints.endpoints);
       const header = host.routes.flatMap(({ action }) => hashHeader(action, name))[0];
-      groups.set(name, groupOf(cluster, feed, header));
+      groups.set(name, { ...groupOf(cluster, feed, header), ...retriesOf(host.routes, name) });
       drops.set(
         name,
         endpoints.drops.map(({ share }) => share),
@@ -154,7 +157,7 @@ function groupOf(
   { balance, maxRequests, outlier }: XdsCluster,
   resolver: ClusterFeed,
   header?: string,
-): RoutedGroup {
+): Omit<RoutedGroup, "retryOf" | "retryKey"> {
   return {
     resolver,
     balance: balanceOf(balance, header),
@@ -166,6 +169,22 @@ function groupOf(
 function balanceOf(balance: XdsCluster["balance"], header: string | undefined): RoutedBalance {
   if (balance.policy !== "ring_hash") return balance;
   return header === undefined ? { policy: "hash" } : { policy: "hash", header };
+}
+
+/** How calls that come to a cluster by their paths are tried again. Routes by headers or for a share say nothing here. */
+function retriesOf(routes: readonly XdsRoute[], name: string): Pick<RoutedGroup, "retryOf" | "retryKey"> {
+  const plain = routes.filter(
+    ({ headers, share, action }) =>
+      headers.length === 0 && share >= 1 && action?.clusters.some(({ cluster }) => cluster === name) === true,
+  );
+  const texts = plain.map(({ pathText, action }) => [pathText, action?.retry]);
+  return {
+    retryOf: (path) => {
+      const retry = plain.find((route) => route.path(path))?.action?.retry;
+      return retry && { ...retry, maxAttempts: Math.min(retry.maxAttempts, mostAttempts) };
+    },
+    retryKey: plain.some(({ action }) => action?.retry !== undefined) ? JSON.stringify(texts) : "",
+  };
 }
 
 /** The first header by which a route hashes its calls to a cluster. */
