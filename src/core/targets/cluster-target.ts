@@ -2,6 +2,7 @@ import type { PoolOptions } from "../cluster/connection-pool.ts";
 import { show } from "../config/check-options.ts";
 import type { DnsOptions } from "../discovery/host-lookup.ts";
 import type { Endpoint, Resolver } from "../discovery/resolver.ts";
+import type { RoutedResolver } from "../discovery/routed-resolver.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
 import { clientTls } from "../net/client-tls.ts";
@@ -105,7 +106,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
     // Some resolvers learn their names only from where they run.
     const late = { authority: resolver.authority, tls: withName(early.tls, resolver.authority) };
     const connection = authority === undefined && !source.isFixed ? { ...early, ...late } : early;
-    const cluster = new Cluster({
+    const common = {
       ...choice,
       name: label,
       resolver,
@@ -115,12 +116,17 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       connection,
       maxQueuedCalls: early.http2.maxQueuedCalls,
       books: parts.clientCounts,
-      plans: new parts.Plans({ policies, contractPolicies }),
-      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
-    });
+      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
+    };
+    const plans = { policies, contractPolicies };
+    if ("watchRoutes" in resolver) {
+      const { routedCluster } = await import("./routed-target.ts");
+      return routedCluster(resolver as RoutedResolver, { ...common, plans }, options); // As it has the method.
+    }
+    const cluster = new Cluster({ ...common, plans: new parts.Plans(plans) });
     return { cluster, stats: () => parts.clusterStats(cluster) };
   });
 }
