@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import type { Ambient } from "./call/ambient.ts";
 import { interceptInvoker, type Invoker } from "./call/invoker.ts";
@@ -9,6 +10,9 @@ import {
   type ClusterDialOptions,
   type ClusterTarget,
 } from "./targets/cluster-target.ts";
+import type { PlanLine } from "./policy/plan.ts";
+import { DialledServer } from "./targets/dialled-server.ts";
+import { checkPolicyOptions } from "./targets/policy-options.ts";
 import type { DialStats } from "./targets/dial-stats.ts";
 import type { LazyCluster } from "./targets/lazy-cluster.ts";
 import type { Endpoint } from "./discovery/resolver.ts";
@@ -82,6 +86,13 @@ export interface Dialed extends AsyncDisposable {
   /** Figures of now. */
   stats(): DialStats;
   /**
+   * How the rpcs of a service are called: each value of their policies with where it comes from. None in process, before
+   * the first call or `ready()`, and for one server that is called without policies.
+   *
+   * @throws SetupError naming the policy of the service that cannot be used
+   */
+  policies(service: DescService): readonly PlanLine[];
+  /**
    * Calls `fn` at every change of `state`, of `endpoints` or of the state of one of them; in process never.
    *
    * @returns a function that ends that
@@ -135,6 +146,7 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
     const names = connectionEngines.map((name) => `"${name}"`).join(" or ");
     throw new SetupError(`dial: the option engine must be ${names}, not ${show(engine)}`);
   }
+  checkPolicyOptions(options);
   checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
   const { ambient } = options;
@@ -146,11 +158,13 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
   }
   if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
   if (typeof target === "string" && wantsCluster(options)) {
-    const { host, authority } = parseTarget(target);
-    const tls = options.tls === undefined || options.tls === false ? false : named(options.tls, host);
-    return overCluster(dialCluster([target], { authority, ...options, tls }), around);
+    return overCluster(oneServer(target, options), around);
   }
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
+  if (typeof target === "string" && options.contractPolicies !== false) {
+    const server = new DialledServer(connection, () => oneServer(target, options));
+    return overServer(server, target, around);
+  }
   const address = (): string => {
     if (typeof target === "string") return target;
     return target.address === undefined ? "" : nameOf(target);
@@ -166,9 +180,17 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
     stats: () => ({
       endpoints: [{ address: address(), state: connection.state, http2: connection.stats }],
     }),
+    policies: () => [],
     onChange: (fn) => connection.onChange(fn),
     close: () => connection.close(),
   });
+}
+
+/** One server as a list of one. */
+function oneServer(target: string, options: Partial<DialOptions>): LazyCluster {
+  const { host, authority } = parseTarget(target);
+  const tls = options.tls === undefined || options.tls === false ? false : named(options.tls, host);
+  return dialCluster([target], { authority, ...options, tls });
 }
 
 /** TLS for the name of one server. */
@@ -185,9 +207,34 @@ function overCluster(cluster: LazyCluster, around: (inner: Invoker) => Invoker):
       return cluster.loaded?.members.map(({ known }) => known) ?? [];
     },
     ready: (signal) => cluster.ready(signal),
+    policies: (service) => cluster.loaded?.policies.lines(service) ?? [],
     stats: () => cluster.stats(),
     onChange: (fn) => cluster.onChange(fn),
     close: () => cluster.close(),
+  });
+}
+
+function overServer(
+  server: DialledServer,
+  address: string,
+  around: (inner: Invoker) => Invoker,
+): DialedInvoker {
+  const { connection } = server;
+  return withConnection(around(http2Invoker(server)), {
+    get state() {
+      return server.state;
+    },
+    get endpoints() {
+      return [{ address }];
+    },
+    ready: (signal) => server.ready(signal),
+    stats: () =>
+      server.cluster === undefined
+        ? { endpoints: [{ address, state: connection.state, http2: connection.stats }] }
+        : server.cluster.stats(),
+    policies: (service) => server.cluster?.loaded?.policies.lines(service) ?? [],
+    onChange: (fn) => server.onChange(fn),
+    close: () => server.close(),
   });
 }
 
@@ -200,6 +247,7 @@ const always: Below = Object.freeze({
   endpoints: Object.freeze([]),
   ready: () => Promise.resolve(),
   stats: () => ({ endpoints: [] }),
+  policies: () => [],
   onChange: () => () => {},
   close() {},
 });
@@ -210,6 +258,7 @@ function withConnection<T extends object>(calls: T, connection: Below): T & Dial
     endpoints: { get: () => connection.endpoints, enumerable: true },
     ready: { value: (signal?: AbortSignal) => connection.ready(signal), enumerable: true },
     stats: { value: () => connection.stats(), enumerable: true },
+    policies: { value: (service: DescService) => connection.policies(service), enumerable: true },
     onChange: { value: (fn: () => void) => connection.onChange(fn), enumerable: true },
     close: { value: () => connection.close(), enumerable: true },
     [Symbol.asyncDispose]: { value: async () => connection.close() },
