@@ -11,6 +11,7 @@ import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./
 import { LazyCluster } from "./lazy-cluster.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
 import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
+import { withServiceConfig } from "./service-config-options.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
 
 /** A target whose endpoints are known, or are found by a resolver: a list, a text with a scheme, or a resolver. */
@@ -80,7 +81,8 @@ type Source = Omit<CompiledTarget, "name"> & { readonly name: string | undefined
  *
  * @throws SetupError naming the option, what is no endpoint, or what is wrong with the text of the target
  */
-export function dialCluster(target: ClusterTarget, options: Options): LazyCluster {
+export function dialCluster(target: ClusterTarget, given: Options): LazyCluster {
+  const [options, { between, retryTokens }] = withServiceConfig(given, given.serviceConfig);
   const { name, connections = {}, dns = {}, staleMs = clusterDialDefaults.staleMs } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw new SetupError(`dial: the option name must be a text, not ${show(name)}`);
@@ -119,9 +121,10 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
+      retryTokens,
       retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
     };
-    const plans = { policies, contractPolicies };
+    const plans = { policies, contractPolicies, ...(between && { between }) };
     if ("watchRoutes" in resolver) {
       const { routedCluster } = await import("./routed-target.ts");
       return routedCluster(resolver as RoutedResolver, { ...common, plans }, options); // As it has the method.

@@ -15,6 +15,12 @@ export interface PolicyDialOptions {
   readonly contractPolicies: boolean;
   /** How many further attempts all calls together may make. Default: see `RetryBudgetOptions`. */
   readonly retryBudget: Partial<RetryBudgetOptions>;
+  /**
+   * A service config of gRPC, an object or its JSON text: `methodConfig`, `retryThrottling`, `healthCheckConfig`,
+   * `connectionScaling` and `loadBalancingConfig`. It is read as gRPC reads it. Its methods stand between the contract
+   * and `policies`; other options win over the rest of it. Default: none.
+   */
+  readonly serviceConfig: object | string | undefined;
 }
 
 /** The defaults of `PolicyDialOptions`. */
@@ -22,13 +28,14 @@ export const policyDialDefaults: PolicyDialOptions = Object.freeze({
   policies: Object.freeze([]),
   contractPolicies: true,
   retryBudget: Object.freeze({}),
+  serviceConfig: undefined,
 });
 
 const budgetOptions = { ratio: 0, reserve: 0, windowMs: 0 };
 
 /** Whether options need what only clusters have. */
-export function givesPolicies({ policies, retryBudget }: Partial<PolicyDialOptions>): boolean {
-  return (policies !== undefined && policies.length > 0) || retryBudget !== undefined;
+export function givesPolicies({ policies, retryBudget, serviceConfig }: Partial<PolicyDialOptions>): boolean {
+  return (policies?.length ?? 0) > 0 || retryBudget !== undefined || serviceConfig !== undefined;
 }
 
 /** @throws SetupError naming the option, policy and field that cannot be used */
