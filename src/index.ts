@@ -27,8 +27,7 @@ export {
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions, type DialTarget } from "./core/dial.ts";
 export type { DialStats } from "./core/targets/dial-stats.ts";
-export type { MethodPolicyInit, SelectedPolicy } from "./core/policy/method-policy.ts";
-export type { PlanLine } from "./core/policy/plan.ts";
+export type { SelectedPolicy } from "./core/policy/method-policy.ts";
 export type { Balance } from "./core/cluster/balance.ts";
 export type { PoolOptions } from "./core/cluster/connection-pool.ts";
 export type { Endpoint, Resolver, ResolverListener } from "./core/discovery/resolver.ts";

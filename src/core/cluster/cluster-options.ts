@@ -4,6 +4,7 @@ import type { Plans } from "../policy/plans.ts";
 import type { RetryBudgetOptions } from "../resilience/retry-budget.ts";
 import { systemClock } from "../time/clock.ts";
 import type { Balance } from "./balance.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import type { ClientBooks } from "./client-books.ts";
 import type { PoolOptions, PoolParts } from "./connection-pool.ts";
 import type { HealthChecks } from "./health.ts";
@@ -28,6 +29,8 @@ export interface ClusterOptions {
   readonly books: ClientBooks;
   /** How calls are made. */
   readonly plans: Plans;
+  /** Default: none. */
+  readonly observers?: readonly ClientObserver[];
   /** How many further attempts calls may make. */
   readonly retryBudget: RetryBudgetOptions;
   /** The zone of this process. Default: none. */

@@ -81,7 +81,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   }
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
   checkGroup("connections", connections, poolRules);
-  const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
+  const { policies, contractPolicies, retryBudget, clientObservers } = { ...policyDialDefaults, ...options };
   if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   checkDns(dns);
   const source = sourceOf(target);
@@ -109,6 +109,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       connection,
       maxQueuedCalls: early.http2.maxQueuedCalls,
       books: parts.clientCounts,
+      observers: clientObservers,
       plans: new parts.Plans({ policies, contractPolicies }),
       retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
       slowStart: { ...slowStartDefaults, ...slowStart },

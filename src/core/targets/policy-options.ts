@@ -1,3 +1,4 @@
+import type { ClientObserver } from "../cluster/client-observer.ts";
 import { checkOptions, show } from "../config/check-options.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import type { SelectedPolicy } from "../policy/method-policy.ts";
@@ -15,6 +16,8 @@ export interface PolicyDialOptions {
   readonly contractPolicies: boolean;
   /** How many further attempts all calls together may make. Default: see `RetryBudgetOptions`. */
   readonly retryBudget: Partial<RetryBudgetOptions>;
+  /** Called with calls, endpoints and circuit breakers of this target. Default: none. */
+  readonly clientObservers: readonly ClientObserver[];
 }
 
 /** The defaults of `PolicyDialOptions`. */
@@ -22,13 +25,15 @@ export const policyDialDefaults: PolicyDialOptions = Object.freeze({
   policies: Object.freeze([]),
   contractPolicies: true,
   retryBudget: Object.freeze({}),
+  clientObservers: Object.freeze([]),
 });
 
 const budgetOptions = { ratio: 0, reserve: 0, windowMs: 0 };
 
 /** Whether options need what only clusters have. */
-export function givesPolicies({ policies, retryBudget }: Partial<PolicyDialOptions>): boolean {
-  return (policies !== undefined && policies.length > 0) || retryBudget !== undefined;
+export function givesPolicies(options: Partial<PolicyDialOptions>): boolean {
+  const { policies = [], retryBudget, clientObservers = [] } = options;
+  return policies.length > 0 || retryBudget !== undefined || clientObservers.length > 0;
 }
 
 /** @throws SetupError naming the option, policy and field that cannot be used */
@@ -42,6 +47,9 @@ export function checkPolicyOptions(options: Partial<PolicyDialOptions>): void {
   readSelected(policies);
   if (typeof contractPolicies !== "boolean")
     throw wrong("contractPolicies", "true or false", contractPolicies);
+  if (!Array.isArray(options.clientObservers ?? [])) {
+    throw wrong("clientObservers", "a list of observers", options.clientObservers);
+  }
   if (retryBudget === undefined) return;
   checkOptions<RetryBudgetOptions>("dial: retryBudget", retryBudget, budgetOptions);
   for (const [name, value] of Object.entries(retryBudget) as [string, number | undefined][]) {
