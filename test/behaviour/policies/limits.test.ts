@@ -21,9 +21,11 @@ suite("limits of policies", { concurrency: true }, () => {
     await failure(client.echo({}), Code.DeadlineExceeded);
     assert.equal((await client.echo({}, { timeoutMs: 60_000 })).text, "1");
     // Streams have none unless they are named.
-    const long = dialSeveral(t, [address], { policies: [{ selector: echoOnly, timeoutMs: 2_500 }] });
-    assert.equal((await long.client.echo({})).text, "3");
-    assert.equal((await long.client.echo({}, { timeoutMs: 900 })).text, "1");
+    const long = dialSeveral(t, [address], { policies: [{ selector: echoOnly, timeoutMs: 60_000 }] });
+    const left = Number((await long.client.echo({})).text);
+    assert.ok(left > 30 && left <= 60, `${left} s`);
+    const own = Number((await long.client.echo({}, { timeoutMs: 30_000 })).text);
+    assert.ok(own > 0 && own <= 30, `${own} s`);
   });
 
   test("requests and replies have their largest sizes", async (t) => {
