@@ -1,4 +1,4 @@
-/** `ts-ms/resilience`: a circuit breaker for calls of any kind, and the types of policies and of their observers. */
+/** `ts-ms/resilience`: a circuit breaker for calls of any kind. */
 
 export {
   Breaker,
@@ -8,12 +8,3 @@ export {
   type Permit,
 } from "../core/resilience/breaker.ts";
 export { breakerDefaults, type BreakerOptions } from "../core/resilience/breaker-options.ts";
-export type { MethodPolicyInit } from "../core/policy/method-policy.ts";
-export type { PlanLine } from "../core/policy/plan.ts";
-export type {
-  BreakerEvent,
-  ClientObserver,
-  EndpointEvent,
-  FinishedAttempt,
-  FinishedCall,
-} from "../core/cluster/client-observer.ts";

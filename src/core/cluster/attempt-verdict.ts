@@ -15,8 +15,8 @@ const failures: ReadonlySet<Code> = new Set([
 const leastDeadlineMs = 1_000;
 
 /**
- * What an attempt says about its endpoint: nothing if its caller has cancelled it or if it was never sent. What
- * a server has refused or ended unread is no outage.
+ * What an attempt says about its endpoint: nothing if its caller has cancelled it or if it was never sent. What a server
+ * has refused unread is no outage.
  *
  * @param error undefined for OK
  * @param byOwnTimeout whether a time limit of the policy has ended it, and not one of the caller

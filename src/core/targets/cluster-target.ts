@@ -4,6 +4,7 @@ import type { DnsOptions } from "../discovery/host-lookup.ts";
 import type { Endpoint, Resolver } from "../discovery/resolver.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
+import { clientTls } from "../net/client-tls.ts";
 import { parseTarget } from "../net/target.ts";
 import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
@@ -54,8 +55,12 @@ type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 
 /** Whether options ask for a cluster even where the target is one server. */
 export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
-  const { name, connections } = options;
-  return name !== undefined || connections !== undefined || givesChoice(options) || givesPolicies(options);
+  return (
+    options.name !== undefined ||
+    options.connections !== undefined ||
+    givesChoice(options) ||
+    givesPolicies(options)
+  );
 }
 
 /** Whether a target is a list, a text with a scheme, or a resolver. */
@@ -87,6 +92,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
   const tls = checkTls(options, source, authority);
+  if (tls !== false) clientTls(tls === true ? {} : tls); // What cannot be used throws here, not at the first call.
   const early = mergeConnectionOptions({ ...options, authority, tls });
   return new LazyCluster(early, async () => {
     const [parts, checks, resolver] = await Promise.all([

@@ -1,7 +1,7 @@
 import type { AttemptKind } from "../cluster/client-books.ts";
-import type { BreakerStats } from "../resilience/breaker.ts";
 import type { ClusterEndpoint, EndpointState } from "../cluster/endpoint.ts";
 import type { EndpointHealth } from "../cluster/health.ts";
+import type { BreakerStats } from "../resilience/breaker.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";

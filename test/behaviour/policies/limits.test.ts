@@ -210,13 +210,15 @@ suite("limits of policies", { concurrency: true }, () => {
     const { client, transport } = dialSeveral(t, [address], { policies, http2: { maxQueuedCalls: 100_000 } });
     await transport.ready();
     const controller = new AbortController();
-    const cancelled = Array.from({ length: 1_000 }, () =>
+    const cancelled = Array.from({ length: 200 }, () =>
       failure(client.echo({}, { signal: controller.signal }), Code.Canceled),
     );
-    const short = Array.from({ length: 1_000 }, () =>
-      failure(client.echo({}, { timeoutMs: 5 }), Code.DeadlineExceeded),
-    );
-    await Promise.all(short);
+    // Few at a time: on a slow machine many together would last for a second, which counts.
+    for (let round = 0; round < 20; round++) {
+      await Promise.all(
+        Array.from({ length: 10 }, () => failure(client.echo({}, { timeoutMs: 5 }), Code.DeadlineExceeded)),
+      );
+    }
     controller.abort();
     await Promise.all(cancelled);
     const [breaker] = transport.stats().cluster?.breakers ?? [];
