@@ -9,6 +9,13 @@ export type { SlowStartOptions } from "../core/cluster/ramp.ts";
 export type { ConnectBackoff } from "../core/http2/connection-options.ts";
 export type { ClientHttp2Options, ClientKeepalive } from "../core/http2/client-http2-options.ts";
 export type { MethodPolicyInit, SelectedPolicy } from "../core/policy/method-policy.ts";
+export type {
+  BreakerEvent,
+  ClientObserver,
+  EndpointEvent,
+  FinishedAttempt,
+  FinishedCall,
+} from "../core/cluster/client-observer.ts";
 export type { PlanLine } from "../core/policy/plan.ts";
 export type { Endpoint, Resolver, ResolverListener } from "../core/discovery/resolver.ts";
 export type { Catalog, CatalogEntry, CatalogListener } from "../core/discovery/catalog.ts";

@@ -33,6 +33,7 @@ export const arrows: Arrows = {
     "core/discovery",
     "core/policy",
     "core/resilience",
+    "core/call",
   ],
 
   // What a call is, and how a program runs.

@@ -1,6 +1,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { CircuitBreakerPlan, MethodPlan, PlanLine } from "../policy/plan.ts";
 import type { Plans } from "../policy/plans.ts";
+import { notify } from "../call/observer.ts";
 import { selectorOf } from "../http-rule/http-rule.ts";
 import { Breaker, type BreakerStats } from "../resilience/breaker.ts";
 import { Concurrency } from "../resilience/concurrency.ts";
@@ -85,6 +86,16 @@ export class CallPolicies {
     };
   }
 
+  #observed(label: string, breaker: Breaker): Breaker {
+    const { observers, name: upstream } = this.share;
+    if (observers.length > 0) {
+      breaker.onChange((state) =>
+        notify(observers, (observer) => observer.breakerChanged?.({ upstream, breaker: label, state })),
+      );
+    }
+    return breaker;
+  }
+
   #breaker(method: DescMethod, plan: CircuitBreakerPlan): LabelledBreaker {
     const { scope, ...options } = plan;
     const { name, clock, random } = this.share;
@@ -94,7 +105,10 @@ export class CallPolicies {
     return fromMap(this.#breakers, key, (): LabelledBreaker => {
       const label = isOfRpc ? rpc : scope;
       const make = (subject: string | undefined): Breaker =>
-        new Breaker({ ...options, name }, { clock, random, ...(subject === undefined ? {} : { subject }) });
+        this.#observed(
+          label,
+          new Breaker({ ...options, name }, { clock, random, ...(subject === undefined ? {} : { subject }) }),
+        );
       if (scope === "target" || scope === "method") {
         return { label, breaker: make(isOfRpc ? rpc : undefined) };
       }

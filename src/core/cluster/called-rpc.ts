@@ -8,6 +8,7 @@ import { ReplayBuffer, type ReplayMemory } from "../resilience/replay-buffer.ts"
 import type { RetryAllowance } from "../resilience/retry-budget.ts";
 import { Retries, type RetryRules } from "../resilience/retry.ts";
 import type { Clock } from "../time/clock.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import type { ClientBooks, RpcBooks } from "./client-books.ts";
 import type { ClusterEndpoint } from "./endpoint.ts";
 import type { EndpointBreakers } from "./endpoint-breakers.ts";
@@ -21,6 +22,7 @@ export interface CallShare {
   readonly books: ClientBooks;
   readonly budget: RetryAllowance;
   readonly memory: ReplayMemory;
+  readonly observers: readonly ClientObserver[];
 }
 
 /** What limits the calls of an rpc; all undefined without such policies. */

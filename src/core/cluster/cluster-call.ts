@@ -1,3 +1,4 @@
+import { notify } from "../call/observer.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { requestTooLarge } from "../errors/request-too-large.ts";
 import { markSpent } from "../errors/spent-retries.ts";
@@ -20,6 +21,7 @@ import type { HedgeBooks } from "../resilience/hedge.ts";
 import type { PickRequest } from "./candidates.ts";
 import { HedgeGroup, type HedgedAttempt } from "./hedge-group.ts";
 import type { CalledRpc } from "./called-rpc.ts";
+import { CallRecord } from "./client-observer.ts";
 import type { AttemptKind } from "./client-books.ts";
 import type { PooledConnection } from "./connection-pool.ts";
 import type { ClusterEndpoint } from "./endpoint.ts";
@@ -47,6 +49,7 @@ interface HedgePlace {
   readonly previous: number;
   readonly startedMs: number | undefined;
   readonly hasOwnDeadline: boolean;
+  readonly record: CallRecord | undefined;
 }
 
 /** How an attempt has failed. */
@@ -97,6 +100,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   /** The attempts that run side by side, of which this is one; undefined without hedging. */
   #group: HedgeGroup | undefined;
   readonly #previous: number;
+  /** For observers; undefined without them. */
+  readonly #record: CallRecord | undefined;
 
   /** @param hedge what it is one of several attempts of; undefined for the first */
   constructor(host: ClusterHost, rpc: CalledRpc, head: CallHead, hedge?: HedgePlace) {
@@ -106,6 +111,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     this.#previous = hedge?.previous ?? 0;
     this.#hasOwnDeadline =
       hedge?.hasOwnDeadline ?? (rpc.timeoutMs !== undefined && limits(head, rpc.timeoutMs));
+    if (rpc.share.observers.length > 0) this.#record = hedge?.record ?? new CallRecord();
     if (hedge === undefined) return;
     this.#group = hedge.group;
     this.tried = hedge.group.tried;
@@ -158,6 +164,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     this.#host.began(this.#kind);
     this.rpc.books.attempt(this.#kind);
     this.#group?.began(endpoint, nowMs);
+    if (this.#record !== undefined) this.#record.firstMs ??= nowMs;
     const { attemptTimeoutMs, share } = this.rpc;
     if (attemptTimeoutMs !== undefined) {
       this.#cancelTimer = share.clock.after(attemptTimeoutMs, () => this.#expire(attemptTimeoutMs));
@@ -354,6 +361,12 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     this.#endpoint = this.#pooled = undefined;
     pooled.busy--;
     pooled.usedMs = nowMs;
+    this.#record?.attempts.push({
+      endpoint: endpoint.known.address,
+      kind: this.#kind,
+      code: error?.code ?? 0,
+      durationMs: nowMs - this.beganMs,
+    });
     const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout);
     endpoint.end(this, verdict, error === undefined, nowMs);
     this.#host.ended();
@@ -382,7 +395,15 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   #leaveBooks(code: number, nowMs: number): void {
     this.#leave?.();
-    this.rpc.books.finished(code, nowMs - (this.startedMs ?? nowMs));
+    const startedMs = this.startedMs ?? nowMs;
+    const durationMs = nowMs - startedMs;
+    this.rpc.books.finished(code, durationMs);
+    if (this.#record === undefined) return;
+    const { attempts, firstMs = nowMs } = this.#record;
+    const { share, method } = this.rpc;
+    const queuedMs = firstMs - startedMs;
+    const call = { upstream: share.name, method, code, durationMs, queuedMs, attempts };
+    notify(share.observers, (observer) => observer.callFinished?.(call));
   }
 
   /** This is the first attempt of several. */
@@ -393,7 +414,13 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       hasUntried: (tried) => this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
       begin: (previous) => {
         const { startedMs } = this;
-        const place = { group, previous, startedMs, hasOwnDeadline: this.#hasOwnDeadline };
+        const place = {
+          group,
+          previous,
+          startedMs,
+          hasOwnDeadline: this.#hasOwnDeadline,
+          record: this.#record,
+        };
         const attempt = new ClusterCall(this.#host, this.rpc, this.#head, place);
         attempt.key = this.key;
         call.twin?.(attempt);

@@ -5,6 +5,7 @@ import type { RetryBudgetOptions } from "../resilience/retry-budget.ts";
 import type { RetryTokensOptions } from "../resilience/retry-tokens.ts";
 import { systemClock } from "../time/clock.ts";
 import type { Balance } from "./balance.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import type { ClientBooks } from "./client-books.ts";
 import type { PoolOptions, PoolParts } from "./connection-pool.ts";
 import type { HealthChecks } from "./health.ts";
@@ -29,6 +30,8 @@ export interface ClusterOptions {
   readonly books: ClientBooks;
   /** How calls are made. */
   readonly plans: Plans;
+  /** Default: none. */
+  readonly observers?: readonly ClientObserver[];
   /** How many further attempts calls may make. */
   readonly retryBudget: RetryBudgetOptions;
   /** gRPC's count of tokens, in place of the budget. Default: none. */

@@ -1,3 +1,4 @@
+import { notify } from "../call/observer.ts";
 import type { EndpointChange } from "../discovery/endpoint-list.ts";
 import type { DiscoveryStats, EndpointWatch, LookResult } from "../discovery/endpoint-watch.ts";
 import type { ConnectError } from "../errors/errors.ts";
@@ -79,6 +80,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
           ? new RetryBudget(options.retryBudget)
           : new RetryTokens(options.retryTokens),
       memory: new ReplayMemory(),
+      observers: options.observers ?? [],
     });
     this.#calls = new ClusterCalls(options, this.#policies, this.#candidates, this);
     this.#idle = new IdleTimer(clock, pool.idleTimeoutMs, {
@@ -246,9 +248,17 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     if (state !== before) {
       if (isCallable(state) || isCallable(before)) this.#candidates.invalidate();
       if (state === "failing") this.#watch?.refresh();
+      this.#report(endpoint, before);
     }
     if (state === "idle") this.#turns.add([endpoint]);
     this.#changed();
+  }
+
+  #report({ known, state }: ClusterEndpoint, before: EndpointState): void {
+    const { observers = [] } = this.#given;
+    if (observers.length === 0) return;
+    const event = { upstream: this.name, endpoint: known.address, state, before };
+    notify(observers, (observer) => observer.endpointChanged?.(event));
   }
 
   /** After any change: connects what has its turn, and looks after the calls that wait. */

@@ -29,6 +29,7 @@ export interface WatchListener {
 const head: CallHead = {
   method: Health.method.watch,
   deadline: undefined,
+  isShadow: false,
   eachRequestHeader() {},
   limit() {},
 };

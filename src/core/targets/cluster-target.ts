@@ -89,7 +89,7 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
   }
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
   checkGroup("connections", connections, poolRules);
-  const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
+  const { policies, contractPolicies, retryBudget, clientObservers } = { ...policyDialDefaults, ...options };
   if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   checkDns(dns);
   const source = sourceOf(target);
@@ -118,6 +118,7 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
       connection,
       maxQueuedCalls: early.http2.maxQueuedCalls,
       books: parts.clientCounts,
+      observers: clientObservers,
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },

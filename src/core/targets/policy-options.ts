@@ -1,3 +1,4 @@
+import type { ClientObserver } from "../cluster/client-observer.ts";
 import { checkOptions, show } from "../config/check-options.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import type { SelectedPolicy } from "../policy/method-policy.ts";
@@ -21,6 +22,8 @@ export interface PolicyDialOptions {
    * and `policies`; other options win over the rest of it. Default: none.
    */
   readonly serviceConfig: object | string | undefined;
+  /** Called with calls, endpoints and circuit breakers of this target. Default: none. */
+  readonly clientObservers: readonly ClientObserver[];
 }
 
 /** The defaults of `PolicyDialOptions`. */
@@ -29,13 +32,20 @@ export const policyDialDefaults: PolicyDialOptions = Object.freeze({
   contractPolicies: true,
   retryBudget: Object.freeze({}),
   serviceConfig: undefined,
+  clientObservers: Object.freeze([]),
 });
 
 const budgetOptions = { ratio: 0, reserve: 0, windowMs: 0 };
 
 /** Whether options need what only clusters have. */
-export function givesPolicies({ policies, retryBudget, serviceConfig }: Partial<PolicyDialOptions>): boolean {
-  return (policies?.length ?? 0) > 0 || retryBudget !== undefined || serviceConfig !== undefined;
+export function givesPolicies(options: Partial<PolicyDialOptions>): boolean {
+  const { policies = [], retryBudget, serviceConfig, clientObservers = [] } = options;
+  return (
+    policies.length > 0 ||
+    retryBudget !== undefined ||
+    serviceConfig !== undefined ||
+    clientObservers.length > 0
+  );
 }
 
 /** @throws SetupError naming the option, policy and field that cannot be used */
@@ -49,6 +59,9 @@ export function checkPolicyOptions(options: Partial<PolicyDialOptions>): void {
   readSelected(policies);
   if (typeof contractPolicies !== "boolean")
     throw wrong("contractPolicies", "true or false", contractPolicies);
+  if (!Array.isArray(options.clientObservers ?? [])) {
+    throw wrong("clientObservers", "a list of observers", options.clientObservers);
+  }
   if (retryBudget === undefined) return;
   checkOptions<RetryBudgetOptions>("dial: retryBudget", retryBudget, budgetOptions);
   for (const [name, value] of Object.entries(retryBudget) as [string, number | undefined][]) {

@@ -62,7 +62,7 @@ suite("hedging", { concurrency: true }, () => {
       1,
     );
     while (cancelledMs === 0) await new Promise(setImmediate);
-    assert.ok(cancelledMs - answeredMs < 50);
+    assert.ok(cancelledMs - answeredMs < 250); // 50 ms on a machine without other load.
     const { cluster, endpoints } = transport.stats();
     assert.deepEqual(cluster?.attempts, { first: 1, transparent: 0, retry: 0, hedge: 1 });
     assert.equal(cluster.inFlight, 0);
