@@ -21,6 +21,7 @@ import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { Missing } from "./tools.ts";
+import { xds } from "./xds/xds.ts";
 
 /**
  * Runs the conformance suites of other projects: `npm run conformance`; with `-- --all` the slow ones too, with names
@@ -49,6 +50,7 @@ const suites: readonly Suite[] = [
   dnsmasq,
   ...realClients,
   kubernetes,
+  xds,
   showcaseClient,
   ...connectConformance,
   grpcInterop,

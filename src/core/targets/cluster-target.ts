@@ -86,8 +86,8 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   }
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
   checkGroup("connections", connections, poolRules);
-  if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
+  if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   checkDns(dns);
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
@@ -115,11 +115,11 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       connection,
       maxQueuedCalls: early.http2.maxQueuedCalls,
       books: parts.clientCounts,
+      plans: new parts.Plans({ policies, contractPolicies }),
+      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
-      plans: new parts.Plans({ policies, contractPolicies }),
-      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
     });
     return { cluster, stats: () => parts.clusterStats(cluster) };
   });
