@@ -1,8 +1,9 @@
 import type { Program } from "./contestant.ts";
 import { runDuel, samplesAre } from "./duel.ts";
+import { gatewayDuel, networkGateway } from "./gateway-duel.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
-import { grpcSend, parcelInit } from "./works.ts";
+import { grpcSend, networkFind, networkSend, parcelInit } from "./works.ts";
 
 /** The choice among 1,000 servers, beside that among 3. */
 const pickRows: readonly Row[] = (
@@ -30,6 +31,15 @@ const pickRows: readonly Row[] = (
       rig,
     ),
 }));
+
+const withPolicies: Program = { ...networkGateway, args: ["policies"] };
+const gateway = {
+  subject: "gateway with circuit breaker, limit of calls and retries",
+  reference: "the gateway of row 2",
+  better: "higher",
+  must: 0.92,
+  aim: 0.97,
+} as const;
 
 /** Comparisons of a client of three servers. */
 export const clusterRows: readonly Row[] = [
@@ -74,6 +84,18 @@ export const clusterRows: readonly Row[] = [
         subject: { file: "typed-client.ts", args: [all] },
         reference: { file: "bare-grpc-js-client.ts", args: [all] },
       })),
+  },
+  {
+    ...gateway,
+    id: "c3a",
+    work: "REST → gRPC over the network, small POST",
+    measure: (rig) => gatewayDuel(networkSend, networkGateway, rig, withPolicies),
+  },
+  {
+    ...gateway,
+    id: "c3b",
+    work: "REST → gRPC over the network, small GET",
+    measure: (rig) => gatewayDuel(networkFind, networkGateway, rig, withPolicies),
   },
   ...pickRows,
 ];

@@ -1,11 +1,11 @@
 /** The gateway in front of a server of another process, configured as in `examples/http-only.ts`. */
 import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
 import { mirror, route, split } from "../../src/entries/traffic.ts";
-import { HttpServer, type Transport } from "../../src/index.ts";
+import { dial, HttpServer, type Transport } from "../../src/index.ts";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { BenchStreamsService } from "../../gen/tsms/test/v1/bench_streams_pb.ts";
-import { dialByChoice } from "./engine.ts";
+import { chosenEngine, dialByChoice } from "./engine.ts";
 import { takePart } from "./take-part.ts";
 
 const [target = "", how] = process.argv.slice(2).toReversed();
@@ -28,7 +28,22 @@ function amongFifty(): Transport {
   return route({ ...Object.fromEntries(others), "tsms.*": mirror(main, shadow, { percent: 0 }) });
 }
 
-const upstream = how === "traffic" ? amongFifty() : dialByChoice(target);
+/** One upstream with policies that refuse and repeat nothing. */
+function withPolicies(): Transport {
+  const policies = [
+    {
+      selector: "*",
+      idempotency: "IDEMPOTENT",
+      circuitBreaker: {},
+      concurrency: { max: 10_000 },
+      retry: { maxAttempts: 3 },
+    } as const,
+  ];
+  return dial(target, { ...chosenEngine(), name: "bench", policies });
+}
+
+const upstream =
+  how === "traffic" ? amongFifty() : how === "policies" ? withPolicies() : dialByChoice(target);
 const http = new HttpServer({ port: 0, upstream, observers, httpObservers });
 http.addService(BenchService);
 http.addService(BenchBooksService);

@@ -48,7 +48,7 @@ suite("limits of policies", { concurrency: true }, () => {
     await client.collect(each({ text: "y" }));
   });
 
-  test("beyond the calls under way and those that wait a call is refused at once", async (t) => {
+  test("O02: beyond the calls under way and those that wait a call is refused at once", async (t) => {
     const waiting: (() => void)[] = [];
     const { address } = await scriptedEcho(
       t,

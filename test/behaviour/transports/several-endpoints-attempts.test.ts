@@ -80,7 +80,7 @@ describe("attempts of a call", () => {
     for (const { text } of replies) assert.equal(text, "good");
   });
 
-  test("one that a server has answered, or may have processed, is not made again", async (t) => {
+  test("D14: one that a server has answered, or may have processed, is not made again", async (t) => {
     const dying = await scripted(t, (streamId, raw) => {
       if (dying.requests > 1) return good(streamId);
       raw.destroy();
