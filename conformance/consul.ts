@@ -7,7 +7,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { consulResolver, register } from "../src/entries/consul.ts";
-import { GrpcServer, HttpServer, type Endpoint } from "../src/index.ts";
+import type { Endpoint } from "../src/entries/clients.ts";
+import { GrpcServer, HttpServer } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
 import { debianPackages } from "./tools.ts";
 

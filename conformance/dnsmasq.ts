@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileTarget } from "../src/core/targets/text-target.ts";
-import type { ConnectError, Endpoint } from "../src/index.ts";
+import type { Endpoint } from "../src/entries/clients.ts";
+import type { ConnectError } from "../src/index.ts";
 import { Checks, type Suite } from "./suite.ts";
 import { debianPackages } from "./tools.ts";
 

@@ -26,15 +26,9 @@ export {
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions, type DialTarget } from "./core/dial.ts";
-export type { DialStats } from "./core/targets/dial-stats.ts";
-export type { Balance } from "./core/cluster/balance.ts";
-export type { PoolOptions } from "./core/cluster/connection-pool.ts";
-export type { Endpoint, Resolver, ResolverListener } from "./core/discovery/resolver.ts";
-export type { Catalog, CatalogEntry, CatalogListener } from "./core/discovery/catalog.ts";
 export type { ClientTls } from "./core/net/client-tls.ts";
-export type { ConnectBackoff, ConnectionOptions } from "./core/http2/connection-options.ts";
+export type { ConnectionOptions } from "./core/http2/connection-options.ts";
 export type { ConnectionState } from "./core/http2/http2-connection.ts";
-export type { ClientHttp2Options, ClientKeepalive } from "./core/http2/client-http2-options.ts";
 
 // Services.
 export {
@@ -48,6 +42,7 @@ export { proxy } from "./core/call/proxy.ts";
 export { type HandlerContext } from "./core/call/context.ts";
 // oxlint-disable-next-line typescript/no-deprecated -- the former name stays for users of it
 export { passOn, propagate } from "./core/metadata/propagate.ts";
+export { previousAttempts } from "./core/metadata/previous-attempts.ts";
 export { peerIdentity, peerIdentityKey, type PeerIdentity } from "./core/metadata/peer-identity.ts";
 export type { Interceptor } from "./core/call/interceptors.ts";
 export { metadataOnly } from "./core/metadata/metadata-only.ts";

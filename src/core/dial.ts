@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { interceptInvoker, type Invoker } from "./call/invoker.ts";
 import {
@@ -8,6 +9,9 @@ import {
   type ClusterDialOptions,
   type ClusterTarget,
 } from "./targets/cluster-target.ts";
+import type { PlanLine } from "./policy/plan.ts";
+import { DialledServer } from "./targets/dialled-server.ts";
+import { checkPolicyOptions } from "./targets/policy-options.ts";
 import type { DialStats } from "./targets/dial-stats.ts";
 import type { LazyCluster } from "./targets/lazy-cluster.ts";
 import type { Endpoint } from "./discovery/resolver.ts";
@@ -75,6 +79,13 @@ export interface Dialed extends AsyncDisposable {
   /** Figures of now. */
   stats(): DialStats;
   /**
+   * How the rpcs of a service are called: each value of their policies with where it comes from. None in process, before
+   * the first call or `ready()`, and for one server that is called without policies.
+   *
+   * @throws SetupError naming the policy of the service that cannot be used
+   */
+  policies(service: DescService): readonly PlanLine[];
+  /**
    * Calls `fn` at every change of `state`, of `endpoints` or of the state of one of them; in process never.
    *
    * @returns a function that ends that
@@ -128,6 +139,7 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
     const names = connectionEngines.map((name) => `"${name}"`).join(" or ");
     throw new SetupError(`dial: the option engine must be ${names}, not ${show(engine)}`);
   }
+  checkPolicyOptions(options);
   checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
   if (several) return overCluster(dialCluster(target, options), interceptors);
@@ -136,11 +148,13 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
   }
   if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
   if (typeof target === "string" && wantsCluster(options)) {
-    const { host, authority } = parseTarget(target);
-    const tls = options.tls === undefined || options.tls === false ? false : named(options.tls, host);
-    return overCluster(dialCluster([target], { authority, ...options, tls }), interceptors);
+    return overCluster(oneServer(target, options), interceptors);
   }
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
+  if (typeof target === "string" && options.contractPolicies !== false) {
+    const server = new DialledServer(connection, () => oneServer(target, options));
+    return overServer(server, target, interceptors);
+  }
   const address = (): string => {
     if (typeof target === "string") return target;
     return target.address === undefined ? "" : nameOf(target);
@@ -156,9 +170,17 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
     stats: () => ({
       endpoints: [{ address: address(), state: connection.state, http2: connection.stats }],
     }),
+    policies: () => [],
     onChange: (fn) => connection.onChange(fn),
     close: () => connection.close(),
   });
+}
+
+/** One server as a list of one. */
+function oneServer(target: string, options: Partial<DialOptions>): LazyCluster {
+  const { host, authority } = parseTarget(target);
+  const tls = options.tls === undefined || options.tls === false ? false : named(options.tls, host);
+  return dialCluster([target], { authority, ...options, tls });
 }
 
 /** TLS for the name of one server. */
@@ -175,9 +197,34 @@ function overCluster(cluster: LazyCluster, interceptors: readonly Interceptor[])
       return cluster.loaded?.members.map(({ known }) => known) ?? [];
     },
     ready: (signal) => cluster.ready(signal),
+    policies: (service) => cluster.loaded?.policies.lines(service) ?? [],
     stats: () => cluster.stats(),
     onChange: (fn) => cluster.onChange(fn),
     close: () => cluster.close(),
+  });
+}
+
+function overServer(
+  server: DialledServer,
+  address: string,
+  interceptors: readonly Interceptor[],
+): DialedInvoker {
+  const { connection } = server;
+  return withConnection(interceptInvoker(http2Invoker(server), interceptors), {
+    get state() {
+      return server.state;
+    },
+    get endpoints() {
+      return [{ address }];
+    },
+    ready: (signal) => server.ready(signal),
+    stats: () =>
+      server.cluster === undefined
+        ? { endpoints: [{ address, state: connection.state, http2: connection.stats }] }
+        : server.cluster.stats(),
+    policies: (service) => server.cluster?.loaded?.policies.lines(service) ?? [],
+    onChange: (fn) => server.onChange(fn),
+    close: () => server.close(),
   });
 }
 
@@ -190,6 +237,7 @@ const always: Below = Object.freeze({
   endpoints: Object.freeze([]),
   ready: () => Promise.resolve(),
   stats: () => ({ endpoints: [] }),
+  policies: () => [],
   onChange: () => () => {},
   close() {},
 });
@@ -200,6 +248,7 @@ function withConnection<T extends object>(calls: T, connection: Below): T & Dial
     endpoints: { get: () => connection.endpoints, enumerable: true },
     ready: { value: (signal?: AbortSignal) => connection.ready(signal), enumerable: true },
     stats: { value: () => connection.stats(), enumerable: true },
+    policies: { value: (service: DescService) => connection.policies(service), enumerable: true },
     onChange: { value: (fn: () => void) => connection.onChange(fn), enumerable: true },
     close: { value: () => connection.close(), enumerable: true },
     [Symbol.asyncDispose]: { value: async () => connection.close() },

@@ -19,9 +19,12 @@ async function modulesOf(file: string): Promise<string[]> {
   return stdout.split("\n").flatMap((url) => /\/((?:src|gen)\/.*)$/.exec(url)?.[1] ?? []);
 }
 
-/** What only programs load that find services, spare them, or state policies. */
+/**
+ * What only programs load that find services, spare them, or state policies; but for what checks the option `policies`
+ * of `dial`.
+ */
 const traffic =
-  /^src\/core\/(?:discovery|policy|resilience|time)\/|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
+  /^src\/core\/(?:discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time)\/|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
 
 test("who uses neither discovery, policies nor breakers loads none of their modules", async () => {
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts"]) {

@@ -21,13 +21,22 @@ export const arrows: Arrows = {
 
   // How clients choose and spare what they call: parts that do not know one another.
   "core/policy": ["core/errors", "core/config", "core/http-rule"],
-  "core/resilience": ["core/errors", "core/config", "core/time"],
+  "core/resilience": ["core/errors", "core/config", "core/metadata", "core/time"],
   "core/discovery": ["core/errors", "core/config", "core/net", "core/time"],
 
-  "core/cluster": ["core/errors", "core/time", "core/http2", "core/discovery"],
+  "core/cluster": [
+    "core/errors",
+    "core/metadata",
+    "core/time",
+    "core/http2",
+    "core/http-rule",
+    "core/discovery",
+    "core/policy",
+    "core/resilience",
+  ],
 
   // What a call is, and how a program runs.
-  "core/call": ["core/errors", "core/metadata"],
+  "core/call": ["core/errors", "core/config", "core/metadata"],
   // What divides, copies and disturbs calls.
   "core/traffic": ["core/errors", "core/config", "core/metadata", "core/policy", "core/call"],
   "core/lifecycle": ["core/errors", "core/config"],
@@ -47,6 +56,7 @@ export const arrows: Arrows = {
     "core/call",
     "core/lifecycle",
     "core/http2",
+    "core/resilience",
     "core/discovery",
     "core/cluster",
     "core/traffic",
@@ -99,6 +109,8 @@ export const arrows: Arrows = {
     "core/net",
     "core/http2",
     "core/discovery",
+    "core/policy",
+    "core/resilience",
     "core/discovery/consul",
     "core/cluster",
     "core/health-checks",

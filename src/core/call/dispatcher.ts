@@ -124,7 +124,7 @@ export class Dispatcher {
     write?: WriteReply<T>,
     observe = true,
   ): Promise<T> {
-    this.#begin(context, this.#options.defaultTimeoutMs, observe);
+    this.#begin(context, this.#options.defaultTimeoutMs, handler.limitMs, observe);
     let reply: T;
     try {
       reply = writeReply(handler.method, write, await handler.call(request, context));
@@ -156,7 +156,7 @@ export class Dispatcher {
       return error;
     };
     return new LayeredStream<T>({
-      begin: () => this.#begin(context, 0, observe),
+      begin: () => this.#begin(context, 0, handler.limitMs, observe),
       open: () => handler.call(requests, context),
       ...(write && { item: (reply) => writeReply(handler.method, write, reply as Message) }), // The handler made it one.
       ended: () => this.#finish(context, undefined, observe),
@@ -173,7 +173,7 @@ export class Dispatcher {
    * @throws ConnectError UNAVAILABLE if the dispatcher is closed
    */
   follow(context: CallContext): (error: ConnectError | undefined) => void {
-    this.#begin(context, 0, true);
+    this.#begin(context, 0, undefined, true);
     return (error) => this.#finish(context, error, true);
   }
 
@@ -193,10 +193,17 @@ export class Dispatcher {
     return [...this.#inFlight];
   }
 
-  #begin(context: CallContext, defaultTimeoutMs: number, observe: boolean): void {
+  /** @param limitMs of the contract: the default and the longest time of the call; undefined for none */
+  #begin(
+    context: CallContext,
+    defaultTimeoutMs: number,
+    limitMs: number | undefined,
+    observe: boolean,
+  ): void {
     if (this.#closed) throw new ConnectError("the server is shutting down", Code.Unavailable);
     this.#inFlight.add(context);
     const { maxTimeoutMs, observers } = this.#options;
+    if (limitMs !== undefined) context.limit(limitMs);
     if (context.deadline !== undefined) {
       if (maxTimeoutMs > 0) context.limit(maxTimeoutMs);
     } else if (defaultTimeoutMs > 0) {

@@ -8,6 +8,7 @@ import {
   type MessageInitShape,
 } from "@bufbuild/protobuf";
 import { LayeredStream } from "./layered-stream.ts";
+import { contractTimeoutMs } from "./contract-timeout.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
@@ -17,6 +18,8 @@ import { implementationOf, rpcName, type AnyService } from "./service.ts";
 export interface UnaryHandler {
   readonly kind: "unary";
   readonly method: DescMethodUnary;
+  /** The longest time of a call as the contract states it, in milliseconds; undefined for none. */
+  readonly limitMs: number | undefined;
   /** The same rpc with protobuf bytes in place of messages. Undefined where the implementation needs messages. */
   readonly bytes?: UnaryHandler | undefined;
   /** Rejects with the error of the implementation, or with the abort reason as soon as `context` is aborted. */
@@ -27,6 +30,8 @@ export interface UnaryHandler {
 export interface StreamHandler {
   readonly kind: "stream";
   readonly method: DescMethodStreaming;
+  /** As for unary rpcs. */
+  readonly limitMs: number | undefined;
   /** The same rpc with protobuf bytes in place of messages. Undefined where the implementation needs messages. */
   readonly bytes?: StreamHandler | undefined;
   /**
@@ -123,6 +128,7 @@ export function unaryHandler(
   return {
     kind: "unary",
     method,
+    limitMs: contractTimeoutMs(method),
     async call(request, context) {
       if (context.reason !== undefined) throw context.reason;
       if (intercepted !== undefined) return context.race((context.work = intercepted(request, context)));
@@ -143,6 +149,7 @@ export function streamHandler(
   return {
     kind: "stream",
     method,
+    limitMs: contractTimeoutMs(method),
     call: (requests, context) => new LayeredStream({ context, open: () => run(requests, context) }),
   };
 }

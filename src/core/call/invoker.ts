@@ -2,6 +2,7 @@ import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/pr
 import { Abortable } from "./abortable.ts";
 import type { CallContext } from "./context.ts";
 import { ConnectError, toCallError } from "../errors/errors.ts";
+import { copySpent } from "../errors/spent-retries.ts";
 import { copyWritten } from "./fault-log.ts";
 import { isMetadataOnly } from "../metadata/metadata-only.ts";
 import {
@@ -211,6 +212,7 @@ export function withMetadata(error: ConnectError, context: CallContext): Connect
   const copy = new ConnectError(error.rawMessage, error.code, error.metadata, undefined, error.cause);
   copy.details = error.details;
   copyWritten(error, copy);
+  copySpent(error, copy);
   if (error.stack !== undefined) copy.stack = error.stack;
   if (responseHeaderIfAny !== undefined) append(responseHeaderIfAny, copy.metadata);
   if (responseTrailerIfAny !== undefined) append(responseTrailerIfAny, copy.metadata);

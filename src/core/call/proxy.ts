@@ -1,3 +1,4 @@
+import { contractTimeoutMs } from "./contract-timeout.ts";
 import type {
   DescMethod,
   DescMethodStreaming,
@@ -10,6 +11,7 @@ import { isMetadataOnly } from "../metadata/metadata-only.ts";
 import { ConnectError, toCallError } from "../errors/errors.ts";
 import { inBatches, type ReplyBatch } from "./batches.ts";
 import type { CallContext } from "./context.ts";
+import { copySpent } from "../errors/spent-retries.ts";
 import { copyWritten } from "./fault-log.ts";
 import {
   type Handler,
@@ -74,6 +76,7 @@ function unaryBytes(
   );
   return {
     kind: "unary",
+    limitMs: contractTimeoutMs(method),
     method,
     async call(request, context) {
       if (context.reason !== undefined) throw context.reason;
@@ -134,5 +137,6 @@ function withoutReply(reason: unknown, context: CallContext): ConnectError {
   const copy = new ConnectError(error.rawMessage, error.code, own, undefined, error.cause);
   copy.details = error.details;
   copyWritten(error, copy);
+  copySpent(error, copy);
   return copy;
 }

@@ -51,6 +51,11 @@ export class Candidates {
     return this.#list.length;
   }
 
+  /** The endpoints that can be picked. */
+  get all(): readonly ClusterEndpoint[] {
+    return this.#list;
+  }
+
   /** Endpoints have become pickable, or are not any more. */
   invalidate(): void {
     this.#isStale = true;

@@ -1,37 +1,56 @@
-import type { ConnectError } from "../errors/errors.ts";
-import { Code } from "../errors/errors.ts";
-import type { AttemptedCall, Progress, StreamSource } from "../http2/stream-source.ts";
-import type { AttemptKind, RpcBooks } from "./client-books.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { requestTooLarge } from "../errors/request-too-large.ts";
+import { markSpent } from "../errors/spent-retries.ts";
+import type { ReplyFields } from "../http2/reply-status.ts";
+import type {
+  AttemptedCall,
+  AttemptTerms,
+  CallHead,
+  KeptRequests,
+  Progress,
+  StreamSource,
+} from "../http2/stream-source.ts";
+import { pushbackHeader } from "../metadata/retry-headers.ts";
+import type { Permit } from "../resilience/breaker.ts";
+import type { Concurrency, LeavePlace } from "../resilience/concurrency.ts";
+import { pushbackOfReply } from "../resilience/pushback.ts";
+import type { Retries } from "../resilience/retry.ts";
+import { verdictOf } from "./attempt-verdict.ts";
+import type { CalledRpc } from "./called-rpc.ts";
+import type { AttemptKind } from "./client-books.ts";
 import type { PooledConnection } from "./connection-pool.ts";
 import type { ClusterEndpoint } from "./endpoint.ts";
-import type { LoadedAttempt, Verdict } from "./endpoint-load.ts";
+import type { LoadedAttempt } from "./endpoint-load.ts";
 
 /** A cluster as its calls see it. */
 export interface ClusterHost {
   nowMs(): number;
-  /** Begins an attempt of the call on some endpoint, now or later, or refuses the call. */
+  /** Begins an attempt of the call on some endpoint, now or later, or refuses it. */
   place(call: ClusterCall): void;
   /** The call does not wait any more. */
   forget(call: ClusterCall): void;
-  /** An attempt has begun, or ended. */
-  count(change: 1 | -1): void;
+  /** An attempt has begun. */
+  began(kind: AttemptKind): void;
+  /** An attempt has ended. */
+  ended(): void;
 }
 
-/** Codes that speak against the endpoint; deadlines do after a while. */
-const failures: ReadonlySet<Code> = new Set([
-  Code.Unavailable,
-  Code.ResourceExhausted,
-  Code.Internal,
-  Code.Unknown,
-  Code.DataLoss,
-]);
+/** How an attempt has failed. */
+interface Failure {
+  readonly error: ConnectError;
+  readonly progress: Progress;
+  /** Of the reply. Default: none has come. */
+  readonly trailers?: ReplyFields | undefined;
+  /** Whether the policy's own limit of an attempt has ended it. Default: false. */
+  readonly timedOut?: boolean;
+}
 
-/** A deadline that passes sooner says nothing about the endpoint, in milliseconds. */
-const leastDeadlineMs = 1_000;
-
-/** One call of a cluster: its attempts, one after the other. */
+/**
+ * One call of a cluster: its attempts, one after the other. Outermost first: the timeout, a place among the calls under
+ * way, retries, the breaker, an endpoint.
+ */
 export class ClusterCall implements StreamSource, LoadedAttempt {
-  readonly unary: boolean;
+  readonly rpc: CalledRpc;
   /** When the call began. */
   startedMs: number | undefined;
   beganMs = 0;
@@ -44,94 +63,280 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   /** Reads that; undefined for clusters that do not choose by it. */
   keyOf: ((call: AttemptedCall) => number | undefined) | undefined;
   readonly #host: ClusterHost;
-  readonly #books: RpcBooks;
+  readonly #head: CallHead;
+  /** Whether the policy's timeout is the deadline. */
+  readonly #hasOwnDeadline: boolean;
   #call: AttemptedCall | undefined;
   /** Where the attempt is; undefined without one. */
   #endpoint: ClusterEndpoint | undefined;
   #pooled: PooledConnection | undefined;
   #kind: AttemptKind = "first";
-  /** Whether a server has refused the call unprocessed. */
-  #refused = false;
+  #isOver = false;
+  /** Undefined before the first failure. */
+  #retries: Retries | undefined;
+  #permit: Permit | undefined;
+  #leave: LeavePlace | undefined;
+  /** Ends the wait for a place among the calls under way. */
+  #queued: AbortController | undefined;
+  /** Cancels the pause before an attempt, or its time limit. */
+  #cancelTimer: (() => void) | undefined;
 
-  constructor(host: ClusterHost, books: RpcBooks, unary: boolean) {
+  constructor(host: ClusterHost, rpc: CalledRpc, head: CallHead) {
     this.#host = host;
-    this.#books = books;
-    this.unary = unary;
+    this.rpc = rpc;
+    this.#head = head;
+    this.#hasOwnDeadline = rpc.timeoutMs !== undefined && limits(head, rpc.timeoutMs);
+  }
+
+  get unary(): boolean {
+    return this.rpc.isUnary;
+  }
+
+  get terms(): AttemptTerms {
+    return this.rpc;
+  }
+
+  get previousAttempts(): number {
+    return this.#retries === undefined ? 0 : this.#retries.attempts - 1;
+  }
+
+  /** Whether the call may go to an endpoint; undefined for any. */
+  get mayUse(): ((endpoint: ClusterEndpoint) => boolean) | undefined {
+    return this.rpc.mayUse;
+  }
+
+  keptRequests(): KeptRequests {
+    return this.rpc.keptRequests();
   }
 
   begin(call: AttemptedCall): void {
     this.#call = call;
     this.key = this.keyOf?.(call);
-    this.#host.place(this);
+    if (this.rpc.isGuarded) this.#enter(call);
+    else this.#host.place(this);
   }
 
   /** Begins an attempt. */
   start(endpoint: ClusterEndpoint, pooled: PooledConnection, nowMs: number): void {
     const call = this.#call;
-    if (call === undefined) return; // Not so: only calls that have begun are placed.
+    if (call === undefined || !this.#acquireOf(endpoint)) return;
     this.#endpoint = endpoint;
     this.#pooled = pooled;
     pooled.busy++;
     endpoint.load.begin(this, nowMs);
-    this.#host.count(1);
-    this.#books.attempt(this.#kind);
+    this.#host.began(this.#kind);
+    this.rpc.books.attempt(this.#kind);
+    const { attemptTimeoutMs, share } = this.rpc;
+    if (attemptTimeoutMs !== undefined) {
+      this.#cancelTimer = share.clock.after(attemptTimeoutMs, () => this.#expire(attemptTimeoutMs));
+    }
     pooled.connection.begin(call);
   }
 
+  /** Ends the call: it gets no attempt. */
   refuse(error: ConnectError): void {
     this.#call?.refuse(error);
   }
 
-  answered(): void {
-    if (!this.unary) this.#endpoint?.load.answered(this, this.#host.nowMs());
+  /** There is no endpoint for the attempt. @param shared an error of several calls */
+  unplaced(shared: ConnectError): void {
+    const nowMs = this.#host.nowMs();
+    const error = new ConnectError(shared.rawMessage, shared.code, undefined, undefined, shared.cause);
+    this.#settlePermit(error, "maybe", false);
+    if (this.#call === undefined || this.#repeats(this.#call, { error, progress: "maybe" }, nowMs)) return;
+    this.rpc.share.books.rejected(this.rpc.share.name, "no_endpoint");
+    this.refuse(error);
   }
 
-  ended(call: AttemptedCall, error: ConnectError | undefined, progress: Progress): boolean {
+  /** The breakers of all endpoints refuse the attempt. */
+  refuseOpen(error: unknown): void {
+    this.rpc.share.books.rejected(this.rpc.share.name, "breaker");
+    this.refuse(error as ConnectError); // A breaker throws nothing else.
+  }
+
+  answered(): void {
+    if (this.unary) return;
+    this.#stopTimer();
+    this.#endpoint?.load.answered(this, this.#host.nowMs());
+  }
+
+  ended(
+    call: AttemptedCall,
+    error: ConnectError | undefined,
+    progress: Progress,
+    trailers?: ReplyFields,
+  ): boolean {
     const nowMs = this.#host.nowMs();
     const endpoint = this.#endpoint;
-    this.#end(verdictOf(error, progress, nowMs - this.beganMs), error === undefined, nowMs);
-    if (endpoint === undefined || !call.repeatable || !this.#mayRepeat(progress)) {
-      this.#books.finished(error?.code ?? 0, nowMs - (this.startedMs ?? nowMs));
-      return false;
+    this.#end(error, progress, false, nowMs);
+    if (error !== undefined && endpoint !== undefined) {
+      if (this.#repeats(call, { error, progress, trailers }, nowMs, endpoint)) return true;
     }
-    (this.tried ??= []).push(endpoint);
-    this.#kind = "transparent";
-    this.#host.place(this);
-    return true;
+    this.#finish(error?.code ?? 0, nowMs);
+    return false;
   }
 
   abandoned(_call: AttemptedCall, reason: ConnectError): void {
+    if (this.#isOver) return;
     const nowMs = this.#host.nowMs();
     this.#host.forget(this);
-    this.#end(verdictOf(reason, "maybe", nowMs - this.beganMs), false, nowMs);
-    this.#books.finished(reason.code, nowMs - (this.startedMs ?? nowMs));
+    this.#queued?.abort(reason);
+    this.#end(reason, "maybe", reason.code === Code.DeadlineExceeded && this.#hasOwnDeadline, nowMs);
+    this.#finish(reason.code, nowMs);
   }
 
-  /** What was never sent is sent again until the deadline; what a server has refused, once. */
-  #mayRepeat(progress: Progress): boolean {
-    if (progress !== "unprocessed" || this.#refused) return progress === "unsent";
-    this.#refused = true;
+  /** What stands before the first attempt: the size of the request, and a place among the calls under way. */
+  #enter(call: AttemptedCall): void {
+    const {
+      maxRequestBytes,
+      limits: { concurrency },
+      share,
+      method,
+    } = this.rpc;
+    const nowMs = (this.startedMs = this.#host.nowMs());
+    share.budget.began(nowMs);
+    const bytes = call.requestBytes ?? 0;
+    if (maxRequestBytes !== undefined && bytes > maxRequestBytes) {
+      call.refuse(requestTooLarge(method, bytes, maxRequestBytes));
+      return;
+    }
+    this.#leave = concurrency?.tryEnter();
+    if (concurrency === undefined || this.#leave !== undefined) this.#attempt();
+    else void this.#queue(call, concurrency, nowMs);
+  }
+
+  async #queue(call: AttemptedCall, concurrency: Concurrency, sinceMs: number): Promise<void> {
+    const { name, books } = this.rpc.share;
+    this.#queued = new AbortController();
+    try {
+      const leave = await concurrency.enter(this.#queued.signal);
+      if (this.#isOver) {
+        leave();
+        return;
+      }
+      this.#leave = leave;
+    } catch (error) {
+      if (this.#isOver) return;
+      books.rejected(name, "concurrency");
+      call.refuse(error as ConnectError); // `enter` throws nothing else.
+      return;
+    } finally {
+      this.#queued = undefined;
+    }
+    books.waited(name, this.#host.nowMs() - sinceMs);
+    this.#attempt();
+  }
+
+  #attempt(): void {
+    try {
+      this.#permit = this.rpc.limits.breaker?.acquire();
+    } catch (error) {
+      this.refuseOpen(error);
+      return;
+    }
+    this.#host.place(this);
+  }
+
+  /** @returns whether the breaker of the endpoint admits the attempt; otherwise it is refused */
+  #acquireOf(endpoint: ClusterEndpoint): boolean {
+    const { endpointBreakers } = this.rpc.limits;
+    if (endpointBreakers === undefined) return true;
+    try {
+      this.#permit = endpointBreakers.acquire(endpoint);
+      return true;
+    } catch (error) {
+      this.refuseOpen(error);
+      return false;
+    }
+  }
+
+  /** Makes a further attempt, at once or after a pause. @returns false if there is none */
+  #repeats(call: AttemptedCall, failure: Failure, nowMs: number, endpoint?: ClusterEndpoint): boolean {
+    const { error, progress, trailers, timedOut = false } = failure;
+    const { share } = this.rpc;
+    const decision = (this.#retries ??= this.rpc.retries()).next({
+      code: error.code,
+      progress,
+      timedOut,
+      pushback: pushbackOfReply(trailers?.[pushbackHeader], error),
+      handedOver: call.committed,
+      isReplayable: call.repeatable,
+      nowMs,
+      deadlineMs: this.#head.deadline ?? Infinity,
+    });
+    if (decision.kind === "final") {
+      if (decision.denied !== undefined) share.books.denied(share.name, decision.denied);
+      if (decision.isExhausted) markSpent(error);
+      return false;
+    }
+    if (endpoint !== undefined) (this.tried ??= []).push(endpoint);
+    this.#kind = decision.isTransparent ? "transparent" : "retry";
+    if (decision.afterMs === 0) this.#attempt();
+    else {
+      this.#cancelTimer = share.clock.after(decision.afterMs, () => {
+        this.#cancelTimer = undefined;
+        this.#attempt();
+      });
+    }
     return true;
   }
 
-  #end(verdict: Verdict, ok: boolean, nowMs: number): void {
+  /** The policy's time of an attempt is over. */
+  #expire(afterMs: number): void {
+    const call = this.#call;
+    const endpoint = this.#endpoint;
+    this.#cancelTimer = undefined;
+    if (call === undefined || endpoint === undefined) return;
+    call.cut();
+    const nowMs = this.#host.nowMs();
+    const error = new ConnectError(
+      `${this.rpc.share.name}: no reply within ${afterMs} ms`,
+      Code.DeadlineExceeded,
+    );
+    this.#end(error, "maybe", true, nowMs);
+    if (!this.#repeats(call, { error, progress: "maybe", timedOut: true }, nowMs, endpoint))
+      call.refuse(error);
+  }
+
+  /** @param byOwnTimeout whether the policy's own time limit has ended the attempt */
+  #end(error: ConnectError | undefined, progress: Progress, byOwnTimeout: boolean, nowMs: number): void {
+    this.#stopTimer();
+    this.#settlePermit(error, progress, byOwnTimeout);
     const endpoint = this.#endpoint;
     const pooled = this.#pooled;
     if (endpoint === undefined || pooled === undefined) return;
     this.#endpoint = this.#pooled = undefined;
     pooled.busy--;
     pooled.usedMs = nowMs;
-    endpoint.end(this, verdict, ok, nowMs);
-    this.#host.count(-1);
+    const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout);
+    endpoint.end(this, verdict, error === undefined, nowMs);
+    this.#host.ended();
+  }
+
+  #settlePermit(error: ConnectError | undefined, progress: Progress, byOwnTimeout: boolean): void {
+    const permit = this.#permit;
+    if (permit === undefined) return;
+    this.#permit = undefined;
+    if (error === undefined) permit.ok();
+    else if (progress === "maybe") permit.fail(error, byOwnTimeout);
+    else permit.ignore();
+  }
+
+  #stopTimer(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+  }
+
+  #finish(code: number, nowMs: number): void {
+    this.#isOver = true;
+    this.#leave?.();
+    this.rpc.books.finished(code, nowMs - (this.startedMs ?? nowMs));
   }
 }
 
-/** A caller that cancels says nothing about the endpoint, and what it has refused or ended unread is no outage. */
-function verdictOf(error: ConnectError | undefined, progress: Progress, tookMs: number): Verdict {
-  if (progress === "unsent") return "nothing";
-  if (error === undefined) return "success";
-  if (error.code === Code.Canceled) return "nothing";
-  if (error.code === Code.DeadlineExceeded) return tookMs >= leastDeadlineMs ? "outage" : "nothing";
-  if (error.code === Code.Unavailable && progress === "maybe") return "outage";
-  return failures.has(error.code) ? "failure" : "success";
+/** Limits a call. @returns whether it has a new deadline */
+function limits(head: CallHead, timeoutMs: number): boolean {
+  const before = head.deadline;
+  head.limit(timeoutMs);
+  return head.deadline !== before;
 }

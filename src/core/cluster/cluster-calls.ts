@@ -1,14 +1,16 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import type { ConnectError } from "../errors/errors.ts";
 import { countsOf } from "../http2/http2-counts.ts";
-import type { CallHead } from "../http2/stream-source.ts";
+import type { CallHead, StreamSource } from "../http2/stream-source.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Candidates } from "./candidates.ts";
-import type { RpcBooks } from "./client-books.ts";
+import type { CallPolicies } from "./call-policies.ts";
+import type { CalledRpc } from "./called-rpc.ts";
+import type { AttemptKind } from "./client-books.ts";
 import { ClusterCall, type ClusterHost } from "./cluster-call.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
 import { HashKeys } from "./hash-key.ts";
 import { fullError } from "./refusals.ts";
+import { RefusedCall } from "./refused-call.ts";
 import { WaitingCalls } from "./waiting-calls.ts";
 
 /** The endpoints behind the calls, as `ClusterCalls` sees them. */
@@ -25,17 +27,26 @@ export class ClusterCalls implements ClusterHost {
   begun = 0;
   /** Attempts in progress. */
   inFlight = 0;
+  /** Attempts that have begun. */
+  readonly attempts: Record<AttemptKind, number> = { first: 0, transparent: 0, retry: 0, hedge: 0 };
   readonly #options: ClusterOptions;
   readonly #clock: Clock;
   readonly #candidates: Candidates;
   readonly #endpoints: CalledEndpoints;
-  readonly #rpcs = new Map<DescMethod, RpcBooks>();
+  readonly #policies: CallPolicies;
   readonly #waiting: WaitingCalls;
   /** Undefined for policies without keys. */
   readonly #keys: HashKeys | undefined;
 
-  constructor(options: ClusterOptions, clock: Clock, candidates: Candidates, endpoints: CalledEndpoints) {
+  constructor(
+    options: ClusterOptions,
+    policies: CallPolicies,
+    candidates: Candidates,
+    endpoints: CalledEndpoints,
+  ) {
+    const { clock } = policies.share;
     this.#options = options;
+    this.#policies = policies;
     this.#clock = clock;
     this.#candidates = candidates;
     this.#endpoints = endpoints;
@@ -52,17 +63,24 @@ export class ClusterCalls implements ClusterHost {
     return this.#clock.nowMs();
   }
 
-  count(change: 1 | -1): void {
-    this.inFlight += change;
+  began(kind: AttemptKind): void {
+    this.inFlight++;
+    this.attempts[kind]++;
   }
 
-  make(head: CallHead): ClusterCall {
-    const { method } = head;
-    const { books, name } = this.#options;
-    let rpc = this.#rpcs.get(method);
-    if (rpc === undefined) this.#rpcs.set(method, (rpc = books.rpc(name, method)));
+  ended(): void {
+    this.inFlight--;
+  }
+
+  make(head: CallHead): StreamSource {
+    let rpc: CalledRpc;
+    try {
+      rpc = this.#policies.of(head.method);
+    } catch (error) {
+      return new RefusedCall(this.#options.name, error);
+    }
     this.begun++;
-    const call = new ClusterCall(this, rpc, method.methodKind === "unary");
+    const call = new ClusterCall(this, rpc, head);
     const keys = this.#keys;
     if (keys !== undefined) call.keyOf = (attempted) => keys.of(head, attempted);
     return call;
@@ -70,16 +88,21 @@ export class ClusterCalls implements ClusterHost {
 
   place(call: ClusterCall): void {
     const nowMs = this.nowMs();
-    call.startedMs ??= nowMs;
+    if (call.startedMs === undefined) {
+      call.startedMs = nowMs;
+      call.rpc.share.budget.began(nowMs);
+    }
     const closed = this.#endpoints.use(nowMs);
     if (closed !== undefined) {
       call.refuse(closed);
       return;
     }
     if (this.#waiting.size === 0 && this.#send(call, nowMs)) return;
-    const refusal = this.#endpoints.outage ?? this.#full;
-    if (refusal === undefined) this.#waiting.add(call);
-    else this.#refuse(call, refusal);
+    const { outage } = this.#endpoints;
+    const full = this.#full;
+    if (outage !== undefined && !call.rpc.waitForReady) call.unplaced(outage);
+    else if (full === undefined) this.#waiting.add(call);
+    else call.unplaced(full);
   }
 
   forget(call: ClusterCall): void {
@@ -91,7 +114,8 @@ export class ClusterCalls implements ClusterHost {
     this.sendWaiting();
     if (this.#waiting.size === 0) return;
     const { outage } = this.#endpoints;
-    if (outage !== undefined) this.refuseWaiting(outage);
+    if (outage === undefined) return;
+    for (const call of this.#waiting.take(({ rpc }) => !rpc.waitForReady)) call.unplaced(outage);
   }
 
   /** Begins what waits, as far as there is room. */
@@ -103,13 +127,13 @@ export class ClusterCalls implements ClusterHost {
 
   /** Ends the wait of all calls. */
   refuseWaiting(error: ConnectError): void {
-    this.#waiting.refuse(error, (call) => this.#refuse(call, error));
+    for (const call of this.#waiting.take(() => true)) call.refuse(error);
   }
 
   /** Sends a call to an endpoint, if one has room for it. */
   #send(call: ClusterCall, nowMs: number): boolean {
     const place = this.#candidates.place(call, nowMs);
-    if (place === undefined) return false;
+    if (place === undefined) return this.#refuseOpen(call);
     this.forget(call); // First: what follows may send further calls that wait.
     call.start(place.endpoint, place.pooled, nowMs);
     return true;
@@ -120,8 +144,12 @@ export class ClusterCalls implements ClusterHost {
     return this.#waiting.size < maxQueuedCalls ? undefined : fullError(name, this.#waiting.size);
   }
 
-  #refuse(call: ClusterCall, error: ConnectError): void {
-    this.#options.books.rejected(this.#options.name, "no_endpoint");
-    call.refuse(error);
+  /** A call whose breakers refuse it on all endpoints does not wait. */
+  #refuseOpen(call: ClusterCall): boolean {
+    const error = call.rpc.limits.endpointBreakers?.refusal(this.#candidates.all);
+    if (error === undefined) return false;
+    this.forget(call);
+    call.refuseOpen(error);
+    return true;
   }
 }

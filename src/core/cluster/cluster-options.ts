@@ -1,5 +1,7 @@
 import type { Resolver } from "../discovery/resolver.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
+import type { Plans } from "../policy/plans.ts";
+import type { RetryBudgetOptions } from "../resilience/retry-budget.ts";
 import { systemClock } from "../time/clock.ts";
 import type { Balance } from "./balance.ts";
 import type { ClientBooks } from "./client-books.ts";
@@ -24,6 +26,10 @@ export interface ClusterOptions {
   /** Most calls that wait for a stream. */
   readonly maxQueuedCalls: number;
   readonly books: ClientBooks;
+  /** How calls are made. */
+  readonly plans: Plans;
+  /** How many further attempts calls may make. */
+  readonly retryBudget: RetryBudgetOptions;
   /** The zone of this process. Default: none. */
   readonly zone?: string | undefined;
   /** What the zone decides: nothing, the share of its endpoints, or which endpoints there are. Default: `off`. */

@@ -3,9 +3,12 @@ import type { DiscoveryStats, EndpointWatch, LookResult } from "../discovery/end
 import type { ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
 import type { CallHead, StreamSource, StreamSources } from "../http2/stream-source.ts";
+import { ReplayMemory } from "../resilience/replay-buffer.ts";
+import { RetryBudget } from "../resilience/retry-budget.ts";
 import { pickerOf } from "./balance.ts";
+import { CallPolicies } from "./call-policies.ts";
 import { Candidates } from "./candidates.ts";
-import type { CountedCluster } from "./client-books.ts";
+import type { AttemptKind, CountedCluster } from "./client-books.ts";
 import { ClusterCalls, type CalledEndpoints } from "./cluster-calls.ts";
 import { systemParts, type ClusterOptions, type ClusterState } from "./cluster-options.ts";
 import { ConnectTurns } from "./connect-turns.ts";
@@ -37,6 +40,7 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
   readonly #members: Members;
   readonly #turns: ConnectTurns;
   readonly #candidates: Candidates;
+  readonly #policies: CallPolicies;
   readonly #calls: ClusterCalls;
   readonly #idle: IdleTimer;
   /** Called at every change of endpoints or of their states. */
@@ -64,7 +68,15 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     const turns = { atOnce: pool.atOnce, oneIsEnough: options.balance.policy === "pick_first", zone };
     this.#turns = new ConnectTurns(this.#members, turns, random);
     this.#candidates = new Candidates(this.#members, this.#makePicker(options, zone), random);
-    this.#calls = new ClusterCalls(options, clock, this.#candidates, this);
+    this.#policies = new CallPolicies(options.plans, {
+      name,
+      clock,
+      random,
+      books,
+      budget: new RetryBudget(options.retryBudget),
+      memory: new ReplayMemory(),
+    });
+    this.#calls = new ClusterCalls(options, this.#policies, this.#candidates, this);
     this.#idle = new IdleTimer(clock, pool.idleTimeoutMs, {
       isBusy: () => this.inFlight + this.queued + this.#readying > 0,
       idle: () => {
@@ -92,6 +104,11 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     return this.#calls.begun;
   }
 
+  /** Attempts that have begun, by their kind. */
+  get attempts(): Readonly<Record<AttemptKind, number>> {
+    return this.#calls.attempts;
+  }
+
   /** Calls that wait for an endpoint or for a stream. */
   get queued(): number {
     return this.#calls.waiting;
@@ -103,6 +120,15 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
 
   get endpoints(): ReadonlyMap<EndpointState, number> {
     return new Map(Object.entries(this.#members.states) as [EndpointState, number][]); // Its own keys.
+  }
+
+  get breakerStates(): ReadonlyMap<string, number> {
+    return this.#policies.breakerStates;
+  }
+
+  /** How calls are made, and what they share. */
+  get policies(): CallPolicies {
+    return this.#policies;
   }
 
   /** How the endpoints are found; undefined if they are fixed, and while nothing is in use. */

@@ -1,4 +1,3 @@
-import type { ConnectError } from "../errors/errors.ts";
 import type { UpstreamCounts } from "../http2/http2-counts.ts";
 import type { ClusterCall } from "./cluster-call.ts";
 
@@ -29,10 +28,10 @@ export class WaitingCalls {
     for (const call of this.#calls) if (!begin(call)) return;
   }
 
-  /** Ends the wait of all calls. */
-  refuse(error: ConnectError, refuse: (call: ClusterCall, error: ConnectError) => void): void {
-    const calls = [...this.#calls];
+  /** Ends the wait of the calls that `isMeant` names. */
+  take(isMeant: (call: ClusterCall) => boolean): readonly ClusterCall[] {
+    const calls = [...this.#calls].filter(isMeant);
     for (const call of calls) this.delete(call);
-    for (const call of calls) refuse(call, error);
+    return calls;
   }
 }

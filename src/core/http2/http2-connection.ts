@@ -21,7 +21,13 @@ import { connectToAny } from "./connect.ts";
 import { countsOf, type UpstreamCounts } from "./http2-counts.ts";
 import { errorName } from "./http2-error.ts";
 import type { Connected, Session, SessionListener, SessionStats } from "./session.ts";
-import type { AttemptedCall, Progress, StreamSource, StreamSources } from "./stream-source.ts";
+import {
+  noTerms,
+  type AttemptedCall,
+  type Progress,
+  type StreamSource,
+  type StreamSources,
+} from "./stream-source.ts";
 import { parseTarget } from "../net/target.ts";
 
 /** The state of a connection: `transient-failure` waits before the next attempt, `closed` is final. */
@@ -60,6 +66,8 @@ const nextPauseMs = 1_000;
  * their end while the next one is in use, which is begun at once if there were calls in the last 10 s. One that runs out of streams is in use until the next one is ready.
  */
 export class Connection implements SessionListener, StreamSources, StreamSource {
+  readonly terms = noTerms;
+  readonly previousAttempts = 0;
   readonly #target: () => string;
   readonly #options: MergedConnectionOptions;
   readonly #tls: TlsOptionsFor | undefined;

@@ -8,8 +8,8 @@ import { SetupError } from "../errors/setup-error.ts";
 import { selectorOf } from "../http-rule/http-rule.ts";
 import type { SelectedPolicy } from "./method-policy.ts";
 import { mergePlan, type AppliedLayer, type MethodPlan, type PlanLine } from "./plan.ts";
-import { codeLayer, contractLayer, type PolicyLayer } from "./policy-layer.ts";
-import { Selector } from "./selector.ts";
+import { contractLayer } from "./contract-layer.ts";
+import { readSelected, type SelectedLayer } from "./selected-policies.ts";
 
 /** What plans are made of, besides the contract. */
 export interface PlanSources {
@@ -21,11 +21,6 @@ export interface PlanSources {
   readonly between?: (method: DescMethod) => readonly AppliedLayer[];
 }
 
-interface SelectedLayer {
-  readonly selector: Selector;
-  readonly layer: PolicyLayer;
-}
-
 /** The plans of one target, made when a service is first called or registered. */
 export class Plans {
   readonly #sources: PlanSources;
@@ -35,7 +30,7 @@ export class Plans {
   /** @throws SetupError naming the policy and the field that cannot be used */
   constructor(sources: PlanSources = {}) {
     this.#sources = sources;
-    this.#selected = (sources.policies ?? []).map((policy, index) => selectedLayer(policy, index));
+    this.#selected = readSelected(sources.policies ?? []);
   }
 
   /**
@@ -102,18 +97,6 @@ export class Plans {
     return policy === undefined
       ? []
       : [{ ...contractLayer(policy, place), reach: isService ? "service" : "rpc" }];
-  }
-}
-
-function selectedLayer(policy: SelectedPolicy, index: number): SelectedLayer {
-  const place = `policies[${index}]`;
-  if (typeof policy.selector !== "string") throw new SetupError(`${place}: selector is missing`);
-  try {
-    const selector = new Selector(policy.selector);
-    return { selector, layer: codeLayer(policy, `${place} (${policy.selector})`) };
-  } catch (error) {
-    if (!(error instanceof SetupError) || error.message.startsWith(place)) throw error;
-    throw new SetupError(`${place}: ${error.message}`);
   }
 }
 

@@ -1,5 +1,4 @@
-import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
-import { MethodPolicySchema, type MethodPolicy } from "../../../gen/ts_ms/v1/policy_pb.ts";
+import type { ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import type { MethodPolicyInit } from "./method-policy.ts";
@@ -31,18 +30,6 @@ const byOption: ReadonlyMap<string, PolicyField> = new Map(
 const groups: readonly string[] = [...new Set(policyFields.flatMap(({ path }) => groupOf(path) ?? []))];
 
 /**
- * A policy as a contract has it.
- *
- * @param place where the option is written, for errors
- * @throws SetupError naming place and field
- */
-export function contractLayer(policy: MethodPolicy, place: string): PolicyLayer {
-  const layer = new LayerReader("contract", place);
-  layer.readMessage(reflect(MethodPolicySchema, policy), "");
-  return layer.done();
-}
-
-/**
  * A policy as code has it.
  *
  * @param place of the policy among others, for errors
@@ -58,17 +45,20 @@ export function codeLayer(
   return layer.done();
 }
 
-class LayerReader {
+/** Reads one policy. */
+export class LayerReader {
   readonly #source: PolicySource;
   readonly #place: string;
   readonly #values = new Map<string, PolicyValue>();
   readonly #groups = new Set<string>();
 
+  /** @param place of the policy, for errors */
   constructor(source: PolicySource, place: string) {
     this.#source = source;
     this.#place = place;
   }
 
+  /** As a contract has it. */
   readMessage(message: ReflectMessage, prefix: string): void {
     for (const desc of message.fields) {
       if (!message.isSet(desc)) continue;
@@ -83,6 +73,7 @@ class LayerReader {
     }
   }
 
+  /** As code has it. */
   readOptions(options: object, prefix: string): void {
     for (const [name, value] of Object.entries(options) as [string, unknown][]) {
       if (value === undefined || (prefix === "" && name === "selector")) continue;
@@ -95,6 +86,7 @@ class LayerReader {
     }
   }
 
+  /** @throws SetupError for groups that exclude one another */
   done(): PolicyLayer {
     if (this.#groups.has("hedge") && this.#groups.has("retry")) {
       this.#refuse("hedge", "takes the place of retry: a policy has one of them");

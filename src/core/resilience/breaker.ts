@@ -100,6 +100,16 @@ export class Breaker {
     return this.#circuit.state(this.#clock.nowMs());
   }
 
+  /** Whether `acquire` lets a call through now; in mode `adaptive` that is decided by chance, there alone. */
+  get admits(): boolean {
+    return this.#circuit.admits(this.#clock.nowMs());
+  }
+
+  /** How long a caller that is refused now shall wait, in milliseconds. */
+  get retryAfterMs(): number {
+    return this.#circuit.retryAfterMs(this.#clock.nowMs());
+  }
+
   /**
    * Lets a call through; one of the permit's methods must be called when it has ended.
    *

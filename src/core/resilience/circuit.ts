@@ -83,6 +83,15 @@ export class Circuit {
     this.#counts = new SlidingCounts(rules.windowMs, 3);
   }
 
+  /** Whether `admit` would let a call through. */
+  admits(nowMs: number): boolean {
+    if (this.#phase === closed) return true;
+    this.#failOverdueProbe(nowMs);
+    const phase = this.#phase;
+    if (phase.kind === "open") return nowMs >= phase.untilMs;
+    return phase.kind === "closed" || phase.startsMs.length + phase.good < this.#rules.probes;
+  }
+
   /** Lets a call through or refuses it. @returns the epoch to give to `settle`, or undefined for a refused call */
   admit(nowMs: number): number | undefined {
     if (this.#phase === closed) return this.#epoch;

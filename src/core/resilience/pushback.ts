@@ -1,11 +1,9 @@
 import type { ConnectError } from "../errors/errors.ts";
 import { retryAfterMsOf } from "../errors/retry-info.ts";
+import { pushbackHeader } from "../metadata/retry-headers.ts";
 
 /** What a server says about a retry: after how many milliseconds, or `never`; undefined where it says nothing. */
 export type Pushback = number | "never" | undefined;
-
-/** The trailer by which gRPC servers say it (gRFC A6). */
-export const pushbackHeader = "grpc-retry-pushback-ms";
 
 /** The largest number of the trailer, an int32. */
 const largestMs = 0x7fff_ffff;
@@ -30,6 +28,18 @@ export function parseRetryAfter(text: string, nowMs: number): number | undefined
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const at = Date.parse(text);
   return Number.isNaN(at) ? undefined : Math.max(0, at - nowMs);
+}
+
+/**
+ * What a failed reply says about a retry: its trailer, else its error.
+ *
+ * @param trailer `grpc-retry-pushback-ms`; undefined for none
+ */
+export function pushbackOfReply(
+  trailer: string | readonly string[] | undefined,
+  error: ConnectError,
+): Pushback {
+  return trailer === undefined ? pushbackOf(error) : parsePushback(String(trailer));
 }
 
 /**

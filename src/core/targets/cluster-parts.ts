@@ -4,6 +4,8 @@ export { poolDefaults } from "../cluster/connection-pool.ts";
 export { healthDefaults } from "../cluster/health.ts";
 export { outlierDefaults } from "../cluster/outlier.ts";
 export { slowStartDefaults } from "../cluster/ramp.ts";
+export { Plans } from "../policy/plans.ts";
+export { retryBudgetDefaults } from "../resilience/retry-budget.ts";
 export { staticResolver } from "../discovery/static.ts";
 export { clientCounts } from "../telemetry/client-books.ts";
 export { clusterStats } from "./dial-stats.ts";

@@ -8,13 +8,14 @@ import { parseTarget } from "../net/target.ts";
 import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
+import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
 
 /** A target whose endpoints are known, or are found by a resolver: a list, a text with a scheme, or a resolver. */
 export type ClusterTarget = readonly (string | Endpoint)[] | string | Resolver;
 
 /** Options of `dial` for targets with several endpoints. */
-export interface ClusterDialOptions extends ChoiceOptions {
+export interface ClusterDialOptions extends ChoiceOptions, PolicyDialOptions {
   /**
    * Name of the target: label of its metrics, and first word of its errors. Default: the service as the target or the
    * resolver names it, such as `users` of `consul:///users`; `list` for a list.
@@ -34,6 +35,7 @@ export interface ClusterDialOptions extends ChoiceOptions {
 /** The defaults of `ClusterDialOptions`. */
 export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
   ...choiceDefaults,
+  ...policyDialDefaults,
   name: undefined,
   connections: Object.freeze({}),
   staleMs: 30_000,
@@ -52,7 +54,12 @@ type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 
 /** Whether options ask for a cluster even where the target is one server. */
 export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
-  return options.name !== undefined || options.connections !== undefined || givesChoice(options);
+  return (
+    options.name !== undefined ||
+    options.connections !== undefined ||
+    givesChoice(options) ||
+    givesPolicies(options)
+  );
 }
 
 /** Whether a target is a list, a text with a scheme, or a resolver. */
@@ -79,6 +86,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
   checkGroup("connections", connections, poolRules);
   if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
+  const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
   checkDns(dns);
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
@@ -108,6 +116,8 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
+      plans: new parts.Plans({ policies, contractPolicies }),
+      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
     });
     return { cluster, stats: () => parts.clusterStats(cluster) };
   });

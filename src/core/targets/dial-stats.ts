@@ -1,5 +1,7 @@
+import type { AttemptKind } from "../cluster/client-books.ts";
 import type { ClusterEndpoint, EndpointState } from "../cluster/endpoint.ts";
 import type { EndpointHealth } from "../cluster/health.ts";
+import type { BreakerStats } from "../resilience/breaker.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { DiscoveryStats } from "../discovery/endpoint-watch.ts";
 import type { ConnectionState, Http2Stats } from "../http2/http2-connection.ts";
@@ -17,6 +19,12 @@ export interface ClusterStats {
   readonly name: string;
   /** Calls that have begun. */
   readonly calls: number;
+  /** Attempts that have begun, by their kind. */
+  readonly attempts: Readonly<Record<AttemptKind, number>>;
+  /** Further attempts that all calls together may make now. */
+  readonly retryBudget: number;
+  /** The circuit breakers of policies, each with what it is of: an rpc, `target` or `endpoint`. */
+  readonly breakers: readonly (BreakerStats & { readonly of: string })[];
   /** Attempts in progress. */
   readonly inFlight: number;
   /** Calls that wait for an endpoint, or for a stream. */
@@ -63,10 +71,20 @@ export interface EndpointLoadStats {
 
 /** The figures of a cluster. */
 export function clusterStats(cluster: Cluster): DialStats {
-  const { name, calls, inFlight, queued, connections, discovery, members } = cluster;
+  const { name, calls, attempts, inFlight, queued, connections, discovery, members, policies } = cluster;
   return {
     endpoints: members.map((member) => endpointStats(member, cluster.nowMs())),
-    cluster: { name, calls, inFlight, queued, connections, discovery },
+    cluster: {
+      name,
+      calls,
+      attempts: { ...attempts },
+      retryBudget: policies.budgetLeft,
+      breakers: policies.breakers.map(([of, breaker]) => ({ ...breaker, of })),
+      inFlight,
+      queued,
+      connections,
+      discovery,
+    },
   };
 }
 

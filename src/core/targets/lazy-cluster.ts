@@ -2,12 +2,16 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { DialStats } from "./dial-stats.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
-import type {
-  AttemptedCall,
-  CallHead,
-  Progress,
-  StreamSource,
-  StreamSources,
+import type { ReplyFields } from "../http2/reply-status.ts";
+import {
+  noTerms,
+  type AttemptedCall,
+  type AttemptTerms,
+  type CallHead,
+  type KeptRequests,
+  type Progress,
+  type StreamSource,
+  type StreamSources,
 } from "../http2/stream-source.ts";
 
 /** A cluster, and its figures. */
@@ -100,6 +104,18 @@ class EarlyCall implements StreamSource {
     this.#load = load;
   }
 
+  get terms(): AttemptTerms {
+    return this.#source?.terms ?? noTerms;
+  }
+
+  get previousAttempts(): number {
+    return this.#source?.previousAttempts ?? 0;
+  }
+
+  keptRequests(): KeptRequests | undefined {
+    return this.#source?.keptRequests?.();
+  }
+
   begin(call: AttemptedCall): void {
     this.#load().then(
       (cluster) => {
@@ -119,8 +135,13 @@ class EarlyCall implements StreamSource {
     this.#source?.answered();
   }
 
-  ended(call: AttemptedCall, error: ConnectError | undefined, progress: Progress): boolean {
-    return this.#source?.ended(call, error, progress) ?? false;
+  ended(
+    call: AttemptedCall,
+    error: ConnectError | undefined,
+    progress: Progress,
+    trailers?: ReplyFields,
+  ): boolean {
+    return this.#source?.ended(call, error, progress, trailers) ?? false;
   }
 
   abandoned(call: AttemptedCall, reason: ConnectError): void {

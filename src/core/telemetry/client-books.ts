@@ -1,5 +1,12 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { AttemptKind, ClientBooks, CountedCluster, RpcBooks } from "../cluster/client-books.ts";
+import type {
+  AttemptKind,
+  ClientBooks,
+  CountedCluster,
+  Rejection,
+  RpcBooks,
+} from "../cluster/client-books.ts";
+import type { RetryDenial } from "../resilience/retry.ts";
 import type { EjectionReason } from "../cluster/outlier.ts";
 import type { CloseReason } from "../cluster/connection-pool.ts";
 import type { LookResult } from "../discovery/endpoint-watch.ts";
@@ -44,8 +51,11 @@ export class ClientSeries implements RpcBooks {
 /** What is counted of all clusters of this process; the metrics page reads it. */
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
-  readonly rejections = new Map<string, number>();
-  /** By cluster, and by reason. */
+  /** Calls that were refused on this side, and that got no further attempt, by their reasons; for each upstream. */
+  readonly rejections = new Map<string, Map<Rejection, number>>();
+  readonly denials = new Map<string, Map<RetryDenial, number>>();
+  /** Waits for a place among the calls under way, by cluster. */
+  readonly waits = new Map<string, Durations>();
   readonly ejections = new Map<string, Map<EjectionReason, number>>();
   /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
   readonly looks = new Map<string, Map<LookResult, number>>();
@@ -67,8 +77,18 @@ export class ClientCounts implements ClientBooks {
     return series;
   }
 
-  rejected(cluster: string): void {
-    this.rejections.set(cluster, (this.rejections.get(cluster) ?? 0) + 1);
+  rejected(cluster: string, reason: Rejection): void {
+    countOne(this.rejections, cluster, reason);
+  }
+
+  denied(cluster: string, reason: RetryDenial): void {
+    countOne(this.denials, cluster, reason);
+  }
+
+  waited(cluster: string, tookMs: number): void {
+    let waits = this.waits.get(cluster);
+    if (waits === undefined) this.waits.set(cluster, (waits = new Durations()));
+    waits.observe(tookMs / 1_000);
   }
 
   ejected(cluster: string, reason: EjectionReason): void {

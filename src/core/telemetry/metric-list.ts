@@ -133,14 +133,32 @@ export const metricList = {
   clientAttempts: {
     name: "ts_ms_client_attempts_total",
     type: "counter",
-    help: "Attempts of such calls: first, or transparent for one more after a server had not processed the call.",
+    help: "Attempts of such calls: first; retry; hedge, before another one has ended; transparent for one more after a server had not processed the call.",
     labels: ["upstream", "service", "method", "kind"],
   },
   clientRejected: {
     name: "ts_ms_client_rejected_total",
     type: "counter",
-    help: "Calls that were refused without an attempt: no_endpoint, as none could be reached.",
+    help: "Calls that were refused on this side: no_endpoint, as none could be reached; breaker; concurrency.",
     labels: ["upstream", "reason"],
+  },
+  clientRetriesDenied: {
+    name: "ts_ms_client_retries_denied_total",
+    type: "counter",
+    help: "Calls that got no further attempt: budget; deadline, which the pause would have passed; pushback of the server; committed, as their reply had begun; buffer, as their requests were not kept.",
+    labels: ["upstream", "reason"],
+  },
+  clientQueue: {
+    name: "ts_ms_client_queue_seconds",
+    type: "histogram",
+    help: "Time that calls waited for a place among the calls under way, where a policy limits these.",
+    labels: ["upstream"],
+  },
+  clientBreakerState: {
+    name: "ts_ms_client_breaker_state",
+    type: "gauge",
+    help: "Circuit breakers: 0 closed, 1 half-open, 2 open; of those of endpoints the worst.",
+    labels: ["upstream", "breaker"],
   },
   clientInFlight: {
     name: "ts_ms_client_in_flight",

@@ -120,7 +120,7 @@ function addHttp2(registry: Registry): void {
 
 /** Clusters of one name are one upstream. */
 function addClients(registry: Registry): void {
-  const { clusters, rejections } = clientCounts;
+  const { clusters, rejections, denials, waits } = clientCounts;
   counter(registry, metricList.clientCallsFinished, (metric) => {
     for (const { labels, finishedByCode } of clientCounts.series) {
       for (const [code, count] of finishedByCode) metric.inc({ ...labels, code: codeName(code) }, count);
@@ -137,7 +137,22 @@ function addClients(registry: Registry): void {
     }
   });
   counter(registry, metricList.clientRejected, (metric) => {
-    for (const [upstream, count] of rejections) metric.inc({ upstream, reason: "no_endpoint" }, count);
+    for (const [upstream, reasons] of rejections) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
+  counter(registry, metricList.clientRetriesDenied, (metric) => {
+    for (const [upstream, reasons] of denials) {
+      for (const [reason, count] of reasons) metric.inc({ upstream, reason }, count);
+    }
+  });
+  histogram(registry, metricList.clientQueue, (name) =>
+    [...waits].flatMap(([upstream, durations]) => durations.samples(name, { upstream })),
+  );
+  gauge(registry, metricList.clientBreakerState, (metric) => {
+    for (const { name: upstream, breakerStates } of clusters) {
+      for (const [breaker, state] of breakerStates) metric.set({ upstream, breaker }, state);
+    }
   });
   counter(registry, metricList.upstreamRefused, (metric) => {
     for (const [upstream, reasons] of clientCounts.refusals) {

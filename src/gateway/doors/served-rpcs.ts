@@ -1,5 +1,6 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { contractTimeoutMs } from "../../core/call/contract-timeout.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { type BadRuleOptions, RuleRefusals } from "../../core/http-rule/rule-refusals.ts";
@@ -116,11 +117,11 @@ export class ServedRpcs {
    */
   kitOf(method: DescMethod, route: string, kit: DoorKit): DoorKit {
     const { limits, json, binding, onIgnored } = kit;
-    const { registryOf, deadlinesMs } = this.#parts;
+    const { registryOf } = this.#parts;
     const registry = registryOf(method.parent);
     return {
       ...kit,
-      limits: { ...limits, ...timeLimitsOf(method, deadlinesMs.get(method), limits) },
+      limits: { ...limits, ...timeLimitsOf(method, this.#deadlineMs(method), limits) },
       json: { ...json, registry },
       binding: {
         ...binding,
@@ -144,6 +145,15 @@ export class ServedRpcs {
   compiled<T>(owner: object, key: object, make: () => T): T {
     const { memory } = this.#parts;
     return memory === undefined ? make() : memory.recall(owner, key, make);
+  }
+
+  /** That of the rules or of the contract, whichever is shorter; undefined for none. */
+  #deadlineMs(method: DescMethod): number | undefined {
+    const ofRules = this.#parts.deadlinesMs.get(method);
+    const ofContract = contractTimeoutMs(method);
+    return ofRules === undefined || ofContract === undefined
+      ? (ofRules ?? ofContract)
+      : Math.min(ofRules, ofContract);
   }
 
   /**

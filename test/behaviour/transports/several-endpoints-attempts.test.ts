@@ -46,11 +46,12 @@ describe("attempts of a call", () => {
     assert.equal(second?.load?.failures, 0);
   });
 
-  test("one that all servers refuse has two attempts", async (t) => {
+  test("one that all servers refuse has two attempts without a policy of retries", async (t) => {
     const servers = await Promise.all([1, 2, 3].map(() => scripted(t, refuse)));
     const { client, transport } = dialSeveral(
       t,
       servers.map(({ target }) => target),
+      { policies: [{ selector: "*", retry: { maxAttempts: 1 } }] },
     );
     await transport.ready();
     await until(transport, () => transport.stats().cluster?.connections === 3);
@@ -59,6 +60,14 @@ describe("attempts of a call", () => {
       servers.map(({ requests }) => requests).toSorted((one, other) => one - other),
       [0, 1, 1],
     );
+  });
+
+  test("one that all servers refuse has two retries beside the second attempt", async (t) => {
+    const bad = await scripted(t, refuse);
+    const { client, transport } = dialSeveral(t, [bad.target]);
+    await transport.ready();
+    await failure(client.echo({}), Code.Unavailable);
+    assert.equal(bad.requests, 4);
   });
 
   test("one beyond the last stream of GOAWAY is made once more", async (t) => {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { suite, test, type TestContext } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
+import type { HandlerContext } from "../../../src/core/call/context.ts";
 import { service as serviceOf } from "../../../src/core/call/service.ts";
 import { dial } from "../../../src/core/dial.ts";
 import type { CatalogEntry, CatalogListener } from "../../../src/core/discovery/catalog.ts";
@@ -425,6 +427,24 @@ test("gRPC callers reach all upstreams on one port, and reflection there lists a
     left.services.map(({ typeName }) => typeName),
     ["users.v1.Made"],
   );
+});
+
+test("policies of all upstreams are those of their rpcs", async (t) => {
+  const [users, orders] = [madeContract("users.v1"), madeContract("orders.v1")];
+  const [one, two] = [await madeServer(t, users), await madeServer(t, orders)];
+  const hang = { get0: (_: object, { signal }: HandlerContext) => once(signal, "abort") };
+  two.server.removeService(orders.service);
+  two.server.addService(serviceOf<DescService>(orders.service, hang as object));
+  const gateway = await edge(
+    t,
+    {
+      users: { target: one.address, services: [users.service] },
+      orders: { target: two.address, services: [orders.service] },
+    },
+    { policies: [{ selector: "orders.v1.*", timeoutMs: 200 }] },
+  );
+  await gateway.until("/users.v1/get0/a", 200);
+  assert.equal((await gateway.get("/orders.v1/get0/a"))[0], 504);
 });
 
 suite("traffic rules", () => {

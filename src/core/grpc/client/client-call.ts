@@ -2,10 +2,12 @@ import { withMetadata } from "../../call/invoker.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
+import { copySpent } from "../../errors/spent-retries.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import type { RequestStream, Session, StreamEnd, StreamListener } from "../../http2/session.ts";
 import type { AttemptedCall, Progress, StreamSource, StreamSources } from "../../http2/stream-source.ts";
 import type { ClientRpc } from "./client-rpc.ts";
+import { FurtherAttempt, type CallOfAttempts } from "./further-attempt.ts";
 import { fromHttp2Headers } from "../metadata.ts";
 import {
   endedWithoutStatus,
@@ -20,12 +22,17 @@ import {
  * One call on the wire, of any kind: opens the streams that its source gives it, one after the other, and converts the
  * reply into the context's headers and trailers and one result. Aborting the context cancels it.
  */
-export abstract class ClientCall implements AttemptedCall, StreamListener {
+export abstract class ClientCall implements AttemptedCall, StreamListener, CallOfAttempts {
   protected readonly rpc: ClientRpc;
   protected readonly context: CallContext;
-  readonly #source: StreamSource;
+  protected readonly source: StreamSource;
   readonly #maxHeaderListBytes: number;
-  #stream: RequestStream | undefined;
+  /** The stream of the attempt in progress; undefined between attempts. */
+  protected stream: RequestStream | undefined;
+  /** What listens to that stream: the call itself at first. */
+  #listener: StreamListener | undefined = this;
+  /** Headers of a reply that is not handed over yet: those of a failed attempt are forgotten. */
+  #head: ReplyFields | undefined;
   #unsubscribe: (() => void) | undefined;
   #answered = false;
   #attempts = 0;
@@ -34,15 +41,19 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
   protected encoding: string | undefined;
 
   constructor(sources: StreamSources, rpc: ClientRpc, context: CallContext) {
-    this.#source = sources.sourceOf(context);
+    this.source = sources.sourceOf(context);
     this.#maxHeaderListBytes = sources.options.http2.maxHeaderListBytes;
     this.rpc = rpc;
     this.context = context;
   }
 
-  /** Writes the request; on a second stream again what was written to the first. */
+  /** Writes the request; on a further stream again what was written to the one before. */
   protected abstract send(stream: RequestStream): void;
+  /** The reply of the attempt before is forgotten. */
+  protected abstract renew(): void;
   abstract get repeatable(): boolean;
+  abstract get committed(): boolean;
+  abstract get requestBytes(): number | undefined;
   /** The call has ended: with an error, or with status OK. */
   protected abstract finish(error: ConnectError | undefined): void;
 
@@ -56,14 +67,21 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
 
   /** Begins the call; it may have ended when this returns. */
   begin(): void {
-    this.#unsubscribe = this.context.onAbort((reason) => this.fail(withMetadata(reason, this.context)));
-    if (!this.#ended) this.#source.begin(this);
+    this.#unsubscribe = this.context.onAbort((reason) => {
+      this.#settleHead();
+      this.fail(withMetadata(reason, this.context));
+    });
+    if (!this.#ended) this.source.begin(this);
   }
 
   open(session: Session, authority: string): void {
-    this.#attempts++;
+    if (this.#attempts++ > 0) this.#begin();
+    const listener = this.#listener;
+    if (listener === undefined) return; // Not so: each attempt has one.
+    const { terms, previousAttempts } = this.source;
     try {
-      this.#stream = session.open(this.rpc.head(authority, this.context), this);
+      const head = this.rpc.head(authority, this.context, previousAttempts, terms.attemptTimeoutMs);
+      this.stream = session.open(head, listener);
     } catch (reason) {
       if (reason instanceof ConnectError) {
         this.fail(reason);
@@ -73,27 +91,58 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
       this.fail(new ConnectError(text, Code.Internal, undefined, undefined, reason));
       return;
     }
-    this.send(this.#stream);
+    this.send(this.stream);
   }
 
-  refuse({ rawMessage, code, cause }: ConnectError): void {
-    this.fail(new ConnectError(rawMessage, code, undefined, undefined, cause));
+  refuse(error: ConnectError): void {
+    const copy = new ConnectError(error.rawMessage, error.code, undefined, undefined, error.cause);
+    copy.details = error.details;
+    copySpent(error, copy);
+    this.fail(copy);
   }
 
   /** Ends the call with `error`, and the stream if there is one; nothing happens after the end. */
   fail(error: ConnectError): void {
     if (this.#ended) return;
-    this.#stream?.reset();
-    this.#source.abandoned(this, error);
+    this.stream?.reset();
+    this.source.abandoned(this, error);
     this.#finish(error);
   }
 
+  cut(): void {
+    this.stream?.reset();
+    this.#leave();
+  }
+
+  isCurrent(attempt: StreamListener): boolean {
+    return this.#listener === attempt && !this.#ended;
+  }
+
   onResponse(headers: ReplyFields, ended: boolean): void {
-    if (this.#ended) return;
+    if (this.isCurrent(this)) this.answered(headers, ended);
+  }
+
+  onData(chunk: Buffer, borrowed: boolean): void {
+    if (this.isCurrent(this)) this.arrived(chunk, borrowed);
+  }
+
+  onDrain(): void {
+    if (this.isCurrent(this)) this.drained();
+  }
+
+  onTrailers(trailers: ReplyFields): void {
+    if (this.isCurrent(this)) this.completed(trailers);
+  }
+
+  onClose(end: StreamEnd): void {
+    if (this.isCurrent(this)) this.closed(end);
+  }
+
+  answered(headers: ReplyFields, ended: boolean): void {
     this.#answered = true;
-    this.#source.answered();
+    this.source.answered();
     if (ended) {
-      this.conclude(headers);
+      this.completed(headers);
       return;
     }
     const bytes = metadataBytes(headers);
@@ -101,42 +150,69 @@ export abstract class ClientCall implements AttemptedCall, StreamListener {
       this.fail(tooMuchMetadata());
       return;
     }
-    if (bytes > 0) this.context.receiveHeader(() => fromHttp2Headers(headers));
+    if (bytes > 0) this.#head = headers;
+    if (this.committed) this.#settleHead();
     const encoding = headers["grpc-encoding"];
     if (encoding !== undefined) this.encoding = String(encoding);
     const fault = responseFault(headers);
-    if (fault !== undefined) this.fail(this.#withMetadata(fault));
+    if (fault === undefined) return;
+    this.stream?.reset();
+    this.#settle(fault, "maybe");
   }
 
-  abstract onData(chunk: Buffer, borrowed: boolean): void;
+  abstract arrived(chunk: Buffer, borrowed: boolean): void;
 
-  abstract onDrain(): void;
+  abstract drained(): void;
 
-  onTrailers(trailers: ReplyFields): void {
-    this.conclude(trailers);
-  }
-
-  onClose(end: StreamEnd): void {
-    if (this.#ended) return;
-    this.#stream = undefined;
-    const error = errorOf(end);
-    const progress = this.#answered ? "maybe" : progressOf(end);
-    if (!this.#source.ended(this, error, progress)) this.#finish(this.#withMetadata(error));
-  }
-
-  /** Ends the call with the status in its trailers. */
-  protected conclude(trailers: ReplyFields): void {
-    if (this.#ended) return;
+  /** Ends the attempt with the status in its trailers. */
+  completed(trailers: ReplyFields): void {
     const bytes = metadataBytes(trailers);
     if (bytes > this.#maxHeaderListBytes) {
       this.fail(tooMuchMetadata());
       return;
     }
-    if (bytes > 0) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
-    this.#stream?.reset(); // The reply is complete: the server does not read the rest of the request.
+    this.stream?.reset(); // The reply is complete: the server does not read the rest of the request.
     const error = statusError(trailers);
-    this.#source.ended(this, error, "maybe");
+    this.#settle(error, "maybe", trailers, bytes > 0);
+  }
+
+  closed(end: StreamEnd): void {
+    this.#settle(errorOf(end), this.#answered ? "maybe" : progressOf(end));
+  }
+
+  /** The attempt is over: the call with it, unless there is a further one. */
+  #settle(
+    error: ConnectError | undefined,
+    progress: Progress,
+    trailers?: ReplyFields,
+    hasMetadata = false,
+  ): void {
+    this.#leave();
+    if (this.source.ended(this, error, progress, trailers)) return;
+    this.#settleHead();
+    if (trailers !== undefined && hasMetadata) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
     this.#finish(error === undefined ? undefined : this.#withMetadata(error));
+  }
+
+  /** What the stream of the attempt still reports is ignored. */
+  #leave(): void {
+    this.stream = undefined;
+    this.#listener = undefined;
+  }
+
+  /** A further attempt. */
+  #begin(): void {
+    this.#listener = new FurtherAttempt(this);
+    this.#answered = false;
+    this.#head = undefined;
+    this.encoding = undefined;
+    this.renew();
+  }
+
+  #settleHead(): void {
+    const head = this.#head;
+    this.#head = undefined;
+    if (head !== undefined) this.context.receiveHeader(() => fromHttp2Headers(head));
   }
 
   #finish(error: ConnectError | undefined): void {

@@ -6,6 +6,7 @@ import type { ConnectionOptions } from "../../http2/connection-options.ts";
 import { RequestHead } from "../../http2/session.ts";
 import { acceptedEncodings, requestCoding } from "./message-compression.ts";
 import { addField } from "../metadata.ts";
+import { previousAttemptsHeader } from "../../metadata/retry-headers.ts";
 import { formatTimeout } from "../../wire/grpc-timeout.ts";
 
 /** The library's name in `user-agent`. */
@@ -43,14 +44,26 @@ export class ClientRpc {
     this.#options = options;
   }
 
-  /** The header fields of a call. */
-  head(authority: string, context: CallContext): RequestHead {
+  /**
+   * The header fields of an attempt.
+   *
+   * @param previousAttempts of the same call
+   * @param attemptTimeoutMs the longest time of the attempt; undefined for that of the call
+   */
+  head(
+    authority: string,
+    context: CallContext,
+    previousAttempts: number,
+    attemptTimeoutMs: number | undefined,
+  ): RequestHead {
     const own = this.#own;
     own.length = 0;
     const host = context.isShadow ? shadowAuthority(authority) : authority;
-    const timeoutMs = context.timeoutMs();
+    let timeoutMs = context.timeoutMs();
+    if (attemptTimeoutMs !== undefined) timeoutMs = Math.min(timeoutMs ?? Infinity, attemptTimeoutMs);
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
     if (timeout !== undefined) own.push("grpc-timeout", timeout);
+    if (previousAttempts > 0) own.push(previousAttemptsHeader, String(previousAttempts));
     context.eachRequestHeader(this.#addHeader);
     let heads = this.#current;
     if (heads?.authority !== host) heads = this.#current = this.#headsOf(host);

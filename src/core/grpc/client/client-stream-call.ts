@@ -3,17 +3,17 @@ import { Abortable } from "../../call/abortable.ts";
 import type { CallContext } from "../../call/context.ts";
 import { ReplyBatch } from "../../call/batches.ts";
 import { Code, ConnectError, toRequestError } from "../../errors/errors.ts";
+import { requestTooLarge } from "../../errors/request-too-large.ts";
 import { ClientCall } from "./client-call.ts";
+import { FewRequests } from "./few-requests.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { decompress, requestCoding } from "./message-compression.ts";
 import { compressedFlag, prefixBytes, withPrefixes } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 import type { RequestStream } from "../../http2/session.ts";
-import type { StreamSources } from "../../http2/stream-source.ts";
+import type { KeptRequests, StreamSources } from "../../http2/stream-source.ts";
 
-/** Requests kept for a second stream, in bytes; a call that has sent more is not retried. */
-const repeatableBytes = 64 * 1024;
 /** Replies buffered for the caller, in bytes; above it the stream is paused and the server waits (back-pressure). */
 const waitingBytes = 64 * 1024;
 
@@ -22,19 +22,18 @@ const waitingBytes = 64 * 1024;
  * batches, and so can its replies be read.
  */
 export class ClientStreamCall<Requests> extends ClientCall implements MessageSink {
-  readonly #maxMessageBytes: number;
+  #maxMessageBytes: number;
   readonly #compressed: boolean;
-  readonly #reader: MessageReader;
+  #reader: MessageReader | undefined;
   readonly #requests: Abortable<Requests>;
   readonly #toBytes: (requests: Requests) => readonly Uint8Array[];
   #pumping = false;
-  #stream: RequestStream | undefined;
-  /** Requests sent before the reply began; undefined once a second stream is impossible. */
-  #sent: Buffer[] | undefined = [];
-  #sentBytes = 0;
+  /** Requests sent before the reply began; undefined before the first attempt. */
+  #kept: KeptRequests | undefined;
+  #committed = false;
   #allSent = false;
   /** Resumes the pump. */
-  #drained: (() => void) | undefined;
+  #resume: (() => void) | undefined;
   /** Replies that the caller has not read. */
   readonly #replies: { readonly flags: number; readonly bytes: Buffer }[] = [];
   /** The batch that the caller reads. */
@@ -58,7 +57,6 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     const { maxMessageBytes, compression } = sources.options;
     this.#maxMessageBytes = maxMessageBytes;
     this.#compressed = compression === requestCoding.name;
-    this.#reader = new MessageReader(this, maxMessageBytes);
     this.#requests = new Abortable(requests, context);
     this.#toBytes = toBytes;
   }
@@ -96,7 +94,7 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
   #arrival(): Promise<void> {
     if (this.#paused) {
       this.#paused = false;
-      this.#stream?.resume();
+      this.stream?.resume();
       return Promise.resolve(); // Resuming may have delivered data at once.
     }
     return new Promise((resolve) => (this.#wake = resolve));
@@ -108,22 +106,24 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     this.fail(new ConnectError("the caller cancelled the call", Code.Canceled));
   }
 
-  override onResponse(headers: ReplyFields, ended: boolean): void {
-    this.#sent = undefined;
-    super.onResponse(headers, ended);
+  override answered(headers: ReplyFields, ended: boolean): void {
+    if (!ended) {
+      this.#committed = true;
+      this.#kept?.release();
+    }
+    super.answered(headers, ended);
     if (!ended && !this.ended) this.context.responseHeaderArrived();
   }
 
-  onData(chunk: Buffer, borrowed: boolean): void {
-    if (this.ended) return;
+  arrived(chunk: Buffer, borrowed: boolean): void {
     try {
-      this.#reader.add(chunk, borrowed);
+      this.#reader?.add(chunk, borrowed);
     } catch (error) {
       this.fail(error as ConnectError); // The reader throws nothing else.
     }
     if (this.#replyBytes > waitingBytes && !this.#paused) {
       this.#paused = true;
-      this.#stream?.pause();
+      this.stream?.pause();
     }
   }
 
@@ -133,34 +133,50 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     this.#wakeUp();
   }
 
-  onDrain(): void {
-    this.#drained?.();
+  drained(): void {
+    this.#resume?.();
   }
 
   protected override send(stream: RequestStream): void {
-    this.#stream = stream;
-    for (const request of this.#sent ?? []) stream.write(request);
+    const { maxResponseBytes } = this.source.terms;
+    if (maxResponseBytes !== undefined) this.#maxMessageBytes = maxResponseBytes;
+    this.#reader = new MessageReader(this, this.#maxMessageBytes);
+    this.#kept ??= this.source.keptRequests?.() ?? new FewRequests();
+    for (const request of this.#kept.messages) stream.write(request);
     if (this.#allSent) stream.end();
     if (this.#pumping) {
-      this.#drained?.();
+      this.#resume?.();
     } else {
       this.#pumping = true;
       void this.#pump();
     }
   }
 
+  /** Nothing of a reply: with its first headers there is no further attempt. */
+  protected override renew(): void {}
+
   override get repeatable(): boolean {
-    return this.#sent !== undefined;
+    return this.#kept?.isWhole !== false;
+  }
+
+  override get committed(): boolean {
+    return this.#committed;
+  }
+
+  /** Its requests are checked one by one. */
+  override get requestBytes(): undefined {
+    return undefined;
   }
 
   protected override finish(error: ConnectError | undefined): void {
-    if (error === undefined && this.#reader.partial) {
+    if (error === undefined && this.#reader?.partial === true) {
       this.#error = new ConnectError(`a reply of ${this.rpc.name} breaks off`, Code.Internal);
     } else {
       this.#error = error;
     }
+    this.#kept?.release();
     void this.#requests.return();
-    this.#drained?.();
+    this.#resume?.();
     this.#wakeUp();
   }
 
@@ -169,28 +185,34 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
       for await (const request of this.#requests) {
         if (this.ended) return;
         const bytes = this.#toBytes(request);
+        this.#checkSizes(bytes);
         const framed = this.#compressed ? await compressed(bytes) : withPrefixes(bytes);
+        while (this.stream === undefined && !this.ended) await this.#pause();
         if (this.ended) return;
-        this.#keep(framed);
-        if (this.#stream?.write(framed) === false) {
-          await new Promise<void>((resolve) => (this.#drained = resolve));
-          this.#drained = undefined;
-        }
+        this.#kept?.keep(framed);
+        if (this.stream?.write(framed) === false) await this.#pause();
         if (this.ended) return;
       }
       if (this.ended) return;
       this.#allSent = true;
-      this.#stream?.end();
+      this.stream?.end();
     } catch (error) {
       this.fail(toRequestError(error));
     }
   }
 
-  #keep(request: Buffer): void {
-    if (this.#sent === undefined) return;
-    this.#sentBytes += request.length;
-    if (this.#sentBytes <= repeatableBytes) this.#sent.push(request);
-    else this.#sent = undefined;
+  /** Waits for a drain, for a further attempt or for the end. */
+  async #pause(): Promise<void> {
+    await new Promise<void>((resolve) => (this.#resume = resolve));
+    this.#resume = undefined;
+  }
+
+  #checkSizes(messages: readonly Uint8Array[]): void {
+    const { maxRequestBytes } = this.source.terms;
+    if (maxRequestBytes === undefined) return;
+    for (const { length } of messages) {
+      if (length > maxRequestBytes) throw requestTooLarge(this.rpc.method, length, maxRequestBytes);
+    }
   }
 
   async #read(flags: number, bytes: Buffer): Promise<Message> {

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "../../errors/errors.ts";
 import { ClientCall } from "./client-call.ts";
 import type { ClientRpc } from "./client-rpc.ts";
 import { decompress } from "./message-compression.ts";
+import { prefixBytes } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { RequestStream } from "../../http2/session.ts";
 import type { StreamSources } from "../../http2/stream-source.ts";
@@ -20,8 +21,8 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   readonly #request: Buffer;
   readonly #message: Uint8Array;
   readonly #outcome: UnaryOutcome<T>;
-  readonly #maxMessageBytes: number;
-  readonly #reader: MessageReader;
+  #maxMessageBytes: number;
+  #reader: MessageReader | undefined;
   #reply: Buffer | undefined;
   #flags = 0;
   #replies = 0;
@@ -43,17 +44,15 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     this.#request = request;
     this.#outcome = outcome;
     this.#maxMessageBytes = sources.options.maxMessageBytes;
-    this.#reader = new MessageReader(this, this.#maxMessageBytes);
   }
 
   get requestMessage(): Uint8Array {
     return this.#message;
   }
 
-  onData(chunk: Buffer, borrowed: boolean): void {
-    if (this.ended) return;
+  arrived(chunk: Buffer, borrowed: boolean): void {
     try {
-      this.#reader.add(chunk, borrowed);
+      this.#reader?.add(chunk, borrowed);
     } catch (error) {
       this.fail(error as ConnectError); // The reader throws nothing else.
     }
@@ -66,14 +65,30 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   }
 
   /** The request is one message, which is passed on in full. */
-  onDrain(): void {}
+  drained(): void {}
 
   protected override send(stream: RequestStream): void {
+    const { maxResponseBytes } = this.source.terms;
+    if (maxResponseBytes !== undefined) this.#maxMessageBytes = maxResponseBytes;
+    this.#reader = new MessageReader(this, this.#maxMessageBytes);
     stream.end(this.#request);
+  }
+
+  protected override renew(): void {
+    this.#reply = undefined;
+    this.#flags = this.#replies = 0;
   }
 
   override get repeatable(): boolean {
     return true;
+  }
+
+  override get committed(): boolean {
+    return false;
+  }
+
+  override get requestBytes(): number {
+    return this.#request.length - prefixBytes;
   }
 
   protected override finish(error: ConnectError | undefined): void {
@@ -81,7 +96,7 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     const reply = this.#reply;
     if (error !== undefined) {
       reject(error);
-    } else if (this.#reader.partial) {
+    } else if (this.#reader?.partial === true) {
       reject(new ConnectError(`a reply of ${this.rpc.name} breaks off`, Code.Internal));
     } else if (reply === undefined || this.#replies > 1) {
       const found = reply === undefined ? "none" : "more";

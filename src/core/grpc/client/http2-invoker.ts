@@ -18,7 +18,10 @@ export function http2Invoker(sources: StreamSources): Required<Omit<Invoker, "un
   const rpcs = new Map<DescMethod, ClientRpc>();
   const rpcOf = (method: DescMethod): ClientRpc => {
     let rpc = rpcs.get(method);
-    if (rpc === undefined) rpcs.set(method, (rpc = new ClientRpc(method, sources.options)));
+    if (rpc === undefined) {
+      sources.know?.(method);
+      rpcs.set(method, (rpc = new ClientRpc(method, sources.options)));
+    }
     return rpc;
   };
   const compressed = sources.options.compression === requestCoding.name;

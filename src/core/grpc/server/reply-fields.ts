@@ -1,6 +1,8 @@
 import type { CallContext } from "../../call/context.ts";
 import { encodeStatusDetails, type Code, type ConnectError } from "../../errors/errors.ts";
+import { pushbackText } from "../../errors/pushback-text.ts";
 import { toStatusMessage } from "../../errors/status-message.ts";
+import { pushbackHeader } from "../../metadata/retry-headers.ts";
 import { addFields } from "../metadata.ts";
 import type { FieldList, ReplyFields } from "./call-stream.ts";
 import { acceptedEncodings, replyCoding } from "./message-compression.ts";
@@ -24,7 +26,7 @@ export function headOf(context: CallContext, compresses: boolean): ReplyFields {
 
 /**
  * The trailers of a reply: OK without an error, with the response trailers of `context`. An error adds its own metadata
- * and its details as `grpc-status-details-bin`. An application cannot set reserved names.
+ * and its details as `grpc-status-details-bin`, and says whether the call may be tried again. An application cannot set reserved names.
  *
  * @throws Error if the details cannot be encoded
  */
@@ -36,6 +38,8 @@ export function trailersOf(context: CallContext, error?: ConnectError): ReplyFie
   addFields(own, error.metadata);
   const details = encodeStatusDetails(error);
   if (details !== undefined) own.push("grpc-status-details-bin", toBase64(details));
+  const pushback = pushbackText(error);
+  if (pushback !== undefined) own.push(pushbackHeader, pushback);
   return { shared: nothing, own };
 }
 

@@ -3,6 +3,8 @@ import type { Dispatcher } from "../../call/dispatcher.ts";
 import type { Live, LiveSet } from "../../call/live-set.ts";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import { errorCode } from "../../http2/http2-error.ts";
+import { setPreviousAttempts } from "../../metadata/previous-attempts.ts";
+import { previousAttemptsHeader } from "../../metadata/retry-headers.ts";
 import type { IdentityTrust } from "../../metadata/identity-trust.ts";
 import { prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
@@ -46,13 +48,16 @@ export function contextOf(
   trust: IdentityTrust,
 ): CallContext {
   const trusted = trust.includes(peer);
-  return new CallContext({
+  const context = new CallContext({
     method,
     protocolName: "grpc",
     requestHeader: () => (trusted ? fromHttp2Headers(headers) : fromRequestHeaders(headers)),
     peer: trusted ? trust.behind(headers) : peer,
     timeoutMs,
   });
+  const attempts = headers[previousAttemptsHeader];
+  if (typeof attempts === "string") setPreviousAttempts(context, attempts);
+  return context;
 }
 
 /** The prefix of the message that is being written: it is copied at once. */

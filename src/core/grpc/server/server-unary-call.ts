@@ -28,7 +28,8 @@ export class ServerUnaryCall extends ServerCall {
     this.#handler = handler;
     const { context } = this;
     // The dispatcher limits the handler; this limits the wait for the request message.
-    const limit = context.deadline === undefined ? environment.defaultTimeoutMs : environment.maxTimeoutMs;
+    const byDefault = handler.limitMs ?? environment.defaultTimeoutMs;
+    const limit = context.deadline === undefined ? byDefault : environment.maxTimeoutMs;
     if (limit > 0) context.limit(limit);
     if (incomplete.push(this) === 1) setImmediate(watchIncomplete);
   }

@@ -5,7 +5,9 @@ import {
 } from "@connectrpc/connect/protocol-grpc-web";
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
+import { pushbackText } from "../../../core/errors/pushback-text.ts";
 import { toStatusMessage } from "../../../core/errors/status-message.ts";
+import { pushbackHeader } from "../../../core/metadata/retry-headers.ts";
 import { parseTimeout } from "../../../core/wire/grpc-timeout.ts";
 import { withoutMetadata } from "./bare-error.ts";
 import { headerValue } from "../../http/header-value.ts";
@@ -27,6 +29,8 @@ export const grpcHeaders = {
 /** Adds the status of a call to its trailers. */
 export function withStatus(trailer: Headers, error: ConnectError | undefined): Headers {
   const safe = error && withoutMetadata(error, toStatusMessage(error.rawMessage));
+  const pushback = error && pushbackText(error);
+  if (pushback !== undefined) trailer.set(pushbackHeader, pushback);
   try {
     return setTrailerStatus(trailer, safe);
   } catch {

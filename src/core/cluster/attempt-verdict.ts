@@ -1,0 +1,38 @@
+import { Code, type ConnectError } from "../errors/errors.ts";
+import type { Progress } from "../http2/stream-source.ts";
+import type { Verdict } from "./endpoint-load.ts";
+
+/** Codes that speak against the endpoint; deadlines do after a while. */
+const failures: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.ResourceExhausted,
+  Code.Internal,
+  Code.Unknown,
+  Code.DataLoss,
+]);
+
+/** A deadline that passes sooner says nothing about the endpoint, in milliseconds. */
+const leastDeadlineMs = 1_000;
+
+/**
+ * What an attempt says about its endpoint: nothing if its caller has cancelled it or if it was never sent. What a server
+ * has refused unread is no outage.
+ *
+ * @param error undefined for OK
+ * @param byOwnTimeout whether a time limit of the policy has ended it, and not one of the caller
+ */
+export function verdictOf(
+  error: ConnectError | undefined,
+  progress: Progress,
+  tookMs: number,
+  byOwnTimeout: boolean,
+): Verdict {
+  if (progress === "unsent") return "nothing";
+  if (error === undefined) return "success";
+  if (error.code === Code.Canceled) return "nothing";
+  if (error.code === Code.DeadlineExceeded) {
+    return byOwnTimeout || tookMs >= leastDeadlineMs ? "outage" : "nothing";
+  }
+  if (error.code === Code.Unavailable && progress === "maybe") return "outage";
+  return failures.has(error.code) ? "failure" : "success";
+}

@@ -1,0 +1,11 @@
+/** `ts-ms/clients`: the types of what `dial` is given and shows, and of what finds servers. */
+
+export type { DialStats } from "../core/targets/dial-stats.ts";
+export type { Balance } from "../core/cluster/balance.ts";
+export type { PoolOptions } from "../core/cluster/connection-pool.ts";
+export type { ConnectBackoff } from "../core/http2/connection-options.ts";
+export type { ClientHttp2Options, ClientKeepalive } from "../core/http2/client-http2-options.ts";
+export type { MethodPolicyInit, SelectedPolicy } from "../core/policy/method-policy.ts";
+export type { PlanLine } from "../core/policy/plan.ts";
+export type { Endpoint, Resolver, ResolverListener } from "../core/discovery/resolver.ts";
+export type { Catalog, CatalogEntry, CatalogListener } from "../core/discovery/catalog.ts";
