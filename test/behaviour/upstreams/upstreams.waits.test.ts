@@ -12,6 +12,7 @@ import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { reflectionSource } from "../../../src/core/schema/reflection-source.ts";
 import type { TrafficRule } from "../../../src/core/traffic/traffic-rule.ts";
+import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { Upstreams } from "../../../src/gateway/upstreams/upstreams.ts";
@@ -375,6 +376,8 @@ suite("clashes", () => {
     const [refused] = gateway.upstreams.stats().refused;
     assert.deepEqual([refused?.upstream, refused?.reason], ["two", "routes"]);
     assert.match(refused?.text ?? "", /match the same requests/);
+    const page = await new Metrics({ processMetrics: false }).page();
+    assert.match(page, /^ts_ms_upstream_refused_total\{upstream="two",reason="routes"\} 1$/m);
     gateway.upstreams.remove("one");
     assert.match(await gateway.until("/same/get1/a", 200), /second.v1/);
     assert.match(await gateway.until("/same/get0/a", 200), /second.v1/);
