@@ -18,6 +18,7 @@ import { peerRows } from "./peer-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
+import { upstreamRows } from "./upstream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
 import { trafficRows } from "./traffic-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
@@ -223,6 +224,7 @@ const all: readonly Row[] = [
     measure: (rig) => codecDuel("json-to-binary", rig),
   },
   ...clusterRows,
+  ...upstreamRows,
   ...peerRows,
   {
     id: "13a",

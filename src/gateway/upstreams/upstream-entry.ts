@@ -31,8 +31,11 @@ export class UpstreamEntry {
   readonly #ended = new AbortController();
   readonly #close: () => void;
 
-  /** @throws SetupError for a target or option that `dial` refuses */
-  constructor(name: string, parts: UpstreamParts, defaults: Partial<DialOptions>, isOfCatalog: boolean) {
+  /**
+   * @param options those of `dial`
+   * @throws SetupError for a target or option that `dial` refuses
+   */
+  constructor(name: string, parts: UpstreamParts, options: Partial<DialOptions>, isOfCatalog: boolean) {
     this.name = name;
     this.parts = parts;
     this.isOfCatalog = isOfCatalog;
@@ -42,8 +45,8 @@ export class UpstreamEntry {
       this.#below = parts.transport as Partial<Below>; // Those of `dial` have all of it.
       this.#close = () => {};
     } else {
-      const dialed = dialInvoker(parts.target as DialTarget, { name, ...defaults, ...parts.dial }); // One of both is there.
-      this.transport = toTransport(dialed, { defaultTimeoutMs: parts.dial.defaultTimeoutMs ?? 0 });
+      const dialed = dialInvoker(parts.target as DialTarget, { name, ...options }); // One of both is there.
+      this.transport = toTransport(dialed, { defaultTimeoutMs: options.defaultTimeoutMs ?? 0 });
       this.invoker = withBytes(dialed);
       this.#below = dialed;
       this.#close = () => dialed.close();

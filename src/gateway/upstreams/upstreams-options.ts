@@ -4,6 +4,7 @@ import { checkOptions, hasFunctions, show } from "../../core/config/check-option
 import type { DialOptions, DialTarget } from "../../core/dial.ts";
 import type { Catalog, UpstreamContract } from "../../core/discovery/catalog.ts";
 import type { TrafficRule } from "../../core/traffic/traffic-rule.ts";
+import type { SelectedPolicy } from "../../core/policy/method-policy.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** One upstream of a gateway, with the options of `dial` for its target. */
@@ -40,6 +41,8 @@ export interface UpstreamsOptions {
   readonly catalog: Catalog | undefined;
   /** Options of `dial` for every target; those of an upstream win. Default: none. */
   readonly dial: Partial<DialOptions>;
+  /** How rpcs of any upstream are called, before the policies that an upstream has itself. Default: none. */
+  readonly policies: readonly SelectedPolicy[];
   /** What becomes of the calls of some rpcs: `split`, `mirror`, `faults`, by the names of upstreams. Default: no rules. */
   readonly traffic: readonly TrafficRule[];
   /** How long an upstream is served after the catalog has it no longer, in milliseconds. Default: 30,000. */
@@ -52,6 +55,7 @@ export interface UpstreamsOptions {
 export const upstreamsDefaults: UpstreamsOptions = Object.freeze({
   catalog: undefined,
   dial: Object.freeze({}),
+  policies: Object.freeze([]),
   traffic: Object.freeze([]),
   staleMs: 30_000,
   logger: undefined,

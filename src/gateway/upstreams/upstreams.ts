@@ -374,7 +374,10 @@ export class Upstreams implements Transport, AsyncDisposable {
   #make(name: string, parts: UpstreamParts, isOfCatalog: boolean): UpstreamEntry {
     const { services, only } = parts;
     for (const service of services ?? []) checkProtobufCopy(service);
-    const entry = new UpstreamEntry(name, parts, this.#options.dial, isOfCatalog);
+    const { dial, policies } = this.#options;
+    const all = [...policies, ...(dial.policies ?? []), ...(parts.dial.policies ?? [])];
+    const options = { ...dial, ...parts.dial, ...(all.length > 0 && { policies: all }) };
+    const entry = new UpstreamEntry(name, parts, options, isOfCatalog);
     if (services !== undefined) entry.contract = staticContract(services, only);
     return entry;
   }

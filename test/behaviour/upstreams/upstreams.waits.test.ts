@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { suite, test, type TestContext } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient } from "../../../src/core/call/client.ts";
+import type { HandlerContext } from "../../../src/core/call/context.ts";
 import { service as serviceOf } from "../../../src/core/call/service.ts";
 import { dial } from "../../../src/core/dial.ts";
 import type { CatalogEntry, CatalogListener } from "../../../src/core/discovery/catalog.ts";
@@ -10,6 +12,7 @@ import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { reflectionSource } from "../../../src/core/schema/reflection-source.ts";
 import type { TrafficRule } from "../../../src/core/traffic/traffic-rule.ts";
+import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { Upstreams } from "../../../src/gateway/upstreams/upstreams.ts";
@@ -373,6 +376,8 @@ suite("clashes", () => {
     const [refused] = gateway.upstreams.stats().refused;
     assert.deepEqual([refused?.upstream, refused?.reason], ["two", "routes"]);
     assert.match(refused?.text ?? "", /match the same requests/);
+    const page = await new Metrics({ processMetrics: false }).page();
+    assert.match(page, /^ts_ms_upstream_refused_total\{upstream="two",reason="routes"\} 1$/m);
     gateway.upstreams.remove("one");
     assert.match(await gateway.until("/same/get1/a", 200), /second.v1/);
     assert.match(await gateway.until("/same/get0/a", 200), /second.v1/);
@@ -425,6 +430,24 @@ test("gRPC callers reach all upstreams on one port, and reflection there lists a
     left.services.map(({ typeName }) => typeName),
     ["users.v1.Made"],
   );
+});
+
+test("policies of all upstreams are those of their rpcs", async (t) => {
+  const [users, orders] = [madeContract("users.v1"), madeContract("orders.v1")];
+  const [one, two] = [await madeServer(t, users), await madeServer(t, orders)];
+  const hang = { get0: (_: object, { signal }: HandlerContext) => once(signal, "abort") };
+  two.server.removeService(orders.service);
+  two.server.addService(serviceOf<DescService>(orders.service, hang as object));
+  const gateway = await edge(
+    t,
+    {
+      users: { target: one.address, services: [users.service] },
+      orders: { target: two.address, services: [orders.service] },
+    },
+    { policies: [{ selector: "orders.v1.*", timeoutMs: 200 }] },
+  );
+  await gateway.until("/users.v1/get0/a", 200);
+  assert.equal((await gateway.get("/orders.v1/get0/a"))[0], 504);
 });
 
 suite("traffic rules", () => {

@@ -2,6 +2,8 @@ import { test } from "node:test";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { buildRouter, outcome } from "./routing-fixture.ts";
+import type { Route } from "../../../src/core/http-rule/route.ts";
+import { Router } from "../../../src/gateway/routing/router.ts";
 import { codePoint } from "../../arbitraries/code-point.ts";
 
 /** A route as text, and in the form that the naive matcher reads. */
@@ -205,6 +207,58 @@ test("the router agrees with a naive matcher", () => {
     { numRuns: 2000 },
   );
 });
+
+test("a router whose routes came and went is as one that has had only those that are left", () => {
+  const routeLists = fc.uniqueArray(modelRoute, {
+    minLength: 1,
+    maxLength: 12,
+    selector: ({ httpMethod, segments, verb }) => `${httpMethod} ${segments.join("/")}:${verb}`,
+  });
+  const changes = fc.array(fc.array(fc.nat(), { minLength: 1, maxLength: 4 }), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  const requests = fc.array(fc.tuple(requestMethod, path), { minLength: 10, maxLength: 30 });
+  fc.assert(
+    fc.property(routeLists, changes, requests, (texts, rounds, list) => {
+      const { routes } = buildRouter(texts.map((route) => `${route.httpMethod} ${templateOf(route)}`));
+      const router = new Router([]);
+      const present = new Set<Route>();
+      for (const round of rounds) {
+        const toggled = new Set(round.map((place) => routes[place % routes.length]).filter(isRoute));
+        const removed = [...toggled].filter((route) => present.has(route));
+        const added = [...toggled].filter((route) => !present.has(route));
+        router.change(removed, added);
+        for (const route of removed) present.delete(route);
+        for (const route of added) present.add(route);
+        const fresh = new Router([...present]);
+        assert.deepEqual(new Set(router.routes), present);
+        for (const [httpMethod, target] of list) {
+          const found = outcome(router, httpMethod, target);
+          assert.equal(found, outcome(fresh, httpMethod, target), `${httpMethod} ${target}`);
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a change with a clash adds nothing", () => {
+  const { routes } = buildRouter(["GET /a/{x}", "POST /b"]);
+  const { routes: others } = buildRouter(["GET /c", "GET /a/{y}"]);
+  const router = new Router(routes);
+  assert.throws(() => router.change([], others), /match the same requests/);
+  assert.equal(outcome(router, "GET", "/c"), "404");
+  assert.equal(outcome(router, "GET", "/a/1"), "R1 x=1");
+  router.change(routes, others);
+  assert.equal(outcome(router, "GET", "/a/1"), "R2 y=1");
+  assert.equal(outcome(router, "HEAD", "/c"), "R1");
+  assert.equal(outcome(router, "POST", "/b"), "404");
+});
+
+function isRoute(route: Route | undefined): route is Route {
+  return route !== undefined;
+}
 
 test("random targets never crash the router", () => {
   const routes = [
