@@ -24,7 +24,7 @@ async function withProcess(t: TestContext, options: Partial<DialOptions>) {
 
 test("D11: a process that is stopped is ejected after deadlines of a second, and called again after it goes on", async (t) => {
   const { client, transport, program, first } = await withProcess(t, {
-    outlier: { baseMs: 300, returnMs: 0 },
+    outlier: { baseMs: 1_500, returnMs: 0 },
   });
   program.kill("SIGSTOP");
   const replies = Array.from({ length: 10 }, () => client.echo({}, { timeoutMs: 1_020 }));
@@ -57,6 +57,27 @@ test("D11: keepalive finds a process that is stopped: its calls are UNAVAILABLE,
   t.after(() => load.stop());
   const before = first()?.load?.attempts ?? 0;
   await load.until(() => first()?.state === "ready" && (first()?.load?.attempts ?? 0) > before);
+});
+
+test("D11: with a time limit of attempts no call is lost, and a process that is stopped is ejected within 3 s", async (t) => {
+  const { client, transport, program, first } = await withProcess(t, {
+    policies: [
+      {
+        selector: "tsms.test.v1.EchoService/Echo",
+        idempotency: "IDEMPOTENT",
+        retry: { attemptTimeoutMs: 200 },
+      },
+    ],
+  });
+  const load = new Load(8, () => client.echo({}, { timeoutMs: 10_000 }));
+  t.after(() => load.stop());
+  await load.until(() => load.done > 20);
+  program.kill("SIGSTOP");
+  const stoppedMs = performance.now();
+  await until(transport, () => (first()?.load?.ejectedForMs ?? 0) > 0);
+  assert.ok(performance.now() - stoppedMs < 3_000);
+  await load.stop();
+  assert.deepEqual(load.errors, []);
 });
 
 test("short deadlines of callers eject no process, and the caller's own cancel neither", async (t) => {
