@@ -72,6 +72,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   #pooled: PooledConnection | undefined;
   #kind: AttemptKind = "first";
   #isOver = false;
+  /** Whether the attempt is a stream whose headers have come. */
+  #isAnswered = false;
   /** Undefined before the first failure. */
   #retries: Retries | undefined;
   #permit: Permit | undefined;
@@ -122,6 +124,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
     if (call === undefined || !this.#acquireOf(endpoint)) return;
     this.#endpoint = endpoint;
     this.#pooled = pooled;
+    this.#isAnswered = false;
     pooled.busy++;
     endpoint.load.begin(this, nowMs);
     this.#host.began(this.#kind);
@@ -156,6 +159,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
 
   answered(): void {
     if (this.unary) return;
+    this.#isAnswered = true;
     this.#stopTimer();
     this.#endpoint?.load.answered(this, this.#host.nowMs());
   }
@@ -308,7 +312,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
     this.#endpoint = this.#pooled = undefined;
     pooled.busy--;
     pooled.usedMs = nowMs;
-    const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout);
+    const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout, this.#isAnswered);
     endpoint.end(this, verdict, error === undefined, nowMs);
     this.#host.ended();
   }

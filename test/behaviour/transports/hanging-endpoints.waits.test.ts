@@ -97,3 +97,19 @@ test("short deadlines of callers eject no process, and the caller's own cancel n
   program.kill("SIGCONT");
   await failure(client.echo({ behaviour: { failure: { code: Code.NotFound } } }), Code.NotFound);
 });
+
+test("streams that were answered and end with their deadlines eject nothing", async (t) => {
+  const { client, transport } = await withProcess(t, {});
+  const streams = Array.from({ length: 20 }, async () => {
+    const messages = client.repeat({ count: 1_000_000, intervalMs: 100 }, { timeoutMs: 1_050 });
+    let count = 0;
+    for await (const _ of messages) count++;
+    return count;
+  });
+  const ends = await Promise.allSettled(streams);
+  assert.ok(ends.every(({ status }) => status === "rejected"));
+  for (const { load } of transport.stats().endpoints) {
+    assert.equal(load?.ejectedForMs, 0);
+    assert.equal(load.failures, 0);
+  }
+});
