@@ -37,6 +37,7 @@ export const arrows: Arrows = {
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/config", "core/metadata"],
+  "core/ambient": ["core/metadata", "core/call"],
   // What divides, copies and disturbs calls.
   "core/traffic": ["core/errors", "core/config", "core/metadata", "core/policy", "core/call"],
   "core/lifecycle": ["core/errors", "core/config"],
@@ -49,6 +50,15 @@ export const arrows: Arrows = {
     "core/discovery",
   ],
   "core/discovery/kubernetes": ["core/errors", "core/net", "core/time", "core/discovery"],
+  "core/discovery/xds": [
+    "core/errors",
+    "core/net",
+    "core/time",
+    "core/call",
+    "core/http2",
+    "core/grpc/client",
+    "core/discovery",
+  ],
   "core/telemetry": [
     "core/errors",
     "core/config",
@@ -113,6 +123,8 @@ export const arrows: Arrows = {
     "core/policy",
     "core/resilience",
     "core/discovery/consul",
+    "core/discovery/kubernetes",
+    "core/discovery/xds",
     "core/cluster",
     "core/health-checks",
     "core/telemetry",

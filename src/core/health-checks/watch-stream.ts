@@ -43,7 +43,7 @@ const mostBytes = 4_096;
 export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
   readonly attempts = 0;
   readonly repeatable = false;
-  readonly committed = true;
+  readonly committed = false;
   readonly requestBytes = undefined;
   readonly #service: string;
   readonly #connection: StreamSources;
@@ -72,15 +72,17 @@ export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
     this.#connection.sourceOf(head).abandoned(this, reason);
   }
 
+  /** It has no time limit. */
+  cut(): void {}
+
+  /** It has no twin. */
+  drop(): void {}
+
   open(session: Session, authority: string): void {
     const fields = fieldsOf(authority, this.#connection.options);
     const request = create(HealthCheckRequestSchema, { service: this.#service });
     this.#stream = session.open(new RequestHead(fields, []), this);
     this.#stream.end(withPrefix(toBinary(HealthCheckRequestSchema, request)));
-  }
-
-  cut(): void {
-    this.#stream?.reset();
   }
 
   refuse({ code }: ConnectError): void {
