@@ -1,4 +1,4 @@
-import { type Code, type ConnectError } from "../errors/errors.ts";
+import type { Code, ConnectError } from "../errors/errors.ts";
 import { markSpent } from "../errors/spent-retries.ts";
 import { Hedges, type HedgeBooks } from "../resilience/hedge.ts";
 import type { Pushback } from "../resilience/pushback.ts";

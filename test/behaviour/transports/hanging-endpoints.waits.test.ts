@@ -65,7 +65,7 @@ test("D11: with a time limit of attempts no call is lost, and a process that is 
       {
         selector: "tsms.test.v1.EchoService/Echo",
         idempotency: "IDEMPOTENT",
-        retry: { attemptTimeoutMs: 200 },
+        retry: { attemptTimeoutMs: 600 },
       },
     ],
   });
