@@ -53,7 +53,7 @@ export class Candidates {
 
   /** Whether the call may go to an endpoint that it has not tried. */
   hasUntried(request: PickRequest): boolean {
-    return this.#list.some((endpoint) => mayUse(request, endpoint));
+    return this.#list.some((endpoint) => endpoint.state === this.#state && mayUse(request, endpoint));
   }
 
   /** How many there are. */

@@ -89,6 +89,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   #pooled: PooledConnection | undefined;
   #kind: AttemptKind = "first";
   #isOver = false;
+  /** Whether the attempt is a stream whose headers have come. */
+  #isAnswered = false;
   /** Undefined before the first failure. */
   #retries: Retries | undefined;
   #permit: Permit | undefined;
@@ -159,6 +161,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     if (call === undefined || !this.#acquireOf(endpoint)) return;
     this.#endpoint = endpoint;
     this.#pooled = pooled;
+    this.#isAnswered = false;
     pooled.busy++;
     endpoint.load.begin(this, nowMs);
     this.#host.began(this.#kind);
@@ -205,6 +208,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   answered(): void {
     if (this.unary) return;
+    this.#isAnswered = true;
     this.#stopTimer();
     this.#endpoint?.load.answered(this, this.#host.nowMs());
   }
@@ -367,7 +371,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       code: error?.code ?? 0,
       durationMs: nowMs - this.beganMs,
     });
-    const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout);
+    const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout, this.#isAnswered);
     endpoint.end(this, verdict, error === undefined, nowMs);
     this.#host.ended();
   }

@@ -7,9 +7,9 @@ import type { CallHead, StreamSource, StreamSources } from "../http2/stream-sour
 import { ReplayMemory } from "../resilience/replay-buffer.ts";
 import { RetryBudget } from "../resilience/retry-budget.ts";
 import { RetryTokens } from "../resilience/retry-tokens.ts";
-import { pickerOf } from "./balance.ts";
 import { CallPolicies } from "./call-policies.ts";
 import { Candidates } from "./candidates.ts";
+import { choiceOf, preferredZone, selectionOf } from "./choice.ts";
 import type { AttemptKind, CountedCluster } from "./client-books.ts";
 import { ClusterCalls, type CalledEndpoints } from "./cluster-calls.ts";
 import { systemParts, type ClusterOptions, type ClusterState } from "./cluster-options.ts";
@@ -19,10 +19,8 @@ import type { ClusterEndpoint, EndpointState } from "./endpoint.ts";
 import { IdleTimer } from "./idle-timer.ts";
 import { Members } from "./members.ts";
 import { openWatch } from "./open-watch.ts";
-import type { Picker } from "./picker.ts";
 import { closedError, unreachableError } from "./refusals.ts";
-import { Selection } from "./selection.ts";
-import { Spread } from "./spread.ts";
+import type { Selection } from "./selection.ts";
 import { untilReady, type AwaitedCluster } from "./until-ready.ts";
 
 /**
@@ -66,10 +64,11 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
       endpointChanged: (endpoint, before) => this.#endpointChanged(endpoint, before),
       roomMade: () => this.#calls.sendWaiting(),
     });
-    const zone = options.zoneMode === "prefer" ? options.zone : undefined;
-    const turns = { atOnce: pool.atOnce, oneIsEnough: options.balance.policy === "pick_first", zone };
+    const oneIsEnough = options.balance.policy === "pick_first";
+    const turns = { atOnce: pool.atOnce, oneIsEnough, zone: preferredZone(options) };
     this.#turns = new ConnectTurns(this.#members, turns, random);
-    this.#candidates = new Candidates(this.#members, this.#makePicker(options, zone), random);
+    const meanInFlight = (): number => (this.inFlight + 1) / this.#candidates.size;
+    this.#candidates = new Candidates(this.#members, choiceOf(options, random, meanInFlight), random);
     this.#policies = new CallPolicies(options.plans, {
       name,
       clock,
@@ -280,13 +279,6 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
     return this.#members.states.connecting > 0 || this.#turns.hasWaiting;
   }
 
-  #makePicker({ balance }: ClusterOptions, zone: string | undefined): Picker<ClusterEndpoint> {
-    const { random } = this.#parts;
-    const meanInFlight = (): number => (this.inFlight + 1) / this.#candidates.size;
-    const make = (): Picker<ClusterEndpoint> => pickerOf(balance, { random, meanInFlight });
-    return balance.policy === "pick_first" ? make() : new Spread(make, random, zone);
-  }
-
   #notify(): void {
     for (const fn of [...this.#watchers]) fn();
   }
@@ -294,13 +286,4 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
 
 function isCallable(state: EndpointState): boolean {
   return state === "ready" || state === "ejected";
-}
-
-function selectionOf(
-  { subset = 0, zone, zoneMode }: ClusterOptions,
-  random: () => number,
-): Selection | undefined {
-  const hinted = zoneMode === "hints" ? zone : undefined;
-  if (subset === 0 && hinted === undefined) return undefined;
-  return new Selection({ subset, seed: Math.floor(random() * 2 ** 32), zone: hinted });
 }

@@ -3,7 +3,7 @@ import type { Verdict } from "./endpoint-load.ts";
 
 /**
  * When endpoints that fail are ejected: they get no calls for a time. Failures are UNAVAILABLE from the server, lost
- * connections, and deadlines that pass after 1 s at least.
+ * connections, and deadlines that pass after 1 s at least, but not those of streams that were answered.
  */
 export interface OutlierOptions {
   /** Failures in a row. Default: 5. */

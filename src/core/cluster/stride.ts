@@ -6,7 +6,7 @@ const mostWeight = 2;
 /**
  * Weighted round robin by strides. Each pick goes on to the next entry that is due: one of a lower weight than the
  * others is passed over in as many rounds as its weight says. It begins at a place by chance, so that the first picks of
- * many clients are spread as all others, and an update costs no more than the list is long.
+ * many clients are spread as all others. What an update costs does not depend on the weights.
  */
 export class Stride<C extends Candidate> implements Picker<C> {
   readonly #random: () => number;

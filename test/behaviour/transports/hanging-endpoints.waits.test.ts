@@ -24,7 +24,7 @@ async function withProcess(t: TestContext, options: Partial<DialOptions>) {
 
 test("D11: a process that is stopped is ejected after deadlines of a second, and called again after it goes on", async (t) => {
   const { client, transport, program, first } = await withProcess(t, {
-    outlier: { baseMs: 300, returnMs: 0 },
+    outlier: { baseMs: 1_500, returnMs: 0 },
   });
   program.kill("SIGSTOP");
   const replies = Array.from({ length: 10 }, () => client.echo({}, { timeoutMs: 1_020 }));
@@ -59,6 +59,27 @@ test("D11: keepalive finds a process that is stopped: its calls are UNAVAILABLE,
   await load.until(() => first()?.state === "ready" && (first()?.load?.attempts ?? 0) > before);
 });
 
+test("D11: with a time limit of attempts no call is lost, and a process that is stopped is ejected within 3 s", async (t) => {
+  const { client, transport, program, first } = await withProcess(t, {
+    policies: [
+      {
+        selector: "tsms.test.v1.EchoService/Echo",
+        idempotency: "IDEMPOTENT",
+        retry: { attemptTimeoutMs: 600 },
+      },
+    ],
+  });
+  const load = new Load(8, () => client.echo({}, { timeoutMs: 10_000 }));
+  t.after(() => load.stop());
+  await load.until(() => load.done > 20);
+  program.kill("SIGSTOP");
+  const stoppedMs = performance.now();
+  await until(transport, () => (first()?.load?.ejectedForMs ?? 0) > 0);
+  assert.ok(performance.now() - stoppedMs < 3_000);
+  await load.stop();
+  assert.deepEqual(load.errors, []);
+});
+
 test("short deadlines of callers eject no process, and the caller's own cancel neither", async (t) => {
   const { client, program, first } = await withProcess(t, {});
   program.kill("SIGSTOP");
@@ -75,4 +96,20 @@ test("short deadlines of callers eject no process, and the caller's own cancel n
   assert.equal(first()?.load?.failures, 0);
   program.kill("SIGCONT");
   await failure(client.echo({ behaviour: { failure: { code: Code.NotFound } } }), Code.NotFound);
+});
+
+test("streams that were answered and end with their deadlines eject nothing", async (t) => {
+  const { client, transport } = await withProcess(t, {});
+  const streams = Array.from({ length: 20 }, async () => {
+    const messages = client.repeat({ count: 1_000_000, intervalMs: 100 }, { timeoutMs: 1_050 });
+    let count = 0;
+    for await (const _ of messages) count++;
+    return count;
+  });
+  const ends = await Promise.allSettled(streams);
+  assert.ok(ends.every(({ status }) => status === "rejected"));
+  for (const { load } of transport.stats().endpoints) {
+    assert.equal(load?.ejectedForMs, 0);
+    assert.equal(load.failures, 0);
+  }
 });
