@@ -1,7 +1,8 @@
+import { createHash } from "node:crypto";
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -116,6 +117,34 @@ export async function goTool(name: string): Promise<string> {
   }
   for (const replacement of tool.replace ?? []) await go("mod", "edit", "-replace", replacement);
   await go("build", "-mod=mod", "-o", binary, tool.main);
+  return binary;
+}
+
+/**
+ * Path of a Go program of this folder, built unless the cache has it as it is now.
+ *
+ * @param modules `path@version` of what it imports
+ * @throws Missing if there is no Go.
+ */
+export async function goProgram(file: string, modules: readonly string[]): Promise<string> {
+  const text = readFileSync(file, "utf8");
+  const hash = createHash("sha256").update(modules.join()).update(text).digest("hex").slice(0, 12);
+  const name = basename(file, ".go");
+  const folder = join(toolCache, `${name}-${hash}`);
+  const binary = join(folder, name);
+  if (existsSync(binary)) return binary;
+  await run("go", ["version"]).catch(() => {
+    throw new Missing("Go is not installed");
+  });
+  process.stderr.write(`building ${name}\n`);
+  const source = join(folder, "source");
+  mkdirSync(source, { recursive: true });
+  writeFileSync(join(source, "main.go"), text);
+  const go = (...words: string[]) => run("go", words, { cwd: source, maxBuffer: 64 << 20 });
+  if (!existsSync(join(source, "go.mod"))) await go("mod", "init", "tools");
+  for (const module of modules) await go("mod", "edit", "-require", module);
+  await go("mod", "tidy");
+  await go("build", "-o", binary, ".");
   return binary;
 }
 

@@ -42,4 +42,17 @@ test("who uses neither discovery, policies nor breakers loads none of their modu
     loaded.filter((path) => /^src\/core\/(?:discovery|policy|grpc|http2|call)\//.test(path)),
     [],
   );
+  for (const [entry, other] of [
+    ["consul", /kubernetes|xds|envoy/],
+    ["kubernetes", /consul|xds|envoy|http2|grpc/],
+    ["xds", /consul|kubernetes|src\/core\/grpc\/server/],
+  ] as const) {
+    const modules = await modulesOf(`src/entries/${entry}.ts`);
+    assert.ok(modules.includes(`src/core/discovery/${entry}/${entry}-resolver.ts`));
+    assert.deepEqual(
+      modules.filter((path) => other.test(path)),
+      [],
+      entry,
+    );
+  }
 });

@@ -50,6 +50,15 @@ export const arrows: Arrows = {
     "core/discovery",
   ],
   "core/discovery/kubernetes": ["core/errors", "core/net", "core/time", "core/discovery"],
+  "core/discovery/xds": [
+    "core/errors",
+    "core/net",
+    "core/time",
+    "core/call",
+    "core/http2",
+    "core/grpc/client",
+    "core/discovery",
+  ],
   "core/telemetry": [
     "core/errors",
     "core/config",
@@ -95,6 +104,7 @@ export const arrows: Arrows = {
   // What clients ask endpoints about their health; loaded by those that do.
   "core/health-checks": [
     "core/errors",
+    "core/wire",
     "core/time",
     "core/net",
     "core/call",
@@ -113,6 +123,8 @@ export const arrows: Arrows = {
     "core/policy",
     "core/resilience",
     "core/discovery/consul",
+    "core/discovery/kubernetes",
+    "core/discovery/xds",
     "core/cluster",
     "core/health-checks",
     "core/telemetry",

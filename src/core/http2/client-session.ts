@@ -40,6 +40,8 @@ export interface ClientSessionOptions {
   readonly http2: ClientHttp2Options;
   /** What counts the connection. Default: the connections of this process. */
   readonly counts?: Http2Counts;
+  /** Whether the process may end while streams are open. Default: false. */
+  readonly background?: boolean | undefined;
 }
 
 /** What happens to a session before it is in use. */
@@ -70,6 +72,8 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   readonly #streams = new Map<number, ClientStream>();
   /** Streams that are open, with those that have no number yet. */
   #open = 0;
+  /** Whether open streams keep the process alive. */
+  readonly #holdsProcess: boolean;
   #opened = 0;
   quietSince = 0;
   /** The number of streams from which on the next connection is asked for. */
@@ -91,6 +95,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const { keepalive, http2, counts = http2Counts.client } = options;
     this.#socket = socket;
     this.#counts = counts;
+    this.#holdsProcess = options.background !== true;
     this.#options = http2;
     this.#birth = birth;
     this.#guard = new FloodGuard(socket, glitchLimit);
@@ -202,7 +207,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   open(head: RequestHead, listener: StreamListener): RequestStream {
     this.#writer.check(head);
     const stream = new ClientStream(this, head, listener, this.#options.streamWindowBytes);
-    if (this.#open++ === 0) this.#socket.ref();
+    if (this.#open++ === 0 && this.#holdsProcess) this.#socket.ref();
     this.#writer.open(stream);
     if (++this.#opened >= this.#agingAt) this.#age();
     return stream;

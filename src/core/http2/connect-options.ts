@@ -13,4 +13,6 @@ export interface ConnectOptions {
   readonly keepalive: ClientKeepalive;
   /** Windows, limits and tables. */
   readonly http2: ClientHttp2Options;
+  /** Whether the process may end while calls are open. Default: false. */
+  readonly background?: boolean | undefined;
 }

@@ -71,10 +71,15 @@ export const connectionDefaults: ConnectionOptions = Object.freeze({
 export interface MergedConnectionOptions extends ConnectionOptions {
   readonly keepalive: ClientKeepalive;
   readonly http2: ClientHttp2Options;
+  /** Whether the process may end while calls are open, as for those of the library itself. Default: false. */
+  readonly background?: boolean;
 }
 
+/** What a connection is made with. */
+export type ConnectionInit = Partial<ConnectionOptions> & Pick<MergedConnectionOptions, "background">;
+
 /** The options of a connection, with defaults for those that are missing. */
-export function mergeConnectionOptions(options: Partial<ConnectionOptions>): MergedConnectionOptions {
+export function mergeConnectionOptions(options: ConnectionInit): MergedConnectionOptions {
   return {
     ...connectionDefaults,
     ...options,

@@ -14,7 +14,7 @@ import { CallQueue, type Opener } from "./call-queue.ts";
 import type { ClientKeepalive } from "./client-http2-options.ts";
 import {
   mergeConnectionOptions,
-  type ConnectionOptions,
+  type ConnectionInit,
   type MergedConnectionOptions,
 } from "./connection-options.ts";
 import { connectToAny } from "./connect.ts";
@@ -98,7 +98,7 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
    */
   constructor(
     target: () => string,
-    options: Partial<ConnectionOptions> = {},
+    options: ConnectionInit = {},
     random = Math.random,
     owner?: ConnectionOwner,
   ) {
@@ -336,12 +336,12 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     const target = parseTarget(name);
     this.#counts = countsOf(this.#owner?.upstream ?? name);
     this.#queue.countIn(this.#counts);
-    const { authority, connectTimeoutMs: timeoutMs, engine, http2 } = this.#options;
+    const { authority, background, connectTimeoutMs: timeoutMs, engine, http2 } = this.#options;
     this.#authority = authority ?? target.authority;
     const controller = new AbortController();
     const attempt: Connecting = { kind: "connecting", controller };
     const { signal } = controller;
-    const options = { tls: this.#tls, timeoutMs, signal, keepalive: this.#keepalive, http2 };
+    const options = { tls: this.#tls, timeoutMs, signal, keepalive: this.#keepalive, http2, background };
     connectToAny(target, engine, options).then(
       (connected) => this.#onConnected(attempt, connected),
       (error: unknown) => this.#onFailed(attempt, toUnavailable(error)),

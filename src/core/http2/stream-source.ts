@@ -21,8 +21,8 @@ export interface CallHead {
   eachRequestHeader(take: TakeHeader): void;
   /** Deadline of the call in `performance.now()` milliseconds; undefined for none. */
   readonly deadline: number | undefined;
-  /** Whether it is a copy whose reply is of no interest: it gets one attempt. */
-  readonly isShadow: boolean;
+  /** Whether it is a copy whose reply is of no interest: it gets one attempt. Default: false. */
+  readonly isShadow?: boolean;
   /** Sets a deadline so many milliseconds from now, unless the call has an earlier one. */
   limit(timeoutMs: number): void;
 }
@@ -62,14 +62,18 @@ export interface AttemptedCall extends Opener {
   readonly attempts: number;
   /** Whether its request can be sent once more, from the begin. */
   readonly repeatable: boolean;
-  /** The request of a unary call in binary form; undefined for streams. */
-  readonly requestMessage?: Uint8Array | undefined;
   /** Whether a part of the reply has been handed to the caller. */
   readonly committed: boolean;
   /** Size of the request of a unary call; undefined for streams. */
   readonly requestBytes: number | undefined;
   /** Resets the stream of the attempt in progress, which is over; the call is not. */
   cut(): void;
+  /** Begins another call with the same request, whose reply is that of this call too. Undefined for streams. */
+  twin?(source: StreamSource): AttemptedCall;
+  /** Ends the call without a reply: its twin has one. */
+  drop(): void;
+  /** The request of a unary call in binary form; undefined for streams. */
+  readonly requestMessage?: Uint8Array | undefined;
 }
 
 /** Gives the streams of one call, and decides after each attempt whether there is another one. */

@@ -63,11 +63,23 @@ const schemes: Readonly<Record<string, Scheme>> = {
     names: listNames(isIPv6),
     load: () => import("../discovery/list-target.ts"),
   },
+  k8s: {
+    form: "k8s:///SERVICE[.NAMESPACE][:PORT]",
+    parameters: [],
+    names: kubernetesNames,
+    load: () => import("../discovery/kubernetes/kubernetes-target.ts"),
+  },
   srv: {
     form: "srv:///NAME",
     parameters: [],
     names: srvNames,
     load: () => import("../discovery/srv-target.ts"),
+  },
+  xds: {
+    form: "xds:///NAME",
+    parameters: [],
+    names: xdsNames,
+    load: () => import("../discovery/xds/xds-target.ts"),
   },
 };
 
@@ -85,8 +97,8 @@ export function isTextTarget(target: string): boolean {
 }
 
 /**
- * Reads a target with a scheme: `dns:///HOST:PORT`, `srv:///NAME`, `consul:///SERVICE?tag=`, `ipv4:` or `ipv6:` with a
- * list of addresses.
+ * Reads a target with a scheme: `dns:///HOST:PORT`, `srv:///NAME`, `consul:///SERVICE?tag=`,
+ * `k8s:///SERVICE.NAMESPACE:PORT`, `xds:///NAME`, `ipv4:` or `ipv6:` with a list of addresses.
  *
  * @throws SetupError that names what is wrong, and lists the schemes or parameters there are
  */
@@ -139,6 +151,34 @@ function dnsNames({ text, authority, path }: TextTarget): TargetNames | undefine
   checkServer(text, authority);
   const isFixed = isIP(address.host) !== 0;
   return { name: isFixed ? "list" : path, authority: path, namesCertificates: true, isFixed };
+}
+
+/** Services, namespaces and ports have DNS labels as their names. */
+const kubernetesName = /^([a-z\d][a-z\d-]*)(?:\.([a-z\d][a-z\d-]*))?(?::([a-z\d][a-z\d-]*))?$/;
+
+function kubernetesNames({ text, authority, path }: TextTarget): TargetNames | undefined {
+  const [, service, namespace, port] = kubernetesName.exec(path) ?? [];
+  if (service === undefined || authority !== "" || Number(port) > 65_535) return undefined;
+  if (isUnset("KUBERNETES_SERVICE_HOST")) {
+    const other = "kubernetesResolver of ts-ms/kubernetes has the option server";
+    throw wrong(text, `this process runs in no pod of Kubernetes; ${other}`);
+  }
+  // Without a namespace it is that of the pod.
+  const known = namespace === undefined ? undefined : `${service}.${namespace}.svc`;
+  return { name: path, authority: known, namesCertificates: true, isFixed: false };
+}
+
+function xdsNames({ text, authority, path }: TextTarget): TargetNames | undefined {
+  if (path === "" || authority !== "") return undefined;
+  if (isUnset("GRPC_XDS_BOOTSTRAP") && isUnset("GRPC_XDS_BOOTSTRAP_CONFIG")) {
+    const other = "xdsResolver of ts-ms/xds has the option bootstrap";
+    throw wrong(text, `neither GRPC_XDS_BOOTSTRAP nor GRPC_XDS_BOOTSTRAP_CONFIG is set; ${other}`);
+  }
+  return { name: path, authority: path, namesCertificates: true, isFixed: false };
+}
+
+function isUnset(variable: string): boolean {
+  return (process.env[variable] ?? "") === "";
 }
 
 function srvNames({ text, authority, path }: TextTarget): TargetNames | undefined {

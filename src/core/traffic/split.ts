@@ -5,7 +5,7 @@ import { toTransport } from "../call/transport.ts";
 import { checkOptions, show } from "../config/check-options.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { checkList } from "./check-list.ts";
-import { choosing, ofOneForm } from "./invoker-forms.ts";
+import { choosing, ofOneForm } from "../call/invoker-forms.ts";
 import { matcherOf, type Matcher, type RequestTest } from "./matcher.ts";
 import { reachableTransport, type Reachable } from "./side.ts";
 import { places, placeSticky, type StickyInit } from "./sticky.ts";

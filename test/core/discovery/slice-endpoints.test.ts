@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { parseKubernetesTarget } from "../../../src/core/discovery/kubernetes/kubernetes-target.ts";
+import { parseKubernetesTarget } from "../../../src/core/discovery/kubernetes/service-name.ts";
 import { membersOf } from "../../../src/core/discovery/kubernetes/members.ts";
 import { endpointsOf } from "../../../src/core/discovery/kubernetes/slice-endpoints.ts";
 import { slice, sliceEndpoint } from "../../support/fake-kube.ts";

@@ -58,8 +58,31 @@ suite("targets with a scheme", () => {
     ]);
   });
 
+  test("lead to clusters and control planes of the environment", async () => {
+    const plane = { xds_servers: [{ server_uri: "127.0.0.1:1", channel_creds: [{ type: "insecure" }] }] };
+    const variables = {
+      KUBERNETES_SERVICE_HOST: "127.0.0.1",
+      GRPC_XDS_BOOTSTRAP_CONFIG: JSON.stringify(plane),
+    };
+    Object.assign(process.env, variables);
+    try {
+      for (const [target, resolver, name, authority, found] of [
+        ["k8s:///users.shop:grpc", "kubernetes", "users.shop:grpc", "users.shop.svc", "users.shop.svc"],
+        ["k8s:///users", "kubernetes", "users", undefined, "users.default.svc"],
+        ["xds:///users", "xds", "users", "users", "users"],
+      ] as const) {
+        const compiled = compileTarget(target);
+        assert.deepEqual([compiled.name, compiled.authority], [name, authority]);
+        const loaded = await compiled.load({});
+        assert.deepEqual([loaded.name, loaded.authority], [resolver, found]);
+      }
+    } finally {
+      for (const variable of Object.keys(variables)) delete process.env[variable];
+    }
+  });
+
   for (const [target, expected] of [
-    ["etcd:///users", /there is no scheme "etcd", but consul, dns, ipv4, ipv6, srv$/],
+    ["etcd:///users", /there is no scheme "etcd", but consul, dns, ipv4, ipv6, k8s, srv, xds$/],
     ["cnosul:///users", /did you mean consul\?$/],
     ["users", /there is no scheme ""/],
     ["__proto__:x", /there is no scheme/],
@@ -76,6 +99,19 @@ suite("targets with a scheme", () => {
     ["dns:///users", /such a target is dns:\/\/\/HOST:PORT$/],
     ["dns:///users:70000", /such a target is dns:\/\/\/HOST:PORT$/],
     ["dns://resolver.test/users:1", /"resolver.test" is no address of a DNS server$/],
+    ["k8s:///", /such a target is k8s:\/\/\/SERVICE\[\.NAMESPACE\]\[:PORT\]$/],
+    ["k8s:///Users", /such a target is k8s:/],
+    ["k8s:///users.shop.svc", /such a target is k8s:/],
+    ["k8s:///users:70000", /such a target is k8s:/],
+    [
+      "k8s:///users",
+      /runs in no pod of Kubernetes; kubernetesResolver of ts-ms\/kubernetes has the option server$/,
+    ],
+    ["xds:///", /such a target is xds:\/\/\/NAME$/],
+    [
+      "xds:///users",
+      /neither GRPC_XDS_BOOTSTRAP nor .* is set; xdsResolver of ts-ms\/xds has the option bootstrap$/,
+    ],
     ["srv:///", /such a target is srv:\/\/\/NAME$/],
     ["srv://nowhere/users", /"nowhere" is no address of a DNS server$/],
     ["ipv4:10.0.0.1:1,users:2", /such a target is ipv4:/],

@@ -2,7 +2,7 @@ import { SetupError } from "../../errors/setup-error.ts";
 import { toResolverError } from "../polling.ts";
 import type { Resolver } from "../resolver.ts";
 import { KubeApi, type KubernetesOptions, type KubernetesParts } from "./kube-api.ts";
-import { kubernetesForm, parseKubernetesTarget } from "./kubernetes-target.ts";
+import { kubernetesForm, parseKubernetesTarget } from "./service-name.ts";
 import { ObjectWatch } from "./object-watch.ts";
 import { endpointsOf } from "./slice-endpoints.ts";
 
