@@ -150,7 +150,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       return;
     }
     const { hedging } = this.rpc;
-    if (hedging !== undefined) this.#group = this.#toGroup(call, hedging);
+    if (hedging !== undefined && this.#head.isShadow !== true) this.#group = this.#toGroup(call, hedging);
     if (this.rpc.isGuarded) this.#enter(call);
     else this.#host.place(this);
   }
@@ -310,7 +310,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   #repeats(call: AttemptedCall, failure: Failure, nowMs: number, endpoint?: ClusterEndpoint): boolean {
     const { error, progress, trailers, timedOut = false } = failure;
     const { share } = this.rpc;
-    if (this.#head.isShadow) return false;
+    if (this.#head.isShadow === true) return false;
     const decision = (this.#retries ??= this.rpc.retries()).next({
       code: error.code,
       progress,

@@ -48,6 +48,11 @@ export class HedgeBooks {
     this.#quantile?.add(durationMs);
   }
 
+  /** An attempt has failed in a way after which others go on. */
+  failed(): void {
+    this.#budget.failed?.();
+  }
+
   /** Time until the next attempt of a call, in milliseconds; undefined before enough durations are known. */
   get delayMs(): number | undefined {
     const { delay } = this.rules;
@@ -118,6 +123,7 @@ export class Hedges {
    * @param hasUntried as of `due`
    */
   failed(code: Code, pushback: Pushback, nowMs: number, hasUntried: boolean): HedgeDecision {
+    if (this.#books.rules.codes.has(code) || pushback === "never") this.#books.failed();
     if (this.#isOver) return { kind: "wait" };
     this.#running--;
     if (!this.#books.rules.codes.has(code)) return this.#end();

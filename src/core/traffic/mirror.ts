@@ -197,8 +197,8 @@ export class Mirror implements HeldBytes {
     context: CallContext,
   ): { readonly call: ShadowCall; readonly bytes: Uint8Array } | undefined {
     if (!this.#samples(method)) return undefined;
-    const bytes = bytesOf(method.input, request);
-    if (bytes === undefined || this.#isFull || !this.hold(bytes.length)) {
+    const bytes = this.#isFull ? undefined : bytesOf(method.input, request);
+    if (bytes === undefined || !this.hold(bytes.length)) {
       this.#count("dropped");
       return undefined;
     }

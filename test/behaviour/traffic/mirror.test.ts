@@ -108,6 +108,24 @@ describe("mirror", () => {
     assert.equal(heads[2]?.[":authority"], `localhost:${raw}`);
   });
 
+  test("a copy is never tried again", async (t) => {
+    const [primary, shadow] = await upstreams(t, 2);
+    assert.ok(primary !== undefined && shadow !== undefined);
+    const policies = [
+      { selector: "*", retry: { maxAttempts: 5, initialBackoffMs: 1 }, idempotency: "IDEMPOTENT" },
+    ] as const;
+    const copies = dial([shadow.address], { policies });
+    t.after(() => copies.close());
+    const options = { ...everything, name: "once" };
+    const client = createClient(EchoService, mirror(primary.transport, copies, options));
+    const behaviour = { failure: { code: Code.Unavailable } };
+    await failure(client.echo({ behaviour }), Code.Unavailable);
+    await eventually(() => counts("mirrors", "once")["equal"] === 1);
+    assert.equal(shadow.echo.calls, 1);
+    await failure(createClient(EchoService, copies).echo({ behaviour }), Code.Unavailable);
+    assert.equal(shadow.echo.calls, 6, "other calls are");
+  });
+
   test("K16 a shadow that hangs or refuses costs the caller nothing, and what is too much is dropped", async (t) => {
     const [primary] = await upstreams(t, 1);
     const [hanging] = await upstreams(t, 1, true, (echo) => (echo.echo = () => new Promise(() => {})));
