@@ -4,6 +4,33 @@ import { startCannedBackend } from "./load/canned-backend.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { grpcSend, parcelInit } from "./works.ts";
 
+/** The choice among 1,000 servers, beside that among 3. */
+const pickRows: readonly Row[] = (
+  [
+    ["c6a", "p2c", 1.3, 1.1],
+    ["c6b", "round_robin", 1.3, 1.1],
+    ["c6c", "hash", 2, 1.5],
+  ] as const
+).map(([id, policy, must, aim]) => ({
+  id,
+  work: `pick by ${policy}, with the counts of an attempt`,
+  subject: "1,000 servers",
+  reference: "3 servers",
+  better: "lower",
+  must,
+  aim,
+  measure: (rig) =>
+    runDuel(
+      {
+        subject: { file: "picker.ts", args: [policy, "1000"] },
+        reference: { file: "picker.ts", args: [policy, "3"] },
+        check: samplesAre(true),
+        inverse: true,
+      },
+      rig,
+    ),
+}));
+
 /** Comparisons of a client of three servers. */
 export const clusterRows: readonly Row[] = [
   {
@@ -48,6 +75,7 @@ export const clusterRows: readonly Row[] = [
         reference: { file: "bare-grpc-js-client.ts", args: [all] },
       })),
   },
+  ...pickRows,
 ];
 
 /** Two programs, given the addresses of three servers, and of the first of them. */

@@ -14,8 +14,13 @@ export const networkGateway: Program = { file: "network-gateway.ts" };
 export const handGateway: Program = { file: "hand-gateway.ts" };
 
 /** Compares the CPU time of gateways in front of a backend that shares the core of the load. */
-export function gatewayDuel(work: NetworkWork, reference: Program, rig: Rig): Promise<Measured> {
-  return withBackend(work, reference, (sides) => runDuel({ ...sides, ...overHttp(work.http) }, rig));
+export function gatewayDuel(
+  work: NetworkWork,
+  reference: Program,
+  rig: Rig,
+  subject: Program = networkGateway,
+): Promise<Measured> {
+  return withBackend(work, reference, (sides) => runDuel({ ...sides, ...overHttp(work.http) }, rig), subject);
 }
 
 /** The same for calls with many messages: CPU time per message. */
@@ -39,6 +44,7 @@ async function withBackend<T>(
   work: NetworkWork,
   reference: Program,
   measure: (sides: Pick<Contest, "subject" | "reference">) => Promise<T>,
+  subject: Program = networkGateway,
 ): Promise<T> {
   const backend = await startCannedBackend([work.grpc]);
   const inFront = ({ file, args = [] }: Program): Program => ({
@@ -46,7 +52,7 @@ async function withBackend<T>(
     args: [...args, `127.0.0.1:${backend.port}`],
   });
   try {
-    return await measure({ subject: inFront(networkGateway), reference: inFront(reference) });
+    return await measure({ subject: inFront(subject), reference: inFront(reference) });
   } finally {
     backend.close();
   }

@@ -19,6 +19,7 @@ import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
+import { trafficRows } from "./traffic-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
 const inProcess = { work: "REST → handler in process", subject: "gateway", reference: "bare Fastify" };
@@ -284,6 +285,7 @@ const all: readonly Row[] = [
   ...streamRows,
   ...handLatencyRows,
   ...restClientRows,
+  ...trafficRows,
 ];
 
 /** All comparisons, by their numbers. */

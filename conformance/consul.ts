@@ -1,24 +1,18 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { strict as assert } from "node:assert";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { consulResolver, register } from "../src/entries/consul.ts";
 import type { Endpoint } from "../src/entries/clients.ts";
 import { GrpcServer, HttpServer } from "../src/index.ts";
+import { Program } from "../test/support/program.ts";
+import { ConsulAgent } from "./consul-agent.ts";
 import { Checks, type Suite } from "./suite.ts";
-import { debianPackages } from "./tools.ts";
 
 /** A real Consul agent: registration, checks, blocking queries, and an agent that restarts without its memory. */
 export const consul: Suite = {
   name: "consul",
   async run() {
-    const root = await debianPackages("bullseye", ["consul"]);
+    await using agent = await ConsulAgent.start();
     const checks = new Checks();
-    await using agent = await Agent.start(join(root, "usr/bin/consul"));
     await using grpc = new GrpcServer({ port: 0 });
     await using other = new GrpcServer({ port: 0 });
     await using http = new HttpServer({ port: 0, upstream: grpc });
@@ -82,6 +76,12 @@ export const consul: Suite = {
       assert.deepEqual(await agent.get("/v1/agent/services"), {});
     });
     closed.abort();
+    await checks.check("demo:clients finds its servers by Consul", async () => {
+      await using demo = new Program("examples/clients.ts");
+      await demo.line(/^dial\("consul:\/\/\/goms"\)$/);
+      await demo.line(/^\d+ calls, 0 lost$/);
+      assert.equal((await demo.exit()).code, 0);
+    });
     return checks.result;
   },
 };
@@ -116,73 +116,4 @@ class Watched {
       });
     }
   }
-}
-
-/** A Consul agent with ports of the system's choice. */
-class Agent implements AsyncDisposable {
-  readonly url: string;
-  readonly #binary: string;
-  readonly #ports: readonly number[];
-  readonly #folder = mkdtempSync(join(tmpdir(), "ts-ms-consul-"));
-  #process: ChildProcess | undefined;
-
-  private constructor(binary: string, ports: readonly number[]) {
-    this.#binary = binary;
-    this.#ports = ports;
-    this.url = `http://127.0.0.1:${ports[0]}`;
-  }
-
-  static async start(binary: string): Promise<Agent> {
-    const agent = new Agent(binary, await freePorts(4));
-    await agent.#start();
-    return agent;
-  }
-
-  async restart(): Promise<void> {
-    await this.#stop();
-    await this.#start();
-  }
-
-  async get<T>(path: string): Promise<T> {
-    return (await (await fetch(this.url + path)).json()) as T;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stop();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  async #start(): Promise<void> {
-    const names = ["http-port", "server-port", "serf-lan-port", "serf-wan-port"];
-    const ports = names.map((name, index) => `-${name}=${this.#ports[index]}`);
-    const args = ["agent", "-dev", "-bind=127.0.0.1", "-grpc-port=-1", "-dns-port=-1", ...ports];
-    this.#process = spawn(this.#binary, args, { cwd: this.#folder, stdio: "ignore" });
-    for (let attempt = 0; attempt < 200; attempt++) {
-      await delay(50);
-      // An empty text is no leader yet.
-      const leader = await this.get<string>("/v1/status/leader").catch(() => "");
-      if (leader !== "") return;
-    }
-    throw new Error("Consul does not start");
-  }
-
-  async #stop(): Promise<void> {
-    const child = this.#process;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port); // Of TCP.
-  for (const server of servers) server.close();
-  return ports;
 }

@@ -16,6 +16,7 @@ import {
   protobufConformance,
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
+import { realClients } from "./real-clients/real-clients.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
@@ -47,6 +48,7 @@ const suites: readonly Suite[] = [
   showcase,
   consul,
   dnsmasq,
+  ...realClients,
   kubernetes,
   xds,
   showcaseClient,
@@ -73,11 +75,11 @@ for (const suite of suites) {
   if (names.length > 0 ? !names.includes(suite.name) : suite.slow === true && !all) continue;
   const startedAt = performance.now();
   try {
-    let result = await suite.run();
+    let result = await suite.run(all);
     if (result.failures.length > 0) {
       for (const failure of result.failures) console.log(`  FAILED ONCE ${failure}`);
       console.log(`${suite.name}: runs once more, since ${result.failures.length} failed`);
-      result = await suite.run();
+      result = await suite.run(all);
     }
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
     const expected = result.expectedFailures > 0 ? `, ${result.expectedFailures} failed as argued` : "";

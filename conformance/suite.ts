@@ -12,8 +12,12 @@ export interface Suite {
   readonly name: string;
   /** Runs only by `npm run conformance -- --all`. */
   readonly slow?: boolean;
-  /** Rejects with `Missing` if this machine lacks a tool that cannot be installed. */
-  run(): Promise<SuiteResult>;
+  /**
+   * Rejects with `Missing` if this machine lacks a tool that cannot be installed.
+   *
+   * @param whole whether it may take as long as all of its cases need: `npm run conformance -- --all`
+   */
+  run(whole: boolean): Promise<SuiteResult>;
 }
 
 /** Collects the outcome of single checks. */

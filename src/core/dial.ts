@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
+import type { Ambient } from "./call/ambient.ts";
 import { interceptInvoker, type Invoker } from "./call/invoker.ts";
 import {
   clusterDialDefaults,
@@ -50,6 +51,11 @@ export interface DialOptions extends ConnectionOptions, TransportOptions, Cluste
   readonly interceptors: readonly Interceptor[];
   /** Whether a `GrpcServer` is called through its socket instead of in process. Default: false. */
   readonly network: boolean;
+  /**
+   * With `ambient` of `ts-ms/ambient`, a call inside of a handler is part of the call that the handler serves: its
+   * deadline, cancellation and headers. The handler's server needs the same option. Default: none.
+   */
+  readonly ambient: Ambient | undefined;
 }
 
 /** The defaults of `DialOptions`. */
@@ -59,6 +65,7 @@ export const dialDefaults: DialOptions = Object.freeze({
   ...clusterDialDefaults,
   interceptors: [],
   network: false,
+  ambient: undefined,
 });
 
 /** The connections that `dial` makes, besides its calls. */
@@ -142,24 +149,27 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
   checkPolicyOptions(options);
   checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
-  if (several) return overCluster(dialCluster(target, options), interceptors);
+  const { ambient } = options;
+  const intercept = (inner: Invoker): Invoker => interceptInvoker(inner, interceptors);
+  const around = (inner: Invoker): Invoker => ambient?.around(inner, intercept) ?? intercept(inner);
+  if (several) return overCluster(dialCluster(target, options), around);
   if (typeof target !== "string" && !network) {
-    return withConnection(interceptInvoker(inProcess(target.dispatcher, messageCheck), interceptors), always);
+    return withConnection(around(inProcess(target.dispatcher, messageCheck)), always);
   }
   if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
   if (typeof target === "string" && wantsCluster(options)) {
-    return overCluster(oneServer(target, options), interceptors);
+    return overCluster(oneServer(target, options), around);
   }
   const connection = new Connection(() => (typeof target === "string" ? target : nameOf(target)), options);
   if (typeof target === "string" && options.contractPolicies !== false) {
     const server = new DialledServer(connection, () => oneServer(target, options));
-    return overServer(server, target, interceptors);
+    return overServer(server, target, around);
   }
   const address = (): string => {
     if (typeof target === "string") return target;
     return target.address === undefined ? "" : nameOf(target);
   };
-  return withConnection(interceptInvoker(http2Invoker(connection), interceptors), {
+  return withConnection(around(http2Invoker(connection)), {
     get state() {
       return connection.state;
     },
@@ -188,8 +198,8 @@ function named(tls: true | ClientTls, serverName: string): ClientTls {
   return { serverName, ...(tls === true ? {} : tls) };
 }
 
-function overCluster(cluster: LazyCluster, interceptors: readonly Interceptor[]): DialedInvoker {
-  return withConnection(interceptInvoker(http2Invoker(cluster), interceptors), {
+function overCluster(cluster: LazyCluster, around: (inner: Invoker) => Invoker): DialedInvoker {
+  return withConnection(around(http2Invoker(cluster)), {
     get state() {
       return cluster.state;
     },
@@ -207,10 +217,10 @@ function overCluster(cluster: LazyCluster, interceptors: readonly Interceptor[])
 function overServer(
   server: DialledServer,
   address: string,
-  interceptors: readonly Interceptor[],
+  around: (inner: Invoker) => Invoker,
 ): DialedInvoker {
   const { connection } = server;
-  return withConnection(interceptInvoker(http2Invoker(server), interceptors), {
+  return withConnection(around(http2Invoker(server)), {
     get state() {
       return server.state;
     },

@@ -240,6 +240,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#acceptor.close();
     this.health.close();
     this.#engine.goAway();
+    this.dispatcher.drain();
     const noticeMs = noticeAfterMs(graceMs);
     const [notifiedCalls, cut] = await this.#endCalls(noticeMs, graceMs - noticeMs);
     this.#engine.close(); // For clients that have not seen GOAWAY yet.

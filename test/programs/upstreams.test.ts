@@ -38,6 +38,7 @@ suite("http-only in front of several upstreams", () => {
       `--upstream=127.0.0.1:${servers.child}`,
       "--reflection",
       "--balance=round_robin",
+      "--upstream-health",
     );
     const http = `http://${await gateway.address("HTTP")}`;
     await gateway.line(/^\[UPSTREAMS\] goms → 127\.0\.0\.1:\d+: 1 service/);

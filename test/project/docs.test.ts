@@ -31,6 +31,7 @@ const pages = [
   "docs/existing-apps.md",
   "docs/discovery.md",
   "docs/clients.md",
+  "docs/traffic.md",
   "docs/rest-client.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));

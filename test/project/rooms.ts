@@ -37,6 +37,7 @@ export const arrows: Arrows = {
 
   // What a call is, and how a program runs.
   "core/call": ["core/errors", "core/config", "core/metadata"],
+  "core/ambient": ["core/metadata", "core/call"],
   // What divides, copies and disturbs calls.
   "core/traffic": ["core/errors", "core/config", "core/metadata", "core/policy", "core/call"],
   "core/lifecycle": ["core/errors", "core/config"],
@@ -103,6 +104,7 @@ export const arrows: Arrows = {
   // What clients ask endpoints about their health; loaded by those that do.
   "core/health-checks": [
     "core/errors",
+    "core/wire",
     "core/time",
     "core/net",
     "core/call",

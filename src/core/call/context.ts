@@ -95,7 +95,7 @@ export class CallContext implements HandlerContext, Live {
     this.isShadow = init.isShadow ?? parent?.isShadow ?? false;
     if (init.peer !== undefined) this.#introduce(init.peer);
     if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
-    if (parent !== undefined) this.#inherit(parent);
+    if (parent !== undefined) this.join(parent);
     if (init.signal !== undefined) this.#follow(init.signal);
   }
 
@@ -181,6 +181,11 @@ export class CallContext implements HandlerContext, Live {
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
+  }
+
+  /** Whether `end` was called. */
+  get isEnded(): boolean {
+    return this.#ended;
   }
 
   /** Why the call was aborted; undefined while it is not aborted. */
@@ -325,10 +330,16 @@ export class CallContext implements HandlerContext, Live {
     };
   }
 
-  #inherit(parent: CallContext): void {
+  /** The call is part of `parent` from now on: it ends with it, and has no later deadline. */
+  join(parent: CallContext): void {
     const timeoutMs = parent.timeoutMs();
     if (timeoutMs !== undefined) this.limit(timeoutMs);
-    this.#unfollow = parent.onAbort((reason) => this.abort(reason));
+    const unsubscribe = parent.onAbort((reason) => this.abort(reason));
+    const before = this.#unfollow;
+    this.#unfollow = () => {
+      before?.();
+      unsubscribe();
+    };
   }
 
   #follow(signal: AbortSignal): void {

@@ -1,6 +1,7 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { LayeredStream } from "./layered-stream.ts";
+import type { Ambient } from "./ambient.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
@@ -21,6 +22,11 @@ export interface DispatcherOptions extends FaultLogOptions {
   readonly defaultTimeoutMs: number;
   /** The longest timeout that a client may set, in milliseconds; 0 for any. Default: 300,000. */
   readonly maxTimeoutMs: number;
+  /**
+   * Makes handlers and interceptors find their call by themselves: with `ambient` of `ts-ms/ambient`, calls that they
+   * make by transports with the same option are part of it. Default: none.
+   */
+  readonly ambient: Ambient | undefined;
 }
 
 /** The defaults of `DispatcherOptions`. */
@@ -30,6 +36,7 @@ export const dispatcherDefaults: DispatcherOptions = Object.freeze({
   logger: undefined,
   defaultTimeoutMs: 30_000,
   maxTimeoutMs: 300_000,
+  ambient: undefined,
 });
 
 /**
@@ -63,7 +70,8 @@ export class Dispatcher {
     checkProtobufCopy(service.descriptor);
     const { typeName, methods } = service.descriptor;
     if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
-    const handlers = methods.map((method) => createHandler(service, method, interceptors));
+    const { ambient } = this.#options;
+    const handlers = methods.map((method) => createHandler(service, method, interceptors, ambient));
     this.#services.set(typeName, service);
     for (const handler of handlers) {
       this.#handlers.set(rpcName(handler.method), handler);
@@ -180,6 +188,11 @@ export class Dispatcher {
   /** From now on new calls fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
+    this.drain();
+  }
+
+  /** Calls under way that wait for no good reason go on. */
+  drain(): void {
     for (const context of this.#inFlight) context.drain();
   }
 

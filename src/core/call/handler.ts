@@ -7,6 +7,7 @@ import {
   type Message,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
+import type { Ambient } from "./ambient.ts";
 import { LayeredStream } from "./layered-stream.ts";
 import { contractTimeoutMs } from "./contract-timeout.ts";
 import type { CallContext } from "./context.ts";
@@ -72,10 +73,23 @@ export function createHandler(
   service: AnyService,
   method: DescMethod,
   interceptors: readonly Interceptor[],
+  ambient?: Ambient,
+): Handler {
+  if (ambient === undefined) return handlerOf(service, method, interceptors, asItIs);
+  const handler = handlerOf(service, method, interceptors, (plain) => inside(ambient, plain));
+  return interceptors.length === 0 ? handler : handlerInside(ambient, handler);
+}
+
+function handlerOf(
+  service: AnyService,
+  method: DescMethod,
+  interceptors: readonly Interceptor[],
+  wrap: (implementation: Implementation) => Implementation,
 ): Handler {
   if (isHandlerSource(service)) return service[makesHandlers](method, interceptors);
-  const implementation =
-    (implementationOf(service, method) as Implementation | undefined) ?? unimplemented(method);
+  const implementation = wrap(
+    (implementationOf(service, method) as Implementation | undefined) ?? unimplemented(method),
+  );
   if (isUnary(method)) return unaryHandler(method, implementation, interceptors);
   const streaming = method as DescMethodStreaming; // All other kinds are streaming.
   switch (streaming.methodKind) {
@@ -104,6 +118,31 @@ export function createHandler(
           }),
       );
   }
+}
+
+function asItIs(implementation: Implementation): Implementation {
+  return implementation;
+}
+
+/** An implementation that finds its call by `ambient`. */
+function inside(ambient: Ambient, implementation: Implementation): Implementation {
+  return (input, context) => {
+    const result = ambient.run(context, () => implementation(input, context));
+    const isStream = typeof result === "object" && result !== null && Symbol.asyncIterator in result;
+    return isStream ? ambient.iterate(context, result as AsyncIterable<unknown>) : result; // As it was found.
+  };
+}
+
+/** The same for the interceptors of a handler, which have the outer context. */
+function handlerInside(ambient: Ambient, handler: Handler): Handler {
+  if (handler.kind === "unary") {
+    const call: UnaryHandler["call"] = (request, context) =>
+      ambient.run(context, () => handler.call(request, context));
+    return { ...handler, call };
+  }
+  const call: StreamHandler["call"] = (requests, context) =>
+    ambient.iterate(context, handler.call(requests, context));
+  return { ...handler, call };
 }
 
 /** Whether `method` has one request and one reply. */

@@ -3,6 +3,7 @@ import type { AttemptTerms, KeptRequests } from "../http2/stream-source.ts";
 import type { MethodPlan } from "../policy/plan.ts";
 import type { Breaker } from "../resilience/breaker.ts";
 import type { Concurrency } from "../resilience/concurrency.ts";
+import { HedgeBooks } from "../resilience/hedge.ts";
 import { ReplayBuffer, type ReplayMemory } from "../resilience/replay-buffer.ts";
 import type { RetryBudget } from "../resilience/retry-budget.ts";
 import { Retries, type RetryRules } from "../resilience/retry.ts";
@@ -42,6 +43,8 @@ export class CalledRpc implements AttemptTerms {
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number | undefined;
   readonly waitForReady: boolean;
+  /** Of unary rpcs whose attempts run side by side; undefined for others. */
+  readonly hedging: HedgeBooks | undefined;
   /** Whether calls may go to an endpoint; undefined for any. */
   readonly mayUse: ((endpoint: ClusterEndpoint) => boolean) | undefined;
   /** Whether anything is to be asked before an attempt begins. */
@@ -66,8 +69,12 @@ export class CalledRpc implements AttemptTerms {
     const { endpointBreakers } = limits;
     if (endpointBreakers !== undefined) this.mayUse = (endpoint) => endpointBreakers.admits(endpoint);
     this.#bufferBytes = retry.bufferBytes;
+    const { hedge } = plan;
+    if (hedge !== undefined && this.isUnary) {
+      this.hedging = new HedgeBooks({ ...hedge, codes: new Set(hedge.codes) }, share.budget);
+    }
     this.#rules = {
-      maxAttempts: retry.maxAttempts,
+      maxAttempts: this.hedging === undefined ? retry.maxAttempts : 1,
       backoff: {
         initialMs: retry.initialBackoffMs,
         maxMs: retry.maxBackoffMs,

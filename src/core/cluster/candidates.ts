@@ -46,14 +46,19 @@ export class Candidates {
     this.#random = random;
   }
 
-  /** How many there are. */
-  get size(): number {
-    return this.#list.length;
-  }
-
   /** The endpoints that can be picked. */
   get all(): readonly ClusterEndpoint[] {
     return this.#list;
+  }
+
+  /** Whether the call may go to an endpoint that it has not tried. */
+  hasUntried(request: PickRequest): boolean {
+    return this.#list.some((endpoint) => mayUse(request, endpoint));
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.#list.length;
   }
 
   /** Endpoints have become pickable, or are not any more. */

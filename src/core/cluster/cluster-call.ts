@@ -16,6 +16,9 @@ import type { Concurrency, LeavePlace } from "../resilience/concurrency.ts";
 import { pushbackOfReply } from "../resilience/pushback.ts";
 import type { Retries } from "../resilience/retry.ts";
 import { verdictOf } from "./attempt-verdict.ts";
+import type { HedgeBooks } from "../resilience/hedge.ts";
+import type { PickRequest } from "./candidates.ts";
+import { HedgeGroup, type HedgedAttempt } from "./hedge-group.ts";
 import type { CalledRpc } from "./called-rpc.ts";
 import type { AttemptKind } from "./client-books.ts";
 import type { PooledConnection } from "./connection-pool.ts";
@@ -27,12 +30,23 @@ export interface ClusterHost {
   nowMs(): number;
   /** Begins an attempt of the call on some endpoint, now or later, or refuses it. */
   place(call: ClusterCall): void;
+  /** Whether the call may go to an endpoint that it has not tried. */
+  hasUntried(request: PickRequest): boolean;
   /** The call does not wait any more. */
   forget(call: ClusterCall): void;
   /** An attempt has begun. */
   began(kind: AttemptKind): void;
   /** An attempt has ended. */
   ended(): void;
+}
+
+/** An attempt among several of one call. */
+interface HedgePlace {
+  readonly group: HedgeGroup;
+  /** Attempts before it. */
+  readonly previous: number;
+  readonly startedMs: number | undefined;
+  readonly hasOwnDeadline: boolean;
 }
 
 /** How an attempt has failed. */
@@ -49,7 +63,7 @@ interface Failure {
  * One call of a cluster: its attempts, one after the other. Outermost first: the timeout, a place among the calls under
  * way, retries, the breaker, an endpoint.
  */
-export class ClusterCall implements StreamSource, LoadedAttempt {
+export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   readonly rpc: CalledRpc;
   /** When the call began. */
   startedMs: number | undefined;
@@ -80,12 +94,23 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   #queued: AbortController | undefined;
   /** Cancels the pause before an attempt, or its time limit. */
   #cancelTimer: (() => void) | undefined;
+  /** The attempts that run side by side, of which this is one; undefined without hedging. */
+  #group: HedgeGroup | undefined;
+  readonly #previous: number;
 
-  constructor(host: ClusterHost, rpc: CalledRpc, head: CallHead) {
+  /** @param hedge what it is one of several attempts of; undefined for the first */
+  constructor(host: ClusterHost, rpc: CalledRpc, head: CallHead, hedge?: HedgePlace) {
     this.#host = host;
     this.rpc = rpc;
     this.#head = head;
-    this.#hasOwnDeadline = rpc.timeoutMs !== undefined && limits(head, rpc.timeoutMs);
+    this.#previous = hedge?.previous ?? 0;
+    this.#hasOwnDeadline =
+      hedge?.hasOwnDeadline ?? (rpc.timeoutMs !== undefined && limits(head, rpc.timeoutMs));
+    if (hedge === undefined) return;
+    this.#group = hedge.group;
+    this.tried = hedge.group.tried;
+    this.#kind = "hedge";
+    this.startedMs = hedge.startedMs;
   }
 
   get unary(): boolean {
@@ -97,7 +122,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   }
 
   get previousAttempts(): number {
-    return this.#retries === undefined ? 0 : this.#retries.attempts - 1;
+    return this.#previous + (this.#retries === undefined ? 0 : this.#retries.attempts - 1);
   }
 
   /** Whether the call may go to an endpoint; undefined for any. */
@@ -111,7 +136,13 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
 
   begin(call: AttemptedCall): void {
     this.#call = call;
-    this.key = this.keyOf?.(call);
+    this.key ??= this.keyOf?.(call);
+    if (this.#group !== undefined) {
+      this.#attempt();
+      return;
+    }
+    const { hedging } = this.rpc;
+    if (hedging !== undefined) this.#group = this.#toGroup(call, hedging);
     if (this.rpc.isGuarded) this.#enter(call);
     else this.#host.place(this);
   }
@@ -126,6 +157,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
     endpoint.load.begin(this, nowMs);
     this.#host.began(this.#kind);
     this.rpc.books.attempt(this.#kind);
+    this.#group?.began(endpoint, nowMs);
     const { attemptTimeoutMs, share } = this.rpc;
     if (attemptTimeoutMs !== undefined) {
       this.#cancelTimer = share.clock.after(attemptTimeoutMs, () => this.#expire(attemptTimeoutMs));
@@ -135,7 +167,17 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
 
   /** Ends the call: it gets no attempt. */
   refuse(error: ConnectError): void {
-    this.#call?.refuse(error);
+    const group = this.#group;
+    if (group?.failed(this, error, error.code, "never", this.#host.nowMs()) === true) this.lose();
+    else this.#call?.refuse(error);
+  }
+
+  lose(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#host.forget(this);
+    this.#end(lost, "maybe", false, this.#host.nowMs());
+    this.#call?.drop();
   }
 
   /** There is no endpoint for the attempt. @param shared an error of several calls */
@@ -171,7 +213,9 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
     this.#end(error, progress, false, nowMs);
     if (error !== undefined && endpoint !== undefined) {
       if (this.#repeats(call, { error, progress, trailers }, nowMs, endpoint)) return true;
-    }
+      const pushback = pushbackOfReply(trailers?.[pushbackHeader], error);
+      if (this.#group?.failed(this, error, error.code, pushback, nowMs) === true) return true;
+    } else this.#group?.succeeded(this, nowMs);
     this.#finish(error?.code ?? 0, nowMs);
     return false;
   }
@@ -269,7 +313,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
       if (decision.isExhausted) markSpent(error);
       return false;
     }
-    if (endpoint !== undefined) (this.tried ??= []).push(endpoint);
+    if (endpoint !== undefined && this.#group === undefined) (this.tried ??= []).push(endpoint);
     this.#kind = decision.isTransparent ? "transparent" : "retry";
     if (decision.afterMs === 0) this.#attempt();
     else {
@@ -294,8 +338,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
       Code.DeadlineExceeded,
     );
     this.#end(error, "maybe", true, nowMs);
-    if (!this.#repeats(call, { error, progress: "maybe", timedOut: true }, nowMs, endpoint))
-      call.refuse(error);
+    if (this.#repeats(call, { error, progress: "maybe", timedOut: true }, nowMs, endpoint)) return;
+    if (this.#group?.failed(this, error, Code.Unavailable, undefined, nowMs) !== true) call.refuse(error);
   }
 
   /** @param byOwnTimeout whether the policy's own time limit has ended the attempt */
@@ -328,11 +372,40 @@ export class ClusterCall implements StreamSource, LoadedAttempt {
   }
 
   #finish(code: number, nowMs: number): void {
+    if (this.#isOver) return;
     this.#isOver = true;
+    if (this.#group === undefined) this.#leaveBooks(code, nowMs);
+    else this.#group.end(this, code, nowMs);
+  }
+
+  #leaveBooks(code: number, nowMs: number): void {
     this.#leave?.();
     this.rpc.books.finished(code, nowMs - (this.startedMs ?? nowMs));
   }
+
+  /** This is the first attempt of several. */
+  #toGroup(call: AttemptedCall, books: HedgeBooks): HedgeGroup {
+    const group: HedgeGroup = new HedgeGroup(this, {
+      books,
+      clock: this.rpc.share.clock,
+      hasUntried: (tried) => this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
+      begin: (previous) => {
+        const { startedMs } = this;
+        const place = { group, previous, startedMs, hasOwnDeadline: this.#hasOwnDeadline };
+        const attempt = new ClusterCall(this.#host, this.rpc, this.#head, place);
+        attempt.key = this.key;
+        call.twin?.(attempt);
+        return attempt;
+      },
+      finished: (code, nowMs) => this.#leaveBooks(code, nowMs),
+    });
+    this.tried = group.tried;
+    return group;
+  }
 }
+
+/** An attempt that another one of the same call has made superfluous says nothing. */
+const lost = new ConnectError("another attempt has decided", Code.Canceled);
 
 /** Limits a call. @returns whether it has a new deadline */
 function limits(head: CallHead, timeoutMs: number): boolean {

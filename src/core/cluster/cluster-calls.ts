@@ -2,7 +2,7 @@ import type { ConnectError } from "../errors/errors.ts";
 import { countsOf } from "../http2/http2-counts.ts";
 import type { CallHead, StreamSource } from "../http2/stream-source.ts";
 import type { Clock } from "../time/clock.ts";
-import type { Candidates } from "./candidates.ts";
+import type { Candidates, PickRequest } from "./candidates.ts";
 import type { CallPolicies } from "./call-policies.ts";
 import type { CalledRpc } from "./called-rpc.ts";
 import type { AttemptKind } from "./client-books.ts";
@@ -103,6 +103,10 @@ export class ClusterCalls implements ClusterHost {
     if (outage !== undefined && !call.rpc.waitForReady) call.unplaced(outage);
     else if (full === undefined) this.#waiting.add(call);
     else call.unplaced(full);
+  }
+
+  hasUntried(request: PickRequest): boolean {
+    return this.#candidates.hasUntried(request);
   }
 
   forget(call: ClusterCall): void {

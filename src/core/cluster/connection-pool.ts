@@ -1,5 +1,6 @@
 import type { ConnectError } from "../errors/errors.ts";
 import type { ConnectionOptions } from "../http2/connection-options.ts";
+import type { ConnectionOwner } from "../http2/connection-state.ts";
 import { Connection } from "../http2/http2-connection.ts";
 import type { Clock } from "../time/clock.ts";
 
@@ -54,8 +55,16 @@ export interface PoolParts {
 /** Pause before another attempt to replace a connection, in milliseconds. */
 const nextReplaceMs = 1_000;
 
+/** The pool of a connection. */
+interface PoolOfConnection {
+  readonly upstream: string;
+  readonly listener: PoolListener;
+  /** The state of a connection has changed. */
+  connectionChanged(pooled: PooledConnection): void;
+}
+
 /** One of the connections to an endpoint. */
-export class PooledConnection {
+export class PooledConnection implements ConnectionOwner {
   readonly connection: Connection;
   /** Calls in flight on it. */
   busy = 0;
@@ -66,15 +75,34 @@ export class PooledConnection {
   cancelAge: (() => void) | undefined;
   /** GOAWAY frames that had come as it became ready; undefined while it is not. */
   goaways: number | undefined;
+  readonly #pool: PoolOfConnection;
 
   constructor(
-    connect: (pooled: PooledConnection) => Connection,
+    pool: PoolOfConnection,
+    connect: (owner: ConnectionOwner) => Connection,
     nowMs: number,
     replaces: PooledConnection | undefined,
   ) {
+    this.#pool = pool;
     this.usedMs = nowMs;
     this.replaces = replaces;
     this.connection = connect(this);
+  }
+
+  get upstream(): string {
+    return this.#pool.upstream;
+  }
+
+  changed(): void {
+    this.#pool.connectionChanged(this);
+  }
+
+  roomMade(): void {
+    this.#pool.listener.roomMade();
+  }
+
+  replaced(): void {
+    this.#pool.listener.closed("age");
   }
 
   /** Calls in flight end; there are no new ones. */
@@ -88,12 +116,12 @@ export class PooledConnection {
  * The connections to one endpoint: one, and more of them while calls wait because the server's limit of streams is
  * reached. It connects only when it is asked to.
  */
-export class ConnectionPool {
+export class ConnectionPool implements PoolOfConnection {
+  readonly upstream: string;
+  readonly listener: PoolListener;
   readonly #address: string;
-  readonly #upstream: string;
   readonly #options: PoolOptions;
   readonly #connectionOptions: Partial<ConnectionOptions>;
-  readonly #listener: PoolListener;
   readonly #parts: PoolParts;
   /** In the order in which they are filled. */
   #connections: PooledConnection[] = [];
@@ -108,10 +136,10 @@ export class ConnectionPool {
     parts: PoolParts,
   ) {
     this.#address = address;
-    this.#upstream = upstream;
+    this.upstream = upstream;
     this.#options = options;
     this.#connectionOptions = connectionOptions;
-    this.#listener = listener;
+    this.listener = listener;
     this.#parts = parts;
   }
 
@@ -171,14 +199,10 @@ export class ConnectionPool {
 
   #add(replaces: PooledConnection | undefined): PooledConnection {
     const { clock, random } = this.#parts;
-    const added: PooledConnection = new PooledConnection(
-      (pooled) =>
-        new Connection(() => this.#address, this.#connectionOptions, random, {
-          upstream: this.#upstream,
-          changed: () => this.#changed(pooled),
-          roomMade: () => this.#listener.roomMade(),
-          replaced: () => this.#listener.closed("age"),
-        }),
+    const address = (): string => this.#address;
+    const added = new PooledConnection(
+      this,
+      (owner) => new Connection(address, this.#connectionOptions, random, owner),
       clock.nowMs(),
       replaces,
     );
@@ -197,11 +221,11 @@ export class ConnectionPool {
   }
 
   #ended(pooled: PooledConnection, reason: CloseReason): void {
-    if (pooled.goaways !== undefined) this.#listener.closed(reason);
+    if (pooled.goaways !== undefined) this.listener.closed(reason);
     pooled.goaways = undefined;
   }
 
-  #changed(pooled: PooledConnection): void {
+  connectionChanged(pooled: PooledConnection): void {
     if (!this.#connections.includes(pooled)) return;
     const { state } = pooled.connection;
     if (state === "ready") {
@@ -216,7 +240,7 @@ export class ConnectionPool {
         if (this.#connections.length > 1) this.#giveUp(pooled);
       }
     }
-    this.#listener.changed();
+    this.listener.changed();
   }
 
   /** A connection has ended by itself, if it was ready. */

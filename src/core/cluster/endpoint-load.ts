@@ -121,7 +121,8 @@ class DecayingMean {
   value: number | undefined;
   readonly #leastWeight: number;
   readonly #least: number;
-  #first: number[] = [];
+  /** The values before there is a mean. */
+  #first: number[] | undefined;
   #atMs = 0;
   /** The usual time between values. */
   #gapMs = 0;
@@ -138,16 +139,16 @@ class DecayingMean {
   /** Begins with a mean. */
   assume(value: number, nowMs: number): void {
     this.value = value;
-    this.#first = [];
+    this.#first = undefined;
     this.#atMs = nowMs;
   }
 
   /** @param tookMs how long it took to get the value */
   add(value: number, nowMs: number, tookMs: number): void {
     if (this.value === undefined) {
-      this.#first.push(value);
-      if (this.#first.length < this.#least) return;
-      const sorted = this.#first.toSorted((one, other) => one - other);
+      const first = (this.#first ??= []);
+      if (first.push(value) < this.#least) return;
+      const sorted = first.toSorted((one, other) => one - other);
       this.assume(sorted[this.#least >> 1] ?? value, nowMs);
       return;
     }

@@ -1,6 +1,6 @@
 import type { KnownEndpoint } from "../discovery/endpoint-list.ts";
-import type { ConnectionPool, PoolState } from "./connection-pool.ts";
-import type { EndpointLoad, LoadedAttempt, Verdict } from "./endpoint-load.ts";
+import type { CloseReason, ConnectionPool, PoolListener, PoolState } from "./connection-pool.ts";
+import { EndpointLoad, type LoadedAttempt, type Verdict } from "./endpoint-load.ts";
 import type { EndpointCheck, EndpointHealth } from "./health.ts";
 import type { RingCandidate } from "./hash-ring.ts";
 import type { OutageRecord } from "./outlier.ts";
@@ -10,8 +10,18 @@ import type { PlacedCandidate } from "./spread.ts";
 /** The state of an endpoint: that of its connections, or why one that is connected gets no calls. */
 export type EndpointState = PoolState | "not_serving" | "ejected";
 
+/** Is notified by endpoints: one object for all of them, since there may be thousands. */
+export interface EndpointHost {
+  /** The state of an endpoint may have changed. */
+  changed(endpoint: ClusterEndpoint): void;
+  /** A further stream can be opened. */
+  roomMade(): void;
+  /** A connection that was ready has ended, or gets no new calls. */
+  closed(reason: CloseReason): void;
+}
+
 /** One endpoint of a cluster: what is known of it, its connections and its figures. */
-export class ClusterEndpoint implements PlacedCandidate, RingCandidate {
+export class ClusterEndpoint implements PlacedCandidate, RingCandidate, PoolListener {
   readonly pool: ConnectionPool;
   readonly load: EndpointLoad;
   /** Its state as the cluster has counted it. */
@@ -40,13 +50,32 @@ export class ClusterEndpoint implements PlacedCandidate, RingCandidate {
   outages: OutageRecord | undefined;
   /** The way to its whole weight; undefined if it has that. */
   ramp: Ramp | undefined;
+  readonly #host: EndpointHost;
   #known: KnownEndpoint;
 
-  constructor(known: KnownEndpoint, pool: ConnectionPool, load: EndpointLoad) {
+  constructor(
+    known: KnownEndpoint,
+    host: EndpointHost,
+    nowMs: number,
+    poolOf: (listener: PoolListener) => ConnectionPool,
+  ) {
     this.#known = known;
+    this.#host = host;
     this.weight = known.weight;
-    this.pool = pool;
-    this.load = load;
+    this.pool = poolOf(this);
+    this.load = new EndpointLoad(nowMs);
+  }
+
+  changed(): void {
+    this.#host.changed(this);
+  }
+
+  roomMade(): void {
+    this.#host.roomMade();
+  }
+
+  closed(reason: CloseReason): void {
+    this.#host.closed(reason);
   }
 
   /** As the resolver found it last. */

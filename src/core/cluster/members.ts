@@ -1,8 +1,7 @@
 import type { EndpointChange, KnownEndpoint } from "../discovery/endpoint-list.ts";
 import type { ClusterOptions } from "./cluster-options.ts";
 import { ConnectionPool, type CloseReason, type PoolParts } from "./connection-pool.ts";
-import { ClusterEndpoint, type EndpointState } from "./endpoint.ts";
-import { EndpointLoad } from "./endpoint-load.ts";
+import { ClusterEndpoint, type EndpointHost, type EndpointState } from "./endpoint.ts";
 import { OutageRecord, type EjectionHost, type EjectionReason } from "./outlier.ts";
 import { NewEndpoints } from "./new-endpoints.ts";
 
@@ -15,7 +14,7 @@ export interface MembersListener {
 }
 
 /** The endpoints of a cluster, each with its connections, and how many there are of each state. */
-export class Members implements EjectionHost<ClusterEndpoint> {
+export class Members implements EndpointHost, EjectionHost<ClusterEndpoint> {
   /** How many endpoints are being connected. */
   connecting = 0;
   readonly #options: ClusterOptions;
@@ -97,34 +96,42 @@ export class Members implements EjectionHost<ClusterEndpoint> {
   ejected(endpoint: ClusterEndpoint, reason: EjectionReason): void {
     this.#ejections++;
     this.#options.books.ejected(this.#options.name, reason);
-    this.#changed(endpoint);
+    this.changed(endpoint);
   }
 
   returned(endpoint: ClusterEndpoint): void {
     this.#ejections--;
     const windowMs = this.#options.outlier?.returnMs ?? 0;
     if (this.#states.ready > 0) this.#new.slow(endpoint, windowMs, this.#parts.clock.nowMs());
-    this.#changed(endpoint);
+    this.changed(endpoint);
+  }
+
+  roomMade(): void {
+    this.#listener.roomMade();
+  }
+
+  closed(reason: CloseReason): void {
+    this.#options.books.closed(this.#options.name, reason);
   }
 
   #add(known: KnownEndpoint, isOriginal: boolean): void {
-    const { pool: poolOptions, connection, name, books, health, outlier } = this.#options;
+    const { pool: poolOptions, connection, name, health, outlier } = this.#options;
     const { clock } = this.#parts;
-    const listener = {
-      changed: () => this.#changed(endpoint),
-      roomMade: () => this.#listener.roomMade(),
-      closed: (reason: CloseReason) => books.closed(name, reason),
-    };
-    const pool = new ConnectionPool(known.address, name, poolOptions, connection, listener, this.#parts);
-    const endpoint = new ClusterEndpoint(known, pool, new EndpointLoad(clock.nowMs()));
+    const { address } = known;
+    const endpoint = new ClusterEndpoint(
+      known,
+      this,
+      clock.nowMs(),
+      (listener) => new ConnectionPool(address, name, poolOptions, connection, listener, this.#parts),
+    );
     endpoint.isOriginal = isOriginal;
     if (outlier !== undefined) endpoint.outages = new OutageRecord(endpoint, outlier, clock, this);
     if (health !== undefined) {
       endpoint.awaitsHealth = health.awaitsFirst;
-      endpoint.check = health.check(known.address, (found) => {
+      endpoint.check = health.check(address, (found) => {
         endpoint.health = found;
         endpoint.awaitsHealth = health.awaitsFirst && found === "unknown";
-        this.#changed(endpoint);
+        this.changed(endpoint);
       });
     }
     this.#endpoints.set(known.address, endpoint);
@@ -142,7 +149,7 @@ export class Members implements EjectionHost<ClusterEndpoint> {
     endpoint.pool.close(reason);
   }
 
-  #changed(endpoint: ClusterEndpoint): void {
+  changed(endpoint: ClusterEndpoint): void {
     if (endpoint.isGone) return;
     this.#countPool(endpoint);
     const before = endpoint.state;

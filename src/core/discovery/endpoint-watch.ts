@@ -57,6 +57,8 @@ export class EndpointWatch {
   /** That of the last look. */
   #error: ConnectError | undefined;
   #refreshedMs = Number.NEGATIVE_INFINITY;
+  /** When it failed last. */
+  #failedMs = Number.NEGATIVE_INFINITY;
   /** Cancels the end of the endpoints that an empty answer has made stale. */
   #cancelEnd: (() => void) | undefined;
 
@@ -112,11 +114,17 @@ export class EndpointWatch {
     this.#resolver.refresh?.();
   }
 
-  /** The error of calls while there is no endpoint. @param name the first word of its text */
+  /**
+   * The error of calls while there is no endpoint. If the resolver has not been able to look for 5 s, it looks now: calls
+   * need what it pauses for.
+   *
+   * @param name the first word of its text
+   */
   noEndpoint(name: string): ConnectError {
     const { name: source } = this.#resolver;
     if (this.#resolution.kind === "failed") {
       const { error } = this.#resolution;
+      if (this.#clock.nowMs() - this.#failedMs >= refreshMs) this.refresh();
       const text = `${name}: no endpoint (${error.rawMessage})`;
       return new ConnectError(text, Code.Unavailable, undefined, undefined, error);
     }
@@ -152,6 +160,7 @@ export class EndpointWatch {
 
   #failed(error: ConnectError): void {
     this.#error = error;
+    this.#failedMs = this.#clock.nowMs();
     if (this.#resolution.kind !== "known") this.#resolution = { kind: "failed", error };
     this.#options.onLook?.("failed");
     this.#options.onFailure?.(error);

@@ -1,25 +1,19 @@
-import {
-  Health,
-  HealthCheckResponse_ServingStatus as Status,
-} from "../../../gen/grpc/health/v1/health_pb.ts";
-import { createClient } from "../call/client.ts";
-import { toTransport } from "../call/transport.ts";
-import type { EndpointCheck, EndpointHealth } from "../cluster/health.ts";
-import { Code, toCallError } from "../errors/errors.ts";
-import { http2Invoker } from "../grpc/client/http2-invoker.ts";
+import type { EndpointCheck } from "../cluster/health.ts";
+import { Code } from "../errors/errors.ts";
 import type { StreamSources } from "../http2/stream-source.ts";
 import { Pauses } from "../time/pauses.ts";
 import type { CheckParts } from "./check-parts.ts";
+import { WatchStream, type WatchListener } from "./watch-stream.ts";
 
 /** Pauses after streams that ended without an answer: 1 s × 1.6 up to 30 s, ± 20 %. */
 const backoff = { initialMs: 1_000, maxMs: 30_000, multiplier: 1.6, jitter: 0.2 };
 
 /** The health of an endpoint by one stream on each of its connections (gRFC A17). */
-export class WatchCheck implements EndpointCheck {
+export class WatchCheck implements EndpointCheck, WatchListener {
   readonly #parts: CheckParts;
   readonly #pauses: Pauses;
   #connection: StreamSources | undefined;
-  #stream: AbortController | undefined;
+  #stream: WatchStream | undefined;
   #cancelPause: (() => void) | undefined;
 
   constructor(parts: CheckParts) {
@@ -40,42 +34,29 @@ export class WatchCheck implements EndpointCheck {
   close(): void {
     this.#connection = undefined;
     this.#cancelPause?.();
-    this.#stream?.abort();
+    this.#stream?.cancel();
+  }
+
+  answered(isServing: boolean): void {
+    this.#pauses.reset();
+    this.#parts.report(isServing ? "serving" : "not_serving");
+  }
+
+  ended(code: number): void {
+    if (code === Number(Code.Unimplemented)) {
+      this.#parts.unimplemented();
+      this.#parts.report("serving");
+      return;
+    }
+    const again = (): void => {
+      if (this.#connection !== undefined) this.#watch(this.#connection);
+    };
+    this.#cancelPause = this.#parts.clock.after(this.#pauses.nextMs(), again, false);
+    this.#parts.report("not_serving"); // Until it answers again.
   }
 
   #watch(connection: StreamSources): void {
-    const stream = (this.#stream = new AbortController());
-    const { signal } = stream;
-    const report = (health: EndpointHealth): void => {
-      if (!signal.aborted) this.#parts.report(health);
-    };
-    void this.#read(connection, signal, report).then((isOver) => {
-      if (signal.aborted || isOver) return;
-      report("not_serving"); // Until it answers again.
-      const again = (): void => this.#watch(connection);
-      this.#cancelPause = this.#parts.clock.after(this.#pauses.nextMs(), again, false);
-    });
-  }
-
-  /** Reads a stream to its end. @returns whether that was the last one on this connection; never rejects */
-  async #read(
-    connection: StreamSources,
-    signal: AbortSignal,
-    report: (health: EndpointHealth) => void,
-  ): Promise<boolean> {
-    const { service } = this.#parts.options;
-    try {
-      const client = createClient(Health, toTransport(http2Invoker(connection)));
-      for await (const { status } of client.watch({ service }, { signal })) {
-        this.#pauses.reset();
-        report(status === Status.SERVING ? "serving" : "not_serving");
-      }
-      return false;
-    } catch (reason) {
-      if (toCallError(reason).code !== Code.Unimplemented) return false;
-      if (!signal.aborted) this.#parts.unimplemented();
-      report("serving");
-      return true;
-    }
+    this.#stream = new WatchStream(this.#parts.options.service, connection, this);
+    this.#stream.begin();
   }
 }

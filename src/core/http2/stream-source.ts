@@ -60,14 +60,18 @@ export interface AttemptedCall extends Opener {
   readonly attempts: number;
   /** Whether its request can be sent once more, from the begin. */
   readonly repeatable: boolean;
-  /** The request of a unary call in binary form; undefined for streams. */
-  readonly requestMessage?: Uint8Array | undefined;
   /** Whether a part of the reply has been handed to the caller. */
   readonly committed: boolean;
   /** Size of the request of a unary call; undefined for streams. */
   readonly requestBytes: number | undefined;
   /** Resets the stream of the attempt in progress, which is over; the call is not. */
   cut(): void;
+  /** Begins another call with the same request, whose reply is that of this call too. Undefined for streams. */
+  twin?(source: StreamSource): AttemptedCall;
+  /** Ends the call without a reply: its twin has one. */
+  drop(): void;
+  /** The request of a unary call in binary form; undefined for streams. */
+  readonly requestMessage?: Uint8Array | undefined;
 }
 
 /** Gives the streams of one call, and decides after each attempt whether there is another one. */

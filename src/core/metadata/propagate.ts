@@ -1,7 +1,7 @@
 import type { CallOptions, HandlerContext } from "@connectrpc/connect";
 
 /** Request headers that a service propagates when it calls another one. */
-const propagated = [
+export const propagatedHeaders: readonly string[] = [
   "authorization",
   "accept-language",
   "traceparent",
@@ -18,7 +18,7 @@ const propagated = [
  */
 export function propagate(context: HandlerContext, also: readonly string[] = []): CallOptions {
   const headers = new Headers();
-  for (const name of [...propagated, ...also]) {
+  for (const name of [...propagatedHeaders, ...also]) {
     const value = context.requestHeader.get(name);
     if (value !== null) headers.set(name, value);
   }

@@ -5,6 +5,7 @@ import type { Endpoint, Resolver } from "../discovery/resolver.ts";
 import type { RoutedResolver } from "../discovery/routed-resolver.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
+import { clientTls } from "../net/client-tls.ts";
 import { parseTarget } from "../net/target.ts";
 import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
@@ -86,12 +87,13 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
   }
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
   checkGroup("connections", connections, poolRules);
-  if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   const { policies, contractPolicies, retryBudget } = { ...policyDialDefaults, ...options };
+  if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   checkDns(dns);
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
   const tls = checkTls(options, source, authority);
+  if (tls !== false) clientTls(tls === true ? {} : tls); // What cannot be used throws here, not at the first call.
   const early = mergeConnectionOptions({ ...options, authority, tls });
   return new LazyCluster(early, async () => {
     const [parts, checks, resolver] = await Promise.all([
@@ -114,10 +116,10 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       connection,
       maxQueuedCalls: early.http2.maxQueuedCalls,
       books: parts.clientCounts,
+      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
-      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
     };
     const plans = { policies, contractPolicies };
     if ("watchRoutes" in resolver) {

@@ -56,6 +56,7 @@ export class ClientCounts implements ClientBooks {
   readonly denials = new Map<string, Map<RetryDenial, number>>();
   /** Waits for a place among the calls under way, by cluster. */
   readonly waits = new Map<string, Durations>();
+  /** By cluster, and by reason. */
   readonly ejections = new Map<string, Map<EjectionReason, number>>();
   /** Looks of resolvers, by their results, and ends of connections, by their reasons; for each upstream. */
   readonly looks = new Map<string, Map<LookResult, number>>();

@@ -20,7 +20,7 @@ import { SetupError } from "../errors/setup-error.ts";
 import { idempotencyOf } from "../policy/idempotency.ts";
 import { Selector } from "../policy/selector.ts";
 import { checkPercent } from "./fault-options.ts";
-import { withBytes, type BytesInvoker } from "./invoker-forms.ts";
+import { withBytes, type BytesInvoker } from "../call/invoker-forms.ts";
 import type { Outcome } from "./outcome.ts";
 import { ShadowCall } from "./shadow-call.ts";
 import type { HeldBytes } from "./shadow-queue.ts";

@@ -7,7 +7,7 @@ import { show } from "../config/check-options.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { Selector } from "../policy/selector.ts";
-import { choosing, ofOneForm } from "./invoker-forms.ts";
+import { choosing, ofOneForm } from "../call/invoker-forms.ts";
 import { reachableTransport } from "./side.ts";
 
 /**

@@ -3,7 +3,7 @@ import type { ReplyBatch } from "../call/batches.ts";
 import { CallContext } from "../call/context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { peerIdentity } from "../metadata/peer-identity.ts";
-import type { BytesInvoker } from "./invoker-forms.ts";
+import type { BytesInvoker } from "../call/invoker-forms.ts";
 import { OutcomeBook } from "./outcome.ts";
 import { ShadowQueue, type HeldBytes } from "./shadow-queue.ts";
 

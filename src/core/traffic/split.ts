@@ -5,10 +5,10 @@ import { toTransport } from "../call/transport.ts";
 import { checkOptions, show } from "../config/check-options.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { checkList } from "./check-list.ts";
-import { choosing, ofOneForm } from "./invoker-forms.ts";
+import { choosing, ofOneForm } from "../call/invoker-forms.ts";
 import { matcherOf, type Matcher, type RequestTest } from "./matcher.ts";
 import { reachableTransport, type Reachable } from "./side.ts";
-import { placeByChance, places, placeSticky, type StickyInit } from "./sticky.ts";
+import { places, placeSticky, type StickyInit } from "./sticky.ts";
 import { trafficBooks, type TrafficCount } from "./traffic-books.ts";
 
 /** A share of the calls, and where it goes. */
@@ -68,6 +68,7 @@ export function split(sides: readonly SplitSide[], options: Partial<SplitOptions
 }
 
 interface Side extends Reachable {
+  readonly index: number;
   readonly name: string;
   /** The first place on the scale that is not of this side or those below it. */
   readonly end: number;
@@ -103,40 +104,44 @@ export function splitInvoker<To>(
     const { to: _, ...request } = test;
     return [matcherOf(request, where), side];
   });
-  const placed =
-    sticky === undefined ? placeByChance(random) : placeSticky(sticky, `${place}: sticky`, random);
+  // Without stickiness no object is made for the place of a call.
+  const placed = sticky === undefined ? undefined : placeSticky(sticky, `${place}: sticky`, random);
   // From the lower end of the scale to the first side, which has the upper end.
   const scale = sides.toReversed();
-  const books = new Map(
-    sides.map((side): [Side, Record<Reason, TrafficCount>] => {
-      const count = (why: Reason): [Reason, TrafficCount] => [
-        why,
-        trafficBooks.splits.of(name, side.name, why),
-      ];
-      return [side, Object.fromEntries(reasons.map(count)) as Record<Reason, TrafficCount>]; // All of them.
-    }),
-  );
-  const choose = (context: CallContext): Side => {
+  const books = sides.map((side): Record<Reason, TrafficCount> => {
+    const count = (why: Reason): [Reason, TrafficCount] => [
+      why,
+      trafficBooks.splits.of(name, side.name, why),
+    ];
+    return Object.fromEntries(reasons.map(count)) as Record<Reason, TrafficCount>; // All of them.
+  });
+  const choose = (context: CallContext): number => {
     let why: Reason = "when";
     let side = tests.length === 0 ? undefined : tests.find(([matches]) => matches(context))?.[1];
     if (side === undefined) {
-      const { place: at, isKept } = placed(context);
-      side = scale.find(({ end }) => at < end) ?? first;
-      why = isKept ? "sticky" : "weight";
+      const own = placed?.(context);
+      why = own?.isKept === true ? "sticky" : "weight";
+      const at = own?.place ?? Math.floor(random() * places);
+      side = first;
+      for (const one of scale) {
+        if (at >= one.end) continue;
+        side = one;
+        break;
+      }
     }
     if (side !== first && fallback && side.isAway()) {
       side.wake();
       side = first;
       why = "fallback";
     }
-    const counts = books.get(side);
+    const counts = books[side.index];
     if (counts !== undefined) counts[why].count++;
-    return side;
+    return side.index;
   };
-  const over = (invokers: readonly Invoker[]): Invoker => {
-    const forms = new Map(ofOneForm(invokers).map((invoker, index) => [sides[index], invoker]));
-    const form = forms.get(first) ?? first.invoker;
-    return choosing(form, (_, context) => forms.get(choose(context)) ?? form);
+  const over = (all: readonly Invoker[]): Invoker => {
+    const forms = ofOneForm(all);
+    const [form = first.invoker] = forms;
+    return choosing(form, (_, context) => forms[choose(context)] ?? form);
   };
   const invokers = sides.map(({ invoker }) => invoker);
   const hasUnobserved = invokers.some(({ unobserved }) => unobserved !== undefined);
@@ -170,7 +175,7 @@ function sidesOf<To>(
       throw new SetupError(`${place}: side ${index + 1} is there already`);
     }
     below += weight;
-    sides.unshift({ ...side, name, end: Math.round((places * below) / sum) });
+    sides.unshift({ ...side, index, name, end: Math.round((places * below) / sum) });
   }
   return sides;
 }

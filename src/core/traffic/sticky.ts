@@ -25,11 +25,6 @@ export interface Placed {
 /** Gives the place of the caller of each call. */
 export type PlaceCaller = (context: CallContext) => Placed;
 
-/** Places each call by chance. */
-export function placeByChance(random: () => number): PlaceCaller {
-  return () => ({ place: Math.floor(random() * places), isKept: false });
-}
-
 /** @throws SetupError naming place and member */
 export function placeSticky(sticky: StickyInit, where: string, random: () => number): PlaceCaller {
   const { maxAgeMs = 86_400_000, ...from } = sticky;
@@ -37,12 +32,12 @@ export function placeSticky(sticky: StickyInit, where: string, random: () => num
   if (typeof maxAgeMs !== "number" || !(maxAgeMs >= 1_000)) {
     throw new SetupError(`${where}: maxAgeMs must be a number from 1000, not ${show(maxAgeMs)}`);
   }
-  const byChance = placeByChance(random);
+  const byChance = (): Placed => ({ place: Math.floor(random() * places), isKept: false });
   const { cookie } = from;
   if (cookie === undefined) {
     return (context) => {
       const value = read(context);
-      return value === undefined ? byChance(context) : { place: placeOf(value), isKept: true };
+      return value === undefined ? byChance() : { place: placeOf(value), isKept: true };
     };
   }
   const attributes = `Path=/; HttpOnly; SameSite=Lax; Max-Age=${Math.floor(maxAgeMs / 1_000)}`;
@@ -55,7 +50,7 @@ export function placeSticky(sticky: StickyInit, where: string, random: () => num
     const given = context.edge?.cookies?.find((one) => one.startsWith(`${cookie}=`));
     if (given !== undefined)
       return { place: Number.parseInt(given.slice(cookie.length + 1), 10), isKept: true };
-    const placed = byChance(context);
+    const placed = byChance();
     setCookie(context, `${cookie}=${placed.place}; ${attributes}`);
     return placed;
   };

@@ -6,7 +6,7 @@ import { SetupError } from "../errors/setup-error.ts";
 import { Selector } from "../policy/selector.ts";
 import { checkList } from "./check-list.ts";
 import { faultsInvoker } from "./faults.ts";
-import { choosing, withBytes } from "./invoker-forms.ts";
+import { choosing, withBytes } from "../call/invoker-forms.ts";
 import { Mirror } from "./mirror.ts";
 import type { Reachable } from "./side.ts";
 import { splitInvoker } from "./split.ts";

@@ -8,7 +8,7 @@ export interface CatalogSink {
   put(entry: CatalogEntry): void;
   /** An upstream has been gone for `staleMs`. */
   remove(name: string): void;
-  /** The catalog has answered; called after `put` and before `remove`. */
+  /** All that the catalog has answered was put. */
   answered(): void;
   failed(error: ConnectError): void;
 }
@@ -19,6 +19,9 @@ interface Known {
   timer: NodeJS.Timeout | undefined;
 }
 
+/** So long one turn of the event loop may take, in milliseconds: other calls wait for it. */
+const turnMs = 2;
+
 /** Follows a catalog until the signal fires. */
 export function watchCatalog(
   catalog: Catalog,
@@ -27,6 +30,23 @@ export function watchCatalog(
   signal: AbortSignal,
 ): void {
   const all = new Map<string, Known>();
+  const pending = new Set<string>();
+  let isPutting = false;
+  const putSome = (): void => {
+    const startedMs = performance.now();
+    for (const name of pending) {
+      if (signal.aborted) return;
+      pending.delete(name);
+      const known = all.get(name);
+      if (known !== undefined) sink.put(known.entry);
+      if (pending.size > 0 && performance.now() - startedMs > turnMs) {
+        setImmediate(putSome);
+        return;
+      }
+    }
+    isPutting = false;
+    sink.answered();
+  };
   const leave = (name: string, known: Known): void => {
     known.timer ??= setTimeout(() => {
       all.delete(name);
@@ -37,9 +57,11 @@ export function watchCatalog(
     {
       update(entries) {
         if (signal.aborted) return;
-        const found = new Map<string, CatalogEntry>();
-        for (const entry of entries) if (!found.has(entry.name)) found.set(entry.name, entry);
-        for (const [name, entry] of found) {
+        const found = new Set<string>();
+        for (const entry of entries) {
+          const { name } = entry;
+          if (found.has(name)) continue; // The first of a name is the one.
+          found.add(name);
           const known = all.get(name);
           if (known === undefined) all.set(name, { entry, timer: undefined });
           else {
@@ -48,10 +70,12 @@ export function watchCatalog(
             if (isSame(known.entry, entry)) continue;
             known.entry = entry;
           }
-          sink.put(entry);
+          pending.add(name);
         }
         for (const [name, known] of all) if (!found.has(name)) leave(name, known);
-        sink.answered();
+        if (isPutting) return;
+        isPutting = true;
+        putSome();
       },
       failed(error) {
         if (!signal.aborted) sink.failed(error);
@@ -65,10 +89,12 @@ export function watchCatalog(
 }
 
 function isSame(a: CatalogEntry, b: CatalogEntry): boolean {
+  if (a === b) return true;
   const { target: aTarget, services: aServices = [], ...aRest } = a;
   const { target: bTarget, services: bServices = [], ...bRest } = b;
-  if (aServices.length !== bServices.length || aServices.some((one, place) => one !== bServices[place]))
+  if (aServices.length !== bServices.length || aServices.some((one, place) => one !== bServices[place])) {
     return false;
+  }
   return isSameTarget(aTarget, bTarget) && isDeepStrictEqual(aRest, bRest);
 }
 

@@ -3,9 +3,9 @@ import type { Transport } from "@connectrpc/connect";
 import { toInvoker, toTransport } from "../../core/call/transport.ts";
 import { hasFunctions } from "../../core/config/check-options.ts";
 import { dialInvoker, type Dialed, type DialOptions, type DialTarget } from "../../core/dial.ts";
+import { withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
 import type { DialStats } from "../../core/targets/dial-stats.ts";
 import type { UpstreamParts } from "./upstreams-options.ts";
-import { wholeInvoker, type WholeInvoker } from "./upstreams-invoker.ts";
 
 /** What an upstream serves. */
 export interface LoadedContract {
@@ -22,7 +22,7 @@ export class UpstreamEntry {
   readonly parts: UpstreamParts;
   readonly isOfCatalog: boolean;
   readonly transport: Transport;
-  readonly invoker: WholeInvoker;
+  readonly invoker: BytesInvoker;
   /** Undefined until the contracts are loaded for the first time. */
   contract: LoadedContract | undefined;
   /** Why they are not loaded; undefined if they are, or if nothing is known yet. */
@@ -38,13 +38,13 @@ export class UpstreamEntry {
     this.isOfCatalog = isOfCatalog;
     if (parts.transport !== undefined) {
       this.transport = parts.transport;
-      this.invoker = wholeInvoker(toInvoker(parts.transport));
+      this.invoker = withBytes(toInvoker(parts.transport));
       this.#below = parts.transport as Partial<Below>; // Those of `dial` have all of it.
       this.#close = () => {};
     } else {
       const dialed = dialInvoker(parts.target as DialTarget, { name, ...defaults, ...parts.dial }); // One of both is there.
       this.transport = toTransport(dialed, { defaultTimeoutMs: parts.dial.defaultTimeoutMs ?? 0 });
-      this.invoker = wholeInvoker(dialed);
+      this.invoker = withBytes(dialed);
       this.#below = dialed;
       this.#close = () => dialed.close();
     }

@@ -3,6 +3,7 @@ import type { Transport } from "@connectrpc/connect";
 import { checkOptions, hasFunctions, show } from "../../core/config/check-options.ts";
 import type { DialOptions, DialTarget } from "../../core/dial.ts";
 import type { Catalog, UpstreamContract } from "../../core/discovery/catalog.ts";
+import type { TrafficRule } from "../../core/traffic/traffic-rule.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
 /** One upstream of a gateway, with the options of `dial` for its target. */
@@ -39,6 +40,8 @@ export interface UpstreamsOptions {
   readonly catalog: Catalog | undefined;
   /** Options of `dial` for every target; those of an upstream win. Default: none. */
   readonly dial: Partial<DialOptions>;
+  /** What becomes of the calls of some rpcs: `split`, `mirror`, `faults`, by the names of upstreams. Default: no rules. */
+  readonly traffic: readonly TrafficRule[];
   /** How long an upstream is served after the catalog has it no longer, in milliseconds. Default: 30,000. */
   readonly staleMs: number;
   /** Where problems of single upstreams are logged; `false` for no log. Default: warnings of the process. */
@@ -49,6 +52,7 @@ export interface UpstreamsOptions {
 export const upstreamsDefaults: UpstreamsOptions = Object.freeze({
   catalog: undefined,
   dial: Object.freeze({}),
+  traffic: Object.freeze([]),
   staleMs: 30_000,
   logger: undefined,
 });

@@ -1,10 +1,4 @@
-import {
-  createRegistry,
-  type DescFile,
-  type DescMethod,
-  type DescService,
-  type Message,
-} from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import type { CallContext } from "../../core/call/context.ts";
@@ -15,11 +9,14 @@ import type { Catalog } from "../../core/discovery/catalog.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServer } from "../../core/grpc-server.ts";
+import { choosing, withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
+import type { TrafficRule } from "../../core/traffic/traffic-rule.ts";
 import type { DialStats } from "../../core/targets/dial-stats.ts";
 import type { ContractPublisher } from "./contract-publisher.ts";
 import { ServiceOwners, type RefusedService } from "./service-owners.ts";
+import { staticContract } from "./static-contract.ts";
+import type { UpstreamTraffic } from "./upstream-traffic.ts";
 import { UpstreamEntry } from "./upstream-entry.ts";
-import { ChoosingInvoker, wholeInvoker, type WholeInvoker } from "./upstreams-invoker.ts";
 import {
   checkUpstreamsOptions,
   upstreamParts,
@@ -82,9 +79,13 @@ export class Upstreams implements Transport, AsyncDisposable {
   readonly #successors = new Map<string, UpstreamEntry>();
   readonly #retired = new Set<UpstreamEntry>();
   readonly #owners = new ServiceOwners();
-  readonly #invoker: ChoosingInvoker;
-  readonly #unobserved: ChoosingInvoker;
-  readonly #health: WholeInvoker;
+  /** What makes the calls of each rpc that was called, with and without the observers of servers of this process. */
+  readonly #chosen = new Map<DescMethod, BytesInvoker>();
+  readonly #unobserved = new Map<DescMethod, BytesInvoker>();
+  readonly #health: BytesInvoker;
+  #traffic: UpstreamTraffic | undefined;
+  /** Resolves when the rules of the options are in use. */
+  readonly #trafficLoaded: Promise<void> | undefined;
   readonly #publishers = new Map<ContractPublisher, readonly RefusedService[]>();
   readonly #watchers = new Set<() => void>();
   readonly #ended = new AbortController();
@@ -107,7 +108,7 @@ export class Upstreams implements Transport, AsyncDisposable {
     if (typeof upstreams !== "object" || upstreams === null) {
       throw new SetupError("Upstreams: give upstreams by their names");
     }
-    this.#health = wholeInvoker({
+    this.#health = withBytes({
       protocolName: "grpc",
       unary: async (method, request, context, write) =>
         writeReply(method, write, await this.#checkHealth(method, request, context)),
@@ -116,19 +117,29 @@ export class Upstreams implements Transport, AsyncDisposable {
         throw new ConnectError(`${name} is not served for several upstreams`, Code.Unimplemented);
       },
     });
-    this.#unobserved = new ChoosingInvoker((method) => {
-      const invoker = this.#choose(method);
-      return invoker.unobserved ?? invoker;
-    });
-    this.#invoker = new ChoosingInvoker((method) => this.#choose(method), this.#unobserved);
-    const transport = toTransport(this.#invoker);
+    const invoker = choosing(this.#health, (method) =>
+      remembered(this.#chosen, method, () => this.#choose(method)),
+    );
+    const unobserved = choosing(this.#health, (method) =>
+      remembered(this.#unobserved, method, () => {
+        const chosen = this.#choose(method);
+        return chosen.unobserved === undefined ? chosen : withBytes(chosen.unobserved);
+      }),
+    );
+    const whole = { ...invoker, unobserved };
+    const transport = toTransport(whole);
     this.unary = transport.unary.bind(transport);
     this.stream = transport.stream.bind(transport);
-    standFor(this, this.#invoker);
+    standFor(this, whole);
     for (const [name, init] of Object.entries(upstreams))
       this.#insert(name, upstreamParts(name, init, true), false);
     for (const { name, parts } of this.#entries.values()) this.#checkSameAs(name, parts);
     this.#settle();
+    const { traffic } = this.#options;
+    if (traffic.length > 0) {
+      this.#trafficLoaded = this.setTraffic(traffic);
+      this.#trafficLoaded.catch(() => {}); // `serve()`, `ready()` and calls say it.
+    }
   }
 
   /**
@@ -137,10 +148,12 @@ export class Upstreams implements Transport, AsyncDisposable {
    *
    * @param http an `HttpServer` whose `upstream` is this object and whose option `awaitServices` is true
    * @param grpc reaches gRPC callers on its own port, or on that of the `HttpServer`
-   * @returns a promise that resolves when that is over
+   * @returns a promise that resolves when that is over; it rejects with a SetupError for wrong rules of the option
+   *   `traffic`
    */
   async serve(http: ContractServer, grpc?: GrpcServer): Promise<void> {
     this.#begin();
+    await this.#trafficLoaded;
     const over = new AbortController();
     const { signal } = this.#ended;
     const end = (): void => over.abort();
@@ -211,6 +224,7 @@ export class Upstreams implements Transport, AsyncDisposable {
    */
   async ready(signal?: AbortSignal): Promise<void> {
     this.#begin();
+    await this.#trafficLoaded;
     const signals = signal === undefined ? [this.#ended.signal] : [signal, this.#ended.signal];
     const either = AbortSignal.any(signals);
     for (;;) {
@@ -223,6 +237,26 @@ export class Upstreams implements Transport, AsyncDisposable {
       }
       await this.#change(either);
     }
+  }
+
+  /**
+   * Replaces all traffic rules, from the next call on: calls are divided among upstreams, copied, delayed or failed. No
+   * rules end that. With a catalog, rules may name upstreams that are still to come.
+   *
+   * @returns a promise that resolves when the rules are in use; it rejects with a SetupError naming rule and member, and
+   *   the rules are the old ones then
+   */
+  async setTraffic(rules: readonly TrafficRule[]): Promise<void> {
+    const { UpstreamTraffic } = await import("./upstream-traffic.ts");
+    this.#traffic ??= new UpstreamTraffic({
+      form: this.#health,
+      choose: (method) => this.#ownerOf(method),
+      find: (name) => this.#entries.get(name),
+      names: () => [...this.#entries.keys()],
+      isOpen: this.#options.catalog !== undefined,
+    });
+    this.#traffic.set(rules);
+    this.#settle();
   }
 
   /** Figures of now. */
@@ -267,8 +301,8 @@ export class Upstreams implements Transport, AsyncDisposable {
     this.#ended.abort();
     for (const entry of [...this.#entries.values(), ...this.#successors.values(), ...this.#retired])
       entry.close();
-    this.#invoker.forget();
-    this.#unobserved.forget();
+    this.#traffic?.close();
+    this.#forget();
     this.#notify();
   }
 
@@ -281,11 +315,19 @@ export class Upstreams implements Transport, AsyncDisposable {
     return this.#options.catalog !== undefined && !this.#catalogHasAnswered;
   }
 
-  #choose(method: DescMethod): WholeInvoker {
+  /** What makes the calls of an rpc. @throws ConnectError where there is nothing */
+  #choose(method: DescMethod): BytesInvoker {
     if (this.#ended.signal.aborted) throw closed();
-    const { typeName } = method.parent;
-    if (typeName === Health.typeName) return this.#health;
+    if (method.parent.typeName === Health.typeName) return this.#health;
     this.#begin();
+    if (this.#traffic !== undefined) return this.#traffic.invoker;
+    if (this.#trafficLoaded === undefined) return this.#ownerOf(method);
+    throw new ConnectError("the traffic rules are not loaded yet", Code.Unavailable);
+  }
+
+  /** The invoker of the upstream that has the service of an rpc. @throws ConnectError if there is none */
+  #ownerOf(method: DescMethod): BytesInvoker {
+    const { typeName } = method.parent;
     const owner = this.#owners.of(typeName)?.entry ?? this.#retiredOwner(typeName);
     if (owner !== undefined) return owner.invoker;
     const isComing =
@@ -333,7 +375,7 @@ export class Upstreams implements Transport, AsyncDisposable {
     const { services, only } = parts;
     for (const service of services ?? []) checkProtobufCopy(service);
     const entry = new UpstreamEntry(name, parts, this.#options.dial, isOfCatalog);
-    if (services !== undefined) entry.contract = contractOf(services, only);
+    if (services !== undefined) entry.contract = staticContract(services, only);
     return entry;
   }
 
@@ -432,9 +474,11 @@ export class Upstreams implements Transport, AsyncDisposable {
       this.#retire(before);
     }
     for (const entry of this.#entries.values()) this.#adoptSame(entry);
-    this.#refusedServices = this.#owners.settle(this.#entries.values(), () => false);
-    this.#invoker.forget();
-    this.#unobserved.forget();
+    this.#refusedServices = this.#owners.settle(
+      this.#entries.values(),
+      (upstream, service) => this.#traffic?.isShared(upstream, service) === true,
+    );
+    this.#forget();
     for (const publisher of this.#publishers.keys()) publisher.changed();
     this.#report();
   }
@@ -451,9 +495,15 @@ export class Upstreams implements Transport, AsyncDisposable {
     setTimeout(() => {
       this.#retired.delete(entry);
       entry.close();
-      this.#invoker.forget();
-      this.#unobserved.forget();
+      this.#forget();
     }, retireMs).unref();
+  }
+
+  /** From the next call on, other invokers may be right. */
+  #forget(): void {
+    this.#chosen.clear();
+    this.#unobserved.clear();
+    this.#traffic?.forget();
   }
 
   /** Logs and counts what is newly left out. */
@@ -503,17 +553,16 @@ export class Upstreams implements Transport, AsyncDisposable {
   }
 }
 
-function closed(): ConnectError {
-  return new ConnectError("the upstreams are closed", Code.Unavailable);
+function remembered(
+  known: Map<DescMethod, BytesInvoker>,
+  method: DescMethod,
+  choose: () => BytesInvoker,
+): BytesInvoker {
+  let invoker = known.get(method);
+  if (invoker === undefined) known.set(method, (invoker = choose()));
+  return invoker;
 }
 
-/** The contract of services that are given themselves: with all types of their files. */
-function contractOf(services: readonly DescService[], only: readonly string[]): UpstreamEntry["contract"] {
-  const files = new Set<DescFile>(services.map(({ file }) => file));
-  for (const file of files) for (const imported of file.dependencies) files.add(imported);
-  const served = only.length === 0 ? services : services.filter(({ typeName }) => only.includes(typeName));
-  const missing = only.find((name) => !served.some(({ typeName }) => typeName === name));
-  if (missing !== undefined)
-    throw new SetupError(`Upstreams: there is no service ${missing} among those given`);
-  return { services: served, registry: createRegistry(...files) };
+function closed(): ConnectError {
+  return new ConnectError("the upstreams are closed", Code.Unavailable);
 }

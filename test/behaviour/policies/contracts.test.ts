@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { suite, test, type TestContext } from "node:test";
 import type {
   DescMethodUnary,
@@ -12,6 +13,7 @@ import { dial, type DialedTransport, type DialOptions } from "../../../src/core/
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { SetupError } from "../../../src/core/errors/setup-error.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
+import { Plans } from "../../../src/core/policy/plans.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { contractOf, serviceOf } from "../../support/contract.ts";
 import { failure, never } from "../../support/failure.ts";
@@ -175,6 +177,19 @@ suite("policies of contracts", { concurrency: true }, () => {
     assert.equal((await fetch(url)).status, 200);
     assert.equal(upstream.stats().cluster?.attempts.retry, 2);
     assert.equal((await fetch(url)).status, 504);
+  });
+
+  test("the contract of docs/clients.md is one", () => {
+    const page = readFileSync(new URL("../../../docs/clients.md", import.meta.url), "utf8");
+    const descriptor = serviceOf(
+      contractOf(/```proto\n([^]*?)```/.exec(page)?.[1] ?? ""),
+      "orders.v1.OrderService",
+    );
+    const lines = new Plans().lines(descriptor).filter(({ source }) => source === "contract");
+    assert.deepEqual(
+      lines.filter(({ field }) => field === "timeout").map(({ rpc, value }) => `${rpc} ${value}`),
+      ["orders.v1.OrderService.GetOrder 800ms", "orders.v1.OrderService.CreateOrder 2s"],
+    );
   });
 
   test("wrong policies are refused when they are given", () => {

@@ -133,6 +133,12 @@ describe("targets with a scheme", () => {
     ["consul: with TLS and no name", "consul:///users", { tls: true }, /needs tls\.serverName/],
     ["a resolver of Consul the same", consulResolver("users"), { tls: {} }, /needs tls\.serverName/],
     ["a list of addresses the same", "ipv4:10.0.0.1:1,10.0.0.2:1", { tls: true }, /needs tls\.serverName/],
+    [
+      "certificates that cannot be used",
+      "dns:///users:1",
+      { tls: { ca: "none" } },
+      /tls cannot be used: .*tls\.ca/,
+    ],
     ["an endpoint with another field", [one], {}, /an endpoint is an address/],
   ];
   for (const [what, target, options, text] of wrong) {

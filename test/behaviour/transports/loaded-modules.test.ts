@@ -30,7 +30,7 @@ async function loadedBy(target: string): Promise<readonly string[]> {
 
 /** Rooms of clusters, which one server does not need, but for what checks the option `policies` of `dial`. */
 const ofClusters =
-  /^core\/(?:cluster|discovery|health-checks|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time|traffic)\//;
+  /^core\/(?:cluster|discovery|health-checks|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time|traffic|ambient)\//;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {

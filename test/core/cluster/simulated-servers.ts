@@ -1,6 +1,8 @@
 import { EndpointLoad, type LoadedAttempt } from "../../../src/core/cluster/endpoint-load.ts";
 import type { EndpointCandidate } from "../../../src/core/cluster/balance.ts";
+import { OutageRecord, type OutlierOptions } from "../../../src/core/cluster/outlier.ts";
 import type { Picker } from "../../../src/core/cluster/picker.ts";
+import { Ramp, slowStartDefaults } from "../../../src/core/cluster/ramp.ts";
 
 /** How a simulated server answers. */
 export interface ServerPlan {
@@ -26,6 +28,8 @@ export class SimulatedServer implements EndpointCandidate {
   calls = 0;
   busy = 0;
   readonly waiting: SimulatedCall[] = [];
+  outages: OutageRecord<SimulatedServer> | undefined;
+  ramp: Ramp | undefined;
 
   get hashKey(): string {
     return this.name;
@@ -145,9 +149,50 @@ export class Simulation {
     return calls / this.#servers.length;
   }
 
+  /** Servers that fail are ejected from now on, as a cluster does it. */
+  eject(options: OutlierOptions): void {
+    const clock = {
+      nowMs: () => this.#nowMs,
+      after: (delayMs: number, fn: () => void) => {
+        let isCancelled = false;
+        this.at(this.#nowMs + delayMs, () => {
+          if (!isCancelled) fn();
+        });
+        return () => (isCancelled = true);
+      },
+    };
+    const host = {
+      mayEject: (_: SimulatedServer, most: number) =>
+        this.#ejected + 1 < this.#servers.length && (this.#ejected + 1) * 100 <= most * this.#servers.length,
+      ejected: () => {
+        this.mostEjected = Math.max(this.mostEjected, this.#ejected);
+        this.update();
+      },
+      returned: (server: SimulatedServer) => {
+        server.ramp = new Ramp({ ...slowStartDefaults, windowMs: options.returnMs }, this.#nowMs);
+        this.#climb(server, server.ramp.stepMs);
+      },
+    };
+    for (const server of this.#servers) server.outages = new OutageRecord(server, options, clock, host);
+  }
+
+  /** The most servers that were ejected at the same time. */
+  mostEjected = 0;
+
+  get #ejected(): number {
+    return this.#servers.filter(({ outages }) => outages?.isEjected === true).length;
+  }
+
+  #climb(server: SimulatedServer, stepMs: number): void {
+    server.weight = server.fullWeight * (server.ramp?.factor(this.#nowMs) ?? 1);
+    this.update();
+    if (server.weight < server.fullWeight) this.at(this.#nowMs + stepMs, () => this.#climb(server, stepMs));
+  }
+
   /** Servers can be called or not, or have other weights, from now on. */
-  update(candidates: readonly SimulatedServer[] = this.#servers): void {
-    this.#picker.update([...candidates], this.#nowMs, [...this.#servers]);
+  update(): void {
+    const candidates = this.#servers.filter(({ outages }) => outages?.isEjected !== true);
+    this.#picker.update(candidates, this.#nowMs, [...this.#servers]);
   }
 
   add(name: string, plan: ServerPlan): void {
@@ -238,6 +283,7 @@ export class Simulation {
 
   #end(server: SimulatedServer, call: SimulatedCall, done: () => void): void {
     server.load.end(call, call.fails ? "failure" : "success", !call.fails, this.#nowMs);
+    server.outages?.count(call.fails ? "outage" : "success", this.#nowMs);
     done();
   }
 

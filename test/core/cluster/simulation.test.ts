@@ -1,6 +1,7 @@
 import { strict as assert } from "node:assert";
 import { describe, test } from "node:test";
 import { pickerOf, type BalancePolicy } from "../../../src/core/cluster/balance.ts";
+import { outlierDefaults } from "../../../src/core/cluster/outlier.ts";
 import { seeded } from "../../support/virtual-clock.ts";
 import { Simulation, type SimulatedServer } from "./simulated-servers.ts";
 
@@ -56,6 +57,36 @@ for (const policy of ["p2c", "round_robin", "random", "least_request", "hash"] a
     }
   });
 }
+
+describe("one of ten that fails every call, with ejection", () => {
+  for (const policy of ["p2c", "round_robin", "random", "least_request", "hash"] as const) {
+    test(`${policy}: it has few calls, and its share again after it is well`, () => {
+      for (const seed of seeds) {
+        const servers = simulation(policy, seed);
+        const plan = { serviceMs: 10, fails: true };
+        addHealthy(servers, 9);
+        servers.add("failing", plan);
+        servers.eject(outlierDefaults);
+        servers.at(20_000, () => (plan.fails = false));
+        servers.openLoop(700, 75_000);
+        const early = servers.share("failing", 0, 30_000);
+        assert.ok(early <= 0.002, `${early} of the calls of the first 30 s`);
+        const ramp = servers.share("failing", 30_000, 35_000) / 0.1;
+        // The places of a ring do not move; by p2c it is quick while it has few calls.
+        assert.ok(policy === "hash" || ramp < 0.6, `${ramp} of its share in the first half of the ramp`);
+        near(servers.share("failing", 45_000, 75_000), 0.1, 0.03, `share, seed ${seed}`);
+      }
+    });
+
+    test(`${policy}: while all fail, no more than the percentage are out`, () => {
+      const servers = simulation(policy, 1);
+      for (const name of ["a", "b", "c"]) servers.add(name, { serviceMs: 10, fails: true });
+      servers.eject({ ...outlierDefaults, maxEjectionPercent: 67 });
+      servers.openLoop(200, 60_000);
+      assert.equal(servers.mostEjected, 2);
+    });
+  }
+});
 
 describe("p2c under load", () => {
   test("one of ten that is ten times slower has 3 % at most, and calls are as quick as without it", () => {

@@ -204,6 +204,22 @@ suite("a watch", () => {
     assert.equal(seen.refreshed, 2);
   });
 
+  test("D01: calls without an endpoint make a resolver look that has failed, 5 s after it failed", () => {
+    const { clock, watch, fail, rig: seen } = rig();
+    fail();
+    clock.advance(4_999);
+    watch.noEndpoint("users");
+    assert.equal(seen.refreshed, 0);
+    clock.advance(1);
+    watch.noEndpoint("users");
+    watch.noEndpoint("users");
+    assert.equal(seen.refreshed, 1);
+    fail();
+    clock.advance(5_000);
+    watch.noEndpoint("users");
+    assert.equal(seen.refreshed, 2);
+  });
+
   test("once closed it changes no more", () => {
     const { clock, watch, update, fail, rig: seen, signal } = rig();
     update("a:1");

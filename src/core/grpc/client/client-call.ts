@@ -114,6 +114,13 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
     this.#leave();
   }
 
+  drop(): void {
+    if (this.#ended) return;
+    this.cut();
+    this.#ended = true;
+    this.#unsubscribe?.();
+  }
+
   isCurrent(attempt: StreamListener): boolean {
     return this.#listener === attempt && !this.#ended;
   }

@@ -6,7 +6,8 @@ import { decompress } from "./message-compression.ts";
 import { prefixBytes } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { RequestStream } from "../../http2/session.ts";
-import type { StreamSources } from "../../http2/stream-source.ts";
+import type { MergedConnectionOptions } from "../../http2/connection-options.ts";
+import type { AttemptedCall, StreamSource, StreamSources } from "../../http2/stream-source.ts";
 
 /** Receives the result of a unary call. */
 export interface UnaryOutcome<T> {
@@ -21,6 +22,7 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   readonly #request: Buffer;
   readonly #message: Uint8Array;
   readonly #outcome: UnaryOutcome<T>;
+  readonly #options: MergedConnectionOptions;
   #maxMessageBytes: number;
   #reader: MessageReader | undefined;
   #reply: Buffer | undefined;
@@ -43,6 +45,7 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     this.#message = message;
     this.#request = request;
     this.#outcome = outcome;
+    this.#options = sources.options;
     this.#maxMessageBytes = sources.options.maxMessageBytes;
   }
 
@@ -66,6 +69,20 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
 
   /** The request is one message, which is passed on in full. */
   drained(): void {}
+
+  twin(source: StreamSource): AttemptedCall {
+    const sources = { options: this.#options, sourceOf: () => source };
+    const twin = new ClientUnaryCall(
+      sources,
+      this.rpc,
+      this.context,
+      this.#message,
+      this.#request,
+      this.#outcome,
+    );
+    twin.begin();
+    return twin;
+  }
 
   protected override send(stream: RequestStream): void {
     const { maxResponseBytes } = this.source.terms;

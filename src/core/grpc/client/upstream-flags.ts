@@ -36,6 +36,7 @@ export const upstreamFlags = {
     excludes: ["grpcHost", "grpcPort"],
   },
   balance: choiceFlag(balances, "p2c", "How the server of each call is chosen"),
+  upstreamHealth: switchFlag("Call only servers whose grpc.health.v1 says that they are serving"),
   grpcHost: hostFlag(defaultGrpcAddress.host, "--grpc-port", "Host of the gRPC server to call, or unix:PATH"),
   grpcPort: portFlag(defaultGrpcAddress.port, "Port of the gRPC server to call"),
   grpcTls: switchFlag("Call the gRPC server over TLS; implied by --grpc-ca, --grpc-cert and --grpc-key"),
@@ -54,6 +55,7 @@ export const upstreamFlags = {
 export interface UpstreamDialOptions extends Partial<ConnectionOptions> {
   readonly name?: string;
   readonly balance?: (typeof balances)[number];
+  readonly health?: boolean;
 }
 
 /** One upstream of `--upstream`. */
@@ -98,6 +100,7 @@ export function upstreamOf(flags: FlagValues<typeof upstreamFlags>): {
   const [only] = flags.upstream.map(namedTarget);
   const spread = {
     ...(flags.given.has("balance") && { balance: flags.balance }),
+    ...(flags.upstreamHealth && { health: true }),
     ...(only?.name !== undefined && { name: only.name }),
   };
   const tls = flags.grpcTls || [grpcCa, grpcCert, grpcKey].some((file) => file !== undefined);

@@ -6,11 +6,11 @@ import {
   type DescMethodUnary,
   type Message,
 } from "@bufbuild/protobuf";
-import { ReplyBatch, type ReadReplies, type RequestBatch } from "../call/batches.ts";
-import type { CallContext } from "../call/context.ts";
-import type { Invoker } from "../call/invoker.ts";
-import { LayeredStream } from "../call/layered-stream.ts";
-import type { WriteReply } from "../call/write-reply.ts";
+import { ReplyBatch, type ReadReplies, type RequestBatch } from "./batches.ts";
+import type { CallContext } from "./context.ts";
+import type { Invoker } from "./invoker.ts";
+import { LayeredStream } from "./layered-stream.ts";
+import type { WriteReply } from "./write-reply.ts";
 
 /** An invoker that makes calls in binary form too. */
 export type BytesInvoker = Invoker & Required<Pick<Invoker, "unaryBytes" | "streamBytes">>;

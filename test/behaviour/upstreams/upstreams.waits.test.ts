@@ -9,6 +9,7 @@ import type { CatalogEntry, CatalogListener } from "../../../src/core/discovery/
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { reflectionSource } from "../../../src/core/schema/reflection-source.ts";
+import type { TrafficRule } from "../../../src/core/traffic/traffic-rule.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { Upstreams } from "../../../src/gateway/upstreams/upstreams.ts";
@@ -424,4 +425,75 @@ test("gRPC callers reach all upstreams on one port, and reflection there lists a
     left.services.map(({ typeName }) => typeName),
     ["users.v1.Made"],
   );
+});
+
+suite("traffic rules", () => {
+  test("calls are divided between an upstream and one with the same contracts, from one call to the next", async (t) => {
+    const contract = madeContract("users.v1");
+    const [one, two] = [await madeServer(t, contract, 0, "one"), await madeServer(t, contract, 0, "two")];
+    const selector = "users.v1.*";
+    const rule = (v1: number, v2: number): TrafficRule => ({
+      selector,
+      split: [
+        { to: "users", weight: v1 },
+        { to: "users-v2", weight: v2 },
+      ],
+      when: [{ header: "x-canary", is: "always", to: "users-v2" }],
+    });
+    const inits = {
+      users: { target: one.address },
+      "users-v2": { target: two.address, contract: { sameAs: "users" } },
+    };
+    const gateway = await edge(t, inits, { traffic: [rule(100, 0)] });
+    assert.match(await gateway.until("/users.v1/get0/a", 200), /one/);
+    assert.deepEqual(gateway.upstreams.stats().refused, []); // The rule names both.
+    const canary = await fetch(`${gateway.url}/users.v1/get0/a`, { headers: { "x-canary": "always" } });
+    assert.match(await canary.text(), /two/);
+    const several = async (): Promise<Set<string>> => {
+      const texts = await Promise.all(Array.from({ length: 40 }, () => gateway.get("/users.v1/get0/a")));
+      return new Set(texts.map(([status, text]) => `${status} ${/"text":"(\w+)"/.exec(text)?.[1]}`));
+    };
+    assert.deepEqual(await several(), new Set(["200 one"]));
+    await gateway.upstreams.setTraffic([rule(0, 100)]);
+    assert.deepEqual(await several(), new Set(["200 two"]));
+    await assert.rejects(gateway.upstreams.setTraffic([{ selector, split: [{ to: "user", weight: 1 }] }]), {
+      name: "TypeError",
+      message: /there is no upstream .user.*did you mean users/,
+    });
+    assert.deepEqual(await several(), new Set(["200 two"]));
+    await gateway.upstreams.setTraffic([{ selector, faults: [{ percent: 100, abort: Code.Aborted }] }]);
+    assert.equal((await gateway.get("/users.v1/get0/a"))[0], 409);
+    await gateway.upstreams.setTraffic([]);
+    assert.deepEqual(await several(), new Set(["200 one"]));
+    assert.equal(gateway.upstreams.stats().refused[0]?.reason, "service");
+  });
+
+  test("wrong rules of the option reject serve()", async () => {
+    const upstreams = new Upstreams(
+      { users: { target: "users:1" } },
+      { traffic: [{ selector: "*", split: [{ to: "orders", weight: 1 }] }] },
+    );
+    const http = new HttpServer({ port: 0, upstream: upstreams, awaitServices: true });
+    await assert.rejects(upstreams.serve(http), /there is no upstream .orders/);
+    upstreams.close();
+  });
+
+  test("rules may name upstreams of a catalog before it has them", async (t) => {
+    const contract = madeContract("users.v1");
+    const [one, two] = [await madeServer(t, contract, 0, "one"), await madeServer(t, contract, 0, "two")];
+    const catalog = new ScriptedCatalog();
+    const split = [
+      { to: "canary", weight: 100 },
+      { to: "users", weight: 0 },
+    ];
+    const when = [{ header: "x-old", present: true, to: "users" }] as const;
+    const traffic = [{ selector: "users.v1.*", split, when, fallback: false }];
+    const gateway = await edge(t, { users: { target: one.address } }, { catalog, traffic });
+    await catalog.update();
+    await gateway.until("/users.v1/get0/a", 503);
+    await catalog.update({ name: "canary", target: two.address, contract: { sameAs: "users" } });
+    assert.match(await gateway.until("/users.v1/get0/a", 200), /two/);
+    const old = await fetch(`${gateway.url}/users.v1/get0/a`, { headers: { "x-old": "1" } });
+    assert.match(await old.text(), /one/);
+  });
 });

@@ -1,0 +1,104 @@
+/**
+ * A client of two servers that it finds by a name: one of them is killed and comes back, and no call is lost.
+ *
+ * `npm run demo:clients`: by a Consul of its own if there is one on the PATH or in the cache of `npm run conformance`,
+ * else by DNS; `-- --dns` by DNS.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { GoMs } from "../gen/go/micro/service/goms/goms_pb.ts";
+import { parseFlags, switchFlag } from "../src/entries/flags.ts";
+import { Code, ConnectError, createClient, dial, type Interceptor } from "../src/index.ts";
+import { startConsul } from "./demo/consul.ts";
+import { startNameServer } from "./demo/name-server.ts";
+
+const flags = parseFlags("clients", { dns: switchFlag("Find the servers by DNS, without Consul") });
+
+/** A call whose connection breaks is made once more: it only reads. */
+const repeatOnce: Interceptor = (next) => async (request) => {
+  try {
+    return await next(request);
+  } catch (error) {
+    if (error instanceof ConnectError && error.code === Code.Unavailable) return next(request);
+    throw error;
+  }
+};
+
+function flagsOf(address: string): string[] {
+  const [host = "", port = ""] = address.split(":");
+  return ["--grpc-host", host, "--grpc-port", port];
+}
+
+/** A server in a process of its own; resolves when it serves. */
+async function startServer(...args: readonly string[]): Promise<{ process: ChildProcess; address: string }> {
+  const program = join(import.meta.dirname, "grpc-only.ts");
+  const own = ["--exporter-port", "off", "--log-level", "error", ...args];
+  const server = spawn(process.execPath, [program, ...own], { stdio: ["ignore", "pipe", "inherit"] });
+  let address = "";
+  for await (const line of createInterface({ input: server.stdout })) {
+    address ||= /^\[GRPC\] listening on (\S+)$/.exec(line)?.[1] ?? "";
+    // It is registered after that, if it registers at all.
+    if (line.startsWith(args.includes("--register") ? "[CONSUL" : "Try:")) break;
+  }
+  server.stdout.resume();
+  return { process: server, address };
+}
+
+const consul = flags.dns ? undefined : await startConsul();
+if (consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = consul.url;
+const registered = consul === undefined ? [] : ["--register", "consul=goms"];
+
+// By DNS all servers of a name have one port, each at an address of its own.
+const a = await startServer("--grpc-host", "127.0.0.1", "--grpc-port", "0", ...registered);
+const bAddress = consul === undefined ? a.address.replace("127.0.0.1:", "127.0.0.2:") : "127.0.0.1:0";
+let b = await startServer(...flagsOf(bAddress), ...registered);
+const dns = await startNameServer(["127.0.0.1", "127.0.0.2"]);
+
+// What a client writes: the name of the service.
+const target = consul === undefined ? `dns:///goms.test:${a.address.split(":")[1]}` : "consul:///goms";
+await using transport = dial(target, {
+  dns: { servers: [dns.address] },
+  balance: "round_robin",
+  interceptors: [repeatOnce],
+});
+const goms = createClient(GoMs, transport);
+console.log(`dial("${target}")`);
+
+let calls = 0;
+let lost = 0;
+/** Makes a call every 5 ms for some time, and prints which server has answered how many. */
+async function call(what: string, ms: number): Promise<void> {
+  const before = new Map(
+    transport.stats().endpoints.map(({ address, load }) => [address, load?.attempts ?? 0]),
+  );
+  for (const end = performance.now() + ms; performance.now() < end; await delay(5)) {
+    calls++;
+    await goms.get({ id: String(calls) }).catch((error: unknown) => {
+      lost++;
+      console.log(error);
+    });
+  }
+  const shares = transport
+    .stats()
+    .endpoints.map(({ address, load }) => `${address} ${(load?.attempts ?? 0) - (before.get(address) ?? 0)}`);
+  console.log(`${what}: ${shares.join(", ")}`);
+}
+
+await call("two servers", 500);
+b.process.kill("SIGKILL");
+await call(`${b.address} is killed`, 500);
+b = await startServer(...flagsOf(b.address), ...registered);
+await call(`${b.address} is back`, 1_500);
+console.log(`${calls} calls, ${lost} lost`);
+
+transport.close();
+for (const server of [a, b]) {
+  server.process.kill("SIGTERM");
+  await once(server.process, "exit");
+}
+await dns[Symbol.asyncDispose]();
+await consul?.[Symbol.asyncDispose]();
+process.exitCode = lost === 0 ? 0 : 1;

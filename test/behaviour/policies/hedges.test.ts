@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { suite, test, type TestContext } from "node:test";
+import type { HandlerContext } from "../../../src/core/call/context.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
+import type { HedgeInit } from "../../../src/core/policy/method-policy.ts";
+import { failure } from "../../support/failure.ts";
+import {
+  idempotent,
+  scriptedEcho,
+  unavailable,
+  type Answer,
+  type Scripted,
+} from "../../support/scripted-echo.ts";
+import { dialSeveral, until } from "../../support/several-servers.ts";
+
+/** Two servers with the same answers, and a client that hedges. */
+async function two(t: TestContext, answer: Answer, hedge: HedgeInit, more: object = {}) {
+  let calls = 0;
+  const both: Answer = (_, context) => answer(calls++, context);
+  const servers: Scripted[] = [await scriptedEcho(t, both), await scriptedEcho(t, both)];
+  const { client, transport } = dialSeveral(
+    t,
+    servers.map(({ address }) => address),
+    {
+      policies: [idempotent({ hedge: { maxExtra: 1, ...hedge }, ...more })],
+      balance: "round_robin",
+      outlier: false,
+    },
+  );
+  await transport.ready();
+  await until(transport, () => transport.stats().cluster?.connections === 2);
+  return { client, transport, servers, calls: () => calls };
+}
+
+/** An answer that comes when its call is cancelled. */
+function untilCancelled({ signal }: HandlerContext, cancelled: () => void): Promise<string> {
+  return new Promise((resolve) => {
+    signal.addEventListener("abort", () => {
+      cancelled();
+      resolve("late");
+    });
+  });
+}
+
+suite("hedging", { concurrency: true }, () => {
+  test("K14: the first reply counts, the loser is reset", async (t) => {
+    let cancelledMs = 0;
+    const { client, transport, servers } = await two(
+      t,
+      (index, context) => {
+        context.responseTrailer.set("x-attempt", String(index));
+        return index === 0 ? untilCancelled(context, () => (cancelledMs = performance.now())) : "good";
+      },
+      { delayMs: 20 },
+    );
+    let trailer = new Headers();
+    assert.equal((await client.echo({}, { onTrailer: (all) => (trailer = all) })).text, "good");
+    const answeredMs = performance.now();
+    assert.equal(trailer.get("x-attempt"), "1");
+    assert.equal(
+      servers.flatMap(({ previous }) => previous).reduce((sum, one) => sum + one, 0),
+      1,
+    );
+    while (cancelledMs === 0) await new Promise(setImmediate);
+    assert.ok(cancelledMs - answeredMs < 50);
+    const { cluster, endpoints } = transport.stats();
+    assert.deepEqual(cluster?.attempts, { first: 1, transparent: 0, retry: 0, hedge: 1 });
+    assert.equal(cluster.inFlight, 0);
+    assert.deepEqual(
+      endpoints.map(({ load }) => load?.failures),
+      [0, 0],
+    );
+  });
+
+  test("a code of the policy begins the next attempt at once, others end the call", async (t) => {
+    const began = performance.now();
+    const first = await two(t, (index) => (index === 0 ? unavailable() : "good"), { delayMs: 60_000 });
+    assert.equal((await first.client.echo({})).text, "good");
+    assert.ok(performance.now() - began < 5_000);
+    const fatal = await two(t, () => new ConnectError("no", Code.NotFound), { delayMs: 60_000 });
+    await failure(fatal.client.echo({}), Code.NotFound);
+    assert.equal(fatal.calls(), 1);
+  });
+
+  test("K14: both fail", async (t) => {
+    const { client, transport, calls } = await two(t, (index) => unavailable(`number ${index}`), {
+      delayMs: 10,
+    });
+    const error = await failure(client.echo({}), Code.Unavailable);
+    assert.equal(error.rawMessage, "number 1");
+    assert.equal(calls(), 2);
+    assert.equal(transport.stats().cluster?.inFlight, 0);
+  });
+
+  test("K14: the caller cancels, or its deadline passes", async (t) => {
+    let cancelled = 0;
+    const { client, transport, calls } = await two(
+      t,
+      (_, context) => untilCancelled(context, () => cancelled++),
+      { delayMs: 5 },
+      { concurrency: { max: 1 } },
+    );
+    const controller = new AbortController();
+    const call = failure(client.echo({}, { signal: controller.signal }), Code.Canceled);
+    while (calls() < 2) await new Promise(setImmediate);
+    controller.abort();
+    await call;
+    await failure(client.echo({}, { timeoutMs: 100 }), Code.DeadlineExceeded);
+    while (cancelled < 4) await new Promise(setImmediate);
+    assert.equal(transport.stats().cluster?.inFlight, 0);
+    assert.equal(transport.stats().cluster?.attempts.hedge, 2);
+  });
+
+  test("a lone endpoint is not hedged, and further attempts stay below their share", async (t) => {
+    const { address, previous } = await scriptedEcho(t, () => unavailable());
+    const { client } = dialSeveral(t, [address], {
+      policies: [idempotent({ hedge: { delayMs: 1, maxExtra: 1 } })],
+    });
+    await failure(client.echo({}), Code.Unavailable);
+    assert.equal(previous.length, 1);
+    const few = await two(t, () => unavailable(), { delayMs: 1, maxExtra: 0.1 });
+    for (let call = 0; call < 100; call++) await failure(few.client.echo({}), Code.Unavailable);
+    assert.ok(few.calls() <= 110 && few.calls() > 100, `${few.calls()} attempts`);
+  });
+
+  test("streams of such rpcs are tried again one attempt after the other", async (t) => {
+    let calls = 0;
+    const { address } = await scriptedEcho(t, () => "", {
+      async *repeat() {
+        if (calls++ === 0) throw unavailable();
+        yield { text: "good" };
+      },
+    });
+    const { client } = dialSeveral(t, [address], { policies: [idempotent({ hedge: {} })] });
+    for await (const { text } of client.repeat({})) assert.equal(text, "good");
+    assert.equal(calls, 2);
+  });
+});
