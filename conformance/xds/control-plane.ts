@@ -13,13 +13,13 @@ export class ControlPlane implements AsyncDisposable {
   /** What it has printed: a line for each request of a client. */
   readonly lines: string[] = [];
   readonly #program: string;
-  readonly #port: number;
+  readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), "ts-ms-xds-"));
   #process: ChildProcess | undefined;
 
   private constructor(program: string, port: number) {
     this.#program = program;
-    this.#port = port;
+    this.port = port;
   }
 
   static async start(program: string, resources: Resources): Promise<ControlPlane> {
@@ -29,7 +29,7 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   get bootstrap(): object {
-    const server_uri = `127.0.0.1:${this.#port}`;
+    const server_uri = `127.0.0.1:${this.port}`;
     return {
       xds_servers: [{ server_uri, channel_creds: [{ type: "insecure" }] }],
       node: { id: "conformance", cluster: "tests" },
@@ -63,11 +63,11 @@ export class ControlPlane implements AsyncDisposable {
 
   async restart(resources: Resources): Promise<void> {
     this.#write(resources);
-    const args = [String(this.#port), this.#file];
+    const args = [String(this.port), this.#file];
     const child = spawn(this.#program, args, { stdio: ["ignore", "pipe", "ignore"] });
     this.#process = child;
     createInterface({ input: child.stdout }).on("line", (line) => this.lines.push(line));
-    await listening(child, this.#port);
+    await listening(child, this.port);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,14 +17,28 @@ export interface Place {
 const types = "type.googleapis.com/envoy.extensions.filters";
 const router = { name: "router", typed_config: { "@type": `${types}.http.router.v3.Router` } };
 
-/** A listener for gRPC, whose routes come by RDS. */
-export function listener(name: string, routes: string): object {
-  const manager = {
+/** What makes Envoy speak HTTP/2 to a cluster; clients of gRPC do so anyway. */
+export const http2Upstream = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
+
+/** The manager of connections of a listener whose routes come by RDS. */
+export function httpManager(routes: string): object {
+  return {
     "@type": `${types}.network.http_connection_manager.v3.HttpConnectionManager`,
     rds: { config_source: { ads: {}, resource_api_version: "V3" }, route_config_name: routes },
     http_filters: [router],
   };
-  return { name, api_listener: { api_listener: manager } };
+}
+
+/** A listener for gRPC. */
+export function listener(name: string, routes: string): object {
+  return { name, api_listener: { api_listener: httpManager(routes) } };
 }
 
 /** A route for all calls, to clusters by their weights. */
@@ -37,7 +51,7 @@ export function routeTo(name: string, clusters: Readonly<Record<string, number>>
 /** A cluster whose endpoints come by EDS. */
 export function cluster(name: string): object {
   const eds = { eds_config: { ads: {}, resource_api_version: "V3" } };
-  return { name, type: "EDS", eds_cluster_config: eds, connect_timeout: "1s" };
+  return { name, type: "EDS", eds_cluster_config: eds, connect_timeout: "1s", ...http2Upstream };
 }
 
 /** The endpoints of a cluster. */

@@ -3,12 +3,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { join } from "node:path";
 import { GoMs } from "../../gen/go/micro/service/goms/goms_pb.ts";
 import { xdsResolver } from "../../src/entries/xds.ts";
-import { createClient, dial, GrpcServer, type Interceptor } from "../../src/index.ts";
+import { createClient, dial, GrpcServer, type Client, type Interceptor } from "../../src/index.ts";
 import { GomsService } from "../../src/services/goms/goms-service.ts";
 import type { Endpoint } from "../../src/entries/clients.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { goProgram } from "../tools.ts";
 import { ControlPlane } from "./control-plane.ts";
+import { Envoy } from "./envoy.ts";
 import { assignment, cluster, listener, routeTo, type Resources } from "./resources.ts";
 
 const modules = [
@@ -112,7 +113,7 @@ export const xds: Suite = {
       assert.deepEqual(shown.toSorted(), ["a 3 0", "b 1 0", "c 1 1"]);
     });
     await checks.check(
-      `the clusters of a route split ${splitCalls} calls within ${splitLimit * 100} %`,
+      `the clusters of a route split ${splitCalls} calls as Envoy does, within ${splitLimit * 100} %`,
       async () => {
         await plane.set({
           ...base,
@@ -126,13 +127,19 @@ export const xds: Suite = {
         await found.until(({ endpoints }) => endpoints.length === 4);
         while (transport.stats().endpoints.filter(({ state }) => state === "ready").length < 4)
           await delay(10);
-        servers.calls.fill(0);
-        const call = async (): Promise<void> => {
-          for (let count = 0; count < splitCalls / 10; count++) await client.list({});
-        };
-        await Promise.all(Array.from({ length: 10 }, call));
-        const share = (servers.calls[3] ?? 0) / splitCalls;
-        assert.ok(Math.abs(share - 0.2) <= splitLimit, `${share}`);
+        const ours = await servers.shares(client);
+        assert.ok(Math.abs((ours[3] ?? 0) - 0.2) <= splitLimit, ours.join());
+        await using envoy = await Envoy.start(plane.port, "r");
+        await using through = dial(envoy.address);
+        const peer = createClient(GoMs, through);
+        await peer.list({});
+        const theirs = await servers.shares(peer);
+        for (const [index, share] of ours.entries()) {
+          assert.ok(
+            Math.abs(share - (theirs[index] ?? 0)) <= splitLimit,
+            `${ours.join()}; Envoy ${theirs.join()}`,
+          );
+        }
       },
     );
     await checks.check("a name that the control plane does not know is not there after 15 s", async () => {
@@ -173,6 +180,16 @@ class Servers implements AsyncDisposable {
   get ports(): readonly [number, number, number, number] {
     const [first, second, third, fourth] = this.#servers.map(({ address }) => address?.port ?? 0);
     return [first ?? 0, second ?? 0, third ?? 0, fourth ?? 0];
+  }
+
+  /** Makes calls. @returns the share of each server */
+  async shares(client: Client<typeof GoMs>): Promise<number[]> {
+    this.calls.fill(0);
+    const call = async (): Promise<void> => {
+      for (let count = 0; count < splitCalls / 10; count++) await client.list({});
+    };
+    await Promise.all(Array.from({ length: 10 }, call));
+    return this.calls.map((calls) => calls / splitCalls);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,6 +7,7 @@ import { resolverPauses } from "../polling.ts";
 import type { KubeApi, KubernetesParts } from "./kube-api.ts";
 import { membersOf, textOf, type Members } from "./members.ts";
 import { RequestPace } from "./request-pace.ts";
+import { SilenceLimit } from "./silence-limit.ts";
 import { readLines } from "./watch-lines.ts";
 
 /** Objects of one resource. */
@@ -223,45 +224,6 @@ export class ObjectWatch {
       default:
         return `the API server answers ${error.status}`;
     }
-  }
-}
-
-/** Ends a request that is silent for too long, or when the signal fires. */
-class SilenceLimit implements Disposable {
-  readonly #clock: Clock;
-  readonly #ms: number;
-  readonly #closed = new AbortController();
-  readonly #outer: AbortSignal;
-  readonly #abort = (): void => this.#closed.abort(this.#outer.reason);
-  #cancel: (() => void) | undefined;
-
-  constructor(clock: Clock, ms: number, outer: AbortSignal) {
-    this.#clock = clock;
-    this.#ms = ms;
-    this.#outer = outer;
-    outer.addEventListener("abort", this.#abort);
-    this.begin();
-  }
-
-  get signal(): AbortSignal {
-    return this.#closed.signal;
-  }
-
-  /** The time begins anew. */
-  begin(): void {
-    this.#cancel?.();
-    this.#cancel = this.#clock.after(
-      this.#ms,
-      () => this.#closed.abort(new Error(`silent for ${this.#ms} ms`)),
-      false,
-    );
-  }
-
-  [Symbol.dispose](): void {
-    this.#cancel?.();
-    this.#outer.removeEventListener("abort", this.#abort);
-    // A response of which not all is read is given up.
-    this.#closed.abort();
   }
 }
 

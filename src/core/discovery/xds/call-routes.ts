@@ -25,6 +25,8 @@ interface Side {
 interface Compiled {
   readonly route: XdsRoute;
   readonly sides: readonly Side[];
+  /** Where the last call was placed, 0 to 1; undefined before the first. */
+  place: number | undefined;
 }
 
 /** As gRPC has it. */
@@ -77,12 +79,13 @@ export class CallRoutes {
     const compiled = host.routes.map((route): Compiled => ({
       route,
       sides: route.action === undefined ? [] : sidesOf(route.action, listener),
+      place: undefined,
     }));
     return {
       groups,
       route: (call, random) => {
         const found = compiled.find(({ route }) => matches(route, call, random));
-        const side = found && sideOf(found.sides, random);
+        const side = found && sideOf(found, random);
         if (side === undefined) return unavailable("no route is for this call");
         const { group } = side.route;
         const problem = problems.get(group);
@@ -106,10 +109,16 @@ function matches(route: XdsRoute, { path, headers }: RoutedCallHead, random: () 
   return route.share >= 1 || random() < route.share;
 }
 
-function sideOf(sides: readonly Side[], random: () => number): Side | undefined {
+/** The fraction of the golden ratio: so far apart, places are spread evenly, whatever their number. */
+const stride = 0.618_033_988_75;
+
+/** Calls are placed one stride after the other, from a place by chance: shares are right after few calls. */
+function sideOf(compiled: Compiled, random: () => number): Side | undefined {
+  const { sides } = compiled;
   const [first] = sides;
   if (sides.length < 2) return first;
-  const place = random() * (sides.at(-1)?.end ?? 0);
+  compiled.place = compiled.place === undefined ? random() : (compiled.place + stride) % 1;
+  const place = compiled.place * (sides.at(-1)?.end ?? 0);
   return sides.find(({ end }) => place < end);
 }
 
