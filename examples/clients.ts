@@ -11,21 +11,11 @@ import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { GoMs } from "../gen/go/micro/service/goms/goms_pb.ts";
 import { parseFlags, switchFlag } from "../src/entries/flags.ts";
-import { Code, ConnectError, createClient, dial, type Interceptor } from "../src/index.ts";
+import { createClient, dial } from "../src/index.ts";
 import { startConsul } from "./demo/consul.ts";
 import { startNameServer } from "./demo/name-server.ts";
 
 const flags = parseFlags("clients", { dns: switchFlag("Find the servers by DNS, without Consul") });
-
-/** A call whose connection breaks is made once more: it only reads. */
-const repeatOnce: Interceptor = (next) => async (request) => {
-  try {
-    return await next(request);
-  } catch (error) {
-    if (error instanceof ConnectError && error.code === Code.Unavailable) return next(request);
-    throw error;
-  }
-};
 
 function flagsOf(address: string): string[] {
   const [host = "", port = ""] = address.split(":");
@@ -62,7 +52,6 @@ const target = consul === undefined ? `dns:///goms.test:${a.address.split(":")[1
 await using transport = dial(target, {
   dns: { servers: [dns.address] },
   balance: "round_robin",
-  interceptors: [repeatOnce],
 });
 const goms = createClient(GoMs, transport);
 console.log(`dial("${target}")`);

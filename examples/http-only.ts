@@ -35,6 +35,8 @@ const flags = parseFlags("http-only", {
   ...registerFlags,
   ...commonFlags,
 });
+// Targets such as consul:///users have the agent of the environment.
+if (flags.consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = flags.consul;
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 

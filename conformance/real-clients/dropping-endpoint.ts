@@ -32,7 +32,7 @@ async function drop(balance: Balance, watchedMs: number): Promise<string> {
   front.lifeMs = 100;
   const [, ...others] = servers.map(({ address }) => `127.0.0.1:${address?.port}`);
   try {
-    await using transport = dial([front.address, ...others], { balance });
+    await using transport = dial([front.address, ...others], { balance, outlier: false });
     await transport.ready();
     const client = createClient(EchoService, transport);
     await using loop = new OpenLoop(500, () => ({

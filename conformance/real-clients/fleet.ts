@@ -1,11 +1,4 @@
-import {
-  Code,
-  ConnectError,
-  createClient,
-  type Client,
-  type DialedTransport,
-  type Interceptor,
-} from "../../src/index.ts";
+import { createClient, type Client, type DialedTransport } from "../../src/index.ts";
 import { GoMs } from "../../gen/go/micro/service/goms/goms_pb.ts";
 import { Program } from "../../test/support/program.ts";
 import type { CallKind } from "./open-loop.ts";
@@ -68,7 +61,7 @@ export class Fleet implements AsyncDisposable {
   }
 }
 
-/** Four calls of five are safe to repeat, the fifth is not. */
+/** Four calls of five only read, so that they are made again where an attempt fails; the fifth is not. */
 export function mixedCalls(transport: DialedTransport): (index: number) => CallKind {
   const client: Client<typeof GoMs> = createClient(GoMs, transport);
   const options = { timeoutMs: 10_000 };
@@ -77,17 +70,6 @@ export function mixedCalls(transport: DialedTransport): (index: number) => CallK
       ? { kind: "Create", call: () => client.create({}, options) }
       : { kind: "Get", call: () => client.get({ id: String(index) }, options) };
 }
-
-/** Makes calls that only read once more, where a server or its connection has failed. */
-export const repeatReads: Interceptor = (next) => async (request) => {
-  try {
-    return await next(request);
-  } catch (error) {
-    const isLost = error instanceof ConnectError && error.code === Code.Unavailable;
-    if (isLost && request.method.name === "Get") return next(request);
-    throw error;
-  }
-};
 
 /** Resolves as soon as `holds` does, which is asked every 10 ms. @returns how long that took, in milliseconds */
 export async function until(what: string, holds: () => boolean, withinMs = 30_000): Promise<number> {

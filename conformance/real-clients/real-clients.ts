@@ -6,7 +6,7 @@ import { Dnsmasq } from "../dnsmasq-server.ts";
 import { freePort } from "../listening.ts";
 import { Checks, type Suite, type SuiteResult } from "../suite.ts";
 import { droppingEndpoint } from "./dropping-endpoint.ts";
-import { Fleet, goodAttempts, Instance, mixedCalls, repeatReads, until } from "./fleet.ts";
+import { Fleet, goodAttempts, Instance, mixedCalls, until } from "./fleet.ts";
 import { gatewayRestart } from "./gateway-restart.ts";
 import { OpenLoop } from "./open-loop.ts";
 
@@ -102,10 +102,7 @@ const killed: Suite = {
       await using fleet = await Fleet.start(undefined, three);
       const [victim] = fleet.instances;
       if (victim === undefined) assert.fail("no server");
-      await using transport = dial(
-        fleet.instances.map(({ address }) => address),
-        { interceptors: [repeatReads] },
-      );
+      await using transport = dial(fleet.instances.map(({ address }) => address));
       await transport.ready();
       await using loop = new OpenLoop(rate, mixedCalls(transport));
       await delay(2_000);
@@ -114,8 +111,10 @@ const killed: Suite = {
       await delay(3_000);
       fleet.instances[0] = await Instance.start(undefined, "127.0.0.1", victim.port);
       const before = goodAttempts(transport, victim.address);
+      const load = transport.stats().endpoints.find(({ address }) => address === victim.address)?.load;
+      const ejected = `ejected for ${load?.ejectedForMs ?? 0} ms more`;
       const back = await until(
-        "it is called again",
+        `it is called again (${loop.summary}; ${ejected})`,
         () => goodAttempts(transport, victim.address) > before,
         10_000,
       );
@@ -164,6 +163,38 @@ const stopped: Suite = {
       const figures = `${loop.summary}; found after ${found.toFixed(0)} ms; called again ${back.toFixed(0)} ms after SIGCONT`;
       assert.ok(found <= limitMs + 500, figures);
       for (const { code } of loop.lost) assert.match(code, /^(?:UNAVAILABLE|DEADLINE_EXCEEDED)$/, figures);
+      return figures;
+    });
+  },
+};
+
+const stoppedWithLimit: Suite = {
+  name: "stopped-server-attempts",
+  async run(whole) {
+    return rows(whole, "SIGSTOP of one of 3 servers, attempts of 200 ms", async () => {
+      await using fleet = await Fleet.start(undefined, three);
+      const [victim] = fleet.instances;
+      if (victim === undefined) assert.fail("no server");
+      await using transport = dial(
+        fleet.instances.map(({ address }) => address),
+        { policies: [{ selector: "go.micro.service.goms.GoMs/*", retry: { attemptTimeoutMs: 200 } }] },
+      );
+      await transport.ready();
+      await using loop = new OpenLoop(rate, mixedCalls(transport));
+      await delay(2_000);
+      victim.program.kill("SIGSTOP");
+      const isEjected = (): boolean =>
+        transport
+          .stats()
+          .endpoints.some(({ address, load }) => address === victim.address && (load?.ejectedForMs ?? 0) > 0);
+      const found = await until("it is ejected", isEjected, 10_000);
+      await delay(1_000);
+      victim.program.kill("SIGCONT");
+      await loop.stop();
+      const figures = `${loop.summary}; ejected after ${found.toFixed(0)} ms`;
+      assert.ok(found <= 3_000, figures);
+      // Calls that change something are not made again after an attempt that may have been processed.
+      assert.equal(loop.lost.filter(({ kind }) => kind === "Get").length, 0, figures);
       return figures;
     });
   },
@@ -242,6 +273,7 @@ export const realClients: readonly Suite[] = [
   gatewayRestart,
   killed,
   stopped,
+  stoppedWithLimit,
   droppingEndpoint,
   outage,
   age,

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { register } from "../../src/entries/consul.ts";
+import { GrpcServer } from "../../src/index.ts";
+import { GomsService } from "../../src/services/goms/goms-service.ts";
+import { ConsulRegistry } from "../support/consul-registry.ts";
 import { FakeConsul, type AgentCall } from "../support/fake-consul.ts";
-import { Program } from "../support/program.ts";
+import { curlJson, Program } from "../support/program.ts";
 
 /** An agent to which everything is well, until an instance is taken away. */
 async function agentOf(): Promise<{ readonly agent: FakeConsul; readonly left: Promise<AgentCall> }> {
@@ -81,6 +85,24 @@ suite("programs register themselves", () => {
     program.kill();
     (await left).reply(200);
     assert.equal((await program.exit()).code, 0);
+  });
+
+  test("a gateway calls what is registered with the agent of its flag", async () => {
+    await using registry = await ConsulRegistry.start();
+    await using server = new GrpcServer({ port: 0 }).addService(new GomsService("goms"));
+    await server.start();
+    await using registration = register({ name: "goms", server, url: registry.url, settleMs: 0 });
+    await registration.start();
+    await using program = new Program(
+      "examples/http-only.ts",
+      ...["--http-port", "0", "--exporter-port", "off", "--upstream", "goms=consul:///goms", "--reflection"],
+      ...["--consul", registry.url],
+    );
+    await program.line(/^\[HTTP\] calling consul:\/\/\/goms$/);
+    await program.line(/^\[HTTP\] GET \/goms\/\{id\} → /);
+    const http = `http://${await program.address("HTTP")}`;
+    assert.deepEqual(await curlJson(`${http}/goms/42`), [200, { message: "GoMs View" }]);
+    assert.equal((await program.stop()).code, 0);
   });
 
   test("one without Consul serves, and says so", async () => {

@@ -33,6 +33,7 @@ const pages = [
   "docs/clients.md",
   "docs/traffic.md",
   "docs/rest-client.md",
+  "docs/upstreams.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;

@@ -217,3 +217,48 @@ export function locality(zone: string, ports: readonly string[], weight = 1, pri
 export function assignment(clusterName: string, ...endpoints: ReturnType<typeof locality>[]): Any {
   return pack(ClusterLoadAssignmentSchema, { clusterName, endpoints });
 }
+
+/** Resources that a control plane serves, of all kinds. */
+export class ServedResources {
+  readonly #streams = new Map<ControlStream, Set<string>>();
+  #resources: readonly Any[];
+  #version = 1;
+
+  /** Answers all streams of `plane` from now on. */
+  constructor(plane: FakeControlPlane, ...resources: readonly Any[]) {
+    this.#resources = resources;
+    plane.script = (stream) => {
+      this.#streams.set(stream, new Set());
+      void this.#serve(stream);
+      return true;
+    };
+  }
+
+  /** Serves these in place of those before. */
+  set(...resources: readonly Any[]): void {
+    this.#resources = resources;
+    this.#version++;
+    for (const [stream, types] of this.#streams) for (const type of types) this.#reply(stream, type);
+  }
+
+  async #serve(stream: ControlStream): Promise<void> {
+    for (;;) {
+      const { typeUrl, resourceNames } = await stream.next();
+      const types = this.#streams.get(stream) ?? new Set();
+      const key = `${typeUrl} ${resourceNames.toSorted().join()}`;
+      if (types.has(key)) continue;
+      for (const other of types) if (other.startsWith(`${typeUrl} `)) types.delete(other);
+      types.add(key);
+      this.#reply(stream, key);
+    }
+  }
+
+  #reply(stream: ControlStream, key: string): void {
+    const typeUrl = key.split(" ")[0] ?? "";
+    stream.reply(
+      String(this.#version),
+      this.#resources.filter((resource) => resource.typeUrl === typeUrl),
+      typeUrl,
+    );
+  }
+}

@@ -5,7 +5,7 @@ import type { Breaker } from "../resilience/breaker.ts";
 import type { Concurrency } from "../resilience/concurrency.ts";
 import { HedgeBooks } from "../resilience/hedge.ts";
 import { ReplayBuffer, type ReplayMemory } from "../resilience/replay-buffer.ts";
-import type { RetryBudget } from "../resilience/retry-budget.ts";
+import type { RetryAllowance } from "../resilience/retry-budget.ts";
 import { Retries, type RetryRules } from "../resilience/retry.ts";
 import type { Clock } from "../time/clock.ts";
 import type { ClientObserver } from "./client-observer.ts";
@@ -20,7 +20,7 @@ export interface CallShare {
   readonly clock: Clock;
   readonly random: () => number;
   readonly books: ClientBooks;
-  readonly budget: RetryBudget;
+  readonly budget: RetryAllowance;
   readonly memory: ReplayMemory;
   readonly observers: readonly ClientObserver[];
 }

@@ -218,6 +218,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     const nowMs = this.#host.nowMs();
     const endpoint = this.#endpoint;
     this.#end(error, progress, false, nowMs);
+    if (error === undefined) this.rpc.share.budget.succeeded?.();
     if (error !== undefined && endpoint !== undefined) {
       if (this.#repeats(call, { error, progress, trailers }, nowMs, endpoint)) return true;
       const pushback = pushbackOfReply(trailers?.[pushbackHeader], error);
@@ -305,6 +306,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   #repeats(call: AttemptedCall, failure: Failure, nowMs: number, endpoint?: ClusterEndpoint): boolean {
     const { error, progress, trailers, timedOut = false } = failure;
     const { share } = this.rpc;
+    if (this.#head.isShadow) return false;
     const decision = (this.#retries ??= this.rpc.retries()).next({
       code: error.code,
       progress,

@@ -2,6 +2,7 @@ import type { Resolver } from "../discovery/resolver.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
 import type { Plans } from "../policy/plans.ts";
 import type { RetryBudgetOptions } from "../resilience/retry-budget.ts";
+import type { RetryTokensOptions } from "../resilience/retry-tokens.ts";
 import { systemClock } from "../time/clock.ts";
 import type { Balance } from "./balance.ts";
 import type { ClientObserver } from "./client-observer.ts";
@@ -33,6 +34,8 @@ export interface ClusterOptions {
   readonly observers?: readonly ClientObserver[];
   /** How many further attempts calls may make. */
   readonly retryBudget: RetryBudgetOptions;
+  /** gRPC's count of tokens, in place of the budget. Default: none. */
+  readonly retryTokens?: RetryTokensOptions | undefined;
   /** The zone of this process. Default: none. */
   readonly zone?: string | undefined;
   /** What the zone decides: nothing, the share of its endpoints, or which endpoints there are. Default: `off`. */

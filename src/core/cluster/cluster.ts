@@ -6,6 +6,7 @@ import type { MergedConnectionOptions } from "../http2/connection-options.ts";
 import type { CallHead, StreamSource, StreamSources } from "../http2/stream-source.ts";
 import { ReplayMemory } from "../resilience/replay-buffer.ts";
 import { RetryBudget } from "../resilience/retry-budget.ts";
+import { RetryTokens } from "../resilience/retry-tokens.ts";
 import { pickerOf } from "./balance.ts";
 import { CallPolicies } from "./call-policies.ts";
 import { Candidates } from "./candidates.ts";
@@ -74,7 +75,10 @@ export class Cluster implements StreamSources, CalledEndpoints, AwaitedCluster, 
       clock,
       random,
       books,
-      budget: new RetryBudget(options.retryBudget),
+      budget:
+        options.retryTokens === undefined
+          ? new RetryBudget(options.retryBudget)
+          : new RetryTokens(options.retryTokens),
       memory: new ReplayMemory(),
       observers: options.observers ?? [],
     });

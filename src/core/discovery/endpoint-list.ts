@@ -50,17 +50,21 @@ export function compareEndpoints(before: EndpointSet, list: readonly Endpoint[])
   return { endpoints, added, removed, changed };
 }
 
-/** All fields by their names: an object of one shape for each of thousands of endpoints. */
+/** Without a spread, and with few shapes: there may be tens of thousands of endpoints. */
 function withDefaults(endpoint: Endpoint): KnownEndpoint {
   const { address, zone, priority = 0, hashKey = address, zoneHints, meta } = endpoint;
+  const weight = weightOf(endpoint);
+  if (zone === undefined && zoneHints === undefined && meta === undefined) {
+    return { address, weight, priority, hashKey };
+  }
   return {
     address,
-    weight: weightOf(endpoint),
+    weight,
     priority,
     hashKey,
-    ...(zone === undefined ? undefined : { zone }),
-    ...(zoneHints === undefined ? undefined : { zoneHints }),
-    ...(meta === undefined ? undefined : { meta }),
+    ...(zone === undefined ? {} : { zone }),
+    ...(zoneHints === undefined ? {} : { zoneHints }),
+    ...(meta === undefined ? {} : { meta }),
   };
 }
 

@@ -29,6 +29,7 @@ export interface WatchListener {
 const head: CallHead = {
   method: Health.method.watch,
   deadline: undefined,
+  isShadow: false,
   eachRequestHeader() {},
   limit() {},
 };
@@ -43,7 +44,7 @@ const mostBytes = 4_096;
 export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
   readonly attempts = 0;
   readonly repeatable = false;
-  readonly committed = false;
+  readonly committed = true;
   readonly requestBytes = undefined;
   readonly #service: string;
   readonly #connection: StreamSources;
@@ -72,9 +73,6 @@ export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
     this.#connection.sourceOf(head).abandoned(this, reason);
   }
 
-  /** It has no time limit. */
-  cut(): void {}
-
   /** It has no twin. */
   drop(): void {}
 
@@ -83,6 +81,10 @@ export class WatchStream implements AttemptedCall, StreamListener, MessageSink {
     const request = create(HealthCheckRequestSchema, { service: this.#service });
     this.#stream = session.open(new RequestHead(fields, []), this);
     this.#stream.end(withPrefix(toBinary(HealthCheckRequestSchema, request)));
+  }
+
+  cut(): void {
+    this.#stream?.reset();
   }
 
   refuse({ code }: ConnectError): void {

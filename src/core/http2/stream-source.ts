@@ -21,6 +21,8 @@ export interface CallHead {
   eachRequestHeader(take: TakeHeader): void;
   /** Deadline of the call in `performance.now()` milliseconds; undefined for none. */
   readonly deadline: number | undefined;
+  /** Whether it is a copy whose reply is of no interest: it gets one attempt. */
+  readonly isShadow: boolean;
   /** Sets a deadline so many milliseconds from now, unless the call has an earlier one. */
   limit(timeoutMs: number): void;
 }

@@ -2,7 +2,7 @@ import type { Code } from "../errors/errors.ts";
 import { SlidingCounts } from "../time/sliding-counts.ts";
 import { LatencyQuantile } from "./latency-quantile.ts";
 import type { Pushback } from "./pushback.ts";
-import type { RetryBudget } from "./retry-budget.ts";
+import type { RetryAllowance } from "./retry-budget.ts";
 
 /** How calls of one rpc are hedged. */
 export interface HedgeRules {
@@ -27,11 +27,11 @@ const extra = 1;
 /** What the calls of one rpc on one target have in common: durations, and the share of further attempts. */
 export class HedgeBooks {
   readonly rules: HedgeRules;
-  readonly #budget: RetryBudget;
+  readonly #budget: RetryAllowance;
   readonly #quantile: LatencyQuantile | undefined;
   readonly #counts = new SlidingCounts(windowMs, 2);
 
-  constructor(rules: HedgeRules, budget: RetryBudget) {
+  constructor(rules: HedgeRules, budget: RetryAllowance) {
     this.rules = rules;
     this.#budget = budget;
     const { delay } = rules;

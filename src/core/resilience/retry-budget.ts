@@ -10,6 +10,20 @@ export interface RetryBudgetOptions {
   readonly windowMs: number;
 }
 
+/** What bounds the further attempts of all calls of one target. Times are in milliseconds of one clock. */
+export interface RetryAllowance {
+  /** A call has begun. */
+  began(nowMs: number): void;
+  /** Asks for one further attempt, when it is decided. @returns false if there is none */
+  take(nowMs: number): boolean;
+  /** How many further attempts are left; 0 or less for none. */
+  left(nowMs: number): number;
+  /** An attempt has failed in a way that is tried again. Default: of no interest. */
+  failed?(): void;
+  /** A call has ended well. Default: of no interest. */
+  succeeded?(): void;
+}
+
 /** The defaults of `RetryBudgetOptions`. */
 export const retryBudgetDefaults: RetryBudgetOptions = Object.freeze({
   ratio: 0.2,
@@ -24,7 +38,7 @@ const further = 1;
  * Bounds the further attempts of all calls of one target, so that retries cannot multiply the load of a target that
  * fails.
  */
-export class RetryBudget {
+export class RetryBudget implements RetryAllowance {
   readonly #options: RetryBudgetOptions;
   readonly #counts: SlidingCounts;
 

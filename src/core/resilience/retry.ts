@@ -1,7 +1,7 @@
 import type { Code } from "../errors/errors.ts";
 import { Pauses, type Backoff } from "../time/pauses.ts";
 import type { Pushback } from "./pushback.ts";
-import type { RetryBudget } from "./retry-budget.ts";
+import type { RetryAllowance } from "./retry-budget.ts";
 
 /**
  * How far a failed attempt came: it never left this process; the server said that it has not processed it; or it may
@@ -69,13 +69,13 @@ const usedUp: RetryDecision = Object.freeze({ kind: "final", isExhausted: true, 
 /** The retries of one call. */
 export class Retries {
   readonly #rules: RetryRules;
-  readonly #budget: RetryBudget;
+  readonly #budget: RetryAllowance;
   readonly #pauses: Pauses;
   #attempts = 1;
   #wasUnprocessed = false;
 
   /** @param random returns numbers from 0 to 1 */
-  constructor(rules: RetryRules, budget: RetryBudget, random: () => number = Math.random) {
+  constructor(rules: RetryRules, budget: RetryAllowance, random: () => number = Math.random) {
     this.#rules = rules;
     this.#budget = budget;
     this.#pauses = new Pauses(rules.backoff, random);
@@ -89,6 +89,9 @@ export class Retries {
   /** What follows a failed attempt. An `again` counts as the next attempt. */
   next(failed: FailedAttempt): RetryDecision {
     const transparent = this.#isTransparent(failed);
+    if (!transparent && (this.#rules.codes.has(failed.code) || failed.pushback === "never")) {
+      this.#budget.failed?.();
+    }
     if (!transparent && !this.#isRetriable(failed)) return notRetriable;
     if (failed.handedOver) return denied("committed");
     if (!failed.isReplayable) return denied("buffer");

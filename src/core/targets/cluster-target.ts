@@ -2,6 +2,7 @@ import type { PoolOptions } from "../cluster/connection-pool.ts";
 import { show } from "../config/check-options.ts";
 import type { DnsOptions } from "../discovery/host-lookup.ts";
 import type { Endpoint, Resolver } from "../discovery/resolver.ts";
+import type { RoutedResolver } from "../discovery/routed-resolver.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connection-options.ts";
 import { clientTls } from "../net/client-tls.ts";
@@ -10,6 +11,7 @@ import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./
 import { LazyCluster } from "./lazy-cluster.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
 import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
+import { withServiceConfig } from "./service-config-options.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
 
 /** A target whose endpoints are known, or are found by a resolver: a list, a text with a scheme, or a resolver. */
@@ -79,7 +81,8 @@ type Source = Omit<CompiledTarget, "name"> & { readonly name: string | undefined
  *
  * @throws SetupError naming the option, what is no endpoint, or what is wrong with the text of the target
  */
-export function dialCluster(target: ClusterTarget, options: Options): LazyCluster {
+export function dialCluster(target: ClusterTarget, given: Options): LazyCluster {
+  const [options, { between, retryTokens }] = withServiceConfig(given, given.serviceConfig);
   const { name, connections = {}, dns = {}, staleMs = clusterDialDefaults.staleMs } = options;
   if (name !== undefined && (typeof name !== "string" || name === "")) {
     throw new SetupError(`dial: the option name must be a text, not ${show(name)}`);
@@ -105,7 +108,7 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
     // Some resolvers learn their names only from where they run.
     const late = { authority: resolver.authority, tls: withName(early.tls, resolver.authority) };
     const connection = authority === undefined && !source.isFixed ? { ...early, ...late } : early;
-    const cluster = new Cluster({
+    const common = {
       ...choice,
       name: label,
       resolver,
@@ -116,12 +119,18 @@ export function dialCluster(target: ClusterTarget, options: Options): LazyCluste
       maxQueuedCalls: early.http2.maxQueuedCalls,
       books: parts.clientCounts,
       observers: clientObservers,
-      plans: new parts.Plans({ policies, contractPolicies }),
-      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
       slowStart: { ...slowStartDefaults, ...slowStart },
       health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
-    });
+      retryTokens,
+      retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
+    };
+    const plans = { policies, contractPolicies, ...(between && { between }) };
+    if ("watchRoutes" in resolver) {
+      const { routedCluster } = await import("./routed-target.ts");
+      return routedCluster(resolver as RoutedResolver, { ...common, plans }, options); // As it has the method.
+    }
+    const cluster = new Cluster({ ...common, plans: new parts.Plans(plans) });
     return { cluster, stats: () => parts.clusterStats(cluster) };
   });
 }

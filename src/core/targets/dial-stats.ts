@@ -88,6 +88,37 @@ export function clusterStats(cluster: Cluster): DialStats {
   };
 }
 
+/** The figures of the clusters of one target. */
+export function sumOfClusters(name: string, all: readonly DialStats[]): DialStats {
+  const clusters = all.flatMap(({ cluster }) => cluster ?? []);
+  const sum = (figure: "calls" | "retryBudget" | "inFlight" | "queued" | "connections"): number =>
+    clusters.reduce((total, stats) => total + stats[figure], 0);
+  return {
+    endpoints: all.flatMap(({ endpoints }) => endpoints),
+    cluster: {
+      name,
+      calls: sum("calls"),
+      attempts: sumOfAttempts(clusters),
+      retryBudget: sum("retryBudget"),
+      breakers: clusters.flatMap(({ breakers }) => breakers),
+      inFlight: sum("inFlight"),
+      queued: sum("queued"),
+      connections: sum("connections"),
+      discovery: clusters[0]?.discovery,
+    },
+  };
+}
+
+function sumOfAttempts(all: readonly ClusterStats[]): ClusterStats["attempts"] {
+  const kind = (name: AttemptKind): number => all.reduce((total, { attempts }) => total + attempts[name], 0);
+  return {
+    first: kind("first"),
+    transparent: kind("transparent"),
+    retry: kind("retry"),
+    hedge: kind("hedge"),
+  };
+}
+
 function endpointStats(endpoint: ClusterEndpoint, nowMs: number): EndpointStats {
   const { known, state, load, pool, weight, health } = endpoint;
   const { inFlight, lagMs, success, attempts, failures } = load;

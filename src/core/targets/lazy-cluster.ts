@@ -14,9 +14,15 @@ import {
   type StreamSources,
 } from "../http2/stream-source.ts";
 
+/** A cluster as transports see it. */
+export type CalledCluster = Pick<
+  Cluster,
+  "state" | "members" | "sourceOf" | "ready" | "onChange" | "close"
+> & { readonly policies: Pick<Cluster["policies"], "lines"> };
+
 /** A cluster, and its figures. */
 export interface LoadedCluster {
-  readonly cluster: Cluster;
+  readonly cluster: CalledCluster;
   readonly stats: () => DialStats;
 }
 
@@ -24,8 +30,8 @@ export interface LoadedCluster {
 export class LazyCluster implements StreamSources {
   readonly options: MergedConnectionOptions;
   readonly #load: () => Promise<LoadedCluster>;
-  #loading: Promise<Cluster> | undefined;
-  #cluster: Cluster | undefined;
+  #loading: Promise<CalledCluster> | undefined;
+  #cluster: CalledCluster | undefined;
   #stats: () => DialStats = () => ({ endpoints: [] });
   #isClosed = false;
   readonly #watchers = new Set<() => void>();
@@ -36,7 +42,7 @@ export class LazyCluster implements StreamSources {
   }
 
   /** The cluster; undefined before it is loaded. */
-  get loaded(): Cluster | undefined {
+  get loaded(): CalledCluster | undefined {
     return this.#cluster;
   }
 
@@ -71,11 +77,11 @@ export class LazyCluster implements StreamSources {
     this.#cluster?.close();
   }
 
-  #whole(): Promise<Cluster> {
+  #whole(): Promise<CalledCluster> {
     return (this.#loading ??= this.#begin());
   }
 
-  async #begin(): Promise<Cluster> {
+  async #begin(): Promise<CalledCluster> {
     try {
       const { cluster, stats } = await this.#load();
       this.#cluster = cluster;
@@ -95,11 +101,11 @@ export class LazyCluster implements StreamSources {
 /** A call that began before the cluster was loaded. */
 class EarlyCall implements StreamSource {
   readonly #head: CallHead;
-  readonly #load: () => Promise<Cluster>;
+  readonly #load: () => Promise<CalledCluster>;
   #source: StreamSource | undefined;
   #isOver = false;
 
-  constructor(head: CallHead, load: () => Promise<Cluster>) {
+  constructor(head: CallHead, load: () => Promise<CalledCluster>) {
     this.#head = head;
     this.#load = load;
   }

@@ -16,6 +16,12 @@ export interface PolicyDialOptions {
   readonly contractPolicies: boolean;
   /** How many further attempts all calls together may make. Default: see `RetryBudgetOptions`. */
   readonly retryBudget: Partial<RetryBudgetOptions>;
+  /**
+   * A service config of gRPC, an object or its JSON text: `methodConfig`, `retryThrottling`, `healthCheckConfig`,
+   * `connectionScaling` and `loadBalancingConfig`. It is read as gRPC reads it. Its methods stand between the contract
+   * and `policies`; other options win over the rest of it. Default: none.
+   */
+  readonly serviceConfig: object | string | undefined;
   /** Called with calls, endpoints and circuit breakers of this target. Default: none. */
   readonly clientObservers: readonly ClientObserver[];
 }
@@ -25,6 +31,7 @@ export const policyDialDefaults: PolicyDialOptions = Object.freeze({
   policies: Object.freeze([]),
   contractPolicies: true,
   retryBudget: Object.freeze({}),
+  serviceConfig: undefined,
   clientObservers: Object.freeze([]),
 });
 
@@ -32,8 +39,13 @@ const budgetOptions = { ratio: 0, reserve: 0, windowMs: 0 };
 
 /** Whether options need what only clusters have. */
 export function givesPolicies(options: Partial<PolicyDialOptions>): boolean {
-  const { policies = [], retryBudget, clientObservers = [] } = options;
-  return policies.length > 0 || retryBudget !== undefined || clientObservers.length > 0;
+  const { policies = [], retryBudget, serviceConfig, clientObservers = [] } = options;
+  return (
+    policies.length > 0 ||
+    retryBudget !== undefined ||
+    serviceConfig !== undefined ||
+    clientObservers.length > 0
+  );
 }
 
 /** @throws SetupError naming the option, policy and field that cannot be used */

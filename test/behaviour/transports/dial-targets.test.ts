@@ -195,10 +195,18 @@ describe("the endpoints of a name", () => {
     await failure(client.echo({}), Code.Unavailable);
     assert.ok(performance.now() - startedMs < 50);
     assert.ok(transport.stats().cluster?.discovery?.error !== undefined);
+    const patient = dialSeveral(t, target, {
+      dns: { servers: [dns.address] },
+      policies: [{ selector: "tsms.test.v1.EchoService/*", waitForReady: true }],
+    });
+    const waiting = patient.client.echo({ text: "waited" });
+    await until(patient.transport, () => patient.transport.stats().cluster?.discovery?.error !== undefined);
     dns.zone["users.test"] = [{ type: "A", address: "127.0.0.1", ttl: 60 }];
     await until(transport, () => transport.state === "ready");
     assert.equal((await client.echo({ text: "there" })).text, "there");
-    assert.deepEqual(dns.queries.filter((query) => query.startsWith("A ")).length, 2);
+    assert.equal((await waiting).text, "waited");
+    // Two of each client.
+    assert.equal(dns.queries.filter((query) => query.startsWith("A ")).length, 4);
   });
 
   test("stay through errors and, for staleMs, through empty answers; what comes back keeps its connections", async (t) => {

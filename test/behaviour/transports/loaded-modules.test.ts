@@ -28,9 +28,9 @@ async function loadedBy(target: string): Promise<readonly string[]> {
   return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as string[]; // As the program prints it.
 }
 
-/** Rooms of clusters, which one server does not need, but for what checks the option `policies` of `dial`. */
+/** Rooms of clusters, which one server does not need, but for what checks the options `policies` and `serviceConfig`. */
 const ofClusters =
-  /^core\/(?:cluster|discovery|health-checks|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time|traffic|ambient)\//;
+  /^core\/(?:cluster|discovery|health-checks|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience|time|traffic|ambient)\//;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {
@@ -49,6 +49,7 @@ test("a program that dials one server loads no module of clusters", async () => 
       "core/targets/lazy-cluster.ts",
       "core/targets/option-groups.ts",
       "core/targets/policy-options.ts",
+      "core/targets/service-config-options.ts",
       "core/targets/text-target.ts",
     ]);
   }

@@ -3,6 +3,7 @@ import { suite, test } from "node:test";
 import fc from "fast-check";
 import { compareEndpoints, type EndpointSet } from "../../../src/core/discovery/endpoint-list.ts";
 import { EndpointWatch } from "../../../src/core/discovery/endpoint-watch.ts";
+import { Polling } from "../../../src/core/discovery/polling.ts";
 import type { Endpoint, ResolverListener } from "../../../src/core/discovery/resolver.ts";
 import { staticResolver } from "../../../src/core/discovery/static.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
@@ -218,6 +219,35 @@ suite("a watch", () => {
     clock.advance(5_000);
     watch.noEndpoint("users");
     assert.equal(seen.refreshed, 2);
+  });
+
+  test("K02: calls all the time make a name that does not exist be looked up eight times in 20 s at most", async () => {
+    const clock = new VirtualClock();
+    let looks = 0;
+    let exists = false;
+    const look = async () => {
+      looks++;
+      if (!exists) throw down;
+      return { endpoints: [{ address: "a:1" }], holdMs: 60_000 };
+    };
+    const polling = new Polling("dns", look, { clock, random: () => 0.5 });
+    const watch = new EndpointWatch(
+      {
+        name: "dns",
+        watch: (listener, signal) => void polling.run(listener, signal),
+        refresh: () => polling.refresh(),
+      },
+      { clock, onChange: () => {} },
+    );
+    for (; clock.nowMs() < 20_000; await clock.pass(100)) watch.noEndpoint("users");
+    assert.ok(looks >= 5 && looks <= 8, `${looks} looks`);
+    exists = true;
+    for (let ms = 0; ms < 5_000; ms += 100) {
+      if (watch.resolution.kind === "failed") watch.noEndpoint("users");
+      await clock.pass(100);
+    }
+    assert.equal(watch.resolution.kind, "known");
+    watch.close();
   });
 
   test("once closed it changes no more", () => {

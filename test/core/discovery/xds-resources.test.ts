@@ -100,10 +100,13 @@ suite("clusters", () => {
       maxMs: 300_000,
       maxEjectionPercent: 50,
       failureRatio: 0.6,
-      minHosts: 2,
       minCalls: 5,
     });
-    assert.equal(clusters.good({ ...eds, outlierDetection: {} }).outlier?.failureRatio, undefined);
+    const byDeviation = { successRateRequestVolume: 9 };
+    const { outlier } = clusters.good({ ...eds, outlierDetection: byDeviation });
+    assert.deepEqual([outlier?.failureRatio, outlier?.minCalls], [0.85, 9]);
+    const off = { enforcingSuccessRate: 0 };
+    assert.equal(clusters.good({ ...eds, outlierDetection: off }).outlier?.failureRatio, undefined);
   });
 
   for (const [name, more, problem] of [

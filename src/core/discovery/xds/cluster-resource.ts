@@ -23,7 +23,6 @@ export interface XdsOutlier {
   readonly maxEjectionPercent: number;
   /** Ejection of endpoints whose share of failures is this or more, 0 to 1. */
   readonly failureRatio: number | undefined;
-  readonly minHosts: number | undefined;
   readonly minCalls: number | undefined;
 }
 
@@ -85,7 +84,7 @@ function balanceOf({ lbPolicy, lbConfig }: Cluster): XdsBalance {
   }
 }
 
-/** By the share of failures alone: ejection by deviation is left out. */
+/** By the share of failures alone, which also stands in for ejection by the deviation of successes. */
 function outlierOf(detection: OutlierDetection): XdsOutlier {
   const percent = (value: number | undefined, field: string, otherwise: number): number => {
     if (value !== undefined && value > 100) throw new BadResource(`outlier_detection.${field} is above 100`);
@@ -93,7 +92,7 @@ function outlierOf(detection: OutlierDetection): XdsOutlier {
   };
   const ms = (field: "interval" | "baseEjectionTime" | "maxEjectionTime", otherwise: number): number =>
     durationMs(detection[field], `outlier_detection.${field}`) ?? otherwise;
-  percent(detection.enforcingSuccessRate, "enforcing_success_rate", 100);
+  const byDeviation = percent(detection.enforcingSuccessRate, "enforcing_success_rate", 100);
   const enforced = percent(detection.enforcingFailurePercentage, "enforcing_failure_percentage", 0);
   const threshold = percent(detection.failurePercentageThreshold, "failure_percentage_threshold", 85);
   const baseMs = ms("baseEjectionTime", 30_000);
@@ -102,8 +101,7 @@ function outlierOf(detection: OutlierDetection): XdsOutlier {
     baseMs,
     maxMs: Math.max(baseMs, ms("maxEjectionTime", 300_000)),
     maxEjectionPercent: percent(detection.maxEjectionPercent, "max_ejection_percent", 10),
-    failureRatio: enforced > 0 ? threshold / 100 : undefined,
-    minHosts: detection.failurePercentageMinimumHosts,
-    minCalls: detection.failurePercentageRequestVolume,
+    failureRatio: enforced > 0 || byDeviation > 0 ? threshold / 100 : undefined,
+    minCalls: enforced > 0 ? detection.failurePercentageRequestVolume : detection.successRateRequestVolume,
   };
 }

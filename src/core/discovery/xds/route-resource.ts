@@ -30,6 +30,8 @@ export interface XdsHost {
 export interface XdsRoute {
   /** Whether the path of a call matches, such as `/library.v1.LibraryService/GetShelf`. */
   readonly path: (path: string) => boolean;
+  /** The same for routes that match the same paths. */
+  readonly pathText: string;
   /** Whether calls of all paths match. */
   readonly isCatchAll: boolean;
   readonly headers: readonly HeaderTest[];
@@ -114,7 +116,8 @@ function readRoute(route: Route, host: VirtualHost, hostFaults: ReadonlyMap<stri
   const isPrefixOfAll =
     pathSpecifier.case === "prefix" && (pathSpecifier.value === "" || pathSpecifier.value === "/");
   const isCatchAll = isPrefixOfAll && headers.length === 0 && share === 1;
-  return [{ path, isCatchAll, headers, share, action: read }];
+  const pathText = JSON.stringify([pathSpecifier, match.caseSensitive]);
+  return [{ path, pathText, isCatchAll, headers, share, action: read }];
 }
 
 function compilePath({ pathSpecifier, caseSensitive = true }: RouteMatch): (path: string) => boolean {

@@ -1,19 +1,23 @@
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { SetupError } from "../../errors/setup-error.ts";
 import type { ResolverParts } from "../polling.ts";
-import type { Resolver, ResolverListener } from "../resolver.ts";
+import type { Resolver } from "../resolver.ts";
+import type { RoutedResolver } from "../routed-resolver.ts";
 import type { AdsClient } from "./ads-client.ts";
 import { readBootstrap, type XdsOptions } from "./bootstrap.ts";
+import { CallRoutes } from "./call-routes.ts";
 import { routeEndpoints } from "./route-endpoints.ts";
 import { openClient } from "./shared-clients.ts";
 import { XdsView, type XdsState } from "./xds-view.ts";
 
-/** Whatever is not known by then holds the process no longer, in milliseconds. */
+/** What is not known by then holds the process no longer, in milliseconds. */
 const holdMs = 20_000;
 
 /**
- * The endpoints of a service mesh, `xds:///NAME`: a control plane has a listener of that name, whose routes lead to
- * clusters with endpoints (xDS v3, one stream for all targets of the process).
+ * The services of a mesh, `xds:///NAME`: a control plane has a listener of that name, whose routes lead to clusters with
+ * endpoints (xDS v3, one stream for all targets of the process).
+ *
+ * `dial` sends each call where its route leads. As a list of endpoints, it finds those of the route for all calls.
  *
  * @throws TypeError if the name is none, or if there is no bootstrap, or naming what is wrong in it
  */
@@ -23,37 +27,55 @@ export function xdsResolver(name: string, options: XdsOptions = {}, parts: Resol
   }
   const target = name.replace(/^xds:\/\/\//, "");
   const bootstrap = readBootstrap(options);
+  const listenerName = bootstrap.listenerTemplate.replaceAll("%s", target);
   let client: AdsClient | undefined;
-  return {
+  const refresh = (): void => client?.refresh();
+
+  /** Views the target until the signal fires. */
+  const view = (
+    signal: AbortSignal,
+    ready: (state: Extract<XdsState, { kind: "ready" }>) => { readonly problem: string } | undefined,
+    failed: (error: ConnectError) => void,
+  ): void => {
+    if (signal.aborted) return;
+    const shared = openClient(bootstrap, parts);
+    client = shared.client;
+    // The stream itself does not keep the process, but who waits for the first answer needs it.
+    const hold = setTimeout(() => {}, holdMs);
+    const opened = new XdsView(shared.client, listenerName, target, (state) => {
+      clearTimeout(hold);
+      const problem = state.kind === "ready" ? ready(state) : state;
+      if (problem === undefined || !("problem" in problem)) return;
+      const text = `xds: ${problem.problem}`;
+      failed(new ConnectError(text, Code.Unavailable, undefined, undefined, shared.client.failure));
+    });
+    signal.addEventListener("abort", () => {
+      clearTimeout(hold);
+      opened.close();
+      shared.release();
+    });
+  };
+
+  const resolver: RoutedResolver = {
     name: "xds",
     authority: target,
     watch(listener, signal) {
-      if (signal.aborted) return;
-      const shared = openClient(bootstrap, parts);
-      client = shared.client;
-      // The stream itself does not keep the process, but who waits for the first answer needs it.
-      const hold = setTimeout(() => {}, holdMs);
-      const settled = settle(listener, () => clearTimeout(hold), shared.client);
-      const listenerName = bootstrap.listenerTemplate.replaceAll("%s", target);
-      const view = new XdsView(shared.client, listenerName, target, settled);
-      signal.addEventListener("abort", () => {
-        clearTimeout(hold);
-        view.close();
-        shared.release();
-      });
+      const ready = (state: Extract<XdsState, { kind: "ready" }>): { problem: string } | undefined => {
+        const found = routeEndpoints(state);
+        if ("problem" in found) return found;
+        listener.update(found.endpoints);
+        return undefined;
+      };
+      view(signal, ready, (error) => listener.failed(error));
     },
-    refresh: () => client?.refresh(),
+    watchRoutes(listener, signal) {
+      const routes = new CallRoutes(refresh);
+      const ready = (state: Extract<XdsState, { kind: "ready" }>): undefined => {
+        listener.update(routes.target(state));
+      };
+      view(signal, ready, (error) => listener.failed(error));
+    },
+    refresh,
   };
-}
-
-function settle(listener: ResolverListener, first: () => void, client: AdsClient): (state: XdsState) => void {
-  return (state) => {
-    first();
-    const found = state.kind === "ready" ? routeEndpoints(state) : state;
-    if ("endpoints" in found) listener.update(found.endpoints);
-    else if ("problem" in found) {
-      const text = `xds: ${found.problem}`;
-      listener.failed(new ConnectError(text, Code.Unavailable, undefined, undefined, client.failure));
-    }
-  };
+  return resolver;
 }
