@@ -6,6 +6,7 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
+import { copyPreviousAttempts } from "../metadata/previous-attempts.ts";
 import { CallContext } from "./context.ts";
 
 export type { Interceptor };
@@ -133,7 +134,7 @@ function responseOf(context: CallContext) {
 
 /** The context of one attempt inside the interceptors, with the signal, headers and values that they pass to `next`. */
 function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): CallContext {
-  return new CallContext({
+  const inner = new CallContext({
     method: context.method,
     protocolName: context.protocolName,
     requestMethod: context.requestMethod,
@@ -143,6 +144,8 @@ function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): 
     signal: req.signal === context.signal ? undefined : req.signal,
     values: req.contextValues,
   });
+  copyPreviousAttempts(context, inner);
+  return inner;
 }
 
 /** Copies the headers and trailers of a failed attempt from `from` to `to`. */

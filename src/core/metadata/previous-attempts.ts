@@ -14,6 +14,12 @@ export function previousAttempts(context: HandlerContext): number {
   return counts.get(context) ?? 0;
 }
 
+/** The call of one context goes on with another one, as inside interceptors. */
+export function copyPreviousAttempts(from: HandlerContext, to: HandlerContext): void {
+  const count = counts.get(from);
+  if (count !== undefined) counts.set(to, count);
+}
+
 /** Records the header of a request; what is no whole number counts as 0. */
 export function setPreviousAttempts(context: HandlerContext, header: string): void {
   if (/^\d{1,4}$/.test(header)) counts.set(context, Math.min(Number(header), most));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
+import type { Interceptor } from "../../../src/core/call/interceptors.ts";
 import { createClient } from "../../../src/core/call/client.ts";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { dial } from "../../../src/core/dial.ts";
@@ -21,6 +22,16 @@ suite("retries", { concurrency: true }, () => {
     assert.equal((await client.echo({})).text, "good");
     assert.deepEqual(previous, [0, 1, 2]);
     assert.deepEqual(transport.stats().cluster?.attempts, { first: 1, transparent: 0, retry: 2, hedge: 0 });
+  });
+
+  test("inside interceptors a handler knows the number too", async (t) => {
+    const answer = (index: number) => (index < 1 ? unavailable() : "good");
+    const passes: Interceptor = (next) => (request) => next(request);
+    const options = { interceptors: [passes] };
+    const { address, previous } = await scriptedEcho(t, answer, {}, options);
+    const { client } = dialSeveral(t, [address], { policies: [idempotent()] });
+    await client.echo({});
+    assert.deepEqual(previous, [0, 1]);
   });
 
   test("the last error is the caller's after the last attempt", async (t) => {

@@ -69,5 +69,3 @@ export function numbers(...all: readonly number[]): () => number {
   let next = 0;
   return () => all[next++ % all.length] ?? 0;
 }
-
-export { never };
