@@ -4,7 +4,6 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { dial, type DialedTransport } from "../../../src/core/dial.ts";
 import { trafficBooks } from "../../../src/core/traffic/traffic-books.ts";
 import { Echo } from "../../support/echo-service.ts";
-import { never } from "../../support/failure.ts";
 
 /** An upstream with its transport. */
 export interface Upstream {
