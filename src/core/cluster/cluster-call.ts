@@ -221,7 +221,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   ): boolean {
     const nowMs = this.#host.nowMs();
     const endpoint = this.#endpoint;
-    this.#end(error, progress, false, nowMs);
+    this.#end(error, progress, false, nowMs, trailers !== undefined);
     if (error === undefined) this.rpc.share.budget.succeeded?.();
     if (error !== undefined && endpoint !== undefined) {
       if (this.#repeats(call, { error, progress, trailers }, nowMs, endpoint)) return true;
@@ -355,8 +355,17 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     if (this.#group?.failed(this, error, Code.Unavailable, undefined, nowMs) !== true) call.refuse(error);
   }
 
-  /** @param byOwnTimeout whether the policy's own time limit has ended the attempt */
-  #end(error: ConnectError | undefined, progress: Progress, byOwnTimeout: boolean, nowMs: number): void {
+  /**
+   * @param byOwnTimeout whether the policy's own time limit has ended the attempt
+   * @param hasReply whether a reply, with its trailers, has
+   */
+  #end(
+    error: ConnectError | undefined,
+    progress: Progress,
+    byOwnTimeout: boolean,
+    nowMs: number,
+    hasReply = false,
+  ): void {
     this.#stopTimer();
     this.#settlePermit(error, progress, byOwnTimeout);
     const endpoint = this.#endpoint;
@@ -372,7 +381,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       durationMs: nowMs - this.beganMs,
     });
     const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout, this.#isAnswered);
-    endpoint.end(this, verdict, error === undefined, nowMs);
+    const isLost = error?.code === Code.Unavailable && !hasReply;
+    endpoint.end(this, verdict, error === undefined, isLost, nowMs);
     this.#host.ended();
   }
 

@@ -52,6 +52,8 @@ export class ClusterEndpoint implements PlacedCandidate, RingCandidate, PoolList
   ramp: Ramp | undefined;
   readonly #host: EndpointHost;
   #known: KnownEndpoint;
+  /** When the last outage without a reply was counted. */
+  #lostMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     known: KnownEndpoint,
@@ -124,9 +126,18 @@ export class ClusterEndpoint implements PlacedCandidate, RingCandidate, PoolList
     this.weight = this.#known.weight * factor;
   }
 
-  /** An attempt is over. */
-  end(attempt: LoadedAttempt, verdict: Verdict, ok: boolean, nowMs: number): void {
+  /**
+   * An attempt is over.
+   *
+   * @param isLost whether it has ended without a reply. All attempts that end with a connection are one outage: a server
+   *   that was restarted once is not ejected for the number of calls that it had.
+   */
+  end(attempt: LoadedAttempt, verdict: Verdict, ok: boolean, isLost: boolean, nowMs: number): void {
     this.load.end(attempt, verdict, ok, nowMs);
+    if (isLost && verdict === "outage") {
+      if (attempt.beganMs <= this.#lostMs) return;
+      this.#lostMs = nowMs;
+    }
     this.outages?.count(verdict, nowMs);
   }
 }

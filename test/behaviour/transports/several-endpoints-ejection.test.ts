@@ -184,18 +184,23 @@ describe("ejected servers", () => {
     assert.equal(ejected(transport), 1);
   });
 
-  test("one that loses its connections again and again is ejected", async (t) => {
+  test("one that loses its connections again and again is ejected, for each loss counts once", async (t) => {
     const servers = await moodyServers(t, 3);
     const [lost] = servers;
     if (lost === undefined) assert.fail("no server");
     const { client, transport } = await connected(t, servers, { balance: "round_robin" });
-    const slow = Array.from({ length: 18 }, () =>
-      client.echo({ behaviour: { sleepMs: 200 } }).catch(() => {}),
-    );
-    await lost.echo.until(({ calls }) => calls >= 6);
-    await lost.front.kill();
-    await until(transport, () => ejected(transport) === 1);
-    await Promise.all(slow);
-    assert.equal(transport.stats().endpoints[0]?.load?.failures, 6);
+    for (let kills = 1; kills <= 5; kills++) {
+      const before = lost.echo.calls;
+      const slow = Array.from({ length: 18 }, () =>
+        client.echo({ behaviour: { sleepMs: 200 } }).catch(() => {}),
+      );
+      await lost.echo.until(({ calls }) => calls >= before + 6);
+      await lost.front.kill();
+      await Promise.all(slow);
+      assert.equal(transport.stats().endpoints[0]?.load?.failures, 6 * kills);
+      assert.equal(ejected(transport), kills === 5 ? 1 : 0, `after ${kills}`);
+      await lost.front.start();
+      if (kills < 5) await until(transport, () => transport.stats().endpoints[0]?.state === "ready");
+    }
   });
 });
