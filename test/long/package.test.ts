@@ -107,7 +107,7 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   }
   if (existsSync(join(root, "README.md"))) assert.ok(files.includes("README.md"));
   const allowed =
-    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway|entries|rest)|gen\/(?:google\/(?:api|rpc)|grpc|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/\w+|chunks\/[\w-]+)\.js|dist\/src\/index\.(?:js|d\.ts))$/;
+    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:google|grpc)\/LICENSE|proto\/(?:google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:core|gateway|entries|rest)|gen\/(?:envoy|google\/(?:api|rpc)|grpc|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/\w+|chunks\/[\w-]+)\.js|dist\/src\/index\.(?:js|d\.ts))$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file) || /(?:^|\/|\.)tests?(?:\/|\.|_)/.test(file)),
     [],
