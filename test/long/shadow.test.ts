@@ -47,6 +47,9 @@ function usedMiB(): number {
   return (heapUsed + external) / 2 ** 20;
 }
 
+/** What timers and collections of a machine of two cores add to calls of less than a millisecond. */
+const slackMs = 0.5;
+
 /** Calls a second, whatever their durations. */
 const rate = 500;
 
@@ -95,12 +98,13 @@ describe("K16 a shadow", () => {
       await durations([plain, mirrored], 4);
       const before = usedMiB();
       const [without = [], beside = []] = await durations([plain, mirrored], 20);
-      const ratio = p99(beside) / p99(without);
+      const alone = p99(without);
+      const ratio = p99(beside) / alone;
       const grownMiB = usedMiB() - before;
       t.diagnostic(
-        `p99 × ${ratio.toFixed(2)}, memory + ${grownMiB.toFixed(1)} MiB, ${JSON.stringify(results(name))}`,
+        `p99 × ${ratio.toFixed(2)} of ${alone.toFixed(2)} ms, memory + ${grownMiB.toFixed(1)} MiB, ${JSON.stringify(results(name))}`,
       );
-      assert.ok(ratio <= 1.1, `p99 × ${ratio}`);
+      assert.ok(p99(beside) <= alone * 1.1 + slackMs, `p99 × ${ratio} of ${alone} ms`);
       assert.ok(grownMiB <= 16, `memory +${grownMiB} MiB`);
       const { dropped = 0, failed = 0 } = results(name);
       if (name === "hangs") assert.equal(dropped, rate * 12 - 100);
