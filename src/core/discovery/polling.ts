@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "../errors/errors.ts";
 import { systemClock, type Clock } from "../time/clock.ts";
 import { Pauses } from "../time/pauses.ts";
+import { WakeablePause } from "../time/wakeable-pause.ts";
 import type { Endpoint, ResolverListener } from "./resolver.ts";
 
 /** Time and chance, of which tests have their own. */
@@ -28,10 +29,9 @@ export function resolverPauses(random?: () => number): Pauses {
 export class Polling {
   readonly #look: (signal: AbortSignal) => Promise<Found>;
   readonly #name: string;
-  readonly #clock: Clock;
   readonly #pauses: Pauses;
-  /** Ends the pause at hand; undefined while a look-up is under way. */
-  #wake: (() => void) | undefined;
+  /** Until the next look-up. */
+  readonly #pause: WakeablePause;
 
   /**
    * @param name of the resolver, for errors
@@ -40,13 +40,13 @@ export class Polling {
   constructor(name: string, look: (signal: AbortSignal) => Promise<Found>, parts: ResolverParts = {}) {
     this.#name = name;
     this.#look = look;
-    this.#clock = parts.clock ?? systemClock;
     this.#pauses = resolverPauses(parts.random);
+    this.#pause = new WakeablePause(parts.clock ?? systemClock);
   }
 
   /** Looks now, unless it does so already. */
   refresh(): void {
-    this.#wake?.();
+    this.#pause.end();
   }
 
   /** Looks until the signal fires. Never rejects. */
@@ -54,7 +54,7 @@ export class Polling {
     while (!signal.aborted) {
       const pauseMs = await this.#once(listener, signal);
       if (signal.aborted) return;
-      await this.#pause(pauseMs, signal);
+      await this.#pause.wait(pauseMs, signal);
     }
   }
 
@@ -68,20 +68,6 @@ export class Polling {
       if (!signal.aborted) listener.failed(toResolverError(this.#name, error));
       return this.#pauses.nextMs();
     }
-  }
-
-  #pause(ms: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener("abort", end);
-        this.#wake = undefined;
-        resolve();
-      };
-      const cancel = this.#clock.after(ms, end, false);
-      signal.addEventListener("abort", end);
-      this.#wake = end;
-    });
   }
 }
 

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "../../errors/errors.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { Pauses } from "../../time/pauses.ts";
+import { WakeablePause } from "../../time/wakeable-pause.ts";
 import type { ConsulAgent } from "./consul-agent.ts";
 
 /** How long Consul may hold a query until something changes. */
@@ -38,18 +39,21 @@ export class BlockingQuery<T> {
   readonly #pauses: Pauses;
   /** That of the last answer; 0 asks for the instances of now. */
   #index = 0;
-  #wake: (() => void) | undefined;
+  /** Until the next query. */
+  readonly #pause: WakeablePause;
+  #hasFailed = false;
 
   constructor(agent: ConsulAgent, query: ConsulQuery<T>, clock: Clock, pauses: Pauses) {
     this.#agent = agent;
     this.#query = query;
     this.#clock = clock;
     this.#pauses = pauses;
+    this.#pause = new WakeablePause(clock);
   }
 
   /** Ends the pause after a failure. */
   refresh(): void {
-    this.#wake?.();
+    if (this.#hasFailed) this.#pause.end();
   }
 
   /** Asks until the signal fires. Never rejects. */
@@ -60,15 +64,17 @@ export class BlockingQuery<T> {
       try {
         await this.#ask(listener, signal);
         this.#pauses.reset();
+        this.#hasFailed = false;
       } catch (error) {
         if (signal.aborted) return;
         // An agent that restarts begins to count anew.
         this.#index = 0;
+        this.#hasFailed = true;
         pauseMs = this.#pauses.nextMs();
         listener.failed(this.#errorOf(error));
       }
       const spentMs = this.#clock.nowMs() - startedMs;
-      await this.#pause(Math.max(pauseMs, leastMs - spentMs), pauseMs > 0, signal);
+      await this.#pause.wait(Math.max(pauseMs, leastMs - spentMs), signal);
     }
   }
 
@@ -89,21 +95,6 @@ export class BlockingQuery<T> {
     this.#index = index < this.#index ? 0 : index;
     if (isUnchanged) listener.confirmed?.();
     else listener.update(value);
-  }
-
-  #pause(ms: number, isAfterFailure: boolean, signal: AbortSignal): Promise<void> {
-    if (ms <= 0) return Promise.resolve();
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        signal.removeEventListener("abort", end);
-        this.#wake = undefined;
-        resolve();
-      };
-      const cancel = this.#clock.after(ms, end, false);
-      signal.addEventListener("abort", end);
-      if (isAfterFailure) this.#wake = end;
-    });
   }
 
   #errorOf(error: unknown): ConnectError {
