@@ -14,10 +14,10 @@ import type {
 import { pushbackHeader } from "../metadata/retry-headers.ts";
 import type { Permit } from "../resilience/breaker.ts";
 import type { Concurrency, LeavePlace } from "../resilience/concurrency.ts";
-import { pushbackOfReply } from "../resilience/pushback.ts";
+import { pushbackOfReply, type Pushback } from "../resilience/pushback.ts";
 import type { Retries } from "../resilience/retry.ts";
-import { verdictOf } from "./attempt-verdict.ts";
 import type { HedgeBooks } from "../resilience/hedge.ts";
+import { verdictOf } from "./attempt-verdict.ts";
 import type { PickRequest } from "./candidates.ts";
 import { HedgeGroup, type HedgedAttempt } from "./hedge-group.ts";
 import type { CalledRpc } from "./called-rpc.ts";
@@ -56,8 +56,8 @@ interface HedgePlace {
 interface Failure {
   readonly error: ConnectError;
   readonly progress: Progress;
-  /** Of the reply. Default: none has come. */
-  readonly trailers?: ReplyFields | undefined;
+  /** What the server says about a retry. Default: nothing. */
+  readonly pushback?: Pushback;
   /** Whether the policy's own limit of an attempt has ended it. Default: false. */
   readonly timedOut?: boolean;
 }
@@ -224,8 +224,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     this.#end(error, progress, false, nowMs, trailers !== undefined);
     if (error === undefined) this.rpc.share.budget.succeeded?.();
     if (error !== undefined && endpoint !== undefined) {
-      if (this.#repeats(call, { error, progress, trailers }, nowMs, endpoint)) return true;
       const pushback = pushbackOfReply(trailers?.[pushbackHeader], error);
+      if (this.#repeats(call, { error, progress, pushback }, nowMs, endpoint)) return true;
       if (this.#group?.failed(this, error, error.code, pushback, nowMs) === true) return true;
     } else this.#group?.succeeded(this, nowMs);
     this.#finish(error?.code ?? 0, nowMs);
@@ -308,14 +308,14 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   /** Makes a further attempt, at once or after a pause. @returns false if there is none */
   #repeats(call: AttemptedCall, failure: Failure, nowMs: number, endpoint?: ClusterEndpoint): boolean {
-    const { error, progress, trailers, timedOut = false } = failure;
+    const { error, progress, pushback, timedOut = false } = failure;
     const { share } = this.rpc;
     if (this.#head.isShadow === true) return false;
     const decision = (this.#retries ??= this.rpc.retries()).next({
       code: error.code,
       progress,
       timedOut,
-      pushback: pushbackOfReply(trailers?.[pushbackHeader], error),
+      pushback,
       handedOver: call.committed,
       isReplayable: call.repeatable,
       nowMs,
@@ -357,7 +357,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   /**
    * @param byOwnTimeout whether the policy's own time limit has ended the attempt
-   * @param hasReply whether a reply, with its trailers, has
+   * @param hasReply whether the server has ended it, with a status in trailers
    */
   #end(
     error: ConnectError | undefined,
