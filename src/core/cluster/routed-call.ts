@@ -1,15 +1,8 @@
 import type { CallRoute, RoutedTarget, RouteFault } from "../discovery/routed-resolver.ts";
 import { ConnectError } from "../errors/errors.ts";
+import { LateSource } from "../http2/late-source.ts";
 import type { ReplyFields } from "../http2/reply-status.ts";
-import {
-  noTerms,
-  type AttemptedCall,
-  type AttemptTerms,
-  type CallHead,
-  type KeptRequests,
-  type Progress,
-  type StreamSource,
-} from "../http2/stream-source.ts";
+import type { AttemptedCall, CallHead, Progress, StreamSource } from "../http2/stream-source.ts";
 import type { Clock } from "../time/clock.ts";
 
 /** A group of endpoints as routed calls see it. */
@@ -34,32 +27,19 @@ export interface RoutedHost {
 }
 
 /** One call of a target with routes: finds its route, suffers its faults, and is a call of a group of endpoints then. */
-export class RoutedCall implements StreamSource {
+export class RoutedCall extends LateSource {
   readonly #host: RoutedHost;
   readonly #head: CallHead;
   #call: AttemptedCall | undefined;
-  /** Undefined before the call has got to its group. */
-  #source: StreamSource | undefined;
   #group: CalledGroup | undefined;
   #headers: Headers | undefined;
   #isOver = false;
   #cancelDelay: (() => void) | undefined;
 
   constructor(host: RoutedHost, head: CallHead) {
+    super();
     this.#host = host;
     this.#head = head;
-  }
-
-  get terms(): AttemptTerms {
-    return this.#source?.terms ?? noTerms;
-  }
-
-  get previousAttempts(): number {
-    return this.#source?.previousAttempts ?? 0;
-  }
-
-  keptRequests(): KeptRequests | undefined {
-    return this.#source?.keptRequests?.();
   }
 
   begin(call: AttemptedCall): void {
@@ -87,25 +67,21 @@ export class RoutedCall implements StreamSource {
     if (!this.#isOver) this.#call?.refuse(error); // Which abandons this one.
   }
 
-  answered(): void {
-    this.#source?.answered();
-  }
-
-  ended(
+  override ended(
     call: AttemptedCall,
     error: ConnectError | undefined,
     progress: Progress,
     trailers?: ReplyFields,
   ): boolean {
-    const goesOn = this.#source?.ended(call, error, progress, trailers) ?? false;
+    const goesOn = super.ended(call, error, progress, trailers);
     if (!goesOn) this.#end();
     return goesOn;
   }
 
-  abandoned(call: AttemptedCall, reason: ConnectError): void {
+  override abandoned(call: AttemptedCall, reason: ConnectError): void {
     const isFirst = !this.#isOver;
     this.#end();
-    if (isFirst) this.#source?.abandoned(call, reason);
+    if (isFirst) super.abandoned(call, reason);
   }
 
   /** The faults of the route one after the other, from the given one on. */
@@ -150,7 +126,7 @@ export class RoutedCall implements StreamSource {
       return;
     }
     this.#group = group;
-    this.#source = source;
+    this.source = source;
     source.begin(call);
   }
 

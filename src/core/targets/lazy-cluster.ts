@@ -2,17 +2,8 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { DialStats } from "./dial-stats.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type { MergedConnectionOptions } from "../http2/connection-options.ts";
-import type { ReplyFields } from "../http2/reply-status.ts";
-import {
-  noTerms,
-  type AttemptedCall,
-  type AttemptTerms,
-  type CallHead,
-  type KeptRequests,
-  type Progress,
-  type StreamSource,
-  type StreamSources,
-} from "../http2/stream-source.ts";
+import { LateSource } from "../http2/late-source.ts";
+import type { AttemptedCall, CallHead, StreamSource, StreamSources } from "../http2/stream-source.ts";
 
 /** A cluster as transports see it. */
 export type CalledCluster = Pick<
@@ -99,35 +90,23 @@ export class LazyCluster implements StreamSources {
 }
 
 /** A call that began before the cluster was loaded. */
-class EarlyCall implements StreamSource {
+class EarlyCall extends LateSource {
   readonly #head: CallHead;
   readonly #load: () => Promise<CalledCluster>;
-  #source: StreamSource | undefined;
   #isOver = false;
 
   constructor(head: CallHead, load: () => Promise<CalledCluster>) {
+    super();
     this.#head = head;
     this.#load = load;
-  }
-
-  get terms(): AttemptTerms {
-    return this.#source?.terms ?? noTerms;
-  }
-
-  get previousAttempts(): number {
-    return this.#source?.previousAttempts ?? 0;
-  }
-
-  keptRequests(): KeptRequests | undefined {
-    return this.#source?.keptRequests?.();
   }
 
   begin(call: AttemptedCall): void {
     this.#load().then(
       (cluster) => {
         if (this.#isOver) return;
-        this.#source = cluster.sourceOf(this.#head);
-        this.#source.begin(call);
+        this.source = cluster.sourceOf(this.#head);
+        this.source.begin(call);
       },
       (error: unknown) => {
         if (this.#isOver) return;
@@ -137,21 +116,8 @@ class EarlyCall implements StreamSource {
     );
   }
 
-  answered(): void {
-    this.#source?.answered();
-  }
-
-  ended(
-    call: AttemptedCall,
-    error: ConnectError | undefined,
-    progress: Progress,
-    trailers?: ReplyFields,
-  ): boolean {
-    return this.#source?.ended(call, error, progress, trailers) ?? false;
-  }
-
-  abandoned(call: AttemptedCall, reason: ConnectError): void {
+  override abandoned(call: AttemptedCall, reason: ConnectError): void {
     this.#isOver = true;
-    this.#source?.abandoned(call, reason);
+    super.abandoned(call, reason);
   }
 }
