@@ -53,6 +53,49 @@ async function* messagesOf(
   }
 }
 
+/** What stands around each call of an invoker, in whichever form it comes. */
+export interface CallWrap {
+  unary<T>(method: DescMethodUnary, context: CallContext, call: () => Promise<T>): Promise<T>;
+  stream<T>(
+    method: DescMethodStreaming,
+    context: CallContext,
+    open: () => AsyncIterable<T>,
+  ): AsyncGenerator<T, void, undefined>;
+}
+
+/** An invoker with `wrap` around each call of `inner`, in the forms that `inner` has; without its `unobserved`. */
+export function wrapCalls(inner: Invoker, wrap: CallWrap): Invoker {
+  const unaryBytes = inner.unaryBytes?.bind(inner);
+  const streamBytes = inner.streamBytes?.bind(inner);
+  return {
+    protocolName: inner.protocolName,
+    unary: <T = Message>(
+      method: DescMethodUnary,
+      request: Message,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) => wrap.unary(method, context, () => inner.unary(method, request, context, write)),
+    ...(unaryBytes && {
+      unaryBytes: (method, request, context, read) =>
+        wrap.unary(method, context, () => unaryBytes(method, request, context, read)),
+    }),
+    stream: <T = Message>(
+      method: DescMethodStreaming,
+      requests: AsyncIterable<Message>,
+      context: CallContext,
+      write?: WriteReply<T>,
+    ) => wrap.stream(method, context, () => inner.stream(method, requests, context, write)),
+    ...(streamBytes && {
+      streamBytes: <T>(
+        method: DescMethodStreaming,
+        requests: AsyncIterable<RequestBatch>,
+        context: CallContext,
+        read: ReadReplies<T>,
+      ) => wrap.stream(method, context, () => streamBytes(method, requests, context, read)),
+    }),
+  };
+}
+
 /** The invokers, all with calls in binary form or all without. */
 export function ofOneForm(invokers: readonly Invoker[]): readonly Invoker[] {
   return invokers.some(hasBytes) ? invokers.map(withBytes) : invokers;

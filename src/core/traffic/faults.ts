@@ -1,11 +1,10 @@
-import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import type { ReadReplies, RequestBatch } from "../call/batches.ts";
 import type { CallContext } from "../call/context.ts";
 import type { Invoker } from "../call/invoker.ts";
+import { wrapCalls } from "../call/invoker-forms.ts";
 import { LayeredStream } from "../call/layered-stream.ts";
 import { toTransport } from "../call/transport.ts";
-import type { WriteReply } from "../call/write-reply.ts";
 import { checkOptions } from "../config/check-options.ts";
 import { type Code, ConnectError } from "../errors/errors.ts";
 import { checkList } from "./check-list.ts";
@@ -163,48 +162,21 @@ function afterwards(
   invoker: Invoker,
   before: (method: DescMethod, context: CallContext) => Promise<void> | undefined,
 ): Invoker {
-  const unary = <T>(method: DescMethod, context: CallContext, call: () => Promise<T>): Promise<T> => {
-    if (context.reason !== undefined) return Promise.reject(context.reason);
-    try {
-      return before(method, context)?.then(call) ?? call();
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  };
-  const stream = <T>(method: DescMethod, context: CallContext, open: () => AsyncIterable<T>) =>
-    new LayeredStream<T>({
-      open() {
-        if (context.reason !== undefined) throw context.reason;
-        return before(method, context)?.then(open) ?? open();
-      },
-    });
-  const unaryBytes = invoker.unaryBytes?.bind(invoker);
-  const streamBytes = invoker.streamBytes?.bind(invoker);
-  return {
-    protocolName: invoker.protocolName,
-    unary: <T = Message>(
-      method: DescMethodUnary,
-      request: Message,
-      context: CallContext,
-      write?: WriteReply<T>,
-    ) => unary(method, context, () => invoker.unary(method, request, context, write)),
-    ...(unaryBytes && {
-      unaryBytes: (method, request, context, read) =>
-        unary(method, context, () => unaryBytes(method, request, context, read)),
-    }),
-    stream: <T = Message>(
-      method: DescMethodStreaming,
-      requests: AsyncIterable<Message>,
-      context: CallContext,
-      write?: WriteReply<T>,
-    ) => stream(method, context, () => invoker.stream(method, requests, context, write)),
-    ...(streamBytes && {
-      streamBytes: <T>(
-        method: DescMethodStreaming,
-        requests: AsyncIterable<RequestBatch>,
-        context: CallContext,
-        read: ReadReplies<T>,
-      ) => stream(method, context, () => streamBytes(method, requests, context, read)),
-    }),
-  };
+  return wrapCalls(invoker, {
+    unary(method, context, call) {
+      if (context.reason !== undefined) return Promise.reject(context.reason);
+      try {
+        return before(method, context)?.then(call) ?? call();
+      } catch (error) {
+        return Promise.reject(error);
+      }
+    },
+    stream: (method, context, open) =>
+      new LayeredStream({
+        open() {
+          if (context.reason !== undefined) throw context.reason;
+          return before(method, context)?.then(open) ?? open();
+        },
+      }),
+  });
 }

@@ -1,11 +1,10 @@
-import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { LayeredStream } from "../../core/call/layered-stream.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
+import { wrapCalls } from "../../core/call/invoker-forms.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { FaultLog } from "../../core/call/fault-log.ts";
 import { type CallObserver, notify } from "../../core/call/observer.ts";
-import type { WriteReply } from "../../core/call/write-reply.ts";
 
 /**
  * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
@@ -39,41 +38,19 @@ export function observeInvoker(
     finish(context, undefined);
     return reply;
   };
-  const layered = <T>(context: CallContext, open: () => AsyncIterable<T>): LayeredStream<T> =>
-    new LayeredStream<T>({
-      begin: () => begin(context),
-      open,
-      ended: () => finish(context, undefined),
-      failed(reason) {
-        const error = toCallError(reason);
-        finish(context, error);
-        return error;
-      },
-      cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
-    });
-  const unaryBytes = inner.unaryBytes?.bind(inner);
-  const streamBytes = inner.streamBytes?.bind(inner);
-  return {
-    protocolName: inner.protocolName,
-    unary: <T = Message>(
-      method: DescMethodUnary,
-      request: Message,
-      context: CallContext,
-      write?: WriteReply<T>,
-    ) => observe(context, () => inner.unary(method, request, context, write)),
-    ...(unaryBytes && {
-      unaryBytes: (method, request, context, read) =>
-        observe(context, () => unaryBytes(method, request, context, read)),
-    }),
-    stream: <T = Message>(
-      method: DescMethodStreaming,
-      requests: AsyncIterable<Message>,
-      context: CallContext,
-      write?: WriteReply<T>,
-    ) => layered(context, () => inner.stream(method, requests, context, write)),
-    ...(streamBytes && {
-      streamBytes: (method, requests, context, read) =>
-        layered(context, () => streamBytes(method, requests, context, read)),
-    }),
-  };
+  return wrapCalls(inner, {
+    unary: (_method, context, call) => observe(context, call),
+    stream: (_method, context, open) =>
+      new LayeredStream({
+        begin: () => begin(context),
+        open,
+        ended: () => finish(context, undefined),
+        failed(reason) {
+          const error = toCallError(reason);
+          finish(context, error);
+          return error;
+        },
+        cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
+      }),
+  });
 }
