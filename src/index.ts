@@ -5,7 +5,8 @@ export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./cor
 export type { ClientCertificates, Pem } from "./core/net/tls.ts";
 export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
-export { Upstreams, type UpstreamsStats } from "./gateway/upstreams/upstreams.ts";
+export { Upstreams } from "./gateway/upstreams/upstreams.ts";
+export type { UpstreamsStats } from "./gateway/upstreams/upstreams-stats.ts";
 export type { UpstreamInit, UpstreamsOptions } from "./gateway/upstreams/upstreams-options.ts";
 export type { RpcPluginOptions } from "./gateway/fastify/fastify-plugin.ts";
 export type { HttpServerOptions } from "./gateway/http-server-options.ts";

@@ -11,12 +11,13 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServer } from "../../core/grpc-server.ts";
 import { choosing, withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
 import type { TrafficRule } from "../../core/traffic/traffic-rule.ts";
-import type { DialStats } from "../../core/targets/dial-stats.ts";
 import type { ContractPublisher } from "./contract-publisher.ts";
+import { RefusalLog } from "./refusal-log.ts";
 import { ServiceOwners, type RefusedService } from "./service-owners.ts";
 import { staticContract } from "./static-contract.ts";
 import type { UpstreamTraffic } from "./upstream-traffic.ts";
 import { UpstreamEntry } from "./upstream-entry.ts";
+import { upstreamStats, type UpstreamsStats } from "./upstreams-stats.ts";
 import {
   checkUpstreamsOptions,
   upstreamParts,
@@ -29,33 +30,6 @@ import {
 
 /** How long calls that arrived before an upstream went may still be sent to it, in milliseconds. */
 const retireMs = 5_000;
-
-/** Figures of one upstream. */
-export interface UpstreamStats {
-  readonly name: string;
-  /** What it calls, as text. */
-  readonly target: string;
-  readonly required: boolean;
-  /** Whether a catalog has found it. */
-  readonly isOfCatalog: boolean;
-  /** The state of its connections, as `DialedTransport.state`. */
-  readonly state: string;
-  /** The services that its contracts have; undefined before they are loaded. */
-  readonly services: readonly string[] | undefined;
-  /** Why its contracts are not loaded; undefined if they are, or if nothing is known yet. */
-  readonly problem: string | undefined;
-  /** Figures of its connections; undefined for a transport of another library. */
-  readonly dial: DialStats | undefined;
-}
-
-/** Figures of `Upstreams`. */
-export interface UpstreamsStats {
-  readonly upstreams: readonly UpstreamStats[];
-  /** The services that are left out, with the reason. */
-  readonly refused: readonly RefusedService[];
-  /** The upstream of each service, by full names. */
-  readonly owners: Readonly<Record<string, string>>;
-}
 
 /**
  * Several upstreams behind one gateway: a transport that sends each call to the upstream that has the service.
@@ -93,8 +67,7 @@ export class Upstreams implements Transport, AsyncDisposable {
   readonly #refusedNames = new Map<string, RefusedService>();
   /** Services that another upstream has. */
   #refusedServices: readonly RefusedService[] = [];
-  #refused: readonly RefusedService[] = [];
-  readonly #reported = new Set<string>();
+  readonly #refusals = new RefusalLog((refused, text) => this.#warn(refused, text));
   #hasBegun = false;
   #catalogHasAnswered = false;
 
@@ -262,19 +235,8 @@ export class Upstreams implements Transport, AsyncDisposable {
   /** Figures of now. */
   stats(): UpstreamsStats {
     return {
-      upstreams: [...this.#entries.values()].map(
-        ({ name, target, parts, isOfCatalog, state, contract, problem, stats }) => ({
-          name,
-          target,
-          required: parts.required,
-          isOfCatalog,
-          state,
-          services: contract?.services.map(({ typeName }) => typeName),
-          problem,
-          dial: stats,
-        }),
-      ),
-      refused: this.#refused,
+      upstreams: [...this.#entries.values()].map(upstreamStats),
+      refused: this.#refusals.present,
       owners: Object.fromEntries([...this.#owners.all].map(([name, { entry }]) => [name, entry.name])),
     };
   }
@@ -292,7 +254,7 @@ export class Upstreams implements Transport, AsyncDisposable {
       const services = count === 1 ? "1 service" : `${count} services`;
       return `${name} → ${target}: ${contract === undefined ? (problem ?? "no contracts yet") : services}`;
     });
-    return [...lines, ...this.#refused.map(({ text }) => text)].map((line) => `[UPSTREAMS] ${line}`);
+    return [...lines, ...this.#refusals.present.map(({ text }) => text)].map((line) => `[UPSTREAMS] ${line}`);
   }
 
   /** Closes the connections of all upstreams: calls in flight are completed, new ones are UNAVAILABLE. Idempotent. */
@@ -511,24 +473,11 @@ export class Upstreams implements Transport, AsyncDisposable {
 
   /** Logs and counts what is newly left out. */
   #report(): void {
-    const all = [
+    this.#refusals.report([
       ...this.#refusedServices,
       ...this.#refusedNames.values(),
       ...[...this.#publishers.values()].flat(),
-    ];
-    this.#refused = all;
-    const keys = new Set<string>();
-    for (const { upstream, service, reason, text } of all) {
-      const key = `${upstream}\n${service}\n${reason}`;
-      keys.add(key);
-      if (this.#reported.has(key)) continue;
-      this.#reported.add(key);
-      this.#warn({ upstream, service, reason }, text);
-      void import("../../core/telemetry/client-books.ts").then(({ clientCounts }) =>
-        clientCounts.refused(upstream, reason),
-      );
-    }
-    for (const key of this.#reported) if (!keys.has(key)) this.#reported.delete(key);
+    ]);
     this.#notify();
   }
 
