@@ -73,6 +73,10 @@ export const arrows: Arrows = {
     "core/traffic",
   ],
 
+  // Whether a call may go on.
+  "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
+  "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
+
   // How a call travels.
   "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],
   "core/grpc": ["core/errors", "core/metadata", "core/codec"],

@@ -1,0 +1,21 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { CallHead } from "./call-head.ts";
+
+/**
+ * Decides whether a call may go on, by its head alone: at every door, before the body of the request is read.
+ *
+ * Authentication, access rules, limits and overload control are gates.
+ */
+export interface Gate {
+  /** Names the gate in errors of the start and in logs. */
+  readonly name: string;
+  /** Whether the gate is to be asked about the calls of an rpc; asked once, at registration. Default: every rpc. */
+  concerns?(method: DescMethod): boolean;
+  /**
+   * Returns for a call that may go on, with or without a promise; without one the call costs none. What the gate finds
+   * out is left in `call.context.values`.
+   *
+   * @throws ConnectError to refuse the call, best made by `refusal`; anything else becomes INTERNAL
+   */
+  admit(call: CallHead): void | Promise<void>;
+}

@@ -1,0 +1,61 @@
+import type { Code } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+
+/** Why a call was refused before its handler, as the metric `ts_ms_calls_refused_total` labels it. */
+export type RefusalKind =
+  | "unauthenticated"
+  | "denied"
+  | "rate_limited"
+  | "overload"
+  | "validation"
+  | "csrf"
+  | "signature"
+  | "replay"
+  | "authorizer"
+  | "malformed"
+  | "no_route"
+  | "draining";
+
+/** What a refusal says. */
+export interface RefusalInit {
+  /** Label of the metric. */
+  readonly kind: RefusalKind;
+  readonly code: Code;
+  /** `google.rpc.ErrorInfo.reason`, in capitals: `ACCESS_DENIED`. */
+  readonly reason: string;
+  /** For people: what is wrong, and what to do. Never repeats a credential. */
+  readonly message: string;
+  /** `google.rpc.ErrorInfo.metadata`. Default: none. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Details behind the `ErrorInfo`, such as `RetryInfo`. Default: none. */
+  readonly details?: ConnectError["details"];
+  /** Response headers and metadata, such as `www-authenticate`. Default: none. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** `google.rpc.ErrorInfo.domain` of all refusals. */
+const domain = "ts-ms";
+
+const kinds = new WeakMap<ConnectError, RefusalKind>();
+
+/** The error by which a gate refuses a call: every one has a `google.rpc.ErrorInfo` of the domain `ts-ms`. */
+export function refusal({
+  kind,
+  code,
+  reason,
+  message,
+  metadata = {},
+  details = [],
+  headers,
+}: RefusalInit): ConnectError {
+  const error = new ConnectError(message, code, headers);
+  error.details = [{ desc: ErrorInfoSchema, value: { reason, domain, metadata } }, ...details];
+  kinds.set(error, kind);
+  return error;
+}
+
+/** Why a call was refused; undefined for an error that `refusal` has not made. */
+export function refusalKindOf(error: ConnectError): RefusalKind | undefined {
+  return kinds.get(error);
+}
