@@ -18,13 +18,13 @@ import {
   upstreamOf,
 } from "../src/entries/flags.ts";
 import { keepLoaded, type Schema } from "../src/entries/schema.ts";
+import type { Upstreams } from "../src/entries/upstreams.ts";
 import {
   addServerGracefulStop,
   catchStopSignals,
   dial,
   type DialedTransport,
   HttpServer,
-  Upstreams,
 } from "../src/index.ts";
 
 const flags = parseFlags("http-only", {
@@ -112,7 +112,7 @@ async function serveOne(transport: DialedTransport): Promise<void> {
   void keepLoaded({ source, upstream: transport, apply, onFailure, signal: ended.signal });
 }
 
-await (upstream instanceof Upstreams ? serveSeveral(upstream) : serveOne(upstream));
+await ("serve" in upstream ? serveSeveral(upstream) : serveOne(upstream));
 if (registration !== undefined) {
   await registration.start();
   console.log(registration.describe().join("\n"));

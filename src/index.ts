@@ -5,14 +5,9 @@ export { GrpcServer, type GrpcServerOptions, type ServerTlsOptions } from "./cor
 export type { ClientCertificates, Pem } from "./core/net/tls.ts";
 export type { TrustedPeers } from "./core/metadata/identity-trust.ts";
 export { HttpServer } from "./gateway/http-server.ts";
-export { Upstreams } from "./gateway/upstreams/upstreams.ts";
-export type { UpstreamsStats } from "./gateway/upstreams/upstreams-stats.ts";
-export type { UpstreamInit, UpstreamsOptions } from "./gateway/upstreams/upstreams-options.ts";
 export type { RpcPluginOptions } from "./gateway/fastify/fastify-plugin.ts";
 export type { HttpServerOptions } from "./gateway/http-server-options.ts";
 export type { HttpObserver } from "./gateway/http/http-observer.ts";
-export type { RuleText } from "./core/http-rule/service-config.ts";
-export type { ErrorBody, ErrorFormat, ErrorFormatter } from "./gateway/http/error-body.ts";
 export type { ManagedServer, ServerState, StopOptions, StopReport } from "./core/lifecycle/lifecycle.ts";
 export type { ListenAddress } from "./core/net/listener.ts";
 export {
@@ -27,9 +22,6 @@ export {
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions, type DialTarget } from "./core/dial.ts";
-export type { ClientTls } from "./core/net/client-tls.ts";
-export type { ConnectionOptions } from "./core/http2/connection-options.ts";
-export type { ConnectionState } from "./core/http2/http2-connection.ts";
 
 // Services.
 export {
@@ -39,7 +31,6 @@ export {
   type Service,
   type ServiceImpl,
 } from "./core/call/service.ts";
-export { proxy } from "./core/call/proxy.ts";
 export { type HandlerContext } from "./core/call/context.ts";
 // oxlint-disable-next-line typescript/no-deprecated -- the former name stays for users of it
 export { passOn, propagate } from "./core/metadata/propagate.ts";

@@ -4,7 +4,8 @@
  * a cluster of one server as well. The last argument is the address.
  */
 import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
-import { dial, HttpServer, Upstreams, type UpstreamInit } from "../../src/index.ts";
+import { Upstreams, type UpstreamInit } from "../../src/entries/upstreams.ts";
+import { dial, HttpServer } from "../../src/index.ts";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { BenchStreamsService } from "../../gen/tsms/test/v1/bench_streams_pb.ts";

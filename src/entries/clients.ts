@@ -6,7 +6,9 @@ export type { PoolOptions } from "../core/cluster/connection-pool.ts";
 export type { HealthOptions } from "../core/cluster/health.ts";
 export type { OutlierOptions } from "../core/cluster/outlier.ts";
 export type { SlowStartOptions } from "../core/cluster/ramp.ts";
-export type { ConnectBackoff } from "../core/http2/connection-options.ts";
+export type { ClientTls } from "../core/net/client-tls.ts";
+export type { ConnectBackoff, ConnectionOptions } from "../core/http2/connection-options.ts";
+export type { ConnectionState } from "../core/http2/http2-connection.ts";
 export type { ClientHttp2Options, ClientKeepalive } from "../core/http2/client-http2-options.ts";
 export type { MethodPolicyInit, SelectedPolicy } from "../core/policy/method-policy.ts";
 export type {

@@ -20,13 +20,13 @@ async function modulesOf(file: string): Promise<string[]> {
 }
 
 /**
- * What only programs load that find services, spare them, or state policies; but for what checks the option `policies`
- * of `dial`.
+ * What only programs load that find services, spare them, or state policies, but for what checks the option `policies`
+ * of `dial`; and what only gateways of several upstreams load.
  */
 const traffic =
-  /^src\/core\/(?:discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time)\/|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
+  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time)\/|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
 
-test("who uses neither discovery, policies nor breakers loads none of their modules", async () => {
+test("who uses neither discovery, policies, breakers nor several upstreams loads none of their modules", async () => {
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts"]) {
     const loaded = await modulesOf(file);
     assert.ok(loaded.length > 20, file);

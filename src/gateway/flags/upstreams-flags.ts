@@ -5,7 +5,7 @@ import { FlagError } from "../../core/errors/setup-error.ts";
 import { namedTarget, upstreamOf, type upstreamFlags } from "../../core/grpc/client/upstream-flags.ts";
 import type { registerFlags } from "../../core/lifecycle/lifecycle-flags.ts";
 import type { schemaFlags } from "../../core/schema/schema-flags.ts";
-import { Upstreams } from "../upstreams/upstreams.ts";
+import type { Upstreams } from "../upstreams/upstreams.ts";
 import type { UpstreamInit, UpstreamLogger } from "../upstreams/upstreams-options.ts";
 
 /** The flags that say which upstreams there are. */
@@ -38,6 +38,7 @@ export async function severalUpstreams(
   }
   const { name: _, ...options } = upstreamOf(flags).options;
   const catalog = discover === undefined ? undefined : await catalogOf(discover, flags.consul);
+  const { Upstreams } = await import("../upstreams/upstreams.ts"); // Most programs have one upstream.
   return new Upstreams(inits, { catalog, dial: { ...options, ...dial }, logger });
 }
 
