@@ -25,7 +25,10 @@ export type Config = ConfigMessage & {
 export type ConfigInit = InitOf<ConfigMessage>;
 
 type InitOf<T> = {
-  readonly [K in keyof T as K extends `$${string}` ? never : K]?: InitValue<NonNullable<T[K]>> | null | undefined;
+  readonly [K in keyof T as K extends `$${string}` ? never : K]?:
+    | InitValue<NonNullable<T[K]>>
+    | null
+    | undefined;
 };
 type InitValue<T> = T extends number
   ? number | string
