@@ -2,6 +2,9 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
+import { Admission } from "./admission/admission.ts";
+import { ClientAddresses } from "./admission/client-address.ts";
+import { FaultLog } from "./call/fault-log.ts";
 import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
@@ -46,6 +49,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
+  readonly #addresses: ClientAddresses;
   readonly #acceptor: Http2Acceptor;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
@@ -59,8 +63,14 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
-    this.dispatcher = new Dispatcher(this.#options);
-    this.#engine = new ServerEngine(this.#options, this.dispatcher);
+    const { gates, observers, trustedProxies } = this.#options;
+    const addresses = (this.#addresses = new ClientAddresses(trustedProxies));
+    const admission =
+      gates.length === 0
+        ? undefined
+        : new Admission({ gates, observers, faults: new FaultLog(this.#options), addresses });
+    this.dispatcher = new Dispatcher(this.#options, admission);
+    this.#engine = new ServerEngine(this.#options, this.dispatcher, admission);
     checkTuning("GrpcServer", options);
     this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));
@@ -178,8 +188,10 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     }
     this.#engine.choose();
     this.#lifecycle.enter("boot");
-    if (this.#options.listen) this.#listener = await this.#listen();
     const { signal } = this.#boot;
+    if (this.#addresses.areForwarded) await this.#addresses.load();
+    signal.throwIfAborted();
+    if (this.#options.listen) this.#listener = await this.#listen();
     signal.throwIfAborted(); // A listener of the state may have stopped the server.
     this.#lifecycle.enter("listen");
     signal.throwIfAborted();

@@ -3,6 +3,7 @@ import type { Transport } from "@connectrpc/connect";
 import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/message-to-json.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
+import type { Gate } from "../core/admission/gate.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
 import { type CallObserver, notify } from "../core/call/observer.ts";
 import type { DoorOptions } from "./doors/door-kit.ts";
@@ -77,6 +78,17 @@ export interface HttpServerOptions
    */
   readonly interceptors: readonly Interceptor[];
   /**
+   * Decide on every call by its head, before its body is read, in this order; a call of gRPC that goes to the option
+   * `grpc` is decided on by that server's own. A `GrpcServer` called in process does not ask a gate of its own again
+   * that has admitted the call here. Default: none.
+   */
+  readonly gates: readonly Gate[];
+  /**
+   * Addresses and ranges of proxies, such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` says which client a
+   * call comes from. Default: none, the client is the other end of the connection.
+   */
+  readonly trustedProxies: readonly string[];
+  /**
    * Observers of every call that this server makes. If there are any, a `GrpcServer` called in process does not call
    * its own observers for these calls. Default: none.
    */
@@ -146,6 +158,8 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   dialOptions: {},
   transcoding: "bytes",
   interceptors: [],
+  gates: [],
+  trustedProxies: [],
   observers: [],
   httpObservers: [],
   logger: undefined,

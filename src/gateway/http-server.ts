@@ -1,6 +1,8 @@
 import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import { Admission } from "../core/admission/admission.ts";
+import { ClientAddresses } from "../core/admission/client-address.ts";
 import { interceptInvoker } from "../core/call/invoker.ts";
 import { checkOptions } from "../core/config/check-options.ts";
 import {
@@ -63,6 +65,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #entry: Entry;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
+  readonly #addresses: ClientAddresses;
   readonly #warnings: StartWarnings;
   readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
@@ -90,12 +93,15 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
     this.#upstream = upstream;
+    const { gates } = merged;
+    const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
     const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
     this.#router = new RequestRouter({
       kit: {
         ...doorOptions(merged),
+        admission: gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses }),
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
         errors: this.#errors,
@@ -148,7 +154,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       takesOptions: this.#options.corsOrigins.length > 0,
       addHooks: this.#engine.addHooks,
       mounted: (prefix) => this.#mountAt(prefix),
-      ready: (own) => this.#readyInApp(own),
+      ready: async (own) => {
+        if (this.#addresses.areForwarded) await this.#addresses.load();
+        this.#readyInApp(own);
+      },
       routes: () => this.#router.rpcs.router.routes,
       closing: (graceMs) => this.gracefulStop({ graceMs }),
     });
@@ -332,6 +341,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { host, port } = this.#options;
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
     void this.#router.rpcs;
+    if (this.#addresses.areForwarded) await this.#addresses.load();
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();

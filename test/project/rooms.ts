@@ -91,6 +91,7 @@ export const arrows: Arrows = {
     "core/codec",
     "core/net",
     "core/call",
+    "core/admission",
     "core/http2",
     "core/grpc",
   ],

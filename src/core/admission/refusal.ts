@@ -1,21 +1,8 @@
-import type { Code } from "@connectrpc/connect";
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { RefusalKind } from "../errors/refusal-kind.ts";
 
-/** Why a call was refused before its handler, as the metric `ts_ms_calls_refused_total` labels it. */
-export type RefusalKind =
-  | "unauthenticated"
-  | "denied"
-  | "rate_limited"
-  | "overload"
-  | "validation"
-  | "csrf"
-  | "signature"
-  | "replay"
-  | "authorizer"
-  | "malformed"
-  | "no_route"
-  | "draining";
+export type { RefusalKind };
 
 /** What a refusal says. */
 export interface RefusalInit {
@@ -58,4 +45,20 @@ export function refusal({
 /** Why a call was refused; undefined for an error that `refusal` has not made. */
 export function refusalKindOf(error: ConnectError): RefusalKind | undefined {
   return kinds.get(error);
+}
+
+/** Why a gate has refused a call, by the code of an error that `refusal` has not made. */
+export function refusalKindByCode(code: Code): RefusalKind {
+  switch (code) {
+    case Code.Unauthenticated:
+      return "unauthenticated";
+    case Code.ResourceExhausted:
+      return "rate_limited";
+    case Code.Unavailable:
+      return "overload";
+    case Code.InvalidArgument:
+      return "malformed";
+    default:
+      return "denied";
+  }
 }

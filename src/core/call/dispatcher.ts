@@ -1,6 +1,7 @@
 import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { LayeredStream } from "./layered-stream.ts";
+import type { CallAdmission } from "./admit.ts";
 import type { Ambient } from "./ambient.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
@@ -52,11 +53,14 @@ export class Dispatcher {
   readonly #handlersByMethod = new Map<DescMethod, Handler>();
   readonly #faults: FaultLog;
   readonly #inFlight = new LiveSet<CallContext>();
+  /** Decides on calls that are made in this process; undefined where every call may be made. */
+  readonly admission: CallAdmission | undefined;
   #closed = false;
 
-  constructor(options: Partial<DispatcherOptions> = {}) {
+  constructor(options: Partial<DispatcherOptions> = {}, admission?: CallAdmission) {
     this.#options = { ...dispatcherDefaults, ...options };
     this.#faults = new FaultLog(this.#options);
+    this.admission = admission;
   }
 
   /**

@@ -1,5 +1,12 @@
-import type { DescMessage, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodStreaming,
+  DescMethodUnary,
+  Message,
+} from "@bufbuild/protobuf";
 import { Abortable } from "./abortable.ts";
+import type { AdmitCall } from "./admit.ts";
 import { LayeredStream } from "./layered-stream.ts";
 import { withMetadata, type Invoker } from "./invoker.ts";
 import { CallContext } from "./context.ts";
@@ -25,6 +32,7 @@ export function inProcess(dispatcher: Dispatcher, checkOf: CheckOf): Invoker {
 }
 
 function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): Invoker {
+  const admit = admissionOf(dispatcher);
   return {
     protocolName: "in-process",
     async unary<T = Message>(
@@ -36,6 +44,8 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
       try {
         const handler = dispatcher.handlerOf(method);
         if (handler.kind !== "unary") throw wrongKind(rpcName(method));
+        const waiting = admit?.(handler.method, context);
+        if (waiting !== undefined) await waiting;
         const reply = await dispatcher.unary(
           handler,
           request,
@@ -68,13 +78,12 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
           handed = new HandedRequests(requests, reply.context);
           const handler = dispatcher.handlerOf(method);
           if (handler.kind !== "stream") throw wrongKind(rpcName(method));
-          return dispatcher.stream(
-            handler,
-            handed,
-            reply.context,
-            checked(checkOf(method.output), write),
-            observe,
-          );
+          const { context: inner } = reply;
+          const taken = handed;
+          const run = (): AsyncIterable<T> =>
+            dispatcher.stream(handler, taken, inner, checked(checkOf(method.output), write), observe);
+          const waiting = admit?.(handler.method, inner);
+          return waiting === undefined ? run() : waiting.then(run);
         },
         item(message) {
           reply?.settleHeader();
@@ -93,6 +102,19 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
         cancelled: end,
       });
     },
+  };
+}
+
+/** Asks the gates of the server about calls, those of each rpc found once; undefined for a server without gates. */
+function admissionOf({
+  admission,
+}: Dispatcher): ((method: DescMethod, context: CallContext) => Promise<void> | undefined) | undefined {
+  if (admission === undefined) return undefined;
+  const known = new Map<DescMethod, AdmitCall | undefined>();
+  return (method, context) => {
+    let admit = known.get(method);
+    if (admit === undefined && !known.has(method)) known.set(method, (admit = admission.inProcess(method)));
+    return admit?.(context);
   };
 }
 

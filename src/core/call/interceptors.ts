@@ -37,15 +37,16 @@ export function interceptUnary<I = Message, O = Message>(
 ): UnaryRun<I, O> {
   if (interceptors.length === 0) return run;
   return async (request, context) => {
+    const before = headersBefore(context);
     const last = async (req: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
       const inner = innerContext(context, req);
       // On abort the call ends without waiting for the interceptors, so it adopts the headers received so far.
-      const forget = context.onAbort(() => adoptReply(inner, context));
+      const forget = context.onAbort(() => adoptReply(inner, context, before));
       try {
         const message = await run(req.message as I, inner); // Unary in, unary out.
         return { ...responseOf(inner), stream: false, method, message: message as Message }; // Or its substitute.
       } catch (error) {
-        adoptReply(inner, context);
+        adoptReply(inner, context, before);
         throw error;
       } finally {
         forget();
@@ -56,7 +57,7 @@ export function interceptUnary<I = Message, O = Message>(
       interceptors,
       last,
     )({ ...requestOf(context), stream: false, method, message: request as Message }); // Or its substitute.
-    adopt(response.header, context.responseHeader);
+    adopt(response.header, context.responseHeader, before);
     adopt(response.trailer, context.responseTrailer);
     return response.message as O; // Unary in, unary out.
   };
@@ -70,13 +71,14 @@ export function interceptStream<I = AsyncIterable<Message>, O = Message>(
 ): StreamRun<I, O> {
   if (interceptors.length === 0) return run;
   return async function* (requests, context) {
+    const before = headersBefore(context);
     let inner: CallContext | undefined;
     let forget: (() => void) | undefined;
     const last = async (req: UnaryRequest | StreamRequest): Promise<StreamResponse> => {
       forget?.();
       inner?.end();
       const attempt = (inner = innerContext(context, req));
-      forget = context.onAbort(() => adoptReply(attempt, context)); // As above.
+      forget = context.onAbort(() => adoptReply(attempt, context, before)); // As above.
       const message = run(req.message as I, inner) as AsyncIterable<Message>; // Stream in, stream out.
       return { ...responseOf(inner), stream: true, method, message };
     };
@@ -90,21 +92,21 @@ export function interceptStream<I = AsyncIterable<Message>, O = Message>(
         method,
         message: requests as AsyncIterable<Message>, // Or its substitute.
       });
-      adopt(response.header, context.responseHeader);
+      adopt(response.header, context.responseHeader, before);
       inner?.onResponseHeader(() => {
-        adopt(response.header, context.responseHeader);
+        adopt(response.header, context.responseHeader, before);
         context.responseHeaderArrived();
       });
       let first = true;
       for await (const message of response.message as AsyncIterable<O>) {
-        if (first) adopt(response.header, context.responseHeader); // Final with the first message at the latest.
+        if (first) adopt(response.header, context.responseHeader, before); // Final with the first message at the latest.
         first = false;
         yield message;
       }
-      adopt(response.header, context.responseHeader);
+      adopt(response.header, context.responseHeader, before);
       adopt(response.trailer, context.responseTrailer);
     } catch (error) {
-      if (inner !== undefined) adoptReply(inner, context);
+      if (inner !== undefined) adoptReply(inner, context, before);
       throw error;
     } finally {
       forget?.();
@@ -148,15 +150,21 @@ function innerContext(context: CallContext, req: UnaryRequest | StreamRequest): 
   return inner;
 }
 
+/** The response headers that gates have set before the interceptors run: they stay. */
+function headersBefore({ responseHeaderIfAny: headers }: CallContext): Headers | undefined {
+  return headers && new Headers(headers);
+}
+
 /** Copies the headers and trailers of a failed attempt from `from` to `to`. */
-function adoptReply(from: CallContext, to: CallContext): void {
-  if (from.responseHeaderIfAny !== undefined) adopt(from.responseHeaderIfAny, to.responseHeader);
+function adoptReply(from: CallContext, to: CallContext, before: Headers | undefined): void {
+  if (from.responseHeaderIfAny !== undefined) adopt(from.responseHeaderIfAny, to.responseHeader, before);
   if (from.responseTrailerIfAny !== undefined) adopt(from.responseTrailerIfAny, to.responseTrailer);
 }
 
-/** Replaces all headers of `to` by those of `from`. */
-function adopt(from: Headers, to: Headers): void {
+/** Replaces all headers of `to` by those of `from`, and those of `before` that it does not have. */
+function adopt(from: Headers, to: Headers, before?: Headers): void {
   if (from === to) return;
   for (const name of new Set(to.keys())) to.delete(name);
   for (const [name, value] of from) to.append(name, value);
+  if (before !== undefined) for (const [name, value] of before) if (!from.has(name)) to.append(name, value);
 }

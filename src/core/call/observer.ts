@@ -1,5 +1,20 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "./context.ts";
 import type { ConnectError } from "../errors/errors.ts";
+import type { RefusalKind } from "../errors/refusal-kind.ts";
+
+/** A call that was refused before its handler. */
+export interface RefusedCall {
+  /** The rpc; undefined where none was found. */
+  readonly method: DescMethod | undefined;
+  /** Protocol of the call, as in `HandlerContext.protocolName`. */
+  readonly protocolName: string;
+  readonly kind: RefusalKind;
+  /** What the client gets. */
+  readonly error: ConnectError;
+  /** Undefined for what was refused before there was a call. */
+  readonly context: CallContext | undefined;
+}
 
 /**
  * Called at the begin and the end of every call of a server, for every protocol. Logs and metrics are observers.
@@ -8,10 +23,12 @@ import type { ConnectError } from "../errors/errors.ts";
  * exception of an observer becomes a warning of the process and does not affect the call.
  */
 export interface CallObserver {
-  /** Called before the handler runs. */
+  /** Called before the handler runs, when all gates have admitted the call. */
   started?(context: CallContext): void;
   /** Called when the call has ended; `error` is undefined for OK. */
   finished?(context: CallContext, error: ConnectError | undefined): void;
+  /** Called in place of both for a call that was refused before its handler. */
+  refused?(call: RefusedCall): void;
 }
 
 /**

@@ -123,6 +123,10 @@ class GuestExchange implements LiveExchange {
     return "encrypted" in this.#request.socket;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#request.socket.remoteAddress;
+  }
+
   get stopping(): ConnectError | undefined {
     return this.#owner.stopping;
   }

@@ -1,3 +1,5 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Admission } from "../../core/admission/admission.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
@@ -7,6 +9,7 @@ import type { ReplyMetadata } from "../http/reply-metadata.ts";
 import type { BodyLimits, BodyReader } from "../http/request-body.ts";
 import type { RequestMetadata } from "../http/request-metadata.ts";
 import type { TimeLimits } from "./deadline.ts";
+import type { CallKind } from "./open-call.ts";
 import type { FormOptions } from "./options/form-options.ts";
 import type { LongPollOptions } from "./options/poll-options.ts";
 import type { RawBodyOptions } from "./options/raw-options.ts";
@@ -59,6 +62,8 @@ export interface DoorOptions {
  * and binding are those of that rpc.
  */
 export interface DoorKit extends DoorOptions {
+  /** Asks the gates about calls; undefined without gates. */
+  readonly admission: Admission | undefined;
   /** Calls rpcs, with interceptors and observers. */
   readonly invoker: Invoker;
   /** Calls the health service of the upstream, without interceptors and observers. */
@@ -70,4 +75,9 @@ export interface DoorKit extends DoorOptions {
   readonly browsers: ForBrowsers;
   /** Whether the server is ready for traffic: it has rpcs and does not drain. */
   readonly isReady: () => boolean;
+}
+
+/** What all calls of one rpc by one protocol have in common; `kit` is that of the rpc. */
+export function callKind(method: DescMethod, protocolName: string, { limits, admission }: DoorKit): CallKind {
+  return { method, protocolName, limits, admit: admission?.of(method, limits.defaultTimeoutMs) };
 }

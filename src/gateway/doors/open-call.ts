@@ -1,5 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { CallContext } from "../../core/call/context.ts";
+import type { Admit } from "../../core/admission/admission.ts";
+import type { DoorName } from "../../core/admission/call-head.ts";
 import type { EdgeHeaders, EdgeRequest } from "../../core/call/edge-request.ts";
 import type { HeadersFrom } from "../../core/metadata/header-source.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
@@ -12,6 +14,8 @@ export interface CallKind {
   /** The value of `HandlerContext.protocolName`. */
   readonly protocolName: string;
   readonly limits: TimeLimits;
+  /** Asks the gates of the rpc; undefined where there are none. */
+  readonly admit: Admit | undefined;
 }
 
 /** The parts of a request that belong to its call. */
@@ -68,6 +72,22 @@ export function openCall(
   call.edge = exchange;
   exchange.attach(call);
   return call;
+}
+
+/**
+ * Asks the gates about the call of an exchange, before its body is read. Undefined for a call that may go on at once.
+ *
+ * @param route path template of the REST route; undefined for other doors
+ * @throws ConnectError, or rejects with it, for a call that is refused
+ */
+export function admitCall(
+  { admit }: CallKind,
+  door: DoorName,
+  exchange: HttpExchange,
+  call: CallContext,
+  route?: string,
+): Promise<void> | undefined {
+  return admit === undefined ? undefined : admit(door, exchange, call, route);
 }
 
 /**

@@ -52,6 +52,10 @@ export class FastifyExchange implements HttpExchange {
     return this.#inner.isSecure;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#inner.remoteAddress;
+  }
+
   get cookies(): HttpExchange["cookies"] {
     return this.#inner.cookies;
   }

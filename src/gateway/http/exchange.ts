@@ -14,6 +14,8 @@ export interface RequestHead {
   readonly url: string;
   /** Names in lower case. */
   readonly headers: IncomingHttpHeaders;
+  /** Names and values as they came, by turns; undefined where `headers` says everything. */
+  readonly rawHeaders?: readonly string[];
   /** `1.0`, `1.1` or `2.0`. */
   readonly httpVersion: string;
   readonly httpVersionMajor: number;
@@ -105,6 +107,8 @@ export interface HttpExchange extends EdgeRequest {
   gatherBody?(sink: BodySink): void;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
+  /** Address of the other end of the connection; undefined where it has none. */
+  readonly remoteAddress: string | undefined;
   /**
    * When the head had arrived and earlier requests of its connection were answered, in `performance.now()`
    * milliseconds.

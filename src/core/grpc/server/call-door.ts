@@ -1,20 +1,47 @@
 import type { IncomingHttpHeaders } from "node:http2";
-import { Code } from "../../errors/errors.ts";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { Admit } from "../../admission/admission.ts";
+import type { CallSource } from "../../admission/arrived-call.ts";
+import type { CallContext } from "../../call/context.ts";
+import { Code, toCallError } from "../../errors/errors.ts";
 import { http2Counts } from "../../http2/http2-counts.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
-import type { CallHead, CallStream, ClientConnection, ServerStreamListener } from "./call-stream.ts";
+import type {
+  CallHead,
+  CallRequest,
+  CallStream,
+  ClientConnection,
+  ServerStreamListener,
+} from "./call-stream.ts";
 import { GrpcRequestCheck, statusRefusal, type HeaderLimits, type Refusal } from "./grpc-request-check.ts";
-import type { CallEnvironment } from "./server-call.ts";
+import { contextOf, type CallEnvironment } from "./server-call.ts";
 import { ServerStreamCall } from "./server-stream-call.ts";
 import { ServerUnaryCall } from "./server-unary-call.ts";
 import type { ServedRpc } from "./served-rpc.ts";
+import { answerRefused, WaitingCall } from "./waiting-call.ts";
 
 /** Serves requests to rpcs that the server itself does not have. */
 export interface OtherRpcs {
   has(path: string): boolean;
-  /** Serves a request whose head is good. */
-  serve(stream: CallStream, path: string, head: CallHead, connection: ClientConnection): void;
+  find(path: string): OtherRpc;
+  /** Serves a request whose head is good. @returns what the stream reports to */
+  serve(
+    rpc: OtherRpc,
+    stream: CallStream,
+    request: CallRequest,
+    head: CallHead,
+    connection: ClientConnection,
+  ): ServerStreamListener;
+}
+
+/** An rpc that the server itself does not have. */
+export interface OtherRpc {
+  readonly method: DescMethod;
+  /** Asks the gates of the rpc; undefined where there are none. */
+  readonly admit: Admit | undefined;
 }
 
 /**
@@ -62,9 +89,16 @@ export class CallDoor {
     const path = fields[":path"] ?? "";
     const rpc = this.#rpcs.get(path);
     if (rpc !== undefined && !(this.#leftOut.has(path) && this.#others.has(path))) {
-      this.#run(rpc, stream, fields, connection);
+      if (rpc.admit === undefined) stream.listen(this.#begin(rpc, stream, fields, connection, undefined));
+      else this.#ask(rpc.admit, rpc, stream, head, connection);
     } else if (this.#others.has(path)) {
-      this.#others.serve(stream, path, head, connection);
+      const other = this.#others.find(path);
+      if (other.admit === undefined) {
+        const request = requestOf(fields, connection, undefined);
+        stream.listen(this.#others.serve(other, stream, request, head, connection));
+      } else {
+        this.#ask(other.admit, other, stream, head, connection);
+      }
     } else {
       refuse(stream, unknownMethod(path));
     }
@@ -90,17 +124,82 @@ export class CallDoor {
     refuse(stream, statusRefusal(Code.Unavailable, message));
   }
 
-  #run(rpc: ServedRpc, stream: CallStream, headers: IncomingHttpHeaders, { peer }: ClientConnection): void {
-    const timeout = headers["grpc-timeout"];
-    const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
-    const request = { headers, timeoutMs, peer };
+  #begin(
+    rpc: ServedRpc,
+    stream: CallStream,
+    fields: IncomingHttpHeaders,
+    connection: ClientConnection,
+    context: CallContext | undefined,
+  ): ServerStreamListener {
     const { handler } = rpc;
-    stream.listen(
-      handler.kind === "unary"
-        ? new ServerUnaryCall(this.#environment, rpc, handler, stream, request)
-        : new ServerStreamCall(this.#environment, rpc, handler, stream, request),
-    );
+    const request = requestOf(fields, connection, context);
+    return handler.kind === "unary"
+      ? new ServerUnaryCall(this.#environment, rpc, handler, stream, request)
+      : new ServerStreamCall(this.#environment, rpc, handler, stream, request);
   }
+
+  /** Asks the gates before the call begins: none of its messages is read until they have admitted it. */
+  #ask(
+    admit: Admit,
+    rpc: ServedRpc | OtherRpc,
+    stream: CallStream,
+    head: CallHead,
+    connection: ClientConnection,
+  ): void {
+    const { fields } = head;
+    const { trust, calls } = this.#environment;
+    const method = "handler" in rpc ? rpc.handler.method : rpc.method;
+    const context = contextOf(method, requestOf(fields, connection, undefined), trust);
+    if ("handler" in rpc) this.#limit(rpc, context);
+    const begin = (): ServerStreamListener =>
+      "handler" in rpc
+        ? this.#begin(rpc, stream, fields, connection, context)
+        : this.#others.serve(rpc, stream, requestOf(fields, connection, context), head, connection);
+    let admitted: Promise<void> | undefined;
+    try {
+      admitted = admit("grpc", sourceOf(head, connection), context);
+    } catch (reason) {
+      stream.listen(new RefusedRequest(stream));
+      answerRefused(stream, context, toCallError(reason));
+      context.end();
+      return;
+    }
+    if (admitted === undefined) {
+      stream.listen(begin());
+      return;
+    }
+    const waiting = new WaitingCall(stream, context, calls);
+    stream.listen(waiting);
+    void waiting.run(admitted, begin);
+  }
+
+  /** What gates wait for counts against the time of the call. */
+  #limit({ handler }: ServedRpc, context: CallContext): void {
+    const { defaultTimeoutMs, maxTimeoutMs } = this.#environment;
+    const byDefault = handler.limitMs ?? (handler.kind === "unary" ? defaultTimeoutMs : 0);
+    const limitMs = context.deadline === undefined ? byDefault : maxTimeoutMs;
+    if (limitMs > 0) context.limit(limitMs);
+  }
+}
+
+function requestOf(
+  headers: IncomingHttpHeaders,
+  { peer }: ClientConnection,
+  context: CallContext | undefined,
+): CallRequest {
+  const timeout = headers["grpc-timeout"];
+  const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
+  return { headers, timeoutMs, peer, context };
+}
+
+function sourceOf({ fields, rawFields }: CallHead, connection: ClientConnection): CallSource {
+  // Connections are sockets, or stand for one.
+  const socket = connection.socket as Duplex & Partial<Pick<TLSSocket, "remoteAddress" | "encrypted">>;
+  return {
+    head: { method: "POST", url: fields[":path"] ?? "", headers: fields, rawHeaders: rawFields },
+    isSecure: socket.encrypted === true,
+    remoteAddress: socket.remoteAddress,
+  };
 }
 
 function unknownMethod(path: string): Refusal {

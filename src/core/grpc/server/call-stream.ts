@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http2";
 import type { Duplex } from "node:stream";
+import type { CallContext } from "../../call/context.ts";
 import type { FieldList, ReplyFields, ServerStreamListener, WholeReply } from "../../http2/server-stream.ts";
 import type { PeerIdentity } from "../../metadata/peer-identity.ts";
 
@@ -58,4 +59,6 @@ export interface CallRequest {
   readonly timeoutMs: number | undefined;
   /** The verified identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
+  /** The context of a call that gates have admitted; undefined where it is still to be made. */
+  readonly context: CallContext | undefined;
 }

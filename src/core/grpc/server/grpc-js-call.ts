@@ -38,7 +38,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     this.#environment = environment;
     this.#stream = stream;
     this.#request = request;
-    this.context = contextOf(method, request, environment.trust);
+    this.context = request.context ?? contextOf(method, request, environment.trust);
     environment.calls.add(this);
     stream.keepPlace();
     try {

@@ -1,10 +1,15 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import type { Server, ServerOptions } from "@grpc/grpc-js";
+import type { Admission } from "../../admission/admission.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
-import { parseTimeout } from "../../wire/grpc-timeout.ts";
 import { bareMethod } from "./bare-method.ts";
-import type { OtherRpcs } from "./call-door.ts";
-import type { CallHead, CallStream, ClientConnection } from "./call-stream.ts";
+import type { OtherRpc, OtherRpcs } from "./call-door.ts";
+import type {
+  CallHead,
+  CallRequest,
+  CallStream,
+  ClientConnection,
+  ServerStreamListener,
+} from "./call-stream.ts";
 import { GrpcJsCall, GrpcJsReply } from "./grpc-js-call.ts";
 import { GrpcJsLink } from "./grpc-js-link.ts";
 import { callHeader, makeGrpcJsServer, type GrpcJsServer } from "./grpc-js-server.ts";
@@ -26,15 +31,17 @@ export class GrpcJsRpcs implements OtherRpcs {
   #made: GrpcJsServer | undefined;
   readonly #options: ServerOptions;
   readonly #environment: CallEnvironment;
+  readonly #admission: Admission | undefined;
   readonly #links = new WeakMap<ClientConnection, GrpcJsLink>();
   readonly #open = new Set<GrpcJsLink>();
-  readonly #methods = new Map<string, DescMethod>();
+  readonly #methods = new Map<string, OtherRpc>();
   /** Connections of calls whose heads are on their way to grpc-js. */
   readonly #callers = new Map<string, ClientConnection>();
   #calls = 0;
 
-  constructor(options: ServerOptions, environment: CallEnvironment) {
+  constructor(options: ServerOptions, environment: CallEnvironment, admission: Admission | undefined) {
     this.#options = options;
+    this.#admission = admission;
     this.#environment = environment;
   }
 
@@ -52,17 +59,23 @@ export class GrpcJsRpcs implements OtherRpcs {
     return this.#made?.kinds.has(path) === true;
   }
 
+  find(path: string): OtherRpc {
+    const known = this.#methods.get(path);
+    if (known !== undefined) return known;
+    const method = bareMethod(path, this.#made?.kinds.get(path) ?? "bidi");
+    const rpc = { method, admit: this.#admission?.of(method) };
+    this.#methods.set(path, rpc);
+    return rpc;
+  }
+
   serve(
+    { method }: OtherRpc,
     stream: CallStream,
-    path: string,
-    { fields, rawFields }: CallHead,
+    request: CallRequest,
+    { rawFields }: CallHead,
     connection: ClientConnection,
-  ): void {
-    const timeout = fields["grpc-timeout"];
-    const timeoutMs = typeof timeout === "string" ? parseTimeout(timeout) : undefined;
-    const request = { headers: fields, timeoutMs, peer: connection.peer };
-    const call = new GrpcJsCall(this.#environment, this.#methodOf(path), stream, request);
-    stream.listen(call);
+  ): ServerStreamListener {
+    const call = new GrpcJsCall(this.#environment, method, stream, request);
     const id = String(++this.#calls);
     this.#callers.set(id, connection);
     const link = this.#linkOf(connection);
@@ -78,6 +91,7 @@ export class GrpcJsRpcs implements OtherRpcs {
         const text = "the handlers of grpc-js cannot be reached";
         call.fail(new ConnectError(text, Code.Unavailable, undefined, undefined, reason));
       });
+    return call;
   }
 
   /** Ends all links, and releases the resources of grpc-js. */
@@ -98,13 +112,5 @@ export class GrpcJsRpcs implements OtherRpcs {
     link.take();
     this.#made?.inject(link.far);
     return link;
-  }
-
-  #methodOf(path: string): DescMethod {
-    const known = this.#methods.get(path);
-    if (known !== undefined) return known;
-    const method = bareMethod(path, this.#made?.kinds.get(path) ?? "bidi");
-    this.#methods.set(path, method);
-    return method;
   }
 }

@@ -1,4 +1,5 @@
 import { fromBinary, toBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
+import type { Admit } from "../../admission/admission.ts";
 import type { Handler } from "../../call/handler.ts";
 import { rpcName } from "../../call/service.ts";
 import { messageCheck } from "../../codec/message-check.ts";
@@ -7,6 +8,8 @@ import { replyTooLarge } from "../../errors/reply-too-large.ts";
 /** What all calls of one rpc share. */
 export interface ServedRpc {
   readonly handler: Handler;
+  /** Asks the gates of the rpc; undefined where there are none. */
+  readonly admit: Admit | undefined;
   /** Whether the handler calls another server, whose headers are sent when they arrive. */
   readonly isProxied: boolean;
   /** Decodes a request; throws for malformed bytes. */
@@ -23,12 +26,14 @@ export interface ServedRpc {
  * An rpc with its messages in protobuf.
  *
  * @param maxSendBytes Largest message to send, in bytes; -1 for any.
+ * @param admit Asks the gates of the rpc; undefined where there are none.
  */
 export function servedRpc(
   method: DescMethod,
   handler: Handler,
   isProxied: boolean,
   maxSendBytes: number,
+  admit: Admit | undefined,
 ): ServedRpc {
   const { input, output } = method;
   const limited = (bytes: Uint8Array): Uint8Array => {
@@ -42,11 +47,12 @@ export function servedRpc(
     // Such a handler takes and gives bytes where others have messages.
     const read = (bytes: Uint8Array): Message => bytes as unknown as Message;
     const write = (reply: Message): Uint8Array => limited(reply as unknown as Uint8Array);
-    return { handler: handler.bytes, isProxied, read, write };
+    return { handler: handler.bytes, admit, isProxied, read, write };
   }
   const check = messageCheck(output); // The encoder itself accepts a number for a string.
   return {
     handler,
+    admit,
     isProxied,
     // Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise.
     read: ({ buffer, byteOffset, byteLength }) =>

@@ -44,7 +44,7 @@ export interface LiveCall extends Live {
 /** The context of a call: identity headers count only if the client is trusted to set them. */
 export function contextOf(
   method: CallContext["method"],
-  { headers, peer, timeoutMs }: CallRequest,
+  { headers, peer, timeoutMs }: Omit<CallRequest, "context">,
   trust: IdentityTrust,
 ): CallContext {
   const trusted = trust.includes(peer);
@@ -94,7 +94,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.rpc = rpc;
     this.stream = stream;
     this.#request = request;
-    this.context = contextOf(rpc.handler.method, request, environment.trust);
+    this.context = request.context ?? contextOf(rpc.handler.method, request, environment.trust);
     this.decoder = new MessageDecoder(request.headers, rpc.read, environment.maxMessageBytes);
     this.#reader = new MessageReader(this, environment.maxMessageBytes, "request");
     environment.calls.add(this);

@@ -1,3 +1,4 @@
+import type { Admission } from "../../admission/admission.ts";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
@@ -36,6 +37,7 @@ const ofGateways = { keepAliveTimeoutMs: Infinity, heartbeatMs: Infinity, linger
 export class ServerEngine {
   readonly #options: ReturnType<typeof withChannelOptions>;
   readonly #dispatcher: Dispatcher;
+  readonly #admission: Admission | undefined;
   readonly #environment: CallEnvironment;
   readonly #door: CallDoor;
   readonly #grpcJs: GrpcJsRpcs;
@@ -44,11 +46,12 @@ export class ServerEngine {
   /** Why the engine is grpc-js; undefined for our own. */
   #reason: string | undefined;
 
-  constructor(options: GrpcServerOptions, dispatcher: Dispatcher) {
+  constructor(options: GrpcServerOptions, dispatcher: Dispatcher, admission: Admission | undefined) {
     const effective = withChannelOptions(options);
     const { compressReplies, compressionThresholdBytes, maxMessageBytes } = effective;
     this.#options = effective;
     this.#dispatcher = dispatcher;
+    this.#admission = admission;
     this.#environment = {
       dispatcher,
       defaultTimeoutMs: options.defaultTimeoutMs,
@@ -59,7 +62,7 @@ export class ServerEngine {
       calls: new LiveSet(),
       trust: new IdentityTrust(options.trustedPeers),
     };
-    this.#grpcJs = new GrpcJsRpcs(toEngineOptions(options), this.#environment);
+    this.#grpcJs = new GrpcJsRpcs(toEngineOptions(options), this.#environment, admission);
     this.#door = new CallDoor(this.#environment, options, this.#grpcJs);
     this.#guests = new GuestConnections(this.#door);
   }
@@ -84,7 +87,8 @@ export class ServerEngine {
     for (const method of service.descriptor.methods) {
       const isProxied = isHandlerSource(service);
       const handler = this.#dispatcher.handlerOf(method);
-      const rpc = servedRpc(method, handler, isProxied, this.#environment.maxSendBytes);
+      const admit = this.#admission?.of(method);
+      const rpc = servedRpc(method, handler, isProxied, this.#environment.maxSendBytes, admit);
       const implemented = isProxied || implementationOf(service, method) !== undefined;
       this.#door.add(`/${rpcName(method)}`, rpc, implemented);
     }

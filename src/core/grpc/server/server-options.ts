@@ -1,5 +1,6 @@
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../../call/dispatcher.ts";
+import type { Gate } from "../../admission/gate.ts";
 import type { SessionLimitOptions } from "../../http2/session-limits.ts";
 import { http2TuningDefaults, type Http2Tuning } from "../../http2/server-session-options.ts";
 import { announcedStreams } from "../../http2/stream-turns.ts";
@@ -38,6 +39,16 @@ export interface GrpcServerOptions extends DispatcherOptions, SessionLimitOption
    * clients, for networks that only trusted proxies can reach. Default: none.
    */
   readonly trustedPeers: TrustedPeers;
+  /**
+   * Decide on every call by its head, before its messages are read, in this order: calls on the server's own port, on
+   * that of an `HttpServer`, and in this process. Default: none.
+   */
+  readonly gates: readonly Gate[];
+  /**
+   * Addresses and ranges of proxies, such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` says which client a
+   * call comes from. Default: none, the client is the other end of the connection.
+   */
+  readonly trustedProxies: readonly string[];
   /** Largest message to receive, in bytes after decompression. Default: 4 MiB. */
   readonly maxMessageBytes: number;
   /** Largest message to send, in bytes before compression; -1 for any. Default: 4 MiB. */
@@ -99,6 +110,8 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   listen: true,
   tls: undefined,
   trustedPeers: [],
+  gates: [],
+  trustedProxies: [],
   maxMessageBytes: 4 * 1024 * 1024,
   maxSendBytes: 4 * 1024 * 1024,
   compressReplies: false,

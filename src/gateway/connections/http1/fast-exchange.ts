@@ -107,6 +107,10 @@ export class FastExchange implements TurnExchange, TurnAnswer {
     return "encrypted" in this.#carrier.socket;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#carrier.socket.remoteAddress;
+  }
+
   get stopping(): ConnectError | undefined {
     return this.#owner?.stopping;
   }

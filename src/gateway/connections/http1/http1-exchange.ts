@@ -72,6 +72,10 @@ export class Http1Exchange
     return "encrypted" in this.req.socket;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.req.socket.remoteAddress;
+  }
+
   get stopping(): ConnectError | undefined {
     return this.#owner?.stopping;
   }

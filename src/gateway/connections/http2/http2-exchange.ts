@@ -78,6 +78,10 @@ export class Http2Exchange
     return this.stream.session?.encrypted === true;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.stream.session?.socket.remoteAddress;
+  }
+
   get stopping(): ConnectError | undefined {
     return this.#owner.stopping;
   }

@@ -95,15 +95,15 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   #onRequest(stream: ServerStream, request: IncomingRequest, client: OwnClient): void {
     const { grpc } = this.#options;
     if (grpc?.acceptOwnStream === undefined || !isForGrpcEngine(request.fields)) {
-      this.#begin(stream, request, client.peer);
+      this.#begin(stream, request, client);
       return;
     }
     client.calls.add(stream);
     grpc.acceptOwnStream(stream, request, client);
   }
 
-  #begin(stream: ServerStream, request: IncomingRequest, peer: PeerIdentity | undefined): void {
-    const exchange = new OwnHttp2Exchange(stream, request, this, peer);
+  #begin(stream: ServerStream, request: IncomingRequest, client: OwnClient): void {
+    const exchange = new OwnHttp2Exchange(stream, request, this, client);
     this.inFlight.add(exchange);
     const refusal = this.#check.http2Problem(request.fields, request.rawFields);
     if (refusal !== undefined) {

@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { errorCode } from "../../../core/http2/http2-error.ts";
@@ -40,6 +41,7 @@ export class OwnHttp2Exchange
   writableFinished = false;
   readonly #stream: ServerStream;
   readonly #owner: ExchangeOwner;
+  readonly #socket: Socket;
   #status = 0;
   /** Whether the reply has ended with its headers, so that nothing of a body is sent. */
   #isBodyless = false;
@@ -51,18 +53,19 @@ export class OwnHttp2Exchange
   #trailers: FieldList | undefined;
   #sent: (() => void) | undefined;
 
-  /** @param peer the identity of the client */
+  /** @param client whose connection it is */
   constructor(
     stream: ServerStream,
     request: IncomingRequest,
     owner: ExchangeOwner,
-    peer: PeerIdentity | undefined,
+    client: { readonly peer: PeerIdentity | undefined; readonly socket: Socket },
   ) {
     super();
     this.#stream = stream;
     this.#owner = owner;
     this.head = headOf(request, stream.requestEnded);
-    this.peer = peer;
+    this.peer = client.peer;
+    this.#socket = client.socket;
     stream.listen(this);
   }
 
@@ -79,6 +82,10 @@ export class OwnHttp2Exchange
 
   get isSecure(): boolean {
     return this.head.headers[":scheme"] === "https";
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
   }
 
   get stopping(): ConnectError | undefined {
@@ -248,7 +255,7 @@ export class OwnHttp2Exchange
 }
 
 /** The head of a request as doors read it. */
-function headOf({ fields }: IncomingRequest, isEnded: boolean): RequestHead {
+function headOf({ fields, rawFields }: IncomingRequest, isEnded: boolean): RequestHead {
   fields.host ??= fields[":authority"];
   // To every door a body of unknown length is a chunked one.
   const isChunked = !isEnded && fields["content-length"] === undefined;
@@ -256,6 +263,7 @@ function headOf({ fields }: IncomingRequest, isEnded: boolean): RequestHead {
     method: fields[":method"] ?? "",
     url: fields[":path"] ?? "",
     headers: isChunked ? { ...fields, "transfer-encoding": "chunked" } : fields,
+    rawHeaders: rawFields,
     httpVersion: "2.0",
     httpVersionMajor: 2,
   };

@@ -6,9 +6,9 @@ import type { CallContext } from "../../../core/call/context.ts";
 import { Code, type ConnectError, invalidArgument } from "../../../core/errors/errors.ts";
 import { type HttpExchange, type ResponseHeaders, setField } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
-import type { DoorKit } from "../door-kit.ts";
+import { callKind, type DoorKit } from "../door-kit.ts";
 import { connectTimeoutMs } from "../deadline.ts";
-import { type CallKind, openCall, requestComplete, whileReading } from "../open-call.ts";
+import { admitCall, openCall, requestComplete, whileReading } from "../open-call.ts";
 import { queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
@@ -50,7 +50,7 @@ export function connectUnary(
 ): ConnectUnary {
   const { invoker, errors, bodies, limits } = kit;
   const { maxBodyBytes } = limits;
-  const kind: CallKind = { method, protocolName: "connect", limits };
+  const kind = callKind(method, "connect", kit);
   const codecs = messageCodecs(method, kit.binding, Code.InvalidArgument);
   const unaryBytes = kit.transcoding === "messages" ? undefined : invoker.unaryBytes?.bind(invoker);
 
@@ -76,6 +76,8 @@ export function connectUnary(
       const { codec, timeoutMs, compression, read } = incoming(exchange);
       metadata.check(requestHeaders, Code.InvalidArgument);
       context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
+      const admitted = admitCall(kind, "connect", exchange, context);
+      if (admitted !== undefined) await admitted;
       const payload = await run(await whileReading(context, read()), codec, context);
       const parts = metadata.reply(context);
       const type = `application/${codec.name}`;

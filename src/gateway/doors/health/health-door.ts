@@ -5,6 +5,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
   type HealthCheckResponse,
 } from "../../../../gen/grpc/health/v1/health_pb.ts";
+import { exemptFromGates } from "../../../core/admission/admitted.ts";
 import { Code, toCallError } from "../../../core/errors/errors.ts";
 import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
@@ -22,6 +23,7 @@ const checks: CallKind = {
   method: Health.method.check,
   protocolName: "rest",
   limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
+  admit: undefined,
 };
 
 /** The result of a check, sent as `{"status": …}`. */
@@ -77,6 +79,7 @@ async function check(path: string, query: string, kit: DoorKit): Promise<CheckSt
   const { healthInvoker, health } = kit;
   const request = { peer: undefined, method: "GET", url: undefined, arrivedAt: undefined };
   const context = newCall(checks, request, health.healthTimeoutMs, () => new Headers());
+  exemptFromGates(context); // It asks for itself, not for the client of the path.
   try {
     const service = parseQuery(query).find(({ name }) => name === "service")?.value ?? "";
     const message = create(HealthCheckRequestSchema, { service });

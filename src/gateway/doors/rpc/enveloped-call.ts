@@ -5,8 +5,8 @@ import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
-import type { DoorKit } from "../door-kit.ts";
-import { type CallKind, openCall, requestComplete } from "../open-call.ts";
+import { callKind, type DoorKit } from "../door-kit.ts";
+import { admitCall, type CallKind, openCall, requestComplete } from "../open-call.ts";
 import type { BodyForm } from "./body-form.ts";
 import { compressedFlag } from "../../../core/wire/message-prefix.ts";
 import { EnvelopeReader } from "./envelope-reader.ts";
@@ -39,7 +39,7 @@ export function envelopedCall(
   metadata: RpcMetadata,
 ): EnvelopedHandler {
   const codecs = messageCodecs(method, kit.binding, protocol.malformed);
-  const kind: CallKind = { method, protocolName: protocol.name, limits: kit.limits };
+  const kind = callKind(method, protocol.name, kit);
   const rpc: EnvelopedRpc = { kind, protocol, metadata, kit };
   return (form, exchange) => void new EnvelopedCall(rpc, form, codecs[form.codec], exchange).serve();
 }
@@ -111,6 +111,8 @@ class EnvelopedCall {
     const options = { compression: request, maxBytes: kit.limits.maxBodyBytes, malformed };
     const context = openCall(kind, this.#exchange, timeoutMs, () => metadata.of(headers));
     this.#context = context;
+    const admitted = admitCall(kind, protocol.name, this.#exchange, context);
+    if (admitted !== undefined) await admitted;
     const { method } = kind;
     // The kind decides which of the two it is; the types do not follow it.
     if (method.methodKind === "unary") await this.#unary(method as DescMethodUnary, options, context);

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { rpcName } from "../../../core/call/service.ts";
-import type { DoorKit } from "../door-kit.ts";
+import { callKind, type DoorKit } from "../door-kit.ts";
 import type { CallKind } from "../open-call.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
@@ -59,7 +59,7 @@ function compile(route: Route, kit: DoorKit): CallableMethod {
   if (codec === undefined) throw new TypeError("every message has a JSON form");
   return {
     method,
-    kind: { method, protocolName: "websocket", limits: kit.limits },
+    kind: callKind(method, "websocket", kit),
     kit,
     codec,
     run,

@@ -10,7 +10,8 @@ import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
-import { SocketCall } from "./socket-call.ts";
+import { type SendReply, SocketCall } from "./socket-call.ts";
+import { callSource, type SocketSide } from "./socket-side.ts";
 import { readHeaders, readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import { statusMembers, type StatusOptions } from "./status-frame.ts";
 
@@ -22,6 +23,8 @@ export interface MultiplexOptions extends StatusOptions {
   readonly peer: PeerIdentity | undefined;
   /** All headers of the handshake, for every call. */
   readonly headers: IncomingHttpHeaders;
+  /** What else is known of the handshake. */
+  readonly side: SocketSide;
   /** Whether the first frame contains further headers. */
   readonly headersInFrame: boolean;
   /** The most calls in flight. */
@@ -38,6 +41,8 @@ interface LiveCall {
   readonly idText: string;
   readonly callable: CallableMethod;
   readonly call: SocketCall;
+  /** What gates have to wait for before the call; undefined for nothing. */
+  readonly admitted: Promise<void> | undefined;
 }
 
 /** A socket for many calls; each frame belongs to one of them. */
@@ -163,18 +168,25 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       () => kit.requestMetadata.of(headers),
     );
     context.edge = handshakeOf(headers);
+    let admitted: Promise<void> | undefined;
+    try {
+      admitted = kind.admit?.("websocket", callSource(this.#options.side, `/${name}`, headers), context);
+    } catch (reason) {
+      context.end();
+      throw reason;
+    }
     const call = new SocketCall(kind, run, context, {
       pause: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":true}`),
       resume: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":false}`),
     });
-    return { idText, callable, call };
+    return { idText, callable, call, admitted };
   }
 
-  async #run(id: CallId, { idText, callable, call }: LiveCall): Promise<void> {
+  async #run(id: CallId, { idText, callable, call, admitted }: LiveCall): Promise<void> {
     const { codec } = callable;
-    const error = await call.run(codec, ({ data }) =>
-      this.#socket.write(`{"id":${idText},"message":${String(data)}}`, false),
-    );
+    const send: SendReply = ({ data }) =>
+      this.#socket.write(`{"id":${idText},"message":${String(data)}}`, false);
+    const error = await call.run(codec, send, admitted);
     this.#calls.delete(id);
     if (error !== undefined) this.#options.errors.faults.call(error, call.context);
     this.#end(id, idText, error, call);

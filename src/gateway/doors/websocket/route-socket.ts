@@ -1,30 +1,31 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
-import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import type { CallContext } from "../../../core/call/context.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
-import { handshakeOf, newCall } from "../open-call.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
-import { SocketCall } from "./socket-call.ts";
+import { type SendReply, SocketCall } from "./socket-call.ts";
 import { readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
-import { boundMessage, checkHeaders, type Chosen, type SocketRoute } from "./socket-route.ts";
+import {
+  askSocketCall,
+  boundMessage,
+  checkHeaders,
+  newSocketCall,
+  type SocketOrigin,
+  type SocketRoute,
+} from "./socket-route.ts";
 import { statusMembers } from "./status-frame.ts";
 
 /** The parts of the handshake of a `RouteSocket`. */
-export interface SocketRequest {
+export interface SocketRequest extends SocketOrigin {
   readonly call: RouteCall;
-  readonly chosen: Chosen;
   /** The headers of the handshake. */
   readonly headers: IncomingHttpHeaders;
-  /** The identity of the client; undefined for an anonymous one. */
-  readonly peer: PeerIdentity | undefined;
   /** Whether the first frame contains further headers. */
   readonly headersInFrame: boolean;
-  /** Target of the request. */
-  readonly url: string;
 }
 
 /** A socket for one call: its frames are the messages of the call. */
@@ -51,11 +52,11 @@ export class RouteSocket implements SocketReader, OpenSocket {
   /**
    * Starts to read, and begins the call unless the first frame contains its headers. Throws INVALID_ARGUMENT.
    *
-   * @param askedMs the timeout that the client sets, in milliseconds; undefined for none
+   * @param context of the call that the gates have admitted; undefined where its first frame has its headers
    */
-  open(askedMs: number | undefined): void {
+  open(context: CallContext | undefined): void {
     this.#socket.listen(this);
-    if (!this.#request.headersInFrame) this.#begin(this.#request.headers, askedMs);
+    if (context !== undefined) this.#begin(context, undefined);
   }
 
   message(data: Buffer, isBinary: boolean): void {
@@ -100,20 +101,20 @@ export class RouteSocket implements SocketReader, OpenSocket {
   #readHeaders(data: Buffer, isBinary: boolean): void {
     if (isBinary) throw new HttpError(400, "the first frame must be a text frame with the headers");
     const headers = withHeaders(this.#request.headers, readHeadersFrame(data.toString()));
-    this.#begin(headers, checkHeaders(this.#plan, headers));
+    const context = newSocketCall(this.#plan, this.#request, headers, checkHeaders(this.#plan, headers));
+    try {
+      this.#begin(context, askSocketCall(this.#plan, this.#request, headers, context));
+    } catch (reason) {
+      context.end();
+      throw reason;
+    }
   }
 
-  #begin(headers: IncomingHttpHeaders, askedMs: number | undefined): void {
-    const { kind, kit, run, needsFrame, raw } = this.#plan;
-    const { requestMetadata } = kit;
-    const { call, chosen, peer, url } = this.#request;
+  /** @param admitted what gates have to wait for; undefined where they have admitted the call */
+  #begin(context: CallContext, admitted: Promise<void> | undefined): void {
+    const { kind, run, needsFrame } = this.#plan;
+    const { call, chosen } = this.#request;
     const bound = needsFrame ? undefined : boundMessage(chosen, call);
-    const context = newCall(kind, { peer, method: "GET", url, arrivedAt: undefined }, askedMs, () => {
-      const metadata = requestMetadata.of(headers);
-      if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
-      return metadata;
-    });
-    context.edge = handshakeOf(headers);
     const socketCall = (this.#call = new SocketCall(kind, run, context, {
       pause: () => this.#socket.pause(),
       resume: () => this.#socket.resume(),
@@ -122,12 +123,13 @@ export class RouteSocket implements SocketReader, OpenSocket {
       socketCall.push(bound, 0);
       socketCall.requests.end();
     }
-    void this.#run(socketCall);
+    void this.#run(socketCall, admitted);
   }
 
-  async #run(call: SocketCall): Promise<void> {
+  async #run(call: SocketCall, admitted: Promise<void> | undefined): Promise<void> {
     const { codec } = this.#request.chosen;
-    const error = await call.run(codec, ({ data, isBinary }) => this.#socket.write(data, isBinary));
+    const send: SendReply = ({ data, isBinary }) => this.#socket.write(data, isBinary);
+    const error = await call.run(codec, send, admitted);
     this.#call = undefined;
     if (error !== undefined) this.#plan.kit.errors.faults.call(error, call.context);
     this.#finish(error, call);

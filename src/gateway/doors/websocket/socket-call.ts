@@ -31,10 +31,17 @@ export class SocketCall {
 
   /**
    * Calls and sends the replies as frames; resolves with the error of the call, undefined for OK. Never rejects.
+   *
+   * @param admitted what gates have to wait for before the call; undefined for nothing
    */
-  async run(codec: FrameCodec, send: SendReply): Promise<ConnectError | undefined> {
+  async run(
+    codec: FrameCodec,
+    send: SendReply,
+    admitted: Promise<void> | undefined,
+  ): Promise<ConnectError | undefined> {
     const { context } = this;
     try {
+      if (admitted !== undefined) await admitted;
       for await (const frames of this.#run(this.requests, context, codec)) {
         for (const frame of frames) {
           if (context.reason !== undefined) throw context.reason;

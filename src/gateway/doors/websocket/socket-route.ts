@@ -1,8 +1,11 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { CallContext } from "../../../core/call/context.ts";
+import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { rpcName } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
-import type { DoorKit } from "../door-kit.ts";
-import type { CallKind } from "../open-call.ts";
+import { callKind, type DoorKit } from "../door-kit.ts";
+import { type CallKind, handshakeOf, newCall } from "../open-call.ts";
+import { callSource, type SocketSide } from "./socket-side.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
@@ -45,7 +48,7 @@ export function compileSocketRoute(route: Route, kit: DoorKit): SocketRoute {
   const { run, inBytes } = compileSocketCalls(kit, method);
   return {
     route,
-    kind: { method, protocolName: "websocket", limits: kit.limits },
+    kind: callKind(method, "websocket", kit),
     kit,
     run,
     takesOne,
@@ -53,6 +56,46 @@ export function compileSocketRoute(route: Route, kit: DoorKit): SocketRoute {
     needsFrame: !takesOne || takesBody,
     choose: raw ? rawChoice(route, kit) : messageChoice(route, kit, inBytes),
   };
+}
+
+/** What the handshake of a socket says of the call that it opens. */
+export interface SocketOrigin extends SocketSide {
+  readonly chosen: Chosen;
+  /** The identity of the client; undefined for an anonymous one. */
+  readonly peer: PeerIdentity | undefined;
+  /** Target of the request. */
+  readonly url: string;
+}
+
+/** Makes the context of the call of a socket, with the headers that it has now. */
+export function newSocketCall(
+  { kind, kit, raw }: SocketRoute,
+  { chosen, peer, url }: SocketOrigin,
+  headers: IncomingHttpHeaders,
+  askedMs: number | undefined,
+): CallContext {
+  const request = { peer, method: "GET", url, arrivedAt: undefined };
+  const context = newCall(kind, request, askedMs, () => {
+    const metadata = kit.requestMetadata.of(headers);
+    if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
+    return metadata;
+  });
+  context.edge = handshakeOf(headers);
+  return context;
+}
+
+/**
+ * Asks the gates about the call of a socket; undefined for one that may go on at once.
+ *
+ * @throws ConnectError, or rejects with it, for a call that is refused
+ */
+export function askSocketCall(
+  { kind }: SocketRoute,
+  origin: SocketOrigin,
+  headers: IncomingHttpHeaders,
+  context: CallContext,
+): Promise<void> | undefined {
+  return kind.admit?.("websocket", callSource(origin, origin.url, headers), context);
 }
 
 /** The request message of a call without a frame. Throws INVALID_ARGUMENT. */

@@ -1,5 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { noticeAfterMs, type StopReport } from "../../../core/lifecycle/lifecycle.ts";
+import type { CallContext } from "../../../core/call/context.ts";
+import { incompleteRequest } from "../../http/disconnect-error.ts";
 import type { HttpExchange, RequestHead, UpgradeRequest } from "../../http/exchange.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -18,7 +20,15 @@ import { RouteSocket } from "./route-socket.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import { SocketEngine } from "../../fastify/socket-engine.ts";
 import { withHeaders } from "../../http/socket-headers.ts";
-import { boundMessage, checkHeaders, compileSocketRoute, type SocketRoute } from "./socket-route.ts";
+import {
+  askSocketCall,
+  boundMessage,
+  checkHeaders,
+  compileSocketRoute,
+  newSocketCall,
+  type SocketRoute,
+} from "./socket-route.ts";
+import { sideOf } from "./socket-side.ts";
 
 /** How long aborted calls may take to send their errors, in milliseconds. */
 const abortGraceMs = 250;
@@ -65,7 +75,7 @@ class WebSockets implements Door {
       try {
         const problem = handshakeProblem(head) ?? this.#origins.problem(head.headers);
         if (problem !== undefined) throw problem;
-        if (this.#draining) throw new HttpError(503, "no sockets are opened now");
+        if (this.#draining) throw notNow();
         if (pathOf(head.url) === this.#kit.sockets.multiplexPath) this.#openMultiplex(exchange, upgrade);
         else this.#openRoute(exchange, upgrade, rpcs);
       } catch (reason) {
@@ -105,12 +115,48 @@ class WebSockets implements Door {
     const { headersInFrame } = upgrade;
     const headers = withHeaders(head.headers, upgrade.headers);
     const askedMs = checkHeaders(plan, headers);
-    if (!plan.needsFrame) boundMessage(chosen, call); // An invalid path or query is answered over plain HTTP.
-    this.#accept(exchange, upgrade, chosen.protocol, (socket) => {
-      const opened = new RouteSocket(socket, plan, { call, chosen, headers, headersInFrame, peer, url });
-      opened.open(askedMs);
-      return opened;
-    });
+    const request = { call, chosen, headers, headersInFrame, peer, url, ...sideOf(exchange) };
+    const open = (context: CallContext | undefined): void => {
+      if (!plan.needsFrame) boundMessage(chosen, call); // An invalid path or query is answered over plain HTTP.
+      this.#accept(exchange, upgrade, chosen.protocol, (socket) => {
+        const opened = new RouteSocket(socket, plan, request);
+        opened.open(context);
+        return opened;
+      });
+    };
+    if (headersInFrame) {
+      open(undefined);
+      return;
+    }
+    const context = newSocketCall(plan, request, headers, askedMs);
+    try {
+      const admitted = askSocketCall(plan, request, headers, context);
+      if (admitted === undefined) open(context);
+      else void this.#openLater(admitted, context, exchange, open);
+    } catch (reason) {
+      context.end();
+      throw reason;
+    }
+  }
+
+  /** Answers a handshake when the gates have decided on the call of its socket. Never rejects. */
+  async #openLater(
+    admitted: Promise<void>,
+    context: CallContext,
+    exchange: HttpExchange,
+    open: (context: CallContext) => void,
+  ): Promise<void> {
+    const forget = exchange.onClose(() => context.abort(incompleteRequest()));
+    try {
+      await admitted;
+      if (this.#draining) throw notNow();
+      forget(); // The exchange ends with its answer, the call does not.
+      open(context);
+    } catch (reason) {
+      forget();
+      context.end();
+      this.#kit.errors.send(exchange, reason);
+    }
   }
 
   #openMultiplex(exchange: HttpExchange, upgrade: UpgradeRequest): void {
@@ -123,6 +169,7 @@ class WebSockets implements Door {
     }
     const { headersInFrame } = upgrade;
     const headers = withHeaders(head.headers, upgrade.headers);
+    const side = sideOf(exchange);
     this.#accept(exchange, upgrade, offered.length === 0 ? undefined : "json", (socket) => {
       const opened = new MultiplexSocket(socket, {
         errors,
@@ -133,6 +180,7 @@ class WebSockets implements Door {
         headers,
         headersInFrame,
         peer,
+        side,
       });
       opened.open();
       return opened;
@@ -191,6 +239,10 @@ class WebSockets implements Door {
     await Promise.race([idle, wait(timeoutMs, undefined, { signal: timer.signal }).catch(() => {})]);
     timer.abort();
   }
+}
+
+function notNow(): HttpError {
+  return new HttpError(503, "no sockets are opened now");
 }
 
 /** The route of a target: that of GET, else the only rpc with a route for the path and another HTTP method. */

@@ -14,6 +14,7 @@ import type { ArrayError } from "../../options/stream-options.ts";
 export function jsonArray(statusText: StatusText, onError: ArrayError = "truncate"): StreamEncoding {
   return {
     contentType: "application/json",
+    door: "rest",
     headers: { "x-accel-buffering": "no" },
     endsVisibly: false, // The bracket is visible, but clients read an array as a whole.
     begin: ({ messageText }: EncoderStart) => new ArrayEncoder(messageText, statusText, onError),

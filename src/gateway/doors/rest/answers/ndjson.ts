@@ -25,5 +25,5 @@ export function ndjson(statusText: StatusText, options: NdjsonOptions = {}): Str
     reportsErrors: true,
     stop: undefined,
   });
-  return { contentType, headers: { "x-accel-buffering": "no" }, endsVisibly: false, begin };
+  return { contentType, door: "ndjson", headers: { "x-accel-buffering": "no" }, endsVisibly: false, begin };
 }

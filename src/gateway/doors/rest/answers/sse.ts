@@ -54,6 +54,7 @@ const unsafeId = /[\0\r\n]/;
 export function sse(options: SseOptions): StreamEncoding {
   return {
     contentType: "text/event-stream",
+    door: "sse",
     headers: { "cache-control": "no-cache", "x-accel-buffering": "no" },
     endsVisibly: true,
     begin: (start) => new SseEncoder(start, options),

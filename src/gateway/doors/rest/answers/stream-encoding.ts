@@ -23,6 +23,8 @@ export interface EncoderStart {
 export interface StreamEncoding {
   /** The `Content-Type` of the answer, by which `Accept` selects it. */
   readonly contentType: string;
+  /** How policies, limits and logs name calls with such answers. */
+  readonly door: "rest" | "sse" | "ndjson";
   /** Further headers of the answer, names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
   /**

@@ -13,8 +13,8 @@ import { namesEvents } from "../../../http/media-type.ts";
 import { type Route, routeName } from "../../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
-import type { DoorKit } from "../../door-kit.ts";
-import { type CallKind, openCall, requestComplete } from "../../open-call.ts";
+import { callKind, type DoorKit } from "../../door-kit.ts";
+import { admitCall, openCall, requestComplete } from "../../open-call.ts";
 import { compileReplyText } from "../../reply-text.ts";
 import { compileBodySource, compileByteBodySource } from "../streams/body-source.ts";
 import type { RouteHandler } from "../unary/unary.ts";
@@ -109,22 +109,29 @@ function compileOpen(
 ): (call: RouteCall, exchange: HttpExchange) => Promise<PolledStream> {
   const { requestMetadata, polling } = kit;
   const { method } = route;
-  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
+  const kind = callKind(method, "rest", kit);
   const begin = compileTexts(route, kit);
   return async (call, exchange) => {
     const { headers } = exchange.head;
     polled.checkLimit();
     const askedMs = requestedTimeoutMs(headers);
     requestMetadata.check(headers);
-    const texts = await begin(call, exchange);
     // Attached to the exchange: a client that disconnects before it has a token cannot continue.
     const context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers));
-    requestComplete(context, kind);
-    return new PolledStream({
-      messages: texts(context),
-      context,
-      bufferBytes: polling.pollBufferBytes,
-    });
+    try {
+      const admitted = admitCall(kind, "long-poll", exchange, context, route.template.text);
+      if (admitted !== undefined) await admitted;
+      const texts = await begin(call, exchange);
+      requestComplete(context, kind);
+      return new PolledStream({
+        messages: texts(context),
+        context,
+        bufferBytes: polling.pollBufferBytes,
+      });
+    } catch (reason) {
+      context.end();
+      throw reason;
+    }
   };
 }
 

@@ -11,8 +11,8 @@ import { binaryReplyType } from "../../../http/media-type.ts";
 import type { Route } from "../../../../core/http-rule/route.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
-import type { DoorKit } from "../../door-kit.ts";
-import { type CallKind, openCall, requestComplete, whileReading } from "../../open-call.ts";
+import { callKind, type DoorKit } from "../../door-kit.ts";
+import { admitCall, openCall, requestComplete, whileReading } from "../../open-call.ts";
 import type { Answer, ByteAnswer } from "../answers/answer.ts";
 import { BufferedAnswer } from "../answers/buffered-answer.ts";
 import { compileEncodings } from "../answers/encodings.ts";
@@ -52,7 +52,7 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
   const raw = compileRawAnswer(route, kit);
   return streamHandler(route, kit, {
     ...messages(route, binder, kit),
-    answerOf: (_call, exchange) => raw(exchange),
+    answerOf: (_call, exchange) => ({ door: "rest", make: raw(exchange) }),
     forwarded: rangeHeaders,
   });
 }
@@ -67,7 +67,12 @@ interface StreamParts<M, A extends Answer> {
 }
 
 /** Decides how a request is answered, before its call begins. Throws HttpError 406. */
-type AnswerOf<A> = (call: RouteCall, exchange: HttpExchange) => (context: CallContext) => A;
+type AnswerOf<A> = (call: RouteCall, exchange: HttpExchange) => ChosenAnswer<A>;
+
+interface ChosenAnswer<A> {
+  readonly door: "rest" | "sse" | "ndjson";
+  readonly make: (context: CallContext) => A;
+}
 
 /** Streams whose messages are built. */
 function messages(
@@ -83,12 +88,12 @@ function messages(
 }
 
 function streamHandler<M, A extends Answer>(
-  { method }: Route,
+  { method, template }: Route,
   kit: DoorKit,
   { answerOf, source, run, forwarded }: StreamParts<M, A>,
 ): RouteHandler {
   const { errors, requestMetadata } = kit;
-  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
+  const kind = callKind(method, "rest", kit);
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
     const { headers } = exchange.head;
@@ -96,13 +101,15 @@ function streamHandler<M, A extends Answer>(
     let answer: A | undefined;
     let requests: RequestMessages<M> | undefined;
     try {
-      const makeAnswer = answerOf(call, exchange);
+      const { door, make } = answerOf(call, exchange);
       const askedMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
       context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers, forwarded));
+      const admitted = admitCall(kind, door, exchange, context, template.text);
+      if (admitted !== undefined) await admitted;
       requests = await whileReading(context, source(call, exchange));
       requestComplete(context, kind);
-      answer = makeAnswer(context);
+      answer = make(context);
       await forEachOf(run(requests, context, answer), messageSink(answer, context));
       await answer.end();
     } catch (reason) {
@@ -142,20 +149,23 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
       : encodings.forStream(headers.accept, oldClient);
     if (encoding === undefined) {
       const type = binaryReplyType(headers.accept, undefined);
-      return (context) => {
+      const make = (context: CallContext): ByteAnswer => {
         const { encode, read } = replies.codec(call.query, type);
         const send = (payload: string | Buffer): void => replies.send(payload, context, type, exchange);
         return new SingleByteAnswer(exchange, errors, encode, (batch) => read(batch.next()), send);
       };
+      return { door: "rest", make };
     }
+    const { door } = encoding;
     const { messageText, readerOf } = printerOf(call);
     const encoder = encoding.begin({ messageText, lastEventId: single(headers["last-event-id"]) });
     const common = { encoding, encoder, read: readerOf(encoder), exchange, errors, replyMetadata };
     if (oldClient && !encoding.endsVisibly) {
-      return (context) => new BufferedAnswer({ ...common, context, maxBytes: streams.maxBufferedBytes });
+      const { maxBufferedBytes: maxBytes } = streams;
+      return { door, make: (context) => new BufferedAnswer({ ...common, context, maxBytes }) };
     }
     const coding = streamCoding?.(exchange.head);
-    return (context) => new StreamAnswer({ ...common, context, options: streams, coding });
+    return { door, make: (context) => new StreamAnswer({ ...common, context, options: streams, coding }) };
   };
 }
 

@@ -5,8 +5,8 @@ import { writeReply } from "../../../../core/call/write-reply.ts";
 import { type Binder, compileBinder } from "../../../binding/bind.ts";
 import type { BindRequest } from "../../../binding/bind-options.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
-import type { DoorKit } from "../../door-kit.ts";
-import { type CallKind, openCall, requestComplete, whileReading } from "../../open-call.ts";
+import { callKind, type DoorKit } from "../../door-kit.ts";
+import { admitCall, openCall, requestComplete, whileReading } from "../../open-call.ts";
 import {
   type HttpExchange,
   type RequestHead,
@@ -40,11 +40,12 @@ export type RouteHandler = (call: RouteCall, exchange: HttpExchange) => void;
  */
 export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit): RouteHandler {
   const { errors, requestMetadata } = kit;
-  const kind: CallKind = { method, protocolName: "rest", limits: kit.limits };
+  const kind = callKind(method, "rest", kit);
   const binder = compileBinder(route, kit.binding);
   const body = bodyReader(route, kit);
   const run = callRunner(method, kit, binder);
   const replies = replyWriter(route, method, kit, binder);
+  const { text: template } = route.template;
 
   const serve = async ({ captures, query }: RouteCall, exchange: HttpExchange): Promise<void> => {
     const { headers } = exchange.head;
@@ -52,8 +53,10 @@ export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit):
     try {
       const askedMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
-      const { format, bytes } = body === undefined || !hasBody(exchange.head) ? noBody : body(exchange);
       context = openCall(kind, exchange, askedMs, requestMetadata.from(headers));
+      const admitted = admitCall(kind, "rest", exchange, context, template);
+      if (admitted !== undefined) await admitted;
+      const { format, bytes } = body === undefined || !hasBody(exchange.head) ? noBody : body(exchange);
       const content = bytes && (await whileReading(context, bytes));
       requestComplete(context, kind);
       const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);

@@ -1,0 +1,122 @@
+import { isIP } from "node:net";
+import { SetupError } from "../errors/setup-error.ts";
+import type { ClientAddress } from "./call-head.ts";
+
+/** Where the addresses that proxies have seen are read. */
+interface ForwardedHeaders {
+  headerValues(name: string): readonly string[];
+}
+
+/** Whether an address is one of the trusted proxies. */
+type Trust = (address: string) => boolean;
+
+/** `address`, `address:port`, `[address]` and `[address]:port`. */
+const written = /^(?:\[([^\]]+)\](?::\d{1,5})?|([^:]+)(?::\d{1,5})?|([^[\]]+))$/;
+/** One parameter of `Forwarded` (RFC 7239 4). */
+const parameter = /^\s*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+.^`|~-]+))\s*$/;
+
+/**
+ * Finds the address of a client: that of its connection or, behind trusted proxies, the rightmost address of
+ * `X-Forwarded-For` or `Forwarded` (RFC 7239) that is none of theirs. An address that cannot be read ends the search,
+ * and headers that contradict one another count for nothing.
+ */
+export class ClientAddresses {
+  readonly #trusted: readonly string[];
+  #isTrusted: Trust | undefined;
+
+  /**
+   * @param trustedProxies addresses and ranges such as `10.0.0.0/8`
+   * @throws SetupError naming the one that is none
+   */
+  constructor(trustedProxies: readonly string[]) {
+    for (const range of trustedProxies) checkRange(range);
+    this.#trusted = trustedProxies;
+  }
+
+  /** Whether there are trusted proxies: `load` has to be called. */
+  get areForwarded(): boolean {
+    return this.#trusted.length > 0;
+  }
+
+  /** Must be called before the first connection: the ranges are compiled by a package that is loaded for them. */
+  async load(): Promise<void> {
+    const { compile } = (await import("@fastify/proxy-addr")).default;
+    const trust = compile([...this.#trusted]);
+    this.#isTrusted = (address) => trust(address, 0);
+  }
+
+  /** @param remote address of the other end of the connection */
+  of(headers: ForwardedHeaders, remote: string | undefined): ClientAddress {
+    const own = normalized(remote ?? "");
+    const isTrusted = this.#isTrusted;
+    if (isTrusted === undefined || own === "" || !isTrusted(own)) return { ip: own, trusted: false };
+    const behind = headers.headerValues("x-forwarded-for");
+    const standard = headers.headerValues("forwarded");
+    const found = behind.length === 0 ? undefined : nearest(own, listed(behind), isTrusted);
+    const other = standard.length === 0 ? undefined : nearest(own, forwarded(standard), isTrusted);
+    // A proxy that sets one of the two passes on the other one as its client has sent it.
+    const ip = found !== undefined && other !== undefined && found !== other ? own : (found ?? other ?? own);
+    return { ip, trusted: ip !== own };
+  }
+}
+
+/** The first address from the right that is not trusted, or the last one before one that cannot be read. */
+function nearest(own: string, addresses: readonly (string | undefined)[], isTrusted: Trust): string {
+  let ip = own;
+  for (const address of addresses.toReversed()) {
+    if (!isTrusted(ip) || address === undefined) return ip;
+    ip = address;
+  }
+  return ip;
+}
+
+function listed(values: readonly string[]): (string | undefined)[] {
+  return values.flatMap((value) => value.split(",")).map(readAddress);
+}
+
+function forwarded(values: readonly string[]): (string | undefined)[] {
+  return values.flatMap((value) => elementsOf(value)).map(forOf);
+}
+
+/** Splits at commas outside of quotes. */
+function elementsOf(value: string): string[] {
+  return value.match(/(?:[^,"]|"(?:[^"\\]|\\.)*"?)+/g) ?? [];
+}
+
+/** The address in one element of `Forwarded`; undefined for none, as for `unknown` and for names of their own. */
+function forOf(element: string): string | undefined {
+  const pairs = element.match(/(?:[^;"]|"(?:[^"\\]|\\.)*"?)+/g) ?? [];
+  const values = pairs.flatMap((pair) => {
+    const [, name = "", quoted, token] = parameter.exec(pair) ?? [];
+    return name.toLowerCase() === "for" ? [quoted?.replaceAll(/\\(.)/g, "$1") ?? token ?? ""] : [];
+  });
+  const [only] = values;
+  return values.length === 1 && only !== undefined ? readAddress(only) : undefined;
+}
+
+function readAddress(text: string): string | undefined {
+  const [, bracketed, short, bare] = written.exec(text.trim()) ?? [];
+  const address = normalized(bracketed ?? short ?? bare ?? "");
+  return isIP(address) === 0 ? undefined : address;
+}
+
+/** An address in one spelling: IPv4 in IPv6 as IPv4, without a zone. */
+function normalized(address: string): string {
+  const [bare = ""] = address.split("%", 1);
+  const lower = bare.toLowerCase();
+  return lower.startsWith("::ffff:") && isIP(lower.slice(7)) === 4 ? lower.slice(7) : lower;
+}
+
+function checkRange(range: string): void {
+  const [address = "", prefix, ...more] = String(range).split("/");
+  const version = isIP(address);
+  const most = version === 4 ? 32 : 128;
+  const isRange =
+    version !== 0 &&
+    more.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= most));
+  if (isRange) return;
+  throw new SetupError(
+    `trustedProxies: ${JSON.stringify(range)} is no address and no range: write one such as 10.0.0.0/8 or fd00::/8`,
+  );
+}
