@@ -25,6 +25,7 @@ import type { IncomingRequest } from "./http2/incoming-request.ts";
 import type { ServerStream } from "./http2/server-stream.ts";
 import type { GuestClient, SessionLimits, StreamServer } from "./http2/session-limits.ts";
 import { checkTuning } from "./http2/server-session-options.ts";
+import { Validation } from "./validation/validation.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
@@ -47,6 +48,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
   readonly #acceptor: Http2Acceptor;
+  readonly #validation: Validation | undefined;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -59,7 +61,12 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
-    this.dispatcher = new Dispatcher(this.#options);
+    const { validation } = this.#options;
+    this.#validation = validation === undefined ? undefined : new Validation("GrpcServer", validation);
+    this.dispatcher = new Dispatcher(
+      this.#options,
+      this.#validation && ((method) => this.#validation?.of(method)),
+    );
     this.#engine = new ServerEngine(this.#options, this.dispatcher);
     checkTuning("GrpcServer", options);
     this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
@@ -83,7 +90,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    * Registers a service; rpcs without an implementation answer UNIMPLEMENTED.
    *
    * @throws TypeError if a service of this name is registered already or a member with the name of an rpc is no
-   *   function.
+   *   function; SetupError naming rpc and field, after the start, for a rule of a message that cannot be compiled.
    */
   addService<D extends DescService>(service: PartialService<D>): this {
     this.#register(service, true);
@@ -170,7 +177,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    * Binds the port, unless the option `listen` is false, and serves.
    *
    * @throws Error naming host, port and cause if the port cannot be bound, after which `start()` may be called again;
-   *   Error if the server was started or stopped before, or is stopped meanwhile.
+   *   SetupError naming rpc and field for rules of messages that cannot be compiled; Error if the server was started or stopped before, or is stopped meanwhile.
    */
   async start(): Promise<void> {
     if (this.state !== "init" && this.state !== "error") {
@@ -178,12 +185,24 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     }
     this.#engine.choose();
     this.#lifecycle.enter("boot");
+    if (this.#validation !== undefined) await this.#compileRules(this.#validation);
     if (this.#options.listen) this.#listener = await this.#listen();
     const { signal } = this.#boot;
     signal.throwIfAborted(); // A listener of the state may have stopped the server.
     this.#lifecycle.enter("listen");
     signal.throwIfAborted();
     this.#lifecycle.enter("ready");
+  }
+
+  async #compileRules(validation: Validation): Promise<void> {
+    const { signal } = this.#boot;
+    try {
+      await validation.load();
+    } catch (error) {
+      if (!signal.aborted) this.#lifecycle.enter("error");
+      throw error;
+    }
+    signal.throwIfAborted();
   }
 
   async #listen(): Promise<Listener> {
