@@ -8,6 +8,7 @@ import { runDuel, samplesAre } from "./duel.ts";
 import { compareLives, type Lives } from "./life.ts";
 import { engineRows } from "./engine-rows.ts";
 import { gatewayDuel, handGateway } from "./gateway-duel.ts";
+import { guardRows } from "./guard-rows.ts";
 import { handLatencyRows } from "./latency-rows.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import type { GrpcWork } from "./load/grpc-work.ts";
@@ -288,6 +289,7 @@ const all: readonly Row[] = [
   ...handLatencyRows,
   ...restClientRows,
   ...trafficRows,
+  ...guardRows,
 ];
 
 /** All comparisons, by their numbers. */

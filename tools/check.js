@@ -20,7 +20,7 @@ const oxfmt = tool("oxfmt/bin/oxfmt");
 const oxlint = tool("oxlint/bin/oxlint");
 const types = join(root, ".cache/types.tsbuildinfo");
 /** Contracts of other projects stay as they came. */
-const ownProtos = ["--exclude-path", "proto/google", "--exclude-path", "proto/grpc"];
+const ownProtos = ["buf", "google", "grpc"].flatMap((name) => ["--exclude-path", `proto/${name}`]);
 
 /** A step: Node's arguments that check, a comparison to make after them, and Node's arguments that repair. */
 const steps = [

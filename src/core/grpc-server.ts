@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { Admission } from "./admission/admission.ts";
 import { ClientAddresses } from "./admission/client-address.ts";
@@ -28,6 +28,7 @@ import type { IncomingRequest } from "./http2/incoming-request.ts";
 import type { ServerStream } from "./http2/server-stream.ts";
 import type { GuestClient, SessionLimits, StreamServer } from "./http2/session-limits.ts";
 import { checkTuning } from "./http2/server-session-options.ts";
+import { Validation } from "./validation/validation.ts";
 import { ServerTls, type ServerTlsOptions } from "./net/tls.ts";
 
 export { grpcServerDefaults, type GrpcServerOptions, type ServerTlsOptions };
@@ -51,6 +52,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #engine: ServerEngine;
   readonly #addresses: ClientAddresses;
   readonly #acceptor: Http2Acceptor;
+  readonly #validation: Validation | undefined;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -63,13 +65,15 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
-    const { gates, observers, trustedProxies } = this.#options;
+    const { gates, observers, trustedProxies, validation } = this.#options;
     const addresses = (this.#addresses = new ClientAddresses(trustedProxies));
     const admission =
       gates.length === 0
         ? undefined
         : new Admission({ gates, observers, faults: new FaultLog(this.#options), addresses });
-    this.dispatcher = new Dispatcher(this.#options, admission);
+    this.#validation = validation === undefined ? undefined : new Validation("GrpcServer", validation);
+    const checksOf = this.#validation && ((method: DescMethod) => this.#validation?.of(method));
+    this.dispatcher = new Dispatcher(this.#options, { admission, checksOf });
     this.#engine = new ServerEngine(this.#options, this.dispatcher, admission);
     checkTuning("GrpcServer", options);
     this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
@@ -93,7 +97,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    * Registers a service; rpcs without an implementation answer UNIMPLEMENTED.
    *
    * @throws TypeError if a service of this name is registered already or a member with the name of an rpc is no
-   *   function.
+   *   function; SetupError naming rpc and field, after the start, for a rule of a message that cannot be compiled.
    */
   addService<D extends DescService>(service: PartialService<D>): this {
     this.#register(service, true);
@@ -180,7 +184,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    * Binds the port, unless the option `listen` is false, and serves.
    *
    * @throws Error naming host, port and cause if the port cannot be bound, after which `start()` may be called again;
-   *   Error if the server was started or stopped before, or is stopped meanwhile.
+   *   SetupError naming rpc and field for rules of messages that cannot be compiled; Error if the server was started or stopped before, or is stopped meanwhile.
    */
   async start(): Promise<void> {
     if (this.state !== "init" && this.state !== "error") {
@@ -188,6 +192,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     }
     this.#engine.choose();
     this.#lifecycle.enter("boot");
+    if (this.#validation !== undefined) await this.#compileRules(this.#validation);
     const { signal } = this.#boot;
     if (this.#addresses.areForwarded) await this.#addresses.load();
     signal.throwIfAborted();
@@ -196,6 +201,17 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#lifecycle.enter("listen");
     signal.throwIfAborted();
     this.#lifecycle.enter("ready");
+  }
+
+  async #compileRules(validation: Validation): Promise<void> {
+    const { signal } = this.#boot;
+    try {
+      await validation.load();
+    } catch (error) {
+      if (!signal.aborted) this.#lifecycle.enter("error");
+      throw error;
+    }
+    signal.throwIfAborted();
   }
 
   async #listen(): Promise<Listener> {

@@ -8,6 +8,7 @@ import type { FaultLogOptions } from "../core/call/fault-log.ts";
 import { type CallObserver, notify } from "../core/call/observer.ts";
 import type { DoorOptions } from "./doors/door-kit.ts";
 import type { StreamServer } from "../core/http2/session-limits.ts";
+import type { ValidationOptions } from "../core/validation/validation-options.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
@@ -100,6 +101,11 @@ export interface HttpServerOptions
    * `google.rpc` and `google.api.HttpBody` are always known. Default: no others.
    */
   readonly registry: Registry | undefined;
+  /**
+   * Checks messages by the rules of their contract (`buf.validate`) before the hop: `{}` checks the requests of every rpc
+   * that has rules, all others stay as fast as they are. Needs the package `@bufbuild/protovalidate` where an rpc has any. Default: no checks.
+   */
+  readonly validation: Partial<ValidationOptions> | undefined;
   /** Rules outside the proto; one with only a selector removes the bindings of its rpcs. Default: none. */
   readonly rules: readonly RuleText[];
   /** Whether such rules replace the annotations of the rpcs they select or are added to them. Default: `replace`. */
@@ -163,6 +169,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   observers: [],
   httpObservers: [],
   logger: undefined,
+  validation: undefined,
   registry: undefined,
   rules: [],
   ruleMode: "replace",

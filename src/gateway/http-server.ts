@@ -15,6 +15,8 @@ import {
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
+import { toCallError } from "../core/errors/errors.ts";
+import { Validation } from "../core/validation/validation.ts";
 import { FaultLog } from "../core/call/fault-log.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
@@ -67,6 +69,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #router: RequestRouter;
   readonly #addresses: ClientAddresses;
   readonly #warnings: StartWarnings;
+  readonly #validation: Validation | undefined;
+  readonly #faults: FaultLog;
   readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
   #address: ListenAddress | undefined;
@@ -87,8 +91,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       dropResponseHeaders: merged.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
-    const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes } = merged;
+    const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes, validation } = merged;
     const faults = new FaultLog(merged);
+    this.#faults = faults;
+    this.#validation = validation === undefined ? undefined : new Validation("HttpServer", validation);
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
     const browsers = new ForBrowsers(merged);
     const upstream = upstreamInvoker(merged);
@@ -103,6 +109,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         ...doorOptions(merged),
         admission: gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses }),
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+        validation: this.#validation,
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
         errors: this.#errors,
         requestMetadata: new RequestMetadata({
@@ -199,7 +206,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const descriptor = "descriptor" in service ? service.descriptor : service;
     checkProtobufCopy(descriptor);
     this.#router.add(descriptor, isReady);
-    if (isReady) this.#warnings.give();
+    if (isReady) this.#served();
     return this;
   }
 
@@ -214,7 +221,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     for (const service of services) checkProtobufCopy(service);
     if (registry !== undefined) checkRegistryCopy(registry);
     this.#router.replace(services, registry);
-    if (this.state === "ready") this.#warnings.give();
+    if (this.state === "ready") this.#served();
   }
 
   /**
@@ -228,14 +235,15 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   serveContracts(contracts: Contracts): ReadonlyMap<DescService, Error> {
     for (const service of contracts.services) checkProtobufCopy(service);
     const leftOut = this.#router.serveContracts(contracts);
-    if (this.state === "ready") this.#warnings.give();
+    if (this.state === "ready") this.#served();
     return leftOut;
   }
 
   /**
    * Binds the port and serves. Resolves without serving when the server is stopped meanwhile.
    *
-   * @throws Error that names host, port and cause if the port cannot be bound, or the invalid rule
+   * @throws Error that names host, port and cause if the port cannot be bound, or the invalid rule, of a route or of
+   *   messages
    */
   async start(): Promise<void> {
     if (this.#prefix !== undefined) {
@@ -318,6 +326,15 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     return sumOfReports([calls, sockets]);
   }
 
+  /** Other rpcs are served while requests come. */
+  #served(): void {
+    this.#warnings.give();
+    // Rules that are compiled already have been checked; the first ones are loaded now, and until then their calls wait.
+    this.#validation?.load().catch((error: unknown) => {
+      this.#faults.request(toCallError(error), "the rules of messages");
+    });
+  }
+
   #mountAt(prefix: string): void {
     if (this.state !== "init") {
       throw new SetupError(
@@ -328,8 +345,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#lifecycle.enter("boot");
   }
 
-  #readyInApp(own: readonly OwnRoute[]): void {
+  async #readyInApp(own: readonly OwnRoute[]): Promise<void> {
     void this.#router.rpcs; // Throws for invalid rules and routes.
+    await this.#validation?.load();
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
@@ -342,6 +360,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
     void this.#router.rpcs;
     if (this.#addresses.areForwarded) await this.#addresses.load();
+    await this.#validation?.load();
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();

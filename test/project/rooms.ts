@@ -77,6 +77,8 @@ export const arrows: Arrows = {
   "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
   "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
 
+  "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
+
   // How a call travels.
   "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],
   "core/grpc": ["core/errors", "core/metadata", "core/codec"],
@@ -94,6 +96,7 @@ export const arrows: Arrows = {
     "core/admission",
     "core/http2",
     "core/grpc",
+    "core/validation",
   ],
   "core/grpc/client": [
     "core/errors",

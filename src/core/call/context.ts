@@ -5,6 +5,7 @@ import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
+import type { RpcChecks } from "./message-checks.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
 
@@ -62,6 +63,8 @@ export class CallContext implements HandlerContext, Live {
   readonly isShadow: boolean;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
   edge: EdgeRequest | undefined;
+  /** The checks that the caller makes of the messages of this call, so that they are not made twice; undefined: none. */
+  checkedBy: RpcChecks | undefined;
   #requestHeader: HeadersFrom;
   #responseHeader: HeadersFrom;
   #responseTrailer: HeadersFrom;

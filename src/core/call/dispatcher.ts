@@ -6,10 +6,12 @@ import type { Ambient } from "./ambient.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
+import type { ChecksOf, RpcChecks } from "./message-checks.ts";
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
 import { type CallObserver, notify } from "./observer.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
+import { checkedReplies, checkedRequests, checkRequest, requestCheckOf, withChecks } from "./rpc-checks.ts";
 import { rpcName, type AnyService } from "./service.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
@@ -40,6 +42,14 @@ export const dispatcherDefaults: DispatcherOptions = Object.freeze({
   ambient: undefined,
 });
 
+/** What decides on the calls of a dispatcher beside their handlers. */
+export interface DispatcherParts {
+  /** Decides on calls that are made in this process. Default: every call may be made. */
+  readonly admission?: CallAdmission | undefined;
+  /** Asked once for each rpc. Default: messages are not checked beyond their types. */
+  readonly checksOf?: ChecksOf | undefined;
+}
+
 /**
  * All handlers of a server, called the same way by every protocol, and the set of the calls in flight.
  *
@@ -55,12 +65,14 @@ export class Dispatcher {
   readonly #inFlight = new LiveSet<CallContext>();
   /** Decides on calls that are made in this process; undefined where every call may be made. */
   readonly admission: CallAdmission | undefined;
+  readonly #checksOf: ChecksOf | undefined;
   #closed = false;
 
-  constructor(options: Partial<DispatcherOptions> = {}, admission?: CallAdmission) {
+  constructor(options: Partial<DispatcherOptions> = {}, { admission, checksOf }: DispatcherParts = {}) {
     this.#options = { ...dispatcherDefaults, ...options };
     this.#faults = new FaultLog(this.#options);
     this.admission = admission;
+    this.#checksOf = checksOf;
   }
 
   /**
@@ -68,14 +80,16 @@ export class Dispatcher {
    *
    * @param interceptors Interceptors around its calls, the outermost first. Default: those of the options.
    * @throws TypeError if a service of this name is registered already, a member named like an rpc is no function, or
-   *   the descriptor comes from another version of `@bufbuild/protobuf`.
+   *   the descriptor comes from another version of `@bufbuild/protobuf`; SetupError of the checks of an rpc.
    */
   add(service: AnyService, interceptors: readonly Interceptor[] = this.#options.interceptors): void {
     checkProtobufCopy(service.descriptor);
     const { typeName, methods } = service.descriptor;
     if (this.#services.has(typeName)) throw new TypeError(`${typeName} is registered twice`);
     const { ambient } = this.#options;
-    const handlers = methods.map((method) => createHandler(service, method, interceptors, ambient));
+    const handlers = methods.map((method) =>
+      withChecks(createHandler(service, method, interceptors, ambient), this.#checksOf?.(method)),
+    );
     this.#services.set(typeName, service);
     for (const handler of handlers) {
       this.#handlers.set(rpcName(handler.method), handler);
@@ -136,10 +150,14 @@ export class Dispatcher {
     write?: WriteReply<T>,
     observe = true,
   ): Promise<T> {
+    const { checks } = handler;
+    const checking = checks && this.#checkRequest(checks, request, context);
+    if (checking !== undefined) await checking;
     this.#begin(context, this.#options.defaultTimeoutMs, handler.limitMs, observe);
+    const send = checks === undefined ? write : checkedReplies(checks, context, write);
     let reply: T;
     try {
-      reply = writeReply(handler.method, write, await handler.call(request, context));
+      reply = writeReply(handler.method, send, await handler.call(request, context));
     } catch (reason) {
       const error = toCallError(reason);
       this.#finish(context, error, observe);
@@ -162,6 +180,9 @@ export class Dispatcher {
     write?: WriteReply<T>,
     observe = true,
   ): AsyncGenerator<T, void, undefined> {
+    const { checks } = handler;
+    const input = checks === undefined ? requests : this.#checkedRequests(checks, requests, context);
+    const send = checks === undefined ? write : checkedReplies(checks, context, write);
     const fail = (error: ConnectError): ConnectError => {
       context.abort(error); // Cancels what the handler started with this context.
       this.#finish(context, error, observe);
@@ -169,8 +190,8 @@ export class Dispatcher {
     };
     return new LayeredStream<T>({
       begin: () => this.#begin(context, 0, handler.limitMs, observe),
-      open: () => handler.call(requests, context),
-      ...(write && { item: (reply) => writeReply(handler.method, write, reply as Message) }), // The handler made it one.
+      open: () => handler.call(input, context),
+      ...(send && { item: (reply) => writeReply(handler.method, send, reply as Message) }), // The handler made it one.
       ended: () => this.#finish(context, undefined, observe),
       failed: (reason) => fail(toCallError(reason)),
       cancelled: () =>
@@ -208,6 +229,31 @@ export class Dispatcher {
   /** The calls in flight. */
   get calls(): readonly CallContext[] {
     return [...this.#inFlight];
+  }
+
+  /** A refused request is no call: observers are not notified of it. */
+  #checkRequest(checks: RpcChecks, request: Message, context: CallContext): Promise<void> | undefined {
+    if (this.#closed || requestCheckOf(checks, context) === undefined) return undefined;
+    const fail = (reason: unknown): never => {
+      const error = toCallError(reason);
+      this.#faults.call(error, context);
+      throw error;
+    };
+    try {
+      return checkRequest(checks, request, context)?.catch(fail);
+    } catch (reason) {
+      return fail(reason);
+    }
+  }
+
+  /** A message that is refused ends its call. */
+  #checkedRequests(
+    checks: RpcChecks,
+    requests: AsyncIterable<Message>,
+    context: CallContext,
+  ): AsyncIterable<Message> {
+    if (requestCheckOf(checks, context) === undefined) return requests;
+    return checkedRequests(checks, requests, (reason) => context.abort(toCallError(reason)));
   }
 
   /** @param limitMs of the contract: the default and the longest time of the call; undefined for none */

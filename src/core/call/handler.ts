@@ -13,6 +13,7 @@ import { contractTimeoutMs } from "./contract-timeout.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { interceptStream, interceptUnary, type Interceptor, type StreamRun } from "./interceptors.ts";
+import type { RpcChecks } from "./message-checks.ts";
 import { implementationOf, rpcName, type AnyService } from "./service.ts";
 
 /** One rpc with one request and one reply, interceptors included. */
@@ -23,6 +24,8 @@ export interface UnaryHandler {
   readonly limitMs: number | undefined;
   /** The same rpc with protobuf bytes in place of messages. Undefined where the implementation needs messages. */
   readonly bytes?: UnaryHandler | undefined;
+  /** Checks that the dispatcher makes of its messages. Undefined: none. */
+  readonly checks?: RpcChecks | undefined;
   /** Rejects with the error of the implementation, or with the abort reason as soon as `context` is aborted. */
   call(request: Message, context: CallContext): Promise<Message>;
 }
@@ -35,6 +38,8 @@ export interface StreamHandler {
   readonly limitMs: number | undefined;
   /** The same rpc with protobuf bytes in place of messages. Undefined where the implementation needs messages. */
   readonly bytes?: StreamHandler | undefined;
+  /** As for unary rpcs. */
+  readonly checks?: RpcChecks | undefined;
   /**
    * Throws the error of the implementation, or the abort reason as soon as `context` is aborted. The implementation is
    * called by the first `next()`; `return()` ends it.

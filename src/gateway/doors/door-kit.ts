@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admission } from "../../core/admission/admission.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
+import type { Validation } from "../../core/validation/validation.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
@@ -66,6 +67,8 @@ export interface DoorKit extends DoorOptions {
   readonly admission: Admission | undefined;
   /** Calls rpcs, with interceptors and observers. */
   readonly invoker: Invoker;
+  /** Checks of messages by the rules of their contract; in the kit of one rpc `invoker` makes them. */
+  readonly validation: Validation | undefined;
   /** Calls the health service of the upstream, without interceptors and observers. */
   readonly healthInvoker: Invoker;
   readonly errors: ErrorWriter;

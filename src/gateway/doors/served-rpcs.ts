@@ -6,6 +6,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { type BadRuleOptions, RuleRefusals } from "../../core/http-rule/rule-refusals.ts";
 import { combineRules, type RuleMode } from "../../core/http-rule/rule-set.ts";
 import type { ServiceConfig } from "../../core/http-rule/service-config.ts";
+import { checkedInvoker } from "../../core/validation/checked-invoker.ts";
 import { pathOf } from "../../core/net/request-target.ts";
 import { compileRoute, type Route, routeName } from "../../core/http-rule/route.ts";
 import { Router, type RouterOptions } from "../routing/router.ts";
@@ -114,13 +115,16 @@ export class ServedRpcs {
    * parameters and fields.
    *
    * @param route the template of its route, for reports
+   * @throws SetupError naming rpc and field for a rule of its messages that cannot be compiled
    */
   kitOf(method: DescMethod, route: string, kit: DoorKit): DoorKit {
-    const { limits, json, binding, onIgnored } = kit;
+    const { limits, json, binding, onIgnored, invoker } = kit;
+    const checks = kit.validation?.of(method);
     const { registryOf } = this.#parts;
     const registry = registryOf(method.parent);
     return {
       ...kit,
+      invoker: checks === undefined ? invoker : checkedInvoker(invoker, method, checks),
       limits: { ...limits, ...timeLimitsOf(method, this.#deadlineMs(method), limits) },
       json: { ...json, registry },
       binding: {

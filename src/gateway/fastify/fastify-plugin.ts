@@ -38,7 +38,7 @@ export interface PluginParts extends Entry {
    * Called when the app becomes ready, with the routes of the app itself. @throws Error when rules or routes are
    * invalid.
    */
-  readonly ready: (own: readonly OwnRoute[]) => Promise<void>;
+  readonly ready: (own: readonly OwnRoute[]) => void | Promise<void>;
   /** The routes of the rpcs. */
   readonly routes: () => readonly RpcRoute[];
   /**

@@ -6,6 +6,7 @@ import { http2TuningDefaults, type Http2Tuning } from "../../http2/server-sessio
 import { announcedStreams } from "../../http2/stream-turns.ts";
 import type { ServerTlsOptions } from "../../net/tls.ts";
 import type { TrustedPeers } from "../../metadata/identity-trust.ts";
+import type { ValidationOptions } from "../../validation/validation-options.ts";
 import { defaultGrpcAddress } from "../default-address.ts";
 import type { HeaderLimits } from "./grpc-request-check.ts";
 
@@ -97,6 +98,11 @@ export interface GrpcServerOptions extends DispatcherOptions, SessionLimitOption
    * gateways and tools need no credentials for them. Default: false.
    */
   readonly interceptHealthAndReflection: boolean;
+  /**
+   * Checks messages by the rules of their contract (`buf.validate`) before handlers get them: `{}` checks the requests of
+   * every rpc that has rules. Needs the package `@bufbuild/protovalidate` where an rpc has any. Default: no checks.
+   */
+  readonly validation: Partial<ValidationOptions> | undefined;
   /** Further options of the grpc-js server, under its names; they take precedence. Default: none. */
   readonly channelOptions: Readonly<Record<string, string | number>>;
 }
@@ -130,6 +136,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   health: true,
   reflection: true,
   interceptHealthAndReflection: false,
+  validation: undefined,
   channelOptions: Object.freeze({}),
 });
 

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { loadPeer } from "../../../src/core/config/optional-peer.ts";
+import { SetupError } from "../../../src/core/errors/setup-error.ts";
+
+const missing = "ts-ms-has-no-such-package";
+
+test("a peer that is not installed is an error with the command that installs it", async () => {
+  await assert.rejects(
+    loadPeer(missing, "the key `x`", () => import(missing)),
+    (error) => {
+      assert.ok(error instanceof SetupError);
+      assert.equal(error.message, `the key \`x\` needs the package ${missing}: \`npm install ${missing}\``);
+      return true;
+    },
+  );
+});
+
+test("what is wrong inside of a peer is not hidden, and neither is another package", async () => {
+  const broken = new Error("broken");
+  await assert.rejects(
+    loadPeer(missing, "x", () => Promise.reject(broken)),
+    broken,
+  );
+  await assert.rejects(
+    loadPeer("another", "x", () => import(missing)),
+    { code: "ERR_MODULE_NOT_FOUND" },
+  );
+  assert.equal(await loadPeer("node:fs", "x", async () => 1), 1);
+});
