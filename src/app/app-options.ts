@@ -13,7 +13,7 @@ export interface AppOptions {
    */
   readonly grpc: Partial<Omit<GrpcServerOptions, "host" | "port" | "listen">>;
   /** Options of every `HttpServer` of the app that is made with the parts of `MakeServer`. Default: none. */
-  readonly http: Partial<Omit<HttpServerOptions, "host" | "port" | "upstream">>;
+  readonly http: Partial<Omit<HttpServerOptions, "host" | "port">>;
   /** As of `catchStopSignals`, for `run()`, in milliseconds. Default: 0. */
   readonly drainDelayMs: number;
   /** Grace period of calls in flight when the app stops, in milliseconds, for all servers together. Default: 15,000. */

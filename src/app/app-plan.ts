@@ -1,28 +1,23 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { Config } from "../../gen/ts_ms/config/v1/config_pb.ts";
-import type { MakeServer, RegisterOptions } from "./app-server.ts";
+import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
+import type { AppServer, MakeServer, RegisterOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { Feature } from "./features.ts";
-
-/** What a reload has done. */
-export interface ReloadReport {
-  /**
-   * `applied` if the new configuration is in use but for `restartNeeded`, `unchanged` if it is as before, `rejected` if
-   * it has mistakes: then nothing has changed.
-   */
-  readonly result: "applied" | "unchanged" | "rejected";
-  /** Keys that are in use with a new value, such as `http.timeout`. */
-  readonly changed: readonly string[];
-  /** Keys with a new value that only a restart of the program takes. */
-  readonly restartNeeded: readonly string[];
-  /** One line for each mistake of a configuration that was rejected. */
-  readonly mistakes: readonly string[];
-}
 
 /** A server that a configuration asks for. */
 export interface PlannedServer extends RegisterOptions {
   readonly name: string;
   readonly make: MakeServer;
+  /** Where it listens, and the key that says so; two servers at one place are a mistake of the configuration. */
+  readonly listens?: { readonly host: string; readonly port: number; readonly key: string };
+  /** Whether the app starts without it, after an error of its start. Default: it does not. */
+  readonly goesWithout?: (error: unknown) => boolean;
+}
+
+/** The servers of an app, for a plan that changes while they run. */
+export interface PlannedApp {
+  /** Every server that is there, and the one that is called in this process. */
+  readonly present: () => readonly AppServer[];
 }
 
 /** An app as a configuration wants it. */
@@ -32,12 +27,17 @@ export interface AppPlan {
   readonly servers: readonly PlannedServer[];
   /** What the sections of the configuration offer at all servers. */
   readonly features: readonly Feature[];
+  /** Options of all servers, as of now. */
+  readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
+  /** A server was made and has its services. */
+  equip(server: AppServer, name: string): void;
   /**
-   * Checks what the configuration says about rpcs, and starts what servers need. Called once before the first server.
+   * Checks what the configuration says about rpcs, and starts what servers need. Called before the first server. A
+   * program that is only to check or to print ends here.
    *
-   * @throws ConfigError or SetupError for what cannot be used
+   * @throws SetupError for what cannot be used
    */
-  open(services: readonly DescService[]): Promise<void>;
+  open(services: readonly DescService[], app: PlannedApp): Promise<void>;
   /** Ends what `open` has started, when all servers have stopped; `open` may follow. */
   close(): Promise<void>;
   /** Reads the configuration again. Never rejects for mistakes in it. */

@@ -1,4 +1,4 @@
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { AnyService } from "../core/call/service.ts";
 import type { GrpcServerOptions } from "../core/grpc-server.ts";
 import type { ManagedServer, ServerState } from "../core/lifecycle/lifecycle.ts";
@@ -24,6 +24,10 @@ export interface AppServer extends ManagedServer {
   readonly features?: readonly string[];
   /** Serves a service of the app. */
   addService?(service: AnyService): unknown;
+  /** Serves other services in place of all, as `HttpServer` does. */
+  replaceServices?(services: readonly DescService[], registry?: Registry): void;
+  /** Puts into use what a running server can take of the options of the app. */
+  reload?(parts: ServerParts): void;
   /** Calls `listener` with every new state. */
   onStateChange?(listener: (state: ServerState) => void): () => void;
   /** Lines for the start-up message. */

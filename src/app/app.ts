@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { Config } from "../../gen/ts_ms/config/v1/config_pb.ts";
 import type { Dispatcher } from "../core/call/dispatcher.ts";
 import type { AnyService, PartialService } from "../core/call/service.ts";
+import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
 import { checkOptions, hasFunctions, show } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { GrpcServer } from "../core/grpc-server.ts";
@@ -9,11 +9,10 @@ import type { ServerState, StopOptions, StopReport } from "../core/lifecycle/lif
 import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
-import type { AppPlan, ReloadReport } from "./app-plan.ts";
+import type { AppPlan } from "./app-plan.ts";
 import type { AppServer, MakeServer, RegisterOptions, ServerInfo, ServerParts } from "./app-server.ts";
 import { type CheckOptions, Checks } from "./checks.ts";
 import { type Feature, featuresOf } from "./features.ts";
-import type { LoadOptions } from "./from-config.ts";
 import type { HealthReport } from "./health.ts";
 import type { InjectReply, InjectRequest } from "./inject.ts";
 import type { ServerSlot } from "./server-slot.ts";
@@ -45,18 +44,8 @@ export class App implements AsyncDisposable {
     checkOptions<AppOptions>("App", options, appDefaults);
     this.#options = { ...appDefaults, ...options };
     this.#plan = plan;
-    this.#inner = new GrpcServer({ ...this.#options.grpc, listen: false });
-    for (const { name, make, after = [] } of plan?.servers ?? []) this.register(name, make, { after });
-  }
-
-  /**
-   * Makes an app of the configuration: files (`--config`), environment and flags. A configuration with mistakes ends the
-   * program with code 2 and a line for each; what only prints, such as `--print-config`, ends it with 0.
-   */
-  static async load(options: LoadOptions = {}): Promise<App & { readonly config: Config }> {
-    const { planFromConfig } = await import("./from-config.ts");
-    const plan = await planFromConfig(options);
-    return new App(plan.options, plan) as App & { readonly config: Config }; // It has the plan's.
+    this.#inner = new GrpcServer({ ...this.#serverOptions.grpc, listen: false });
+    for (const { name, make, ...rest } of plan?.servers ?? []) this.register(name, make, rest);
   }
 
   /** The configuration that is in use; undefined without `App.load`. */
@@ -95,15 +84,17 @@ export class App implements AsyncDisposable {
    * @param make makes the server, anew at each start
    * @throws SetupError if the name is in use
    */
-  register(name: string, make: MakeServer, { after = [] }: RegisterOptions = {}): this {
+  register(name: string, make: MakeServer, options: RegisterOptions = {}): this {
     if (typeof make !== "function") {
-      throw new SetupError(`the server "${name}": register takes a function that makes it, not ${show(make)}`);
+      throw new SetupError(
+        `the server "${name}": register takes a function that makes it, not ${show(make)}`,
+      );
     }
     const counts = new ServerCounts();
-    this.#servers.add(name, after, {
+    this.#servers.add(name, options, {
       make: async () => {
         await this.#open();
-        return this.#equip(await make(this.#partsFor(counts)));
+        return this.#equip(name, await make(this.#partsFor(counts)));
       },
       changed: (state) => {
         for (const listener of [...this.#listeners]) listener(name, state);
@@ -254,26 +245,35 @@ export class App implements AsyncDisposable {
     if (name !== undefined) return this.#servers.slot(name);
     const { defaultServer } = this.#options;
     const [first] = this.#servers.all;
-    return first === undefined || this.#servers.has(defaultServer) ? this.#servers.slot(defaultServer) : first;
+    return first === undefined || this.#servers.has(defaultServer)
+      ? this.#servers.slot(defaultServer)
+      : first;
+  }
+
+  get #serverOptions(): Pick<AppOptions, "grpc" | "http"> {
+    return this.#plan?.serverOptions() ?? this.#options;
   }
 
   #partsFor(counts: ServerCounts): ServerParts {
-    const { grpc, http } = this.#options;
+    const { grpc, http } = this.#serverOptions;
     return {
       grpc: { ...grpc, observers: [...(grpc.observers ?? []), counts] },
-      http: { ...http, upstream: this.#inner, observers: [...(http.observers ?? []), counts] },
+      http: { upstream: this.#inner, ...http, observers: [...(http.observers ?? []), counts] },
     };
   }
 
   /** @throws SetupError for what is no server */
-  #equip(server: AppServer): AppServer {
+  #equip(name: string, server: AppServer): AppServer {
     if (!hasFunctions(server, "start", "drain", "gracefulStop")) {
-      throw new SetupError(`what makes it must return a server with start, drain and gracefulStop, not ${show(server)}`);
+      throw new SetupError(
+        `what makes it must return a server with start, drain and gracefulStop, not ${show(server)}`,
+      );
     }
     if (server.state !== "init") {
       throw new SetupError("it is used already: make a new one for each start");
     }
     for (const service of this.#services) server.addService?.(service);
+    this.#plan?.equip(server, name);
     if (!this.#checks.isServing) server.suspend?.();
     return server;
   }
@@ -287,7 +287,12 @@ export class App implements AsyncDisposable {
 
   #open(): Promise<void> {
     this.#opening ??= (async () => {
-      await this.#plan?.open(this.#services.map(({ descriptor }) => descriptor));
+      await this.#plan?.open(
+        this.#services.map(({ descriptor }) => descriptor),
+        {
+          present: () => [...this.#servers.present, this.#inner],
+        },
+      );
       await this.#checks.start();
     })().catch((error: unknown) => {
       this.#opening = undefined;

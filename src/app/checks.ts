@@ -11,7 +11,11 @@ export interface CheckOptions {
 }
 
 /** The defaults of `CheckOptions`. */
-export const checkDefaults: CheckOptions = Object.freeze({ intervalMs: 10_000, timeoutMs: 2_000, critical: true });
+export const checkDefaults: CheckOptions = Object.freeze({
+  intervalMs: 10_000,
+  timeoutMs: 2_000,
+  critical: true,
+});
 
 /** The latest result of a check. */
 export interface CheckReport {
@@ -74,7 +78,9 @@ export class Checks {
   }
 
   #changed(): void {
-    const isServing = [...this.#checks.values()].every(({ report: { critical, status } }) => !critical || status === "passing");
+    const isServing = [...this.#checks.values()].every(
+      ({ report: { critical, status } }) => !critical || status === "passing",
+    );
     if (isServing === this.#isServing) return;
     this.#isServing = isServing;
     this.#onChange(isServing);

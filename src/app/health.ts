@@ -1,5 +1,5 @@
 import { get as getPlain, type IncomingMessage } from "node:http";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, type IncomingHttpHeaders } from "node:http2";
 import { get as getSecure } from "node:https";
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -75,7 +75,10 @@ async function askHttp({ server, address, signal }: Asked): Promise<boolean> {
   const place = path === undefined ? { ...connectable(address) } : { socketPath: path };
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   // The answer of the program's own port: its certificate is for the names by which others call it.
-  const request = get({ ...place, path: "/readyz", agent: false, signal, rejectUnauthorized: false }, resolve);
+  const request = get(
+    { ...place, path: "/readyz", agent: false, signal, rejectUnauthorized: false },
+    resolve,
+  );
   request.on("error", reject);
   const response = await promise;
   response.resume();
@@ -96,8 +99,8 @@ function askGrpc({ server, address, signal }: Asked): Promise<boolean> {
   const call = session.request({ ":method": "POST", ":path": "/grpc.health.v1.Health/Check", ...head });
   const chunks: Buffer[] = [];
   let status = "";
-  const read = (fields: Record<string, unknown>): void => {
-    if (fields["grpc-status"] !== undefined) status = String(fields["grpc-status"]);
+  const read = ({ "grpc-status": code }: IncomingHttpHeaders): void => {
+    if (typeof code === "string") status = code;
   };
   call.on("error", fail).on("response", read).on("trailers", read);
   call.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -44,10 +44,15 @@ type Method = "GET";
  */
 export async function inject(name: string, server: AppServer, request: InjectRequest): Promise<InjectReply> {
   if (!isHttp(server)) {
-    throw new SetupError(`the server "${name}" takes no requests by inject: it serves no HTTP; name one that does`);
+    throw new SetupError(
+      `the server "${name}" takes no requests by inject: it serves no HTTP; name one that does`,
+    );
   }
   const { method = "GET", url, headers = {}, body, remoteAddress = "127.0.0.1" } = request;
-  const fields = Object.entries(headers).map(([field, value]) => [field, typeof value === "string" ? value : [...value]]);
+  const fields = Object.entries(headers).map(([field, value]) => [
+    field,
+    typeof value === "string" ? value : [...value],
+  ]);
   const answer = await server.fastify.inject({
     method: method as Method, // Any method may be sent; the types list those that Fastify knows.
     url,

@@ -25,18 +25,22 @@ export async function runApp(app: RunningApp): Promise<ShutdownReport> {
   const forget = watchSignals(app.plan);
   await app.start();
   isUp = true;
-  process.stdout.write(app.describe().map((line) => `${line}\n`).join(""));
+  process.stdout.write(
+    app
+      .describe()
+      .map((line) => `${line}\n`)
+      .join(""),
+  );
   const report = await stopped;
   forget();
   await app.stopped();
   return report;
 }
 
-/** Without a configuration SIGHUP and SIGUSR2 do what they always do. */
+/** SIGHUP is heard by what watches the configuration. Without one both signals do what they always do. */
 function watchSignals(plan: AppPlan | undefined): () => void {
   if (plan === undefined) return () => {};
-  const reload = (): void => void plan.reload();
   const toggle = (): void => plan.toggleDebug();
-  process.on("SIGHUP", reload).on("SIGUSR2", toggle);
-  return () => void process.off("SIGHUP", reload).off("SIGUSR2", toggle);
+  process.on("SIGUSR2", toggle);
+  return () => void process.off("SIGUSR2", toggle);
 }

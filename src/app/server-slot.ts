@@ -4,6 +4,14 @@ import type { AppServer } from "./app-server.ts";
 
 const nothing: StopReport = Object.freeze({ finished: 0, notified: [], cut: [] });
 
+/** How a server is started with the others. */
+export interface SlotOptions {
+  /** Names of the servers before it. Default: none. */
+  readonly after?: readonly string[];
+  /** Whether the app starts without it, after an error of its start. Default: it does not. */
+  readonly goesWithout?: (error: unknown) => boolean;
+}
+
 /** What a `ServerSlot` needs of its app. */
 export interface SlotOwner {
   /** Makes the server and hands it what all servers of the app get. */
@@ -30,6 +38,8 @@ function isReady({ state }: AppServer): boolean {
 export class ServerSlot {
   readonly name: string;
   readonly after: readonly string[];
+  /** Whether the app starts without this server, after an error of its start. */
+  readonly goesWithout: (error: unknown) => boolean;
   readonly #owner: SlotOwner;
   #server: AppServer | undefined;
   #making: Promise<AppServer> | undefined;
@@ -40,9 +50,10 @@ export class ServerSlot {
   #cancelled = false;
   #lastState: ServerState = "init";
 
-  constructor(name: string, after: readonly string[], owner: SlotOwner) {
+  constructor(name: string, { after = [], goesWithout = () => false }: SlotOptions, owner: SlotOwner) {
     this.name = name;
     this.after = after;
+    this.goesWithout = goesWithout;
     this.#owner = owner;
   }
 

@@ -9,7 +9,7 @@ import {
 } from "../core/lifecycle/lifecycle.ts";
 import { formatAddress } from "../core/net/listener.ts";
 import type { AppServer, ServerInfo } from "./app-server.ts";
-import { ServerSlot, type SlotOwner } from "./server-slot.ts";
+import { ServerSlot, type SlotOptions, type SlotOwner } from "./server-slot.ts";
 import { startOrder } from "./start-order.ts";
 
 /** The servers of an app by their names, each of which can be started and stopped while the others serve. */
@@ -19,10 +19,10 @@ export class Servers {
   #stops = 0;
 
   /** @throws SetupError if the name is in use */
-  add(name: string, after: readonly string[], owner: SlotOwner): void {
+  add(name: string, options: SlotOptions, owner: SlotOwner): void {
     if (name === "") throw new SetupError("a server needs a name");
     if (this.#slots.has(name)) throw new SetupError(`a server "${name}" is registered already`);
-    this.#slots.set(name, new ServerSlot(name, after, owner));
+    this.#slots.set(name, new ServerSlot(name, options, owner));
   }
 
   has(name: string): boolean {
@@ -34,7 +34,9 @@ export class Servers {
     const slot = this.#slots.get(name);
     if (slot !== undefined) return slot;
     const names = [...this.#slots.keys()].map((known) => `"${known}"`).join(", ");
-    throw new SetupError(`there is no server "${name}"; ${names === "" ? "none is registered" : `those of the app are ${names}`}`);
+    throw new SetupError(
+      `there is no server "${name}"; ${names === "" ? "none is registered" : `those of the app are ${names}`}`,
+    );
   }
 
   /** All slots, in the order of registration. */
@@ -67,6 +69,7 @@ export class Servers {
         await slot.start();
         started.push(slot);
       } catch (error) {
+        if (slot.goesWithout(error)) continue;
         for (const other of started.reverse()) await other.stop({ graceMs: 0 });
         throw error;
       }

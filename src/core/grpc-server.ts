@@ -156,7 +156,9 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   /** What it offers, see `Feature` of `ts-ms/app`. */
   get features(): readonly string[] {
     const { compressReplies, health, interceptors } = this.#options;
-    const streams = this.#services.some(({ methods }) => methods.some((method) => method.methodKind !== "unary"));
+    const streams = this.#services.some(({ methods }) =>
+      methods.some((method) => method.methodKind !== "unary"),
+    );
     return [
       ...(compressReplies ? ["compression"] : []),
       ...(health ? ["health_checks"] : []),

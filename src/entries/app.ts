@@ -2,7 +2,6 @@
 
 export { App } from "../app/app.ts";
 export type { AppOptions } from "../app/app-options.ts";
-export type { ReloadReport } from "../app/app-plan.ts";
 export type { AppServer, MakeServer, RegisterOptions, ServerInfo, ServerParts } from "../app/app-server.ts";
 export type { CheckOptions, CheckReport } from "../app/checks.ts";
 export type { Feature } from "../app/features.ts";

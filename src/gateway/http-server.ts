@@ -40,7 +40,7 @@ import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./doors/request-router.ts";
 import type { OwnRoute } from "./http/own-route.ts";
 import { samplePath } from "./routing/sample-path.ts";
-import { serverFeatures } from "./server-features.ts";
+import { serverFeatures } from "./doors/server-features.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 
@@ -124,6 +124,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       },
       rules: merged.rules,
       registry: merged.registry,
+      only: merged.only,
       awaitServices: merged.awaitServices,
       isServing: () => this.state === "ready" && !this.#draining && !this.#suspended,
     });

@@ -10,6 +10,7 @@ export const arrows: Arrows = {
   // What a call says: its vocabulary.
   "core/errors": [],
   "core/config": ["core/errors"],
+  "core/config/loader": ["core/errors", "core/config"],
   "core/metadata": ["core/errors"],
   "core/wire": ["core/errors"],
   "core/wire/codings": [],

@@ -76,7 +76,10 @@ suite("start and stop", () => {
       assert.equal((await curl(`http://${http}/test/v1/echo/a`)).status, 200);
       await app.stop("grpc"); // Stopping what does not run is no error.
       await app.start("grpc");
-      assert.equal((await bufCurl(addressOf(app, "grpc"), "tsms.test.v1.EchoService/Echo", '{"text":"x"}')).code, 0);
+      assert.equal(
+        (await bufCurl(addressOf(app, "grpc"), "tsms.test.v1.EchoService/Echo", '{"text":"x"}')).code,
+        0,
+      );
     }
     await app.restart("http");
     assert.equal((await curl(`http://${addressOf(app, "http")}/test/v1/echo/a`)).status, 200);
@@ -91,7 +94,9 @@ suite("start and stop", () => {
     assert.throws(() => app.features("htpp"), expected);
     assert.throws(() => app.statistics("htpp"), expected);
     await assert.rejects(app.inject({ server: "htpp", url: "/" }), expected);
-    assert.throws(() => new App().isRunning("http"), { message: 'there is no server "http"; none is registered' });
+    assert.throws(() => new App().isRunning("http"), {
+      message: 'there is no server "http"; none is registered',
+    });
   });
 
   test("a name is registered once, and a server is made anew for each start", async () => {
@@ -109,8 +114,16 @@ suite("start and stop", () => {
   });
 
   for (const [what, after, message] of [
-    ["a predecessor that is not there", ["nobody"], 'the server "one" is to be started after "nobody", which is not registered'],
-    ["servers that wait for one another", ["two"], "servers cannot be started after one another: one → two → one"],
+    [
+      "a predecessor that is not there",
+      ["nobody"],
+      'the server "one" is to be started after "nobody", which is not registered',
+    ],
+    [
+      "servers that wait for one another",
+      ["two"],
+      "servers cannot be started after one another: one → two → one",
+    ],
   ] as const) {
     test(`${what} is an error of the start`, async () => {
       const app = new App()
@@ -151,7 +164,9 @@ suite("start and stop", () => {
     await using app = echoApp();
     const starting = app.start("grpc");
     const stopped = app.stop("grpc");
-    await assert.rejects(starting, { message: 'the server "grpc" cannot start: it was stopped while it was starting' });
+    await assert.rejects(starting, {
+      message: 'the server "grpc" cannot start: it was stopped while it was starting',
+    });
     await stopped;
     assert.equal(app.isRunning("grpc"), false);
     await app.start("grpc");
@@ -271,7 +286,9 @@ suite("health", () => {
 
   test("checks have a name of their own and options that can be used", () => {
     const app = new App().addCheck("database", () => {});
-    assert.throws(() => app.addCheck("database", () => {}), { message: 'a check "database" is added already' });
+    assert.throws(() => app.addCheck("database", () => {}), {
+      message: 'a check "database" is added already',
+    });
     assert.throws(() => app.addCheck("x", () => {}, { intervalMs: 0 }), {
       message: 'the check "x": intervalMs must be a number above 0, in milliseconds',
     });
@@ -329,8 +346,16 @@ suite("statistics and features", () => {
     await bufCurl(addressOf(app, "grpc"), "tsms.test.v1.EchoService/Echo", "{}");
     await app.restart("http");
     await curl(`${url()}/d`);
-    const { totalConnections, totalRequests, activeRequests, failedRequests, p50Ms, p99Ms, averageResponseTimeMs, sinceMs } =
-      app.statistics();
+    const {
+      totalConnections,
+      totalRequests,
+      activeRequests,
+      failedRequests,
+      p50Ms,
+      p99Ms,
+      averageResponseTimeMs,
+      sinceMs,
+    } = app.statistics();
     assert.deepEqual([totalConnections, totalRequests, activeRequests, failedRequests], [5, 6, 0, 1]);
     assert.ok(p50Ms > 0 && p99Ms >= p50Ms && averageResponseTimeMs > 0);
     assert.ok(sinceMs <= Date.now());

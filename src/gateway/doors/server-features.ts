@@ -1,10 +1,21 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Route } from "../core/http-rule/route.ts";
-import type { HttpServerOptions } from "./http-server-options.ts";
+import type { Route } from "../../core/http-rule/route.ts";
+
+/** The options that decide on features. */
+interface FeatureOptions {
+  readonly tls: object | undefined;
+  readonly webSockets: boolean;
+  readonly maxPolledStreams: number;
+  readonly corsOrigins: readonly string[];
+  readonly compression: boolean;
+  readonly healthPaths: boolean;
+  readonly interceptors: readonly unknown[];
+  readonly upstream: unknown;
+}
 
 /** What decides on the features of an `HttpServer`. */
 interface FeatureSource {
-  readonly options: HttpServerOptions;
+  readonly options: FeatureOptions;
   readonly routes: readonly Route[];
   /** Whether requests pass through hooks or plugins of Fastify. */
   readonly hasHooks: boolean;
@@ -17,7 +28,6 @@ export function serverFeatures({ options, routes, hasHooks }: FeatureSource): st
   const methods = routes.map(({ method }) => method);
   const streams = methods.some(({ methodKind }) => methodKind !== "unary");
   const streamsReplies = methods.some(repliesInParts);
-  const upstream: unknown = options.upstream;
   const features: Readonly<Record<string, boolean>> = {
     http: options.tls === undefined,
     https: options.tls !== undefined,
@@ -26,7 +36,7 @@ export function serverFeatures({ options, routes, hasHooks }: FeatureSource): st
     long_polling: streamsReplies && options.maxPolledStreams > 0,
     cors: options.corsOrigins.length > 0,
     compression: options.compression,
-    load_balancing: isCluster(upstream),
+    load_balancing: isCluster(options.upstream),
     health_checks: options.healthPaths,
     middleware: options.interceptors.length > 0 || hasHooks,
     headers: routes.length > 0,
@@ -48,5 +58,7 @@ function repliesInParts({ methodKind }: DescMethod): boolean {
 /** Whether calls are divided among several servers, or may be. */
 function isCluster(upstream: unknown): boolean {
   if (typeof upstream === "string") return /^[a-z]+:\/\//.test(upstream);
-  return Array.isArray(upstream) || (typeof upstream === "object" && upstream !== null && "onChange" in upstream);
+  return (
+    Array.isArray(upstream) || (typeof upstream === "object" && upstream !== null && "onChange" in upstream)
+  );
 }
