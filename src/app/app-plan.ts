@@ -1,11 +1,11 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
-import type { AppServer, MakeServer, RegisterOptions } from "./app-server.ts";
+import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { Feature } from "./features.ts";
 
 /** A server that a configuration asks for. */
-export interface PlannedServer extends RegisterOptions {
+export interface PlannedServer extends RegisterServerOptions {
   readonly name: string;
   readonly make: MakeServer;
   /** Where it listens, and the key that says so; two servers at one place are a mistake of the configuration. */

@@ -52,7 +52,7 @@ export interface ServerParts {
 export type MakeServer = (parts: ServerParts) => AppServer | Promise<AppServer>;
 
 /** Options of `App.register`. */
-export interface RegisterOptions {
+export interface RegisterServerOptions {
   /** Names of the servers that are started before this one and stopped after it. Default: none. */
   readonly after?: readonly string[];
 }

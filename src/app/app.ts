@@ -10,7 +10,7 @@ import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
 import type { AppPlan } from "./app-plan.ts";
-import type { AppServer, MakeServer, RegisterOptions, ServerInfo, ServerParts } from "./app-server.ts";
+import type { AppServer, MakeServer, RegisterServerOptions, ServerInfo, ServerParts } from "./app-server.ts";
 import { type CheckOptions, Checks } from "./checks.ts";
 import { type Feature, featuresOf } from "./features.ts";
 import type { HealthReport } from "./health.ts";
@@ -84,7 +84,7 @@ export class App implements AsyncDisposable {
    * @param make makes the server, anew at each start
    * @throws SetupError if the name is in use
    */
-  register(name: string, make: MakeServer, options: RegisterOptions = {}): this {
+  register(name: string, make: MakeServer, options: RegisterServerOptions = {}): this {
     if (typeof make !== "function") {
       throw new SetupError(
         `the server "${name}": register takes a function that makes it, not ${show(make)}`,

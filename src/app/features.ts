@@ -36,8 +36,6 @@ export const featureNames = [
 /** What a server of an app can offer. */
 export type Feature = (typeof featureNames)[number];
 
-const known: ReadonlySet<string> = new Set(featureNames);
-
 /**
  * What a server offers, in the order of `featureNames`: what it reports itself, and what the app adds to all of them.
  */
@@ -56,9 +54,4 @@ function ofServices(services: readonly DescService[]): readonly Feature[] {
 
 function isStream({ methodKind }: DescMethod): boolean {
   return methodKind !== "unary";
-}
-
-/** Whether a text is the name of a feature. */
-export function isFeature(name: string): name is Feature {
-  return known.has(name);
 }
