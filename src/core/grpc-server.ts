@@ -22,6 +22,7 @@ import {
   type StopReport,
   noticeAfterMs,
 } from "./lifecycle/lifecycle.ts";
+import { type ConnectionCounts, noConnections } from "./net/connection-count.ts";
 import { formatAddress, listen, type ListenAddress, type Listener } from "./net/listener.ts";
 import { type AnyService, type PartialService, rpcName, streamsReplies } from "./call/service.ts";
 import type { IncomingRequest } from "./http2/incoming-request.ts";
@@ -151,6 +152,26 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     return this.#listener?.connections ?? 0;
   }
 
+  /** How many connections the server's own port has had. */
+  get connectionCounts(): ConnectionCounts {
+    return this.#listener?.counts ?? noConnections;
+  }
+
+  /** What it offers, see `Feature` of `ts-ms/app`. */
+  get features(): readonly string[] {
+    const { compressReplies, health, interceptors } = this.#options;
+    const streams = this.#services.some(({ methods }) =>
+      methods.some((method) => method.methodKind !== "unary"),
+    );
+    return [
+      ...(compressReplies ? ["compression"] : []),
+      ...(health ? ["health_checks"] : []),
+      ...(interceptors.length > 0 ? ["middleware"] : []),
+      "headers",
+      ...(streams ? ["streaming", "real_time", "unicasting"] : []),
+    ];
+  }
+
   /** Lines for a log or terminal: the address and the services. */
   describe(): string[] {
     const lines = this.services.map(({ typeName }) => `[${this.name}] serving ${typeName}`);
@@ -236,6 +257,16 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   /** Reports every service as NOT_SERVING to health checks; calls are still served. */
   drain(): void {
     this.health.drain();
+  }
+
+  /** As `drain()`, until `resume()`: for a program that lacks something it needs, such as its database. */
+  suspend(): void {
+    this.health.suspend();
+  }
+
+  /** Ends what `suspend()` has begun. */
+  resume(): void {
+    this.health.resume();
   }
 
   /**

@@ -6,6 +6,7 @@ import type { Interceptor } from "../core/call/interceptors.ts";
 import type { Gate } from "../core/admission/gate.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
 import { type CallObserver, notify } from "../core/call/observer.ts";
+import type { LoneProtocol } from "./doors/doors.ts";
 import type { DoorOptions } from "./doors/door-kit.ts";
 import type { StreamServer } from "../core/http2/session-limits.ts";
 import type { ValidationOptions } from "../core/validation/validation-options.ts";
@@ -129,6 +130,11 @@ export interface HttpServerOptions
   readonly healthPaths: boolean;
   /** How long the upstream may take to answer a health check, in milliseconds. Default: 2,000. */
   readonly healthTimeoutMs: number;
+  /**
+   * The one protocol that is served, beside health: WebSockets, or streams of events (`text/event-stream`) of the routes;
+   * anything else is 404. Default: all.
+   */
+  readonly only: LoneProtocol | undefined;
   /** Whether services come later, by `replaceServices`: until then routes answer 503. Default: false. */
   readonly awaitServices: boolean;
   /** How long the body of a unary call may take, in milliseconds: 408 beyond. Default: 30,000. */
@@ -188,6 +194,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   fastLane: true,
   healthPaths: true,
   healthTimeoutMs: 2000,
+  only: undefined,
   awaitServices: false,
   bodyTimeoutMs: 30_000,
   defaultTimeoutMs: 30_000,

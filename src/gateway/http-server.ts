@@ -14,6 +14,7 @@ import {
   type StopReport,
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
+import type { ConnectionCounts } from "../core/net/connection-count.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { toCallError } from "../core/errors/errors.ts";
 import { Validation } from "../core/validation/validation.ts";
@@ -41,6 +42,7 @@ import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./doors/request-router.ts";
 import type { OwnRoute } from "./http/own-route.ts";
 import { samplePath } from "./routing/sample-path.ts";
+import { serverFeatures } from "./doors/server-features.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
 import { both, stopExchanges } from "./connections/stop-exchanges.ts";
 
@@ -73,6 +75,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #faults: FaultLog;
   readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
+  #suspended = false;
   #address: ListenAddress | undefined;
   /** Path prefix of the rpcs in the app that has registered this server as a plugin; undefined while there is none. */
   #prefix: string | undefined;
@@ -128,8 +131,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       },
       rules: merged.rules,
       registry: merged.registry,
+      only: merged.only,
       awaitServices: merged.awaitServices,
-      isServing: () => this.state === "ready" && !this.#draining,
+      isServing: () => this.state === "ready" && !this.#draining && !this.#suspended,
     });
     this.#entry = {
       serve: this.#router.serve,
@@ -187,6 +191,17 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** Whether it serves by TLS. */
   get isSecure(): boolean {
     return this.#options.tls !== undefined;
+  }
+
+  /** How many connections its port has had. */
+  get connectionCounts(): ConnectionCounts {
+    return this.#port.counts;
+  }
+
+  /** What it offers, see `Feature` of `ts-ms/app`. */
+  get features(): readonly string[] {
+    const { routes } = this.#router.rpcs.router;
+    return serverFeatures({ options: this.#options, routes, hasHooks: this.#engine.hasHooks });
   }
 
   /** The services whose rpcs are served, in the order of registration. */
@@ -290,6 +305,19 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   drain(): void {
     this.#draining = true;
     this.#port.closeConnections();
+  }
+
+  /**
+   * From now on `/readyz` answers 503, until `resume()`: for a program that lacks something it needs, such as its
+   * database. All requests are served.
+   */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  /** Ends what `suspend()` has begun. */
+  resume(): void {
+    this.#suspended = false;
   }
 
   /**

@@ -10,6 +10,7 @@ export const arrows: Arrows = {
   // What a call says: its vocabulary.
   "core/errors": [],
   "core/config": ["core/errors"],
+  "core/config/loader": ["core/errors", "core/config"],
   "core/metadata": ["core/errors"],
   "core/wire": ["core/errors"],
   "core/wire/codings": [],
@@ -230,6 +231,9 @@ export const arrows: Arrows = {
   // Services, written as a user writes his.
   services: ["core/…"],
 
+  // Programs: servers, configuration and parts put together. Only entries import it.
+  app: ["core", "core/…", "gateway", "gateway/…", "services"],
+
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "rest"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
 };

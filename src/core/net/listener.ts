@@ -1,4 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { ConnectionCount, type ConnectionCounts } from "./connection-count.ts";
 import type { ServerTls } from "./tls.ts";
 
 /** Where a server listens. */
@@ -30,10 +31,13 @@ export class Listener {
   readonly address: ListenAddress;
   readonly #server: Server;
   readonly #sockets: Set<Socket>;
+  /** How many connections it has had. */
+  readonly counts: ConnectionCounts;
 
-  constructor(server: Server, sockets: Set<Socket>, address: ListenAddress) {
+  constructor({ server, sockets, counts }: Accepting, address: ListenAddress) {
     this.#server = server;
     this.#sockets = sockets;
+    this.counts = counts;
     this.address = address;
   }
 
@@ -75,7 +79,8 @@ export class Listener {
  */
 export function listen(options: ListenOptions): Promise<Listener> {
   const { name, host, port, signal } = options;
-  const { server, sockets } = accept(options);
+  const accepting = accept(options);
+  const { server } = accepting;
   return new Promise((resolve, reject) => {
     const settle = (): void => {
       server.removeListener("error", failed);
@@ -102,7 +107,7 @@ export function listen(options: ListenOptions): Promise<Listener> {
       settle();
       if (signal?.aborted === true) return; // `aborted` has closed the server just before it was bound.
       server.on("error", () => {}); // Out of file descriptors: the connection is lost, the listener lives.
-      resolve(new Listener(server, sockets, boundAddress(server, host)));
+      resolve(new Listener(accepting, boundAddress(server, host)));
     });
   });
 }
@@ -135,17 +140,29 @@ const causes: Readonly<Record<string, string>> = {
   ENOTFOUND: "host name cannot be resolved",
 };
 
-function accept({ tls, onConnection }: ListenOptions): { server: Server; sockets: Set<Socket> } {
+/** A server that takes connections as soon as it listens. */
+interface Accepting {
+  readonly server: Server;
+  readonly sockets: Set<Socket>;
+  readonly counts: ConnectionCounts;
+}
+
+function accept({ tls, onConnection }: ListenOptions): Accepting {
   const sockets = new Set<Socket>();
+  const counts = new ConnectionCount();
   const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, onConnection);
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    counts.opened();
+    socket.once("close", () => {
+      sockets.delete(socket);
+      counts.closed();
+    });
     socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
     if (tls === undefined) onConnection(socket);
     else socket.setNoDelay(true);
   });
-  return { server, sockets };
+  return { server, sockets, counts };
 }
 
 function secureServer(tls: ServerTls, onConnection: (socket: Socket) => void): Server {

@@ -15,6 +15,21 @@ export class Durations {
     this.#sum += seconds;
   }
 
+  /** How many durations there are. */
+  get count(): number {
+    return this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** All durations together, in seconds. */
+  get sum(): number {
+    return this.#sum;
+  }
+
+  /** How many durations are in each of `durationBuckets`, and above the last bound. */
+  get counts(): readonly number[] {
+    return this.#counts;
+  }
+
   /** The samples of a Prometheus histogram called `name`. */
   samples(name: string, labels: Labels): Sample[] {
     let count = 0;

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ConnectError } from "../../core/errors/errors.ts";
+import { ConnectionCount } from "../../core/net/connection-count.ts";
 import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
@@ -35,6 +36,8 @@ export type ServeExchange = (
  * to `Http1Connections` or `Http2Connections`.
  */
 export class PortServer {
+  /** How many connections it has had. */
+  readonly counts = new ConnectionCount();
   readonly #options: PortServerOptions;
   readonly #http1: Http1Connections;
   #http2: Http2Side;
@@ -91,7 +94,11 @@ export class PortServer {
         : this.#acceptTls(server, this.#tls, serveHttp1);
     server.on("connection", (socket: Socket) => {
       this.#undecided.add(socket);
-      socket.once("close", () => this.#undecided.delete(socket));
+      this.counts.opened();
+      socket.once("close", () => {
+        this.#undecided.delete(socket);
+        this.counts.closed();
+      });
       setKeepalive(socket, this.#options);
       socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
       accept(socket);

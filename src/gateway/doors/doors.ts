@@ -1,4 +1,5 @@
 import { connectDoor } from "./connect/connect-door.ts";
+import { namesEvents } from "../http/media-type.ts";
 import type { MakeDoor } from "./door.ts";
 import { grpcDoor } from "./grpc/grpc-door.ts";
 import { grpcWebDoor } from "./grpc-web/grpc-web-door.ts";
@@ -18,3 +19,26 @@ export const doors: readonly MakeDoor[] = [
   grpcDoor,
   restDoor,
 ];
+
+/** Protocols that can have a server for themselves. */
+export type LoneProtocol = "websocket" | "sse";
+
+/** The doors of a server that serves one protocol alone, beside health. */
+const lone: Readonly<Record<LoneProtocol, readonly MakeDoor[]>> = {
+  websocket: [healthDoor, webSocketDoor],
+  sse: [healthDoor, eventsDoor],
+};
+
+/** The doors of a server. @param only the one protocol that it serves; undefined for all */
+export function doorsOf(only: LoneProtocol | undefined): readonly MakeDoor[] {
+  return only === undefined ? doors : lone[only];
+}
+
+/** REST for requests that ask for a stream of events. */
+function eventsDoor(...parts: Parameters<MakeDoor>): ReturnType<MakeDoor> {
+  return {
+    ...restDoor(...parts),
+    name: "sse",
+    claims: ({ headers, method }) => namesEvents(headers.accept) || method === "OPTIONS",
+  };
+}

@@ -6,8 +6,9 @@ import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { Door, DoorHandler } from "./door.ts";
 import type { DoorKit } from "./door-kit.ts";
-import { doors } from "./doors.ts";
+import { doorsOf, type LoneProtocol } from "./doors.ts";
 import { type Contracts, LiveRpcs } from "./live-rpcs.ts";
+import { HttpError } from "../http/http-error.ts";
 import { type RoutingOptions, ServedRpcs } from "./served-rpcs.ts";
 
 /** The parts of a `RequestRouter`. */
@@ -17,6 +18,8 @@ export interface RequestRouterParts {
   readonly rules: readonly RuleText[];
   /** Types that `google.protobuf.Any` and error details may contain, unless `replace` sets others. */
   readonly registry: Registry | undefined;
+  /** The one protocol that is served; undefined for all. */
+  readonly only: LoneProtocol | undefined;
   /** Whether services are added later, by `replace`. */
   readonly awaitServices: boolean;
   /** Whether the server is ready for traffic. */
@@ -51,12 +54,12 @@ export class RequestRouter {
 
   /** @throws TypeError or Error naming the option that is wrong */
   constructor(parts: RequestRouterParts) {
-    const { kit, routing, rules, registry, awaitServices, isServing } = parts;
+    const { kit, routing, rules, registry, only, awaitServices, isServing } = parts;
     this.#parts = parts;
     this.#waiting = awaitServices;
     this.#routing = { ...routing, rules: rules.map(({ text, file }) => parseServiceConfig(text, file)) };
     const whole: DoorKit = { ...kit, isReady: () => isServing() && !this.#waiting };
-    this.#doors = doors.map((make) => make(whole, () => this.#loaded?.rpcs));
+    this.#doors = doorsOf(only).map((make) => make(whole, () => this.#loaded?.rpcs));
     const none = ServedRpcs.of([], undefined, { ...routing, rules: [] });
     this.#early = this.#doors.map((door) => ({
       door,
@@ -134,6 +137,7 @@ export class RequestRouter {
     }
     const { doors: open } = this.#loaded ?? { doors: this.#early };
     for (const { door, handle } of open) if (door.claims(head) && handle(exchange)) return;
+    this.#parts.kit.errors.send(exchange, new HttpError(404, `this port serves ${this.#parts.only} alone`));
   };
 
   /** Chooses what answers a request, by its head alone, where the answer is sent whole; undefined for all others. */

@@ -108,6 +108,11 @@ export class HttpEngine {
     return this.#use.ownRoutes;
   }
 
+  /** Whether every request passes through Fastify, for hooks or plugins. */
+  get hasHooks(): boolean {
+    return this.#use.why !== undefined;
+  }
+
   /** One line that describes which requests pass through Fastify, and why; none if nothing does. */
   describe(): string[] {
     return this.#use.describe();

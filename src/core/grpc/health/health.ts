@@ -26,6 +26,7 @@ export class HealthService implements Service<typeof Health> {
   readonly #set = new Map<string, ServingStatus>();
   readonly #watchers = new Set<() => void>();
   #state: "serving" | "draining" | "closed" = "serving";
+  #suspended = false;
 
   /** @param names Returns the current services of the server. */
   constructor(names: () => readonly string[]) {
@@ -50,6 +51,18 @@ export class HealthService implements Service<typeof Health> {
   drain(): void {
     if (this.#state !== "serving") return;
     this.#state = "draining";
+    this.changed();
+  }
+
+  /** All services are NOT_SERVING until `resume()`. */
+  suspend(): void {
+    this.#suspended = true;
+    this.changed();
+  }
+
+  /** Ends what `suspend()` has begun. */
+  resume(): void {
+    this.#suspended = false;
     this.changed();
   }
 
@@ -99,7 +112,8 @@ export class HealthService implements Service<typeof Health> {
   #status(name: string): ServingStatus | undefined {
     const set = this.#set.get(name);
     if (set === undefined && name !== "" && !this.#names().includes(name)) return undefined;
-    return this.#state === "serving" ? (set ?? ServingStatus.SERVING) : ServingStatus.NOT_SERVING;
+    const serves = this.#state === "serving" && !this.#suspended;
+    return serves ? (set ?? ServingStatus.SERVING) : ServingStatus.NOT_SERVING;
   }
 
   #change(signal: AbortSignal): Promise<void> {

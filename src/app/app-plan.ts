@@ -1,0 +1,47 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
+import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
+import type { AppOptions } from "./app-options.ts";
+import type { Feature } from "./features.ts";
+
+/** A server that a configuration asks for. */
+export interface PlannedServer extends RegisterServerOptions {
+  readonly name: string;
+  readonly make: MakeServer;
+  /** Where it listens, and the key that says so; two servers at one place are a mistake of the configuration. */
+  readonly listens?: { readonly host: string; readonly port: number; readonly key: string };
+  /** Whether the app starts without it, after an error of its start. Default: it does not. */
+  readonly goesWithout?: (error: unknown) => boolean;
+}
+
+/** The servers of an app, for a plan that changes while they run. */
+export interface PlannedApp {
+  /** Every server that is there, and the one that is called in this process. */
+  readonly present: () => readonly AppServer[];
+}
+
+/** An app as a configuration wants it. */
+export interface AppPlan {
+  readonly config: Config;
+  readonly options: Partial<AppOptions>;
+  readonly servers: readonly PlannedServer[];
+  /** What the sections of the configuration offer at all servers. */
+  readonly features: readonly Feature[];
+  /** Options of all servers, as of now. */
+  readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
+  /** A server was made and has its services. */
+  equip(server: AppServer, name: string): void;
+  /**
+   * Checks what the configuration says about rpcs, and starts what servers need. Called before the first server. A
+   * program that is only to check or to print ends here.
+   *
+   * @throws SetupError for what cannot be used
+   */
+  open(services: readonly DescService[], app: PlannedApp): Promise<void>;
+  /** Ends what `open` has started, when all servers have stopped; `open` may follow. */
+  close(): Promise<void>;
+  /** Reads the configuration again. Never rejects for mistakes in it. */
+  reload(): Promise<ReloadReport>;
+  /** The program is asked to make its log more verbose, or less again. */
+  toggleDebug(): void;
+}

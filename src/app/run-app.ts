@@ -1,0 +1,46 @@
+import { catchStopSignals, type ShutdownReport } from "../core/lifecycle/signals.ts";
+import type { ManagedServer } from "../core/lifecycle/lifecycle.ts";
+import type { AppOptions } from "./app-options.ts";
+import type { AppPlan } from "./app-plan.ts";
+
+/** An app that runs as the program. */
+export interface RunningApp {
+  readonly options: AppOptions;
+  readonly plan: AppPlan | undefined;
+  /** Its servers in the order of the stop. @param isUp whether the start is over */
+  readonly servers: (isUp: () => boolean) => Iterable<ManagedServer>;
+  readonly start: () => Promise<void>;
+  /** Called when the servers have stopped. */
+  readonly stopped: () => Promise<void>;
+  /** Lines for the start-up message. */
+  readonly describe: () => readonly string[];
+}
+
+/** Starts an app, prints where it listens, and stops it at a signal. Only one app of a process can run. */
+export async function runApp(app: RunningApp): Promise<ShutdownReport> {
+  const { drainDelayMs, graceMs, onFault } = app.options;
+  let isUp = false;
+  const servers = app.servers(() => isUp);
+  const stopped = catchStopSignals({ servers, drainDelayMs, graceMs, onFault });
+  const forget = watchSignals(app.plan);
+  await app.start();
+  isUp = true;
+  process.stdout.write(
+    app
+      .describe()
+      .map((line) => `${line}\n`)
+      .join(""),
+  );
+  const report = await stopped;
+  forget();
+  await app.stopped();
+  return report;
+}
+
+/** SIGHUP is heard by what watches the configuration. Without one both signals do what they always do. */
+function watchSignals(plan: AppPlan | undefined): () => void {
+  if (plan === undefined) return () => {};
+  const toggle = (): void => plan.toggleDebug();
+  process.on("SIGUSR2", toggle);
+  return () => void process.off("SIGUSR2", toggle);
+}

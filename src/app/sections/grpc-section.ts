@@ -1,0 +1,52 @@
+import { GrpcServer, type GrpcServerOptions } from "../../core/grpc-server.ts";
+import { hasUpstream } from "./upstream-use.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+
+/** The gRPC server, on a port of its own unless there is one port for everything. */
+export function open(kit: SectionKit): SectionParts {
+  const { config } = kit;
+  const { enabled, host, port } = config.grpc;
+  const isAlone = enabled && config.app.port === undefined && !hasUpstream(config);
+  return {
+    grpc: grpcOptionsOf(kit),
+    servers: isAlone
+      ? [
+          {
+            name: "grpc",
+            make: ({ grpc }) => new GrpcServer({ ...grpc, host, port }),
+            listens: { host, port, key: "grpc.port" },
+          },
+        ]
+      : [],
+  };
+}
+
+function grpcOptionsOf({ config, mistake, env }: SectionKit): Partial<GrpcServerOptions> {
+  const { grpc, http } = config;
+  const { keepalive, trustedPeers: names } = grpc;
+  const everybody = names.includes("everybody");
+  if (everybody && names.length > 1) {
+    throw mistake("grpc.trusted_peers", '"everybody" allows no other name');
+  }
+  const reflection =
+    grpc.enableReflection === "auto" ? env["NODE_ENV"] !== "production" : grpc.enableReflection === "true";
+  return {
+    reflection,
+    health: grpc.health,
+    defaultTimeoutMs: grpc.timeout,
+    maxTimeoutMs: http.maxTimeout,
+    maxMessageBytes: grpc.maxRecvMsgSize,
+    maxSendBytes: grpc.maxSendMsgSize,
+    trustedPeers: everybody ? "everybody" : names,
+    ...(keepalive === undefined
+      ? {}
+      : {
+          keepaliveTimeMs: keepalive.time,
+          keepaliveTimeoutMs: keepalive.timeout,
+          minPingIntervalMs: keepalive.minInterval,
+        }),
+    maxConnectionAgeMs: grpc.maxConnectionAge ?? Infinity,
+    maxConnectionAgeGraceMs: grpc.maxConnectionAgeGrace ?? Infinity,
+    maxConnectionIdleMs: grpc.maxConnectionIdle ?? Infinity,
+  };
+}

@@ -1,0 +1,102 @@
+import { readFileSync } from "node:fs";
+import { GrpcServer } from "../../core/grpc-server.ts";
+import { HttpServer } from "../../gateway/http-server.ts";
+import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
+import type { PlannedServer } from "../app-plan.ts";
+import { OnePort } from "../one-port.ts";
+import { RedirectServer } from "../redirect-server.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+
+/** The HTTP server, with gRPC on its port if there is one port for everything, and the port that leads to https. */
+export function open(kit: SectionKit): SectionParts {
+  const { config, mistake } = kit;
+  const { enabled, redirectPort } = config.http;
+  const servers = enabled ? [serverOf(kit)] : [];
+  if (redirectPort !== undefined) {
+    if (config.tls?.cert === undefined)
+      throw mistake("http.redirect_port", "needs tls: there is no https to redirect to");
+    if (!enabled) throw mistake("http.redirect_port", "needs http.enabled");
+    servers.push(redirectOf(kit, redirectPort));
+  }
+  return { http: httpOptionsOf(kit), servers, features: [] };
+}
+
+function serverOf({ config }: SectionKit): PlannedServer {
+  const { host, port } = config.http;
+  const onePort = config.app.port;
+  if (onePort === undefined) {
+    return {
+      name: "http",
+      after: config.grpc.enabled ? ["grpc"] : [],
+      make: ({ http }) => new HttpServer({ ...http, host, port }),
+      listens: { host, port, key: "http.port" },
+    };
+  }
+  return {
+    name: "http",
+    make: ({ grpc, http }) =>
+      new OnePort(
+        new GrpcServer({ ...grpc, listen: false }),
+        (grpcSide) => new HttpServer({ ...http, host, port: onePort, grpc: grpcSide }),
+      ),
+    listens: { host, port: onePort, key: "app.port" },
+  };
+}
+
+function redirectOf({ config }: SectionKit, port: number): PlannedServer {
+  const { host, allowedHosts } = config.http;
+  const httpsPort = config.app.port ?? config.http.port;
+  return {
+    name: "redirect",
+    make: () => new RedirectServer({ host, port, httpsPort, allowedHosts }),
+    listens: { host, port, key: "http.redirect_port" },
+  };
+}
+
+/** The keys whose options need no more than their value. */
+function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptions> {
+  const { http, grpc, gateway } = config;
+  const { cors } = http;
+  if (http.maxTimeout > 0 && http.timeout > http.maxTimeout) {
+    throw mistake(
+      "http.timeout",
+      "is longer than http.max_timeout, which bounds it: raise http.max_timeout too",
+    );
+  }
+  return {
+    defaultTimeoutMs: http.timeout,
+    maxTimeoutMs: http.maxTimeout,
+    headersTimeoutMs: http.headerTimeout,
+    bodyTimeoutMs: http.readTimeout,
+    bodyIdleMs: http.bodyIdle,
+    writeIdleMs: http.writeTimeout,
+    keepAliveTimeoutMs: http.idleTimeout,
+    maxHeaderBytes: http.maxHeaderBytes,
+    maxUrlBytes: http.maxUrlBytes,
+    maxBodyBytes: http.maxBodyBytes,
+    maxHeaderFields: http.maxHeaderFields,
+    maxConcurrentStreams: http.maxConcurrentStreams,
+    allowedHosts: http.allowedHosts.length === 0 ? undefined : http.allowedHosts,
+    forwardHeaders: http.forwardHeaders,
+    errorFormat: oneOf(["status", "google", "problem"], http.errorFormat),
+    unknownQuery: oneOf(["ignore", "reject"], http.unknownQuery),
+    unknownFields: oneOf(["ignore", "reject"], http.unknownFields),
+    unknownEnums: oneOf(["reject", "ignore"], http.unknownEnums),
+    maxJsonEntries: http.maxJsonEntries,
+    contentType: oneOf(["strict", "lenient"], http.contentType),
+    compression: http.compression,
+    etag: http.etag,
+    corsOrigins: cors?.origins ?? [],
+    corsCredentials: cors?.credentials ?? false,
+    ...(cors === undefined ? {} : { corsMaxAgeMs: cors.maxAge }),
+    dialOptions: { maxMessageBytes: grpc.maxSendMsgSize },
+    rules: (gateway?.rules ?? []).map((file) => ({ file, text: readFileSync(file, "utf8") })),
+    ruleMode: oneOf(["replace", "add"], gateway?.ruleMode),
+    onBadRule: oneOf(["refuse", "skip"], gateway?.onBadRule),
+  };
+}
+
+/** The word that the loader has accepted; the first one where the section is missing. */
+function oneOf<const W extends string>(words: readonly [W, ...W[]], text: string | undefined): W {
+  return words.find((word) => word === text) ?? words[0];
+}

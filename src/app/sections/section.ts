@@ -1,0 +1,121 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import type { Interceptor } from "../../core/call/interceptors.ts";
+import type { CallObserver } from "../../core/call/observer.ts";
+import type { AnyService } from "../../core/call/service.ts";
+import type { Gate } from "../../core/admission/gate.ts";
+import type { Config, ConfigUpdate } from "../../core/config/loader/config-types.ts";
+import type { SetupError } from "../../core/errors/setup-error.ts";
+import type { GrpcServerOptions } from "../../core/grpc-server.ts";
+import type { Logger } from "../../core/telemetry/logger.ts";
+import type { Metrics } from "../../core/telemetry/metrics.ts";
+import type { HttpObserver } from "../../gateway/http/http-observer.ts";
+import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
+import type { PlannedServer } from "../app-plan.ts";
+import type { AppServer } from "../app-server.ts";
+import type { Feature } from "../features.ts";
+
+/**
+ * How a section of the configuration becomes part of a program.
+ *
+ * To add one: a file in this folder that exports `open`, and a line in `sections.ts` with the keys that ask for it. The
+ * file, and whatever it imports, is loaded only by programs whose configuration uses the section.
+ *
+ * 1. `App.load` reads and checks the configuration and calls `open` of every section that is used, in the order of the
+ *    list. `open` compiles its message, and makes and returns the parts; it throws `kit.mistake(key, problem)` for what
+ *    the loader cannot know. It starts nothing.
+ * 2. Before the first server starts, `check` of each is called with the descriptors of all services, and then `start`,
+ *    which reads files and connects. `--check-config` ends between the two.
+ * 3. Servers are made of the parts of all sections, anew at each start: gates in the order of `gateStages`, everything
+ *    else in the order of the list.
+ * 4. At a reload, `prepare` of each is called with the new configuration: it compiles and checks, and changes nothing.
+ *    When all have succeeded, what they have returned is called, all in one turn, and servers take what they can of the
+ *    new options. A section that comes into use only now is opened, checked and started like the others; one that is not
+ *    used any more is stopped.
+ * 5. When the last server has stopped, `stop` of each is called, in the reverse order.
+ */
+export interface Section {
+  /** Its name in errors: the key of the configuration. */
+  readonly name: string;
+  /** Whether a configuration uses it. */
+  readonly isUsed: (config: Config) => boolean;
+  /** Loads its file. */
+  readonly load: () => Promise<{ readonly open: OpenSection }>;
+}
+
+/** Makes the parts of a section. @throws what `SectionKit.mistake` returns, for what cannot be used */
+export type OpenSection = (kit: SectionKit) => SectionParts | Promise<SectionParts>;
+
+/** What sections are made with. */
+export interface SectionKit {
+  /** The configuration at the time of `open`. */
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** What several sections use, such as a connection to a store: `make` is called once, by the first that asks. */
+  readonly shared: <T>(make: (kit: SectionKit) => T) => T;
+  /**
+   * An error of the configuration that names its place: `config.yaml:5: http.cors.origins: …`.
+   *
+   * @param key such as `http.cors.origins` or `limits.per-user.rate`
+   */
+  readonly mistake: (key: string, problem: string) => SetupError;
+  /** Whether some source has set a key. */
+  readonly isSet: (key: string) => boolean;
+  /** The environment, for what is no key, such as `NODE_ENV`. */
+  readonly env: Readonly<NodeJS.ProcessEnv>;
+}
+
+/** When gates are asked about a call, from the first to the last (rule U1). */
+export const gateStages = [
+  "overload",
+  "limits-by-address",
+  "signature",
+  "authentication",
+  "csrf",
+  "access",
+  "limits-by-principal",
+  "authorizer",
+] as const;
+
+/** When a gate is asked about a call. */
+export type GateStage = (typeof gateStages)[number];
+
+/** What a section makes of a program. */
+export interface SectionParts {
+  /** Asked about the calls of every server. */
+  readonly gates?: Readonly<Partial<Record<GateStage, readonly Gate[]>>>;
+  /** Around every handler of this process, the outermost first. */
+  readonly interceptors?: readonly Interceptor[];
+  /** Around every call of an HTTP server, before the hop to its upstream, the outermost first. */
+  readonly hopInterceptors?: readonly Interceptor[];
+  readonly observers?: readonly CallObserver[];
+  readonly httpObservers?: readonly HttpObserver[];
+  /**
+   * Options of every `GrpcServer`, read whenever one is made and after each reload. Two sections cannot set the same one,
+   * nor what has a member of its own here.
+   */
+  readonly grpc?: Partial<GrpcServerOptions>;
+  /** As `grpc`, of every `HttpServer`. */
+  readonly http?: Partial<HttpServerOptions>;
+  /** Servers of their own. */
+  readonly servers?: readonly PlannedServer[];
+  /** Services that are served beside those of the program. */
+  readonly services?: readonly AnyService[];
+  /** What they offer at all servers. */
+  readonly features?: readonly Feature[];
+  /** A server was made and has its services: hooks, plugins and routes can be added to it. */
+  equip?(server: AppServer, name: string): void;
+  /**
+   * Checks what the configuration says about rpcs, and changes nothing.
+   *
+   * @param services all of the program
+   * @throws what `SectionKit.mistake` returns
+   */
+  check?(services: readonly DescService[]): void | Promise<void>;
+  start?(): void | Promise<void>;
+  stop?(): void | Promise<void>;
+  /** See step 4. */
+  prepare?(update: ConfigUpdate): (() => void) | Promise<() => void>;
+  /** What `--print-policy` says about an rpc, by column. */
+  policyOf?(method: DescMethod): Readonly<Record<string, string>>;
+}

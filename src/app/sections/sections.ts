@@ -1,0 +1,13 @@
+import type { Section } from "./section.ts";
+import { hasUpstream } from "./upstream-use.ts";
+
+/** All sections, in the order in which they are opened. */
+export const sections: readonly Section[] = [
+  { name: "telemetry", isUsed: () => true, load: () => import("./telemetry-section.ts") },
+  { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
+  { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },
+  { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
+  { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
+  { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
+  { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
+];

@@ -1,0 +1,35 @@
+import type { ServerTlsOptions } from "../../core/net/tls.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+
+/** TLS of all servers. */
+export function open(kit: SectionKit): SectionParts {
+  const tls = tlsOf(kit);
+  return tls === undefined ? {} : { grpc: { tls }, http: { tls }, features: ["https"] };
+}
+
+function tlsOf({ config, logger, mistake, isSet }: SectionKit): ServerTlsOptions | undefined {
+  const { cert, key, ca, crl, client } = config.tls ?? {};
+  if (cert === undefined || key === undefined) {
+    if (cert !== undefined) throw mistake("tls.cert", "needs tls.key");
+    if (key !== undefined) throw mistake("tls.key", "needs tls.cert");
+    if (ca !== undefined) throw mistake("tls.ca", "needs tls.cert and tls.key");
+    return undefined;
+  }
+  if ((client === "optional" || client === "required") && ca === undefined) {
+    throw mistake("tls.client", `"${client}" needs tls.ca`);
+  }
+  if (ca !== undefined && !isSet("tls.client")) {
+    logger.warn("no client certificate is requested: tls.ca needs tls.client, required or optional");
+  }
+  return {
+    cert: { file: cert },
+    key: { file: key },
+    ...(ca === undefined ? {} : { ca: { file: ca } }),
+    ...(crl === undefined ? {} : { crl: { file: crl } }),
+    clientCertificates: client === "optional" || client === "required" ? client : "none",
+    onReload(err) {
+      if (err === undefined) logger.info({}, "TLS files reloaded");
+      else logger.error({ err }, err.message);
+    },
+  };
+}

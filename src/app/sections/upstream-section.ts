@@ -1,0 +1,129 @@
+import { readFileSync } from "node:fs";
+import type { Config } from "../../core/config/loader/config-types.ts";
+import { dial, type DialedTransport } from "../../core/dial.ts";
+import type { ClientTls } from "../../core/net/client-tls.ts";
+import { formatAddress } from "../../core/net/listener.ts";
+import { tlsParts, tlsProblem, fileProblem, type TlsMaterial } from "../../core/net/tls-material.ts";
+import type { SchemaSource, Schema } from "../../core/schema/schema.ts";
+import type { AppServer } from "../app-server.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+
+/** The gRPC server behind the HTTP server, and the contracts that are served of it. */
+export function open(kit: SectionKit): SectionParts {
+  const { config, logger } = kit;
+  let transport = dialUpstream(kit);
+  checkContracts(kit);
+  const servers = new Set<Pick<AppServer, "replaceServices">>();
+  let ended = new AbortController();
+  let schema: Schema | undefined;
+  const apply = (next: Schema): void => {
+    schema = next;
+    for (const warning of next.warnings ?? []) logger.warn(warning);
+    for (const server of servers) server.replaceServices?.(next.services, next.registry);
+  };
+  return {
+    get http() {
+      return { upstream: transport, awaitServices: hasContracts(config) };
+    },
+    equip(server) {
+      if (server.replaceServices === undefined) return;
+      servers.add(server);
+      server.onStateChange?.((state) => {
+        if (state === "stop") servers.delete(server);
+      });
+      if (schema !== undefined) server.replaceServices(schema.services, schema.registry);
+    },
+    async start() {
+      if (ended.signal.aborted) {
+        ended = new AbortController();
+        transport = dialUpstream(kit);
+      }
+      const source = await contractsOf(kit, transport);
+      if (source === undefined) return;
+      if (config.gateway?.reflection !== true) {
+        apply(await source.load(ended.signal));
+        return;
+      }
+      const { keepLoaded } = await import("../../core/schema/schema-loader.ts");
+      const onFailure = (err: unknown, retryMs: number): void => {
+        logger.warn(
+          { reason: err instanceof Error ? err.message : String(err), retryMs },
+          "no contracts yet",
+        );
+      };
+      void keepLoaded({ source, upstream: transport, apply, onFailure, signal: ended.signal });
+    },
+    stop() {
+      ended.abort();
+      transport.close();
+    },
+  };
+}
+
+/** @throws SetupError naming the key that cannot be used */
+function dialUpstream({ config, mistake, isSet }: SectionKit): DialedTransport {
+  const {
+    host = "127.0.0.1",
+    port = 42001,
+    tls = false,
+    ca,
+    cert,
+    key,
+    authority,
+    balance,
+    health,
+  } = config.upstream ?? {};
+  if ((cert === undefined) !== (key === undefined))
+    throw mistake("upstream.cert", "needs upstream.key, and the other way round");
+  const files = { ca, cert, key };
+  const material: TlsMaterial = {};
+  for (const part of tlsParts) {
+    const file = part === "crl" ? undefined : files[part];
+    if (file === undefined) continue;
+    try {
+      material[part] = readFileSync(file);
+    } catch (cause) {
+      throw mistake(`upstream.${part}`, `${file}: ${fileProblem(cause)}`);
+    }
+  }
+  const problem = tlsProblem(material, (part) => `upstream.${part}`);
+  if (problem !== undefined) throw mistake("upstream", problem);
+  const secure: ClientTls = {
+    ...material,
+    ...(authority === undefined ? {} : { serverName: authority.replace(/:\d+$/, "") }),
+  };
+  return dial(formatAddress({ host, port }), {
+    tls: (tls || Object.keys(material).length > 0) && secure,
+    authority,
+    maxMessageBytes: config.grpc.maxSendMsgSize,
+    ...(isSet("upstream.balance") ? { balance: balance as "p2c" } : {}), // The loader has checked the word.
+    ...(health === true ? { health: true } : {}),
+  });
+}
+
+/** Where the contracts come from; undefined where the program adds its services itself. */
+async function contractsOf(
+  { config }: SectionKit,
+  transport: DialedTransport,
+): Promise<SchemaSource | undefined> {
+  const { descriptors = [], proto = [], protoPath = [], services = [] } = config.gateway ?? {};
+  if (!hasContracts(config)) return undefined;
+  const { descriptorSetSource, protoSource } = await import("../../core/schema/schema.ts");
+  if (descriptors.length > 0) return descriptorSetSource(descriptors, services);
+  if (proto.length > 0) return protoSource(proto, protoPath, services);
+  const { reflectionSource } = await import("../../core/schema/reflection-source.ts");
+  return reflectionSource(transport, services);
+}
+
+function hasContracts({ gateway }: Config): boolean {
+  return (
+    gateway !== undefined &&
+    (gateway.descriptors.length > 0 || gateway.proto.length > 0 || gateway.reflection)
+  );
+}
+
+function checkContracts({ config, mistake }: SectionKit): void {
+  const { descriptors = [], proto = [], reflection = false } = config.gateway ?? {};
+  const ways = [descriptors.length > 0, proto.length > 0, reflection].filter(Boolean).length;
+  if (ways > 1) throw mistake("gateway", "takes one of descriptors, proto and reflection");
+}

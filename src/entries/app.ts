@@ -1,0 +1,10 @@
+/** `ts-ms/app`: a program with its servers, of a configuration or in code. */
+
+export { App } from "../app/app.ts";
+export type { AppOptions } from "../app/app-options.ts";
+export type { AppServer, MakeServer, RegisterServerOptions, ServerInfo, ServerParts } from "../app/app-server.ts";
+export type { CheckOptions, CheckReport } from "../app/checks.ts";
+export type { Feature } from "../app/features.ts";
+export type { HealthReport } from "../app/health.ts";
+export type { InjectReply, InjectRequest } from "../app/inject.ts";
+export type { Statistics } from "../app/statistics.ts";
