@@ -75,7 +75,8 @@ export class StreamTable<S extends NumberedStream> implements Iterable<S> {
   }
 
   #grow(): void {
-    const larger = new Array<S | undefined>(Math.max(leastSlots, 2 * this.#slots.length)).fill(undefined);
+    const length = Math.max(leastSlots, 2 * this.#slots.length);
+    const larger = Array.from({ length }, (): S | undefined => undefined);
     for (const stream of this.#all) put(larger, stream);
     this.#use(larger);
   }
