@@ -15,6 +15,7 @@ import { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 import { asClientSees } from "../errors/reply-too-large.ts";
 import { dropReserved } from "../metadata/reserved-headers.ts";
+import { UnaryReply } from "./unary-reply.ts";
 import { writeReply, type WriteReply } from "./write-reply.ts";
 
 /** Anything that Connect clients pass as headers. */
@@ -50,18 +51,7 @@ export function toTransport(invoker: Invoker, options: Partial<TransportOptions>
       const context = contextOf(invoker, method, signal, timeoutMs ?? defaultTimeoutMs, header, values);
       try {
         const message = await invoker.unary(method, toMessage(method.input, input), context);
-        return {
-          stream: false,
-          service: method.parent,
-          method,
-          get header() {
-            return context.responseHeader;
-          },
-          get trailer() {
-            return context.responseTrailer;
-          },
-          message: message as MessageShape<O>, // The invoker replies with the method's output type.
-        };
+        return new UnaryReply(context, method, message as MessageShape<O>); // The invoker replies with that type.
       } catch (reason) {
         throw asClientSees(reason);
       } finally {

@@ -23,6 +23,7 @@ import type {
   StreamListener,
 } from "./session.ts";
 import { clientSettings, PeerSettings } from "./settings.ts";
+import { StreamTable } from "./stream-table.ts";
 import { WriteTurn } from "./write-turn.ts";
 
 /** Frames without a use that a server may send. */
@@ -69,7 +70,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
   #listener: SessionListener | undefined;
   #ready = false;
   /** Streams that are open, by their numbers; those whose headers wait have none yet. */
-  readonly #streams = new Map<number, ClientStream>();
+  readonly #streams = new StreamTable<ClientStream>();
   /** Streams that are open, with those that have no number yet. */
   #open = 0;
   /** Whether open streams keep the process alive. */
@@ -258,7 +259,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const windowBefore = this.#peer.initialWindowBytes;
     this.#peer.apply(bytes, start, end, this.#writer.limitTable);
     const change = this.#peer.initialWindowBytes - windowBefore;
-    if (change !== 0) for (const stream of this.#streams.values()) this.#writer.widen(stream, change);
+    if (change !== 0) for (const stream of this.#streams) this.#writer.widen(stream, change);
     this.#limit = limitOf(this.#peer.maxConcurrentStreams);
     this.#writer.room();
     this.#guard.answer();
@@ -300,7 +301,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     this.#retire();
     const unprocessed = { rstCode: errorCode.refusedStream, unprocessed: true, lost: this.#lost };
     for (const stream of this.#writer.dropUnsent()) this.#end(stream, { ...unprocessed, unsent: true });
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams) {
       if (stream.id > lastStreamId) this.#end(stream, unprocessed);
     }
     if (code !== errorCode.noError) {
@@ -345,7 +346,7 @@ export class ClientSession implements Session, FrameSink, StreamOwner {
     const end = { rstCode: errorCode.noError, unprocessed: false, lost: this.#lost };
     const unprocessed = { rstCode: errorCode.refusedStream, unprocessed: true, lost: this.#lost };
     for (const stream of this.#writer.dropUnsent()) this.#end(stream, { ...unprocessed, unsent: true });
-    for (const stream of [...this.#streams.values()]) {
+    for (const stream of this.#streams) {
       this.#end(stream, stream.id > this.#lastStreamId ? unprocessed : end);
     }
   }

@@ -8,11 +8,12 @@ import type { HpackDecoder } from "./hpack/decoder.ts";
 import { errorCode, Http2Error, protocolError } from "./http2-error.ts";
 import { readReplyHead, type ReplyHead } from "./reply-head.ts";
 import type { StreamEnd } from "./session.ts";
+import type { StreamTable } from "./stream-table.ts";
 
 /** What the replies of a connection need of its session. */
 export interface ReplyOwner {
   /** Streams that are open, by their numbers. */
-  readonly streams: ReadonlyMap<number, ClientStream>;
+  readonly streams: Pick<StreamTable<ClientStream>, "get">;
   /** The number of the next stream. */
   nextId(): number;
   /** Headers or data have come. */

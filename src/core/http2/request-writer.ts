@@ -7,6 +7,7 @@ import { errorCode, Http2Error } from "./http2-error.ts";
 import { SendWindow } from "./send-window.ts";
 import type { RequestHead } from "./session.ts";
 import type { PeerSettings } from "./settings.ts";
+import type { StreamTable } from "./stream-table.ts";
 import { addDataFrame, addHeaderFrames, mostWaitingBytes } from "./turn-frames.ts";
 import type { WriteTurn } from "./write-turn.ts";
 
@@ -129,7 +130,7 @@ export class RequestWriter {
    * @param onSent Called when a frame of a stream was added.
    * @returns the number of new streams
    */
-  write(streams: Map<number, ClientStream>, most: number, onSent: (stream: ClientStream) => void): number {
+  write(streams: StreamTable<ClientStream>, most: number, onSent: (stream: ClientStream) => void): number {
     const unsent = this.#unsent;
     let opened = 0;
     if (unsent.length > 0) {
@@ -145,7 +146,7 @@ export class RequestWriter {
         stream.id = this.#nextId;
         this.#nextId += 2;
         stream.sendWindow = this.#peer.initialWindowBytes;
-        streams.set(stream.id, stream);
+        streams.add(stream);
         this.#writeHead(stream.id, stream.head);
         if (!dataToo || !this.#writeShort(stream)) this.hasWork(stream);
         onSent(stream);

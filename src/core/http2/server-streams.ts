@@ -11,6 +11,7 @@ import type { SessionDrain } from "./session-drain.ts";
 import type { PeerSettings } from "./settings.ts";
 import { closedError, StreamNumbers } from "./stream-numbers.ts";
 import { StreamPlaces } from "./stream-places.ts";
+import { StreamTable } from "./stream-table.ts";
 import type { WriteTurn } from "./write-turn.ts";
 
 /** Limits of the streams of a connection. */
@@ -53,7 +54,7 @@ export class ServerStreams implements ServerStreamOwner {
   readonly #places: StreamPlaces;
   readonly #ended: EndedReplies;
   readonly #numbers = new StreamNumbers();
-  readonly #streams = new Map<number, ServerStream>();
+  readonly #streams = new StreamTable<ServerStream>();
   /** Whether nothing is sent any more. */
   #over = false;
   #heldBytes = 0;
@@ -226,7 +227,7 @@ export class ServerStreams implements ServerStreamOwner {
 
   /** SETTINGS have changed the windows of all streams by so many bytes. */
   widenAll(change: number): void {
-    for (const stream of this.#streams.values()) this.#writer.widen(stream, change);
+    for (const stream of this.#streams) this.#writer.widen(stream, change);
   }
 
   /** Adds frames that are due to the turn, and reports the ends of replies. */
@@ -243,7 +244,7 @@ export class ServerStreams implements ServerStreamOwner {
 
   /** Closes all streams. */
   closeAll(): void {
-    for (const stream of [...this.#streams.values()]) this.#close(stream);
+    for (const stream of this.#streams) this.#close(stream);
   }
 
   get #memoryBytes(): number {
@@ -276,7 +277,7 @@ export class ServerStreams implements ServerStreamOwner {
       streamWindowBytes,
       initialWindowBytes,
     );
-    this.#streams.set(streamId, stream);
+    this.#streams.add(stream);
     this.#places.add(stream, request);
   }
 
