@@ -104,8 +104,8 @@ export class Authenticator {
   }
 
   /**
-   * Exchanges the options. What is wrong changes nothing; providers whose options are equal go on as they are. Streams
-   * whose provider is no more end with PERMISSION_DENIED.
+   * Exchanges the options. What is wrong changes nothing. Providers whose options are equal keep their keys; tokens that
+   * they remember are verified again. Streams whose provider is no more end with PERMISSION_DENIED.
    *
    * @throws SetupError
    */
