@@ -52,7 +52,9 @@ class Rig implements AsyncDisposable {
           corp: jwt({ issuer: issuer.url, audiences: ["library"] }),
           legacy: introspection({ endpoint: `${issuer.url}/introspect`, clientId: "a", clientSecret: "b" }),
           partners: apiKeys({ keysFile }),
-          mesh: mtls({ names: { "spiffe://example/billing": { roles: ["billing"], scopes: ["s"] }, "b.example": {} } }),
+          mesh: mtls({
+            names: { "spiffe://example/billing": { roles: ["billing"], scopes: ["s"] }, "b.example": {} },
+          }),
         },
         revokedFile,
         ...(more.failures === undefined ? {} : { failures: { count: more.failures, windowMs: 60_000 } }),
@@ -84,7 +86,10 @@ suite("the gate of authentication:", () => {
     const verdict = await rig.judge.judge();
     assert.deepEqual([verdict.reason, verdict.code], ["CREDENTIALS_MISSING", Code.Unauthenticated]);
     assert.equal(verdict.challenge, challenges(""));
-    assert.match(verdict.message, /a token, as authorization: Bearer TOKEN, or a key in the header x-api-key/);
+    assert.match(
+      verdict.message,
+      /a token, as authorization: Bearer TOKEN, or a key in the header x-api-key/,
+    );
   });
 
   test("U4 a bad token is named in the challenge of its provider", async () => {
@@ -132,7 +137,12 @@ suite("the gate of authentication:", () => {
       [{ "x-api-key": partner.key }, billing, "partner", "OK"],
       [{}, billing, "spiffe://example/billing", "OK"],
       [{ authorization: `Bearer ${token}`, "x-api-key": "wrong" }, billing, undefined, "KEY_UNKNOWN"],
-      [{ authorization: `Bearer ${token}` }, peer({ uris: ["spiffe://other"], fingerprint: "01".repeat(32) }), undefined, "CERTIFICATE_UNKNOWN"],
+      [
+        { authorization: `Bearer ${token}` },
+        peer({ uris: ["spiffe://other"], fingerprint: "01".repeat(32) }),
+        undefined,
+        "CERTIFICATE_UNKNOWN",
+      ],
       [{ authorization: "Bearer x.y.z", "x-api-key": partner.key }, billing, undefined, "TOKEN_MALFORMED"],
     ] as const;
     for (const [headers, client, id, reason] of rows) {
@@ -183,16 +193,26 @@ suite("the gate of authentication:", () => {
     await using rig = await Rig.start({ failures: 5 });
     const known = await rig.issuer.token(key);
     assert.equal((await rig.judge.bearer(known)).reason, "OK");
-    for (let n = 0; n < 5; n++) assert.equal((await rig.judge.bearer(`opaque-${n}`)).reason, "TOKEN_INACTIVE");
+    for (let n = 0; n < 5; n++)
+      assert.equal((await rig.judge.bearer(`opaque-${n}`)).reason, "TOKEN_INACTIVE");
     const calls = rig.issuer.calls.length;
     const limited = await rig.judge.bearer("opaque-6");
-    assert.deepEqual([limited.reason, limited.code], ["AUTHENTICATION_FAILURES_EXCEEDED", Code.ResourceExhausted]);
+    assert.deepEqual(
+      [limited.reason, limited.code],
+      ["AUTHENTICATION_FAILURES_EXCEEDED", Code.ResourceExhausted],
+    );
     assert.ok((limited.retryAfterMs ?? 0) > 59_000);
-    assert.equal((await rig.judge.judge({ headers: { "x-api-key": partner.key } })).code, Code.ResourceExhausted);
+    assert.equal(
+      (await rig.judge.judge({ headers: { "x-api-key": partner.key } })).code,
+      Code.ResourceExhausted,
+    );
     assert.equal(rig.issuer.calls.length, calls, "nothing was asked");
     assert.equal((await rig.judge.bearer(known)).reason, "OK", "what is remembered needs no verification");
     const elsewhere = { client: { ip: "192.0.2.2", trusted: false } };
-    assert.equal((await rig.judge.judge({ ...elsewhere, headers: { "x-api-key": partner.key } })).reason, "OK");
+    assert.equal(
+      (await rig.judge.judge({ ...elsewhere, headers: { "x-api-key": partner.key } })).reason,
+      "OK",
+    );
     await rig.pass(60_000);
     assert.equal((await rig.judge.judge({ headers: { "x-api-key": partner.key } })).reason, "OK");
   });
@@ -200,7 +220,10 @@ suite("the gate of authentication:", () => {
   test("U11 one bad credential is limited from all addresses together, and IPv6 by its network", async () => {
     await using rig = await Rig.start({ failures: 3 });
     for (const ip of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) {
-      const verdict = await rig.judge.judge({ client: { ip, trusted: false }, headers: { "x-api-key": "guess" } });
+      const verdict = await rig.judge.judge({
+        client: { ip, trusted: false },
+        headers: { "x-api-key": "guess" },
+      });
       assert.equal(verdict.reason, "KEY_UNKNOWN");
     }
     const fourth = { client: { ip: "192.0.2.4", trusted: false }, headers: { "x-api-key": "guess" } };
@@ -213,7 +236,10 @@ suite("the gate of authentication:", () => {
       ["2001:db8:1:3::4", Code.Unauthenticated],
       ["::ffff:192.0.2.4", Code.Unauthenticated],
     ] as const) {
-      const verdict = await rig.judge.judge({ client: { ip, trusted: false }, headers: { "x-api-key": `of ${ip}` } });
+      const verdict = await rig.judge.judge({
+        client: { ip, trusted: false },
+        headers: { "x-api-key": `of ${ip}` },
+      });
       assert.equal(verdict.code, code, ip);
     }
   });
@@ -258,7 +284,7 @@ suite("the gate of authentication:", () => {
     await rig.pass(exp * 1_000 - Date.now() + 20_000);
     assert.equal(ada.reason, undefined, "within the skew");
     await rig.pass(12_000);
-    const { reason } = ada as CallContext; // It was undefined before.
+    const { reason } = ada; // It was undefined before.
     assert.equal(reason?.code, Code.Unauthenticated);
     assert.match(reason?.rawMessage ?? "", /expired/);
   });
@@ -279,16 +305,25 @@ suite("the gate of authentication:", () => {
     const fetches = rig.issuer.fetches;
     await rig.judge.auth.reload({ providers: corp() as never });
     const again = await rig.judge.bearer(token);
-    assert.ok(again.who !== undefined && again.who !== who, "the token is verified again (U7), by the same keys");
+    assert.ok(
+      again.who !== undefined && again.who !== who,
+      "the token is verified again (U7), by the same keys",
+    );
     assert.equal(rig.issuer.fetches, fetches);
-    assert.equal((await rig.judge.judge({ headers: { "x-api-key": partner.key } })).reason, "CREDENTIALS_MISSING");
+    assert.equal(
+      (await rig.judge.judge({ headers: { "x-api-key": partner.key } })).reason,
+      "CREDENTIALS_MISSING",
+    );
     await rig.pass(1_000);
     assert.equal(context.reason?.code, Code.PermissionDenied);
   });
 
   test("providers that stand in each other's way are refused by name", async () => {
     const asked = introspection({ endpoint: "https://id.example", clientId: "a", clientSecret: "b" });
-    await assert.rejects(Judge.open({ providers: { a: asked, b: asked } }), /auth.providers.b: auth.providers.a takes/);
+    await assert.rejects(
+      Judge.open({ providers: { a: asked, b: asked } }),
+      /auth.providers.b: auth.providers.a takes/,
+    );
     await assert.rejects(Judge.open({ providers: { "a b": asked } }), /a name must be 1 to 64 letters/);
     await assert.rejects(Judge.open({ provider: {} } as never), /did you mean providers/);
   });
