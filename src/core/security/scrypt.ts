@@ -18,13 +18,13 @@ const maxMemoryBytes = 256 * 1024 * 1024;
 
 /** Reads a password hash. @throws Error that says what is wrong, without the hash */
 export function parsePasswordHash(text: string): PasswordHash {
-  const match = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(
-    text,
-  );
-  if (match === null) throw new Error("it must be a scrypt hash such as $scrypt$ln=15,r=8,p=1$SALT$HASH");
-  const [ln, r, p] = match.slice(1, 4).map(Number) as [number, number, number]; // Three groups of digits.
-  const salt = Buffer.from(match[4] ?? "", "base64");
-  const hash = Buffer.from(match[5] ?? "", "base64");
+  const match = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([^$]+)\$([^$]+)$/.exec(text);
+  const [, cost1 = "", cost2 = "", cost3 = "", saltText = "", hashText = ""] = match ?? [];
+  const [salt, hash] = [Buffer.from(saltText, "base64"), Buffer.from(hashText, "base64")];
+  if (match === null || unpadded(salt) !== saltText || unpadded(hash) !== hashText) {
+    throw new Error("it must be a scrypt hash such as $scrypt$ln=15,r=8,p=1$SALT$HASH");
+  }
+  const [ln, r, p] = [Number(cost1), Number(cost2), Number(cost3)];
   if (ln < 10 || r < 1 || p < 1 || p > 16)
     throw new Error("its cost must be at least ln=10,r=1,p=1 and at most p=16");
   if (128 * 2 ** ln * r > maxMemoryBytes) throw new Error("it needs more than 256 MiB of memory to verify");

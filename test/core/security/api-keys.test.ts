@@ -17,7 +17,7 @@ async function open(files: TemporaryFiles, records: unknown, header?: string): P
 }
 
 suite("keys in a header:", () => {
-  test("U8 a new key is tsms_ID_SECRET with 256 bits, and its hash is SHA-256 of the whole", () => {
+  test("a new key is tsms_ID_SECRET with 256 bits, and its hash is SHA-256 of the whole", () => {
     const made = createApiKey("billing-1");
     const [, secret = ""] = /^tsms_billing-1_([\w-]{43})$/.exec(made.key) ?? assert.fail(made.key);
     assert.equal(Buffer.from(secret, "base64url").length, 32);
@@ -40,7 +40,7 @@ suite("keys in a header:", () => {
     assert.equal(who?.expiresAtMs, Date.parse("2999-01-01T00:00:00Z"));
   });
 
-  test("U8 what a record says of time and addresses counts", async () => {
+  test("what a record says of time and addresses counts", async () => {
     await using files = await TemporaryFiles.create();
     const keys = Object.fromEntries(
       ["old", "new", "near", "near6", "far"].map((id) => [id, createApiKey(id)]),
@@ -94,7 +94,7 @@ suite("keys in a header:", () => {
     assert.equal((await judge.judge({ headers: { "x-api-key": key } })).reason, "CREDENTIALS_MISSING");
   });
 
-  test("U8 files that cannot be used are refused at the start, without showing what they hold", async () => {
+  test("files that cannot be used are refused at the start, without showing what they hold", async () => {
     await using files = await TemporaryFiles.create();
     const { key, hash: digest } = createApiKey("a");
     const other = createApiKey("b").hash;
@@ -142,7 +142,7 @@ suite("keys in a header:", () => {
     assert.throws(() => apiKeys({} as never), /the option keysFile is missing/);
   });
 
-  test("C9 a file that others may write is refused, one that others may read is told", async () => {
+  test("a file that others may write is refused, one that others may read is told", async () => {
     await using files = await TemporaryFiles.create();
     const records = [{ id: "a", hash: createApiKey("a").hash }];
     const writable = await files.write("writable.json", records, 0o602);

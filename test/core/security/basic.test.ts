@@ -29,13 +29,13 @@ function pair(judge: Judge, name: string, password: string): Promise<Verdict> {
 }
 
 suite("names and passwords:", () => {
-  test("U9 the second vector of RFC 7914 fits, another password does not", async () => {
+  test("the second vector of RFC 7914 fits, another password does not", async () => {
     const hash = { ...parsePasswordHash(vector), salt: Buffer.from("NaCl") };
     assert.equal(await fitsPassword("password", hash), true);
     assert.equal(await fitsPassword("Password", hash), false);
   });
 
-  test("U9 a new hash is a PHC string that fits its password alone, in any Unicode form", async () => {
+  test("a new hash is a PHC string that fits its password alone, in any Unicode form", async () => {
     const text = await hashPassword("pässword");
     assert.match(text, /^\$scrypt\$ln=15,r=8,p=1\$[\w+/]{22}\$[\w+/]{43}$/);
     const hash = parsePasswordHash(text);
@@ -56,7 +56,7 @@ suite("names and passwords:", () => {
     test(`${text} is refused as a hash`, () => assert.throws(() => parsePasswordHash(text), expected));
   }
 
-  test("U9 good pairs are remembered for 60 s; wrong names and passwords are one refusal", async () => {
+  test("good pairs are remembered for 60 s; wrong names and passwords are one refusal", async () => {
     await using files = await TemporaryFiles.create();
     const records = [{ id: "ada", hash: cheapHash("open: sesame"), roles: ["admin"] }];
     const usersFile = await files.write("users.json", records);
@@ -99,7 +99,7 @@ suite("names and passwords:", () => {
     }
   });
 
-  test("U9 passwords are verified two at a time; who waits for more than a second is told to come back", async () => {
+  test("passwords are verified two at a time; who waits for more than a second is told to come back", async () => {
     const clock = new VirtualClock();
     const turns = new Turns(2, clock);
     const [one, two] = await Promise.all([turns.begin(1_000), turns.begin(1_000)]);

@@ -92,7 +92,7 @@ suite("the gate of authentication:", () => {
     );
   });
 
-  test("U4 a bad token is named in the challenge of its provider", async () => {
+  test("a bad token is named in the challenge of its provider", async () => {
     await using rig = await Rig.start();
     const verdict = await rig.judge.bearer(await rig.issuer.token(key, { exp: 1 }));
     const error = ', error="invalid_token", error_description="the token has expired"';
@@ -126,7 +126,7 @@ suite("the gate of authentication:", () => {
     });
   }
 
-  test("U3 all credentials must be good, and the first by precedence is the principal", async () => {
+  test("all credentials must be good, and the first by precedence is the principal", async () => {
     await using rig = await Rig.start();
     const token = await rig.issuer.token(key);
     const billing = peer({ uris: ["spiffe://example/billing"] });
@@ -151,7 +151,7 @@ suite("the gate of authentication:", () => {
     }
   });
 
-  test("U8 I20 a certificate is known by its first URI, else its first DNS name, whole", async () => {
+  test("I20 a certificate is known by its first URI, else its first DNS name, whole", async () => {
     await using rig = await Rig.start();
     const rows = [
       [{ uris: ["spiffe://example/billing"], dnsNames: ["x"] }, "spiffe://example/billing"],
@@ -169,7 +169,7 @@ suite("the gate of authentication:", () => {
     }
   });
 
-  test("U3 on a public rpc nothing is looked at; on an optional one a bad credential is still 401", async () => {
+  test("on a public rpc nothing is looked at; on an optional one a bad credential is still 401", async () => {
     await using rig = await Rig.start();
     rig.judge.need = "none";
     assert.equal((await rig.judge.bearer("x.y.z")).reason, "OK");
@@ -189,7 +189,7 @@ suite("the gate of authentication:", () => {
     assert.equal(rig.judge.auth.gate.admit(callHead({ headers })), undefined);
   });
 
-  test("U11 after too many bad credentials an address gets 429 before any verification, for a minute", async () => {
+  test("after too many bad credentials an address gets 429 before any verification, for a minute", async () => {
     await using rig = await Rig.start({ failures: 5 });
     const known = await rig.issuer.token(key);
     assert.equal((await rig.judge.bearer(known)).reason, "OK");
@@ -217,7 +217,7 @@ suite("the gate of authentication:", () => {
     assert.equal((await rig.judge.judge({ headers: { "x-api-key": partner.key } })).reason, "OK");
   });
 
-  test("U11 one bad credential is limited from all addresses together, and IPv6 by its network", async () => {
+  test("one bad credential is limited from all addresses together, and IPv6 by its network", async () => {
     await using rig = await Rig.start({ failures: 3 });
     for (const ip of ["192.0.2.1", "192.0.2.2", "192.0.2.3"]) {
       const verdict = await rig.judge.judge({
@@ -244,7 +244,7 @@ suite("the gate of authentication:", () => {
     }
   });
 
-  test("U12 a revocation counts within 5 s, for remembered tokens too", async () => {
+  test("a revocation counts within 5 s, for remembered tokens too", async () => {
     await using rig = await Rig.start({ revoked: "# none yet\n" });
     const token = await rig.issuer.token(key, { jti: "t-1" });
     const other = await rig.issuer.token(key, { sub: "bob" });
@@ -265,7 +265,7 @@ suite("the gate of authentication:", () => {
     await waitUntil(rig, async () => (await rig.judge.bearer(token)).reason === "OK");
   });
 
-  test("U12 open streams end at exp and skew, and when they are revoked", async () => {
+  test("open streams end at exp and skew, and when they are revoked", async () => {
     await using rig = await Rig.start({ revoked: "" });
     const exp = Math.floor(Date.now() / 1_000) + 60;
     const open = async (claims: object): Promise<CallContext> => {
@@ -286,7 +286,7 @@ suite("the gate of authentication:", () => {
     assert.deepEqual(endOf(ada), [Code.Unauthenticated, "the credentials of the call have expired"]);
   });
 
-  test("U7 a reload keeps keys, forgets tokens, and ends streams whose provider is gone", async () => {
+  test("a reload keeps keys, forgets tokens, and ends streams whose provider is gone", async () => {
     await using rig = await Rig.start();
     const token = await rig.issuer.token(key);
     const { who } = await rig.judge.bearer(token);

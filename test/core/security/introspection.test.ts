@@ -44,7 +44,7 @@ class Rig implements AsyncDisposable {
 }
 
 suite("introspection:", () => {
-  test("U10 asks once with form-encoded credentials, and remembers a good token for cacheTtlMs", async () => {
+  test("asks once with form-encoded credentials, and remembers a good token for cacheTtlMs", async () => {
     await using rig = await Rig.start();
     rig.issuer.active.set("opaque-1", {
       active: true,
@@ -71,7 +71,7 @@ suite("introspection:", () => {
     assert.equal(rig.issuer.calls.length, 2);
   });
 
-  test("U10 a token that is not active is not asked about again for negativeTtlMs", async () => {
+  test("a token that is not active is not asked about again for negativeTtlMs", async () => {
     await using rig = await Rig.start();
     for (let n = 0; n < 5; n++) {
       const verdict = await rig.judge.bearer("unknown");
@@ -83,7 +83,7 @@ suite("introspection:", () => {
     assert.equal(rig.issuer.calls.length, 2);
   });
 
-  test("U10 a token is remembered no longer than it lives", async () => {
+  test("a token is remembered no longer than it lives", async () => {
     await using rig = await Rig.start({ clockSkewMs: 0 });
     const exp = Math.floor(rig.wallMs / 1_000) + 10;
     rig.issuer.active.set("short", { active: true, sub: "ada", aud: "library", exp });
@@ -171,7 +171,7 @@ suite("introspection:", () => {
     assert.ok(performance.now() - begin < 2_000);
   });
 
-  test("U10 after five failures the endpoint is asked once a second until it is back", async () => {
+  test("after five failures the endpoint is asked once a second until it is back", async () => {
     await using rig = await Rig.start();
     rig.issuer.script = (_path, response) => {
       response.writeHead(500).end();

@@ -108,7 +108,7 @@ suite("tokens:", () => {
     });
   }
 
-  test("U5 a token that is bound to a certificate is good with that one alone, also when remembered", async () => {
+  test("a token that is bound to a certificate is good with that one alone, also when remembered", async () => {
     const fingerprint = "cd".repeat(32);
     const thumbprint = Buffer.from(fingerprint, "hex").toString("base64url");
     const token = await issuer.token(keys.es, { cnf: { "x5t#S256": thumbprint } });

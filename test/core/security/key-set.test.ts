@@ -160,7 +160,7 @@ suite("keys of issuers:", () => {
     ["redirects without end", 302, { location: "/jwks" }, "", /one redirect too many/],
   ];
   for (const [what, status, headers, body, expected] of badKeys) {
-    test(`I06 I22 a set of keys that is ${what}: 503 before the first good one, the old one after it`, async () => {
+    test(`I06, I22: a set of keys that is ${what}: 503 before the first good one, the old one after it`, async () => {
       await using rig = new Rig(await FakeIssuer.start(one));
       const bad: FakeIssuer["script"] = (path, response) => {
         if (path !== "/jwks") return false;
