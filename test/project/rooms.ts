@@ -76,7 +76,15 @@ export const arrows: Arrows = {
 
   // Whether a call may go on.
   "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
-  "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
+  "core/security": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/net",
+    "core/time",
+    "core/call",
+    "core/admission",
+  ],
 
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
 

@@ -4,11 +4,20 @@ import { RetryInfoSchema, type RetryInfo } from "../../../gen/google/rpc/error_d
 
 /** UNAVAILABLE with the time after which the caller may try again, as `google.rpc.RetryInfo`. */
 export function unavailableFor(message: string, retryAfterMs: number): ConnectError {
+  return new ConnectError(message, Code.Unavailable, undefined, [retryInfo(retryAfterMs)]);
+}
+
+/** The time after which the caller may try again, as a detail of an error. */
+export function retryInfo(retryAfterMs: number): OutgoingRetryInfo {
   const ms = Math.max(0, Math.ceil(retryAfterMs));
   const retryDelay = { seconds: BigInt(Math.floor(ms / 1000)), nanos: (ms % 1000) * 1_000_000 };
-  return new ConnectError(message, Code.Unavailable, undefined, [
-    { desc: RetryInfoSchema, value: { retryDelay } },
-  ]);
+  return { desc: RetryInfoSchema, value: { retryDelay } };
+}
+
+/** `google.rpc.RetryInfo` as a detail of an error. */
+export interface OutgoingRetryInfo {
+  readonly desc: typeof RetryInfoSchema;
+  readonly value: { retryDelay: { seconds: bigint; nanos: number } };
 }
 
 /** The time of an error's `google.rpc.RetryInfo`, in milliseconds; undefined without one that can be read. */
