@@ -10,12 +10,13 @@ export const arrows: Arrows = {
   // What a call says: its vocabulary.
   "core/errors": [],
   "core/config": ["core/errors"],
+  "core/config/loader": ["core/errors", "core/config"],
   "core/metadata": ["core/errors"],
   "core/wire": ["core/errors"],
   "core/wire/codings": [],
   "core/codec": ["core/errors"],
   "core/net": ["core/errors", "core/config", "core/metadata"],
-  "core/http-rule": ["core/errors"],
+  "core/http-rule": ["core/errors", "core/config"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
   "core/time": [],
 
