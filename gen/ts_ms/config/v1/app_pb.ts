@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/app.proto.
  */
 export const file_ts_ms_config_v1_app: GenFile = /*@__PURE__*/
-  fileDesc("Chl0c19tcy9jb25maWcvdjEvYXBwLnByb3RvEg90c19tcy5jb25maWcudjEiwAMKCUFwcENvbmZpZxIRCgRuYW1lGAEgASgJSACIAQESHwoEcG9ydBgCIAEoDUIMsusdCBoEcG9ydCAESAGIAQESKwoLZHJhaW5fZGVsYXkYAyABKA1CFrLrHRIaC2RyYWluLWRlbGF5IAE6ATASGgoFZ3JhY2UYBCABKA1CC7LrHQcgAToDMTVzEhQKDHdhdGNoX2NvbmZpZxgFIAEoCBJCCg5kZWZhdWx0X3NlcnZlchgGIAEoCUIqsusdJgoeQ09NTVVOSUNBVElPTl9ERUZBVUxUX1BST1ZJREVSOgRodHRwEkwKD21heF9jb25uZWN0aW9ucxgHIAEoDUIususdKgodQ09NTVVOSUNBVElPTl9NQVhfQ09OTkVDVElPTlMpAAAAAAAA8D9IAUgCiAEBEjQKCnJlcXVlc3RfaWQYCCABKAlCILLrHRw6A2FueUgBUgNhbnlSB3RydXN0ZWRSBW5ldmVyEikKBHpvbmUYCSABKAlCFrLrHRIKClRTX01TX1pPTkUaBHpvbmVIA4gBAUIHCgVfbmFtZUIHCgVfcG9ydEISChBfbWF4X2Nvbm5lY3Rpb25zQgcKBV96b25lYgZwcm90bzM", [file_ts_ms_config_v1_key]);
+  fileDesc("Chl0c19tcy9jb25maWcvdjEvYXBwLnByb3RvEg90c19tcy5jb25maWcudjEi2QMKCUFwcENvbmZpZxIqCgRuYW1lGAEgASgJQhey6x0TChFPVEVMX1NFUlZJQ0VfTkFNRUgAiAEBEh8KBHBvcnQYAiABKA1CDLLrHQgaBHBvcnQgBEgBiAEBEisKC2RyYWluX2RlbGF5GAMgASgNQhay6x0SGgtkcmFpbi1kZWxheSABOgEwEhoKBWdyYWNlGAQgASgNQguy6x0HIAE6AzE1cxIUCgx3YXRjaF9jb25maWcYBSABKAgSQgoOZGVmYXVsdF9zZXJ2ZXIYBiABKAlCKrLrHSYKHkNPTU1VTklDQVRJT05fREVGQVVMVF9QUk9WSURFUjoEaHR0cBJMCg9tYXhfY29ubmVjdGlvbnMYByABKA1CLrLrHSoKHUNPTU1VTklDQVRJT05fTUFYX0NPTk5FQ1RJT05TKQAAAAAAAPA/SAFIAogBARI0CgpyZXF1ZXN0X2lkGAggASgJQiCy6x0cOgNhbnlIAVIDYW55Ugd0cnVzdGVkUgVuZXZlchIpCgR6b25lGAkgASgJQhay6x0SCgpUU19NU19aT05FGgR6b25lSAOIAQFCBwoFX25hbWVCBwoFX3BvcnRCEgoQX21heF9jb25uZWN0aW9uc0IHCgVfem9uZWIGcHJvdG8z", [file_ts_ms_config_v1_key]);
 
 /**
  * The program.
@@ -69,7 +69,8 @@ export type AppConfig = Message<"ts_ms.config.v1.AppConfig"> & {
   maxConnections?: number | undefined;
 
   /**
-   * From whom an incoming `x-request-id` is taken: from anybody, from trusted proxies and peers, or from nobody.
+   * From whom an incoming `x-request-id` is taken: from every client, from trusted
+   * proxies and peers alone, or from none.
    *
    * @generated from field: string request_id = 8;
    */
