@@ -2,6 +2,7 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
+import { FieldList } from "../metadata/field-list.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
@@ -10,6 +11,11 @@ import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
 
 export type { HandlerContext };
+
+/** Is notified when a call has ended. */
+export interface EndListener {
+  ended(context: CallContext): void;
+}
 
 /** What a protocol passes to the context of a call when the call arrives. */
 export interface CallContextInit {
@@ -81,6 +87,7 @@ export class CallContext implements HandlerContext, Live {
   #drainListeners: (() => void)[] | undefined;
   #isDraining = false;
   #ended = false;
+  #endListener: EndListener | undefined;
   #headerArrived = false;
   #headerListener: (() => void) | undefined;
 
@@ -129,6 +136,34 @@ export class CallContext implements HandlerContext, Live {
   /** The response headers; undefined while none are set, so that writers can skip them. */
   get responseHeaderIfAny(): Headers | undefined {
     return (this.#responseHeader = headersOf(this.#responseHeader));
+  }
+
+  /**
+   * Sets a response header that a gate has made; a name in lower case. It costs no `Headers` unless something reads
+   * them: see `eachResponseHeader`.
+   */
+  setResponseField(name: string, value: string): void {
+    const from = this.#responseHeader;
+    if (from === undefined) this.#responseHeader = new FieldList(name, value);
+    else if (from instanceof FieldList) from.set(name, value);
+    else this.responseHeader.set(name, value);
+  }
+
+  /** The response headers if anything has read or set them as `Headers`; fields that gates alone have set are none. */
+  get madeResponseHeader(): Headers | undefined {
+    return this.#responseHeader instanceof FieldList ? undefined : this.responseHeaderIfAny;
+  }
+
+  /** Whether there are response headers. */
+  get hasResponseHeader(): boolean {
+    return this.#responseHeader instanceof FieldList || this.responseHeaderIfAny !== undefined;
+  }
+
+  /** Calls `take` with every response header. Does not make a `Headers` object unless one exists already. */
+  eachResponseHeader(take: TakeHeader): void {
+    const from = this.#responseHeader;
+    if (from instanceof FieldList) from.each(take);
+    else for (const [name, value] of this.responseHeaderIfAny ?? []) take(name, value);
   }
 
   get responseTrailer(): Headers {
@@ -283,6 +318,12 @@ export class CallContext implements HandlerContext, Live {
     };
   }
 
+  /** Calls `listener.ended` when the call has ended, at once if it has already. */
+  onEnd(listener: EndListener): void {
+    if (this.#ended) listener.ended(this);
+    else this.#endListener = this.#endListener === undefined ? listener : both(this.#endListener, listener);
+  }
+
   /** Settles as `work` does, or rejects with the abort reason if the call is aborted first. */
   race<T>(work: PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -308,6 +349,12 @@ export class CallContext implements HandlerContext, Live {
     this.#unfollow = undefined;
     this.#listeners = undefined;
     this.#headerListener = undefined;
+    if (this.#endListener !== undefined) this.#notifyEnd(this.#endListener);
+  }
+
+  #notifyEnd(listener: EndListener): void {
+    this.#endListener = undefined;
+    listener.ended(this);
   }
 
   /**
@@ -365,6 +412,15 @@ export class CallContext implements HandlerContext, Live {
       signal.removeEventListener("abort", aborted);
     };
   }
+}
+
+function both(first: EndListener, second: EndListener): EndListener {
+  return {
+    ended(context) {
+      first.ended(context);
+      second.ended(context);
+    },
+  };
 }
 
 function expire(context: CallContext): void {

@@ -170,8 +170,8 @@ function append(from: Headers | undefined, to: Headers): void {
 }
 
 /** Removes reserved names that a handler has set: over the network they would not be sent either. */
-function hideReserved({ responseHeaderIfAny, responseTrailerIfAny }: CallContext): void {
-  if (responseHeaderIfAny !== undefined) dropReserved(responseHeaderIfAny);
+function hideReserved({ madeResponseHeader, responseTrailerIfAny }: CallContext): void {
+  if (madeResponseHeader !== undefined) dropReserved(madeResponseHeader);
   if (responseTrailerIfAny !== undefined) dropReserved(responseTrailerIfAny);
 }
 

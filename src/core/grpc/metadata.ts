@@ -42,11 +42,15 @@ export function fromHttp2Headers(fields: IncomingHttpHeaders): Headers {
  * are not printable ASCII; binary values that are not base64. Those that are have no padding. Returns the list.
  */
 export function addFields(fields: string[], headers: Headers): string[] {
-  const add = (name: string, value: string): void => {
-    fields.push(name, name.endsWith(binarySuffix) ? withoutPadding(value) : value);
-  };
-  for (const [name, value] of headers) passField(name, value, add);
+  for (const [name, value] of headers) addMetadata(fields, name, value);
   return fields;
+}
+
+/** Appends one entry of metadata to a list of header fields, as `addFields` does. */
+export function addMetadata(fields: string[], name: string, value: string): void {
+  passField(name, value, (key, one) => {
+    fields.push(key, key.endsWith(binarySuffix) ? withoutPadding(one) : one);
+  });
 }
 
 /** Appends a header to a list of header fields, as `addFields` does, with the padding that it has. */

@@ -35,6 +35,11 @@ export class ReplyMetadata {
     this.#each(metadata, this.#headerPrefix, set);
   }
 
+  /** Calls `set` with one entry of the metadata, if it may be a header. */
+  header(name: string, value: string, set: SetHeader): void {
+    this.#pass(name, value, this.#headerPrefix, set);
+  }
+
   /** As `headers`, for trailers that are sent as headers. */
   trailersAsHeaders(metadata: Headers, set: SetHeader): void {
     this.#each(metadata, this.#trailerPrefix, set);
@@ -51,10 +56,12 @@ export class ReplyMetadata {
   }
 
   #each(metadata: Headers, prefix: string, set: SetHeader): void {
-    for (const [name, value] of metadata) {
-      if (!isWithheld(name) && !this.#dropped.has(name) && writable.test(value))
-        set(prefix === "" ? name : prefix + name, value);
-    }
+    for (const [name, value] of metadata) this.#pass(name, value, prefix, set);
+  }
+
+  #pass(name: string, value: string, prefix: string, set: SetHeader): void {
+    if (!isWithheld(name) && !this.#dropped.has(name) && writable.test(value))
+      set(prefix === "" ? name : prefix + name, value);
   }
 }
 

@@ -3,7 +3,7 @@ import { encodeStatusDetails, type Code, type ConnectError } from "../../errors/
 import { pushbackText } from "../../errors/pushback-text.ts";
 import { toStatusMessage } from "../../errors/status-message.ts";
 import { pushbackHeader } from "../../metadata/retry-headers.ts";
-import { addFields } from "../metadata.ts";
+import { addFields, addMetadata } from "../metadata.ts";
 import type { FieldList, ReplyFields } from "./call-stream.ts";
 import { acceptedEncodings, replyCoding } from "./message-compression.ts";
 
@@ -21,7 +21,11 @@ const ok = fixed(["grpc-status", "0", "grpc-message", ""]);
 
 /** The head of a reply whose messages follow. @param compresses whether they may be compressed */
 export function headOf(context: CallContext, compresses: boolean): ReplyFields {
-  return withOwn(compresses ? compressed : plain, context.responseHeaderIfAny);
+  const fields = compresses ? compressed : plain;
+  if (!context.hasResponseHeader) return fields;
+  const own: string[] = [];
+  context.eachResponseHeader((name, value) => addMetadata(own, name, value));
+  return { ...fields, own };
 }
 
 /**

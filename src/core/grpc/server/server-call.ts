@@ -254,7 +254,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.#answered = true;
     try {
       const trailers = trailersOf(this.context, error);
-      if (!this.#headersSent && this.context.responseHeaderIfAny === undefined && !this.#readsAnyCoding()) {
+      if (!this.#headersSent && !this.context.hasResponseHeader && !this.#readsAnyCoding()) {
         this.stream.respond(onlyTrailers(trailers), true);
         return;
       }

@@ -225,16 +225,17 @@ export interface ReplyHead {
 
 /** The head of a reply with the metadata of its call. */
 export function replyHead(context: CallContext, request: RequestHead, metadata: ReplyMetadata): ReplyHead {
-  const header = context.responseHeaderIfAny;
   const trailer = context.responseTrailerIfAny;
   const headers: ResponseHeaders = {};
-  if (header === undefined && trailer === undefined) return { status: 200, headers, trailers: undefined };
+  if (!context.hasResponseHeader && trailer === undefined)
+    return { status: 200, headers, trailers: undefined };
   const set = (name: string, value: string): void => setField(headers, name, value);
   let trailers: ResponseTrailers | undefined;
-  if (header !== undefined) metadata.headers(header, set);
+  context.eachResponseHeader((name, value) => metadata.header(name, value, set));
   if (trailer !== undefined) {
     if (acceptsTrailers(request)) trailers = metadata.trailers(trailer, set);
     else metadata.trailersAsHeaders(trailer, set);
   }
-  return { status: header === undefined ? 200 : successStatus(header), headers, trailers };
+  const made = context.madeResponseHeader;
+  return { status: made === undefined ? 200 : successStatus(made), headers, trailers };
 }
