@@ -1,0 +1,212 @@
+import { systemClock, type Clock } from "../time/clock.ts";
+import { linkTo, type RedisLink, type RedisReply } from "./link.ts";
+import { toRedisOptions, type RedisOptions } from "./redis-options.ts";
+import type { RedisScript } from "./script.ts";
+
+/** Redis does not answer, or not in time. The command may have been carried out all the same. */
+export class RedisAway extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = "RedisAway";
+  }
+}
+
+/** Failures in a row after which commands fail at once. */
+const failuresToOpen = 3;
+/** The time between two questions whether Redis is back, in milliseconds. */
+const probeMs = 1_000;
+
+interface Pending {
+  readonly untilMs: number;
+  readonly fail: (error: RedisAway) => void;
+}
+
+/**
+ * Redis as calls use it: a command takes `commandTimeoutMs` at most, and after three failures in a row all fail at once,
+ * those that wait too, until Redis answers again. It is asked each second, and when it has been connected again.
+ *
+ * ```
+ *              three failures in a row
+ *   in use ──────────────────────────────▶ away
+ *     ▲                                     │
+ *     └──────── PING is answered ───────────┘
+ * ```
+ */
+export class Redis {
+  readonly prefix: string;
+  readonly #link: RedisLink;
+  readonly #clock: Clock;
+  readonly #afterReading: (fn: () => void) => void;
+  readonly #timeoutMs: number;
+  /** Commands under way, the oldest first: all have the same time. */
+  readonly #pending = new Set<Pending>();
+  #cancelTimer: (() => void) | undefined;
+  #cancelProbe: (() => void) | undefined;
+  #failures = 0;
+  #away = false;
+  #probing = false;
+  #closed = false;
+
+  /** @param afterReading calls a function once what has arrived from the network has been read */
+  constructor(
+    link: RedisLink,
+    options: RedisOptions,
+    clock: Clock = systemClock,
+    afterReading: (fn: () => void) => void = setImmediate,
+  ) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#afterReading = afterReading;
+    this.#timeoutMs = options.commandTimeoutMs;
+    this.prefix = options.prefix;
+    link.onReady(() => void this.#probe());
+  }
+
+  /** Whether commands fail at once. */
+  get isAway(): boolean {
+    return this.#away;
+  }
+
+  /** Whether Redis can be reached, as soon as it can or after a time in milliseconds. */
+  async whenReady(timeoutMs: number): Promise<boolean> {
+    if (this.#link.isReady) return true;
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(timeoutMs, () => resolve(false));
+      this.#link.onReady(() => {
+        cancel();
+        resolve(true);
+      });
+    });
+  }
+
+  /** @throws RedisAway without an answer in time; Error that Redis answers */
+  command(command: readonly string[]): Promise<RedisReply> {
+    if (this.#away) return Promise.reject(new RedisAway("Redis is away"));
+    return this.#timed(this.#link.send(command));
+  }
+
+  /**
+   * Runs a script, which Redis keeps by its hash.
+   *
+   * @param keys with the prefix
+   * @throws as `command`
+   */
+  async run(script: RedisScript, keys: readonly string[], values: readonly string[]): Promise<RedisReply> {
+    const rest = [String(keys.length), ...keys, ...values];
+    try {
+      return await this.command(["EVALSHA", script.sha, ...rest]);
+    } catch (reason) {
+      // Redis has started again, or has never seen the script.
+      if (!(reason instanceof Error) || !reason.message.startsWith("NOSCRIPT")) throw reason;
+      return this.command(["EVAL", script.text, ...rest]);
+    }
+  }
+
+  /** Ends the connection; commands under way fail. */
+  close(): void {
+    this.#closed = true;
+    this.#open();
+    this.#cancelProbe?.();
+    this.#link.close();
+  }
+
+  #timed(answer: Promise<RedisReply>): Promise<RedisReply> {
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { untilMs: this.#clock.nowMs() + this.#timeoutMs, fail: reject };
+      this.#pending.add(pending);
+      if (this.#pending.size === 1) this.#watchFirst();
+      answer.then(
+        (reply) => {
+          if (!this.#pending.delete(pending)) return;
+          this.#failures = 0;
+          resolve(reply);
+        },
+        (reason: unknown) => {
+          if (!this.#pending.delete(pending)) return;
+          if (isAnswer(reason)) {
+            this.#failures = 0;
+            reject(reason);
+          } else {
+            reject(new RedisAway("Redis cannot be reached", reason));
+            this.#failed();
+          }
+        },
+      );
+    });
+  }
+
+  /** One timer for all: it runs until the set is empty when it fires. */
+  #watchFirst(): void {
+    if (this.#cancelTimer !== undefined) return;
+    const [first] = this.#pending;
+    if (first === undefined) return;
+    const leftMs = Math.max(0, first.untilMs - this.#clock.nowMs());
+    // In a process that is late itself the answer may be there, but not read.
+    const due = (): void => this.#afterReading(() => this.#expire());
+    this.#cancelTimer = this.#clock.after(leftMs, due, false);
+  }
+
+  #expire(): void {
+    this.#cancelTimer = undefined;
+    const nowMs = this.#clock.nowMs();
+    for (const pending of this.#pending) {
+      if (pending.untilMs > nowMs) break;
+      this.#pending.delete(pending);
+      pending.fail(new RedisAway(`Redis has not answered in ${this.#timeoutMs} ms`));
+      this.#failed();
+    }
+    this.#watchFirst();
+  }
+
+  #failed(): void {
+    if (++this.#failures >= failuresToOpen) this.#open();
+  }
+
+  #open(): void {
+    this.#failures = 0;
+    const waiting = [...this.#pending];
+    this.#pending.clear();
+    for (const { fail } of waiting) fail(new RedisAway("Redis is away"));
+    if (this.#away) return;
+    this.#away = true;
+    this.#askLater();
+  }
+
+  #askLater(): void {
+    this.#cancelProbe?.();
+    if (this.#closed) return;
+    this.#cancelProbe = this.#clock.after(probeMs, () => void this.#probe(), false);
+  }
+
+  async #probe(): Promise<void> {
+    if (!this.#away || this.#probing || this.#closed) return;
+    this.#probing = true;
+    try {
+      if (this.#link.isReady) {
+        await this.#timed(this.#link.send(["PING"]));
+        this.#away = false;
+        this.#cancelProbe?.();
+      }
+    } catch {
+      // It is still away.
+    }
+    this.#probing = false;
+    if (this.#away) this.#askLater();
+  }
+}
+
+/** Whether Redis has said so itself: the connection works. Starting and leaving servers answer LOADING and the like. */
+function isAnswer(reason: unknown): boolean {
+  if (!(reason instanceof Error)) return false;
+  return /^(?:ERR|NOSCRIPT|WRONGTYPE|NOPERM|OOM|WRONGPASS|NOAUTH|BUSYKEY|EXECABORT)\b/.test(reason.message);
+}
+
+/**
+ * Connects to Redis. It may be away, now and later: commands fail then.
+ *
+ * @throws SetupError for options that cannot be used, and without the package `@redis/client`
+ */
+export async function connectRedis(options: Partial<RedisOptions>): Promise<Redis> {
+  const checked = toRedisOptions(options);
+  return new Redis(await linkTo(checked), checked);
+}
