@@ -87,6 +87,27 @@ export const arrows: Arrows = {
   ],
 
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
+  "core/redis": ["core/errors", "core/config", "core/time"],
+  "core/limits": [
+    "core/errors",
+    "core/config",
+    "core/policy",
+    "core/call",
+    "core/admission",
+    "core/security",
+    "core/redis",
+  ],
+  "core/overload": [
+    "core/errors",
+    "core/config",
+    "core/time",
+    "core/policy",
+    "core/call",
+    "core/admission",
+    "core/security",
+    "core/limits",
+  ],
+  "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
 
   // How a call travels.
   "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],

@@ -1,0 +1,80 @@
+import type { LimitHeaders, LimitOptions } from "./limit-options.ts";
+import type { Rate } from "./rate.ts";
+
+/** A limit and what is left of it, for headers. */
+export interface Left {
+  readonly name: string;
+  /** The item of `RateLimit-Policy`. */
+  readonly policy: string;
+  readonly headers: LimitHeaders;
+  /** What the limit has in all. */
+  readonly quota: number;
+  /** What is left behind the call. */
+  remaining: number;
+  /** Time until all of it is there again, in milliseconds; undefined for open calls, which end when they end. */
+  resetMs: number | undefined;
+}
+
+const daySeconds = 86_400;
+
+/** The item of a limit in `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11). */
+export function ratePolicy(name: string, rate: Rate): string {
+  const text = `"${name}";q=${rate.count}`;
+  if (!("calendar" in rate)) return `${text};w=${Math.ceil(rate.windowMs / 1000)}`;
+  return rate.calendar === "day" ? `${text};w=${daySeconds}` : text; // The draft's windows have one length; months differ.
+}
+
+/** As `ratePolicy`, for open calls. */
+export function concurrentPolicy(name: string, { concurrent }: Pick<LimitOptions, "concurrent">): string {
+  return `"${name}";q=${concurrent};qu="concurrent-requests"`;
+}
+
+/** Sets the headers that say what is left of the limits of a call; names are in lower case. */
+export function writeLimitHeaders(limits: readonly Left[], set: (name: string, value: string) => void): void {
+  let policies = "";
+  let left = "";
+  let tightest: Left | undefined;
+  const ordered = limits.length > 1 ? tightestFirst(limits) : limits;
+  for (const limit of ordered) {
+    const { headers } = limit;
+    if (headers === "off") continue;
+    if (headers !== "draft") tightest ??= limit;
+    if (headers === "trio") continue;
+    policies = policies === "" ? limit.policy : `${policies}, ${limit.policy}`;
+    left = left === "" ? itemOf(limit) : `${left}, ${itemOf(limit)}`;
+  }
+  if (policies !== "") {
+    set("ratelimit-policy", policies);
+    set("ratelimit", left);
+  }
+  if (tightest === undefined) return;
+  set("ratelimit-limit", String(tightest.quota));
+  set("ratelimit-remaining", String(tightest.remaining));
+  set("ratelimit-reset", String(seconds(tightest.resetMs ?? 0)));
+}
+
+function itemOf({ name, remaining, resetMs }: Left): string {
+  return resetMs === undefined
+    ? `"${name}";r=${remaining}`
+    : `"${name}";r=${remaining};t=${seconds(resetMs)}`;
+}
+
+/** Insertion sort: there are a few, and most calls find them in order. */
+function tightestFirst(limits: readonly Left[]): readonly Left[] {
+  const sorted = [...limits];
+  for (let i = 1; i < sorted.length; i++) {
+    const one = sorted[i];
+    if (one === undefined) continue;
+    let at = i;
+    for (let before = sorted[at - 1]; before !== undefined && before.remaining > one.remaining;) {
+      sorted[at--] = before;
+      before = sorted[at - 1];
+    }
+    sorted[at] = one;
+  }
+  return sorted;
+}
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
+}
