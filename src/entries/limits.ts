@@ -16,3 +16,12 @@ export {
 } from "../core/limits/limit-options.ts";
 export type { LimitCounts } from "../core/limits/limit.ts";
 export type { LimitClocks } from "../core/limits/rate-rule.ts";
+export {
+  Overload,
+  type OverloadParts,
+  type OverloadState,
+  type ShedCount,
+  type ShedReason,
+} from "../core/overload/overload.ts";
+export { overloadDefaults, type OverloadOptions } from "../core/overload/overload-options.ts";
+export type { Criticality } from "../core/overload/fair-share.ts";

@@ -20,7 +20,7 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { trailerParse, validateTrailer } from "@connectrpc/connect/protocol-grpc-web";
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { eventsOf } from "../behaviour/streams/stream-client.ts";
 import { SocketClient } from "../behaviour/websocket/socket-client.ts";
@@ -308,10 +308,10 @@ class Taken {
   }
 
   failStatus({ code, message, details }: Status): void {
-    const registry = createRegistry(ErrorInfoSchema);
-    const reasons = details.map((detail) => {
+    const registry = createRegistry(ErrorInfoSchema, RetryInfoSchema, QuotaFailureSchema);
+    const reasons = details.flatMap((detail) => {
       const any = fromJson(AnySchema, detail, { registry });
-      return (anyUnpack(any, ErrorInfoSchema) ?? assert.fail("a detail of another type")).reason;
+      return anyUnpack(any, ErrorInfoSchema)?.reason ?? [];
     });
     this.#failure = { code, message, reasons };
   }

@@ -1,0 +1,367 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import type { CallHead } from "../admission/call-head.ts";
+import type { Gate } from "../admission/gate.ts";
+import { refusal } from "../admission/refusal.ts";
+import { CallContext, type EndListener } from "../call/context.ts";
+import { whenCallEnds } from "../call/gate-context.ts";
+import { retryDelay, unavailableFor } from "../errors/retry-info.ts";
+import { networkOf } from "../limits/network.ts";
+import { principal } from "../security/principal.ts";
+import { systemClock, type Clock } from "../time/clock.ts";
+import { FairShare, type Criticality } from "./fair-share.ts";
+import { Gradient } from "./gradient.ts";
+import { LoopLag } from "./loop-lag.ts";
+import { memoryUse } from "./memory.ts";
+import { toOverloadOptions, type OverloadOptions } from "./overload-options.ts";
+import { WaitingCalls } from "./waiting.ts";
+
+/** Why a call was refused, as the metric `ts_ms_shed_total` labels it. */
+export type ShedReason = "lag" | "concurrency" | "memory";
+
+/** Calls that were refused since the start. */
+export interface ShedCount {
+  readonly reason: ShedReason;
+  readonly criticality: Criticality;
+  readonly calls: number;
+}
+
+/** What overload control does now. */
+export interface OverloadState {
+  readonly state: "normal" | "shedding" | "memory";
+  /** Unary calls in flight, and the most that there may be. */
+  readonly inFlight: number;
+  readonly limit: number;
+  readonly waiting: number;
+  readonly lagMs: number;
+}
+
+/** What overload control needs beside its options. */
+export interface OverloadParts {
+  /** What the contract of an rpc says. Default: `DEFAULT` for all. */
+  readonly criticalityOf?: (method: DescMethod) => Criticality;
+  readonly clock?: Clock;
+  /** Returns numbers from 0 to 1. */
+  readonly random?: () => number;
+  /** How full the memory is, from 0 to 1. */
+  readonly memory?: () => number;
+  /** Calls a function once what has arrived from the network is handled. */
+  readonly afterTurn?: (fn: () => void) => void;
+}
+
+/** What is known of the calls of an rpc. */
+interface CallKind {
+  readonly isExempt: boolean;
+  readonly isUnary: boolean;
+  readonly criticality: Criticality;
+}
+
+/** The time between two measurements of the lag, in milliseconds. */
+const sampleMs = 20;
+/** Measurements between two looks at the memory, and between two turns of the counts of callers: half a second. */
+const samplesPerTurn = 25;
+/** How long calls count as too many after one has found no place, in milliseconds. */
+const fullMs = 1_000;
+/** How much more than is completed is let through, so that there is always something to do. */
+const probing = 1.25;
+/** How much longer than others calls may come late that are not among the first to be refused. */
+const patience = 3;
+/** Memory above the limit at which streams end, and the share of them that ends at a time. */
+const streamsEndAbove = 0.05;
+const streamsEndShare = 0.1;
+/** When refused callers come again, in milliseconds: at random between these. */
+const leastRetryMs = 500;
+const mostRetryMs = 1_500;
+
+/** Refuses calls at their head while there are more than this process can serve. */
+export class Overload {
+  /** Belongs before all other gates. */
+  readonly gate: Gate;
+  readonly #parts: Required<OverloadParts>;
+  #options: OverloadOptions;
+  #lag: LoopLag;
+  readonly #waiting: WaitingCalls;
+  readonly #gradient = new Gradient();
+  readonly #fair = new FairShare();
+  readonly #kinds = new Map<DescMethod, CallKind>();
+  readonly #shed = new Map<string, number>();
+  readonly #streams = new Map<CallContext, { readonly criticality: Criticality; readonly caller: string }>();
+  readonly #unaryEnd: EndListener;
+  readonly #streamEnd: EndListener;
+  #inFlight = 0;
+  #limit: number;
+  /** Whether more has to be asked than for a place. */
+  #isBusy = false;
+  #memoryUse = 0;
+  #fullUntilMs = Number.NEGATIVE_INFINITY;
+  /** Calls that ended in this half second, and in the one before. */
+  #completed = { now: 0, before: 0 };
+  /** When the event loop began to handle what has arrived; undefined outside of it. */
+  #turnStartMs: number | undefined;
+  /** Calls that were let through since then. */
+  #turnCalls = 0;
+  #samples = 0;
+  #cancelTimer: (() => void) | undefined;
+
+  /** @throws SetupError for options that cannot be used */
+  constructor(options: Partial<OverloadOptions> = {}, parts: OverloadParts = {}) {
+    this.#parts = {
+      criticalityOf: () => "DEFAULT",
+      clock: systemClock,
+      random: Math.random,
+      memory: memoryUse,
+      afterTurn: setImmediate,
+      ...parts,
+    };
+    this.#options = toOverloadOptions(options);
+    this.#lag = new LoopLag(this.#options.targetLagMs);
+    const { queue, queueWaitMs } = this.#options;
+    this.#waiting = new WaitingCalls(queue, queueWaitMs, this.#parts.clock);
+    this.#limit = this.#firstLimit();
+    this.#unaryEnd = { ended: (context) => this.#settled(context, () => this.#leave(context.startedAt, context)) };
+    this.#streamEnd = { ended: (context) => void this.#streams.delete(context) };
+    this.gate = { name: "overload", admit: (call) => this.#admit(call) };
+  }
+
+  /** Begins to measure, until `stop`. It does not keep the process alive. */
+  start(): this {
+    if (this.#cancelTimer === undefined) this.#measureLater();
+    return this;
+  }
+
+  stop(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+  }
+
+  /** Takes other options; what was learnt of latencies stays. @throws SetupError as the constructor */
+  replace(options: Partial<OverloadOptions>): void {
+    this.#options = toOverloadOptions(options);
+    this.#lag = new LoopLag(this.#options.targetLagMs);
+    this.#waiting.replace(this.#options.queue, this.#options.queueWaitMs);
+    this.#limit = this.#firstLimit();
+  }
+
+  get state(): OverloadState {
+    const isShedding = this.#lag.share > 0 || this.#isFull();
+    return {
+      state: this.#isMemoryFull() ? "memory" : isShedding ? "shedding" : "normal",
+      inFlight: this.#inFlight,
+      limit: this.#limit,
+      waiting: this.#waiting.size,
+      lagMs: this.#lag.lagMs,
+    };
+  }
+
+  /** How many calls were refused. */
+  get shed(): readonly ShedCount[] {
+    return [...this.#shed].map(([key, calls]) => {
+      const [reason, criticality] = key.split(" ") as [ShedReason, Criticality]; // As `#refused` writes it.
+      return { reason, criticality, calls };
+    });
+  }
+
+  #admit(call: CallHead): void | Promise<void> {
+    const kind = this.#kinds.get(call.method) ?? this.#kindOf(call.method);
+    if (kind.isExempt) return;
+    if (!this.#isBusy && (!kind.isUnary || this.#inFlight < this.#limit)) this.#enter(call, kind, "");
+    else return this.#admitBusy(call, kind);
+  }
+
+  #admitBusy(call: CallHead, kind: CallKind): void | Promise<void> {
+    const { criticality, isUnary } = kind;
+    const caller = callerOf(call);
+    this.#fair.count(criticality, caller);
+    if (this.#isMemoryFull()) throw this.#refused("memory", criticality);
+    const chance = this.#fair.chance(criticality, caller);
+    if (chance > 0 && this.#parts.random() < chance) {
+      throw this.#refused(this.#lag.share > 0 ? "lag" : "concurrency", criticality);
+    }
+    const isFirst = chance > 0 || criticality === "SHEDDABLE" || !this.#fair.isSharing;
+    if (this.#lag.share > 0 && criticality !== "CRITICAL" && this.#isTurnOver(isFirst)) {
+      throw this.#refused("lag", criticality);
+    }
+    if (!isUnary || this.#inFlight < this.#limit) {
+      this.#turnCalls++;
+      this.#enter(call, kind, caller);
+      return;
+    }
+    this.#fullUntilMs = this.#parts.clock.nowMs() + fullMs;
+    this.#isBusy = true;
+    if (criticality === "SHEDDABLE") throw this.#refused("concurrency", criticality);
+    return this.#wait(call, criticality);
+  }
+
+  /**
+   * Whether what arrived together has taken so long already that the rest would be late.
+   *
+   * @param isFirst whether the call is one of those that are refused before others
+   */
+  #isTurnOver(isFirst: boolean): boolean {
+    const nowMs = this.#parts.clock.nowMs();
+    if (this.#turnStartMs === undefined) {
+      this.#turnStartMs = nowMs;
+      this.#parts.afterTurn(() => this.#endTurn());
+    }
+    if (nowMs - this.#turnStartMs <= this.#lag.aimMs * (isFirst ? 1 : patience)) return false;
+    this.#lag.turnRefused();
+    return true;
+  }
+
+  #endTurn(): void {
+    const startMs = this.#turnStartMs ?? 0;
+    this.#lag.served(this.#turnCalls, this.#parts.clock.nowMs() - startMs);
+    this.#turnStartMs = undefined;
+    this.#turnCalls = 0;
+  }
+
+  #enter({ context }: CallHead, { isUnary, criticality }: CallKind, caller: string): void {
+    if (isUnary) {
+      this.#inFlight++;
+      if (context instanceof CallContext) context.onEnd(this.#unaryEnd);
+      else this.#enterForeign(context);
+    } else if (context instanceof CallContext) {
+      this.#streams.set(context, { criticality, caller });
+      context.onEnd(this.#streamEnd);
+    }
+  }
+
+  #enterForeign(context: CallHead["context"]): void {
+    const sinceMs = this.#parts.clock.nowMs();
+    whenCallEnds(context, () => this.#leave(sinceMs, undefined));
+  }
+
+  #wait({ context }: CallHead, criticality: Criticality): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const enter = (): boolean => {
+        if (context instanceof CallContext && (context.isEnded || context.reason !== undefined)) return false;
+        this.#inFlight++;
+        this.#enterForeign(context);
+        resolve();
+        return true;
+      };
+      this.#waiting.add(enter, () => reject(this.#refused("concurrency", criticality)));
+    });
+  }
+
+  #settled({ work, reason }: CallContext, left: () => void): void {
+    if (reason === undefined || work === undefined) left();
+    else work.then(left, left);
+  }
+
+  #leave(sinceMs: number, context: CallContext | undefined): void {
+    const inFlight = this.#inFlight--;
+    if (this.#isBusy) this.#completed.now++;
+    // The time of a call that its client has left says nothing.
+    if (this.#options.maxConcurrent === "adaptive" && context?.reason?.code !== Code.Canceled) {
+      const nowMs = this.#parts.clock.nowMs();
+      this.#gradient.add(nowMs - sinceMs, inFlight, nowMs);
+      this.#limit = this.#gradient.limit;
+    }
+    while (this.#waiting.size > 0 && this.#inFlight < this.#limit && this.#waiting.next());
+  }
+
+  #measureLater(): void {
+    const { clock } = this.#parts;
+    const dueMs = clock.nowMs() + sampleMs;
+    this.#cancelTimer = clock.after(
+      sampleMs,
+      () => {
+        this.#measured(Math.max(0, clock.nowMs() - dueMs));
+        this.#measureLater();
+      },
+      false,
+    );
+  }
+
+  #measured(lagMs: number): void {
+    const nowMs = this.#parts.clock.nowMs();
+    const isStep = this.#lag.sample(lagMs, nowMs);
+    if (++this.#samples % samplesPerTurn === 0) this.#turn();
+    const isBusy = this.#lag.isAlert || this.#isFull() || this.#isMemoryFull();
+    if (isBusy) {
+      if (isStep) this.#share();
+    } else if (this.#isBusy) {
+      this.#fair.clear();
+      this.#completed = { now: 0, before: 0 };
+      this.#waiting.isSustained = false;
+    }
+    this.#isBusy = isBusy;
+  }
+
+  #share(): void {
+    const full = this.#shareOfFull();
+    this.#waiting.isSustained = full > 0;
+    this.#fair.share = Math.max(this.#lag.share, full);
+  }
+
+  #turn(): void {
+    this.#memoryUse = this.#parts.memory();
+    if (this.#memoryUse > this.#options.maxMemory + streamsEndAbove) this.#endStreams();
+    if (!this.#isBusy) return;
+    this.#fair.turn();
+    for (const { criticality, caller } of this.#streams.values()) this.#fair.count(criticality, caller);
+    this.#completed = { now: 0, before: this.#completed.now };
+  }
+
+  /** The share of calls for which there is no place. */
+  #shareOfFull(): number {
+    if (!this.#isFull()) return 0;
+    const { now, before } = this.#completed;
+    const come = this.#fair.total;
+    return come === 0 ? 0 : Math.max(0, 1 - (probing * (now + before)) / come);
+  }
+
+  /** Ends the streams that are open for the longest time. */
+  #endStreams(): void {
+    const count = Math.ceil(this.#streams.size * streamsEndShare);
+    const error = unavailableFor("the server runs out of memory", this.#retryMs());
+    for (const context of [...this.#streams.keys()].slice(0, count)) context.abort(error);
+  }
+
+  #isFull(): boolean {
+    return this.#parts.clock.nowMs() < this.#fullUntilMs;
+  }
+
+  #isMemoryFull(): boolean {
+    return this.#memoryUse > this.#options.maxMemory;
+  }
+
+  #refused(reason: ShedReason, criticality: Criticality): ConnectError {
+    const key = `${reason} ${criticality}`;
+    this.#shed.set(key, (this.#shed.get(key) ?? 0) + 1);
+    return refusal({
+      kind: "overload",
+      code: Code.Unavailable,
+      reason: "OVERLOADED",
+      message: "the server has too much to do",
+      metadata: { cause: reason },
+      details: [{ desc: RetryInfoSchema, value: { retryDelay: retryDelay(this.#retryMs()) } }],
+    });
+  }
+
+  #retryMs(): number {
+    return leastRetryMs + this.#parts.random() * (mostRetryMs - leastRetryMs);
+  }
+
+  #firstLimit(): number {
+    const { maxConcurrent } = this.#options;
+    return maxConcurrent === "adaptive" ? this.#gradient.limit : maxConcurrent;
+  }
+
+  #kindOf(method: DescMethod): CallKind {
+    const isExempt = /^(?:grpc\.health\.|ts_ms\.admin\.)/.test(method.parent.typeName);
+    const isUnary = method.methodKind === "unary";
+    const kind = { isExempt, isUnary, criticality: this.#parts.criticalityOf(method) };
+    this.#kinds.set(method, kind);
+    return kind;
+  }
+}
+
+/** Who makes a call, as far as it is known before the authentication. */
+function callerOf({ context, peer, client }: CallHead): string {
+  const found = principal(context);
+  if (found !== undefined) return `principal ${found.provider} ${found.id}`;
+  return peer === undefined ? networkOf(client.ip) : `peer ${peer.fingerprint}`;
+}
