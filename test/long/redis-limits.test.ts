@@ -133,7 +133,7 @@ test("R5 a batch is taken at a time, and no more pass than there are", async () 
   assert.equal(await a.passes(), true);
 });
 
-test("R11 usage of all replicas is seen and forgotten at each", async () => {
+test("usage of all replicas is seen and forgotten at each", async () => {
   const init = named({ key: ["principal"], rate: "10/1h", store: "redis" });
   const [name = ""] = Object.keys(init);
   const [a, b] = [await replica(init), await replica(init)];

@@ -107,7 +107,6 @@ export const arrows: Arrows = {
     "core/security",
     "core/limits",
   ],
-  "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
 
   // How a call travels.
   "core/http2": ["core/errors", "core/config", "core/metadata", "core/wire", "core/net"],

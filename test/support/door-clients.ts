@@ -20,7 +20,11 @@ import {
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
 import { trailerParse, validateTrailer } from "@connectrpc/connect/protocol-grpc-web";
-import { ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import {
+  ErrorInfoSchema,
+  QuotaFailureSchema,
+  RetryInfoSchema,
+} from "../../gen/google/rpc/error_details_pb.ts";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { eventsOf } from "../behaviour/streams/stream-client.ts";
 import { SocketClient } from "../behaviour/websocket/socket-client.ts";

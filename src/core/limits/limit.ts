@@ -10,7 +10,8 @@ import { KeyTable } from "./key-table.ts";
 import { Leases } from "./leases.ts";
 import { toLimitOptions, type LimitInit, type LimitOptions } from "./limit-options.ts";
 import { parseRate, type Rate } from "./rate.ts";
-import { toRule, type LimitClocks, type RateRule } from "./rate-rule.ts";
+import type { LimitClocks, RateRule } from "./rate-rule.ts";
+import { toRule } from "./rules.ts";
 import { toStoredRule, type LimitStore, type StoredRule } from "./store.ts";
 
 /** What a limit has decided, as the metric `ts_ms_limit_decisions_total` labels it. */

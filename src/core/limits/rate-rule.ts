@@ -1,7 +1,4 @@
 import type { KeyTable } from "./key-table.ts";
-import { BucketRule } from "./bucket.ts";
-import type { Rate } from "./rate.ts";
-import { CalendarRule, WindowRule } from "./window.ts";
 
 /** What a limit says of a call. */
 export interface Verdict {
@@ -39,10 +36,3 @@ export interface LimitClocks {
 
 /** The clocks of this process. */
 export const limitClocks: LimitClocks = Object.freeze({ nowMs: () => performance.now(), wallMs: Date.now });
-
-/** @param burst makes a token bucket of the rate; undefined counts in windows */
-export function toRule(rate: Rate, burst: number | undefined, clocks: LimitClocks): RateRule {
-  if ("calendar" in rate) return new CalendarRule(rate.count, rate.calendar, clocks.wallMs);
-  if (burst !== undefined) return new BucketRule(rate.windowMs / rate.count, burst, clocks.nowMs);
-  return new WindowRule(rate.count, rate.windowMs, clocks.nowMs);
-}

@@ -1,7 +1,7 @@
 import { Code, type ConnectError } from "@connectrpc/connect";
-import { QuotaFailureSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { QuotaFailureSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { refusal } from "../admission/refusal.ts";
-import { retryDelay } from "../errors/retry-info.ts";
+import { retryInfo } from "../errors/retry-info.ts";
 import { writeLimitHeaders, type Left } from "./headers.ts";
 import type { Limit } from "./limit.ts";
 
@@ -28,7 +28,7 @@ export function overLimit(limit: Limit, retryMs: number, left: readonly Left[]):
     message: text,
     metadata: { limit: name },
     details: [
-      { desc: RetryInfoSchema, value: { retryDelay: retryDelay(waitMs) } },
+      retryInfo(waitMs),
       { desc: QuotaFailureSchema, value: { violations: [{ subject: name, description: text }] } },
     ],
     headers,
@@ -43,6 +43,6 @@ export function storeAway({ name }: Limit): ConnectError {
     reason: "LIMIT_STORE_UNAVAILABLE",
     message: `the store of the limit ${name} cannot be reached`,
     metadata: { limit: name },
-    details: [{ desc: RetryInfoSchema, value: { retryDelay: retryDelay(storeRetryMs) } }],
+    details: [retryInfo(storeRetryMs)],
   });
 }

@@ -108,7 +108,7 @@ function sumOf(callers: ReadonlyMap<string, Counted>): number {
   return sum;
 }
 
-/** The level at which `capacity` is used up if nobody gets more than the level: max-min fairness. */
+/** The level at which `capacity` is used up if no caller gets more than the level: max-min fairness. */
 export function levelOf(rates: readonly number[], capacity: number): number {
   const sorted = rates.toSorted((a, b) => a - b);
   let left = capacity;

@@ -34,7 +34,10 @@ export function toOverloadOptions(given: Partial<OverloadOptions>): OverloadOpti
   const { targetLagMs, maxConcurrent, queue, queueWaitMs, maxMemory } = options;
   check(targetLagMs >= 1, "targetLagMs must be at least 1");
   const isCount = Number.isSafeInteger(maxConcurrent) && Number(maxConcurrent) >= 1;
-  check(maxConcurrent === "adaptive" || isCount, "maxConcurrent must be `adaptive` or a whole number of at least 1");
+  check(
+    maxConcurrent === "adaptive" || isCount,
+    "maxConcurrent must be `adaptive` or a whole number of at least 1",
+  );
   check(Number.isSafeInteger(queue) && queue >= 0, "queue must be a whole number of at least 0");
   check(queueWaitMs >= 0, "queueWaitMs must be at least 0");
   check(maxMemory > 0 && maxMemory <= 1, "maxMemory must be above 0 and at most 1");

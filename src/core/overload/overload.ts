@@ -1,12 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
-import { RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import type { CallHead } from "../admission/call-head.ts";
 import type { Gate } from "../admission/gate.ts";
 import { refusal } from "../admission/refusal.ts";
 import { CallContext, type EndListener } from "../call/context.ts";
 import { whenCallEnds } from "../call/gate-context.ts";
-import { retryDelay, unavailableFor } from "../errors/retry-info.ts";
+import { retryInfo, unavailableFor } from "../errors/retry-info.ts";
 import { networkOf } from "../limits/network.ts";
 import { principal } from "../security/principal.ts";
 import { systemClock, type Clock } from "../time/clock.ts";
@@ -119,7 +118,9 @@ export class Overload {
     const { queue, queueWaitMs } = this.#options;
     this.#waiting = new WaitingCalls(queue, queueWaitMs, this.#parts.clock);
     this.#limit = this.#firstLimit();
-    this.#unaryEnd = { ended: (context) => this.#settled(context, () => this.#leave(context.startedAt, context)) };
+    this.#unaryEnd = {
+      ended: (context) => this.#settled(context, () => this.#leave(context.startedAt, context)),
+    };
     this.#streamEnd = { ended: (context) => void this.#streams.delete(context) };
     this.gate = { name: "overload", admit: (call) => this.#admit(call) };
   }
@@ -337,7 +338,7 @@ export class Overload {
       reason: "OVERLOADED",
       message: "the server has too much to do",
       metadata: { cause: reason },
-      details: [{ desc: RetryInfoSchema, value: { retryDelay: retryDelay(this.#retryMs()) } }],
+      details: [retryInfo(this.#retryMs())],
     });
   }
 

@@ -79,7 +79,11 @@ export class WaitingCalls {
     this.#cancelTimer = undefined;
     const nowMs = this.#clock.nowMs();
     const limitMs = this.#limitMs(nowMs);
-    for (let [oldest] = this.#calls; oldest !== undefined && nowMs - oldest.sinceMs >= limitMs; [oldest] = this.#calls) {
+    for (
+      let [oldest] = this.#calls;
+      oldest !== undefined && nowMs - oldest.sinceMs >= limitMs;
+      [oldest] = this.#calls
+    ) {
       this.#calls.shift();
       oldest.refuse();
     }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type * as redisClient from "@redis/client";
+import { loadPeer } from "../config/optional-peer.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import type { RedisOptions } from "./redis-options.ts";
 
@@ -38,7 +39,7 @@ const lastPauseMs = 1_000;
  * @throws SetupError if `@redis/client` is not installed, or the file of the CA cannot be read
  */
 export async function linkTo(options: RedisOptions): Promise<RedisLink> {
-  const peer = await loadPeer();
+  const peer = await loadPeer("@redis/client", "Redis", () => import("@redis/client"));
   return options.master === undefined
     ? linkToServer(peer, options)
     : linkByName(peer, options, options.master);
@@ -101,15 +102,5 @@ function readCa(path: string): Buffer {
     return readFileSync(path);
   } catch (reason) {
     throw new SetupError(`Redis: the file of the CA cannot be read: ${path}`, { cause: reason });
-  }
-}
-
-async function loadPeer(): Promise<Peer> {
-  try {
-    return await import("@redis/client");
-  } catch (reason) {
-    throw new SetupError("Redis needs the package @redis/client: `npm install @redis/client@6`", {
-      cause: reason,
-    });
   }
 }

@@ -84,7 +84,8 @@ test("R1 R7 through every door as many calls pass as may, and the next is RESOUR
 
 test("R7 R8 curl gets the headers of what is left, and of when to come again", async () => {
   await limiter.reset("all");
-  const ask = async (): Promise<string> => (await run("curl", "-si", `${url}/test/v1/echo/a`)).stdout.toLowerCase();
+  const ask = async (): Promise<string> =>
+    (await run("curl", "-si", `${url}/test/v1/echo/a`)).stdout.toLowerCase();
   const good = await ask();
   assert.match(good, /^http\/1\.1 200/);
   assert.match(good, /^ratelimit-policy: "all";q=2;w=3600\r$/m);
@@ -151,7 +152,7 @@ test("R1 a stream is open until it ends, or its client has left", async () => {
       },
     }),
     duplex: "half",
-  } as RequestInit);
+  });
   assert.equal(open.status, 200);
   assert.equal(limiter.openCalls, 1);
   const chat = clients.get("gRPC") ?? assert.fail();
@@ -173,7 +174,8 @@ test("O03 H27 the key of an address cannot be spoofed", async () => {
   assert.equal(await ask("198.51.100.7, 203.0.113.1"), 429, "what a client has sent does not count");
   assert.equal(await ask("203.0.113.2"), 200);
   const direct = async (): Promise<number> =>
-    (await fetch(`${url}/test/v1/echo/a`, { headers: { "x-forwarded-for": `203.0.113.${Math.random()}` } })).status;
+    (await fetch(`${url}/test/v1/echo/a`, { headers: { "x-forwarded-for": `203.0.113.${Math.random()}` } }))
+      .status;
   await limiter.reset("all");
   assert.deepEqual([await direct(), await direct(), await direct()], [200, 200, 429]);
 });

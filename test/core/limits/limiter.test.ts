@@ -290,7 +290,7 @@ test("a call takes the cost of its limit times that of its rpc", () => {
   assert.throws(() => limiter.beforeAuthentication.admit(madeCall()), ConnectError);
 });
 
-test("R11 what is used can be asked, and forgotten", async () => {
+test("what is used can be asked, and forgotten", async () => {
   const { limiter, passes } = rig({
     user: { key: ["principal", "rpc"], rate: "3/1m" },
     open: { key: ["ip"], concurrent: 5 },
@@ -307,7 +307,7 @@ test("R11 what is used can be asked, and forgotten", async () => {
   await assert.rejects(limiter.usage("user", "x"), /has 2 parts, not 1/);
 });
 
-test("R12 a quota that a restart forgets is warned of", () => {
+test("a quota that a restart forgets is warned of", () => {
   const { limiter } = rig({
     monthly: { key: ["ip"], rate: "5/month" },
     minute: { key: ["ip"], rate: "5/1m" },

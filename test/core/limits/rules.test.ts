@@ -5,7 +5,8 @@ import { KeyTable } from "../../../src/core/limits/key-table.ts";
 import { KeyedHash } from "../../../src/core/limits/keyed-hash.ts";
 import { networkOf } from "../../../src/core/limits/network.ts";
 import { parseRate, showRate } from "../../../src/core/limits/rate.ts";
-import { toRule, type RateRule } from "../../../src/core/limits/rate-rule.ts";
+import type { RateRule } from "../../../src/core/limits/rate-rule.ts";
+import { toRule } from "../../../src/core/limits/rules.ts";
 import { endOfPeriod } from "../../../src/core/limits/window.ts";
 
 function rig(rate: string, burst?: number) {

@@ -5,7 +5,7 @@ import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { refusalKindOf } from "../../../src/core/admission/refusal.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { retryAfterMsOf } from "../../../src/core/errors/retry-info.ts";
-import { FairShare, levelOf } from "../../../src/core/overload/fair-share.ts";
+import { FairShare, levelOf, type Criticality } from "../../../src/core/overload/fair-share.ts";
 import { Overload } from "../../../src/core/overload/overload.ts";
 import type { OverloadOptions } from "../../../src/core/overload/overload-options.ts";
 import { madeCall, type MadeCall } from "../../support/made-call.ts";
@@ -18,7 +18,8 @@ function rig(options: Partial<OverloadOptions>, memory = (): number => 0) {
     clock,
     memory,
     random: () => 0.5,
-    criticalityOf: ({ name }) => (name === "Collect" ? "SHEDDABLE" : name === "Chat" ? "CRITICAL" : "DEFAULT"),
+    criticalityOf: ({ name }) =>
+      name === "Collect" ? "SHEDDABLE" : name === "Chat" ? "CRITICAL" : "DEFAULT",
   }).start();
   const calls: ReturnType<typeof madeCall>[] = [];
   /** @returns the error, or undefined for a call that passes */
@@ -79,7 +80,10 @@ for (const [load, least] of [
     const { ended } = await simulate(streams, () => ({ cpuMs: 0.05, waitMs: 20, places: 10 }));
     assert.ok(goodput(ended, 4_000, 9_000, capacity) >= least);
     const { good, refused } = between(ended, 5_500, 9_000);
-    assert.ok(quantile(good, 0.99) <= 5 * quantile(between(ended, 0, 3_000).good, 0.99), `${quantile(good, 0.99)} ms`);
+    assert.ok(
+      quantile(good, 0.99) <= 5 * quantile(between(ended, 0, 3_000).good, 0.99),
+      `${quantile(good, 0.99)} ms`,
+    );
     assert.ok(quantile(refused, 0.99) < 50, `${quantile(refused, 0.99)} ms`);
     assert.equal(between(ended, 14_000, 15_000).refused.length, 0);
   });
@@ -88,7 +92,10 @@ for (const [load, least] of [
 test("O15 a quiet server refuses nothing, however long a handler takes now and then", async () => {
   const streams = [{ rate: 10, fromMs: 0, untilMs: 300_000 }];
   const work = [{ cpuMs: 1 }, { cpuMs: 2_000 }, { cpuMs: 1, waitMs: 2_000 }] as const;
-  const { ended, overload } = await simulate(streams, (at) => work[at % 97 === 0 ? 1 : at % 31 === 0 ? 2 : 0]);
+  const { ended, overload } = await simulate(
+    streams,
+    (at) => work[at % 97 === 0 ? 1 : at % 31 === 0 ? 2 : 0],
+  );
   assert.ok(ended.length > 2_500);
   assert.equal(ended.filter(({ passed }) => !passed).length, 0);
   assert.deepEqual(overload.shed, []);
@@ -113,7 +120,8 @@ test("Q3 what its contract calls sheddable is refused first", async () => {
     { rate: 150, fromMs: 0, untilMs: 6_000 },
     { rate: 150, fromMs: 0, untilMs: 6_000, call: sheddable },
   ];
-  const criticalityOf = ({ name }: { readonly name: string }) => (name === "Collect" ? "SHEDDABLE" : "DEFAULT") as const;
+  const criticalityOf = ({ name }: { readonly name: string }): Criticality =>
+    name === "Collect" ? "SHEDDABLE" : "DEFAULT";
   // Both are unary here: the simulation knows no streams.
   const { ended } = await simulate(streams, () => ({ cpuMs: 5 }), {}, { criticalityOf });
   const { refused, good } = between(ended, 3_000, 6_000);
@@ -133,7 +141,12 @@ test("Q3 shares are max-min fair", () => {
   for (let call = 0; call < 10; call++) fair.count("CRITICAL", "any");
   fair.share = 60 / 130;
   assert.deepEqual(
-    [fair.chance("SHEDDABLE", "any"), fair.chance("DEFAULT", "greedy"), fair.chance("DEFAULT", "modest"), fair.chance("CRITICAL", "any")],
+    [
+      fair.chance("SHEDDABLE", "any"),
+      fair.chance("DEFAULT", "greedy"),
+      fair.chance("DEFAULT", "modest"),
+      fair.chance("CRITICAL", "any"),
+    ],
     [1, 0.5, 0, 0],
   );
   fair.share = 125 / 130;
@@ -189,7 +202,10 @@ test("O05 Q5 with its memory full the server refuses new calls, and above that e
   await clock.pass(600);
   assert.equal(overload.state.state, "memory");
   assert.equal((await call())?.code, Code.Unavailable);
-  assert.ok(calls.every(({ context }) => context.reason === undefined), "streams are kept");
+  assert.ok(
+    calls.every(({ context }) => context.reason === undefined),
+    "streams are kept",
+  );
   use = 0.96;
   await clock.pass(500);
   const ended = calls.map(({ context }) => context.reason?.code);

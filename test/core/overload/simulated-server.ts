@@ -95,7 +95,8 @@ export async function simulate(
   const arrivals = streams.flatMap((stream) => {
     const times: { atMs: number; stream: Stream }[] = [];
     let atMs = stream.fromMs - (Math.log(1 - random()) * 1000) / stream.rate;
-    for (; atMs < stream.untilMs; atMs -= (Math.log(1 - random()) * 1000) / stream.rate) times.push({ atMs, stream });
+    for (; atMs < stream.untilMs; atMs -= (Math.log(1 - random()) * 1000) / stream.rate)
+      times.push({ atMs, stream });
     return times;
   });
   arrivals.sort((a, b) => a.atMs - b.atMs);

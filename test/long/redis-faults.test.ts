@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
+import { GrpcServer } from "../../src/core/grpc-server.ts";
+import { Limiter } from "../../src/core/limits/limiter.ts";
+import { connectRedis } from "../../src/core/redis/redis.ts";
+import { HttpServer } from "../../src/gateway/http-server.ts";
+import { Echo } from "../support/echo-service.ts";
+import { RedisServer } from "../support/redis-server.ts";
+
+/** Calls a second, and how many of all may take longer than `slowMs`. */
+const rate = 500;
+const slowMs = 100;
+const slowCalls = 3;
+
+test("O13 Redis is frozen, killed and started without its data under load, and no call fails", async (t) => {
+  const redisServer = await RedisServer.start();
+  const redis = await connectRedis({ url: redisServer.url });
+  assert.ok(await redis.whenReady(5_000));
+  const limiter = new Limiter(
+    {
+      all: { key: ["global"], rate: "1000000/1h", store: "redis" },
+      each: { key: ["header:x-user"], rate: "5/1h", store: "redis" },
+    },
+    { redis },
+  );
+  const grpc = new GrpcServer({ listen: false, logger: false }).addService(new Echo());
+  const http = new HttpServer({
+    port: 0,
+    upstream: grpc,
+    gates: [limiter.beforeAuthentication],
+    logger: false,
+  });
+  await http.addService(EchoService).start();
+  t.after(async () => {
+    await http.gracefulStop({ graceMs: 0 });
+    redis.close();
+    await redisServer.stop();
+  });
+  const url = `http://127.0.0.1:${http.address?.port}/test/v1/echo/a`;
+  const statuses = new Map<number, number>();
+  const latencies: number[] = [];
+  let users = 0;
+  const ask = async (user: string): Promise<number> => {
+    const since = performance.now();
+    const response = await fetch(url, { headers: { "x-user": user } });
+    await response.arrayBuffer();
+    latencies.push(performance.now() - since);
+    statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
+    return response.status;
+  };
+  const load = async (ms: number): Promise<void> => {
+    const calls: Promise<number>[] = [];
+    const since = performance.now();
+    for (let sent = 0; performance.now() - since < ms;) {
+      const due = ((performance.now() - since) * rate) / 1000;
+      for (; sent < due; sent++) calls.push(ask(`user-${users++}`));
+      await sleep(2);
+    }
+    await Promise.all(calls);
+  };
+  const holds = async (user: string): Promise<void> => {
+    const all: number[] = [];
+    for (let call = 0; call < 8; call++) all.push(await ask(user));
+    assert.deepEqual(all, [200, 200, 200, 200, 200, 429, 429, 429], "the limit holds");
+  };
+  const backMs = async (): Promise<number> => {
+    const since = performance.now();
+    while (redis.isAway) await sleep(10);
+    return performance.now() - since;
+  };
+
+  await load(2_000);
+  latencies.length = 0;
+  redisServer.freeze();
+  await load(10_000);
+  assert.equal(redis.isAway, true);
+  await holds("frozen");
+  redisServer.thaw();
+  assert.ok((await backMs()) <= 2_000, "in use again");
+  await holds("thawed");
+  await redisServer.kill();
+  await load(2_000);
+  await holds("killed");
+  await redisServer.restart();
+  assert.ok((await backMs()) <= 2_000, "in use again");
+  await holds("restarted");
+  await load(1_000);
+  await backMs(); // A machine with much to do may be late itself.
+  const { used } = await limiter.usage("each", "restarted");
+  assert.ok(used > 0, "counted by Redis again");
+  const slow = latencies.filter((ms) => ms > slowMs).length;
+  assert.deepEqual(new Set(statuses.keys()), new Set([200, 429]));
+  assert.ok(slow <= slowCalls, `${slow} of ${latencies.length} calls took longer than ${slowMs} ms`);
+});
