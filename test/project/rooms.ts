@@ -16,7 +16,7 @@ export const arrows: Arrows = {
   "core/wire/codings": [],
   "core/codec": ["core/errors"],
   "core/net": ["core/errors", "core/config", "core/metadata"],
-  "core/http-rule": ["core/errors"],
+  "core/http-rule": ["core/errors", "core/config"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
   "core/time": [],
 

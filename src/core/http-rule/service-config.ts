@@ -1,9 +1,7 @@
-import { createRequire } from "node:module";
 import { create } from "@bufbuild/protobuf";
-import type * as Yaml from "yaml";
-import type { LineCounter, Node, Pair } from "yaml";
 import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
 import type { HttpRule } from "../../../gen/google/api/http_pb.ts";
+import { yaml, type LineCounter, type Node, type Pair } from "../config/yaml.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
 /** A service configuration: rules outside the proto. */
@@ -65,13 +63,6 @@ export function parseServiceConfig(text: string, file: string): ServiceConfig {
       readDeadline(source, node, `backend.rules[${index}]`),
     ),
   };
-}
-
-const require = createRequire(import.meta.url);
-
-/** The YAML parser, loaded at its first use: most programs have no service configuration. */
-function yaml(): typeof Yaml {
-  return require("yaml") as typeof Yaml; // `require` has no types.
 }
 
 const serviceType = "google.api.Service";

@@ -209,7 +209,7 @@ export const DiscoveryConfigSchema: GenMessage<DiscoveryConfig> = /*@__PURE__*/
  */
 export type DiscoveryProvidersConfig = Message<"ts_ms.config.v1.DiscoveryProvidersConfig"> & {
   /**
-   * Consul.
+   * Consul, with the registration.
    *
    * @generated from field: ts_ms.config.v1.ConsulProviderConfig consul = 1;
    */

@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/session.proto.
  */
 export const file_ts_ms_config_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("Ch10c19tcy9jb25maWcvdjEvc2Vzc2lvbi5wcm90bxIPdHNfbXMuY29uZmlnLnYxIqUCCg1TZXNzaW9uQ29uZmlnEioKBXN0b3JlGAEgASgJQhuy6x0XOgZjb29raWVSBmNvb2tpZVIFcmVkaXMSIgoEbmFtZRgCIAEoCUIUsusdEDoOX19Ib3N0LXNlc3Npb24SHgoJa2V5c19maWxlGAMgASgJQgay6x0CIAdIAIgBARIhCgN0dGwYBCABKA1CFLLrHRAgASkAAAAAAECPQDoDMjRoEiIKBGlkbGUYBSABKA1CFLLrHRAgASkAAAAAAECPQDoDMzBtEi8KCXNhbWVfc2l0ZRgGIAEoCUIcsusdGDoDbGF4UgNsYXhSBnN0cmljdFIEbm9uZRITCgZkb21haW4YByABKAlIAYgBAUIMCgpfa2V5c19maWxlQgkKB19kb21haW4iJQoKQ3NyZkNvbmZpZxIXCg90cnVzdGVkX29yaWdpbnMYASADKAkiagoLUGFnZXNDb25maWcSLQoGc3RhdGljGAEgAygLMh0udHNfbXMuY29uZmlnLnYxLlN0YXRpY0NvbmZpZxIeCgl0ZW1wbGF0ZXMYAiABKAlCBrLrHQIgCEgAiAEBQgwKCl90ZW1wbGF0ZXMi6gEKDFN0YXRpY0NvbmZpZxIYCgZwcmVmaXgYASABKAlCCLLrHQQgC3gBEhUKA2RpchgCIAEoCUIIsusdBCAIeAESFQoIZmFsbGJhY2sYAyABKAlIAIgBARIaCgdtYXhfYWdlGAQgASgNQgmy6x0FIAE6ATASFgoJaW1tdXRhYmxlGAUgASgJSAGIAQESQwoGYWNjZXNzGAYgASgJQjOy6x0vOgZwdWJsaWNSBnB1YmxpY1IIb3B0aW9uYWxSDWF1dGhlbnRpY2F0ZWRSBGRlbnlCCwoJX2ZhbGxiYWNrQgwKCl9pbW11dGFibGViBnByb3RvMw", [file_ts_ms_config_v1_key]);
+  fileDesc("Ch10c19tcy9jb25maWcvdjEvc2Vzc2lvbi5wcm90bxIPdHNfbXMuY29uZmlnLnYxIp0CCg1TZXNzaW9uQ29uZmlnEioKBXN0b3JlGAEgASgJQhuy6x0XOgZjb29raWVSBmNvb2tpZVIFcmVkaXMSEQoEbmFtZRgCIAEoCUgAiAEBEh4KCWtleXNfZmlsZRgDIAEoCUIGsusdAiAHSAGIAQESIQoDdHRsGAQgASgNQhSy6x0QIAEpAAAAAABAj0A6AzI0aBIiCgRpZGxlGAUgASgNQhSy6x0QIAEpAAAAAABAj0A6AzMwbRIvCglzYW1lX3NpdGUYBiABKAlCHLLrHRg6A2xheFIDbGF4UgZzdHJpY3RSBG5vbmUSEwoGZG9tYWluGAcgASgJSAKIAQFCBwoFX25hbWVCDAoKX2tleXNfZmlsZUIJCgdfZG9tYWluIiUKCkNzcmZDb25maWcSFwoPdHJ1c3RlZF9vcmlnaW5zGAEgAygJImoKC1BhZ2VzQ29uZmlnEi0KBnN0YXRpYxgBIAMoCzIdLnRzX21zLmNvbmZpZy52MS5TdGF0aWNDb25maWcSHgoJdGVtcGxhdGVzGAIgASgJQgay6x0CIAhIAIgBAUIMCgpfdGVtcGxhdGVzIuoBCgxTdGF0aWNDb25maWcSGAoGcHJlZml4GAEgASgJQgiy6x0EIAt4ARIVCgNkaXIYAiABKAlCCLLrHQQgCHgBEhUKCGZhbGxiYWNrGAMgASgJSACIAQESGgoHbWF4X2FnZRgEIAEoDUIJsusdBSABOgEwEhYKCWltbXV0YWJsZRgFIAEoCUgBiAEBEkMKBmFjY2VzcxgGIAEoCUIzsusdLzoGcHVibGljUgZwdWJsaWNSCG9wdGlvbmFsUg1hdXRoZW50aWNhdGVkUgRkZW55QgsKCV9mYWxsYmFja0IMCgpfaW1tdXRhYmxlYgZwcm90bzM", [file_ts_ms_config_v1_key]);
 
 /**
  * Sessions of browsers.
@@ -27,11 +27,11 @@ export type SessionConfig = Message<"ts_ms.config.v1.SessionConfig"> & {
   store: string;
 
   /**
-   * Name of the cookie.
+   * Name of the cookie. Default: `__Host-session`, with a domain `__Secure-session`.
    *
-   * @generated from field: string name = 2;
+   * @generated from field: optional string name = 2;
    */
-  name: string;
+  name?: string | undefined;
 
   /**
    * File of the keys, one on a line: the first encrypts, all decrypt. Default: a key that is made at the start.
