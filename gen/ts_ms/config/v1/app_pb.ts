@@ -69,7 +69,8 @@ export type AppConfig = Message<"ts_ms.config.v1.AppConfig"> & {
   maxConnections?: number | undefined;
 
   /**
-   * From whom an incoming `x-request-id` is taken: from anybody, from trusted proxies and peers, or from nobody.
+   * From whom an incoming `x-request-id` is taken: from every client, from trusted
+   * proxies and peers alone, or from none.
    *
    * @generated from field: string request_id = 8;
    */

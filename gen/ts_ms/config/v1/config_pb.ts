@@ -137,14 +137,14 @@ export type Config = Message<"ts_ms.config.v1.Config"> & {
   telemetry?: TelemetryConfig | undefined;
 
   /**
-   * Who callers are. Default: nobody is asked.
+   * Who callers are. Default: callers are not asked.
    *
    * @generated from field: ts_ms.config.v1.AuthConfig auth = 11;
    */
   auth?: AuthConfig | undefined;
 
   /**
-   * Who may call what. Default: everybody may call everything.
+   * Who may call what. Default: every caller may call every rpc.
    *
    * @generated from field: ts_ms.config.v1.AccessConfig access = 12;
    */

@@ -237,7 +237,7 @@ export type TracingConfig = Message<"ts_ms.config.v1.TracingConfig"> & {
   maxPerSecond: number;
 
   /**
-   * Whose trace context is continued: anybody's, that of trusted proxies and peers, or nobody's.
+   * Whose trace context is continued: that of every client, of trusted proxies and peers alone, or none.
    *
    * @generated from field: string accept = 5;
    */

@@ -34,7 +34,7 @@ export const keyTexts: KeyTexts = {
   "AppConfig.max_connections":
     "Most open connections of all ports together. Default: 80 % of the files that the process may open.",
   "AppConfig.request_id":
-    "From whom an incoming `x-request-id` is taken: from anybody, from trusted proxies and peers, or from nobody.",
+    "From whom an incoming `x-request-id` is taken: from every client, from trusted proxies and peers alone, or from none.",
   "AppConfig.zone":
     "Where the program runs, such as eu-1a; registered with it. Default: the environment variable TS_MS_ZONE.",
   "AuditConfig.destination": "File of the audit log. Default: none is written.",
@@ -151,8 +151,8 @@ export const keyTexts: KeyTexts = {
   "Config.quic": "HTTP/3. Default: not served.",
   "Config.tls": "TLS of the servers. Default: plain text.",
   "Config.telemetry": "Logs, metrics and traces.",
-  "Config.auth": "Who callers are. Default: nobody is asked.",
-  "Config.access": "Who may call what. Default: everybody may call everything.",
+  "Config.auth": "Who callers are. Default: callers are not asked.",
+  "Config.access": "Who may call what. Default: every caller may call every rpc.",
   "Config.ext_authz": "A service that is asked about each call. Default: none.",
   "Config.limits": "Limits of calls, by their names. Default: none.",
   "Config.overload": "What happens when there are more calls than the program can serve.",
@@ -384,7 +384,7 @@ export const keyTexts: KeyTexts = {
   "TracingConfig.sample_ratio": "Share of the traces that begin here which are sent.",
   "TracingConfig.max_per_second": "Most traces in a second which untrusted callers can have sampled.",
   "TracingConfig.accept":
-    "Whose trace context is continued: anybody's, that of trusted proxies and peers, or nobody's.",
+    "Whose trace context is continued: that of every client, of trusted proxies and peers alone, or none.",
   "TracingConfig.baggage_keys": "Names of the baggage that goes out. Default: none.",
   "TracingConfig.queue": "Most spans that wait to be sent.",
   "TracingConfig.flush_timeout": "How long the last spans may take when the program stops.",
