@@ -130,7 +130,7 @@ test("--config-schema takes what loads and refuses what does not", async () => {
     {},
     { http: { port: 8080, read_timeout: "10s", timeout: 0, trusted_proxies: ["10.0.0.0/8"], cors: null } },
     { grpc: { reflection: true }, telemetry: { metrics: { port: "off" } } },
-    { http: { port: "${PORT}", etag: "${ETAG:-true}" }, overload: { max_concurrent: 5 } },
+    { http: { port: `\${PORT}`, etag: `\${ETAG:-true}` }, overload: { max_concurrent: 5 } },
     {
       communication: { timeout: "1s", providers: { http: { port: 1 } } },
       providers: { sse: { max_connections: 1 } },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import {
-  loadConfig,
+  type LoadedConfig,
   watchConfig,
   type Config,
   type ConfigSource,
@@ -21,7 +21,7 @@ class Watched implements Disposable {
   used: Config | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(loaded: Awaited<ReturnType<typeof loadConfig>>, options: Partial<WatchConfigOptions> = {}) {
+  constructor(loaded: LoadedConfig, options: Partial<WatchConfigOptions> = {}) {
     this.source = watchConfig(loaded, {
       signal: false,
       prepare: (update) => {
