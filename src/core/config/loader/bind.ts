@@ -189,10 +189,8 @@ export class Binder {
   }
 
   #tellUnknown({ key, place }: SourceEntry, section: KeySection, path: Path): void {
-    const near = nearestName(
-      key,
-      section.fields.map(({ name }) => name),
-    );
+    const names = section.fields.map(({ name }) => name);
+    const near = this.#problems.isFull ? undefined : nearestName(key, names);
     const hint = near === undefined ? "" : `, did you mean "${near}"?`;
     const where = path.length === 0 ? "" : `${pathText(path)}: `;
     this.#problems.add(place.at, `${where}unknown key ${JSON.stringify(key)}${hint}`);

@@ -33,8 +33,9 @@ export class Problems {
     this.#lines.push(line);
   }
 
-  get isEmpty(): boolean {
-    return this.#lines.length === 0;
+  /** Whether further mistakes are only counted: hints for them are not worth their time. */
+  get isFull(): boolean {
+    return this.#lines.length >= mostListed;
   }
 
   /** @throws ConfigError if there are any */

@@ -21,6 +21,12 @@ const mostAliases = 100;
 /** Deeper nodes are no configuration. */
 const mostLevels = 50;
 
+/** More open brackets would not be parsed. */
+const mostBrackets = 500;
+
+/** YAML takes the bracket of a reference for one of its own. */
+const unquotedReference = "a reference between brackets must be in quotes";
+
 /** Problems of the parser that are listed for one file. */
 const mostSyntaxProblems = 5;
 
@@ -73,7 +79,9 @@ export function parseDocument(
   });
   const [document, second] = documents as Document.Parsed[]; // An empty stream is an empty list too.
   for (const { pos, message } of (document?.errors ?? []).slice(0, mostSyntaxProblems)) {
-    problems.add(at(pos[0]).at, message);
+    const isReference = text.startsWith("${", pos[0] - 1);
+    problems.add(at(pos[0]).at, isReference ? unquotedReference : message);
+    if (isReference) break; // The next ones come of this one.
   }
   for (const { pos, code, message } of document?.warnings ?? []) {
     problems.add(at(pos[0]).at, code === "TAG_RESOLVE_FAILED" ? "unknown tag" : message);
@@ -107,8 +115,8 @@ function nestingProblem(text: string): string | undefined {
     if (char === 0x5b || char === 0x7b) most = Math.max(most, ++levels);
     else if ((char === 0x5d || char === 0x7d) && levels > 0) levels--;
   }
-  if (most <= 500 && !/^(?:[-?:] ){200}/m.test(text)) return undefined;
-  return "brackets are nested too deeply";
+  if (most > mostBrackets) return "brackets are nested too deeply";
+  return /^ *(?:[-?:] ){100}|^ {400}/m.test(text) ? "lines are nested too deeply" : undefined;
 }
 
 /** Makes source nodes of the nodes of a document. */

@@ -98,7 +98,12 @@ function scalarText({ value, shown }: BoundValue, { type, secret }: KeyField, is
 function quoteText(text: string, isItem: boolean): string {
   const isPlain = /^[A-Za-z/][\w./-]*(?::[\w./-]+)*$/.test(text) && !/^(?:true|false|null)$/i.test(text);
   if (isPlain && !(isItem && text.includes(","))) return text;
-  return JSON.stringify(text.replaceAll("${", "$${"));
+  return JSON.stringify(withoutReferences(text));
+}
+
+/** A text that is read as it is, though it looks like a reference. */
+function withoutReferences(text: string): string {
+  return text.replaceAll(/\$\{/g, (start) => `$${start}`);
 }
 
 function quoteKey(name: string): string {
@@ -133,7 +138,7 @@ function jsonOf(bound: Bound, key: KeyField): unknown {
 
 function jsonOfValue({ value, shown }: BoundValue, { type, secret, option }: KeyField): unknown {
   if (secret) return mask;
-  if (type === "text") return shown.replaceAll("${", "$${");
+  if (type === "text") return withoutReferences(shown);
   const hasUnit = type === "count" && option !== undefined && /[a-z]$/i.test(shown);
   return type === "enum" || hasUnit ? shown : value;
 }

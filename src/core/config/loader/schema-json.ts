@@ -135,9 +135,12 @@ function valueSchemas(key: KeyField, unit: Unit): readonly Schema[] {
       ];
     default: {
       const isNumber = unit === Unit.PORT || option?.min !== undefined;
-      return isNumber
-        ? [{ type: "integer", ...limits(option?.min ?? 0, unit === Unit.PORT ? 65_535 : undefined) }]
-        : [text];
+      if (!isNumber) return [text];
+      const most = unit === Unit.PORT ? 65_535 : undefined;
+      return [
+        { type: "integer", ...limits(option?.min ?? 0, most) },
+        { type: "string", pattern: String.raw`^\d+$` },
+      ];
     }
   }
 }
