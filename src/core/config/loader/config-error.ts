@@ -1,10 +1,10 @@
-import { SetupError } from "../../errors/setup-error.ts";
+import { FlagError } from "../../errors/setup-error.ts";
 
 /** Further mistakes are counted, not listed. */
 const mostListed = 50;
 
 /** A configuration that cannot be used. The message has a line for each mistake; programs print it and exit with code 2. */
-export class ConfigError extends SetupError {
+export class ConfigError extends FlagError {
   /** A line for each mistake, 50 at most, then one that says how many more there are. */
   readonly problems: readonly string[];
 

@@ -10,27 +10,33 @@ const reference: Schema = { type: "string", pattern: String.raw`\$\{` };
 /** The JSON Schema (2020-12) of a configuration file, for editors. @param texts the reference text of each key */
 export function configSchema(root: KeySection, texts: KeyTexts): string {
   const sections = properties(root, texts);
-  const { providers, ...communication } = seedProperties(sections);
+  const references = Object.fromEntries(
+    Object.keys(sections).map((name) => [name, { $ref: `#/$defs/${name}` }]),
+  );
+  const providers = objectOf(references);
+  const communication = objectOf({ ...communicationMembers(sections), providers });
   const schema = {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "ts_ms.config.v1.Config",
     description: "Configuration of a program that serves with ts-ms",
-    ...objectOf({ ...sections, communication: objectOf({ ...communication, providers }), providers }),
+    ...objectOf({ ...references, communication, providers }),
+    $defs: sections,
   };
   return `${JSON.stringify(schema, undefined, 2)}\n`;
 }
 
-/** The sections of older shapes. */
-function seedProperties(sections: Readonly<Record<string, Schema>>): Readonly<Record<string, Schema>> {
+/** The keys of the section `communication`, of an older shape. */
+function communicationMembers(
+  sections: Readonly<Record<string, Schema>>,
+): Readonly<Record<string, Schema | undefined>> {
   const app = membersOf(sections["app"]);
   const clients = membersOf(sections["clients"]);
   return {
-    providers: objectOf(sections),
-    default_provider: app["default_server"] ?? {},
-    max_connections: app["max_connections"] ?? {},
-    retry_attempts: clients["retry_attempts"] ?? {},
-    retry_delay: clients["retry_delay"] ?? {},
-    timeout: clients["timeout"] ?? {},
+    default_provider: app["default_server"],
+    max_connections: app["max_connections"],
+    retry_attempts: clients["retry_attempts"],
+    retry_delay: clients["retry_delay"],
+    timeout: clients["timeout"],
   };
 }
 
