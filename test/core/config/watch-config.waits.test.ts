@@ -96,6 +96,29 @@ test("a reload takes the keys that it may, and lists the others", async () => {
   assert.deepEqual([same.result, same.changed], ["unchanged", []]);
 });
 
+test("a section that comes or goes is taken where all that is said in it may be", async () => {
+  const jwt = "jwt: { issuer: a, audiences: [b] }";
+  const taken: readonly [text: string, changed: readonly string[], restartNeeded: readonly string[]][] = [
+    [`auth: { providers: { a: { ${jwt} } } }`, ["auth"], []],
+    [`auth: { failures: 1/1s, providers: { a: { ${jwt} } } }`, [], ["auth"]],
+    ["telemetry: { access_log: { slow: 2s } }", ["telemetry.access_log"], []],
+    ["telemetry: { access_log: { destination: a.log } }", [], ["telemetry.access_log"]],
+    ["csrf: { trusted_origins: [a] }", ["csrf"], []],
+    ["session: {}", [], ["session"]],
+  ];
+  for (const [text, changed, restartNeeded] of taken) {
+    using files = new ConfigFiles({ "config.yaml": "{}" });
+    using watched = new Watched(await files.load());
+    files.write("config.yaml", text);
+    const come = await watched.source.reload();
+    assert.deepEqual([come.changed, come.restartNeeded], [changed, restartNeeded], text);
+    using other = new Watched(await files.load());
+    files.write("config.yaml", "{}");
+    const gone = await other.source.reload();
+    assert.deepEqual([gone.changed, gone.restartNeeded], [changed, restartNeeded], text);
+  }
+});
+
 test("what is wrong changes nothing", async () => {
   using files = new ConfigFiles({ "config.yaml": "http: { timeout: 5s }\n" });
   using watched = new Watched(await files.load());

@@ -1,5 +1,6 @@
 import { pathText, type Bound, type BoundMap, type BoundSection } from "./bound.ts";
 import type { Path } from "./bind.ts";
+import { defaultPlace } from "./complete.ts";
 import type { KeyField, KeySection } from "./key-tree.ts";
 
 /** What a reload makes of a configuration that was read again. */
@@ -59,8 +60,26 @@ function keyOf(
   }
   if (current?.kind === "map" && next?.kind === "map") return mapOf(current, next, key, path, changes);
   if (isSame(current, next)) return next;
-  (reload ? changes.changed : changes.restartNeeded).push(pathText(path));
-  return reload ? next : current;
+  const takes = reload || (section !== undefined && isTaken(current ?? next, section));
+  (takes ? changes.changed : changes.restartNeeded).push(pathText(path));
+  return takes ? next : current;
+}
+
+/**
+ * Whether a reload takes a section that comes or goes: all that sources say in it are keys that a reload takes. Otherwise
+ * the section would be in use with half of its keys.
+ */
+function isTaken(bound: Bound | undefined, section: KeySection): boolean {
+  if (bound?.kind !== "section") return false;
+  return section.fields.some(({ reload }) => reload) && isAllTaken(bound, section);
+}
+
+function isAllTaken(bound: BoundSection, section: KeySection): boolean {
+  return section.fields.every((key) => {
+    const value = bound.keys.get(key.name);
+    if (key.reload || value === undefined || value.place.origin === defaultPlace.origin) return true;
+    return key.section !== undefined && value.kind === "section" && isAllTaken(value, key.section);
+  });
 }
 
 function mapOf(current: BoundMap, next: BoundMap, key: KeyField, path: Path, changes: Changes): BoundMap {
