@@ -138,7 +138,7 @@ function rowOf(key, path, texts) {
     option?.required === true
       ? "must be set"
       : stated === ""
-        ? byDefault.replace(/\.$/, "")
+        ? byDefault.replace(/\.$/, "") || "none"
         : `\`${stated}\``;
   return `| \`${path}\` | ${form} | ${escape(shown)} | ${escape(meaning)}${marks(key)} |`;
 }

@@ -238,4 +238,16 @@ export const metricList = {
     help: "Calls that were delayed or ended by a fault.",
     labels: ["rule", "kind"],
   },
+  configReloads: {
+    name: "ts_ms_config_reloads_total",
+    type: "counter",
+    help: "Reloads of the configuration: applied, unchanged, or rejected for a mistake.",
+    labels: ["result"],
+  },
+  configRestartNeeded: {
+    name: "ts_ms_config_restart_needed",
+    type: "gauge",
+    help: "Keys of the configuration that were changed and that only a restart takes.",
+    labels: [],
+  },
 } as const satisfies Record<string, MetricDefinition>;

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
 import { codeName } from "../errors/code-name.ts";
+import { reloadCounts } from "../config/reload-counts.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
 import { registrations } from "../lifecycle/lifecycle.ts";
 import { trafficBooks, type TrafficCounts } from "../traffic/traffic-books.ts";
@@ -56,6 +57,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   addClients(registry);
   addDiscovery(registry);
   addTraffic(registry);
+  addConfig(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
 }
@@ -238,4 +240,15 @@ function configuration(registry: Registry, { name, help, labels }: MetricDefinit
 
 function addTallies(metric: Counter, tallies: ReadonlyMap<string, Tally>): void {
   for (const { labels, count } of tallies.values()) metric.inc({ ...labels }, count);
+}
+
+/** The configuration of a process is one, if it has one. */
+function addConfig(registry: Registry): void {
+  counter(registry, metricList.configReloads, (metric) => {
+    if (reloadCounts.restartNeeded === undefined) return;
+    for (const [result, count] of Object.entries(reloadCounts.results)) metric.inc({ result }, count);
+  });
+  gauge(registry, metricList.configRestartNeeded, (metric) => {
+    if (reloadCounts.restartNeeded !== undefined) metric.set(reloadCounts.restartNeeded);
+  });
 }

@@ -10,6 +10,7 @@ import {
   type ReloadReport,
   type WatchConfigOptions,
 } from "../../../src/entries/config.ts";
+import { Metrics } from "../../../src/entries/telemetry.ts";
 import { Program } from "../../support/program.ts";
 import { ConfigFiles } from "./config-files.ts";
 
@@ -216,6 +217,29 @@ test("a secret file is read again, also behind the links of Kubernetes", async (
     assert.deepEqual(report.changed, ["auth.providers.a.introspection.client_secret"]);
     assert.equal(secretOf(watched.source.config), secret);
   }
+});
+
+test("reloads are on the metrics page", async () => {
+  using files = new ConfigFiles({ "config.yaml": "http: { timeout: 1s }\n" });
+  using watched = new Watched(await files.load());
+  const metrics = new Metrics();
+  const countOf = async (result: string): Promise<number> => {
+    const page = await metrics.page();
+    return Number(
+      new RegExp(`^ts_ms_config_reloads_total\\{result="${result}"\\} (\\d+)$`, "m").exec(page)?.[1],
+    );
+  };
+  const before = [await countOf("applied"), await countOf("rejected")];
+  files.write("config.yaml", "http: { timeout: 2s, port: 1, host: a }\n");
+  await watched.source.reload();
+  files.write("config.yaml", "http: 1\n");
+  await watched.source.reload();
+  const after = [await countOf("applied"), await countOf("rejected")];
+  assert.deepEqual(
+    after.map((count, index) => count - (before[index] ?? 0)),
+    [1, 1],
+  );
+  assert.match(await metrics.page(), /^ts_ms_config_restart_needed 2$/m);
 });
 
 test("SIGHUP reloads", async () => {

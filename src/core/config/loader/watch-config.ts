@@ -1,3 +1,4 @@
+import { reloadCounts } from "../reload-counts.ts";
 import { checkTogether } from "./checks.ts";
 import { ConfigError, Problems } from "./config-error.ts";
 import type { Config, ConfigSource, LoadedConfig, ReloadReport, WatchConfigOptions } from "./config-types.ts";
@@ -36,6 +37,7 @@ class WatchedConfig implements ConfigSource {
     this.#config = config;
     this.#watch = new FileWatch(() => void this.#reload("files"));
     this.#follow();
+    reloadCounts.restartNeeded = 0;
     if (options.signal !== false) process.on("SIGHUP", this.#onSignal);
   }
 
@@ -79,6 +81,8 @@ class WatchedConfig implements ConfigSource {
   async #once(why: "call" | "signal" | "files"): Promise<ReloadReport> {
     const report = await this.#attempt();
     this.#follow();
+    reloadCounts.results[report.result]++;
+    reloadCounts.restartNeeded = report.restartNeeded.length;
     const isQuiet = why === "files" && report.result === "unchanged" && report.restartNeeded.length === 0;
     if (!isQuiet) this.#options.onReload?.(report);
     return report;
