@@ -2,7 +2,13 @@
 
 export { App } from "../app/app.ts";
 export type { AppOptions } from "../app/app-options.ts";
-export type { AppServer, MakeServer, RegisterServerOptions, ServerInfo, ServerParts } from "../app/app-server.ts";
+export type {
+  AppServer,
+  MakeServer,
+  RegisterServerOptions,
+  ServerInfo,
+  ServerParts,
+} from "../app/app-server.ts";
 export type { CheckOptions, CheckReport } from "../app/checks.ts";
 export type { Feature } from "../app/features.ts";
 export type { HealthReport } from "../app/health.ts";

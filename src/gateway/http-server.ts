@@ -2,6 +2,7 @@ import type { AddressInfo } from "node:net";
 import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { Admission } from "../core/admission/admission.ts";
+import type { Gate, GateDocument } from "../core/admission/gate.ts";
 import { ClientAddresses } from "../core/admission/client-address.ts";
 import { interceptInvoker } from "../core/call/invoker.ts";
 import { checkOptions } from "../core/config/check-options.ts";
@@ -110,6 +111,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#router = new RequestRouter({
       kit: {
         ...doorOptions(merged),
+        gateDocuments: gateDocuments(gates),
         admission: gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses }),
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
         validation: this.#validation,
@@ -124,7 +126,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         browsers,
       },
       routing: {
-        router: { ...merged, reservedPaths: merged.healthPaths ? healthPaths : [] },
+        router: { ...merged, reservedPaths: reservedPaths(merged) },
         ruleMode: merged.ruleMode,
         onBadRule: merged.onBadRule,
         onSkippedRule: merged.onSkippedRule,
@@ -401,4 +403,22 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const bound = this.fastify.server.address() as AddressInfo | string; // The server listens.
     this.#address = typeof bound === "string" ? { host, port: 0 } : { host: bound.address, port: bound.port };
   }
+}
+
+/** Paths that no rule may use. */
+function reservedPaths({ healthPaths: hasHealth, gates }: HttpServerOptions): readonly string[] {
+  return [
+    ...(hasHealth ? healthPaths : []),
+    ...gates.flatMap(({ documents = {} }) => Object.keys(documents)),
+  ];
+}
+
+/** Finds the documents of gates; a reload of a gate may change them. */
+function gateDocuments(gates: readonly Gate[]): ((path: string) => GateDocument | undefined) | undefined {
+  const sources = gates.filter((gate) => "documents" in gate);
+  if (sources.length === 0) return undefined;
+  return (path) => {
+    for (const { documents = {} } of sources) if (Object.hasOwn(documents, path)) return documents[path];
+    return undefined;
+  };
 }

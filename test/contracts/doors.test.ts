@@ -17,6 +17,7 @@ import type { MakeDoor } from "../../src/gateway/doors/door.ts";
 import { doors } from "../../src/gateway/doors/doors.ts";
 import { grpcDoor } from "../../src/gateway/doors/grpc/grpc-door.ts";
 import { grpcWebDoor } from "../../src/gateway/doors/grpc-web/grpc-web-door.ts";
+import { documentsDoor } from "../../src/gateway/doors/documents/documents-door.ts";
 import { healthDoor } from "../../src/gateway/doors/health/health-door.ts";
 import { restDoor } from "../../src/gateway/doors/rest/rest-door.ts";
 import { webSocketDoor } from "../../src/gateway/doors/websocket/websocket-door.ts";
@@ -158,6 +159,7 @@ const rows: ReadonlyMap<MakeDoor, Row> = new Map<MakeDoor, Row>([
 
 /** Doors that carry no calls of services, with the tests of what they do instead. */
 const withoutCalls: ReadonlyMap<MakeDoor, string> = new Map([
+  [documentsDoor, "test/behaviour/security/credentials.test.ts"],
   [healthDoor, "test/behaviour/health/health-endpoints.test.ts"],
 ]);
 

@@ -226,6 +226,7 @@ export const arrows: Arrows = {
     "gateway/doors/options",
     "gateway/fastify",
   ],
+  "gateway/doors/documents": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors/health": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors": [
     "core/…",

@@ -1,5 +1,13 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import type { CallHead } from "./call-head.ts";
+
+/** A document for clients that want to be let in. @param request how the client has addressed this server */
+export type GateDocument = (request: {
+  /** `http` or `https`. */
+  readonly scheme: string;
+  /** Host and port. */
+  readonly authority: string;
+}) => JsonObject;
 
 /**
  * Decides whether a call may go on, by its head alone: at every door, before the body of the request is read.
@@ -18,4 +26,6 @@ export interface Gate {
    * @throws ConnectError to refuse the call, best made by `refusal`; anything else becomes INTERNAL
    */
   admit(call: CallHead): void | Promise<void>;
+  /** Documents by their paths, all below `/.well-known/`, with which HTTP servers answer GET. Default: none. */
+  readonly documents?: Readonly<Record<string, GateDocument>>;
 }

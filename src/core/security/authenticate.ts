@@ -1,5 +1,5 @@
 import type { CallHead } from "../admission/call-head.ts";
-import type { Gate } from "../admission/gate.ts";
+import type { Gate, GateDocument } from "../admission/gate.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import { AuthFailure } from "./auth-failure.ts";
 import type { AuthProvider } from "./auth-provider.ts";
@@ -23,6 +23,7 @@ export interface AuthenticationInit {
   readonly books: AuthBooks | undefined;
   /** What a call needs. Asked for each call, for a reload may change it. */
   readonly needOf: (call: CallHead) => CredentialNeed;
+  readonly documents: Readonly<Record<string, GateDocument>>;
 }
 
 /**
@@ -43,6 +44,10 @@ export class Authentication implements Gate {
   /** Exchanges what the gate is made of; calls under way end with what they began with. */
   use(init: AuthenticationInit): void {
     this.#init = init;
+  }
+
+  get documents(): Readonly<Record<string, GateDocument>> {
+    return this.#init.documents;
   }
 
   admit(call: CallHead): void | Promise<void> {

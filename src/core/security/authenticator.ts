@@ -1,11 +1,13 @@
 import { readFile } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import type { Interceptor } from "@connectrpc/connect";
-import type { JsonObject } from "@bufbuild/protobuf";
 import type { CallHead } from "../admission/call-head.ts";
+import type { GateDocument } from "../admission/gate.ts";
+import type { ConnectError } from "../errors/errors.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { AssertionSigner } from "./assertion.ts";
 import { AuthState } from "./auth-state.ts";
-import { Authentication, type CredentialNeed } from "./authenticate.ts";
+import { Authentication, type AuthenticationInit, type CredentialNeed } from "./authenticate.ts";
 import { resourceMetadataPath } from "./challenges.ts";
 import { FailureWindows } from "./failure-windows.ts";
 import { forwardInterceptor } from "./forward.ts";
@@ -14,9 +16,6 @@ import { parseRevocations, Revocations, type RevokedNames } from "./revocations.
 import { checkAuthOptions, type AuthOptions } from "./security-options.ts";
 import { systemParts, type SecurityParts } from "./security-parts.ts";
 import { watchFile, type WatchedFile } from "./watched-file.ts";
-
-/** A document that HTTP servers serve at a path of `/.well-known/`. */
-export type WellKnownDocument = (at: { readonly scheme: string; readonly authority: string }) => JsonObject;
 
 /** A larger file of what is revoked is refused, in bytes. */
 const maxRevokedBytes = 16 * 1024 * 1024;
@@ -41,6 +40,9 @@ export class Authenticator {
   readonly #streams: OpenStreams;
   readonly #needOf: (call: CallHead) => CredentialNeed;
   #current: Current;
+  /** What a reload has opened and not put into use. */
+  #prepared: Current | undefined;
+  #failures: FailureWindows;
 
   private constructor(
     current: Current,
@@ -56,7 +58,8 @@ export class Authenticator {
     revocations.onChange(() => {
       for (const provider of this.#current.state.providers) provider.forget?.();
     });
-    this.gate = new Authentication(this.#gateInit(current));
+    this.#failures = new FailureWindows(current.options.failures, parts.clock);
+    this.gate = new Authentication(this.#gateInit(current, current));
   }
 
   /**
@@ -78,7 +81,7 @@ export class Authenticator {
   }
 
   /** The error of a call that needs a principal and has none. */
-  missing(call: CallHead): Error {
+  missing(call: CallHead): ConnectError {
     return this.#current.state.challenges.missing(call);
   }
 
@@ -93,16 +96,6 @@ export class Authenticator {
     return options.forward === "token" ? [] : [forwardInterceptor(signer, audience)];
   }
 
-  /** Documents for clients and for servers behind this one, by their paths. */
-  get documents(): Readonly<Record<string, WellKnownDocument>> {
-    const { state, signer } = this.#current;
-    const issuers = state.providers.flatMap(({ issuer }) => issuer ?? []);
-    return {
-      ...(issuers.length === 0 ? {} : { [resourceMetadataPath]: resourceMetadata(issuers) }),
-      ...(signer === undefined ? {} : { "/.well-known/jwks.json": () => signer.keySet }),
-    };
-  }
-
   /**
    * Exchanges the options. What is wrong changes nothing. Providers whose options are equal keep their keys; tokens that
    * they remember are verified again. Streams whose provider is no more end with PERMISSION_DENIED.
@@ -110,15 +103,31 @@ export class Authenticator {
    * @throws SetupError
    */
   async reload(options: AuthOptions): Promise<void> {
+    (await this.prepare(options))();
+  }
+
+  /**
+   * The first part of `reload`: opens what is new, and changes nothing.
+   *
+   * @returns the second part, which puts it into use
+   * @throws SetupError
+   */
+  async prepare(options: AuthOptions): Promise<() => void> {
     const before = this.#current;
     const current = await openCurrent(checkAuthOptions(options), this.#revocations, this.#parts, before);
+    this.#discard(); // What another reload has opened that was given up.
+    this.#prepared = current;
     // What is new has its keys, or was not able to get them, before calls depend on it.
     await readyOf(current.state);
-    this.#current = current;
-    this.gate.use(this.#gateInit(current));
-    before.state.close(current.state);
-    before.revoked?.close();
-    this.#revocations.set(current.revoked?.value ?? parseRevocations("", ""));
+    return () => {
+      if (this.#prepared !== current) return;
+      this.#prepared = undefined;
+      this.#current = current;
+      this.gate.use(this.#gateInit(current, before));
+      before.state.close(current.state);
+      before.revoked?.close();
+      this.#revocations.set(current.revoked?.value ?? parseRevocations("", ""));
+    };
   }
 
   /** Resolves when no provider is fetching what it needs, whether or not it has got it. */
@@ -127,24 +136,40 @@ export class Authenticator {
   }
 
   close(): void {
+    this.#discard();
     const { state, revoked } = this.#current;
     state.close();
     revoked?.close();
     this.#streams.close();
   }
 
-  #gateInit({ state, options }: Current): ConstructorParameters<typeof Authentication>[0] {
-    const { places, challenges } = state;
-    const failures = new FailureWindows(options.failures, this.#parts.clock);
-    return {
-      places,
-      challenges,
-      failures,
-      streams: this.#streams,
-      books: this.#parts.books,
-      needOf: this.#needOf,
-    };
+  #discard(): void {
+    this.#prepared?.state.close(this.#current.state);
+    this.#prepared?.revoked?.close();
+    this.#prepared = undefined;
   }
+
+  #gateInit({ state, options, signer }: Current, before?: Current): AuthenticationInit {
+    const { places, challenges } = state;
+    const isSameLimit = isDeepStrictEqual(before?.options.failures, options.failures);
+    const { clock, books } = this.#parts;
+    if (!isSameLimit) this.#failures = new FailureWindows(options.failures, clock);
+    const documents = documentsOf(state, signer);
+    const needOf = this.#needOf;
+    return { places, challenges, failures: this.#failures, streams: this.#streams, books, needOf, documents };
+  }
+}
+
+/** Documents for clients and for servers behind this one, by their paths. */
+function documentsOf(
+  { providers }: AuthState,
+  signer: AssertionSigner | undefined,
+): Record<string, GateDocument> {
+  const issuers = providers.flatMap(({ issuer }) => issuer ?? []);
+  return {
+    ...(issuers.length === 0 ? {} : { [resourceMetadataPath]: resourceMetadata(issuers) }),
+    ...(signer === undefined ? {} : { "/.well-known/jwks.json": () => signer.keySet }),
+  };
 }
 
 async function openCurrent(
@@ -195,7 +220,7 @@ async function signerOf(
 }
 
 /** Where tokens for this server come from (RFC 9728 2). */
-function resourceMetadata(issuers: readonly string[]): WellKnownDocument {
+function resourceMetadata(issuers: readonly string[]): GateDocument {
   return ({ scheme, authority }) => ({
     resource: `${scheme}://${authority}`,
     authorization_servers: [...issuers],

@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admission } from "../../core/admission/admission.ts";
+import type { GateDocument } from "../../core/admission/gate.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { Validation } from "../../core/validation/validation.ts";
@@ -65,6 +66,8 @@ export interface DoorOptions {
 export interface DoorKit extends DoorOptions {
   /** Asks the gates about calls; undefined without gates. */
   readonly admission: Admission | undefined;
+  /** The document of a gate at a path; undefined where no gate has documents. */
+  readonly gateDocuments: ((path: string) => GateDocument | undefined) | undefined;
   /** Calls rpcs, with interceptors and observers. */
   readonly invoker: Invoker;
   /** Checks of messages by the rules of their contract; in the kit of one rpc `invoker` makes them. */

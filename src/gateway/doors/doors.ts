@@ -1,5 +1,6 @@
 import { connectDoor } from "./connect/connect-door.ts";
 import { namesEvents } from "../http/media-type.ts";
+import { documentsDoor } from "./documents/documents-door.ts";
 import type { MakeDoor } from "./door.ts";
 import { grpcDoor } from "./grpc/grpc-door.ts";
 import { grpcWebDoor } from "./grpc-web/grpc-web-door.ts";
@@ -13,6 +14,7 @@ import { webSocketDoor } from "./websocket/websocket-door.ts";
  */
 export const doors: readonly MakeDoor[] = [
   healthDoor,
+  documentsDoor,
   webSocketDoor,
   connectDoor,
   grpcWebDoor,

@@ -57,7 +57,6 @@ const foreign: ReadonlySet<string> = new Set([
 /** Fields of which Node keeps the first and ignores all others. */
 const single: ReadonlySet<string> = new Set([
   "age",
-  "authorization",
   "content-type",
   "etag",
   "expires",
@@ -73,6 +72,9 @@ const single: ReadonlySet<string> = new Set([
   "server",
   "user-agent",
 ]);
+
+/** Fields that come twice in wrong requests alone, of which Node's parser keeps all for those who look closely. */
+const rare: ReadonlySet<string> = new Set(["authorization", "connection", "content-length", "host"]);
 
 /** Whether `text` is one of the methods, or, unless it is `whole`, the beginning of one. */
 export function isMethodPrefix(text: string, whole: boolean): boolean {
@@ -131,7 +133,7 @@ function addField(headers: Record<string, string | string[]>, name: string, cont
   if (foreign.has(name)) return false;
   const before = Object.hasOwn(headers, name) ? headers[name] : undefined;
   if (before === undefined) headers[name] = name === "set-cookie" ? [content] : content;
-  else if (name === "host" || name === "content-length" || name === "connection") return false;
+  else if (rare.has(name)) return false;
   else if (typeof before !== "string") before.push(content);
   else if (!single.has(name)) headers[name] = `${before}${name === "cookie" ? "; " : ", "}${content}`;
   return true;

@@ -104,7 +104,7 @@ export function connectUnary(
   ): void => {
     if (exchange.answered) return;
     if (error instanceof HttpError && error.metadata.get("connection") === "close") exchange.closeAfter();
-    const parts = context === undefined ? noParts() : metadata.reply(context, error);
+    const parts = context === undefined ? noParts() : metadata.failure(context, error);
     const acceptEncoding = error.metadata.get("accept-encoding");
     if (acceptEncoding !== null) headers["accept-encoding"] = acceptEncoding;
     delete headers["content-encoding"];

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import { isBase64Header } from "../../../core/codec/base64-text.ts";
 import type { CallContext } from "../../../core/call/context.ts";
 import { type Code, ConnectError } from "../../../core/errors/errors.ts";
-import { isUnforwardable } from "../../http/header-names.ts";
+import { isForbiddenTrailer, isUnforwardable } from "../../http/header-names.ts";
 import { ownMetadata } from "../../../core/call/invoker.ts";
 import { ReplyMetadata, type SetHeader } from "../../http/reply-metadata.ts";
 
@@ -91,6 +91,17 @@ export class RpcMetadata {
     if (responseTrailerIfAny !== undefined) this.#copy(responseTrailerIfAny, trailer);
     if (error !== undefined)
       this.#copy(ownMetadata(error, responseHeaderIfAny, responseTrailerIfAny), trailer);
+    return { header, trailer };
+  }
+
+  /** As `reply`, for a failure that is a whole answer: what HTTP has as a header alone, such as `www-authenticate`, is one. */
+  failure(context: CallContext, error: ConnectError): ReplyParts {
+    const { header, trailer } = this.reply(context, error);
+    for (const [name, value] of [...trailer]) {
+      if (!isForbiddenTrailer(name)) continue;
+      trailer.delete(name);
+      header.append(name, value);
+    }
     return { header, trailer };
   }
 
