@@ -9,5 +9,20 @@ export const sections: readonly Section[] = [
   { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
+  {
+    name: "stores",
+    isUsed: ({ stores }) => stores?.redis !== undefined,
+    load: () => import("./stores-section.ts"),
+  },
+  {
+    name: "limits",
+    isUsed: ({ limits }) => Object.keys(limits).length > 0,
+    load: () => import("./limits-section.ts"),
+  },
+  {
+    name: "overload",
+    isUsed: ({ overload }) => overload?.enabled === true,
+    load: () => import("./overload-section.ts"),
+  },
   { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
 ];
