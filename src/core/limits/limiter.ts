@@ -94,7 +94,9 @@ export class Limiter {
   /**
    * The limit and the selector of each that matches no rpc of these services: it is misspelt, or of no use.
    */
-  unmatched(services: readonly DescService[]): readonly { readonly limit: string; readonly selector: string }[] {
+  unmatched(
+    services: readonly DescService[],
+  ): readonly { readonly limit: string; readonly selector: string }[] {
     return this.#limits.flatMap(({ name, selectors }) =>
       selectors.flatMap((one) => one.unmatched(services)).map((selector) => ({ limit: name, selector })),
     );
