@@ -58,6 +58,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
   #stopped: Promise<StopReport> | undefined;
+  #leaveLimit: (() => void) | undefined;
 
   /** @throws TypeError naming the option that cannot be used. */
   constructor(options: Partial<GrpcServerOptions> = {}) {
@@ -241,7 +242,9 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     let listener: Listener;
     try {
       const onConnection = (socket: Socket): void => this.#acceptor.accept(socket);
-      listener = await listen({ name: this.name, host, port, tls: this.#tls, signal, onConnection });
+      const { connectionLimit: limit } = this.#options;
+      listener = await listen({ name: this.name, host, port, tls: this.#tls, limit, signal, onConnection });
+      this.#leaveLimit = limit?.add(() => this.#engine.idleConnections());
     } catch (error) {
       if (!signal.aborted) this.#lifecycle.enter("error");
       throw error;
@@ -296,6 +299,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#boot.abort(new Error(`${this.name} was stopped while it was starting`));
     const before = this.#engine.inFlight;
     this.#listener?.close();
+    this.#leaveLimit?.();
     this.#acceptor.close();
     this.health.close();
     this.#engine.goAway();

@@ -25,3 +25,8 @@ export {
 } from "../core/overload/overload.ts";
 export { overloadDefaults, type OverloadOptions } from "../core/overload/overload-options.ts";
 export type { Criticality } from "../core/overload/fair-share.ts";
+export {
+  ConnectionLimit,
+  connectionLimitDefaults,
+  type ConnectionLimitOptions,
+} from "../core/net/connection-limit.ts";

@@ -1,3 +1,4 @@
+import type { ConnectionLimit } from "../core/net/connection-limit.ts";
 import type { Registry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/message-to-json.ts";
@@ -91,6 +92,11 @@ export interface HttpServerOptions
    */
   readonly trustedProxies: readonly string[];
   /**
+   * Limits open connections, in all and by address; servers that are given the same one share it. Default: none, as many
+   * as the system allows.
+   */
+  readonly connectionLimit: ConnectionLimit | undefined;
+  /**
    * Observers of every call that this server makes. If there are any, a `GrpcServer` called in process does not call
    * its own observers for these calls. Default: none.
    */
@@ -172,6 +178,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   interceptors: [],
   gates: [],
   trustedProxies: [],
+  connectionLimit: undefined,
   observers: [],
   httpObservers: [],
   logger: undefined,

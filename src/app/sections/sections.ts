@@ -5,9 +5,25 @@ import { hasUpstream } from "./upstream-use.ts";
 export const sections: readonly Section[] = [
   { name: "telemetry", isUsed: () => true, load: () => import("./telemetry-section.ts") },
   { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
+  { name: "app", isUsed: () => true, load: () => import("./app-section.ts") },
   { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },
   { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
+  {
+    name: "stores",
+    isUsed: ({ stores }) => stores?.redis !== undefined,
+    load: () => import("./stores-section.ts"),
+  },
+  {
+    name: "limits",
+    isUsed: ({ limits }) => Object.keys(limits).length > 0,
+    load: () => import("./limits-section.ts"),
+  },
+  {
+    name: "overload",
+    isUsed: ({ overload }) => overload?.enabled ?? false,
+    load: () => import("./overload-section.ts"),
+  },
   { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
 ];

@@ -29,6 +29,9 @@ const counts = http2Counts.server;
 /** The largest list of header fields that is kept, in bytes. */
 const maxHeaderListBytes = 65_535;
 
+/** How long a client may take to leave an idle connection that is to be closed, in milliseconds. */
+const leavingMs = 1_000;
+
 /**
  * A connection of our own engine (RFC 9113): the server's side. It reads the frames of a client. Those of streams are the
  * matter of `ServerStreams`, what a client may do beside useful work that of `ServerGuard`, time that of `SessionLife`,
@@ -49,6 +52,9 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
   #ready = false;
   /** Whether nothing is read and sent any more. */
   #over = false;
+  /** Since when no stream is open, in `performance.now()` milliseconds. */
+  #emptiedMs = performance.now();
+  #leaving = false;
 
   constructor(socket: Socket, options: ServerSessionOptions, listener: ServerSessionListener) {
     const tuned = { ...http2TuningDefaults, ...options };
@@ -99,6 +105,22 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
 
   get streams(): number {
     return this.#streams.size;
+  }
+
+  /** Since when no stream is open, in `performance.now()` milliseconds; undefined while one is, and at the end. */
+  get idleSinceMs(): number | undefined {
+    return this.#over || this.#leaving || this.#streams.size > 0 ? undefined : this.#emptiedMs;
+  }
+
+  /** Closes the connection by GOAWAY if no stream is open, or soon where the client does not answer. */
+  closeIfIdle(): boolean {
+    if (this.idleSinceMs === undefined) return false;
+    this.#leaving = true;
+    this.drain("idle");
+    setTimeout(() => {
+      if (!this.isBusy) this.cut("idle");
+    }, leavingMs).unref();
+    return true;
   }
 
   get isBusy(): boolean {
@@ -197,6 +219,7 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
   }
 
   readonly #emptied = (): void => {
+    this.#emptiedMs = performance.now();
     this.#life.idle();
     if (this.#drain.isFinal) this.#leave();
   };

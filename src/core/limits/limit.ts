@@ -44,7 +44,8 @@ abstract class AnyLimit {
   /** Its item of `RateLimit-Policy`. */
   abstract readonly policy: string;
   abstract readonly quota: number;
-  readonly #selectors: readonly Selector[];
+  /** The rpcs that it is for; none: all. */
+  readonly selectors: readonly Selector[];
   readonly #doors: ReadonlySet<DoorName> | undefined;
   readonly #exempt: Exempt | undefined;
 
@@ -54,7 +55,7 @@ abstract class AnyLimit {
     this.options = options;
     this.key = new LimitKey(key);
     this.isShadow = mode === "shadow";
-    this.#selectors = rpc.map((text) => new Selector(text));
+    this.selectors = rpc.map((text) => new Selector(text));
     this.#doors = door.length === 0 ? undefined : new Set(door);
     this.#exempt = exempt.length === 0 ? undefined : new Exempt(exempt);
     this.needsPrincipal = this.key.needsPrincipal || this.#exempt?.needsPrincipal === true;
@@ -62,7 +63,7 @@ abstract class AnyLimit {
 
   /** Whether it is for calls of an rpc. Those of health and reflection have to be named. */
   concerns(method: DescMethod): boolean {
-    if (this.#selectors.length > 0) return this.#selectors.some((selector) => selector.matches(method));
+    if (this.selectors.length > 0) return this.selectors.some((selector) => selector.matches(method));
     return !/^grpc\.(?:health|reflection)\./.test(method.parent.typeName);
   }
 

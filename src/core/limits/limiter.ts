@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { CallHead } from "../admission/call-head.ts";
 import type { Gate } from "../admission/gate.ts";
 import { nearestName } from "../errors/nearest-name.ts";
@@ -68,19 +68,38 @@ export class Limiter {
   }
 
   /**
-   * Takes other limits in place of those there are. A limit that has not changed keeps its counts.
+   * Compiles other limits. A limit that has not changed keeps its counts.
    *
-   * @throws SetupError as the constructor; nothing has changed then
+   * @returns puts them in place of those there are
+   * @throws SetupError as the constructor
    */
-  replace(init: LimitsInit): void {
+  prepare(init: LimitsInit): () => void {
     const kept = Object.entries(init).map(([name, one]) => {
       const before = this.#init[name];
       const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(one);
       return isSame ? this.#named(name) : toLimits(name, one, this.#parts);
     });
-    this.#limits = kept.flat();
-    this.#init = init;
-    this.#plans = new Map();
+    return () => {
+      this.#limits = kept.flat();
+      this.#init = init;
+      this.#plans = new Map();
+    };
+  }
+
+  /** `prepare`, put in use at once. @throws SetupError as the constructor; nothing has changed then */
+  replace(init: LimitsInit): void {
+    this.prepare(init)();
+  }
+
+  /**
+   * The limit and the selector of each that matches no rpc of these services: it is misspelt, or of no use.
+   */
+  unmatched(
+    services: readonly DescService[],
+  ): readonly { readonly limit: string; readonly selector: string }[] {
+    return this.#limits.flatMap(({ name, selectors }) =>
+      selectors.flatMap((one) => one.unmatched(services)).map((selector) => ({ limit: name, selector })),
+    );
   }
 
   /** Lines for people about limits that do something that may not be meant. */

@@ -1,5 +1,6 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { ConnectionCount, type ConnectionCounts } from "./connection-count.ts";
+import type { ConnectionLimit } from "./connection-limit.ts";
 import type { ServerTls } from "./tls.ts";
 
 /** Where a server listens. */
@@ -20,6 +21,8 @@ export interface ListenOptions {
   readonly port: number;
   /** Terminates TLS; undefined serves plain text. */
   readonly tls?: ServerTls | undefined;
+  /** Limits the connections. Default: none. */
+  readonly limit?: ConnectionLimit | undefined;
   /** Cancels while the port is being bound; nothing stays bound then. */
   readonly signal?: AbortSignal | undefined;
   /** Called with every connection; with TLS after its handshake. */
@@ -106,7 +109,8 @@ export function listen(options: ListenOptions): Promise<Listener> {
     server.listen(path === undefined ? { host, port } : { path }, () => {
       settle();
       if (signal?.aborted === true) return; // `aborted` has closed the server just before it was bound.
-      server.on("error", () => {}); // Out of file descriptors: the connection is lost, the listener lives.
+      // Out of file descriptors: the connection is lost, the listener lives.
+      server.on("error", () => options.limit?.outOfFiles());
       resolve(new Listener(accepting, boundAddress(server, host)));
     });
   });
@@ -147,18 +151,22 @@ interface Accepting {
   readonly counts: ConnectionCounts;
 }
 
-function accept({ tls, onConnection }: ListenOptions): Accepting {
+function accept({ tls, limit, onConnection }: ListenOptions): Accepting {
   const sockets = new Set<Socket>();
   const counts = new ConnectionCount();
   const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, onConnection);
   server.on("connection", (socket: Socket) => {
+    socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
+    if (limit?.admits(socket) === false) {
+      counts.refused++;
+      return;
+    }
     sockets.add(socket);
     counts.opened();
     socket.once("close", () => {
       sockets.delete(socket);
       counts.closed();
     });
-    socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
     if (tls === undefined) onConnection(socket);
     else socket.setNoDelay(true);
   });

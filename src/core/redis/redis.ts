@@ -34,7 +34,8 @@ interface Pending {
  */
 export class Redis {
   readonly prefix: string;
-  readonly #link: RedisLink;
+  readonly #makeLink: () => Promise<RedisLink>;
+  #link: RedisLink | undefined;
   readonly #clock: Clock;
   readonly #afterReading: (fn: () => void) => void;
   readonly #timeoutMs: number;
@@ -43,22 +44,37 @@ export class Redis {
   #cancelTimer: (() => void) | undefined;
   #cancelProbe: (() => void) | undefined;
   #failures = 0;
-  #away = false;
+  #away = true;
   #probing = false;
-  #closed = false;
 
-  /** @param afterReading calls a function once what has arrived from the network has been read */
+  /**
+   * @param afterReading calls a function once what has arrived from the network has been read
+   * @throws SetupError for options that cannot be used
+   */
   constructor(
-    link: RedisLink,
-    options: RedisOptions,
+    options: Partial<RedisOptions>,
+    makeLink: (options: RedisOptions) => Promise<RedisLink> = linkTo,
     clock: Clock = systemClock,
     afterReading: (fn: () => void) => void = setImmediate,
   ) {
-    this.#link = link;
+    const checked = toRedisOptions(options);
+    this.#makeLink = () => makeLink(checked);
     this.#clock = clock;
     this.#afterReading = afterReading;
-    this.#timeoutMs = options.commandTimeoutMs;
-    this.prefix = options.prefix;
+    this.#timeoutMs = checked.commandTimeoutMs;
+    this.prefix = checked.prefix;
+  }
+
+  /**
+   * Connects in the background. Redis may be away, now and later: commands fail then.
+   *
+   * @throws SetupError without the package `@redis/client`
+   */
+  async connect(): Promise<void> {
+    if (this.#link !== undefined) return;
+    const link = await this.#makeLink();
+    this.#link = link;
+    this.#away = false;
     link.onReady(() => void this.#probe());
   }
 
@@ -69,10 +85,11 @@ export class Redis {
 
   /** Whether Redis can be reached, as soon as it can or after a time in milliseconds. */
   async whenReady(timeoutMs: number): Promise<boolean> {
-    if (this.#link.isReady) return true;
+    const link = this.#link;
+    if (link === undefined || link.isReady) return link !== undefined;
     return new Promise((resolve) => {
       const cancel = this.#clock.after(timeoutMs, () => resolve(false));
-      this.#link.onReady(() => {
+      link.onReady(() => {
         cancel();
         resolve(true);
       });
@@ -81,8 +98,9 @@ export class Redis {
 
   /** @throws RedisAway without an answer in time; Error that Redis answers */
   command(command: readonly string[]): Promise<RedisReply> {
-    if (this.#away) return Promise.reject(new RedisAway("Redis is away"));
-    return this.#timed(this.#link.send(command));
+    const link = this.#link;
+    if (this.#away || link === undefined) return Promise.reject(new RedisAway("Redis is away"));
+    return this.#timed(link.send(command));
   }
 
   /**
@@ -102,12 +120,13 @@ export class Redis {
     }
   }
 
-  /** Ends the connection; commands under way fail. */
+  /** Ends the connection; commands under way fail. `connect` may follow. */
   close(): void {
-    this.#closed = true;
+    const link = this.#link;
+    this.#link = undefined;
     this.#open();
     this.#cancelProbe?.();
-    this.#link.close();
+    link?.close();
   }
 
   #timed(answer: Promise<RedisReply>): Promise<RedisReply> {
@@ -174,17 +193,18 @@ export class Redis {
 
   #askLater(): void {
     this.#cancelProbe?.();
-    if (this.#closed) return;
+    if (this.#link === undefined) return;
     this.#cancelProbe = this.#clock.after(probeMs, () => void this.#probe(), false);
   }
 
   async #probe(): Promise<void> {
-    if (!this.#away || this.#probing || this.#closed) return;
+    const link = this.#link;
+    if (!this.#away || this.#probing || link === undefined) return;
     this.#probing = true;
     try {
-      if (this.#link.isReady) {
-        await this.#timed(this.#link.send(["PING"]));
-        this.#away = false;
+      if (link.isReady) {
+        await this.#timed(link.send(["PING"]));
+        this.#away = this.#link !== link;
         this.#cancelProbe?.();
       }
     } catch {
@@ -202,11 +222,12 @@ function isAnswer(reason: unknown): boolean {
 }
 
 /**
- * Connects to Redis. It may be away, now and later: commands fail then.
+ * A connection to Redis, which is made in the background.
  *
  * @throws SetupError for options that cannot be used, and without the package `@redis/client`
  */
 export async function connectRedis(options: Partial<RedisOptions>): Promise<Redis> {
-  const checked = toRedisOptions(options);
-  return new Redis(await linkTo(checked), checked);
+  const redis = new Redis(options);
+  await redis.connect();
+  return redis;
 }

@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { ConnectionCount } from "../../core/net/connection-count.ts";
+import type { ConnectionLimit, IdleConnection } from "../../core/net/connection-limit.ts";
 import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
@@ -22,6 +23,8 @@ import { OwnHttp2Connections } from "./http2/own-http2-connections.ts";
 export interface PortServerOptions extends Http2Options {
   /** Serves TLS. Undefined: plain text. */
   readonly tls: ServerTlsOptions | undefined;
+  /** Limits the connections. Undefined: as many as the system allows. */
+  readonly connectionLimit: ConnectionLimit | undefined;
 }
 
 /** Serves an exchange; `request` and `response` are the same exchange in Node's API, for Fastify. */
@@ -49,6 +52,8 @@ export class PortServer {
   readonly #nodeUse = new NodeUse();
   /** Connections whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
+  /** Connections that Node's parser reads, and since when they are open; kept where connections are limited. */
+  readonly #ofNode = new Map<Socket, number>();
 
   /** @throws TypeError if the option `tls` cannot be used. */
   constructor(options: PortServerOptions, errors: ErrorWriter, hooks: ExchangeHooks) {
@@ -74,6 +79,7 @@ export class PortServer {
    * @param choose chooses what answers a request of the fast lane, where there is one
    */
   createServer(serve: ServeExchange, choose: ChooseAnswer): Server {
+    const { connectionLimit: limit } = this.#options;
     const server = this.#http1.createServer((exchange) => serve(exchange, exchange.req, exchange));
     this.#useNode(serve);
     // Node's own listener for HTTP/1 connections is called by `serveHttp1` only.
@@ -83,6 +89,7 @@ export class PortServer {
     server.removeAllListeners("connection");
     const serveNode = (socket: Socket): void => {
       void socket.remoteAddress; // Node caches it: after a reset it could not be read any more.
+      if (limit !== undefined) this.#watchNode(socket);
       http1.call(server, socket);
     };
     const serveHttp1 = this.#options.fastLane
@@ -92,7 +99,13 @@ export class PortServer {
       this.#tls === undefined
         ? (socket: Socket): void => this.#acceptPlain(socket, serveHttp1)
         : this.#acceptTls(server, this.#tls, serveHttp1);
+    if (limit !== undefined) this.#limit(server, limit);
     server.on("connection", (socket: Socket) => {
+      socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
+      if (limit?.admits(socket) === false) {
+        this.counts.refused++;
+        return;
+      }
       this.#undecided.add(socket);
       this.counts.opened();
       socket.once("close", () => {
@@ -100,11 +113,32 @@ export class PortServer {
         this.counts.closed();
       });
       setKeepalive(socket, this.#options);
-      socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
       accept(socket);
     });
     if (this.#options.grpc !== undefined) closeWithoutWaiting(server);
     return server;
+  }
+
+  #limit(server: Server, limit: ConnectionLimit): void {
+    const leave = limit.add(() => this.#idleConnections());
+    server.once("close", leave);
+    server.on("error", () => limit.outOfFiles()); // What fails once it listens is accepting.
+    server.on("upgrade", ({ socket }) => void this.#ofNode.delete(socket)); // It has a call until it closes.
+  }
+
+  #watchNode(socket: Socket): void {
+    this.#ofNode.set(socket, performance.now());
+    socket.once("close", () => this.#ofNode.delete(socket));
+  }
+
+  *#idleConnections(): Iterable<IdleConnection> {
+    yield* this.#http1.idleConnections();
+    yield* this.#http2.idleConnections();
+    for (const [socket, sinceMs] of this.#ofNode) {
+      const isIdle = (): boolean =>
+        this.#ofNode.has(socket) && !socket.destroyed && !this.#http1.isBusy(socket);
+      if (isIdle()) yield { sinceMs, closeIfIdle: () => isIdle() && socket.destroy() === socket };
+    }
   }
 
   /** From now on what is done with `server`, the first one that was created, is done by the application. */

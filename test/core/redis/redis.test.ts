@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RedisLink, RedisReply } from "../../../src/core/redis/link.ts";
 import { Redis, RedisAway } from "../../../src/core/redis/redis.ts";
-import { redisDefaults, toRedisOptions } from "../../../src/core/redis/redis-options.ts";
+import { toRedisOptions } from "../../../src/core/redis/redis-options.ts";
 import { RedisScript } from "../../../src/core/redis/script.ts";
 import { VirtualClock } from "../../support/virtual-clock.ts";
 
 /** Redis on a virtual clock, whose answers the test gives. */
-function rig() {
+async function rig() {
   const clock = new VirtualClock();
   const asked: { command: readonly string[]; answer: PromiseWithResolvers<RedisReply> }[] = [];
   let ready: (() => void) | undefined;
@@ -21,12 +21,13 @@ function rig() {
     onReady: (listener) => (ready = listener),
     close: () => {},
   };
-  const redis = new Redis(link, redisDefaults, clock, (fn) => fn());
+  const redis = new Redis({ url: "redis://host" }, () => Promise.resolve(link), clock, (fn) => fn());
+  await redis.connect();
   return { clock, link, asked, redis, connected: () => ready?.() };
 }
 
 test("R6 a command fails after its time, and three failures in a row end the wait of all", async () => {
-  const { clock, redis, asked } = rig();
+  const { clock, redis, asked } = await rig();
   const early = [redis.command(["A"]), redis.command(["B"])];
   const failures = early.map((one) => assert.rejects(one, /has not answered in 50 ms/));
   await clock.pass(20);
@@ -47,7 +48,7 @@ test("R6 a command fails after its time, and three failures in a row end the wai
 });
 
 test("R6 an answer forgets the failures before it", async () => {
-  const { clock, redis, asked } = rig();
+  const { clock, redis, asked } = await rig();
   for (let round = 0; round < 5; round++) {
     const failed = [assert.rejects(redis.command(["A"])), assert.rejects(redis.command(["A"]))];
     await clock.pass(50);
@@ -60,7 +61,7 @@ test("R6 an answer forgets the failures before it", async () => {
 });
 
 test("R6 while Redis is away it is asked each second, and when it has been connected again", async () => {
-  const { clock, redis, asked, link, connected } = rig();
+  const { clock, redis, asked, link, connected } = await rig();
   link.isReady = false;
   for (let call = 0; call < 3; call++) {
     const failed = assert.rejects(redis.command(["A"]), /cannot be reached/);
@@ -89,7 +90,7 @@ test("R6 while Redis is away it is asked each second, and when it has been conne
 });
 
 test("a script is sent by its hash, and whole where Redis does not know it", async () => {
-  const { redis, asked, clock } = rig();
+  const { redis, asked, clock } = await rig();
   const script = new RedisScript("return 1");
   const answer = redis.run(script, ["key"], ["1"]);
   asked[0]?.answer.reject(new Error("NOSCRIPT No matching script."));
@@ -106,7 +107,7 @@ test("a script is sent by its hash, and whole where Redis does not know it", asy
 });
 
 test("what Redis itself refuses is no failure of the connection", async () => {
-  const { redis, asked } = rig();
+  const { redis, asked } = await rig();
   for (let call = 0; call < 10; call++) {
     const refused = assert.rejects(redis.command(["A"]), /ERR unknown command/);
     asked.at(-1)?.answer.reject(new Error("ERR unknown command"));
@@ -116,7 +117,7 @@ test("what Redis itself refuses is no failure of the connection", async () => {
 });
 
 test("commands under way fail when it is closed", async () => {
-  const { redis, clock } = rig();
+  const { redis, clock } = await rig();
   const waiting = assert.rejects(redis.command(["A"]), RedisAway);
   redis.close();
   await waiting;

@@ -9,6 +9,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { http2Counts, type ConnectionEnd, type CountedConnection } from "../../http2/http2-counts.ts";
 import { SessionLimits, type SessionLimitOptions } from "../../http2/session-limits.ts";
+import type { IdleConnection } from "../../net/connection-limit.ts";
 import type { CallDoor } from "./call-door.ts";
 import type { ClientConnection } from "./call-stream.ts";
 import type { GrpcConnections } from "./grpc-connections.ts";
@@ -53,6 +54,10 @@ export class NodeConnections implements GrpcConnections {
     this.#connecting = socket;
     this.#server.emit("connection", socket); // Creates the session synchronously.
     this.#connecting = undefined;
+  }
+
+  idle(): Iterable<IdleConnection> {
+    return [];
   }
 
   close(): void {

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { ServerSession, type ServerSessionListener } from "../../http2/server-session.ts";
 import type { IncomingRequest } from "../../http2/incoming-request.ts";
 import type { ServerStream } from "../../http2/server-stream.ts";
+import type { IdleConnection } from "../../net/connection-limit.ts";
 import { identityOf, type PeerIdentity } from "../../metadata/peer-identity.ts";
 import type { ServerSessionOptions } from "../../http2/server-session-options.ts";
 import type { CallDoor } from "./call-door.ts";
@@ -26,6 +27,13 @@ export class OwnConnections implements GrpcConnections {
     const session = new ServerSession(socket, this.#options, connection);
     this.#sessions.add(session);
     if (this.#closing) session.drain();
+  }
+
+  *idle(): Iterable<IdleConnection> {
+    for (const session of this.#sessions) {
+      const sinceMs = session.idleSinceMs;
+      if (sinceMs !== undefined) yield { sinceMs, closeIfIdle: () => session.closeIfIdle() };
+    }
   }
 
   close(): void {

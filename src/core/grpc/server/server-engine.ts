@@ -1,3 +1,4 @@
+import type { IdleConnection } from "../../net/connection-limit.ts";
 import type { Admission } from "../../admission/admission.ts";
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
@@ -121,6 +122,11 @@ export class ServerEngine {
         ? new OwnConnections({ ...this.#options, ...ofGateways }, this.#door)
         : new NodeConnections(this.#options, this.#door);
     if (engine === "grpc-js") void this.#grpcJs.server; // So that it can be read later, too.
+  }
+
+  /** Connections without a call. */
+  idleConnections(): Iterable<IdleConnection> {
+    return this.#connections?.idle() ?? [];
   }
 
   /** One line for people on the engine, if it is not our own. */

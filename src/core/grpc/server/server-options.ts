@@ -1,3 +1,4 @@
+import type { ConnectionLimit } from "../../net/connection-limit.ts";
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../../call/dispatcher.ts";
 import type { Gate } from "../../admission/gate.ts";
@@ -50,6 +51,11 @@ export interface GrpcServerOptions extends DispatcherOptions, SessionLimitOption
    * call comes from. Default: none, the client is the other end of the connection.
    */
   readonly trustedProxies: readonly string[];
+  /**
+   * Limits open connections, in all and by address; servers that are given the same one share it. Default: none, as many
+   * as the system allows.
+   */
+  readonly connectionLimit: ConnectionLimit | undefined;
   /** Largest message to receive, in bytes after decompression. Default: 4 MiB. */
   readonly maxMessageBytes: number;
   /** Largest message to send, in bytes before compression; -1 for any. Default: 4 MiB. */
@@ -118,6 +124,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   trustedPeers: [],
   gates: [],
   trustedProxies: [],
+  connectionLimit: undefined,
   maxMessageBytes: 4 * 1024 * 1024,
   maxSendBytes: 4 * 1024 * 1024,
   compressReplies: false,

@@ -1,3 +1,4 @@
+import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import type { Socket } from "node:net";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import type { RequestHead } from "../../http/exchange.ts";
@@ -82,6 +83,23 @@ export class FastLane implements ConnectionLane {
     }
     this.#connections.add(new FastConnection(socket, this));
     this.#clock ??= setInterval(() => this.#tick(), this.#intervalMs).unref();
+  }
+
+  /** Those without a request. */
+  *idle(): Iterable<IdleConnection> {
+    const nowMs = performance.now();
+    for (const connection of this.#connections) {
+      const { idleTicks, socket } = connection;
+      if (idleTicks === undefined) continue;
+      yield {
+        sinceMs: nowMs - idleTicks * this.#intervalMs,
+        closeIfIdle() {
+          if (connection.idleTicks === undefined || socket.destroyed) return false;
+          socket.destroy();
+          return true;
+        },
+      };
+    }
   }
 
   /** Closes the connections that have had a request and have none now. */

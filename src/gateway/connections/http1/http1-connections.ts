@@ -1,3 +1,4 @@
+import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -106,6 +107,16 @@ export class Http1Connections implements ExchangeOwner {
   /** Answers a connection whose bytes are not HTTP, and closes it. */
   clientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     this.#pipelines.clientError(error, socket);
+  }
+
+  /** The connections of the fast lane without a request. */
+  *idleConnections(): Iterable<IdleConnection> {
+    for (const lane of this.#lanes) yield* lane.idle();
+  }
+
+  /** Whether a connection owes an answer. */
+  isBusy(socket: Socket): boolean {
+    return this.#pipelines.isBusy(socket);
   }
 
   /** From now on every response closes its connection. */

@@ -1,3 +1,4 @@
+import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import {
   constants,
   createServer,
@@ -100,6 +101,10 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   }
 
   /** Sends GOAWAY to every client; each connection closes with its last stream. */
+  idleConnections(): Iterable<IdleConnection> {
+    return [];
+  }
+
   goAway(): void {
     for (const session of this.#sessions.keys()) session.close();
   }

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { LiveSet } from "../../../core/call/live-set.ts";
+import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { LiveExchange } from "../live-exchange.ts";
 
@@ -10,6 +11,8 @@ export interface Http2Side {
   stopping: ConnectError | undefined;
   /** Serves a connection that speaks HTTP/2. */
   connect(socket: Socket): void;
+  /** Connections without a request; none where the engine does not know. */
+  idleConnections(): Iterable<IdleConnection>;
   /** Asks every client by GOAWAY to go elsewhere; connections close when their last stream has. */
   goAway(): void;
   /** As `goAway`, for connections yet to come too. */

@@ -1,3 +1,4 @@
+import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import type { Socket } from "node:net";
 import { setTimeout as wait } from "node:timers/promises";
 import { LiveSet } from "../../../core/call/live-set.ts";
@@ -57,6 +58,13 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
     });
     this.#clients.add(client);
     if (this.#stopped) client.session.drain();
+  }
+
+  *idleConnections(): Iterable<IdleConnection> {
+    for (const { session } of this.#clients) {
+      const sinceMs = session.idleSinceMs;
+      if (sinceMs !== undefined) yield { sinceMs, closeIfIdle: () => session.closeIfIdle() };
+    }
   }
 
   goAway(): void {

@@ -1,0 +1,29 @@
+import type { Config } from "../../core/config/loader/config-types.ts";
+import { ConnectionLimit } from "../../core/net/connection-limit.ts";
+import { fileLimit } from "../../core/net/file-limit.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+
+/** The share of the files of the process that connections of clients may take, unless the configuration says more. */
+const shareOfFiles = 0.8;
+
+/** The connections of all ports. */
+export function open({ config }: SectionKit): SectionParts {
+  const all = new ConnectionLimit({ maxConnections: mostOf(config) });
+  const http = new ConnectionLimit({ maxConnectionsPerIp: config.http.maxConnectionsPerIp }, all);
+  const grpc = new ConnectionLimit({ maxConnectionsPerIp: config.grpc.maxConnectionsPerIp }, all);
+  return {
+    http: { connectionLimit: http },
+    grpc: { connectionLimit: grpc },
+    prepare:
+      ({ next }) =>
+      () => {
+        all.replace({ maxConnections: mostOf(next) });
+        http.replace({ maxConnectionsPerIp: next.http.maxConnectionsPerIp });
+        grpc.replace({ maxConnectionsPerIp: next.grpc.maxConnectionsPerIp });
+      },
+  };
+}
+
+function mostOf({ app }: Config): number {
+  return app.maxConnections ?? Math.floor((fileLimit() ?? 0) * shareOfFiles);
+}

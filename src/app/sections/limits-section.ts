@@ -1,0 +1,54 @@
+import type { LimitConfig } from "../../../gen/ts_ms/config/v1/limits_pb.ts";
+import type { Config } from "../../core/config/loader/config-types.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { LimitInit, LimitOptions } from "../../core/limits/limit-options.ts";
+import { Limiter, type LimitsInit } from "../../core/limits/limiter.ts";
+import { redisOf } from "./redis-of.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+
+/** Limits of calls. */
+export function open(kit: SectionKit): SectionParts {
+  const { config, logger, mistake } = kit;
+  const redis = config.stores?.redis === undefined ? undefined : redisOf(kit);
+  const limiter = explained(kit, () => new Limiter(initOf(config), { redis }));
+  return {
+    gates: {
+      "limits-by-address": [limiter.beforeAuthentication],
+      "limits-by-principal": [limiter.behindAuthentication],
+    },
+    features: ["rate_limiting"],
+    check(services) {
+      const [unmatched] = limiter.unmatched(services);
+      if (unmatched !== undefined) {
+        throw mistake(`limits.${unmatched.limit}.rpc`, `no service has the rpc ${unmatched.selector}`);
+      }
+      for (const line of limiter.warnings) logger.warn(line);
+    },
+    prepare: ({ next }) => explained(kit, () => limiter.prepare(initOf(next))),
+    policyOf: (method) => ({ limits: limiter.describe(method).join(", ") }),
+  };
+}
+
+function initOf({ limits }: Config): LimitsInit {
+  return Object.fromEntries(Object.entries(limits).map(([name, limit]) => [name, toInit(limit)]));
+}
+
+function toInit(limit: LimitConfig): LimitInit {
+  const { rpc, door, key, rate, burst, concurrent, cost, store, batch, onStoreFailure } = limit;
+  const { mode, exempt, headers, maxKeys } = limit;
+  const init = { rpc, key, rate, burst, concurrent, cost, batch, exempt, maxKeys };
+  // The loader has checked the words, and `toLimitOptions` checks them again.
+  const words = { door, store, onStoreFailure, mode, headers } as unknown as Pick<LimitOptions, "door">;
+  return { ...init, ...words };
+}
+
+/** `make`, whose errors name the key of the limit. */
+function explained<T>({ mistake }: SectionKit, make: () => T): T {
+  try {
+    return make();
+  } catch (reason) {
+    if (!(reason instanceof SetupError)) throw reason;
+    const [, name = "", problem = reason.message] = /^limit "([^"]+)": (.*)$/s.exec(reason.message) ?? [];
+    throw mistake(name === "" ? "limits" : `limits.${name}`, problem);
+  }
+}
