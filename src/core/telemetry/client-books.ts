@@ -48,7 +48,13 @@ export class ClientSeries implements RpcBooks {
   }
 }
 
-/** What is counted of all clusters of this process; the metrics page reads it. */
+/** How long the counts of an upstream that is gone are kept, in milliseconds: a scrape or two see its last ones. */
+const keptMs = 600_000;
+
+/**
+ * What is counted of all clusters of this process; the metrics page reads it. The counts of an upstream whose last
+ * cluster was closed are dropped after ten minutes, since upstreams of a catalog come and go under ever new names.
+ */
 export class ClientCounts implements ClientBooks {
   readonly clusters = new Set<CountedCluster>();
   /** Calls that were refused on this side, and that got no further attempt, by their reasons; for each upstream. */
@@ -64,10 +70,27 @@ export class ClientCounts implements ClientBooks {
   /** Services that were left out, by their reasons; for each upstream. */
   readonly refusals = new Map<string, Map<string, number>>();
   readonly #series = new Map<string, Map<DescMethod, ClientSeries>>();
+  readonly #after: (ms: number, fn: () => void) => () => void;
+  /** Cancels the end of the counts of upstreams that are gone. */
+  readonly #ends = new Map<string, () => void>();
+
+  /** @param after calls a function later; returns what cancels that. Default: by a timer that does not keep the process */
+  constructor(after: (ms: number, fn: () => void) => () => void = later) {
+    this.#after = after;
+  }
 
   open(cluster: CountedCluster): () => void {
+    const { name } = cluster;
     this.clusters.add(cluster);
-    return () => this.clusters.delete(cluster);
+    this.#ends.get(name)?.();
+    this.#ends.delete(name);
+    return () => {
+      if (!this.clusters.delete(cluster) || [...this.clusters].some((other) => other.name === name)) return;
+      this.#ends.set(
+        name,
+        this.#after(keptMs, () => this.#forget(name)),
+      );
+    };
   }
 
   rpc(cluster: string, method: DescMethod): ClientSeries {
@@ -109,6 +132,15 @@ export class ClientCounts implements ClientBooks {
     countOne(this.refusals, upstream, reason);
   }
 
+  #forget(upstream: string): void {
+    this.#ends.delete(upstream);
+    this.#series.delete(upstream);
+    const { rejections, denials, waits, ejections, looks, closings, refusals } = this;
+    for (const counts of [rejections, denials, waits, ejections, looks, closings, refusals]) {
+      counts.delete(upstream);
+    }
+  }
+
   /** The counts of all rpcs. */
   get series(): ClientSeries[] {
     return [...this.#series.values()].flatMap((methods) => [...methods.values()]);
@@ -119,6 +151,11 @@ function countOne<T>(all: Map<string, Map<T, number>>, cluster: string, kind: T)
   let counts = all.get(cluster);
   if (counts === undefined) all.set(cluster, (counts = new Map<T, number>()));
   counts.set(kind, (counts.get(kind) ?? 0) + 1);
+}
+
+function later(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms).unref();
+  return () => clearTimeout(timer);
 }
 
 /** The counts of this process. */
