@@ -137,6 +137,16 @@ const unusable: typeof impossible = [
   ["http-only", ["--discover=consul:a", "--grpc-host=a"], /--discover and --grpc-host exclude each other\n/],
   ["http-only", ["--upstream=users="], /bad value "users=" for --upstream: must be TARGET or NAME=TARGET\n/],
   ["http-only", ["--discover=etcd:a"], /for --discover: must be consul:TAG or k8s:SELECTOR\n/],
+  [
+    "http-only",
+    ["--discover=k8s:app in users"],
+    /^--discover k8s:app in users: "app in users" is no label selector of Kubernetes, such as /,
+  ],
+  [
+    "http-only",
+    ["--discover=k8s:app=users"],
+    /^--discover k8s:app=users: this process runs in no pod of Kubernetes: kubernetesCatalog of ts-ms.kubernetes has /,
+  ],
   ["http-only", ["--balance=fair"], /for --balance: must be one of p2c, round_robin/],
   ["http-only", ["--upstream=a:1", "--upstream=a:1"], /--upstream: a:1 is given twice/],
   ["http-only", ["--upstream=a:1", "--upstream=b:1", "--service=x.Y"], /--service is for one upstream/],

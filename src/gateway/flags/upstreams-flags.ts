@@ -1,7 +1,7 @@
 import type { FlagValues } from "../../core/config/flags.ts";
 import type { DialOptions } from "../../core/dial.ts";
 import type { Catalog } from "../../core/discovery/catalog.ts";
-import { FlagError } from "../../core/errors/setup-error.ts";
+import { FlagError, SetupError } from "../../core/errors/setup-error.ts";
 import { namedTarget, upstreamOf, type upstreamFlags } from "../../core/grpc/client/upstream-flags.ts";
 import type { registerFlags } from "../../core/lifecycle/lifecycle-flags.ts";
 import type { schemaFlags } from "../../core/schema/schema-flags.ts";
@@ -51,5 +51,14 @@ async function catalogOf(text: string, consulUrl: string | undefined): Promise<C
     return consulCatalog({ tag: value, ...(consulUrl === undefined ? {} : { url: consulUrl }) });
   }
   const { kubernetesCatalog } = await import("../../core/discovery/kubernetes/kubernetes-catalog.ts");
-  return kubernetesCatalog({ labelSelector: value });
+  try {
+    return kubernetesCatalog({ labelSelector: value });
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    const message = error.message.replace(
+      "give the option server",
+      "kubernetesCatalog of ts-ms/kubernetes has the option server",
+    );
+    throw new FlagError(`--discover ${text}: ${message}`);
+  }
 }

@@ -2,6 +2,7 @@ import { SetupError } from "../../errors/setup-error.ts";
 import type { Catalog, CatalogEntry, UpstreamContract } from "../catalog.ts";
 import type { Resolver } from "../resolver.ts";
 import { KubeApi, type KubernetesOptions, type KubernetesParts } from "./kube-api.ts";
+import { checkLabelSelector } from "./label-selector.ts";
 import { kubernetesResolver } from "./kubernetes-resolver.ts";
 import { entriesOf, membersOf, textOf, type Members } from "./members.ts";
 import { ObjectWatch } from "./object-watch.ts";
@@ -24,7 +25,7 @@ const grpcProtocols: readonly unknown[] = ["grpc", "kubernetes.io/h2c", "h2c"];
  * pods as `kubernetesResolver` finds them. The pod's role needs `get`, `list` and `watch` for `services`, and for
  * `endpointslices` of `discovery.k8s.io`.
  *
- * @throws TypeError if an option cannot be used, or if there is no option `server` outside of a pod
+ * @throws TypeError if an option cannot be used, `labelSelector` is none, or there is no option `server` outside of a pod
  */
 export function kubernetesCatalog(
   options: KubernetesCatalogOptions = {},
@@ -32,6 +33,7 @@ export function kubernetesCatalog(
 ): Catalog {
   const { labelSelector = "", port, contract } = options;
   if (typeof labelSelector !== "string") throw new SetupError("labelSelector must be a text");
+  checkLabelSelector(labelSelector);
   const api = new KubeApi(options, parts);
   const watched = {
     path: `/api/v1/namespaces/${encodeURIComponent(api.namespace)}/services`,
