@@ -1,3 +1,4 @@
+// oxlint-disable no-template-curly-in-string -- References are written like placeholders.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
