@@ -56,3 +56,29 @@ test("who uses neither discovery, policies, breakers nor several upstreams loads
     );
   }
 });
+
+/** What reads configurations, but for the error that others throw and catch. */
+const configuration = /^src\/core\/config\/loader\/(?!config-error\.)|^gen\/ts_ms\/config\//;
+
+test("who has no configuration loads nothing that reads one", async () => {
+  for (const file of [
+    "src/index.ts",
+    "src/entries/flags.ts",
+    "src/entries/telemetry.ts",
+    "src/entries/app.ts",
+  ]) {
+    const loaded = await modulesOf(file);
+    assert.deepEqual(
+      loaded.filter((path) => configuration.test(path)),
+      [],
+      file,
+    );
+  }
+  const loaded = await modulesOf("src/entries/config.ts");
+  assert.ok(loaded.includes("src/core/config/loader/load-config.ts"));
+  const needless = /key-texts|schema-json|^src\/(?!core\/(?:config|errors)\/|entries\/config\.)/;
+  assert.deepEqual(
+    loaded.filter((path) => needless.test(path)),
+    [],
+  );
+});

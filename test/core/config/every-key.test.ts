@@ -6,7 +6,7 @@ import { environmentNames } from "../../../src/core/config/loader/environment.ts
 import { keyTexts } from "../../../src/core/config/loader/key-texts.ts";
 import { keyTree, type KeyField, type KeySection } from "../../../src/core/config/loader/key-tree.ts";
 import { specialFlags } from "../../../src/core/config/loader/special-flags.ts";
-import { loadConfig, type Config, type LoadedConfig } from "../../../src/entries/config.ts";
+import { loadConfig, type LoadedConfig } from "../../../src/entries/config.ts";
 import { ConfigFiles } from "./config-files.ts";
 
 const root = keyTree(ConfigSchema);
@@ -26,7 +26,15 @@ function leavesOf(section: KeySection, path: readonly string[] = []): readonly L
   });
 }
 
-const leaves = leavesOf(root);
+/** All leaves; each that is below an entry has an entry of its own. */
+const leaves = leavesOf(root).map(({ key, path }, index): Leaf => ({
+  key,
+  path: path.map((name) => (name === "one" ? `k${index}` : name)),
+}));
+
+function isBelowEntry({ path }: Leaf): boolean {
+  return path.some((name) => /^k\d+$/.test(name));
+}
 
 const samples: Readonly<Partial<Record<Unit, string>>> = {
   [Unit.DURATION]: "61s",
@@ -43,7 +51,8 @@ const samples: Readonly<Partial<Record<Unit, string>>> = {
 };
 
 /** A value of a key, another one than its default, as a text. */
-function sampleOf({ option, type, field }: KeyField): string {
+function sampleOf({ option, type, field, name }: KeyField): string {
+  if (name === "pong_wait") return "62s"; // Longer than `ping_period`.
   if (option?.min !== undefined && option.unit === Unit.UNSPECIFIED) return String(option.min + 4);
   const word = option?.choices.find((choice) => choice !== option.default);
   if (word !== undefined) return word;
@@ -82,87 +91,96 @@ const companions: readonly (readonly [prefix: string, settings: readonly string[
       "auth.providers.one.introspection.client_secret=s",
     ],
   ],
-  ["ext_authz.", ["ext_authz.target=a:1"]],
   ["limits.one.", ["limits.one.key=ip", "limits.one.rate=1/1s"]],
-  ["signatures.verify.", ["signatures.verify.keys_file=k"]],
   ["upstreams.one.", ["upstreams.one.target=a:1"]],
   ["upstreams.one.contract.paths", ["upstreams.one.contract.proto=a"]],
-  ["tls.", ["tls.cert=a", "tls.key=b", "tls.ca=c"]],
-  ["stores.redis.", ["stores.redis.url=redis://a", "stores.redis.master=m"]],
-  ["session.store", ["stores.redis.url=redis://a"]],
-  ["limits.one.store", ["stores.redis.url=redis://a"]],
-  ["signatures.replay_store", ["stores.redis.url=redis://a"]],
-  ["http.timeout", ["http.max_timeout=5m"]],
-  ["websocket.ping_period", ["websocket.pong_wait=5m"]],
 ];
 
-function companionsOf(path: string): readonly string[] {
-  return companions.flatMap(([prefix, settings]) => (path.startsWith(prefix) ? settings : []));
+/** Of the keys that must be there where their section is, or another key. */
+const always = ["ext_authz.target=b:1", "signatures.verify.keys_file=b", "stores.redis.url=redis://b"];
+const needed = [...always, "tls.cert=b", "tls.key=b", "tls.ca=b", "stores.redis.master=b", "upstream.host=b"];
+
+function companionsOf({ path }: Leaf): readonly string[] {
+  const entry = path.find((name) => /^k\d+$/.test(name)) ?? "one";
+  const text = path.join(".").replace(entry, "one");
+  const settings = companions.flatMap(([prefix, found]) => (text.startsWith(prefix) ? found : []));
+  return settings.map((setting) => setting.replace(".one.", `.${entry}.`));
 }
 
-function valueIn(config: Config, { key, path }: Leaf): unknown {
+function settingsOf(texts: readonly string[]): readonly string[] {
+  return texts.flatMap((text) => ["--set", text]);
+}
+
+/** All companions, but for the keys themselves. */
+const beside = leaves.flatMap((leaf) =>
+  companionsOf(leaf).filter((setting) => !setting.startsWith(`${leaf.path.join(".")}=`)),
+);
+
+async function loadAll(): Promise<
+  Readonly<Record<"file" | "set" | "environment" | "without", LoadedConfig>>
+> {
+  const whole: Record<string, unknown> = {};
+  for (const { key, path } of leaves) {
+    let section = whole;
+    for (const name of path.slice(0, -1)) section = (section[name] ??= {}) as Record<string, unknown>; // Made here.
+    section[path.at(-1) ?? ""] = JSON.parse(literalOf(key));
+  }
+  using files = new ConfigFiles({ "config.json": JSON.stringify(whole) });
+  const env: Record<string, string> = {};
+  for (const [name, { key }] of environmentNames(root).own) {
+    if (name === "TS_MS_ZONE") continue; // Another name of a key that has one.
+    env[name] = key.shape === "map" ? `one=${sampleOf(key)}` : sampleOf(key);
+  }
+  const sets = leaves.map(({ key, path }) => {
+    const isMany = key.section !== undefined || key.shape !== "single";
+    return `${path.join(".")}=${isMany ? literalOf(key) : sampleOf(key)}`;
+  });
+  const companionsOfAll = leaves.flatMap(companionsOf);
+  return {
+    file: await files.load({ argv: settingsOf(beside) }),
+    set: await loadConfig({ argv: settingsOf([...beside, ...sets]), env: {} }),
+    environment: await loadConfig({ argv: [], env }),
+    without: await loadConfig({ argv: settingsOf([...needed, ...companionsOfAll]), env: {} }),
+  };
+}
+
+function valueIn({ config }: LoadedConfig, { path }: Leaf): unknown {
   let value: unknown = config;
-  const names = path.map((name) =>
-    name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase()),
-  );
-  for (const name of names) value = (value as Readonly<Record<string, unknown>>)[name]; // As the keys are made.
-  assert.notEqual(value, undefined, `${key.name} has no value`);
+  for (const name of path) {
+    const local = name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    value = (value as Readonly<Record<string, unknown>> | undefined)?.[local]; // As the keys are made.
+  }
   return value;
 }
 
+const loads = await loadAll();
+
 for (const leaf of leaves) {
   const path = leaf.path.join(".");
-  test(`${path} loads from a file, by --set and from the environment`, async () => {
-    const { key } = leaf;
-    const settings = companionsOf(path);
-    const others = settings.filter((setting) => !setting.startsWith(`${path}=`));
-    const beside = others.flatMap((setting) => ["--set", setting]);
-    const literal = literalOf(key);
-    let nested = literal;
-    for (const name of leaf.path.toReversed()) nested = `{${JSON.stringify(name)}: ${nested}}`;
-    using files = new ConfigFiles({ "config.json": nested });
-    const loads: LoadedConfig[] = [await files.load({ argv: beside })];
-    const isMany = key.section !== undefined || key.shape !== "single";
-    const text = isMany ? literal : sampleOf(key);
-    loads.push(await loadConfig({ argv: [...beside, "--set", `${path}=${text}`], env: {} }));
-    const { own } = environmentNames(root);
-    const [name] = [...own].find(([, found]) => found.path.join(".") === path) ?? [];
-    const hasName = key.section === undefined && !leaf.path.includes("one");
-    assert.equal(
-      name !== undefined,
-      hasName,
-      "a key has a name in the environment unless it is below an entry",
-    );
-    if (name !== undefined) {
-      const plain = key.shape === "map" ? `one=${sampleOf(key)}` : sampleOf(key);
-      loads.push(await loadConfig({ argv: beside, env: { [name]: plain } }));
-    }
-    const [first, ...same] = loads.map(({ config }) => valueIn(config, leaf));
-    for (const value of same) assert.deepEqual(value, first);
-    const without = await loadConfig({ argv: settings.flatMap((setting) => ["--set", setting]), env: {} });
-    const isDefault = JSON.stringify(pathIn(without.config, leaf)) === JSON.stringify(first);
-    assert.ok(!isDefault, `the sample ${text} is the default`);
-    const [fromFile] = loads;
-    if (fromFile !== undefined) await loadsAgain(fromFile);
+  test(`${path} loads from a file, by --set and from the environment`, () => {
+    const value = valueIn(loads.file, leaf);
+    assert.notEqual(value, undefined);
+    assert.deepEqual(valueIn(loads.set, leaf), value);
+    const hasName = leaf.key.section === undefined && !isBelowEntry(leaf);
+    if (hasName) assert.deepEqual(valueIn(loads.environment, leaf), value);
+    assert.notDeepEqual(valueIn(loads.without, leaf), value, "the sample is the default");
   });
 }
 
-function pathIn(config: Config, leaf: Leaf): unknown {
-  try {
-    return valueIn(config, leaf);
-  } catch {
-    return undefined;
+test("what --print-config prints of every key loads again", async () => {
+  for (const loaded of Object.values(loads)) {
+    using files = new ConfigFiles({ "config.yaml": loaded.print() });
+    const again = await files.load();
+    assert.equal(again.print("json"), loaded.print("json"));
+    using json = new ConfigFiles({ "config.json": loaded.print("json") });
+    const { config } = await json.load();
+    assert.deepEqual(config, again.config);
+    for (const leaf of leaves) {
+      if (!leaf.key.secret)
+        assert.deepEqual(valueIn(again, leaf), valueIn(loaded, leaf), leaf.path.join("."));
+    }
   }
-}
-
-/** What `--print-config` prints means the same, but for secrets. */
-async function loadsAgain(loaded: LoadedConfig): Promise<void> {
-  const printed = loaded.print();
-  using files = new ConfigFiles({ "config.yaml": printed });
-  const again = await files.load();
-  if (!printed.includes('"***"')) assert.deepEqual(again.config, loaded.config);
-  assert.equal(again.print("json"), loaded.print("json"));
-}
+});
 
 test("every key has a text, and a default unless it is optional or must be set", () => {
   const visit = (section: KeySection): void => {
@@ -184,7 +202,7 @@ test("every key has a text, and a default unless it is optional or must be set",
 });
 
 test("names in the environment and flags are unique", () => {
-  const own = leaves.filter(({ key, path }) => key.section === undefined && !path.includes("one"));
+  const own = leaves.filter((leaf) => leaf.key.section === undefined && !isBelowEntry(leaf));
   const names = own.map(({ path }) => path.join("_").toUpperCase());
   assert.equal(new Set(names).size, names.length);
   const flags = leaves.flatMap(({ key }) => {
@@ -199,14 +217,14 @@ test("names in the environment and flags are unique", () => {
 
 test("sections that are marked always are there", async () => {
   const { config } = await loadConfig({ argv: [], env: {} });
-  const always = root.fields.flatMap(({ option, field }) =>
+  const there = root.fields.flatMap(({ option, field }) =>
     option?.always === true ? [field.localName] : [],
   );
   assert.deepEqual(
-    always,
+    there,
     ["app", "clients", "http", "grpc", "websocket", "sse", "telemetry", "overload", "validation"],
     "as `Config` says",
   );
-  const there = Object.keys(config).filter((name) => !name.startsWith("$"));
-  assert.deepEqual(new Set(there), new Set([...always, "limits", "upstreams", "policies", "traffic"]));
+  const found = Object.keys(config).filter((name) => !name.startsWith("$"));
+  assert.deepEqual(new Set(found), new Set([...there, "limits", "upstreams", "policies", "traffic"]));
 });
