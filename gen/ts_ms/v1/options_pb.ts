@@ -7,16 +7,160 @@
 // The numbers of these extensions are in the range 50000-99999, which descriptor.proto leaves to individual
 // organizations, and never change.
 
-import type { GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
-import { extDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldOptions } from "@bufbuild/protobuf/wkt";
+import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { FieldOptions, MethodOptions, ServiceOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file ts_ms/v1/options.proto.
  */
 export const file_ts_ms_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChZ0c19tcy92MS9vcHRpb25zLnByb3RvEgh0c19tcy52MTo6CghldmVudF9pZBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMYrd0DIAEoCFIHZXZlbnRJZGIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("ChZ0c19tcy92MS9vcHRpb25zLnByb3RvEgh0c19tcy52MSLMAgoKQWNjZXNzUnVsZRISCgVsZXZlbBgBIAEoCUgAiAEBEg4KBnNjb3BlcxgCIAMoCRIRCglhbnlfc2NvcGUYAyADKAkSDQoFcm9sZXMYBCADKAkSEgoKcHJpbmNpcGFscxgFIAMoCRIRCglwcm92aWRlcnMYBiADKAkSCwoDaXBzGAcgAygJEg0KBWRvb3JzGAggAygJEg0KBWF1ZGl0GAkgASgIEhUKCHJlc291cmNlGAogASgJSAGIAQESLgoFbWF0Y2gYCyADKAsyHy50c19tcy52MS5BY2Nlc3NSdWxlLk1hdGNoRW50cnkSEQoEd2hlbhgMIAEoCUgCiAEBGiwKCk1hdGNoRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIICgZfbGV2ZWxCCwoJX3Jlc291cmNlQgcKBV93aGVuKlQKC0NyaXRpY2FsaXR5EhsKF0NSSVRJQ0FMSVRZX1VOU1BFQ0lGSUVEEAASDAoIQ1JJVElDQUwQARILCgdERUZBVUxUEAISDQoJU0hFRERBQkxFEAM6OgoIZXZlbnRfaWQSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGK3dAyABKAhSB2V2ZW50SWQ6TgoGYWNjZXNzEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYwN0DIAEoCzIULnRzX21zLnYxLkFjY2Vzc1J1bGVSBmFjY2VzczpZCgtjcml0aWNhbGl0eRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGMLdAyABKA4yFS50c19tcy52MS5Dcml0aWNhbGl0eVILY3JpdGljYWxpdHk6NAoEY29zdBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGMPdAyABKA1SBGNvc3Q6XgoOc2VydmljZV9hY2Nlc3MSHy5nb29nbGUucHJvdG9idWYuU2VydmljZU9wdGlvbnMYwd0DIAEoCzIULnRzX21zLnYxLkFjY2Vzc1J1bGVSDXNlcnZpY2VBY2Nlc3NiBnByb3RvMw", [file_google_protobuf_descriptor]);
+
+/**
+ * Who may call an rpc. Every condition that is given must hold. The fields are those of rules in the configuration.
+ *
+ * @generated from message ts_ms.v1.AccessRule
+ */
+export type AccessRule = Message<"ts_ms.v1.AccessRule"> & {
+  /**
+   * Whether callers must be known: `public`, `optional`, `authenticated` or `deny`. Default: authenticated where another
+   * condition is given, else the default level of the server.
+   *
+   * @generated from field: optional string level = 1;
+   */
+  level?: string | undefined;
+
+  /**
+   * Scopes of which the caller has all. Default: none needed.
+   *
+   * @generated from field: repeated string scopes = 2;
+   */
+  scopes: string[];
+
+  /**
+   * Scopes of which the caller has one. Default: none needed.
+   *
+   * @generated from field: repeated string any_scope = 3;
+   */
+  anyScope: string[];
+
+  /**
+   * Roles of which the caller has one. Default: none needed.
+   *
+   * @generated from field: repeated string roles = 4;
+   */
+  roles: string[];
+
+  /**
+   * Ids of which the caller's is one. Default: any.
+   *
+   * @generated from field: repeated string principals = 5;
+   */
+  principals: string[];
+
+  /**
+   * Providers of which the caller's is one. Default: any.
+   *
+   * @generated from field: repeated string providers = 6;
+   */
+  providers: string[];
+
+  /**
+   * Ranges of which one has the caller's address. Default: any.
+   *
+   * @generated from field: repeated string ips = 7;
+   */
+  ips: string[];
+
+  /**
+   * Protocols of which the call came by one. Default: any.
+   *
+   * @generated from field: repeated string doors = 8;
+   */
+  doors: string[];
+
+  /**
+   * Whether each call is written to the audit log.
+   *
+   * @generated from field: bool audit = 9;
+   */
+  audit: boolean;
+
+  /**
+   * Field of the request whose value is in the audit record.
+   *
+   * @generated from field: optional string resource = 10;
+   */
+  resource?: string | undefined;
+
+  /**
+   * Fields of the request, each with the claim that it must equal, or a constant in quotes. Default: none.
+   *
+   * @generated from field: map<string, string> match = 11;
+   */
+  match: { [key: string]: string };
+
+  /**
+   * Condition in CEL over `request`, `auth` and `call`.
+   *
+   * @generated from field: optional string when = 12;
+   */
+  when?: string | undefined;
+};
+
+/**
+ * Describes the message ts_ms.v1.AccessRule.
+ * Use `create(AccessRuleSchema)` to create a new message.
+ */
+export const AccessRuleSchema: GenMessage<AccessRule> = /*@__PURE__*/
+  messageDesc(file_ts_ms_v1_options, 0);
+
+/**
+ * Which calls are refused first by a server that has more work than it can do.
+ *
+ * @generated from enum ts_ms.v1.Criticality
+ */
+export const Criticality = {
+  /**
+   * @generated from enum value: CRITICALITY_UNSPECIFIED = 0;
+   */
+  CRITICALITY_UNSPECIFIED: 0,
+
+  /**
+   * Never refused as long as others are.
+   *
+   * @generated from enum value: CRITICAL = 1;
+   */
+  CRITICAL: 1,
+
+  /**
+   * @generated from enum value: DEFAULT = 2;
+   */
+  DEFAULT: 2,
+
+  /**
+   * Refused first.
+   *
+   * @generated from enum value: SHEDDABLE = 3;
+   */
+  SHEDDABLE: 3,
+} as const;
+
+/**
+ * Which calls are refused first by a server that has more work than it can do.
+ *
+ * @generated from enum ts_ms.v1.Criticality
+ */
+export type Criticality = (typeof Criticality)[keyof typeof Criticality] | UnknownEnum;
+
+/**
+ * Describes the enum ts_ms.v1.Criticality.
+ */
+export const CriticalitySchema: GenEnum<Criticality> = /*@__PURE__*/
+  enumDesc(file_ts_ms_v1_options, 0);
 
 /**
  * Marks the field of a streamed message that says where in the stream it stands: a string or an integer. Over
@@ -27,4 +171,36 @@ export const file_ts_ms_v1_options: GenFile = /*@__PURE__*/
  */
 export const event_id: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
   extDesc(file_ts_ms_v1_options, 0);
+
+/**
+ * Who may call the rpc. A rule of the configuration for exactly this rpc has precedence.
+ *
+ * @generated from extension: ts_ms.v1.AccessRule access = 61120;
+ */
+export const access: GenExtension<MethodOptions, AccessRule> = /*@__PURE__*/
+  extDesc(file_ts_ms_v1_options, 1);
+
+/**
+ * What happens to calls of the rpc first when a server has more work than it can do. Default: DEFAULT.
+ *
+ * @generated from extension: ts_ms.v1.Criticality criticality = 61122;
+ */
+export const criticality: GenExtension<MethodOptions, Criticality> = /*@__PURE__*/
+  extDesc(file_ts_ms_v1_options, 2);
+
+/**
+ * How much a call counts against limits. Default: 1.
+ *
+ * @generated from extension: uint32 cost = 61123;
+ */
+export const cost: GenExtension<MethodOptions, number> = /*@__PURE__*/
+  extDesc(file_ts_ms_v1_options, 3);
+
+/**
+ * Who may call the rpcs of the service that have no `access` of their own.
+ *
+ * @generated from extension: ts_ms.v1.AccessRule service_access = 61121;
+ */
+export const service_access: GenExtension<ServiceOptions, AccessRule> = /*@__PURE__*/
+  extDesc(file_ts_ms_v1_options, 4);
 

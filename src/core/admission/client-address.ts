@@ -1,14 +1,11 @@
 import { isIP } from "node:net";
-import { SetupError } from "../errors/setup-error.ts";
 import type { ClientAddress } from "./call-head.ts";
+import { checkRange, compileRanges, type IpRanges } from "./ip-ranges.ts";
 
 /** Where the addresses that proxies have seen are read. */
 interface ForwardedHeaders {
   headerValues(name: string): readonly string[];
 }
-
-/** Whether an address is one of the trusted proxies. */
-type Trust = (address: string) => boolean;
 
 /** `address`, `address:port`, `[address]` and `[address]:port`. */
 const written = /^(?:\[([^\]]+)\](?::\d{1,5})?|([^:]+)(?::\d{1,5})?|([^[\]]+))$/;
@@ -22,14 +19,14 @@ const parameter = /^\s*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+
  */
 export class ClientAddresses {
   readonly #trusted: readonly string[];
-  #isTrusted: Trust | undefined;
+  #isTrusted: IpRanges | undefined;
 
   /**
    * @param trustedProxies addresses and ranges such as `10.0.0.0/8`
    * @throws SetupError naming the one that is none
    */
   constructor(trustedProxies: readonly string[]) {
-    for (const range of trustedProxies) checkRange(range);
+    for (const range of trustedProxies) checkRange(range, "trustedProxies");
     this.#trusted = trustedProxies;
   }
 
@@ -40,9 +37,7 @@ export class ClientAddresses {
 
   /** Must be called before the first connection: the ranges are compiled by a package that is loaded for them. */
   async load(): Promise<void> {
-    const { compile } = (await import("@fastify/proxy-addr")).default;
-    const trust = compile([...this.#trusted]);
-    this.#isTrusted = (address) => trust(address, 0);
+    this.#isTrusted = await compileRanges(this.#trusted);
   }
 
   /** @param remote address of the other end of the connection */
@@ -61,7 +56,7 @@ export class ClientAddresses {
 }
 
 /** The first address from the right that is not trusted, or the last one before one that cannot be read. */
-function nearest(own: string, addresses: readonly (string | undefined)[], isTrusted: Trust): string {
+function nearest(own: string, addresses: readonly (string | undefined)[], isTrusted: IpRanges): string {
   let ip = own;
   for (const address of addresses.toReversed()) {
     if (!isTrusted(ip) || address === undefined) return ip;
@@ -105,18 +100,4 @@ function normalized(address: string): string {
   const [bare = ""] = address.split("%", 1);
   const lower = bare.toLowerCase();
   return lower.startsWith("::ffff:") && isIP(lower.slice(7)) === 4 ? lower.slice(7) : lower;
-}
-
-function checkRange(range: string): void {
-  const [address = "", prefix, ...more] = String(range).split("/");
-  const version = isIP(address);
-  const most = version === 4 ? 32 : 128;
-  const isRange =
-    version !== 0 &&
-    more.length === 0 &&
-    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= most));
-  if (isRange) return;
-  throw new SetupError(
-    `trustedProxies: ${JSON.stringify(range)} is no address and no range: write one such as 10.0.0.0/8 or fd00::/8`,
-  );
 }

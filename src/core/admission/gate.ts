@@ -1,4 +1,5 @@
-import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
+import type { DescMethod, JsonObject, Message } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
 import type { CallHead } from "./call-head.ts";
 
 /** A document for clients that want to be let in. @param request how the client has addressed this server */
@@ -8,6 +9,13 @@ export type GateDocument = (request: {
   /** Host and port. */
   readonly authority: string;
 }) => JsonObject;
+
+/**
+ * Looks at one message of a request, of a call whose head was let through.
+ *
+ * @throws ConnectError to refuse the call
+ */
+export type MessageCheck = (message: Message, context: HandlerContext) => void;
 
 /**
  * Decides whether a call may go on, by its head alone: at every door, before the body of the request is read.
@@ -28,4 +36,11 @@ export interface Gate {
   admit(call: CallHead): void | Promise<void>;
   /** Documents by their paths, all below `/.well-known/`, with which HTTP servers answer GET. Default: none. */
   readonly documents?: Readonly<Record<string, GateDocument>>;
+  /**
+   * What the gate looks at in every message of a request, once it is read; asked once for each rpc. Default: nothing, so
+   * that a gateway can pass messages on as bytes.
+   */
+  messages?(method: DescMethod): MessageCheck | undefined;
+  /** Resolves when the gate can decide. Servers wait for it before they serve, and do not start if it rejects. */
+  ready?(): Promise<void>;
 }

@@ -1,0 +1,27 @@
+import { isIP } from "node:net";
+import { SetupError } from "../errors/setup-error.ts";
+
+/** Whether an address is in one of several ranges. */
+export type IpRanges = (address: string) => boolean;
+
+/** Refuses what is no address and no range. @param place of the range, for errors. @throws SetupError */
+export function checkRange(range: string, place: string): void {
+  const [address = "", prefix, ...more] = String(range).split("/");
+  const version = isIP(address);
+  const most = version === 4 ? 32 : 128;
+  const isRange =
+    version !== 0 &&
+    more.length === 0 &&
+    (prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= most));
+  if (isRange) return;
+  throw new SetupError(
+    `${place}: ${JSON.stringify(range)} is no address and no range: write one such as 10.0.0.0/8 or fd00::/8`,
+  );
+}
+
+/** Compiles ranges that were checked, by a package that is loaded for them. */
+export async function compileRanges(ranges: readonly string[]): Promise<IpRanges> {
+  const { compile } = (await import("@fastify/proxy-addr")).default;
+  const isIn = compile([...ranges]);
+  return (address) => isIn(address, 0);
+}
