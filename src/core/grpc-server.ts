@@ -5,6 +5,7 @@ import type { Server } from "@grpc/grpc-js";
 import { Admission } from "./admission/admission.ts";
 import { ClientAddresses } from "./admission/client-address.ts";
 import { FaultLog } from "./call/fault-log.ts";
+import { joinChecks, type RpcChecks } from "./call/message-checks.ts";
 import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
@@ -54,6 +55,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #addresses: ClientAddresses;
   readonly #acceptor: Http2Acceptor;
   readonly #validation: Validation | undefined;
+  readonly #admission: Admission | undefined;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -69,12 +71,13 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
     const { gates, observers, trustedProxies, validation } = this.#options;
     const addresses = (this.#addresses = new ClientAddresses(trustedProxies));
-    const admission =
+    const admission = (this.#admission =
       gates.length === 0
         ? undefined
-        : new Admission({ gates, observers, faults: new FaultLog(this.#options), addresses });
+        : new Admission({ gates, observers, faults: new FaultLog(this.#options), addresses }));
     this.#validation = validation === undefined ? undefined : new Validation("GrpcServer", validation);
-    const checksOf = this.#validation && ((method: DescMethod) => this.#validation?.of(method));
+    const checksOf = (method: DescMethod): RpcChecks | undefined =>
+      joinChecks(this.#validation?.of(method), admission?.messageChecks(method) ?? []);
     this.dispatcher = new Dispatcher(this.#options, { admission, checksOf });
     this.#engine = new ServerEngine(this.#options, this.dispatcher, admission);
     checkTuning("GrpcServer", options);
@@ -214,10 +217,10 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     }
     this.#engine.choose();
     this.#lifecycle.enter("boot");
-    if (this.#validation !== undefined) await this.#compileRules(this.#validation);
+    if (this.#validation !== undefined || this.#admission !== undefined || this.#addresses.areForwarded) {
+      await this.#prepare();
+    }
     const { signal } = this.#boot;
-    if (this.#addresses.areForwarded) await this.#addresses.load();
-    signal.throwIfAborted();
     if (this.#options.listen) this.#listener = await this.#listen();
     signal.throwIfAborted(); // A listener of the state may have stopped the server.
     this.#lifecycle.enter("listen");
@@ -225,10 +228,13 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#lifecycle.enter("ready");
   }
 
-  async #compileRules(validation: Validation): Promise<void> {
+  /** Loads and compiles what decides on calls. */
+  async #prepare(): Promise<void> {
     const { signal } = this.#boot;
     try {
-      await validation.load();
+      await this.#validation?.load();
+      if (this.#addresses.areForwarded) await this.#addresses.load();
+      await this.#admission?.ready();
     } catch (error) {
       if (!signal.aborted) this.#lifecycle.enter("error");
       throw error;

@@ -71,6 +71,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
   readonly #addresses: ClientAddresses;
+  readonly #admission: Admission | undefined;
   readonly #warnings: StartWarnings;
   readonly #validation: Validation | undefined;
   readonly #faults: FaultLog;
@@ -105,6 +106,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#upstream = upstream;
     const { gates } = merged;
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
+    this.#admission = gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
     const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
@@ -112,7 +114,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       kit: {
         ...doorOptions(merged),
         gateDocuments: gateDocuments(gates),
-        admission: gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses }),
+        admission: this.#admission,
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
         validation: this.#validation,
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
@@ -167,10 +169,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       takesOptions: this.#options.corsOrigins.length > 0,
       addHooks: this.#engine.addHooks,
       mounted: (prefix) => this.#mountAt(prefix),
-      ready: async (own) => {
-        if (this.#addresses.areForwarded) await this.#addresses.load();
-        this.#readyInApp(own);
-      },
+      ready: (own) => this.#readyInApp(own),
       routes: () => this.#router.rpcs.router.routes,
       closing: (graceMs) => this.gracefulStop({ graceMs }),
     });
@@ -363,6 +362,16 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#validation?.load().catch((error: unknown) => {
       this.#faults.request(toCallError(error), "the rules of messages");
     });
+    this.#admission?.ready().catch((error: unknown) => {
+      this.#faults.request(toCallError(error), "the gates");
+    });
+  }
+
+  /** Loads and compiles what decides on calls. */
+  async #prepare(): Promise<void> {
+    await this.#validation?.load();
+    if (this.#addresses.areForwarded) await this.#addresses.load();
+    await this.#admission?.ready();
   }
 
   #mountAt(prefix: string): void {
@@ -377,7 +386,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   async #readyInApp(own: readonly OwnRoute[]): Promise<void> {
     void this.#router.rpcs; // Throws for invalid rules and routes.
-    await this.#validation?.load();
+    await this.#prepare();
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
     if (this.state !== "boot") return; // Stopped meanwhile.
@@ -389,8 +398,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { host, port } = this.#options;
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
     void this.#router.rpcs;
-    if (this.#addresses.areForwarded) await this.#addresses.load();
-    await this.#validation?.load();
+    await this.#prepare();
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
     this.#warnings.give();

@@ -34,6 +34,7 @@ const pages = [
   "docs/traffic.md",
   "docs/rest-client.md",
   "docs/upstreams.md",
+  "docs/access.md",
   "docs/validation.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));

@@ -76,6 +76,7 @@ export const arrows: Arrows = {
 
   // Whether a call may go on.
   "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
+  "core/condition": ["core/errors", "core/config"],
   "core/security": [
     "core/errors",
     "core/config",
@@ -84,6 +85,7 @@ export const arrows: Arrows = {
     "core/time",
     "core/call",
     "core/admission",
+    "core/condition",
   ],
 
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],

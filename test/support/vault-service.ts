@@ -50,7 +50,9 @@ export class Vault implements Service<typeof VaultService> {
     return {};
   }
 
-  async putAll(requests: AsyncIterable<PutAllRequest>): Promise<MessageInitShape<typeof PutAllResponseSchema>> {
+  async putAll(
+    requests: AsyncIterable<PutAllRequest>,
+  ): Promise<MessageInitShape<typeof PutAllResponseSchema>> {
     this.calls++;
     let count = 0;
     for await (const { vaults } of requests) {

@@ -3,6 +3,7 @@ import { Code } from "@connectrpc/connect";
 import type { AdmitCall, CallAdmission } from "../call/admit.ts";
 import type { CallContext } from "../call/context.ts";
 import type { FaultLog } from "../call/fault-log.ts";
+import type { RequestCheck } from "../call/message-checks.ts";
 import { notify, type CallObserver } from "../call/observer.ts";
 import { rpcName } from "../call/service.ts";
 import { ConnectError, isUnexpected, toCallError } from "../errors/errors.ts";
@@ -64,6 +65,21 @@ export class Admission implements CallAdmission {
       const head = new ArrivedCall(door, route, source, context, addresses);
       return this.#ask(gates, gates, 0, head, context, waitMs);
     };
+  }
+
+  /** What the gates look at in the messages of an rpc; asked once. */
+  messageChecks(method: DescMethod): readonly RequestCheck[] {
+    return this.#concerned(method).flatMap((gate) => {
+      const found = gate.messages?.(method);
+      if (found === undefined) return [];
+      const check: RequestCheck["check"] = (message, context) => found.check(message, context);
+      return [{ by: gate, check, isDue: found.isDue && (() => found.isDue?.() !== false) }];
+    });
+  }
+
+  /** Resolves when all gates can decide. @throws what one of them says is in the way */
+  async ready(): Promise<void> {
+    await Promise.all(this.#parts.gates.map(async (gate) => gate.ready?.()));
   }
 
   /** As `of`, for calls that are made in this process: gates that have admitted a call already are not asked again. */

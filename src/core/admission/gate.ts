@@ -10,12 +10,13 @@ export type GateDocument = (request: {
   readonly authority: string;
 }) => JsonObject;
 
-/**
- * Looks at one message of a request, of a call whose head was let through.
- *
- * @throws ConnectError to refuse the call
- */
-export type MessageCheck = (message: Message, context: HandlerContext) => void;
+/** Looks at the messages of requests, of calls whose heads were let through. */
+export interface MessageCheck {
+  /** Whether there is something to look at now, for a gate whose rules can change. Default: always. */
+  isDue?(): boolean;
+  /** @throws ConnectError to refuse the call */
+  check(message: Message, context: HandlerContext): void;
+}
 
 /**
  * Decides whether a call may go on, by its head alone: at every door, before the body of the request is read.

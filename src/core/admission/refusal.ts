@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import type { RefusalKind } from "../errors/refusal-kind.ts";
+import { refusalKindOf, setRefusalKind, type RefusalKind } from "../errors/refusal-kind.ts";
 
-export type { RefusalKind };
+export { refusalKindOf, type RefusalKind };
 
 /** What a refusal says. */
 export interface RefusalInit {
@@ -24,8 +24,6 @@ export interface RefusalInit {
 /** `google.rpc.ErrorInfo.domain` of all refusals. */
 const domain = "ts-ms";
 
-const kinds = new WeakMap<ConnectError, RefusalKind>();
-
 /** The error by which a gate refuses a call: every one has a `google.rpc.ErrorInfo` of the domain `ts-ms`. */
 export function refusal({
   kind,
@@ -38,13 +36,8 @@ export function refusal({
 }: RefusalInit): ConnectError {
   const error = new ConnectError(message, code, headers);
   error.details = [{ desc: ErrorInfoSchema, value: { reason, domain, metadata } }, ...details];
-  kinds.set(error, kind);
+  setRefusalKind(error, kind);
   return error;
-}
-
-/** Why a call was refused; undefined for an error that `refusal` has not made. */
-export function refusalKindOf(error: ConnectError): RefusalKind | undefined {
-  return kinds.get(error);
 }
 
 /** Why a gate has refused a call, by the code of an error that `refusal` has not made. */

@@ -233,14 +233,15 @@ export class Dispatcher {
 
   /** A refused request is no call: observers are not notified of it. */
   #checkRequest(checks: RpcChecks, request: Message, context: CallContext): Promise<void> | undefined {
-    if (this.#closed || requestCheckOf(checks, context) === undefined) return undefined;
+    const check = this.#closed ? undefined : requestCheckOf(checks, context);
+    if (check === undefined) return undefined;
     const fail = (reason: unknown): never => {
       const error = toCallError(reason);
       this.#faults.call(error, context);
       throw error;
     };
     try {
-      return checkRequest(checks, request, context)?.catch(fail);
+      return checkRequest(checks, check, request, context)?.catch(fail);
     } catch (reason) {
       return fail(reason);
     }
@@ -252,8 +253,9 @@ export class Dispatcher {
     requests: AsyncIterable<Message>,
     context: CallContext,
   ): AsyncIterable<Message> {
-    if (requestCheckOf(checks, context) === undefined) return requests;
-    return checkedRequests(checks, requests, (reason) => context.abort(toCallError(reason)));
+    const check = requestCheckOf(checks, context);
+    if (check === undefined) return requests;
+    return checkedRequests(checks, check, requests, (reason) => context.abort(toCallError(reason)));
   }
 
   /** @param limitMs of the contract: the default and the longest time of the call; undefined for none */

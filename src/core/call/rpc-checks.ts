@@ -10,9 +10,21 @@ export function withChecks(handler: Handler, checks: RpcChecks | undefined): Han
   return checks === undefined ? handler : { ...handler, bytes: undefined, checks };
 }
 
-/** The check of requests that is left to make for a call: none where its caller has made it. */
-export function requestCheckOf(checks: RpcChecks, context: CallContext): RpcChecks["request"] {
-  return context.checkedBy?.request === undefined ? checks.request : undefined;
+/** Checks a message of a request. */
+type CheckMessage = (message: Message) => void;
+
+/** The checks of requests that are left to make for a call: those that its caller has not made; undefined for none. */
+export function requestCheckOf({ requests }: RpcChecks, context: CallContext): CheckMessage | undefined {
+  const { checkedBy } = context;
+  const due = requests.filter(
+    ({ by, isDue }) => isDue?.() !== false && checkedBy?.requests.some((made) => made.by === by) !== true,
+  );
+  const [only, ...others] = due;
+  if (only === undefined) return undefined;
+  if (others.length === 0) return (message) => only.check(message, context);
+  return (message) => {
+    for (const { check } of due) check(message, context);
+  };
 }
 
 /**
@@ -21,12 +33,13 @@ export function requestCheckOf(checks: RpcChecks, context: CallContext): RpcChec
  * @throws ConnectError by which it is refused
  */
 export function checkRequest(
-  { ready, request: check }: RpcChecks,
+  { ready }: RpcChecks,
+  check: CheckMessage,
   request: Message,
   context: CallContext,
 ): Promise<void> | undefined {
-  if (ready !== undefined) return context.race(ready).then(() => check?.(request));
-  check?.(request);
+  if (ready !== undefined) return context.race(ready).then(() => check(request));
+  check(request);
   return undefined;
 }
 
@@ -50,11 +63,11 @@ export function checkedReplies<T>(
  * @param refused called with that error before
  */
 export function checkedRequests(
-  { ready, request: check }: RpcChecks,
+  { ready }: RpcChecks,
+  check: CheckMessage,
   requests: AsyncIterable<Message>,
   refused?: (error: unknown) => void,
 ): AsyncIterable<Message> {
-  if (check === undefined) return requests;
   return new LayeredStream<Message>({
     open: () => (ready === undefined ? requests : ready.then(() => requests)),
     item(message) {

@@ -1,5 +1,6 @@
 import { createRegistry, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { loadPeer } from "../config/optional-peer.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { identifiersOf } from "./identifiers.ts";
 
@@ -37,7 +38,11 @@ const variables = ["request", "auth", "call"];
  *   not have, and where the package `@bufbuild/cel` is not installed
  */
 export async function compileCondition(text: string, input: DescMessage, place: string): Promise<Condition> {
-  const { celEnv, isCelError, parse, plan } = await load(place);
+  const { celEnv, isCelError, parse, plan } = await loadPeer(
+    "@bufbuild/cel",
+    `${place}: a condition`,
+    () => import("@bufbuild/cel"),
+  );
   let parsed;
   try {
     parsed = parse(text);
@@ -48,7 +53,9 @@ export async function compileCondition(text: string, input: DescMessage, place: 
   const { free, selected } = identifiersOf(parsed.expr);
   for (const name of free) {
     if (variables.includes(name)) continue;
-    throw new SetupError(`${place}: a condition knows ${variables.join(", ")}, and no ${JSON.stringify(name)}`);
+    throw new SetupError(
+      `${place}: a condition knows ${variables.join(", ")}, and no ${JSON.stringify(name)}`,
+    );
   }
   for (const field of selected.get("request") ?? []) {
     if (input.fields.some(({ name }) => name === field)) continue;
@@ -82,13 +89,3 @@ function toCel(value: unknown): CelValue {
 }
 
 type CelValue = string | number | boolean | null | CelValue[] | Map<string, CelValue>;
-
-async function load(place: string): Promise<typeof import("@bufbuild/cel")> {
-  try {
-    return await import("@bufbuild/cel");
-  } catch (cause) {
-    throw new SetupError(`${place}: conditions need the package @bufbuild/cel: \`npm install @bufbuild/cel\``, {
-      cause,
-    });
-  }
-}

@@ -35,6 +35,8 @@ export interface MetricBooks {
   readonly http1: { readonly fast: number; readonly node: number };
   /** Exceptions and rejections outside of any call, by origin. */
   readonly processFaults: ReadonlyMap<string, Tally>;
+  /** Calls that were refused before their handler. */
+  readonly refused: ReadonlyMap<string, Tally>;
   /** Names that were ignored, by kind and route. */
   readonly ignored: ReadonlyMap<string, Tally>;
 }

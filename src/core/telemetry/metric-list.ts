@@ -40,6 +40,12 @@ export const metricList = {
     help: "Time from a call's arrival to its end.",
     labels: ["service", "method", "protocol"],
   },
+  callsRefused: {
+    name: "ts_ms_calls_refused_total",
+    type: "counter",
+    help: "Calls that were refused before their handler, by the reason; they are not among those that ended.",
+    labels: ["service", "method", "protocol", "reason"],
+  },
   callFaults: {
     name: "ts_ms_call_faults_total",
     type: "counter",

@@ -34,6 +34,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
       .filter(({ ended }) => ended > 0) // An empty histogram is left out.
       .flatMap(({ labels, durations }) => durations.samples(name, labels)),
   );
+  counter(registry, metricList.callsRefused, (metric) => addTallies(metric, books.refused));
   counter(registry, metricList.callFaults, (metric) => {
     for (const { labels, faults } of books.calls()) metric.inc(labels, faults);
   });

@@ -2,7 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Registry } from "prom-client";
 import type { CallContext } from "../call/context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
-import type { CallObserver } from "../call/observer.ts";
+import type { CallObserver, RefusedCall } from "../call/observer.ts";
 import { Durations } from "./durations.ts";
 import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";
 
@@ -37,6 +37,7 @@ export class Metrics implements CallObserver {
   readonly #http = new Map<string, Map<string, HttpSeries>>();
   readonly #http1 = { fast: 0, node: 0 };
   readonly #processFaults = new Map<string, Tally>();
+  readonly #refused = new Map<string, Tally>();
   readonly #ignored = new Map<string, Tally>();
   #registry: Promise<Registry> | undefined;
 
@@ -60,6 +61,13 @@ export class Metrics implements CallObserver {
     countCode(series, error?.code ?? 0);
     if (error !== undefined && isUnexpected(error)) series.faults++;
     series.durations.observe((performance.now() - context.startedAt) / 1000);
+  }
+
+  refused({ method, protocolName: protocol, kind: reason }: RefusedCall): void {
+    const service = method?.parent.typeName ?? "(none)";
+    const name = method?.name ?? "(none)";
+    const labels = { service, method: name, protocol, reason };
+    tally(this.#refused, `${protocol} ${reason} ${service}/${name}`, labels, 1);
   }
 
   /**
@@ -95,6 +103,7 @@ export class Metrics implements CallObserver {
       http: () => [...this.#http.values()].flatMap((methods) => [...methods.values()]),
       http1: this.#http1,
       processFaults: this.#processFaults,
+      refused: this.#refused,
       ignored: this.#ignored,
     };
     return metricsPage(books, this.#options.processMetrics);

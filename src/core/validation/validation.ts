@@ -1,11 +1,14 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
-import type { RpcChecks } from "../call/message-checks.ts";
+import type { RequestCheck, RpcChecks } from "../call/message-checks.ts";
 import { rpcName } from "../call/service.ts";
 import { loadPeer } from "../config/optional-peer.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import type { RuleBook } from "./rule-book.ts";
 import { hasRules } from "./rules-in.ts";
 import { type ValidationOptions, validationOptions } from "./validation-options.ts";
+
+/** Rules of a contract are the same for every server that checks them. */
+const rulesOfContracts = {};
 
 /**
  * The checks of all rpcs of a server by the rules of their contracts. The validator is loaded for the first rpc that has
@@ -45,7 +48,7 @@ export class Validation {
     const reply = (message: Message): void => this.#loaded.reply(output, message);
     return new LazyChecks(
       () => this.#whenLoaded,
-      hasRequest ? request : undefined,
+      hasRequest ? [{ by: rulesOfContracts, check: request }] : [],
       hasReply ? reply : undefined,
     );
   }
@@ -101,17 +104,17 @@ export class Validation {
 
 /** Checks whose validator may still have to be loaded. */
 class LazyChecks implements RpcChecks {
-  readonly request: RpcChecks["request"];
+  readonly requests: readonly RequestCheck[];
   readonly reply: RpcChecks["reply"];
   readonly #ready: () => Promise<void> | undefined;
 
   constructor(
     ready: () => Promise<void> | undefined,
-    request: RpcChecks["request"],
+    requests: readonly RequestCheck[],
     reply: RpcChecks["reply"],
   ) {
     this.#ready = ready;
-    this.request = request;
+    this.requests = requests;
     this.reply = reply;
   }
 

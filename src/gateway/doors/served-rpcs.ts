@@ -1,5 +1,6 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { joinChecks } from "../../core/call/message-checks.ts";
 import { contractTimeoutMs } from "../../core/call/contract-timeout.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
@@ -119,7 +120,7 @@ export class ServedRpcs {
    */
   kitOf(method: DescMethod, route: string, kit: DoorKit): DoorKit {
     const { limits, json, binding, onIgnored, invoker } = kit;
-    const checks = kit.validation?.of(method);
+    const checks = joinChecks(kit.validation?.of(method), kit.admission?.messageChecks(method) ?? []);
     const { registryOf } = this.#parts;
     const registry = registryOf(method.parent);
     return {

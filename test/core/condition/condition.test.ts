@@ -12,7 +12,7 @@ const auth = {
 };
 const call = { rpc: "a.B/C", door: "rest", ip: "10.0.0.1" };
 
-describe("Z5: conditions in CEL", () => {
+describe("conditions in CEL", () => {
   const rows: readonly (readonly [text: string, expected: boolean, readsRequest: boolean])[] = [
     ["true", true, false],
     ["auth.id == 'ann'", true, false],
@@ -36,7 +36,10 @@ describe("Z5: conditions in CEL", () => {
     test(text, async () => {
       const condition = await compileCondition(text, PutRequestSchema, "here");
       const request = create(PutRequestSchema, { vault: { owner: "ann", size: 12n, labels: { a: "x" } } });
-      assert.deepEqual([condition.holds({ request, auth, call }), condition.readsRequest], [expected, readsRequest]);
+      assert.deepEqual(
+        [condition.holds({ request, auth, call }), condition.readsRequest],
+        [expected, readsRequest],
+      );
       if (readsRequest) assert.equal(condition.holds({ request: undefined, auth, call }), false);
     });
   }

@@ -73,7 +73,8 @@ export class AccessGate implements Gate {
       const access = init.table.of(call.method);
       const judge = (): void => {
         const denial = access.denial(call, principal(context));
-        if (denial !== undefined) context.abort(this.#denied(call, denial.kind === "nobody" ? { kind: "denied" } : denial));
+        if (denial !== undefined)
+          context.abort(this.#denied(call, denial.kind === "unknown" ? { kind: "denied" } : denial));
       };
       if (access.pending === undefined) judge();
       else access.pending.then(judge, (reason: unknown) => context.abort(toCallError(reason)));
@@ -109,12 +110,14 @@ export class AccessGate implements Gate {
     const { rule } = access;
     const mayRead = rule !== undefined && (rule.match.length > 0 || rule.when !== undefined);
     if (!mayRead && !this.#canChange) return undefined;
-    return (message, context) => {
-      const current = this.#init.table.of(method);
-      if (!current.readsMessages) return;
-      const call = context.values.get(headKey);
-      if (call !== undefined && current.allows(message, call, principal(context))) return;
-      throw accessDenied(method);
+    return {
+      isDue: () => this.#init.table.of(method).readsMessages,
+      check: (message, context) => {
+        const current = this.#init.table.of(method);
+        const call = context.values.get(headKey);
+        if (call !== undefined && current.allows(message, call, principal(context))) return;
+        throw accessDenied(method);
+      },
     };
   }
 
@@ -139,7 +142,7 @@ export class AccessGate implements Gate {
 
   #denied(call: CallHead, denial: Denial): ConnectError {
     const { challenges } = this.#init;
-    if (denial.kind === "nobody") return challenges?.missing(call) ?? needsCredentials();
+    if (denial.kind === "unknown") return challenges?.missing(call) ?? needsCredentials();
     if (denial.kind === "denied") return accessDenied(call.method);
     const { scopes, all } = denial;
     const text = all ? `the scopes ${scopes.join(" and ")}` : `one of the scopes ${scopes.join(", ")}`;

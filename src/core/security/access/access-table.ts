@@ -95,7 +95,7 @@ export class AccessTable {
 
   /**
    * What operators should see at the start: rules of the configuration that let more calls pass than the contract asks
-   * for, and rpcs that nobody may call, as no rule is for them.
+   * for, and rpcs that no caller may call, as no rule is for them.
    */
   notes(services: readonly DescService[]): string[] {
     const methods = services.flatMap((service) => service.methods);

@@ -3,7 +3,7 @@ import { rpcName } from "../../call/service.ts";
 import type { ConditionObject } from "../../condition/condition.ts";
 import type { Principal } from "../principal.ts";
 
-const nobody: ConditionObject = Object.freeze({
+const anonymous: ConditionObject = Object.freeze({
   id: "",
   provider: "",
   kind: "",
@@ -15,7 +15,7 @@ const nobody: ConditionObject = Object.freeze({
 
 /** `auth` of a condition; its texts are empty where the caller is not known. */
 export function authObject(who: Principal | undefined): ConditionObject {
-  if (who === undefined) return nobody;
+  if (who === undefined) return anonymous;
   const { id, provider, kind, issuer = "", scopes, roles, claims } = who;
   return { id, provider, kind, issuer, scopes: [...scopes], roles: [...roles], claims };
 }

@@ -1,5 +1,9 @@
 import { getOption, hasOption, type DescMethod } from "@bufbuild/protobuf";
-import { access, service_access as serviceAccess, type AccessRule } from "../../../../gen/ts_ms/v1/options_pb.ts";
+import {
+  access,
+  service_access as serviceAccess,
+  type AccessRule,
+} from "../../../../gen/ts_ms/v1/options_pb.ts";
 import type { DoorName } from "../../admission/call-head.ts";
 import { rpcName } from "../../call/service.ts";
 import type { AccessLevel, AccessRuleInit } from "./access-options.ts";
@@ -14,7 +18,10 @@ export interface PlacedRule {
 /** What the contract says of who may call an rpc; undefined where it says nothing. */
 export function contractRule(method: DescMethod): PlacedRule | undefined {
   if (hasOption(method, access)) {
-    return { rule: toInit(getOption(method, access)), place: `option (ts_ms.v1.access) of ${rpcName(method)}` };
+    return {
+      rule: toInit(getOption(method, access)),
+      place: `option (ts_ms.v1.access) of ${rpcName(method)}`,
+    };
   }
   const { parent } = method;
   if (!hasOption(parent, serviceAccess)) return undefined;

@@ -1,4 +1,10 @@
-import { ScalarType, type DescField, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
+import {
+  ScalarType,
+  type DescField,
+  type DescMessage,
+  type JsonValue,
+  type Message,
+} from "@bufbuild/protobuf";
 import { isReflectMessage, reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { nearestName } from "../../errors/nearest-name.ts";
@@ -117,11 +123,17 @@ function everyValue(
 function textOf(value: unknown, field: DescField): string {
   if (isReflectMessage(value)) {
     const [inner] = value.fields; // A wrapper has one.
-    return inner === undefined ? "" : String(value.get(inner));
+    return inner === undefined ? "" : scalarText(value.get(inner));
   }
   const { enum: values } = field as { readonly enum?: { readonly values: readonly EnumValue[] } }; // Of enum fields.
-  const name = values?.values.find(({ number }) => number === value)?.name;
-  return name ?? String(value);
+  return values?.values.find(({ number }) => number === value)?.name ?? scalarText(value);
+}
+
+function scalarText(value: unknown): string {
+  if (typeof value === "string") return value;
+  return typeof value === "number" || typeof value === "bigint" || typeof value === "boolean"
+    ? `${value}`
+    : "";
 }
 
 interface EnumValue {

@@ -11,12 +11,16 @@ import type { Rule } from "./rule.ts";
 
 /** Why a call may not be made. */
 export type Denial =
-  | { readonly kind: "nobody" }
+  | { readonly kind: "unknown" }
   | { readonly kind: "denied" }
   /** Scopes are missing. */
-  | { readonly kind: "scope"; readonly scopes: readonly string[]; /** Whether all are needed, or one. */ readonly all: boolean };
+  | {
+      readonly kind: "scope";
+      readonly scopes: readonly string[];
+      /** Whether all are needed, or one. */ readonly all: boolean;
+    };
 
-const nobody: Denial = Object.freeze({ kind: "nobody" });
+const unknown: Denial = Object.freeze({ kind: "unknown" });
 const denied: Denial = Object.freeze({ kind: "denied" });
 
 /** Who may call one rpc: the decision of one line, compiled. */
@@ -61,7 +65,8 @@ export class RpcAccess {
   denial(call: CallHead, who: Principal | undefined): Denial | undefined {
     if (this.level === "deny") return denied;
     const { rule } = this;
-    if (who === undefined && (this.level === "authenticated" || rule?.needsPrincipal === true)) return nobody;
+    if (who === undefined && (this.level === "authenticated" || rule?.needsPrincipal === true))
+      return unknown;
     if (rule === undefined) return undefined;
     if (rule.doors?.has(call.door) === false) return denied;
     if (rule.ips.length > 0 && this.#ips?.(call.client.ip) !== true) return denied;
@@ -85,7 +90,11 @@ export class RpcAccess {
     if (ips.length > 0) this.#ips = await compileRanges(ips);
     if (when === undefined) return;
     const { compileCondition } = await import("../../condition/condition.ts");
-    this.#when = await compileCondition(when, this.method.input, `${place}: when, for ${rpcName(this.method)}`);
+    this.#when = await compileCondition(
+      when,
+      this.method.input,
+      `${place}: when, for ${rpcName(this.method)}`,
+    );
   }
 }
 

@@ -38,7 +38,11 @@ export function isFor({ isExact, dotted }: RuleName, method: DescMethod): boolea
  *
  * @throws SetupError with the nearest name
  */
-export function checkSpelling({ text, dotted, isExact }: RuleName, service: DescService, place: string): void {
+export function checkSpelling(
+  { text, dotted, isExact }: RuleName,
+  service: DescService,
+  place: string,
+): void {
   if (!dotted.startsWith(`${service.typeName}.`)) return;
   if (!isExact && dotted === `${service.typeName}.`) return;
   if (service.methods.some((method) => isFor({ text, dotted, isExact }, method))) return;

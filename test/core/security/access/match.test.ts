@@ -17,7 +17,7 @@ function matches(
   return test?.(create(PutRequestSchema, vault && { vault }), claims && somebody({ claims }));
 }
 
-describe("Z4: a field of the request equals a claim", () => {
+describe("a field of the request equals a claim", () => {
   const owner = { "vault.owner": "sub" };
   const rows: readonly (readonly [
     name: string,
@@ -44,15 +44,33 @@ describe("Z4: a field of the request equals a claim", () => {
     ["another number", { "vault.size": "quota" }, { size: 12n }, { quota: 13 }, false],
     ["an enum", { "vault.kind": "kind" }, { kind: VaultKind.OPEN }, { kind: "VAULT_KIND_OPEN" }, true],
     ["a claim inside", { "vault.owner": "a.b" }, { owner: "ann" }, { a: { b: "ann" } }, true],
-    ["a claim with dots", { "vault.owner": "https://x/a.b" }, { owner: "ann" }, { "https://x/a.b": "ann" }, true],
+    [
+      "a claim with dots",
+      { "vault.owner": "https://x/a.b" },
+      { owner: "ann" },
+      { "https://x/a.b": "ann" },
+      true,
+    ],
     ["inherited members", { "vault.owner": "constructor.name" }, { owner: "Object" }, {}, false],
     ["a constant", { "vault.kind": "'VAULT_KIND_OPEN'" }, { kind: VaultKind.OPEN }, {}, true],
     ["a constant for nobody", { "vault.owner": '"ann"' }, { owner: "ann" }, undefined, true],
     ["another constant", { "vault.owner": '"ann"' }, { owner: "ben" }, {}, false],
     ["all values of a map", { "vault.labels": "'x'" }, { labels: { a: "x", b: "x" } }, {}, true],
     ["one value of a map", { "vault.labels": "'x'" }, { labels: { a: "x", b: "y" } }, {}, false],
-    ["both of two", { "vault.owner": "sub", "vault.name": "'n'" }, { owner: "ann", name: "n" }, { sub: "ann" }, true],
-    ["one of two", { "vault.owner": "sub", "vault.name": "'n'" }, { owner: "ann", name: "m" }, { sub: "ann" }, false],
+    [
+      "both of two",
+      { "vault.owner": "sub", "vault.name": "'n'" },
+      { owner: "ann", name: "n" },
+      { sub: "ann" },
+      true,
+    ],
+    [
+      "one of two",
+      { "vault.owner": "sub", "vault.name": "'n'" },
+      { owner: "ann", name: "m" },
+      { sub: "ann" },
+      false,
+    ],
   ];
   for (const [name, match, vault, claims, expected] of rows) {
     test(name, () => assert.equal(matches(match, vault, claims), expected));
@@ -62,6 +80,9 @@ describe("Z4: a field of the request equals a claim", () => {
     const match = compileMatch(readRule({ match: { "vaults.owner": "sub" } }, "here"), PutAllRequestSchema);
     const of = (...owners: string[]) =>
       match?.(create(PutAllRequestSchema, { vaults: owners.map((owner) => ({ owner })) }), somebody());
-    assert.deepEqual([of("ann", "ann"), of("ann", "ben"), of("ben", "ann"), of()], [true, false, false, true]);
+    assert.deepEqual(
+      [of("ann", "ann"), of("ann", "ben"), of("ben", "ann"), of()],
+      [true, false, false, true],
+    );
   });
 });
