@@ -47,11 +47,11 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly dispatcher: Dispatcher;
   /** The health service, served unless the option `health` is false. */
   readonly health: HealthService;
-  readonly #options: GrpcServerOptions;
+  #options: GrpcServerOptions;
   readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
-  readonly #addresses: ClientAddresses;
+  #addresses: ClientAddresses;
   readonly #acceptor: Http2Acceptor;
   readonly #validation: Validation | undefined;
   readonly #services: DescService[] = [];
@@ -67,12 +67,9 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
-    const { gates, observers, trustedProxies, validation } = this.#options;
-    const addresses = (this.#addresses = new ClientAddresses(trustedProxies));
-    const admission =
-      gates.length === 0
-        ? undefined
-        : new Admission({ gates, observers, faults: new FaultLog(this.#options), addresses });
+    this.#addresses = new ClientAddresses(this.#options.trustedProxies);
+    const admission = admissionOf(this.#options, this.#addresses);
+    const { validation } = this.#options;
     this.#validation = validation === undefined ? undefined : new Validation("GrpcServer", validation);
     const checksOf = this.#validation && ((method: DescMethod) => this.#validation?.of(method));
     this.dispatcher = new Dispatcher(this.#options, { admission, checksOf });
@@ -200,6 +197,26 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   ): void {
     if (isUp(this.state)) this.#engine.acceptStream(stream, headers, rawHeaders, session);
     else this.#engine.refuseStream(stream, session);
+  }
+
+  /**
+   * Serves the calls that begin from now on by other options: `gates`, `trustedProxies`, `defaultTimeoutMs`,
+   * `maxTimeoutMs`, `maxMessageBytes` and `maxSendBytes`. Calls under way keep those that they began with; all other
+   * options stay.
+   *
+   * @throws SetupError naming the option that cannot be used; nothing has changed then
+   */
+  reload(options: Partial<GrpcServerOptions>): void {
+    const next = { ...this.#options };
+    for (const name of reloadable) Object.assign(next, options[name] === undefined ? {} : { [name]: options[name] });
+    const addresses = new ClientAddresses(next.trustedProxies);
+    if (addresses.areForwarded) addresses.use();
+    const admission = admissionOf(next, addresses);
+    this.#options = next;
+    this.#addresses = addresses;
+    this.dispatcher.admission = admission;
+    this.dispatcher.reload(next);
+    this.#engine.reload(next, admission);
   }
 
   /**
@@ -342,6 +359,24 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.dispatcher.add(service, intercepted ? this.#options.interceptors : []);
     this.#engine.register(service);
   }
+}
+
+/** The options that `reload` takes. */
+const reloadable = [
+  "gates",
+  "trustedProxies",
+  "defaultTimeoutMs",
+  "maxTimeoutMs",
+  "maxMessageBytes",
+  "maxSendBytes",
+] as const;
+
+/** What decides on calls; undefined without a gate. */
+function admissionOf(options: GrpcServerOptions, addresses: ClientAddresses): Admission | undefined {
+  const { gates, observers } = options;
+  return gates.length === 0
+    ? undefined
+    : new Admission({ gates, observers, faults: new FaultLog(options), addresses });
 }
 
 /**

@@ -7,13 +7,22 @@ export function open(kit: SectionKit): SectionParts {
   const { config } = kit;
   const { enabled, host, port } = config.grpc;
   const isAlone = enabled && config.app.port === undefined && !hasUpstream(config);
+  let grpc = grpcOptionsOf(kit);
   return {
-    grpc: grpcOptionsOf(kit),
+    get grpc() {
+      return grpc;
+    },
+    prepare({ next }) {
+      const after = grpcOptionsOf({ ...kit, config: next });
+      return () => {
+        grpc = after;
+      };
+    },
     servers: isAlone
       ? [
           {
             name: "grpc",
-            make: ({ grpc }) => new GrpcServer({ ...grpc, host, port }),
+            make: (parts) => new GrpcServer({ ...parts.grpc, host, port }),
             listens: { host, port, key: "grpc.port" },
           },
         ]
@@ -37,6 +46,7 @@ function grpcOptionsOf({ config, mistake, env }: SectionKit): Partial<GrpcServer
     maxTimeoutMs: http.maxTimeout,
     maxMessageBytes: grpc.maxRecvMsgSize,
     maxSendBytes: grpc.maxSendMsgSize,
+    trustedProxies: http.trustedProxies,
     trustedPeers: everybody ? "everybody" : names,
     ...(keepalive === undefined
       ? {}

@@ -40,8 +40,14 @@ export class ClientAddresses {
 
   /** Must be called before the first connection: the ranges are compiled by a package that is loaded for them. */
   async load(): Promise<void> {
-    const { compile } = (await import("@fastify/proxy-addr")).default;
-    const trust = compile([...this.#trusted]);
+    await loadRanges();
+    this.use();
+  }
+
+  /** As `load`, behind a `loadRanges`. */
+  use(): void {
+    if (compileRanges === undefined) throw new Error("loadRanges has to be called first");
+    const trust = compileRanges([...this.#trusted]);
     this.#isTrusted = (address) => trust(address, 0);
   }
 
@@ -58,6 +64,14 @@ export class ClientAddresses {
     const ip = found !== undefined && other !== undefined && found !== other ? own : (found ?? other ?? own);
     return { ip, trusted: ip !== own };
   }
+}
+
+/** The package that compiles ranges, once it is loaded. */
+let compileRanges: ((ranges: string[]) => (address: string, place: number) => boolean) | undefined;
+
+/** Loads what `ClientAddresses.use` needs. */
+export async function loadRanges(): Promise<void> {
+  compileRanges ??= (await import("@fastify/proxy-addr")).default.compile;
 }
 
 /** The first address from the right that is not trusted, or the last one before one that cannot be read. */
