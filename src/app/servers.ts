@@ -104,8 +104,13 @@ export class Servers {
     };
   }
 
+  /** The reverse order of the start; servers whose order is wrong were started one by one. */
   get #stopOrder(): readonly ServerSlot[] {
-    return startOrder(this.all).toReversed();
+    try {
+      return startOrder(this.all).toReversed();
+    } catch {
+      return this.all.toReversed();
+    }
   }
 }
 

@@ -1,12 +1,11 @@
 import { GrpcServer, type GrpcServerOptions } from "../../core/grpc-server.ts";
-import { hasUpstream } from "./upstream-use.ts";
+import { hasGrpcPort } from "./upstream-use.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** The gRPC server, on a port of its own unless there is one port for everything. */
 export function open(kit: SectionKit): SectionParts {
   const { config } = kit;
-  const { enabled, host, port } = config.grpc;
-  const isAlone = enabled && config.app.port === undefined && !hasUpstream(config);
+  const { host, port } = config.grpc;
   let grpc = grpcOptionsOf(kit);
   return {
     get grpc() {
@@ -18,7 +17,7 @@ export function open(kit: SectionKit): SectionParts {
         grpc = after;
       };
     },
-    servers: isAlone
+    servers: hasGrpcPort(config)
       ? [
           {
             name: "grpc",

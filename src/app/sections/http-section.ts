@@ -8,6 +8,7 @@ import type { PlannedServer } from "../app-plan.ts";
 import { OnePort } from "../one-port.ts";
 import { RedirectServer } from "../redirect-server.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import { hasGrpcPort } from "./upstream-use.ts";
 
 /** The HTTP server, with gRPC on its port if there is one port for everything, and the port that leads to https. */
 export function open(kit: SectionKit): SectionParts {
@@ -44,7 +45,7 @@ function serverOf({ config }: SectionKit): PlannedServer {
   if (onePort === undefined) {
     return {
       name: "http",
-      after: config.grpc.enabled ? ["grpc"] : [],
+      after: hasGrpcPort(config) ? ["grpc"] : [],
       make: ({ http }) => new HttpServer({ ...http, host, port }),
       listens: { host, port, key: "http.port" },
     };
