@@ -52,7 +52,8 @@ export class ConfigPlan implements AppPlan {
         if (!shared.has(make)) shared.set(make, make(this));
         return shared.get(make) as T; // As it was put in above.
       },
-      mistake: (key, problem) => new ConfigError([`${loaded.origins.get(key) ?? "configuration"}: ${key}: ${problem}`]),
+      mistake: (key, problem) =>
+        new ConfigError([`${loaded.origins.get(key) ?? "configuration"}: ${key}: ${problem}`]),
       isSet: (key) => !["default", undefined].includes(loaded.origins.get(key)),
     });
     return new ConfigPlan(loaded, logger, await OpenSections.of(kitOf, loaded.config));
@@ -116,7 +117,8 @@ export class ConfigPlan implements AppPlan {
 
   /** @throws SetupError before the first start: until then nothing is in use */
   async reload(): Promise<ReloadReport> {
-    if (this.#source === undefined) throw new SetupError("an app that was not started has nothing to read again");
+    if (this.#source === undefined)
+      throw new SetupError("an app that was not started has nothing to read again");
     return this.#source.reload();
   }
 
@@ -142,7 +144,10 @@ export class ConfigPlan implements AppPlan {
     for (const warning of warnings) logger.warn(warning);
     if (result === "applied") logger.info({ changed }, "the configuration was read again");
     if (restartNeeded.length > 0) {
-      logger.warn({ keys: restartNeeded }, "keys of the configuration have changed that only a restart takes");
+      logger.warn(
+        { keys: restartNeeded },
+        "keys of the configuration have changed that only a restart takes",
+      );
     }
   }
 }

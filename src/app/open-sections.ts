@@ -31,7 +31,11 @@ export class OpenSections {
     return new OpenSections(kitOf, kit, await openAll(used, kit));
   }
 
-  private constructor(kitOf: (config: Config) => SectionKit, kit: SectionKit, opened: readonly OpenedSection[]) {
+  private constructor(
+    kitOf: (config: Config) => SectionKit,
+    kit: SectionKit,
+    opened: readonly OpenedSection[],
+  ) {
     this.#kitOf = kitOf;
     this.#kit = kit;
     this.#opened = opened;
@@ -68,9 +72,9 @@ export class OpenSections {
   }
 
   equip(server: AppServer, name: string): void {
-    for (const { services = [], equip } of this.parts) {
-      for (const service of services) server.addService?.(service);
-      equip?.(server, name);
+    for (const part of this.parts) {
+      for (const service of part.services ?? []) server.addService?.(service);
+      part.equip?.(server, name);
     }
   }
 
@@ -163,16 +167,20 @@ async function collect<T>(items: readonly T[], work: (item: T) => Promise<unknow
 }
 
 /** The options of all sections for one kind of server. @throws Error naming an option that two of them set */
-function merged<K extends "grpc" | "http">(opened: readonly OpenedSection[], kind: K): NonNullable<SectionParts[K]> {
+function merged<K extends "grpc" | "http">(
+  opened: readonly OpenedSection[],
+  kind: K,
+): NonNullable<SectionParts[K]> {
   const options: Record<string, unknown> = {};
   const owners = new Map<string, string>();
   for (const { section, parts } of opened) {
     for (const [name, value] of Object.entries(parts[kind] ?? {})) {
       const owner = owners.get(name);
-      if (owner !== undefined) throw new Error(`the sections ${owner} and ${section.name} both set the option ${name}`);
+      if (owner !== undefined)
+        throw new Error(`the sections ${owner} and ${section.name} both set the option ${name}`);
       owners.set(name, section.name);
       options[name] = value;
     }
   }
-  return options as NonNullable<SectionParts[K]>; // Of members of these alone.
+  return options; // Of members of these alone.
 }

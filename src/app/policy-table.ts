@@ -13,6 +13,9 @@ export function policyTable(services: readonly DescService[], parts: readonly Se
   const table = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? "-"))];
   const widths = columns.map((_, place) => Math.max(...table.map((cells) => cells[place]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
-    cells.map((cell, place) => cell.padEnd(widths[place] ?? 0)).join("  ").trimEnd();
+    cells
+      .map((cell, place) => cell.padEnd(widths[place] ?? 0))
+      .join("  ")
+      .trimEnd();
   return `${table.map(line).join("\n")}\n`;
 }

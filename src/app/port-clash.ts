@@ -11,9 +11,13 @@ const anyHost: ReadonlySet<string> = new Set(["0.0.0.0", "::", ""]);
  * @throws ConfigError with a line for each clash
  */
 export function checkPorts(servers: readonly PlannedServer[], origins: ReadonlyMap<string, string>): void {
-  const places = servers.flatMap(({ listens }) => listens ?? []).filter(({ host, port }) => port !== 0 && !host.startsWith("unix:"));
+  const places = servers
+    .flatMap(({ listens }) => listens ?? [])
+    .filter(({ host, port }) => port !== 0 && !host.startsWith("unix:"));
   const problems = places.flatMap((place, index) => {
-    const other = places.slice(0, index).find((before) => before.port === place.port && meet(before.host, place.host));
+    const other = places
+      .slice(0, index)
+      .find((before) => before.port === place.port && meet(before.host, place.host));
     if (other === undefined) return [];
     const from = origins.get(place.key) ?? "default";
     const by = origins.get(other.key) ?? "default";

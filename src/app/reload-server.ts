@@ -23,5 +23,7 @@ function reload(server: unknown, options: object): void {
 }
 
 function canReload(server: unknown): server is Reloadable {
-  return typeof server === "object" && server !== null && "reload" in server && typeof server.reload === "function";
+  return (
+    typeof server === "object" && server !== null && "reload" in server && typeof server.reload === "function"
+  );
 }

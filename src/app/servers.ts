@@ -118,7 +118,8 @@ function managedSlot(slot: ServerSlot, isUp: () => boolean): ManagedServer {
   return {
     name: slot.server?.name ?? slot.name,
     get state(): ServerState {
-      return isUp() ? "ready" : slot.state;
+      if (isUp()) return "ready";
+      return slot.state === "stop" ? "init" : slot.state; // Stopped again as another one could not start.
     },
     drain: () => slot.server?.drain(),
     gracefulStop: (options = {}) => slot.stop(options),

@@ -208,7 +208,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
    */
   reload(options: Partial<GrpcServerOptions>): void {
     const next = { ...this.#options };
-    for (const name of reloadable) Object.assign(next, options[name] === undefined ? {} : { [name]: options[name] });
+    for (const name of reloadable)
+      Object.assign(next, options[name] === undefined ? {} : { [name]: options[name] });
     const addresses = new ClientAddresses(next.trustedProxies);
     if (addresses.areForwarded) addresses.use();
     const admission = admissionOf(next, addresses);

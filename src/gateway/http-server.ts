@@ -265,7 +265,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    * @throws SetupError naming the option that cannot be used; nothing has changed then
    */
   reload(options: Partial<HttpServerOptions>): void {
-    const given = Object.entries(options).filter(([name, value]) => reloadable.has(name) && value !== undefined);
+    const given = Object.entries(options).filter(
+      ([name, value]) => reloadable.has(name) && value !== undefined,
+    );
     const next: HttpServerOptions = { ...this.#options, ...Object.fromEntries(given) };
     void new OriginCheck(next.allowedOrigins); // Throws for entries that are wrong.
     const addresses = new ClientAddresses(next.trustedProxies);

@@ -1,4 +1,11 @@
-import { callLog, createLogger, httpLog, logLevels, type Logger, type LogLevel } from "../../core/telemetry/logger.ts";
+import {
+  callLog,
+  createLogger,
+  httpLog,
+  logLevels,
+  type Logger,
+  type LogLevel,
+} from "../../core/telemetry/logger.ts";
 import { Metrics } from "../../core/telemetry/metrics.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
 import { Exporter } from "../../core/telemetry/exporter.ts";
@@ -6,7 +13,10 @@ import type { PlannedServer } from "../app-plan.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** The log and the metrics of a program, before its sections are opened. */
-export function createTelemetry({ telemetry }: Config): { readonly logger: Logger; readonly metrics: Metrics } {
+export function createTelemetry({ telemetry }: Config): {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+} {
   return { logger: createLogger({ level: levelOf(telemetry.log?.level) }), metrics: new Metrics() };
 }
 

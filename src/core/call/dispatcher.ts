@@ -119,7 +119,10 @@ export class Dispatcher {
   }
 
   /** Other timeouts for the calls that begin from now on. */
-  reload({ defaultTimeoutMs, maxTimeoutMs }: Pick<DispatcherOptions, "defaultTimeoutMs" | "maxTimeoutMs">): void {
+  reload({
+    defaultTimeoutMs,
+    maxTimeoutMs,
+  }: Pick<DispatcherOptions, "defaultTimeoutMs" | "maxTimeoutMs">): void {
     this.#options = { ...this.#options, defaultTimeoutMs, maxTimeoutMs };
   }
 

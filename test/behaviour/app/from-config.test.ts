@@ -32,14 +32,20 @@ suite("servers of a configuration", () => {
     assert.equal((await curl(`http://${addressOf(app, "http")}/test/v1/echo/a`)).status, 200);
     assert.equal((await bufCurl(addressOf(app, "grpc"), rpc, '{"text":"x"}')).code, 0);
     const { body } = await curl(`http://${addressOf(app, "exporter")}/metrics`);
-    assert.match(body, /ts_ms_calls_finished_total\{service="tsms.test.v1.EchoService",method="Echo",protocol="rest",code="OK"\} 1/);
+    assert.match(
+      body,
+      /ts_ms_calls_finished_total\{service="tsms.test.v1.EchoService",method="Echo",protocol="rest",code="OK"\} 1/,
+    );
     assert.equal(app.config?.http.port, 0);
   });
 
   test("one port for every protocol is one server", async () => {
     await using app = await loadApp({ app: { port: 0 } });
     await app.start();
-    assert.deepEqual(app.servers.map(({ name }) => name), ["http"]);
+    assert.deepEqual(
+      app.servers.map(({ name }) => name),
+      ["http"],
+    );
     const address = addressOf(app, "http");
     assert.equal((await curl(`http://${address}/test/v1/echo/a`)).status, 200);
     assert.equal((await bufCurl(address, rpc, '{"text":"x"}')).code, 0);
@@ -52,7 +58,10 @@ suite("servers of a configuration", () => {
     const [sockets, events] = [await freePort(), await freePort()];
     await using app = await loadApp({ websocket: { port: sockets }, sse: { port: events } });
     await app.start();
-    assert.deepEqual(app.servers.map(({ name }) => name), ["grpc", "http", "websocket", "sse"]);
+    assert.deepEqual(
+      app.servers.map(({ name }) => name),
+      ["grpc", "http", "websocket", "sse"],
+    );
     const socket = new WebSocket(`ws://${addressOf(app, "websocket")}/test/v1/repeat/x?count=2`);
     const frames: string[] = [];
     socket.on("message", (data: Buffer) => frames.push(data.toString()));
@@ -77,7 +86,10 @@ suite("servers of a configuration", () => {
     const secure = addressOf(app, "http");
     const plain = `http://${addressOf(app, "redirect")}`;
     const led = await curl(`${plain}/test/v1/echo/a?x=%2F`);
-    assert.deepEqual([led.status, led.headers.get("location")], [308, `https://${secure}/test/v1/echo/a?x=%2F`]);
+    assert.deepEqual(
+      [led.status, led.headers.get("location")],
+      [308, `https://${secure}/test/v1/echo/a?x=%2F`],
+    );
     assert.equal((await curl("-I", plain)).status, 308);
     assert.equal((await curl("-d", "{}", plain)).status, 403);
     assert.equal((await curl("-H", "host: a b", plain)).status, 400);
@@ -102,7 +114,10 @@ suite("servers of a configuration", () => {
       },
     });
     await app.start();
-    assert.deepEqual(app.servers.map(({ name }) => name), ["http"]);
+    assert.deepEqual(
+      app.servers.map(({ name }) => name),
+      ["http"],
+    );
     const url = `http://${addressOf(app, "http")}/test/v1/echo/a`;
     while ((await curl(url)).status === 503);
     const [status, reply] = await curlJson(url);
@@ -120,11 +135,17 @@ suite("servers of a configuration", () => {
   test("gRPC or HTTP alone", async () => {
     await using grpc = await loadApp({ http: { enabled: false } });
     await grpc.start();
-    assert.deepEqual(grpc.servers.map(({ name }) => name), ["grpc"]);
+    assert.deepEqual(
+      grpc.servers.map(({ name }) => name),
+      ["grpc"],
+    );
     assert.ok(grpc.isRunning()); // The default server is the only one.
     await using http = await loadApp({ grpc: { enabled: false } });
     await http.start();
-    assert.deepEqual(http.servers.map(({ name }) => name), ["http"]);
+    assert.deepEqual(
+      http.servers.map(({ name }) => name),
+      ["http"],
+    );
     assert.equal((await curl(`http://${addressOf(http, "http")}/test/v1/echo/a`)).status, 200);
   });
 
