@@ -1,5 +1,11 @@
 /** Services over gRPC, REST and for browsers in one process: on two ports, or with `--port` on one. */
-import { createTelemetry, gatewayFlags, gatewayOptions, parseFlags, tlsOptions } from "../src/entries/flags.ts";
+import {
+  createTelemetry,
+  gatewayFlags,
+  gatewayOptions,
+  parseFlags,
+  tlsOptions,
+} from "../src/entries/flags.ts";
 import { addServerGracefulStop, catchStopSignals, dial, GrpcServer, HttpServer } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
@@ -18,11 +24,11 @@ const shared = { tls: tlsOptions(flags, logger), observers, logger };
 const grpc = new GrpcServer({ ...options.grpc, ...shared });
 const http = new HttpServer({ ...options.http(grpc), ...shared, httpObservers });
 
-const services = [new GomsService("goms"), new ChildService("child", dial(grpc)), new LibraryService(seedLibrary())];
-for (const service of services) {
-  grpc.addService(service);
-  http.addService(service);
-}
+const goms = new GomsService("goms");
+const child = new ChildService("child", dial(grpc));
+const library = new LibraryService(seedLibrary());
+grpc.addService(goms).addService(child).addService(library);
+http.addService(goms).addService(child).addService(library);
 servePage(http);
 
 const register = await registered(flags, { name: "gateway", server: http, check: "http" });

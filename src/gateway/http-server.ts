@@ -170,7 +170,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       mounted: (prefix) => this.#mountAt(prefix),
       ready: async (own) => {
         if (this.#addresses.areForwarded) await this.#addresses.load();
-        this.#readyInApp(own);
+        await this.#readyInApp(own);
       },
       routes: () => this.#router.rpcs.router.routes,
       closing: (graceMs) => this.gracefulStop({ graceMs }),

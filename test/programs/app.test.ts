@@ -59,7 +59,9 @@ test("A5 SIGUSR2 logs more, and less again", async () => {
   await using app = new Program(example, ...ports);
   await app.address("HTTP");
   app.kill("SIGUSR2");
-  await app.error(/"level":"?(debug|30)"?.*the level of the log was changed|the level of the log was changed/);
+  await app.error(
+    /"level":"?(debug|30)"?.*the level of the log was changed|the level of the log was changed/,
+  );
   app.kill("SIGUSR2");
   await app.error(/the level of the log was changed[^]*the level of the log was changed/);
   assert.equal((await app.stop()).code, 0);
@@ -70,10 +72,7 @@ suite("what only checks or prints binds nothing", () => {
     const config = configFile(t, "grpc:\n  port: 7001\nhttp:\n  port: 7001\n");
     await using app = await ended(`--config=${config}`, "--check-config");
     assert.equal(app.code, 2);
-    assert.equal(
-      app.errors,
-      `${config}:4: http.port: 7001 is the port of grpc.port too (${config}:2)\n`,
-    );
+    assert.equal(app.errors, `${config}:4: http.port: 7001 is the port of grpc.port too (${config}:2)\n`);
     assert.deepEqual(app.lines, []);
   });
 
@@ -101,6 +100,11 @@ test("a port that is taken ends with 1 and one line", async () => {
   const port = (await first.address("HTTP")).split(":")[1];
   await using second = await ended(`--http-port=${port}`, "--grpc-port=0", "--exporter-port=0");
   assert.equal(second.code, 1);
-  assert.match(second.errors, new RegExp(`^the server "http" cannot start: HTTP cannot listen on 127.0.0.1:${port}: .*EADDRINUSE\\)\n$`));
+  assert.match(
+    second.errors,
+    new RegExp(
+      `^the server "http" cannot start: HTTP cannot listen on 127.0.0.1:${port}: .*EADDRINUSE\\)\n$`,
+    ),
+  );
   assert.equal((await first.stop()).code, 0);
 });
