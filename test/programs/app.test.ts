@@ -38,7 +38,7 @@ test("the example starts with its file, answers and stops", async () => {
   assert.equal((await app.stop()).code, 0);
 });
 
-test("C12 SIGHUP reads the configuration again; mistakes are told and change nothing", async (t) => {
+test("SIGHUP reads the configuration again; mistakes are told and change nothing (C12)", async (t) => {
   const config = configFile(t, "http: { max_timeout: 5m }\n");
   await using app = new Program(example, `--config=${config}`, ...ports);
   const http = await app.address("HTTP");

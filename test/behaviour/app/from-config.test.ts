@@ -163,7 +163,7 @@ suite("servers of a configuration", () => {
 suite("reload", () => {
   const page = "https://page.example";
 
-  test("C12, C13 keys that reload are in use at once, others are listed, mistakes change nothing", async (t) => {
+  test("keys that reload are in use at once, others are listed, mistakes change nothing (C12, C13)", async (t) => {
     const config = file(t, "config.yaml", "http: { timeout: 30s }\n");
     await using app = await loadApp({}, ["--config", config]);
     await app.start();
@@ -196,7 +196,7 @@ suite("reload", () => {
     assert.equal(headers.get("access-control-allow-origin"), page);
   });
 
-  test("C14 calls under way keep the timeout that they began with", async (t) => {
+  test("calls under way keep the timeout that they began with (C14)", async (t) => {
     const config = file(t, "config.yaml", "http: { timeout: 30s }\n");
     await using app = await loadApp({}, ["--config", config]);
     await app.start();
@@ -208,7 +208,7 @@ suite("reload", () => {
     assert.equal((await begun).status, 200);
   });
 
-  test("C15 100 reloads under load fail no call", async (t) => {
+  test("100 reloads under load fail no call (C15)", async (t) => {
     const config = file(t, "config.yaml", "http: { timeout: 30s }\n");
     await using app = await loadApp({}, ["--config", config]);
     await app.start();

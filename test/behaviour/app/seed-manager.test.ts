@@ -45,7 +45,8 @@ const rows: readonly Row[] = [
   },
   {
     call: "GetConnectionInfo",
-    here: (app) => app.servers.find(({ name }) => name === "http")?.addresses.map((text) => text.split(":")[0]),
+    here: (app) =>
+      app.servers.find(({ name }) => name === "http")?.addresses.map((text) => text.split(":")[0]),
     expected: ["127.0.0.1"],
   },
   {
