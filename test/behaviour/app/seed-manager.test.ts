@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import { App } from "../../../src/app/app.ts";
+import type { App } from "../../../src/app/app.ts";
 import { featureNames } from "../../../src/app/features.ts";
 import { Metrics } from "../../../src/core/telemetry/metrics.ts";
 import { Exporter } from "../../../src/core/telemetry/exporter.ts";
