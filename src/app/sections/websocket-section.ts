@@ -15,6 +15,7 @@ export function open({ config, logger }: SectionKit): SectionParts {
     webSockets: websocket.enabled,
     multiplexPath: websocket.path,
     socketHeartbeatMs: websocket.pingPeriod,
+    socketPongWaitMs: websocket.pongWait,
     socketWriteIdleMs: websocket.writeWait,
     maxSocketMessageBytes: websocket.maxMessageSize,
     socketCompression: websocket.compression,
