@@ -2,6 +2,7 @@ import { toJson } from "@bufbuild/protobuf";
 import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
 import { bundled } from "./bundled.ts";
+import { appRows } from "./app-rows.ts";
 import type { Contestant, Program } from "./contestant.ts";
 import { clusterRows } from "./cluster-rows.ts";
 import { runDuel, samplesAre } from "./duel.ts";
@@ -289,6 +290,7 @@ const all: readonly Row[] = [
   ...handLatencyRows,
   ...restClientRows,
   ...trafficRows,
+  ...appRows,
   ...guardRows,
 ];
 

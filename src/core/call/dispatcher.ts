@@ -57,14 +57,14 @@ export interface DispatcherParts {
  * context. Deadlines, observers and the drain are handled here, the same way for every protocol.
  */
 export class Dispatcher {
-  readonly #options: DispatcherOptions;
+  #options: DispatcherOptions;
   readonly #services = new Map<string, AnyService>();
   readonly #handlers = new Map<string, Handler>();
   readonly #handlersByMethod = new Map<DescMethod, Handler>();
   readonly #faults: FaultLog;
   readonly #inFlight = new LiveSet<CallContext>();
   /** Decides on calls that are made in this process; undefined where every call may be made. */
-  readonly admission: CallAdmission | undefined;
+  admission: CallAdmission | undefined;
   readonly #checksOf: ChecksOf | undefined;
   #closed = false;
 
@@ -111,6 +111,19 @@ export class Dispatcher {
   /** The descriptors of all registered services, in the order of registration. */
   get services(): readonly DescService[] {
     return [...this.#services.values()].map((service) => service.descriptor);
+  }
+
+  /** All registered services, in the order of registration. */
+  get registered(): readonly AnyService[] {
+    return [...this.#services.values()];
+  }
+
+  /** Other timeouts for the calls that begin from now on. */
+  reload({
+    defaultTimeoutMs,
+    maxTimeoutMs,
+  }: Pick<DispatcherOptions, "defaultTimeoutMs" | "maxTimeoutMs">): void {
+    this.#options = { ...this.#options, defaultTimeoutMs, maxTimeoutMs };
   }
 
   /** The handler of an rpc by its name, `package.Service/Method`. */
