@@ -21,6 +21,7 @@ import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
 import { upstreamRows } from "./upstream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
+import { limitRows } from "./limit-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
@@ -289,6 +290,7 @@ const all: readonly Row[] = [
   ...handLatencyRows,
   ...restClientRows,
   ...trafficRows,
+  ...limitRows,
   ...guardRows,
 ];
 
