@@ -22,6 +22,7 @@ import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
 import { upstreamRows } from "./upstream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
+import { limitRows } from "./limit-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
@@ -291,6 +292,7 @@ const all: readonly Row[] = [
   ...restClientRows,
   ...trafficRows,
   ...appRows,
+  ...limitRows,
   ...guardRows,
 ];
 

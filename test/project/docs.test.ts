@@ -36,6 +36,8 @@ const pages = [
   "docs/upstreams.md",
   "docs/access.md",
   "docs/validation.md",
+  "docs/limits.md",
+  "docs/overload.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
