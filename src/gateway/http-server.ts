@@ -114,6 +114,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         gateDocuments: gateDocuments(gates),
         admission: gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses }),
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+        observers,
         validation: this.#validation,
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
         errors: this.#errors,
@@ -169,7 +170,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       mounted: (prefix) => this.#mountAt(prefix),
       ready: async (own) => {
         if (this.#addresses.areForwarded) await this.#addresses.load();
-        this.#readyInApp(own);
+        await this.#readyInApp(own);
       },
       routes: () => this.#router.rpcs.router.routes,
       closing: (graceMs) => this.gracefulStop({ graceMs }),

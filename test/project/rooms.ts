@@ -85,6 +85,15 @@ export const arrows: Arrows = {
     "core/call",
     "core/admission",
   ],
+  "core/security/ext-authz": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/call",
+    "core/admission",
+    "core/policy",
+  ],
+  "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
 
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
   "core/redis": ["core/errors", "core/config", "core/time"],

@@ -2,24 +2,36 @@ import { fromBinary, type DescMethod, type Message } from "@bufbuild/protobuf";
 import type { Invoker } from "../call/invoker.ts";
 import type { CallContext } from "../call/context.ts";
 import type { RpcChecks } from "../call/message-checks.ts";
+import { type CallObserver, notifyRefused } from "../call/observer.ts";
 import { checkedReplies, checkedRequests, checkRequest } from "../call/rpc-checks.ts";
 import { toCallError } from "../errors/errors.ts";
 
 /**
  * `invoker` for the calls of one rpc, with its checks before each call: a refused request never reaches `invoker`. A unary
  * call of bytes stays one: its request is decoded for the check alone.
+ *
+ * @param observers notified of refused calls
  */
-export function checkedInvoker(invoker: Invoker, method: DescMethod, checks: RpcChecks): Invoker {
+export function checkedInvoker(
+  invoker: Invoker,
+  method: DescMethod,
+  checks: RpcChecks,
+  observers: readonly CallObserver[],
+): Invoker {
   const unaryBytes = checks.reply === undefined ? invoker.unaryBytes?.bind(invoker) : undefined;
   const afterCheck = <T>(request: Message, context: CallContext, call: () => Promise<T>): Promise<T> => {
-    let waiting: Promise<void> | undefined;
-    try {
-      waiting = checkRequest(checks, request, context);
-    } catch (reason) {
-      return Promise.reject(toCallError(reason));
-    }
+    const refuse = (reason: unknown): never => {
+      const error = toCallError(reason);
+      notifyRefused(observers, "validation", error, context);
+      throw error;
+    };
     context.checkedBy = checks;
-    return waiting === undefined ? call() : waiting.catch(rethrow).then(call);
+    try {
+      const waiting = checkRequest(checks, request, context);
+      return waiting === undefined ? call() : waiting.catch(refuse).then(call);
+    } catch (reason) {
+      return Promise.resolve(reason).then(refuse);
+    }
   };
   return {
     protocolName: invoker.protocolName,
@@ -44,8 +56,4 @@ export function checkedInvoker(invoker: Invoker, method: DescMethod, checks: Rpc
 /** Fields of type bytes are views of the input's class: of Uint8Array, as the generated types promise. */
 function decode({ input }: DescMethod, { buffer, byteOffset, byteLength }: Uint8Array): Message {
   return fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength));
-}
-
-function rethrow(reason: unknown): never {
-  throw toCallError(reason);
 }
