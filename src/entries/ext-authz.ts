@@ -8,3 +8,4 @@ export {
   type AuthorizerOutcome,
   type ExtAuthzOptions,
 } from "../core/security/ext-authz/ext-authz-options.ts";
+export { type Decider, extAuthz, type ExtAuthzServiceOptions } from "../gateway/authorizer/ext-authz.ts";

@@ -35,6 +35,7 @@ const pages = [
   "docs/rest-client.md",
   "docs/upstreams.md",
   "docs/validation.md",
+  "docs/ext-authz.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;

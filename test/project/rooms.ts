@@ -93,8 +93,6 @@ export const arrows: Arrows = {
     "core/admission",
     "core/policy",
   ],
-  "core/security": ["core/errors", "core/config", "core/metadata", "core/net", "core/call", "core/admission"],
-
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
   "core/redis": ["core/errors", "core/config", "core/time"],
   "core/limits": [
@@ -245,6 +243,9 @@ export const arrows: Arrows = {
     "gateway/binding",
     "gateway/doors/…",
   ],
+
+  // What other proxies ask.
+  "gateway/authorizer": ["core/…", "gateway/http", "gateway/routing", "gateway/doors"],
 
   "gateway/flags": [
     "core",

@@ -6,9 +6,13 @@ import {
   CheckResponseSchema,
 } from "../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import type { AttributeContext_HttpRequest } from "../../../gen/envoy/service/auth/v3/attribute_context_pb.ts";
+import {
+  type HeaderValueOption_HeaderAppendAction,
+  HeaderValueOptionSchema,
+} from "../../../gen/envoy/config/core/v3/base_pb.ts";
 import { dial, GrpcServer } from "../../../src/index.ts";
 
-type Answer = MessageInitShape<typeof CheckResponseSchema>;
+type Answer = Extract<MessageInitShape<typeof CheckResponseSchema>, { $typeName?: never }>;
 
 /** An authorizer whose answers a test chooses. */
 export interface Authorizer {
@@ -50,6 +54,6 @@ export async function startAuthorizer(t: TestContext, answer: Authorizer["answer
 export const allowed = { status: { code: 0 } } as const satisfies Answer;
 
 /** A change of a header. */
-export function header(key: string, value: string, appendAction = 0): { header: { key: string; value: string }; appendAction: number } {
-  return { header: { key, value }, appendAction };
+export function header(key: string, value: string, appendAction: HeaderValueOption_HeaderAppendAction = 0) {
+  return create(HeaderValueOptionSchema, { header: { key, value }, appendAction });
 }

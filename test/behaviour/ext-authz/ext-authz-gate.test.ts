@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
-import { authorizerMetadataKey, type AuthorizerOutcome, extAuthzGate, type ExtAuthzOptions } from "../../../src/entries/ext-authz.ts";
+import {
+  authorizerMetadataKey,
+  type AuthorizerOutcome,
+  extAuthzGate,
+  type ExtAuthzOptions,
+} from "../../../src/entries/ext-authz.ts";
 import { GrpcServer, type Interceptor } from "../../../src/index.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { type Gateway, startGateway } from "../../support/gateway-fixture.ts";
@@ -18,16 +27,26 @@ interface Site {
   readonly seen: { headers: Headers; metadata: unknown }[];
 }
 
-async function start(t: TestContext, authorizer: Authorizer, options: Partial<ExtAuthzOptions> = {}): Promise<Site> {
+async function start(
+  t: TestContext,
+  authorizer: Authorizer,
+  options: Partial<ExtAuthzOptions> = {},
+): Promise<Site> {
   const outcomes: AuthorizerOutcome[] = [];
   const ignored: string[] = [];
   const seen: Site["seen"] = [];
-  const books = { asked: (outcome: AuthorizerOutcome) => void outcomes.push(outcome), ignored: (name: string) => void ignored.push(name) };
+  const books = {
+    asked: (outcome: AuthorizerOutcome) => void outcomes.push(outcome),
+    ignored: (name: string) => void ignored.push(name),
+  };
   const look: Interceptor = (next) => (request) => {
-    seen.push({ headers: new Headers(request.header), metadata: request.contextValues.get(authorizerMetadataKey) });
+    seen.push({
+      headers: new Headers(request.header),
+      metadata: request.contextValues.get(authorizerMetadataKey),
+    });
     return next(request);
   };
-  const gate = extAuthzGate(authorizer.transport, { books, ...options });
+  const gate = extAuthzGate(authorizer.transport, { books, timeoutMs: 10_000, ...options });
   const gateway = await startGateway({ gates: [gate], interceptors: [look] });
   t.after(() => gateway[Symbol.asyncDispose]());
   return { gateway, outcomes, ignored, seen };
@@ -69,10 +88,16 @@ test("X1: an authorizer sees the call in Envoy's form", async (t) => {
 
 test("X1: a gRPC server asks as gRFC A92 says", async (t) => {
   const authorizer = await startAuthorizer(t, () => allowed);
-  const server = new GrpcServer({ port: 0, gates: [extAuthzGate(authorizer.transport)] }).addService(new Echo());
+  const server = new GrpcServer({
+    port: 0,
+    gates: [extAuthzGate(authorizer.transport, { timeoutMs: 10_000 })],
+  }).addService(new Echo());
   await server.start();
   t.after(() => server.gracefulStop({ graceMs: 0 }));
-  const client = createClient(EchoService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${server.address?.port}` }));
+  const client = createClient(
+    EchoService,
+    createGrpcTransport({ baseUrl: `http://127.0.0.1:${server.address?.port}` }),
+  );
   assert.equal((await client.echo({ text: "a" })).text, "a");
   const { method, path, protocol, size } = authorizer.http;
   assert.deepEqual([method, path, protocol, size], ["POST", "/tsms.test.v1.EchoService/Echo", "HTTP/2", -1n]);
@@ -89,7 +114,7 @@ test("X2: the first bytes of the body of unary calls, at every door that reads i
     });
     return Buffer.from(rawBody).includes("evil") ? { status: { code: 7 } } : allowed;
   });
-  const options = { includeBodyBytes: 16 };
+  const options = { includeBodyBytes: 16, timeoutMs: 10_000 };
   const { gateway } = await start(t, authorizer, options);
   const post = async (text: string) => {
     const response = await fetch(`${gateway.url}/tsms.test.v1.EchoService/Echo`, {
@@ -106,7 +131,9 @@ test("X2: the first bytes of the body of unary calls, at every door that reads i
   assert.deepEqual(bodies.pop(), { door: "rest", body: '{"text":"evil"}', partial: "false" });
   const get = await fetch(`${gateway.url}/test/v1/echo/a`);
   assert.deepEqual([get.status, bodies.pop()], [200, { door: "rest", body: "", partial: "false" }]);
-  const server = new GrpcServer({ port: 0, gates: [extAuthzGate(authorizer.transport, options)] }).addService(new Echo());
+  const server = new GrpcServer({ port: 0, gates: [extAuthzGate(authorizer.transport, options)] }).addService(
+    new Echo(),
+  );
   await server.start();
   t.after(() => server.gracefulStop({ graceMs: 0 }));
   const grpc = `http://127.0.0.1:${server.address?.port}`;
@@ -143,7 +170,10 @@ suite("X3: OK lets pass, a denial beside it does not", () => {
     });
   }
   test("I24: OK with denied_response is a denial", async (t) => {
-    const authorizer = await startAuthorizer(t, () => ({ ...allowed, httpResponse: { case: "deniedResponse", value: {} } }));
+    const authorizer = await startAuthorizer(t, () => ({
+      ...allowed,
+      httpResponse: { case: "deniedResponse", value: {} },
+    }));
     const { gateway } = await start(t, authorizer);
     const response = await fetch(`${gateway.url}/test/v1/echo/a`);
     await response.text();
@@ -188,7 +218,15 @@ test("X4: an answer changes headers, query and context values", async (t) => {
 });
 
 test("I24: an answer cannot set :path, host, content-length", async (t) => {
-  const names = [":path", "host", "content-length", "transfer-encoding", "grpc-timeout", "connection", "bad name"];
+  const names = [
+    ":path",
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "grpc-timeout",
+    "connection",
+    "bad name",
+  ];
   const authorizer = await startAuthorizer(t, () => ({
     ...allowed,
     httpResponse: {
@@ -215,7 +253,11 @@ test("X5: a denial is as the authorizer says on REST, a code with its text elsew
       case: "deniedResponse",
       value: {
         status: { code: 401 as 403 },
-        headers: [header("www-authenticate", "Token"), header("content-type", "text/html"), header("content-length", "3")],
+        headers: [
+          header("www-authenticate", "Token"),
+          header("content-type", "text/html"),
+          header("content-length", "3"),
+        ],
         body,
       },
     },
@@ -226,7 +268,10 @@ test("X5: a denial is as the authorizer says on REST, a code with its text elsew
   assert.equal(response.headers.get("www-authenticate"), "Token");
   assert.equal(response.headers.get("content-type"), "text/html");
   assert.equal(await response.text(), body);
-  const client = createClient(EchoService, createConnectTransport({ baseUrl: gateway.url, httpVersion: "1.1" }));
+  const client = createClient(
+    EchoService,
+    createConnectTransport({ baseUrl: gateway.url, httpVersion: "1.1" }),
+  );
   const error = await client.echo({ text: "a" }).then(
     () => assert.fail("it passed"),
     (reason: unknown) => ConnectError.from(reason),
@@ -251,11 +296,18 @@ suite("X6: no answer", () => {
     const authorizer = await startAuthorizer(t, silent);
     const logged: string[] = [];
     const logger = { warn: (_: unknown, text: string) => void logged.push(text) };
-    const { gateway, outcomes, seen } = await start(t, authorizer, { timeoutMs: 50, onFailure: "allow", logger });
+    const { gateway, outcomes, seen } = await start(t, authorizer, {
+      timeoutMs: 50,
+      onFailure: "allow",
+      logger,
+    });
     const response = await fetch(`${gateway.url}/test/v1/echo/a`);
     await response.text();
     assert.deepEqual([response.status, outcomes, logged.length], [200, ["failed_open"], 1]);
-    assert.deepEqual([...(seen[0]?.headers.keys() ?? [])].filter((name) => /auth|envoy/.test(name)), []);
+    assert.deepEqual(
+      [...(seen[0]?.headers.keys() ?? [])].filter((name) => /auth|envoy/.test(name)),
+      [],
+    );
   });
   test("is what error_response says", async (t) => {
     const authorizer = await startAuthorizer(t, () => ({
@@ -292,5 +344,8 @@ test("only the selected rpcs are asked about", async (t) => {
   const authorizer = await startAuthorizer(t, () => ({ status: { code: 7 } }));
   const { gateway } = await start(t, authorizer, { rpc: ["tsms.test.v1.EchoService/Repeat"] });
   assert.equal((await fetch(`${gateway.url}/test/v1/echo/a`)).status, 200);
-  assert.throws(() => extAuthzGate(authorizer.transport, { onFailure: "open" as "deny" }), /onFailure must be "deny" or "allow"/);
+  assert.throws(
+    () => extAuthzGate(authorizer.transport, { onFailure: "open" as "deny" }),
+    /onFailure must be "deny" or "allow"/,
+  );
 });

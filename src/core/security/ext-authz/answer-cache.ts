@@ -1,6 +1,10 @@
 import { createHash } from "node:crypto";
 import { clone, toBinary } from "@bufbuild/protobuf";
-import { type CheckRequest, CheckRequestSchema, type CheckResponse } from "../../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
+import {
+  type CheckRequest,
+  CheckRequestSchema,
+  type CheckResponse,
+} from "../../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 
 /** The most answers that are remembered; the oldest one is forgotten for a further one. */
 const mostAnswers = 10_000;

@@ -2,7 +2,10 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { AttributeContext_PeerSchema } from "../../../../gen/envoy/service/auth/v3/attribute_context_pb.ts";
-import { type CheckRequest, CheckRequestSchema } from "../../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
+import {
+  type CheckRequest,
+  CheckRequestSchema,
+} from "../../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import type { CallHead } from "../../admission/call-head.ts";
 import type { EdgeRequest } from "../../call/edge-request.ts";
 import { rpcName } from "../../call/service.ts";

@@ -56,7 +56,10 @@ function textOf(answer: DeniedHttpResponse | undefined, otherwise: string): stri
   const bytes = Buffer.from(answer?.body ?? "");
   if (bytes.length === 0) return otherwise;
   // A character that is cut in two at the end is left out.
-  return bytes.subarray(0, longestText).toString().replace(/\uFFFD+$/, "");
+  return bytes
+    .subarray(0, longestText)
+    .toString()
+    .replace(/\uFFFD+$/, "");
 }
 
 function fieldsOf({ headers }: DeniedHttpResponse): (readonly [string, string])[] {

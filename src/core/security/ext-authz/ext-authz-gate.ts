@@ -1,5 +1,11 @@
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
-import { type Client, createClient, createContextKey, type ContextKey, type Transport } from "@connectrpc/connect";
+import {
+  type Client,
+  createClient,
+  createContextKey,
+  type ContextKey,
+  type Transport,
+} from "@connectrpc/connect";
 import {
   Authorization,
   type CheckResponse,
@@ -134,9 +140,6 @@ class ExtAuthzGate implements Gate {
   }
 
   #count(outcome: AuthorizerOutcome, since: number | undefined): void {
-    this.#options.books?.asked(
-      outcome,
-      since === undefined ? undefined : (performance.now() - since) / 1000,
-    );
+    this.#options.books?.asked(outcome, since === undefined ? undefined : (performance.now() - since) / 1000);
   }
 }
