@@ -85,6 +85,14 @@ export const arrows: Arrows = {
     "core/call",
     "core/admission",
   ],
+  "core/security/signatures": [
+    "core/errors",
+    "core/metadata",
+    "core/call",
+    "core/admission",
+    "core/policy",
+    "core/security",
+  ],
   "core/security/ext-authz": [
     "core/errors",
     "core/config",

@@ -26,6 +26,11 @@ export const sections: readonly Section[] = [
     isUsed: ({ overload }) => overload?.enabled ?? false,
     load: () => import("./overload-section.ts"),
   },
+  {
+    name: "signatures",
+    isUsed: ({ signatures }) => signatures !== undefined,
+    load: () => import("./signatures-section.ts"),
+  },
   { name: "validation", isUsed: checksMessages, load: () => import("./validation-section.ts") },
   {
     name: "ext_authz",

@@ -70,7 +70,7 @@ export class CallContext implements HandlerContext, Live {
   readonly isShadow: boolean;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
   edge: EdgeRequest | undefined;
-  /** Must be called with the body of a unary call, by `bodyArrived`; undefined for a call whose body nobody looks at. */
+  /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
   bodyCheck: BodyCheck | undefined;
   /** What becomes of the query of a REST call before it is bound; undefined: it stays as it came. */
   changeQuery: ((query: string) => string) | undefined;

@@ -1,6 +1,6 @@
 import type { ConnectError } from "@connectrpc/connect";
 
-/** What REST clients get for an error in place of its code and text: somebody else's answer, as it is. */
+/** What REST clients get for an error in place of its code and text: the answer of another server, as it is. */
 export interface HttpAnswer {
   readonly status: number;
   /** Names in lower case; a name may come several times. */

@@ -20,7 +20,7 @@ import type { CallSource } from "../../core/admission/arrived-call.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
 import { ClientAddresses } from "../../core/admission/client-address.ts";
 import type { Gate } from "../../core/admission/gate.ts";
-import { CallContext } from "../../core/call/context.ts";
+import type { CallContext } from "../../core/call/context.ts";
 import { FaultLog, type FaultLogOptions } from "../../core/call/fault-log.ts";
 import { type AnyService, rpcName, type Service } from "../../core/call/service.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
@@ -30,6 +30,7 @@ import { parseServiceConfig, type RuleText } from "../../core/http-rule/service-
 import { isIdentityHeader } from "../../core/metadata/identity-headers.ts";
 import { isReservedHeader } from "../../core/metadata/reserved-headers.ts";
 import { type Principal, principal } from "../../core/security/principal.ts";
+import { newCall } from "../doors/open-call.ts";
 import { ServedRpcs } from "../doors/served-rpcs.ts";
 import { asStatus, detailsToJson } from "../http/error-body.ts";
 
@@ -72,6 +73,9 @@ export function extAuthz(decider: Decider, options: ExtAuthzServiceOptions): Ser
     },
   };
 }
+
+/** The time of a question is that of its call. */
+const noLimits = Object.freeze({ defaultTimeoutMs: 0, maxTimeoutMs: 0 });
 
 /** The rpcs that the proxy passes on, and who decides on their calls. */
 class AskedRpcs {
@@ -121,14 +125,10 @@ class AskedRpcs {
     const door = doorOf(http);
     const requestHeader = metadataOf(http);
     const before = new Headers(requestHeader);
-    const context = new CallContext({
-      method,
-      protocolName: door,
-      requestHeader: () => requestHeader,
-      requestMethod: http.method,
-      url: http.path,
-      parent: asking,
-    });
+    const kind = { method, protocolName: door, limits: noLimits, admit: undefined };
+    const request = { peer: undefined, method: http.method, url: http.path, arrivedAt: undefined };
+    const context = newCall(kind, request, undefined, () => requestHeader);
+    context.join(asking);
     try {
       await this.#admitOf(method)?.(door, sourceOf(attributes, http), context, route);
       return allowed(context, before);

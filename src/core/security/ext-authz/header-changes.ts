@@ -63,7 +63,7 @@ export function fieldOf({ header }: HeaderValueOption): readonly [name: string, 
   return validName.test(name) && !badValue.test(value) ? [name, value] : undefined;
 }
 
-/** Whether a header belongs to a protocol: nobody else may set it. */
+/** Whether a header belongs to a protocol, so that an answer may not set it. */
 export function isProtected(name: string): boolean {
   return isReservedHeader(name) || name.startsWith("content-");
 }
