@@ -9,5 +9,5 @@ export {
 } from "../core/security/signatures/request-signer.ts";
 export { readSignatureKeys, type SignatureKey } from "../core/security/signatures/signature-keys.ts";
 export type { SignatureAlgorithm } from "../core/security/signatures/algorithms.ts";
-export { LocalReplayStore, type ReplayStore } from "../core/security/replay.ts";
+export { LocalReplayStore, RedisReplayStore, type ReplayStore } from "../core/security/replay.ts";
 export type { RequestSigner, SignedRequest } from "../core/metadata/request-signer.ts";

@@ -3,16 +3,15 @@ import type { Gate } from "../../core/admission/gate.ts";
 import type { CallHead } from "../../core/admission/call-head.ts";
 import { loadPeer } from "../../core/config/optional-peer.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
-import { LocalReplayStore } from "../../core/security/replay.ts";
+import { LocalReplayStore, RedisReplayStore, type ReplayStore } from "../../core/security/replay.ts";
+import { redisOf } from "./redis-of.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** Calls that must be signed: which, and with which keys. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
-  const { config, mistake } = kit;
-  if (config.signatures?.replayStore === "redis") {
-    throw mistake("signatures.replay_store", "nonces are kept in this process only: use local");
-  }
-  const replay = new LocalReplayStore();
+  const { config } = kit;
+  const isShared = config.signatures?.replayStore === "redis";
+  const replay = isShared ? new RedisReplayStore(redisOf(kit)) : new LocalReplayStore();
   let current = await gateOf(config, kit, replay);
   const gate: Gate = {
     name: "signatures",
@@ -35,7 +34,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
 async function gateOf(
   { signatures }: Config,
   { mistake }: SectionKit,
-  replay: LocalReplayStore,
+  replay: ReplayStore,
 ): Promise<Gate | undefined> {
   const verify = signatures?.verify;
   if (verify === undefined) return undefined;

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 /** Remembers what has been used once. */
 export interface ReplayStore {
   /**
@@ -38,5 +40,27 @@ export class LocalReplayStore implements ReplayStore {
     this.#used.delete(text);
     this.#used.set(text, now + ttlMs);
     return true;
+  }
+}
+
+/** What of Redis a replay store needs. */
+interface ReplayRedis {
+  /** In front of every key. */
+  readonly prefix: string;
+  command(command: readonly string[]): Promise<unknown>;
+}
+
+/** A replay store in Redis, for all processes together. Without an answer of Redis, `claim` rejects. */
+export class RedisReplayStore implements ReplayStore {
+  readonly #redis: ReplayRedis;
+
+  constructor(redis: ReplayRedis) {
+    this.#redis = redis;
+  }
+
+  async claim(text: string, ttlMs: number): Promise<boolean> {
+    const key = `${this.#redis.prefix}nonce:${createHash("sha256").update(text).digest("base64url")}`;
+    const reply = await this.#redis.command(["SET", key, "1", "NX", "PX", String(ttlMs)]);
+    return reply === "OK";
   }
 }

@@ -12,7 +12,7 @@ export function contentDigest(body: Uint8Array): string {
 export function isDigestOf(value: string, body: Uint8Array): boolean {
   let known = 0;
   for (const part of value.split(",")) {
-    const [, name = "", base64 = ""] = /^\s*([a-z0-9-]+)=:([A-Za-z0-9+/]*={0,2}):\s*$/.exec(part) ?? [];
+    const [, name = "", base64 = ""] = /^\s*([a-z0-9-]+)=:([^:]*):\s*$/.exec(part) ?? [];
     const hash = Object.hasOwn(hashes, name) ? hashes[name] : undefined;
     if (name === "") return false;
     if (hash === undefined) continue;

@@ -44,7 +44,7 @@ function isAlgorithm(name: string): name is SignatureAlgorithm {
 }
 
 function publicKeyOf(pem: string, place: string): KeyObject {
-  if (/PRIVATE KEY/.test(pem)) {
+  if (pem.includes("PRIVATE KEY")) {
     throw new SetupError(`${place}: this is a private key; only its public part belongs here`);
   }
   try {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync } from "node:crypto";
+import { createPublicKey, createSecretKey, generateKeyPairSync } from "node:crypto";
 import { suite, test } from "node:test";
 import { verifySignature } from "http-message-sig";
 import { algorithmOf, schemes } from "../../../../src/core/security/signatures/algorithms.ts";
@@ -94,16 +94,12 @@ test("every algorithm verifies what it signs, and nothing else", () => {
     const algorithm = algorithmOf(publicKey, name);
     assert.equal(algorithm, name);
     const data = Buffer.from("text");
-    const signature = schemes[algorithm].sign(createPrivateKeyOf(privateKey), data);
+    const signature = schemes[algorithm].sign(privateKey, data);
     assert.ok(schemes[algorithm].verify(publicKey, data, signature), name);
     assert.ok(!schemes[algorithm].verify(publicKey, Buffer.from("other"), signature), name);
     assert.ok(!schemes[algorithm].verify(publicKey, data, signature.subarray(1)), name);
   }
 });
-
-function createPrivateKeyOf(key: Parameters<typeof createPrivateKey>[0] | typeof sharedSecret) {
-  return key as typeof sharedSecret; // All of them are key objects.
-}
 
 test("digests of RFC 9530", () => {
   const digest = fields.find(({ name }) => name === "content-digest")?.value ?? "";
