@@ -117,6 +117,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         gateDocuments: gateDocuments(merged.gates),
         admission: this.#admission,
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+        observers,
         validation: this.#validation,
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
         errors: this.#errors,

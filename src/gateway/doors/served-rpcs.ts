@@ -130,7 +130,7 @@ export class ServedRpcs {
     const registry = registryOf(method.parent);
     return {
       ...kit,
-      invoker: checks === undefined ? invoker : checkedInvoker(invoker, method, checks),
+      invoker: checks === undefined ? invoker : checkedInvoker(invoker, method, checks, kit.observers),
       limits: { ...limits, ...timeLimitsOf(method, this.#deadlineMs(method), limits) },
       json: { ...json, registry },
       binding: {
