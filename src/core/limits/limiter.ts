@@ -3,6 +3,7 @@ import type { CallHead } from "../admission/call-head.ts";
 import type { Gate } from "../admission/gate.ts";
 import { nearestName } from "../errors/nearest-name.ts";
 import type { Redis } from "../redis/redis.ts";
+import { contractCost } from "./contract-cost.ts";
 import { storedKey, type KeySink } from "./key.ts";
 import { KeyedHash } from "./keyed-hash.ts";
 import { toLimits, type Limit, type LimitCounts, type LimitParts, type RateLimit } from "./limit.ts";
@@ -18,7 +19,7 @@ export type LimitsInit = Readonly<Record<string, LimitInit>>;
 export interface LimiterParts {
   /** For limits with `store: "redis"`. Default: none. */
   readonly redis?: Redis | undefined;
-  /** How much a call of an rpc takes, by its contract. Default: 1 for all. */
+  /** How much a call of an rpc takes. Default: what its contract says. */
   readonly costOf?: (method: DescMethod) => number;
   /** Default: those of the process. */
   readonly clocks?: LimitClocks;
@@ -60,7 +61,7 @@ export class Limiter {
   #plans = new Map<DescMethod, Plans>();
 
   /** @throws SetupError naming limit, option and cure */
-  constructor(init: LimitsInit, { redis, costOf = () => 1, clocks = limitClocks }: LimiterParts = {}) {
+  constructor(init: LimitsInit, { redis, costOf = contractCost, clocks = limitClocks }: LimiterParts = {}) {
     this.#parts = { store: redis && new LimitStore(redis), costOf, clocks };
     this.beforeAuthentication = this.#gate("limits before authentication", "before");
     this.behindAuthentication = this.#gate("limits", "behind");

@@ -9,6 +9,7 @@ import { retryInfo, unavailableFor } from "../errors/retry-info.ts";
 import { networkOf } from "../limits/network.ts";
 import { principal } from "../security/principal.ts";
 import { systemClock, type Clock } from "../time/clock.ts";
+import { contractCriticality } from "./contract-criticality.ts";
 import { FairShare, type Criticality } from "./fair-share.ts";
 import { Gradient } from "./gradient.ts";
 import { LoopLag } from "./loop-lag.ts";
@@ -38,7 +39,7 @@ export interface OverloadState {
 
 /** What overload control needs beside its options. */
 export interface OverloadParts {
-  /** What the contract of an rpc says. Default: `DEFAULT` for all. */
+  /** Default: what the contract of an rpc says. */
   readonly criticalityOf?: (method: DescMethod) => Criticality;
   readonly clock?: Clock;
   /** Returns numbers from 0 to 1. */
@@ -106,7 +107,7 @@ export class Overload {
   /** @throws SetupError for options that cannot be used */
   constructor(options: Partial<OverloadOptions> = {}, parts: OverloadParts = {}) {
     this.#parts = {
-      criticalityOf: () => "DEFAULT",
+      criticalityOf: contractCriticality,
       clock: systemClock,
       random: Math.random,
       memory: memoryUse,

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
+import { VaultService } from "../../../gen/tsms/test/v1/vault_pb.ts";
 import { refusalKindOf } from "../../../src/core/admission/refusal.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { retryAfterMsOf } from "../../../src/core/errors/retry-info.ts";
-import { FairShare, levelOf, type Criticality } from "../../../src/core/overload/fair-share.ts";
+import { FairShare, levelOf } from "../../../src/core/overload/fair-share.ts";
 import { Overload } from "../../../src/core/overload/overload.ts";
 import type { OverloadOptions } from "../../../src/core/overload/overload-options.ts";
 import { madeCall, type MadeCall } from "../../support/made-call.ts";
@@ -37,8 +38,6 @@ function rig(options: Partial<OverloadOptions>, memory = (): number => 0) {
   };
   return { clock, overload, call, calls };
 }
-
-const sheddable = { method: EchoService.method.collect };
 
 /** Calls of a time, and how they ended. */
 function between(ended: readonly Ended[], fromMs: number, untilMs: number) {
@@ -118,12 +117,9 @@ test("Q3 a caller with twenty times his share does not slow down nine others", a
 test("Q3 what its contract calls sheddable is refused first", async () => {
   const streams: Stream[] = [
     { rate: 150, fromMs: 0, untilMs: 6_000 },
-    { rate: 150, fromMs: 0, untilMs: 6_000, call: sheddable },
+    { rate: 150, fromMs: 0, untilMs: 6_000, call: { method: VaultService.method.seal } },
   ];
-  const criticalityOf = ({ name }: { readonly name: string }): Criticality =>
-    name === "Collect" ? "SHEDDABLE" : "DEFAULT";
-  // Both are unary here: the simulation knows no streams.
-  const { ended } = await simulate(streams, () => ({ cpuMs: 5 }), {}, { criticalityOf });
+  const { ended } = await simulate(streams, () => ({ cpuMs: 5 }));
   const { refused, good } = between(ended, 3_000, 6_000);
   const ofDefault = refused.filter(({ stream }) => stream.call === undefined).length;
   assert.ok(ofDefault < refused.length * 0.1, `${ofDefault} of ${refused.length}`);
