@@ -13,7 +13,7 @@ export interface Tokens {
   /** Values of `Authorization`. */
   readonly authorizations: readonly string[];
   /** Removes the file. */
-  remove(): Promise<void>;
+  readonly remove: () => Promise<void>;
 }
 
 /** Makes tokens of as many callers, by RS256, good for an hour. */

@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { ConfigInit } from "../../src/core/config/loader/config-types.ts";
 import { loadConfig } from "../../src/core/config/loader/load-config.ts";
+import { ConnectError } from "../../src/core/errors/errors.ts";
 import { SetupError } from "../../src/core/errors/setup-error.ts";
 import { createApiKey } from "../../src/core/security/api-keys.ts";
 import { principal } from "../../src/core/security/principal.ts";
 import { createLogger } from "../../src/core/telemetry/logger.ts";
 import { Metrics } from "../../src/core/telemetry/metrics.ts";
+import { open as openAccess } from "../../src/app/sections/access-section.ts";
 import { open } from "../../src/app/sections/auth-section.ts";
 import type { SectionKit, SectionParts } from "../../src/app/sections/section.ts";
 import { createIssuerKey, FakeIssuer } from "../support/fake-issuer.ts";
@@ -32,7 +34,7 @@ async function partsOf(
     isSet: () => true,
     env: {},
   };
-  return { parts: await open(kit), kit };
+  return { parts: open(kit), kit };
 }
 
 /** Who makes a call with these headers, by the gate of the section; the message of a refusal. */
@@ -45,7 +47,7 @@ async function who(
   try {
     await gate?.admit(head);
   } catch (error) {
-    return error instanceof Error ? error.message : undefined;
+    return error instanceof ConnectError ? error.rawMessage : String(error);
   }
   return principal(head.context)?.id;
 }
@@ -66,7 +68,7 @@ suite("the section auth:", () => {
         mesh: { mtls: { names: { "spiffe://example/billing": { roles: ["billing"] } } } },
       },
     };
-    const { parts, kit } = await partsOf({ auth } as ConfigInit);
+    const { parts, kit } = await partsOf({ auth });
     await parts.start?.();
     const key = await createIssuerKey("one");
     issuer.keys = [key.jwk];
@@ -74,7 +76,7 @@ suite("the section auth:", () => {
     const { config: next } = await loadConfig({
       overrides: {
         auth: { providers: { partners: { apiKey: { keysFile, header: "x-partner" } } } },
-      } as ConfigInit,
+      },
       argv: [],
       env: {},
     });
@@ -108,6 +110,31 @@ suite("the section auth:", () => {
     await parts.stop?.();
   });
 
+  test("the section access says which calls need credentials", async () => {
+    await using files = await TemporaryFiles.create();
+    const partner = createApiKey("partner");
+    const keysFile = await files.write("keys.json", [{ id: "partner", hash: partner.hash }]);
+    const rules = { "tsms.test.v1.EchoService/Echo": { level: "public" } };
+    const keys = { auth: { providers: { partners: { apiKey: { keysFile } } } }, access: { rules } };
+    const { parts, kit } = await partsOf(keys);
+    const access = openAccess(kit);
+    await parts.start?.();
+    assert.equal(
+      await who(parts, { "x-api-key": "wrong" }),
+      undefined,
+      "on a public rpc nothing is looked at",
+    );
+    const { config: next } = await loadConfig({
+      overrides: { ...keys, access: {} },
+      argv: [],
+      env: {},
+    });
+    (await access.prepare?.({ next, previous: kit.config, changed: ["access"] }))?.();
+    assert.equal(await who(parts, { "x-api-key": "wrong" }), "the key is unknown");
+    assert.equal(await who(parts, { "x-api-key": partner.key }), "partner");
+    await parts.stop?.();
+  });
+
   test("mistakes name their keys", async () => {
     const rows = [
       [
@@ -120,10 +147,10 @@ suite("the section auth:", () => {
         /auth.providers.p: .*a header of its own/,
       ],
     ] as const;
-    for (const [auth, expected] of rows) await assert.rejects(partsOf({ auth } as ConfigInit), expected);
+    for (const [auth, expected] of rows) await assert.rejects(partsOf({ auth }), expected);
     const { parts } = await partsOf({
       auth: { providers: { p: { apiKey: { keysFile: "/no/such/file" } } } },
-    } as ConfigInit);
+    });
     await assert.rejects(async () => parts.start?.(), /auth: \/no\/such\/file/);
   });
 });

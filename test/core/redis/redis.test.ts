@@ -21,7 +21,12 @@ async function rig() {
     onReady: (listener) => (ready = listener),
     close: () => {},
   };
-  const redis = new Redis({ url: "redis://host" }, () => Promise.resolve(link), clock, (fn) => fn());
+  const redis = new Redis(
+    { url: "redis://host" },
+    () => Promise.resolve(link),
+    clock,
+    (fn) => fn(),
+  );
   await redis.connect();
   return { clock, link, asked, redis, connected: () => ready?.() };
 }
