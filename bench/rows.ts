@@ -2,6 +2,7 @@ import { toJson } from "@bufbuild/protobuf";
 import { ListBooksResponseSchema } from "../gen/library/v1/library_pb.ts";
 import { hundredBooks } from "./books.ts";
 import { bundled } from "./bundled.ts";
+import { appRows } from "./app-rows.ts";
 import type { Contestant, Program } from "./contestant.ts";
 import { clusterRows } from "./cluster-rows.ts";
 import { runDuel, samplesAre } from "./duel.ts";
@@ -21,6 +22,7 @@ import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
 import { upstreamRows } from "./upstream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
+import { limitRows } from "./limit-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
@@ -289,6 +291,8 @@ const all: readonly Row[] = [
   ...handLatencyRows,
   ...restClientRows,
   ...trafficRows,
+  ...appRows,
+  ...limitRows,
   ...guardRows,
 ];
 

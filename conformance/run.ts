@@ -20,6 +20,7 @@ import { realClients } from "./real-clients/real-clients.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
+import { extAuthzSuite } from "./ext-authz/ext-authz.ts";
 import { Missing } from "./tools.ts";
 import { xds } from "./xds/xds.ts";
 
@@ -51,6 +52,7 @@ const suites: readonly Suite[] = [
   ...realClients,
   kubernetes,
   xds,
+  extAuthzSuite,
   showcaseClient,
   ...connectConformance,
   grpcInterop,

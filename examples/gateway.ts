@@ -1,15 +1,9 @@
 /** Services over gRPC, REST and for browsers in one process: on two ports, or with `--port` on one. */
 import {
-  commonFlags,
   createTelemetry,
-  grpcFlags,
-  grpcOptions,
-  httpFlags,
-  httpOptions,
-  onePortFlags,
+  gatewayFlags,
+  gatewayOptions,
   parseFlags,
-  registerFlags,
-  tlsFlags,
   tlsOptions,
 } from "../src/entries/flags.ts";
 import { addServerGracefulStop, catchStopSignals, dial, GrpcServer, HttpServer } from "../src/index.ts";
@@ -18,37 +12,17 @@ import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 import { servePage } from "./page/serve-page.ts";
+import { print, printStop, urlOf } from "./parts/lines.ts";
+import { registered } from "./parts/registered.ts";
 
-const flags = parseFlags("gateway", {
-  ...grpcFlags,
-  ...httpFlags,
-  ...onePortFlags,
-  ...tlsFlags,
-  ...registerFlags,
-  ...commonFlags,
-});
+const flags = parseFlags("gateway", gatewayFlags);
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
-const tls = tlsOptions(flags, logger);
-const listen = flags.port === undefined;
-const limits = {
-  maxMessageBytes: flags.maxBody,
-  maxSendBytes: flags.maxReply,
-  defaultTimeoutMs: flags.timeout,
-  maxTimeoutMs: flags.maxTimeout,
-};
-const grpc = new GrpcServer({ ...grpcOptions(flags), ...limits, listen, tls, observers, logger });
-const onePort = listen ? {} : { port: flags.port, grpc };
-const http = new HttpServer({
-  ...httpOptions(flags),
-  ...onePort,
-  upstream: grpc,
-  tls,
-  observers,
-  httpObservers,
-  logger,
-});
+const options = gatewayOptions(flags);
+const shared = { tls: tlsOptions(flags, logger), observers, logger };
+const grpc = new GrpcServer({ ...options.grpc, ...shared });
+const http = new HttpServer({ ...options.http(grpc), ...shared, httpObservers });
 
 const goms = new GomsService("goms");
 const child = new ChildService("child", dial(grpc));
@@ -57,29 +31,13 @@ grpc.addService(goms).addService(child).addService(library);
 http.addService(goms).addService(child).addService(library);
 servePage(http);
 
-let registration;
-if (flags.register !== undefined) {
-  const { registerProgram } = await import("../src/entries/consul.ts");
-  const check = flags.tlsClient === "required" ? "ttl" : "http";
-  registration = registerProgram(flags, { name: "gateway", server: http, check });
-  addServerGracefulStop(registration); // First: clients go elsewhere while it still serves.
-}
+const register = await registered(flags, { name: "gateway", server: http, check: "http" });
 addServerGracefulStop(http, grpc);
 const exporter = await startExporter();
 await grpc.start();
 await http.start();
 
-console.log([...grpc.describe(), ...http.describe(), ...(exporter?.describe() ?? [])].join("\n"));
-const scheme = tls === undefined ? "http" : "https";
-const url = `${scheme}://${http.address?.host}:${http.address?.port}`;
-console.log(`Try: curl ${url}/v1/shelves/1/books`);
-console.log(`Or open ${url} in a browser`);
-if (registration !== undefined) {
-  await registration.start();
-  console.log(registration.describe().join("\n"));
-}
-
-const { signal, finished, notified, cut } = await stopped;
-console.log(
-  `Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`,
-);
+print(grpc, http, exporter);
+console.log(`Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser`);
+await register();
+printStop(await stopped);

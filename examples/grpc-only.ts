@@ -14,6 +14,8 @@ import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
+import { print, printStop } from "./parts/lines.ts";
+import { registered } from "./parts/registered.ts";
 
 const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...registerFlags, ...commonFlags });
 const { logger, observers, onFault, startExporter } = createTelemetry(flags);
@@ -25,27 +27,14 @@ grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
 
-let registration;
-if (flags.register !== undefined) {
-  const { registerProgram } = await import("../src/entries/consul.ts");
-  const check = flags.tlsClient === "required" ? "ttl" : "grpc";
-  registration = registerProgram(flags, { name: "grpc-only", server: grpc, check });
-  addServerGracefulStop(registration); // First: clients go elsewhere while it still serves.
-}
+const register = await registered(flags, { name: "grpc-only", server: grpc, check: "grpc" });
 addServerGracefulStop(grpc);
 const exporter = await startExporter();
 await grpc.start();
 
 const tool = `npx buf curl --protocol grpc ${tls === undefined ? "--http2-prior-knowledge" : ""}`.trimEnd();
 const at = `${tls === undefined ? "http" : "https"}://${grpc.address?.host}:${grpc.address?.port}`;
-console.log([...grpc.describe(), ...(exporter?.describe() ?? [])].join("\n"));
+print(grpc, exporter);
 console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
-if (registration !== undefined) {
-  await registration.start();
-  console.log(registration.describe().join("\n"));
-}
-
-const { signal, finished, notified, cut } = await stopped;
-console.log(
-  `Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`,
-);
+await register();
+printStop(await stopped);

@@ -26,8 +26,6 @@ export interface AppServer extends ManagedServer {
   addService?(service: AnyService): unknown;
   /** Serves other services in place of all, as `HttpServer` does. */
   replaceServices?(services: readonly DescService[], registry?: Registry): void;
-  /** Puts into use what a running server can take of the options of the app. */
-  reload?(parts: ServerParts): void;
   /** Calls `listener` with every new state. */
   onStateChange?(listener: (state: ServerState) => void): () => void;
   /** Lines for the start-up message. */

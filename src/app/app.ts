@@ -1,7 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Dispatcher } from "../core/call/dispatcher.ts";
 import type { AnyService, PartialService } from "../core/call/service.ts";
-import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
+import type { Config, LoadConfigOptions, ReloadReport } from "../core/config/loader/config-types.ts";
 import { checkOptions, hasFunctions, show } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { GrpcServer } from "../core/grpc-server.ts";
@@ -46,6 +46,16 @@ export class App implements AsyncDisposable {
     this.#plan = plan;
     this.#inner = new GrpcServer({ ...this.#serverOptions.grpc, listen: false });
     for (const { name, make, ...rest } of plan?.servers ?? []) this.register(name, make, rest);
+  }
+
+  /**
+   * Makes an app of the configuration: files (`--config`), environment and flags. A configuration with mistakes ends the
+   * program with code 2 and a line for each; what only prints, such as `--print-config`, ends it with 0.
+   */
+  static async load(options: LoadConfigOptions = {}): Promise<App & { readonly config: Config }> {
+    const { planFromConfig } = await import("./from-config.ts");
+    const plan = await planFromConfig(options);
+    return new App(plan.options, plan) as App & { readonly config: Config }; // It has the plan's.
   }
 
   /** The configuration that is in use; undefined without `App.load`. */

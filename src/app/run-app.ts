@@ -1,7 +1,9 @@
 import { catchStopSignals, type ShutdownReport } from "../core/lifecycle/signals.ts";
 import type { ManagedServer } from "../core/lifecycle/lifecycle.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppPlan } from "./app-plan.ts";
+import { endProgram, mistaken } from "./end-program.ts";
 
 /** An app that runs as the program. */
 export interface RunningApp {
@@ -23,7 +25,12 @@ export async function runApp(app: RunningApp): Promise<ShutdownReport> {
   const servers = app.servers(() => isUp);
   const stopped = catchStopSignals({ servers, drainDelayMs, graceMs, onFault });
   const forget = watchSignals(app.plan);
-  await app.start();
+  try {
+    await app.start();
+  } catch (error) {
+    if (error instanceof SetupError && error.name === "ConfigError") endProgram(mistaken, error.message);
+    throw error;
+  }
   isUp = true;
   process.stdout.write(
     app

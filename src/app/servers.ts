@@ -104,8 +104,13 @@ export class Servers {
     };
   }
 
+  /** The reverse order of the start; servers whose order is wrong were started one by one. */
   get #stopOrder(): readonly ServerSlot[] {
-    return startOrder(this.all).toReversed();
+    try {
+      return startOrder(this.all).toReversed();
+    } catch {
+      return this.all.toReversed();
+    }
   }
 }
 
@@ -113,7 +118,8 @@ function managedSlot(slot: ServerSlot, isUp: () => boolean): ManagedServer {
   return {
     name: slot.server?.name ?? slot.name,
     get state(): ServerState {
-      return isUp() ? "ready" : slot.state;
+      if (isUp()) return "ready";
+      return slot.state === "stop" ? "init" : slot.state; // Stopped again as another one could not start.
     },
     drain: () => slot.server?.drain(),
     gracefulStop: (options = {}) => slot.stop(options),

@@ -48,14 +48,14 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly dispatcher: Dispatcher;
   /** The health service, served unless the option `health` is false. */
   readonly health: HealthService;
-  readonly #options: GrpcServerOptions;
+  #options: GrpcServerOptions;
   readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
-  readonly #addresses: ClientAddresses;
+  #addresses: ClientAddresses;
   readonly #acceptor: Http2Acceptor;
   readonly #validation: Validation | undefined;
-  readonly #admission: Admission | undefined;
+  #admission: Admission | undefined;
   readonly #services: DescService[] = [];
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
@@ -69,15 +69,12 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { tls, handshakeTimeoutMs } = this.#options;
     const use = { server: this.name, protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
-    const { gates, observers, trustedProxies, validation } = this.#options;
-    const addresses = (this.#addresses = new ClientAddresses(trustedProxies));
-    const admission = (this.#admission =
-      gates.length === 0
-        ? undefined
-        : new Admission({ gates, observers, faults: new FaultLog(this.#options), addresses }));
+    this.#addresses = new ClientAddresses(this.#options.trustedProxies);
+    const admission = (this.#admission = admissionOf(this.#options, this.#addresses));
+    const { validation } = this.#options;
     this.#validation = validation === undefined ? undefined : new Validation("GrpcServer", validation);
     const checksOf = (method: DescMethod): RpcChecks | undefined =>
-      joinChecks(this.#validation?.of(method), admission?.messageChecks(method) ?? []);
+      joinChecks(this.#validation?.of(method), this.#admission?.messageChecks(method) ?? []);
     this.dispatcher = new Dispatcher(this.#options, { admission, checksOf });
     this.#engine = new ServerEngine(this.#options, this.dispatcher, admission);
     checkTuning("GrpcServer", options);
@@ -203,6 +200,27 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   ): void {
     if (isUp(this.state)) this.#engine.acceptStream(stream, headers, rawHeaders, session);
     else this.#engine.refuseStream(stream, session);
+  }
+
+  /**
+   * Serves the calls that begin from now on by other options: `gates`, `trustedProxies`, `defaultTimeoutMs`,
+   * `maxTimeoutMs`, `maxMessageBytes` and `maxSendBytes`. Calls under way keep those that they began with; all other
+   * options stay.
+   *
+   * @throws SetupError naming the option that cannot be used; nothing has changed then
+   */
+  reload(options: Partial<GrpcServerOptions>): void {
+    const next = { ...this.#options };
+    for (const name of reloadable)
+      Object.assign(next, options[name] === undefined ? {} : { [name]: options[name] });
+    const addresses = new ClientAddresses(next.trustedProxies);
+    if (addresses.areForwarded) addresses.use();
+    const admission = (this.#admission = admissionOf(next, addresses));
+    this.#options = next;
+    this.#addresses = addresses;
+    this.dispatcher.admission = admission;
+    this.dispatcher.reload(next);
+    this.#engine.reload(next, admission);
   }
 
   /**
@@ -348,6 +366,24 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.dispatcher.add(service, intercepted ? this.#options.interceptors : []);
     this.#engine.register(service);
   }
+}
+
+/** The options that `reload` takes. */
+const reloadable = [
+  "gates",
+  "trustedProxies",
+  "defaultTimeoutMs",
+  "maxTimeoutMs",
+  "maxMessageBytes",
+  "maxSendBytes",
+] as const;
+
+/** What decides on calls; undefined without a gate. */
+function admissionOf(options: GrpcServerOptions, addresses: ClientAddresses): Admission | undefined {
+  const { gates, observers } = options;
+  return gates.length === 0
+    ? undefined
+    : new Admission({ gates, observers, faults: new FaultLog(options), addresses });
 }
 
 /**

@@ -42,6 +42,7 @@ import { PortServer } from "./connections/port-server.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./doors/request-router.ts";
 import type { OwnRoute } from "./http/own-route.ts";
+import { OriginCheck } from "./http/origin-check.ts";
 import { samplePath } from "./routing/sample-path.ts";
 import { serverFeatures } from "./doors/server-features.ts";
 import { StartWarnings } from "./doors/start-warnings.ts";
@@ -61,6 +62,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly name = "HTTP";
   /** The engine, for what the toolkit does not cover. Add to it before `start()`. */
   readonly fastify: FastifyInstance;
+  /** One object for all parts, of which `reload` changes members. */
   readonly #options: HttpServerOptions;
   readonly #lifecycle = new Lifecycle();
   readonly #errors: ErrorWriter;
@@ -70,8 +72,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #entry: Entry;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
-  readonly #addresses: ClientAddresses;
-  readonly #admission: Admission | undefined;
+  #addresses: ClientAddresses;
+  #admission: Admission | undefined;
+  readonly #browsers: ForBrowsers;
   readonly #warnings: StartWarnings;
   readonly #validation: Validation | undefined;
   readonly #faults: FaultLog;
@@ -97,25 +100,24 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
     const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes, validation } = merged;
-    const faults = new FaultLog(merged);
-    this.#faults = faults;
+    const faults = (this.#faults = new FaultLog(merged));
     this.#validation = validation === undefined ? undefined : new Validation("HttpServer", validation);
     this.#errors = new ErrorWriter({ errorFormat, challenge, metadata, faults });
-    const browsers = new ForBrowsers(merged);
+    const browsers = (this.#browsers = new ForBrowsers(merged));
     const upstream = upstreamInvoker(merged);
     this.#upstream = upstream;
-    const { gates } = merged;
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
-    this.#admission = gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
+    this.#admission = admissionOf(merged, faults, addresses);
     const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
     this.#router = new RequestRouter({
       kit: {
         ...doorOptions(merged),
-        gateDocuments: gateDocuments(gates),
+        gateDocuments: gateDocuments(merged.gates),
         admission: this.#admission,
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+        observers,
         validation: this.#validation,
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,
         errors: this.#errors,
@@ -253,6 +255,30 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const leftOut = this.#router.serveContracts(contracts);
     if (this.state === "ready") this.#served();
     return leftOut;
+  }
+
+  /**
+   * Serves the requests that come from now on by other options: `gates`, `trustedProxies`, `defaultTimeoutMs`,
+   * `maxTimeoutMs`, `bodyTimeoutMs`, `bodyIdleMs`, `writeIdleMs`, `corsOrigins`, `corsCredentials`, `corsMaxAgeMs` and
+   * `allowedOrigins`. Calls under way keep those that they began with; all other options stay.
+   *
+   * @throws SetupError naming the option that cannot be used; nothing has changed then
+   */
+  reload(options: Partial<HttpServerOptions>): void {
+    const given = Object.entries(options).filter(
+      ([name, value]) => reloadable.has(name) && value !== undefined,
+    );
+    const next: HttpServerOptions = { ...this.#options, ...Object.fromEntries(given) };
+    void new OriginCheck(next.allowedOrigins); // Throws for entries that are wrong.
+    const addresses = new ClientAddresses(next.trustedProxies);
+    if (addresses.areForwarded) addresses.use();
+    const admission = (this.#admission = admissionOf(next, this.#faults, addresses));
+    this.#browsers.useOrigins(next);
+    Object.assign(this.#options, Object.fromEntries(given));
+    this.#addresses = addresses;
+    this.#port.completeHeads(this.#browsers.completeHead);
+    this.#guests.completeHead = this.#browsers.completeHead;
+    this.#router.reload({ ...doorOptions(next), gateDocuments: gateDocuments(next.gates), admission });
   }
 
   /**
@@ -429,4 +455,28 @@ function gateDocuments(gates: readonly Gate[]): ((path: string) => GateDocument 
     for (const { documents = {} } of sources) if (Object.hasOwn(documents, path)) return documents[path];
     return undefined;
   };
+}
+
+/** The options that `reload` takes. */
+const reloadable: ReadonlySet<string> = new Set<keyof HttpServerOptions>([
+  "gates",
+  "trustedProxies",
+  "defaultTimeoutMs",
+  "maxTimeoutMs",
+  "bodyTimeoutMs",
+  "bodyIdleMs",
+  "writeIdleMs",
+  "corsOrigins",
+  "corsCredentials",
+  "corsMaxAgeMs",
+  "allowedOrigins",
+]);
+
+/** What decides on calls; undefined without a gate. */
+function admissionOf(
+  { gates, observers }: HttpServerOptions,
+  faults: FaultLog,
+  addresses: ClientAddresses,
+): Admission | undefined {
+  return gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
 }

@@ -36,6 +36,10 @@ const pages = [
   "docs/upstreams.md",
   "docs/access.md",
   "docs/validation.md",
+  "docs/limits.md",
+  "docs/overload.md",
+  "docs/ext-authz.md",
+  "docs/signatures.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
@@ -68,7 +72,15 @@ before(async () => {
   cpSync(join(root, "proto"), join(project, "node_modules/ts-ms/proto"), { recursive: true });
   for (const folder of ["src", "gen"])
     symlinkSync(join(root, folder), join(project, "node_modules/ts-ms", folder));
-  for (const name of ["@bufbuild", "@connectrpc", "@grpc", "@types", "fastify"]) {
+  for (const name of [
+    "@bufbuild",
+    "@connectrpc",
+    "@grpc",
+    "@types",
+    "fastify",
+    "http-message-sig",
+    "structured-headers",
+  ]) {
     symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name));
   }
   await run("buf", "generate");

@@ -87,7 +87,22 @@ export const arrows: Arrows = {
     "core/admission",
     "core/condition",
   ],
-
+  "core/security/signatures": [
+    "core/errors",
+    "core/metadata",
+    "core/call",
+    "core/admission",
+    "core/policy",
+    "core/security",
+  ],
+  "core/security/ext-authz": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/call",
+    "core/admission",
+    "core/policy",
+  ],
   "core/validation": ["core/errors", "core/config", "core/call", "core/admission"],
   "core/redis": ["core/errors", "core/config", "core/time"],
   "core/limits": [
@@ -238,6 +253,9 @@ export const arrows: Arrows = {
     "gateway/binding",
     "gateway/doors/…",
   ],
+
+  // What other proxies ask.
+  "gateway/authorizer": ["core/…", "gateway/http", "gateway/routing", "gateway/doors"],
 
   "gateway/flags": [
     "core",

@@ -16,6 +16,9 @@ const files = readdirSync(join(own, "envoy"), { recursive: true, withFileTypes: 
   .filter((entry) => entry.isFile())
   .map((entry) => relative(own, join(entry.parentPath, entry.name)));
 
+/** Newer than the protos of the package: the suite `ext-authz` compares it with those of Envoy 1.40. */
+const newer: ReadonlySet<string> = new Set(["envoy.service.auth.v3.CheckResponse.error_response"]);
+
 /** What the wire and the JSON mapping depend on. */
 function shapeOf(field: DescField): string {
   const type = field.message ?? field.enum;
@@ -50,6 +53,7 @@ test("our copies of Envoy's messages have its names, numbers and types", () => {
       }
       assert.ok(other?.kind === "message", name);
       for (const field of type.fields) {
+        if (newer.has(`${name}.${field.name}`)) continue;
         const twin: DescField | undefined = other.fields.find((one) => one.name === field.name);
         assert.equal(shapeOf(field), twin && shapeOf(twin), `${name}.${field.name}`);
         fields++;

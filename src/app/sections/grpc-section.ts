@@ -1,19 +1,27 @@
 import { GrpcServer, type GrpcServerOptions } from "../../core/grpc-server.ts";
-import { hasUpstream } from "./upstream-use.ts";
+import { hasGrpcPort } from "./upstream-use.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** The gRPC server, on a port of its own unless there is one port for everything. */
 export function open(kit: SectionKit): SectionParts {
   const { config } = kit;
-  const { enabled, host, port } = config.grpc;
-  const isAlone = enabled && config.app.port === undefined && !hasUpstream(config);
+  const { host, port } = config.grpc;
+  let grpc = grpcOptionsOf(kit);
   return {
-    grpc: grpcOptionsOf(kit),
-    servers: isAlone
+    get grpc() {
+      return grpc;
+    },
+    prepare({ next }) {
+      const after = grpcOptionsOf({ ...kit, config: next });
+      return () => {
+        grpc = after;
+      };
+    },
+    servers: hasGrpcPort(config)
       ? [
           {
             name: "grpc",
-            make: ({ grpc }) => new GrpcServer({ ...grpc, host, port }),
+            make: (parts) => new GrpcServer({ ...parts.grpc, host, port }),
             listens: { host, port, key: "grpc.port" },
           },
         ]
@@ -37,6 +45,7 @@ function grpcOptionsOf({ config, mistake, env }: SectionKit): Partial<GrpcServer
     maxTimeoutMs: http.maxTimeout,
     maxMessageBytes: grpc.maxRecvMsgSize,
     maxSendBytes: grpc.maxSendMsgSize,
+    trustedProxies: http.trustedProxies,
     trustedPeers: everybody ? "everybody" : names,
     ...(keepalive === undefined
       ? {}

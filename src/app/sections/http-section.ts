@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
 import { GrpcServer } from "../../core/grpc-server.ts";
+import { loadRanges } from "../../core/admission/ip-ranges.ts";
+import { Cors } from "../../gateway/http/browsers/cors.ts";
 import { HttpServer } from "../../gateway/http-server.ts";
-import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
+import { httpServerDefaults, type HttpServerOptions } from "../../gateway/http-server-options.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import { OnePort } from "../one-port.ts";
 import { RedirectServer } from "../redirect-server.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import { hasGrpcPort } from "./upstream-use.ts";
 
 /** The HTTP server, with gRPC on its port if there is one port for everything, and the port that leads to https. */
 export function open(kit: SectionKit): SectionParts {
@@ -18,7 +21,22 @@ export function open(kit: SectionKit): SectionParts {
     if (!enabled) throw mistake("http.redirect_port", "needs http.enabled");
     servers.push(redirectOf(kit, redirectPort));
   }
-  return { http: httpOptionsOf(kit), servers, features: [] };
+  let http = httpOptionsOf(kit);
+  checkOrigins(kit, http);
+  return {
+    get http() {
+      return http;
+    },
+    servers,
+    async prepare({ next }) {
+      const after = httpOptionsOf({ ...kit, config: next });
+      checkOrigins(kit, after);
+      if (next.http.trustedProxies.length > 0) await loadRanges();
+      return () => {
+        http = after;
+      };
+    },
+  };
 }
 
 function serverOf({ config }: SectionKit): PlannedServer {
@@ -27,7 +45,7 @@ function serverOf({ config }: SectionKit): PlannedServer {
   if (onePort === undefined) {
     return {
       name: "http",
-      after: config.grpc.enabled ? ["grpc"] : [],
+      after: hasGrpcPort(config) ? ["grpc"] : [],
       make: ({ http }) => new HttpServer({ ...http, host, port }),
       listens: { host, port, key: "http.port" },
     };
@@ -77,6 +95,7 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     maxHeaderFields: http.maxHeaderFields,
     maxConcurrentStreams: http.maxConcurrentStreams,
     allowedHosts: http.allowedHosts.length === 0 ? undefined : http.allowedHosts,
+    trustedProxies: http.trustedProxies,
     forwardHeaders: http.forwardHeaders,
     errorFormat: oneOf(["status", "google", "problem"], http.errorFormat),
     unknownQuery: oneOf(["ignore", "reject"], http.unknownQuery),
@@ -94,6 +113,15 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     ruleMode: oneOf(["replace", "add"], gateway?.ruleMode),
     onBadRule: oneOf(["refuse", "skip"], gateway?.onBadRule),
   };
+}
+
+/** @throws SetupError naming the key of what cannot be used */
+function checkOrigins({ mistake }: SectionKit, options: Partial<HttpServerOptions>): void {
+  try {
+    void new Cors({ ...httpServerDefaults, ...options });
+  } catch (error) {
+    throw mistake("http.cors.origins", error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** The word that the loader has accepted; the first one where the section is missing. */

@@ -1,3 +1,4 @@
+import type { Config } from "../../core/config/loader/config-types.ts";
 import type { Section } from "./section.ts";
 import { hasUpstream } from "./upstream-use.ts";
 
@@ -31,5 +32,20 @@ export const sections: readonly Section[] = [
     isUsed: ({ overload }) => overload?.enabled ?? false,
     load: () => import("./overload-section.ts"),
   },
+  {
+    name: "signatures",
+    isUsed: ({ signatures }) => signatures !== undefined,
+    load: () => import("./signatures-section.ts"),
+  },
+  { name: "validation", isUsed: checksMessages, load: () => import("./validation-section.ts") },
+  {
+    name: "ext_authz",
+    isUsed: ({ extAuthz }) => extAuthz !== undefined,
+    load: () => import("./ext-authz-section.ts"),
+  },
   { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
 ];
+
+function checksMessages({ validation: { requests, responses } }: Config): boolean {
+  return requests !== "off" || responses === "enforce";
+}

@@ -1,7 +1,24 @@
-import { callLog, httpLog, logLevels, type LogLevel } from "../../core/telemetry/logger.ts";
+import {
+  callLog,
+  createLogger,
+  httpLog,
+  logLevels,
+  type Logger,
+  type LogLevel,
+} from "../../core/telemetry/logger.ts";
+import { Metrics } from "../../core/telemetry/metrics.ts";
+import type { Config } from "../../core/config/loader/config-types.ts";
 import { Exporter } from "../../core/telemetry/exporter.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+
+/** The log and the metrics of a program, before its sections are opened. */
+export function createTelemetry({ telemetry }: Config): {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+} {
+  return { logger: createLogger({ level: levelOf(telemetry.log?.level) }), metrics: new Metrics() };
+}
 
 /** Log and metrics of every call, the metrics page, and the level of the log at a reload. */
 export function open(kit: SectionKit): SectionParts {

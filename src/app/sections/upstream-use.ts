@@ -4,3 +4,8 @@ import type { Config } from "../../core/config/loader/config-types.ts";
 export function hasUpstream({ upstream }: Config): boolean {
   return upstream !== undefined;
 }
+
+/** Whether the program has a gRPC server on a port of its own. */
+export function hasGrpcPort(config: Config): boolean {
+  return config.grpc.enabled && config.app.port === undefined && !hasUpstream(config);
+}

@@ -1,3 +1,5 @@
+import type { Config } from "../../core/config/loader/config-types.ts";
+import { OriginCheck } from "../../gateway/http/origin-check.ts";
 import { HttpServer } from "../../gateway/http-server.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
@@ -9,15 +11,26 @@ export function open({ config, logger }: SectionKit): SectionParts {
   if (websocket.enabled && !websocket.checkOrigin) {
     logger.warn("the pages of any origin may open WebSockets: websocket.check_origin is false");
   }
+  const options = {
+    webSockets: websocket.enabled,
+    multiplexPath: websocket.path,
+    socketHeartbeatMs: websocket.pingPeriod,
+    socketPongWaitMs: websocket.pongWait,
+    socketWriteIdleMs: websocket.writeWait,
+    maxSocketMessageBytes: websocket.maxMessageSize,
+    socketCompression: websocket.compression,
+  };
+  let allowedOrigins = originsOf(config);
   return {
-    http: {
-      webSockets: websocket.enabled,
-      allowedOrigins: websocket.checkOrigin ? websocket.allowedOrigins : ["*"],
-      multiplexPath: websocket.path,
-      socketHeartbeatMs: websocket.pingPeriod,
-      socketWriteIdleMs: websocket.writeWait,
-      maxSocketMessageBytes: websocket.maxMessageSize,
-      socketCompression: websocket.compression,
+    get http() {
+      return { ...options, allowedOrigins };
+    },
+    prepare({ next }) {
+      const after = originsOf(next);
+      void new OriginCheck(after); // Throws for entries that are wrong.
+      return () => {
+        allowedOrigins = after;
+      };
     },
     servers: hasOwnPort
       ? [
@@ -29,4 +42,9 @@ export function open({ config, logger }: SectionKit): SectionParts {
         ]
       : [],
   };
+}
+
+/** Origins whose pages may open WebSockets, beside the own one. */
+function originsOf({ websocket }: Config): readonly string[] {
+  return websocket.checkOrigin ? websocket.allowedOrigins : ["*"];
 }

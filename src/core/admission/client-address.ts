@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { ClientAddress } from "./call-head.ts";
-import { checkRange, compileRanges, type IpRanges } from "./ip-ranges.ts";
+import { checkRange, loadedRanges, loadRanges, type IpRanges } from "./ip-ranges.ts";
 
 /** Where the addresses that proxies have seen are read. */
 interface ForwardedHeaders {
@@ -37,7 +37,13 @@ export class ClientAddresses {
 
   /** Must be called before the first connection: the ranges are compiled by a package that is loaded for them. */
   async load(): Promise<void> {
-    this.#isTrusted = await compileRanges(this.#trusted);
+    await loadRanges();
+    this.use();
+  }
+
+  /** As `load`, behind a `loadRanges`. */
+  use(): void {
+    this.#isTrusted = loadedRanges(this.#trusted);
   }
 
   /** @param remote address of the other end of the connection */

@@ -19,9 +19,23 @@ export function checkRange(range: string, place: string): void {
   );
 }
 
-/** Compiles ranges that were checked, by a package that is loaded for them. */
-export async function compileRanges(ranges: readonly string[]): Promise<IpRanges> {
-  const { compile } = (await import("@fastify/proxy-addr")).default;
+/** The function of the package that compiles ranges, once it is loaded. */
+let compile: ((ranges: string[]) => (address: string, place: number) => boolean) | undefined;
+
+/** Loads the package that compiles ranges, for `loadedRanges`. */
+export async function loadRanges(): Promise<void> {
+  compile ??= (await import("@fastify/proxy-addr")).default.compile;
+}
+
+/** Compiles ranges that were checked, behind a `loadRanges`. */
+export function loadedRanges(ranges: readonly string[]): IpRanges {
+  if (compile === undefined) throw new Error("loadRanges has to be called first");
   const isIn = compile([...ranges]);
   return (address) => isIn(address, 0);
+}
+
+/** As `loadedRanges`, by a package that is loaded for them. */
+export async function compileRanges(ranges: readonly string[]): Promise<IpRanges> {
+  await loadRanges();
+  return loadedRanges(ranges);
 }

@@ -6,6 +6,7 @@ import { FieldList } from "../metadata/field-list.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
+import type { BodyCheck } from "./body-check.ts";
 import type { RpcChecks } from "./message-checks.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
@@ -69,6 +70,10 @@ export class CallContext implements HandlerContext, Live {
   readonly isShadow: boolean;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
   edge: EdgeRequest | undefined;
+  /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
+  bodyCheck: BodyCheck | undefined;
+  /** What becomes of the query of a REST call before it is bound; undefined: it stays as it came. */
+  changeQuery: ((query: string) => string) | undefined;
   /** The checks that the caller makes of the messages of this call, so that they are not made twice; undefined: none. */
   checkedBy: RpcChecks | undefined;
   #requestHeader: HeadersFrom;

@@ -5,11 +5,12 @@ import type { CallAdmission } from "./admit.ts";
 import type { Ambient } from "./ambient.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
+import { refusalKindOf } from "../errors/refusal-kind.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
 import type { ChecksOf, RpcChecks } from "./message-checks.ts";
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
-import { type CallObserver, notify } from "./observer.ts";
+import { type CallObserver, notify, notifyRefused } from "./observer.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
 import { checkedReplies, checkedRequests, checkRequest, requestCheckOf, withChecks } from "./rpc-checks.ts";
 import { rpcName, type AnyService } from "./service.ts";
@@ -57,14 +58,14 @@ export interface DispatcherParts {
  * context. Deadlines, observers and the drain are handled here, the same way for every protocol.
  */
 export class Dispatcher {
-  readonly #options: DispatcherOptions;
+  #options: DispatcherOptions;
   readonly #services = new Map<string, AnyService>();
   readonly #handlers = new Map<string, Handler>();
   readonly #handlersByMethod = new Map<DescMethod, Handler>();
   readonly #faults: FaultLog;
   readonly #inFlight = new LiveSet<CallContext>();
   /** Decides on calls that are made in this process; undefined where every call may be made. */
-  readonly admission: CallAdmission | undefined;
+  admission: CallAdmission | undefined;
   readonly #checksOf: ChecksOf | undefined;
   #closed = false;
 
@@ -113,6 +114,19 @@ export class Dispatcher {
     return [...this.#services.values()].map((service) => service.descriptor);
   }
 
+  /** All registered services, in the order of registration. */
+  get registered(): readonly AnyService[] {
+    return [...this.#services.values()];
+  }
+
+  /** Other timeouts for the calls that begin from now on. */
+  reload({
+    defaultTimeoutMs,
+    maxTimeoutMs,
+  }: Pick<DispatcherOptions, "defaultTimeoutMs" | "maxTimeoutMs">): void {
+    this.#options = { ...this.#options, defaultTimeoutMs, maxTimeoutMs };
+  }
+
   /** The handler of an rpc by its name, `package.Service/Method`. */
   handler(name: string): Handler | undefined {
     return this.#handlers.get(name);
@@ -151,7 +165,7 @@ export class Dispatcher {
     observe = true,
   ): Promise<T> {
     const { checks } = handler;
-    const checking = checks && this.#checkRequest(checks, request, context);
+    const checking = checks && this.#checkRequest(checks, request, context, observe);
     if (checking !== undefined) await checking;
     this.#begin(context, this.#options.defaultTimeoutMs, handler.limitMs, observe);
     const send = checks === undefined ? write : checkedReplies(checks, context, write);
@@ -231,12 +245,19 @@ export class Dispatcher {
     return [...this.#inFlight];
   }
 
-  /** A refused request is no call: observers are not notified of it. */
-  #checkRequest(checks: RpcChecks, request: Message, context: CallContext): Promise<void> | undefined {
+  /** A refused request is no call that has begun. */
+  #checkRequest(
+    checks: RpcChecks,
+    request: Message,
+    context: CallContext,
+    observe: boolean,
+  ): Promise<void> | undefined {
     const check = this.#closed ? undefined : requestCheckOf(checks, context);
     if (check === undefined) return undefined;
     const fail = (reason: unknown): never => {
       const error = toCallError(reason);
+      if (observe)
+        notifyRefused(this.#options.observers, refusalKindOf(error) ?? "validation", error, context);
       this.#faults.call(error, context);
       throw error;
     };

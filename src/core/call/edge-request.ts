@@ -3,7 +3,11 @@ export type EdgeHeaders = Readonly<Record<string, string | string[] | undefined>
 
 /** The request of a client by which a call came in over HTTP, and where cookies for the client can be set. */
 export interface EdgeRequest {
-  readonly head: { readonly headers: EdgeHeaders };
+  readonly head: {
+    readonly headers: EdgeHeaders;
+    /** `1.1`, `2.0`; undefined where it is not known. */
+    readonly httpVersion?: string;
+  };
   /** Whether the client's connection is by TLS. */
   readonly isSecure: boolean;
   /** Values of `set-cookie` for the answer, beside those of the service; null where none can be set any more. */

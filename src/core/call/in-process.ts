@@ -44,7 +44,7 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
       try {
         const handler = dispatcher.handlerOf(method);
         if (handler.kind !== "unary") throw wrongKind(rpcName(method));
-        const waiting = admit?.(handler.method, context);
+        const waiting = admit(handler.method, context);
         if (waiting !== undefined) await waiting;
         const reply = await dispatcher.unary(
           handler,
@@ -82,7 +82,7 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
           const taken = handed;
           const run = (): AsyncIterable<T> =>
             dispatcher.stream(handler, taken, inner, checked(checkOf(method.output), write), observe);
-          const waiting = admit?.(handler.method, inner);
+          const waiting = admit(handler.method, inner);
           return waiting === undefined ? run() : waiting.then(run);
         },
         item(message) {
@@ -105,13 +105,19 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
   };
 }
 
-/** Asks the gates of the server about calls, those of each rpc found once; undefined for a server without gates. */
-function admissionOf({
-  admission,
-}: Dispatcher): ((method: DescMethod, context: CallContext) => Promise<void> | undefined) | undefined {
-  if (admission === undefined) return undefined;
-  const known = new Map<DescMethod, AdmitCall | undefined>();
+/** Asks the gates of the server about calls, those of each rpc found once, as long as the gates are the same. */
+function admissionOf(
+  dispatcher: Dispatcher,
+): (method: DescMethod, context: CallContext) => Promise<void> | undefined {
+  let owner = dispatcher.admission;
+  let known = new Map<DescMethod, AdmitCall | undefined>();
   return (method, context) => {
+    const { admission } = dispatcher;
+    if (admission === undefined) return undefined;
+    if (admission !== owner) {
+      owner = admission;
+      known = new Map();
+    }
     let admit = known.get(method);
     if (admit === undefined && !known.has(method)) known.set(method, (admit = admission.inProcess(method)));
     return admit?.(context);

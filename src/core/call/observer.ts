@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "./context.ts";
-import type { ConnectError } from "../errors/errors.ts";
+import { type ConnectError, isUnexpected } from "../errors/errors.ts";
 import type { RefusalKind } from "../errors/refusal-kind.ts";
 
 /** A call that was refused before its handler. */
@@ -48,4 +48,20 @@ export function notify<O>(observers: readonly O[], emit: (observer: O) => unknow
 
 function warn(reason: unknown): void {
   process.emitWarning(reason instanceof Error ? reason : String(reason));
+}
+
+/** Notifies observers of a call that was refused before its handler; a fault of ours is a call that has failed. */
+export function notifyRefused(
+  observers: readonly CallObserver[],
+  kind: RefusalKind,
+  error: ConnectError,
+  context: CallContext,
+): void {
+  if (isUnexpected(error)) {
+    notify(observers, (observer) => observer.started?.(context));
+    notify(observers, (observer) => observer.finished?.(context, error));
+    return;
+  }
+  const { method, protocolName } = context;
+  notify(observers, (observer) => observer.refused?.({ method, protocolName, kind, error, context }));
 }

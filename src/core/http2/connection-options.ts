@@ -1,3 +1,4 @@
+import type { RequestSigner } from "../metadata/request-signer.ts";
 import type { ClientTls } from "../net/client-tls.ts";
 import {
   clientHttp2Defaults,
@@ -40,6 +41,11 @@ export interface ConnectionOptions {
   readonly keepalive: Partial<ClientKeepalive>;
   /** Windows, limits and tables of HTTP/2. Default: see `ClientHttp2Options`. */
   readonly http2: Partial<ClientHttp2Options>;
+  /**
+   * Signs the head of each attempt, with the digest of the body of unary calls: `requestSigner` of `ts-ms/signatures`.
+   * Default: none.
+   */
+  readonly sign: RequestSigner | undefined;
   /** Compression of request messages. Default: none. */
   readonly compression: "none" | "gzip";
   /** Limit of one attempt to connect, with TLS and the server's SETTINGS, in milliseconds. Default: 20,000. */
@@ -58,6 +64,7 @@ export const connectionDefaults: ConnectionOptions = Object.freeze({
   tls: false,
   authority: undefined,
   userAgent: undefined,
+  sign: undefined,
   maxMessageBytes: 4 * 1024 * 1024,
   keepalive: keepaliveDefaults,
   http2: clientHttp2Defaults,

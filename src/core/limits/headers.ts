@@ -34,7 +34,7 @@ export function writeLimitHeaders(limits: readonly Left[], set: (name: string, v
   let policies = "";
   let left = "";
   let tightest: Left | undefined;
-  const ordered = limits.length > 1 ? tightestFirst(limits) : limits;
+  const ordered = isOrdered(limits) ? limits : tightestFirst(limits);
   for (const limit of ordered) {
     const { headers } = limit;
     if (headers === "off") continue;
@@ -59,7 +59,16 @@ function itemOf({ name, remaining, resetMs }: Left): string {
     : `"${name}";r=${remaining};t=${seconds(resetMs)}`;
 }
 
-/** Insertion sort: there are a few, and most calls find them in order. */
+function isOrdered(limits: readonly Left[]): boolean {
+  let before = 0;
+  for (const { remaining } of limits) {
+    if (remaining < before) return false;
+    before = remaining;
+  }
+  return true;
+}
+
+/** Insertion sort: there are a few, and most calls find them almost in order. */
 function tightestFirst(limits: readonly Left[]): readonly Left[] {
   const sorted = [...limits];
   for (let i = 1; i < sorted.length; i++) {

@@ -35,11 +35,35 @@ export class KeyedHash {
   /** Adds a text with a tag below 32,768: its length counts, so that two texts are never taken for one. */
   add(tag: number, text: string): void {
     const { length } = text;
-    this.#word((tag << 16) | (length & 0xffff));
-    let at = 0;
-    // Two UTF-16 units a word.
-    for (; at + 1 < length; at += 2) this.#word((text.charCodeAt(at) << 16) | text.charCodeAt(at + 1));
-    if (at < length) this.#word(text.charCodeAt(at));
+    // In variables of this function: fields would be read and written in each step.
+    let v0 = this.#v0;
+    let v1 = this.#v1;
+    let v2 = this.#v2;
+    let v3 = this.#v3;
+    let word = (tag << 16) | (length & 0xffff);
+    for (let at = 0; ; at += 2) {
+      v3 ^= word;
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
+      v0 ^= word;
+      if (at >= length) break;
+      // Two UTF-16 units a word.
+      word = text.charCodeAt(at) << 16;
+      if (at + 1 < length) word |= text.charCodeAt(at + 1);
+    }
+    this.#v0 = v0;
+    this.#v1 = v1;
+    this.#v2 = v2;
+    this.#v3 = v3;
+    this.#words += 1 + ((length + 1) >> 1);
   }
 
   end(): void {

@@ -54,7 +54,8 @@ export class Leases {
     table.use(entry);
     const here = (table.b[entry] ?? 0) - cost;
     table.b[entry] = here;
-    return here <= this.#batch * fetchAtShare && (table.c[entry] ?? 0) > 0;
+    const fetchAt = this.#batch * fetchAtShare;
+    return here <= fetchAt && here + cost > fetchAt && (table.c[entry] ?? 0) > 0;
   }
 
   /** Undoes `take`, as far as the batch is still there. */

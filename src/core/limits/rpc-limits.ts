@@ -133,7 +133,8 @@ export class RpcLimits {
   }
 
   #shown(): readonly BoundLimit[] {
-    return this.#limits.every(isShown) ? this.#limits : this.#limits.filter(isShown);
+    for (const bound of this.#limits) if (!isShown(bound)) return this.#limits.filter(isShown);
+    return this.#limits;
   }
 
   /** Asks the store until the call that was looked at can be counted. */

@@ -167,12 +167,14 @@ export class Redis {
 
   #expire(): void {
     this.#cancelTimer = undefined;
-    const nowMs = this.#clock.nowMs();
-    for (const pending of this.#pending) {
-      if (pending.untilMs > nowMs) break;
-      this.#pending.delete(pending);
-      pending.fail(new RedisAway(`Redis has not answered in ${this.#timeoutMs} ms`));
-      this.#failed();
+    const [first] = this.#pending;
+    if (first !== undefined && first.untilMs <= this.#clock.nowMs()) {
+      // Redis answers in order: what was sent behind the first command would wait even longer.
+      for (const pending of this.#pending) {
+        this.#pending.delete(pending);
+        pending.fail(new RedisAway(`Redis has not answered in ${this.#timeoutMs} ms`));
+        this.#failed();
+      }
     }
     this.#watchFirst();
   }

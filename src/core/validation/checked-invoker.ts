@@ -3,28 +3,41 @@ import type { RequestBatch } from "../call/batches.ts";
 import type { Invoker } from "../call/invoker.ts";
 import type { CallContext } from "../call/context.ts";
 import type { RpcChecks } from "../call/message-checks.ts";
+import { type CallObserver, notifyRefused } from "../call/observer.ts";
 import { checkedReplies, checkedRequests, checkRequest, requestCheckOf } from "../call/rpc-checks.ts";
 import { toCallError } from "../errors/errors.ts";
+import { refusalKindOf } from "../errors/refusal-kind.ts";
 
 /**
  * `invoker` for the calls of one rpc, with its checks before each call: a refused request never reaches `invoker`. Calls
  * of bytes stay so: their requests are decoded for the checks alone.
+ *
+ * @param observers notified of refused calls
  */
-export function checkedInvoker(invoker: Invoker, method: DescMethod, checks: RpcChecks): Invoker {
+export function checkedInvoker(
+  invoker: Invoker,
+  method: DescMethod,
+  checks: RpcChecks,
+  observers: readonly CallObserver[],
+): Invoker {
   const afterCheck = <T>(
     request: () => Message,
     context: CallContext,
     call: () => Promise<T>,
   ): Promise<T> => {
-    let waiting: Promise<void> | undefined;
-    try {
-      const check = requestCheckOf(checks, context);
-      waiting = check && checkRequest(checks, check, request(), context);
-    } catch (reason) {
-      return Promise.reject(toCallError(reason));
-    }
+    const refuse = (reason: unknown): never => {
+      const error = toCallError(reason);
+      notifyRefused(observers, refusalKindOf(error) ?? "validation", error, context);
+      throw error;
+    };
+    const check = requestCheckOf(checks, context);
     context.checkedBy = checks;
-    return waiting === undefined ? call() : waiting.catch(rethrow).then(call);
+    try {
+      const waiting = check && checkRequest(checks, check, request(), context);
+      return waiting === undefined ? call() : waiting.catch(refuse).then(call);
+    } catch (reason) {
+      return Promise.resolve(reason).then(refuse);
+    }
   };
   return {
     protocolName: invoker.protocolName,
@@ -102,8 +115,4 @@ function decode({ input }: DescMethod, request: Message | Uint8Array): Message {
   if (!(request instanceof Uint8Array)) return request;
   const { buffer, byteOffset, byteLength } = request;
   return fromBinary(input, new Uint8Array(buffer, byteOffset, byteLength));
-}
-
-function rethrow(reason: unknown): never {
-  throw toCallError(reason);
 }

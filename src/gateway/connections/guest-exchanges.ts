@@ -24,7 +24,7 @@ import { RequestCheck } from "./request-check.ts";
  * registered the rpcs as a plugin.
  */
 export class GuestExchanges implements ExchangeOwner {
-  readonly completeHead: CompleteHead | undefined;
+  completeHead: CompleteHead | undefined;
   stopping: ConnectError | undefined;
   readonly #inFlight = new LiveSet<LiveExchange>();
   readonly #onClose: ExchangeHooks["onClose"];

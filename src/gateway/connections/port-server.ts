@@ -11,6 +11,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import { requestTimeout } from "../http/raw-reply.ts";
 import type { HttpExchange } from "../http/exchange.ts";
+import type { CompleteHead } from "../http/response-head.ts";
 import type { ChooseAnswer } from "./http1/fast-lane.ts";
 import { Http1Connections } from "./http1/http1-connections.ts";
 import { NodeUse } from "./http1/node-use.ts";
@@ -165,6 +166,12 @@ export class PortServer {
     } else {
       this.#engineLine = `HTTP/2 is served by node:http2: ${hindrance}`;
     }
+  }
+
+  /** Completes the heads of later answers by another function; undefined for none. */
+  completeHeads(completeHead: CompleteHead | undefined): void {
+    this.#http1.completeHead = completeHead;
+    this.#http2.completeHead = completeHead;
   }
 
   /** Lines for people: why HTTP/2 is not served by our own engine, and why the fast lane stands aside. */

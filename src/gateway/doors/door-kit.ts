@@ -3,6 +3,7 @@ import type { Admission } from "../../core/admission/admission.ts";
 import type { GateDocument } from "../../core/admission/gate.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
+import type { CallObserver } from "../../core/call/observer.ts";
 import type { Validation } from "../../core/validation/validation.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
@@ -70,6 +71,8 @@ export interface DoorKit extends DoorOptions {
   readonly gateDocuments: ((path: string) => GateDocument | undefined) | undefined;
   /** Calls rpcs, with interceptors and observers. */
   readonly invoker: Invoker;
+  /** Notified of calls that are refused before their handler. */
+  readonly observers: readonly CallObserver[];
   /** Checks of messages by the rules of their contract; in the kit of one rpc `invoker` makes them. */
   readonly validation: Validation | undefined;
   /** Calls the health service of the upstream, without interceptors and observers. */

@@ -90,6 +90,11 @@ export class LiveRpcs<T> {
     return { served: this.#open(this.#view([], [])), leftOut: this.#leftOut };
   }
 
+  /** From now on everything is compiled anew. */
+  forget(): void {
+    this.#memory.clear();
+  }
+
   /** Adds a service whole, or returns why it cannot be served. */
   #add(service: DescService, registry: Registry | undefined): SetupError | undefined {
     const refusals = new RuleRefusals();

@@ -1,4 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import { bodyArrived } from "../../core/call/body-check.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { hasBody } from "../http/request-body.ts";
 import { CallContext } from "../../core/call/context.ts";
 import type { Admit } from "../../core/admission/admission.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
@@ -88,6 +91,27 @@ export function admitCall(
   route?: string,
 ): Promise<void> | undefined {
   return admit === undefined ? undefined : admit(door, exchange, call, route);
+}
+
+/**
+ * Must be called where a unary call's body is read, before the message is used: what looks at bodies gets one that was
+ * not read, or that there is none. Undefined where nothing does.
+ *
+ * @param read reads the whole body; undefined where it was read in pieces
+ * @throws ConnectError by which the call is refused
+ */
+export function bodySeen(
+  call: CallContext,
+  { head }: HttpExchange,
+  read: (() => Promise<unknown>) | undefined,
+): Promise<unknown> | undefined {
+  if (call.bodyCheck === undefined) return undefined;
+  if (!hasBody(head)) return bodyArrived(call, new Uint8Array());
+  if (read !== undefined) return read();
+  throw new ConnectError(
+    "the body of this call has to be looked at as a whole: send it in one piece",
+    Code.InvalidArgument,
+  );
 }
 
 /**

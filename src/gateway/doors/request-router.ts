@@ -43,6 +43,8 @@ export class RequestRouter {
   readonly #parts: RequestRouterParts;
   readonly #routing: RoutingOptions;
   readonly #doors: readonly Door[];
+  /** What all doors read when they compile. */
+  readonly #kit: DoorKit;
   #services: readonly DescService[] = [];
   #registry: Registry | undefined;
   /** The doors before the rpcs are loaded. */
@@ -59,6 +61,7 @@ export class RequestRouter {
     this.#waiting = awaitServices;
     this.#routing = { ...routing, rules: rules.map(({ text, file }) => parseServiceConfig(text, file)) };
     const whole: DoorKit = { ...kit, isReady: () => isServing() && !this.#waiting };
+    this.#kit = whole;
     this.#doors = doorsOf(only).map((make) => make(whole, () => this.#loaded?.rpcs));
     const none = ServedRpcs.of([], undefined, { ...routing, rules: [] });
     this.#early = this.#doors.map((door) => ({
@@ -117,6 +120,13 @@ export class RequestRouter {
     this.#services = this.#live.services;
     this.#waiting = false;
     return leftOut;
+  }
+
+  /** Compiles all doors anew, with other parts of their kit: later requests are served by these. */
+  reload(kit: Partial<DoorKit>): void {
+    Object.assign(this.#kit, kit);
+    this.#live?.forget();
+    if (this.#served !== undefined) this.#served = this.#open(this.#served.rpcs.again());
   }
 
   /**

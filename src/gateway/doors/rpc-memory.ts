@@ -13,6 +13,11 @@ export class RpcMemory {
     return value;
   }
 
+  /** From now on everything is compiled anew. */
+  clear(): void {
+    this.#parts.clear();
+  }
+
   /** From now on everything of `key` is compiled anew. */
   forget(key: object): void {
     for (const parts of this.#parts.values()) parts.delete(key);

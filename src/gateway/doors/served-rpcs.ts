@@ -97,6 +97,11 @@ export class ServedRpcs {
     });
   }
 
+  /** The same rpcs once more: what doors have compiled for the former ones is not that of these. */
+  again(): ServedRpcs {
+    return new ServedRpcs(this.#parts);
+  }
+
   /** The rpc whose name is the path of a target, `/package.Service/Method`. */
   at(url: string): DescMethod | undefined {
     return this.#parts.byPath.get(pathOf(url));
@@ -125,7 +130,7 @@ export class ServedRpcs {
     const registry = registryOf(method.parent);
     return {
       ...kit,
-      invoker: checks === undefined ? invoker : checkedInvoker(invoker, method, checks),
+      invoker: checks === undefined ? invoker : checkedInvoker(invoker, method, checks, kit.observers),
       limits: { ...limits, ...timeLimitsOf(method, this.#deadlineMs(method), limits) },
       json: { ...json, registry },
       binding: {

@@ -14,6 +14,7 @@ import {
 import { type HttpExchange, type ResponseHeaders, type ResponseTrailers, setField } from "./exchange.ts";
 import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
+import { httpAnswerOf, type HttpAnswer } from "../../core/errors/http-answer.ts";
 import { httpStatusOf } from "../../core/errors/http-status.ts";
 import type { ReplyMetadata } from "./reply-metadata.ts";
 import { ownMetadata } from "../../core/call/invoker.ts";
@@ -86,6 +87,8 @@ export class ErrorWriter {
     error: ConnectError,
     exchange: HttpExchange | undefined,
   ): { readonly reply: ErrorReply; readonly trailers: ResponseTrailers } {
+    const answer = httpAnswerOf(error);
+    if (answer !== undefined) return { reply: replyOf(answer), trailers: [] };
     const status = error instanceof HttpError ? error.status : httpStatusOf(error.code);
     const { contentType, body } = this.#body(error, status);
     const { headers, trailers } = this.#fields(error, status, exchange);
@@ -157,6 +160,12 @@ export class ErrorWriter {
     }
     return { headers, trailers };
   }
+}
+
+function replyOf({ status, headers: fields, body }: HttpAnswer): ErrorReply {
+  const headers: ResponseHeaders = { "content-type": "text/plain" };
+  for (const [name, value] of fields) setField(headers, name, value);
+  return { status, headers, body };
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { type Live, LiveSet } from "../../core/call/live-set.ts";
+import { bodyArrived } from "../../core/call/body-check.ts";
 import { bodyCoding, brokenBody } from "./body-coding.ts";
 import { incompleteRequest } from "./disconnect-error.ts";
 import type { BodySink, HttpExchange, RequestHead } from "./exchange.ts";
@@ -44,13 +45,15 @@ export class BodyReader {
    * CANCELLED when the client disconnects
    */
   read(exchange: HttpExchange, maxBytes: number = this.#limits.maxBodyBytes): Promise<Buffer> {
-    if (exchange.head.headers["content-encoding"] === undefined) return this.#bytes(exchange, maxBytes);
+    const isPlain = exchange.head.headers["content-encoding"] === undefined;
+    if (isPlain && exchange.call?.bodyCheck === undefined) return this.#bytes(exchange, maxBytes);
     return this.#decoded(exchange, maxBytes);
   }
 
   async #decoded(exchange: HttpExchange, maxBytes: number): Promise<Buffer> {
     const coding = bodyCoding(exchange.head);
     const bytes = await this.#bytes(exchange, maxBytes);
+    if (exchange.call?.bodyCheck !== undefined) await bodyArrived(exchange.call, bytes);
     try {
       return coding === undefined ? bytes : await coding.decompress(bytes, maxBytes);
     } catch (reason) {

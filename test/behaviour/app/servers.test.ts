@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { createServer, type AddressInfo } from "node:net";
-import { once } from "node:events";
 import { suite, test } from "node:test";
 import { App } from "../../../src/app/app.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
@@ -9,6 +7,7 @@ import { Exporter } from "../../../src/core/telemetry/exporter.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { bufCurl, curl } from "../../support/program.ts";
+import { addressOf, takenPort } from "./app-fixture.ts";
 
 /** An app with a gRPC and an HTTP server on free ports, and an `Echo`. */
 function echoApp(echo = new Echo()): App {
@@ -16,19 +15,6 @@ function echoApp(echo = new Echo()): App {
     .register("grpc", ({ grpc }) => new GrpcServer({ ...grpc, port: 0 }))
     .register("http", ({ http }) => new HttpServer({ ...http, port: 0 }), { after: ["grpc"] })
     .addService(echo);
-}
-
-/** Where a server of an app listens. */
-function addressOf(app: App, name: string): string {
-  const [address] = app.servers.find((server) => server.name === name)?.addresses ?? [];
-  return address ?? assert.fail(`${name} listens nowhere`);
-}
-
-async function takenPort(): Promise<{ readonly port: number } & AsyncDisposable> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo; // It listens.
-  return { port, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
 suite("start and stop", () => {

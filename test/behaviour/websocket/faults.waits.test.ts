@@ -91,6 +91,13 @@ test("a handler that takes nothing pauses its client's connection, takes it for 
   assert.equal(library.received, count);
 });
 
+test("a silent client loses its connection after socketPongWaitMs, with a ping in each interval", async () => {
+  await using gateway = await startGateway({ socketHeartbeatMs: 50, socketPongWaitMs: 250 });
+  const raw = await RawSocket.open(gateway.port, "/test/v1/chat");
+  await raw.count(4); // Two unanswered ones would be enough without the option.
+  await within(raw.gone, "the end of the connection");
+});
+
 test("a server that was busy takes nobody for dead", async () => {
   await using gateway = await startGateway({ socketHeartbeatMs: 100 });
   const client = await new SocketClient(`ws://127.0.0.1:${gateway.port}/test/v1/chat`).open();

@@ -54,6 +54,10 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
   abstract get repeatable(): boolean;
   abstract get committed(): boolean;
   abstract get requestBytes(): number | undefined;
+  /** The body as it goes over the wire; undefined for streams. */
+  protected get wholeBody(): Uint8Array | undefined {
+    return undefined;
+  }
   /** The call has ended: with an error, or with status OK. */
   protected abstract finish(error: ConnectError | undefined): void;
 
@@ -80,7 +84,13 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
     if (listener === undefined) return; // Not so: each attempt has one.
     const { terms, previousAttempts } = this.source;
     try {
-      const head = this.rpc.head(authority, this.context, previousAttempts, terms.attemptTimeoutMs);
+      const head = this.rpc.head(
+        authority,
+        this.context,
+        previousAttempts,
+        terms.attemptTimeoutMs,
+        this.wholeBody,
+      );
       this.stream = session.open(head, listener);
     } catch (reason) {
       if (reason instanceof ConnectError) {

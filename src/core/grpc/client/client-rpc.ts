@@ -6,6 +6,7 @@ import type { ConnectionOptions } from "../../http2/connection-options.ts";
 import { RequestHead } from "../../http2/session.ts";
 import { acceptedEncodings, requestCoding } from "./message-compression.ts";
 import { addField } from "../metadata.ts";
+import type { RequestSigner } from "../../metadata/request-signer.ts";
 import { previousAttemptsHeader } from "../../metadata/retry-headers.ts";
 import { formatTimeout } from "../../wire/grpc-timeout.ts";
 
@@ -49,12 +50,14 @@ export class ClientRpc {
    *
    * @param previousAttempts of the same call
    * @param attemptTimeoutMs the longest time of the attempt; undefined for that of the call
+   * @param body the whole body, for its signature; undefined for streams
    */
   head(
     authority: string,
     context: CallContext,
     previousAttempts: number,
     attemptTimeoutMs: number | undefined,
+    body?: Uint8Array,
   ): RequestHead {
     const own = this.#own;
     own.length = 0;
@@ -65,6 +68,7 @@ export class ClientRpc {
     if (timeout !== undefined) own.push("grpc-timeout", timeout);
     if (previousAttempts > 0) own.push(previousAttemptsHeader, String(previousAttempts));
     context.eachRequestHeader(this.#addHeader);
+    if (this.#options.sign !== undefined) this.#sign(this.#options.sign, host, own, body);
     let heads = this.#current;
     if (heads?.authority !== host) heads = this.#current = this.#headsOf(host);
     if (isSame(own, heads.last.own)) return heads.last;
@@ -72,6 +76,15 @@ export class ClientRpc {
     // A `user-agent`, which a gateway forwards from its client, replaces the common one.
     const shared = own.includes("user-agent") ? heads.withoutAgent : heads.common;
     return (heads.last = new RequestHead(shared, own));
+  }
+
+  #sign(signer: RequestSigner, host: string, own: string[], body: Uint8Array | undefined): void {
+    const fields: [string, string][] = [];
+    for (let i = 0; i < own.length; i += 2) fields.push([own[i] ?? "", own[i + 1] ?? ""]);
+    const { tls } = this.#options;
+    const targetUri = `${tls === false ? "http" : "https"}://${host}/${this.name}`;
+    for (const [name, value] of signer.sign({ method: "POST", targetUri, fields, body }))
+      own.push(name, value);
   }
 
   readonly #addHeader = (name: string, value: string): void => {

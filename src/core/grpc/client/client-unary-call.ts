@@ -49,6 +49,10 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
     this.#maxMessageBytes = sources.options.maxMessageBytes;
   }
 
+  protected override get wholeBody(): Uint8Array {
+    return this.#request;
+  }
+
   get requestMessage(): Uint8Array {
     return this.#message;
   }

@@ -31,7 +31,7 @@ export class GrpcJsRpcs implements OtherRpcs {
   #made: GrpcJsServer | undefined;
   readonly #options: ServerOptions;
   readonly #environment: CallEnvironment;
-  readonly #admission: Admission | undefined;
+  #admission: Admission | undefined;
   readonly #links = new WeakMap<ClientConnection, GrpcJsLink>();
   readonly #open = new Set<GrpcJsLink>();
   readonly #methods = new Map<string, OtherRpc>();
@@ -53,6 +53,12 @@ export class GrpcJsRpcs implements OtherRpcs {
   /** The grpc-js server, made at first use. */
   get server(): Server {
     return (this.#made ??= makeGrpcJsServer(this.#options, this.#callers)).server;
+  }
+
+  /** Other gates for the calls that begin from now on. */
+  reload(admission: Admission | undefined): void {
+    this.#admission = admission;
+    this.#methods.clear();
   }
 
   has(path: string): boolean {

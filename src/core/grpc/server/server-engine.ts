@@ -31,6 +31,12 @@ const notStarted = "the server has not been started";
 /** What of a connection's life the own engine does by other rules for gateways. */
 const ofGateways = { keepAliveTimeoutMs: Infinity, heartbeatMs: Infinity, lingerMs: 0 };
 
+/** The options that a running engine can take. */
+type ReloadableEngineOptions = Pick<
+  GrpcServerOptions,
+  "maxMessageBytes" | "maxSendBytes" | "defaultTimeoutMs" | "maxTimeoutMs"
+>;
+
 /**
  * What carries the calls of a gRPC server: the connections of its own port by one of two engines, streams of other
  * servers' connections, and the rpcs behind all of them. It binds no port; connections are passed to it.
@@ -38,8 +44,8 @@ const ofGateways = { keepAliveTimeoutMs: Infinity, heartbeatMs: Infinity, linger
 export class ServerEngine {
   readonly #options: ReturnType<typeof withChannelOptions>;
   readonly #dispatcher: Dispatcher;
-  readonly #admission: Admission | undefined;
-  readonly #environment: CallEnvironment;
+  #admission: Admission | undefined;
+  readonly #environment: { -readonly [K in keyof CallEnvironment]: CallEnvironment[K] };
   readonly #door: CallDoor;
   readonly #grpcJs: GrpcJsRpcs;
   readonly #guests: GuestConnections;
@@ -93,6 +99,16 @@ export class ServerEngine {
       const implemented = isProxied || implementationOf(service, method) !== undefined;
       this.#door.add(`/${rpcName(method)}`, rpc, implemented);
     }
+  }
+
+  /** Serves the calls that begin from now on by other limits and gates. */
+  reload(options: ReloadableEngineOptions, admission: Admission | undefined): void {
+    const { maxMessageBytes, maxSendBytes, defaultTimeoutMs, maxTimeoutMs } = options;
+    const most = maxMessageBytes < 0 ? Infinity : maxMessageBytes;
+    Object.assign(this.#environment, { maxMessageBytes: most, maxSendBytes, defaultTimeoutMs, maxTimeoutMs });
+    this.#admission = admission;
+    this.#grpcJs.reload(admission);
+    for (const service of this.#dispatcher.registered) this.register(service);
   }
 
   /** Ends serving the rpcs of a service; calls in flight are completed. */

@@ -1,6 +1,8 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { UnaryHandler } from "../../call/handler.ts";
+import { bodyArrived } from "../../call/body-check.ts";
 import { rpcName } from "../../call/service.ts";
+import { withPrefix } from "../../wire/message-prefix.ts";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import type { CallRequest, CallStream } from "./call-stream.ts";
 import { compressReply } from "./message-compression.ts";
@@ -54,6 +56,24 @@ export class ServerUnaryCall extends ServerCall {
       return;
     }
     this.#bytes = undefined;
+    if (this.context.bodyCheck !== undefined) void this.#runChecked(bytes);
+    else this.#decode(bytes);
+  }
+
+  /** Lets gates look at the body as it came, with its prefix. */
+  async #runChecked(bytes: Buffer): Promise<void> {
+    this.#unsubscribe ??= this.context.onAbort((reason) => this.fail(reason));
+    const { context } = this;
+    try {
+      await context.race(bodyArrived(context, withPrefix(bytes, this.#flags)));
+    } catch (reason) {
+      this.#give(toCallError(reason));
+      return;
+    }
+    this.#decode(bytes);
+  }
+
+  #decode(bytes: Buffer): void {
     try {
       const message = this.decoder.decode(this.#flags, bytes);
       if (message instanceof Promise) void this.#runLater(message);

@@ -31,7 +31,7 @@ export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
-  readonly completeHead: CompleteHead | undefined;
+  completeHead: CompleteHead | undefined;
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #pipelines = new Pipelines({

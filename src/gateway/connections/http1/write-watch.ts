@@ -18,9 +18,10 @@ export function watchWrites(
   exchanges: Iterable<Pick<TurnExchange, "writableEnded" | "writableFinished" | "socket">>,
   options: WriteWatchOptions,
 ): void {
-  const { writeIdleMs, connectionsCheckingIntervalMs } = options;
-  if (writeIdleMs === 0) return;
+  const { connectionsCheckingIntervalMs } = options;
   const clock = setInterval(() => {
+    const { writeIdleMs } = options; // A reload may have changed it.
+    if (writeIdleMs === 0) return;
     for (const { writableEnded, writableFinished, socket } of exchanges) {
       // Node destroys a socket after its timeout; every byte that the client reads restarts it.
       if (!writableEnded || writableFinished || socket === null) continue;

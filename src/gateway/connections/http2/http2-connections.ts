@@ -59,7 +59,7 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   stopping: ConnectError | undefined;
   readonly #options: Http2Options;
   readonly #errors: ErrorWriter;
-  readonly completeHead: CompleteHead | undefined;
+  completeHead: CompleteHead | undefined;
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #server: Http2Server;

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { LiveSet } from "../../../core/call/live-set.ts";
 import type { IdleConnection } from "../../../core/net/connection-limit.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
+import type { CompleteHead } from "../../http/response-head.ts";
 import type { LiveExchange } from "../live-exchange.ts";
 
 /** The HTTP/2 of a port, whichever engine serves it. */
@@ -9,6 +10,8 @@ export interface Http2Side {
   readonly inFlight: LiveSet<LiveExchange>;
   /** Why answers that clients reopen by themselves should not begin any more; undefined while they may. */
   stopping: ConnectError | undefined;
+  /** Completes the head of every answer just before it is written; undefined if no option changes heads. */
+  completeHead: CompleteHead | undefined;
   /** Serves a connection that speaks HTTP/2. */
   connect(socket: Socket): void;
   /** Connections without a request; none where the engine does not know. */

@@ -26,7 +26,7 @@ import { OwnHttp2Exchange } from "./own-http2-exchange.ts";
 export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   readonly inFlight = new LiveSet<LiveExchange>();
   stopping: ConnectError | undefined;
-  readonly completeHead: CompleteHead | undefined;
+  completeHead: CompleteHead | undefined;
   readonly #options: Http2Options;
   readonly #errors: ErrorWriter;
   readonly #onClose: ExchangeHooks["onClose"];

@@ -8,7 +8,7 @@ import { type HttpExchange, type ResponseHeaders, setField } from "../../http/ex
 import { headerValue } from "../../http/header-value.ts";
 import { callKind, type DoorKit } from "../door-kit.ts";
 import { connectTimeoutMs } from "../deadline.ts";
-import { admitCall, openCall, requestComplete, whileReading } from "../open-call.ts";
+import { admitCall, bodySeen, openCall, requestComplete, whileReading } from "../open-call.ts";
 import { queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { ConnectErrorJson } from "./connect-error-json.ts";
@@ -78,7 +78,10 @@ export function connectUnary(
       context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
       const admitted = admitCall(kind, "connect", exchange, context);
       if (admitted !== undefined) await admitted;
-      const payload = await run(await whileReading(context, read()), codec, context);
+      const content = await whileReading(context, read());
+      const seen = bodySeen(context, exchange, () => bodies.read(exchange));
+      if (seen !== undefined) await whileReading(context, seen);
+      const payload = await run(content, codec, context);
       const parts = metadata.reply(context);
       const type = `application/${codec.name}`;
       if (compression !== null && payload.length >= compressMinBytes) {

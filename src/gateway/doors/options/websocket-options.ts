@@ -27,10 +27,14 @@ export interface WebSocketOptions {
    */
   readonly socketWriteIdleMs: number;
   /**
-   * Interval of pings, in milliseconds; 0 for none. The connection of a client that is silent for two intervals is
-   * closed as dead. Default: 30,000.
+   * Interval of pings, in milliseconds; 0 for none. Default: 30,000.
    */
   readonly socketHeartbeatMs: number;
+  /**
+   * The connection of a client that is silent for so long is closed as dead, in milliseconds, looked at with each ping.
+   * Default: two intervals of pings.
+   */
+  readonly socketPongWaitMs: number | undefined;
   /**
    * Whether messages are compressed (permessage-deflate): some 115 KiB more memory for each socket that has been used.
    * Default: false.
@@ -49,5 +53,6 @@ export const webSocketDefaults: WebSocketOptions = Object.freeze({
   maxSocketUnsentBytes: 1024 * 1024,
   socketWriteIdleMs: 60_000,
   socketHeartbeatMs: 30_000,
+  socketPongWaitMs: undefined,
   socketCompression: false,
 });

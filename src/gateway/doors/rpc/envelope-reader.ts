@@ -46,6 +46,7 @@ export class EnvelopeReader {
   #discarding = false;
   #waiter: Waiter | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #recorded: Buffer[] | undefined;
 
   constructor(exchange: HttpExchange, options: EnvelopeReaderOptions) {
     const request = exchange.body;
@@ -80,6 +81,16 @@ export class EnvelopeReader {
     return { flags: flagsAt(prefix, 0), data: this.#read(length) };
   }
 
+  /** From now on keeps all bytes as they come, for `recorded`. Must be called before the first `next()`. */
+  record(): void {
+    this.#recorded = [];
+  }
+
+  /** The body as it came. */
+  get recorded(): Buffer {
+    return Buffer.concat(this.#recorded ?? []);
+  }
+
   /** Whether the next envelope has arrived as a whole, in part of a chunk at least. */
   get ready(): boolean {
     const [first = empty] = this.#chunks;
@@ -109,6 +120,7 @@ export class EnvelopeReader {
 
   #receive(chunk: Buffer): void {
     if (this.#discarding) return;
+    this.#recorded?.push(chunk);
     const bytes = this.#base64 === undefined ? chunk : this.#base64.decode(chunk);
     if (bytes === undefined) this.#fail(notBase64());
     else this.#add(bytes);

@@ -2,6 +2,7 @@ import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "
 import { readEach, type ReplyBatch } from "../../../core/call/batches.ts";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import type { CallContext } from "../../../core/call/context.ts";
+import { bodyArrived } from "../../../core/call/body-check.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
@@ -124,8 +125,10 @@ class EnvelopedCall {
     const { invoker, transcoding } = kit;
     const codec = this.#codec;
     const only = async <M>(parse: (bytes: Uint8Array) => M): Promise<M> => {
+      if (context.bodyCheck !== undefined) this.#reader.record();
       const requests = new RequestMessages(this.#reader, { ...options, parse });
       const message = await context.race(requests.only());
+      if (context.bodyCheck !== undefined) await context.race(bodyArrived(context, this.#reader.recorded));
       requestComplete(context, kind);
       return message;
     };

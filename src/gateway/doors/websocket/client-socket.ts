@@ -35,7 +35,7 @@ export class ClientSocket {
   constructor(ws: PeerAwareWebSocket, socket: Socket, options: WebSocketOptions) {
     this.#ws = ws;
     this.#sender = new PacedSender(ws, socket, options, (reason) => this.#overflow(reason));
-    this.#heartbeat = new Heartbeat(ws, socket, options.socketHeartbeatMs, () => {
+    this.#heartbeat = new Heartbeat(ws, socket, options, () => {
       this.#disconnected("the client answers no pings");
       ws.terminate();
     });

@@ -1,14 +1,20 @@
 import type { Socket } from "node:net";
 import type { PeerAwareWebSocket } from "../../fastify/peer-aware-web-socket.ts";
+import type { WebSocketOptions } from "../options/websocket-options.ts";
 
 /** A heartbeat that is later than this multiple of its interval is no evidence of a dead client. */
 const lateFactor = 1.5;
+
+/** Options of a `Heartbeat`. */
+type HeartbeatOptions = Pick<WebSocketOptions, "socketHeartbeatMs" | "socketPongWaitMs">;
 
 /** Sends pings and detects dead clients. Clients that are idle, read slowly, or are paused by the server are alive. */
 export class Heartbeat {
   readonly #ws: PeerAwareWebSocket;
   readonly #socket: Socket;
   readonly #intervalMs: number;
+  /** How many intervals a client may be silent. */
+  readonly #patience: number;
   readonly #dead: () => void;
   #timer: NodeJS.Timeout | undefined;
   /** The time of the last heartbeat, in `performance.now()` milliseconds. */
@@ -22,13 +28,14 @@ export class Heartbeat {
 
   /**
    * @param socket the connection under `ws`
-   * @param intervalMs time between two pings in milliseconds; 0 for none
-   * @param dead called when the client was silent for two intervals
+   * @param dead called when the client was silent for too long
    */
-  constructor(ws: PeerAwareWebSocket, socket: Socket, intervalMs: number, dead: () => void) {
+  constructor(ws: PeerAwareWebSocket, socket: Socket, options: HeartbeatOptions, dead: () => void) {
+    const { socketHeartbeatMs: intervalMs, socketPongWaitMs = 2 * intervalMs } = options;
     this.#ws = ws;
     this.#socket = socket;
     this.#intervalMs = intervalMs;
+    this.#patience = Math.max(1, Math.ceil(socketPongWaitMs / intervalMs));
     this.#dead = dead;
   }
 
@@ -53,7 +60,7 @@ export class Heartbeat {
     if (this.#timer === undefined) return;
     this.#timer.refresh();
     if (this.#isAlive()) this.#silence = 0;
-    if (++this.#silence >= 2) {
+    if (++this.#silence >= this.#patience) {
       this.#dead();
     } else if (this.#ws.readyState === this.#ws.OPEN) {
       this.#pinging = true;

@@ -41,7 +41,6 @@ class WebSockets implements Door {
   readonly name = "websocket";
   readonly #kit: DoorKit;
   readonly #current: () => ServedRpcs | undefined;
-  readonly #origins: OriginCheck;
   /** Undefined if WebSockets are off. */
   readonly #engine: SocketEngine | undefined;
   /** Those of each set of rpcs, since limits and types may be others in the next one. */
@@ -59,7 +58,7 @@ class WebSockets implements Door {
     }
     this.#kit = kit;
     this.#current = current;
-    this.#origins = new OriginCheck(allowedOrigins);
+    void new OriginCheck(allowedOrigins); // Throws for entries that are wrong.
     this.#engine = webSockets ? new SocketEngine(kit.sockets) : undefined;
   }
 
@@ -69,11 +68,12 @@ class WebSockets implements Door {
 
   /** Answers handshakes: with 101, or with an error over plain HTTP. */
   serve(rpcs: ServedRpcs): DoorHandler {
+    const origins = new OriginCheck(this.#kit.sockets.allowedOrigins);
     return (exchange) => {
       const { upgrade, head } = exchange;
       if (upgrade === undefined) return false; // Its connection has pending answers.
       try {
-        const problem = handshakeProblem(head) ?? this.#origins.problem(head.headers);
+        const problem = handshakeProblem(head) ?? origins.problem(head.headers);
         if (problem !== undefined) throw problem;
         if (this.#draining) throw notNow();
         if (pathOf(head.url) === this.#kit.sockets.multiplexPath) this.#openMultiplex(exchange, upgrade);

@@ -13,18 +13,26 @@ import { addVary } from "./vary.ts";
 /** The features of a gateway for browsers, applied to all responses: CORS, compression, ETags, checks of forms. */
 export class ForBrowsers {
   /** CORS headers; undefined if no other origin is allowed. */
-  readonly cors: Cors | undefined;
+  cors: Cors | undefined;
   /** Checks which pages may send bodies that are not JSON. */
-  readonly forms: FormCheck;
+  forms: FormCheck;
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
 
   /** @throws TypeError as `Cors` */
   constructor(options: BrowserOptions) {
-    this.cors = options.corsOrigins.length === 0 ? undefined : new Cors(options);
-    this.forms = new FormCheck(options.corsOrigins);
+    const { cors, forms } = originChecks(options);
+    this.cors = cors;
+    this.forms = forms;
     this.#compression = options.compression ? new Compression(options.compressionThresholdBytes) : undefined;
     this.#etag = options.etag;
+  }
+
+  /** Allows other origins from now on. @throws TypeError as `Cors`; nothing has changed then */
+  useOrigins(options: BrowserOptions): void {
+    const { cors, forms } = originChecks(options);
+    this.cors = cors;
+    this.forms = forms;
   }
 
   /** Completes the head of every answer; undefined if no option changes heads. */
@@ -75,6 +83,12 @@ export class ForBrowsers {
     }
     this.cors?.complete(request, response, status);
   };
+}
+
+/** @throws TypeError as `Cors` */
+function originChecks(options: BrowserOptions): Pick<ForBrowsers, "cors" | "forms"> {
+  const cors = options.corsOrigins.length === 0 ? undefined : new Cors(options);
+  return { cors, forms: new FormCheck(options.corsOrigins) };
 }
 
 /**

@@ -6,7 +6,7 @@ import { type Binder, compileBinder } from "../../../binding/bind.ts";
 import type { BindRequest } from "../../../binding/bind-options.ts";
 import { requestedTimeoutMs } from "../../deadline.ts";
 import { callKind, type DoorKit } from "../../door-kit.ts";
-import { admitCall, openCall, requestComplete, whileReading } from "../../open-call.ts";
+import { admitCall, bodySeen, openCall, requestComplete, whileReading } from "../../open-call.ts";
 import {
   type HttpExchange,
   type RequestHead,
@@ -58,9 +58,13 @@ export function unaryRoute(route: Route, method: DescMethodUnary, kit: DoorKit):
       if (admitted !== undefined) await admitted;
       const { format, bytes } = body === undefined || !hasBody(exchange.head) ? noBody : body(exchange);
       const content = bytes && (await whileReading(context, bytes));
+      const seen = bodySeen(context, exchange, () => kit.bodies.read(exchange));
+      if (seen !== undefined) await whileReading(context, seen);
       requestComplete(context, kind);
       const type = binaryReplyType(headers.accept, format === "binary" ? mediaTypeOf(headers) : undefined);
-      const request = { captures, query, format, body: content };
+      const { changeQuery } = context;
+      const asked = changeQuery === undefined ? query : changeQuery(query);
+      const request = { captures, query: asked, format, body: content };
       const payload = await run(request, context, replies.codec(query, type));
       replies.send(payload, context, type, exchange);
     } catch (reason) {

@@ -1,0 +1,21 @@
+import type { LoadConfigOptions } from "../core/config/loader/config-types.ts";
+import { loadConfig } from "../core/config/loader/load-config.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
+import type { AppPlan } from "./app-plan.ts";
+import { ConfigPlan } from "./config-plan.ts";
+import { endProgram, mistaken } from "./end-program.ts";
+
+/**
+ * Reads the configuration and makes the plan of an app of it. A configuration with mistakes ends the process with code
+ * 2 and a line for each; what only prints ends it with 0.
+ */
+export async function planFromConfig(options: LoadConfigOptions): Promise<AppPlan> {
+  try {
+    const loaded = await loadConfig(options);
+    if (loaded.request.kind === "print") endProgram(0, loaded.request.text);
+    return await ConfigPlan.of(loaded, options.env ?? process.env);
+  } catch (error) {
+    if (error instanceof SetupError) endProgram(mistaken, error.message);
+    throw error;
+  }
+}

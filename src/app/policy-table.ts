@@ -1,0 +1,21 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { rpcName } from "../core/call/service.ts";
+import type { SectionParts } from "./sections/section.ts";
+
+/** What `--print-policy` prints: a row for each rpc, a column for each thing that a section says about it. */
+export function policyTable(services: readonly DescService[], parts: readonly SectionParts[]): string {
+  const methods = services.flatMap((service) => service.methods);
+  const rows = methods.map((method) => {
+    const said = parts.map((part) => part.policyOf?.(method) ?? {});
+    return Object.assign({ rpc: rpcName(method) }, ...said) as Readonly<Record<string, string>>; // Of texts alone.
+  });
+  const columns = [...new Set(["rpc", ...rows.flatMap((row) => Object.keys(row))])];
+  const table = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? "-"))];
+  const widths = columns.map((_, place) => Math.max(...table.map((cells) => cells[place]?.length ?? 0)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, place) => cell.padEnd(widths[place] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return `${table.map(line).join("\n")}\n`;
+}

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite, test, type TestContext } from "node:test";
+import { bufCurl, curl, curlJson, Program } from "../support/program.ts";
+
+const example = "examples/app.ts";
+const ports = ["--http-port=0", "--grpc-port=0", "--exporter-port=0"];
+
+/** A configuration that is removed after the test. */
+function configFile(t: TestContext, text: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "app-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const path = join(folder, "config.yaml");
+  writeFileSync(path, text);
+  return path;
+}
+
+/** Runs the program to its end. */
+async function ended(...args: readonly string[]): Promise<Program & { readonly code: number | null }> {
+  const program = new Program(example, ...args);
+  const { code } = await program.exit();
+  return Object.assign(program, { code });
+}
+
+test("the example starts with its file, answers and stops", async () => {
+  await using app = new Program(example, "--config=examples/app.yaml", ...ports);
+  const http = await app.address("HTTP");
+  const grpc = await app.address("GRPC");
+  const { status, body } = await curl(`http://${http}/v1/shelves/1/books`);
+  assert.equal(status, 200);
+  assert.match(body, /"title":"Dune"/);
+  assert.deepEqual(await curlJson(`http://${http}/child/7/parent`), [200, { message: "GoMs View" }]);
+  const { stdout } = await bufCurl(grpc, "go.micro.service.goms.GoMs/Get", '{"id":"42"}');
+  assert.deepEqual(JSON.parse(stdout), { message: "GoMs View" });
+  assert.match((await curl(await app.metrics())).body, /ts_ms_calls_finished_total/);
+  assert.equal((await app.stop()).code, 0);
+});
+
+test("SIGHUP reads the configuration again; mistakes are told and change nothing (C12)", async (t) => {
+  const config = configFile(t, "http: { max_timeout: 5m }\n");
+  await using app = new Program(example, `--config=${config}`, ...ports);
+  const http = await app.address("HTTP");
+  const origin = ["-H", "origin: https://page.example", `http://${http}/goms`];
+  writeFileSync(config, 'http: { cors: { origins: ["https://page.example"] } }\n');
+  app.kill("SIGHUP");
+  await app.error(/the configuration was read again/);
+  const { headers } = await curl(...origin);
+  assert.equal(headers.get("access-control-allow-origin"), "https://page.example");
+  writeFileSync(config, "http: { cors: 7 }\n");
+  app.kill("SIGHUP");
+  await app.error(/config\.yaml:1:\d+: http\.cors: /);
+  assert.equal((await curl(...origin)).headers.get("access-control-allow-origin"), "https://page.example");
+  assert.equal((await app.stop()).code, 0);
+});
+
+test("A5 SIGUSR2 logs more, and less again", async () => {
+  await using app = new Program(example, ...ports);
+  await app.address("HTTP");
+  app.kill("SIGUSR2");
+  await app.error(
+    /"level":"?(debug|30)"?.*the level of the log was changed|the level of the log was changed/,
+  );
+  app.kill("SIGUSR2");
+  await app.error(/the level of the log was changed[^]*the level of the log was changed/);
+  assert.equal((await app.stop()).code, 0);
+});
+
+suite("what only checks or prints binds nothing", () => {
+  test("A4 two servers on one port are found at --check-config, with both places", async (t) => {
+    const config = configFile(t, "grpc:\n  port: 7001\nhttp:\n  port: 7001\n");
+    await using app = await ended(`--config=${config}`, "--check-config");
+    assert.equal(app.code, 2);
+    assert.equal(app.errors, `${config}:4: http.port: 7001 is the port of grpc.port too (${config}:2)\n`);
+    assert.deepEqual(app.lines, []);
+  });
+
+  test("--check-config of what can be used ends with 0", async () => {
+    await using app = await ended("--config=examples/app.yaml", "--check-config");
+    assert.deepEqual([app.code, app.lines, app.errors], [0, [], ""]);
+  });
+
+  test("--print-policy has a row for each rpc", async () => {
+    await using app = await ended("--print-policy");
+    assert.equal(app.code, 0);
+    assert.ok(app.lines.some((line) => line.startsWith("library.v1.LibraryService/GetBook")));
+  });
+
+  test("a mistake in the file ends with 2", async (t) => {
+    const config = configFile(t, "htpp: { port: 1 }\n");
+    await using app = await ended(`--config=${config}`);
+    assert.equal(app.code, 2);
+    assert.match(app.errors, /config\.yaml:1:\d+: unknown key "htpp", did you mean "http"\?/);
+  });
+});
+
+test("a port that is taken ends with 1 and one line", async () => {
+  await using first = new Program(example, ...ports);
+  const port = (await first.address("HTTP")).split(":")[1];
+  await using second = await ended(`--http-port=${port}`, "--grpc-port=0", "--exporter-port=0");
+  assert.equal(second.code, 1);
+  assert.match(
+    second.errors,
+    new RegExp(
+      `^the server "http" cannot start: HTTP cannot listen on 127.0.0.1:${port}: .*EADDRINUSE\\)\n$`,
+    ),
+  );
+  assert.equal((await first.stop()).code, 0);
+});
