@@ -1,9 +1,25 @@
+import type { Program } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
+import { makeTokens } from "./tokens.ts";
 import { overHttp } from "./over-wire.ts";
 import type { Row } from "./rig.ts";
 import { send } from "./works.ts";
 
-/** What guards of calls cost: checks of messages. */
+/** A gateway whose callers have 1,000 tokens, before the same one by other means. */
+function tokens(subject: string, reference: string): Row["measure"] {
+  return async (rig) => {
+    const { jwksFile, authorizations, remove } = await makeTokens(1_000);
+    try {
+      const side = (mode: string): Program => ({ file: "guarded-gateway.ts", args: [mode, jwksFile] });
+      const sides = { subject: side(subject), reference: side(reference) };
+      return await runDuel({ ...sides, ...overHttp({ ...send, authorizations }) }, rig);
+    } finally {
+      await remove();
+    }
+  };
+}
+
+/** What guards of calls cost: checks of messages, credentials. */
 export const guardRows: readonly Row[] = [
   {
     id: "o9",
@@ -18,5 +34,25 @@ export const guardRows: readonly Row[] = [
       const sides = { subject: { file, args: ["Checked"] }, reference: { file, args: ["Unchecked"] } };
       return runDuel({ ...sides, ...overHttp(send) }, rig);
     },
+  },
+  {
+    id: "o3",
+    work: "REST → handler in process, small POST, 1,000 tokens by turns",
+    subject: "gateway that verifies JWTs and remembers them",
+    reference: "the same without authentication",
+    better: "higher",
+    must: 0.92,
+    aim: 0.96,
+    measure: tokens("remembered", "off"),
+  },
+  {
+    id: "o3n",
+    work: "the same, each token as if it were new (RS256)",
+    subject: "gateway that verifies JWTs",
+    reference: "the same with a gate of `jose` alone",
+    better: "higher",
+    must: 0.85,
+    aim: 0.95,
+    measure: tokens("new", "jose"),
   },
 ];

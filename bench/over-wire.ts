@@ -84,9 +84,15 @@ function countMessages(load: Drive, messages: number): Drive {
 
 async function checkByFetch({ name, port }: Contestant, work: HttpWork): Promise<void> {
   const { method, target, body, accept = "*/*", contentType = "application/json" } = work;
+  const [authorization] = work.authorizations ?? [];
   const response = await fetch(`http://127.0.0.1:${port}${target}`, {
     method,
-    headers: { "content-type": contentType, accept, connection: "close" },
+    headers: {
+      "content-type": contentType,
+      accept,
+      connection: "close",
+      ...(authorization === undefined ? {} : { authorization }),
+    },
     ...(body === undefined ? {} : { body }),
   });
   const text = await response.text();

@@ -13,6 +13,8 @@ export interface HttpWork {
   readonly contentType?: string;
   /** The header `Accept`. Default: anything. */
   readonly accept?: string;
+  /** Values of the header `Authorization`, one request after the other has the next. Default: none. */
+  readonly authorizations?: readonly string[];
   /** The expected JSON value. */
   readonly answer: unknown;
   /** Whether another JSON value is equivalent. Default: it has the same members. */
@@ -38,15 +40,16 @@ const connectionCount = 32;
  */
 export class HttpLoad {
   readonly #work: HttpWork;
-  readonly #request: Buffer;
+  readonly #requests: readonly Buffer[];
   readonly #lanes: Lane[];
   readonly #times: number[] | undefined;
   #body: Buffer | undefined;
+  #sent = 0;
   #round: LoadRound | undefined;
 
   private constructor(work: HttpWork, sockets: readonly Socket[], times: number[] | undefined) {
     this.#work = work;
-    this.#request = requestBytes(work);
+    this.#requests = requestsOf(work);
     this.#times = times;
     this.#lanes = sockets.map(
       (socket) =>
@@ -84,7 +87,7 @@ export class HttpLoad {
   async run(ms: number, calls = Infinity): Promise<number> {
     const round = new LoadRound(ms, calls);
     this.#round = round;
-    for (const lane of this.#lanes) if (round.begin()) lane.send(this.#request);
+    for (const lane of this.#lanes) if (round.begin()) lane.send(this.#next());
     return round.done;
   }
 
@@ -104,7 +107,12 @@ export class HttpLoad {
     } else if (!this.#body.equals(body)) {
       round.fail(new Error(`an answer unlike the first: ${body.toString("utf8", 0, 500)}`));
     }
-    if (round.again()) lane.send(this.#request);
+    if (round.again()) lane.send(this.#next());
+  }
+
+  #next(): Buffer {
+    this.#sent = (this.#sent + 1) % this.#requests.length;
+    return this.#requests[this.#sent] ?? Buffer.alloc(0); // Never, as the list is not empty.
   }
 }
 
@@ -132,8 +140,20 @@ class Lane {
   }
 }
 
-function requestBytes({ method, target, body, accept = "*/*", contentType }: HttpWork): Buffer {
+/** The requests of a work, of which each connection sends one after the other. */
+function requestsOf(work: HttpWork): readonly Buffer[] {
+  const { authorizations } = work;
+  return authorizations === undefined
+    ? [requestBytes(work)]
+    : authorizations.map((value) => requestBytes(work, value));
+}
+
+function requestBytes(
+  { method, target, body, accept = "*/*", contentType }: HttpWork,
+  authorization?: string,
+): Buffer {
   const lines = [`${method} ${target} HTTP/1.1`, "Host: localhost", `Accept: ${accept}`, "User-Agent: bench"];
+  if (authorization !== undefined) lines.push(`Authorization: ${authorization}`);
   if (body !== undefined) {
     lines.push(
       `Content-Type: ${contentType ?? "application/json"}`,

@@ -9,6 +9,12 @@ export const sections: readonly Section[] = [
   { name: "app", isUsed: () => true, load: () => import("./app-section.ts") },
   { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },
   { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
+  {
+    name: "access",
+    isUsed: ({ access, auth }) => access !== undefined || auth !== undefined,
+    load: () => import("./access-section.ts"),
+  },
+  { name: "auth", isUsed: ({ auth }) => auth !== undefined, load: () => import("./auth-section.ts") },
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
   {

@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { show } from "../config/check-options.ts";
+import { yaml } from "../config/yaml.ts";
 import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 
@@ -9,8 +9,6 @@ export interface FileRecord {
   /** `keys.yaml: record 2`. */
   readonly place: string;
 }
-
-const require = createRequire(import.meta.url);
 
 /**
  * Reads a file that is a list of records, in YAML or JSON. Errors never show a value of it.
@@ -34,8 +32,7 @@ export function readRecords(text: string, file: string, known: readonly string[]
 function parse(text: string, file: string): unknown {
   try {
     // JSON is YAML; the parser is loaded by those that have such a file.
-    const yaml = require("yaml") as { parse(text: string, options: object): unknown }; // `require` has no types.
-    return yaml.parse(text, { maxAliasCount: 0, prettyErrors: false, logLevel: "error" });
+    return yaml().parse(text, { maxAliasCount: 0, prettyErrors: false, logLevel: "error" });
   } catch {
     throw new SetupError(`${file}: this is neither YAML nor JSON`);
   }

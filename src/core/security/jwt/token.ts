@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { AuthFailure } from "../auth-failure.ts";
 
@@ -15,7 +16,12 @@ export interface Token {
 /** A longer key id is refused, in characters. */
 const maxKeyId = 256;
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+/** Headers of tokens as they were read: all tokens that a key has signed have the same. As many at most. */
+const headers = new Map<string, TokenHeader>();
+const maxHeaders = 100;
+
+/** What is used of a header. */
+type TokenHeader = Pick<Token, "alg" | "kid" | "typ">;
 
 /** Whether a credential has the three parts of a signed JWT. */
 export function isCompactJws(text: string): boolean {
@@ -31,11 +37,22 @@ export function isCompactJws(text: string): boolean {
  */
 export function readToken(text: string): Token {
   const [head = "", body = ""] = text.split(".", 2);
+  let header = headers.get(head);
+  if (header === undefined) {
+    header = readHeader(head);
+    if (headers.size >= maxHeaders) headers.clear();
+    headers.set(head, header);
+  }
+  const { alg, kid, typ } = header;
+  return { text, alg, kid, typ, claims: readPart(body) };
+}
+
+function readHeader(head: string): TokenHeader {
   const { alg, kid, typ, crit } = readPart(head);
   if (typeof alg !== "string" || crit !== undefined) throw malformed();
   if (kid !== undefined && (typeof kid !== "string" || kid.length > maxKeyId)) throw malformed();
   if (typ !== undefined && typeof typ !== "string") throw malformed();
-  return { text, alg, kid, typ: typ?.toLowerCase().replace(/^application\//, ""), claims: readPart(body) };
+  return { alg, kid, typ: typ?.toLowerCase().replace(/^application\//, "") };
 }
 
 /** The refusal of what is no JWT. */
@@ -46,7 +63,9 @@ export function malformed(): AuthFailure {
 function readPart(part: string): JsonObject {
   let value: unknown;
   try {
-    value = JSON.parse(utf8.decode(Buffer.from(part, "base64url")));
+    const bytes = Buffer.from(part, "base64url");
+    if (!isUtf8(bytes)) throw malformed();
+    value = JSON.parse(bytes.toString("utf8"));
   } catch {
     throw malformed();
   }

@@ -1,0 +1,147 @@
+import type {
+  AuthConfig,
+  AuthProviderConfig,
+  IntrospectionConfig,
+  JwtConfig,
+  MtlsConfig,
+} from "../../../gen/ts_ms/config/v1/auth_pb.ts";
+import type { Config } from "../../core/config/loader/config-types.ts";
+import { ConfigError } from "../../core/config/loader/config-error.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import { parseRate } from "../../core/limits/rate.ts";
+import { schemes, type JwtOptions } from "../../core/security/auth-schemes.ts";
+import type { AuthProviderSource } from "../../core/security/auth-provider.ts";
+import { Authenticator } from "../../core/security/authenticator.ts";
+import type { FailureLimit } from "../../core/security/failure-windows.ts";
+import type { ForwardMode } from "../../core/security/forward.ts";
+import type { AuthOptions } from "../../core/security/security-options.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+import { makeSecurityUse } from "./security-use.ts";
+
+/** An error that names a key of the configuration. */
+type Mistake = SectionKit["mistake"];
+
+/** Who makes calls: the gate of authentication, and what servers behind this program get to know of it. */
+export function open(kit: SectionKit): SectionParts {
+  const { config, logger, mistake, shared } = kit;
+  const use = shared(makeSecurityUse);
+  let options = authOptionsOf(config, mistake);
+  const started = (): Authenticator[] => (use.authenticator === undefined ? [] : [use.authenticator]);
+  return {
+    get gates() {
+      return { authentication: started().map(({ gate }) => gate) };
+    },
+    get hopInterceptors() {
+      const audience = audienceOf(config);
+      return audience === undefined ? [] : started().flatMap((authenticator) => authenticator.hop(audience));
+    },
+    features: ["authentication"],
+    async start() {
+      use.authenticator = await naming(mistake, () =>
+        Authenticator.open(options, (call) => use.needOf(call), { logger }),
+      );
+    },
+    stop() {
+      use.authenticator?.close();
+      use.authenticator = undefined;
+    },
+    async prepare({ next }) {
+      const changed = authOptionsOf(next, mistake);
+      const swap = await naming(mistake, async () => use.authenticator?.prepare(changed));
+      return () => {
+        options = changed;
+        swap?.();
+      };
+    },
+  };
+}
+
+/** The server behind this program as assertions name it; undefined for handlers of this process, and for several servers. */
+function audienceOf({ upstream }: Config): string | undefined {
+  return upstream === undefined ? undefined : (upstream.authority ?? `${upstream.host}:${upstream.port}`);
+}
+
+/** Lets mistakes in files name the section. */
+async function naming<T>(mistake: Mistake, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof SetupError) || error instanceof ConfigError) throw error;
+    throw mistake("auth", error.message);
+  }
+}
+
+function authOptionsOf({ auth, app }: Config, mistake: Mistake): AuthOptions {
+  if (auth === undefined) return {};
+  const { providers, revokedFile, forward, assertionKeyFile } = auth;
+  const sources = Object.entries(providers).map(
+    ([name, provider]) => [name, sourceOf(name, provider, mistake)] as const,
+  );
+  return {
+    providers: Object.fromEntries(sources),
+    revokedFile,
+    failures: failuresOf(auth, mistake),
+    forward: forward as ForwardMode, // One of the choices of the key.
+    assertionKeyFile,
+    ...(app.name === undefined || app.name === "" ? {} : { assertionIssuer: app.name }),
+  };
+}
+
+function failuresOf({ failures }: AuthConfig, mistake: Mistake): FailureLimit {
+  const rate = parseRate(failures);
+  if ("windowMs" in rate) return rate;
+  throw mistake("auth.failures", "must be a rate such as 20/1m, not one of a day or a month");
+}
+
+/** @throws what `mistake` returns, for a provider that cannot be used */
+function sourceOf(name: string, provider: AuthProviderConfig, mistake: Mistake): AuthProviderSource {
+  const key = `auth.providers.${name}`;
+  try {
+    if (provider.jwt !== undefined) return schemes.jwt(jwtOptionsOf(provider.jwt));
+    if (provider.apiKey !== undefined) {
+      const { header, keysFile } = provider.apiKey;
+      return schemes.api_key({ header, keysFile });
+    }
+    if (provider.basic !== undefined) {
+      const { usersFile, realm } = provider.basic;
+      return schemes.basic({ usersFile, realm });
+    }
+    if (provider.introspection !== undefined) return introspectionOf(provider.introspection);
+    if (provider.mtls !== undefined) return mtlsOf(provider.mtls);
+  } catch (error) {
+    if (error instanceof SetupError) throw mistake(key, error.message);
+    throw error;
+  }
+  throw mistake(key, "needs one of jwt, api_key, basic, introspection and mtls");
+}
+
+function jwtOptionsOf({
+  clockSkew: clockSkewMs,
+  maxTokenAge: maxTokenAgeMs,
+  cacheTtl: cacheTtlMs,
+  refresh: refreshMs,
+  maxStale: maxStaleMs,
+  cooldown: cooldownMs,
+  ...jwt
+}: JwtConfig): JwtOptions {
+  const { issuer, audiences, jwksUri, jwksFile, types, scopesClaim, rolesClaim, idClaim } = jwt;
+  return {
+    ...{ issuer, audiences, jwksUri, jwksFile, types, scopesClaim, rolesClaim, idClaim },
+    ...{ clockSkewMs, maxTokenAgeMs, cacheTtlMs, refreshMs, maxStaleMs, cooldownMs },
+    algorithms: jwt.algorithms as NonNullable<JwtOptions["algorithms"]>, // The scheme refuses others.
+  };
+}
+
+function introspectionOf(config: IntrospectionConfig): AuthProviderSource {
+  const { endpoint, clientId, clientSecret, audiences } = config;
+  const { timeout: timeoutMs, cacheTtl: cacheTtlMs, negativeTtl: negativeTtlMs } = config;
+  return schemes.introspection({
+    ...{ endpoint, clientId, clientSecret, audiences },
+    ...{ timeoutMs, cacheTtlMs, negativeTtlMs },
+  });
+}
+
+function mtlsOf({ names }: MtlsConfig): AuthProviderSource {
+  const grants = Object.entries(names).map(([name, { roles, scopes }]) => [name, { roles, scopes }] as const);
+  return schemes.mtls({ names: Object.fromEntries(grants) });
+}
