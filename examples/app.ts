@@ -1,6 +1,5 @@
 /** A program by its configuration: everything but the services is in app.yaml, the environment or flags. */
-import { App } from "../src/entries/app.ts";
-import { dial } from "../src/index.ts";
+import { App, dial } from "../src/index.ts";
 import { ChildService } from "../src/services/child/child-service.ts";
 import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";

@@ -19,6 +19,16 @@ export {
   type StopSignalOptions,
 } from "./core/lifecycle/signals.ts";
 
+// Programs of a configuration.
+export { App } from "./app/app.ts";
+export { createSecurity, loadConfig } from "./app/on-demand.ts";
+export { ConfigError } from "./core/config/loader/config-error.ts";
+
+// Who makes a call, and whether it may be made.
+export type { CallHead } from "./core/admission/call-head.ts";
+export type { Gate } from "./core/admission/gate.ts";
+export { principal, requirePrincipal, type Principal } from "./core/security/principal.ts";
+
 // Clients.
 export { createClient, type CallOptions, type Client, type Transport } from "./core/call/client.ts";
 export { dial, type Dialed, type DialedTransport, type DialOptions, type DialTarget } from "./core/dial.ts";

@@ -1,5 +1,5 @@
 /** The combined gateway as in `gateway.ts`, made by an `App` of a configuration without features. */
-import { App } from "../../src/entries/app.ts";
+import { App } from "../../src/index.ts";
 import { Bench } from "./bench-service.ts";
 import { takePart } from "./take-part.ts";
 

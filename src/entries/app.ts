@@ -1,6 +1,5 @@
-/** `ts-ms/app`: a program with its servers, of a configuration or in code. */
+/** `ts-ms/app`: the types of `App`. */
 
-export { App } from "../app/app.ts";
 export type { AppOptions } from "../app/app-options.ts";
 export type {
   AppServer,

@@ -14,7 +14,7 @@ export type { BasicOptions } from "../core/security/basic.ts";
 export { hashPassword } from "../core/security/scrypt.ts";
 export type { IntrospectionOptions } from "../core/security/introspection.ts";
 export type { CertificateGrants, MtlsOptions } from "../core/security/mtls.ts";
-export { createSecurity, type Security, type SecurityOptions } from "../core/security/create-security.ts";
+export type { Security, SecurityOptions } from "../core/security/create-security.ts";
 export type { ForwardMode } from "../core/security/forward.ts";
 export type { FailureLimit } from "../core/security/failure-windows.ts";
 export { AuthFailure, type AuthReason } from "../core/security/auth-failure.ts";

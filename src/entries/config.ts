@@ -1,8 +1,6 @@
-/** `ts-ms/config`: the configuration of a program: files, environment and command line in one message. */
+/** `ts-ms/config`: types of configurations, and what reads one again when it changes. */
 
-export { loadConfig } from "../core/config/loader/load-config.ts";
 export { watchConfig } from "../core/config/loader/watch-config.ts";
-export { ConfigError } from "../core/config/loader/config-error.ts";
 export type {
   Config,
   ConfigInit,

@@ -1,7 +1,7 @@
 /** `ts-ms/security`: what decides on calls before their bodies are read, and who makes them. */
 
-export type { CallHead, ClientAddress, DoorName } from "../core/admission/call-head.ts";
-export type { Gate, MessageCheck } from "../core/admission/gate.ts";
+export type { ClientAddress, DoorName } from "../core/admission/call-head.ts";
+export type { MessageCheck } from "../core/admission/gate.ts";
 export { refusal, refusalKindOf, type RefusalInit, type RefusalKind } from "../core/admission/refusal.ts";
 export type { RefusedCall } from "../core/call/observer.ts";
 export {
@@ -19,10 +19,4 @@ export {
   type PolicyRow,
   type PolicySources,
 } from "../core/security/access-rules.ts";
-export {
-  principal,
-  principalKey,
-  requirePrincipal,
-  type Principal,
-  type PrincipalKind,
-} from "../core/security/principal.ts";
+export { principalKey, type PrincipalKind } from "../core/security/principal.ts";

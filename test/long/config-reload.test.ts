@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { renameSync } from "node:fs";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { loadConfig, watchConfig, type ReloadReport } from "../../src/entries/config.ts";
-import { GrpcServer, HttpServer } from "../../src/index.ts";
+import { watchConfig, type ReloadReport } from "../../src/entries/config.ts";
+import { GrpcServer, HttpServer, loadConfig } from "../../src/index.ts";
 import { GomsService } from "../../src/services/goms/goms-service.ts";
 import { ConfigFiles } from "../core/config/config-files.ts";
 

@@ -6,7 +6,7 @@ import { ConfigSchema } from "../../../gen/ts_ms/config/v1/config_pb.ts";
 import { keyTree, type KeySection } from "../../../src/core/config/loader/key-tree.ts";
 import { parsePath } from "../../../src/core/config/loader/setting.ts";
 import { pathText } from "../../../src/core/config/loader/bound.ts";
-import { ConfigError, loadConfig } from "../../../src/entries/config.ts";
+import { ConfigError, loadConfig } from "../../../src/index.ts";
 import { ConfigFiles } from "./config-files.ts";
 
 /** Names of keys, and some that are none. */

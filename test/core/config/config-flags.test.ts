@@ -4,7 +4,7 @@ import { ConfigSchema } from "../../../gen/ts_ms/config/v1/config_pb.ts";
 import { KeyFlags } from "../../../src/core/config/loader/flag-keys.ts";
 import { keyTexts } from "../../../src/core/config/loader/key-texts.ts";
 import { keyTree } from "../../../src/core/config/loader/key-tree.ts";
-import { loadConfig } from "../../../src/entries/config.ts";
+import { loadConfig } from "../../../src/index.ts";
 import { listFlag, switchFlag } from "../../../src/entries/flags.ts";
 import { programs } from "../../project/reference-tables.ts";
 import { mistakesOf } from "./config-files.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { test } from "node:test";
-import { loadConfig } from "../../../src/entries/config.ts";
+import { loadConfig } from "../../../src/index.ts";
 import { ConfigFiles, mistakesOf } from "./config-files.ts";
 
 const whole = `

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { loadConfig, type ConfigInit } from "../../../src/entries/config.ts";
+import { type ConfigInit } from "../../../src/entries/config.ts";
+import { loadConfig } from "../../../src/index.ts";
 import { ConfigFiles, mistakesOf } from "./config-files.ts";
 
 test("of all sources of a key the later wins", async () => {
