@@ -26,6 +26,7 @@ import { checkTuning } from "../core/http2/server-session-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
+import { giveRequestIds } from "./connections/give-request-ids.ts";
 import { exchangeObserver } from "./connections/observe-exchanges.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
@@ -95,8 +96,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
+    const forDoors = doorOptions(merged);
     const metadata = new ReplyMetadata({
-      dropResponseHeaders: merged.dropResponseHeaders,
+      dropResponseHeaders: forDoors.metadata.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
     const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes, validation } = merged;
@@ -108,12 +110,15 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#upstream = upstream;
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
     this.#admission = admissionOf(merged, faults, addresses);
-    const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
+    const hooks = {
+      onClose: exchangeObserver(merged.httpObservers),
+      ...giveRequestIds(forDoors.requestIds, ({ remoteAddress }) => addresses.isProxy(remoteAddress), browsers.completeHead),
+    };
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
     this.#router = new RequestRouter({
       kit: {
-        ...doorOptions(merged),
+        ...forDoors,
         gateDocuments: gateDocuments(merged.gates),
         admission: this.#admission,
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),

@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admission } from "../../core/admission/admission.ts";
 import type { GateDocument } from "../../core/admission/gate.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
+import type { RequestIds } from "../../core/metadata/request-id.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { CallObserver } from "../../core/call/observer.ts";
 import type { Validation } from "../../core/validation/validation.ts";
@@ -50,6 +51,8 @@ export interface DoorOptions {
   readonly polling: LongPollOptions;
   readonly sockets: WebSocketOptions;
   readonly health: HealthOptions;
+  /** Gives calls their ids where a request holds several; undefined where the server gives none. */
+  readonly requestIds: RequestIds | undefined;
   /** Whether calls over the network are transcoded as bytes if no feature needs their messages. */
   readonly transcoding: "bytes" | "messages";
   /** Whether bodies of any content type are read as JSON. */

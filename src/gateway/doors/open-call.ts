@@ -31,6 +31,8 @@ export interface CallRequest {
   readonly url: string | undefined;
   /** When it arrived, in `performance.now()` milliseconds; undefined for now. The client's timeout starts then. */
   readonly arrivedAt: number | undefined;
+  /** Its id; undefined where the server gives none. */
+  readonly requestId: string | undefined;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface CallRequest {
  */
 export function newCall(
   { method, protocolName, limits }: CallKind,
-  { peer, method: requestMethod, url, arrivedAt }: CallRequest,
+  { peer, method: requestMethod, url, arrivedAt, requestId }: CallRequest,
   askedMs: number | undefined,
   requestHeader: HeadersFrom,
 ): CallContext {
@@ -53,6 +55,7 @@ export function newCall(
     requestMethod,
     url,
     startedAt: arrivedAt,
+    requestId,
     timeoutMs: askedMs === undefined ? undefined : allowedMs(askedMs, limits),
   });
 }
@@ -70,8 +73,8 @@ export function openCall(
   requestHeader: HeadersFrom,
 ): CallContext {
   const { peer, arrivedAt } = exchange;
-  const { method, url } = exchange.head;
-  const call = newCall(kind, { peer, method, url, arrivedAt }, askedMs, requestHeader);
+  const { method, url, requestId } = exchange.head;
+  const call = newCall(kind, { peer, method, url, arrivedAt, requestId }, askedMs, requestHeader);
   call.edge = exchange;
   exchange.attach(call);
   return call;

@@ -19,6 +19,8 @@ export interface RequestHead {
   /** `1.0`, `1.1` or `2.0`. */
   readonly httpVersion: string;
   readonly httpVersionMajor: number;
+  /** The id of the request; undefined where servers give none. Set when the head has come. */
+  requestId?: string | undefined;
 }
 
 /** The body of an HTTP request, as Node streams it. */

@@ -8,6 +8,7 @@ import type { CallContext } from "../../call/context.ts";
 import { Code, toCallError } from "../../errors/errors.ts";
 import { http2Counts } from "../../http2/http2-counts.ts";
 import { errorCode } from "../../http2/http2-error.ts";
+import { requestIdHeader } from "../../metadata/request-id.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
 import type {
   CallHead,
@@ -18,6 +19,7 @@ import type {
 } from "./call-stream.ts";
 import { GrpcRequestCheck, statusRefusal, type HeaderLimits, type Refusal } from "./grpc-request-check.ts";
 import { contextOf, type CallEnvironment } from "./server-call.ts";
+import { withRequestId } from "./reply-fields.ts";
 import { ServerStreamCall } from "./server-stream-call.ts";
 import { ServerUnaryCall } from "./server-unary-call.ts";
 import type { ServedRpc } from "./served-rpc.ts";
@@ -83,7 +85,7 @@ export class CallDoor {
     const { fields } = head;
     const problem = this.#check.problem(fields, head.rawFields);
     if (problem !== undefined) {
-      refuse(stream, problem);
+      this.#refuse(stream, fields, connection, problem);
       return;
     }
     const path = fields[":path"] ?? "";
@@ -100,7 +102,7 @@ export class CallDoor {
         this.#ask(other.admit, other, stream, head, connection);
       }
     } else {
-      refuse(stream, unknownMethod(path));
+      this.#refuse(stream, fields, connection, unknownMethod(path));
     }
   }
 
@@ -122,6 +124,18 @@ export class CallDoor {
   /** Refuses a request with UNAVAILABLE. */
   refuse(stream: CallStream, message: string): void {
     refuse(stream, statusRefusal(Code.Unavailable, message));
+  }
+
+  /** Refuses a request whose head has come. */
+  #refuse(
+    stream: CallStream,
+    fields: IncomingHttpHeaders,
+    { peer }: ClientConnection,
+    problem: Refusal,
+  ): void {
+    const { requestIds, trust } = this.#environment;
+    const id = requestIds?.of(fields[requestIdHeader], () => trust.includes(peer));
+    refuse(stream, id === undefined ? problem : { ...problem, head: withRequestId(problem.head, id) });
   }
 
   #begin(
@@ -147,9 +161,9 @@ export class CallDoor {
     connection: ClientConnection,
   ): void {
     const { fields } = head;
-    const { trust, calls } = this.#environment;
+    const { calls } = this.#environment;
     const method = "handler" in rpc ? rpc.handler.method : rpc.method;
-    const context = contextOf(method, requestOf(fields, connection, undefined), trust);
+    const context = contextOf(method, requestOf(fields, connection, undefined), this.#environment);
     if ("handler" in rpc) this.#limit(rpc, context);
     const begin = (): ServerStreamListener =>
       "handler" in rpc

@@ -6,6 +6,7 @@ import { errorCode } from "../../http2/http2-error.ts";
 import { setPreviousAttempts } from "../../metadata/previous-attempts.ts";
 import { previousAttemptsHeader } from "../../metadata/retry-headers.ts";
 import type { IdentityTrust } from "../../metadata/identity-trust.ts";
+import { requestIdHeader, type RequestIds } from "../../metadata/request-id.ts";
 import { prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import { fromHttp2Headers, fromRequestHeaders } from "../metadata.ts";
@@ -30,6 +31,8 @@ export interface CallEnvironment {
   readonly compressionThresholdBytes: number | undefined;
   /** The clients whose identity headers are trusted. */
   readonly trust: IdentityTrust;
+  /** Gives calls the ids that are in their answers; undefined where answers have none. */
+  readonly requestIds: RequestIds | undefined;
   /** Every call, from its request headers to its last byte. */
   readonly calls: LiveSet<LiveCall>;
 }
@@ -45,7 +48,7 @@ export interface LiveCall extends Live {
 export function contextOf(
   method: CallContext["method"],
   { headers, peer, timeoutMs }: Omit<CallRequest, "context">,
-  trust: IdentityTrust,
+  { trust, requestIds }: Pick<CallEnvironment, "trust" | "requestIds">,
 ): CallContext {
   const trusted = trust.includes(peer);
   const context = new CallContext({
@@ -54,6 +57,7 @@ export function contextOf(
     requestHeader: () => (trusted ? fromHttp2Headers(headers) : fromRequestHeaders(headers)),
     peer: trusted ? trust.behind(headers) : peer,
     timeoutMs,
+    requestId: requestIds?.of(headers[requestIdHeader], () => trusted),
   });
   const attempts = headers[previousAttemptsHeader];
   if (typeof attempts === "string") setPreviousAttempts(context, attempts);
@@ -94,7 +98,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.rpc = rpc;
     this.stream = stream;
     this.#request = request;
-    this.context = request.context ?? contextOf(rpc.handler.method, request, environment.trust);
+    this.context = request.context ?? contextOf(rpc.handler.method, request, environment);
     this.decoder = new MessageDecoder(request.headers, rpc.read, environment.maxMessageBytes);
     this.#reader = new MessageReader(this, environment.maxMessageBytes, "request");
     environment.calls.add(this);
@@ -255,7 +259,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     try {
       const trailers = trailersOf(this.context, error);
       if (!this.#headersSent && !this.context.hasResponseHeader && !this.#readsAnyCoding()) {
-        this.stream.respond(onlyTrailers(trailers), true);
+        this.stream.respond(onlyTrailers(trailers, this.context.answeredId), true);
         return;
       }
       this.#sendHeaders();

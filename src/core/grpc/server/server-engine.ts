@@ -15,6 +15,7 @@ import type { IncomingRequest } from "../../http2/incoming-request.ts";
 import type { ServerStream } from "../../http2/server-stream.ts";
 import type { GuestClient, SessionLimits } from "../../http2/session-limits.ts";
 import { IdentityTrust } from "../../metadata/identity-trust.ts";
+import { RequestIds } from "../../metadata/request-id.ts";
 import { CallDoor } from "./call-door.ts";
 import type { GrpcConnections } from "./grpc-connections.ts";
 import { GrpcJsRpcs } from "./grpc-js-rpcs.ts";
@@ -68,6 +69,7 @@ export class ServerEngine {
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
       calls: new LiveSet(),
       trust: new IdentityTrust(options.trustedPeers),
+      requestIds: options.requestId === undefined ? undefined : new RequestIds(options.requestId),
     };
     this.#grpcJs = new GrpcJsRpcs(toEngineOptions(options), this.#environment, admission);
     this.#door = new CallDoor(this.#environment, options, this.#grpcJs);

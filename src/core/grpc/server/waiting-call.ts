@@ -88,7 +88,7 @@ export class WaitingCall implements ServerStreamListener, LiveCall {
 /** Answers a call that was refused by a head that is the whole of the reply. */
 export function answerRefused(stream: CallStream, context: CallContext, error: ConnectError): void {
   try {
-    const head = onlyTrailers(trailersOf(context, error));
+    const head = onlyTrailers(trailersOf(context, error), context.answeredId);
     const headers = context.responseHeaderIfAny;
     stream.respond(headers === undefined ? head : { ...head, own: addFields([...head.own], headers) }, true);
   } catch {

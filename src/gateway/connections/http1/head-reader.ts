@@ -10,6 +10,7 @@ export class FastHead implements RequestHead {
   readonly headers: Readonly<RequestHead["headers"]>;
   readonly httpVersion = "1.1";
   readonly httpVersionMajor = 1;
+  requestId: string | undefined = undefined;
   /** Bytes of the body. */
   readonly contentLength: number;
   /** Whether the client lets the connection be kept. */

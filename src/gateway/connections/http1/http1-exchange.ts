@@ -93,6 +93,7 @@ export class Http1Exchange
     this.#owner = owner;
     this.on("close", release);
     this.arrivedAt = performance.now();
+    owner.onHead?.(this);
     if (this.continuesLater) this.writeContinue();
   }
 

@@ -60,6 +60,7 @@ export class Http2Exchange
         waitForTrailers: this.#withTrailers || (headers !== undefined && "trailer" in headers),
       });
     this.on("close", release);
+    owner.onHead?.(this);
   }
 
   get [exchangeKey](): this {

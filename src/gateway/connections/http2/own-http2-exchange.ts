@@ -66,6 +66,7 @@ export class OwnHttp2Exchange
     this.head = headOf(request, stream.requestEnded);
     this.peer = client.peer;
     this.#socket = client.socket;
+    owner.onHead?.(this);
     stream.listen(this);
   }
 
@@ -266,5 +267,6 @@ function headOf({ fields, rawFields }: IncomingRequest, isEnded: boolean): Reque
     rawHeaders: rawFields,
     httpVersion: "2.0",
     httpVersionMajor: 2,
+    requestId: undefined,
   };
 }

@@ -77,7 +77,13 @@ async function check(path: string, query: string, kit: DoorKit): Promise<CheckSt
   if (path === "/livez") return "SERVING";
   if (!kit.isReady()) return "NOT_SERVING";
   const { healthInvoker, health } = kit;
-  const request = { peer: undefined, method: "GET", url: undefined, arrivedAt: undefined };
+  const request = {
+    peer: undefined,
+    method: "GET",
+    url: undefined,
+    arrivedAt: undefined,
+    requestId: undefined,
+  };
   const context = newCall(checks, request, health.healthTimeoutMs, () => new Headers());
   exemptFromGates(context); // It asks for itself, not for the client of the path.
   try {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import { requestIdHeader, type RequestIds } from "../../../core/metadata/request-id.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
 import { handshakeOf, newCall } from "../open-call.ts";
@@ -21,6 +22,8 @@ export interface MultiplexOptions extends StatusOptions {
   readonly find: (name: string) => CallableMethod;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
+  /** Gives each call an id; undefined where the server gives none. */
+  readonly requestIds: RequestIds | undefined;
   /** All headers of the handshake, for every call. */
   readonly headers: IncomingHttpHeaders;
   /** What else is known of the handshake. */
@@ -155,15 +158,19 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     }
     const callable = this.#options.find(name);
     const { kind, kit, run } = callable;
-    const headers =
-      envelope.headers === undefined
-        ? this.#headers
-        : withHeaders(this.#headers, readHeaders(JSON.parse(envelope.headers)));
+    const own = envelope.headers === undefined ? {} : readHeaders(JSON.parse(envelope.headers));
+    const headers = envelope.headers === undefined ? this.#headers : withHeaders(this.#headers, own);
     kit.requestMetadata.check(headers);
     const { idText } = envelope;
     const context = newCall(
       kind,
-      { peer: this.#options.peer, method: "GET", url: undefined, arrivedAt: undefined },
+      {
+        peer: this.#options.peer,
+        method: "GET",
+        url: undefined,
+        arrivedAt: undefined,
+        requestId: this.#options.requestIds?.of(own[requestIdHeader], isTrusted),
+      },
       smaller(requestedTimeoutMs(headers), frameTimeoutMs(envelope)),
       () => kit.requestMetadata.of(headers),
     );
@@ -246,6 +253,11 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   #closeIfIdle(): void {
     if (this.#calls.size === 0) this.#socket.close(closeCode.goingAway, "the server is shutting down");
   }
+}
+
+/** No proxy writes the frames of a client. */
+function isTrusted(): boolean {
+  return false;
 }
 
 /** The timeout in a frame, in milliseconds; undefined for none. Throws INVALID_ARGUMENT. */
