@@ -64,6 +64,8 @@ export const arrows: Arrows = {
   "core/telemetry": [
     "core/errors",
     "core/config",
+    "core/metadata",
+    "core/security",
     "core/net",
     "core/call",
     "core/lifecycle",

@@ -4,6 +4,7 @@ import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { FieldList } from "../metadata/field-list.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
+import type { CallTrace } from "./call-trace.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
@@ -73,6 +74,8 @@ export class CallContext implements HandlerContext, Live {
   readonly isShadow: boolean;
   /** The id of the request as the answer has it; undefined where answers have none. */
   readonly answeredId: string | undefined;
+  /** The part of a trace that the call is; undefined while traces are off. */
+  trace: CallTrace | undefined;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
   edge: EdgeRequest | undefined;
   /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
@@ -116,6 +119,7 @@ export class CallContext implements HandlerContext, Live {
     this.#outer = parent;
     this.#requestId = init.requestId ?? (parent === undefined ? undefined : parent.#requestId);
     this.edge = parent?.edge;
+    this.trace = parent?.trace;
     this.isShadow = init.isShadow ?? parent?.isShadow ?? false;
     if (init.peer !== undefined) this.#introduce(init.peer);
     if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
@@ -243,6 +247,11 @@ export class CallContext implements HandlerContext, Live {
     const listener = this.#headerListener;
     this.#headerListener = undefined;
     listener?.();
+  }
+
+  /** The values; undefined while none are set. */
+  get valuesIfAny(): ContextValues | undefined {
+    return this.#values;
   }
 
   get values(): ContextValues {
