@@ -20,6 +20,9 @@ export { type LogDestination, LogWriter, reopenLogs } from "../core/telemetry/lo
 export { Redactor } from "../core/telemetry/redact.ts";
 export { requestId, type RequestIdPolicy } from "../core/metadata/request-id.ts";
 
+export { AccessLog, type AccessLogOptions, type AccessLogRules } from "../core/telemetry/access-log.ts";
+export type { AccessFields, AccessFormat } from "../core/telemetry/access-line.ts";
+
 // Metrics.
 export { Metrics, type MetricsOptions, type UnknownKind } from "../core/telemetry/metrics.ts";
 export { metricList, type MetricDefinition } from "../core/telemetry/metric-list.ts";

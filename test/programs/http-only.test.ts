@@ -49,9 +49,7 @@ test("the request id follows a call through both processes and the service behin
   await gateway.error(
     /"request_id":"follow-me","rpc":"go\.micro\.service\.child\.Child\/Parent","door":"rest"/,
   );
-  await grpc.error(
-    /"request_id":"follow-me","rpc":"go\.micro\.service\.child\.Child\/Parent","door":"grpc"/,
-  );
+  await grpc.error(/"request_id":"follow-me","rpc":"go\.micro\.service\.child\.Child\/Parent","door":"grpc"/);
   await grpc.error(
     /"request_id":"follow-me","rpc":"go\.micro\.service\.goms\.GoMs\/Get","door":"in-process"/,
   );

@@ -1,6 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { parseTraceparent, traceparentHeader, type TraceParent } from "../metadata/trace-context.ts";
-import type { CallContext } from "./context.ts";
 
 /** The part of a trace that is a call of this server: its span, or only the ids where the trace is not sampled. */
 export interface CallTrace extends TraceParent {
@@ -16,6 +15,6 @@ export interface CallTrace extends TraceParent {
 
 /** The trace that a call is part of: that of its server, or where that makes none, of its client; undefined for none. */
 export function traceOf(context: HandlerContext): TraceParent | undefined {
-  const { trace } = context as Partial<Pick<CallContext, "trace">>; // Contexts of calls may have one.
+  const { trace } = context as { readonly trace?: TraceParent }; // Contexts of calls may have one.
   return trace ?? parseTraceparent(context.requestHeader.get(traceparentHeader));
 }

@@ -9,6 +9,7 @@ import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
 import type { RpcChecks } from "./message-checks.ts";
+import type { CallArrival } from "./observer.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
 import { ensureRequestId, requestIdHeader } from "../metadata/request-id.ts";
@@ -74,6 +75,13 @@ export class CallContext implements HandlerContext, Live {
   readonly isShadow: boolean;
   /** The id of the request as the answer has it; undefined where answers have none. */
   readonly answeredId: string | undefined;
+  /** How the call came over a connection, where observers are told of it; undefined for others. */
+  arrival: CallArrival | undefined;
+  /** Messages of streams that have come and gone, and bytes of calls over gRPC and WebSockets. */
+  received = 0;
+  sent = 0;
+  receivedBytes = 0;
+  sentBytes = 0;
   /** The part of a trace that the call is; undefined while traces are off. */
   trace: CallTrace | undefined;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
@@ -120,6 +128,7 @@ export class CallContext implements HandlerContext, Live {
     this.#requestId = init.requestId ?? (parent === undefined ? undefined : parent.#requestId);
     this.edge = parent?.edge;
     this.trace = parent?.trace;
+    this.arrival = parent?.arrival;
     this.isShadow = init.isShadow ?? parent?.isShadow ?? false;
     if (init.peer !== undefined) this.#introduce(init.peer);
     if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);

@@ -190,9 +190,12 @@ function openFile(path: string): number {
   try {
     return openSync(path, "a");
   } catch (cause) {
-    throw new SetupError(`the log ${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      cause,
-    });
+    throw new SetupError(
+      `the log ${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`,
+      {
+        cause,
+      },
+    );
   }
 }
 

@@ -6,8 +6,9 @@ import { markWritten } from "../call/fault-log.ts";
 import type { CallObserver } from "../call/observer.ts";
 import { LineLimit } from "./line-limit.ts";
 import { codeName } from "../errors/code-name.ts";
-import { callFields, useLogger } from "./call-logger.ts";
+import { callFields } from "./call-fields.ts";
 import { type LogDestination, LogWriter } from "./log-writer.ts";
+import { useLogger } from "./program-logger.ts";
 import { redactText, Redactor } from "./redact.ts";
 import { textLines } from "./text-lines.ts";
 
@@ -83,7 +84,9 @@ export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
       formatters: { log: masked },
       hooks: {
         logMethod(inputs, method) {
-          const shown = inputs.map((input: unknown) => (typeof input === "string" ? redactText(input) : input));
+          const shown = inputs.map((input: unknown) =>
+            typeof input === "string" ? redactText(input) : input,
+          );
           method.apply(this, shown as Parameters<typeof method>); // As many and of the same kinds.
         },
       },
@@ -166,7 +169,8 @@ function fieldsOf(context: CallContext, error: ConnectError | undefined): Record
   };
   if (error === undefined) return fields;
   if (isUnexpected(error)) fields["err"] = error.cause;
-  else if (error.code > largestKnownCode || serverFaults.has(error.code)) fields["error"] = redactText(error.rawMessage);
+  else if (error.code > largestKnownCode || serverFaults.has(error.code))
+    fields["error"] = redactText(error.rawMessage);
   return fields;
 }
 
@@ -186,7 +190,10 @@ function redactTexts(shown: object): object {
   return Object.fromEntries(
     Object.entries(shown).map(([name, value]: [string, unknown]) => {
       if (typeof value === "string") return [name, redactText(value)];
-      return [name, name === "cause" && typeof value === "object" && value !== null ? redactTexts(value) : value];
+      return [
+        name,
+        name === "cause" && typeof value === "object" && value !== null ? redactTexts(value) : value,
+      ];
     }),
   );
 }

@@ -171,6 +171,7 @@ class GuestExchange implements LiveExchange {
     response.writeHead(status, headers);
     if (empty) response.end();
     return Object.assign(response, {
+      record: this.head.record,
       cut: () => (response.socket === null ? response.destroy() : response.socket.destroySoon()),
       reset: () => response.socket?.resetAndDestroy(),
     });

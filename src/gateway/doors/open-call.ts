@@ -4,6 +4,7 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { hasBody } from "../http/request-body.ts";
 import { CallContext } from "../../core/call/context.ts";
 import type { Admit } from "../../core/admission/admission.ts";
+import type { CallReports } from "../../core/admission/call-reports.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
 import type { EdgeHeaders, EdgeRequest } from "../../core/call/edge-request.ts";
 import type { HeadersFrom } from "../../core/metadata/header-source.ts";
@@ -19,6 +20,8 @@ export interface CallKind {
   readonly limits: TimeLimits;
   /** Asks the gates of the rpc; undefined where there are none. */
   readonly admit: Admit | undefined;
+  /** Tells observers when calls arrive and are answered; undefined where none is told. */
+  readonly reports: CallReports | undefined;
 }
 
 /** The parts of a request that belong to its call. */
@@ -77,6 +80,7 @@ export function openCall(
   const call = newCall(kind, { peer, method, url, arrivedAt, requestId }, askedMs, requestHeader);
   call.edge = exchange;
   exchange.attach(call);
+  kind.reports?.arrived(call, exchange);
   return call;
 }
 

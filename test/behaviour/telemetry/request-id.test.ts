@@ -178,3 +178,36 @@ test("a call that a handler makes by propagate has the id of its request", async
   assert.match(inner.seen[1] ?? "", uuid7);
   await grpc.gracefulStop({ graceMs: 0 });
 });
+
+test("with trusted, ids are taken from trusted proxies and peers", async () => {
+  const upstream = new GrpcServer({
+    port: 0,
+    requestId: "trusted",
+    trustedPeers: "everybody",
+    logger: false,
+  });
+  upstream.addService(service(EchoService, { echo: () => ({}) }));
+  await upstream.start();
+  for (const [trustedProxies, isTaken] of [
+    [["127.0.0.0/8"], true],
+    [["10.0.0.0/8"], false],
+    [[], false],
+  ] as const) {
+    await using http = new HttpServer({
+      port: 0,
+      upstream,
+      requestId: "trusted",
+      trustedProxies,
+      logger: false,
+    });
+    http.addService(upstream.services[0] ?? EchoService);
+    await http.start();
+    const { headers } = await fetch(`http://127.0.0.1:${http.address?.port}/readyz`, {
+      headers: { "x-request-id": "mine" },
+    });
+    assert.equal(headers.get("x-request-id") === "mine", isTaken, trustedProxies.join());
+  }
+  const client = through(dial(`127.0.0.1:${upstream.address?.port}`));
+  assert.equal((await client({ ...calls.echo, headers: { "x-request-id": "mine" } })).requestId, "mine");
+  await upstream.gracefulStop({ graceMs: 0 });
+});

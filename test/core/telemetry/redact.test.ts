@@ -25,7 +25,8 @@ test("names whose values are never logged", () => {
     "AWS_CREDENTIALS",
   ];
   for (const name of secret) assert.ok(redactor.isSecret(name), name);
-  for (const name of ["name", "keys", "author", "code", "x-request-id"]) assert.ok(!redactor.isSecret(name), name);
+  for (const name of ["name", "keys", "author", "code", "x-request-id"])
+    assert.ok(!redactor.isSecret(name), name);
 });
 
 test("values are masked at any depth, and what has none stays the same object", () => {

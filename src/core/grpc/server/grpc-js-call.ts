@@ -32,6 +32,9 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   /** Whether headers were sent, and whether the status was. */
   #begun = false;
   #answered = false;
+  #failure: ConnectError | undefined;
+  /** Whether the client has left before the answer; undefined once observers were told. */
+  #hasLeft: boolean | undefined = false;
   #finish: ((error: ConnectError | undefined) => void) | undefined;
   #forget: () => void = () => {};
 
@@ -126,6 +129,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   release(): void {
     if (!this.#answered) {
       const error = new ConnectError("the client cancelled the call", Code.Canceled);
+      this.#hasLeft = true;
       this.#end(error);
       this.#inner?.reset();
       this.context.abort(error);
@@ -183,6 +187,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
 
   #end(error: ConnectError | undefined): void {
     this.#answered = true;
+    this.#failure = error;
     this.#finish?.(error);
     this.#finish = undefined;
     if (this.#inner === undefined) this.#stream.settled();
@@ -192,6 +197,9 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   #leave(): void {
     this.#environment.calls.delete(this);
     this.context.end();
+    if (this.#hasLeft === undefined) return;
+    this.#environment.reports?.answered(this.context, this.#failure, this.#hasLeft);
+    this.#hasLeft = undefined;
   }
 }
 

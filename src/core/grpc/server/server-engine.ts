@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
+import type { CallReports } from "../../admission/call-reports.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
 import { isHandlerSource } from "../../call/handler.ts";
@@ -54,7 +55,12 @@ export class ServerEngine {
   /** Why the engine is grpc-js; undefined for our own. */
   #reason: string | undefined;
 
-  constructor(options: GrpcServerOptions, dispatcher: Dispatcher, admission: Admission | undefined) {
+  constructor(
+    options: GrpcServerOptions,
+    dispatcher: Dispatcher,
+    admission: Admission | undefined,
+    reports: CallReports | undefined,
+  ) {
     const effective = withChannelOptions(options);
     const { compressReplies, compressionThresholdBytes, maxMessageBytes } = effective;
     this.#options = effective;
@@ -68,6 +74,7 @@ export class ServerEngine {
       maxSendBytes: effective.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
       calls: new LiveSet(),
+      reports,
       trust: new IdentityTrust(options.trustedPeers),
       requestIds: options.requestId === undefined ? undefined : new RequestIds(options.requestId),
     };

@@ -17,6 +17,7 @@ import {
   type UpgradeRequest,
 } from "../../http/exchange.ts";
 import { completedHead } from "../../http/response-head.ts";
+import type { RequestRecord } from "../../http/request-record.ts";
 import { cancelCall, type ExchangeOwner } from "../live-exchange.ts";
 import type { TurnExchange } from "./turn-exchange.ts";
 
@@ -66,6 +67,10 @@ export class Http1Exchange
 
   get peer(): PeerIdentity | undefined {
     return identityOf(this.req.socket);
+  }
+
+  get record(): RequestRecord | undefined {
+    return this.head.record;
   }
 
   get isSecure(): boolean {

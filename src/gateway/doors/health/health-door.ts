@@ -24,6 +24,7 @@ const checks: CallKind = {
   protocolName: "rest",
   limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
   admit: undefined,
+  reports: undefined,
 };
 
 /** The result of a check, sent as `{"status": …}`. */

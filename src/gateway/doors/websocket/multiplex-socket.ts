@@ -97,11 +97,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   peerClosed(): void {
     this.#socket.closeNormally();
-    this.#failAll(new ConnectError("the client closed the socket before the end of the call", Code.Canceled));
+    this.#leaveAll(
+      new ConnectError("the client closed the socket before the end of the call", Code.Canceled),
+    );
   }
 
   disconnected(reason: ConnectError): void {
-    this.#failAll(reason);
+    this.#leaveAll(reason);
   }
 
   drain(): void {
@@ -175,11 +177,14 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       () => kit.requestMetadata.of(headers),
     );
     context.edge = handshakeOf(headers);
+    const source = callSource(this.#options.side, `/${name}`, headers);
+    kind.reports?.arrived(context, source);
     let admitted: Promise<void> | undefined;
     try {
-      admitted = kind.admit?.("websocket", callSource(this.#options.side, `/${name}`, headers), context);
+      admitted = kind.admit?.("websocket", source, context);
     } catch (reason) {
       context.end();
+      kind.reports?.answered(context, toCallError(reason), false);
       throw reason;
     }
     const call = new SocketCall(kind, run, context, {
@@ -248,6 +253,10 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   #failAll(reason: ConnectError): void {
     for (const { call } of [...this.#calls.values()]) call.fail(reason);
+  }
+
+  #leaveAll(reason: ConnectError): void {
+    for (const { call } of [...this.#calls.values()]) call.leave(reason);
   }
 
   #closeIfIdle(): void {

@@ -72,10 +72,11 @@ export interface SocketOrigin extends SocketSide {
 /** Makes the context of the call of a socket, with the headers that it has now. */
 export function newSocketCall(
   { kind, kit, raw }: SocketRoute,
-  { chosen, peer, url, requestId }: SocketOrigin,
+  origin: SocketOrigin,
   headers: IncomingHttpHeaders,
   askedMs: number | undefined,
 ): CallContext {
+  const { chosen, peer, url, requestId } = origin;
   const request = { peer, method: "GET", url, arrivedAt: undefined, requestId };
   const context = newCall(kind, request, askedMs, () => {
     const metadata = kit.requestMetadata.of(headers);
@@ -83,6 +84,7 @@ export function newSocketCall(
     return metadata;
   });
   context.edge = handshakeOf(headers);
+  kind.reports?.arrived(context, callSource(origin, url, headers));
   return context;
 }
 
