@@ -4,15 +4,21 @@ import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { FieldList } from "../metadata/field-list.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
+import type { CallArrival } from "./call-arrival.ts";
 import type { CallTrace } from "./call-trace.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
 import type { RpcChecks } from "./message-checks.ts";
-import type { CallArrival } from "./observer.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
 import { ensureRequestId, requestIdHeader } from "../metadata/request-id.ts";
+import {
+  baggageHeader,
+  formatTraceparent,
+  traceparentHeader,
+  tracestateHeader,
+} from "../metadata/trace-context.ts";
 
 export type { HandlerContext };
 
@@ -149,6 +155,7 @@ export class CallContext implements HandlerContext, Live {
     if (from instanceof Headers) return from;
     const headers = headersOf(from) ?? new Headers();
     if (this.#requestId !== undefined) headers.set(requestIdHeader, this.#requestId);
+    if (this.trace !== undefined) stampTrace(headers, this.trace);
     return (this.#requestHeader = headers);
   }
 
@@ -476,6 +483,18 @@ function both(first: EndListener, second: EndListener): EndListener {
       second.ended(context);
     },
   };
+}
+
+/** From here on a call is part of its server's span, and not of that of its client. */
+function stampTrace(headers: Headers, trace: CallTrace): void {
+  headers.set(traceparentHeader, formatTraceparent(trace));
+  for (const [name, value] of [
+    [tracestateHeader, trace.tracestate],
+    [baggageHeader, trace.baggage],
+  ] as const) {
+    if (value === undefined) headers.delete(name);
+    else headers.set(name, value);
+  }
 }
 
 function expire(context: CallContext): void {

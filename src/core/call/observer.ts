@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { CallArrival } from "./call-arrival.ts";
 import type { CallContext } from "./context.ts";
 import { type ConnectError, isUnexpected } from "../errors/errors.ts";
 import type { RefusalKind } from "../errors/refusal-kind.ts";
@@ -16,21 +17,7 @@ export interface RefusedCall {
   readonly context: CallContext | undefined;
 }
 
-/** The head of a call that came over a connection. */
-export interface CallArrival {
-  /** HTTP method, target and headers; names in lower case. Several fields of one name are joined by `, `. */
-  readonly head: {
-    readonly method: string;
-    readonly url: string;
-    readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
-  };
-  /** Whether the connection is by TLS. */
-  readonly isSecure: boolean;
-  /** Whether it came from a trusted proxy or peer. */
-  readonly isTrusted: boolean;
-  /** Address of the client: behind trusted proxies what they say, else that of the connection. */
-  readonly client: string;
-}
+export type { CallArrival };
 
 /** How a call over gRPC or a WebSocket ended for its client. */
 export interface CallAnswer {

@@ -5,6 +5,11 @@ export const tracestateHeader = "tracestate";
 /** Header with names and values that go along with a trace (W3C Baggage). */
 export const baggageHeader = "baggage";
 
+/** Whether a header, its name in lower case, says what trace a call is part of. */
+export function isTraceHeader(name: string): boolean {
+  return name === traceparentHeader || name === tracestateHeader || name === baggageHeader;
+}
+
 /** What `traceparent` says. */
 export interface TraceParent {
   /** 32 hexadecimal digits. */

@@ -5,7 +5,7 @@ import { rpcName } from "../call/service.ts";
 import { requestId } from "../metadata/request-id.ts";
 import { principal } from "../security/principal.ts";
 
-/** Who makes a call, by the id of the principal; undefined for nobody. Makes no values where there are none. */
+/** Who makes a call, by the id of the principal; undefined for an anonymous client. Makes no values where there are none. */
 export function principalIdOf(context: HandlerContext): string | undefined {
   const values = context instanceof CallContext ? context.valuesIfAny : context.values;
   return values && principal({ values })?.id;

@@ -1,3 +1,5 @@
+import { pathOf, queryOf } from "../net/request-target.ts";
+
 /** What stands in place of a value that must not be in a log. */
 export const masked = "***";
 
@@ -57,17 +59,17 @@ export class Redactor {
 
   /** A request target with the values of secret parameters masked. */
   target(target: string): string {
-    const start = target.indexOf("?");
-    if (start === -1) return target;
+    const path = pathOf(target);
+    if (path.length === target.length) return target;
     let changed = false;
-    const pairs = target.slice(start + 1).split("&");
+    const pairs = queryOf(target, path).split("&");
     const shown = pairs.map((pair) => {
       const name = pair.slice(0, pair.indexOf("=") === -1 ? pair.length : pair.indexOf("="));
       if (name.length === pair.length || !this.#isSecretParameter(name)) return pair;
       changed = true;
       return `${name}=${masked}`;
     });
-    return changed ? `${target.slice(0, start)}?${shown.join("&")}` : target;
+    return changed ? `${path}?${shown.join("&")}` : target;
   }
 
   #isSecretParameter(written: string): boolean {

@@ -71,7 +71,7 @@ test("credentials inside of texts are masked", () => {
   for (const [text, shown] of table) assert.equal(redactText(text), shown);
 });
 
-test("L4: no line of a logger has a credential: in fields, child bindings, texts and errors", () => {
+test("no line of a logger has a credential: in fields, child bindings, texts and errors", () => {
   const lines: string[] = [];
   const logger = createLogger({ destination: { write: (line) => void lines.push(line) }, redact: ["pin"] });
   logger.info({ headers: { cookie: "s3cret" }, pin: "s3cret" }, "using token=s3cret");
