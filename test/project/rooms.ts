@@ -76,6 +76,16 @@ export const arrows: Arrows = {
     "core/traffic",
   ],
 
+  "core/telemetry/tracing": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/net",
+    "core/call",
+    "core/ambient",
+    "core/telemetry",
+  ],
+
   // Whether a call may go on.
   "core/admission": ["core/errors", "core/config", "core/metadata", "core/net", "core/call"],
   "core/condition": ["core/errors", "core/config"],
@@ -203,6 +213,7 @@ export const arrows: Arrows = {
   "gateway/http/browsers": ["core/errors", "core/wire/codings", "gateway/http"],
   "gateway/connections": [
     "core/errors",
+    "core/admission",
     "core/net",
     "core/call",
     "core/lifecycle",

@@ -213,8 +213,7 @@ export class Dispatcher {
         const { trace } = context;
         if (trace === undefined) return handler.call(input, context);
         return trace.iterate({
-          [Symbol.asyncIterator]: () =>
-            trace.run(() => handler.call(input, context)[Symbol.asyncIterator]()),
+          [Symbol.asyncIterator]: () => trace.run(() => handler.call(input, context)[Symbol.asyncIterator]()),
         });
       },
       ...(send && { item: (reply) => writeReply(handler.method, send, reply as Message) }), // The handler made it one.

@@ -41,7 +41,7 @@ export type ServeExchange = (
  */
 export class PortServer {
   /** How many connections it has had. */
-  readonly counts = new ConnectionCount();
+  readonly counts = new ConnectionCount("HTTP");
   readonly #options: PortServerOptions;
   readonly #http1: Http1Connections;
   #http2: Http2Side;

@@ -1,5 +1,5 @@
 import type { ReadableSpan, SpanExporter, SpanProcessor } from "@opentelemetry/sdk-trace";
-import { traceCounts } from "./trace-counts.ts";
+import { traceCounts } from "../trace-counts.ts";
 
 /** Spans leave in batches of so many. */
 const batchSpans = 512;
