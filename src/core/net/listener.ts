@@ -158,7 +158,7 @@ function accept({ name, tls, limit, onConnection }: ListenOptions): Accepting {
   server.on("connection", (socket: Socket) => {
     socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
     if (limit?.admits(socket) === false) {
-      counts.refuse("limit");
+      counts.refuse(limit.refusedBy);
       return;
     }
     sockets.add(socket);

@@ -104,7 +104,7 @@ export class PortServer {
     server.on("connection", (socket: Socket) => {
       socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
       if (limit?.admits(socket) === false) {
-        this.counts.refused++;
+        this.counts.refuse(limit.refusedBy);
         return;
       }
       this.#undecided.add(socket);

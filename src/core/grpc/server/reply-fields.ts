@@ -24,7 +24,8 @@ const ok = fixed(["grpc-status", "0", "grpc-message", ""]);
 export function headOf(context: CallContext, compresses: boolean): ReplyFields {
   const fields = compresses ? compressed : plain;
   const { answeredId } = context;
-  if (!context.hasResponseHeader) return answeredId === undefined ? fields : withRequestId(fields, answeredId);
+  if (!context.hasResponseHeader)
+    return answeredId === undefined ? fields : withRequestId(fields, answeredId);
   const own: string[] = [];
   context.eachResponseHeader((name, value) => addMetadata(own, name, value));
   return answeredId === undefined ? { ...fields, own } : withRequestId({ ...fields, own }, answeredId);
