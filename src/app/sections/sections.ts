@@ -1,15 +1,9 @@
-import type { Config } from "../../core/config/loader/config-types.ts";
 import type { Section } from "./section.ts";
 import { hasUpstream } from "./upstream-use.ts";
-
-function isTraced({ telemetry: { tracing } }: Config): boolean {
-  return tracing?.endpoint !== undefined && !tracing.disabled;
-}
 
 /** All sections, in the order in which they are opened. */
 export const sections: readonly Section[] = [
   { name: "telemetry", isUsed: () => true, load: () => import("./telemetry-section.ts") },
-  { name: "telemetry.tracing", isUsed: isTraced, load: () => import("./tracing-section.ts") },
   { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
   { name: "app", isUsed: () => true, load: () => import("./app-section.ts") },
   { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },

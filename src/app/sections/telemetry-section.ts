@@ -17,6 +17,7 @@ import { requestIdPolicies } from "../../core/metadata/request-id.ts";
 import type { AccessLogConfig } from "../../../gen/ts_ms/config/v1/telemetry_pb.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import type { TracingParts } from "./tracing-parts.ts";
 
 /** The log and the metrics of a program, before its sections are opened. */
 export function createTelemetry({ app, telemetry: { log, metrics } }: Config): {
@@ -36,29 +37,48 @@ export function createTelemetry({ app, telemetry: { log, metrics } }: Config): {
 }
 
 /** Log and metrics of every call, ids of requests, the access log, and the metrics page. */
-export function open(kit: SectionKit): SectionParts {
+export async function open(kit: SectionKit): Promise<SectionParts> {
   const { config, logger, metrics } = kit;
   const exporter = exporterOf(kit);
   const { log, accessLog } = config.telemetry;
   const access = accessLog === undefined ? undefined : accessLogOf(kit, accessLog);
   const requestId = requestIdPolicies.find((policy) => policy === config.app.requestId) ?? "any";
   const accessLogs = access === undefined ? [] : [access];
+  const tracing = await tracingOf(kit);
   return {
-    observers: [callLog(logger, { maxPerSecond: log?.maxPerSecond ?? 100 }), metrics, ...accessLogs],
-    httpObservers: [httpLog(logger), metrics, ...accessLogs],
+    observers: [
+      callLog(logger, { maxPerSecond: log?.maxPerSecond ?? 100 }),
+      metrics,
+      ...accessLogs,
+      ...(tracing?.observers ?? []),
+    ],
+    httpObservers: [httpLog(logger), metrics, ...accessLogs, ...(tracing?.httpObservers ?? [])],
     grpc: { logger, requestId },
     http: { logger, requestId },
     servers: exporter === undefined ? [] : [exporter],
     features: ["logging", ...(exporter === undefined ? [] : (["metrics"] as const))],
-    prepare({ next, changed }) {
+    start: () => tracing?.start(),
+    stop: () => tracing?.stop(),
+    async prepare(update) {
+      const { next, changed } = update;
       const level = levelOf(next.telemetry.log?.level);
+      const traced = await tracing?.prepare(update);
       return () => {
+        traced?.();
         reopenLogs();
         if (changed.includes("telemetry.log.level")) logger.level = level;
         if (next.telemetry.accessLog !== undefined) access?.update(rulesOf(next.telemetry.accessLog));
       };
     },
   };
+}
+
+/** What makes traces is loaded where there is a collector for them. */
+async function tracingOf(kit: SectionKit): Promise<TracingParts | undefined> {
+  const { tracing } = kit.config.telemetry;
+  if (tracing?.endpoint === undefined || tracing.disabled) return undefined;
+  const { tracingParts } = await import("./tracing-parts.ts");
+  return tracingParts(kit, tracing);
 }
 
 function accessLogOf({ mistake, config }: SectionKit, message: AccessLogConfig): AccessLog {

@@ -139,8 +139,14 @@ export class LogWriter {
     this.#isWriting = true;
     write(this.#fd, batch, (error, length) => {
       this.#isWriting = false;
-      if (error === null) this.#batch = batch.subarray(length);
-      else this.#lose(batch);
+      if (error === null) {
+        this.#batch = batch.subarray(length);
+      } else if (error.code === "EAGAIN") {
+        this.#timer ??= setTimeout(() => this.flush(), retryMs).unref();
+        return;
+      } else {
+        this.#lose(batch);
+      }
       this.#writeBeside();
     });
   }

@@ -10,10 +10,13 @@ import type { EndedRequest } from "../../gateway/http/http-observer.ts";
 import type { TracingConfig } from "../../../gen/ts_ms/config/v1/telemetry_pb.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
+/** What traces add to the section `telemetry`. */
+export type TracingParts = Required<
+  Pick<SectionParts, "observers" | "httpObservers" | "start" | "stop" | "prepare">
+>;
+
 /** Traces of all calls, sent to a collector. */
-export async function open({ config, mistake }: SectionKit): Promise<SectionParts> {
-  const { tracing: message } = config.telemetry;
-  if (message?.endpoint === undefined) throw mistake("telemetry.tracing.endpoint", "traces need a collector");
+export function tracingParts({ config }: SectionKit, message: TracingConfig): TracingParts {
   let tracing: Tracing | undefined;
   // Observers are made before anything starts.
   const observer = {
