@@ -24,7 +24,10 @@ interface Value {
   readonly boolValue?: boolean;
 }
 
-type Attribute = { readonly key: string; readonly value: Value };
+interface Attribute {
+  readonly key: string;
+  readonly value: Value;
+}
 
 interface Body {
   readonly resourceSpans: readonly {

@@ -35,7 +35,7 @@ export class LineLimit {
       const rpc = method === undefined ? "(none)" : rpcName(method);
       codes.set(code, (count = { rpc, code: codeName(code), lines: 0, leftOut: 0 }));
     }
-    this.#timer ??= setTimeout(() => this.#second(), 1_000).unref();
+    if (this.#timer === undefined) this.#timer = setTimeout(() => this.#second(), 1_000).unref();
     if (++count.lines <= this.#most) return true;
     count.leftOut++;
     return false;

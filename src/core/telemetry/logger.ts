@@ -98,11 +98,13 @@ export function createLogger(options: Partial<LoggerOptions> = {}): Logger {
 
 /** Masks what children of the logger have in all of their lines, too; pino's formatters do not see it. */
 function maskChildren(logger: Logger, masked: (fields: object) => Record<string, unknown>): Logger {
-  const { child } = logger;
-  const made = function (this: Logger, bindings: object, options?: object): Logger {
-    return child.call(this, masked(bindings), options) as unknown as Logger; // With the levels of its parent.
-  };
-  return Object.assign(logger, { child: made });
+  const original: unknown = Reflect.get(logger, "child");
+  const child = original as (this: Logger, bindings: object, options?: object) => Logger; // Pino's own method.
+  return Object.assign(logger, {
+    child(this: Logger, bindings: object, options?: object): Logger {
+      return child.call(this, masked(bindings), options);
+    },
+  });
 }
 
 /**

@@ -64,7 +64,7 @@ export class Redactor {
     let changed = false;
     const pairs = queryOf(target, path).split("&");
     const shown = pairs.map((pair) => {
-      const name = pair.slice(0, pair.indexOf("=") === -1 ? pair.length : pair.indexOf("="));
+      const [name = ""] = pair.split("=", 1);
       if (name.length === pair.length || !this.#isSecretParameter(name)) return pair;
       changed = true;
       return `${name}=${masked}`;

@@ -15,7 +15,7 @@ export function observeExchanges(
   hooks: Omit<ExchangeHooks, "onClose">,
 ): ExchangeHooks {
   if (observers.length === 0) return { ...hooks, onClose: undefined };
-  if (observers.every(({ requestEnded }) => requestEnded === undefined)) {
+  if (observers.every((observer) => observer.requestEnded === undefined)) {
     return { ...hooks, onClose: (exchange) => short(observers, exchange) };
   }
   return {

@@ -107,7 +107,7 @@ test("every door writes one line for a call, with its code, messages and client"
   clients.set("gRPC", through(dial(`127.0.0.1:${servers.grpcPort}`)));
   await servers.lines(1); // The handshake of the socket for many calls.
   for (const [door, client] of clients) {
-    const isSocket = /^WebSocket, /.test(door);
+    const isSocket = door.startsWith("WebSocket, ");
     const line = async (): Promise<Line> => {
       const lines = await servers.lines(isSocket ? 2 : 1); // A handshake is a request of its own.
       return lines.find(({ rpc }) => rpc !== undefined) ?? assert.fail(`${door}: ${JSON.stringify(lines)}`);

@@ -51,7 +51,7 @@ test("a call has one id: in its headers, in calls that it makes, and in its inne
   ]) {
     const id = requestId(context);
     assert.equal(context.requestHeader.get("x-request-id"), id);
-    const { headers } = propagate(context);
+    const headers: unknown = Reflect.get(propagate(context), "headers");
     assert.ok(headers instanceof Headers);
     assert.equal(headers.get("x-request-id"), id);
     const { method, protocolName, requestHeader } = context;

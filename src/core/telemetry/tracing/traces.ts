@@ -2,7 +2,6 @@ import {
   context as otelContext,
   type Context,
   createContextKey,
-  createTraceState,
   ROOT_CONTEXT,
   type Span,
   SpanKind,
@@ -10,6 +9,7 @@ import {
   trace as otelTrace,
   TraceFlags,
   type Tracer,
+  type TraceState,
 } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
@@ -345,8 +345,36 @@ function remoteContext({ traceId, spanId, sampled }: TraceParent, tracestate: st
     spanId,
     traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
     isRemote: true,
-    ...(tracestate !== undefined && { traceState: createTraceState(tracestate) }),
+    ...(tracestate !== undefined && { traceState: new PassedState(tracestate) }),
   });
+}
+
+/** `tracestate` of a caller, which is only passed on. */
+class PassedState implements TraceState {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  get(key: string): string | undefined {
+    const member = this.#text.split(",").find((part) => part.startsWith(`${key}=`));
+    return member?.slice(key.length + 1);
+  }
+
+  set(key: string, value: string): TraceState {
+    const rest = this.unset(key).serialize();
+    return new PassedState(rest === "" ? `${key}=${value}` : `${key}=${value},${rest}`);
+  }
+
+  unset(key: string): TraceState {
+    const kept = this.#text.split(",").filter((part) => !part.startsWith(`${key}=`));
+    return new PassedState(kept.join(","));
+  }
+
+  serialize(): string {
+    return this.#text;
+  }
 }
 
 function textOf(value: string | readonly string[] | undefined): string | undefined {

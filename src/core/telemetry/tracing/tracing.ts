@@ -99,16 +99,13 @@ export async function startTracing(
   const { endpoint } = options;
   checkRequired("startTracing", "endpoint", endpoint, URL.canParse(endpoint), "URL of a collector");
   checkRules(options);
-  let traces: typeof import("./traces.ts");
-  try {
-    traces = await import("./traces.ts");
-  } catch (cause) {
+  const { Traces } = await import("./traces.ts").catch((cause: unknown) => {
     if (!(cause instanceof Error && "code" in cause && cause.code === "ERR_MODULE_NOT_FOUND")) throw cause;
     throw new SetupError(`traces need packages that are not installed: npm install ${packages.join(" ")}`, {
       cause,
     });
-  }
-  return new Tracing(new traces.Traces({ ...tracingDefaults, ...options }));
+  });
+  return new Tracing(new Traces({ ...tracingDefaults, ...options }));
 }
 
 function checkRules({ sampleRatio, accept, maxPerSecond }: Partial<TracingRules>): void {
