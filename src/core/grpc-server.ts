@@ -81,7 +81,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
       this.#options,
       this.dispatcher,
       admission,
-      CallReports.of(observers, addresses),
+      CallReports.of(this.#options.observers, this.#addresses),
     );
     checkTuning("GrpcServer", options);
     this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
