@@ -90,6 +90,8 @@ export class ClientRpc {
     const targetUri = `${tls === false ? "http" : "https"}://${host}/${this.name}`;
     for (const [name, value] of signer.sign({ method: "POST", targetUri, fields, body }))
       own.push(name, value);
+  }
+
   /** The headers of a call, with the span of the attempt in place of the one around it. */
   #addTraced(context: CallContext, trace: AttemptTrace): void {
     context.eachRequestHeader((name, value) => {
