@@ -1,3 +1,4 @@
+import type { Config } from "../../core/config/loader/config-types.ts";
 import type { Section } from "./section.ts";
 import { hasUpstream } from "./upstream-use.ts";
 
