@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
 import { Admission } from "./admission/admission.ts";
+import { CallReports } from "./admission/call-reports.ts";
 import { ClientAddresses } from "./admission/client-address.ts";
 import { FaultLog } from "./call/fault-log.ts";
 import { joinChecks, type RpcChecks } from "./call/message-checks.ts";
@@ -76,7 +77,12 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const checksOf = (method: DescMethod): RpcChecks | undefined =>
       joinChecks(this.#validation?.of(method), this.#admission?.messageChecks(method) ?? []);
     this.dispatcher = new Dispatcher(this.#options, { admission, checksOf });
-    this.#engine = new ServerEngine(this.#options, this.dispatcher, admission);
+    this.#engine = new ServerEngine(
+      this.#options,
+      this.dispatcher,
+      admission,
+      CallReports.of(this.#options.observers, this.#addresses),
+    );
     checkTuning("GrpcServer", options);
     this.#acceptor = new Http2Acceptor(handshakeTimeoutMs, (connection) => this.#engine.connect(connection));
     this.health = new HealthService(() => this.dispatcher.services.map(({ typeName }) => typeName));

@@ -11,6 +11,12 @@ import type { LoneProtocol } from "./doors/doors.ts";
 import type { DoorOptions } from "./doors/door-kit.ts";
 import type { StreamServer } from "../core/http2/session-limits.ts";
 import type { ValidationOptions } from "../core/validation/validation-options.ts";
+import {
+  requestIdDefaults,
+  requestIdHeader,
+  RequestIds,
+  type RequestIdOptions,
+} from "../core/metadata/request-id.ts";
 import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
@@ -34,6 +40,7 @@ export interface HttpServerOptions
   extends
     Http1Options,
     FaultLogOptions,
+    RequestIdOptions,
     StreamOptions,
     WebSocketOptions,
     RawBodyOptions,
@@ -167,6 +174,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   ...bindDefaults,
   ...routingDefaults,
   ...badRuleDefaults,
+  ...requestIdDefaults,
   host: "127.0.0.1",
   port: 8080,
   tls: undefined,
@@ -223,19 +231,25 @@ export function doorOptions(options: HttpServerOptions): DoorOptions {
     binding: group(options, bindDefaults),
     metadata: {
       forwardHeaders: options.forwardHeaders,
-      dropResponseHeaders: options.dropResponseHeaders,
+      dropResponseHeaders: droppedHeaders(options),
     },
     streams: group(options, streamDefaults),
     files: group(options, rawBodyDefaults),
     forms: group(options, formDefaults),
     polling: group(options, longPollDefaults),
     sockets: group(options, webSocketDefaults),
+    requestIds: options.requestId === undefined ? undefined : new RequestIds(options.requestId),
     health: { healthPaths: options.healthPaths, healthTimeoutMs: options.healthTimeoutMs },
     transcoding,
     lenientContentType: contentType === "lenient",
     compat,
     onIgnored: reportIgnored(httpObservers),
   };
+}
+
+/** Metadata of replies that becomes no header. That of an upstream with its id of the request: the gateway has its own. */
+function droppedHeaders({ dropResponseHeaders, requestId }: HttpServerOptions): readonly string[] {
+  return requestId === undefined ? dropResponseHeaders : [...dropResponseHeaders, requestIdHeader];
 }
 
 /** The options that `defaults` names. */

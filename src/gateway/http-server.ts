@@ -3,6 +3,7 @@ import type { DescService, Registry } from "@bufbuild/protobuf";
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
 import { Admission } from "../core/admission/admission.ts";
 import type { Gate, GateDocument } from "../core/admission/gate.ts";
+import { CallReports } from "../core/admission/call-reports.ts";
 import { ClientAddresses } from "../core/admission/client-address.ts";
 import { interceptInvoker } from "../core/call/invoker.ts";
 import { checkOptions } from "../core/config/check-options.ts";
@@ -26,7 +27,10 @@ import { checkTuning } from "../core/http2/server-session-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
-import { exchangeObserver } from "./connections/observe-exchanges.ts";
+import { giveRequestIds, type IsTrusted } from "./connections/give-request-ids.ts";
+import type { ExchangeHooks } from "./connections/live-exchange.ts";
+import type { CompleteHead } from "./http/response-head.ts";
+import { observeExchanges } from "./connections/observe-exchanges.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
@@ -74,6 +78,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #router: RequestRouter;
   #addresses: ClientAddresses;
   #admission: Admission | undefined;
+  /** What all exchanges have, around what completes their heads for browsers. */
+  readonly #hooksWith: (complete: CompleteHead | undefined) => ExchangeHooks;
   readonly #browsers: ForBrowsers;
   readonly #warnings: StartWarnings;
   readonly #validation: Validation | undefined;
@@ -95,8 +101,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
+    const forDoors = doorOptions(merged);
     const metadata = new ReplyMetadata({
-      dropResponseHeaders: merged.dropResponseHeaders,
+      dropResponseHeaders: forDoors.metadata.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
     });
     const { errorFormat, challenge, interceptors, observers, maxBodyBytes, maxUrlBytes, validation } = merged;
@@ -108,13 +115,21 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#upstream = upstream;
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
     this.#admission = admissionOf(merged, faults, addresses);
-    const hooks = { onClose: exchangeObserver(merged.httpObservers), completeHead: browsers.completeHead };
+    const isTrusted: IsTrusted = ({ remoteAddress }) => addresses.isProxy(remoteAddress);
+    this.#hooksWith = (complete) =>
+      observeExchanges(
+        merged.httpObservers,
+        addresses,
+        giveRequestIds(forDoors.requestIds, isTrusted, complete),
+      );
+    const hooks = this.#hooksWith(browsers.completeHead);
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
     this.#router = new RequestRouter({
       kit: {
-        ...doorOptions(merged),
+        ...forDoors,
         gateDocuments: gateDocuments(merged.gates),
+        reports: CallReports.of(observers, addresses),
         admission: this.#admission,
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
         observers,
@@ -276,8 +291,9 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#browsers.useOrigins(next);
     Object.assign(this.#options, Object.fromEntries(given));
     this.#addresses = addresses;
-    this.#port.completeHeads(this.#browsers.completeHead);
-    this.#guests.completeHead = this.#browsers.completeHead;
+    const { completeHead } = this.#hooksWith(this.#browsers.completeHead);
+    this.#port.completeHeads(completeHead);
+    this.#guests.completeHead = completeHead;
     this.#router.reload({ ...doorOptions(next), gateDocuments: gateDocuments(next.gates), admission });
   }
 

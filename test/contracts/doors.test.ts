@@ -94,6 +94,7 @@ describe("the same call through every door", () => {
       failure: { code: Code.NotFound, message: "m – 100 % / é", reasons: ["A", "B"] },
       headers: metadata.headers,
       trailers: { ...metadata.trailers, "x-own": "o" },
+      requestId: undefined,
     });
   });
 });

@@ -47,13 +47,11 @@ test("the request id follows a call through both processes and the service behin
   const http = `http://${await gateway.address("HTTP")}`;
   await curl(`${http}/child/42/parent`, "-H", "x-request-id: follow-me", "-H", "cookie: s3cret=1");
   await gateway.error(
-    /"rpc":"go\.micro\.service\.child\.Child\/Parent","protocol":"rest".*"requestId":"follow-me"/,
+    /"request_id":"follow-me","rpc":"go\.micro\.service\.child\.Child\/Parent","door":"rest"/,
   );
+  await grpc.error(/"request_id":"follow-me","rpc":"go\.micro\.service\.child\.Child\/Parent","door":"grpc"/);
   await grpc.error(
-    /"rpc":"go\.micro\.service\.child\.Child\/Parent","protocol":"grpc".*"requestId":"follow-me"/,
-  );
-  await grpc.error(
-    /"rpc":"go\.micro\.service\.goms\.GoMs\/Get","protocol":"in-process".*"requestId":"follow-me"/,
+    /"request_id":"follow-me","rpc":"go\.micro\.service\.goms\.GoMs\/Get","door":"in-process"/,
   );
   assert.doesNotMatch(gateway.errors + grpc.errors, /s3cret/);
 });

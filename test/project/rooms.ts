@@ -64,6 +64,8 @@ export const arrows: Arrows = {
   "core/telemetry": [
     "core/errors",
     "core/config",
+    "core/metadata",
+    "core/security",
     "core/net",
     "core/call",
     "core/lifecycle",
@@ -72,6 +74,16 @@ export const arrows: Arrows = {
     "core/discovery",
     "core/cluster",
     "core/traffic",
+  ],
+
+  "core/telemetry/tracing": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/net",
+    "core/call",
+    "core/ambient",
+    "core/telemetry",
   ],
 
   // Whether a call may go on.
@@ -201,6 +213,7 @@ export const arrows: Arrows = {
   "gateway/http/browsers": ["core/errors", "core/wire/codings", "gateway/http"],
   "gateway/connections": [
     "core/errors",
+    "core/admission",
     "core/net",
     "core/call",
     "core/lifecycle",

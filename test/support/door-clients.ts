@@ -49,6 +49,8 @@ export interface Outcome {
     | undefined;
   readonly headers: Readonly<Record<string, string>>;
   readonly trailers: Readonly<Record<string, string>>;
+  /** The id of the request, where the server gives one. */
+  readonly requestId: string | undefined;
 }
 
 /** A client that makes calls through one door. May reject when the call's signal fires. */
@@ -334,6 +336,7 @@ class Taken {
       failure: this.#failure,
       headers: this.#pick(headerNames),
       trailers: this.#pick(trailerNames),
+      requestId: this.#fields.get("x-request-id") ?? undefined,
     };
   }
 

@@ -1,43 +1,104 @@
+import type { Config } from "../../core/config/loader/config-types.ts";
+import { AccessLog, type AccessLogRules } from "../../core/telemetry/access-log.ts";
+import { accessFields, accessFormats } from "../../core/telemetry/access-line.ts";
 import {
   callLog,
   createLogger,
   httpLog,
+  logFormats,
   logLevels,
   type Logger,
   type LogLevel,
 } from "../../core/telemetry/logger.ts";
+import { reopenLogs } from "../../core/telemetry/log-writer.ts";
 import { Metrics } from "../../core/telemetry/metrics.ts";
-import type { Config } from "../../core/config/loader/config-types.ts";
 import { Exporter } from "../../core/telemetry/exporter.ts";
+import { requestIdPolicies } from "../../core/metadata/request-id.ts";
+import type { AccessLogConfig } from "../../../gen/ts_ms/config/v1/telemetry_pb.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import type { TracingParts } from "./tracing-parts.ts";
 
 /** The log and the metrics of a program, before its sections are opened. */
-export function createTelemetry({ telemetry }: Config): {
+export function createTelemetry({ app, telemetry: { log, metrics } }: Config): {
   readonly logger: Logger;
   readonly metrics: Metrics;
 } {
-  return { logger: createLogger({ level: levelOf(telemetry.log?.level) }), metrics: new Metrics() };
+  return {
+    logger: createLogger({
+      level: levelOf(log?.level),
+      format: logFormats.find((format) => format === log?.format) ?? "json",
+      destination: log?.destination ?? "stderr",
+      redact: log?.redact ?? [],
+      service: app.name,
+    }),
+    metrics: new Metrics({ exemplars: metrics?.exemplars ?? true }),
+  };
 }
 
-/** Log and metrics of every call, the metrics page, and the level of the log at a reload. */
-export function open(kit: SectionKit): SectionParts {
-  const { logger, metrics } = kit;
+/** Log and metrics of every call, ids of requests, the access log, and the metrics page. */
+export async function open(kit: SectionKit): Promise<SectionParts> {
+  const { config, logger, metrics } = kit;
   const exporter = exporterOf(kit);
+  const { log, accessLog } = config.telemetry;
+  const access = accessLog === undefined ? undefined : accessLogOf(kit, accessLog);
+  const requestId = requestIdPolicies.find((policy) => policy === config.app.requestId) ?? "any";
+  const accessLogs = access === undefined ? [] : [access];
+  const tracing = await tracingOf(kit);
   return {
-    observers: [callLog(logger), metrics],
-    httpObservers: [httpLog(logger), metrics],
-    grpc: { logger },
-    http: { logger },
+    observers: [
+      callLog(logger, { maxPerSecond: log?.maxPerSecond ?? 100 }),
+      metrics,
+      ...accessLogs,
+      ...(tracing?.observers ?? []),
+    ],
+    httpObservers: [httpLog(logger), metrics, ...accessLogs, ...(tracing?.httpObservers ?? [])],
+    grpc: { logger, requestId },
+    http: { logger, requestId },
     servers: exporter === undefined ? [] : [exporter],
     features: ["logging", ...(exporter === undefined ? [] : (["metrics"] as const))],
-    prepare({ next, changed }) {
+    start: () => tracing?.start(),
+    stop: () => tracing?.stop(),
+    async prepare(update) {
+      const { next, changed } = update;
       const level = levelOf(next.telemetry.log?.level);
+      const traced = await tracing?.prepare(update);
       return () => {
+        traced?.();
+        reopenLogs();
         if (changed.includes("telemetry.log.level")) logger.level = level;
+        if (next.telemetry.accessLog !== undefined) access?.update(rulesOf(next.telemetry.accessLog));
       };
     },
   };
+}
+
+/** What makes traces is loaded where there is a collector for them. */
+async function tracingOf(kit: SectionKit): Promise<TracingParts | undefined> {
+  const { tracing } = kit.config.telemetry;
+  if (tracing?.endpoint === undefined || tracing.disabled) return undefined;
+  const { tracingParts } = await import("./tracing-parts.ts");
+  return tracingParts(kit, tracing);
+}
+
+function accessLogOf({ mistake, config }: SectionKit, message: AccessLogConfig): AccessLog {
+  const fields = message.fields.map((name) => {
+    const known = accessFields.find((field) => field === name);
+    if (known !== undefined) return known;
+    throw mistake("telemetry.access_log.fields", `"${name}" is none of ${accessFields.join(", ")}`);
+  });
+  return new AccessLog({
+    ...rulesOf(message),
+    format: accessFormats.find((format) => format === message.format) ?? "json",
+    destination: message.destination,
+    redact: config.telemetry.log?.redact ?? [],
+    maxPerSecond: config.telemetry.log?.maxPerSecond ?? 100,
+    ...(fields.length > 0 && { fields }),
+  });
+}
+
+function rulesOf({ enabled, sampleOk, slow }: AccessLogConfig): AccessLogRules {
+  return { enabled, sampleOk, slowMs: slow };
 }
 
 function exporterOf({ config, metrics, isSet, logger }: SectionKit): PlannedServer | undefined {

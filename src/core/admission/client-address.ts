@@ -46,6 +46,11 @@ export class ClientAddresses {
     this.#isTrusted = loadedRanges(this.#trusted);
   }
 
+  /** Whether the other end of a connection is a trusted proxy. */
+  isProxy(remote: string | undefined): boolean {
+    return remote !== undefined && this.#isTrusted?.(normalized(remote)) === true;
+  }
+
   /** @param remote address of the other end of the connection */
   of(headers: ForwardedHeaders, remote: string | undefined): ClientAddress {
     const own = normalized(remote ?? "");

@@ -6,6 +6,7 @@ import type { CallContext } from "../call/context.ts";
 import type { Invoker } from "../call/invoker.ts";
 import type { WriteReply } from "../call/write-reply.ts";
 import { propagatedHeaders } from "../metadata/propagate.ts";
+import { requestId } from "../metadata/request-id.ts";
 import { ScopedIterator, type RunInScope } from "./scoped-iterator.ts";
 
 const storage = new AsyncLocalStorage<CallContext>();
@@ -40,6 +41,7 @@ export const ambient: Ambient = {
 function adopt(context: CallContext): void {
   const outer = storage.getStore();
   if (outer === undefined || outer === context) return;
+  requestId(outer); // Puts one into the headers where there is none.
   const { requestHeader } = outer;
   let own: Headers | undefined;
   for (const name of propagatedHeaders) {

@@ -4,12 +4,21 @@ import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { FieldList } from "../metadata/field-list.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
+import type { CallArrival } from "./call-arrival.ts";
+import type { CallTrace } from "./call-trace.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
 import type { RpcChecks } from "./message-checks.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
+import { ensureRequestId, requestIdHeader } from "../metadata/request-id.ts";
+import {
+  baggageHeader,
+  formatTraceparent,
+  traceparentHeader,
+  tracestateHeader,
+} from "../metadata/trace-context.ts";
 
 export type { HandlerContext };
 
@@ -43,6 +52,8 @@ export interface CallContextInit {
   readonly requestMethod?: string;
   /** URL of the request. Default: `/package.Service/Method`. */
   readonly url?: string | undefined;
+  /** The id of the request. Default: that of its headers; without a good one there a new one, when it is first read. */
+  readonly requestId?: string | undefined;
   /** Whether the call is a copy whose reply is of no interest: it is never tried again. Default: that of `parent`. */
   readonly isShadow?: boolean;
 }
@@ -68,6 +79,17 @@ export class CallContext implements HandlerContext, Live {
   readonly startedAt: number;
   /** Whether the call is a copy whose reply is of no interest: it is never tried again. */
   readonly isShadow: boolean;
+  /** The id of the request as the answer has it; undefined where answers have none. */
+  readonly answeredId: string | undefined;
+  /** How the call came over a connection, where observers are told of it; undefined for others. */
+  arrival: CallArrival | undefined;
+  /** Messages of streams that have come and gone, and bytes of calls over gRPC and WebSockets. */
+  received = 0;
+  sent = 0;
+  receivedBytes = 0;
+  sentBytes = 0;
+  /** The part of a trace that the call is; undefined while traces are off. */
+  trace: CallTrace | undefined;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
   edge: EdgeRequest | undefined;
   /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
@@ -77,6 +99,8 @@ export class CallContext implements HandlerContext, Live {
   /** The checks that the caller makes of the messages of this call, so that they are not made twice; undefined: none. */
   checkedBy: RpcChecks | undefined;
   #requestHeader: HeadersFrom;
+  /** The id that the request headers have in place of the client's own; undefined while it is unknown. */
+  #requestId: string | undefined;
   #responseHeader: HeadersFrom;
   #responseTrailer: HeadersFrom;
   #values: ContextValues | undefined;
@@ -102,11 +126,15 @@ export class CallContext implements HandlerContext, Live {
     this.requestMethod = init.requestMethod ?? "POST";
     this.startedAt = init.startedAt ?? performance.now();
     this.#requestHeader = init.requestHeader;
+    this.answeredId = init.requestId;
     this.#values = init.values;
     this.#url = init.url;
     const { parent } = init;
     this.#outer = parent;
+    this.#requestId = init.requestId ?? (parent === undefined ? undefined : parent.#requestId);
     this.edge = parent?.edge;
+    this.trace = parent?.trace;
+    this.arrival = parent?.arrival;
     this.isShadow = init.isShadow ?? parent?.isShadow ?? false;
     if (init.peer !== undefined) this.#introduce(init.peer);
     if (init.timeoutMs !== undefined) this.#endBy(this.startedAt + init.timeoutMs, init.timeoutMs);
@@ -123,15 +151,39 @@ export class CallContext implements HandlerContext, Live {
   }
 
   get requestHeader(): Headers {
-    return (this.#requestHeader = headersOf(this.#requestHeader) ?? new Headers());
+    const from = this.#requestHeader;
+    if (from instanceof Headers) return from;
+    const headers = headersOf(from) ?? new Headers();
+    if (this.#requestId !== undefined) headers.set(requestIdHeader, this.#requestId);
+    if (this.trace !== undefined) stampTrace(headers, this.trace);
+    return (this.#requestHeader = headers);
   }
 
   /** Calls `take` with every request header. Does not make a `Headers` object unless one exists already. */
   eachRequestHeader(take: TakeHeader): void {
-    let from = this.#requestHeader;
-    if (typeof from === "function") this.#requestHeader = from = from();
-    if (from instanceof Headers) for (const [name, value] of from) take(name, value);
-    else from?.each(take);
+    const from = this.#requestHeader;
+    if (typeof from === "function" || from instanceof Headers) {
+      for (const [name, value] of this.requestHeader) take(name, value);
+      return;
+    }
+    const requestId = this.#requestId;
+    if (requestId === undefined) {
+      from?.each(take);
+      return;
+    }
+    from?.each((name, value) => {
+      if (name !== requestIdHeader) take(name, value);
+    });
+    take(requestIdHeader, requestId);
+  }
+
+  /**
+   * The id of the request, which its headers have too: that of the client where it may set one and has, else a UUID of
+   * version 7.
+   */
+  get requestId(): string {
+    if (this.#requestId !== undefined) return this.#requestId;
+    return (this.#requestId = ensureRequestId(this.requestHeader));
   }
 
   get responseHeader(): Headers {
@@ -211,6 +263,11 @@ export class CallContext implements HandlerContext, Live {
     const listener = this.#headerListener;
     this.#headerListener = undefined;
     listener?.();
+  }
+
+  /** The values; undefined while none are set. */
+  get valuesIfAny(): ContextValues | undefined {
+    return this.#values;
   }
 
   get values(): ContextValues {
@@ -426,6 +483,18 @@ function both(first: EndListener, second: EndListener): EndListener {
       second.ended(context);
     },
   };
+}
+
+/** From here on a call is part of its server's span, and not of that of its client. */
+function stampTrace(headers: Headers, trace: CallTrace): void {
+  headers.set(traceparentHeader, formatTraceparent(trace));
+  for (const [name, value] of [
+    [tracestateHeader, trace.tracestate],
+    [baggageHeader, trace.baggage],
+  ] as const) {
+    if (value === undefined) headers.delete(name);
+    else headers.set(name, value);
+  }
 }
 
 function expire(context: CallContext): void {

@@ -171,7 +171,12 @@ export class Dispatcher {
     const send = checks === undefined ? write : checkedReplies(checks, context, write);
     let reply: T;
     try {
-      reply = writeReply(handler.method, send, await handler.call(request, context));
+      const { trace } = context;
+      const called =
+        trace === undefined
+          ? handler.call(request, context)
+          : trace.run(() => handler.call(request, context));
+      reply = writeReply(handler.method, send, await called);
     } catch (reason) {
       const error = toCallError(reason);
       this.#finish(context, error, observe);
@@ -204,7 +209,13 @@ export class Dispatcher {
     };
     return new LayeredStream<T>({
       begin: () => this.#begin(context, 0, handler.limitMs, observe),
-      open: () => handler.call(input, context),
+      open() {
+        const { trace } = context;
+        if (trace === undefined) return handler.call(input, context);
+        return trace.iterate({
+          [Symbol.asyncIterator]: () => trace.run(() => handler.call(input, context)[Symbol.asyncIterator]()),
+        });
+      },
       ...(send && { item: (reply) => writeReply(handler.method, send, reply as Message) }), // The handler made it one.
       ended: () => this.#finish(context, undefined, observe),
       failed: (reason) => fail(toCallError(reason)),

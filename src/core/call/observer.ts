@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { CallArrival } from "./call-arrival.ts";
 import type { CallContext } from "./context.ts";
 import { type ConnectError, isUnexpected } from "../errors/errors.ts";
 import type { RefusalKind } from "../errors/refusal-kind.ts";
@@ -16,6 +17,16 @@ export interface RefusedCall {
   readonly context: CallContext | undefined;
 }
 
+export type { CallArrival };
+
+/** How a call over gRPC or a WebSocket ended for its client. */
+export interface CallAnswer {
+  /** What the client gets; undefined for OK. */
+  readonly error: ConnectError | undefined;
+  /** Whether the client had left before. */
+  readonly left: boolean;
+}
+
 /**
  * Called at the begin and the end of every call of a server, for every protocol. Logs and metrics are observers.
  *
@@ -23,6 +34,16 @@ export interface RefusedCall {
  * exception of an observer becomes a warning of the process and does not affect the call.
  */
 export interface CallObserver {
+  /**
+   * Called when the head of a call has come over a connection, before gates are asked and its body is read. The other
+   * functions follow for calls in this process, too.
+   */
+  arrived?(context: CallContext, arrival: CallArrival): void;
+  /**
+   * Called when the answer of a call over gRPC or a WebSocket has been sent, or its client has left. For calls of other
+   * protocols `HttpObserver.requestEnded` is called.
+   */
+  answered?(context: CallContext, answer: CallAnswer): void;
   /** Called before the handler runs, when all gates have admitted the call. */
   started?(context: CallContext): void;
   /** Called when the call has ended; `error` is undefined for OK. */

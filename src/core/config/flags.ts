@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { ownVersion } from "./own-version.ts";
 import { editDistance } from "../errors/nearest-name.ts";
 import type { Flag } from "./flag-kinds.ts";
 
@@ -78,7 +78,7 @@ export function readCommandLine<G extends FlagGroup>(
     if (match === null) return refuse(`unexpected argument ${JSON.stringify(argument)}`);
     const name = match[1] ?? "";
     if (name === "help" || name === "h") return { kind: "print", text: helpText(program, group) };
-    if (name === "version") return { kind: "print", text: `ts-ms ${version()}\n` };
+    if (name === "version") return { kind: "print", text: `ts-ms ${ownVersion()}\n` };
     const flag = flags.get(name);
     const key = names.get(name);
     if (flag === undefined || key === undefined) {
@@ -141,12 +141,4 @@ function suggest(name: string, known: readonly string[]): string {
   // At most two typing errors, and at most half of the name.
   if (best === undefined || best.distance > Math.min(2, name.length / 2)) return "";
   return `, did you mean --${best.name}?`;
-}
-
-const requireOwn = createRequire(import.meta.url);
-
-function version(): string {
-  // Resolved by package name, since sources and compiled files are at different depths.
-  const manifest = requireOwn("ts-ms/package.json") as { version: string }; // JSON has no type.
-  return manifest.version;
 }

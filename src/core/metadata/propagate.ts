@@ -1,4 +1,5 @@
 import type { CallOptions, HandlerContext } from "@connectrpc/connect";
+import { requestId } from "./request-id.ts";
 
 /** Request headers that a service propagates when it calls another one. */
 export const propagatedHeaders: readonly string[] = [
@@ -17,6 +18,7 @@ export const propagatedHeaders: readonly string[] = [
  * @param also Names of further request headers to propagate.
  */
 export function propagate(context: HandlerContext, also: readonly string[] = []): CallOptions {
+  requestId(context); // Puts one into the headers where there is none.
   const headers = new Headers();
   for (const name of [...propagatedHeaders, ...also]) {
     const value = context.requestHeader.get(name);

@@ -88,6 +88,9 @@ export class ConnectionLimit {
     };
   }
 
+  /** What the last connection that could not stay was above, for metrics. */
+  refusedBy: "files" | "per_ip" | "max_connections" = "max_connections";
+
   /** A connection has come. @returns whether it may stay; otherwise it is closed */
   admits(socket: Socket): boolean {
     const ip = socket.remoteAddress ?? "";
@@ -108,9 +111,12 @@ export class ConnectionLimit {
 
   #hasPlace(ip: string): boolean {
     const { maxConnections, maxConnectionsPerIp } = this.#options;
+    this.refusedBy = "files";
     if (this.#now() < this.#pausedUntilMs) return false;
+    this.refusedBy = "per_ip";
     if (maxConnectionsPerIp > 0 && ip !== "" && (this.#byIp.get(ip) ?? 0) >= maxConnectionsPerIp)
       return false;
+    this.refusedBy = "max_connections";
     const hasPlace = maxConnections === 0 || this.#open < maxConnections || this.#closeIdle();
     return hasPlace && (this.#within === undefined || this.#within.#hasPlace(ip));
   }

@@ -151,14 +151,14 @@ interface Accepting {
   readonly counts: ConnectionCounts;
 }
 
-function accept({ tls, limit, onConnection }: ListenOptions): Accepting {
+function accept({ name, tls, limit, onConnection }: ListenOptions): Accepting {
   const sockets = new Set<Socket>();
-  const counts = new ConnectionCount();
+  const counts = new ConnectionCount(name);
   const server = tls === undefined ? createServer({ noDelay: true }) : secureServer(tls, onConnection);
   server.on("connection", (socket: Socket) => {
     socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
     if (limit?.admits(socket) === false) {
-      counts.refused++;
+      counts.refuse(limit.refusedBy);
       return;
     }
     sockets.add(socket);

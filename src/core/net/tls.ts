@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync, watch, type FSWatcher } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -56,6 +57,9 @@ export interface ServerTlsUse {
 const oldestVersion = "TLSv1.2";
 const checkIntervalDefaultMs = 2000;
 
+/** When the certificates of servers end, in milliseconds since 1970, by the names of the servers in lower case. */
+export const certificateExpiries = new Map<string, number>();
+
 /** Keys and certificates of a server, reloaded when their files change. */
 export class ServerTls {
   readonly #options: ServerTlsOptions;
@@ -93,6 +97,7 @@ export class ServerTls {
     }
     this.#files = files;
     this.#material = material;
+    this.#noteExpiry();
   }
 
   /**
@@ -158,11 +163,19 @@ export class ServerTls {
       createSecureContext(options); // Throws while the server still has the previous ones.
       server.setSecureContext(options);
       this.#material = material;
+      this.#noteExpiry();
       this.#problem = undefined;
       this.#options.onReload?.(undefined);
     } catch (cause) {
       this.#failed(cause instanceof Error ? cause.message : String(cause), cause);
     }
+  }
+
+  #noteExpiry(): void {
+    const { cert } = this.#material;
+    if (cert === undefined) return;
+    const { validTo } = new X509Certificate(cert);
+    certificateExpiries.set(this.#use.server.toLowerCase(), Date.parse(validTo));
   }
 
   async #read(): Promise<TlsMaterial> {

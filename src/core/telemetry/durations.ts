@@ -1,3 +1,4 @@
+import type { TraceParent } from "../metadata/trace-context.ts";
 import { durationBuckets } from "./metric-list.ts";
 
 /** The durations of one time series: plain counts, which are converted to samples when the page is read. */
@@ -5,14 +6,19 @@ export class Durations {
   /** Number of durations in each of `durationBuckets`, and above the last bound. */
   readonly #counts: number[] = Array.from({ length: durationBuckets.length + 1 }, () => 0);
   #sum = 0;
+  /** The last sampled trace of each bucket; undefined while there was none. */
+  #exemplars: (Exemplar | undefined)[] | undefined;
 
-  /** Adds a duration in seconds. */
-  observe(seconds: number): void {
+  /** Adds a duration in seconds. @param trace what took so long */
+  observe(seconds: number, trace?: TraceParent): void {
     const counts = this.#counts;
     let bucket = 0;
     while (bucket < durationBuckets.length && seconds > (durationBuckets[bucket] ?? 0)) bucket++;
     counts[bucket] = (counts[bucket] ?? 0) + 1;
     this.#sum += seconds;
+    if (trace === undefined || !trace.sampled) return;
+    const { traceId, spanId } = trace;
+    (this.#exemplars ??= [])[bucket] = { traceId, spanId, seconds, timeMs: Date.now() };
   }
 
   /** How many durations there are. */
@@ -36,7 +42,9 @@ export class Durations {
     const buckets = this.#counts.map((more, bucket): Sample => {
       count += more;
       const le = durationBuckets[bucket] ?? "+Inf";
-      return { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
+      const sample = { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
+      const exemplar = this.#exemplars?.[bucket];
+      return exemplar === undefined ? sample : { ...sample, exemplar };
     });
     return [
       ...buckets,
@@ -53,4 +61,15 @@ export interface Sample {
   readonly metricName: string;
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
+  /** One of the things that were counted; undefined for none. */
+  readonly exemplar?: Exemplar;
+}
+
+/** A trace that is an example of what a bucket has counted. */
+export interface Exemplar {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly seconds: number;
+  /** When it ended, in milliseconds since 1970. */
+  readonly timeMs: number;
 }

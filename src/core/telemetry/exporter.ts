@@ -150,8 +150,13 @@ export class Exporter implements ManagedServer, AsyncDisposable {
         response.setHeader("allow", "GET, HEAD");
         refuse(response, 405, "metrics are read with GET\n");
       } else {
-        const page = await this.#metrics.page();
-        response.setHeader("content-type", this.#metrics.contentType);
+        const isOpen = wantsOpenMetrics(request.headers.accept);
+        const page = await (isOpen ? this.#metrics.openMetricsPage() : this.#metrics.page());
+        response.setHeader(
+          "content-type",
+          isOpen ? this.#metrics.openMetricsType : this.#metrics.contentType,
+        );
+        response.setHeader("vary", "accept");
         response.setHeader("content-length", Buffer.byteLength(page));
         if (this.state === "graceful") response.setHeader("connection", "close");
         response.end(method === "HEAD" ? undefined : page);
@@ -162,6 +167,16 @@ export class Exporter implements ManagedServer, AsyncDisposable {
       else refuse(response, 500, "the metrics could not be collected\n");
     }
   }
+}
+
+/** Whether a scraper asks for OpenMetrics, which those that can read it prefer. */
+function wantsOpenMetrics(accept = ""): boolean {
+  return accept
+    .split(",")
+    .some(
+      (part) =>
+        /^\s*application\/openmetrics-text\s*(?:;|$)/i.test(part) && !/;\s*q=0(?:\.0*)?\s*$/i.test(part),
+    );
 }
 
 /** Responds with an error and closes the connection, without reading the body of the request. */

@@ -1,3 +1,4 @@
+import type { CallContext } from "../call/context.ts";
 import type { Durations } from "./durations.ts";
 
 /** Counts of one rpc called by one protocol. */
@@ -11,6 +12,11 @@ export interface CallSeries {
   started: number;
   ended: number;
   faults: number;
+  /** Messages of calls that have ended. */
+  received: number;
+  sent: number;
+  /** Streams that are open. */
+  readonly streams: Set<CallContext>;
 }
 
 /** Counts of one HTTP method on one route. */
@@ -27,9 +33,18 @@ export interface Tally {
   count: number;
 }
 
+/** Messages of one rpc called by one protocol. */
+export interface MessageSeries {
+  readonly labels: CallSeries["labels"];
+  readonly received: number;
+  readonly sent: number;
+}
+
 /** All counts: plain numbers, which are converted to metrics when the page is read. */
 export interface MetricBooks {
   calls(): CallSeries[];
+  /** Messages, those of streams that are open among them. */
+  messages(): Iterable<MessageSeries>;
   http(): HttpSeries[];
   /** Requests over HTTP/1.1, by what has read them. */
   readonly http1: { readonly fast: number; readonly node: number };

@@ -52,6 +52,12 @@ export const metricList = {
     help: "Calls that ended with an unexpected exception.",
     labels: ["service", "method", "protocol"],
   },
+  messages: {
+    name: "ts_ms_messages_total",
+    type: "counter",
+    help: "Messages of calls that came over a connection, by direction: received or sent.",
+    labels: ["service", "method", "protocol", "direction"],
+  },
   processFaults: {
     name: "ts_ms_process_faults_total",
     type: "counter",
@@ -81,6 +87,48 @@ export const metricList = {
     type: "counter",
     help: "Unknown query parameters and JSON fields that were ignored.",
     labels: ["route", "kind"],
+  },
+  connections: {
+    name: "ts_ms_connections",
+    type: "gauge",
+    help: "Connections that are open at the ports of servers.",
+    labels: ["server"],
+  },
+  connectionsRefused: {
+    name: "ts_ms_connections_refused_total",
+    type: "counter",
+    help: "Connections that were closed at once, by the limit that they were above.",
+    labels: ["server", "reason"],
+  },
+  certificateExpiry: {
+    name: "ts_ms_tls_certificate_expiry_timestamp_seconds",
+    type: "gauge",
+    help: "When the certificate of a server ends, in seconds since 1970.",
+    labels: ["server"],
+  },
+  eventLoopLag: {
+    name: "ts_ms_event_loop_lag_seconds",
+    type: "gauge",
+    help: "The longest that the event loop was late since the page was last read.",
+    labels: [],
+  },
+  logLinesDropped: {
+    name: "ts_ms_log_lines_dropped_total",
+    type: "counter",
+    help: "Lines of logs that were lost, as what takes them was full or failed.",
+    labels: [],
+  },
+  spansDropped: {
+    name: "ts_ms_spans_dropped_total",
+    type: "counter",
+    help: "Spans that were lost, as their queue was full or the collector did not take them.",
+    labels: [],
+  },
+  buildInfo: {
+    name: "ts_ms_build_info",
+    type: "gauge",
+    help: "Always 1, with the versions of ts-ms and of Node.",
+    labels: ["version", "node"],
   },
   http2Connections: {
     name: "ts_ms_http2_connections",

@@ -1,13 +1,22 @@
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
+import { ownVersion } from "../config/own-version.ts";
 import { codeName } from "../errors/code-name.ts";
 import { reloadCounts } from "../config/reload-counts.ts";
+import { serverConnections } from "../net/connection-count.ts";
+import { certificateExpiries } from "../net/tls.ts";
 import { http2Counts, upstreams, type Http2Counts } from "../http2/http2-counts.ts";
 import { registrations } from "../lifecycle/lifecycle.ts";
 import { trafficBooks, type TrafficCounts } from "../traffic/traffic-books.ts";
+import { logCounts } from "./log-writer.ts";
+import { traceCounts } from "./trace-counts.ts";
 import { clientCounts } from "./client-books.ts";
 import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
 import { metricList, type MetricDefinition } from "./metric-list.ts";
+
+/** How often the lag of the event loop is measured, in milliseconds. */
+const lagResolutionMs = 20;
 
 /**
  * A registry of prom-client that reads its values from `books` whenever the page is read; with `processMetrics` it has
@@ -54,6 +63,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
     metric.inc({ lane: "node" }, node);
   });
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
+  addProcess(registry, books);
   addHttp2(registry);
   addClients(registry);
   addDiscovery(registry);
@@ -83,6 +93,38 @@ function gauge(registry: Registry, definition: MetricDefinition, fill: (metric: 
       fill(metric);
     },
   });
+}
+
+/** What belongs to the process as a whole. */
+function addProcess(registry: Registry, books: MetricBooks): void {
+  counter(registry, metricList.messages, (metric) => {
+    for (const { labels, received, sent } of books.messages()) {
+      if (received > 0) metric.inc({ ...labels, direction: "received" }, received);
+      if (sent > 0) metric.inc({ ...labels, direction: "sent" }, sent);
+    }
+  });
+  gauge(registry, metricList.connections, (metric) => {
+    for (const [server, { open }] of serverConnections) metric.set({ server }, open);
+  });
+  counter(registry, metricList.connectionsRefused, (metric) => {
+    for (const [server, { refused }] of serverConnections) {
+      for (const [reason, count] of refused) metric.inc({ server, reason }, count);
+    }
+  });
+  gauge(registry, metricList.certificateExpiry, (metric) => {
+    for (const [server, endMs] of certificateExpiries) metric.set({ server }, endMs / 1_000);
+  });
+  const delay = monitorEventLoopDelay({ resolution: lagResolutionMs });
+  delay.enable();
+  gauge(registry, metricList.eventLoopLag, (metric) => {
+    metric.set(Math.max(0, delay.max / 1e9 - lagResolutionMs / 1e3));
+    delay.reset();
+  });
+  counter(registry, metricList.logLinesDropped, (metric) => metric.inc(logCounts.dropped));
+  counter(registry, metricList.spansDropped, (metric) => metric.inc(traceCounts.dropped));
+  gauge(registry, metricList.buildInfo, (metric) =>
+    metric.set({ version: ownVersion(), node: process.version }, 1),
+  );
 }
 
 /** Connections belong to the process: each page of it has all of them. */

@@ -4,7 +4,9 @@ import type { CallContext } from "../call/context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
 import type { CallObserver, RefusedCall } from "../call/observer.ts";
 import { Durations } from "./durations.ts";
-import type { CallSeries, HttpSeries, Tally } from "./metric-books.ts";
+import { messagesOf } from "./call-messages.ts";
+import type { CallSeries, HttpSeries, MessageSeries, Tally } from "./metric-books.ts";
+import { type MetricValues, openMetricsPage } from "./open-metrics.ts";
 
 /** Options of `Metrics`. */
 export interface MetricsOptions {
@@ -13,10 +15,12 @@ export interface MetricsOptions {
    * the first read of the page. Default: true.
    */
   readonly processMetrics: boolean;
+  /** Whether pages of OpenMetrics have exemplars. Default: true. */
+  readonly exemplars: boolean;
 }
 
 /** The defaults of `MetricsOptions`. */
-export const metricsDefaults: MetricsOptions = Object.freeze({ processMetrics: true });
+export const metricsDefaults: MetricsOptions = Object.freeze({ processMetrics: true, exemplars: true });
 
 /** Most status numbers above 16 for one rpc; further ones are counted as UNKNOWN. */
 const mostOwnCodes = 64;
@@ -32,6 +36,8 @@ export type UnknownKind = "query" | "field";
 export class Metrics implements CallObserver {
   /** Media type of `page()`: the text format of Prometheus. */
   readonly contentType = "text/plain; version=0.0.4; charset=utf-8";
+  /** Media type of `openMetricsPage()`. */
+  readonly openMetricsType = "application/openmetrics-text; version=1.0.0; charset=utf-8";
   readonly #options: MetricsOptions;
   readonly #calls = new Map<string, Map<DescMethod, CallSeries>>();
   readonly #http = new Map<string, Map<string, HttpSeries>>();
@@ -51,8 +57,22 @@ export class Metrics implements CallObserver {
     return registry.metrics();
   }
 
+  /**
+   * The same page in the format OpenMetrics 1.0. Histograms of calls have exemplars, unless the option is off: the last
+   * sampled trace of each bucket.
+   */
+  async openMetricsPage(): Promise<string> {
+    const registry = await (this.#registry ??= this.#load());
+    return openMetricsPage(
+      (await registry.getMetricsAsJSON()) as MetricValues[], // Its types lack what histograms give.
+      this.#options.exemplars,
+    );
+  }
+
   started(context: CallContext): void {
-    this.#series(context).started++;
+    const series = this.#series(context);
+    series.started++;
+    if (context.method.methodKind !== "unary") series.streams.add(context);
   }
 
   finished(context: CallContext, error: ConnectError | undefined): void {
@@ -60,7 +80,12 @@ export class Metrics implements CallObserver {
     series.ended++;
     countCode(series, error?.code ?? 0);
     if (error !== undefined && isUnexpected(error)) series.faults++;
-    series.durations.observe((performance.now() - context.startedAt) / 1000);
+    series.durations.observe((performance.now() - context.startedAt) / 1000, context.trace);
+    series.streams.delete(context);
+    if (context.protocolName === "in-process") return;
+    const { received, sent } = messagesOf(context, error === undefined);
+    series.received += received;
+    series.sent += sent;
   }
 
   refused({ method, protocolName: protocol, kind: reason }: RefusedCall): void {
@@ -100,6 +125,7 @@ export class Metrics implements CallObserver {
     const { metricsPage } = await import("./metrics-page.ts");
     const books = {
       calls: () => [...this.#calls.values()].flatMap((methods) => [...methods.values()]),
+      messages: () => this.#messages(),
       http: () => [...this.#http.values()].flatMap((methods) => [...methods.values()]),
       http1: this.#http1,
       processFaults: this.#processFaults,
@@ -107,6 +133,19 @@ export class Metrics implements CallObserver {
       ignored: this.#ignored,
     };
     return metricsPage(books, this.#options.processMetrics);
+  }
+
+  *#messages(): Generator<MessageSeries> {
+    for (const methods of this.#calls.values()) {
+      for (const { labels, received, sent, streams } of methods.values()) {
+        const open = [...streams].map((context) => messagesOf(context, false));
+        yield {
+          labels,
+          received: open.reduce((sum, { received: more }) => sum + more, received),
+          sent: open.reduce((sum, { sent: more }) => sum + more, sent),
+        };
+      }
+    }
   }
 
   #series(context: CallContext): CallSeries {
@@ -125,6 +164,9 @@ export class Metrics implements CallObserver {
         started: 0,
         ended: 0,
         faults: 0,
+        received: 0,
+        sent: 0,
+        streams: new Set(),
       };
       methods.set(context.method, series);
     }

@@ -2,9 +2,11 @@ import type { FlagValues } from "../config/flags.ts";
 import type { CallObserver } from "../call/observer.ts";
 import type { FaultOrigin } from "../lifecycle/signals.ts";
 import { stopFlags } from "../lifecycle/lifecycle-flags.ts";
+import { AccessLog } from "./access-log.ts";
 import { exporterFlags, startExporter } from "./exporter-flags.ts";
 import type { Exporter } from "./exporter.ts";
 import { logFlags } from "./log-flags.ts";
+import { reopenLogs } from "./log-writer.ts";
 import { callLog, createLogger, httpLog, type HttpLog, type Logger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
 
@@ -18,7 +20,7 @@ export interface Telemetry {
   /** For servers: log and metrics of every call. */
   readonly observers: readonly CallObserver[];
   /** For gateways: log and metrics of every HTTP request. */
-  readonly httpObservers: ReadonlyArray<HttpLog | Metrics>;
+  readonly httpObservers: ReadonlyArray<HttpLog | Metrics | AccessLog>;
   /** For `catchStopSignals`: logs and counts exceptions and rejections outside of any call. */
   readonly onFault: (reason: unknown, origin: FaultOrigin) => void;
   /** Starts the metrics page, unless it is off; see `startExporter`. */
@@ -29,13 +31,17 @@ export interface Telemetry {
 export function createTelemetry(
   flags: FlagValues<typeof exporterFlags> & FlagValues<typeof logFlags>,
 ): Telemetry {
-  const logger = createLogger({ level: flags.logLevel });
+  const logger = createLogger({ level: flags.logLevel, format: flags.logFormat });
   const metrics = new Metrics();
+  const access = flags.accessLog === "off" ? [] : [new AccessLog({ destination: flags.accessLog })];
+  if (access.length > 0 && flags.accessLog !== "stderr" && flags.accessLog !== "stdout") {
+    process.on("SIGHUP", reopenLogs);
+  }
   return {
     logger,
     metrics,
-    observers: [callLog(logger), metrics],
-    httpObservers: [httpLog(logger), metrics],
+    observers: [callLog(logger), metrics, ...access],
+    httpObservers: [httpLog(logger), metrics, ...access],
     onFault(reason, origin) {
       metrics.processFault(origin);
       logger.error({ err: reason, origin }, "fault outside of any call");

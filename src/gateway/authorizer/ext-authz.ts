@@ -125,8 +125,14 @@ class AskedRpcs {
     const door = doorOf(http);
     const requestHeader = metadataOf(http);
     const before = new Headers(requestHeader);
-    const kind = { method, protocolName: door, limits: noLimits, admit: undefined };
-    const request = { peer: undefined, method: http.method, url: http.path, arrivedAt: undefined };
+    const kind = { method, protocolName: door, limits: noLimits, admit: undefined, reports: undefined };
+    const request = {
+      peer: undefined,
+      method: http.method,
+      url: http.path,
+      arrivedAt: undefined,
+      requestId: undefined,
+    };
     const context = newCall(kind, request, undefined, () => requestHeader);
     context.join(asking);
     try {

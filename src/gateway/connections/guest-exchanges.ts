@@ -25,14 +25,16 @@ import { RequestCheck } from "./request-check.ts";
  */
 export class GuestExchanges implements ExchangeOwner {
   completeHead: CompleteHead | undefined;
+  readonly onHead: ExchangeHooks["onHead"];
   stopping: ConnectError | undefined;
   readonly #inFlight = new LiveSet<LiveExchange>();
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
 
-  constructor(options: Http1Options, { onClose, completeHead }: ExchangeHooks) {
+  constructor(options: Http1Options, { onClose, completeHead, onHead }: ExchangeHooks) {
     this.#onClose = onClose;
     this.completeHead = completeHead;
+    this.onHead = onHead;
     this.#check = new RequestCheck(options);
   }
 
@@ -105,6 +107,7 @@ class GuestExchange implements LiveExchange {
       if (!response.writableFinished) cancelCall(this);
       owner.exchangeClosed(this);
     });
+    owner.onHead?.(this);
   }
 
   get head(): RequestHead {
@@ -168,6 +171,7 @@ class GuestExchange implements LiveExchange {
     response.writeHead(status, headers);
     if (empty) response.end();
     return Object.assign(response, {
+      record: this.head.record,
       cut: () => (response.socket === null ? response.destroy() : response.socket.destroySoon()),
       reset: () => response.socket?.resetAndDestroy(),
     });

@@ -22,12 +22,16 @@ export interface ExchangeOwner {
   readonly stopping: ConnectError | undefined;
   /** Completes the head of every answer just before it is written; undefined if no option changes heads. */
   readonly completeHead: CompleteHead | undefined;
+  /** Called with every exchange before anything is done about it; undefined for none. */
+  readonly onHead: ExchangeHooks["onHead"];
   /** The answer was sent completely, or its connection is closed. */
   exchangeClosed(exchange: LiveExchange): void;
 }
 
 /** Hooks of a gateway for all exchanges. */
 export interface ExchangeHooks {
+  /** Called with every exchange before anything is done about it; undefined for none. */
+  readonly onHead: ((exchange: LiveExchange) => void) | undefined;
   /** Called with every exchange that has ended; undefined for none. */
   readonly onClose: ((exchange: LiveExchange) => void) | undefined;
   /** As `ExchangeOwner.completeHead`. */

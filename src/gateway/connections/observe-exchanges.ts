@@ -1,12 +1,65 @@
+import type { ClientAddresses } from "../../core/admission/client-address.ts";
 import { notify } from "../../core/call/observer.ts";
 import type { HttpObserver } from "../http/http-observer.ts";
-import type { ExchangeHooks } from "./live-exchange.ts";
+import { RequestRecord } from "../http/request-record.ts";
+import type { CompleteHead } from "../http/response-head.ts";
+import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 
-/** Calls `observers` for every exchange that has ended; undefined where there are none. */
-export function exchangeObserver(observers: readonly HttpObserver[]): ExchangeHooks["onClose"] {
-  if (observers.length === 0) return undefined;
-  return ({ route = "(none)", head, outcome, arrivedAt, lane }) => {
-    const seconds = (performance.now() - arrivedAt) / 1000;
-    notify(observers, (observer) => observer.httpRequest?.(route, head.method, outcome, seconds, lane));
+/**
+ * Adds to `hooks` what calls `observers` for every exchange that has ended. Where an observer is told of whole requests,
+ * each exchange gets a record of what is counted for that.
+ */
+export function observeExchanges(
+  observers: readonly HttpObserver[],
+  addresses: ClientAddresses,
+  hooks: Omit<ExchangeHooks, "onClose">,
+): ExchangeHooks {
+  if (observers.length === 0) return { ...hooks, onClose: undefined };
+  if (observers.every((observer) => observer.requestEnded === undefined)) {
+    return { ...hooks, onClose: (exchange) => short(observers, exchange) };
+  }
+  return {
+    onHead(exchange) {
+      exchange.head.record = new RequestRecord();
+      hooks.onHead?.(exchange);
+    },
+    completeHead: recorded(hooks.completeHead),
+    onClose(exchange) {
+      short(observers, exchange);
+      whole(observers, exchange, addresses);
+    },
+  };
+}
+
+function short(observers: readonly HttpObserver[], exchange: LiveExchange): void {
+  const { route = "(none)", head, outcome, arrivedAt, lane } = exchange;
+  const seconds = (performance.now() - arrivedAt) / 1000;
+  notify(observers, (observer) => observer.httpRequest?.(route, head.method, outcome, seconds, lane));
+}
+
+function whole(observers: readonly HttpObserver[], exchange: LiveExchange, addresses: ClientAddresses): void {
+  const { head, route, outcome, call, arrivedAt, peer, isSecure, remoteAddress } = exchange;
+  const { record } = head;
+  if (record === undefined) return;
+  const headerValues = (name: string): readonly string[] => {
+    const value = head.headers[name];
+    if (value === undefined) return [];
+    return typeof value === "string" ? [value] : value;
+  };
+  const client = addresses.of({ headerValues }, remoteAddress).ip;
+  const request = { head, route, outcome, call, arrivedAt, record, peer, isSecure, client };
+  notify(observers, (observer) => observer.requestEnded?.(request));
+}
+
+/** Notes when the head of an answer is written, and how long its body is if that is known. */
+function recorded(complete: CompleteHead | undefined): CompleteHead {
+  return (request, response, status) => {
+    const { record } = request;
+    if (record !== undefined) {
+      record.answeredAt = performance.now();
+      const length = response.getHeader("content-length");
+      if (length !== undefined && request.method !== "HEAD") record.bytesOut = Number(length);
+    }
+    complete?.(request, response, status);
   };
 }

@@ -41,7 +41,7 @@ export type ServeExchange = (
  */
 export class PortServer {
   /** How many connections it has had. */
-  readonly counts = new ConnectionCount();
+  readonly counts = new ConnectionCount("HTTP");
   readonly #options: PortServerOptions;
   readonly #http1: Http1Connections;
   #http2: Http2Side;
@@ -104,7 +104,7 @@ export class PortServer {
     server.on("connection", (socket: Socket) => {
       socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
       if (limit?.admits(socket) === false) {
-        this.counts.refused++;
+        this.counts.refuse(limit.refusedBy);
         return;
       }
       this.#undecided.add(socket);

@@ -1,7 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admission } from "../../core/admission/admission.ts";
 import type { GateDocument } from "../../core/admission/gate.ts";
+import type { CallReports } from "../../core/admission/call-reports.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
+import type { RequestIds } from "../../core/metadata/request-id.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { CallObserver } from "../../core/call/observer.ts";
 import type { Validation } from "../../core/validation/validation.ts";
@@ -50,6 +52,8 @@ export interface DoorOptions {
   readonly polling: LongPollOptions;
   readonly sockets: WebSocketOptions;
   readonly health: HealthOptions;
+  /** Gives calls their ids where a request holds several; undefined where the server gives none. */
+  readonly requestIds: RequestIds | undefined;
   /** Whether calls over the network are transcoded as bytes if no feature needs their messages. */
   readonly transcoding: "bytes" | "messages";
   /** Whether bodies of any content type are read as JSON. */
@@ -69,6 +73,8 @@ export interface DoorKit extends DoorOptions {
   readonly admission: Admission | undefined;
   /** The document of a gate at a path; undefined where no gate has documents. */
   readonly gateDocuments: ((path: string) => GateDocument | undefined) | undefined;
+  /** Tells observers when calls arrive and are answered; undefined where none is told. */
+  readonly reports: CallReports | undefined;
   /** Calls rpcs, with interceptors and observers. */
   readonly invoker: Invoker;
   /** Notified of calls that are refused before their handler. */
@@ -87,6 +93,7 @@ export interface DoorKit extends DoorOptions {
 }
 
 /** What all calls of one rpc by one protocol have in common; `kit` is that of the rpc. */
-export function callKind(method: DescMethod, protocolName: string, { limits, admission }: DoorKit): CallKind {
-  return { method, protocolName, limits, admit: admission?.of(method, limits.defaultTimeoutMs) };
+export function callKind(method: DescMethod, protocolName: string, kit: DoorKit): CallKind {
+  const { limits, admission, reports } = kit;
+  return { method, protocolName, limits, reports, admit: admission?.of(method, limits.defaultTimeoutMs) };
 }

@@ -4,6 +4,7 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { hasBody } from "../http/request-body.ts";
 import { CallContext } from "../../core/call/context.ts";
 import type { Admit } from "../../core/admission/admission.ts";
+import type { CallReports } from "../../core/admission/call-reports.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
 import type { EdgeHeaders, EdgeRequest } from "../../core/call/edge-request.ts";
 import type { HeadersFrom } from "../../core/metadata/header-source.ts";
@@ -19,6 +20,8 @@ export interface CallKind {
   readonly limits: TimeLimits;
   /** Asks the gates of the rpc; undefined where there are none. */
   readonly admit: Admit | undefined;
+  /** Tells observers when calls arrive and are answered; undefined where none is told. */
+  readonly reports: CallReports | undefined;
 }
 
 /** The parts of a request that belong to its call. */
@@ -31,6 +34,8 @@ export interface CallRequest {
   readonly url: string | undefined;
   /** When it arrived, in `performance.now()` milliseconds; undefined for now. The client's timeout starts then. */
   readonly arrivedAt: number | undefined;
+  /** Its id; undefined where the server gives none. */
+  readonly requestId: string | undefined;
 }
 
 /**
@@ -41,7 +46,7 @@ export interface CallRequest {
  */
 export function newCall(
   { method, protocolName, limits }: CallKind,
-  { peer, method: requestMethod, url, arrivedAt }: CallRequest,
+  { peer, method: requestMethod, url, arrivedAt, requestId }: CallRequest,
   askedMs: number | undefined,
   requestHeader: HeadersFrom,
 ): CallContext {
@@ -53,6 +58,7 @@ export function newCall(
     requestMethod,
     url,
     startedAt: arrivedAt,
+    requestId,
     timeoutMs: askedMs === undefined ? undefined : allowedMs(askedMs, limits),
   });
 }
@@ -70,10 +76,11 @@ export function openCall(
   requestHeader: HeadersFrom,
 ): CallContext {
   const { peer, arrivedAt } = exchange;
-  const { method, url } = exchange.head;
-  const call = newCall(kind, { peer, method, url, arrivedAt }, askedMs, requestHeader);
+  const { method, url, requestId } = exchange.head;
+  const call = newCall(kind, { peer, method, url, arrivedAt, requestId }, askedMs, requestHeader);
   call.edge = exchange;
   exchange.attach(call);
+  kind.reports?.arrived(call, exchange);
   return call;
 }
 

@@ -3,6 +3,7 @@ import type { Socket } from "node:net";
 import type { WebsocketHandler, WebsocketPluginOptions } from "@fastify/websocket";
 import { fastify, type FastifyInstance } from "fastify";
 import type { ServerOptions } from "ws";
+import { requestIdHeader } from "../../core/metadata/request-id.ts";
 import { schemaCompilers } from "./schema-compilers.ts";
 import type { PeerAwareWebSocket } from "./peer-aware-web-socket.ts";
 
@@ -15,6 +16,8 @@ export interface AcceptedHandshake {
   readonly head: Buffer;
   /** The negotiated subprotocol; undefined for none. */
   readonly protocol: string | undefined;
+  /** The id of the request for the answer; undefined for none. */
+  readonly requestId: string | undefined;
 }
 
 /** The options of WebSockets that the engine reads. */
@@ -89,6 +92,10 @@ export class SocketEngine {
       scope.route({ method: "GET", url: onlyPath, websocket: true, handler: open });
     });
     await engine.ready();
+    engine.websocketServer.on("headers", (lines, request) => {
+      const { requestId } = request as unknown as UpgradeHead; // All requests are those of `accept`.
+      if (requestId !== undefined) lines.push(`${requestIdHeader}: ${requestId}`);
+    });
     this.#engine = engine;
   }
 }
@@ -118,8 +125,9 @@ class UpgradeHead {
   readonly httpVersionMinor = 1;
   readonly headers: NodeJS.ReadOnlyDict<string>;
   readonly opened: (ws: PeerAwareWebSocket) => void;
+  readonly requestId: string | undefined;
 
-  constructor({ request, protocol }: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void) {
+  constructor({ request, protocol, requestId }: AcceptedHandshake, opened: (ws: PeerAwareWebSocket) => void) {
     const { headers } = request;
     this.headers = {
       connection: "Upgrade",
@@ -130,6 +138,7 @@ class UpgradeHead {
       "sec-websocket-protocol": protocol, // The engine chooses the first one offered.
     };
     this.opened = opened;
+    this.requestId = requestId;
   }
 }
 

@@ -22,11 +22,13 @@ export function bodyChunks(exchange: HttpExchange, idleMs: number): AsyncGenerat
 
 async function* received(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
   const request = exchange.body;
+  const { record } = exchange.head;
   const ahead = new ReadAhead(exchange);
   const chunks: Buffer[] = [];
   let wake = Promise.withResolvers<void>();
   const onData = (bytes: Buffer): void => {
     chunks.push(bytes);
+    if (record !== undefined) record.bytesIn += bytes.length;
     ahead.add(bytes.length);
     wake.resolve();
   };

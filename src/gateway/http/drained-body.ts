@@ -36,6 +36,7 @@ export class DrainedBody {
 
   /** Writes a chunk; returns false if the caller must wait for `drained()` before the next one. */
   write(chunk: string | Uint8Array): boolean {
+    this.#count(chunk);
     return this.#body.write(chunk);
   }
 
@@ -43,7 +44,7 @@ export class DrainedBody {
   async writeSlices(bytes: Uint8Array): Promise<void> {
     for (let start = 0; start < bytes.length; start += sliceBytes) {
       if (this.#failure !== undefined) throw this.#failure;
-      if (!this.#body.write(bytes.subarray(start, start + sliceBytes))) await this.drained();
+      if (!this.write(bytes.subarray(start, start + sliceBytes))) await this.drained();
     }
   }
 
@@ -69,7 +70,13 @@ export class DrainedBody {
    */
   async end(last: string | Uint8Array | undefined): Promise<void> {
     if (this.#failure !== undefined || this.#isClosed) return;
+    if (last !== undefined) this.#count(last);
     await this.#finished((done) => this.#body.end(last, done));
+  }
+
+  #count(chunk: string | Uint8Array): void {
+    const { record } = this.#body;
+    if (record !== undefined) record.bytesOut += Buffer.byteLength(chunk);
   }
 
   /**

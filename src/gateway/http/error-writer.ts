@@ -69,6 +69,7 @@ export class ErrorWriter {
    */
   toError(reason: unknown, { call, head }: Pick<HttpExchange, "call" | "head">): ConnectError {
     const error = toGatewayError(reason);
+    if (head.record !== undefined) head.record.failure = error;
     if (call === undefined) this.faults.request(error, `${head.method} ${pathOf(head.url)}`);
     else this.faults.call(error, call);
     return error;

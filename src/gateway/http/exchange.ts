@@ -5,6 +5,7 @@ import type { CallContext } from "../../core/call/context.ts";
 import type { EdgeRequest } from "../../core/call/edge-request.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
+import type { RequestRecord } from "./request-record.ts";
 import type { SocketHeaders } from "./socket-headers.ts";
 
 /** The head of an HTTP request, whatever its version. */
@@ -19,6 +20,10 @@ export interface RequestHead {
   /** `1.0`, `1.1` or `2.0`. */
   readonly httpVersion: string;
   readonly httpVersionMajor: number;
+  /** The id of the request; undefined where servers give none. Set when the head has come. */
+  requestId?: string | undefined;
+  /** Counts what the request brings and gets; undefined where no observer is told of it. Set when the head has come. */
+  record?: RequestRecord | undefined;
 }
 
 /** The body of an HTTP request, as Node streams it. */
@@ -44,6 +49,8 @@ export type ResponseTrailers = readonly [name: string, value: string][];
 
 /** The body of an answer that is sent in parts. `StreamWriter` adds back-pressure to it. */
 export interface ResponseBody {
+  /** Counts the bytes; undefined where no observer is told of them. */
+  readonly record: RequestRecord | undefined;
   /** Whether the connection (the stream on HTTP/2) is closed. */
   readonly destroyed: boolean;
   /** Whether the operating system has received the whole answer. */

@@ -1,11 +1,37 @@
+import type { CallContext } from "../../core/call/context.ts";
+import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
+import type { RequestHead } from "./exchange.ts";
+import type { RequestRecord } from "./request-record.ts";
+
 /** What has read a request over HTTP/1.1: the fast lane, or the parser of Node. */
 export type Http1Lane = "fast" | "node";
+
+/** A request that was answered, or whose client has disconnected. */
+export interface EndedRequest {
+  readonly head: RequestHead;
+  /** Template of the route; undefined if no route answered. */
+  readonly route: string | undefined;
+  /** The status that was sent: 499 if the client has disconnected before, 101 for a WebSocket. */
+  readonly outcome: number;
+  /** Its call; undefined for requests that call no rpc. */
+  readonly call: CallContext | undefined;
+  /** When its head had come, in `performance.now()` milliseconds. */
+  readonly arrivedAt: number;
+  readonly record: RequestRecord;
+  readonly peer: PeerIdentity | undefined;
+  /** Whether its connection is by TLS. */
+  readonly isSecure: boolean;
+  /** Address of the client: behind trusted proxies what they say, else that of the connection. */
+  readonly client: string;
+}
 
 /**
  * Observes all HTTP requests, for metrics by route. An exception of an observer becomes a warning of the process and
  * changes nothing for the request.
  */
 export interface HttpObserver {
+  /** As `httpRequest`, with everything that is known of the request. Of WebSockets it is told when they are open. */
+  requestEnded?(request: EndedRequest): void;
   /**
    * A request was answered, or its client has disconnected (status 499).
    *

@@ -68,6 +68,7 @@ export class BodyReader {
     return new Promise((resolve, reject) => {
       const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
         this.#pending.delete(body);
+        if (head.record !== undefined) head.record.bytesIn += body.size;
         if (Buffer.isBuffer(outcome)) resolve(outcome);
         else reject(outcome);
       });
@@ -112,6 +113,11 @@ class PendingBody implements Live, BodySink {
     this.#maxBytes = maxBytes;
     this.startTick = startTick;
     this.#settle = settle;
+  }
+
+  /** Bytes that have come. */
+  get size(): number {
+    return this.#size;
   }
 
   get isPending(): boolean {

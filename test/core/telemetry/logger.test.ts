@@ -27,10 +27,10 @@ test("a good call is one line at debug, with the request id and nothing else of 
   assert.equal(lines.length, 1);
   assert.equal(line["level"], 20);
   assert.equal(line["rpc"], "go.micro.service.goms.GoMs/Get");
-  assert.equal(line["protocol"], "grpc");
+  assert.equal(line["door"], "grpc");
   assert.equal(line["code"], "OK");
-  assert.equal(line["requestId"], "abc");
-  assert.equal(typeof line["durationMs"], "number");
+  assert.equal(line["request_id"], "abc");
+  assert.equal(typeof line["duration_ms"], "number");
   assert.doesNotMatch(JSON.stringify(lines), /s3cret|authorization/);
 });
 

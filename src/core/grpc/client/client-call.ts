@@ -1,4 +1,5 @@
 import { withMetadata } from "../../call/invoker.ts";
+import { type AttemptTrace, clientTracing } from "../../call/client-trace.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { replyTooLarge } from "../../errors/reply-too-large.ts";
@@ -34,6 +35,8 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
   /** Headers of a reply that is not handed over yet: those of a failed attempt are forgotten. */
   #head: ReplyFields | undefined;
   #unsubscribe: (() => void) | undefined;
+  /** The span of the attempt in progress; undefined while traces are off. */
+  #trace: AttemptTrace | undefined;
   #answered = false;
   #attempts = 0;
   #ended = false;
@@ -84,12 +87,14 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
     if (listener === undefined) return; // Not so: each attempt has one.
     const { terms, previousAttempts } = this.source;
     try {
+      this.#trace = clientTracing.tracer?.begin(this.context, authority, this.#attempts - 1);
       const head = this.rpc.head(
         authority,
         this.context,
         previousAttempts,
         terms.attemptTimeoutMs,
         this.wholeBody,
+        this.#trace,
       );
       this.stream = session.open(head, listener);
     } catch (reason) {
@@ -115,12 +120,15 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
   fail(error: ConnectError): void {
     if (this.#ended) return;
     this.stream?.reset();
+    this.#endTrace(error);
     this.source.abandoned(this, error);
     this.#finish(error);
   }
 
   cut(): void {
     this.stream?.reset();
+    if (this.#trace !== undefined)
+      this.#endTrace(new ConnectError("the attempt was given up", Code.Canceled));
     this.#leave();
   }
 
@@ -205,10 +213,17 @@ export abstract class ClientCall implements AttemptedCall, StreamListener, CallO
     hasMetadata = false,
   ): void {
     this.#leave();
+    this.#endTrace(error);
     if (this.source.ended(this, error, progress, trailers)) return;
     this.#settleHead();
     if (trailers !== undefined && hasMetadata) this.context.receiveTrailer(() => fromHttp2Headers(trailers));
     this.#finish(error === undefined ? undefined : this.#withMetadata(error));
+  }
+
+  #endTrace(error: ConnectError | undefined): void {
+    const trace = this.#trace;
+    this.#trace = undefined;
+    trace?.end(error);
   }
 
   /** What the stream of the attempt still reports is ignored. */

@@ -1,4 +1,5 @@
 import { fromBinary, toBinary, type DescMessage, type DescMethod, type Message } from "@bufbuild/protobuf";
+import type { AttemptTrace } from "../../call/client-trace.ts";
 import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError } from "../../errors/errors.ts";
 import { rpcName } from "../../call/service.ts";
@@ -7,6 +8,7 @@ import { RequestHead } from "../../http2/session.ts";
 import { acceptedEncodings, requestCoding } from "./message-compression.ts";
 import { addField } from "../metadata.ts";
 import type { RequestSigner } from "../../metadata/request-signer.ts";
+import { isTraceHeader } from "../../metadata/trace-context.ts";
 import { previousAttemptsHeader } from "../../metadata/retry-headers.ts";
 import { formatTimeout } from "../../wire/grpc-timeout.ts";
 
@@ -51,6 +53,7 @@ export class ClientRpc {
    * @param previousAttempts of the same call
    * @param attemptTimeoutMs the longest time of the attempt; undefined for that of the call
    * @param body the whole body, for its signature; undefined for streams
+   * @param trace the span of the attempt; undefined while traces are off
    */
   head(
     authority: string,
@@ -58,6 +61,7 @@ export class ClientRpc {
     previousAttempts: number,
     attemptTimeoutMs: number | undefined,
     body?: Uint8Array,
+    trace?: AttemptTrace,
   ): RequestHead {
     const own = this.#own;
     own.length = 0;
@@ -67,7 +71,8 @@ export class ClientRpc {
     const timeout = timeoutMs === undefined ? undefined : formatTimeout(timeoutMs);
     if (timeout !== undefined) own.push("grpc-timeout", timeout);
     if (previousAttempts > 0) own.push(previousAttemptsHeader, String(previousAttempts));
-    context.eachRequestHeader(this.#addHeader);
+    if (trace === undefined) context.eachRequestHeader(this.#addHeader);
+    else this.#addTraced(context, trace);
     if (this.#options.sign !== undefined) this.#sign(this.#options.sign, host, own, body);
     let heads = this.#current;
     if (heads?.authority !== host) heads = this.#current = this.#headsOf(host);
@@ -85,6 +90,14 @@ export class ClientRpc {
     const targetUri = `${tls === false ? "http" : "https"}://${host}/${this.name}`;
     for (const [name, value] of signer.sign({ method: "POST", targetUri, fields, body }))
       own.push(name, value);
+  }
+
+  /** The headers of a call, with the span of the attempt in place of the one around it. */
+  #addTraced(context: CallContext, trace: AttemptTrace): void {
+    context.eachRequestHeader((name, value) => {
+      if (!isTraceHeader(name)) this.#addHeader(name, value);
+    });
+    trace.eachHeader(this.#addHeader);
   }
 
   readonly #addHeader = (name: string, value: string): void => {

@@ -8,6 +8,7 @@ import type { CallContext } from "../../call/context.ts";
 import { Code, toCallError } from "../../errors/errors.ts";
 import { http2Counts } from "../../http2/http2-counts.ts";
 import { errorCode } from "../../http2/http2-error.ts";
+import { requestIdHeader } from "../../metadata/request-id.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
 import type {
   CallHead,
@@ -18,6 +19,7 @@ import type {
 } from "./call-stream.ts";
 import { GrpcRequestCheck, statusRefusal, type HeaderLimits, type Refusal } from "./grpc-request-check.ts";
 import { contextOf, type CallEnvironment } from "./server-call.ts";
+import { withRequestId } from "./reply-fields.ts";
 import { ServerStreamCall } from "./server-stream-call.ts";
 import { ServerUnaryCall } from "./server-unary-call.ts";
 import type { ServedRpc } from "./served-rpc.ts";
@@ -83,24 +85,25 @@ export class CallDoor {
     const { fields } = head;
     const problem = this.#check.problem(fields, head.rawFields);
     if (problem !== undefined) {
-      refuse(stream, problem);
+      this.#refuse(stream, fields, connection, problem);
       return;
     }
     const path = fields[":path"] ?? "";
     const rpc = this.#rpcs.get(path);
     if (rpc !== undefined && !(this.#leftOut.has(path) && this.#others.has(path))) {
-      if (rpc.admit === undefined) stream.listen(this.#begin(rpc, stream, fields, connection, undefined));
+      if (rpc.admit === undefined && this.#environment.reports === undefined)
+        stream.listen(this.#begin(rpc, stream, fields, connection, undefined));
       else this.#ask(rpc.admit, rpc, stream, head, connection);
     } else if (this.#others.has(path)) {
       const other = this.#others.find(path);
-      if (other.admit === undefined) {
+      if (other.admit === undefined && this.#environment.reports === undefined) {
         const request = requestOf(fields, connection, undefined);
         stream.listen(this.#others.serve(other, stream, request, head, connection));
       } else {
         this.#ask(other.admit, other, stream, head, connection);
       }
     } else {
-      refuse(stream, unknownMethod(path));
+      this.#refuse(stream, fields, connection, unknownMethod(path));
     }
   }
 
@@ -124,6 +127,18 @@ export class CallDoor {
     refuse(stream, statusRefusal(Code.Unavailable, message));
   }
 
+  /** Refuses a request whose head has come. */
+  #refuse(
+    stream: CallStream,
+    fields: IncomingHttpHeaders,
+    { peer }: ClientConnection,
+    problem: Refusal,
+  ): void {
+    const { requestIds, trust } = this.#environment;
+    const id = requestIds?.of(fields[requestIdHeader], () => trust.includes(peer));
+    refuse(stream, id === undefined ? problem : { ...problem, head: withRequestId(problem.head, id) });
+  }
+
   #begin(
     rpc: ServedRpc,
     stream: CallStream,
@@ -138,37 +153,44 @@ export class CallDoor {
       : new ServerStreamCall(this.#environment, rpc, handler, stream, request);
   }
 
-  /** Asks the gates before the call begins: none of its messages is read until they have admitted it. */
+  /**
+   * Tells observers of the call and asks the gates, before it begins: none of its messages is read until they have
+   * admitted it.
+   */
   #ask(
-    admit: Admit,
+    admit: Admit | undefined,
     rpc: ServedRpc | OtherRpc,
     stream: CallStream,
     head: CallHead,
     connection: ClientConnection,
   ): void {
     const { fields } = head;
-    const { trust, calls } = this.#environment;
+    const { calls, reports, trust } = this.#environment;
     const method = "handler" in rpc ? rpc.handler.method : rpc.method;
-    const context = contextOf(method, requestOf(fields, connection, undefined), trust);
-    if ("handler" in rpc) this.#limit(rpc, context);
+    const context = contextOf(method, requestOf(fields, connection, undefined), this.#environment);
+    const source = sourceOf(head, connection);
+    reports?.arrived(context, source, trust.includes(connection.peer));
+    if ("handler" in rpc && admit !== undefined) this.#limit(rpc, context);
     const begin = (): ServerStreamListener =>
       "handler" in rpc
         ? this.#begin(rpc, stream, fields, connection, context)
         : this.#others.serve(rpc, stream, requestOf(fields, connection, context), head, connection);
     let admitted: Promise<void> | undefined;
     try {
-      admitted = admit("grpc", sourceOf(head, connection), context);
+      admitted = admit?.("grpc", source, context);
     } catch (reason) {
       stream.listen(new RefusedRequest(stream));
-      answerRefused(stream, context, toCallError(reason));
+      const error = toCallError(reason);
+      answerRefused(stream, context, error);
       context.end();
+      reports?.answered(context, error, false);
       return;
     }
     if (admitted === undefined) {
       stream.listen(begin());
       return;
     }
-    const waiting = new WaitingCall(stream, context, calls);
+    const waiting = new WaitingCall(stream, context, calls, reports);
     stream.listen(waiting);
     void waiting.run(admitted, begin);
   }

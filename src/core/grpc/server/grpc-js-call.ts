@@ -3,11 +3,12 @@ import type { CallContext } from "../../call/context.ts";
 import { Code, ConnectError, toCallError, toCode } from "../../errors/errors.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import type { ReplyFields as Fields } from "../../http2/reply-status.ts";
+import { requestIdHeader } from "../../metadata/request-id.ts";
 import type { RequestStream, StreamEnd, StreamListener } from "../../http2/session.ts";
 import { formatClientCert } from "../../metadata/client-cert-header.ts";
 import { clientCertHeader, isIdentityHeader } from "../../metadata/identity-headers.ts";
 import type { CallRequest, CallStream, ServerStreamListener } from "./call-stream.ts";
-import { onlyTrailers, trailersOf } from "./reply-fields.ts";
+import { onlyTrailers, trailersOf, withRequestId } from "./reply-fields.ts";
 import { contextOf, type CallEnvironment, type LiveCall } from "./server-call.ts";
 
 /**
@@ -31,6 +32,9 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   /** Whether headers were sent, and whether the status was. */
   #begun = false;
   #answered = false;
+  #failure: ConnectError | undefined;
+  /** Whether the client has left before the answer; undefined once observers were told. */
+  #hasLeft: boolean | undefined = false;
   #finish: ((error: ConnectError | undefined) => void) | undefined;
   #forget: () => void = () => {};
 
@@ -38,7 +42,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     this.#environment = environment;
     this.#stream = stream;
     this.#request = request;
-    this.context = request.context ?? contextOf(method, request, environment.trust);
+    this.context = request.context ?? contextOf(method, request, environment);
     environment.calls.add(this);
     stream.keepPlace();
     try {
@@ -57,10 +61,11 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   headOf(rawFields: readonly string[], ours: readonly [name: string, value: string]): string[] {
     const { peer } = this.#request;
     const trusted = this.#environment.trust.includes(peer);
-    const fields: string[] = [];
+    const requestId = this.context.answeredId;
+    const fields: string[] = requestId === undefined ? [] : [requestIdHeader, requestId];
     for (let i = 0; i < rawFields.length; i += 2) {
       const name = rawFields[i] ?? "";
-      if (name === ours[0]) continue;
+      if (name === ours[0] || (name === requestIdHeader && requestId !== undefined)) continue;
       if (trusted || !isIdentityHeader(name)) fields.push(name, rawFields[i + 1] ?? "");
     }
     if (!trusted && peer !== undefined) fields.push(clientCertHeader, formatClientCert(peer));
@@ -93,7 +98,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     try {
       const trailers = trailersOf(this.context, error);
       if (this.#begun) this.#stream.end(undefined, trailers);
-      else this.#stream.respond(onlyTrailers(trailers), true);
+      else this.#stream.respond(onlyTrailers(trailers, this.context.answeredId), true);
     } catch {
       this.#stream.reset(errorCode.internalError);
     }
@@ -124,6 +129,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   release(): void {
     if (!this.#answered) {
       const error = new ConnectError("the client cancelled the call", Code.Canceled);
+      this.#hasLeft = true;
       this.#end(error);
       this.#inner?.reset();
       this.context.abort(error);
@@ -147,7 +153,9 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     if (this.#answered) return;
     this.#begun = true;
     const status = String(headers[":status"] ?? 200);
-    this.#stream.respond({ shared: [":status", status], own: listOf(headers) }, ended);
+    const fields = { shared: [":status", status], own: listOf(headers) };
+    const { answeredId } = this.context;
+    this.#stream.respond(answeredId === undefined ? fields : withRequestId(fields, answeredId), ended);
     if (ended) this.#end(statusOf(headers));
   }
 
@@ -179,6 +187,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
 
   #end(error: ConnectError | undefined): void {
     this.#answered = true;
+    this.#failure = error;
     this.#finish?.(error);
     this.#finish = undefined;
     if (this.#inner === undefined) this.#stream.settled();
@@ -188,6 +197,9 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   #leave(): void {
     this.#environment.calls.delete(this);
     this.context.end();
+    if (this.#hasLeft === undefined) return;
+    this.#environment.reports?.answered(this.context, this.#failure, this.#hasLeft);
+    this.#hasLeft = undefined;
   }
 }
 

@@ -2,6 +2,7 @@ import type { CallContext } from "../../call/context.ts";
 import { encodeStatusDetails, type Code, type ConnectError } from "../../errors/errors.ts";
 import { pushbackText } from "../../errors/pushback-text.ts";
 import { toStatusMessage } from "../../errors/status-message.ts";
+import { requestIdHeader } from "../../metadata/request-id.ts";
 import { pushbackHeader } from "../../metadata/retry-headers.ts";
 import { addFields, addMetadata } from "../metadata.ts";
 import type { FieldList, ReplyFields } from "./call-stream.ts";
@@ -22,10 +23,12 @@ const ok = fixed(["grpc-status", "0", "grpc-message", ""]);
 /** The head of a reply whose messages follow. @param compresses whether they may be compressed */
 export function headOf(context: CallContext, compresses: boolean): ReplyFields {
   const fields = compresses ? compressed : plain;
-  if (!context.hasResponseHeader) return fields;
+  const { answeredId } = context;
+  if (!context.hasResponseHeader)
+    return answeredId === undefined ? fields : withRequestId(fields, answeredId);
   const own: string[] = [];
   context.eachResponseHeader((name, value) => addMetadata(own, name, value));
-  return { ...fields, own };
+  return answeredId === undefined ? { ...fields, own } : withRequestId({ ...fields, own }, answeredId);
 }
 
 /**
@@ -44,12 +47,24 @@ export function trailersOf(context: CallContext, error?: ConnectError): ReplyFie
   if (details !== undefined) own.push("grpc-status-details-bin", toBase64(details));
   const pushback = pushbackText(error);
   if (pushback !== undefined) own.push(pushbackHeader, pushback);
-  return { shared: nothing, own };
+  // That of the server which this one has called: the head has the id.
+  return { shared: nothing, own: context.answeredId === undefined ? own : withoutRequestId(own) };
 }
 
-/** The head that is the whole reply, made of trailers. */
-export function onlyTrailers({ shared, own }: ReplyFields): ReplyFields {
-  return { ...bare, own: [...shared, ...own] };
+/** The head that is the whole reply, made of trailers. @param requestId undefined for a reply without one */
+export function onlyTrailers({ shared, own }: ReplyFields, requestId?: string): ReplyFields {
+  const fields = { ...bare, own: [...shared, ...own] };
+  return requestId === undefined ? fields : withRequestId(fields, requestId);
+}
+
+/** A head with the id of its request, in place of one that a handler may have set. */
+export function withRequestId({ own, ...fields }: ReplyFields, requestId: string): ReplyFields {
+  if (own.length === 0) return { ...fields, own: [requestIdHeader, requestId] };
+  return { ...fields, own: [...withoutRequestId(own), requestIdHeader, requestId] };
+}
+
+function withoutRequestId(fields: FieldList): string[] {
+  return fields.filter((_, i) => fields[i - (i % 2)] !== requestIdHeader);
 }
 
 /** The head that is the whole reply of a request without a handler. */

@@ -1,3 +1,4 @@
+import type { CallReports } from "../../admission/call-reports.ts";
 import { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
 import type { Live, LiveSet } from "../../call/live-set.ts";
@@ -6,6 +7,7 @@ import { errorCode } from "../../http2/http2-error.ts";
 import { setPreviousAttempts } from "../../metadata/previous-attempts.ts";
 import { previousAttemptsHeader } from "../../metadata/retry-headers.ts";
 import type { IdentityTrust } from "../../metadata/identity-trust.ts";
+import { requestIdHeader, type RequestIds } from "../../metadata/request-id.ts";
 import { prefixBytes, writePrefix } from "../../wire/message-prefix.ts";
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import { fromHttp2Headers, fromRequestHeaders } from "../metadata.ts";
@@ -30,6 +32,10 @@ export interface CallEnvironment {
   readonly compressionThresholdBytes: number | undefined;
   /** The clients whose identity headers are trusted. */
   readonly trust: IdentityTrust;
+  /** Gives calls the ids that are in their answers; undefined where answers have none. */
+  readonly requestIds: RequestIds | undefined;
+  /** Tells observers when calls arrive and are answered; undefined where none is told. */
+  readonly reports: CallReports | undefined;
   /** Every call, from its request headers to its last byte. */
   readonly calls: LiveSet<LiveCall>;
 }
@@ -45,7 +51,7 @@ export interface LiveCall extends Live {
 export function contextOf(
   method: CallContext["method"],
   { headers, peer, timeoutMs }: Omit<CallRequest, "context">,
-  trust: IdentityTrust,
+  { trust, requestIds }: Pick<CallEnvironment, "trust" | "requestIds">,
 ): CallContext {
   const trusted = trust.includes(peer);
   const context = new CallContext({
@@ -54,6 +60,7 @@ export function contextOf(
     requestHeader: () => (trusted ? fromHttp2Headers(headers) : fromRequestHeaders(headers)),
     peer: trusted ? trust.behind(headers) : peer,
     timeoutMs,
+    requestId: requestIds?.of(headers[requestIdHeader], () => trusted),
   });
   const attempts = headers[previousAttemptsHeader];
   if (typeof attempts === "string") setPreviousAttempts(context, attempts);
@@ -85,6 +92,9 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   /** Bytes that were used while they were gathered, of messages that wait: the next bytes are held in their place. */
   #advanced = 0;
   #answered = false;
+  /** What the client got, or why it got nothing; undefined for OK. */
+  #failure: ConnectError | undefined;
+  #hasLeft = false;
   #headersSent = false;
   #over = false;
   #acceptsCoding: boolean | undefined;
@@ -94,7 +104,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.rpc = rpc;
     this.stream = stream;
     this.#request = request;
-    this.context = request.context ?? contextOf(rpc.handler.method, request, environment.trust);
+    this.context = request.context ?? contextOf(rpc.handler.method, request, environment);
     this.decoder = new MessageDecoder(request.headers, rpc.read, environment.maxMessageBytes);
     this.#reader = new MessageReader(this, environment.maxMessageBytes, "request");
     environment.calls.add(this);
@@ -121,6 +131,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   protected abstract requested(): void;
 
   onData(chunk: Buffer): void {
+    this.context.receivedBytes += chunk.length;
     if (this.#answered) {
       this.stream.use(chunk.length);
       return;
@@ -147,6 +158,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.#read += whole - gathered;
     this.#gathered = 0;
     if (this.#answered) return;
+    this.context.received++;
     this.decoder.check(flags);
     if (!this.received(flags, bytes, whole)) return;
     this.#kept += whole - gathered;
@@ -174,7 +186,9 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   release(): void {
     if (!this.#answered) {
       this.#answered = true;
-      this.context.abort(new ConnectError("the client cancelled the call", Code.Canceled));
+      this.#hasLeft = true;
+      this.#failure = new ConnectError("the client cancelled the call", Code.Canceled);
+      this.context.abort(this.#failure);
     }
     this.#leave();
   }
@@ -185,6 +199,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.#over = true;
     this.environment.calls.delete(this);
     this.context.end();
+    this.environment.reports?.answered(this.context, this.#failure, this.#hasLeft);
   }
 
   /** The dispatcher begins to run the handler. */
@@ -216,6 +231,8 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   protected write(flags: number, bytes: Uint8Array): boolean {
     if (this.#answered) return true;
     this.#sendHeaders();
+    this.context.sent++;
+    this.context.sentBytes += prefixBytes + bytes.byteLength;
     writePrefix(prefix, flags, bytes.byteLength);
     return this.stream.writeBehind(prefix, bytes);
   }
@@ -232,6 +249,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     try {
       const head = this.#head();
       const trailers = trailersOf(this.context);
+      this.context.sentBytes += prefixBytes + bytes.byteLength;
       writePrefix(prefix, flags, bytes.byteLength);
       this.stream.reply({ head, prefix, bytes, trailers });
     } catch {
@@ -252,10 +270,11 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
   #end(error: ConnectError | undefined): void {
     if (this.#answered) return;
     this.#answered = true;
+    this.#failure = error;
     try {
       const trailers = trailersOf(this.context, error);
       if (!this.#headersSent && !this.context.hasResponseHeader && !this.#readsAnyCoding()) {
-        this.stream.respond(onlyTrailers(trailers), true);
+        this.stream.respond(onlyTrailers(trailers, this.context.answeredId), true);
         return;
       }
       this.#sendHeaders();

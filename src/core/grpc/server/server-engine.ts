@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import type { Server } from "@grpc/grpc-js";
+import type { CallReports } from "../../admission/call-reports.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
 import { isHandlerSource } from "../../call/handler.ts";
@@ -15,6 +16,7 @@ import type { IncomingRequest } from "../../http2/incoming-request.ts";
 import type { ServerStream } from "../../http2/server-stream.ts";
 import type { GuestClient, SessionLimits } from "../../http2/session-limits.ts";
 import { IdentityTrust } from "../../metadata/identity-trust.ts";
+import { RequestIds } from "../../metadata/request-id.ts";
 import { CallDoor } from "./call-door.ts";
 import type { GrpcConnections } from "./grpc-connections.ts";
 import { GrpcJsRpcs } from "./grpc-js-rpcs.ts";
@@ -53,7 +55,12 @@ export class ServerEngine {
   /** Why the engine is grpc-js; undefined for our own. */
   #reason: string | undefined;
 
-  constructor(options: GrpcServerOptions, dispatcher: Dispatcher, admission: Admission | undefined) {
+  constructor(
+    options: GrpcServerOptions,
+    dispatcher: Dispatcher,
+    admission: Admission | undefined,
+    reports: CallReports | undefined,
+  ) {
     const effective = withChannelOptions(options);
     const { compressReplies, compressionThresholdBytes, maxMessageBytes } = effective;
     this.#options = effective;
@@ -67,7 +74,9 @@ export class ServerEngine {
       maxSendBytes: effective.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
       calls: new LiveSet(),
+      reports,
       trust: new IdentityTrust(options.trustedPeers),
+      requestIds: options.requestId === undefined ? undefined : new RequestIds(options.requestId),
     };
     this.#grpcJs = new GrpcJsRpcs(toEngineOptions(options), this.#environment, admission);
     this.#door = new CallDoor(this.#environment, options, this.#grpcJs);

@@ -8,6 +8,7 @@ import { announcedStreams } from "../../http2/stream-turns.ts";
 import type { ServerTlsOptions } from "../../net/tls.ts";
 import type { TrustedPeers } from "../../metadata/identity-trust.ts";
 import type { ValidationOptions } from "../../validation/validation-options.ts";
+import { requestIdDefaults, type RequestIdOptions } from "../../metadata/request-id.ts";
 import { defaultGrpcAddress } from "../default-address.ts";
 import type { HeaderLimits } from "./grpc-request-check.ts";
 
@@ -15,7 +16,8 @@ import type { HeaderLimits } from "./grpc-request-check.ts";
 export type GrpcEngine = "auto" | "own" | "grpc-js";
 
 /** Options of a `GrpcServer`. */
-export interface GrpcServerOptions extends DispatcherOptions, SessionLimitOptions, HeaderLimits, Http2Tuning {
+export interface GrpcServerOptions
+  extends DispatcherOptions, SessionLimitOptions, HeaderLimits, Http2Tuning, RequestIdOptions {
   /**
    * What carries the connections of the server's own port: `own` is the library's own HTTP/2 engine, which needs far less
    * processor time per call; `grpc-js` is `node:http2` with the options of grpc-js. `auto` is `own`, unless
@@ -116,6 +118,7 @@ export interface GrpcServerOptions extends DispatcherOptions, SessionLimitOption
 /** The defaults of `GrpcServerOptions`. */
 export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   ...dispatcherDefaults,
+  ...requestIdDefaults,
   ...http2TuningDefaults,
   ...defaultGrpcAddress,
   engine: "auto",

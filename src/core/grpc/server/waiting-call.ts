@@ -1,3 +1,4 @@
+import type { CallReports } from "../../admission/call-reports.ts";
 import type { CallContext } from "../../call/context.ts";
 import type { LiveSet } from "../../call/live-set.ts";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
@@ -16,13 +17,20 @@ export class WaitingCall implements ServerStreamListener, LiveCall {
   readonly context: CallContext;
   readonly #stream: CallStream;
   readonly #calls: LiveSet<LiveCall>;
+  readonly #reports: CallReports | undefined;
   #early: Buffer[] = [];
   #requestEnded = false;
   #refused = false;
   /** The call itself, once it is admitted. */
   #admitted: ServerStreamListener | undefined;
 
-  constructor(stream: CallStream, context: CallContext, calls: LiveSet<LiveCall>) {
+  constructor(
+    stream: CallStream,
+    context: CallContext,
+    calls: LiveSet<LiveCall>,
+    reports: CallReports | undefined,
+  ) {
+    this.#reports = reports;
     this.context = context;
     this.#stream = stream;
     this.#calls = calls;
@@ -82,13 +90,18 @@ export class WaitingCall implements ServerStreamListener, LiveCall {
     this.#early = [];
     for (const chunk of early) this.#stream.use(chunk.length);
     this.context.end();
+    this.#reports?.answered(
+      this.context,
+      error,
+      error === this.context.reason && error.code === Code.Canceled,
+    );
   }
 }
 
 /** Answers a call that was refused by a head that is the whole of the reply. */
 export function answerRefused(stream: CallStream, context: CallContext, error: ConnectError): void {
   try {
-    const head = onlyTrailers(trailersOf(context, error));
+    const head = onlyTrailers(trailersOf(context, error), context.answeredId);
     const headers = context.responseHeaderIfAny;
     stream.respond(headers === undefined ? head : { ...head, own: addFields([...head.own], headers) }, true);
   } catch {

@@ -134,6 +134,7 @@ export class FastExchange implements TurnExchange, TurnAnswer {
   begin(owner: ExchangeOwner): void {
     this.#owner = owner;
     this.arrivedAt = performance.now();
+    owner.onHead?.(this);
     this.#carrier.begun(this);
   }
 

@@ -1,4 +1,5 @@
 import type { RequestHead } from "../../http/exchange.ts";
+import type { RequestRecord } from "../../http/request-record.ts";
 import { type Fields, type HeadLimits, parseFields, parseRequestLine } from "./head-form.ts";
 import { beginsHead } from "./head-prefix.ts";
 
@@ -10,6 +11,8 @@ export class FastHead implements RequestHead {
   readonly headers: Readonly<RequestHead["headers"]>;
   readonly httpVersion = "1.1";
   readonly httpVersionMajor = 1;
+  requestId: string | undefined = undefined;
+  record: RequestRecord | undefined = undefined;
   /** Bytes of the body. */
   readonly contentLength: number;
   /** Whether the client lets the connection be kept. */

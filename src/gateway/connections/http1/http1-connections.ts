@@ -32,6 +32,7 @@ export class Http1Connections implements ExchangeOwner {
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
   completeHead: CompleteHead | undefined;
+  readonly onHead: ExchangeHooks["onHead"];
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #pipelines = new Pipelines({
@@ -45,11 +46,12 @@ export class Http1Connections implements ExchangeOwner {
   #serve: (exchange: Http1Exchange) => void = () => {};
   #closing = false;
 
-  constructor(options: Http1Options, errors: ErrorWriter, { onClose, completeHead }: ExchangeHooks) {
+  constructor(options: Http1Options, errors: ErrorWriter, { onClose, completeHead, onHead }: ExchangeHooks) {
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;
     this.completeHead = completeHead;
+    this.onHead = onHead;
     this.#check = new RequestCheck(options);
   }
 

@@ -17,6 +17,7 @@ import {
   type UpgradeRequest,
 } from "../../http/exchange.ts";
 import { completedHead } from "../../http/response-head.ts";
+import type { RequestRecord } from "../../http/request-record.ts";
 import { cancelCall, type ExchangeOwner } from "../live-exchange.ts";
 import type { TurnExchange } from "./turn-exchange.ts";
 
@@ -68,6 +69,10 @@ export class Http1Exchange
     return identityOf(this.req.socket);
   }
 
+  get record(): RequestRecord | undefined {
+    return this.head.record;
+  }
+
   get isSecure(): boolean {
     return "encrypted" in this.req.socket;
   }
@@ -93,6 +98,7 @@ export class Http1Exchange
     this.#owner = owner;
     this.on("close", release);
     this.arrivedAt = performance.now();
+    owner.onHead?.(this);
     if (this.continuesLater) this.writeContinue();
   }
 

@@ -60,6 +60,7 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   readonly #options: Http2Options;
   readonly #errors: ErrorWriter;
   completeHead: CompleteHead | undefined;
+  readonly onHead: ExchangeHooks["onHead"];
   readonly #onClose: ExchangeHooks["onClose"];
   readonly #check: RequestCheck;
   readonly #server: Http2Server;
@@ -68,8 +69,9 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   #connecting: Socket | undefined;
   #stopped = false;
 
-  constructor(options: Http2Options, errors: ErrorWriter, { onClose, completeHead }: ExchangeHooks) {
+  constructor(options: Http2Options, errors: ErrorWriter, { onClose, completeHead, onHead }: ExchangeHooks) {
     this.completeHead = completeHead;
+    this.onHead = onHead;
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;

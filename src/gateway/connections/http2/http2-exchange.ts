@@ -15,6 +15,7 @@ import {
   type ResponseTrailers,
 } from "../../http/exchange.ts";
 import { completedHead } from "../../http/response-head.ts";
+import type { RequestRecord } from "../../http/request-record.ts";
 import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
 
 /** An exchange over HTTP/2: a subclass of Node's response, which saves an object per request. */
@@ -60,6 +61,7 @@ export class Http2Exchange
         waitForTrailers: this.#withTrailers || (headers !== undefined && "trailer" in headers),
       });
     this.on("close", release);
+    owner.onHead?.(this);
   }
 
   get [exchangeKey](): this {
@@ -72,6 +74,10 @@ export class Http2Exchange
 
   get body(): RequestBody {
     return this.#request;
+  }
+
+  get record(): RequestRecord | undefined {
+    return this.head.record;
   }
 
   get isSecure(): boolean {

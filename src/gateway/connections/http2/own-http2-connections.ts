@@ -27,6 +27,7 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   readonly inFlight = new LiveSet<LiveExchange>();
   stopping: ConnectError | undefined;
   completeHead: CompleteHead | undefined;
+  readonly onHead: ExchangeHooks["onHead"];
   readonly #options: Http2Options;
   readonly #errors: ErrorWriter;
   readonly #onClose: ExchangeHooks["onClose"];
@@ -39,10 +40,11 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
   constructor(
     options: Http2Options,
     errors: ErrorWriter,
-    { onClose, completeHead }: ExchangeHooks,
+    { onClose, completeHead, onHead }: ExchangeHooks,
     serve: (exchange: HttpExchange) => void,
   ) {
     this.completeHead = completeHead;
+    this.onHead = onHead;
     this.#options = options;
     this.#errors = errors;
     this.#onClose = onClose;

@@ -17,6 +17,7 @@ import {
   type ResponseOptions,
   type ResponseTrailers,
 } from "../../http/exchange.ts";
+import type { RequestRecord } from "../../http/request-record.ts";
 import { cancelCall, type ExchangeOwner, type LiveExchange } from "../live-exchange.ts";
 import { OwnRequestBody } from "./own-request-body.ts";
 import { HeadFields } from "../../http/head-fields.ts";
@@ -66,6 +67,7 @@ export class OwnHttp2Exchange
     this.head = headOf(request, stream.requestEnded);
     this.peer = client.peer;
     this.#socket = client.socket;
+    owner.onHead?.(this);
     stream.listen(this);
   }
 
@@ -78,6 +80,10 @@ export class OwnHttp2Exchange
     if (this.#stream.requestEnded) body.arrived();
     if (this.#stream.closed && !this.#stream.requestEnded) body.destroy();
     return body;
+  }
+
+  get record(): RequestRecord | undefined {
+    return this.head.record;
   }
 
   get isSecure(): boolean {
@@ -266,5 +272,7 @@ function headOf({ fields, rawFields }: IncomingRequest, isEnded: boolean): Reque
     rawHeaders: rawFields,
     httpVersion: "2.0",
     httpVersionMajor: 2,
+    requestId: undefined,
+    record: undefined,
   };
 }

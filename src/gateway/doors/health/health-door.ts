@@ -24,6 +24,7 @@ const checks: CallKind = {
   protocolName: "rest",
   limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
   admit: undefined,
+  reports: undefined,
 };
 
 /** The result of a check, sent as `{"status": …}`. */
@@ -77,7 +78,13 @@ async function check(path: string, query: string, kit: DoorKit): Promise<CheckSt
   if (path === "/livez") return "SERVING";
   if (!kit.isReady()) return "NOT_SERVING";
   const { healthInvoker, health } = kit;
-  const request = { peer: undefined, method: "GET", url: undefined, arrivedAt: undefined };
+  const request = {
+    peer: undefined,
+    method: "GET",
+    url: undefined,
+    arrivedAt: undefined,
+    requestId: undefined,
+  };
   const context = newCall(checks, request, health.healthTimeoutMs, () => new Headers());
   exemptFromGates(context); // It asks for itself, not for the client of the path.
   try {

@@ -54,7 +54,11 @@ export class EnvelopeReader {
     this.#options = options;
     this.#ahead = new ReadAhead(exchange);
     this.#base64 = options.text ? new Base64Chunks() : undefined;
-    request.on("data", (chunk: Buffer) => this.#receive(chunk));
+    const { record } = exchange.head;
+    request.on("data", (chunk: Buffer) => {
+      if (record !== undefined) record.bytesIn += chunk.length;
+      this.#receive(chunk);
+    });
     request.on("end", () => this.#finish());
     request.on("error", nothing); // The `close` event that follows reports the error.
     request.on("close", () => this.#closed());

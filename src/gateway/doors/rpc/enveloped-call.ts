@@ -46,7 +46,7 @@ export function envelopedCall(
 }
 
 /** The options of the request messages of one call. */
-type RequestOptions = Omit<RequestMessagesOptions<unknown>, "parse">;
+type RequestOptions = Omit<RequestMessagesOptions<unknown>, "parse" | "context">;
 
 /** One call in flight. */
 class EnvelopedCall {
@@ -126,7 +126,7 @@ class EnvelopedCall {
     const codec = this.#codec;
     const only = async <M>(parse: (bytes: Uint8Array) => M): Promise<M> => {
       if (context.bodyCheck !== undefined) this.#reader.record();
-      const requests = new RequestMessages(this.#reader, { ...options, parse });
+      const requests = new RequestMessages(this.#reader, { ...options, context, parse });
       const message = await context.race(requests.only());
       if (context.bodyCheck !== undefined) await context.race(bodyArrived(context, this.#reader.recorded));
       requestComplete(context, kind);
@@ -144,14 +144,14 @@ class EnvelopedCall {
     const codec = this.#codec;
     const streamBytes = invoker.streamBytes?.bind(invoker);
     if (transcoding === "messages" || streamBytes === undefined) {
-      const requests = new RequestMessages(this.#reader, { ...options, parse: codec.parse });
+      const requests = new RequestMessages(this.#reader, { ...options, context, parse: codec.parse });
       const write = (message: Message): Buffer[] => [codec.serialize(message)];
       await this.#replies(method, requests, context, (first) =>
         invoker.stream(method, first === undefined ? requests : one(first), context, write),
       );
       return;
     }
-    const requests = new RequestMessages(this.#reader, { ...options, parse: codec.toBinary });
+    const requests = new RequestMessages(this.#reader, { ...options, context, parse: codec.toBinary });
     const read = (batch: ReplyBatch): Buffer[] => readEach(batch, codec.fromBinary);
     await this.#replies(method, requests, context, (first) => {
       const batches = first === undefined ? requests.batches() : one([first]);
@@ -218,6 +218,7 @@ class EnvelopedCall {
     context: CallContext,
   ): Promise<void> | undefined {
     this.#begin();
+    context.sent += messages.length;
     const written = this.#writer.write(flags, messages);
     return written && context.race(written);
   }

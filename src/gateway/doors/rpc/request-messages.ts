@@ -1,10 +1,13 @@
 import type { Compression } from "@connectrpc/connect/protocol";
+import type { CallContext } from "../../../core/call/context.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { compressedFlag } from "../../../core/wire/message-prefix.ts";
 import type { EnvelopeReader } from "./envelope-reader.ts";
 
 /** Options of `RequestMessages`. */
 export interface RequestMessagesOptions<M> {
+  /** The call that counts the messages. */
+  readonly context: Pick<CallContext, "received">;
   /** Makes a message of its bytes. Throws ConnectErrors. */
   readonly parse: (bytes: Uint8Array) => M;
   /** The compression of messages with the compressed flag; null for none. */
@@ -39,7 +42,8 @@ export class RequestMessages<M> implements AsyncIterableIterator<M, void, undefi
     const { flags, data } = envelope;
     if ((flags & ~compressedFlag) !== 0)
       throw this.#malformed(`unknown flags ${flags} in front of a message`);
-    const { parse } = this.#options;
+    const { parse, context } = this.#options;
+    context.received++;
     const bytes = flags === compressedFlag ? await this.#decompress(data) : data;
     return { done: false, value: parse(bytes) };
   }

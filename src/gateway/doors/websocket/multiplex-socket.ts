@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
+import { requestIdHeader, type RequestIds } from "../../../core/metadata/request-id.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { requestedTimeoutMs } from "../deadline.ts";
 import { handshakeOf, newCall } from "../open-call.ts";
@@ -21,6 +22,8 @@ export interface MultiplexOptions extends StatusOptions {
   readonly find: (name: string) => CallableMethod;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
+  /** Gives each call an id; undefined where the server gives none. */
+  readonly requestIds: RequestIds | undefined;
   /** All headers of the handshake, for every call. */
   readonly headers: IncomingHttpHeaders;
   /** What else is known of the handshake. */
@@ -94,11 +97,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
 
   peerClosed(): void {
     this.#socket.closeNormally();
-    this.#failAll(new ConnectError("the client closed the socket before the end of the call", Code.Canceled));
+    this.#leaveAll(
+      new ConnectError("the client closed the socket before the end of the call", Code.Canceled),
+    );
   }
 
   disconnected(reason: ConnectError): void {
-    this.#failAll(reason);
+    this.#leaveAll(reason);
   }
 
   drain(): void {
@@ -155,24 +160,31 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     }
     const callable = this.#options.find(name);
     const { kind, kit, run } = callable;
-    const headers =
-      envelope.headers === undefined
-        ? this.#headers
-        : withHeaders(this.#headers, readHeaders(JSON.parse(envelope.headers)));
+    const own = envelope.headers === undefined ? {} : readHeaders(JSON.parse(envelope.headers));
+    const headers = envelope.headers === undefined ? this.#headers : withHeaders(this.#headers, own);
     kit.requestMetadata.check(headers);
     const { idText } = envelope;
     const context = newCall(
       kind,
-      { peer: this.#options.peer, method: "GET", url: undefined, arrivedAt: undefined },
+      {
+        peer: this.#options.peer,
+        method: "GET",
+        url: undefined,
+        arrivedAt: undefined,
+        requestId: this.#options.requestIds?.of(own[requestIdHeader], isTrusted),
+      },
       smaller(requestedTimeoutMs(headers), frameTimeoutMs(envelope)),
       () => kit.requestMetadata.of(headers),
     );
     context.edge = handshakeOf(headers);
+    const source = callSource(this.#options.side, `/${name}`, headers);
+    kind.reports?.arrived(context, source);
     let admitted: Promise<void> | undefined;
     try {
-      admitted = kind.admit?.("websocket", callSource(this.#options.side, `/${name}`, headers), context);
+      admitted = kind.admit?.("websocket", source, context);
     } catch (reason) {
       context.end();
+      kind.reports?.answered(context, toCallError(reason), false);
       throw reason;
     }
     const call = new SocketCall(kind, run, context, {
@@ -243,9 +255,18 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     for (const { call } of [...this.#calls.values()]) call.fail(reason);
   }
 
+  #leaveAll(reason: ConnectError): void {
+    for (const { call } of [...this.#calls.values()]) call.leave(reason);
+  }
+
   #closeIfIdle(): void {
     if (this.#calls.size === 0) this.#socket.close(closeCode.goingAway, "the server is shutting down");
   }
+}
+
+/** No proxy writes the frames of a client. */
+function isTrusted(): boolean {
+  return false;
 }
 
 /** The timeout in a frame, in milliseconds; undefined for none. Throws INVALID_ARGUMENT. */

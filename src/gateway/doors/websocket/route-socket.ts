@@ -75,11 +75,11 @@ export class RouteSocket implements SocketReader, OpenSocket {
       return;
     }
     this.#socket.closeNormally();
-    call?.fail(new ConnectError("the client closed the socket before the end of the call", Code.Canceled));
+    call?.leave(new ConnectError("the client closed the socket before the end of the call", Code.Canceled));
   }
 
   disconnected(reason: ConnectError): void {
-    this.#call?.fail(reason);
+    this.#call?.leave(reason);
   }
 
   drain(): void {

@@ -15,6 +15,7 @@ export class SocketCall {
   readonly #kind: CallKind;
   readonly #run: SocketRun;
   #begun = false;
+  #hasLeft = false;
 
   /**
    * @param context the context of the call, which `run` ends
@@ -45,13 +46,18 @@ export class SocketCall {
       for await (const frames of this.#run(this.requests, context, codec)) {
         for (const frame of frames) {
           if (context.reason !== undefined) throw context.reason;
+          context.sent++;
+          context.sentBytes += Buffer.byteLength(frame.data);
           const written = send(frame);
           if (written !== undefined) await context.race(written);
         }
       }
+      this.#kind.reports?.answered(context, undefined, false);
       return undefined;
     } catch (reason) {
-      return toCallError(reason);
+      const error = toCallError(reason);
+      this.#kind.reports?.answered(context, error, this.#hasLeft);
+      return error;
     } finally {
       void this.requests.return();
       context.end();
@@ -62,11 +68,19 @@ export class SocketCall {
   push(message: SocketMessage, size: number): void {
     if (!this.#begun) requestComplete(this.context, this.#kind);
     this.#begun = true;
+    this.context.received++;
+    this.context.receivedBytes += size;
     this.requests.push(message, size);
   }
 
   /** Ends the call with this error. */
   fail(error: ConnectError): void {
     this.context.abort(error);
+  }
+
+  /** Ends the call with this error: its client has left. */
+  leave(error: ConnectError): void {
+    this.#hasLeft = true;
+    this.fail(error);
   }
 }

@@ -65,22 +65,26 @@ export interface SocketOrigin extends SocketSide {
   readonly peer: PeerIdentity | undefined;
   /** Target of the request. */
   readonly url: string;
+  /** The id of the request; undefined where the server gives none. */
+  readonly requestId: string | undefined;
 }
 
 /** Makes the context of the call of a socket, with the headers that it has now. */
 export function newSocketCall(
   { kind, kit, raw }: SocketRoute,
-  { chosen, peer, url }: SocketOrigin,
+  origin: SocketOrigin,
   headers: IncomingHttpHeaders,
   askedMs: number | undefined,
 ): CallContext {
-  const request = { peer, method: "GET", url, arrivedAt: undefined };
+  const { chosen, peer, url, requestId } = origin;
+  const request = { peer, method: "GET", url, arrivedAt: undefined, requestId };
   const context = newCall(kind, request, askedMs, () => {
     const metadata = kit.requestMetadata.of(headers);
     if (raw && chosen.protocol !== undefined) metadata.set("sec-websocket-protocol", chosen.protocol);
     return metadata;
   });
   context.edge = handshakeOf(headers);
+  kind.reports?.arrived(context, callSource(origin, url, headers));
   return context;
 }
 

@@ -1,5 +1,6 @@
 import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
+import { requestIdHeader } from "../../../core/metadata/request-id.ts";
 import type { ErrorWriter } from "../../http/error-writer.ts";
 import type { ReplyMetadata } from "../../http/reply-metadata.ts";
 
@@ -26,6 +27,7 @@ export function statusMembers(
   const headers: Record<string, string> = {};
   const trailers: Record<string, string> = {};
   if (header !== undefined) replyMetadata.headers(header, (name, value) => (headers[name] = value));
+  if (context?.answeredId !== undefined) headers[requestIdHeader] = context.answeredId;
   // The metadata of an error also contains the headers of the reply.
   const trailer = error === undefined ? context?.responseTrailerIfAny : error.metadata;
   if (trailer !== undefined) {

@@ -107,7 +107,7 @@ class WebSockets implements Door {
 
   #openRoute(exchange: HttpExchange, upgrade: UpgradeRequest, rpcs: ServedRpcs): void {
     const { head, peer } = exchange;
-    const { url } = head;
+    const { url, requestId } = head;
     const { route, call } = findRoute(rpcs, url);
     exchange.route = route.template.text;
     const plan = this.#routeOf(route, rpcs);
@@ -115,7 +115,7 @@ class WebSockets implements Door {
     const { headersInFrame } = upgrade;
     const headers = withHeaders(head.headers, upgrade.headers);
     const askedMs = checkHeaders(plan, headers);
-    const request = { call, chosen, headers, headersInFrame, peer, url, ...sideOf(exchange) };
+    const request = { call, chosen, headers, headersInFrame, peer, url, requestId, ...sideOf(exchange) };
     const open = (context: CallContext | undefined): void => {
       if (!plan.needsFrame) boundMessage(chosen, call); // An invalid path or query is answered over plain HTTP.
       this.#accept(exchange, upgrade, chosen.protocol, (socket) => {
@@ -161,7 +161,7 @@ class WebSockets implements Door {
 
   #openMultiplex(exchange: HttpExchange, upgrade: UpgradeRequest): void {
     const { head, peer } = exchange;
-    const { sockets, errors, replyMetadata } = this.#kit;
+    const { sockets, errors, replyMetadata, requestIds } = this.#kit;
     exchange.route = sockets.multiplexPath;
     const offered = offeredProtocols(head);
     if (offered.length > 0 && !offered.includes("json")) {
@@ -181,6 +181,7 @@ class WebSockets implements Door {
         headersInFrame,
         peer,
         side,
+        requestIds,
       });
       opened.open();
       return opened;
@@ -194,8 +195,9 @@ class WebSockets implements Door {
     open: (socket: ClientSocket) => OpenSocket,
   ): void {
     const { request, socket, head } = upgrade;
+    const { requestId } = exchange.head;
     exchange.handOver(upgrade);
-    this.#engine?.accept({ request, socket, head, protocol }, (ws) => {
+    this.#engine?.accept({ request, socket, head, protocol, requestId }, (ws) => {
       const opened = open(new ClientSocket(ws, socket, this.#kit.sockets));
       this.#open.add(opened);
       ws.once("close", () => {

@@ -49,6 +49,9 @@ export function batchesFrom(source: RequestSource): RequestSource<RequestBatch> 
       get failure() {
         return messages.failure;
       },
+      get count() {
+        return messages.count;
+      },
       [Symbol.asyncIterator]: () => inBatches(messages),
     };
   };
@@ -130,6 +133,7 @@ async function* eachOf(bodies: Bodies): AsyncGenerator<MessageBody, void, undefi
 function oneOf<M>(message: M): RequestMessages<M> {
   return {
     failure: undefined,
+    count: 1,
     async *[Symbol.asyncIterator]() {
       yield message;
     },

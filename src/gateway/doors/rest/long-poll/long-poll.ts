@@ -152,7 +152,12 @@ function compileTexts(
     const textOf = compileReplyText(route, method, json);
     return async (call, exchange) => {
       const requests = await source(call, exchange);
-      return (context) => runBytes(requests, context, (batch) => readEach(batch, textOf));
+      return (context) =>
+        runBytes(requests, context, (batch) => {
+          const texts = readEach(batch, textOf);
+          context.sent += texts.length;
+          return texts;
+        });
     };
   }
   const source = compileBodySource(route, binder, kit);
@@ -160,7 +165,11 @@ function compileTexts(
   const textOf = jsonTextEncoder(route, method, json);
   return async (call, exchange) => {
     const requests = await source(call, exchange);
-    return (context) => run(requests, context, (message) => [textOf(message)]);
+    return (context) =>
+      run(requests, context, (message) => {
+        context.sent++;
+        return [textOf(message)];
+      });
   };
 }
 

@@ -46,7 +46,13 @@ export function streamRoute(route: Route, kit: DoorKit): RouteHandler {
     return streamHandler(route, kit, {
       answerOf,
       source: compileByteBodySource(route, binder, kit),
-      run: (requests, context, answer) => runBytes(requests, context, (batch) => answer.read(batch)),
+      run: (requests, context, answer) =>
+        runBytes(requests, context, (batch) => {
+          const before = batch.read;
+          const payload = answer.read(batch);
+          context.sent += batch.read - before;
+          return payload;
+        }),
     });
   }
   const raw = compileRawAnswer(route, kit);
@@ -83,7 +89,11 @@ function messages(
   const run = compileStreamInvoker(kit.invoker, route.method);
   return {
     source: compileBodySource(route, binder, kit),
-    run: (requests, context, answer) => run(requests, context, (message) => answer.write(message)),
+    run: (requests, context, answer) =>
+      run(requests, context, (message) => {
+        context.sent++;
+        return answer.write(message);
+      }),
   };
 }
 
@@ -115,10 +125,12 @@ function streamHandler<M, A extends Answer>(
       requestComplete(context, kind);
       answer = make(context);
       await forEachOf(run(requests, context, answer), messageSink(answer, context));
+      context.received = requests.count;
       await answer.end();
     } catch (reason) {
       // An error of the request has caused the error of the call.
       const error = requests?.failure ?? reason;
+      if (context !== undefined) context.received = requests?.count ?? 0;
       if (answer === undefined) errors.send(exchange, error);
       else await answer.fail(error);
     } finally {
