@@ -24,9 +24,10 @@ export { App } from "./app/app.ts";
 export { createSecurity, loadConfig } from "./app/on-demand.ts";
 export { ConfigError } from "./core/config/loader/config-error.ts";
 
-// Who makes a call, and whether it may be made.
+// Who makes a call, how logs name it, and whether it may be made.
 export type { CallHead } from "./core/admission/call-head.ts";
 export type { Gate } from "./core/admission/gate.ts";
+export { requestId } from "./core/metadata/request-id.ts";
 export { principal, requirePrincipal, type Principal } from "./core/security/principal.ts";
 
 // Clients.

@@ -18,7 +18,7 @@ export { callLogger } from "../core/telemetry/call-logger.ts";
 export { logMessage, type LogMessageOptions } from "../core/telemetry/log-message.ts";
 export { type LogDestination, LogWriter, reopenLogs } from "../core/telemetry/log-writer.ts";
 export { Redactor } from "../core/telemetry/redact.ts";
-export { requestId, type RequestIdPolicy } from "../core/metadata/request-id.ts";
+export type { RequestIdPolicy } from "../core/metadata/request-id.ts";
 
 export { AccessLog, type AccessLogOptions, type AccessLogRules } from "../core/telemetry/access-log.ts";
 export type { AccessFields, AccessFormat } from "../core/telemetry/access-line.ts";
