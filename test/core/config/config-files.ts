@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type LoadConfigOptions, type LoadedConfig } from "../../../src/entries/config.ts";
+import type { LoadConfigOptions, LoadedConfig } from "../../../src/entries/config.ts";
 import { ConfigError, loadConfig } from "../../../src/index.ts";
 
 /** A folder of files of a configuration, removed when it is disposed of. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type ConfigInit } from "../../../src/entries/config.ts";
+import type { ConfigInit } from "../../../src/entries/config.ts";
 import { loadConfig } from "../../../src/index.ts";
 import { ConfigFiles, mistakesOf } from "./config-files.ts";
 

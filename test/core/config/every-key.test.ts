@@ -6,7 +6,7 @@ import { environmentNames } from "../../../src/core/config/loader/environment.ts
 import { keyTexts } from "../../../src/core/config/loader/key-texts.ts";
 import { keyTree, type KeyField, type KeySection } from "../../../src/core/config/loader/key-tree.ts";
 import { specialFlags } from "../../../src/core/config/loader/special-flags.ts";
-import { type LoadedConfig } from "../../../src/entries/config.ts";
+import type { LoadedConfig } from "../../../src/entries/config.ts";
 import { loadConfig } from "../../../src/index.ts";
 import { ConfigFiles } from "./config-files.ts";
 
