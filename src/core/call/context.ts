@@ -213,6 +213,11 @@ export class CallContext implements HandlerContext, Live {
     listener?.();
   }
 
+  /** The values, if there are any: reading them makes none. */
+  get valuesIfAny(): ContextValues | undefined {
+    return this.#values;
+  }
+
   get values(): ContextValues {
     return (this.#values ??= createContextValues());
   }
