@@ -210,7 +210,7 @@ export const arrows: Arrows = {
     "core/http-rule",
     "core/call",
   ],
-  "gateway/http/browsers": ["core/errors", "core/wire/codings", "gateway/http"],
+  "gateway/http/browsers": ["core/errors", "core/security", "core/wire/codings", "gateway/http"],
   "gateway/connections": [
     "core/errors",
     "core/admission",

@@ -105,6 +105,7 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     contentType: oneOf(["strict", "lenient"], http.contentType),
     compression: http.compression,
     etag: http.etag,
+    securityHeaders: oneOf(["basic", "off", "strict"], http.securityHeaders),
     corsOrigins: cors?.origins ?? [],
     corsCredentials: cors?.credentials ?? false,
     ...(cors === undefined ? {} : { corsMaxAgeMs: cors.maxAge }),

@@ -203,7 +203,7 @@ class GuestExchange implements LiveExchange {
     response.writeHead = (status: number, second?: HeadPart, third?: HeadPart): ServerResponse => {
       const [reason, fields] = typeof second === "string" ? [second, third] : [undefined, second];
       const headers = completedHead(
-        () => complete(this.head, response, status),
+        () => complete(this, response, status),
         response,
         typeof fields === "string" ? undefined : fields,
       );

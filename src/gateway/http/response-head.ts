@@ -1,5 +1,5 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
-import type { RequestHead } from "./exchange.ts";
+import type { HttpExchange } from "./exchange.ts";
 
 /** The head of an answer before it is written, in the shape of Node's responses. */
 export interface ResponseHead {
@@ -8,8 +8,11 @@ export interface ResponseHead {
   getHeaderNames(): string[];
 }
 
+/** What is known of an exchange when the head of its answer is completed. */
+export type AnsweredExchange = Pick<HttpExchange, "head" | "call" | "isSecure">;
+
 /** Completes the head of an answer just before it is written. */
-export type CompleteHead = (request: RequestHead, response: ResponseHead, status: number) => void;
+export type CompleteHead = (exchange: AnsweredExchange, response: ResponseHead, status: number) => void;
 
 /** Completes the head of a call of Node's `writeHead`; returns the headers that `writeHead` must still write. */
 export function completedHead<List extends readonly OutgoingHttpHeader[]>(

@@ -170,7 +170,7 @@ export class FastExchange implements TurnExchange, TurnAnswer {
       headers["content-length"] = String(length);
     } else if (status !== 204 && status !== 304) headers["content-length"] = "0";
     if (this.cookies !== undefined) addCookies(headers, this);
-    this.#owner?.completeHead?.(this.head, new HeadFields(headers), status);
+    this.#owner?.completeHead?.(this, new HeadFields(headers), status);
     const { keepText } = this.#carrier;
     const head = headText(status, headers, this.shouldKeepAlive ? keepText : closeText);
     this.headersSent = true;

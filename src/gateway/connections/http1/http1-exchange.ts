@@ -176,7 +176,7 @@ export class Http1Exchange
     let headers = typeof second === "string" ? third : second;
     const complete = this.#owner?.completeHead;
     if (complete !== undefined) {
-      headers = completedHead(() => complete(this.head, this, status), this, headers);
+      headers = completedHead(() => complete(this, this, status), this, headers);
     }
     return reason === undefined ? super.writeHead(status, headers) : super.writeHead(status, reason, headers);
   }

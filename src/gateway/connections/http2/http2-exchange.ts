@@ -190,7 +190,7 @@ export class Http2Exchange
     let headers = typeof second === "string" ? third : second; // HTTP/2 has no reason phrase.
     const complete = this.#owner.completeHead;
     if (complete !== undefined) {
-      headers = completedHead(() => complete(this.head, this, status), this, headers);
+      headers = completedHead(() => complete(this, this, status), this, headers);
     }
     return super.writeHead(status, headers);
   }
@@ -200,7 +200,7 @@ export class Http2Exchange
     this.statusCode = status;
     for (const [name, value] of Object.entries(headers)) this.setHeader(name, value);
     const complete = this.#owner.completeHead;
-    complete?.(this.head, this, status);
+    complete?.(this, this, status);
     this.end();
   }
 

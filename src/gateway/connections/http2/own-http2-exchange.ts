@@ -251,7 +251,7 @@ export class OwnHttp2Exchange
   #begin(status: number, headers: ResponseHeaders, ends: boolean): void {
     if (this.#status !== 0) throw new Error("the reply has begun already");
     if (this.cookies !== undefined) addCookies(headers, this);
-    this.#owner.completeHead?.(this.head, new HeadFields(headers), status);
+    this.#owner.completeHead?.(this, new HeadFields(headers), status);
     const fields = replyFields(status, headers);
     this.#status = status;
     this.#isBodyless =

@@ -1,4 +1,6 @@
-/** Options for clients that are browsers. Everything is off by default. */
+import type { SecurityHeaders } from "./security-headers.ts";
+
+/** Options for clients that are browsers. All but `securityHeaders` are off by default. */
 export interface BrowserOptions {
   /**
    * Origins whose pages may read responses, such as `https://app.example.com`; `*` for any. Pages of these origins may
@@ -19,6 +21,12 @@ export interface BrowserOptions {
   readonly compressionThresholdBytes: number;
   /** Whether responses to GET of unary rpcs get an `ETag` of their content if the service sets none. Default: false. */
   readonly etag: boolean;
+  /**
+   * Headers by which browsers protect users: none (`off`); `x-content-type-options`, with `cache-control: no-store` on
+   * errors and on answers to a principal (`basic`); those of a site too, such as `content-security-policy` and, over
+   * TLS, `strict-transport-security` (`strict`). A header that a service sets itself stays. Default: `basic`.
+   */
+  readonly securityHeaders: SecurityHeaders;
 }
 
 /** The defaults of `BrowserOptions`. */
@@ -29,4 +37,5 @@ export const browserDefaults: BrowserOptions = Object.freeze({
   compression: false,
   compressionThresholdBytes: 1024,
   etag: false,
+  securityHeaders: "basic",
 });

@@ -8,6 +8,7 @@ import { isCompressible } from "./content-coding.ts";
 import { Cors } from "./cors.ts";
 import { tagEntity } from "./entity-tag.ts";
 import { FormCheck } from "./form-check.ts";
+import { securityHeaders } from "./security-headers.ts";
 import { addVary } from "./vary.ts";
 
 /** The features of a gateway for browsers, applied to all responses: CORS, compression, ETags, checks of forms. */
@@ -18,6 +19,7 @@ export class ForBrowsers {
   forms: FormCheck;
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
+  readonly #security: CompleteHead | undefined;
 
   /** @throws TypeError as `Cors` */
   constructor(options: BrowserOptions) {
@@ -26,6 +28,7 @@ export class ForBrowsers {
     this.forms = forms;
     this.#compression = options.compression ? new Compression(options.compressionThresholdBytes) : undefined;
     this.#etag = options.etag;
+    this.#security = securityHeaders(options.securityHeaders);
   }
 
   /** Allows other origins from now on. @throws TypeError as `Cors`; nothing has changed then */
@@ -37,7 +40,7 @@ export class ForBrowsers {
 
   /** Completes the head of every answer; undefined if no option changes heads. */
   get completeHead(): CompleteHead | undefined {
-    return this.cors === undefined && this.#compression === undefined ? undefined : this.#completeHead;
+    return this.cors === undefined && this.#compression === undefined ? this.#security : this.#completeHead;
   }
 
   /** The coding of a streamed JSON answer; undefined if compression is off. */
@@ -73,7 +76,8 @@ export class ForBrowsers {
     return this.#compression === undefined ? payload : this.#compression.apply(request, reply, payload);
   }
 
-  readonly #completeHead: CompleteHead = (request, response, status) => {
+  readonly #completeHead: CompleteHead = (exchange, response, status) => {
+    this.#security?.(exchange, response, status);
     if (this.#compression !== undefined) {
       const coding = response.getHeader("content-encoding");
       if (coding !== undefined || isCompressible(String(response.getHeader("content-type") ?? ""))) {
@@ -81,7 +85,7 @@ export class ForBrowsers {
       }
       if (coding !== undefined) weakenTag(response);
     }
-    this.cors?.complete(request, response, status);
+    this.cors?.complete(exchange.head, response, status);
   };
 }
 
