@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { test, suite, type TestContext } from "node:test";
 import { connect, type ConnectionOptions, type TLSSocket } from "node:tls";
@@ -7,7 +8,7 @@ import { promisify } from "node:util";
 import { App } from "../../../src/app/app.ts";
 import { SetupError } from "../../../src/core/errors/setup-error.ts";
 import { endNotices } from "../../../src/core/net/certificate-end.ts";
-import { ServerTls, type ServerTlsOptions } from "../../../src/core/net/tls.ts";
+import { certificateExpiries, ServerTls, type ServerTlsOptions } from "../../../src/core/net/tls.ts";
 import { tlsSuites } from "../../../src/core/net/tls-profile.ts";
 import { createCertificate } from "../../support/certificates.ts";
 import { within } from "../../support/running-grpc.ts";
@@ -184,6 +185,7 @@ suite("D7: the end of a certificate", () => {
       cert: ending.cert + chain.cert,
       onWarning: (text) => texts.push(text),
     });
+    assert.equal(certificateExpiries.get("test"), Date.parse(new X509Certificate(chain.cert).validTo));
     assert.equal(texts.length, 1);
     assert.match(
       texts[0] ?? "",
