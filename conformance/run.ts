@@ -22,6 +22,7 @@ import { showcase, showcaseClient } from "./showcase.ts";
 import type { Suite } from "./suite.ts";
 import { extAuthzSuite } from "./ext-authz/ext-authz.ts";
 import { Missing } from "./tools.ts";
+import { tls } from "./tls.ts";
 import { xds } from "./xds/xds.ts";
 
 /**
@@ -46,6 +47,7 @@ const suites: readonly Suite[] = [
   mutatedFrames,
   h2spec,
   loadSmoke,
+  tls,
   showcase,
   consul,
   dnsmasq,

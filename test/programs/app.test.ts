@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
+import { createCertificate } from "../support/certificates.ts";
 import { bufCurl, curl, curlJson, Program } from "../support/program.ts";
 
 const example = "examples/app.ts";
@@ -74,6 +75,17 @@ suite("what only checks or prints binds nothing", () => {
     assert.equal(app.code, 2);
     assert.equal(app.errors, `${config}:4: http.port: 7001 is the port of grpc.port too (${config}:2)\n`);
     assert.deepEqual(app.lines, []);
+  });
+
+  test("D7 a TLS key that does not fit its certificate is a mistake with its line and both files", async (t) => {
+    const config = configFile(t, "");
+    const [cert, key] = [join(dirname(config), "cert.pem"), join(dirname(config), "key.pem")];
+    writeFileSync(cert, createCertificate({ name: "first" }).cert);
+    writeFileSync(key, createCertificate({ name: "second" }).key);
+    writeFileSync(config, `tls:\n  cert: ${cert}\n  key: ${key}\n`);
+    await using app = await ended(`--config=${config}`, "--check-config");
+    assert.equal(app.code, 2);
+    assert.equal(app.errors, `${config}:3: tls.key: ${key}: this is not the private key of ${cert}\n`);
   });
 
   test("--check-config of what can be used ends with 0", async () => {

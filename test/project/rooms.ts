@@ -15,7 +15,7 @@ export const arrows: Arrows = {
   "core/wire": ["core/errors"],
   "core/wire/codings": [],
   "core/codec": ["core/errors"],
-  "core/net": ["core/errors", "core/config", "core/metadata"],
+  "core/net": ["core/errors", "core/config", "core/metadata", "core/time"],
   "core/http-rule": ["core/errors", "core/config"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
   "core/time": [],

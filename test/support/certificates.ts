@@ -21,7 +21,7 @@ export interface CertificateOptions {
   readonly issuer?: CertificateAuthority;
   /** Good for servers alone. Default: for everything. */
   readonly serverOnly?: boolean;
-  /** Days from now that it begins and ends. Default: yesterday to tomorrow. */
+  /** Days from now that it begins and ends. Default: from yesterday, 90 days ahead. */
   readonly validDays?: readonly [from: number, to: number];
 }
 
@@ -40,7 +40,7 @@ export function createCertificate(options: CertificateOptions): CertificateAutho
     emails = [],
     issuer,
     serverOnly = false,
-    validDays = [-1, 1],
+    validDays = [-1, 90],
   } = options;
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const serial = randomBytes(16);

@@ -57,7 +57,12 @@ export function tlsOptions(flags: FlagValues<typeof tlsFlags>, log?: TlsLog): Se
     key: { file: tlsKey },
     ...(tlsClientCa === undefined ? {} : { ca: { file: tlsClientCa } }),
     clientCertificates: tlsClient,
-    ...(log === undefined ? {} : { onReload: (error) => logReload(log, error) }),
+    ...(log === undefined
+      ? {}
+      : {
+          onReload: (error) => logReload(log, error),
+          onWarning: (text) => log.warn({}, text),
+        }),
   };
 }
 

@@ -10,25 +10,41 @@ export type TlsPart = (typeof tlsParts)[number];
 /** Keys and certificates, PEM. */
 export type TlsMaterial = { [K in TlsPart]?: string | Buffer };
 
+/** Why a part cannot be used. */
+export interface TlsFault {
+  readonly part: TlsPart;
+  readonly problem: string;
+}
+
 /**
  * The problem of keys and certificates, as a text that names the part; undefined when all of them can be used.
- *
- * Node accepts a file of authorities without any certificate, and ignores those behind a broken one: such a server
- * would start and refuse all its clients.
  *
  * @param nameOf the name of a part in messages, for example `--tls-cert /etc/cert.pem`
  */
 export function tlsProblem(material: TlsMaterial, nameOf: (part: TlsPart) => string): string | undefined {
+  const fault = tlsFault(material, nameOf);
+  return fault === undefined ? undefined : `${nameOf(fault.part)}: ${fault.problem}`;
+}
+
+/**
+ * The first fault of keys and certificates; undefined when all of them can be used.
+ *
+ * Node accepts a file of authorities without any certificate, and ignores those behind a broken one: such a server
+ * would start and refuse all its clients.
+ *
+ * @param nameOf as for `tlsProblem`, for the certificate that a key does not fit
+ */
+export function tlsFault(material: TlsMaterial, nameOf: (part: TlsPart) => string): TlsFault | undefined {
   const { key, cert, ca, crl } = material;
   for (const [part, problem] of [
     ["cert", cert === undefined ? undefined : certificateProblem(cert)],
     ["key", key === undefined ? undefined : keyProblem(key)],
     ["ca", ca === undefined ? undefined : certificateProblem(ca)],
   ] as const) {
-    if (problem !== undefined) return `${nameOf(part)}: ${problem}`;
+    if (problem !== undefined) return { part, problem };
   }
   if (key !== undefined && cert !== undefined && !isKeyOf(key, cert)) {
-    return `${nameOf("key")}: this is not the private key of ${nameOf("cert")}`;
+    return { part: "key", problem: `this is not the private key of ${nameOf("cert")}` };
   }
   for (const [part, pem] of [
     ["cert", cert],
@@ -36,9 +52,14 @@ export function tlsProblem(material: TlsMaterial, nameOf: (part: TlsPart) => str
     ["crl", crl],
   ] as const) {
     const problem = pem === undefined ? undefined : refusal(() => createSecureContext({ [part]: pem }));
-    if (problem !== undefined) return `${nameOf(part)}: ${problem}`;
+    if (problem !== undefined) return { part, problem };
   }
   return undefined;
+}
+
+/** The certificates of a PEM text that `tlsFault` has accepted, in its order. */
+export function certificatesOf(pem: string | Buffer): X509Certificate[] {
+  return certificateBlocks(textOf(pem)).map((block) => new X509Certificate(block));
 }
 
 /** Why a file cannot be read, in a few words. */
@@ -102,7 +123,7 @@ function lacks(wanted: string, text: string, instead: string | undefined): strin
 }
 
 /** The reason for which `attempt` throws, as OpenSSL words it; undefined when it succeeds. */
-function refusal(attempt: () => unknown): string | undefined {
+export function refusal(attempt: () => unknown): string | undefined {
   try {
     attempt();
     return undefined;

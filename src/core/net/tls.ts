@@ -1,48 +1,26 @@
-import { X509Certificate } from "node:crypto";
-import { readFileSync, watch, type FSWatcher } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { watch, type FSWatcher } from "node:fs";
 import { dirname } from "node:path";
-import {
-  createSecureContext,
-  createServer,
-  type SecureContextOptions,
-  type Server,
-  type TLSSocket,
-} from "node:tls";
-import { certificateIdentity, identify } from "../metadata/peer-identity.ts";
+import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls";
 import { SetupError } from "../errors/setup-error.ts";
-import { fileProblem, tlsParts, tlsProblem, type TlsMaterial, type TlsPart } from "./tls-material.ts";
+import { certificateIdentity, identify } from "../metadata/peer-identity.ts";
+import { systemClock, type Clock } from "../time/clock.ts";
+import { endNotices } from "./certificate-end.ts";
+import {
+  areSame,
+  namesOf,
+  readCertificates,
+  readCertificatesAgain,
+  tlsFiles,
+  TlsOptionError,
+  type CertificateSet,
+} from "./tls-files.ts";
+import { certificatesOf } from "./tls-material.ts";
+import { TlsNames } from "./tls-names.ts";
+import { isFile, type ClientCertificates, type Pem, type ServerTlsOptions } from "./tls-options.ts";
+import { contextOptions } from "./tls-profile.ts";
 
-/** PEM itself, or the file that holds it, which is read again when it changes. */
-export type Pem = string | Buffer | { readonly file: string };
-
-/** TLS of a server; TLS 1.2 is the oldest version spoken. */
-export interface ServerTlsOptions {
-  /** Private key. */
-  readonly key: Pem;
-  /** Certificate chain, the server's own certificate first. */
-  readonly cert: Pem;
-  /** Certificate authorities that client certificates are checked against. Default: those of Node. */
-  readonly ca?: Pem;
-  /** Lists of client certificates that their authorities have revoked. Default: none. */
-  readonly crl?: Pem;
-  /**
-   * Whether clients present certificates: `required` refuses connections without a trusted one, `optional` treats
-   * their clients as anonymous. Default: `none`.
-   */
-  readonly clientCertificates?: ClientCertificates;
-  /** How often files are polled, in case file system events are missing, in milliseconds. Default: 2,000. */
-  readonly checkIntervalMs?: number;
-  /**
-   * Called after each reload of changed files: without an error when they are in use, with one when they cannot be
-   * used and the previous ones stay.
-   * Default: an error is a warning of the process.
-   */
-  readonly onReload?: (error: Error | undefined) => void;
-}
-
-/** Whether clients present certificates. */
-export type ClientCertificates = "none" | "optional" | "required";
+export type { ClientCertificates, Pem, ServerTlsOptions };
 
 /** How one server uses TLS. */
 export interface ServerTlsUse {
@@ -54,8 +32,20 @@ export interface ServerTlsUse {
   readonly handshakeTimeoutMs: number;
 }
 
-const oldestVersion = "TLSv1.2";
+/** Time as it is used here. */
+export interface TlsTime {
+  readonly clock: Clock;
+  /** Time since 1970, in milliseconds. */
+  readonly nowMs: () => number;
+}
+
 const checkIntervalDefaultMs = 2000;
+const dayMs = 86_400_000;
+/** How long the keys of session tickets are used, in milliseconds: who steals one can read no more sessions than these. */
+const ticketKeysMs = 12 * 3_600_000;
+/** Bytes of the keys of tickets, as Node takes them. */
+const ticketKeysBytes = 48;
+const systemTime: TlsTime = Object.freeze({ clock: systemClock, nowMs: () => Date.now() });
 
 /** When the certificates of servers end, in milliseconds since 1970, by the names of the servers in lower case. */
 export const certificateExpiries = new Map<string, number>();
@@ -64,8 +54,8 @@ export const certificateExpiries = new Map<string, number>();
 export class ServerTls {
   readonly #options: ServerTlsOptions;
   readonly #use: ServerTlsUse;
-  readonly #files: ReadonlySet<string>;
-  #material: TlsMaterial;
+  #set: CertificateSet;
+  #names: TlsNames;
   /** The problem of the files at the last check; undefined for none. */
   #problem: string | undefined;
 
@@ -73,30 +63,18 @@ export class ServerTls {
   constructor(options: ServerTlsOptions, use: ServerTlsUse) {
     this.#options = options;
     this.#use = use;
-    const files = new Set<string>();
-    const material: TlsMaterial = {};
-    for (const part of tlsParts) {
-      const pem = options[part];
-      if (pem === undefined) continue;
-      if (isFile(pem)) files.add(pem.file);
-      try {
-        material[part] = isFile(pem) ? readFileSync(pem.file) : pem;
-      } catch (cause) {
-        throw this.#unusable(`${this.#nameOf(part)}: ${fileProblem(cause)}`, cause);
-      }
+    try {
+      this.#set = readCertificates(options, nameOf);
+    } catch (cause) {
+      if (!(cause instanceof TlsOptionError)) throw cause;
+      throw new SetupError(`${use.server}: the option tls cannot be used: ${cause.message}`, { cause });
     }
-    for (const part of ["key", "cert"] as const) {
-      if (material[part] === undefined) throw this.#unusable(`tls.${part} is missing`);
-    }
-    const problem = tlsProblem(material, (part) => this.#nameOf(part));
-    if (problem !== undefined) throw this.#unusable(problem);
     if (options.ca !== undefined && options.clientCertificates === undefined) {
       process.emitWarning(
         `${use.server}: tls.ca is given, but tls.clientCertificates is not: no client certificate is requested`,
       );
     }
-    this.#files = files;
-    this.#material = material;
+    this.#names = this.#contextsOf(this.#set);
     this.#noteExpiry();
   }
 
@@ -106,13 +84,19 @@ export class ServerTls {
    * @param onConnection called with every connection after its handshake
    */
   createServer(onConnection: (socket: TLSSocket) => void): Server {
-    const { clientCertificates = "none" } = this.#options;
+    const { clientCertificates = "none", sni } = this.#options;
     const server = createServer({
-      ...contextOptions(this.#material),
+      ...contextOptions(this.#set[0], this.#options),
       requestCert: clientCertificates !== "none",
       rejectUnauthorized: clientCertificates === "required",
       ALPNProtocols: [...this.#use.protocols],
       handshakeTimeout: this.#use.handshakeTimeoutMs,
+      ...(sni === undefined
+        ? {}
+        : {
+            SNICallback: (name: string, found: (error: null, context?: SecureContext) => void) =>
+              found(null, this.#names.find(name)),
+          }),
     });
     server.on("secureConnection", (socket) => {
       socket.on("error", () => {}); // The `close` event that follows reports a broken connection.
@@ -124,24 +108,40 @@ export class ServerTls {
   }
 
   /**
-   * Reloads the keys and certificates of `server` when their files change, for later handshakes; open connections
-   * keep theirs. Files that cannot be used change nothing.
+   * Keeps TLS of `server` fresh, for later handshakes; open connections keep what they have:
+   *
+   * - Keys and certificates are loaded again when their files change. Files that cannot be used change nothing.
+   * - Keys of session tickets are replaced every 12 hours; a reload replaces them too.
+   * - Certificates that have ended or end soon are warned of, at once and then daily.
    *
    * @returns a function that stops it
    */
-  follow(server: Server): () => void {
-    if (this.#files.size === 0) return () => {};
+  follow(server: Server, time: TlsTime = systemTime): () => void {
+    const stops = [
+      every(time.clock, dayMs, () => this.#warnOfEnds(time)),
+      every(time.clock, ticketKeysMs, () => server.setTicketKeys(randomBytes(ticketKeysBytes))),
+      this.#followFiles(server, time),
+    ];
+    this.#warnOfEnds(time);
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  #followFiles(server: Server, time: TlsTime): () => void {
+    const files = tlsFiles(this.#options);
+    if (files.size === 0) return () => {};
     let checking = false;
     const check = async (): Promise<void> => {
       if (checking) return;
       checking = true;
-      await this.#check(server);
+      await this.#check(server, time);
       checking = false;
     };
     const interval = this.#options.checkIntervalMs ?? checkIntervalDefaultMs;
     const timer = setInterval(() => void check(), interval).unref();
     // Folders are watched because files are replaced by renaming and by swapping links; the timer covers lost events.
-    const watchers = [...new Set([...this.#files].map((file) => dirname(file)))].map((folder) =>
+    const watchers = [...new Set([...files].map((file) => dirname(file)))].map((folder) =>
       watchFolder(folder, () => void check()),
     );
     return () => {
@@ -150,54 +150,54 @@ export class ServerTls {
     };
   }
 
-  async #check(server: Server): Promise<void> {
+  async #check(server: Server, time: TlsTime): Promise<void> {
     try {
-      const material = await this.#read();
-      if (tlsParts.every((part) => isSame(material[part], this.#material[part]))) {
+      const set = await readCertificatesAgain(this.#options, nameOf);
+      if (areSame(set, this.#set)) {
         this.#problem = undefined;
         return;
       }
-      const problem = tlsProblem(material, (part) => this.#nameOf(part));
-      if (problem !== undefined) throw new Error(problem);
-      const options = contextOptions(material);
+      const options = contextOptions(set[0], this.#options);
       createSecureContext(options); // Throws while the server still has the previous ones.
+      const names = this.#contextsOf(set);
       server.setSecureContext(options);
-      this.#material = material;
+      this.#set = set;
+      this.#names = names;
       this.#noteExpiry();
       this.#problem = undefined;
       this.#options.onReload?.(undefined);
+      this.#warnOfEnds(time);
     } catch (cause) {
       this.#failed(cause instanceof Error ? cause.message : String(cause), cause);
     }
   }
 
-  #noteExpiry(): void {
-    const { cert } = this.#material;
-    if (cert === undefined) return;
-    const { validTo } = new X509Certificate(cert);
-    certificateExpiries.set(this.#use.server.toLowerCase(), Date.parse(validTo));
-  }
-
-  async #read(): Promise<TlsMaterial> {
-    const material: TlsMaterial = {};
-    for (const part of tlsParts) {
-      const pem = this.#options[part];
-      if (pem !== undefined) material[part] = isFile(pem) ? await readFile(pem.file) : pem;
+  /** What is used for the names of `sni`, with the same authorities of clients as for all others. */
+  #contextsOf(set: CertificateSet): TlsNames {
+    const names = new TlsNames();
+    const [{ ca, crl }, ...further] = set;
+    for (const [index, list] of namesOf(set, this.#options).entries()) {
+      const shared = { ...(ca === undefined ? {} : { ca }), ...(crl === undefined ? {} : { crl }) };
+      const context = createSecureContext(contextOptions({ ...shared, ...further[index] }, this.#options));
+      for (const name of list) names.add(name, context);
     }
-    return material;
+    return names;
   }
 
-  /** The name of a part in error messages. */
-  #nameOf(part: TlsPart): string {
-    const pem = this.#options[part];
-    if (pem !== undefined && isFile(pem)) return `tls.${part} (${pem.file})`;
-    return typeof pem === "string" && !pem.includes("-----BEGIN")
-      ? `tls.${part} (PEM itself; a file is given as { file: "…" })`
-      : `tls.${part}`;
+  /** Notes when the first of the certificates ends. */
+  #noteExpiry(): void {
+    const ends = this.#set.flatMap(({ cert }) => (cert === undefined ? [] : certificatesOf(cert)));
+    const endMs = Math.min(...ends.map(({ validTo }) => Date.parse(validTo)));
+    certificateExpiries.set(this.#use.server.toLowerCase(), endMs);
   }
 
-  #unusable(problem: string, cause?: unknown): SetupError {
-    return new SetupError(`${this.#use.server}: the option tls cannot be used: ${problem}`, { cause });
+  #warnOfEnds({ nowMs }: TlsTime): void {
+    const { cert, sni = [], onWarning = (text) => process.emitWarning(text) } = this.#options;
+    for (const [index, material] of this.#set.entries()) {
+      const name =
+        index === 0 ? nameOf("cert", cert) : nameOf(`sni[${index - 1}].cert`, sni[index - 1]?.cert);
+      for (const notice of endNotices(material, name, nowMs())) onWarning(`${this.#use.server}: ${notice}`);
+    }
   }
 
   /** Reports a problem once, not at every check. */
@@ -214,23 +214,36 @@ export class ServerTls {
   }
 }
 
+/** The name of a part in error messages. */
+function nameOf(option: string, pem: Pem | undefined): string {
+  if (pem !== undefined && isFile(pem)) return `tls.${option} (${pem.file})`;
+  return typeof pem === "string" && !pem.includes("-----BEGIN")
+    ? `tls.${option} (PEM itself; a file is given as { file: "…" })`
+    : `tls.${option}`;
+}
+
+/** Calls `fn` again and again; the process does not stay alive for it. @returns a function that ends it */
+function every(clock: Clock, intervalMs: number, fn: () => void): () => void {
+  let cancel: () => void;
+  const next = (): void => {
+    cancel = clock.after(
+      intervalMs,
+      () => {
+        next();
+        fn();
+      },
+      false,
+    );
+  };
+  next();
+  return () => cancel();
+}
+
 /** Attaches the identity in a trusted client certificate to `socket`. */
 function identifyClient(socket: TLSSocket): void {
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
   const peer = certificate === undefined ? undefined : certificateIdentity(certificate);
   if (peer !== undefined) identify(socket, peer);
-}
-
-function contextOptions(material: TlsMaterial): SecureContextOptions {
-  return { ...material, minVersion: oldestVersion };
-}
-
-function isFile(pem: Pem): pem is { readonly file: string } {
-  return typeof pem === "object" && !Buffer.isBuffer(pem);
-}
-
-function isSame(a: string | Buffer | undefined, b: string | Buffer | undefined): boolean {
-  return Buffer.isBuffer(a) && Buffer.isBuffer(b) ? a.equals(b) : a === b;
 }
 
 function watchFolder(folder: string, changed: () => void): FSWatcher | undefined {
