@@ -22,9 +22,10 @@ export function giveRequestIds(
       const { head } = exchange;
       head.requestId = ids.of(head.headers[requestIdHeader], () => isTrusted(exchange));
     },
-    completeHead(request, response, status) {
-      if (request.requestId !== undefined) response.setHeader(requestIdHeader, request.requestId);
-      complete?.(request, response, status);
+    completeHead(exchange, response, status) {
+      const { requestId } = exchange.head;
+      if (requestId !== undefined) response.setHeader(requestIdHeader, requestId);
+      complete?.(exchange, response, status);
     },
   };
 }

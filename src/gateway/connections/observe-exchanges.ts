@@ -53,13 +53,13 @@ function whole(observers: readonly HttpObserver[], exchange: LiveExchange, addre
 
 /** Notes when the head of an answer is written, and how long its body is if that is known. */
 function recorded(complete: CompleteHead | undefined): CompleteHead {
-  return (request, response, status) => {
-    const { record } = request;
+  return (exchange, response, status) => {
+    const { record, method } = exchange.head;
     if (record !== undefined) {
       record.answeredAt = performance.now();
       const length = response.getHeader("content-length");
-      if (length !== undefined && request.method !== "HEAD") record.bytesOut = Number(length);
+      if (length !== undefined && method !== "HEAD") record.bytesOut = Number(length);
     }
-    complete?.(request, response, status);
+    complete?.(exchange, response, status);
   };
 }
