@@ -89,7 +89,11 @@ export class SessionKeys {
 }
 
 function toKey(bytes: Uint8Array): SessionKey {
-  const kid = createHash("sha256").update("ts-ms session key\0").update(bytes).digest("base64url").slice(0, 8);
+  const kid = createHash("sha256")
+    .update("ts-ms session key\0")
+    .update(bytes)
+    .digest("base64url")
+    .slice(0, 8);
   const header = Buffer.from(JSON.stringify({ alg: "dir", enc: "A256GCM", kid })).toString("base64url");
   return { key: createSecretKey(bytes), header, additional: Buffer.from(header, "latin1") };
 }

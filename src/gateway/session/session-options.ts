@@ -51,7 +51,8 @@ export function checkSessionOptions(given: Partial<SessionOptions>): CheckedSess
   const { store, domain, sameSite, ttlMs, idleMs, redis } = options;
   const name = options.name ?? (domain === undefined ? "__Host-session" : "__Secure-session");
   if (!["cookie", "redis"].includes(store)) fail("store", "must be cookie or redis", store);
-  if (!["lax", "strict", "none"].includes(sameSite)) fail("sameSite", "must be lax, strict or none", sameSite);
+  if (!["lax", "strict", "none"].includes(sameSite))
+    fail("sameSite", "must be lax, strict or none", sameSite);
   if (!/^[!#$%&'*+.^`|~\w-]+$/.test(name)) fail("name", "must be the name of a cookie", name);
   if (domain !== undefined) {
     if (!/^[a-z\d](?:[a-z\d.-]*[a-z\d])?$/i.test(domain)) fail("domain", "must be a host name", domain);
@@ -60,7 +61,8 @@ export function checkSessionOptions(given: Partial<SessionOptions>): CheckedSess
     }
   }
   for (const [option, value] of [["ttlMs", ttlMs] as const, ["idleMs", idleMs] as const]) {
-    if (!Number.isSafeInteger(value) || value < 1_000) fail(option, "must be a whole number from 1000", value);
+    if (!Number.isSafeInteger(value) || value < 1_000)
+      fail(option, "must be a whole number from 1000", value);
   }
   if (store === "redis" && redis === undefined) {
     throw new SetupError("sessions: the store redis needs the option redis, a connection to it");

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { SessionRecordSchema, type SessionRecord } from "../../../gen/ts_ms/session/v1/session_pb.ts";
 import type { Principal } from "../../core/security/principal.ts";
@@ -72,7 +72,7 @@ export function principalOf({ principal, exp }: SessionRecord, provider: string)
     issuer,
     scopes: new Set(scopes),
     roles: new Set(roles),
-    claims: (claims ?? {}) as JsonObject,
+    claims: (claims ?? {}),
     expiresAtMs: Number(exp),
   });
 }

@@ -1,7 +1,7 @@
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { principalKey, type Principal } from "../../core/security/principal.ts";
-import { LiveSession, sessionKey } from "./live-session.ts";
+import { type LiveSession, sessionKey } from "./live-session.ts";
 
 /** The session of a call, as one message of the program. */
 export interface Session<T extends DescMessage> {

@@ -38,7 +38,13 @@ suite("sessions in cookies:", () => {
     const { headers } = await site.get("login~ada");
     const [, ...attributes] = (headers.get("set-cookie") ?? "").split("; ");
     assert.match(headers.get("set-cookie") ?? "", /^__Host-session=/);
-    assert.deepEqual(attributes.toSorted(), ["HttpOnly", "Max-Age=86400", "Path=/", "SameSite=Lax", "Secure"]);
+    assert.deepEqual(attributes.toSorted(), [
+      "HttpOnly",
+      "Max-Age=86400",
+      "Path=/",
+      "SameSite=Lax",
+      "Secure",
+    ]);
   });
 
   test("S1 the cookie is a compact JWE that jose decrypts, and one of jose is taken", async () => {
@@ -49,7 +55,9 @@ suite("sessions in cookies:", () => {
     const record = fromBinary(SessionRecordSchema, plaintext);
     assert.equal(record.principal?.id, "ada");
     assert.ok(record.exp > record.idle && record.jti.length === 43);
-    const again = await new CompactEncrypt(plaintext).setProtectedHeader(protectedHeader as { alg: "dir"; enc: "A256GCM" }).encrypt(key);
+    const again = await new CompactEncrypt(plaintext)
+      .setProtectedHeader(protectedHeader)
+      .encrypt(key);
     assert.notEqual(again, token);
     assert.equal(textOf(await site.get("private", `__Host-session=${again}`)), "ada:");
   });
@@ -117,7 +125,10 @@ suite("sessions in cookies:", () => {
   test("S1 with a domain the name begins with __Secure-", async () => {
     await using wide = await SessionSite.start({ options: { domain: "example.com", sameSite: "none" } });
     const { headers } = await wide.get("login~ada");
-    assert.match(headers.get("set-cookie") ?? "", /^__Secure-session=.*; Domain=example\.com;.*SameSite=None/);
+    assert.match(
+      headers.get("set-cookie") ?? "",
+      /^__Secure-session=.*; Domain=example\.com;.*SameSite=None/,
+    );
   });
 
   test("S3 login takes a new name and destroys the old session; what it holds stays", async () => {
@@ -138,7 +149,13 @@ suite("sessions in cookies:", () => {
     const token = good.slice("__Host-session=".length);
     await using others = await SessionSite.start();
     const foreign = cookieOf(await others.get("login~eve"));
-    const broken = [gone, foreign, `__Host-session=${"A".repeat(5 * 1024)}`, "__Host-session=", "__Host-session=...."];
+    const broken = [
+      gone,
+      foreign,
+      `__Host-session=${"A".repeat(5 * 1024)}`,
+      "__Host-session=",
+      "__Host-session=....",
+    ];
     for (let at = 0; at < token.length; at += 23) {
       const other = token[at] === "A" ? "B" : "A";
       broken.push(`__Host-session=${token.slice(0, at)}${other}${token.slice(at + 1)}`);
