@@ -34,7 +34,7 @@ async function partsOf(
     isSet: () => true,
     env: {},
   };
-  return { parts: open(kit), kit };
+  return { parts: await open(kit), kit };
 }
 
 /** Who makes a call with these headers, by the gate of the section; the message of a refusal. */

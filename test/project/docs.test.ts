@@ -40,6 +40,7 @@ const pages = [
   "docs/overload.md",
   "docs/ext-authz.md",
   "docs/signatures.md",
+  "docs/sessions.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;

@@ -270,6 +270,17 @@ export const arrows: Arrows = {
   // What other proxies ask.
   "gateway/authorizer": ["core/…", "gateway/http", "gateway/routing", "gateway/doors"],
 
+  // Loaded by programs with sessions.
+  "gateway/session": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/call",
+    "core/admission",
+    "core/security",
+    "core/redis",
+  ],
+
   "gateway/flags": [
     "core",
     "core/…",

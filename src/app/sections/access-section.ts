@@ -42,8 +42,8 @@ export function open(kit: SectionKit): SectionParts {
 }
 
 /** @throws what `mistake` returns, for a rule that cannot be used */
-function tableOf({ access, auth }: Config, mistake: SectionKit["mistake"]): AccessTable {
-  const hasProviders = Object.keys(auth?.providers ?? {}).length > 0;
+function tableOf({ access, auth, session }: Config, mistake: SectionKit["mistake"]): AccessTable {
+  const hasProviders = session !== undefined || Object.keys(auth?.providers ?? {}).length > 0;
   try {
     return new AccessTable(access === undefined ? {} : accessOptions(access), hasProviders);
   } catch (error) {

@@ -17,15 +17,16 @@ import type { ForwardMode } from "../../core/security/forward.ts";
 import type { AuthOptions } from "../../core/security/security-options.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { makeSecurityUse } from "./security-use.ts";
+import { sessionsOf } from "./sessions-of.ts";
 
 /** An error that names a key of the configuration. */
 type Mistake = SectionKit["mistake"];
 
 /** Who makes calls: the gate of authentication, and what servers behind this program get to know of it. */
-export function open(kit: SectionKit): SectionParts {
+export async function open(kit: SectionKit): Promise<SectionParts> {
   const { config, logger, mistake, shared } = kit;
   const use = shared(makeSecurityUse);
-  let options = authOptionsOf(config, mistake);
+  let options = await authOptionsOf(kit, config);
   const started = (): Authenticator[] => (use.authenticator === undefined ? [] : [use.authenticator]);
   return {
     get gates() {
@@ -46,7 +47,7 @@ export function open(kit: SectionKit): SectionParts {
       use.authenticator = undefined;
     },
     async prepare({ next }) {
-      const changed = authOptionsOf(next, mistake);
+      const changed = await authOptionsOf(kit, next);
       const swap = await naming(mistake, async () => use.authenticator?.prepare(changed));
       return () => {
         options = changed;
@@ -71,14 +72,16 @@ async function naming<T>(mistake: Mistake, work: () => Promise<T>): Promise<T> {
   }
 }
 
-function authOptionsOf({ auth, app }: Config, mistake: Mistake): AuthOptions {
-  if (auth === undefined) return {};
+async function authOptionsOf(kit: SectionKit, { auth, app, session }: Config): Promise<AuthOptions> {
+  const web = session === undefined ? {} : { session: await sessionsOf(kit) };
+  if (auth === undefined) return { providers: web };
+  const { mistake } = kit;
   const { providers, revokedFile, forward, assertionKeyFile } = auth;
   const sources = Object.entries(providers).map(
     ([name, provider]) => [name, sourceOf(name, provider, mistake)] as const,
   );
   return {
-    providers: Object.fromEntries(sources),
+    providers: { ...Object.fromEntries(sources), ...web },
     revokedFile,
     failures: failuresOf(auth, mistake),
     forward: forward as ForwardMode, // One of the choices of the key.

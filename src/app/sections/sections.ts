@@ -11,10 +11,24 @@ export const sections: readonly Section[] = [
   { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
   {
     name: "access",
-    isUsed: ({ access, auth }) => access !== undefined || auth !== undefined,
+    isUsed: ({ access, auth, session }) => [access, auth, session].some((section) => section !== undefined),
     load: () => import("./access-section.ts"),
   },
-  { name: "auth", isUsed: ({ auth }) => auth !== undefined, load: () => import("./auth-section.ts") },
+  {
+    name: "session",
+    isUsed: ({ session }) => session !== undefined,
+    load: () => import("./session-section.ts"),
+  },
+  {
+    name: "auth",
+    isUsed: ({ auth, session }) => auth !== undefined || session !== undefined,
+    load: () => import("./auth-section.ts"),
+  },
+  {
+    name: "csrf",
+    isUsed: ({ csrf, session }) => csrf !== undefined || session !== undefined,
+    load: () => import("./csrf-section.ts"),
+  },
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
   {
