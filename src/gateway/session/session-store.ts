@@ -72,7 +72,7 @@ export function principalOf({ principal, exp }: SessionRecord, provider: string)
     issuer,
     scopes: new Set(scopes),
     roles: new Set(roles),
-    claims: (claims ?? {}),
+    claims: claims ?? {},
     expiresAtMs: Number(exp),
   });
 }

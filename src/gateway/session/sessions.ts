@@ -172,5 +172,12 @@ async function openStore(
   }
   const parse = (text: string, path: string): SessionKeys => SessionKeys.parse(text, path);
   const file = await watchFile({ path: keysFile, maxBytes: maxKeysBytes, isSecret: true, parse }, kit);
-  return new CookieStore({ name, provider, redis, wallMs, keys: () => file.value, close: () => file.close() });
+  return new CookieStore({
+    name,
+    provider,
+    redis,
+    wallMs,
+    keys: () => file.value,
+    close: () => file.close(),
+  });
 }

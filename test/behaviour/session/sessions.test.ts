@@ -55,9 +55,7 @@ suite("sessions in cookies:", () => {
     const record = fromBinary(SessionRecordSchema, plaintext);
     assert.equal(record.principal?.id, "ada");
     assert.ok(record.exp > record.idle && record.jti.length === 43);
-    const again = await new CompactEncrypt(plaintext)
-      .setProtectedHeader(protectedHeader)
-      .encrypt(key);
+    const again = await new CompactEncrypt(plaintext).setProtectedHeader(protectedHeader).encrypt(key);
     assert.notEqual(again, token);
     assert.equal(textOf(await site.get("private", `__Host-session=${again}`)), "ada:");
   });
