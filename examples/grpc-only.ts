@@ -19,7 +19,13 @@ import { LibraryService } from "../src/services/library/library-service.ts";
 import { print, printStop } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
 
-const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...authFlags, ...registerFlags, ...commonFlags });
+const flags = parseFlags("grpc-only", {
+  ...grpcFlags,
+  ...tlsFlags,
+  ...authFlags,
+  ...registerFlags,
+  ...commonFlags,
+});
 const { logger, observers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 

@@ -4,6 +4,14 @@ import { createIssuerKey, FakeIssuer } from "../support/fake-issuer.ts";
 import { bufCurl, curl, Program } from "../support/program.ts";
 import { TemporaryFiles } from "../support/temporary-files.ts";
 
+/** The status of a request with a token, once the program has the keys of its issuer. */
+async function statusOf(url: string, token: string): Promise<number> {
+  for (;;) {
+    const { status } = await curl("-H", `authorization: Bearer ${token}`, url);
+    if (status !== 503) return status;
+  }
+}
+
 const rpc = "library.v1.LibraryService/ListShelves";
 
 suite("flags make programs ask who calls:", () => {
@@ -21,9 +29,11 @@ suite("flags make programs ask who calls:", () => {
     const url = `http://${await gateway.address("HTTP")}/v1/shelves`;
     const nobody = await curl(url);
     assert.equal(nobody.status, 401);
-    assert.match(nobody.headers.get("www-authenticate") ?? "", /^Bearer realm="cli", resource_metadata="http:/);
-    const ask = async (aud: string): Promise<number> =>
-      (await curl(url, "-H", `authorization: Bearer ${await issuer.token(key, { aud })}`)).status;
+    assert.match(
+      nobody.headers.get("www-authenticate") ?? "",
+      /^Bearer realm="cli", resource_metadata="http:/,
+    );
+    const ask = async (aud: string): Promise<number> => statusOf(url, await issuer.token(key, { aud }));
     assert.equal(await ask("shop"), 200);
     assert.equal(await ask("another"), 401);
     assert.equal((await gateway.stop()).code, 0);
@@ -65,7 +75,7 @@ suite("flags make programs ask who calls:", () => {
     const url = `http://${await app.address("HTTP")}/child/42/parent`;
     assert.equal((await curl(url)).status, 401);
     const token = await issuer.token(key, { aud: "shop" });
-    assert.equal((await curl("-H", `authorization: Bearer ${token}`, url)).status, 200);
+    assert.equal(await statusOf(url, token), 200);
     assert.equal((await app.stop()).code, 0);
   });
 
@@ -82,7 +92,7 @@ suite("flags make programs ask who calls:", () => {
       [["--auth-issuer=https://id.example"], /--auth-issuer needs --auth-audience/],
       [["--auth-jwks=package.json"], /--auth-jwks needs --auth-issuer/],
       [["--access-default=open"], /must be one of public, optional, authenticated, deny/],
-      [["--auth-issuer=http://id.example", "--auth-audience=shop"], /http:\/\/id\.example/],
+      [["--auth-issuer=http://id.example", "--auth-audience=shop"], /--auth-issuer: .*must begin with https/],
     ] as const;
     for (const [flags, expected] of rows) {
       await using program = new Program("examples/grpc-only.ts", "--grpc-port=0", ...flags);

@@ -25,7 +25,15 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
     ...registerFlags,
     ...commonFlags,
   },
-  gateway: { ...grpcFlags, ...httpFlags, ...onePortFlags, ...tlsFlags, ...authFlags, ...registerFlags, ...commonFlags },
+  gateway: {
+    ...grpcFlags,
+    ...httpFlags,
+    ...onePortFlags,
+    ...tlsFlags,
+    ...authFlags,
+    ...registerFlags,
+    ...commonFlags,
+  },
 };
 
 /** The table of docs/flags.md: every flag, its default, and what it means to which program. */

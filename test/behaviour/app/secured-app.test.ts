@@ -143,6 +143,10 @@ async function started(world: World): Promise<{ readonly app: App; readonly libr
   const library = new KnownLibrary(store);
   app.addService(library);
   await app.start();
+  // Tokens are 503 until the keys of the issuer are there.
+  const token = ["-H", `authorization: Bearer ${await world.token()}`];
+  const unlimited = `${origin(app, "http")}/v1/shelves/1`;
+  while ((await curl(...world.trust, ...token, unlimited)).status === 503);
   return { app, library };
 }
 
