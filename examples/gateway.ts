@@ -1,6 +1,7 @@
 /** Services over gRPC, REST and for browsers in one process: on two ports, or with `--port` on one. */
 import {
   createTelemetry,
+  flagSecurity,
   gatewayFlags,
   gatewayOptions,
   parseFlags,
@@ -20,7 +21,9 @@ const { logger, observers, httpObservers, onFault, startExporter } = createTelem
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const options = gatewayOptions(flags);
-const shared = { tls: tlsOptions(flags, logger), observers, logger };
+const security = await flagSecurity(flags, logger);
+const gates = security?.gates ?? [];
+const shared = { tls: tlsOptions(flags, logger), gates, observers, logger };
 const grpc = new GrpcServer({ ...options.grpc, ...shared });
 const http = new HttpServer({ ...options.http(grpc), ...shared, httpObservers });
 
@@ -41,3 +44,4 @@ print(grpc, http, exporter);
 console.log(`Try: curl ${urlOf(http)}/v1/shelves/1/books\nOr open ${urlOf(http)} in a browser`);
 await register();
 printStop(await stopped);
+security?.close();

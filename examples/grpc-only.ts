@@ -1,7 +1,9 @@
 /** Services over gRPC only. A gateway in another process can be put in front: see http-only.ts. */
 import {
+  authFlags,
   commonFlags,
   createTelemetry,
+  flagSecurity,
   grpcFlags,
   grpcOptions,
   parseFlags,
@@ -17,12 +19,20 @@ import { LibraryService } from "../src/services/library/library-service.ts";
 import { print, printStop } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
 
-const flags = parseFlags("grpc-only", { ...grpcFlags, ...tlsFlags, ...registerFlags, ...commonFlags });
+const flags = parseFlags("grpc-only", {
+  ...grpcFlags,
+  ...tlsFlags,
+  ...authFlags,
+  ...registerFlags,
+  ...commonFlags,
+});
 const { logger, observers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
 const tls = tlsOptions(flags, logger);
-const grpc = new GrpcServer({ ...grpcOptions(flags), tls, observers, logger });
+const security = await flagSecurity(flags, logger);
+const gates = security?.gates ?? [];
+const grpc = new GrpcServer({ ...grpcOptions(flags), tls, gates, observers, logger });
 grpc.addService(new GomsService("goms"));
 grpc.addService(new ChildService("child", dial(grpc)));
 grpc.addService(new LibraryService(seedLibrary()));
@@ -38,3 +48,4 @@ print(grpc, exporter);
 console.log(`Try: ${tool} ${at}/library.v1.LibraryService/ListShelves`);
 await register();
 printStop(await stopped);
+security?.close();

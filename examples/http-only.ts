@@ -3,8 +3,10 @@ import { Child } from "../gen/go/micro/service/child/child_pb.ts";
 import { GoMs } from "../gen/go/micro/service/goms/goms_pb.ts";
 import { LibraryService } from "../gen/library/v1/library_pb.ts";
 import {
+  authFlags,
   commonFlags,
   createTelemetry,
+  flagSecurity,
   httpFlags,
   httpOptions,
   parseFlags,
@@ -32,6 +34,7 @@ const flags = parseFlags("http-only", {
   ...httpFlags,
   ...tlsFlags,
   ...schemaFlags,
+  ...authFlags,
   ...registerFlags,
   ...commonFlags,
 });
@@ -45,12 +48,14 @@ const several = await severalUpstreams(flags, { dial: { maxMessageBytes: flags.m
 const upstream = several ?? dial(target, { ...options, maxMessageBytes: flags.maxReply });
 const awaitServices = flags.reflection || several !== undefined;
 const tls = tlsOptions(flags, logger);
+const security = await flagSecurity(flags, logger);
 const http = new HttpServer({
   ...httpOptions(flags),
   onBadRule: flags.onBadRule,
   onSkippedRule: (message) => logger.warn(message),
   upstream,
   tls,
+  gates: security?.gates ?? [],
   observers,
   httpObservers,
   logger,
@@ -121,6 +126,7 @@ if (registration !== undefined) {
 const { signal, finished, notified, cut } = await stopped;
 ended.abort();
 upstream.close();
+security?.close();
 console.log(
   `Stopped by ${signal}: ${finished} calls finished, ${notified.length} notified, ${cut.length} cut`,
 );

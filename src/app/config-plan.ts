@@ -54,6 +54,7 @@ export class ConfigPlan implements AppPlan {
       },
       mistake: (key, problem) =>
         new ConfigError([`${loaded.origins.get(key) ?? "configuration"}: ${key}: ${problem}`]),
+      origin: (key) => loaded.origins.get(key),
       isSet: (key) => !["default", undefined].includes(loaded.origins.get(key)),
     });
     return new ConfigPlan(loaded, logger, await OpenSections.of(kitOf, loaded.config));

@@ -2,6 +2,9 @@ import type { DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../core/call/service.ts";
 import type { SectionParts } from "./sections/section.ts";
 
+/** The longest texts are at the end. */
+const lastColumn = "decided by";
+
 /** What `--print-policy` prints: a row for each rpc, a column for each thing that a section says about it. */
 export function policyTable(services: readonly DescService[], parts: readonly SectionParts[]): string {
   const methods = services.flatMap((service) => service.methods);
@@ -9,8 +12,10 @@ export function policyTable(services: readonly DescService[], parts: readonly Se
     const said = parts.map((part) => part.policyOf?.(method) ?? {});
     return Object.assign({ rpc: rpcName(method) }, ...said) as Readonly<Record<string, string>>; // Of texts alone.
   });
-  const columns = [...new Set(["rpc", ...rows.flatMap((row) => Object.keys(row))])];
-  const table = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? "-"))];
+  const named = new Set(["rpc", ...rows.flatMap((row) => Object.keys(row))]);
+  if (named.delete(lastColumn)) named.add(lastColumn);
+  const columns = [...named];
+  const table = [columns, ...rows.map((row) => columns.map((column) => row[column] || "-"))];
   const widths = columns.map((_, place) => Math.max(...table.map((cells) => cells[place]?.length ?? 0)));
   const line = (cells: readonly string[]): string =>
     cells

@@ -105,6 +105,8 @@ export class ServerSlot {
       if (!isReady(server)) throw new SetupError("it was stopped while it was starting");
     } catch (cause) {
       if (this.#server !== undefined) await this.stop({ graceMs: 0 });
+      // Mistakes in the configuration are no server's.
+      if (cause instanceof SetupError && cause.name === "ConfigError") throw cause;
       const problem = cause instanceof Error ? cause.message : String(cause);
       throw new SetupError(`the server "${this.name}" cannot start: ${problem}`, { cause });
     }

@@ -28,6 +28,9 @@ export { upstreamFlags, upstreamOf } from "../core/grpc/client/upstream-flags.ts
 export { severalUpstreams } from "../gateway/flags/upstreams-flags.ts";
 export { schemaFlags, schemaSource } from "../core/schema/schema-flags.ts";
 
+// Flags of programs that find out who calls.
+export { authFlags, flagSecurity } from "../core/security/auth-flags.ts";
+
 // Flags of programs that register themselves.
 export { registerFlags } from "../core/lifecycle/lifecycle-flags.ts";
 

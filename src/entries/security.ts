@@ -15,8 +15,8 @@ export {
   type AccessLevel,
   type AccessOptions,
   type AccessRuleInit,
-  type CredentialNeed,
   type PolicyRow,
   type PolicySources,
 } from "../core/security/access-rules.ts";
+export type { CredentialNeed } from "../core/security/authenticate.ts";
 export { principalKey, type PrincipalKind } from "../core/security/principal.ts";

@@ -31,6 +31,7 @@ async function partsOf(
       return made.get(make) as T; // What it has made.
     },
     mistake: (key, problem) => new SetupError(`${key}: ${problem}`),
+    origin: () => undefined,
     isSet: () => true,
     env: {},
   };

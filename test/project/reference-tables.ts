@@ -1,4 +1,5 @@
 import {
+  authFlags,
   commonFlags,
   grpcFlags,
   httpFlags,
@@ -14,16 +15,25 @@ import { toFlagName } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
-  "grpc-only": { ...grpcFlags, ...tlsFlags, ...registerFlags, ...commonFlags },
+  "grpc-only": { ...grpcFlags, ...tlsFlags, ...authFlags, ...registerFlags, ...commonFlags },
   "http-only": {
     ...upstreamFlags,
     ...httpFlags,
     ...tlsFlags,
     ...schemaFlags,
+    ...authFlags,
     ...registerFlags,
     ...commonFlags,
   },
-  gateway: { ...grpcFlags, ...httpFlags, ...onePortFlags, ...tlsFlags, ...registerFlags, ...commonFlags },
+  gateway: {
+    ...grpcFlags,
+    ...httpFlags,
+    ...onePortFlags,
+    ...tlsFlags,
+    ...authFlags,
+    ...registerFlags,
+    ...commonFlags,
+  },
 };
 
 /** The table of docs/flags.md: every flag, its default, and what it means to which program. */

@@ -5,6 +5,7 @@ import type {
   JwtConfig,
   MtlsConfig,
 } from "../../../gen/ts_ms/config/v1/auth_pb.ts";
+import type { Gate } from "../../core/admission/gate.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
 import { ConfigError } from "../../core/config/loader/config-error.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
@@ -27,14 +28,19 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   const { config, logger, mistake, shared } = kit;
   const use = shared(makeSecurityUse);
   let options = await authOptionsOf(kit, config);
-  const started = (): Authenticator[] => (use.authenticator === undefined ? [] : [use.authenticator]);
-  return {
-    get gates() {
-      return { authentication: started().map(({ gate }) => gate) };
+  const audience = audienceOf(config);
+  // One object for all starts: servers in this process know by it which calls it has let through.
+  const gate: Gate = {
+    name: "authentication",
+    admit: (call) => use.authenticator?.gate.admit(call),
+    get documents() {
+      return use.authenticator?.gate.documents ?? {};
     },
+  };
+  return {
+    gates: { authentication: [gate] },
     get hopInterceptors() {
-      const audience = audienceOf(config);
-      return audience === undefined ? [] : started().flatMap((authenticator) => authenticator.hop(audience));
+      return audience === undefined ? [] : (use.authenticator?.hop(audience) ?? []);
     },
     features: ["authentication"],
     async start() {

@@ -1,4 +1,5 @@
 import { GrpcServer, type GrpcServerOptions } from "../../core/grpc-server.ts";
+import type { Config } from "../../core/config/loader/config-types.ts";
 import { hasGrpcPort } from "./upstream-use.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
@@ -11,6 +12,7 @@ export function open(kit: SectionKit): SectionParts {
     get grpc() {
       return grpc;
     },
+    policyOf: ({ methodKind }) => ({ deadline: methodKind === "unary" ? deadlineText(config) : "" }),
     prepare({ next }) {
       const after = grpcOptionsOf({ ...kit, config: next });
       return () => {
@@ -58,4 +60,11 @@ function grpcOptionsOf({ config, mistake, env }: SectionKit): Partial<GrpcServer
     maxConnectionAgeGraceMs: grpc.maxConnectionAgeGrace ?? Infinity,
     maxConnectionIdleMs: grpc.maxConnectionIdle ?? Infinity,
   };
+}
+
+/** The time of calls whose client states none; empty for none. */
+function deadlineText({ grpc, http }: Config): string {
+  const text = (ms: number): string => (ms === 0 ? "none" : `${ms} ms`);
+  if (grpc.timeout !== http.timeout) return `gRPC ${text(grpc.timeout)}, HTTP ${text(http.timeout)}`;
+  return grpc.timeout === 0 ? "" : text(grpc.timeout);
 }

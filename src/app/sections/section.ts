@@ -59,6 +59,8 @@ export interface SectionKit {
    * @param key such as `http.cors.origins` or `limits.per-user.rate`
    */
   readonly mistake: (key: string, problem: string) => SetupError;
+  /** Where a key was set, such as `config.yaml:5`; `default` for none that is known. */
+  readonly origin: (key: string) => string | undefined;
   /** Whether some source has set a key. */
   readonly isSet: (key: string) => boolean;
   /** The environment, for what is no key, such as `NODE_ENV`. */

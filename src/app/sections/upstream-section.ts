@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import type { Config } from "../../core/config/loader/config-types.ts";
 import { dial, type DialedTransport } from "../../core/dial.ts";
 import type { ClientTls } from "../../core/net/client-tls.ts";
 import { formatAddress } from "../../core/net/listener.ts";
@@ -7,6 +6,7 @@ import { tlsParts, tlsProblem, fileProblem, type TlsMaterial } from "../../core/
 import type { SchemaSource, Schema } from "../../core/schema/schema.ts";
 import type { AppServer } from "../app-server.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import { hasContracts } from "./upstream-use.ts";
 
 /** The gRPC server behind the HTTP server, and the contracts that are served of it. */
 export function open(kit: SectionKit): SectionParts {
@@ -113,13 +113,6 @@ async function contractsOf(
   if (proto.length > 0) return protoSource(proto, protoPath, services);
   const { reflectionSource } = await import("../../core/schema/reflection-source.ts");
   return reflectionSource(transport, services);
-}
-
-function hasContracts({ gateway }: Config): boolean {
-  return (
-    gateway !== undefined &&
-    (gateway.descriptors.length > 0 || gateway.proto.length > 0 || gateway.reflection)
-  );
 }
 
 function checkContracts({ config, mistake }: SectionKit): void {

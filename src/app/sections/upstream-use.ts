@@ -9,3 +9,11 @@ export function hasUpstream({ upstream }: Config): boolean {
 export function hasGrpcPort(config: Config): boolean {
   return config.grpc.enabled && config.app.port === undefined && !hasUpstream(config);
 }
+
+/** Whether contracts of the upstream are served, which are known only once they are loaded. */
+export function hasContracts({ gateway }: Config): boolean {
+  return (
+    gateway !== undefined &&
+    (gateway.descriptors.length > 0 || gateway.proto.length > 0 || gateway.reflection)
+  );
+}

@@ -3,9 +3,14 @@ export {
   type AccessChallenges,
   type AccessGateInit,
   type AccessGateOptions,
-  type CredentialNeed,
 } from "./access/access-gate.ts";
 export { accessOptions } from "./access/access-config.ts";
 export type { AccessLevel, AccessOptions, AccessRuleInit } from "./access/access-options.ts";
 export { AccessTable } from "./access/access-table.ts";
-export { formatPolicy, policyRows, type PolicyRow, type PolicySources } from "./access/policy-rows.ts";
+export {
+  accessRow,
+  formatPolicy,
+  policyRows,
+  type PolicyRow,
+  type PolicySources,
+} from "./access/policy-rows.ts";

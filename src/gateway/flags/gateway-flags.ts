@@ -3,6 +3,7 @@ import type { GrpcServer } from "../../core/grpc-server.ts";
 import { grpcFlags, grpcOptions } from "../../core/grpc/server/grpc-flags.ts";
 import type { GrpcServerOptions } from "../../core/grpc/server/server-options.ts";
 import { registerFlags } from "../../core/lifecycle/lifecycle-flags.ts";
+import { authFlags } from "../../core/security/auth-flags.ts";
 import { tlsFlags } from "../../core/net/tls-flags.ts";
 import { commonFlags } from "../../core/telemetry/telemetry.ts";
 import type { HttpServerOptions } from "../http-server-options.ts";
@@ -14,6 +15,7 @@ export const gatewayFlags = {
   ...httpFlags,
   ...onePortFlags,
   ...tlsFlags,
+  ...authFlags,
   ...registerFlags,
   ...commonFlags,
 } as const;

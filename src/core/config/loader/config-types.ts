@@ -73,7 +73,10 @@ export interface LoadedConfig {
   readonly config: Config;
   /** What the command line asks for. */
   readonly request: ConfigRequest;
-  /** Where each value came from, by its key: `http.port`, `limits.per-user.rate`, `access.rules["pkg.S/M"].level`. */
+  /**
+   * Where each value and each section came from, by its key: `http.port`, `limits.per-user`,
+   * `access.rules["pkg.S/M"].level`.
+   */
   readonly origins: ReadonlyMap<string, ConfigOrigin>;
   /** What is accepted and should be known all the same, a sentence each. */
   readonly warnings: readonly string[];

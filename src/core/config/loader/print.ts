@@ -20,9 +20,10 @@ export function printJson(root: BoundSection, section: KeySection): string {
 export function originsOf(root: BoundSection): ReadonlyMap<string, string> {
   const origins = new Map<string, string>();
   const visit = (bound: Bound, path: Path): void => {
+    if (bound.kind === "reset") return;
+    if (path.length > 0) origins.set(pathText(path), bound.place.origin);
     if (bound.kind === "section") for (const [name, value] of bound.keys) visit(value, [...path, name]);
     else if (bound.kind === "map") for (const [name, value] of bound.entries) visit(value, [...path, name]);
-    else if (bound.kind !== "reset") origins.set(pathText(path), bound.place.origin);
   };
   visit(root, []);
   return origins;

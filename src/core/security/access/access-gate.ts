@@ -6,6 +6,7 @@ import { refusal } from "../../admission/refusal.ts";
 import { CallContext } from "../../call/context.ts";
 import { rpcName } from "../../call/service.ts";
 import { Code, toCallError, type ConnectError } from "../../errors/errors.ts";
+import type { CredentialNeed } from "../authenticate.ts";
 import { principal } from "../principal.ts";
 import type { AccessTable } from "./access-table.ts";
 import type { Denial, RpcAccess } from "./rpc-access.ts";
@@ -17,9 +18,6 @@ export interface AccessChallenges {
   /** Response headers that name the scopes which the caller does not have. */
   insufficientScope(call: CallHead, scopes: readonly string[]): Readonly<Record<string, string>>;
 }
-
-/** Whether credentials of a call are looked at: not at all, those that there are, or there must be good ones. */
-export type CredentialNeed = "none" | "optional" | "required";
 
 /** What an `AccessGate` is made of. */
 export interface AccessGateInit {

@@ -41,21 +41,26 @@ export function policyRows(
   { limitsOf, deadlineMsOf }: PolicySources = {},
 ): PolicyRow[] {
   return services.flatMap((service) =>
-    service.methods.map((method) => {
-      const { level, rule, place } = table.of(method);
-      return {
-        rpc: rpcName(method),
-        level,
-        roles: [...(rule?.roles ?? [])],
-        scopes: rule === undefined ? [] : [...rule.scopes, ...joined(rule.anyScope)],
-        conditions: conditionsOf(rule),
-        audit: rule?.audit ?? false,
-        limits: limitsOf?.(method) ?? [],
-        deadlineMs: deadlineMsOf?.(method),
-        decidedBy: place,
-      };
-    }),
+    service.methods.map((method) => ({
+      ...accessRow(table, method),
+      limits: limitsOf?.(method) ?? [],
+      deadlineMs: deadlineMsOf?.(method),
+    })),
   );
+}
+
+/** Who may call an rpc. @throws SetupError for a rule that does not fit it */
+export function accessRow(table: AccessTable, method: DescMethod): Omit<PolicyRow, "limits" | "deadlineMs"> {
+  const { level, rule, place } = table.of(method);
+  return {
+    rpc: rpcName(method),
+    level,
+    roles: [...(rule?.roles ?? [])],
+    scopes: rule === undefined ? [] : [...rule.scopes, ...joined(rule.anyScope)],
+    conditions: conditionsOf(rule),
+    audit: rule?.audit ?? false,
+    decidedBy: place,
+  };
 }
 
 /** The rows as lines of a table, with a head. */
