@@ -15,6 +15,7 @@ import { Authenticator } from "../../core/security/authenticator.ts";
 import type { FailureLimit } from "../../core/security/failure-windows.ts";
 import type { ForwardMode } from "../../core/security/forward.ts";
 import type { AuthOptions } from "../../core/security/security-options.ts";
+import { AuthCounts } from "./auth-counts.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { makeSecurityUse } from "./security-use.ts";
 import { sessionsOf } from "./sessions-of.ts";
@@ -24,9 +25,11 @@ type Mistake = SectionKit["mistake"];
 
 /** Who makes calls: the gate of authentication, and what servers behind this program get to know of it. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
-  const { config, logger, mistake, shared } = kit;
+  const { config, logger, metrics, mistake, shared } = kit;
   const use = shared(makeSecurityUse);
   let options = await authOptionsOf(kit, config);
+  const books = new AuthCounts();
+  let unwatch: readonly (() => void)[] = [];
   const started = (): Authenticator[] => (use.authenticator === undefined ? [] : [use.authenticator]);
   return {
     get gates() {
@@ -39,10 +42,12 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
     features: ["authentication"],
     async start() {
       use.authenticator = await naming(mistake, () =>
-        Authenticator.open(options, (call) => use.needOf(call), { logger }),
+        Authenticator.open(options, (call) => use.needOf(call), { logger, books }),
       );
+      unwatch = books.watchedBy(metrics);
     },
     stop() {
+      for (const end of unwatch) end();
       use.authenticator?.close();
       use.authenticator = undefined;
     },
