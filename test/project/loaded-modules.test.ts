@@ -24,7 +24,7 @@ async function modulesOf(file: string): Promise<string[]> {
  * of `dial`; and what only gateways of several upstreams load.
  */
 const traffic =
-  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time)\/|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
+  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time\/(?!clock\.))|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
 
 test("who uses neither discovery, policies, breakers nor several upstreams loads none of their modules", async () => {
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts"]) {

@@ -8,6 +8,7 @@ import type {
 import type { Gate } from "../../core/admission/gate.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
 import { ConfigError } from "../../core/config/loader/config-error.ts";
+import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { parseRate } from "../../core/limits/rate.ts";
 import { schemes, type JwtOptions } from "../../core/security/auth-schemes.ts";
@@ -16,6 +17,7 @@ import { Authenticator } from "../../core/security/authenticator.ts";
 import type { FailureLimit } from "../../core/security/failure-windows.ts";
 import type { ForwardMode } from "../../core/security/forward.ts";
 import type { AuthOptions } from "../../core/security/security-options.ts";
+import { AuthCounts } from "./auth-counts.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { makeSecurityUse } from "./security-use.ts";
 import { sessionsOf } from "./sessions-of.ts";
@@ -25,14 +27,19 @@ type Mistake = SectionKit["mistake"];
 
 /** Who makes calls: the gate of authentication, and what servers behind this program get to know of it. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
-  const { config, logger, mistake, shared } = kit;
+  const { config, logger, metrics, mistake, shared } = kit;
   const use = shared(makeSecurityUse);
   let options = await authOptionsOf(kit, config);
   const audience = audienceOf(config);
+  const books = new AuthCounts();
+  let unwatch: readonly (() => void)[] = [];
   // One object for all starts: servers in this process know by it which calls it has let through.
   const gate: Gate = {
     name: "authentication",
-    admit: (call) => use.authenticator?.gate.admit(call),
+    admit(call) {
+      if (use.authenticator === undefined) throw new ConnectError("the app is stopped", Code.Unavailable);
+      return use.authenticator.gate.admit(call);
+    },
     get documents() {
       return use.authenticator?.gate.documents ?? {};
     },
@@ -45,10 +52,12 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
     features: ["authentication"],
     async start() {
       use.authenticator = await naming(mistake, () =>
-        Authenticator.open(options, (call) => use.needOf(call), { logger }),
+        Authenticator.open(options, (call) => use.needOf(call), { logger, books }),
       );
+      unwatch = books.watchedBy(metrics);
     },
     stop() {
+      for (const end of unwatch) end();
       use.authenticator?.close();
       use.authenticator = undefined;
     },

@@ -4,11 +4,15 @@ import type { Gate } from "../../core/admission/gate.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
 import { dial, type DialedTransport } from "../../core/dial.ts";
 import { extAuthzGate } from "../../core/security/ext-authz/ext-authz-gate.ts";
+import type { AuthorizerBooks } from "../../core/security/ext-authz/ext-authz-options.ts";
+import { AuthorizerCounts } from "./authorizer-counts.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** The authorizer that is asked about calls. */
 export function open(kit: SectionKit): SectionParts {
-  let current = authorizerOf(kit.config, kit);
+  const counts = new AuthorizerCounts();
+  let unwatch: readonly (() => void)[] = [];
+  let current = authorizerOf(kit.config, kit, counts);
   const gate: Gate = {
     name: "ext_authz",
     admit(call: CallHead) {
@@ -21,13 +25,17 @@ export function open(kit: SectionKit): SectionParts {
     policyOf: (method) => ({ authorizer: concerns(current.gate, method) ? current.target : "" }),
     prepare({ next, changed }) {
       if (!changed.some((key) => key.startsWith("ext_authz."))) return () => {};
-      const after = authorizerOf(next, kit);
+      const after = authorizerOf(next, kit, counts);
       return () => {
         current.transport.close();
         current = after;
       };
     },
+    start() {
+      unwatch = counts.watchedBy(kit.metrics);
+    },
     stop() {
+      for (const end of unwatch) end();
       current.transport.close();
     },
   };
@@ -39,7 +47,11 @@ interface ConfiguredAuthorizer {
   readonly transport: DialedTransport;
 }
 
-function authorizerOf({ extAuthz }: Config, { mistake, logger }: SectionKit): ConfiguredAuthorizer {
+function authorizerOf(
+  { extAuthz }: Config,
+  { mistake, logger }: SectionKit,
+  books: AuthorizerBooks,
+): ConfiguredAuthorizer {
   if (extAuthz === undefined) throw mistake("ext_authz.target", "it is missing");
   const { target, timeout, onFailure, rpc, includeBody, headers, cacheTtl, extensions } = extAuthz;
   try {
@@ -53,6 +65,7 @@ function authorizerOf({ extAuthz }: Config, { mistake, logger }: SectionKit): Co
       cacheTtlMs: cacheTtl,
       extensions,
       logger,
+      books,
     });
     return { target, gate, transport };
   } catch (error) {

@@ -3,12 +3,14 @@ import type { Config } from "../../core/config/loader/config-types.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { LimitInit, LimitOptions } from "../../core/limits/limit-options.ts";
 import { Limiter, type LimitsInit } from "../../core/limits/limiter.ts";
+import type { WatchedValue } from "../../core/telemetry/metric-books.ts";
 import { redisOf } from "./redis-of.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 /** Limits of calls. */
 export function open(kit: SectionKit): SectionParts {
-  const { config, logger, mistake } = kit;
+  const { config, logger, metrics, mistake } = kit;
+  let unwatch = (): void => {};
   const redis = config.stores?.redis === undefined ? undefined : redisOf(kit);
   const limiter = explained(kit, () => new Limiter(initOf(config), { redis }));
   return {
@@ -24,9 +26,20 @@ export function open(kit: SectionKit): SectionParts {
       }
       for (const line of limiter.warnings) logger.warn(line);
     },
+    start() {
+      unwatch = metrics.watch("limitDecisions", () => decisionsOf(limiter));
+    },
+    stop: () => unwatch(),
     prepare: ({ next }) => explained(kit, () => limiter.prepare(initOf(next))),
     policyOf: (method) => ({ limits: limiter.describe(method).join(", ") }),
   };
+}
+
+/** The decisions of every limit, those that it has not made yet among them. */
+function* decisionsOf({ decisions }: Limiter): Generator<WatchedValue> {
+  for (const { limit, ...outcomes } of decisions) {
+    for (const [outcome, value] of Object.entries(outcomes)) yield { labels: { limit, outcome }, value };
+  }
 }
 
 function initOf({ limits }: Config): LimitsInit {

@@ -1,5 +1,6 @@
 import type { CallContext } from "../call/context.ts";
 import type { Durations } from "./durations.ts";
+import type { metricList } from "./metric-list.ts";
 
 /** Counts of one rpc called by one protocol. */
 export interface CallSeries {
@@ -33,6 +34,33 @@ export interface Tally {
   count: number;
 }
 
+/** The metrics whose values features keep: their series exist while something is watched. */
+export const watchedMetrics = [
+  "auth",
+  "jwksAge",
+  "jwksFetches",
+  "limitDecisions",
+  "overloadLimit",
+  "overloadInFlight",
+  "overloadState",
+  "shed",
+  "extAuthz",
+  "extAuthzDuration",
+  "extAuthzIgnored",
+] as const satisfies readonly (keyof typeof metricList)[];
+
+/** The key in `metricList` of a metric whose values a feature keeps. */
+export type WatchedMetric = (typeof watchedMetrics)[number];
+
+/** A value of a metric with its labels: a number, or the durations of a histogram. */
+export interface WatchedValue {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number | Durations;
+}
+
+/** Reads the values of a feature; called whenever the page is read. */
+export type ReadWatched = () => Iterable<WatchedValue>;
+
 /** Messages of one rpc called by one protocol. */
 export interface MessageSeries {
   readonly labels: CallSeries["labels"];
@@ -54,4 +82,6 @@ export interface MetricBooks {
   readonly refused: ReadonlyMap<string, Tally>;
   /** Names that were ignored, by kind and route. */
   readonly ignored: ReadonlyMap<string, Tally>;
+  /** What features say of a metric now. */
+  watched(metric: WatchedMetric): Iterable<WatchedValue>;
 }

@@ -1,5 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { collectDefaultMetrics, Counter, Gauge, Registry, type Histogram } from "prom-client";
+import { collectDefaultMetrics, type Counter, Registry } from "prom-client";
 import { ownVersion } from "../config/own-version.ts";
 import { codeName } from "../errors/code-name.ts";
 import { reloadCounts } from "../config/reload-counts.ts";
@@ -11,9 +11,10 @@ import { trafficBooks, type TrafficCounts } from "../traffic/traffic-books.ts";
 import { logCounts } from "./log-writer.ts";
 import { traceCounts } from "./trace-counts.ts";
 import { clientCounts } from "./client-books.ts";
-import type { Sample } from "./durations.ts";
 import type { MetricBooks, Tally } from "./metric-books.ts";
 import { metricList, type MetricDefinition } from "./metric-list.ts";
+import { counter, gauge, histogram } from "./registered-metrics.ts";
+import { addWatched } from "./watched-metrics.ts";
 
 /** How often the lag of the event loop is measured, in milliseconds. */
 const lagResolutionMs = 20;
@@ -68,31 +69,10 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   addClients(registry);
   addDiscovery(registry);
   addTraffic(registry);
+  addWatched(registry, books);
   addConfig(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
-}
-
-/** A counter that is reset and filled by `fill` whenever the page is read. */
-function counter(registry: Registry, definition: MetricDefinition, fill: (metric: Counter) => void): void {
-  const metric: Counter = new Counter({
-    ...configuration(registry, definition),
-    collect: () => {
-      metric.reset();
-      fill(metric);
-    },
-  });
-}
-
-/** As `counter`, for a value that also falls. */
-function gauge(registry: Registry, definition: MetricDefinition, fill: (metric: Gauge) => void): void {
-  const metric: Gauge = new Gauge({
-    ...configuration(registry, definition),
-    collect: () => {
-      metric.reset();
-      fill(metric);
-    },
-  });
 }
 
 /** What belongs to the process as a whole. */
@@ -265,20 +245,6 @@ function addTraffic(registry: Registry): void {
   add(metricList.splitCalls, trafficBooks.splits);
   add(metricList.mirrorCalls, trafficBooks.mirrors);
   add(metricList.faultsInjected, trafficBooks.faults);
-}
-
-function histogram(
-  registry: Registry,
-  { name, type, help }: MetricDefinition,
-  samples: (name: string) => Sample[],
-): void {
-  const get = async () => ({ name, help, type, values: samples(name) });
-  // A registry only uses the name and `get` of a metric. prom-client's own histogram could not take our counts.
-  registry.registerMetric({ name, help, type, get } as unknown as Histogram);
-}
-
-function configuration(registry: Registry, { name, help, labels }: MetricDefinition) {
-  return { name, help, labelNames: [...labels], registers: [registry] };
 }
 
 function addTallies(metric: Counter, tallies: ReadonlyMap<string, Tally>): void {

@@ -5,7 +5,15 @@ import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../erro
 import type { CallObserver, RefusedCall } from "../call/observer.ts";
 import { Durations } from "./durations.ts";
 import { messagesOf } from "./call-messages.ts";
-import type { CallSeries, HttpSeries, MessageSeries, Tally } from "./metric-books.ts";
+import type {
+  CallSeries,
+  HttpSeries,
+  MessageSeries,
+  ReadWatched,
+  Tally,
+  WatchedMetric,
+  WatchedValue,
+} from "./metric-books.ts";
 import { type MetricValues, openMetricsPage } from "./open-metrics.ts";
 
 /** Options of `Metrics`. */
@@ -45,6 +53,7 @@ export class Metrics implements CallObserver {
   readonly #processFaults = new Map<string, Tally>();
   readonly #refused = new Map<string, Tally>();
   readonly #ignored = new Map<string, Tally>();
+  readonly #watched = new Map<WatchedMetric, Set<ReadWatched>>();
   #registry: Promise<Registry> | undefined;
 
   constructor(options: Partial<MetricsOptions> = {}) {
@@ -120,6 +129,17 @@ export class Metrics implements CallObserver {
     tally(this.#processFaults, origin, { origin }, 1);
   }
 
+  /**
+   * Adds the values of a feature to the page. They are counts of the feature's own, which are read with the page.
+   *
+   * @returns takes them from the page
+   */
+  watch(metric: WatchedMetric, read: ReadWatched): () => void {
+    const readers = this.#watched.get(metric) ?? new Set();
+    this.#watched.set(metric, readers.add(read));
+    return () => void readers.delete(read);
+  }
+
   /** Loads prom-client at the first read of the page: loading is slow, and counting does not need it. */
   async #load(): Promise<Registry> {
     const { metricsPage } = await import("./metrics-page.ts");
@@ -131,8 +151,13 @@ export class Metrics implements CallObserver {
       processFaults: this.#processFaults,
       refused: this.#refused,
       ignored: this.#ignored,
+      watched: (metric: WatchedMetric) => this.#readWatched(metric),
     };
     return metricsPage(books, this.#options.processMetrics);
+  }
+
+  *#readWatched(metric: WatchedMetric): Generator<WatchedValue> {
+    for (const read of this.#watched.get(metric) ?? []) yield* read();
   }
 
   *#messages(): Generator<MessageSeries> {

@@ -20,6 +20,7 @@ export interface Authorizer {
   /** The HTTP part of the last question. */
   readonly http: AttributeContext_HttpRequest;
   answer: (question: CheckRequest) => Answer | Promise<Answer>;
+  readonly address: string;
   readonly transport: ReturnType<typeof dial>;
 }
 
@@ -33,7 +34,8 @@ export async function startAuthorizer(t: TestContext, answer: Authorizer["answer
     },
   });
   await server.start();
-  const transport = dial(`127.0.0.1:${server.address?.port}`);
+  const address = `127.0.0.1:${server.address?.port}`;
+  const transport = dial(address);
   t.after(async () => {
     transport.close();
     await server.gracefulStop({ graceMs: 0 });
@@ -41,6 +43,7 @@ export async function startAuthorizer(t: TestContext, answer: Authorizer["answer
   const authorizer: Authorizer = {
     questions,
     answer,
+    address,
     transport,
     get http() {
       const http = questions.at(-1)?.attributes?.request?.http;

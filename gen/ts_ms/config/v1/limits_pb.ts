@@ -98,7 +98,7 @@ export type LimitConfig = Message<"ts_ms.config.v1.LimitConfig"> & {
   mode: string;
 
   /**
-   * Whose calls are not counted: ids of principals, role:NAME, or ranges of addresses. Default: none.
+   * Whose calls are not counted: principal:PROVIDER/ID, role:NAME, or ranges of addresses. Default: none.
    *
    * @generated from field: repeated string exempt = 12;
    */

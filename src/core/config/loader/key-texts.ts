@@ -306,7 +306,7 @@ export const keyTexts: KeyTexts = {
   "LimitConfig.on_store_failure": "While the store fails: count in this process, allow, or refuse.",
   "LimitConfig.mode": "Whether calls are refused, or only counted as such.",
   "LimitConfig.exempt":
-    "Whose calls are not counted: ids of principals, role:NAME, or ranges of addresses. Default: none.",
+    "Whose calls are not counted: principal:PROVIDER/ID, role:NAME, or ranges of addresses. Default: none.",
   "LimitConfig.headers":
     "Which headers say what is left: those of the IETF's draft, three of `RateLimit-…`, both, or none.",
   "LimitConfig.max_keys":

@@ -73,6 +73,8 @@ suite("the head of a request of the fast lane", () => {
     );
     assert.deepEqual(Object.fromEntries(Object.entries(head ?? {})), {
       method: "POST",
+      record: undefined,
+      requestId: undefined,
       url: "/v1/books?x=%20",
       httpVersion: "1.1",
       httpVersionMajor: 1,
@@ -284,9 +286,15 @@ suite("the head of a request of the fast lane", () => {
       }),
       { maxLength: 8 },
     );
-    const heads = fc.sample(lines, { numRuns: 1000, seed: 11 }).map((some) => {
-      return headOf("GET / HTTP/1.1", "Host: x", ...some);
-    });
-    await assertAsNode(heads);
+    const samples = fc.sample(lines, { numRuns: 1000, seed: 11 });
+    const reader = new HeadReader(headFormLimits);
+    const isTwice = (some: string[]): boolean =>
+      some.filter((line) => line.toLowerCase().startsWith("authorization:")).length > 1;
+    // Node keeps the first of several; they are left to it, as gates have to see that there are several.
+    for (const some of samples.filter(isTwice)) {
+      assert.equal(reader.read(headOf("GET / HTTP/1.1", "Host: x", ...some), 0), undefined);
+    }
+    const heads = samples.filter((some) => !isTwice(some));
+    await assertAsNode(heads.map((some) => headOf("GET / HTTP/1.1", "Host: x", ...some)));
   });
 });
