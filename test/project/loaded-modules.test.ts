@@ -20,11 +20,11 @@ async function modulesOf(file: string): Promise<string[]> {
 }
 
 /**
- * What only programs load that find services, spare them, or state policies, but for what checks the option `policies`
- * of `dial`; and what only gateways of several upstreams load.
+ * What only programs load that find services, spare them, or state policies, but for what checks the options
+ * `policies` and `serviceConfig` of `dial`; and what only gateways of several upstreams load.
  */
 const traffic =
-  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector)\.)|resilience|time\/(?!clock\.))|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
+  /^src\/gateway\/upstreams\/(?!upstream\.)|^src\/core\/call\/proxy\.|^src\/core\/(?:discovery\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!clock\.))|^gen\/ts_ms\/v1\/policy_pb|\/retry-info\.ts$/;
 
 test("who uses neither discovery, policies, breakers nor several upstreams loads none of their modules", async () => {
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts"]) {
@@ -39,7 +39,7 @@ test("who uses neither discovery, policies, breakers nor several upstreams loads
   const loaded = await modulesOf("src/entries/resilience.ts");
   assert.ok(loaded.includes("src/core/resilience/breaker.ts"));
   assert.deepEqual(
-    loaded.filter((path) => /^src\/core\/(?:discovery|policy|grpc|http2|call)\//.test(path)),
+    loaded.filter((path) => /^src\/core\/(?:discovery\/|policy|grpc|http2|call)\//.test(path)),
     [],
   );
   for (const [entry, other] of [

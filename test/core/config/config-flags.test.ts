@@ -19,7 +19,8 @@ for (const [program, group] of Object.entries(programs)) {
       assert.equal(found.repeatable, flag.repeatable);
       const shown = flag.shownDefault;
       // Durations may be written in other units; a log that is off has no key.
-      if (shown !== "" && shown !== "off" && flag.value !== "DURATION") assert.equal(found.shownDefault, shown);
+      if (shown !== "" && shown !== "off" && flag.value !== "DURATION")
+        assert.equal(found.shownDefault, shown);
     });
   }
 }
