@@ -51,6 +51,18 @@ OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR
 
 /** Notices of packages that ship no licence text; the long ones stand with another package inside. */
 const withoutFile = {
+  "@bufbuild/cel": `Copyright 2024-2026 Buf Technologies, Inc.
+
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+  "@bufbuild/cel-spec": `Copyright 2024-2026 Buf Technologies, Inc.
+
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+  "@bufbuild/protovalidate": `Copyright 2024-2026 Buf Technologies, Inc.
+
+Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js.`,
+  "@redis/client": `Copyright (c) 2022-2026, Redis, inc.
+
+${mit}`,
   "@bufbuild/protobuf": `Copyright 2021-2026 Buf Technologies, Inc.
 
 Licensed under the Apache License, Version 2.0, whose text stands at @grpc/grpc-js. Parts that come from Google's

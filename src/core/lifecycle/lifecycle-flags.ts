@@ -9,13 +9,13 @@ export const stopFlags = {
 } as const;
 
 /** Where a program registers itself, and as which service; without a name as its own. */
-interface Registry {
+export interface Registry {
   readonly kind: "consul";
   readonly name: string | undefined;
 }
 
 /** Host and port by which others reach a server. */
-interface OuterAddress {
+export interface OuterAddress {
   readonly address: string;
   readonly port: number | undefined;
 }
