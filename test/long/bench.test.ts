@@ -42,18 +42,22 @@ function assertMeasured({ id, ratios = [] }: Line, stdout: string): void {
   assert.match(stdout, new RegExp(`^\\| ${id} \\|.* (yes|no) \\|$`, "m"));
 }
 
-test("bench: every row gets right answers and a ratio, but for peers that nobody asked for", async (t) => {
-  const { stdout, lines } = await bench(t, []);
-  assert.deepEqual(
-    lines.map(({ id }) => id),
-    rows.map(({ id }) => id),
-  );
-  const peers = new Set(peerRows.map(({ id }) => id));
-  for (const line of lines) {
-    if (!peers.has(line.id)) assertMeasured(line, stdout);
-    else assert.match(stdout, new RegExp(`^\\| ${line.id} \\|.* skipped \\|.* takes .*--peers. \\|$`, "m"));
-  }
-});
+test(
+  "bench: every row gets right answers and a ratio, but for peers that nobody asked for",
+  { timeout: 400_000 },
+  async (t) => {
+    const { stdout, lines } = await bench(t, []);
+    assert.deepEqual(
+      lines.map(({ id }) => id),
+      rows.map(({ id }) => id),
+    );
+    const peers = new Set(peerRows.map(({ id }) => id));
+    for (const line of lines) {
+      if (!peers.has(line.id)) assertMeasured(line, stdout);
+      else assert.match(stdout, new RegExp(`^\\| ${line.id} \\|.* skipped \\|.* takes .*--peers. \\|$`, "m"));
+    }
+  },
+);
 
 test("bench: --times repeats the table and ends with the medians of all runs", async (t) => {
   const { stdout, lines } = await bench(t, ["--rows", "6,10", "--times", "3"]);
