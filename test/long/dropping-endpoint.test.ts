@@ -8,13 +8,16 @@ test("K01: 1 of 20 servers connects and drops every 100 ms, under 500 calls a se
   const servers = await severalServers(t, 20);
   const [dropping, ...others] = servers;
   if (dropping === undefined) assert.fail("no server");
-  const { client, transport } = dialSeveral(
-    t,
-    servers.map(({ address }) => address),
-    {
-      policies: [{ selector: "tsms.test.v1.EchoService/Echo", retry: { codes: [Code.Unavailable] } }],
-    },
-  );
+  const addresses = servers.map(({ address }) => address);
+  // The first calls of a process are slow, which their endpoints would be held to have caused for some seconds.
+  const early = dialSeveral(t, addresses);
+  for (let turn = 0; turn < 400; turn++) {
+    await Promise.all(Array.from({ length: 5 }, () => early.client.echo({}, { timeoutMs: 5_000 })));
+  }
+  early.transport.close();
+  const { client, transport } = dialSeveral(t, addresses, {
+    policies: [{ selector: "tsms.test.v1.EchoService/Echo", retry: { codes: [Code.Unavailable] } }],
+  });
   await transport.ready();
   await until(transport, () => transport.stats().cluster?.connections === 20);
   dropping.front.lifeMs = 100;
@@ -42,7 +45,7 @@ test("K01: 1 of 20 servers connects and drops every 100 ms, under 500 calls a se
   const total = calls.reduce((sum, count) => sum + count, 0);
   for (const count of calls) {
     const points = 100 * Math.abs(count / total - 1 / calls.length);
-    assert.ok(points <= 4.5, `${count} of ${total} calls`);
+    assert.ok(points <= 3, `${count} of ${total} calls`);
   }
   assert.equal(transport.stats().endpoints.length, 20);
   for (const { load } of transport.stats().endpoints.slice(1)) assert.ok((load?.attempts ?? 0) > 100);

@@ -39,9 +39,10 @@ describe("a subset", () => {
   test("K03: of 10,000 endpoints, the same in another order, and 10,000 others", () => {
     const best = [Infinity, Infinity, Infinity];
     // Of several rounds the best one counts: other work on the machine makes any of them slower.
-    for (let round = 0; round < 10; round++) {
+    for (let round = 0; round < 3; round++) {
       const chain = new Chain({ subset: 20 });
       const all = list(10_000);
+      const others = list(10_000, 1);
       const step = (number: number, update: () => void): void => {
         const before = process.threadCpuUsage();
         update();
@@ -54,12 +55,12 @@ describe("a subset", () => {
       step(1, () => assert.equal(chain.update(all.toReversed()), undefined));
       assert.deepEqual(chain.used, used);
       step(2, () => {
-        const change = chain.update(list(10_000, 1));
+        const change = chain.update(others);
         assert.equal(change?.added.length, 20);
         assert.equal(change.removed.length, 20);
       });
     }
-    for (const ms of best) assert.ok(ms <= 40, `${best.join(", ")} ms of this thread`);
+    for (const ms of best) assert.ok(ms <= 20, `${best.join(", ")} ms of this thread`);
   });
 
   test("as endpoints come and go, hardly any others change", () => {
