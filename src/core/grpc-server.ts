@@ -53,7 +53,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #tls: ServerTls | undefined;
   readonly #lifecycle = new Lifecycle();
   readonly #engine: ServerEngine;
-  #addresses: ClientAddresses;
+  readonly #addresses: ClientAddresses;
   readonly #acceptor: Http2Acceptor;
   readonly #validation: Validation | undefined;
   #admission: Admission | undefined;
@@ -219,11 +219,10 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const next = { ...this.#options };
     for (const name of reloadable)
       Object.assign(next, options[name] === undefined ? {} : { [name]: options[name] });
-    const addresses = new ClientAddresses(next.trustedProxies);
-    if (addresses.areForwarded) addresses.use();
-    const admission = (this.#admission = admissionOf(next, addresses));
+    const trustProxies = this.#addresses.prepare(next.trustedProxies);
+    const admission = (this.#admission = admissionOf(next, this.#addresses));
+    trustProxies();
     this.#options = next;
-    this.#addresses = addresses;
     this.dispatcher.admission = admission;
     this.dispatcher.reload(next);
     this.#engine.reload(next, admission);
@@ -241,7 +240,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     }
     this.#engine.choose();
     this.#lifecycle.enter("boot");
-    if (this.#validation !== undefined || this.#admission !== undefined || this.#addresses.areForwarded) {
+    if (this.#validation !== undefined || this.#admission !== undefined) {
       await this.#prepare();
     }
     const { signal } = this.#boot;
@@ -257,7 +256,6 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const { signal } = this.#boot;
     try {
       await this.#validation?.load();
-      if (this.#addresses.areForwarded) await this.#addresses.load();
       await this.#admission?.ready();
     } catch (error) {
       if (!signal.aborted) this.#lifecycle.enter("error");

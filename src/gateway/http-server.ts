@@ -76,7 +76,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #entry: Entry;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
-  #addresses: ClientAddresses;
+  readonly #addresses: ClientAddresses;
   #admission: Admission | undefined;
   /** What all exchanges have, around what completes their heads for browsers. */
   readonly #hooksWith: (complete: CompleteHead | undefined) => ExchangeHooks;
@@ -285,12 +285,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     );
     const next: HttpServerOptions = { ...this.#options, ...Object.fromEntries(given) };
     void new OriginCheck(next.allowedOrigins); // Throws for entries that are wrong.
-    const addresses = new ClientAddresses(next.trustedProxies);
-    if (addresses.areForwarded) addresses.use();
-    const admission = (this.#admission = admissionOf(next, this.#faults, addresses));
+    const trustProxies = this.#addresses.prepare(next.trustedProxies);
+    const admission = (this.#admission = admissionOf(next, this.#faults, this.#addresses));
     this.#browsers.useOrigins(next);
+    trustProxies();
     Object.assign(this.#options, Object.fromEntries(given));
-    this.#addresses = addresses;
     const { completeHead } = this.#hooksWith(this.#browsers.completeHead);
     this.#port.completeHeads(completeHead);
     this.#guests.completeHead = completeHead;
@@ -412,7 +411,6 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** Loads and compiles what decides on calls. */
   async #prepare(): Promise<void> {
     await this.#validation?.load();
-    if (this.#addresses.areForwarded) await this.#addresses.load();
     await this.#admission?.ready();
   }
 

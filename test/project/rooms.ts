@@ -120,6 +120,7 @@ export const arrows: Arrows = {
   "core/limits": [
     "core/errors",
     "core/config",
+    "core/net",
     "core/policy",
     "core/call",
     "core/admission",
@@ -129,6 +130,7 @@ export const arrows: Arrows = {
   "core/overload": [
     "core/errors",
     "core/config",
+    "core/net",
     "core/time",
     "core/policy",
     "core/call",

@@ -10,7 +10,7 @@ import type { Config } from "../../core/config/loader/config-types.ts";
 import { ConfigError } from "../../core/config/loader/config-error.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
-import { parseRate } from "../../core/limits/rate.ts";
+import { parseRate } from "../../core/config/rate-text.ts";
 import { schemes, type JwtOptions } from "../../core/security/auth-schemes.ts";
 import type { AuthProviderSource } from "../../core/security/auth-provider.ts";
 import { Authenticator } from "../../core/security/authenticator.ts";

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { GrpcServer } from "../../core/grpc-server.ts";
-import { loadRanges } from "../../core/admission/ip-ranges.ts";
 import { Cors } from "../../gateway/http/browsers/cors.ts";
 import { HttpServer } from "../../gateway/http-server.ts";
 import { httpServerDefaults, type HttpServerOptions } from "../../gateway/http-server-options.ts";
@@ -31,7 +30,6 @@ export function open(kit: SectionKit): SectionParts {
     async prepare({ next }) {
       const after = httpOptionsOf({ ...kit, config: next });
       checkOrigins(kit, after);
-      if (next.http.trustedProxies.length > 0) await loadRanges();
       return () => {
         http = after;
       };

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
+import { readIpRanges, type IpRanges } from "../config/ip-ranges.ts";
 import type { ClientAddress } from "./call-head.ts";
-import { checkRange, loadedRanges, loadRanges, type IpRanges } from "./ip-ranges.ts";
 
 /** Where the addresses that proxies have seen are read. */
 interface ForwardedHeaders {
@@ -18,59 +18,59 @@ const parameter = /^\s*([\w!#$%&'*+.^`|~-]+)=(?:"((?:[^"\\]|\\.)*)"|([\w!#$%&'*+
  * and headers that contradict one another count for nothing.
  */
 export class ClientAddresses {
-  readonly #trusted: readonly string[];
-  #isTrusted: IpRanges | undefined;
+  /** Undefined without trusted proxies. */
+  #trusted: IpRanges | undefined;
 
   /**
    * @param trustedProxies addresses and ranges such as `10.0.0.0/8`
    * @throws SetupError naming the one that is none
    */
   constructor(trustedProxies: readonly string[]) {
-    for (const range of trustedProxies) checkRange(range, "trustedProxies");
-    this.#trusted = trustedProxies;
+    this.#trusted = readTrusted(trustedProxies);
   }
 
-  /** Whether there are trusted proxies: `load` has to be called. */
-  get areForwarded(): boolean {
-    return this.#trusted.length > 0;
-  }
-
-  /** Must be called before the first connection: the ranges are compiled by a package that is loaded for them. */
-  async load(): Promise<void> {
-    await loadRanges();
-    this.use();
-  }
-
-  /** As `load`, behind a `loadRanges`. */
-  use(): void {
-    this.#isTrusted = loadedRanges(this.#trusted);
+  /**
+   * Compiles other trusted proxies.
+   *
+   * @returns what puts them in the place of those before, for all that use this object
+   * @throws SetupError naming the one that is none
+   */
+  prepare(trustedProxies: readonly string[]): () => void {
+    const trusted = readTrusted(trustedProxies);
+    return () => {
+      this.#trusted = trusted;
+    };
   }
 
   /** Whether the other end of a connection is a trusted proxy. */
   isProxy(remote: string | undefined): boolean {
-    return remote !== undefined && this.#isTrusted?.(normalized(remote)) === true;
+    return remote !== undefined && this.#trusted?.has(normalized(remote)) === true;
   }
 
   /** @param remote address of the other end of the connection */
   of(headers: ForwardedHeaders, remote: string | undefined): ClientAddress {
     const own = normalized(remote ?? "");
-    const isTrusted = this.#isTrusted;
-    if (isTrusted === undefined || own === "" || !isTrusted(own)) return { ip: own, trusted: false };
+    const trusted = this.#trusted;
+    if (trusted === undefined || own === "" || !trusted.has(own)) return { ip: own, trusted: false };
     const behind = headers.headerValues("x-forwarded-for");
     const standard = headers.headerValues("forwarded");
-    const found = behind.length === 0 ? undefined : nearest(own, listed(behind), isTrusted);
-    const other = standard.length === 0 ? undefined : nearest(own, forwarded(standard), isTrusted);
+    const found = behind.length === 0 ? undefined : nearest(own, listed(behind), trusted);
+    const other = standard.length === 0 ? undefined : nearest(own, forwarded(standard), trusted);
     // A proxy that sets one of the two passes on the other one as its client has sent it.
     const ip = found !== undefined && other !== undefined && found !== other ? own : (found ?? other ?? own);
     return { ip, trusted: ip !== own };
   }
 }
 
+function readTrusted(ranges: readonly string[]): IpRanges | undefined {
+  return ranges.length === 0 ? undefined : readIpRanges(ranges, "trustedProxies");
+}
+
 /** The first address from the right that is not trusted, or the last one before one that cannot be read. */
-function nearest(own: string, addresses: readonly (string | undefined)[], isTrusted: IpRanges): string {
+function nearest(own: string, addresses: readonly (string | undefined)[], trusted: IpRanges): string {
   let ip = own;
   for (const address of addresses.toReversed()) {
-    if (!isTrusted(ip) || address === undefined) return ip;
+    if (!trusted.has(ip) || address === undefined) return ip;
     ip = address;
   }
   return ip;

@@ -1,5 +1,5 @@
 import type { LimitHeaders, LimitOptions } from "./limit-options.ts";
-import type { Rate } from "./rate.ts";
+import type { Rate } from "../config/rate-text.ts";
 
 /** A limit and what is left of it, for headers. */
 export interface Left {

@@ -3,7 +3,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { CallHead } from "../admission/call-head.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { principal, type Principal } from "../security/principal.ts";
-import { networkOf } from "./network.ts";
+import { networkOf } from "../net/client-network.ts";
 
 /** Takes the texts of a key. A tag says what a text is, so that an address is never taken for a claim. */
 export interface KeySink {

@@ -9,7 +9,7 @@ import { LimitKey } from "./key.ts";
 import { KeyTable } from "./key-table.ts";
 import { Leases } from "./leases.ts";
 import { toLimitOptions, type LimitInit, type LimitOptions } from "./limit-options.ts";
-import { parseRate, type Rate } from "./rate.ts";
+import { parseRate, type Rate } from "../config/rate-text.ts";
 import type { LimitClocks, RateRule } from "./rate-rule.ts";
 import { toRule } from "./rules.ts";
 import { toStoredRule, type LimitStore, type StoredRule } from "./store.ts";

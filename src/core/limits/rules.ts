@@ -1,5 +1,5 @@
 import { BucketRule } from "./bucket.ts";
-import type { Rate } from "./rate.ts";
+import type { Rate } from "../config/rate-text.ts";
 import type { LimitClocks, RateRule } from "./rate-rule.ts";
 import { CalendarRule, WindowRule } from "./window.ts";
 

@@ -1,6 +1,6 @@
 import type { Redis } from "../redis/redis.ts";
 import { RedisScript } from "../redis/script.ts";
-import type { Rate } from "./rate.ts";
+import type { Rate } from "../config/rate-text.ts";
 
 /** What is asked of a key in the store. */
 export interface StoreRequest {

@@ -1,5 +1,5 @@
 import type { KeyTable } from "./key-table.ts";
-import type { CalendarPeriod } from "./rate.ts";
+import type { CalendarPeriod } from "../config/rate-text.ts";
 import type { RateRule, Verdict } from "./rate-rule.ts";
 
 /**

@@ -6,7 +6,7 @@ import { refusal } from "../admission/refusal.ts";
 import { CallContext, type EndListener } from "../call/context.ts";
 import { whenCallEnds } from "../call/gate-context.ts";
 import { retryInfo, unavailableFor } from "../errors/retry-info.ts";
-import { networkOf } from "../limits/network.ts";
+import { networkOf } from "../net/client-network.ts";
 import { principal } from "../security/principal.ts";
 import { systemClock, type Clock } from "../time/clock.ts";
 import { contractCriticality } from "./contract-criticality.ts";

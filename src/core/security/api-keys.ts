@@ -1,6 +1,6 @@
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
-import { BlockList, isIP } from "node:net";
 import { SetupError } from "../errors/setup-error.ts";
+import { IpRanges, parseIpRange } from "../config/ip-ranges.ts";
 import { AuthFailure } from "./auth-failure.ts";
 import type { AuthProvider, ProviderKit } from "./auth-provider.ts";
 import type { Presented } from "./presented.ts";
@@ -57,7 +57,7 @@ interface ApiKey {
   readonly notBeforeMs: number;
   readonly expiresAtMs: number;
   /** Networks that it may come from; undefined for any. */
-  readonly networks: BlockList | undefined;
+  readonly networks: IpRanges | undefined;
 }
 
 const fields = ["id", "hash", "scopes", "roles", "not_before", "expires_at", "ips"] as const;
@@ -129,22 +129,16 @@ function readHash(record: FileRecord): Buffer {
   return digest;
 }
 
-function readNetworks(texts: readonly string[], place: string): BlockList | undefined {
+function readNetworks(texts: readonly string[], place: string): IpRanges | undefined {
   if (texts.length === 0) return undefined;
-  const networks = new BlockList();
-  for (const text of texts) {
-    const [address = "", bits, ...more] = text.split("/");
-    const version = isIP(address);
-    const longest = version === 4 ? 32 : 128;
-    const prefix = bits === undefined ? longest : /^\d{1,3}$/.test(bits) ? Number(bits) : Number.NaN;
-    if (version === 0 || more.length > 0 || !(prefix <= longest)) {
-      throw new SetupError(
-        `${place}: ips must be addresses or networks such as 10.0.0.0/8, not ${JSON.stringify(text)}`,
-      );
-    }
-    networks.addSubnet(address, prefix, version === 4 ? "ipv4" : "ipv6");
-  }
-  return networks;
+  const ranges = texts.map((text) => {
+    const range = parseIpRange(text);
+    if (range !== undefined) return range;
+    throw new SetupError(
+      `${place}: ips must be addresses or networks such as 10.0.0.0/8, not ${JSON.stringify(text)}`,
+    );
+  });
+  return new IpRanges(ranges);
 }
 
 /** Finds the principals of API keys by the digests of these. */
@@ -184,13 +178,8 @@ class ApiKeyProvider implements AuthProvider {
     if (nowMs >= expiresAtMs) throw new AuthFailure("KEY_EXPIRED", "the key has expired");
     if (nowMs < notBeforeMs) throw new AuthFailure("KEY_NOT_YET_VALID", "the key is not valid yet");
     if (this.#kit.revocations.has(principal)) throw new AuthFailure("KEY_REVOKED", "the key is revoked");
-    if (networks !== undefined && !holds(networks, ip)) {
+    if (networks?.has(ip) === false) {
       throw new AuthFailure("KEY_WRONG_ADDRESS", "the key may not be used from this address");
     }
   }
-}
-
-function holds(networks: BlockList, ip: string): boolean {
-  const version = isIP(ip);
-  return version !== 0 && networks.check(ip, version === 4 ? "ipv4" : "ipv6");
 }

@@ -1,7 +1,7 @@
-import { isIPv6 } from "node:net";
 import { refusal } from "../admission/refusal.ts";
 import { Code, type ConnectError } from "../errors/errors.ts";
 import { retryInfo } from "../errors/retry-info.ts";
+import { networkOf } from "../net/client-network.ts";
 import type { Clock } from "../time/clock.ts";
 
 /** How many bad credentials are looked at. */
@@ -36,14 +36,14 @@ export class FailureWindows {
 
   /** Counts a bad credential of an address. @param digest of the credential; undefined for one that cannot be read */
   count(ip: string, digest: string | undefined): void {
-    if (ip !== "") this.#add(addressKey(ip));
+    if (ip !== "") this.#add(`ip ${networkOf(ip)}`);
     if (digest !== undefined) this.#add(digest);
   }
 
   /** RESOURCE_EXHAUSTED if there were too many from this address or of this credential, else undefined. */
   refuse(ip: string, digest: string): ConnectError | undefined {
     if (this.#windows.size === 0) return undefined;
-    const endMs = (ip === "" ? undefined : this.#fullUntil(addressKey(ip))) ?? this.#fullUntil(digest);
+    const endMs = (ip === "" ? undefined : this.#fullUntil(`ip ${networkOf(ip)}`)) ?? this.#fullUntil(digest);
     if (endMs === undefined) return undefined;
     return refusal({
       kind: "rate_limited",
@@ -79,18 +79,4 @@ export class FailureWindows {
     if (window === undefined || window.count < this.#limit.count) return undefined;
     return this.#clock.nowMs() < window.endMs ? window.endMs : undefined;
   }
-}
-
-/** IPv4 addresses one by one, also as IPv6; IPv6 addresses by the network of 64 bits that one client has. */
-function addressKey(ip: string): string {
-  if (!isIPv6(ip)) return `ip ${ip}`;
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip);
-  if (mapped?.[1] !== undefined) return `ip ${mapped[1]}`;
-  const [head = "", tail] = ip.toLowerCase().replace(/%.*$/, "").split("::");
-  const groups = head === "" ? [] : head.split(":");
-  if (tail !== undefined) while (groups.length < 4) groups.push("0");
-  return `ip ${groups
-    .slice(0, 4)
-    .map((group) => group.replace(/^0+(?=.)/, ""))
-    .join(":")}`;
 }

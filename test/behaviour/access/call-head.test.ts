@@ -90,3 +90,36 @@ for (const engine of ["own", "node"] as const) {
     await grpc.gracefulStop({ graceMs: 0 });
   });
 }
+
+test("a reload of trusted proxies counts for gates, request ids and observers", async () => {
+  const seenBy: Record<string, string[]> = { gate: [], call: [], request: [] };
+  await using http = new HttpServer({
+    port: 0,
+    logger: false,
+    requestId: "trusted",
+    upstream: new GrpcServer({ listen: false, logger: false }).addService(new Echo()),
+    gates: [{ name: "eye", admit: ({ client }) => void seenBy["gate"]?.push(client.ip) }],
+    observers: [{ arrived: (_, { client }) => void seenBy["call"]?.push(client) }],
+    httpObservers: [{ requestEnded: ({ client }) => void seenBy["request"]?.push(client) }],
+  }).addService(EchoService);
+  await http.start();
+  const call = async (): Promise<string> => {
+    const answer = await exchangeBytes(
+      http.address?.port ?? 0,
+      "GET /test/v1/echo/a HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.7\r\nX-Request-Id: mine\r\n" +
+        "Connection: close\r\n\r\n",
+    );
+    assert.match(answer, /^HTTP\/1\.1 200 /);
+    return /^x-request-id: (.*)\r$/im.exec(answer)?.[1] ?? "";
+  };
+  assert.notEqual(await call(), "mine");
+  http.reload({ trustedProxies: ["127.0.0.0/8"] });
+  assert.equal(await call(), "mine");
+  const both = ["127.0.0.1", "198.51.100.7"];
+  assert.deepEqual(seenBy, { gate: both, call: both, request: both });
+  assert.throws(
+    () => http.reload({ trustedProxies: ["x"] }),
+    /trustedProxies: "x" is no address and no range/,
+  );
+  assert.equal(await call(), "mine");
+});

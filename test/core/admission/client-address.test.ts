@@ -11,7 +11,6 @@ interface Sent {
 
 async function clientOf(remote: string | undefined, sent: Sent, proxies = trusted): Promise<string> {
   const addresses = new ClientAddresses(proxies);
-  if (addresses.areForwarded) await addresses.load();
   const headers: Readonly<Record<string, readonly string[] | undefined>> = { ...sent };
   const { ip, trusted: isForwarded } = addresses.of({ headerValues: (name) => headers[name] ?? [] }, remote);
   return isForwarded ? `${ip} behind a proxy` : ip;

@@ -117,7 +117,7 @@ suite("introspection:", () => {
     ],
     [
       "a future begin",
-      { active: true, sub: "ada", aud: "library", nbf: seconds(60_000) },
+      { active: true, sub: "ada", aud: "library", nbf: seconds(3_600_000) },
       "TOKEN_NOT_YET_VALID",
       Code.Unauthenticated,
     ],

@@ -1,6 +1,8 @@
 import { isIP } from "node:net";
 import { Unit } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import { parseIpRange } from "../ip-ranges.ts";
 import { toDurationMs, toSizeBytes } from "../quantity-text.ts";
+import { parseRate } from "../rate-text.ts";
 import type { KeyField } from "./key-tree.ts";
 
 /** A value as its key has it, or what was expected instead. */
@@ -161,7 +163,10 @@ const textForms: Readonly<Partial<Record<Unit, TextForm>>> = {
   [Unit.FILE]: { expected: "the path of a file", test: isPath },
   [Unit.FOLDER]: { expected: "the path of a folder", test: isPath },
   [Unit.URL]: { expected: "a URL", test: isUrl },
-  [Unit.CIDR]: { expected: 'an address or a range such as "10.0.0.0/8"', test: isCidr },
+  [Unit.CIDR]: {
+    expected: 'an address or a range such as "10.0.0.0/8"',
+    test: (text) => parseIpRange(text) !== undefined,
+  },
   [Unit.PATH]: { expected: "a path with a leading slash", test: (text) => /^\/\S*$/.test(text) },
 };
 
@@ -170,11 +175,9 @@ function isPath(text: string): boolean {
 }
 
 function isRate(text: string): boolean {
-  const [, count = "0", time = ""] = /^(\d{1,15})\/(\S+)$/.exec(text) ?? [];
-  if (!(Number(count) > 0)) return false;
-  if (time === "hour" || time === "day" || time === "month") return true;
   try {
-    return toDurationMs(time) > 0;
+    parseRate(text);
+    return true;
   } catch {
     return false;
   }
@@ -183,12 +186,6 @@ function isRate(text: string): boolean {
 function isUrl(text: string): boolean {
   if (/\s/.test(text)) return false;
   return /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}$/i.test(text) || URL.canParse(text);
-}
-
-function isCidr(text: string): boolean {
-  const [, address = "", bits] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const version = isIP(address);
-  return version !== 0 && Number(bits ?? 0) <= (version === 4 ? 32 : 128);
 }
 
 function oneOf(words: readonly string[]): string {

@@ -1,6 +1,5 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { CallHead } from "../../admission/call-head.ts";
-import { compileRanges, type IpRanges } from "../../admission/ip-ranges.ts";
 import type { Condition } from "../../condition/condition.ts";
 import { rpcName } from "../../call/service.ts";
 import type { Principal } from "../principal.ts";
@@ -35,7 +34,6 @@ export class RpcAccess {
   readonly isOpen: boolean;
   /** Resolves when conditions are compiled, and rejects if they cannot be; undefined from then on. */
   pending: Promise<void> | undefined;
-  #ips: IpRanges | undefined;
   readonly #match: Match | undefined;
   #when: Condition | undefined;
 
@@ -48,8 +46,8 @@ export class RpcAccess {
     this.isOpen = level === "public" && (rule === undefined || !hasCondition(rule));
     this.#match = rule && compileMatch(rule, method.input);
     if (rule?.resource !== undefined) readPath(rule.resource, method.input, `${place}: resource`);
-    if (rule !== undefined && (rule.ips.length > 0 || rule.when !== undefined)) {
-      this.pending = this.#load(rule).then(() => {
+    if (rule?.when !== undefined) {
+      this.pending = this.#load(rule.when, rule.place).then(() => {
         this.pending = undefined;
       });
       this.pending.catch(() => {}); // Reported by who waits for it.
@@ -69,7 +67,7 @@ export class RpcAccess {
       return unknown;
     if (rule === undefined) return undefined;
     if (rule.doors?.has(call.door) === false) return denied;
-    if (rule.ips.length > 0 && this.#ips?.(call.client.ip) !== true) return denied;
+    if (rule.ranges?.has(call.client.ip) === false) return denied;
     const denial = who === undefined ? undefined : denialOf(rule, who);
     if (denial !== undefined) return denial;
     const when = this.#when;
@@ -86,9 +84,7 @@ export class RpcAccess {
     return when.holds({ request: message, auth: authObject(who), call: callObject(call) });
   }
 
-  async #load({ ips, when, place }: Rule): Promise<void> {
-    if (ips.length > 0) this.#ips = await compileRanges(ips);
-    if (when === undefined) return;
+  async #load(when: string, place: string): Promise<void> {
     const { compileCondition } = await import("../../condition/condition.ts");
     this.#when = await compileCondition(
       when,

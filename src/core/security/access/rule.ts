@@ -1,6 +1,6 @@
 import { accessLevels, type AccessLevel, type AccessRuleInit } from "./access-options.ts";
 import type { DoorName } from "../../admission/call-head.ts";
-import { checkRange } from "../../admission/ip-ranges.ts";
+import { type IpRanges, readIpRanges } from "../../config/ip-ranges.ts";
 import { nearestName } from "../../errors/nearest-name.ts";
 import { SetupError } from "../../errors/setup-error.ts";
 
@@ -18,6 +18,8 @@ export interface Rule {
   readonly principals: Names | undefined;
   readonly providers: Names | undefined;
   readonly ips: readonly string[];
+  /** `ips`, for the check; undefined for any address. */
+  readonly ranges: IpRanges | undefined;
   readonly doors: Names | undefined;
   readonly audit: boolean;
   readonly resource: string | undefined;
@@ -77,7 +79,7 @@ export function readRule(init: AccessRuleInit, place: string): Rule {
   const principals = setOf(list("principals"));
   const providers = setOf(list("providers"));
   const ips = list("ips");
-  for (const range of ips) checkRange(range, `${place}: ips`);
+  const ranges = ips.length === 0 ? undefined : readIpRanges(ips, `${place}: ips`);
   const doorNames = list("doors");
   for (const door of doorNames) checkDoor(door, place);
   const pairs = Object.entries(match);
@@ -104,6 +106,7 @@ export function readRule(init: AccessRuleInit, place: string): Rule {
     principals,
     providers,
     ips,
+    ranges,
     doors: setOf(doorNames),
     audit,
     resource,

@@ -1,4 +1,4 @@
-import { showDuration, toDurationMs } from "../config/quantity-text.ts";
+import { showDuration, toDurationMs } from "./quantity-text.ts";
 
 /** So many calls in a time: in windows of a length, or in a calendar period of UTC. */
 export type Rate =
