@@ -5,7 +5,10 @@ import { test } from "node:test";
 
 const protos = join(import.meta.dirname, "../../proto/ts_ms");
 
-/** Numbers of our options, which contracts of users contain: they never change. */
+/**
+ * Numbers of our options, which contracts of users contain: they never change. Kept free for what is to come: 61130
+ * (messaging), 61140 to 61142 (faces), 61150 to 61152 (topics).
+ */
 const numbers: Readonly<Record<string, number>> = {
   event_id: 61101,
   policy: 61102,
