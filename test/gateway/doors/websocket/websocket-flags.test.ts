@@ -17,7 +17,7 @@ import {
 } from "../../../behaviour/websocket/socket-client.ts";
 
 function optionsOf(line: string): Partial<HttpServerOptions> {
-  const result = readCommandLine("p", httpFlags, line.split(" ").filter(Boolean));
+  const result = readCommandLine("p", httpFlags, ["--http-port=0", ...line.split(" ").filter(Boolean)]);
   assert.equal(result.kind, "run");
   return httpOptions(result.flags);
 }
