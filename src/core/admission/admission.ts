@@ -8,7 +8,7 @@ import { notify, type CallObserver } from "../call/observer.ts";
 import { rpcName } from "../call/service.ts";
 import { ConnectError, isUnexpected, toCallError } from "../errors/errors.ts";
 import { SetupError } from "../errors/setup-error.ts";
-import { admittedGates, markAdmitted } from "./admitted.ts";
+import { type Admitted, admittedGates, markAdmitted } from "./admitted.ts";
 import { ArrivedCall, type CallSource } from "./arrived-call.ts";
 import type { CallHead, DoorName } from "./call-head.ts";
 import type { ClientAddresses } from "./client-address.ts";
@@ -61,9 +61,10 @@ export class Admission implements CallAdmission {
     const gates = this.#concerned(method);
     if (gates.length === 0) return undefined;
     const { addresses } = this.#parts;
+    const all: Admitted = { method, gates };
     return (door, source, context, route) => {
       const head = new ArrivedCall(door, route, source, context, addresses);
-      return this.#ask(gates, gates, 0, head, context, waitMs);
+      return this.#ask(gates, all, 0, head, context, waitMs);
     };
   }
 
@@ -86,11 +87,12 @@ export class Admission implements CallAdmission {
   inProcess(method: DescMethod): AdmitCall | undefined {
     const gates = this.#concerned(method);
     if (gates.length === 0) return undefined;
+    const all: Admitted = { method, gates };
     return (context) => {
       const known = admittedGates(context);
       const due = known === undefined ? gates : gates.filter((gate) => !known.includes(gate));
       if (due.length === 0) return undefined;
-      return this.#ask(due, gates, 0, new InnerCall(context), context, 0);
+      return this.#ask(due, all, 0, new InnerCall(context), context, 0);
     };
   }
 
@@ -101,7 +103,7 @@ export class Admission implements CallAdmission {
   /** @param all the gates that have admitted the call in the end */
   #ask(
     gates: readonly Gate[],
-    all: readonly Gate[],
+    all: Admitted,
     first: number,
     head: CallHead,
     context: CallContext,
@@ -127,7 +129,7 @@ export class Admission implements CallAdmission {
   async #askOn(
     waiting: Promise<void>,
     gates: readonly Gate[],
-    all: readonly Gate[],
+    all: Admitted,
     asked: number,
     head: CallHead,
     context: CallContext,

@@ -4,8 +4,8 @@ import type { CallContext } from "../call/context.ts";
 import { rpcName } from "../call/service.ts";
 import type { Gate } from "./gate.ts";
 
-/** Which gates have admitted a call. */
-interface Admitted {
+/** Which gates have admitted a call: the same object for all calls of an rpc. */
+export interface Admitted {
   /** A call of another rpc with the same values is another call. */
   readonly method: DescMethod;
   readonly gates: Pick<readonly Gate[], "includes">;
@@ -18,9 +18,9 @@ const admittedKey: ContextKey<Admitted | undefined> = createContextKey<Admitted 
 /** Every gate there may be. */
 const every: Admitted["gates"] = Object.freeze({ includes: () => true });
 
-/** Records that `gates` have admitted the call: in this process they are not asked about it again. */
-export function markAdmitted(context: CallContext, gates: readonly Gate[]): void {
-  context.values.set(admittedKey, { method: context.method, gates });
+/** Records which gates have admitted the call: in this process they are not asked about it again. */
+export function markAdmitted(context: CallContext, admitted: Admitted): void {
+  context.values.set(admittedKey, admitted);
 }
 
 /** Exempts a call that a server makes for itself, such as the question whether its upstream is healthy. */

@@ -87,7 +87,8 @@ export class ArrivedCall implements CallHead {
     const { headers, rawHeaders } = this.#source.head;
     const value = headers[name];
     if (value === undefined) return undefined;
-    if (typeof value === "string" && rawHeaders === undefined) return value;
+    if (typeof value === "string" && (rawHeaders === undefined || !isRepeated(rawHeaders, name)))
+      return value;
     return this.headerValues(name).join(", ");
   }
 
@@ -106,11 +107,21 @@ export class ArrivedCall implements CallHead {
   }
 }
 
+function isRepeated(rawHeaders: readonly string[], name: string): boolean {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2) if (isName(rawHeaders[i], name)) count++;
+  return count > 1;
+}
+
+/** @param name in lower case */
+function isName(found = "", name: string): boolean {
+  return found.length === name.length && (found === name || found.toLowerCase() === name);
+}
+
 function valuesOf(rawHeaders: readonly string[], name: string): readonly string[] {
   const values: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    const found = rawHeaders[i] ?? "";
-    if (found.length === name.length && found.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? "");
+    if (isName(rawHeaders[i], name)) values.push(rawHeaders[i + 1] ?? "");
   }
   return values;
 }

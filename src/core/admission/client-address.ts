@@ -108,6 +108,7 @@ function readAddress(text: string): string | undefined {
 
 /** An address in one spelling: IPv4 in IPv6 as IPv4, without a zone. */
 function normalized(address: string): string {
+  if (!address.includes(":")) return address; // Of IPv4, as it is.
   const [bare = ""] = address.split("%", 1);
   const lower = bare.toLowerCase();
   return lower.startsWith("::ffff:") && isIP(lower.slice(7)) === 4 ? lower.slice(7) : lower;

@@ -1,11 +1,12 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { createContextValues, type ContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { ContextValues, HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "../errors/errors.ts";
 import { formatClientCert } from "../metadata/client-cert-header.ts";
 import { FieldList } from "../metadata/field-list.ts";
 import { appendHeaders, headersOf, type HeadersFrom, type TakeHeader } from "../metadata/header-source.ts";
 import type { CallArrival } from "./call-arrival.ts";
 import type { CallTrace } from "./call-trace.ts";
+import { CallValues } from "./call-values.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
@@ -271,7 +272,7 @@ export class CallContext implements HandlerContext, Live {
   }
 
   get values(): ContextValues {
-    return (this.#values ??= createContextValues());
+    return (this.#values ??= new CallValues());
   }
 
   get signal(): AbortSignal {

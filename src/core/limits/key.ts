@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import type { JsonValue } from "@bufbuild/protobuf";
+import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
 import type { CallHead } from "../admission/call-head.ts";
+import { rpcName } from "../call/service.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { principal, type Principal } from "../security/principal.ts";
 import { networkOf } from "../net/client-network.ts";
@@ -98,8 +99,13 @@ function addPrincipal({ provider, id }: Pick<Principal, "provider" | "id">, sink
   sink.add(tags.principal, id);
 }
 
+const rpcNames = new WeakMap<DescMethod, string>();
+
+/** The name is joined once: a new text for each call would have to be copied to be read. */
 function rpcOf({ method }: CallHead): string {
-  return `${method.parent.typeName}/${method.name}`;
+  let name = rpcNames.get(method);
+  if (name === undefined) rpcNames.set(method, (name = rpcName(method)));
+  return name;
 }
 
 function tagged(tag: number): KeyPart["writeText"] {

@@ -2,8 +2,8 @@ import { KeyTable } from "./key-table.ts";
 import type { Verdict } from "./rate-rule.ts";
 import type { LimitStore, StoredRule } from "./store.ts";
 
-/** Share of a batch that is left when the next one is fetched. */
-const fetchAtShare = 0.25;
+/** Share of a batch that is left when the next one is fetched: calls that come meanwhile take of the rest. */
+const fetchAtShare = 0.5;
 /** The least time for which tokens of a bucket are kept, in milliseconds. */
 const leastLeaseMs = 1_000;
 

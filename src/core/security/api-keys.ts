@@ -82,7 +82,7 @@ function parseKeys(text: string, file: string, provider: string): ReadonlyMap<st
   const ids = new Set<string>();
   for (const record of readRecords(text, file, [...fields, "key"])) {
     const key = readKey(record, provider);
-    const digest = key.digest.toString("base64url");
+    const digest = key.digest.toString("latin1");
     if (ids.has(key.principal.id)) throw new SetupError(`${record.place}: another record has this id`);
     if (keys.has(digest)) throw new SetupError(`${record.place}: another record has this hash`);
     ids.add(key.principal.id);
@@ -164,7 +164,7 @@ class ApiKeyProvider implements AuthProvider {
   verify({ digest, call }: Presented): Principal | undefined {
     // What a client can vary is the digest, of which it cannot choose a bit; the comparison takes the same time for all.
     const key = this.#file.value.get(digest);
-    if (key === undefined || !timingSafeEqual(key.digest, Buffer.from(digest, "base64url"))) return undefined;
+    if (key === undefined || !timingSafeEqual(key.digest, Buffer.from(digest, "latin1"))) return undefined;
     this.#check(key, call.client.ip);
     return key.principal;
   }

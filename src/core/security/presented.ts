@@ -13,8 +13,10 @@ export class Presented {
     this.call = call;
   }
 
-  /** SHA-256 of the credential in base64url: what is remembered and counted in place of the credential. */
+  /**
+   * SHA-256 of the credential, a character for each byte: what is remembered and counted in place of the credential.
+   */
   get digest(): string {
-    return (this.#digest ??= hash("sha256", this.credential, "base64url"));
+    return (this.#digest ??= hash("sha256", this.credential, "latin1"));
   }
 }
