@@ -274,8 +274,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   /**
    * Serves the requests that come from now on by other options: `gates`, `trustedProxies`, `defaultTimeoutMs`,
-   * `maxTimeoutMs`, `bodyTimeoutMs`, `bodyIdleMs`, `writeIdleMs`, `corsOrigins`, `corsCredentials`, `corsMaxAgeMs` and
-   * `allowedOrigins`. Calls under way keep those that they began with; all other options stay.
+   * `maxTimeoutMs`, `bodyTimeoutMs`, `bodyIdleMs`, `writeIdleMs`, `corsOrigins`, `corsCredentials`, `corsMaxAgeMs`,
+   * `allowedOrigins` and `securityHeaders`. Calls under way keep those that they began with; all other options stay.
    *
    * @throws SetupError naming the option that cannot be used; nothing has changed then
    */
@@ -287,7 +287,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     void new OriginCheck(next.allowedOrigins); // Throws for entries that are wrong.
     const trustProxies = this.#addresses.prepare(next.trustedProxies);
     const admission = (this.#admission = admissionOf(next, this.#faults, this.#addresses));
-    this.#browsers.useOrigins(next);
+    this.#browsers.use(next);
     trustProxies();
     Object.assign(this.#options, Object.fromEntries(given));
     const { completeHead } = this.#hooksWith(this.#browsers.completeHead);
@@ -484,6 +484,7 @@ const reloadable: ReadonlySet<string> = new Set<keyof HttpServerOptions>([
   "corsCredentials",
   "corsMaxAgeMs",
   "allowedOrigins",
+  "securityHeaders",
 ]);
 
 /** What decides on calls; undefined without a gate. */

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { connectRedis, type Redis } from "../../src/core/redis/redis.ts";
 import { cookieOf, SessionSite, textOf } from "../behaviour/session/session-site.ts";
 import { RedisServer } from "../support/redis-server.ts";
+import { TemporaryFiles } from "../support/temporary-files.ts";
 
 let server: RedisServer;
 let redis: Redis;
@@ -41,17 +44,46 @@ test("S2 S3 sessions in Redis: by the hash of their id, written when they change
   assert.match(textOf(await one.get("private", again)), /^eve:/);
   assert.equal(textOf(await one.get("logout", again)), "anonymous:");
   assert.equal((await two.get("private", again)).status, 401);
-  assert.deepEqual(await redis.command(["KEYS", "ts-ms:session:*"]), []);
+  const left = (await redis.command(["KEYS", "ts-ms:session:*"])) as string[]; // As above.
+  assert.deepEqual(
+    left.filter((key) => !key.startsWith("ts-ms:session:ended:")),
+    [],
+  );
 });
+
+for (const store of ["redis", "cookie"] as const) {
+  test(`S3 C14 a logout in one process ends open streams in another one (store ${store})`, async () => {
+    await using files = await TemporaryFiles.create();
+    const keysFile = await files.write("keys", "");
+    await writeFile(keysFile, randomBytes(32).toString("base64"));
+    const options = store === "redis" ? { store, redis } : { store, redis, keysFile };
+    await using one = await SessionSite.start({ options });
+    await using two = await SessionSite.start({ options });
+    const cookie = cookieOf(await one.get("login~ada"));
+    const other = cookieOf(await one.get("login~eve"));
+    const [socket, still] = await Promise.all([
+      two.socket("hold", cookie).open(),
+      two.socket("hold", other).open(),
+    ]);
+    assert.equal((await socket.json())["text"], "ada");
+    await one.get("logout", cookie);
+    const begin = Date.now();
+    assert.equal((await socket.closed).code, 4016);
+    assert.ok(Date.now() - begin < 5_000, `${Date.now() - begin} ms`);
+    assert.equal((await still.json())["text"], "eve");
+    assert.equal(still.ws.readyState, still.ws.OPEN);
+  });
+}
 
 test("S3 with cookies as store Redis has the logouts, for all processes", async () => {
   const keysFile = undefined;
   await using one = await SessionSite.start({ options: { redis, keysFile } });
   const cookie = cookieOf(await one.get("login~ada"));
   assert.equal(textOf(await one.get("private", cookie)), "ada:");
+  const ended = async () => ((await redis.command(["KEYS", "ts-ms:session:ended:*"])) as string[]).length; // A list of texts.
+  const before = await ended();
   await one.get("logout", cookie);
-  const keys = (await redis.command(["KEYS", "ts-ms:session:ended:*"])) as string[]; // KEYS returns a list of texts.
-  assert.equal(keys.length, 1);
+  assert.equal(await ended(), before + 1);
   assert.equal((await one.get("private", cookie)).status, 401);
 });
 

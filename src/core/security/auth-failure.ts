@@ -15,6 +15,7 @@ export type AuthReason =
   | "TOKEN_WRONG_BINDING"
   | "TOKEN_INACTIVE"
   | "TOKEN_REVOKED"
+  | "SESSION_ENDED"
   | "KEY_UNKNOWN"
   | "KEY_NOT_YET_VALID"
   | "KEY_EXPIRED"

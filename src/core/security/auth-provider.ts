@@ -1,3 +1,4 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { Principal, PrincipalKind } from "./principal.ts";
 import type { Presented } from "./presented.ts";
 import type { Revocations } from "./revocations.ts";
@@ -36,6 +37,11 @@ export interface AuthProvider {
    * @throws ConnectError where it cannot be found out, UNAVAILABLE
    */
   verify(presented: Presented): Principal | undefined | Promise<Principal | undefined>;
+  /**
+   * Whether the owner of the credential by which a call was let in has ended it; asked about open streams, each second
+   * and after `Revocations.reportEnd`. Default: never.
+   */
+  hasEnded?(context: Pick<HandlerContext, "values">): boolean;
   /** How long a credential counts after its end, in milliseconds. Default: 0. */
   readonly skewMs?: number;
   /** Resolves when it has what it needs from elsewhere, or has failed to get it once. Default: at once. */

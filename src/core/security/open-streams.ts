@@ -17,25 +17,26 @@ interface OpenStream {
 /** How often streams are looked at, in milliseconds. */
 const sweepMs = 1_000;
 
-/** Streams that are open, each of which ends when the credential of its principal ends or is revoked. */
+/** Streams that are open, each of which ends when the credential of its principal ends, is ended or is revoked. */
 export class OpenStreams {
   readonly #streams = new Set<OpenStream>();
   readonly #revocations: Revocations;
   readonly #parts: SecurityParts;
-  readonly #providerOf: (name: string) => Pick<AuthProvider, "skewMs"> | undefined;
-  readonly #unsubscribe: () => void;
+  readonly #providerOf: (name: string) => Pick<AuthProvider, "skewMs" | "hasEnded"> | undefined;
+  readonly #unsubscribe: readonly (() => void)[];
   #cancel: (() => void) | undefined;
 
   /** @param providerOf the provider of a name; undefined if it is no more */
   constructor(
     revocations: Revocations,
     parts: SecurityParts,
-    providerOf: (name: string) => Pick<AuthProvider, "skewMs"> | undefined,
+    providerOf: (name: string) => Pick<AuthProvider, "skewMs" | "hasEnded"> | undefined,
   ) {
     this.#revocations = revocations;
     this.#parts = parts;
     this.#providerOf = providerOf;
-    this.#unsubscribe = revocations.onChange(() => this.#sweep());
+    const sweep = (): void => this.#sweep();
+    this.#unsubscribe = [revocations.onChange(sweep), revocations.onEnd(sweep)];
   }
 
   get size(): number {
@@ -50,7 +51,7 @@ export class OpenStreams {
   }
 
   close(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#cancel?.();
     this.#streams.clear();
   }
@@ -77,12 +78,15 @@ export class OpenStreams {
   }
 
   /** Why a stream must end; undefined if it may go on. */
-  #reasonOf({ principal, fingerprint }: OpenStream, nowMs: number): ConnectError | undefined {
+  #reasonOf({ context, principal, fingerprint }: OpenStream, nowMs: number): ConnectError | undefined {
     const { expiresAtMs } = principal;
     const provider = this.#providerOf(principal.provider);
     if (provider === undefined) return denied();
     if (expiresAtMs !== undefined && expiresAtMs + (provider.skewMs ?? 0) <= nowMs) {
       return ended("TOKEN_EXPIRED", "the credentials of the call have expired");
+    }
+    if (provider.hasEnded?.(context) === true) {
+      return ended("SESSION_ENDED", "the session of the call has ended");
     }
     const isRevoked =
       this.#revocations.has(principal) ||

@@ -48,6 +48,8 @@ function readFingerprint(text: string, place: string): string {
 export class Revocations {
   #names = nothing;
   readonly #listeners = new Set<() => void>();
+  readonly #endListeners = new Set<() => void>();
+  #isEndDue = false;
 
   /** Replaces what is revoked, and notifies the listeners. */
   set(names: RevokedNames): void {
@@ -59,6 +61,25 @@ export class Revocations {
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls a function after credentials were ended by their owners. @returns the function that unsubscribes */
+  onEnd(listener: () => void): () => void {
+    this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
+  /**
+   * Reports that a credential was ended by its owner, as its provider knows; listeners are called once in a turn of the
+   * event loop.
+   */
+  reportEnd(): void {
+    if (this.#isEndDue) return;
+    this.#isEndDue = true;
+    queueMicrotask(() => {
+      this.#isEndDue = false;
+      for (const listener of this.#endListeners) listener();
+    });
   }
 
   /** Whether the credential of a principal is revoked. */

@@ -1,8 +1,7 @@
-import { hash } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { SessionRecordSchema, type SessionRecord } from "../../../gen/ts_ms/session/v1/session_pb.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import type { Redis } from "../../core/redis/redis.ts";
+import type { EndedSessions } from "./ended-sessions.ts";
 import { knownSession, lives, type KnownSession, type SessionStore } from "./session-store.ts";
 import type { SessionKeys } from "./session-keys.ts";
 
@@ -12,8 +11,6 @@ const maxCookieBytes = 4_000;
 const maxReadBytes = 4_096;
 /** So many cookies are decrypted once alone. */
 const maxRemembered = 1_000;
-/** So many logouts are known to this process; the oldest is forgotten beyond. */
-const maxEnded = 1_000_000;
 
 /** What a `CookieStore` is made of. */
 export interface CookieStoreParts {
@@ -21,20 +18,17 @@ export interface CookieStoreParts {
   readonly provider: string;
   /** The keys of now. */
   readonly keys: () => SessionKeys;
-  /** Where logouts are; undefined for this process. */
-  readonly redis: Redis | undefined;
+  readonly ended: EndedSessions;
   readonly wallMs: () => number;
   readonly close: () => void;
 }
 
-/** Sessions that are in their cookies, encrypted. What ends before its time is on a list, by the hash of its name. */
+/** Sessions that are in their cookies, encrypted. What ends before its time is on a list, by its name. */
 export class CookieStore implements SessionStore {
   readonly isInCookie = true;
   readonly #parts: CookieStoreParts;
   readonly #remembered = new Map<string, KnownSession>();
   #keys: SessionKeys;
-  /** When each of the sessions that were ended would have ended, in milliseconds since 1970. */
-  readonly #ended = new Map<string, number>();
 
   constructor(parts: CookieStoreParts) {
     this.#parts = parts;
@@ -42,13 +36,11 @@ export class CookieStore implements SessionStore {
   }
 
   read(value: string): KnownSession | undefined | Promise<KnownSession | undefined> {
-    const { redis } = this.#parts;
     const known = this.#open(value);
-    if (known === undefined || this.#ended.has(known.record.jti)) return undefined;
-    if (redis === undefined) return known;
-    return redis
-      .command(["EXISTS", endedKey(redis, known.record)])
-      .then((count) => (count === 0 ? known : undefined));
+    if (known === undefined) return undefined;
+    const found = this.#parts.ended.find(known.record);
+    if (typeof found === "boolean") return found ? undefined : known;
+    return found.then((isEnded) => (isEnded ? undefined : known));
   }
 
   write(record: SessionRecord): { readonly value: string; readonly done: undefined } {
@@ -62,12 +54,11 @@ export class CookieStore implements SessionStore {
   }
 
   end(record: SessionRecord): Promise<unknown> | undefined {
-    const { redis, wallMs } = this.#parts;
-    const leftMs = Number(record.exp) - wallMs();
-    if (leftMs <= 0) return undefined;
-    this.#forgetEnded(wallMs());
-    this.#ended.set(record.jti, Number(record.exp));
-    return redis?.command(["SET", endedKey(redis, record), "1", "PX", String(leftMs)]);
+    return this.#parts.ended.end(record);
+  }
+
+  hasEnded(record: SessionRecord): boolean {
+    return this.#parts.ended.watch(record);
   }
 
   close(): void {
@@ -96,16 +87,4 @@ export class CookieStore implements SessionStore {
     }
     return known;
   }
-
-  /** The list has no more than what could still be presented, about in the order in which it ends. */
-  #forgetEnded(nowMs: number): void {
-    for (const [jti, exp] of this.#ended) {
-      if (exp > nowMs && this.#ended.size < maxEnded) return;
-      this.#ended.delete(jti);
-    }
-  }
-}
-
-function endedKey({ prefix }: Redis, { jti }: SessionRecord): string {
-  return `${prefix}session:ended:${hash("sha256", jti, "base64url")}`;
 }

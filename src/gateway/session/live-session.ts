@@ -41,6 +41,8 @@ export class LiveSession {
   /** The request of the client; undefined where it can have no cookies. */
   readonly edge: EdgeRequest | undefined;
   #record: SessionRecord | undefined;
+  /** The record of now, or that of the session that was ended. */
+  #last: SessionRecord | undefined;
   #principal: Principal | undefined;
   /** The error of a store that could not be asked. */
   #failure: unknown;
@@ -150,6 +152,11 @@ export class LiveSession {
     }
   }
 
+  /** Whether the session was ended, for a call that is still under way. */
+  get hasEnded(): boolean {
+    return this.#last !== undefined && this.#kit.store.hasEnded(this.#last);
+  }
+
   /** Whether something is to be waited for before the answer leaves. */
   get isPending(): boolean {
     return this.#due || this.#pending !== undefined;
@@ -163,6 +170,7 @@ export class LiveSession {
   #found(known: KnownSession | undefined): void {
     const { cookieName, setCookie, idleMs, wallMs, store } = this.#kit;
     this.#record = known?.record;
+    this.#last = known?.record ?? this.#last;
     this.#principal = known?.principal;
     if (!takesCookies(this.edge)) return;
     if (known === undefined) {
@@ -190,7 +198,7 @@ export class LiveSession {
       if (!this.#due) queueMicrotask(() => this.#due && this.#store());
       this.#due = true;
     }
-    this.#record = kept;
+    this.#record = this.#last = kept;
   }
 
   #store(): void {

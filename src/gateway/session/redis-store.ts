@@ -2,12 +2,14 @@ import { hash } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { SessionRecordSchema, type SessionRecord } from "../../../gen/ts_ms/session/v1/session_pb.ts";
 import type { Redis } from "../../core/redis/redis.ts";
+import type { EndedSessions } from "./ended-sessions.ts";
 import { knownSession, type KnownSession, type SessionStore } from "./session-store.ts";
 
 /** What a `RedisStore` is made of. */
 export interface RedisStoreParts {
   readonly provider: string;
   readonly redis: Redis;
+  readonly ended: EndedSessions;
   readonly idleMs: number;
   readonly wallMs: () => number;
 }
@@ -40,9 +42,14 @@ export class RedisStore implements SessionStore {
     return { value: record.jti, done };
   }
 
-  end({ jti }: SessionRecord): Promise<unknown> {
-    const { redis } = this.#parts;
-    return redis.command(["DEL", keyOf(redis, jti)]);
+  end(record: SessionRecord): Promise<unknown> {
+    const { redis, ended } = this.#parts;
+    // Open streams do not read the session again: they find its end on the list.
+    return Promise.all([redis.command(["DEL", keyOf(redis, record.jti)]), ended.end(record)]);
+  }
+
+  hasEnded(record: SessionRecord): boolean {
+    return this.#parts.ended.watch(record);
   }
 
   close(): void {}

@@ -29,6 +29,8 @@ export interface SessionStore {
   readonly isInCookie: boolean;
   /** Ends a session: from now on none of its cookies is of use. */
   end(record: SessionRecord): Promise<unknown> | undefined;
+  /** Whether the session of an open stream has ended; one that was ended by another process is known two seconds later. */
+  hasEnded(record: SessionRecord): boolean;
   close(): void;
 }
 

@@ -8,6 +8,7 @@ import { metadataOnly } from "../../core/metadata/metadata-only.ts";
 import type { AuthProvider, AuthProviderSource, ProviderKit } from "../../core/security/auth-provider.ts";
 import { watchFile } from "../../core/security/watched-file.ts";
 import { CookieStore } from "./cookie-store.ts";
+import { EndedSessions } from "./ended-sessions.ts";
 import { LiveSession, sessionKey, type SessionKit } from "./live-session.ts";
 import { RedisStore } from "./redis-store.ts";
 import { SessionKeys } from "./session-keys.ts";
@@ -108,6 +109,7 @@ class BrowserSessions implements Sessions {
         };
         return loading === undefined ? verified() : loading.then(verified);
       },
+      hasEnded: ({ values }) => values.get(sessionKey)?.hasEnded === true,
       close: () => store.close(),
     };
   }
@@ -160,22 +162,33 @@ async function openStore(
   provider: string,
   kit: ProviderKit,
 ): Promise<SessionStore> {
-  const { wallMs, logger } = kit;
-  if (store === "redis" && redis !== undefined) return new RedisStore({ provider, redis, idleMs, wallMs });
+  const { wallMs, logger, revocations } = kit;
+  const ended = new EndedSessions({
+    redis,
+    wallMs,
+    onEnd: () => revocations.reportEnd(),
+    onFull() {
+      const text = "too many sessions have ended for this process to keep: old sessions end too; use Redis";
+      logger?.warn({ provider }, text);
+    },
+  });
+  if (store === "redis" && redis !== undefined) {
+    return new RedisStore({ provider, redis, ended, idleMs, wallMs });
+  }
   if (redis === undefined) {
     logger?.warn({ provider }, "logouts are known to this process alone; with Redis to all");
   }
   if (keysFile === undefined) {
     logger?.warn({ provider }, "sessions end at a restart: their key was made at the start");
     const keys = SessionKeys.random();
-    return new CookieStore({ name, provider, redis, wallMs, keys: () => keys, close: () => {} });
+    return new CookieStore({ name, provider, ended, wallMs, keys: () => keys, close: () => {} });
   }
   const parse = (text: string, path: string): SessionKeys => SessionKeys.parse(text, path);
   const file = await watchFile({ path: keysFile, maxBytes: maxKeysBytes, isSecret: true, parse }, kit);
   return new CookieStore({
     name,
     provider,
-    redis,
+    ended,
     wallMs,
     keys: () => file.value,
     close: () => file.close(),

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { HandlerContext } from "../../../src/core/call/context.ts";
 import type { PartialService } from "../../../src/core/call/service.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
@@ -6,6 +7,7 @@ import type { AuthProviderSource } from "../../../src/core/security/auth-provide
 import { principal } from "../../../src/core/security/principal.ts";
 import type { SecurityParts } from "../../../src/core/security/security-parts.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
+import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { cookies } from "../../../src/gateway/session/cookies.ts";
 import { csrf } from "../../../src/gateway/session/csrf.ts";
 import { login, logout, session } from "../../../src/gateway/session/session.ts";
@@ -13,6 +15,7 @@ import type { SessionOptions } from "../../../src/gateway/session/session-option
 import { sessions } from "../../../src/gateway/session/sessions.ts";
 import { EchoRequestSchema, EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { curl, type CurlAnswer } from "../security/whoami.ts";
+import { SocketClient } from "../websocket/socket-client.ts";
 
 /** A site whose handlers do what the text of a request says. */
 class Site implements PartialService<typeof EchoService> {
@@ -51,9 +54,10 @@ class Site implements PartialService<typeof EchoService> {
     return { text: `${principal(context)?.id ?? "anonymous"}:${cart()}` };
   }
 
-  async *repeat(_: object, context: HandlerContext): AsyncGenerator<{ text: string }> {
-    await Promise.resolve();
+  async *repeat({ text }: { text: string }, context: HandlerContext): AsyncGenerator<{ text: string }> {
+    if (text === "relogin") await login(context, { id: "bob" });
     yield { text: principal(context)?.id ?? "anonymous" };
+    if (text === "hold" || text === "relogin") await sleep(30_000, undefined, { signal: context.signal });
   }
 }
 
@@ -63,6 +67,8 @@ export interface SessionSiteInit {
   readonly providers?: Readonly<Record<string, AuthProviderSource>>;
   readonly trustedOrigins?: readonly string[];
   readonly parts?: Partial<SecurityParts>;
+  /** Of the gateway. */
+  readonly http?: Partial<HttpServerOptions>;
 }
 
 /**
@@ -79,7 +85,7 @@ export class SessionSite implements AsyncDisposable {
   }
 
   static async start(init: SessionSiteInit = {}): Promise<SessionSite> {
-    const { options, providers, trustedOrigins = [], parts } = init;
+    const { options, providers, trustedOrigins = [], parts, http: more } = init;
     const web = sessions(options);
     const auth = await Authenticator.open(
       { providers: { ...providers, web } },
@@ -95,6 +101,7 @@ export class SessionSite implements AsyncDisposable {
       gates: [web.gate, auth.gate, csrf({ trustedOrigins })],
       interceptors: [web.interceptor],
       logger: false,
+      ...more,
     }).addService(service);
     await http.start();
     return new SessionSite(auth, http);
@@ -119,6 +126,12 @@ export class SessionSite implements AsyncDisposable {
   post(text: string, cookie: string, ...more: readonly string[]): Promise<CurlAnswer> {
     const sent = ["-H", `Cookie: ${cookie}`, "-H", "content-type: application/json", ...more];
     return curl(...sent, "--data", JSON.stringify({ text }), `${this.origin}/test/v1/echo`);
+  }
+
+  /** A WebSocket of the rpc `repeat`, as an own page opens it. */
+  socket(text: string, cookie: string): SocketClient {
+    const url = `ws://127.0.0.1:${this.port}/test/v1/repeat/${text}`;
+    return new SocketClient(url, ["json"], { headers: { cookie, origin: this.origin } });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

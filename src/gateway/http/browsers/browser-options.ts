@@ -1,6 +1,6 @@
 import type { SecurityHeaders } from "./security-headers.ts";
 
-/** Options for clients that are browsers. All but `securityHeaders` are off by default. */
+/** Options for clients that are browsers. All are off by default. */
 export interface BrowserOptions {
   /**
    * Origins whose pages may read responses, such as `https://app.example.com`; `*` for any. Pages of these origins may
@@ -24,7 +24,8 @@ export interface BrowserOptions {
   /**
    * Headers by which browsers protect users: none (`off`); `x-content-type-options`, with `cache-control: no-store` on
    * errors and on answers to a principal (`basic`); those of a site too, such as `content-security-policy` and, over
-   * TLS, `strict-transport-security` (`strict`). A header that a service sets itself stays. Default: `basic`.
+   * TLS, `strict-transport-security` (`strict`). A header that a service sets itself stays. Default: `off`; that of the
+   * configuration, for an `App`, is `basic`.
    */
   readonly securityHeaders: SecurityHeaders;
 }
@@ -37,5 +38,5 @@ export const browserDefaults: BrowserOptions = Object.freeze({
   compression: false,
   compressionThresholdBytes: 1024,
   etag: false,
-  securityHeaders: "basic",
+  securityHeaders: "off",
 });

@@ -19,9 +19,9 @@ export class ForBrowsers {
   forms: FormCheck;
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
-  readonly #security: CompleteHead | undefined;
+  #security: CompleteHead | undefined;
 
-  /** @throws TypeError as `Cors` */
+  /** @throws TypeError as `Cors`, or SetupError as `securityHeaders` */
   constructor(options: BrowserOptions) {
     const { cors, forms } = originChecks(options);
     this.cors = cors;
@@ -31,11 +31,13 @@ export class ForBrowsers {
     this.#security = securityHeaders(options.securityHeaders);
   }
 
-  /** Allows other origins from now on. @throws TypeError as `Cors`; nothing has changed then */
-  useOrigins(options: BrowserOptions): void {
+  /** Allows other origins, and adds other security headers, from now on. @throws as the constructor; nothing has changed then */
+  use(options: BrowserOptions): void {
     const { cors, forms } = originChecks(options);
+    const security = securityHeaders(options.securityHeaders);
     this.cors = cors;
     this.forms = forms;
+    this.#security = security;
   }
 
   /** Completes the head of every answer; undefined if no option changes heads. */
