@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
+import type { Pages } from "../gateway/pages/pages.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { Feature } from "./features.ts";
@@ -27,6 +28,8 @@ export interface AppPlan {
   readonly servers: readonly PlannedServer[];
   /** What the sections of the configuration offer at all servers. */
   readonly features: readonly Feature[];
+  /** Files and templates; undefined without the section `pages`. */
+  readonly pages: Pages | undefined;
   /** Options of all servers, as of now. */
   readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
   /** A server was made and has its services. */

@@ -8,6 +8,7 @@ import { GrpcServer } from "../core/grpc-server.ts";
 import type { ServerState, StopOptions, StopReport } from "../core/lifecycle/lifecycle.ts";
 import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
+import type { Pages } from "../gateway/pages/pages.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
 import type { AppPlan } from "./app-plan.ts";
 import type { AppServer, MakeServer, RegisterServerOptions, ServerInfo, ServerParts } from "./app-server.ts";
@@ -61,6 +62,11 @@ export class App implements AsyncDisposable {
   /** The configuration that is in use; undefined without `App.load`. */
   get config(): Config | undefined {
     return this.#plan?.config;
+  }
+
+  /** Templates of the configuration, for services that render pages; undefined without its section `pages`. */
+  get pages(): Pages | undefined {
+    return this.#plan?.pages;
   }
 
   /** What is called in this process, for `dial(app)`. */

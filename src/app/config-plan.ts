@@ -10,6 +10,7 @@ import type {
 import { watchConfig } from "../core/config/loader/watch-config.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import type { Logger, LogLevel } from "../core/telemetry/logger.ts";
+import type { Pages } from "../gateway/pages/pages.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppPlan, PlannedApp, PlannedServer } from "./app-plan.ts";
 import type { AppServer } from "./app-server.ts";
@@ -92,7 +93,12 @@ export class ConfigPlan implements AppPlan {
     this.#sections.equip(server, name);
   }
 
-  async open(services: readonly DescService[], app: PlannedApp): Promise<void> {
+  get pages(): Pages | undefined {
+    return this.#sections.parts.find(({ pages }) => pages !== undefined)?.pages;
+  }
+
+  async open(own: readonly DescService[], app: PlannedApp): Promise<void> {
+    const services = [...own, ...this.#sections.parts.flatMap(({ ruled = [] }) => ruled)];
     this.#app = app;
     this.#services = services;
     await this.#sections.check(services);

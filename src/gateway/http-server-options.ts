@@ -29,6 +29,7 @@ import { http2Defaults, type Http2Limits } from "./connections/http2-limits.ts";
 import type { RouterOptions } from "./routing/router.ts";
 import { routerDefaults } from "./routing/router.ts";
 import { badRuleDefaults, type BadRuleOptions } from "../core/http-rule/rule-refusals.ts";
+import type { FileSource } from "./http/served-files.ts";
 import type { HttpObserver } from "./http/http-observer.ts";
 import type { RuleMode } from "../core/http-rule/rule-set.ts";
 import type { RuleText } from "../core/http-rule/service-config.ts";
@@ -148,6 +149,8 @@ export interface HttpServerOptions
    * anything else is 404. Default: all.
    */
   readonly only: LoneProtocol | undefined;
+  /** Files that are served where no rpc is, as `openPages` of `ts-ms/pages` makes them. Default: none. */
+  readonly pages: FileSource | undefined;
   /** Whether services come later, by `replaceServices`: until then routes answer 503. Default: false. */
   readonly awaitServices: boolean;
   /** How long the body of a unary call may take, in milliseconds: 408 beyond. Default: 30,000. */
@@ -210,6 +213,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   healthPaths: true,
   healthTimeoutMs: 2000,
   only: undefined,
+  pages: undefined,
   awaitServices: false,
   bodyTimeoutMs: 30_000,
   defaultTimeoutMs: 30_000,

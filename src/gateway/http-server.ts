@@ -129,6 +129,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       kit: {
         ...forDoors,
         gateDocuments: gateDocuments(merged.gates),
+        pages: merged.pages?.files,
         reports: CallReports.of(observers, addresses),
         admission: this.#admission,
         invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),

@@ -41,6 +41,7 @@ const pages = [
   "docs/ext-authz.md",
   "docs/signatures.md",
   "docs/sessions.md",
+  "docs/pages.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;

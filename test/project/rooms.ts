@@ -225,6 +225,7 @@ export const arrows: Arrows = {
   ],
   "gateway/fastify": [
     "core/errors",
+    "core/config",
     "core/net",
     "core/metadata",
     "core/call",
@@ -258,6 +259,7 @@ export const arrows: Arrows = {
     "gateway/doors/options",
     "gateway/fastify",
   ],
+  "gateway/doors/pages": ["core/…", "gateway/http", "gateway/http/browsers", "gateway/doors"],
   "gateway/doors/documents": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors/health": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors": [
@@ -281,6 +283,16 @@ export const arrows: Arrows = {
     "core/admission",
     "core/security",
     "core/redis",
+  ],
+
+  // Loaded by programs with files or templates. The engine of files is Fastify.
+  "gateway/pages": [
+    "core/errors",
+    "core/config",
+    "core/net",
+    "gateway/http",
+    "gateway/http/browsers",
+    "gateway/fastify",
   ],
 
   "gateway/flags": [

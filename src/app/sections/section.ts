@@ -9,6 +9,7 @@ import type { GrpcServerOptions } from "../../core/grpc-server.ts";
 import type { Logger } from "../../core/telemetry/logger.ts";
 import type { Metrics } from "../../core/telemetry/metrics.ts";
 import type { HttpObserver } from "../../gateway/http/http-observer.ts";
+import type { Pages } from "../../gateway/pages/pages.ts";
 import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { AppServer } from "../app-server.ts";
@@ -103,6 +104,10 @@ export interface SectionParts {
   readonly servers?: readonly PlannedServer[];
   /** Services that are served beside those of the program. */
   readonly services?: readonly AnyService[];
+  /** Services that rules may name beside those of the program, and that no client calls. */
+  readonly ruled?: readonly DescService[];
+  /** Files and templates of the program. */
+  readonly pages?: Pages;
   /** What they offer at all servers. */
   readonly features?: readonly Feature[];
   /** A server was made and has its services: hooks, plugins and routes can be added to it. */

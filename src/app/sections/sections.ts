@@ -29,6 +29,7 @@ export const sections: readonly Section[] = [
     isUsed: ({ csrf, session }) => csrf !== undefined || session !== undefined,
     load: () => import("./csrf-section.ts"),
   },
+  { name: "pages", isUsed: ({ pages }) => pages !== undefined, load: () => import("./pages-section.ts") },
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
   { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
   {

@@ -12,6 +12,7 @@ import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { ReplyMetadata } from "../http/reply-metadata.ts";
 import type { BodyLimits, BodyReader } from "../http/request-body.ts";
+import type { ServedFiles } from "../http/served-files.ts";
 import type { RequestMetadata } from "../http/request-metadata.ts";
 import type { TimeLimits } from "./deadline.ts";
 import type { CallKind } from "./open-call.ts";
@@ -73,6 +74,8 @@ export interface DoorKit extends DoorOptions {
   readonly admission: Admission | undefined;
   /** The document of a gate at a path; undefined where no gate has documents. */
   readonly gateDocuments: ((path: string) => GateDocument | undefined) | undefined;
+  /** Files that are served where no rpc is; undefined for none. */
+  readonly pages: ServedFiles | undefined;
   /** Tells observers when calls arrive and are answered; undefined where none is told. */
   readonly reports: CallReports | undefined;
   /** Calls rpcs, with interceptors and observers. */

@@ -5,12 +5,13 @@ import type { MakeDoor } from "./door.ts";
 import { grpcDoor } from "./grpc/grpc-door.ts";
 import { grpcWebDoor } from "./grpc-web/grpc-web-door.ts";
 import { healthDoor } from "./health/health-door.ts";
+import { pagesDoor } from "./pages/pages-door.ts";
 import { restDoor } from "./rest/rest-door.ts";
 import { webSocketDoor } from "./websocket/websocket-door.ts";
 
 /**
- * The protocols of the gateway, in the order in which they may claim a request. REST, the last one, claims all
- * requests.
+ * The protocols of the gateway, in the order in which they may claim a request. REST claims all
+ * requests, and leaves paths that no rpc has to the pages behind it.
  */
 export const doors: readonly MakeDoor[] = [
   healthDoor,
@@ -20,6 +21,7 @@ export const doors: readonly MakeDoor[] = [
   grpcWebDoor,
   grpcDoor,
   restDoor,
+  pagesDoor,
 ];
 
 /** Protocols that can have a server for themselves. */

@@ -158,13 +158,14 @@ export class RequestRouter {
     return undefined;
   };
 
-  /** Whether a request is for an rpc or a path of the gateway; true for all requests before the rpcs are loaded. */
+  /** Whether a request is for an rpc, a file or a path of the gateway; true for all requests before the rpcs are loaded. */
   knows(head: RequestHead): boolean {
     const rpcs = this.#loaded?.rpcs;
     return (
       rpcs === undefined ||
       rpcs.router.match(head.method, head.url).kind !== "not-found" ||
       rpcs.at(head.url) !== undefined ||
+      this.#parts.kit.pages?.find(head.url) !== undefined ||
       this.#doors.some((door) => door.needsNoRpcs === true && door.claims(head))
     );
   }

@@ -33,6 +33,20 @@ export function shadowedRoutes(own: readonly OwnRoute[], routes: readonly Route[
   return lines;
 }
 
+/**
+ * The first of `routes` that may answer a path which begins with `prefix`.
+ *
+ * @param prefix a path that ends with `/`
+ */
+export function routeBelow(prefix: string, routes: readonly Route[]): Route | undefined {
+  const own: OwnSegment[] = prefix
+    .slice(1, -1)
+    .split("/")
+    .map((text) => ({ kind: "literal", text }));
+  own.push({ kind: "rest" });
+  return routes.find(({ template: { segments, verb } }) => overlaps(own, segments, verb));
+}
+
 /** The segments of a path; of two paths if its last parameter is optional. */
 function ownPaths(url: string): (readonly OwnSegment[])[] {
   const texts = (url.startsWith("/") ? url.slice(1) : url).split("/");

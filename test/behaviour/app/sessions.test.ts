@@ -85,7 +85,14 @@ test("S6 S9 C12 a reload takes trusted origins and security headers", async () =
     assert.equal(logged.headers.get("x-frame-options"), undefined);
     const [cookie = ""] = (logged.headers.get("set-cookie") ?? "").split("; ");
     const post = async (origin: string): Promise<number> => {
-      const sent = ["-H", `Cookie: ${cookie}`, "-H", `Origin: ${origin}`, "-H", "content-type: application/json"];
+      const sent = [
+        "-H",
+        `Cookie: ${cookie}`,
+        "-H",
+        `Origin: ${origin}`,
+        "-H",
+        "content-type: application/json",
+      ];
       return (await curl(...sent, "--data", "{}", url)).status;
     };
     assert.deepEqual([await post(one), await post(two)], [200, 403]);

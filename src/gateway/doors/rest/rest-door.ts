@@ -17,7 +17,7 @@ import { PolledStreams } from "./long-poll/polled-streams.ts";
 import { streamRoute } from "./streams/stream-route.ts";
 import { type RouteHandler, unaryRoute } from "./unary/unary.ts";
 
-/** REST: the routes from the HTTP rules of the rpcs. It claims every request. */
+/** REST: the routes from the HTTP rules of the rpcs. It claims every request; where there are pages, they have the rest. */
 export const restDoor: MakeDoor = (kit) => {
   const polled = new PolledStreams(kit.polling);
   const door: Door = {
@@ -52,6 +52,7 @@ export const restDoor: MakeDoor = (kit) => {
         const handle =
           match.kind === "found" ? (handlers.get(match.route) ?? compile(match.route)) : undefined;
         if (match.kind !== "found" || handle === undefined) {
+          if (match.kind === "not-found" && kit.pages?.find(url) !== undefined) return false;
           refuse(match, rpcs, exchange, kit);
         } else if (method === "OPTIONS" && kit.browsers.cors?.isPreflight(exchange.head) === true) {
           // A preflight does not call an rpc with a route for OPTIONS.

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
-import { exchangeOf, type RequestHead } from "../exchange.ts";
+import { exchangeOf, type RequestHead, type ResponseHeaders } from "../exchange.ts";
 import type { CompleteHead, ResponseHead } from "../response-head.ts";
 import type { Coding } from "../../../core/wire/codings/coding.ts";
 import type { BrowserOptions } from "./browser-options.ts";
@@ -8,7 +8,7 @@ import { isCompressible } from "./content-coding.ts";
 import { Cors } from "./cors.ts";
 import { tagEntity } from "./entity-tag.ts";
 import { FormCheck } from "./form-check.ts";
-import { securityHeaders } from "./security-headers.ts";
+import { pagePolicy, type SecurityHeaders, securityHeaders } from "./security-headers.ts";
 import { addVary } from "./vary.ts";
 
 /** The features of a gateway for browsers, applied to all responses: CORS, compression, ETags, checks of forms. */
@@ -20,6 +20,7 @@ export class ForBrowsers {
   readonly #compression: Compression | undefined;
   readonly #etag: boolean;
   #security: CompleteHead | undefined;
+  #mode: SecurityHeaders;
 
   /** @throws TypeError as `Cors`, or SetupError as `securityHeaders` */
   constructor(options: BrowserOptions) {
@@ -29,6 +30,7 @@ export class ForBrowsers {
     this.#compression = options.compression ? new Compression(options.compressionThresholdBytes) : undefined;
     this.#etag = options.etag;
     this.#security = securityHeaders(options.securityHeaders);
+    this.#mode = options.securityHeaders;
   }
 
   /** Allows other origins, and adds other security headers, from now on. @throws as the constructor; nothing has changed then */
@@ -38,6 +40,16 @@ export class ForBrowsers {
     this.cors = cors;
     this.forms = forms;
     this.#security = security;
+    this.#mode = options.securityHeaders;
+  }
+
+  /**
+   * Adds the policy of a page to the headers of its answer where security headers are strict, unless they have one.
+   *
+   * @param nonce that of the page; undefined for none
+   */
+  protectPage(headers: ResponseHeaders, nonce: string | undefined): void {
+    if (this.#mode === "strict") headers["content-security-policy"] ??= pagePolicy(nonce);
   }
 
   /** Completes the head of every answer; undefined if no option changes heads. */

@@ -15,6 +15,12 @@ const strictFields: readonly (readonly [name: string, value: string])[] = [
   ["cross-origin-resource-policy", "same-origin"],
 ];
 
+/** The policy of `strict` for pages: what this host serves, and scripts and styles with the nonce of the page. */
+export function pagePolicy(nonce: string | undefined): string {
+  const own = nonce === undefined ? "'self'" : `'self' 'nonce-${nonce}'`;
+  return `default-src ${own}; base-uri 'self'; form-action 'self'; frame-ancestors 'none'; object-src 'none'`;
+}
+
 /** A year: the time that preload lists of browsers ask for (RFC 6797, section 6.1.1). */
 const transportSecurity = "max-age=31536000; includeSubDomains";
 

@@ -4,6 +4,7 @@ import type { CallContext } from "../../../../core/call/context.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
 import { replyHead } from "../unary/unary.ts";
+import { pageNonce } from "../../../http/browsers/page-nonce.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
 
@@ -14,7 +15,10 @@ export type RawSender = (message: Message, context: CallContext, exchange: HttpE
  * Compiles the successful replies of a route whose only reply is a `google.api.HttpBody`: its bytes with its content
  * type.
  */
-export function compileRawSender(route: Route, { replyMetadata }: Pick<DoorKit, "replyMetadata">): RawSender {
+export function compileRawSender(
+  route: Route,
+  { replyMetadata, browsers }: Pick<DoorKit, "replyMetadata" | "browsers">,
+): RawSender {
   const bodyOf = compileReplyBody(route);
   return (message, context, exchange) => {
     const { status, headers, trailers } = replyHead(context, exchange.head, replyMetadata);
@@ -27,6 +31,10 @@ export function compileRawSender(route: Route, { replyMetadata }: Pick<DoorKit, 
     }
     const body = bodyOf(message);
     headers["content-type"] = contentTypeOf(body);
+    if (body !== undefined && body.extensions.length > 0) {
+      const nonce = pageNonce(body);
+      if (nonce !== undefined) browsers.protectPage(headers, nonce);
+    }
     exchange.respond(status, headers, body?.data ?? new Uint8Array(), trailers);
   };
 }

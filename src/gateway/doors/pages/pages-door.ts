@@ -1,0 +1,99 @@
+import type { CallContext } from "../../../core/call/context.ts";
+import { notify } from "../../../core/call/observer.ts";
+import { rpcName } from "../../../core/call/service.ts";
+import { refusal } from "../../../core/admission/refusal.ts";
+import { Code, toCallError } from "../../../core/errors/errors.ts";
+import { SetupError } from "../../../core/errors/setup-error.ts";
+import { pathOf } from "../../../core/net/request-target.ts";
+import { routeName } from "../../../core/http-rule/route.ts";
+import { requirePrincipal } from "../../../core/security/principal.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
+import { HttpError } from "../../http/http-error.ts";
+import { answerOtherMethod } from "../../http/other-method.ts";
+import type { FileFolder, FoundFile } from "../../http/served-files.ts";
+import type { MakeDoor } from "../door.ts";
+import { callKind, type DoorKit } from "../door-kit.ts";
+import { admitCall, type CallKind, openCall } from "../open-call.ts";
+import type { ServedRpcs } from "../served-rpcs.ts";
+import { routeBelow } from "../shadowed-routes.ts";
+import { sendFile } from "./send-file.ts";
+
+/**
+ * Files of folders, where no rpc is. A request for one is a call of an rpc of `ts_ms.pages.v1.FilesService` to gates and
+ * observers.
+ */
+export const pagesDoor: MakeDoor = (kit) => ({
+  name: "pages",
+  claims: () => kit.pages !== undefined,
+  serve(rpcs) {
+    const folders = kit.pages?.folders ?? [];
+    for (const folder of folders) checkPrefix(folder, rpcs);
+    const kinds = new Map(folders.map((folder) => [folder, callKind(folder.method, "rest", kit)]));
+    return (exchange) => {
+      const { head } = exchange;
+      const found = kit.pages?.find(head.url);
+      const kind = found && kinds.get(found.folder);
+      if (found === undefined || kind === undefined) return false;
+      if (head.method === "GET" || head.method === "HEAD") void answer(found, kind, exchange, kit);
+      else if (found.folder.prefix === "/") kit.errors.send(exchange, notFound(exchange));
+      else answerOtherMethod(["GET", "HEAD", "OPTIONS"], exchange, kit.errors);
+      return true;
+    };
+  },
+});
+
+/** @throws SetupError naming a route of an rpc below the prefix of a folder; `/` has what rpcs leave */
+function checkPrefix({ prefix }: FileFolder, { router }: ServedRpcs): void {
+  const hidden = prefix === "/" ? undefined : routeBelow(prefix, router.routes);
+  if (hidden === undefined) return;
+  throw new SetupError(
+    `HTTP: the folder at ${prefix} would hide ${routeName(hidden)} → ${rpcName(hidden.method)}: give it another prefix`,
+  );
+}
+
+/** Never rejects. */
+async function answer(found: FoundFile, kind: CallKind, exchange: HttpExchange, kit: DoorKit): Promise<void> {
+  const { errors, requestMetadata, observers } = kit;
+  const { prefix, access } = found.folder;
+  let call: CallContext | undefined;
+  let started = false;
+  try {
+    exchange.route = `${prefix}**`;
+    const { headers } = exchange.head;
+    requestMetadata.check(headers);
+    const opened = (call = openCall(kind, exchange, undefined, requestMetadata.from(headers)));
+    const admitted = admitCall(kind, "rest", exchange, opened, exchange.route);
+    if (admitted !== undefined) await admitted;
+    checkAccess(access, opened);
+    started = true;
+    notify(observers, (observer) => observer.started?.(opened));
+    const file = await found.open(exchange.head);
+    if (file === undefined) throw notFound(exchange);
+    await sendFile(file, exchange, kit);
+    notify(observers, (observer) => observer.finished?.(opened, undefined));
+  } catch (reason) {
+    const { context, error } = { context: call, error: toCallError(reason) };
+    if (started && context !== undefined)
+      notify(observers, (observer) => observer.finished?.(context, error));
+    errors.send(exchange, reason);
+  } finally {
+    call?.end();
+  }
+}
+
+/** The folder's own level, whatever gates a server has. @throws ConnectError */
+function checkAccess(access: FileFolder["access"], context: CallContext): void {
+  if (access === "authenticated") requirePrincipal(context);
+  if (access === "deny") {
+    throw refusal({
+      kind: "denied",
+      code: Code.PermissionDenied,
+      reason: "ACCESS_DENIED",
+      message: "files of this folder are not served",
+    });
+  }
+}
+
+function notFound({ head }: HttpExchange): HttpError {
+  return new HttpError(404, `no file for ${head.method} ${pathOf(head.url)}`);
+}
