@@ -19,6 +19,7 @@ import { grpcDoor } from "../../src/gateway/doors/grpc/grpc-door.ts";
 import { grpcWebDoor } from "../../src/gateway/doors/grpc-web/grpc-web-door.ts";
 import { documentsDoor } from "../../src/gateway/doors/documents/documents-door.ts";
 import { healthDoor } from "../../src/gateway/doors/health/health-door.ts";
+import { pagesDoor } from "../../src/gateway/doors/pages/pages-door.ts";
 import { restDoor } from "../../src/gateway/doors/rest/rest-door.ts";
 import { webSocketDoor } from "../../src/gateway/doors/websocket/websocket-door.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
@@ -162,6 +163,7 @@ const rows: ReadonlyMap<MakeDoor, Row> = new Map<MakeDoor, Row>([
 const withoutCalls: ReadonlyMap<MakeDoor, string> = new Map([
   [documentsDoor, "test/behaviour/security/credentials.test.ts"],
   [healthDoor, "test/behaviour/health/health-endpoints.test.ts"],
+  [pagesDoor, "test/behaviour/pages/static-files.test.ts"],
 ]);
 
 test("every door of src/gateway/doors/doors.ts has rows here", () => {

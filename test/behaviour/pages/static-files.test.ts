@@ -252,6 +252,36 @@ suite("S7 folders with a prefix:", () => {
       assert.equal(statusOf(await site.raw(path)), 404, path);
   });
 
+  test("with compression and tags of the gateway a file is coded once, and its own tag stays", async () => {
+    await using site = await StaticSite.start((dir) => [{ prefix: "/app/", dir }], {
+      compression: true,
+      etag: true,
+    });
+    const url = `${site.gateway.url}/app`;
+    for (const coding of ["br", "gzip"]) {
+      const answer = await curl("-H", `Accept-Encoding: ${coding}`, `${url}/assets/app.js`);
+      assert.equal(answer.headers.get("content-encoding"), coding);
+      const decode = coding === "br" ? brotliDecompressSync : gunzipSync;
+      assert.match(
+        decode(Buffer.from(answer.body, "latin1")).toString(),
+        /^(?:export const answer = 42;\n)+$/,
+      );
+      const tag = answer.headers.get("etag") ?? "";
+      const again = ["-H", `Accept-Encoding: ${coding}`, "-H", `If-None-Match: ${tag}`];
+      assert.equal((await curl(...again, `${url}/assets/app.js`)).status, 304);
+    }
+    const { body } = await curl("-H", "Accept-Encoding: gzip", `${url}/large.bin`);
+    assert.equal(body.length, large.length);
+    const part = await curl(
+      "-H",
+      "Accept-Encoding: gzip",
+      "-H",
+      "Range: bytes=0-1999",
+      `${url}/assets/app.js`,
+    );
+    assert.equal(part.status, 206);
+  });
+
   test("wrong options are errors of the start that name them", async () => {
     await using files = await TemporaryFiles.create();
     const dir = files.folder;

@@ -12,7 +12,7 @@ const wholeBytes = 64 * 1024;
  * Sends a file. The head leaves with the first bytes, so that an error before them has its own status; an error behind
  * them closes the connection, so that no part is taken for the whole.
  *
- * @throws Error where nothing was sent
+ * @throws Error where it was not sent whole
  */
 export async function sendFile(
   { status, headers, body }: FileAnswer,
@@ -56,9 +56,8 @@ async function stream(body: Readable, length: number, open: () => StreamWriter):
     }
     if (left !== 0) throw changed();
   } catch (reason) {
-    if (writer === undefined) throw reason;
-    await writer.cut();
-    return;
+    await writer?.cut();
+    throw reason;
   }
   await writer?.end();
 }
