@@ -1,7 +1,7 @@
 import type { ResponseHeaders } from "./exchange.ts";
 import type { ResponseHead } from "./response-head.ts";
 
-/** The headers of an answer before they are written, for what completes them. */
+/** The headers of an answer before they are written, for what completes them. Names are in lower case. */
 export class HeadFields implements ResponseHead {
   readonly #headers: ResponseHeaders;
 
@@ -10,11 +10,11 @@ export class HeadFields implements ResponseHead {
   }
 
   getHeader(name: string): string | string[] | undefined {
-    return this.#headers[name.toLowerCase()];
+    return this.#headers[name];
   }
 
   setHeader(name: string, value: string | string[]): void {
-    this.#headers[name.toLowerCase()] = value;
+    this.#headers[name] = value;
   }
 
   getHeaderNames(): string[] {

@@ -1,7 +1,7 @@
 import type { OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
 import type { HttpExchange } from "./exchange.ts";
 
-/** The head of an answer before it is written, in the shape of Node's responses. */
+/** The head of an answer before it is written, in the shape of Node's responses. What completes it gives names in lower case. */
 export interface ResponseHead {
   getHeader(name: string): OutgoingHttpHeader | undefined;
   setHeader(name: string, value: string | string[]): unknown;
