@@ -150,6 +150,8 @@ function answerOf(
 function withSlash({ url }: RequestHead): FileAnswer {
   const path = pathOf(url);
   const query = queryOf(url, path);
-  const location = query === "" ? `${path}/` : `${path}/?${query}`;
+  // Relative, as the app of a plugin may have a prefix before it.
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  const location = query === "" ? `./${name}/` : `./${name}/?${query}`;
   return { status: 301, headers: { location, "cache-control": "no-cache" }, body: undefined };
 }

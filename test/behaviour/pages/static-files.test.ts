@@ -50,7 +50,7 @@ suite("S7 files at the root, behind the rpcs:", () => {
     assert.match(bodyOf(await site.raw("/docs/")), /docs/);
     for (const coding of ["", "Accept-Encoding: br, gzip\r\n"]) {
       const moved = await site.raw("/docs?a=b%2Fc", coding);
-      assert.deepEqual([statusOf(moved), fieldOf(moved, "location")], [301, "/docs/?a=b%2Fc"]);
+      assert.deepEqual([statusOf(moved), fieldOf(moved, "location")], [301, "./docs/?a=b%2Fc"]);
     }
     for (const path of ["/empty", "/empty/", "/assets", "/assets/"]) {
       assert.equal(statusOf(await site.raw(path)), 404, path);
@@ -202,7 +202,7 @@ suite("S7 folders with a prefix:", () => {
     const forever = "public, max-age=31536000, immutable";
     assert.equal(fieldOf(await site.raw("/app/assets/app.js"), "cache-control"), forever);
     const moved = await site.raw("/app?x");
-    assert.deepEqual([statusOf(moved), fieldOf(moved, "location")], [301, "/app/?x"]);
+    assert.deepEqual([statusOf(moved), fieldOf(moved, "location")], [301, "./app/?x"]);
     assert.equal(statusOf(await site.raw("/index.html")), 404);
     assert.equal(statusOf(await site.raw("/ap%70/index.html")), 200);
     const posted = await site.raw("/app/index.html", "Content-Length: 0\r\n", "POST");
@@ -355,9 +355,12 @@ test("S7 the plugin in a Fastify of others serves files, and leaves other paths 
   const pages = await openPages({ static: [{ prefix: "/app/", dir: site.dir }] });
   const app = Fastify();
   const guest = new HttpServer({ upstream: "127.0.0.1:1", pages, logger: false });
-  await app.register(guest.addService(plain.echo).plugin);
-  assert.match((await app.inject("/app/")).body, /home/);
-  assert.equal((await app.inject("/app/large.bin")).rawPayload.length, large.length);
-  assert.match((await app.inject("/elsewhere")).body, /Route GET:\/elsewhere not found/);
+  await app.register(guest.addService(plain.echo).plugin, { prefix: "/api" });
+  const url = await app.listen({ port: 0, host: "127.0.0.1" });
+  const home = await curl("--location", `${url}/api/app`);
+  assert.match(home.body, /HTTP\/1\.1 200 OK[^]*home/);
+  assert.equal((await curl(`${url}/api/app/large.bin`)).body.length, large.length);
+  assert.match((await curl(`${url}/app/`)).body, /Route GET:\/app\/ not found/);
+  assert.match((await curl(`${url}/api/elsewhere`)).body, /Route GET:\/api\/elsewhere not found/);
   await app.close();
 });

@@ -30,6 +30,29 @@ suite("S3 C14 the end of a session ends what is open with it at once:", () => {
     });
   }
 
+  test("the streams of a WebSocket of many calls, whose later calls are those of an anonymous client", async () => {
+    const cookie = cookieOf(await site.get("login~ada"));
+    const socket = await site.manyCalls(cookie).open();
+    const rpc = "tsms.test.v1.EchoService";
+    const send = (envelope: object): void => socket.send(JSON.stringify(envelope));
+    const text = async (): Promise<unknown> => ((await socket.json())["message"] as { text: string }).text;
+    send({ id: 1, method: `${rpc}/Repeat`, message: { text: "hold" } });
+    assert.equal(await text(), "ada");
+    send({ id: 2, method: `${rpc}/Echo`, message: { text: "show" } });
+    assert.equal(await text(), "ada:");
+    assert.deepEqual(((await socket.json())["status"] as { code: number }).code, 0);
+    await site.get("logout", cookie);
+    const { id, status } = (await within(socket.json(), "the end", 900)) as {
+      id: number;
+      status: { code: number };
+    };
+    assert.deepEqual([id, status.code], [1, 16]);
+    send({ id: 3, method: `${rpc}/Echo`, message: { text: "show" } });
+    assert.equal(await text(), "anonymous:");
+    socket.ws.close();
+    await socket.closed;
+  });
+
   test("a stream of events", async () => {
     const cookie = cookieOf(await site.get("login~ada"));
     const headers = ["-H", `Cookie: ${cookie}`, "-H", "Accept: text/event-stream"];

@@ -134,6 +134,13 @@ export class SessionSite implements AsyncDisposable {
     return new SocketClient(url, ["json"], { headers: { cookie, origin: this.origin } });
   }
 
+  /** A WebSocket of many calls, as an own page opens it. */
+  manyCalls(cookie: string): SocketClient {
+    return new SocketClient(`ws://127.0.0.1:${this.port}/ws`, ["json"], {
+      headers: { cookie, origin: this.origin },
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#http.gracefulStop({ graceMs: 0 });
     this.#auth.close();
