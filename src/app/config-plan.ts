@@ -112,7 +112,7 @@ export class ConfigPlan implements AppPlan {
     const before = this.#source;
     this.#source = watchConfig(this.#loaded, {
       prepare: (update) => this.#prepare(update),
-      onReload: (report) => this.#logReload(report),
+      onReload: (report) => this.#reloaded(report),
     });
     if (before !== undefined) await this.#source.reload(); // It begins with what was first in use.
   }
@@ -143,6 +143,11 @@ export class ConfigPlan implements AppPlan {
       swap();
       for (const server of this.#app?.present() ?? []) reloadServer(server, this.#sections.serverOptions);
     };
+  }
+
+  #reloaded(report: ReloadReport): void {
+    for (const part of this.#sections.parts) part.reloaded?.(report);
+    this.#logReload(report);
   }
 
   #logReload({ result, changed, restartNeeded, problems, warnings }: ReloadReport): void {

@@ -9,8 +9,13 @@ const lastColumn = "decided by";
 export function policyTable(services: readonly DescService[], parts: readonly SectionParts[]): string {
   const methods = services.flatMap((service) => service.methods);
   const rows = methods.map((method) => {
-    const said = parts.map((part) => part.policyOf?.(method) ?? {});
-    return Object.assign({ rpc: rpcName(method) }, ...said) as Readonly<Record<string, string>>; // Of texts alone.
+    const row: Record<string, string> = { rpc: rpcName(method) };
+    for (const part of parts) {
+      for (const [column, text] of Object.entries(part.policyOf?.(method) ?? {})) {
+        if (text !== "" || row[column] === undefined) row[column] = text;
+      }
+    }
+    return row;
   });
   const named = new Set(["rpc", ...rows.flatMap((row) => Object.keys(row))]);
   if (named.delete(lastColumn)) named.add(lastColumn);

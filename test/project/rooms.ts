@@ -107,6 +107,15 @@ export const arrows: Arrows = {
     "core/policy",
     "core/security",
   ],
+  "core/security/audit": [
+    "core/errors",
+    "core/config",
+    "core/metadata",
+    "core/call",
+    "core/admission",
+    "core/policy",
+    "core/security",
+  ],
   "core/security/ext-authz": [
     "core/errors",
     "core/config",

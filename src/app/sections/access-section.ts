@@ -39,6 +39,7 @@ export function open(kit: SectionKit): SectionParts {
     }
   };
   use.needOf = (call) => gate.needOf(call);
+  use.rules = table;
   return {
     gates: { access: [gate] },
     check(all) {
@@ -61,7 +62,7 @@ export function open(kit: SectionKit): SectionParts {
       const changed = tableOf(next, mistake);
       await complete(changed);
       return () => {
-        table = changed;
+        use.rules = table = changed;
         gate.use({ table, challenges });
       };
     },

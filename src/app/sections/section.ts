@@ -3,7 +3,7 @@ import type { Interceptor } from "../../core/call/interceptors.ts";
 import type { CallObserver } from "../../core/call/observer.ts";
 import type { AnyService } from "../../core/call/service.ts";
 import type { Gate } from "../../core/admission/gate.ts";
-import type { Config, ConfigUpdate } from "../../core/config/loader/config-types.ts";
+import type { Config, ConfigUpdate, ReloadReport } from "../../core/config/loader/config-types.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServerOptions } from "../../core/grpc-server.ts";
 import type { Logger } from "../../core/telemetry/logger.ts";
@@ -68,8 +68,9 @@ export interface SectionKit {
   readonly env: Readonly<NodeJS.ProcessEnv>;
 }
 
-/** When gates are asked about a call, from the first to the last (rule U1). */
+/** When gates are asked about a call, from the first to the last (rule U1). The first one looks at messages alone. */
 export const gateStages = [
+  "resource",
   "overload",
   "limits-by-address",
   "signature",
@@ -78,6 +79,7 @@ export const gateStages = [
   "access",
   "limits-by-principal",
   "authorizer",
+  "audit",
 ] as const;
 
 /** When a gate is asked about a call. */
@@ -123,6 +125,8 @@ export interface SectionParts {
   stop?(): void | Promise<void>;
   /** See step 4. */
   prepare?(update: ConfigUpdate): (() => void) | Promise<() => void>;
+  /** The configuration was read again, whether or not something of it has changed. */
+  reloaded?(report: ReloadReport): void;
   /** What `--print-policy` says about an rpc, by column. */
   policyOf?(method: DescMethod): Readonly<Record<string, string>>;
 }

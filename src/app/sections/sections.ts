@@ -5,6 +5,11 @@ import { hasUpstream } from "./upstream-use.ts";
 /** All sections, in the order in which they are opened. */
 export const sections: readonly Section[] = [
   { name: "telemetry", isUsed: () => true, load: () => import("./telemetry-section.ts") },
+  {
+    name: "audit",
+    isUsed: ({ audit }) => audit?.destination !== undefined,
+    load: () => import("./audit-section.ts"),
+  },
   { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
   { name: "app", isUsed: () => true, load: () => import("./app-section.ts") },
   { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },

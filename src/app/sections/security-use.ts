@@ -1,8 +1,9 @@
 import type { CallHead } from "../../core/admission/call-head.ts";
 import type { Authenticator } from "../../core/security/authenticator.ts";
+import type { AccessTable } from "../../core/security/access-rules.ts";
 import type { CredentialNeed } from "../../core/security/authenticate.ts";
 
-/** What the sections `auth` and `access` know of one another; one for a program, by `SectionKit.shared`. */
+/** What the sections `auth`, `access` and `audit` know of one another; one for a program, by `SectionKit.shared`. */
 export interface SecurityUse {
   /** Finds out who makes calls; undefined before it is started, and without the section `auth`. */
   authenticator: Authenticator | undefined;
@@ -11,6 +12,8 @@ export interface SecurityUse {
    * `grpc.health.v1`.
    */
   needOf: (call: CallHead) => CredentialNeed;
+  /** The access rules in use; undefined without the section `access`. */
+  rules: AccessTable | undefined;
 }
 
 /** Makes a `SecurityUse`. */
@@ -18,5 +21,6 @@ export function makeSecurityUse(): SecurityUse {
   return {
     authenticator: undefined,
     needOf: ({ method }) => (method.parent.typeName === "grpc.health.v1.Health" ? "none" : "required"),
+    rules: undefined,
   };
 }

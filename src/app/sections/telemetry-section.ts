@@ -59,13 +59,13 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
     features: ["logging", ...(exporter === undefined ? [] : (["metrics"] as const))],
     start: () => tracing?.start(),
     stop: () => tracing?.stop(),
+    reloaded: reopenLogs,
     async prepare(update) {
       const { next, changed } = update;
       const level = levelOf(next.telemetry.log?.level);
       const traced = await tracing?.prepare(update);
       return () => {
         traced?.();
-        reopenLogs();
         if (changed.includes("telemetry.log.level")) logger.level = level;
         if (next.telemetry.accessLog !== undefined) access?.update(rulesOf(next.telemetry.accessLog));
       };

@@ -10,7 +10,7 @@ import { createHandler, type Handler, type StreamHandler, type UnaryHandler } fr
 import type { ChecksOf, RpcChecks } from "./message-checks.ts";
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
-import { type CallObserver, notify, notifyRefused } from "./observer.ts";
+import { answerersOf, answerOf, type CallObserver, notify, notifyRefused } from "./observer.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
 import { checkedReplies, checkedRequests, checkRequest, requestCheckOf, withChecks } from "./rpc-checks.ts";
 import { rpcName, type AnyService } from "./service.ts";
@@ -63,6 +63,8 @@ export class Dispatcher {
   readonly #handlers = new Map<string, Handler>();
   readonly #handlersByMethod = new Map<DescMethod, Handler>();
   readonly #faults: FaultLog;
+  /** Observers that may change answers; undefined for none. */
+  readonly #answerers: readonly CallObserver[] | undefined;
   readonly #inFlight = new LiveSet<CallContext>();
   /** Decides on calls that are made in this process; undefined where every call may be made. */
   admission: CallAdmission | undefined;
@@ -72,6 +74,7 @@ export class Dispatcher {
   constructor(options: Partial<DispatcherOptions> = {}, { admission, checksOf }: DispatcherParts = {}) {
     this.#options = { ...dispatcherDefaults, ...options };
     this.#faults = new FaultLog(this.#options);
+    this.#answerers = answerersOf(this.#options.observers);
     this.admission = admission;
     this.#checksOf = checksOf;
   }
@@ -179,10 +182,10 @@ export class Dispatcher {
       reply = writeReply(handler.method, send, await called);
     } catch (reason) {
       const error = toCallError(reason);
-      this.#finish(context, error, observe);
-      throw error;
+      throw this.#finish(context, error, observe) ?? error;
     }
-    this.#finish(context, undefined, observe);
+    const refused = this.#finish(context, undefined, observe);
+    if (refused !== undefined) throw refused;
     return reply;
   }
 
@@ -204,8 +207,7 @@ export class Dispatcher {
     const send = checks === undefined ? write : checkedReplies(checks, context, write);
     const fail = (error: ConnectError): ConnectError => {
       context.abort(error); // Cancels what the handler started with this context.
-      this.#finish(context, error, observe);
-      return error;
+      return this.#finish(context, error, observe) ?? error;
     };
     return new LayeredStream<T>({
       begin: () => this.#begin(context, 0, handler.limitMs, observe),
@@ -217,7 +219,10 @@ export class Dispatcher {
         });
       },
       ...(send && { item: (reply) => writeReply(handler.method, send, reply as Message) }), // The handler made it one.
-      ended: () => this.#finish(context, undefined, observe),
+      ended: () => {
+        const refused = this.#finish(context, undefined, observe);
+        if (refused !== undefined) throw refused;
+      },
       failed: (reason) => fail(toCallError(reason)),
       cancelled: () =>
         void fail(context.reason ?? new ConnectError("the caller cancelled the call", Code.Canceled)),
@@ -227,10 +232,10 @@ export class Dispatcher {
   /**
    * A call begins whose handler is none of this dispatcher's: it is counted, limited and observed like all others.
    *
-   * @returns the function to call at its end
+   * @returns the function to call at its end, before its status is sent; what it returns is the status
    * @throws ConnectError UNAVAILABLE if the dispatcher is closed
    */
-  follow(context: CallContext): (error: ConnectError | undefined) => void {
+  follow(context: CallContext): (error: ConnectError | undefined) => ConnectError | undefined {
     this.#begin(context, 0, undefined, true);
     return (error) => this.#finish(context, error, true);
   }
@@ -309,11 +314,14 @@ export class Dispatcher {
     if (observe && observers.length > 0) notify(observers, (observer) => observer.started?.(context));
   }
 
-  #finish(context: CallContext, error: ConnectError | undefined, observe: boolean): void {
+  /** @returns what its client gets */
+  #finish(context: CallContext, error: ConnectError | undefined, observe: boolean): ConnectError | undefined {
     this.#inFlight.delete(context);
     const { observers } = this.#options;
-    if (!observe || (error === undefined && observers.length === 0)) return;
-    notify(observers, (observer) => observer.finished?.(context, error));
-    if (error !== undefined) this.#faults.call(error, context);
+    if (!observe || (error === undefined && observers.length === 0)) return error;
+    const answer = answerOf(this.#answerers, context, error);
+    notify(observers, (observer) => observer.finished?.(context, answer));
+    if (answer !== undefined) this.#faults.call(answer, context);
+    return answer;
   }
 }

@@ -11,7 +11,7 @@ export interface StreamLayer {
   open(): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
   /** Called with each item; returns the item or its replacement. */
   item?(item: unknown): unknown;
-  /** Called when the stream has ended without an error. */
+  /** Called when the stream has ended without an error. If it throws, the stream has failed for the layers outside. */
   ended?(): void;
   /** Called when the stream has failed; returns the error that replaces `reason`. */
   failed?(reason: unknown): unknown;
@@ -184,7 +184,16 @@ export class LayeredStream<T = Message> implements AsyncGenerator<T, void, undef
     if (result.done === true) {
       this.#close();
       this.#settle(() => {
-        for (const layer of this.#innermostFirst()) layer.ended?.();
+        let failure: { readonly error: unknown } | undefined;
+        for (const layer of this.#innermostFirst()) {
+          try {
+            if (failure === undefined) layer.ended?.();
+            else if (layer.failed !== undefined) failure = { error: layer.failed(failure.error) };
+          } catch (error) {
+            failure = { error };
+          }
+        }
+        if (failure !== undefined) throw failure.error;
         return done;
       });
       return;

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallArrival } from "./call-arrival.ts";
 import type { CallContext } from "./context.ts";
-import { type ConnectError, isUnexpected } from "../errors/errors.ts";
+import { type ConnectError, isUnexpected, toCallError } from "../errors/errors.ts";
 import type { RefusalKind } from "../errors/refusal-kind.ts";
 
 /** A call that was refused before its handler. */
@@ -31,7 +31,7 @@ export interface CallAnswer {
  * Called at the begin and the end of every call of a server, for every protocol. Logs and metrics are observers.
  *
  * If the gateway of the same process observes a call, the observers of the server behind it are not called again. An
- * exception of an observer becomes a warning of the process and does not affect the call.
+ * exception of an observer becomes a warning of the process and does not affect the call, but for `answering`.
  */
 export interface CallObserver {
   /**
@@ -46,6 +46,12 @@ export interface CallObserver {
   answered?(context: CallContext, answer: CallAnswer): void;
   /** Called before the handler runs, when all gates have admitted the call. */
   started?(context: CallContext): void;
+  /**
+   * Called when the answer of a call is about to leave, before `finished`: what must be done before its client has it,
+   * such as a record of it. An exception of this function is the answer in place of the call's own; streams have sent
+   * their messages by then. `error` is undefined for OK.
+   */
+  answering?(context: CallContext, error: ConnectError | undefined): void;
   /** Called when the call has ended; `error` is undefined for OK. */
   finished?(context: CallContext, error: ConnectError | undefined): void;
   /** Called in place of both for a call that was refused before its handler. */
@@ -65,6 +71,30 @@ export function notify<O>(observers: readonly O[], emit: (observer: O) => unknow
       warn(reason);
     }
   }
+}
+
+/** The observers that may change an answer; undefined for none. */
+export function answerersOf(observers: readonly CallObserver[]): readonly CallObserver[] | undefined {
+  const found = observers.filter((observer) => observer.answering !== undefined);
+  return found.length === 0 ? undefined : found;
+}
+
+/** The error that is a call's answer when these observers were asked; undefined for OK. */
+export function answerOf(
+  answerers: readonly CallObserver[] | undefined,
+  context: CallContext,
+  error: ConnectError | undefined,
+): ConnectError | undefined {
+  if (answerers === undefined) return error;
+  let answer = error;
+  for (const observer of answerers) {
+    try {
+      observer.answering?.(context, answer);
+    } catch (reason) {
+      answer = toCallError(reason);
+    }
+  }
+  return answer;
 }
 
 function warn(reason: unknown): void {

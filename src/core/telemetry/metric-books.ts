@@ -47,6 +47,7 @@ export const watchedMetrics = [
   "extAuthz",
   "extAuthzDuration",
   "extAuthzIgnored",
+  "auditRecords",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

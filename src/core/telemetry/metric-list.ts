@@ -358,6 +358,12 @@ export const metricList = {
     help: "Changes of headers in answers of an authorizer that were ignored, as the names belong to protocols.",
     labels: [],
   },
+  auditRecords: {
+    name: "ts_ms_audit_records_total",
+    type: "counter",
+    help: "Records of the audit log: written; dropped, as the file could not be written; sampled, of refused credentials beyond ten of a client in a second.",
+    labels: ["result"],
+  },
   configReloads: {
     name: "ts_ms_config_reloads_total",
     type: "counter",

@@ -4,7 +4,7 @@ import { wrapCalls } from "../../core/call/invoker-forms.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { FaultLog } from "../../core/call/fault-log.ts";
-import { type CallObserver, notify } from "../../core/call/observer.ts";
+import { answerersOf, answerOf, type CallObserver, notify } from "../../core/call/observer.ts";
 
 /**
  * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
@@ -21,9 +21,13 @@ export function observeInvoker(
   const begin = (context: CallContext): void => {
     notify(observers, (observer) => observer.started?.(context));
   };
-  const finish = (context: CallContext, error: ConnectError | undefined): void => {
-    notify(observers, (observer) => observer.finished?.(context, error));
-    if (error !== undefined) faults.call(error, context);
+  const answerers = answerersOf(observers);
+  /** Returns what the client gets. */
+  const finish = (context: CallContext, error: ConnectError | undefined): ConnectError | undefined => {
+    const answer = answerOf(answerers, context, error);
+    notify(observers, (observer) => observer.finished?.(context, answer));
+    if (answer !== undefined) faults.call(answer, context);
+    return answer;
   };
   const observe = async <T>(context: CallContext, call: () => Promise<T>): Promise<T> => {
     begin(context);
@@ -32,10 +36,10 @@ export function observeInvoker(
       reply = await call();
     } catch (reason) {
       const error = toCallError(reason);
-      finish(context, error);
-      throw error;
+      throw finish(context, error) ?? error;
     }
-    finish(context, undefined);
+    const refused = finish(context, undefined);
+    if (refused !== undefined) throw refused;
     return reply;
   };
   return wrapCalls(inner, {
@@ -44,13 +48,13 @@ export function observeInvoker(
       new LayeredStream({
         begin: () => begin(context),
         open,
-        ended: () => finish(context, undefined),
-        failed(reason) {
-          const error = toCallError(reason);
-          finish(context, error);
-          return error;
+        ended() {
+          const refused = finish(context, undefined);
+          if (refused !== undefined) throw refused;
         },
-        cancelled: () => finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
+        failed: (reason) => finish(context, toCallError(reason)),
+        cancelled: () =>
+          void finish(context, new ConnectError("the caller cancelled the call", Code.Canceled)),
       }),
   });
 }

@@ -35,7 +35,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   #failure: ConnectError | undefined;
   /** Whether the client has left before the answer; undefined once observers were told. */
   #hasLeft: boolean | undefined = false;
-  #finish: ((error: ConnectError | undefined) => void) | undefined;
+  #finish: ((error: ConnectError | undefined) => ConnectError | undefined) | undefined;
   #forget: () => void = () => {};
 
   constructor(environment: CallEnvironment, method: DescMethod, stream: CallStream, request: CallRequest) {
@@ -95,6 +95,11 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   fail(error: ConnectError): void {
     if (this.#answered) return;
     this.#inner?.reset();
+    this.#sendError(this.#finished(error) ?? error);
+    this.#end();
+  }
+
+  #sendError(error: ConnectError): void {
     try {
       const trailers = trailersOf(this.context, error);
       if (this.#begun) this.#stream.end(undefined, trailers);
@@ -102,7 +107,6 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     } catch {
       this.#stream.reset(errorCode.internalError);
     }
-    this.#end(error);
   }
 
   onData(chunk: Buffer): void {
@@ -130,7 +134,8 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     if (!this.#answered) {
       const error = new ConnectError("the client cancelled the call", Code.Canceled);
       this.#hasLeft = true;
-      this.#end(error);
+      this.#finished(error);
+      this.#end();
       this.#inner?.reset();
       this.context.abort(error);
     }
@@ -151,12 +156,21 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   /** The headers of the reply have come. @param ended whether they are the whole of it */
   replyBegun(headers: Fields, ended: boolean): void {
     if (this.#answered) return;
+    if (ended) {
+      const error = statusOf(headers);
+      const answer = this.#finished(error);
+      if (answer !== undefined && answer !== error) {
+        this.#sendError(answer);
+        this.#end();
+        return;
+      }
+    }
     this.#begun = true;
     const status = String(headers[":status"] ?? 200);
     const fields = { shared: [":status", status], own: listOf(headers) };
     const { answeredId } = this.context;
     this.#stream.respond(answeredId === undefined ? fields : withRequestId(fields, answeredId), ended);
-    if (ended) this.#end(statusOf(headers));
+    if (ended) this.#end();
   }
 
   /** A chunk of the reply has come, which must not change any more. */
@@ -167,8 +181,11 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   /** The reply is complete. */
   replyEnded(trailers: Fields): void {
     if (this.#answered) return;
-    this.#stream.end(undefined, { shared: [], own: listOf(trailers) });
-    this.#end(statusOf(trailers));
+    const error = statusOf(trailers);
+    const answer = this.#finished(error);
+    if (answer !== undefined && answer !== error) this.#sendError(answer);
+    else this.#stream.end(undefined, { shared: [], own: listOf(trailers) });
+    this.#end();
   }
 
   /** The inner stream is over. */
@@ -181,15 +198,20 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
       this.fail(error);
       return;
     }
-    this.#end(error);
+    this.#finished(error);
+    this.#end();
     this.#stream.reset(rstCode);
   }
 
-  #end(error: ConnectError | undefined): void {
+  /** The call has ended, and its status is about to be sent. @returns the status, an error or undefined for OK */
+  #finished(error: ConnectError | undefined): ConnectError | undefined {
     this.#answered = true;
-    this.#failure = error;
-    this.#finish?.(error);
+    const finish = this.#finish;
     this.#finish = undefined;
+    return (this.#failure = finish === undefined ? error : finish(error));
+  }
+
+  #end(): void {
     if (this.#inner === undefined) this.#stream.settled();
     this.#early = [];
   }

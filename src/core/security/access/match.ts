@@ -63,6 +63,21 @@ export function readPath(path: string, input: DescMessage, place: string): Path 
   return [first, ...rest];
 }
 
+/** Reads the texts at the end of a path in requests; `***` for a field with `debug_redact` on the way. */
+export function textReader(
+  path: string,
+  input: DescMessage,
+  place: string,
+): (request: Message) => readonly string[] {
+  const fields = readPath(path, input, place);
+  if (fields.some(({ proto }) => proto.options?.debugRedact === true)) return () => ["***"];
+  return (request) => {
+    const texts: string[] = [];
+    everyValue(reflect(input, request), fields, 0, (text) => texts.push(text) > 0);
+    return texts;
+  };
+}
+
 /** The texts of a claim, of which a field must be one; undefined for a claim that is missing or has none. */
 function claimOf(name: string): (who: Principal | undefined) => readonly string[] | undefined {
   return (who) => {

@@ -1,0 +1,69 @@
+import { AuditLog } from "../../core/security/audit/audit-log.ts";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { WatchedValue } from "../../core/telemetry/metric-books.ts";
+import type { SectionKit, SectionParts } from "./section.ts";
+import { makeSecurityUse } from "./security-use.ts";
+
+/** Records of calls, of reloads, and of the start and the stop of the program. */
+export function open(kit: SectionKit): SectionParts {
+  const { config, logger, metrics, shared, mistake } = kit;
+  const use = shared(makeSecurityUse);
+  const { destination = "", rpc = [], onFailure } = config.audit ?? {};
+  const audit = explained(
+    kit,
+    "audit.rpc",
+    () =>
+      new AuditLog({
+        destination,
+        rpc,
+        onFailure: onFailure === "drop" ? "drop" : "deny",
+        rules: () => use.rules,
+        logger,
+      }),
+  );
+  let unwatch = (): void => {};
+  return {
+    gates: { resource: [audit.first], audit: [audit.last] },
+    observers: [audit],
+    check(services) {
+      const [unmatched] = audit.unmatched(services);
+      if (unmatched !== undefined) throw mistake("audit.rpc", `no service has the rpc ${unmatched}`);
+    },
+    start() {
+      explained(kit, "audit.destination", () => audit.open());
+      unwatch = metrics.watch("auditRecords", () => countsOf(audit));
+    },
+    stop() {
+      unwatch();
+      audit.close();
+    },
+    reloaded({ result, changed }) {
+      audit.write({
+        event: "reload",
+        decision: result === "rejected" ? "deny" : "allow",
+        resource: changed.length === 0 ? undefined : changed.join(", "),
+      });
+      try {
+        audit.reopen();
+      } catch (err) {
+        logger.error({ err }, "the audit log was not opened again");
+      }
+    },
+    policyOf: (method): Readonly<Record<string, string>> => (audit.isMarked(method) ? { audit: "yes" } : {}),
+  };
+}
+
+function countsOf({ counts: { written, dropped, sampled } }: AuditLog): WatchedValue[] {
+  const one = (result: string, value: number): WatchedValue => ({ labels: { result }, value });
+  return [one("written", written), one("dropped", dropped), one("sampled", sampled)];
+}
+
+/** `make`, whose errors name the key. */
+function explained<T>({ mistake }: SectionKit, key: string, make: () => T): T {
+  try {
+    return make();
+  } catch (reason) {
+    if (reason instanceof SetupError) throw mistake(key, reason.message);
+    throw reason;
+  }
+}
