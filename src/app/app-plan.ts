@@ -1,6 +1,7 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
+import type { AppControl, AppLimits } from "./app-control.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { Feature } from "./features.ts";
@@ -19,6 +20,7 @@ export interface PlannedServer extends RegisterServerOptions {
 export interface PlannedApp {
   /** Every server that is there, and the one that is called in this process. */
   readonly present: () => readonly AppServer[];
+  readonly control: AppControl;
 }
 
 /** An app as a configuration wants it. */
@@ -30,6 +32,8 @@ export interface AppPlan {
   readonly features: readonly Feature[];
   /** Files and templates; undefined without the section `pages`. */
   readonly pages: Pages | undefined;
+  /** What is used of limits; undefined without any. */
+  readonly limits: AppLimits | undefined;
   /** Options of all servers, as of now. */
   readonly serverOptions: () => Pick<AppOptions, "grpc" | "http">;
   /** A server was made and has its services. */

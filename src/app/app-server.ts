@@ -5,6 +5,7 @@ import type { ManagedServer, ServerState } from "../core/lifecycle/lifecycle.ts"
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
 import type { ListenAddress } from "../core/net/listener.ts";
 import type { HttpServerOptions } from "../gateway/http-server-options.ts";
+import type { AppOptions } from "./app-options.ts";
 
 /**
  * A server as an `App` runs it. `GrpcServer`, `HttpServer` and `Exporter` are such servers; of another one the app uses
@@ -28,6 +29,8 @@ export interface AppServer extends ManagedServer {
   replaceServices?(services: readonly DescService[], registry?: Registry): void;
   /** Calls `listener` with every new state. */
   onStateChange?(listener: (state: ServerState) => void): () => void;
+  /** Takes what it can of new options while it runs. Default: `GrpcServer` and `HttpServer` reload theirs. */
+  useOptions?(options: Pick<AppOptions, "grpc" | "http">): void;
   /** Lines for the start-up message. */
   describe?(): string[];
   /** Reports itself as not serving until `resume()`; calls are still served. */

@@ -10,9 +10,10 @@ import type { ShutdownReport } from "../core/lifecycle/signals.ts";
 import { noConnections } from "../core/net/connection-count.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import { appDefaults, type AppOptions } from "./app-options.ts";
+import type { AppLimits } from "./app-control.ts";
 import type { AppPlan } from "./app-plan.ts";
 import type { AppServer, MakeServer, RegisterServerOptions, ServerInfo, ServerParts } from "./app-server.ts";
-import { type CheckOptions, Checks } from "./checks.ts";
+import { type CheckOptions, type CheckReport, Checks } from "./checks.ts";
 import { type Feature, featuresOf } from "./features.ts";
 import type { HealthReport } from "./health.ts";
 import type { InjectReply, InjectRequest } from "./inject.ts";
@@ -204,6 +205,22 @@ export class App implements AsyncDisposable {
     return statisticsOf((this.#counts.get(slot.name) ?? new ServerCounts()).book(connections));
   }
 
+  /** The latest results of the checks, by name. */
+  get checkReports(): Readonly<Record<string, CheckReport>> {
+    return this.#checks.reports;
+  }
+
+  /**
+   * What is used of the limits of the configuration.
+   *
+   * @throws SetupError for an app whose configuration has none
+   */
+  get limits(): AppLimits {
+    const limits = this.#plan?.limits;
+    if (limits !== undefined) return limits;
+    throw new SetupError("this app has no limits: App.load makes one that has those of the section limits");
+  }
+
   /**
    * Sends a request through a server without a socket. The server need not be started: then no port is bound.
    *
@@ -307,6 +324,7 @@ export class App implements AsyncDisposable {
         this.#services.map(({ descriptor }) => descriptor),
         {
           present: () => [...this.#servers.present, this.#inner],
+          control: this,
         },
       );
       await this.#checks.start();

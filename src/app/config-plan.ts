@@ -12,6 +12,7 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import type { Logger, LogLevel } from "../core/telemetry/logger.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { AppOptions } from "./app-options.ts";
+import type { AppLimits, ProgramControl } from "./app-control.ts";
 import type { AppPlan, PlannedApp, PlannedServer } from "./app-plan.ts";
 import type { AppServer } from "./app-server.ts";
 import { endProgram } from "./end-program.ts";
@@ -87,6 +88,10 @@ export class ConfigPlan implements AppPlan {
     return this.#sections.parts.flatMap(({ features = [] }) => features);
   }
 
+  get limits(): AppLimits | undefined {
+    return this.#sections.parts.find(({ limits }) => limits !== undefined)?.limits;
+  }
+
   readonly serverOptions = (): Pick<AppOptions, "grpc" | "http"> => this.#sections.serverOptions;
 
   equip(server: AppServer, name: string): void {
@@ -100,21 +105,43 @@ export class ConfigPlan implements AppPlan {
   async open(own: readonly DescService[], app: PlannedApp): Promise<void> {
     const services = [...own, ...this.#sections.parts.flatMap(({ ruled = [] }) => ruled)];
     this.#app = app;
-    this.#services = services;
-    await this.#sections.check(services);
+    const own = this.#sections.parts.flatMap(({ ownServices = [] }) => ownServices);
+    this.#services = [...services, ...own];
+    await this.#sections.check(this.#services);
     const { kind } = this.#loaded.request;
     if (kind === "check") endProgram(0, "");
     if (kind === "print-policy") {
       const { policyTable } = await import("./policy-table.ts");
-      endProgram(0, policyTable(services, this.#sections.parts));
+      endProgram(0, policyTable(this.#services, this.#sections.parts));
     }
-    await this.#sections.start();
+    await this.#sections.start(await this.#controlOf(app));
     const before = this.#source;
     this.#source = watchConfig(this.#loaded, {
       prepare: (update) => this.#prepare(update),
       onReload: (report) => this.#reloaded(report),
     });
     if (before !== undefined) await this.#source.reload(); // It begins with what was first in use.
+  }
+
+  async #controlOf({ control }: PlannedApp): Promise<ProgramControl> {
+    const { policyRows } = await import("./policy-table.ts");
+    const plan = this;
+    const logger = this.#logger;
+    return {
+      app: control,
+      get logLevel() {
+        return logger.level as LogLevel; // One of pino's own.
+      },
+      set logLevel(level) {
+        logger.level = level;
+      },
+      get restartNeeded() {
+        return plan.#source?.restartNeeded ?? [];
+      },
+      printConfig: (format) => (this.#source ?? this.#loaded).print(format),
+      policy: () => policyRows(this.#services, this.#sections.parts),
+      reload: () => this.reload(),
+    };
   }
 
   async close(): Promise<void> {

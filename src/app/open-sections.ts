@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { ConfigError } from "../core/config/loader/config-error.ts";
 import type { Config, ConfigUpdate } from "../core/config/loader/config-types.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
+import type { ProgramControl } from "./app-control.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppServer } from "./app-server.ts";
 import { gateStages, type Section, type SectionKit, type SectionParts } from "./sections/section.ts";
@@ -19,6 +20,7 @@ export class OpenSections {
   #kit: SectionKit;
   #opened: readonly OpenedSection[];
   readonly #started: OpenedSection[] = [];
+  #program: ProgramControl | undefined;
 
   /**
    * Opens every section that a configuration uses.
@@ -84,9 +86,11 @@ export class OpenSections {
   }
 
   /** Starts the sections one after the other; when one fails, those that were started are stopped. */
-  async start(): Promise<void> {
+  async start(program: ProgramControl): Promise<void> {
+    this.#program = program;
     for (const opened of this.#opened) {
       try {
+        opened.parts.attach?.(program);
         await opened.parts.start?.();
         this.#started.push(opened);
       } catch (error) {
@@ -121,7 +125,10 @@ export class OpenSections {
       kit,
     );
     await collect(added, async ({ parts }) => parts.check?.(services));
-    for (const { parts } of added) await parts.start?.();
+    for (const { parts } of added) {
+      if (this.#program !== undefined) parts.attach?.(this.#program);
+      await parts.start?.();
+    }
     const leaving = this.#opened.filter((opened) => !staying.includes(opened));
     return () => {
       for (const swap of swaps) swap();

@@ -7,8 +7,11 @@ interface Reloadable {
 }
 
 /** Puts into use what a server can take of the options of its kind. */
-export function reloadServer(server: AppServer, { grpc, http }: Pick<AppOptions, "grpc" | "http">): void {
-  if ("http" in server && "grpc" in server) {
+export function reloadServer(server: AppServer, options: Pick<AppOptions, "grpc" | "http">): void {
+  const { grpc, http } = options;
+  if (server.useOptions !== undefined) {
+    server.useOptions(options);
+  } else if ("http" in server && "grpc" in server) {
     reload(server.http, http); // The two sides of a `OnePort`.
     reload(server.grpc, grpc);
   } else if ("fastify" in server) {

@@ -2,6 +2,7 @@ import type { CallContext } from "../core/call/context.ts";
 import type { CallObserver } from "../core/call/observer.ts";
 import { Code, type ConnectError } from "../core/errors/errors.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
+import { messagesOf } from "../core/telemetry/call-messages.ts";
 import { Durations } from "../core/telemetry/durations.ts";
 import { durationBuckets } from "../core/telemetry/metric-list.ts";
 
@@ -21,6 +22,10 @@ export interface Statistics {
   readonly failedRequests: number;
   /** Requests that were refused before a handler had them. */
   readonly refusedRequests: number;
+  /** Messages of calls that have ended, those that came and those that went. */
+  readonly totalMessages: number;
+  /** Those of calls that failed by a fault of the server. */
+  readonly failedMessages: number;
   /** Average time from the arrival of a call to its end, in milliseconds; 0 before the first has ended. */
   readonly averageResponseTimeMs: number;
   /**
@@ -52,6 +57,8 @@ export class ServerCounts implements CallObserver {
   #started = 0;
   #failed = 0;
   #refused = 0;
+  #messages = 0;
+  #failedMessages = 0;
   #totalBefore = 0;
   #refusedBefore = 0;
 
@@ -60,7 +67,12 @@ export class ServerCounts implements CallObserver {
   }
 
   finished(context: CallContext, error: ConnectError | undefined): void {
-    if (error !== undefined && faults.has(error.code)) this.#failed++;
+    const { received, sent } = messagesOf(context, error === undefined);
+    this.#messages += received + sent;
+    if (error !== undefined && faults.has(error.code)) {
+      this.#failed++;
+      this.#failedMessages += received + sent;
+    }
     this.#durations.observe((performance.now() - context.startedAt) / 1000);
   }
 
@@ -84,6 +96,8 @@ export class ServerCounts implements CallObserver {
       endedCalls: this.#durations.count,
       failedRequests: this.#failed,
       refusedRequests: this.#refused,
+      totalMessages: this.#messages,
+      failedMessages: this.#failedMessages,
       seconds: this.#durations.sum,
       buckets: this.#durations.counts,
       sinceMs: this.sinceMs,
@@ -100,6 +114,8 @@ export interface Book {
   readonly endedCalls: number;
   readonly failedRequests: number;
   readonly refusedRequests: number;
+  readonly totalMessages: number;
+  readonly failedMessages: number;
   /** Durations of all calls that have ended. */
   readonly seconds: number;
   /** How many calls took no longer than each of `durationBuckets` but longer than the one before, and the rest. */
@@ -123,6 +139,8 @@ export function statisticsOf(...books: readonly Book[]): Statistics {
     activeRequests: started - ended,
     failedRequests: sum((book) => book.failedRequests),
     refusedRequests: refused,
+    totalMessages: sum((book) => book.totalMessages),
+    failedMessages: sum((book) => book.failedMessages),
     averageResponseTimeMs: ended === 0 ? 0 : (sum((book) => book.seconds) / ended) * 1000,
     p50Ms: quantileMs(0.5),
     p90Ms: quantileMs(0.9),

@@ -1,5 +1,6 @@
 /** `ts-ms/app`: the types of `App`. */
 
+export type { AppLimits } from "../app/app-control.ts";
 export type { AppOptions } from "../app/app-options.ts";
 export type {
   AppServer,

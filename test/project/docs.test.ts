@@ -42,6 +42,8 @@ const pages = [
   "docs/signatures.md",
   "docs/sessions.md",
   "docs/pages.md",
+  "docs/audit.md",
+  "docs/admin.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
@@ -180,6 +182,20 @@ test("docs/recipes.md: a breaker opens as the page shows", async () => {
   const [command] = markedCommands(root, "topic", "docs/recipes.md");
   assert.equal(command?.command, "node broker-away.ts");
   assert.match(await run(process.execPath, "broker-away.ts"), command?.output ?? /^$/);
+});
+
+test("docs/audit.md: a log is checked as the page shows", async () => {
+  write(
+    "record.ts",
+    'import { audit } from "./audited.ts";\naudit.open();\naudit.write({ event: "call" });\naudit.close();\n',
+  );
+  await run(process.execPath, "record.ts");
+  assert.match(await run(process.execPath, "verify.ts"), /^3 records, the last is [0-9a-f]{64}\n$/);
+  write(
+    "changed.log",
+    readFileSync(join(project, "audit.log"), "utf8").replace('"event":"call"', '"event":"stop"'),
+  );
+  assert.equal(await run(process.execPath, "verify.ts", "changed.log"), "line 2 was changed\n");
 });
 
 test("docs/discovery.md: a program registers itself, is found, and deregisters as it stops", async () => {

@@ -19,6 +19,7 @@ export function open(kit: SectionKit): SectionParts {
       "limits-by-principal": [limiter.behindAuthentication],
     },
     features: ["rate_limiting"],
+    limits: limiter,
     check(services) {
       const [unmatched] = limiter.unmatched(services);
       if (unmatched !== undefined) {

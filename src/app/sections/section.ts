@@ -11,6 +11,7 @@ import type { Metrics } from "../../core/telemetry/metrics.ts";
 import type { HttpObserver } from "../../gateway/http/http-observer.ts";
 import type { Pages } from "../../gateway/pages/pages.ts";
 import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
+import type { AppLimits, ProgramControl } from "../app-control.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { AppServer } from "../app-server.ts";
 import type { Feature } from "../features.ts";
@@ -110,6 +111,10 @@ export interface SectionParts {
   readonly ruled?: readonly DescService[];
   /** Files and templates of the program. */
   readonly pages?: Pages;
+  /** The descriptors of what servers of the section serve, so that rules can be for their rpcs. */
+  readonly ownServices?: readonly DescService[];
+  /** What is used of limits. */
+  readonly limits?: AppLimits;
   /** What they offer at all servers. */
   readonly features?: readonly Feature[];
   /** A server was made and has its services: hooks, plugins and routes can be added to it. */
@@ -121,6 +126,8 @@ export interface SectionParts {
    * @throws what `SectionKit.mistake` returns
    */
   check?(services: readonly DescService[]): void | Promise<void>;
+  /** The program is about to start: for what shows or changes it while it runs. */
+  attach?(program: ProgramControl): void;
   start?(): void | Promise<void>;
   stop?(): void | Promise<void>;
   /** See step 4. */

@@ -63,6 +63,11 @@ export const sections: readonly Section[] = [
     isUsed: ({ extAuthz }) => extAuthz !== undefined,
     load: () => import("./ext-authz-section.ts"),
   },
+  {
+    name: "admin",
+    isUsed: ({ admin }) => admin !== undefined && admin.port !== "off",
+    load: () => import("./admin-section.ts"),
+  },
   { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
 ];
 
