@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { AnyService, PartialService } from "../core/call/service.ts";
+import type { AnyService } from "../core/call/service.ts";
 import { GrpcServer } from "../core/grpc-server.ts";
 import type { ServerState, StopOptions, StopReport } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
@@ -31,7 +31,7 @@ export class AdminServer implements AppServer {
       new GrpcServer({ ...grpc, interceptors: [], listen: false }),
       (grpcSide) => new HttpServer({ ...http, ...ofItsOwn, ...place, upstream: grpcSide, grpc: grpcSide }),
     );
-    this.#port.addService(service as PartialService<DescService>); // Its rpcs are looked up by name.
+    this.#port.addService(service);
   }
 
   get state(): ServerState {

@@ -120,7 +120,7 @@ export class AdminService implements Service<typeof descriptor> {
     return {
       config: JSON.parse(program.printConfig("json")) as JsonObject, // As it was printed.
       text: program.printConfig("yaml"),
-      restartNeeded: [...program.restartNeeded],
+      restartNeeded: [...program.restartNeeded()],
     };
   }
 

@@ -39,7 +39,7 @@ export interface ProgramControl {
   /** Level of the log. */
   logLevel: LogLevel;
   /** Keys of the configuration that were changed and need a restart. */
-  readonly restartNeeded: readonly string[];
+  restartNeeded(): readonly string[];
   /** The configuration in use, with secrets masked. */
   printConfig(format: "yaml" | "json"): string;
   /** What decides about each rpc, by columns, the first of which is `rpc`. */

@@ -125,7 +125,6 @@ export class ConfigPlan implements AppPlan {
 
   async #controlOf({ control }: PlannedApp): Promise<ProgramControl> {
     const { policyRows } = await import("./policy-table.ts");
-    const plan = this;
     const logger = this.#logger;
     return {
       app: control,
@@ -135,9 +134,7 @@ export class ConfigPlan implements AppPlan {
       set logLevel(level) {
         logger.level = level;
       },
-      get restartNeeded() {
-        return plan.#source?.restartNeeded ?? [];
-      },
+      restartNeeded: () => this.#source?.restartNeeded ?? [],
       printConfig: (format) => (this.#source ?? this.#loaded).print(format),
       policy: () => policyRows(this.#services, this.#sections.parts),
       reload: () => this.reload(),

@@ -206,11 +206,12 @@ suite("an audit log", () => {
     const client = createClient(VaultService, createGrpcTransport({ baseUrl: world.url(world.grpc) }));
     const call = (authorization: string, name: string): Promise<Code | undefined> =>
       codeOf(client.seal({ name }, { headers: { authorization } }));
+    const begun = performance.now();
     for (let i = 0; i < 30; i++) assert.equal(await call("", "x"), Code.Unauthenticated);
+    const seconds = Math.ceil((performance.now() - begun) / 1000) + 1; // So many the calls may lie in.
     const events = world.records.map(({ event }) => event);
     const refused = events.filter((event) => event === "unauthenticated").length;
-    // Seconds of the clock: the calls may lie in two of them.
-    assert.ok(refused >= 10 && refused <= 20, `${refused}`);
+    assert.ok(refused >= 10 && refused <= 10 * seconds, `${refused}`);
     assert.equal(world.audit.counts.sampled, 30 - refused);
     const { principal, code, decision } = world.last ?? assert.fail();
     assert.deepEqual([principal, code, decision], [undefined, "UNAUTHENTICATED", "deny"]);
