@@ -18,6 +18,7 @@ const ofItsOwn: Partial<HttpServerOptions> = {
   corsOrigins: [],
   interceptors: [],
   only: undefined,
+  pages: undefined,
   rules: [],
 };
 

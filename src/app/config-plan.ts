@@ -105,14 +105,13 @@ export class ConfigPlan implements AppPlan {
   async open(own: readonly DescService[], app: PlannedApp): Promise<void> {
     const services = [...own, ...this.#sections.parts.flatMap(({ ruled = [] }) => ruled)];
     this.#app = app;
-    const own = this.#sections.parts.flatMap(({ ownServices = [] }) => ownServices);
-    this.#services = [...services, ...own];
-    await this.#sections.check(this.#services);
+    this.#services = services;
+    await this.#sections.check(services);
     const { kind } = this.#loaded.request;
     if (kind === "check") endProgram(0, "");
     if (kind === "print-policy") {
       const { policyTable } = await import("./policy-table.ts");
-      endProgram(0, policyTable(this.#services, this.#sections.parts));
+      endProgram(0, policyTable(services, this.#sections.parts));
     }
     await this.#sections.start(await this.#controlOf(app));
     const before = this.#source;

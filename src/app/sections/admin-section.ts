@@ -23,7 +23,7 @@ export function open({ config, mistake }: SectionKit): SectionParts {
     return program;
   }, name);
   return {
-    ownServices: [service.descriptor],
+    ruled: [service.descriptor],
     servers: [
       {
         name,

@@ -107,12 +107,10 @@ export interface SectionParts {
   readonly servers?: readonly PlannedServer[];
   /** Services that are served beside those of the program. */
   readonly services?: readonly AnyService[];
-  /** Services that rules may name beside those of the program, and that no client calls. */
+  /** Services that rules may name beside those of the program: what servers of the section serve, or no server does. */
   readonly ruled?: readonly DescService[];
   /** Files and templates of the program. */
   readonly pages?: Pages;
-  /** The descriptors of what servers of the section serve, so that rules can be for their rpcs. */
-  readonly ownServices?: readonly DescService[];
   /** What is used of limits. */
   readonly limits?: AppLimits;
   /** What they offer at all servers. */
