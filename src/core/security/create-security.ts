@@ -31,6 +31,8 @@ export interface Security extends AsyncDisposable {
    * @param audience the server, as it knows itself: `users:42001`
    */
   hop(audience: string): readonly Interceptor[];
+  /** The access rules in use; a reload puts others in their place. */
+  readonly rules: AccessTable;
   /** Checks the names in access rules. @throws SetupError naming a rule that is for none of these services */
   check(services: readonly DescService[]): void;
   /** Exchanges all options. What is wrong changes nothing; open streams that are not allowed any more end. @throws SetupError */
@@ -58,6 +60,9 @@ export async function createSecurity(options: SecurityOptions): Promise<Security
   return {
     gates: [authenticator.gate, access],
     interceptors: [],
+    get rules() {
+      return current;
+    },
     hop: (audience) => authenticator.hop(audience),
     check: (services) => current.checkNames(services),
     async reload(next) {
