@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import type { AdmitCall, CallAdmission } from "../call/admit.ts";
+import type { BodyCheck } from "../call/body-check.ts";
 import type { CallContext } from "../call/context.ts";
 import type { FaultLog } from "../call/fault-log.ts";
 import type { RequestCheck } from "../call/message-checks.ts";
@@ -123,7 +124,20 @@ export class Admission implements CallAdmission {
       }
     }
     markAdmitted(context, all);
+    if (context.bodyCheck !== undefined) this.#report(context, context.bodyCheck);
     return undefined;
+  }
+
+  /** Lets observers know of a call that a gate refuses for its body, as of one that it refuses for its head. */
+  #report(context: CallContext, check: BodyCheck): void {
+    context.bodyCheck = async (body) => {
+      try {
+        const waiting = check(body);
+        if (waiting !== undefined) await context.race(waiting);
+      } catch (reason) {
+        throw this.#refused(reason, bodyGate, context);
+      }
+    };
   }
 
   async #askOn(
@@ -148,7 +162,7 @@ export class Admission implements CallAdmission {
   }
 
   /** The error of a call that a gate does not admit, after it was reported. */
-  #refused(reason: unknown, gate: Gate, context: CallContext): ConnectError {
+  #refused(reason: unknown, gate: Pick<Gate, "name">, context: CallContext): ConnectError {
     const { observers, faults } = this.#parts;
     const error =
       reason instanceof ConnectError
@@ -167,6 +181,9 @@ export class Admission implements CallAdmission {
     return error;
   }
 }
+
+/** What names the gate that has looked at a body: several may have. */
+const bodyGate = { name: "of the body" };
 
 /** `waiting`, which rejects when the call ends, or after `waitMs` for a call without a deadline. */
 async function withinTime(waiting: Promise<void>, context: CallContext, waitMs: number): Promise<void> {
