@@ -78,6 +78,7 @@ export const gateStages = [
   "access",
   "limits-by-principal",
   "authorizer",
+  "envelope",
 ] as const;
 
 /** When a gate is asked about a call. */

@@ -1,7 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import type { AdmitCall, CallAdmission } from "../call/admit.ts";
-import type { BodyCheck } from "../call/body-check.ts";
 import type { CallContext } from "../call/context.ts";
 import type { FaultLog } from "../call/fault-log.ts";
 import type { RequestCheck } from "../call/message-checks.ts";
@@ -124,16 +123,23 @@ export class Admission implements CallAdmission {
       }
     }
     markAdmitted(context, all);
-    if (context.bodyCheck !== undefined) this.#report(context, context.bodyCheck);
+    const { bodyCheck, envelope } = context;
+    if (bodyCheck !== undefined) context.bodyCheck = this.#reported(context, bodyCheck);
+    if (envelope?.open !== undefined) {
+      context.envelope = { seal: envelope.seal, open: this.#reported(context, envelope.open) };
+    }
     return undefined;
   }
 
   /** Lets observers know of a call that a gate refuses for its body, as of one that it refuses for its head. */
-  #report(context: CallContext, check: BodyCheck): void {
-    context.bodyCheck = async (body) => {
+  #reported<T>(
+    context: CallContext,
+    look: (body: Uint8Array) => T | Promise<T>,
+  ): (body: Uint8Array) => Promise<T> {
+    return async (body) => {
       try {
-        const waiting = check(body);
-        if (waiting !== undefined) await context.race(waiting);
+        const seen = look(body);
+        return seen instanceof Promise ? await context.race(seen) : seen;
       } catch (reason) {
         throw this.#refused(reason, bodyGate, context);
       }

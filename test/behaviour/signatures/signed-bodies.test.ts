@@ -191,7 +191,6 @@ for (const [name, start, path, fields, body, altered, send] of protocols) {
       const { port, seen, calls } = await start(t);
       for (const [sent, signed] of [
         [altered, body],
-        [Buffer.concat([body.subarray(0, -1), Buffer.from("A")]), body],
         [body, Buffer.alloc(0)],
       ] as const) {
         assert.equal(await send(port, sign(port, signed), sent), Code.Unauthenticated);

@@ -5,7 +5,7 @@ import { HttpError } from "../../../http/http-error.ts";
 import { isJsonStream } from "../../../http/media-type.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import type { Route } from "../../../../core/http-rule/route.ts";
-import { bodyReader, noBody } from "../unary/unary.ts";
+import { bodyReader, noBody } from "../unary/unary-body.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
