@@ -1,6 +1,4 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { readFile } from "node:fs/promises";
-import type { EnvelopeConfig } from "../../../gen/ts_ms/config/v1/signatures_pb.ts";
 import type { CallHead } from "../../core/admission/call-head.ts";
 import type { Gate } from "../../core/admission/gate.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
@@ -12,6 +10,7 @@ import {
   type EnvelopeKeys,
 } from "../../core/security/envelope/envelope-keys.ts";
 import { loadJose } from "../../core/security/jose.ts";
+import { followInstead, KeyFile } from "./key-file.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 
 const none: EnvelopeKeys = { decryption: new Map(), verification: new Map(), recipients: new Map() };
@@ -22,7 +21,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   let services: readonly DescService[] | undefined;
   const gate: Gate = {
     name: "envelope",
-    admit: (call: CallHead) => current.gate?.admit(call), // Which keys there are may change at a reload.
+    admit: (call: CallHead) => current.gate?.admit(call), // For which rpcs may change at a reload.
   };
   return {
     gates: { envelope: [gate] },
@@ -30,11 +29,20 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       checkNames(kit, current.selectors, all);
       services = all;
     },
+    async start() {
+      for (const file of current.files) await named(kit, async () => file?.follow(kit));
+    },
+    stop() {
+      for (const file of current.files) file?.stop();
+    },
     policyOf: (method) => ({ envelope: current.selectors.some((one) => one.matches(method)) ? "required" : "" }),
     async prepare({ next }) {
-      const after = await usedBy(kit, next); // The files may be others under the same names.
+      const after = await usedBy(kit, next);
       if (services !== undefined) checkNames(kit, after.selectors, services);
-      return () => void (current = after);
+      return () => {
+        followInstead(kit, current.files, after.files);
+        current = after;
+      };
     },
   };
 }
@@ -53,28 +61,29 @@ interface Used {
   /** Undefined where the configuration has no section of envelopes any more. */
   readonly gate: Gate | undefined;
   readonly selectors: readonly Selector[];
+  readonly files: readonly (KeyFile<unknown> | undefined)[];
 }
 
-async function usedBy({ mistake }: SectionKit, { envelope }: Config): Promise<Used> {
-  if (envelope === undefined) return { gate: undefined, selectors: [] };
-  const { rpc, keysFile } = envelope;
+async function usedBy(kit: SectionKit, { envelope }: Config): Promise<Used> {
+  if (envelope === undefined) return { gate: undefined, selectors: [], files: [] };
+  const { rpc, keysFile, encryptTo } = envelope;
   if (rpc.length > 0 && keysFile === undefined) {
-    throw mistake("envelope.keys_file", "must be set: without keys no body of envelope.rpc can be opened");
+    throw kit.mistake("envelope.keys_file", "must be set: without keys no body of envelope.rpc can be opened");
   }
-  try {
+  return named(kit, async () => {
     await loadJose();
-    const [keys, encryptTo] = await keysOf(envelope);
-    return {
-      gate: envelopeGate({ keys: () => keys, rpc, encryptTo: () => encryptTo }),
-      selectors: rpc.map((text) => new Selector(text)),
-    };
+    const keys = keysFile === undefined ? undefined : await KeyFile.read(keysFile, readEnvelopeKeys);
+    const to = encryptTo === undefined ? undefined : await KeyFile.read(encryptTo, readRecipient);
+    const gate = envelopeGate({ keys: () => keys?.value ?? none, rpc, encryptTo: () => to?.value });
+    return { gate, selectors: rpc.map((text) => new Selector(text)), files: [keys, to] };
+  });
+}
+
+/** Lets mistakes in files name the section. */
+async function named<T>({ mistake }: SectionKit, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     throw mistake("envelope", error instanceof Error ? error.message : String(error));
   }
-}
-
-async function keysOf({ keysFile, encryptTo }: EnvelopeConfig) {
-  const keys = keysFile === undefined ? none : readEnvelopeKeys(await readFile(keysFile, "utf8"), keysFile);
-  const to = encryptTo === undefined ? undefined : readRecipient(await readFile(encryptTo, "utf8"), encryptTo);
-  return [keys, to] as const;
 }
