@@ -36,10 +36,7 @@ export const envelope: Suite = {
       jwks("client-p384", generateKeyPairSync("ec", { namedCurve: "P-384" }), "enc"),
       jwks("client-rsa", generateKeyPairSync("rsa", { modulusLength: 3072 }), "enc"),
     ];
-    const set = [
-      ...servers.map(({ secret }) => secret),
-      ...[...signers, ...clients].map(({ open }) => open),
-    ];
+    const set = [...servers.map(({ secret }) => secret), ...[...signers, ...clients].map(({ open }) => open)];
     const keys = readEnvelopeKeys(JSON.stringify({ keys: set }), "keys.json");
     await using gateway = await startGateway({
       gates: [envelopeGate({ keys: () => keys, rpc: ["tsms.test.v1.*"] })],

@@ -47,7 +47,10 @@ export const signatures: Suite = {
 };
 
 function sharedKeys(): SharedKey[] {
-  const pair = (alg: SignatureAlgorithm, keys: { privateKey: KeyObject; publicKey: KeyObject }): SharedKey => ({
+  const pair = (
+    alg: SignatureAlgorithm,
+    keys: { privateKey: KeyObject; publicKey: KeyObject },
+  ): SharedKey => ({
     id: `key-${alg}`,
     alg,
     private: keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string, // PEM is text.
@@ -77,7 +80,12 @@ async function verifyTheirs(
   await once(answers, "listening");
   const { port } = answers.address() as AddressInfo; // It listens.
   const child = peer(env);
-  const task = { mode: "client", keys, url: `${gateway.url}/test/v1/echo`, answers: `http://127.0.0.1:${port}/a` };
+  const task = {
+    mode: "client",
+    keys,
+    url: `${gateway.url}/test/v1/echo`,
+    answers: `http://127.0.0.1:${port}/a`,
+  };
   child.stdin.end(`${JSON.stringify(task)}\n`);
   let count = 0;
   for await (const text of createInterface({ input: child.stdout })) {
@@ -88,7 +96,9 @@ async function verifyTheirs(
     });
   }
   answers.close();
-  await checks.check("the client of Python has ended its work", async () => assert.equal(count, keys.length * 11));
+  await checks.check("the client of Python has ended its work", async () =>
+    assert.equal(count, keys.length * 11),
+  );
 }
 
 function answer(keys: readonly SharedKey[], request: IncomingMessage, response: ServerResponse): void {
@@ -121,14 +131,22 @@ async function signForThem(
       const type = ["content-type", "application/json"] as const;
       const send = async (target: string, sent: Buffer) => {
         const fields = signer.sign({ method: "POST", targetUri: url, fields: [type], body });
-        const headers = [type, ["x-key", key.id] as const, ...fields].map(([name, value]): [string, string] => [name, value]);
+        const headers = [type, ["x-key", key.id] as const, ...fields].map(
+          ([name, value]): [string, string] => [name, value],
+        );
         return fetch(target, { method: "POST", headers, body: sent });
       };
       await checks.check(`${key.alg} of ours: a signed call`, async () => {
         const response = await send(url, body);
         const told = (await response.json()) as { covered?: string[]; keyid?: string; problem?: string };
         assert.deepEqual([response.status, told.problem], [200, undefined]);
-        const own = ['"@method"', '"@signature-params"', '"@target-uri"', '"content-digest"', '"content-type"'];
+        const own = [
+          '"@method"',
+          '"@signature-params"',
+          '"@target-uri"',
+          '"content-digest"',
+          '"content-type"',
+        ];
         assert.deepEqual(told.covered, own);
         assert.equal(told.keyid, key.id);
       });

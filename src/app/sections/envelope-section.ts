@@ -35,7 +35,9 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
     stop() {
       for (const file of current.files) file?.stop();
     },
-    policyOf: (method) => ({ envelope: current.selectors.some((one) => one.matches(method)) ? "required" : "" }),
+    policyOf: (method) => ({
+      envelope: current.selectors.some((one) => one.matches(method)) ? "required" : "",
+    }),
     async prepare({ next }) {
       const after = await usedBy(kit, next);
       if (services !== undefined) checkNames(kit, after.selectors, services);
@@ -68,7 +70,10 @@ async function usedBy(kit: SectionKit, { envelope }: Config): Promise<Used> {
   if (envelope === undefined) return { gate: undefined, selectors: [], files: [] };
   const { rpc, keysFile, encryptTo } = envelope;
   if (rpc.length > 0 && keysFile === undefined) {
-    throw kit.mistake("envelope.keys_file", "must be set: without keys no body of envelope.rpc can be opened");
+    throw kit.mistake(
+      "envelope.keys_file",
+      "must be set: without keys no body of envelope.rpc can be opened",
+    );
   }
   return named(kit, async () => {
     await loadJose();

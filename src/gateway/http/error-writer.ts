@@ -90,7 +90,8 @@ export class ErrorWriter {
   ): { readonly reply: ErrorReply; readonly trailers: ResponseTrailers } {
     const answer = httpAnswerOf(error);
     if (answer !== undefined) return { reply: replyOf(answer), trailers: [] };
-    const status = error instanceof HttpError ? error.status : (ownHttpStatus(error) ?? httpStatusOf(error.code));
+    const status =
+      error instanceof HttpError ? error.status : (ownHttpStatus(error) ?? httpStatusOf(error.code));
     const isSecret = exchange?.call?.envelope !== undefined;
     const { contentType, body } = this.#body(error, status, isSecret);
     const { headers, trailers } = this.#fields(error, status, exchange);

@@ -202,7 +202,10 @@ suite("M6: typed clients", () => {
     assert.deepEqual([Buffer.from(opened).toString(), signer], [content, "es"]);
     const unsigned = envelopeOpener({ keys: client.privateJwk });
     await assert.rejects(unsigned.open(await sealer.seal(content)), { problem: "signature" });
-    assert.equal((await unsigned.open(await envelopeSealer({ to: client.publicJwk }).seal(content))).signer, undefined);
+    assert.equal(
+      (await unsigned.open(await envelopeSealer({ to: client.publicJwk }).seal(content))).signer,
+      undefined,
+    );
   });
 });
 
@@ -213,7 +216,12 @@ function fetching(send: typeof fetch): UniversalClientFn {
     for await (const chunk of body ?? []) chunks.push(chunk);
     const sent = Buffer.concat(chunks);
     const response = await send(url, { method, headers: header, body: sent, ...(signal && { signal }) });
-    return { status: response.status, header: response.headers, body: response.body, trailer: new Headers() } as never;
+    return {
+      status: response.status,
+      header: response.headers,
+      body: response.body,
+      trailer: new Headers(),
+    } as never;
   };
 }
 

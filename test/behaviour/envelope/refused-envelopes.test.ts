@@ -47,7 +47,11 @@ suite("M6: what is no good envelope is refused, once, and no handler runs", () =
     ["four parts", async () => (await jwe(content)).split(".").slice(0, 4).join("."), 400],
     ["six parts", async () => `${await jwe(content)}.x`, 400],
     ["the JSON form", async () => JSON.stringify({ protected: (await jwe(content)).split(".")[0] }), 400],
-    ["a header that is no JSON", async () => (await jwe(content)).replace(/^[^.]*/, base64url.encode("x")), 400],
+    [
+      "a header that is no JSON",
+      async () => (await jwe(content)).replace(/^[^.]*/, base64url.encode("x")),
+      400,
+    ],
     ["a key that is not known", () => jwe(content, { kid: "nobody" }), 400],
     ["another key than it names", () => jwe(content, { kid: "p256" }), 400],
     ["the key of a client", async () => jwe(content, {}, client), 400],
@@ -77,7 +81,10 @@ suite("M6: what is no good envelope is refused, once, and no handler runs", () =
     ["zip", () => withHeader({ ...usual, zip: "DEF" }), 400],
     [
       "zip that jose has made",
-      () => jwe(deflateRawSync(Buffer.alloc(1 << 20)), { zip: "DEF" }).catch(() => withHeader({ ...usual, zip: "DEF" })),
+      () =>
+        jwe(deflateRawSync(Buffer.alloc(1 << 20)), { zip: "DEF" }).catch(() =>
+          withHeader({ ...usual, zip: "DEF" }),
+        ),
       400,
     ],
     ["a long header", () => jwe(content, { more: "x".repeat(10_000) }), 400],
@@ -85,11 +92,27 @@ suite("M6: what is no good envelope is refused, once, and no handler runs", () =
     ["an envelope in an envelope", async () => nested(await jwe(content)), 401],
     ["JSON that is said to be a JWS", () => nested(content), 401],
     ["a JWS with alg none", async () => nested(await jwsWith({ alg: "none", kid: "ed" })), 401],
-    ["a JWS without a signature", async () => nested(`${header({ alg: "none", kid: "ed" })}.${base64url.encode(content)}.`), 401],
+    [
+      "a JWS without a signature",
+      async () => nested(`${header({ alg: "none", kid: "ed" })}.${base64url.encode(content)}.`),
+      401,
+    ],
     ["a JWS without a kid", async () => nested(await jwsWith({ alg: "EdDSA" })), 401],
-    ["a JWS of a key that is not known", async () => nested(await jws(content, "EdDSA", { kid: "eve" })), 401],
-    ["a JWS of another key than it names", async () => nested(await jws(content, "EdDSA", { kid: "es" })), 401],
-    ["a JWS with crit", async () => nested(await jwsWith({ alg: "EdDSA", kid: "ed", crit: ["x"], x: 1 })), 401],
+    [
+      "a JWS of a key that is not known",
+      async () => nested(await jws(content, "EdDSA", { kid: "eve" })),
+      401,
+    ],
+    [
+      "a JWS of another key than it names",
+      async () => nested(await jws(content, "EdDSA", { kid: "es" })),
+      401,
+    ],
+    [
+      "a JWS with crit",
+      async () => nested(await jwsWith({ alg: "EdDSA", kid: "ed", crit: ["x"], x: 1 })),
+      401,
+    ],
     ["a JWS with b64", async () => nested(await jws(content, "EdDSA", { b64: true, crit: ["b64"] })), 401],
     ["a JWS of a JWS", async () => nested(await jws(await jws(content), "EdDSA", { cty: "JOSE" })), 401],
     [
@@ -118,7 +141,8 @@ suite("M6: what is no good envelope is refused, once, and no handler runs", () =
     test(name, async (t) => {
       const { port, seen, gateway } = await start(t);
       const body = await make();
-      const refused = status === 401 ? "refused signature Unauthenticated" : "refused malformed InvalidArgument";
+      const refused =
+        status === 401 ? "refused signature Unauthenticated" : "refused malformed InvalidArgument";
       const answer = await ask(port, rest, jose, body);
       assert.deepEqual([answer.status, jsonOf(answer)["details"]], [status, []]);
       assert.deepEqual(seen.splice(0), [refused]);
@@ -152,7 +176,10 @@ suite("M6: what is no good envelope is refused, once, and no handler runs", () =
   test("bodies that are compressed or too large, before anything is decrypted", async (t) => {
     const { port, seen } = await start(t, {}, { maxBodyBytes: 2_000 });
     const body = await jwe(content);
-    assert.equal((await ask(port, rest, { ...jose, "content-encoding": "gzip" }, gzipSync(body))).status, 415);
+    assert.equal(
+      (await ask(port, rest, { ...jose, "content-encoding": "gzip" }, gzipSync(body))).status,
+      415,
+    );
     assert.deepEqual(seen.splice(0), ["refused malformed InvalidArgument"]);
     assert.equal((await ask(port, rest, jose, await jwe("x".repeat(3_000)))).status, 413);
     assert.deepEqual(seen, []);
@@ -166,15 +193,23 @@ suite("M6: plain bodies for rpcs whose bodies must be encrypted", () => {
       (await ask(port, rest, { "content-type": "application/json" }, content)).status,
       (await ask(port, rest, { "content-type": "application/proto" }, "x")).status,
       (await ask(port, rest, { "content-type": "application/jose+json" }, content)).status,
-      (await ask(port, rest, { "content-type": "application/json", "transfer-encoding": "chunked" }, content)).status,
+      (await ask(port, rest, { "content-type": "application/json", "transfer-encoding": "chunked" }, content))
+        .status,
       (await connectPost(port, content)).status,
-      (await ask(port, rest, { "content-type": "application/json", accept: "text/event-stream" }, content)).status,
+      (await ask(port, rest, { "content-type": "application/json", accept: "text/event-stream" }, content))
+        .status,
       (await ask(port, "/test/v1/repeat/a?count=1")).status,
       (await ask(port, "/test/v1/repeat/a?count=1", { prefer: "wait=1" })).status,
       (await ask(port, "/test/v1/collect", { "content-type": "application/json" }, content)).status,
     ];
-    assert.deepEqual(statuses, statuses.map(() => 415));
-    assert.deepEqual(seen, statuses.map(() => "refused malformed InvalidArgument"));
+    assert.deepEqual(
+      statuses,
+      statuses.map(() => 415),
+    );
+    assert.deepEqual(
+      seen,
+      statuses.map(() => "refused malformed InvalidArgument"),
+    );
     const web = createClient(EchoService, createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" }));
     await assert.rejects(web.echo({ text: "a" }), { code: Code.InvalidArgument });
     const grpc = createClient(EchoService, createGrpcTransport({ baseUrl: url }));
@@ -194,7 +229,9 @@ suite("M6: plain bodies for rpcs whose bodies must be encrypted", () => {
     t.after(() => server.gracefulStop({ graceMs: 0 }));
     const network = dial(`127.0.0.1:${server.address?.port}`);
     t.after(() => network.close());
-    await assert.rejects(createClient(EchoService, network).echo({ text: "a" }), { code: Code.InvalidArgument });
+    await assert.rejects(createClient(EchoService, network).echo({ text: "a" }), {
+      code: Code.InvalidArgument,
+    });
     assert.equal((await createClient(EchoService, dial(server)).echo({ text: "a" })).text, "a");
   });
 
@@ -268,7 +305,13 @@ test("files of keys: what is wrong is named, a key is never shown", async () => 
   const { privateJwk, publicJwk } = server.p256;
   const { d } = privateJwk;
   const signer = signers.EdDSA;
-  const short = { kty: "RSA", kid: "a", use: "enc", e: "AQAB", n: Buffer.alloc(128, 255).toString("base64url") };
+  const short = {
+    kty: "RSA",
+    kid: "a",
+    use: "enc",
+    e: "AQAB",
+    n: Buffer.alloc(128, 255).toString("base64url"),
+  };
   for (const [text, expected] of [
     ["x", /keys\.json: this is no JSON/],
     ["[]", /no JWK set/],

@@ -31,12 +31,20 @@ export function envelopeFetch(options: EnvelopeFetchOptions): typeof fetch {
     if (own !== undefined) headers.set("accept", own.accept);
     let body: string | undefined;
     if (request.body !== null) {
-      if (!isJson(headers.get("content-type"))) throw new TypeError("envelopeFetch: only JSON can be encrypted");
+      if (!isJson(headers.get("content-type")))
+        throw new TypeError("envelopeFetch: only JSON can be encrypted");
       body = await seal(new Uint8Array(await request.arrayBuffer()));
       headers.set("content-type", envelopeType);
     }
     const { method, signal, credentials, redirect } = request;
-    const response = await send(request.url, { method, headers, body: body ?? null, signal, credentials, redirect });
+    const response = await send(request.url, {
+      method,
+      headers,
+      body: body ?? null,
+      signal,
+      credentials,
+      redirect,
+    });
     return own === undefined ? response : own.opened(response);
   };
 }

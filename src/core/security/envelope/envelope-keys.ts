@@ -85,7 +85,9 @@ function sorted(
 ): [Map<string, EnvelopeKey>, EnvelopeKey] {
   const isPrivate = "d" in jwk;
   if (isPrivate && jwk["use"] === "sig") {
-    throw new SetupError(`${place}: this is the private key of a signature; only its public part belongs here`);
+    throw new SetupError(
+      `${place}: this is the private key of a signature; only its public part belongs here`,
+    );
   }
   if (isPrivate) return [decryption, ofJwk(jwk, "enc", "private", place)];
   if (jwk["use"] === "sig") return [verification, ofJwk(jwk, "sig", "public", place)];
@@ -111,7 +113,12 @@ export function keyOf(
 ): EnvelopeKey {
   if (given instanceof KeyObject) return checked(undefined, undefined, given, use, type, owner);
   if ("file" in given && typeof given.file === "string") {
-    return keyOf(asJwk(parse(readFileSync(given.file, "utf8"), given.file), given.file), use, type, given.file);
+    return keyOf(
+      asJwk(parse(readFileSync(given.file, "utf8"), given.file), given.file),
+      use,
+      type,
+      given.file,
+    );
   }
   return ofJwk(given as Readonly<Record<string, unknown>>, use, type, owner);
 }

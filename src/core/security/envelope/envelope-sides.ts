@@ -46,8 +46,7 @@ export interface EnvelopeOpener {
 export function envelopeOpener({ keys }: EnvelopeOpenerOptions): EnvelopeOpener {
   const set = isSet(keys) ? keys : setOf(keyOf(keys, "enc", "private", "envelopeOpener: keys"));
   return {
-    open: (envelope) =>
-      openEnvelope(typeof envelope === "string" ? Buffer.from(envelope) : envelope, set),
+    open: (envelope) => openEnvelope(typeof envelope === "string" ? Buffer.from(envelope) : envelope, set),
   };
 }
 

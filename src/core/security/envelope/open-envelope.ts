@@ -32,7 +32,12 @@ export async function openEnvelope(bytes: Uint8Array, keys: OpeningKeys): Promis
   if (header === undefined) throw new EnvelopeError("malformed");
   if ("zip" in header) throw new EnvelopeError("compressed");
   const key = chosen(keys.decryption, header["kid"]);
-  if (!isPlain(header) || key === undefined || key.algorithm !== header["alg"] || header["enc"] !== "A256GCM") {
+  if (
+    !isPlain(header) ||
+    key === undefined ||
+    key.algorithm !== header["alg"] ||
+    header["enc"] !== "A256GCM"
+  ) {
     throw new EnvelopeError("malformed");
   }
   const { plaintext } = await jose

@@ -10,10 +10,7 @@ export interface SealingKeys {
 }
 
 /** Encrypts JSON: a JWE in the compact form, of the content or of its JWS. @throws SetupError without the package `jose` */
-export async function sealEnvelope(
-  content: string | Uint8Array,
-  { to, sign }: SealingKeys,
-): Promise<string> {
+export async function sealEnvelope(content: string | Uint8Array, { to, sign }: SealingKeys): Promise<string> {
   const { CompactEncrypt, CompactSign } = await loadJose();
   const bytes = typeof content === "string" ? Buffer.from(content) : content;
   const signed = sign && (await new CompactSign(bytes).setProtectedHeader(headOf(sign, {})).sign(sign.key));
@@ -23,6 +20,9 @@ export async function sealEnvelope(
     .encrypt(to.key);
 }
 
-function headOf<T extends object>({ algorithm, id }: EnvelopeKey, more: T): T & { alg: string; kid?: string } {
+function headOf<T extends object>(
+  { algorithm, id }: EnvelopeKey,
+  more: T,
+): T & { alg: string; kid?: string } {
   return { alg: algorithm, ...(id !== undefined && { kid: id }), ...more };
 }

@@ -149,7 +149,14 @@ export function connectUnary(
     delete headers["content-encoding"];
     try {
       const body = errorJson.body(error, context?.envelope !== undefined);
-      send(exchange, ownHttpStatus(error) ?? codeToHttpStatus(error.code), headers, "application/json", parts, body);
+      send(
+        exchange,
+        ownHttpStatus(error) ?? codeToHttpStatus(error.code),
+        headers,
+        "application/json",
+        parts,
+        body,
+      );
     } catch {
       exchange.destroy(); // A hook has set an invalid header.
     }

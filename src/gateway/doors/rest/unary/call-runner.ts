@@ -6,10 +6,18 @@ import type { DoorKit } from "../../door-kit.ts";
 import type { ReplyCodec } from "./reply-writer.ts";
 
 /** Binds a request and calls; resolves with the body of the reply. */
-export type CallRunner = (request: BindRequest, context: CallContext, codec: ReplyCodec) => Promise<string | Buffer>;
+export type CallRunner = (
+  request: BindRequest,
+  context: CallContext,
+  codec: ReplyCodec,
+) => Promise<string | Buffer>;
 
 /** Compiles the call of one route. */
-export function callRunner(method: DescMethodUnary, { invoker, transcoding }: DoorKit, binder: Binder): CallRunner {
+export function callRunner(
+  method: DescMethodUnary,
+  { invoker, transcoding }: DoorKit,
+  binder: Binder,
+): CallRunner {
   if (invoker.unaryBytes === undefined || transcoding === "messages") {
     return (request, context, { encode }) => invoker.unary(method, binder.bind(request), context, encode);
   }
