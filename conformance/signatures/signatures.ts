@@ -53,8 +53,8 @@ function sharedKeys(): SharedKey[] {
   ): SharedKey => ({
     id: `key-${alg}`,
     alg,
-    private: keys.privateKey.export({ type: "pkcs8", format: "pem" }) as string, // PEM is text.
-    public: keys.publicKey.export({ type: "spki", format: "pem" }) as string,
+    private: keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+    public: keys.publicKey.export({ type: "spki", format: "pem" }).toString(),
   });
   return [
     pair("ed25519", generateKeyPairSync("ed25519")),

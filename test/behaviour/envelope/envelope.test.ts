@@ -62,7 +62,7 @@ suite("M6: a body made by jose is opened", () => {
 
 async function keyOf() {
   const { createPrivateKey } = await import("node:crypto");
-  return createPrivateKey({ key: server.x25519.privateJwk as Record<string, string>, format: "jwk" });
+  return createPrivateKey({ key: server.x25519.privateJwk, format: "jwk" });
 }
 
 suite("M6: Accept encrypts the reply", () => {
@@ -96,7 +96,7 @@ suite("M6: Accept encrypts the reply", () => {
 
   test("encrypt_to is the key of all replies", async (t) => {
     const { createPublicKey } = await import("node:crypto");
-    const key = createPublicKey({ key: client.publicJwk as Record<string, string>, format: "jwk" });
+    const key = createPublicKey({ key: client.publicJwk, format: "jwk" });
     const to = { id: "client", algorithm: "ECDH-ES+A256KW", key };
     const { port } = await start(t, { encryptTo: () => to });
     for (const accept of ["application/jose", "application/jose;kid=rsa-client"]) {
@@ -195,7 +195,7 @@ suite("M6: typed clients", () => {
     const sealer = envelopeSealer({ to: client.publicJwk, sign: signers.ES256.privateJwk });
     const verification = new Map([["es", { id: "es", algorithm: "ES256", key: await publicKey() }]]);
     const { createPrivateKey } = await import("node:crypto");
-    const key = createPrivateKey({ key: client.privateJwk as Record<string, string>, format: "jwk" });
+    const key = createPrivateKey({ key: client.privateJwk, format: "jwk" });
     const decryption = new Map([["client", { id: "client", algorithm: "ECDH-ES+A256KW", key }]]);
     const opener = envelopeOpener({ keys: { decryption, verification } });
     const { content: opened, signer } = await opener.open(await sealer.seal(content));
@@ -227,5 +227,5 @@ function fetching(send: typeof fetch): UniversalClientFn {
 
 async function publicKey() {
   const { createPublicKey } = await import("node:crypto");
-  return createPublicKey({ key: signers.ES256.publicJwk as Record<string, string>, format: "jwk" });
+  return createPublicKey({ key: signers.ES256.publicJwk, format: "jwk" });
 }

@@ -22,7 +22,7 @@ export interface EnvelopeFetchOptions extends EnvelopeSealerOptions {
  * @throws SetupError for keys that cannot be used so; Error if a file cannot be read
  */
 export function envelopeFetch(options: EnvelopeFetchOptions): typeof fetch {
-  const { seal } = envelopeSealer(options);
+  const sealer = envelopeSealer(options);
   const own = options.key === undefined ? undefined : replyKey(options.key);
   return async (input, init) => {
     const send = options.fetch ?? fetch;
@@ -33,7 +33,7 @@ export function envelopeFetch(options: EnvelopeFetchOptions): typeof fetch {
     if (request.body !== null) {
       if (!isJson(headers.get("content-type")))
         throw new TypeError("envelopeFetch: only JSON can be encrypted");
-      body = await seal(new Uint8Array(await request.arrayBuffer()));
+      body = await sealer.seal(new Uint8Array(await request.arrayBuffer()));
       headers.set("content-type", envelopeType);
     }
     const { method, signal, credentials, redirect } = request;
@@ -54,7 +54,7 @@ function replyKey(given: EnvelopeKeyInput) {
   if (key.id === undefined || !/^[\w.~:/@+-]+$/.test(key.id)) {
     throw new SetupError("envelopeFetch: the key needs a kid of letters, digits and -_.~:/@+");
   }
-  const { open } = envelopeOpener({
+  const opener = envelopeOpener({
     keys: { decryption: new Map([[key.id, key]]), verification: new Map() },
   });
   return {
@@ -67,7 +67,7 @@ function replyKey(given: EnvelopeKeyInput) {
         await response.body.cancel();
         throw new TypeError("envelopeFetch: the reply is not encrypted");
       }
-      const { content } = await open(new Uint8Array(await response.arrayBuffer()));
+      const { content } = await opener.open(new Uint8Array(await response.arrayBuffer()));
       const fields = new Headers(headers);
       fields.set("content-type", "application/json");
       fields.delete("content-length");

@@ -120,7 +120,7 @@ export function keyOf(
       given.file,
     );
   }
-  return ofJwk(given as Readonly<Record<string, unknown>>, use, type, owner);
+  return ofJwk(given, use, type, owner);
 }
 
 function ofJwk(
@@ -177,7 +177,7 @@ function checked(
 }
 
 function asJwk(value: unknown, file: string): JWK {
-  if (isObject(value) && !("keys" in value)) return value as JWK; // What it lacks is found when it is imported.
+  if (isObject(value) && !("keys" in value)) return value; // What it lacks is found when it is imported.
   throw new SetupError(`${file}: this is no JWK`);
 }
 

@@ -112,8 +112,7 @@ suite("the vectors of RFC 9421, appendix B.2", () => {
   }
 });
 
-type Message = Parameters<typeof verifySignature>[0] & { readonly fields: readonly Field[] };
-type Field = { readonly name: string; readonly value: string };
+type Message = Exclude<Parameters<typeof verifySignature>[0], Request | Response>;
 
 /** Verifies a vector whose signature is `label`, among the fields. */
 function verifyVector(message: Message, label: string, key: KeyObject, signed: string) {
@@ -124,14 +123,22 @@ function verifyVector(message: Message, label: string, key: KeyObject, signed: s
     { name: "signature-input", value: `${label}=${input}` },
     { name: "signature", value: `${label}=:${signature}:` },
   ];
-  return verifySignature({ ...message, fields } as Parameters<typeof verifySignature>[0], {
-    label,
-    policy: { algorithms: [algorithm], requiredComponents: [], requiredParameters: ["keyid"], now: 1618884474 },
-    resolveVerifier: () => ({
-      algorithm,
-      verify: (data, bytes) => schemes[algorithm].verify(key, data, bytes),
-    }),
-  });
+  return verifySignature(
+    { ...message, fields },
+    {
+      label,
+      policy: {
+        algorithms: [algorithm],
+        requiredComponents: [],
+        requiredParameters: ["keyid"],
+        now: 1618884474,
+      },
+      resolveVerifier: () => ({
+        algorithm,
+        verify: (data, bytes) => schemes[algorithm].verify(key, data, bytes),
+      }),
+    },
+  );
 }
 
 const request = {
