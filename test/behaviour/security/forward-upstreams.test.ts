@@ -30,7 +30,7 @@ async function behind(t: TestContext, service: Echo | LibraryService) {
         return next(request);
       },
     ],
-  }).addService(service as PartialService<DescService>); // Either will do.
+  }).addService(service as unknown as PartialService<DescService>); // Either will do.
   await server.start();
   t.after(() => server.gracefulStop({ graceMs: 0 }));
   return { seen, target: `127.0.0.1:${server.address?.port}` };
