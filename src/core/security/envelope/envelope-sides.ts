@@ -1,5 +1,4 @@
-import { EnvelopeError } from "./envelope-error.ts";
-import { keyOf, type EnvelopeKey, type EnvelopeKeyInput, type EnvelopeKeys } from "./envelope-keys.ts";
+import { keyOf, type EnvelopeKey, type EnvelopeKeyInput } from "./envelope-keys.ts";
 import { openEnvelope, type OpenedEnvelope, type OpeningKeys } from "./open-envelope.ts";
 import { sealEnvelope } from "./seal-envelope.ts";
 
@@ -57,6 +56,3 @@ function isSet(keys: EnvelopeKeyInput | OpeningKeys): keys is OpeningKeys {
 function setOf(key: EnvelopeKey): OpeningKeys {
   return { decryption: new Map([[key.id ?? "", key]]), verification: new Map<string, EnvelopeKey>() };
 }
-
-export { EnvelopeError };
-export type { EnvelopeKeys };

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import { App } from "../../../src/app/app.ts";
-import type { ConfigInit } from "../../../src/core/config/loader/config-types.ts";
-import { Echo } from "../../support/echo-service.ts";
-import { run } from "../../support/program.ts";
-import { TemporaryFiles } from "../../support/temporary-files.ts";
-import { addressOf } from "../app/app-fixture.ts";
-import { ask, jsonOf } from "../rpc-protocols/rpc-fixture.ts";
-import { client, jwe, server } from "./envelope-fixture.ts";
+import { App } from "../../src/app/app.ts";
+import type { ConfigInit } from "../../src/core/config/loader/config-types.ts";
+import { Echo } from "../support/echo-service.ts";
+import { run } from "../support/program.ts";
+import { TemporaryFiles } from "../support/temporary-files.ts";
+import { addressOf } from "../behaviour/app/app-fixture.ts";
+import { ask, jsonOf } from "../behaviour/rpc-protocols/rpc-fixture.ts";
+import { client, jwe, server } from "../behaviour/envelope/envelope-fixture.ts";
 
 const content = '{"text":"secret"}';
 const path = "/test/v1/echo";
