@@ -1,5 +1,5 @@
 import type { Program } from "./contestant.ts";
-import { runDuel } from "./duel.ts";
+import { runDuel, samplesAre } from "./duel.ts";
 import { makeTokens } from "./tokens.ts";
 import { overHttp } from "./over-wire.ts";
 import type { Row } from "./rig.ts";
@@ -54,5 +54,19 @@ export const guardRows: readonly Row[] = [
     must: 0.85,
     aim: 0.95,
     measure: tokens("new", "jose"),
+  },
+  {
+    id: "o10",
+    work: "verify a signed call (RFC 9421, Ed25519)",
+    subject: "`signatureGate`: signature, digest, nonce",
+    reference: "bare `crypto.verify` of as many bytes",
+    better: "higher",
+    must: 0.4,
+    aim: 0.65,
+    measure: (rig) => {
+      const file = "signatures.ts";
+      const sides = { subject: { file, args: ["gate"] }, reference: { file, args: ["bare"] } };
+      return runDuel({ ...sides, check: samplesAre(true) }, rig);
+    },
   },
 ];

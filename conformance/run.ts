@@ -1,6 +1,7 @@
 import { autobahn } from "./autobahn/autobahn.ts";
 import { commandLineTools } from "./command-line-tools.ts";
 import { connectConformance } from "./connect/connect-conformance.ts";
+import { envelope } from "./envelope/envelope.ts";
 import { h2spec } from "./h2spec.ts";
 import { hpack } from "./hpack/hpack.ts";
 import { consul } from "./consul.ts";
@@ -19,6 +20,7 @@ import {
 import { realClients } from "./real-clients/real-clients.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
+import { signatures } from "./signatures/signatures.ts";
 import type { Suite } from "./suite.ts";
 import { extAuthzSuite } from "./ext-authz/ext-authz.ts";
 import { Missing } from "./tools.ts";
@@ -48,6 +50,8 @@ const suites: readonly Suite[] = [
   h2spec,
   loadSmoke,
   tls,
+  signatures,
+  envelope,
   showcase,
   consul,
   dnsmasq,

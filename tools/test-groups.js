@@ -14,9 +14,16 @@ export function allLanes(cpuSlots) {
   ];
 }
 
-/** The one lane of `npm test -- --long`: a file at a time, for they measure. */
-export function longLanes() {
-  return [{ groups: testFiles().filter(isLong).map(alone), concurrency: 1 }];
+/**
+ * The lanes of `npm test -- --long`, one behind the other: those of `test/long/` a file at a time, for they measure; then
+ * the others, as `allLanes` runs its own.
+ */
+export function longLanes(cpuSlots) {
+  const files = testFiles().filter(isLong);
+  return [
+    { groups: files.filter(measures).map(alone), concurrency: 1 },
+    { groups: files.filter((file) => !measures(file)).map(alone), concurrency: cpuSlots + 1, isLast: true },
+  ];
 }
 
 /** The one lane of `npm test -- FILE…`: each file in a process of its own, as if there were no others. */
@@ -52,10 +59,15 @@ function alone(file) {
 
 /** Such a file waits for sockets and graces most of its time. */
 function waits(file) {
-  return file.endsWith(".waits.test.ts");
+  return file.includes(".waits.");
 }
 
+/** Tests that attack, try many values or start many programs, beside shorter ones of the same topic. */
 function isLong(file) {
+  return measures(file) || file.endsWith(".long.test.ts");
+}
+
+function measures(file) {
   return file.startsWith("test/long/");
 }
 

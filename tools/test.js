@@ -1,6 +1,7 @@
 /**
  * `npm test`: the check, and every test but the long ones. `npm test -- FILE…` runs only these test files, without the
- * check; `npm test -- --long` only those that measure, soak for a minute and more, or install the package.
+ * check; `npm test -- --long` only the long ones: in `test/long/` those that measure, soak for a minute and more, or
+ * install the package; beside their topic, as `*.long.test.ts`, those that attack, try many values or start many programs.
  *
  * Test files run in groups, a process each, and the groups in lanes (`test-groups.js`): some use the processor, others
  * mostly wait for sockets and graces, more of them at a time.
@@ -44,9 +45,12 @@ const timeout = setTimeout(() => {
 const startedAt = performance.now();
 const cpuSlots = Math.min(Math.max(availableParallelism(), 2), 4);
 const chosen = files.length > 0 ? lanesOf(files, cpuSlots) : undefined;
-const lanes = chosen ?? (args.includes("--long") ? longLanes() : allLanes(cpuSlots));
+const lanes = chosen ?? (args.includes("--long") ? longLanes(cpuSlots) : allLanes(cpuSlots));
 await bundleFor(lanes);
-const outcomes = (await Promise.all(lanes.map(runLane))).flat();
+const outcomes = [
+  ...(await Promise.all(lanes.filter(({ isLast }) => !isLast).map(runLane))),
+  ...(await Promise.all(lanes.filter(({ isLast }) => isLast).map(runLane))),
+].flat();
 const first = outcomes.flatMap(({ failures }) => failures);
 // Older versions of Node cannot remember what failed.
 if (first.length > 0 && Number(process.versions.node.split(".", 1)[0]) >= 26) {

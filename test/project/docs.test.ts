@@ -40,6 +40,7 @@ const pages = [
   "docs/overload.md",
   "docs/ext-authz.md",
   "docs/signatures.md",
+  "docs/envelope.md",
   "docs/sessions.md",
   "docs/pages.md",
   "docs/audit.md",

@@ -116,6 +116,7 @@ export const arrows: Arrows = {
     "core/policy",
     "core/security",
   ],
+  "core/security/envelope": ["core/errors", "core/call", "core/admission", "core/policy", "core/security"],
   "core/security/ext-authz": [
     "core/errors",
     "core/config",

@@ -80,6 +80,7 @@ export const gateStages = [
   "access",
   "limits-by-principal",
   "authorizer",
+  "envelope",
   "audit",
 ] as const;
 

@@ -57,6 +57,11 @@ export const sections: readonly Section[] = [
     isUsed: ({ signatures }) => signatures !== undefined,
     load: () => import("./signatures-section.ts"),
   },
+  {
+    name: "envelope",
+    isUsed: ({ envelope }) => envelope !== undefined,
+    load: () => import("./envelope-section.ts"),
+  },
   { name: "validation", isUsed: checksMessages, load: () => import("./validation-section.ts") },
   {
     name: "ext_authz",

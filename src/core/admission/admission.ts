@@ -123,7 +123,27 @@ export class Admission implements CallAdmission {
       }
     }
     markAdmitted(context, all);
+    const { bodyCheck, envelope } = context;
+    if (bodyCheck !== undefined) context.bodyCheck = this.#reported(context, bodyCheck);
+    if (envelope?.open !== undefined) {
+      context.envelope = { seal: envelope.seal, open: this.#reported(context, envelope.open) };
+    }
     return undefined;
+  }
+
+  /** Lets observers know of a call that a gate refuses for its body, as of one that it refuses for its head. */
+  #reported<T>(
+    context: CallContext,
+    look: (body: Uint8Array) => T | Promise<T>,
+  ): (body: Uint8Array) => Promise<T> {
+    return async (body) => {
+      try {
+        const seen = look(body);
+        return seen instanceof Promise ? await context.race(seen) : seen;
+      } catch (reason) {
+        throw this.#refused(reason, bodyGate, context);
+      }
+    };
   }
 
   async #askOn(
@@ -148,7 +168,7 @@ export class Admission implements CallAdmission {
   }
 
   /** The error of a call that a gate does not admit, after it was reported. */
-  #refused(reason: unknown, gate: Gate, context: CallContext): ConnectError {
+  #refused(reason: unknown, gate: Pick<Gate, "name">, context: CallContext): ConnectError {
     const { observers, faults } = this.#parts;
     const error =
       reason instanceof ConnectError
@@ -167,6 +187,9 @@ export class Admission implements CallAdmission {
     return error;
   }
 }
+
+/** What names the gate that has looked at a body: several may have. */
+const bodyGate = { name: "of the body" };
 
 /** `waiting`, which rejects when the call ends, or after `waitMs` for a call without a deadline. */
 async function withinTime(waiting: Promise<void>, context: CallContext, waitMs: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
+import { setHttpStatus } from "../errors/http-answer.ts";
 import { refusalKindOf, setRefusalKind, type RefusalKind } from "../errors/refusal-kind.ts";
 
 export { refusalKindOf, type RefusalKind };
@@ -9,6 +10,8 @@ export interface RefusalInit {
   /** Label of the metric. */
   readonly kind: RefusalKind;
   readonly code: Code;
+  /** HTTP status at REST and Connect where it is more specific than that of the code, such as 415. Default: that of the code. */
+  readonly httpStatus?: number;
   /** `google.rpc.ErrorInfo.reason`, in capitals: `ACCESS_DENIED`. */
   readonly reason: string;
   /** For people: what is wrong, and what to do. Never repeats a credential. */
@@ -28,6 +31,7 @@ const domain = "ts-ms";
 export function refusal({
   kind,
   code,
+  httpStatus,
   reason,
   message,
   metadata = {},
@@ -37,6 +41,7 @@ export function refusal({
   const error = new ConnectError(message, code, headers);
   error.details = [{ desc: ErrorInfoSchema, value: { reason, domain, metadata } }, ...details];
   setRefusalKind(error, kind);
+  if (httpStatus !== undefined) setHttpStatus(error, httpStatus);
   return error;
 }
 

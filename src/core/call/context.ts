@@ -10,6 +10,7 @@ import { CallValues } from "./call-values.ts";
 import type { EdgeRequest } from "./edge-request.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
+import type { CallEnvelope } from "./call-envelope.ts";
 import type { RpcChecks } from "./message-checks.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
@@ -95,6 +96,8 @@ export class CallContext implements HandlerContext, Live {
   edge: EdgeRequest | undefined;
   /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
   bodyCheck: BodyCheck | undefined;
+  /** How the bodies of a unary call are encrypted; undefined where they are not. */
+  envelope: CallEnvelope | undefined;
   /** What becomes of the query of a REST call before it is bound; undefined: it stays as it came. */
   changeQuery: ((query: string) => string) | undefined;
   /** The checks that the caller makes of the messages of this call, so that they are not made twice; undefined: none. */

@@ -177,9 +177,8 @@ class GuestExchange implements LiveExchange {
     });
   }
 
-  continueBody(): void {
-    this.#response.writeContinue();
-  }
+  /** The server of the connection has sent it. */
+  continueBody(): void {}
 
   closeAfter(): void {
     if (!this.#response.headersSent) this.#response.shouldKeepAlive = false;

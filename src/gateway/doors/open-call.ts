@@ -10,6 +10,7 @@ import type { EdgeHeaders, EdgeRequest } from "../../core/call/edge-request.ts";
 import type { HeadersFrom } from "../../core/metadata/header-source.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { HttpExchange } from "../http/exchange.ts";
+import { noEnvelope } from "./envelopes.ts";
 import { allowedMs, type TimeLimits } from "./deadline.ts";
 
 /** The common part of all calls of one rpc by one protocol; created once, at registration. */
@@ -102,7 +103,7 @@ export function admitCall(
 
 /**
  * Must be called where a unary call's body is read, before the message is used: what looks at bodies gets one that was
- * not read, or that there is none. Undefined where nothing does.
+ * not read, or that there is none. Undefined where nothing does. Encrypted bodies are opened by doors that read them whole.
  *
  * @param read reads the whole body; undefined where it was read in pieces
  * @throws ConnectError by which the call is refused
@@ -112,6 +113,7 @@ export function bodySeen(
   { head }: HttpExchange,
   read: (() => Promise<unknown>) | undefined,
 ): Promise<unknown> | undefined {
+  if (read === undefined && call.envelope !== undefined) throw noEnvelope(call.envelope);
   if (call.bodyCheck === undefined) return undefined;
   if (!hasBody(head)) return bodyArrived(call, new Uint8Array());
   if (read !== undefined) return read();

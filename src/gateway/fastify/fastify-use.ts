@@ -1,4 +1,5 @@
-import type { FastifyInstance } from "fastify";
+import type { FastifyInstance, preParsingHookHandler } from "fastify";
+import { exchangeOf } from "../http/exchange.ts";
 import type { OwnRoute } from "../http/own-route.ts";
 import { pathOf } from "../../core/net/request-target.ts";
 
@@ -36,8 +37,10 @@ export class FastifyUse {
 
   /** Records the hooks and routes that the user adds from now on, also in plugins. */
   watch(engine: FastifyInstance): void {
-    engine.addHook("onRoute", ({ method, url, constraints }) => {
+    engine.addHook("onRoute", (route) => {
       if (this.#settled) return;
+      const { method, url, constraints } = route;
+      route.preParsing = [...[route.preParsing ?? []].flat(), askForBody];
       const methods = [method].flat().map((name) => name.toUpperCase());
       if (constraints === undefined) for (const name of methods) this.ownRoutes.push({ method: name, url });
       const what = constraints === undefined ? "has a pattern" : "has constraints";
@@ -90,3 +93,9 @@ export class FastifyUse {
     return [`only requests for routes of your own pass through Fastify: ${paths}`];
   }
 }
+
+/** Lets a client that waits for `100 Continue` send the body that Fastify is about to read. */
+const askForBody: preParsingHookHandler = ({ raw }, reply, payload, done) => {
+  if (raw.headers.expect !== undefined) exchangeOf(reply.raw)?.continueBody();
+  done(null, payload);
+};

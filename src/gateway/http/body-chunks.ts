@@ -22,7 +22,8 @@ export function bodyChunks(exchange: HttpExchange, idleMs: number): AsyncGenerat
 
 async function* received(exchange: HttpExchange, idleMs: number): AsyncGenerator<Buffer, void, undefined> {
   const request = exchange.body;
-  const { record } = exchange.head;
+  const { record, headers } = exchange.head;
+  if (headers.expect !== undefined) exchange.continueBody();
   const ahead = new ReadAhead(exchange);
   const chunks: Buffer[] = [];
   let wake = Promise.withResolvers<void>();

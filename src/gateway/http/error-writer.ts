@@ -14,7 +14,7 @@ import {
 import { type HttpExchange, type ResponseHeaders, type ResponseTrailers, setField } from "./exchange.ts";
 import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
-import { httpAnswerOf, type HttpAnswer } from "../../core/errors/http-answer.ts";
+import { httpAnswerOf, type HttpAnswer, ownHttpStatus } from "../../core/errors/http-answer.ts";
 import { httpStatusOf } from "../../core/errors/http-status.ts";
 import type { ReplyMetadata } from "./reply-metadata.ts";
 import { ownMetadata } from "../../core/call/invoker.ts";
@@ -90,8 +90,10 @@ export class ErrorWriter {
   ): { readonly reply: ErrorReply; readonly trailers: ResponseTrailers } {
     const answer = httpAnswerOf(error);
     if (answer !== undefined) return { reply: replyOf(answer), trailers: [] };
-    const status = error instanceof HttpError ? error.status : httpStatusOf(error.code);
-    const { contentType, body } = this.#body(error, status);
+    const status =
+      error instanceof HttpError ? error.status : (ownHttpStatus(error) ?? httpStatusOf(error.code));
+    const isSecret = exchange?.call?.envelope !== undefined;
+    const { contentType, body } = this.#body(error, status, isSecret);
     const { headers, trailers } = this.#fields(error, status, exchange);
     return { reply: { status, headers: { ...headers, "content-type": contentType }, body }, trailers };
   }
@@ -121,8 +123,9 @@ export class ErrorWriter {
     }
   }
 
-  #body(error: ConnectError, status: number): ErrorBody {
-    const details = detailsToJson(error, this.#registry);
+  /** @param isSecret whether the bodies of the call are encrypted: details could repeat what is in them */
+  #body(error: ConnectError, status: number, isSecret: boolean): ErrorBody {
+    const details = isSecret ? [] : detailsToJson(error, this.#registry);
     try {
       const { contentType, body } = this.#format(error, status, details);
       if (typeof contentType === "string" && typeof body === "string") return { contentType, body };

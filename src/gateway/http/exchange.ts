@@ -159,7 +159,10 @@ export interface HttpExchange extends EdgeRequest {
   ): void;
   /** Prepares the head of an answer in parts, which is sent with the first part. @throws Error as `respond` */
   respondInParts(status: number, headers: ResponseHeaders, options?: ResponseOptions): ResponseBody;
-  /** Lets a client that waits for `100 Continue` send its body. */
+  /**
+   * Must be called before the body is read, if the head has `expect`: sends `100 Continue` to a client that waits for
+   * it. A request that is refused by its head is answered without. Of no effect a second time, and behind the answer.
+   */
   continueBody(): void;
   /** Closes the connection after this answer, even if HTTP/1.1 would keep it. */
   closeAfter(): void;

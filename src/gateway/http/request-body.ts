@@ -65,6 +65,7 @@ export class BodyReader {
     const { head, wholeBody } = exchange;
     if (Number(head.headers["content-length"] ?? 0) > maxBytes) return Promise.reject(tooLarge(maxBytes));
     if (wholeBody !== undefined) return Promise.resolve(wholeBody);
+    if (head.headers.expect !== undefined) exchange.continueBody();
     return new Promise((resolve, reject) => {
       const body = new PendingBody(maxBytes, this.#ticks, (outcome) => {
         this.#pending.delete(body);

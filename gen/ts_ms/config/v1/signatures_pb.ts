@@ -97,21 +97,21 @@ export const VerifyConfigSchema: GenMessage<VerifyConfig> = /*@__PURE__*/
  */
 export type EnvelopeConfig = Message<"ts_ms.config.v1.EnvelopeConfig"> & {
   /**
-   * The rpcs whose bodies must be encrypted. Default: none must.
+   * The rpcs whose bodies must be encrypted: package.Service/Method, package.Service/*, package.*. Default: none must.
    *
    * @generated from field: repeated string rpc = 1;
    */
   rpc: string[];
 
   /**
-   * File of the private keys that decrypt, a JWK set.
+   * File of the keys, a JWK set: private keys decrypt, public ones verify signed contents or encrypt replies, by their `use`.
    *
    * @generated from field: optional string keys_file = 2;
    */
   keysFile?: string | undefined;
 
   /**
-   * File of the public key for which replies are encrypted, a JWK. Default: the key that the request names.
+   * File of the public key for which replies are encrypted, a JWK. Default: the key that `Accept` of the request names.
    *
    * @generated from field: optional string encrypt_to = 3;
    */

@@ -7,7 +7,7 @@ let loaded: Promise<typeof Jose> | undefined;
 export function loadJose(): Promise<typeof Jose> {
   return (loaded ??= import("jose").catch((error: unknown) => {
     loaded = undefined;
-    const message = "tokens are verified by the package jose, which is not installed: npm install jose@6";
+    const message = "tokens and envelopes need the package jose, which is not installed: npm install jose@6";
     throw new SetupError(message, { cause: error });
   }));
 }

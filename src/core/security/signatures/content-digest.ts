@@ -1,11 +1,11 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash as digestOf, timingSafeEqual } from "node:crypto";
 
 /** Names of RFC 9530 and of Node. */
 const hashes: Readonly<Record<string, string>> = { "sha-256": "sha256", "sha-512": "sha512" };
 
 /** The value of `content-digest` (RFC 9530) for a body. */
 export function contentDigest(body: Uint8Array): string {
-  return `sha-256=:${createHash("sha256").update(body).digest("base64")}:`;
+  return `sha-256=:${digestOf("sha256", body, "base64")}:`;
 }
 
 /** Whether `content-digest` is that of the body: at least one digest is known, and each of those is right. */
@@ -16,7 +16,7 @@ export function isDigestOf(value: string, body: Uint8Array): boolean {
     const hash = Object.hasOwn(hashes, name) ? hashes[name] : undefined;
     if (name === "") return false;
     if (hash === undefined) continue;
-    const expected = createHash(hash).update(body).digest();
+    const expected = digestOf(hash, body, "buffer");
     const given = Buffer.from(base64, "base64");
     if (given.length !== expected.length || !timingSafeEqual(given, expected)) return false;
     known++;

@@ -11,11 +11,12 @@ import type { Gate } from "../../admission/gate.ts";
 import { refusal } from "../../admission/refusal.ts";
 import { checkBody } from "../../call/body-check.ts";
 import { Selector } from "../../policy/selector.ts";
-import { principalKey } from "../principal.ts";
+import { type Principal, principalKey } from "../principal.ts";
 import { LocalReplayStore, type ReplayStore } from "../replay.ts";
 import { schemes } from "./algorithms.ts";
 import { isDigestOf } from "./content-digest.ts";
 import type { SignatureKey } from "./signature-keys.ts";
+import { type UsualSignature, usualSignature } from "./usual-signature.ts";
 
 /** Options of `signatureGate`. */
 export interface SignatureGateOptions {
@@ -47,49 +48,24 @@ export function signatureGate(options: SignatureGateOptions): Gate {
   const { rpc = [], streams = "deny", components = [], maxAgeMs = defaultMaxAgeMs } = options;
   const { replay = new LocalReplayStore(), label = "sig1" } = options;
   const selectors = rpc.map((text) => new Selector(text));
-  const required = ["@method", "@target-uri", ...components];
 
-  const verify = async (call: CallHead): Promise<ReadonlySet<string>> => {
-    const message = requestOf(call);
-    if (message === undefined) throw invalid("this call needs a signature");
-    let covered: ReadonlySet<string>;
-    let claim: string;
-    let key: SignatureKey | undefined;
-    try {
-      const verified = await verifySignature(message, {
-        label,
-        policy: {
-          algorithms: Object.keys(schemes),
-          requiredComponents: required,
-          requiredParameters: ["created", "keyid", "nonce"],
-          maxAge: Math.floor(maxAgeMs / 1000),
-          clockSkew: skewSeconds,
-        },
-        resolveVerifier({ parameters: { keyid = "", alg } }) {
-          key = options.keys().get(keyid);
-          if (key === undefined || (alg !== undefined && alg !== key.algorithm))
-            throw new Error("another key");
-          return verifierOf(key);
-        },
-      });
-      covered = new Set<string>(verified.components.map(({ name }) => name));
-      claim = `${verified.parameters.keyid} ${verified.parameters.nonce}`;
-    } catch {
-      throw invalid("the signature of this call does not hold");
-    }
-    if (key === undefined) throw invalid("the signature of this call does not hold");
-    await useOnce(replay, claim, maxAgeMs + skewSeconds * 1000);
-    call.context.values.set(principalKey, {
-      id: key.id,
-      provider: "signatures",
-      kind: "custom",
-      issuer: undefined,
-      scopes: new Set<string>(),
-      roles: new Set<string>(),
-      claims: {},
-      expiresAtMs: undefined,
-    });
-    return covered;
+  const policy: Policy = {
+    label,
+    components: ["@method", "@target-uri", ...components.map((name) => name.toLowerCase())],
+    maxAgeSeconds: Math.floor(maxAgeMs / 1000),
+    keys: options.keys,
+  };
+  const principals = new WeakMap<SignatureKey, Principal>();
+
+  const verify = async (call: CallHead): Promise<boolean> => {
+    const usual = usualSignature(call, label);
+    const verified = usual === undefined ? await verifyAny(call, policy) : verifyUsual(usual, policy);
+    await useOnce(replay, verified.claim, maxAgeMs + skewSeconds * 1000);
+    const { key } = verified;
+    let who = principals.get(key);
+    if (who === undefined) principals.set(key, (who = principalOf(key)));
+    call.context.values.set(principalKey, who);
+    return verified.coversDigest;
   };
 
   return {
@@ -97,10 +73,7 @@ export function signatureGate(options: SignatureGateOptions): Gate {
     concerns: (method: DescMethod) =>
       selectors.length === 0 || selectors.some((selector) => selector.matches(method)),
     async admit(call) {
-      const covered = await verify(call);
-      const digest = covered.has("content-digest")
-        ? call.headerValues("content-digest").join(", ")
-        : undefined;
+      const digest = (await verify(call)) ? call.headerValues("content-digest").join(", ") : undefined;
       const isChecked = checkBody(call, (body) => {
         if (digest === undefined ? body.length > 0 : !isDigestOf(digest, body)) {
           throw invalid("the body is not the one that was signed");
@@ -109,6 +82,92 @@ export function signatureGate(options: SignatureGateOptions): Gate {
       if (!isChecked && streams === "deny") throw invalid("streams cannot be signed here");
     },
   };
+}
+
+/** What a signature has to be. */
+interface Policy extends Pick<SignatureGateOptions, "keys"> {
+  readonly label: string;
+  readonly components: readonly string[];
+  readonly maxAgeSeconds: number;
+}
+
+/** What a good signature says. */
+interface Verified {
+  readonly key: SignatureKey;
+  /** What counts once. */
+  readonly claim: string;
+  readonly coversDigest: boolean;
+}
+
+/** As `verifyAny`, for the usual form of signatures alone. @throws ConnectError for one that does not hold */
+function verifyUsual(
+  { keyId, algorithm, nonce, created, expires, components, base, signature }: UsualSignature,
+  { components: required, maxAgeSeconds, keys }: Policy,
+): Verified {
+  const now = Math.floor(Date.now() / 1000);
+  const key = keyId === undefined ? undefined : keys().get(keyId);
+  const isGood =
+    key !== undefined &&
+    (algorithm === undefined || algorithm === key.algorithm) &&
+    nonce !== undefined &&
+    created !== undefined &&
+    created <= now + skewSeconds &&
+    now - created <= maxAgeSeconds + skewSeconds &&
+    (expires === undefined || expires >= now - skewSeconds) &&
+    required.every((name) => components.includes(name)) &&
+    schemes[key.algorithm].verify(key.key, base, signature);
+  if (!isGood) throw invalid("the signature of this call does not hold");
+  return { key, claim: `${keyId} ${nonce}`, coversDigest: components.includes("content-digest") };
+}
+
+/** Verifies a signature by the whole grammar. @throws ConnectError for one that does not hold */
+async function verifyAny(
+  call: CallHead,
+  { label, components, maxAgeSeconds, keys }: Policy,
+): Promise<Verified> {
+  const message = requestOf(call);
+  if (message === undefined) throw invalid("this call needs a signature");
+  let key: SignatureKey | undefined;
+  try {
+    const verified = await verifySignature(message, {
+      label,
+      policy: {
+        algorithms: Object.keys(schemes),
+        requiredComponents: components,
+        requiredParameters: ["created", "keyid", "nonce"],
+        maxAge: maxAgeSeconds,
+        clockSkew: skewSeconds,
+      },
+      resolveVerifier({ parameters: { keyid = "", alg } }) {
+        key = keys().get(keyid);
+        if (key === undefined || (alg !== undefined && alg !== key.algorithm)) throw new Error("another key");
+        return verifierOf(key);
+      },
+    });
+    if (key === undefined) throw new Error("no key was asked for");
+    return {
+      key,
+      claim: `${verified.parameters.keyid} ${verified.parameters.nonce}`,
+      coversDigest: verified.components.some(
+        ({ name, parameters }) => name === "content-digest" && Object.keys(parameters).length === 0,
+      ),
+    };
+  } catch {
+    throw invalid("the signature of this call does not hold");
+  }
+}
+
+function principalOf({ id }: SignatureKey): Principal {
+  return Object.freeze({
+    id,
+    provider: "signatures",
+    kind: "custom",
+    issuer: undefined,
+    scopes: new Set<string>(),
+    roles: new Set<string>(),
+    claims: Object.freeze({}),
+    expiresAtMs: undefined,
+  });
 }
 
 async function useOnce(replay: ReplayStore, claim: string, ttlMs: number): Promise<void> {

@@ -68,11 +68,6 @@ export class Http1Connections implements ExchangeOwner {
     this.#serve = serve;
     const server = createHttp1Server(this.#options, {
       request: (request, exchange, refusal) => this.#pipelines.arrived(request.socket, exchange, refusal),
-      continueBody: (request, exchange) => {
-        // Node does not know that a request of the fast lane is in flight, and would write into its answer.
-        if (this.#pipelines.isBusy(request.socket)) exchange.continuesLater = true;
-        else exchange.writeContinue();
-      },
       connect: (request, socket) => {
         const exchange = this.#detached(request, socket);
         // Refused like any method without a route.

@@ -36,8 +36,8 @@ export class Http1Exchange
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;
   upgrade: UpgradeRequest | undefined;
-  /** Whether its client waits for `100 Continue`, which is sent when its turn comes. */
-  continuesLater = false;
+  /** Whether its client waits for `100 Continue`. */
+  awaitsContinue = false;
   #owner: ExchangeOwner | undefined;
   #handedOver = false;
 
@@ -99,7 +99,6 @@ export class Http1Exchange
     this.on("close", release);
     this.arrivedAt = performance.now();
     owner.onHead?.(this);
-    if (this.continuesLater) this.writeContinue();
   }
 
   attach(call: CallContext): void {
@@ -145,6 +144,8 @@ export class Http1Exchange
   }
 
   continueBody(): void {
+    if (!this.awaitsContinue || this.headersSent) return;
+    this.awaitsContinue = false;
     this.writeContinue();
   }
 
@@ -172,6 +173,8 @@ export class Http1Exchange
     second?: string | OutgoingHttpHeaders | OutgoingHttpHeader[],
     third?: OutgoingHttpHeaders | OutgoingHttpHeader[],
   ): this {
+    // A client that was not told to go on may send its body or not: no other request can follow.
+    if (this.awaitsContinue) this.shouldKeepAlive = false;
     const reason = typeof second === "string" ? second : undefined;
     let headers = typeof second === "string" ? third : second;
     const complete = this.#owner?.completeHead;

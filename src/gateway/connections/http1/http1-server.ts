@@ -9,8 +9,6 @@ import { Http1Exchange } from "./http1-exchange.ts";
 export interface Http1Handlers {
   /** A request, with the refusal that its head has already caused, if any. */
   request(request: IncomingMessage, exchange: Http1Exchange, refusal?: HttpError): void;
-  /** The client waits for `100 Continue`, and its body may come. */
-  continueBody(request: IncomingMessage, exchange: Http1Exchange): void;
   /** A CONNECT request, whose connection Node has detached from the server. */
   connect(request: IncomingMessage, socket: Socket): void;
   /** Whether a request upgrades its connection. */
@@ -21,7 +19,7 @@ export interface Http1Handlers {
 
 /** Creates Node's server with safe limits, whose responses are `Http1Exchange`s. */
 export function createHttp1Server(options: Http1Options, handlers: Http1Handlers): Server {
-  const { webSockets, maxBodyBytes } = options;
+  const { webSockets } = options;
   const server = createServer(
     {
       ServerResponse: Http1Exchange,
@@ -38,9 +36,7 @@ export function createHttp1Server(options: Http1Options, handlers: Http1Handlers
   );
   server.maxHeadersCount = 0; // Node would drop the fields beyond its limit; `RequestCheck` refuses such requests.
   server.on("checkContinue", (request: IncomingMessage, exchange: Http1Exchange) => {
-    // The client does not send a refused body, so that no other request can follow on this connection.
-    if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) exchange.shouldKeepAlive = false;
-    else handlers.continueBody(request, exchange);
+    exchange.awaitsContinue = true;
     handlers.request(request, exchange);
   });
   server.on("checkExpectation", (request: IncomingMessage, exchange: Http1Exchange) => {

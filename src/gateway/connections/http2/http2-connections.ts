@@ -219,12 +219,6 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
       this.#refuse(exchange, refusal);
       return;
     }
-    if (
-      headers.expect === "100-continue" &&
-      Number(headers["content-length"] ?? 0) <= this.#options.maxBodyBytes
-    ) {
-      exchange.continueBody();
-    }
     this.#serve(exchange);
   }
 

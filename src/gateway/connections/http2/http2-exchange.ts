@@ -39,6 +39,8 @@ export class Http2Exchange
   readonly #request: Http2ServerRequest;
   readonly #owner: ExchangeOwner;
   #withTrailers = false;
+  /** Whether the client was told to send its body. */
+  #isContinued = false;
 
   /** @param peer the identity of the client */
   constructor(
@@ -165,6 +167,8 @@ export class Http2Exchange
   }
 
   continueBody(): void {
+    if (this.#isContinued || this.answered || this.head.headers.expect !== "100-continue") return;
+    this.#isContinued = true;
     this.writeContinue();
   }
 

@@ -121,13 +121,6 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
       exchange.respond(status, headers, body);
       return;
     }
-    const { headers } = exchange.head;
-    if (
-      headers.expect === "100-continue" &&
-      Number(headers["content-length"] ?? 0) <= this.#options.maxBodyBytes
-    ) {
-      exchange.continueBody();
-    }
     this.#serve(exchange);
   }
 }

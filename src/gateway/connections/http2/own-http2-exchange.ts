@@ -44,6 +44,8 @@ export class OwnHttp2Exchange
   readonly #owner: ExchangeOwner;
   readonly #socket: Socket;
   #status = 0;
+  /** Whether the client was told to send its body. */
+  #isContinued = false;
   /** Whether the reply has ended with its headers, so that nothing of a body is sent. */
   #isBodyless = false;
   #body: OwnRequestBody | undefined;
@@ -151,6 +153,8 @@ export class OwnHttp2Exchange
   }
 
   continueBody(): void {
+    if (this.#isContinued || this.answered || this.head.headers.expect !== "100-continue") return;
+    this.#isContinued = true;
     this.#stream.respond({ shared: [":status", "100"], own: [] }, false);
   }
 

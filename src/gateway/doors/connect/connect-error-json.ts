@@ -20,9 +20,14 @@ export class ConnectErrorJson {
     this.#registry = registry;
   }
 
-  /** The body of a unary reply that is an error. Never throws. */
-  body(error: ConnectError): Buffer {
-    return toBytes(error, (safe) => named(errorToJson(this.#withDebug(safe), undefined), safe));
+  /**
+   * The body of a unary reply that is an error. Never throws.
+   *
+   * @param isSecret whether the bodies of the call are encrypted: details could repeat what is in them
+   */
+  body(error: ConnectError, isSecret: boolean): Buffer {
+    const shown = isSecret ? withoutDetails(error) : error;
+    return toBytes(shown, (safe) => named(errorToJson(this.#withDebug(safe), undefined), safe));
   }
 
   /** The message that ends a stream. Never throws. */
@@ -54,6 +59,12 @@ export class ConnectErrorJson {
       return { type, value }; // `debug` is optional.
     }
   }
+}
+
+function withoutDetails(error: ConnectError): ConnectError {
+  const copy = withoutMetadata(error);
+  copy.details = [];
+  return copy;
 }
 
 /** Names a service's own code above 16 as the implementations of this protocol do, for example `code_2009`. */

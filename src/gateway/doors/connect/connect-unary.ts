@@ -2,12 +2,15 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { compressionNegotiate, type Compression } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, parseContentType } from "@connectrpc/connect/protocol-connect";
+import { type CallEnvelope, envelopeType, isEnvelopeType } from "../../../core/call/call-envelope.ts";
 import type { CallContext } from "../../../core/call/context.ts";
+import { ownHttpStatus } from "../../../core/errors/http-answer.ts";
 import { Code, type ConnectError, invalidArgument } from "../../../core/errors/errors.ts";
 import { type HttpExchange, type ResponseHeaders, setField } from "../../http/exchange.ts";
 import { headerValue } from "../../http/header-value.ts";
 import { callKind, type DoorKit } from "../door-kit.ts";
 import { connectTimeoutMs } from "../deadline.ts";
+import { noEnvelope, withoutContent } from "../envelopes.ts";
 import { admitCall, bodySeen, openCall, requestComplete, whileReading } from "../open-call.ts";
 import { queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -28,6 +31,16 @@ interface Incoming {
   readonly compression: Compression | null;
   /** Reads the bytes of the message, decompressed. */
   readonly read: () => Promise<Uint8Array>;
+  /** Whether the body is said to be encrypted. */
+  readonly isSealed: boolean;
+}
+
+/** An admitted call whose bodies are encrypted. */
+interface EnvelopedCall extends Pick<Incoming, "codec" | "read"> {
+  readonly exchange: HttpExchange;
+  readonly context: CallContext;
+  /** Of the reply. */
+  readonly headers: ResponseHeaders;
 }
 
 /** The handlers of a unary rpc for the two HTTP methods of the Connect protocol. */
@@ -73,11 +86,17 @@ export function connectUnary(
     let context: CallContext | undefined;
     try {
       const { headers: requestHeaders } = exchange.head;
-      const { codec, timeoutMs, compression, read } = incoming(exchange);
+      const { codec, timeoutMs, compression, read, isSealed } = incoming(exchange);
       metadata.check(requestHeaders, Code.InvalidArgument);
       context = openCall(kind, exchange, timeoutMs, () => metadata.of(requestHeaders));
       const admitted = admitCall(kind, "connect", exchange, context);
       if (admitted !== undefined) await admitted;
+      const { envelope } = context;
+      if (isSealed && envelope?.open === undefined) throw unsupported(requestHeaders["content-type"]);
+      if (envelope !== undefined) {
+        await serveEnveloped({ exchange, codec, read, context, headers }, envelope);
+        return;
+      }
       const content = await whileReading(context, read());
       const seen = bodySeen(context, exchange, () => bodies.read(exchange));
       if (seen !== undefined) await whileReading(context, seen);
@@ -99,6 +118,23 @@ export function connectUnary(
     }
   };
 
+  /** As the story of a call, with an encrypted request, an encrypted reply or both. */
+  const serveEnveloped = async (
+    { exchange, codec, read, context, headers }: EnvelopedCall,
+    { open, seal }: CallEnvelope,
+  ): Promise<void> => {
+    if (seal !== undefined && codec.name !== "json") throw noEnvelope({ open: undefined, seal });
+    const content = await whileReading(context, open === undefined ? read() : read().then(open));
+    const seen = bodySeen(context, exchange, () => bodies.read(exchange));
+    if (seen !== undefined) await whileReading(context, seen);
+    const call = (): Promise<Buffer> => run(content, codec, context);
+    const payload = await (open === undefined ? call() : withoutContent(method, call));
+    const sealed = seal === undefined ? payload : Buffer.from(await context.race(seal(payload)));
+    if (seal !== undefined) headers["cache-control"] = "no-store";
+    const type = seal === undefined ? `application/${codec.name}` : envelopeType;
+    send(exchange, 200, headers, type, metadata.reply(context), sealed);
+  };
+
   const sendError = (
     error: ConnectError,
     context: CallContext | undefined,
@@ -112,8 +148,15 @@ export function connectUnary(
     if (acceptEncoding !== null) headers["accept-encoding"] = acceptEncoding;
     delete headers["content-encoding"];
     try {
-      const body = errorJson.body(error);
-      send(exchange, codeToHttpStatus(error.code), headers, "application/json", parts, body);
+      const body = errorJson.body(error, context?.envelope !== undefined);
+      send(
+        exchange,
+        ownHttpStatus(error) ?? codeToHttpStatus(error.code),
+        headers,
+        "application/json",
+        parts,
+        body,
+      );
     } catch {
       exchange.destroy(); // A hook has set an invalid header.
     }
@@ -122,10 +165,12 @@ export function connectUnary(
   const parsePost = (exchange: HttpExchange): Incoming => {
     const { headers } = exchange.head;
     const type = parseContentType(headerValue(headers["content-type"] ?? undefined));
-    if (type === undefined || type.stream) throw unsupported(headers["content-type"]);
+    const isSealed = type === undefined && isEnvelopeType(headers["content-type"]);
+    if (!isSealed && (type === undefined || type.stream)) throw unsupported(headers["content-type"]);
     requireVersion(headers["connect-protocol-version"]);
     return {
-      codec: type.binary ? codecs.proto : codecs.json,
+      isSealed,
+      codec: type?.binary === true ? codecs.proto : codecs.json,
       timeoutMs: connectTimeoutMs(headers),
       compression: negotiate(headers["content-encoding"], headers["accept-encoding"]).response,
       read: () => bodies.read(exchange),
@@ -144,6 +189,7 @@ export function connectUnary(
     const query = parseConnectQuery(queryOf(url));
     const { request, response } = negotiate(textOf(query, "compression"), headers["accept-encoding"]);
     return {
+      isSealed: false,
       codec: codecs[encodingOf(query)],
       timeoutMs: connectTimeoutMs(headers),
       compression: response,

@@ -35,6 +35,7 @@ interface Waiter {
  * by its prefix alone.
  */
 export class EnvelopeReader {
+  readonly #exchange: HttpExchange;
   readonly #request: RequestBody;
   readonly #options: EnvelopeReaderOptions;
   readonly #base64: Base64Chunks | undefined;
@@ -50,6 +51,7 @@ export class EnvelopeReader {
 
   constructor(exchange: HttpExchange, options: EnvelopeReaderOptions) {
     const request = exchange.body;
+    this.#exchange = exchange;
     this.#request = request;
     this.#options = options;
     this.#ahead = new ReadAhead(exchange);
@@ -118,6 +120,7 @@ export class EnvelopeReader {
       const { timeoutMs, whole } = this.#options;
       if (this.#timer === undefined) this.#timer = setTimeout(expire, timeoutMs, this);
       else if (!whole) this.#timer.refresh();
+      if (this.#exchange.head.headers.expect !== undefined) this.#exchange.continueBody();
       this.#request.resume();
     });
   }

@@ -125,10 +125,9 @@ class EnvelopedCall {
     const { invoker, transcoding } = kit;
     const codec = this.#codec;
     const only = async <M>(parse: (bytes: Uint8Array) => M): Promise<M> => {
-      if (context.bodyCheck !== undefined) this.#reader.record();
+      if (context.bodyCheck !== undefined) return parse(await this.#checked(options, context));
       const requests = new RequestMessages(this.#reader, { ...options, context, parse });
       const message = await context.race(requests.only());
-      if (context.bodyCheck !== undefined) await context.race(bodyArrived(context, this.#reader.recorded));
       requestComplete(context, kind);
       return message;
     };
@@ -137,6 +136,16 @@ class EnvelopedCall {
         ? await invoker.unary(method, await only(codec.parse), context, codec.serialize)
         : await invoker.unaryBytes(method, await only(codec.toBinary), context, codec.fromBinary);
     await this.#send([reply], context);
+  }
+
+  /** The bytes of the one message, after gates have looked at the body as it came. */
+  async #checked(options: RequestOptions, context: CallContext): Promise<Uint8Array> {
+    this.#reader.record();
+    const requests = new RequestMessages(this.#reader, { ...options, context, parse: (bytes) => bytes });
+    const bytes = await context.race(requests.only());
+    await context.race(bodyArrived(context, this.#reader.recorded));
+    requestComplete(context, this.#rpc.kind);
+    return bytes;
   }
 
   async #stream(method: DescMethodStreaming, options: RequestOptions, context: CallContext): Promise<void> {

@@ -85,8 +85,10 @@ export class ForBrowsers {
 
   async #finish(request: FastifyRequest, reply: FastifyReply, payload: unknown): Promise<unknown> {
     if (typeof payload !== "string" && !Buffer.isBuffer(payload)) return payload;
-    if (this.#etag && exchangeOf(reply.raw)?.route !== undefined && tagEntity(request, reply, payload))
-      return null;
+    const { route, call } = exchangeOf(reply.raw) ?? {};
+    // An encrypted answer is another one each time, and a tag must not say which contents are equal.
+    const mayTag = this.#etag && route !== undefined && call?.envelope === undefined;
+    if (mayTag && tagEntity(request, reply, payload)) return null;
     return this.#compression === undefined ? payload : this.#compression.apply(request, reply, payload);
   }
 

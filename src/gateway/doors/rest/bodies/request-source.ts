@@ -5,11 +5,10 @@ import { HttpError } from "../../../http/http-error.ts";
 import { isJsonStream } from "../../../http/media-type.ts";
 import { hasBody } from "../../../http/request-body.ts";
 import type { Route } from "../../../../core/http-rule/route.ts";
-import { bodyReader, noBody } from "../unary/unary.ts";
+import { bodyReader, noBody } from "../unary/unary-body.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
-import { allowLargeBody } from "./large-body.ts";
 import { type RequestMessages, UploadedMessages } from "./uploaded-messages.ts";
 import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
 import type { MessageBinder, MessageBody } from "../../../binding/message-binder.ts";
@@ -92,7 +91,6 @@ function uploadSource<M>(
     if (!lenientContentType && !isJsonStream(headers["content-type"])) {
       throw unsupported(headers["content-type"]);
     }
-    allowLargeBody(exchange, maxBodyBytes);
     return new UploadedMessages(bind(call, jsonBodies(bodyChunks(exchange, streams.bodyIdleMs), limits)));
   };
 }

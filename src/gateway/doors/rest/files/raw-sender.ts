@@ -3,7 +3,7 @@ import type { Route } from "../../../../core/http-rule/route.ts";
 import type { CallContext } from "../../../../core/call/context.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
-import { replyHead } from "../unary/unary.ts";
+import { replyHead } from "../unary/reply-writer.ts";
 import { pageNonce } from "../../../http/browsers/page-nonce.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";

@@ -9,7 +9,6 @@ import type { Route } from "../../../../core/http-rule/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import { allowLargeBody } from "../bodies/large-body.ts";
 import { UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { asHttpBody } from "../../../binding/http-body.ts";
 import { pieceDelayMs, pieces } from "./pieces.ts";
@@ -27,7 +26,7 @@ import { checkRawBodyOptions } from "../../options/raw-options.ts";
  * @throws SetupError for an invalid `uploadChunkBytes`
  */
 export function compileRawSource(route: Route, kit: DoorKit): RequestSource {
-  const { bodies, streams, files, limits } = kit;
+  const { bodies, streams, files } = kit;
   const { forms } = kit.browsers;
   const { methodKind } = route.method;
   checkRawBodyOptions(files);
@@ -43,7 +42,6 @@ export function compileRawSource(route: Route, kit: DoorKit): RequestSource {
   return async (call, exchange) => {
     checkForm(exchange, forms);
     if (!hasBody(exchange.head)) return new UploadedMessages([first(call, typeOf(exchange), undefined)]);
-    allowLargeBody(exchange, limits.maxBodyBytes);
     const chunks = bodyChunks(exchange, streams.bodyIdleMs);
     return new UploadedMessages(
       (async function* () {

@@ -7,7 +7,6 @@ import { compileRawBinder } from "../files/raw-source.ts";
 import type { Route } from "../../../../core/http-rule/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
-import { allowLargeBody } from "../bodies/large-body.ts";
 import { UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { isText } from "./form-binder.ts";
 import type { FormPart } from "./form-parts.ts";
@@ -39,7 +38,6 @@ export function compileFileFormSource(route: Route, kit: DoorKit): RequestSource
       }
       return new UploadedMessages(messages);
     }
-    allowLargeBody(exchange, limits.maxBodyBytes);
     const parts = namedParts(type, bodyChunks(exchange, streams.bodyIdleMs), kit.forms);
     return new UploadedMessages(
       (async function* () {

@@ -8,7 +8,6 @@ import type { Route } from "../../../../core/http-rule/route.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import type { RequestSource } from "../bodies/request-source.ts";
 import type { RouteCall } from "../../../routing/route-call.ts";
-import { allowLargeBody } from "../bodies/large-body.ts";
 import { UploadedMessages } from "../bodies/uploaded-messages.ts";
 import { compileFormBinder } from "./form-binder.ts";
 import type { DoorKit } from "../../door-kit.ts";
@@ -31,7 +30,7 @@ export function takesForm({ method, bodyField }: Pick<Route, "method" | "bodyFie
  */
 export function compileFormSource(route: Route, kit: DoorKit): RequestSource {
   const { methodKind } = route.method;
-  const { bodies, streams, limits } = kit;
+  const { bodies, streams } = kit;
   const { forms } = kit.browsers;
   const read = compileFormReader(route, kit);
   const isStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
@@ -40,7 +39,6 @@ export function compileFormSource(route: Route, kit: DoorKit): RequestSource {
     if (problem !== undefined) throw problem;
     const type = typeOf(exchange);
     if (!isStream) return new UploadedMessages([await read.whole(call, type, await bodies.read(exchange))]);
-    allowLargeBody(exchange, limits.maxBodyBytes);
     return new UploadedMessages(read.stream(call, type, bodyChunks(exchange, streams.bodyIdleMs)));
   };
 }

@@ -24,7 +24,8 @@ import type { RequestSource } from "../bodies/request-source.ts";
 import type { RequestMessages } from "../bodies/uploaded-messages.ts";
 import { compileRawAnswer } from "../files/raw-answers.ts";
 import { rangeHeaders } from "../files/raw-headers.ts";
-import { replyWriter, type RouteHandler } from "../unary/unary.ts";
+import { replyWriter } from "../unary/reply-writer.ts";
+import type { RouteHandler } from "../unary/unary.ts";
 import { compileBodySource, compileByteBodySource } from "./body-source.ts";
 
 /**
