@@ -8,6 +8,7 @@ const root = new URL("../", import.meta.url);
 const messages = new URL("gen/ts_ms/config/v1/", root);
 
 export const textsFile = "src/core/config/loader/key-texts.ts";
+export const shapesFile = "src/core/config/loader/key-shapes.ts";
 export const pageFile = "docs/config.md";
 
 const begin = "<!-- keys: made by tools/config-reference.js -->";
@@ -33,12 +34,7 @@ function readTexts() {
 
 /** The file with the texts. */
 export function textsCode() {
-  const lines = Object.entries(readTexts()).map(([key, text]) => {
-    // As the formatter breaks lines.
-    const quoted = text.includes('"') && !text.includes("'") ? `'${text}'` : JSON.stringify(text);
-    const line = `  ${JSON.stringify(key)}: ${quoted},`;
-    return line.length > 110 ? line.replace(": ", ":\n    ") : line;
-  });
+  const lines = Object.entries(readTexts()).map(([key, text]) => lineOf(JSON.stringify(key), text));
   return [
     "// Made by tools/config-reference.js of the comments in proto/ts_ms/config/v1.",
     'import type { KeyTexts } from "./key-text.ts";',
@@ -51,14 +47,85 @@ export function textsCode() {
   ].join("\n");
 }
 
+/** A member of an object with a text, as the formatter breaks lines. */
+function lineOf(key, text) {
+  const quoted =
+    text.includes('"') && !text.includes("'") ? `'${text.replaceAll("\\", "\\\\")}'` : JSON.stringify(text);
+  const line = `  ${key}: ${quoted},`;
+  return line.length > 110 ? line.replace(": ", ":\n    ") : line;
+}
+
+/** The file with the shapes of all keys: reading the descriptors at each start takes too long. */
+export async function shapesCode() {
+  const { ConfigSchema } = await import("../gen/ts_ms/config/v1/config_pb.ts");
+  const { key } = await import("../gen/ts_ms/config/v1/key_pb.ts");
+  const { getOption, hasOption, ScalarType } = await import("@bufbuild/protobuf");
+  const types = {
+    [ScalarType.STRING]: "text",
+    [ScalarType.BOOL]: "bool",
+    [ScalarType.UINT32]: "count",
+    [ScalarType.DOUBLE]: "number",
+  };
+  const lines = new Map();
+  const add = (desc, above) => {
+    if (above.includes(desc)) throw new Error(`${desc.typeName} contains itself`);
+    if (lines.has(desc.name)) return;
+    lines.set(desc.name, "");
+    const shapes = desc.fields.map((field) => {
+      const kind = field.listKind ?? field.mapKind ?? field.fieldKind;
+      const isText = field.fieldKind !== "map" || field.mapKey === ScalarType.STRING;
+      const type = kind === "message" ? "section" : kind === "enum" ? "enum" : types[field.scalar];
+      if (!isText || type === undefined) throw new Error(`${field} has a type that no key can have`);
+      if (kind === "message") add(field.message, [...above, desc]);
+      const { fieldKind } = field;
+      return {
+        name: field.name,
+        localName: field.localName,
+        shape: fieldKind === "list" || fieldKind === "map" ? fieldKind : "single",
+        type,
+        section: field.message?.name,
+        numbers:
+          kind === "enum"
+            ? Object.fromEntries(field.enum.values.map(({ name, number }) => [name, number]))
+            : undefined,
+        isOptional: field.proto.proto3Optional || undefined,
+        option: hasOption(field, key) ? said(getOption(field, key)) : undefined,
+      };
+    });
+    lines.set(desc.name, JSON.stringify(shapes));
+  };
+  add(ConfigSchema, []);
+  return [
+    "// Made by tools/config-reference.js of proto/ts_ms/config/v1.",
+    'import type { KeyShapes } from "./key-shape.ts";',
+    "",
+    "/** The shapes of all keys. */",
+    "export const keyShapes: KeyShapes = {",
+    ...[...lines].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, text]) => lineOf(name, text)),
+    "};",
+    "",
+  ].join("\n");
+}
+
+/** What an option says beyond its defaults. */
+function said(option) {
+  const isSaid = ([name, value]) =>
+    !name.startsWith("$") &&
+    (["min", "max", "default"].includes(name)
+      ? value !== undefined
+      : Array.isArray(value)
+        ? value.length > 0
+        : Boolean(value));
+  return Object.fromEntries(Object.entries(option).filter(isSaid));
+}
+
 /** The page with its tables of keys. */
 export async function pageText() {
   const { keyTree } = await import("../src/core/config/loader/key-tree.ts");
-  const { ConfigSchema } = await import("../gen/ts_ms/config/v1/config_pb.ts");
   const page = readFileSync(new URL(pageFile, root), "utf8");
   const [head] = page.split(begin);
   const [, tail] = page.split(end);
-  return `${head}${begin}\n\n${tables(keyTree(ConfigSchema), readTexts()).join("\n")}\n${end}${tail}`;
+  return `${head}${begin}\n\n${tables(keyTree(), readTexts()).join("\n")}\n${end}${tail}`;
 }
 
 /** A table for each section of the configuration, and for each that is used in several places. */
@@ -128,11 +195,9 @@ function rowOf(key, path, texts) {
         ? words
         : `${unit || "count"}, ${words}`;
   const form = shape === "list" ? `list: ${value}` : shape === "map" ? `names: ${value}` : value;
-  const text = texts[`${key.field.parent.name}.${key.name}`] ?? "";
+  const text = texts[`${key.owner}.${key.name}`] ?? "";
   const [meaning, byDefault = ""] = text.split(/ Default: (.*)$/s);
-  const fixed =
-    option?.default ??
-    (option?.required === true || key.field.proto.proto3Optional ? "" : (zeros[type] ?? ""));
+  const fixed = option?.default ?? (option?.required === true || key.isOptional ? "" : (zeros[type] ?? ""));
   const stated = shape !== "single" && option?.default === undefined ? "" : fixed;
   const shown =
     option?.required === true
@@ -162,5 +227,6 @@ function escape(text) {
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   writeFileSync(new URL(textsFile, root), textsCode());
+  writeFileSync(new URL(shapesFile, root), await shapesCode());
   writeFileSync(new URL(pageFile, root), await pageText());
 }

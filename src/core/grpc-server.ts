@@ -210,7 +210,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
 
   /**
    * Serves the calls that begin from now on by other options: `gates`, `trustedProxies`, `defaultTimeoutMs`,
-   * `maxTimeoutMs`, `maxMessageBytes` and `maxSendBytes`. Calls under way keep those that they began with; all other
+   * `maxTimeoutMs`, `maxMessageBytes`, `maxSendBytes` and, where ids are given, `requestId`. Calls under way keep those that they began with; all other
    * options stay.
    *
    * @throws SetupError naming the option that cannot be used; nothing has changed then
@@ -380,6 +380,7 @@ const reloadable = [
   "maxTimeoutMs",
   "maxMessageBytes",
   "maxSendBytes",
+  "requestId",
 ] as const;
 
 /** What decides on calls; undefined without a gate. */

@@ -30,7 +30,9 @@ import { ErrorWriter } from "./http/error-writer.ts";
 import { giveRequestIds, type IsTrusted } from "./connections/give-request-ids.ts";
 import type { ExchangeHooks } from "./connections/live-exchange.ts";
 import type { CompleteHead } from "./http/response-head.ts";
+import type { RequestIds } from "../core/metadata/request-id.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
+import { refusedExchanges } from "./connections/refused-exchange.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
@@ -84,6 +86,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #warnings: StartWarnings;
   readonly #validation: Validation | undefined;
   readonly #faults: FaultLog;
+  readonly #requestIds: RequestIds | undefined;
   readonly #upstream: Pick<Upstream, "close" | "describe">;
   #draining = false;
   #suspended = false;
@@ -102,6 +105,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
     const forDoors = doorOptions(merged);
+    this.#requestIds = forDoors.requestIds;
     const metadata = new ReplyMetadata({
       dropResponseHeaders: forDoors.metadata.dropResponseHeaders,
       grpcMetadataPrefix: merged.compat === "grpc-gateway",
@@ -116,9 +120,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
     this.#admission = admissionOf(merged, faults, addresses);
     const isTrusted: IsTrusted = ({ remoteAddress }) => addresses.isProxy(remoteAddress);
+    const refused = refusedExchanges(observers, (head) => this.#router.rpcOf(head));
     this.#hooksWith = (complete) =>
       observeExchanges(
-        merged.httpObservers,
+        { observers: merged.httpObservers, refused },
         addresses,
         giveRequestIds(forDoors.requestIds, isTrusted, complete),
       );
@@ -276,7 +281,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /**
    * Serves the requests that come from now on by other options: `gates`, `trustedProxies`, `defaultTimeoutMs`,
    * `maxTimeoutMs`, `bodyTimeoutMs`, `bodyIdleMs`, `writeIdleMs`, `corsOrigins`, `corsCredentials`, `corsMaxAgeMs`,
-   * `allowedOrigins` and `securityHeaders`. Calls under way keep those that they began with; all other options stay.
+   * `allowedOrigins`, `securityHeaders` and, where ids are given, `requestId`. Calls under way keep those that they began
+   * with; all other options stay.
    *
    * @throws SetupError naming the option that cannot be used; nothing has changed then
    */
@@ -294,7 +300,14 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { completeHead } = this.#hooksWith(this.#browsers.completeHead);
     this.#port.completeHeads(completeHead);
     this.#guests.completeHead = completeHead;
-    this.#router.reload({ ...doorOptions(next), gateDocuments: gateDocuments(next.gates), admission });
+    const requestIds = this.#requestIds;
+    if (requestIds !== undefined && next.requestId !== undefined) requestIds.policy = next.requestId;
+    this.#router.reload({
+      ...doorOptions(next),
+      requestIds,
+      gateDocuments: gateDocuments(next.gates),
+      admission,
+    });
   }
 
   /**
@@ -486,6 +499,7 @@ const reloadable: ReadonlySet<string> = new Set<keyof HttpServerOptions>([
   "corsMaxAgeMs",
   "allowedOrigins",
   "securityHeaders",
+  "requestId",
 ]);
 
 /** What decides on calls; undefined without a gate. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
@@ -53,6 +53,26 @@ test("SIGHUP reads the configuration again; mistakes are told and change nothing
   app.kill("SIGHUP");
   await app.error(/config\.yaml:1:\d+: http\.cors: /);
   assert.equal((await curl(...origin)).headers.get("access-control-allow-origin"), "https://page.example");
+  assert.equal((await app.stop()).code, 0);
+});
+
+test("SIGHUP opens log files again, also with a configuration that has mistakes", async (t) => {
+  const config = configFile(t, "");
+  const log = join(dirname(config), "log");
+  const good = `telemetry: { log: { destination: ${log} } }\n`;
+  writeFileSync(config, good);
+  await using app = new Program(example, `--config=${config}`, ...ports);
+  await app.address("HTTP");
+  for (const [text, line] of [
+    [good, /the configuration was read again|/],
+    ["http: 7\n", /http: /],
+  ] as const) {
+    renameSync(log, `${log}.old`);
+    writeFileSync(config, text);
+    app.kill("SIGHUP");
+    while (!existsSync(log)) await new Promise(setImmediate);
+    while (!line.test(readFileSync(log, "utf8"))) await new Promise(setImmediate);
+  }
   assert.equal((await app.stop()).code, 0);
 });
 

@@ -82,3 +82,22 @@ test("who has no configuration loads nothing that reads one", async () => {
     [],
   );
 });
+
+/** Rooms of what a program has to ask for, beside the parts of them that all programs have. */
+const asked =
+  /^src\/core\/(?:security\/(?!principal\.|auth-flags\.|access\/access-options\.)|limits\/|redis\/|overload\/|condition\/|validation\/(?!validation-options\.|validation\.|checked-invoker\.|rules-in\.)|telemetry\/tracing\/)|^src\/gateway\/(?:session|authorizer)\//;
+
+test("who names none of them loads no room of security, limits, overload, traces, sessions or rules", async () => {
+  const app = "test/project/fixtures/plain-app.ts";
+  for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts", app]) {
+    const loaded = await modulesOf(file);
+    assert.ok(loaded.length > 20, file);
+    assert.deepEqual(
+      loaded.filter((path) => asked.test(path)),
+      [],
+      file,
+    );
+  }
+  const descriptors = (await modulesOf(app)).filter((path) => path.startsWith("gen/ts_ms/config/"));
+  assert.deepEqual(descriptors, [], "an app reads its configuration without descriptors");
+});

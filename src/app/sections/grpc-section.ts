@@ -55,6 +55,7 @@ function grpcOptionsOf({ config, mistake, env }: SectionKit): Partial<GrpcServer
           keepaliveTimeMs: keepalive.time,
           keepaliveTimeoutMs: keepalive.timeout,
           minPingIntervalMs: keepalive.minInterval,
+          pingsWithoutCalls: keepalive.permitWithoutStream,
         }),
     maxConnectionAgeMs: grpc.maxConnectionAge ?? Infinity,
     maxConnectionAgeGraceMs: grpc.maxConnectionAgeGrace ?? Infinity,

@@ -13,7 +13,7 @@ import {
 import { reopenLogs } from "../../core/telemetry/log-writer.ts";
 import { Metrics } from "../../core/telemetry/metrics.ts";
 import { Exporter } from "../../core/telemetry/exporter.ts";
-import { requestIdPolicies } from "../../core/metadata/request-id.ts";
+import { requestIdPolicies, type RequestIdPolicy } from "../../core/metadata/request-id.ts";
 import type { AccessLogConfig } from "../../../gen/ts_ms/config/v1/telemetry_pb.ts";
 import type { PlannedServer } from "../app-plan.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
@@ -42,7 +42,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   const exporter = exporterOf(kit);
   const { log, accessLog } = config.telemetry;
   const access = accessLog === undefined ? undefined : accessLogOf(kit, accessLog);
-  const requestId = requestIdPolicies.find((policy) => policy === config.app.requestId) ?? "any";
+  let requestId = requestIdPolicyOf(config);
   const accessLogs = access === undefined ? [] : [access];
   const tracing = await tracingOf(kit);
   return {
@@ -53,8 +53,12 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       ...(tracing?.observers ?? []),
     ],
     httpObservers: [httpLog(logger), metrics, ...accessLogs, ...(tracing?.httpObservers ?? [])],
-    grpc: { logger, requestId },
-    http: { logger, requestId },
+    get grpc() {
+      return { logger, requestId };
+    },
+    get http() {
+      return { logger, requestId };
+    },
     servers: exporter === undefined ? [] : [exporter],
     features: ["logging", ...(exporter === undefined ? [] : (["metrics"] as const))],
     start: () => tracing?.start(),
@@ -66,11 +70,16 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       const traced = await tracing?.prepare(update);
       return () => {
         traced?.();
+        requestId = requestIdPolicyOf(next);
         if (changed.includes("telemetry.log.level")) logger.level = level;
         if (next.telemetry.accessLog !== undefined) access?.update(rulesOf(next.telemetry.accessLog));
       };
     },
   };
+}
+
+function requestIdPolicyOf({ app }: Config): RequestIdPolicy {
+  return requestIdPolicies.find((policy) => policy === app.requestId) ?? "any";
 }
 
 /** What makes traces is loaded where there is a collector for them. */

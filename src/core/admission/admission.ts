@@ -4,7 +4,7 @@ import type { AdmitCall, CallAdmission } from "../call/admit.ts";
 import type { CallContext } from "../call/context.ts";
 import type { FaultLog } from "../call/fault-log.ts";
 import type { RequestCheck } from "../call/message-checks.ts";
-import { notify, type CallObserver } from "../call/observer.ts";
+import { type CallObserver, notifyFailed, notifyRefused } from "../call/observer.ts";
 import { rpcName } from "../call/service.ts";
 import { ConnectError, isUnexpected, toCallError } from "../errors/errors.ts";
 import { SetupError } from "../errors/setup-error.ts";
@@ -176,14 +176,11 @@ export class Admission implements CallAdmission {
         : toCallError(new Error(`the gate ${gate.name} failed`, { cause: reason }));
     // A fault, or the end of a call that has waited for a gate, is no refusal: to observers it is a call.
     if (isUnexpected(error) || error === context.reason) {
-      notify(observers, (observer) => observer.started?.(context));
-      notify(observers, (observer) => observer.finished?.(context, error));
+      notifyFailed(observers, error, context);
       faults.call(error, context);
       return error;
     }
-    const { method, protocolName } = context;
-    const kind = refusalKindOf(error) ?? refusalKindByCode(error.code);
-    notify(observers, (observer) => observer.refused?.({ method, protocolName, kind, error, context }));
+    notifyRefused(observers, refusalKindOf(error) ?? refusalKindByCode(error.code), error, context);
     return error;
   }
 }

@@ -22,9 +22,14 @@ export class CallReports {
 
   /** The head of a call has come. @param isTrusted whether its client is a trusted peer */
   arrived(context: CallContext, source: CallSource, isTrusted = false): void {
-    const arrival = new Arrival(source, this.#addresses, isTrusted);
+    const arrival = this.arrivalOf(source, isTrusted);
     context.arrival = arrival;
     notify(this.#observers, (observer) => observer.arrived?.(context, arrival));
+  }
+
+  /** The head of a request. @param isTrusted as for `arrived` */
+  arrivalOf(source: CallSource, isTrusted = false): CallArrival {
+    return new Arrival(source, this.#addresses, isTrusted);
   }
 
   /** A call over gRPC or a WebSocket has ended for its client. @param left whether the client had left before */

@@ -90,6 +90,8 @@ export class CallContext implements HandlerContext, Live {
   sent = 0;
   receivedBytes = 0;
   sentBytes = 0;
+  /** The observers that were told of the begin of the call; `over` once they were told of its end. Undefined: none. */
+  report: readonly object[] | "over" | undefined;
   /** The part of a trace that the call is; undefined while traces are off. */
   trace: CallTrace | undefined;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */

@@ -5,12 +5,20 @@ import type { CallAdmission } from "./admit.ts";
 import type { Ambient } from "./ambient.ts";
 import type { CallContext } from "./context.ts";
 import { Code, ConnectError, toCallError } from "../errors/errors.ts";
-import { refusalKindOf } from "../errors/refusal-kind.ts";
+import { refusalKindOf, setRefusalKind } from "../errors/refusal-kind.ts";
 import { createHandler, type Handler, type StreamHandler, type UnaryHandler } from "./handler.ts";
 import type { ChecksOf, RpcChecks } from "./message-checks.ts";
 import { LiveSet } from "./live-set.ts";
 import { FaultLog, type FaultLogOptions } from "./fault-log.ts";
-import { answerersOf, answerOf, type CallObserver, notify, notifyRefused } from "./observer.ts";
+import {
+  answerersOf,
+  answerOf,
+  type CallObserver,
+  notifyFinished,
+  notifyRefused,
+  notifyStarted,
+  notifyUnserved,
+} from "./observer.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
 import { checkedReplies, checkedRequests, checkRequest, requestCheckOf, withChecks } from "./rpc-checks.ts";
 import { rpcName, type AnyService } from "./service.ts";
@@ -144,7 +152,10 @@ export class Dispatcher {
     // The same rpc has another descriptor object where its contract was loaded separately.
     const handler = this.#handlersByMethod.get(method) ?? this.#handlers.get(rpcName(method));
     if (handler === undefined) {
-      throw new ConnectError(`${rpcName(method)} is not registered on this server`, Code.Unimplemented);
+      const text = `${rpcName(method)} is not registered on this server`;
+      const error = new ConnectError(text, Code.Unimplemented);
+      setRefusalKind(error, "no_route");
+      throw error;
     }
     return handler;
   }
@@ -240,6 +251,11 @@ export class Dispatcher {
     return (error) => this.#finish(context, error, true);
   }
 
+  /** Must be called with the error of a call that may have ended before its handler: see `notifyUnserved`. */
+  unserved(context: CallContext, error: ConnectError | undefined): void {
+    notifyUnserved(this.#options.observers, error, context);
+  }
+
   /** From now on new calls fail with UNAVAILABLE. */
   close(): void {
     this.#closed = true;
@@ -311,7 +327,7 @@ export class Dispatcher {
     } else if (defaultTimeoutMs > 0) {
       context.limit(defaultTimeoutMs);
     }
-    if (observe && observers.length > 0) notify(observers, (observer) => observer.started?.(context));
+    if (observe) notifyStarted(observers, context);
   }
 
   /** @returns what its client gets */
@@ -320,7 +336,7 @@ export class Dispatcher {
     const { observers } = this.#options;
     if (!observe || (error === undefined && observers.length === 0)) return error;
     const answer = answerOf(this.#answerers, context, error);
-    notify(observers, (observer) => observer.finished?.(context, answer));
+    notifyFinished(observers, context, answer);
     if (answer !== undefined) this.#faults.call(answer, context);
     return answer;
   }

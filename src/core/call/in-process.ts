@@ -57,7 +57,9 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
         return reply;
       } catch (reason) {
         hideReserved(context);
-        throw withMetadata(toCallError(reason), context);
+        const error = toCallError(reason);
+        if (observe) dispatcher.unserved(context, error);
+        throw withMetadata(error, context);
       }
     },
     stream<T = Message>(
@@ -95,7 +97,9 @@ function invokerOf(dispatcher: Dispatcher, checkOf: CheckOf, observe: boolean): 
         },
         failed(reason) {
           reply?.settle();
-          const error = handed?.failure ?? withMetadata(toCallError(reason), context);
+          const ended = toCallError(reason);
+          if (observe && reply !== undefined) dispatcher.unserved(reply.context, ended);
+          const error = handed?.failure ?? withMetadata(ended, context);
           end();
           return error;
         },
@@ -148,6 +152,7 @@ class Reply {
           parent: caller,
           values: caller.values,
         });
+    this.context.report = caller.report;
   }
 
   /** Called when the headers are final: with the first message, or at the end. */

@@ -1,8 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallArrival } from "./call-arrival.ts";
 import type { CallContext } from "./context.ts";
-import { type ConnectError, isUnexpected, toCallError } from "../errors/errors.ts";
-import type { RefusalKind } from "../errors/refusal-kind.ts";
+import { Code, ConnectError, isUnexpected, toCallError } from "../errors/errors.ts";
+import { refusalKindOf, setRefusalKind, type RefusalKind } from "../errors/refusal-kind.ts";
 
 /** A call that was refused before its handler. */
 export interface RefusedCall {
@@ -15,6 +15,11 @@ export interface RefusedCall {
   readonly error: ConnectError;
   /** Undefined for what was refused before there was a call. */
   readonly context: CallContext | undefined;
+  /**
+   * The head of a request over gRPC, or of a frame of a WebSocket, that was refused before there was a call. Undefined for
+   * all others: observers are told of them by `answered`, or by `HttpObserver.requestEnded`.
+   */
+  readonly arrival?: CallArrival | undefined;
 }
 
 export type { CallArrival };
@@ -101,6 +106,25 @@ function warn(reason: unknown): void {
   process.emitWarning(reason instanceof Error ? reason : String(reason));
 }
 
+/** Notifies observers that a call has begun; once for each call. */
+export function notifyStarted(observers: readonly CallObserver[], context: CallContext): void {
+  if (observers.length === 0 || context.report !== undefined) return;
+  context.report = observers;
+  notify(observers, (observer) => observer.started?.(context));
+}
+
+/** Notifies observers that a call has ended of whose begin they were notified; once for each call. */
+export function notifyFinished(
+  observers: readonly CallObserver[],
+  context: CallContext,
+  error: ConnectError | undefined,
+): void {
+  if (observers.length === 0 || context.report !== observers) return;
+  context.report = "over";
+  if (error !== undefined) told.add(error);
+  notify(observers, (observer) => observer.finished?.(context, error));
+}
+
 /** Notifies observers of a call that was refused before its handler; a fault of ours is a call that has failed. */
 export function notifyRefused(
   observers: readonly CallObserver[],
@@ -108,11 +132,69 @@ export function notifyRefused(
   error: ConnectError,
   context: CallContext,
 ): void {
+  if (observers.length === 0 || context.report !== undefined) return;
   if (isUnexpected(error)) {
-    notify(observers, (observer) => observer.started?.(context));
-    notify(observers, (observer) => observer.finished?.(context, error));
+    notifyFailed(observers, error, context);
     return;
   }
+  context.report = "over";
   const { method, protocolName } = context;
-  notify(observers, (observer) => observer.refused?.({ method, protocolName, kind, error, context }));
+  tellRefused(observers, { method, protocolName, kind, error, context });
+}
+
+/** Notifies observers of a call that has failed before its handler could be called. */
+export function notifyFailed(
+  observers: readonly CallObserver[],
+  error: ConnectError,
+  context: CallContext,
+): void {
+  notifyStarted(observers, context);
+  notifyFinished(observers, context, error);
+}
+
+/**
+ * Must be called with the end of every call that may have ended before anything was called for it, as a body that cannot
+ * be read ends it: observers are notified, unless they were already.
+ *
+ * @param error what the client gets; undefined where it has left
+ */
+export function notifyUnserved(
+  observers: readonly CallObserver[],
+  error: ConnectError | undefined,
+  context: CallContext,
+): void {
+  if (observers.length === 0 || context.report !== undefined) return;
+  const { reason } = context;
+  if (error === undefined || (error === reason && isInterruption(error))) {
+    const left = error ?? reason ?? new ConnectError("the client has left before the call", Code.Canceled);
+    notifyFailed(observers, left, context);
+  } else notifyRefused(observers, kindOf(error), error, context);
+}
+
+/** A request that was refused before there was a call. */
+export type RefusedHead = Omit<RefusedCall, "kind" | "context">;
+
+/** Notifies observers of a request that was refused before there was a call, unless they were already. */
+export function notifyRefusedHead(observers: readonly CallObserver[], head: RefusedHead): void {
+  const { error } = head;
+  if (observers.length === 0 || isUnexpected(error) || told.has(error)) return;
+  tellRefused(observers, { ...head, kind: kindOf(error), context: undefined });
+}
+
+/** Errors of calls of which observers were told. */
+const told = new WeakSet<ConnectError>();
+
+function tellRefused(observers: readonly CallObserver[], call: RefusedCall): void {
+  told.add(call.error);
+  setRefusalKind(call.error, call.kind);
+  notify(observers, (observer) => observer.refused?.(call));
+}
+
+/** Whether an error ends calls that are good. */
+function isInterruption({ code }: ConnectError): boolean {
+  return code === Code.Canceled || code === Code.DeadlineExceeded;
+}
+
+function kindOf(error: ConnectError): RefusalKind {
+  return refusalKindOf(error) ?? (error.code === Code.Unavailable ? "draining" : "malformed");
 }

@@ -64,11 +64,11 @@ export class ServerGuard {
     for (let count = entries; count > usualSettings; count--) this.glitch("SETTINGS");
   }
 
-  /** A ping has come. */
-  ping(): void {
+  /** A ping has come. @param isIdle as for `PingStrikes.isOut` */
+  ping(isIdle: boolean): void {
     if (!this.#worked) this.glitch("PING");
     this.#worked = false;
-    if (this.#strikes.isOut()) throw floodError("too_many_pings");
+    if (this.#strikes.isOut(isIdle)) throw floodError("too_many_pings");
   }
 
   /** A frame of the client is answered at once: such answers wait if it does not read them. */

@@ -81,6 +81,8 @@ export interface ServerSessionOptions extends SessionLifeOptions, Partial<Http2T
   readonly maxSessionMemoryBytes: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
   readonly minPingIntervalMs: number;
+  /** Whether a client without calls may send pings as often; else once in two hours. Default: true. */
+  readonly pingsWithoutCalls?: boolean;
   /** How long a request that goes on after its reply is read, in milliseconds. */
   readonly lingerMs: number;
 }

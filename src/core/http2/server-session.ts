@@ -45,6 +45,8 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
   readonly #decoder = new RequestDecoder(maxHeaderListBytes);
   readonly #peer = new PeerSettings("client");
   readonly #guard: ServerGuard;
+  /** Whether a client without calls has to be quiet. */
+  readonly #mayNotPingIdle: boolean;
   readonly #streams: ServerStreams;
   readonly #life: SessionLife;
   readonly #drain: SessionDrain;
@@ -62,6 +64,7 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
     this.#socket = socket;
     this.#turn = new WriteTurn(socket, this.#fill, this.#onWritten);
     this.#control = new ControlWriter(this.#turn);
+    this.#mayNotPingIdle = options.pingsWithoutCalls === false;
     this.#guard = new ServerGuard(socket, tuned, options.minPingIntervalMs);
     this.#drain = new SessionDrain(socket, this.#control);
     this.#streams = new ServerStreams(tuned, {
@@ -188,7 +191,7 @@ export class ServerSession implements FrameSink, LivingSession, CountedConnectio
       this.#drain.acknowledged();
       return;
     }
-    this.#guard.ping();
+    this.#guard.ping(this.#mayNotPingIdle && this.#streams.size === 0);
     this.#guard.answer();
     this.#control.pingAck(bytes, start);
   }

@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import { identityOf, type PeerIdentity } from "../metadata/peer-identity.ts";
 import type { IncomingRequest } from "./incoming-request.ts";
 import type { ServerStream } from "./server-stream.ts";
+import { idlePingIntervalMs } from "./ping-strikes.ts";
 import { StreamTurns } from "./stream-turns.ts";
 
 /** Limits of one HTTP/2 connection. */
@@ -16,6 +17,8 @@ export interface SessionLimitOptions {
   readonly handshakeTimeoutMs: number;
   /** Shortest time between two pings of a client while the server sends nothing, in milliseconds. */
   readonly minPingIntervalMs: number;
+  /** Whether a client without calls may send pings as often; else once in two hours. Default: true. */
+  readonly pingsWithoutCalls?: boolean;
   /** Memory that the connection may hold, in bytes, before Node refuses its streams. */
   readonly maxSessionMemoryBytes: number;
   /** Streams that are served at the same time; further ones wait. */
@@ -74,6 +77,7 @@ export class SessionLimits {
   readonly #session: ServerHttp2Session;
   readonly #connection: Duplex | undefined;
   readonly #minPingIntervalMs: number;
+  readonly #mayNotPingIdle: boolean;
   readonly #maxLostBytes: number;
   #lostBytes = 0;
   #lastPing = -Infinity;
@@ -90,6 +94,7 @@ export class SessionLimits {
     this.#session = session;
     this.#connection = connection;
     this.#minPingIntervalMs = limits.minPingIntervalMs;
+    this.#mayNotPingIdle = limits.pingsWithoutCalls === false;
     this.#maxLostBytes = limits.maxSessionMemoryBytes / 2;
     const timer = setTimeout(() => session.destroy(), limits.handshakeTimeoutMs);
     const done = (): void => clearTimeout(timer);
@@ -137,7 +142,8 @@ export class SessionLimits {
     if (this.#hasSent()) this.active();
     this.#pings++;
     const now = performance.now();
-    const early = now - this.#lastPing < this.#minPingIntervalMs;
+    const isIdle = this.#mayNotPingIdle && this.turns.isEmpty;
+    const early = now - this.#lastPing < (isIdle ? idlePingIntervalMs : this.#minPingIntervalMs);
     this.#lastPing = now;
     if (!early || ++this.#strikes <= maxPingStrikes || this.#session.destroyed) return;
     this.#session.off("ping", this.#onPing);

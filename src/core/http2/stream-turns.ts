@@ -29,6 +29,11 @@ export class StreamTurns {
     this.#limit = limit;
   }
 
+  /** Whether no stream is served. */
+  get isEmpty(): boolean {
+    return this.#served === 0;
+  }
+
   /** Whether `stream` may be served now; if so, it counts as served from now on. */
   admit(stream: ServerHttp2Stream): boolean {
     if (this.#served >= this.#limit) return false;

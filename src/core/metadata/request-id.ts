@@ -51,10 +51,12 @@ export function requestId(context: Pick<HandlerContext, "requestHeader">): strin
 
 /** Gives the requests of one server their ids. */
 export class RequestIds {
-  readonly #policy: RequestIdPolicy;
+  /** From whom ids are taken. */
+  policy: RequestIdPolicy;
 
+  /** @param policy as `RequestIds.policy` */
   constructor(policy: RequestIdPolicy) {
-    this.#policy = policy;
+    this.policy = policy;
   }
 
   /**
@@ -64,7 +66,7 @@ export class RequestIds {
    * @param isTrusted whether the client is a trusted proxy or peer; asked where that decides
    */
   of(sent: unknown, isTrusted: () => boolean): string {
-    const taken = this.#policy === "any" || (this.#policy === "trusted" && isTrusted());
+    const taken = this.policy === "any" || (this.policy === "trusted" && isTrusted());
     return taken && isRequestId(sent) ? sent : newRequestId();
   }
 }

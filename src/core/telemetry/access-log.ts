@@ -5,6 +5,7 @@ import { rpcName } from "../call/service.ts";
 import { checkOptions } from "../config/check-options.ts";
 import { codeName } from "../errors/code-name.ts";
 import { Code, type ConnectError } from "../errors/errors.ts";
+import { refusalKindOf } from "../errors/refusal-kind.ts";
 import {
   type AccessFields,
   type AccessFormat,
@@ -117,8 +118,28 @@ export class AccessLog implements CallObserver {
     this.#rules = { ...this.#rules, ...rules };
   }
 
-  refused({ context, kind }: RefusedCall): void {
-    if (context !== undefined) this.#refusals.set(context, kind);
+  refused({ context, kind, arrival, method, protocolName, error }: RefusedCall): void {
+    if (context !== undefined) {
+      this.#refusals.set(context, kind);
+      return;
+    }
+    if (arrival === undefined || !this.#writes(method, error.code, false, 0)) return;
+    const isSocket = protocolName === "websocket";
+    this.#write({
+      ...this.#ofHead({ ...arrival.head, httpVersion: isSocket ? "1.1" : "2.0" }, arrival.client),
+      ...ofCall(undefined, false),
+      route: undefined,
+      rpc: method && rpcName(method),
+      status: isSocket ? 101 : 200,
+      code: codeName(error.code),
+      door: protocolName,
+      bytes_in: 0,
+      bytes_out: 0,
+      duration_ms: 0,
+      ttfb_ms: undefined,
+      refused_by: kind,
+      request_id: undefined,
+    });
   }
 
   requestEnded({ head, route, outcome, call, arrivedAt, record, client }: EndedRequest): void {
@@ -197,6 +218,8 @@ export class AccessLog implements CallObserver {
   ): string | undefined {
     if (call !== undefined) return this.#refusals.get(call);
     if (failure === undefined) return undefined;
+    const kind = refusalKindOf(failure);
+    if (kind !== undefined) return kind;
     if (status === 404 || status === 405) return "no_route";
     return status === 503 ? "draining" : "malformed";
   }

@@ -125,7 +125,14 @@ class AskedRpcs {
     const door = doorOf(http);
     const requestHeader = metadataOf(http);
     const before = new Headers(requestHeader);
-    const kind = { method, protocolName: door, limits: noLimits, admit: undefined, reports: undefined };
+    const kind = {
+      method,
+      protocolName: door,
+      limits: noLimits,
+      admit: undefined,
+      observers: [],
+      reports: undefined,
+    };
     const request = {
       peer: undefined,
       method: http.method,

@@ -5,18 +5,31 @@ import { RequestRecord } from "../http/request-record.ts";
 import type { CompleteHead } from "../http/response-head.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 
+/** Who is told of exchanges that have ended. */
+export interface ToldOfExchanges {
+  readonly observers: readonly HttpObserver[];
+  /** Tells observers of calls; undefined where there are none. */
+  readonly refused: ((exchange: LiveExchange) => void) | undefined;
+}
+
 /**
- * Adds to `hooks` what calls `observers` for every exchange that has ended. Where an observer is told of whole requests,
+ * Adds to `hooks` what tells of every exchange that has ended. Where an observer is told of whole requests,
  * each exchange gets a record of what is counted for that.
  */
 export function observeExchanges(
-  observers: readonly HttpObserver[],
+  { observers, refused }: ToldOfExchanges,
   addresses: ClientAddresses,
   hooks: Omit<ExchangeHooks, "onClose">,
 ): ExchangeHooks {
-  if (observers.length === 0) return { ...hooks, onClose: undefined };
+  if (observers.length === 0) return { ...hooks, onClose: refused };
   if (observers.every((observer) => observer.requestEnded === undefined)) {
-    return { ...hooks, onClose: (exchange) => short(observers, exchange) };
+    return {
+      ...hooks,
+      onClose(exchange) {
+        refused?.(exchange);
+        short(observers, exchange);
+      },
+    };
   }
   return {
     onHead(exchange) {
@@ -25,6 +38,7 @@ export function observeExchanges(
     },
     completeHead: recorded(hooks.completeHead),
     onClose(exchange) {
+      refused?.(exchange);
       short(observers, exchange);
       whole(observers, exchange, addresses);
     },

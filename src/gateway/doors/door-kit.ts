@@ -97,6 +97,13 @@ export interface DoorKit extends DoorOptions {
 
 /** What all calls of one rpc by one protocol have in common; `kit` is that of the rpc. */
 export function callKind(method: DescMethod, protocolName: string, kit: DoorKit): CallKind {
-  const { limits, admission, reports } = kit;
-  return { method, protocolName, limits, reports, admit: admission?.of(method, limits.defaultTimeoutMs) };
+  const { limits, admission, observers, reports } = kit;
+  return {
+    method,
+    protocolName,
+    limits,
+    observers,
+    reports,
+    admit: admission?.of(method, limits.defaultTimeoutMs),
+  };
 }

@@ -4,7 +4,13 @@ import { wrapCalls } from "../../core/call/invoker-forms.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { Code, ConnectError, toCallError } from "../../core/errors/errors.ts";
 import type { FaultLog } from "../../core/call/fault-log.ts";
-import { answerersOf, answerOf, type CallObserver, notify } from "../../core/call/observer.ts";
+import {
+  answerersOf,
+  answerOf,
+  type CallObserver,
+  notifyFinished,
+  notifyStarted,
+} from "../../core/call/observer.ts";
 
 /**
  * Wraps `invoker` so that `observers` are notified of every call, with the protocol of its context, and unexpected
@@ -18,14 +24,12 @@ export function observeInvoker(
 ): Invoker {
   if (observers.length === 0) return invoker;
   const inner = invoker.unobserved ?? invoker;
-  const begin = (context: CallContext): void => {
-    notify(observers, (observer) => observer.started?.(context));
-  };
+  const begin = (context: CallContext): void => notifyStarted(observers, context);
   const answerers = answerersOf(observers);
   /** Returns what the client gets. */
   const finish = (context: CallContext, error: ConnectError | undefined): ConnectError | undefined => {
     const answer = answerOf(answerers, context, error);
-    notify(observers, (observer) => observer.finished?.(context, answer));
+    notifyFinished(observers, context, answer);
     if (answer !== undefined) faults.call(answer, context);
     return answer;
   };

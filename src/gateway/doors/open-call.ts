@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { CallObserver } from "../../core/call/observer.ts";
 import { bodyArrived } from "../../core/call/body-check.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { hasBody } from "../http/request-body.ts";
@@ -21,6 +22,8 @@ export interface CallKind {
   readonly limits: TimeLimits;
   /** Asks the gates of the rpc; undefined where there are none. */
   readonly admit: Admit | undefined;
+  /** Notified of calls. */
+  readonly observers: readonly CallObserver[];
   /** Tells observers when calls arrive and are answered; undefined where none is told. */
   readonly reports: CallReports | undefined;
 }

@@ -1,4 +1,4 @@
-import type { DescService, Registry } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { parseServiceConfig, type RuleText } from "../../core/http-rule/service-config.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
@@ -168,6 +168,14 @@ export class RequestRouter {
       this.#parts.kit.pages?.find(head.url) !== undefined ||
       this.#doors.some((door) => door.needsNoRpcs === true && door.claims(head))
     );
+  }
+
+  /** The rpc that a request is for, by its path and HTTP method; undefined where it is for none. */
+  rpcOf({ method, url }: Pick<RequestHead, "method" | "url">): DescMethod | undefined {
+    const rpcs = this.#loaded?.rpcs;
+    if (rpcs === undefined) return undefined;
+    const match = rpcs.router.match(method, url);
+    return match.kind === "found" ? match.route.method : rpcs.at(url);
   }
 
   /** Stops the doors, see `Door.stop`; resolves with the sum of their reports. */

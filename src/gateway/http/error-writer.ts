@@ -11,7 +11,13 @@ import {
   type ErrorFormat,
   type ErrorFormatter,
 } from "./error-body.ts";
-import { type HttpExchange, type ResponseHeaders, type ResponseTrailers, setField } from "./exchange.ts";
+import {
+  type HttpExchange,
+  type RequestHead,
+  type ResponseHeaders,
+  type ResponseTrailers,
+  setField,
+} from "./exchange.ts";
 import { isForbiddenTrailer } from "./header-names.ts";
 import { HttpError } from "./http-error.ts";
 import { httpAnswerOf, type HttpAnswer, ownHttpStatus } from "../../core/errors/http-answer.ts";
@@ -69,7 +75,7 @@ export class ErrorWriter {
    */
   toError(reason: unknown, { call, head }: Pick<HttpExchange, "call" | "head">): ConnectError {
     const error = toGatewayError(reason);
-    if (head.record !== undefined) head.record.failure = error;
+    setFailure(head, error);
     if (call === undefined) this.faults.request(error, `${head.method} ${pathOf(head.url)}`);
     else this.faults.call(error, call);
     return error;
@@ -186,6 +192,12 @@ function joined(...parts: readonly (Headers | undefined)[]): Headers {
   const all = new Headers();
   for (const part of parts) if (part !== undefined) for (const [name, value] of part) all.append(name, value);
   return all;
+}
+
+/** Records with which error a request was answered. */
+export function setFailure(head: RequestHead, error: ConnectError): void {
+  head.failure = error;
+  if (head.record !== undefined) head.record.failure = error;
 }
 
 /** Errors of the engine and its plugins have a status; their texts are sent only if the client is at fault. */

@@ -24,6 +24,10 @@ export interface RequestHead {
   requestId?: string | undefined;
   /** Counts what the request brings and gets; undefined where no observer is told of it. Set when the head has come. */
   record?: RequestRecord | undefined;
+  /** The error with which the gateway has answered; undefined for none. */
+  failure?: ConnectError | undefined;
+  /** Whether the request continues a call whose first request was another one. */
+  continues?: boolean;
 }
 
 /** The body of an HTTP request, as Node streams it. */

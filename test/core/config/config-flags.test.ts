@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConfigSchema } from "../../../gen/ts_ms/config/v1/config_pb.ts";
 import { KeyFlags } from "../../../src/core/config/loader/flag-keys.ts";
 import { keyTexts } from "../../../src/core/config/loader/key-texts.ts";
 import { keyTree } from "../../../src/core/config/loader/key-tree.ts";
@@ -10,7 +9,7 @@ import { programs } from "../../project/reference-tables.ts";
 import { mistakesOf } from "./config-files.ts";
 
 for (const [program, group] of Object.entries(programs)) {
-  const known = new KeyFlags(keyTree(ConfigSchema), program).group(keyTexts);
+  const known = new KeyFlags(keyTree(), program).group(keyTexts);
   for (const [name, flag] of Object.entries(group)) {
     test(`the flag ${name} of ${program} is a key too`, () => {
       const found = known[name];

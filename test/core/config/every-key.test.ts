@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ConfigSchema } from "../../../gen/ts_ms/config/v1/config_pb.ts";
 import { Unit } from "../../../gen/ts_ms/config/v1/key_pb.ts";
 import { environmentNames } from "../../../src/core/config/loader/environment.ts";
 import { keyTexts } from "../../../src/core/config/loader/key-texts.ts";
@@ -10,7 +9,7 @@ import type { LoadedConfig } from "../../../src/entries/config.ts";
 import { loadConfig } from "../../../src/index.ts";
 import { ConfigFiles } from "./config-files.ts";
 
-const root = keyTree(ConfigSchema);
+const root = keyTree();
 
 interface Leaf {
   readonly key: KeyField;
@@ -52,7 +51,7 @@ const samples: Readonly<Partial<Record<Unit, string>>> = {
 };
 
 /** A value of a key, another one than its default, as a text. */
-function sampleOf({ option, type, field, name }: KeyField): string {
+function sampleOf({ option, type, name }: KeyField): string {
   if (name === "pong_wait") return "62s"; // Longer than `ping_period`.
   if (option?.min !== undefined && option.unit === Unit.UNSPECIFIED) return String(option.min + 4);
   const word = option?.choices.find((choice) => choice !== option.default);
@@ -61,7 +60,7 @@ function sampleOf({ option, type, field, name }: KeyField): string {
   if (type === "bool") return option?.default === "true" ? "false" : "true";
   const unit = samples[option?.unit ?? Unit.UNSPECIFIED];
   if (unit !== undefined) return unit;
-  return type === "text" ? `a-${field.name}` : "4";
+  return type === "text" ? `a-${name}` : "4";
 }
 
 /** The text of a value in JSON, which is YAML too. */
@@ -186,17 +185,17 @@ test("what --print-config prints of every key loads again", async () => {
 test("every key has a text, and a default unless it is optional or must be set", () => {
   const visit = (section: KeySection): void => {
     for (const key of section.fields) {
-      const name = `${key.field.parent.name}.${key.name}`;
+      const name = `${key.owner}.${key.name}`;
       assert.ok((keyTexts[name] ?? "").length > 10, `${name} has no comment`);
       if (key.section !== undefined) {
         visit(key.section);
         continue;
       }
-      const isText = key.shape === "single" && key.type === "text" && !key.field.proto.proto3Optional;
+      const isText = key.shape === "single" && key.type === "text" && !key.isOptional;
       const { option } = key;
       if (isText)
         assert.ok(option?.required === true || option?.default !== undefined, `${name} has no default`);
-      if (key.field.proto.proto3Optional) assert.equal(option?.default, undefined, name);
+      if (key.isOptional) assert.equal(option?.default, undefined, name);
     }
   };
   visit(root);
@@ -218,9 +217,7 @@ test("names in the environment and flags are unique", () => {
 
 test("sections that are marked always are there", async () => {
   const { config } = await loadConfig({ argv: [], env: {} });
-  const there = root.fields.flatMap(({ option, field }) =>
-    option?.always === true ? [field.localName] : [],
-  );
+  const there = root.fields.flatMap(({ option, localName }) => (option?.always === true ? [localName] : []));
   assert.deepEqual(
     there,
     ["app", "clients", "http", "grpc", "websocket", "sse", "telemetry", "overload", "validation"],

@@ -1,4 +1,4 @@
-import { Unit } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import { Unit } from "./key-shape.ts";
 import { nearestName } from "../../errors/nearest-name.ts";
 import { showDuration } from "../quantity-text.ts";
 import { pathText, type Bound, type BoundMap, type BoundSection, type BoundValue } from "./bound.ts";

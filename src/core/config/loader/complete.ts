@@ -66,7 +66,7 @@ export class Completion {
 
   /** The default of a key; undefined where it has none. */
   #default(key: KeyField, path: Path): Bound | undefined {
-    const { section, option, shape, field } = key;
+    const { section, option, shape, isOptional } = key;
     if (section !== undefined) {
       if (shape !== "single" || option?.always !== true) return undefined;
       return this.section({ kind: "section", keys: new Map(), place: defaultPlace }, section, path);
@@ -81,7 +81,7 @@ export class Completion {
       };
     }
     // Fields that say `optional` have no default; `required` ones must be set.
-    const hasDefault = shape === "single" && !field.proto.proto3Optional && option?.required !== true;
+    const hasDefault = shape === "single" && !isOptional && option?.required !== true;
     return hasDefault ? defaultValue(key, text ?? zeroTexts[key.type] ?? "") : undefined;
   }
 }

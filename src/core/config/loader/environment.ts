@@ -1,5 +1,4 @@
 import { nearestName } from "../../errors/nearest-name.ts";
-import { ScalarType } from "@bufbuild/protobuf";
 import type { Problems } from "./config-error.ts";
 import type { KeyField, KeySection } from "./key-tree.ts";
 import { layerOf, listOf, type Setting } from "./setting.ts";
@@ -178,7 +177,7 @@ function pairsOf(
     return { key: pair.slice(0, Math.max(equals, 0)).trim(), text: pair.slice(equals + 1).trim() };
   });
   const isGood = entries.every((entry) => entry.key !== "");
-  if (!isGood || !("mapKey" in key.field) || key.field.mapKey !== ScalarType.STRING) {
+  if (!isGood || key.shape !== "map") {
     problems.add(place.at, `${key.name}: expected NAME=VALUE, several with commas`);
     return { kind: "broken", place };
   }

@@ -1,4 +1,4 @@
-import { Unit } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import { Unit } from "./key-shape.ts";
 import type { Flag } from "../flag-kinds.ts";
 import type { FlagGroup } from "../flags.ts";
 import type { KeyField, KeySection } from "./key-tree.ts";

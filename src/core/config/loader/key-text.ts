@@ -4,6 +4,6 @@ import type { KeyField } from "./key-tree.ts";
 export type KeyTexts = Readonly<Record<string, string>>;
 
 /** The reference text of a key. */
-export function textOf(texts: KeyTexts, { field }: KeyField): string | undefined {
-  return texts[`${field.parent.name}.${field.name}`];
+export function textOf(texts: KeyTexts, { owner, name }: KeyField): string | undefined {
+  return texts[`${owner}.${name}`];
 }

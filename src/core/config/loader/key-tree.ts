@@ -1,19 +1,25 @@
-import { getOption, hasOption, ScalarType, type DescField, type DescMessage } from "@bufbuild/protobuf";
-import { key as keyOption, type Key } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import type { KeyOption, KeyShape, ValueType } from "./key-shape.ts";
+import { keyShapes } from "./key-shapes.ts";
 
-/** What one value of a key is. */
-export type ValueType = "text" | "bool" | "count" | "number" | "enum" | "section";
+export type { ValueType };
 
 /** A key: a field of a section. */
 export interface KeyField {
-  readonly field: DescField;
   /** As in files: `read_timeout`. */
   readonly name: string;
+  /** As in code: `readTimeout`. */
+  readonly localName: string;
+  /** The message that has it, without the package: `HttpConfig`. */
+  readonly owner: string;
   /** Undefined where the field has none. */
-  readonly option: Key | undefined;
+  readonly option: KeyOption | undefined;
   readonly shape: "single" | "list" | "map";
   /** Of a single value, an item or an entry. */
   readonly type: ValueType;
+  /** The numbers of an enum, by their names; none for others. */
+  readonly numbers: Readonly<Record<string, number>>;
+  /** Whether it can be without a value: it has no default then. */
+  readonly isOptional: boolean;
   /** The keys below it, of type `section`. */
   readonly section: KeySection | undefined;
   /** Whether a reload takes a new value; of a section, also of its presence. */
@@ -23,7 +29,8 @@ export interface KeyField {
 
 /** The keys of a message at one place of the configuration. */
 export interface KeySection {
-  readonly desc: DescMessage;
+  /** The message, without the package. */
+  readonly message: string;
   readonly fields: readonly KeyField[];
   /** The fields by every spelling: name, lowerCamel name, aliases. */
   readonly spellings: ReadonlyMap<string, KeyField>;
@@ -35,25 +42,19 @@ interface Inherited {
   readonly secret: boolean;
 }
 
-const trees = new WeakMap<DescMessage, KeySection>();
+let tree: KeySection | undefined;
 
 /**
- * The keys of a configuration message.
- *
- * @throws Error for a message that contains itself, or a field of a type that no key can have
+ * The keys of the configuration, `ts_ms.config.v1.Config`. They are of a table that was made of the contract, so that
+ * no descriptor is loaded.
  */
-export function keyTree(desc: DescMessage): KeySection {
-  let tree = trees.get(desc);
-  if (tree === undefined) {
-    tree = sectionOf(desc, { reload: false, secret: false }, []);
-    trees.set(desc, tree);
-  }
-  return tree;
+export function keyTree(): KeySection {
+  return (tree ??= sectionOf("Config", { reload: false, secret: false }));
 }
 
-function sectionOf(desc: DescMessage, inherited: Inherited, above: readonly DescMessage[]): KeySection {
-  if (above.includes(desc)) throw new Error(`${desc.typeName} contains itself`);
-  const fields = desc.fields.map((field) => keyOf(field, inherited, [...above, desc]));
+function sectionOf(message: string, inherited: Inherited): KeySection {
+  const shapes = JSON.parse(keyShapes[message] ?? "[]") as readonly KeyShape[]; // As the tool has made it.
+  const fields = shapes.map((shape) => keyOf(shape, message, inherited));
   const spellings = new Map<string, KeyField>();
   for (const one of fields) {
     for (const name of [one.name, ...(one.option?.aliases ?? [])]) {
@@ -61,61 +62,36 @@ function sectionOf(desc: DescMessage, inherited: Inherited, above: readonly Desc
       spellings.set(toCamel(name), one);
     }
   }
-  return { desc, fields, spellings };
+  return { message, fields, spellings };
 }
 
-function keyOf(field: DescField, inherited: Inherited, above: readonly DescMessage[]): KeyField {
-  const option = hasOption(field, keyOption) ? getOption(field, keyOption) : undefined;
+function keyOf(found: KeyShape, owner: string, inherited: Inherited): KeyField {
+  const { name, localName, shape, type, numbers = {}, isOptional = false } = found;
+  const option = found.option && { ...optionDefaults, ...found.option };
   const reload = inherited.reload || option?.reload === true;
   const secret = inherited.secret || option?.secret === true;
-  const { shape, type, message } = kindOf(field);
-  const section = message === undefined ? undefined : sectionOf(message, { reload, secret }, above);
-  return { field, name: field.name, option, shape, type, section, reload, secret };
+  const section = found.section === undefined ? undefined : sectionOf(found.section, { reload, secret });
+  return { name, localName, owner, option, shape, type, numbers, isOptional, section, reload, secret };
 }
 
-function kindOf(field: DescField): {
-  readonly shape: KeyField["shape"];
-  readonly type: ValueType;
-  readonly message?: DescMessage | undefined;
-} {
-  switch (field.fieldKind) {
-    case "message":
-      return { shape: "single", type: "section", message: field.message };
-    case "scalar":
-      return { shape: "single", type: scalarType(field, field.scalar) };
-    case "enum":
-      return { shape: "single", type: "enum" };
-    case "list":
-      if (field.listKind === "message") return { shape: "list", type: "section", message: field.message };
-      return {
-        shape: "list",
-        type: field.listKind === "enum" ? "enum" : scalarType(field, field.scalar),
-      };
-    case "map":
-      if (field.mapKey !== ScalarType.STRING) break;
-      if (field.mapKind === "message") return { shape: "map", type: "section", message: field.message };
-      return {
-        shape: "map",
-        type: field.mapKind === "enum" ? "enum" : scalarType(field, field.scalar),
-      };
-  }
-  throw new Error(`${field.toString()} has a type that no key can have`);
-}
+const nothing: readonly string[] = Object.freeze([]);
 
-function scalarType(field: DescField, scalar: ScalarType): ValueType {
-  switch (scalar) {
-    case ScalarType.STRING:
-      return "text";
-    case ScalarType.BOOL:
-      return "bool";
-    case ScalarType.UINT32:
-      return "count";
-    case ScalarType.DOUBLE:
-      return "number";
-    default:
-      throw new Error(`${field.toString()} has a type that no key can have`);
-  }
-}
+/** What an option says that says nothing. */
+const optionDefaults: KeyOption = Object.freeze({
+  env: nothing,
+  aliases: nothing,
+  flag: "",
+  unit: 0,
+  secret: false,
+  reload: false,
+  choices: nothing,
+  short: "",
+  always: false,
+  programs: nothing,
+  plainEnv: false,
+  required: false,
+  withoutEffect: "",
+});
 
 function toCamel(name: string): string {
   return name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

@@ -1,5 +1,3 @@
-import type { DescMessage } from "@bufbuild/protobuf";
-import { ConfigSchema } from "../../../../gen/ts_ms/config/v1/config_pb.ts";
 import { readCommandLine, type FlagGroup } from "../flags.ts";
 import { Binder } from "./bind.ts";
 import type { BoundSection } from "./bound.ts";
@@ -32,7 +30,7 @@ import { SourceReferences } from "./substitute.ts";
  */
 export async function loadConfig(options: LoadConfigOptions = {}): Promise<LoadedConfig> {
   const { program = "app", argv = process.argv.slice(2), flags = {} } = options;
-  const root = keyTree(ConfigSchema);
+  const root = keyTree();
   const keyFlags = new KeyFlags(root, program);
   const isHelp = argv.some((argument) => /^--?(?:h|help)$/.test(argument));
   const texts = isHelp ? (await import("./key-texts.ts")).keyTexts : undefined;
@@ -64,7 +62,7 @@ interface Command {
 
 /** `--help` and `--version` read nothing else. */
 function loadPrinted(options: LoadConfigOptions, text: string): LoadedConfig {
-  const root = keyTree(ConfigSchema);
+  const root = keyTree();
   const command = { keyFlags: new KeyFlags(root, options.program ?? "app"), given: new Map(), flags: {} };
   const reader = new ConfigReader(root, { env: {} }, command);
   return new Loaded(reader, reader.read(), { kind: "print", text });
@@ -183,7 +181,6 @@ export class Loaded implements LoadedConfig {
 
 /** The message of a complete tree of the keys of `Config`. */
 export function toConfig(tree: BoundSection, root: KeySection): Config {
-  const isConfig = (desc: DescMessage): boolean => desc.typeName === ConfigSchema.typeName;
-  if (!isConfig(root.desc)) throw new TypeError(`${root.desc.typeName} is no configuration`);
+  if (root.message !== "Config") throw new TypeError(`${root.message} is no configuration`);
   return toMessage(tree, root) as unknown as Config; // Its type is checked above; sections marked `always` are there.
 }

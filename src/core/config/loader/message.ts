@@ -1,15 +1,16 @@
-import { create, type Message } from "@bufbuild/protobuf";
 import type { Bound, BoundSection } from "./bound.ts";
 import type { KeyField, KeySection } from "./key-tree.ts";
 
-/** The message that a complete section means. */
-export function toMessage(bound: BoundSection, section: KeySection): Message {
-  const init: Record<string, unknown> = {};
+/** The message that a complete section means, as `create` of `@bufbuild/protobuf` makes it. */
+export function toMessage(bound: BoundSection, section: KeySection): object {
+  const message: Record<string, unknown> = { $typeName: `ts_ms.config.v1.${section.message}` };
   for (const key of section.fields) {
     const value = bound.keys.get(key.name);
-    if (value !== undefined) init[key.field.localName] = valueOf(value, key);
+    const read = value === undefined ? undefined : valueOf(value, key);
+    if (read !== undefined) message[key.localName] = read;
+    else if (key.shape !== "single") message[key.localName] = key.shape === "list" ? [] : {};
   }
-  return create(section.desc, init); // The keys are fields, and their values are of the fields' types.
+  return message;
 }
 
 function valueOf(bound: Bound, key: KeyField): unknown {

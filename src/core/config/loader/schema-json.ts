@@ -1,4 +1,4 @@
-import { Unit } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import { Unit } from "./key-shape.ts";
 import type { KeyField, KeySection } from "./key-tree.ts";
 import { textOf, type KeyTexts } from "./key-text.ts";
 
@@ -119,7 +119,7 @@ function valueSchemas(key: KeyField, unit: Unit): readonly Schema[] {
     case "bool":
       return [{ type: "boolean" }];
     case "enum":
-      return [{ enum: "enum" in key.field ? (key.field.enum?.values.map(({ name }) => name) ?? []) : [] }];
+      return [{ enum: Object.keys(key.numbers) }];
     case "number":
       return [
         {

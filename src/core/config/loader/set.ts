@@ -1,4 +1,4 @@
-import { Unit } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import { Unit } from "./key-shape.ts";
 import type { Problems } from "./config-error.ts";
 import { parseDocument } from "./document.ts";
 import type { KeyField, KeySection } from "./key-tree.ts";

@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { Unit } from "../../../../gen/ts_ms/config/v1/key_pb.ts";
+import { Unit } from "./key-shape.ts";
 import { parseIpRange } from "../ip-ranges.ts";
 import { toDurationMs, toSizeBytes } from "../quantity-text.ts";
 import { parseRate } from "../rate-text.ts";
@@ -78,10 +78,9 @@ function readBool({ value, text }: RawValue): ReadValue {
   return { expected: "true or false", ...(isWord ? { hint: "write true or false" } : {}) };
 }
 
-function readEnum({ field }: KeyField, { text }: RawValue): ReadValue {
-  const names = "enum" in field && field.enum !== undefined ? field.enum.values : [];
-  const found = names.find(({ name }) => name === text);
-  return found === undefined ? { expected: oneOf(names.map(({ name }) => name)) } : { value: found.number };
+function readEnum({ numbers }: KeyField, { text }: RawValue): ReadValue {
+  const found = Object.hasOwn(numbers, text) ? numbers[text] : undefined;
+  return found === undefined ? { expected: oneOf(Object.keys(numbers)) } : { value: found };
 }
 
 function readNumber(key: KeyField, { value, text }: RawValue, unit: Unit): ReadValue {

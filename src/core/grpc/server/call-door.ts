@@ -5,7 +5,9 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admit } from "../../admission/admission.ts";
 import type { CallSource } from "../../admission/arrived-call.ts";
 import type { CallContext } from "../../call/context.ts";
-import { Code, toCallError } from "../../errors/errors.ts";
+import { notifyRefusedHead } from "../../call/observer.ts";
+import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
+import { setRefusalKind } from "../../errors/refusal-kind.ts";
 import { http2Counts } from "../../http2/http2-counts.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import { requestIdHeader } from "../../metadata/request-id.ts";
@@ -79,13 +81,13 @@ export class CallDoor {
   /** Serves a request. */
   serve(stream: CallStream, head: CallHead, connection: ClientConnection): void {
     if (this.#closed) {
-      this.refuseUnprocessed(stream);
+      this.refuseUnprocessed(stream, head, connection);
       return;
     }
     const { fields } = head;
     const problem = this.#check.problem(fields, head.rawFields);
     if (problem !== undefined) {
-      this.#refuse(stream, fields, connection, problem);
+      this.#refuse(stream, head, connection, problem);
       return;
     }
     const path = fields[":path"] ?? "";
@@ -103,7 +105,7 @@ export class CallDoor {
         this.#ask(other.admit, other, stream, head, connection);
       }
     } else {
-      this.#refuse(stream, fields, connection, unknownMethod(path));
+      this.#refuse(stream, head, connection, unknownMethod(path));
     }
   }
 
@@ -116,7 +118,8 @@ export class CallDoor {
    * Refuses a request by REFUSED_STREAM (RFC 9113 8.7): no handler has seen it, so that clients may make the call again
    * whatever it does.
    */
-  refuseUnprocessed(stream: CallStream): void {
+  refuseUnprocessed(stream: CallStream, head: CallHead, connection: ClientConnection): void {
+    this.#tell(new ConnectError("the server is shutting down", Code.Unavailable), head, connection);
     http2Counts.server.refusedStreams++;
     stream.listen(new RefusedRequest(stream));
     stream.reset(errorCode.refusedStream);
@@ -128,15 +131,25 @@ export class CallDoor {
   }
 
   /** Refuses a request whose head has come. */
-  #refuse(
-    stream: CallStream,
-    fields: IncomingHttpHeaders,
-    { peer }: ClientConnection,
-    problem: Refusal,
-  ): void {
+  #refuse(stream: CallStream, head: CallHead, connection: ClientConnection, problem: Refusal): void {
+    const { fields } = head;
+    const { peer } = connection;
     const { requestIds, trust } = this.#environment;
+    this.#tell(problem.error, head, connection);
     const id = requestIds?.of(fields[requestIdHeader], () => trust.includes(peer));
     refuse(stream, id === undefined ? problem : { ...problem, head: withRequestId(problem.head, id) });
+  }
+
+  /** Tells observers of a request that was refused by its head. */
+  #tell(error: ConnectError, head: CallHead, connection: ClientConnection): void {
+    const { observers, reports, trust } = this.#environment;
+    if (observers.length === 0) return;
+    const path = head.fields[":path"] ?? "";
+    const method =
+      this.#rpcs.get(path)?.handler.method ??
+      (this.#others.has(path) ? this.#others.find(path).method : undefined);
+    const arrival = reports?.arrivalOf(sourceOf(head, connection), trust.includes(connection.peer));
+    notifyRefusedHead(observers, { method, protocolName: "grpc", error, arrival });
   }
 
   #begin(
@@ -165,7 +178,7 @@ export class CallDoor {
     connection: ClientConnection,
   ): void {
     const { fields } = head;
-    const { calls, reports, trust } = this.#environment;
+    const { calls, observers, reports, trust } = this.#environment;
     const method = "handler" in rpc ? rpc.handler.method : rpc.method;
     const context = contextOf(method, requestOf(fields, connection, undefined), this.#environment);
     const source = sourceOf(head, connection);
@@ -190,7 +203,7 @@ export class CallDoor {
       stream.listen(begin());
       return;
     }
-    const waiting = new WaitingCall(stream, context, calls, reports);
+    const waiting = new WaitingCall(stream, context, calls, reports, observers);
     stream.listen(waiting);
     void waiting.run(admitted, begin);
   }
@@ -225,7 +238,9 @@ function sourceOf({ fields, rawFields }: CallHead, connection: ClientConnection)
 }
 
 function unknownMethod(path: string): Refusal {
-  return statusRefusal(Code.Unimplemented, `The server does not implement the method ${path}`);
+  const refusal = statusRefusal(Code.Unimplemented, `The server does not implement the method ${path}`);
+  setRefusalKind(refusal.error, "no_route");
+  return refusal;
 }
 
 function refuse(stream: CallStream, { head, body }: Refusal): void {

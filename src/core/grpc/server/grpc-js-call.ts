@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "../../call/context.ts";
+import { notifyUnserved } from "../../call/observer.ts";
 import { Code, ConnectError, toCallError, toCode } from "../../errors/errors.ts";
 import { errorCode } from "../../http2/http2-error.ts";
 import type { ReplyFields as Fields } from "../../http2/reply-status.ts";
@@ -220,6 +221,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     this.#environment.calls.delete(this);
     this.context.end();
     if (this.#hasLeft === undefined) return;
+    if (this.#failure !== undefined) notifyUnserved(this.#environment.observers, this.#failure, this.context);
     this.#environment.reports?.answered(this.context, this.#failure, this.#hasLeft);
     this.#hasLeft = undefined;
   }

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http2";
-import { Code } from "../../errors/errors.ts";
+import { Code, ConnectError } from "../../errors/errors.ts";
 import { isAuthority } from "../../net/authority.ts";
 import { hasNulInPath } from "../../net/request-target.ts";
 import { parseTimeout } from "../../wire/grpc-timeout.ts";
@@ -21,6 +21,8 @@ export interface Refusal {
   readonly head: ReplyFields;
   /** Text of a plain HTTP response; undefined for none. */
   readonly body?: string;
+  /** The refusal as observers see it. */
+  readonly error: ConnectError;
 }
 
 const contentType = /^application\/grpc(?:\+proto)?(?:[ \t]*;.*)?$/i;
@@ -46,8 +48,7 @@ export class GrpcRequestCheck {
     if (headers[":method"] !== "POST") {
       return httpRefusal(405, "gRPC calls are POST requests", ["allow", "POST"]);
     }
-    if (!contentType.test(headers["content-type"] ?? ""))
-      return { head: { shared: [":status", "415"], own: [] } };
+    if (!contentType.test(headers["content-type"] ?? "")) return notGrpc();
     if (hasNulInPath(headers[":path"] ?? "")) {
       return httpRefusal(400, "the path of the request has the character U+0000 (%00)");
     }
@@ -95,10 +96,16 @@ export class GrpcRequestCheck {
 
 /** A refusal by a gRPC status. */
 export function statusRefusal(code: Code, message: string, fields?: FieldList): Refusal {
-  return { head: refusal(code, message, fields) };
+  return { head: refusal(code, message, fields), error: new ConnectError(message, code) };
+}
+
+function notGrpc(): Refusal {
+  const error = new ConnectError("the content type is none of gRPC", Code.InvalidArgument);
+  return { head: { shared: [":status", "415"], own: [] }, error };
 }
 
 function httpRefusal(status: number, text: string, fields: FieldList = []): Refusal {
   const own = [...fields, "content-type", "text/plain"];
-  return { head: { shared: [":status", String(status)], own }, body: `${text}\n` };
+  const error = new ConnectError(text, Code.InvalidArgument);
+  return { head: { shared: [":status", String(status)], own }, body: `${text}\n`, error };
 }

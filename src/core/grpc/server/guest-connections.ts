@@ -22,7 +22,7 @@ export class GuestConnections {
   /** Serves a stream of our own engine. */
   serveOwn(stream: ServerStream, request: IncomingRequest, client: GuestClient): void {
     if (this.#closing) {
-      this.#door.refuseUnprocessed(stream);
+      this.#door.refuseUnprocessed(stream, request, client);
       return;
     }
     if (!this.#clients.has(client)) {
@@ -38,7 +38,8 @@ export class GuestConnections {
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was reported.
     } else if (this.#closing) {
-      this.#door.refuseUnprocessed(new NodeStream(stream, limits));
+      const connection = this.#connectionOf(session as ServerHttp2Session, limits); // As below.
+      this.#door.refuseUnprocessed(new NodeStream(stream, limits), head, connection);
     } else {
       // Streams of a server have a session of a server.
       const connection = this.#connectionOf(session as ServerHttp2Session, limits);

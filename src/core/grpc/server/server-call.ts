@@ -1,6 +1,7 @@
 import type { CallReports } from "../../admission/call-reports.ts";
 import { CallContext } from "../../call/context.ts";
 import type { Dispatcher } from "../../call/dispatcher.ts";
+import { type CallObserver, notifyUnserved } from "../../call/observer.ts";
 import type { Live, LiveSet } from "../../call/live-set.ts";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import { errorCode } from "../../http2/http2-error.ts";
@@ -34,6 +35,8 @@ export interface CallEnvironment {
   readonly trust: IdentityTrust;
   /** Gives calls the ids that are in their answers; undefined where answers have none. */
   readonly requestIds: RequestIds | undefined;
+  /** Notified of calls. */
+  readonly observers: readonly CallObserver[];
   /** Tells observers when calls arrive and are answered; undefined where none is told. */
   readonly reports: CallReports | undefined;
   /** Every call, from its request headers to its last byte. */
@@ -199,6 +202,8 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
     this.#over = true;
     this.environment.calls.delete(this);
     this.context.end();
+    // Without a failure it was answered.
+    if (this.#failure !== undefined) notifyUnserved(this.environment.observers, this.#failure, this.context);
     this.environment.reports?.answered(this.context, this.#failure, this.#hasLeft);
   }
 

@@ -36,7 +36,7 @@ const ofGateways = { keepAliveTimeoutMs: Infinity, heartbeatMs: Infinity, linger
 /** The options that a running engine can take. */
 type ReloadableEngineOptions = Pick<
   GrpcServerOptions,
-  "maxMessageBytes" | "maxSendBytes" | "defaultTimeoutMs" | "maxTimeoutMs"
+  "maxMessageBytes" | "maxSendBytes" | "defaultTimeoutMs" | "maxTimeoutMs" | "requestId"
 >;
 
 /**
@@ -74,6 +74,7 @@ export class ServerEngine {
       maxSendBytes: effective.maxSendBytes,
       compressionThresholdBytes: compressReplies ? compressionThresholdBytes : undefined,
       calls: new LiveSet(),
+      observers: options.observers,
       reports,
       trust: new IdentityTrust(options.trustedPeers),
       requestIds: options.requestId === undefined ? undefined : new RequestIds(options.requestId),
@@ -115,6 +116,8 @@ export class ServerEngine {
     const { maxMessageBytes, maxSendBytes, defaultTimeoutMs, maxTimeoutMs } = options;
     const most = maxMessageBytes < 0 ? Infinity : maxMessageBytes;
     Object.assign(this.#environment, { maxMessageBytes: most, maxSendBytes, defaultTimeoutMs, maxTimeoutMs });
+    const { requestIds } = this.#environment;
+    if (requestIds !== undefined && options.requestId !== undefined) requestIds.policy = options.requestId;
     this.#admission = admission;
     this.#grpcJs.reload(admission);
     for (const service of this.#dispatcher.registered) this.register(service);

@@ -91,6 +91,11 @@ export interface GrpcServerOptions
    * earlier closes the connection. Default: 300,000.
    */
   readonly minPingIntervalMs: number;
+  /**
+   * Whether a client without calls may send pings as often as one with calls; otherwise once in two hours (gRFC A8), and
+   * earlier ones count as those of `minPingIntervalMs`. Default: true.
+   */
+  readonly pingsWithoutCalls: boolean;
   /** Age of a connection at which its client gets GOAWAY, in milliseconds (+/-10 %). Default: Infinity. */
   readonly maxConnectionAgeMs: number;
   /** Time for the calls of such a connection to end, in milliseconds. Default: Infinity. */
@@ -140,6 +145,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   keepaliveTimeMs: 60_000,
   keepaliveTimeoutMs: 20_000,
   minPingIntervalMs: 300_000,
+  pingsWithoutCalls: true,
   maxConnectionAgeMs: Infinity,
   maxConnectionAgeGraceMs: Infinity,
   maxConnectionIdleMs: Infinity,

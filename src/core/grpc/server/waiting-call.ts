@@ -1,5 +1,6 @@
 import type { CallReports } from "../../admission/call-reports.ts";
 import type { CallContext } from "../../call/context.ts";
+import { type CallObserver, notifyUnserved } from "../../call/observer.ts";
 import type { LiveSet } from "../../call/live-set.ts";
 import { Code, ConnectError, toCallError } from "../../errors/errors.ts";
 import { errorCode } from "../../http2/http2-error.ts";
@@ -18,6 +19,7 @@ export class WaitingCall implements ServerStreamListener, LiveCall {
   readonly #stream: CallStream;
   readonly #calls: LiveSet<LiveCall>;
   readonly #reports: CallReports | undefined;
+  readonly #observers: readonly CallObserver[];
   #early: Buffer[] = [];
   #requestEnded = false;
   #refused = false;
@@ -29,8 +31,10 @@ export class WaitingCall implements ServerStreamListener, LiveCall {
     context: CallContext,
     calls: LiveSet<LiveCall>,
     reports: CallReports | undefined,
+    observers: readonly CallObserver[],
   ) {
     this.#reports = reports;
+    this.#observers = observers;
     this.context = context;
     this.#stream = stream;
     this.#calls = calls;
@@ -90,6 +94,7 @@ export class WaitingCall implements ServerStreamListener, LiveCall {
     this.#early = [];
     for (const chunk of early) this.#stream.use(chunk.length);
     this.context.end();
+    notifyUnserved(this.#observers, error, this.context);
     this.#reports?.answered(
       this.context,
       error,

@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
-import type { ErrorWriter } from "../../http/error-writer.ts";
+import { type ErrorWriter, setFailure } from "../../http/error-writer.ts";
 import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner } from "../live-exchange.ts";
@@ -209,6 +209,7 @@ export class Http1Connections implements ExchangeOwner {
   }
 
   #refuse(exchange: Http1Exchange, refusal: HttpError): void {
+    setFailure(exchange.head, refusal);
     const { status, headers, body } = this.#errors.toReply(refusal);
     exchange.shouldKeepAlive = false;
     exchange.respond(status, headers, body);

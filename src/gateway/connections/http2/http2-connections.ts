@@ -14,7 +14,7 @@ import type { ConnectError } from "../../../core/errors/errors.ts";
 import { LiveSet } from "../../../core/call/live-set.ts";
 import { SessionLimits, type StreamServer } from "../../../core/http2/session-limits.ts";
 import { announcedStreams } from "../../../core/http2/stream-turns.ts";
-import type { ErrorWriter } from "../../http/error-writer.ts";
+import { type ErrorWriter, setFailure } from "../../http/error-writer.ts";
 import type { HttpError } from "../../http/http-error.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchange.ts";
@@ -223,6 +223,7 @@ export class Http2Connections implements Http2Side, ExchangeOwner {
   }
 
   #refuse(exchange: Http2Exchange, refusal: HttpError): void {
+    setFailure(exchange.head, refusal);
     const { status, headers, body } = this.#errors.toReply(refusal);
     exchange.respond(status, headers, body);
   }

@@ -12,7 +12,7 @@ import {
 import type { ServerStream } from "../../../core/http2/server-stream.ts";
 import type { GuestClient } from "../../../core/http2/session-limits.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
-import type { ErrorWriter } from "../../http/error-writer.ts";
+import { type ErrorWriter, setFailure } from "../../http/error-writer.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { CompleteHead } from "../../http/response-head.ts";
 import type { ExchangeHooks, ExchangeOwner, LiveExchange } from "../live-exchange.ts";
@@ -117,6 +117,7 @@ export class OwnHttp2Connections implements Http2Side, ExchangeOwner {
     this.inFlight.add(exchange);
     const refusal = this.#check.http2Problem(request.fields, request.rawFields);
     if (refusal !== undefined) {
+      setFailure(exchange.head, refusal);
       const { status, headers, body } = this.#errors.toReply(refusal);
       exchange.respond(status, headers, body);
       return;

@@ -24,6 +24,7 @@ const checks: CallKind = {
   protocolName: "rest",
   limits: { defaultTimeoutMs: 0, maxTimeoutMs: 0 },
   admit: undefined,
+  observers: [],
   reports: undefined,
 };
 

@@ -6,6 +6,13 @@ import { type StreamWriterOptions, streamWriterDefaults } from "../../http/strea
  */
 export type ArrayError = "truncate" | "element";
 
+/** Counts open streams of events and of lines. */
+export interface StreamLimit {
+  /** A stream is opened; `leave` is called when it has ended. @throws ConnectError for one too many */
+  enter(): void;
+  leave(): void;
+}
+
 /** Options of streams over HTTP. */
 export interface StreamOptions extends StreamWriterOptions {
   /**
@@ -33,6 +40,11 @@ export interface StreamOptions extends StreamWriterOptions {
    * MiB.
    */
   readonly maxBufferedBytes: number;
+  /**
+   * Limits the open streams of events and of lines; servers that are given the same one share it. One too many is 503.
+   * Default: none, any number.
+   */
+  readonly streamLimit: StreamLimit | undefined;
 }
 
 /** The defaults of `StreamOptions`. */
@@ -44,4 +56,5 @@ export const streamDefaults: StreamOptions = Object.freeze({
   bodyIdleMs: 60_000,
   arrayError: "truncate",
   maxBufferedBytes: 16 * 1024 * 1024,
+  streamLimit: undefined,
 });

@@ -1,6 +1,8 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { rpcName } from "../../../core/call/service.ts";
 import type { HttpExchange, RequestHead, ResponseHeaders } from "../../http/exchange.ts";
+import { setFailure } from "../../http/error-writer.ts";
+import { HttpError } from "../../http/http-error.ts";
 import { headerValue } from "../../http/header-value.ts";
 
 /** The answer to a request that is not a valid call of an rpc by any protocol. */
@@ -26,6 +28,7 @@ export class NoCall extends Error {
  * specifications demand. JSON would have to contain a code.
  */
 export function refuse(exchange: HttpExchange, { status, text, headers = {} }: Refusal): void {
+  setFailure(exchange.head, new HttpError(status, text));
   try {
     exchange.respond(status, { ...headers, "content-type": "text/plain; charset=utf-8" }, text);
   } catch {

@@ -1,5 +1,9 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { CallReports } from "../../../core/admission/call-reports.ts";
+import { type CallObserver, notifyRefusedHead } from "../../../core/call/observer.ts";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
+import { setRefusalKind } from "../../../core/errors/refusal-kind.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { requestIdHeader, type RequestIds } from "../../../core/metadata/request-id.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
@@ -22,6 +26,12 @@ export interface MultiplexOptions extends StatusOptions {
   readonly find: (name: string) => CallableMethod;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
+  /** The rpc of a name, for reports. */
+  readonly rpcOf: (name: string) => DescMethod | undefined;
+  /** Notified of calls. */
+  readonly observers: readonly CallObserver[];
+  /** Tells observers when calls arrive and are answered; undefined where none is told. */
+  readonly reports: CallReports | undefined;
   /** Gives each call an id; undefined where the server gives none. */
   readonly requestIds: RequestIds | undefined;
   /** All headers of the handshake, for every call. */
@@ -144,7 +154,9 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     try {
       live = this.#makeCall(envelope, method);
     } catch (reason) {
-      this.#end(id, idText, toCallError(reason), undefined);
+      const error = toCallError(reason);
+      this.#tellRefused(method, error);
+      this.#end(id, idText, error, undefined);
       return;
     }
     this.#calls.set(id, live);
@@ -156,7 +168,9 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   #makeCall(envelope: CallEnvelope, name: string): LiveCall {
     if (this.#draining) throw new ConnectError("the server is shutting down", Code.Unavailable);
     if (this.#calls.size >= this.#options.maxSocketCalls) {
-      throw new ConnectError("too many calls are under way on this socket", Code.ResourceExhausted);
+      const error = new ConnectError("too many calls are under way on this socket", Code.ResourceExhausted);
+      setRefusalKind(error, "overload");
+      throw error;
     }
     const callable = this.#options.find(name);
     const { kind, kit, run } = callable;
@@ -192,6 +206,16 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       resume: () => this.#socket.writeUnpaced(`{"id":${idText},"pause":false}`),
     });
     return { idText, callable, call, admitted };
+  }
+
+  /** Tells observers of a call that was refused before it was made. */
+  #tellRefused(name: string, error: ConnectError): void {
+    const { observers, reports, rpcOf, side } = this.#options;
+    if (observers.length === 0) return;
+    const method = rpcOf(name);
+    if (method === undefined && error.code === Code.Unimplemented) setRefusalKind(error, "no_route");
+    const arrival = reports?.arrivalOf(callSource(side, `/${name}`, this.#headers));
+    notifyRefusedHead(observers, { method, protocolName: "websocket", error, arrival });
   }
 
   async #run(id: CallId, { idText, callable, call, admitted }: LiveCall): Promise<void> {

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { Code, ConnectError, invalidArgument, toCallError } from "../../../core/errors/errors.ts";
+import { notifyRefusedHead, notifyUnserved } from "../../../core/call/observer.ts";
 import type { CallContext } from "../../../core/call/context.ts";
 import { rpcName, streamsReplies } from "../../../core/call/service.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -7,6 +8,7 @@ import type { RouteCall } from "../../routing/route-call.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
 import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
+import { callSource } from "./socket-side.ts";
 import { type SendReply, SocketCall } from "./socket-call.ts";
 import { readHeadersFrame, withHeaders } from "../../http/socket-headers.ts";
 import {
@@ -64,7 +66,9 @@ export class RouteSocket implements SocketReader, OpenSocket {
       if (this.#call === undefined) this.#readHeaders(data, isBinary);
       else this.#receive(this.#call, data, isBinary);
     } catch (reason) {
-      this.#fail(toCallError(reason));
+      const error = toCallError(reason);
+      if (this.#call === undefined) this.#tellRefused(error);
+      this.#fail(error);
     }
   }
 
@@ -105,9 +109,22 @@ export class RouteSocket implements SocketReader, OpenSocket {
     try {
       this.#begin(context, askSocketCall(this.#plan, this.#request, headers, context));
     } catch (reason) {
+      const error = toCallError(reason);
+      const { observers, reports } = this.#plan.kind;
       context.end();
-      throw reason;
+      notifyUnserved(observers, error, context);
+      reports?.answered(context, error, false);
+      throw error;
     }
+  }
+
+  /** Tells observers of a call whose first frame could not be read. */
+  #tellRefused(error: ConnectError): void {
+    const { method, observers, reports } = this.#plan.kind;
+    if (observers.length === 0) return;
+    const { url, headers } = this.#request;
+    const arrival = reports?.arrivalOf(callSource(this.#request, url, headers));
+    notifyRefusedHead(observers, { method, protocolName: "websocket", error, arrival });
   }
 
   /** @param admitted what gates have to wait for; undefined where they have admitted the call */

@@ -1,4 +1,5 @@
 import type { CallContext } from "../../../core/call/context.ts";
+import { notifyUnserved } from "../../../core/call/observer.ts";
 import { type ConnectError, toCallError } from "../../../core/errors/errors.ts";
 import { type CallKind, requestComplete } from "../open-call.ts";
 import type { Frame, FrameCodec } from "./frame-codec.ts";
@@ -56,6 +57,7 @@ export class SocketCall {
       return undefined;
     } catch (reason) {
       const error = toCallError(reason);
+      notifyUnserved(this.#kind.observers, this.#hasLeft ? undefined : error, context);
       this.#kind.reports?.answered(context, error, this.#hasLeft);
       return error;
     } finally {

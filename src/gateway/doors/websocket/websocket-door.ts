@@ -1,6 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { noticeAfterMs, type StopReport } from "../../../core/lifecycle/lifecycle.ts";
 import type { CallContext } from "../../../core/call/context.ts";
+import { notifyUnserved } from "../../../core/call/observer.ts";
+import { toCallError } from "../../../core/errors/errors.ts";
 import { incompleteRequest } from "../../http/disconnect-error.ts";
 import type { HttpExchange, RequestHead, UpgradeRequest } from "../../http/exchange.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -135,6 +137,7 @@ class WebSockets implements Door {
       else void this.#openLater(admitted, context, exchange, open);
     } catch (reason) {
       context.end();
+      notifyUnserved(plan.kind.observers, toCallError(reason), context);
       throw reason;
     }
   }
@@ -155,13 +158,14 @@ class WebSockets implements Door {
     } catch (reason) {
       forget();
       context.end();
+      notifyUnserved(this.#kit.observers, toCallError(reason), context);
       this.#kit.errors.send(exchange, reason);
     }
   }
 
   #openMultiplex(exchange: HttpExchange, upgrade: UpgradeRequest): void {
     const { head, peer } = exchange;
-    const { sockets, errors, replyMetadata, requestIds } = this.#kit;
+    const { sockets, errors, replyMetadata, requestIds, observers, reports } = this.#kit;
     exchange.route = sockets.multiplexPath;
     const offered = offeredProtocols(head);
     if (offered.length > 0 && !offered.includes("json")) {
@@ -177,6 +181,9 @@ class WebSockets implements Door {
         maxSocketCalls: sockets.maxSocketCalls,
         maxSocketMessageBytes: sockets.maxSocketMessageBytes,
         find: (name) => this.#currentMethods().find(name),
+        rpcOf: (name) => this.#current()?.at(`/${name}`),
+        observers,
+        reports,
         headers,
         headersInFrame,
         peer,

@@ -54,7 +54,10 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
     try {
       let after = 0;
       if (token === undefined) poll = polled.add(await open(call, exchange), owner);
-      else ({ poll, after } = polled.find(String(token), owner));
+      else {
+        ({ poll, after } = polled.find(String(token), owner));
+        exchange.head.continues = true;
+      }
       const { stream } = poll;
       const batch = await nextBatch(poll, exchange, after, waitMs);
       if (exchange.destroyed) {

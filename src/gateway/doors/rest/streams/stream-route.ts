@@ -6,6 +6,7 @@ import type { JsonWriteOptions } from "../../../../core/codec/message-to-json.ts
 import { repliesRawBody } from "../../../binding/http-body.ts";
 import { compileMessageBinder, type MessageBinder } from "../../../binding/message-binder.ts";
 import { jsonTextEncoder } from "../../../binding/reply-encoder.ts";
+import type { StreamLimit } from "../../options/stream-options.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
 import { binaryReplyType } from "../../../http/media-type.ts";
 import type { Route } from "../../../../core/http-rule/route.ts";
@@ -103,7 +104,7 @@ function streamHandler<M, A extends Answer>(
   kit: DoorKit,
   { answerOf, source, run, forwarded }: StreamParts<M, A>,
 ): RouteHandler {
-  const { errors, requestMetadata } = kit;
+  const { errors, requestMetadata, streams } = kit;
   const kind = callKind(method, "rest", kit);
 
   const serve = async (call: RouteCall, exchange: HttpExchange): Promise<void> => {
@@ -111,8 +112,13 @@ function streamHandler<M, A extends Answer>(
     let context: CallContext | undefined;
     let answer: A | undefined;
     let requests: RequestMessages<M> | undefined;
+    let entered: StreamLimit | undefined;
     try {
       const { door, make } = answerOf(call, exchange);
+      if (streams.streamLimit !== undefined && door !== "rest") {
+        streams.streamLimit.enter();
+        entered = streams.streamLimit;
+      }
       const askedMs = requestedTimeoutMs(headers);
       requestMetadata.check(headers);
       context = openCall(kind, exchange, askedMs, () => requestMetadata.of(headers, forwarded));
@@ -135,6 +141,7 @@ function streamHandler<M, A extends Answer>(
       if (answer === undefined) errors.send(exchange, error);
       else await answer.fail(error);
     } finally {
+      entered?.leave();
       context?.end();
     }
   };

@@ -1,0 +1,55 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { type CallObserver, notifyRefusedHead, notifyUnserved } from "../../core/call/observer.ts";
+import { refusalKindOf, setRefusalKind } from "../../core/errors/refusal-kind.ts";
+import type { RequestHead } from "../http/exchange.ts";
+import { HttpError } from "../http/http-error.ts";
+import { asksForWebSocket } from "../http/websocket-handshake.ts";
+import type { LiveExchange } from "./live-exchange.ts";
+
+/** The rpc of a request; undefined where it is for none. */
+export type RpcOf = (head: RequestHead) => DescMethod | undefined;
+
+/**
+ * What notifies `observers` of exchanges that have ended before an rpc was called for them: of the others they were
+ * notified already. Undefined where no observer is told of it.
+ */
+export function refusedExchanges(
+  observers: readonly CallObserver[],
+  rpcOf: RpcOf,
+): ((exchange: LiveExchange) => void) | undefined {
+  if (observers.length === 0) return undefined;
+  return ({ call, head, outcome }) => {
+    const { failure } = head;
+    if (call !== undefined) {
+      if (call.report !== undefined) return;
+      if (failure !== undefined || outcome === 499) notifyUnserved(observers, failure, call);
+      return;
+    }
+    if (failure === undefined || head.continues === true) return;
+    const method = rpcOf(head);
+    if (isUnknown(failure, method) && refusalKindOf(failure) === undefined)
+      setRefusalKind(failure, "no_route");
+    notifyRefusedHead(observers, { method, protocolName: protocolOf(head), error: failure });
+  };
+}
+
+/** Whether a request was refused as nothing is served at its path, or not by its HTTP method. */
+function isUnknown(failure: object, method: DescMethod | undefined): boolean {
+  if (!(failure instanceof HttpError)) return false;
+  return failure.status === 404 || (failure.status === 405 && method === undefined);
+}
+
+/** The protocol of a request that was refused by its head. */
+function protocolOf(head: RequestHead): string {
+  const { "content-type": type = "", "connect-protocol-version": connect } = head.headers;
+  if (type.startsWith("application/grpc-web")) return "grpc-web";
+  if (type.startsWith("application/grpc")) return "grpc";
+  if (
+    connect !== undefined ||
+    type.startsWith("application/connect+") ||
+    /[?&]connect=v1(?:&|$)/.test(head.url)
+  ) {
+    return "connect";
+  }
+  return asksForWebSocket(head) ? "websocket" : "rest";
+}
