@@ -1,8 +1,8 @@
 import type { CallContext } from "../../../core/call/context.ts";
-import { notify } from "../../../core/call/observer.ts";
+import { notifyFinished, notifyStarted, notifyUnserved } from "../../../core/call/observer.ts";
 import { rpcName } from "../../../core/call/service.ts";
 import { refusal } from "../../../core/admission/refusal.ts";
-import { Code, toCallError } from "../../../core/errors/errors.ts";
+import { Code, type ConnectError, toCallError } from "../../../core/errors/errors.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import { routeName } from "../../../core/http-rule/route.ts";
@@ -56,7 +56,6 @@ async function answer(found: FoundFile, kind: CallKind, exchange: HttpExchange, 
   const { errors, requestMetadata, observers } = kit;
   const { prefix, access } = found.folder;
   let call: CallContext | undefined;
-  let started = false;
   try {
     exchange.route = `${prefix}**`;
     const { headers } = exchange.head;
@@ -65,20 +64,23 @@ async function answer(found: FoundFile, kind: CallKind, exchange: HttpExchange, 
     const admitted = admitCall(kind, "rest", exchange, opened, exchange.route);
     if (admitted !== undefined) await admitted;
     checkAccess(access, opened);
-    started = true;
-    notify(observers, (observer) => observer.started?.(opened));
+    notifyStarted(observers, opened);
     const file = await found.open(exchange.head);
     if (file === undefined) throw notFound(exchange);
     await sendFile(file, exchange, kit);
-    notify(observers, (observer) => observer.finished?.(opened, undefined));
+    notifyFinished(observers, opened, undefined);
   } catch (reason) {
-    const { context, error } = { context: call, error: toCallError(reason) };
-    if (started && context !== undefined)
-      notify(observers, (observer) => observer.finished?.(context, error));
+    if (call !== undefined) reportFailure(call, toCallError(reason), kit);
     errors.send(exchange, reason);
   } finally {
     call?.end();
   }
+}
+
+/** Notifies observers of a call that has failed, or was refused before there was a file. */
+function reportFailure(call: CallContext, error: ConnectError, { observers }: DoorKit): void {
+  notifyFinished(observers, call, error);
+  notifyUnserved(observers, error, call);
 }
 
 /** The folder's own level, whatever gates a server has. @throws ConnectError */
