@@ -91,9 +91,10 @@ export const keyTexts: KeyTexts = {
     "Callers by the URI or DNS name of their certificates, whole. Default: every trusted certificate is a caller.",
   "MtlsNameConfig.roles": "Roles of the caller. Default: none.",
   "MtlsNameConfig.scopes": "Scopes of the caller. Default: none.",
-  "ClientsConfig.retry_attempts": "Most further attempts of a call after the first.",
+  "ClientsConfig.retry_attempts":
+    "Most further attempts of a call after the first, below what contracts and policies say. One server that is dialled by its address has them only where this key or retry_delay is set.",
   "ClientsConfig.retry_delay": "The pause before the second attempt.",
-  "ClientsConfig.timeout": "Deadline of calls that set none; 0 for none.",
+  "ClientsConfig.timeout": "Deadline of unary calls that set none; 0 for none.",
   "PolicyConfig.selector":
     "The rpcs: package.Service/Method, package.Service/*, package.*, several with commas.",
   "PolicyConfig.timeout":
@@ -345,10 +346,12 @@ export const keyTexts: KeyTexts = {
     "Further components that a signature must have, beside method, target, digest, time, key and nonce. Default: none.",
   "VerifyConfig.max_age": "How old a signature may be.",
   "VerifyConfig.streams": "Streams and WebSockets: refused, or verified by their headers alone.",
-  "EnvelopeConfig.rpc": "The rpcs whose bodies must be encrypted. Default: none must.",
-  "EnvelopeConfig.keys_file": "File of the private keys that decrypt, a JWK set.",
+  "EnvelopeConfig.rpc":
+    "The rpcs whose bodies must be encrypted: package.Service/Method, package.Service/*, package.*. Default: none must.",
+  "EnvelopeConfig.keys_file":
+    "File of the keys, a JWK set: private keys decrypt, public ones verify signed contents or encrypt replies, by their `use`.",
   "EnvelopeConfig.encrypt_to":
-    "File of the public key for which replies are encrypted, a JWK. Default: the key that the request names.",
+    "File of the public key for which replies are encrypted, a JWK. Default: the key that `Accept` of the request names.",
   "StoresConfig.redis": "Redis. Default: none.",
   "RedisConfig.url": "URL: redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// over TLS.",
   "RedisConfig.username": "Name of the user, in place of that of the URL.",
