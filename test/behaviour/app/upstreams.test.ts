@@ -42,6 +42,7 @@ async function appOf(file: string, env: NodeJS.ProcessEnv = {}): Promise<App> {
     http: { port: 0 },
     grpc: { port: 0 },
     telemetry: { metrics: { port: "off" }, log: { level: "silent" } },
+    overload: { enabled: false }, // A busy machine is no reason to refuse calls here.
   };
   return App.load({ argv: [`--config=${file}`], env, defaults });
 }
