@@ -19,10 +19,7 @@ export function withSignedZeros(json: JsonObject): JsonObject {
 }
 
 /** Whether a message may have a number with a fraction, in a message inside of it too. */
-export function canHaveFloats(
-  { typeName, fields }: DescMessage,
-  visited: Set<string> = new Set(),
-): boolean {
+export function canHaveFloats({ typeName, fields }: DescMessage, visited: Set<string> = new Set()): boolean {
   if (visited.has(typeName)) return false;
   visited.add(typeName);
   return (

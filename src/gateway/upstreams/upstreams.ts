@@ -9,8 +9,9 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { SelectedPolicy } from "../../core/policy/method-policy.ts";
 import type { GrpcServer } from "../../core/grpc-server.ts";
-import { choosing, withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
+import { withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
 import type { TrafficRule } from "../../core/traffic/traffic-rule.ts";
+import { ChosenInvokers } from "./chosen-invokers.ts";
 import type { ContractPublisher } from "./contract-publisher.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import type { RefusedService } from "./service-owners.ts";
@@ -44,9 +45,7 @@ export class Upstreams implements Transport, AsyncDisposable {
   readonly stream: Transport["stream"];
   readonly #options: UpstreamsOptions;
   readonly #set: UpstreamSet;
-  /** What makes the calls of each rpc that was called, with and without the observers of servers of this process. */
-  readonly #chosen = new Map<DescMethod, BytesInvoker>();
-  readonly #unobserved = new Map<DescMethod, BytesInvoker>();
+  readonly #chosen: ChosenInvokers;
   readonly #health: BytesInvoker;
   #traffic: UpstreamTraffic | undefined;
   /** Resolves when the rules of the options are in use. */
@@ -77,16 +76,8 @@ export class Upstreams implements Transport, AsyncDisposable {
         throw new ConnectError(`${name} is not served for several upstreams`, Code.Unimplemented);
       },
     });
-    const invoker = choosing(this.#health, (method) =>
-      remembered(this.#chosen, method, () => this.#choose(method)),
-    );
-    const unobserved = choosing(this.#health, (method) =>
-      remembered(this.#unobserved, method, () => {
-        const chosen = this.#choose(method);
-        return chosen.unobserved === undefined ? chosen : withBytes(chosen.unobserved);
-      }),
-    );
-    const whole = { ...invoker, unobserved };
+    this.#chosen = new ChosenInvokers(this.#health, (method) => this.#choose(method));
+    const { invoker: whole } = this.#chosen;
     const transport = toTransport(whole);
     this.unary = transport.unary.bind(transport);
     this.stream = transport.stream.bind(transport);
@@ -333,27 +324,17 @@ export class Upstreams implements Transport, AsyncDisposable {
   }
 
   async #watch(catalog: Catalog, staleMs: number): Promise<void> {
-    const { watchCatalog } = await import("./catalog-watch.ts");
-    if (this.#ended.signal.aborted) return;
-    const sink = {
-      put: ({ name, ...init }: { readonly name: string } & UpstreamInit) => {
-        try {
-          this.#set.putOfCatalog(name, upstreamParts(name, init, false));
-        } catch (error) {
-          if (!(error instanceof SetupError)) throw error;
-          this.#warn({ catalog: catalog.name, upstream: name }, error.message);
-        }
-      },
-      remove: (name: string) => this.#set.removeOfCatalog(name),
-      answered: () => {
-        this.#catalogHasAnswered = true;
-        this.#set.settle();
-      },
-      failed: (error: ConnectError) => {
-        this.#warn({ catalog: catalog.name, err: error }, `the catalog cannot be read: ${error.rawMessage}`);
-      },
+    const { feedCatalog } = await import("./catalog-feed.ts");
+    const set = this.#set;
+    const answered = (): void => {
+      this.#catalogHasAnswered = true;
+      set.settle();
     };
-    watchCatalog(catalog, staleMs, sink, this.#ended.signal);
+    const warn = (fields: object, text: string): void =>
+      this.#warn({ catalog: catalog.name, ...fields }, text);
+    if (!this.#ended.signal.aborted) {
+      feedCatalog(catalog, { set, staleMs, answered, warn, signal: this.#ended.signal });
+    }
   }
 
   #settled(): void {
@@ -363,8 +344,7 @@ export class Upstreams implements Transport, AsyncDisposable {
 
   /** From the next call on, other invokers may be right. */
   #forget(): void {
-    this.#chosen.clear();
-    this.#unobserved.clear();
+    this.#chosen.forget();
     this.#traffic?.forget();
   }
 
@@ -396,16 +376,6 @@ export class Upstreams implements Transport, AsyncDisposable {
       signal.addEventListener("abort", end);
     });
   }
-}
-
-function remembered(
-  known: Map<DescMethod, BytesInvoker>,
-  method: DescMethod,
-  choose: () => BytesInvoker,
-): BytesInvoker {
-  let invoker = known.get(method);
-  if (invoker === undefined) known.set(method, (invoker = choose()));
-  return invoker;
 }
 
 function closed(): ConnectError {

@@ -42,7 +42,10 @@ test(
     const { digest, sizes } = (await sent.json()) as { digest: string; sizes: number[] }; // As its contract says.
     assert.equal(digest, sha256([bytes]));
     // How the bytes are divided depends on when they come; pieces.test.ts has that by a virtual clock.
-    assert.ok(sizes.every((size) => size > 0 && size <= 262_144), sizes.join());
+    assert.ok(
+      sizes.every((size) => size > 0 && size <= 262_144),
+      sizes.join(),
+    );
     assert.equal(
       sizes.reduce((sum, size) => sum + size, 0),
       bytes.length,

@@ -256,9 +256,14 @@ suite("limits of policies", { concurrency: true }, () => {
   test("K07: few streams on a connection, and many calls", async (t) => {
     // No call is answered before those that have no stream have made the client open further connections.
     const more = Promise.withResolvers<void>();
-    const { address } = await scriptedEcho(t, () => more.promise.then(() => "done"), {}, {
-      maxConcurrentStreams: 10,
-    });
+    const { address } = await scriptedEcho(
+      t,
+      () => more.promise.then(() => "done"),
+      {},
+      {
+        maxConcurrentStreams: 10,
+      },
+    );
     const { client, transport } = dialSeveral(t, [address], { policies: [idempotent()] });
     const connections = (): number => transport.stats().cluster?.connections ?? 0;
     const replies = Array.from({ length: 200 }, () => client.echo({}));

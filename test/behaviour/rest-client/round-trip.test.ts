@@ -147,7 +147,10 @@ describe("-0 is no default: it keeps its sign, and its field is set", () => {
   for (const name of Object.keys(bindings) as Name[]) {
     for (const [what, init] of Object.entries(inits)) {
       test(`${name}: ${what}`, async () => {
-        const message = create(TestAllTypesProto3Schema, init as MessageInitShape<typeof TestAllTypesProto3Schema>);
+        const message = create(
+          TestAllTypesProto3Schema,
+          init as MessageInitShape<typeof TestAllTypesProto3Schema>,
+        );
         addPathValues(message);
         try {
           const { arrived } = await send(name, message);
