@@ -17,7 +17,7 @@ import { catalogOf, planOf, type UpstreamsPlan } from "./upstreams-plan.ts";
 const ownName = "(program)";
 
 /** How long an upstream may take to tell its contracts, for `--print-policy`, in milliseconds. */
-const askMs = 5_000;
+const askMs = 15_000;
 
 /** Several services behind the program: how each is called, and how calls are divided among them. */
 export async function open(kit: SectionKit): Promise<SectionParts> {
