@@ -4,7 +4,6 @@ import type { CallObserver } from "../../core/call/observer.ts";
 import type { AnyService } from "../../core/call/service.ts";
 import type { Gate } from "../../core/admission/gate.ts";
 import type { Config, ConfigUpdate, ReloadReport } from "../../core/config/loader/config-types.ts";
-import type { Config, ConfigUpdate } from "../../core/config/loader/config-types.ts";
 import type { DialableServer } from "../../core/dial.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServerOptions } from "../../core/grpc-server.ts";
@@ -75,7 +74,6 @@ export interface SectionKit {
   readonly env: Readonly<NodeJS.ProcessEnv>;
 }
 
-/** When gates are asked about a call, from the first to the last (rule U1). The first one looks at messages alone. */
 /** What sections know of the program as it starts. */
 export interface StartedProgram {
   /** The services of the program itself. */
@@ -84,7 +82,7 @@ export interface StartedProgram {
   readonly inner: DialableServer;
 }
 
-/** When gates are asked about a call, from the first to the last (rule U1). */
+/** When gates are asked about a call, from the first to the last (rule U1). The first one looks at messages alone. */
 export const gateStages = [
   "resource",
   "overload",
@@ -142,17 +140,13 @@ export interface SectionParts {
   check?(services: readonly DescService[]): void | Promise<void>;
   /** The program is about to start: for what shows or changes it while it runs. */
   attach?(program: ProgramControl): void;
-  start?(): void | Promise<void>;
-  stop?(): void | Promise<void>;
-  /** See step 4. */
-  prepare?(update: ConfigUpdate): (() => void) | Promise<() => void>;
-  /** The configuration was read again, whether or not something of it has changed. */
-  reloaded?(report: ReloadReport): void;
   /** @param program whose servers are started next */
   start?(program?: StartedProgram): void | Promise<void>;
   stop?(): void | Promise<void>;
   /** See step 4. */
   prepare?(update: ConfigUpdate): (() => void) | Promise<() => void>;
+  /** The configuration was read again, whether or not something of it has changed. */
+  reloaded?(report: ReloadReport): void;
   /**
    * The services that it brings by their contracts, for `--print-policy`. Those that servers elsewhere describe are asked
    * for now.

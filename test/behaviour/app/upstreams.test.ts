@@ -347,7 +347,8 @@ policies:
       await assert.rejects(async () => {
         const loaded = await loadConfig({ argv: [`--config=${file}`], env: {} });
         const plan = await ConfigPlan.of(loaded, {});
-        await plan.open([], { present: () => [], inner: new GrpcServer({ listen: false }) });
+        const program = new App();
+        await plan.open([], { present: () => [], inner: program, control: program });
       }, error);
     });
   }
