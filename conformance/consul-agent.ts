@@ -10,13 +10,14 @@ import { debianPackages } from "./tools.ts";
 /** A real Consul agent of this machine, with ports of the system's choice. */
 export class ConsulAgent implements AsyncDisposable {
   readonly url: string;
-  readonly #binary: string;
+  /** The program. */
+  readonly binary: string;
   readonly #ports: readonly number[];
   readonly #folder = mkdtempSync(join(tmpdir(), "ts-ms-consul-"));
   #process: ChildProcess | undefined;
 
   private constructor(binary: string, ports: readonly number[]) {
-    this.#binary = binary;
+    this.binary = binary;
     this.#ports = ports;
     this.url = `http://127.0.0.1:${ports[0]}`;
   }
@@ -56,7 +57,7 @@ export class ConsulAgent implements AsyncDisposable {
     const names = ["http-port", "server-port", "serf-lan-port", "serf-wan-port"];
     const ports = names.map((name, index) => `-${name}=${this.#ports[index]}`);
     const args = ["agent", "-dev", "-bind=127.0.0.1", "-grpc-port=-1", "-dns-port=-1", ...ports];
-    this.#process = spawn(this.#binary, args, { cwd: this.#folder, stdio: "ignore" });
+    this.#process = spawn(this.binary, args, { cwd: this.#folder, stdio: "ignore" });
     for (let attempt = 0; attempt < 200; attempt++) {
       await delay(50);
       // An empty text is no leader yet.

@@ -4,6 +4,7 @@ import { consulResolver, register } from "../src/entries/consul.ts";
 import type { Endpoint } from "../src/entries/clients.ts";
 import { GrpcServer, HttpServer } from "../src/index.ts";
 import { Program } from "../test/support/program.ts";
+import { TemporaryFiles } from "../test/support/temporary-files.ts";
 import { ConsulAgent } from "./consul-agent.ts";
 import { Checks, type Suite } from "./suite.ts";
 
@@ -77,14 +78,57 @@ export const consul: Suite = {
     });
     closed.abort();
     await checks.check("demo:clients finds its servers by Consul", async () => {
+      process.env["TS_MS_CONSUL"] = agent.binary; // The demo starts an agent of its own.
       await using demo = new Program("examples/clients.ts");
       await demo.line(/^dial\("consul:\/\/\/goms"\)$/);
       await demo.line(/^\d+ calls, 0 lost$/);
       assert.equal((await demo.exit()).code, 0);
     });
+    await checks.check("a program of a configuration file is a gateway over what registers", async () => {
+      await gatewayOfFile(agent);
+    });
     return checks.result;
   },
 };
+
+/** Two programs that know one another by the agent alone: services, and a gateway that is a file. */
+async function gatewayOfFile(agent: ConsulAgent): Promise<void> {
+  await using files = await TemporaryFiles.create();
+  const servicesFile = await files.write(
+    "services.yaml",
+    `discovery: { consul: { url: "${agent.url}" } }
+register: { consul: { name: library, tags: [ts-ms], interval: 1s, settle: 0s } }
+`,
+  );
+  const gatewayFile = await files.write(
+    "gateway.yaml",
+    `discovery: { consul: { url: "${agent.url}" }, catalog: { consul_tag: ts-ms } }
+register: { consul: { name: edge, check: http, path: /livez, interval: 1s, settle: 0s } }
+policies: [{ selector: library.v1.LibraryService.*, retry: { max_attempts: 4 } }]
+`,
+  );
+  const free = ["--http-port=0", "--grpc-port=0", "--exporter-port=off"];
+  await using services = new Program("examples/app.ts", `--config=${servicesFile}`, ...free);
+  await services.address("HTTP");
+  await using edge = new Program("examples/edge.ts", `--config=${gatewayFile}`, ...free);
+  const url = `http://${await edge.address("HTTP")}`;
+  const limit = AbortSignal.timeout(15_000);
+  for (;;) {
+    const response = await fetch(`${url}/v1/shelves`, { signal: limit });
+    if (response.status === 200) break;
+    await delay(50);
+  }
+  const registered = await agent.get<Record<string, { Service: string }>>("/v1/agent/services");
+  assert.deepEqual(
+    Object.values(registered)
+      .map(({ Service }) => Service)
+      .toSorted(),
+    ["edge", "library"],
+  );
+  assert.equal((await services.stop()).code, 0);
+  assert.equal((await edge.stop()).code, 0);
+  assert.deepEqual(await agent.get("/v1/agent/services"), {});
+}
 
 function addressOf(server: GrpcServer): string {
   return `${server.address?.host}:${server.address?.port}`;

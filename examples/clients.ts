@@ -1,8 +1,8 @@
 /**
  * A client of two servers that it finds by a name: one of them is killed and comes back, and no call is lost.
  *
- * `npm run demo:clients`: by a Consul of its own if there is one on the PATH or in the cache of `npm run conformance`,
- * else by DNS; `-- --dns` by DNS.
+ * `npm run demo:clients`: by a Consul of its own if there is one on the PATH, or if the environment variable TS_MS_CONSUL
+ * names its program; else by DNS, and so with `-- --dns`.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -22,22 +22,28 @@ function flagsOf(address: string): string[] {
   return ["--grpc-host", host, "--grpc-port", port];
 }
 
-/** A server in a process of its own; resolves when it serves. */
+/** A server in a process of its own; resolves when it serves. Its port may be in use for a moment. */
 async function startServer(...args: readonly string[]): Promise<{ process: ChildProcess; address: string }> {
   const program = join(import.meta.dirname, "grpc-only.ts");
   const own = ["--exporter-port", "off", "--log-level", "error", ...args];
-  const server = spawn(process.execPath, [program, ...own], { stdio: ["ignore", "pipe", "inherit"] });
-  let address = "";
-  for await (const line of createInterface({ input: server.stdout })) {
-    address ||= /^\[GRPC\] listening on (\S+)$/.exec(line)?.[1] ?? "";
-    // It is registered after that, if it registers at all.
-    if (line.startsWith(args.includes("--register") ? "[CONSUL" : "Try:")) break;
+  for (let attempt = 1; ; attempt++) {
+    const server = spawn(process.execPath, [program, ...own], { stdio: ["ignore", "pipe", "inherit"] });
+    let address = "";
+    let isUp = false;
+    for await (const line of createInterface({ input: server.stdout })) {
+      address ||= /^\[GRPC\] listening on (\S+)$/.exec(line)?.[1] ?? "";
+      // It is registered after that, if it registers at all.
+      isUp = line.startsWith(args.includes("--register") ? "[CONSUL" : "Try:");
+      if (isUp) break;
+    }
+    server.stdout.resume();
+    if (isUp) return { process: server, address };
+    if (attempt === 5) throw new Error("a server of the demo does not start");
+    await delay(200);
   }
-  server.stdout.resume();
-  return { process: server, address };
 }
 
-const consul = flags.dns ? undefined : await startConsul();
+const consul = flags.dns ? undefined : await startConsul(process.env["TS_MS_CONSUL"]);
 if (consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = consul.url;
 const registered = consul === undefined ? [] : ["--register", "consul=goms"];
 
@@ -58,29 +64,31 @@ console.log(`dial("${target}")`);
 
 let calls = 0;
 let lost = 0;
-/** Makes a call every 5 ms for some time, and prints which server has answered how many. */
-async function call(what: string, ms: number): Promise<void> {
-  const before = new Map(
-    transport.stats().endpoints.map(({ address, load }) => [address, load?.attempts ?? 0]),
-  );
-  for (const end = performance.now() + ms; performance.now() < end; await delay(5)) {
+/** Calls that each server has got. */
+const callsOf = (): ReadonlyMap<string, number> =>
+  new Map(transport.stats().endpoints.map(({ address, load }) => [address, load?.attempts ?? 0]));
+
+/** Makes a call every 5 ms until each of these servers has got some more, and prints how many each has got. */
+async function call(what: string, servers: readonly string[]): Promise<void> {
+  const before = callsOf();
+  const more = (address: string): number => (callsOf().get(address) ?? 0) - (before.get(address) ?? 0);
+  while (servers.some((address) => more(address) < 50)) {
     calls++;
     await goms.get({ id: String(calls) }).catch((error: unknown) => {
       lost++;
       console.log(error);
     });
+    await delay(5);
   }
-  const shares = transport
-    .stats()
-    .endpoints.map(({ address, load }) => `${address} ${(load?.attempts ?? 0) - (before.get(address) ?? 0)}`);
+  const shares = [...callsOf().keys()].map((address) => `${address} ${more(address)}`);
   console.log(`${what}: ${shares.join(", ")}`);
 }
 
-await call("two servers", 500);
+await call("two servers", [a.address, b.address]);
 b.process.kill("SIGKILL");
-await call(`${b.address} is killed`, 500);
+await call(`${b.address} is killed`, [a.address]);
 b = await startServer(...flagsOf(b.address), ...registered);
-await call(`${b.address} is back`, 1_500);
+await call(`${b.address} is back`, [a.address, b.address]);
 console.log(`${calls} calls, ${lost} lost`);
 
 transport.close();

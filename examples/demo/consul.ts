@@ -2,7 +2,6 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
-import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -11,9 +10,13 @@ export interface DemoConsul extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Starts a Consul agent; undefined where there is none: neither on the PATH nor in the cache of `npm run conformance`. */
-export async function startConsul(): Promise<DemoConsul | undefined> {
-  const binary = findBinary();
+/**
+ * Starts a Consul agent; undefined where there is none.
+ *
+ * @param program the file of Consul; default: the one on the PATH
+ */
+export async function startConsul(program?: string): Promise<DemoConsul | undefined> {
+  const binary = program ?? findBinary();
   if (binary === undefined) return undefined;
   const names = ["http-port", "server-port", "serf-lan-port", "serf-wan-port"];
   const ports = await freePorts(names.length);
@@ -35,10 +38,8 @@ export async function startConsul(): Promise<DemoConsul | undefined> {
 }
 
 function findBinary(): string | undefined {
-  const cache = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "ts-ms");
   const folders = (process.env["PATH"] ?? "").split(delimiter).filter(Boolean);
-  const places = [...folders, join(cache, "debian-bullseye-consul/root/usr/bin")];
-  return places.map((folder) => join(folder, "consul")).find((path) => existsSync(path));
+  return folders.map((folder) => join(folder, "consul")).find((path) => existsSync(path));
 }
 
 async function freePorts(count: number): Promise<number[]> {

@@ -2,6 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Config, ReloadReport } from "../core/config/loader/config-types.ts";
 import type { Pages } from "../gateway/pages/pages.ts";
 import type { AppControl, AppLimits } from "./app-control.ts";
+import type { DialableServer } from "../core/dial.ts";
 import type { AppServer, MakeServer, RegisterServerOptions } from "./app-server.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { Feature } from "./features.ts";
@@ -21,6 +22,8 @@ export interface PlannedApp {
   /** Every server that is there, and the one that is called in this process. */
   readonly present: () => readonly AppServer[];
   readonly control: AppControl;
+  /** What is called in this process. */
+  readonly inner: DialableServer;
 }
 
 /** An app as a configuration wants it. */

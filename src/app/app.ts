@@ -325,6 +325,7 @@ export class App implements AsyncDisposable {
         {
           present: () => [...this.#servers.present, this.#inner],
           control: this,
+          inner: this,
         },
       );
       await this.#checks.start();

@@ -54,8 +54,7 @@ export class ConfigPlan implements AppPlan {
         if (!shared.has(make)) shared.set(make, make(this));
         return shared.get(make) as T; // As it was put in above.
       },
-      mistake: (key, problem) =>
-        new ConfigError([`${loaded.origins.get(key) ?? "configuration"}: ${key}: ${problem}`]),
+      mistake: (key, problem) => new ConfigError([`${originOf(key, loaded.origins)}: ${key}: ${problem}`]),
       origin: (key) => loaded.origins.get(key),
       isSet: (key) => !["default", undefined].includes(loaded.origins.get(key)),
     });
@@ -111,9 +110,9 @@ export class ConfigPlan implements AppPlan {
     if (kind === "check") endProgram(0, "");
     if (kind === "print-policy") {
       const { policyTable } = await import("./policy-table.ts");
-      endProgram(0, policyTable(services, this.#sections.parts));
+      endProgram(0, policyTable([...services, ...(await this.#contracts())], this.#sections.parts));
     }
-    await this.#sections.start(await this.#controlOf(app));
+    await this.#sections.start(await this.#controlOf(app), { services, inner: app.inner });
     const before = this.#source;
     this.#source = watchConfig(this.#loaded, {
       prepare: (update) => this.#prepare(update),
@@ -160,6 +159,13 @@ export class ConfigPlan implements AppPlan {
     logger.info({ level: logger.level }, "the level of the log was changed by SIGUSR2");
   }
 
+  async #contracts(): Promise<readonly DescService[]> {
+    const lists = await Promise.all(
+      this.#sections.parts.map(async (part) => (await part.contracts?.()) ?? []),
+    );
+    return lists.flat();
+  }
+
   async #prepare(update: ConfigUpdate): Promise<() => void> {
     const swap = await this.#sections.prepare(update, this.#services);
     return () => {
@@ -185,4 +191,14 @@ export class ConfigPlan implements AppPlan {
       );
     }
   }
+}
+
+/** Where a key was set, or the nearest one above it that was. */
+function originOf(key: string, origins: ReadonlyMap<string, string>): string {
+  const above = /^(.+)(?:\.[^.[\]]+|\[[^[\]]*\])$/;
+  for (let name: string | undefined = key; name !== undefined; name = above.exec(name)?.[1]) {
+    const origin = origins.get(name);
+    if (origin !== undefined && origin !== "default") return origin;
+  }
+  return origins.get(key) ?? "configuration";
 }

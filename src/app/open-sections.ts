@@ -5,7 +5,13 @@ import { SetupError } from "../core/errors/setup-error.ts";
 import type { ProgramControl } from "./app-control.ts";
 import type { AppOptions } from "./app-options.ts";
 import type { AppServer } from "./app-server.ts";
-import { gateStages, type Section, type SectionKit, type SectionParts } from "./sections/section.ts";
+import {
+  gateStages,
+  type Section,
+  type SectionKit,
+  type SectionParts,
+  type StartedProgram,
+} from "./sections/section.ts";
 import { sections } from "./sections/sections.ts";
 
 /** A section that is in use. */
@@ -21,6 +27,8 @@ export class OpenSections {
   #opened: readonly OpenedSection[];
   readonly #started: OpenedSection[] = [];
   #program: ProgramControl | undefined;
+  /** Undefined before the start, as `#program` is. */
+  #begun: StartedProgram | undefined;
 
   /**
    * Opens every section that a configuration uses.
@@ -86,12 +94,13 @@ export class OpenSections {
   }
 
   /** Starts the sections one after the other; when one fails, those that were started are stopped. */
-  async start(program: ProgramControl): Promise<void> {
+  async start(program: ProgramControl, begun: StartedProgram): Promise<void> {
     this.#program = program;
+    this.#begun = begun;
     for (const opened of this.#opened) {
       try {
         opened.parts.attach?.(program);
-        await opened.parts.start?.();
+        await opened.parts.start?.(begun);
         this.#started.push(opened);
       } catch (error) {
         await this.stop();
@@ -116,20 +125,23 @@ export class OpenSections {
     const used = sections.filter(({ isUsed }) => isUsed(update.next));
     const swaps: (() => void)[] = [];
     const staying = this.#opened.filter(({ section }) => used.includes(section));
+    const leaving = this.#opened.filter((opened) => !staying.includes(opened));
+    const coming = used.filter((section) => !this.#opened.some((opened) => opened.section === section));
+    const fixed = [...coming, ...leaving.map(({ section }) => section)].find(
+      ({ isFixed = false }) => isFixed,
+    );
+    if (fixed !== undefined)
+      throw kit.mistake(fixed.name, "comes into use, or out of it, by a restart alone");
     await collect(staying, async ({ parts }) => {
       const swap = await parts.prepare?.(update);
       if (swap !== undefined) swaps.push(swap);
     });
-    const added = await openAll(
-      used.filter((section) => !this.#opened.some((opened) => opened.section === section)),
-      kit,
-    );
+    const added = await openAll(coming, kit);
     await collect(added, async ({ parts }) => parts.check?.(services));
     for (const { parts } of added) {
       if (this.#program !== undefined) parts.attach?.(this.#program);
-      await parts.start?.();
+      await parts.start?.(this.#begun);
     }
-    const leaving = this.#opened.filter((opened) => !staying.includes(opened));
     return () => {
       for (const swap of swaps) swap();
       const all = [...staying, ...added];

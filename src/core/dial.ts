@@ -13,6 +13,7 @@ import {
 import type { PlanLine } from "./policy/plan.ts";
 import { DialledServer } from "./targets/dialled-server.ts";
 import { checkPolicyOptions } from "./targets/policy-options.ts";
+import { programDefaults } from "./targets/program-defaults.ts";
 import type { DialStats } from "./targets/dial-stats.ts";
 import type { LazyCluster } from "./targets/lazy-cluster.ts";
 import type { Endpoint } from "./discovery/resolver.ts";
@@ -123,7 +124,8 @@ export interface DialedInvoker extends Invoker, Dialed {}
 export function dial(target: DialTarget, options: Partial<DialOptions> = {}): DialedTransport {
   const invoker = dialInvoker(target, options); // First, since it checks the arguments.
   const transport = toTransport(invoker, {
-    defaultTimeoutMs: options.defaultTimeoutMs ?? dialDefaults.defaultTimeoutMs,
+    defaultTimeoutMs:
+      options.defaultTimeoutMs ?? programDefaults()?.timeoutMs ?? dialDefaults.defaultTimeoutMs,
   });
   return withConnection(transport, invoker);
 }

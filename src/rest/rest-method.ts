@@ -1,4 +1,5 @@
 import type { DescMethod, Registry } from "@bufbuild/protobuf";
+import { canHaveFloats } from "./signed-zero.ts";
 import { bindingsOf, selectsRpc } from "./binding-choice.ts";
 import type { Route } from "../core/http-rule/route.ts";
 import type { RestTransportOptions } from "./rest-options.ts";
@@ -8,6 +9,8 @@ export interface RestMethod {
   readonly desc: DescMethod;
   /** In the order in which they are tried. */
   readonly bindings: readonly Route[];
+  /** Whether requests may have numbers with a sign of their own where they are 0. */
+  readonly hasFloats: boolean;
   /** The timeout that a policy gives; undefined for none. */
   readonly timeoutMs: number | undefined;
 }
@@ -28,7 +31,8 @@ export function methodBook(scope: RestScope): (desc: DescMethod) => RestMethod {
     let method = known.get(desc);
     if (method === undefined) {
       const policy = scope.policies.findLast(({ selector }) => selectsRpc(selector, desc));
-      method = { desc, bindings: bindingsOf(desc, scope), timeoutMs: policy?.timeoutMs };
+      const [bindings, hasFloats] = [bindingsOf(desc, scope), canHaveFloats(desc.input)];
+      method = { desc, bindings, hasFloats, timeoutMs: policy?.timeoutMs };
       known.set(desc, method);
     }
     return method;

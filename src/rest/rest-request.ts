@@ -1,4 +1,4 @@
-import { create, type DescMethod, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
+import { create, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
 import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
 import type { Route } from "../core/http-rule/route.ts";
@@ -6,6 +6,7 @@ import { type BoundRequest, chooseBinding } from "./binding-choice.ts";
 import { jsonAt, jsonWithout } from "./json-at.ts";
 import type { RestMethod, RestScope } from "./rest-method.ts";
 import { tooLarge } from "./json-lines.ts";
+import { withSignedZeros } from "./signed-zero.ts";
 
 /** A request as `fetch` takes it, without the headers of its call. */
 export interface RestRequest {
@@ -53,7 +54,7 @@ export async function manyRequest(
   const raw = rawBody(bound.route, message);
   const contentType = raw === undefined ? "application/x-ndjson" : raw.contentType;
   if (first.done === true) return { ...bound, body: undefined, contentType: undefined };
-  const pieces = piecesOf(bound, raw?.body, iterator, scope);
+  const pieces = piecesOf(method, bound, raw?.body, iterator, scope);
   if (!isStreamed) return { ...bound, body: await gather(pieces, scope.maxMessageBytes), contentType };
   const body = streamOf(pieces, signal);
   return { ...bound, body, contentType };
@@ -85,13 +86,14 @@ function streamOf(
   });
 }
 
-function choose({ bindings, desc }: RestMethod, message: Message, scope: RestScope): BoundRequest {
-  return chooseBinding(bindings, requestJson(desc, message, scope), scope);
+function choose(method: RestMethod, message: Message, scope: RestScope): BoundRequest {
+  return chooseBinding(method.bindings, requestJson(method, message, scope), scope);
 }
 
-function requestJson(desc: DescMethod, message: Message, { registry }: RestScope): JsonObject {
+function requestJson({ desc, hasFloats }: RestMethod, message: Message, { registry }: RestScope): JsonObject {
   try {
-    return toJson(desc.input, message, { registry }) as JsonObject; // Or the text of a type that no rule can bind.
+    const json = toJson(desc.input, message, { registry }) as JsonObject; // Or the text of a type that no rule can bind.
+    return hasFloats ? withSignedZeros(json) : json;
   } catch (cause) {
     throw invalid(`the request can not be written as JSON: ${cause instanceof Error ? cause.message : ""}`);
   }
@@ -128,6 +130,7 @@ function rawBody(
 
 /** The bytes of the first message and of those that follow. */
 async function* piecesOf(
+  rpc: RestMethod,
   { route, body }: BoundRequest,
   raw: Uint8Array | undefined,
   rest: AsyncIterator<Message, unknown>,
@@ -140,7 +143,7 @@ async function* piecesOf(
     for (;;) {
       const next = await rest.next();
       if (next.done === true) break;
-      yield rawBody(route, next.value)?.body ?? encoder.encode(lineOf(route, next.value, scope));
+      yield rawBody(route, next.value)?.body ?? encoder.encode(lineOf(rpc, route, next.value, scope));
     }
     isEnded = true;
   } finally {
@@ -149,8 +152,8 @@ async function* piecesOf(
 }
 
 /** A later message of a stream, which only the body holds. */
-function lineOf({ method, bodyField }: Route, message: Message, scope: RestScope): string {
-  const json = requestJson(method, message, scope);
+function lineOf(rpc: RestMethod, { bodyField }: Route, message: Message, scope: RestScope): string {
+  const json = requestJson(rpc, message, scope);
   if (!Array.isArray(bodyField)) return `${JSON.stringify(json)}\n`;
   const [left] = Object.keys(jsonWithout(bodyField, json));
   if (left === undefined) return `${JSON.stringify(jsonAt(bodyField, json) ?? null)}\n`;

@@ -109,6 +109,44 @@ async function keepOpen(t: TestContext, { tls, http }: Running): Promise<void> {
   await once(response, "end");
 }
 
+/** A program drains for some seconds. @returns false if not all was asked in that time */
+async function drains(port: (typeof ports)[number], seconds: number): Promise<boolean> {
+  await using running = await start(port, `--drain-delay=${seconds}s`);
+  const { program, http } = running;
+  const last = curlJson(...trust, `${http}/test/v1/echo/last?${slow(2_000 * seconds)}`);
+  await program.line(/^begun last$/);
+  const killedMs = performance.now();
+  program.kill();
+  const asked = async (): Promise<void> => {
+    const ready = [...trust, "--http1.1", `${http}/readyz`];
+    while ((await curl(...ready)).status !== 503) await delay(20);
+    const served = await curl(...trust, "--http1.1", `${http}/test/v1/echo/late`);
+    assert.deepEqual([served.status, served.headers.get("connection")], [200, "close"]);
+    const health = await bufCurl(running, "grpc.health.v1.Health/Check", "{}");
+    assert.deepEqual(JSON.parse(health.stdout), { status: "NOT_SERVING" });
+    assert.equal((await bufCurl(running, "tsms.test.v1.EchoService/Echo", '{"text":"late"}')).code, 0);
+  };
+  const isLate = (): boolean => performance.now() - killedMs >= seconds * 1_000;
+  try {
+    await asked();
+  } catch (error) {
+    if (!isLate()) throw error;
+    last.catch(() => {});
+    return false;
+  }
+  for (;;) {
+    const { code } = await run("curl", "-s", ...trust, "--max-time", "5", `${http}/livez`);
+    if (code === 7) break; // Connection refused.
+    // A connection that was accepted as the listener closed, and has sent no request, is closed, reset or, over HTTP/2,
+    // told to go elsewhere.
+    assert.ok([0, 16, 28, 52, 56].includes(Number(code)), `curl ended with ${code}`);
+    await delay(50);
+  }
+  assert.equal((await last)[0], 200);
+  assert.equal((await program.exit()).code, 0);
+  return true;
+}
+
 for (const port of ports) {
   describe(port.name, () => {
     test("Z01: idle connections of every kind do not hold the stop", async (t) => {
@@ -159,28 +197,9 @@ for (const port of ports) {
     });
 
     test("Z03, G24: drained, it is not ready and still serves; then connections are refused", async () => {
-      await using running = await start(port, "--drain-delay=3s");
-      const { program, http } = running;
-      const last = curlJson(...trust, `${http}/test/v1/echo/last?${slow(6000)}`);
-      await program.line(/^begun last$/);
-      program.kill();
-      const ready = [...trust, "--http1.1", `${http}/readyz`];
-      while ((await curl(...ready)).status !== 503) await delay(20);
-      const served = await curl(...trust, "--http1.1", `${http}/test/v1/echo/late`);
-      assert.deepEqual([served.status, served.headers.get("connection")], [200, "close"]);
-      const health = await bufCurl(running, "grpc.health.v1.Health/Check", "{}");
-      assert.deepEqual(JSON.parse(health.stdout), { status: "NOT_SERVING" });
-      assert.equal((await bufCurl(running, "tsms.test.v1.EchoService/Echo", '{"text":"late"}')).code, 0);
-      for (;;) {
-        const { code } = await run("curl", "-s", ...trust, "--max-time", "5", `${http}/livez`);
-        if (code === 7) break; // Connection refused.
-        // A connection that was accepted as the listener closed, and has sent no request, is closed, reset or, over
-        // HTTP/2, told to go elsewhere.
-        assert.ok([0, 16, 52, 56].includes(Number(code)), `curl ended with ${code}`);
-        await delay(50);
-      }
-      assert.equal((await last)[0], 200);
-      assert.equal((await program.exit()).code, 0);
+      // A busy machine may not ask everything while it drains: then it drains longer, and the answers count alone.
+      for (const seconds of [3, 20, 120]) if (await drains(port, seconds)) return;
+      assert.fail("nothing was asked in time");
     });
 
     test("Z04: gRPC clients get GOAWAY NO_ERROR and lose no call", async (t) => {

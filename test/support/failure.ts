@@ -31,3 +31,15 @@ export async function* each<T>(...items: readonly T[]): AsyncGenerator<T> {
 export function never<T>(): Promise<T> {
   return new Promise(() => {});
 }
+
+/**
+ * Whether something is settled "at once": within so many turns of the event loop, however long each of them takes on a
+ * machine with other load. Nothing that waits for a timer or for another process is.
+ */
+export async function isImmediate(work: Promise<unknown>, turns = 20): Promise<boolean> {
+  let isSettled = false;
+  const settled = (): void => void (isSettled = true);
+  work.then(settled, settled);
+  for (let turn = 0; turn < turns && !isSettled; turn++) await new Promise(setImmediate);
+  return isSettled;
+}

@@ -10,6 +10,9 @@ import { GrpcServer, type GrpcServerOptions } from "../../src/core/grpc-server.t
 import { Echo } from "./echo-service.ts";
 import { KillableFront } from "./killable-front.ts";
 
+/** How long an event may take to come on a machine with other load, in milliseconds. */
+const patienceMs = 60_000;
+
 /** A server with what stands in front of it. */
 export interface OneOfSeveral {
   readonly server: GrpcServer;
@@ -110,7 +113,7 @@ export class Load {
   }
 
   /** Resolves as soon as `holds` does, which is asked after each call. */
-  async until(holds: () => boolean, withinMs = 10_000): Promise<void> {
+  async until(holds: () => boolean, withinMs = patienceMs): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
       this.#callers,
@@ -140,7 +143,7 @@ export class Load {
 export async function until(
   transport: DialedTransport,
   holds: () => boolean,
-  withinMs = 5_000,
+  withinMs = patienceMs,
 ): Promise<void> {
   if (holds()) return;
   await new Promise<void>((resolve, reject) => {

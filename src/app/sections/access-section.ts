@@ -14,7 +14,7 @@ import {
 } from "../../core/security/access-rules.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { makeSecurityUse, type SecurityUse } from "./security-use.ts";
-import { hasContracts, hasUpstream } from "./upstream-use.ts";
+import { hasLateContracts } from "./upstream-use.ts";
 
 /** Who may call what, by the rules of the configuration and the options of contracts. */
 export function open(kit: SectionKit): SectionParts {
@@ -27,7 +27,7 @@ export function open(kit: SectionKit): SectionParts {
     if (areLate) logger.error(`${error.message}: calls of this service fail`);
   };
   // Rpcs of an upstream come with its contracts, and rules for them cannot be compared with what there is now.
-  const areLate = hasUpstream(config) && hasContracts(config);
+  const areLate = hasLateContracts(config);
   let services: readonly DescService[] = [];
   const complete = async (checked: AccessTable): Promise<void> => {
     try {

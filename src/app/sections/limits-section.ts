@@ -6,6 +6,7 @@ import { Limiter, type LimitsInit } from "../../core/limits/limiter.ts";
 import type { WatchedValue } from "../../core/telemetry/metric-books.ts";
 import { redisOf } from "./redis-of.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import { hasLateContracts } from "./upstream-use.ts";
 
 /** Limits of calls. */
 export function open(kit: SectionKit): SectionParts {
@@ -22,7 +23,8 @@ export function open(kit: SectionKit): SectionParts {
     limits: limiter,
     check(services) {
       const [unmatched] = limiter.unmatched(services);
-      if (unmatched !== undefined) {
+      // Rpcs of upstreams come with their contracts.
+      if (unmatched !== undefined && !hasLateContracts(config)) {
         throw mistake(`limits.${unmatched.limit}.rpc`, `no service has the rpc ${unmatched.selector}`);
       }
       for (const line of limiter.warnings) logger.warn(line);

@@ -4,6 +4,7 @@ import type { CallObserver } from "../../core/call/observer.ts";
 import type { AnyService } from "../../core/call/service.ts";
 import type { Gate } from "../../core/admission/gate.ts";
 import type { Config, ConfigUpdate, ReloadReport } from "../../core/config/loader/config-types.ts";
+import type { DialableServer } from "../../core/dial.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServerOptions } from "../../core/grpc-server.ts";
 import type { Logger } from "../../core/telemetry/logger.ts";
@@ -40,6 +41,10 @@ export interface Section {
   readonly name: string;
   /** Whether a configuration uses it. */
   readonly isUsed: (config: Config) => boolean;
+  /**
+   * Whether it cannot come into use, or out of it, by a reload: servers are made with what it makes. Default: false.
+   */
+  readonly isFixed?: boolean;
   /** Loads its file. */
   readonly load: () => Promise<{ readonly open: OpenSection }>;
 }
@@ -67,6 +72,14 @@ export interface SectionKit {
   readonly isSet: (key: string) => boolean;
   /** The environment, for what is no key, such as `NODE_ENV`. */
   readonly env: Readonly<NodeJS.ProcessEnv>;
+}
+
+/** What sections know of the program as it starts. */
+export interface StartedProgram {
+  /** The services of the program itself. */
+  readonly services: readonly DescService[];
+  /** What is called in this process. */
+  readonly inner: DialableServer;
 }
 
 /** When gates are asked about a call, from the first to the last (rule U1). The first one looks at messages alone. */
@@ -127,12 +140,18 @@ export interface SectionParts {
   check?(services: readonly DescService[]): void | Promise<void>;
   /** The program is about to start: for what shows or changes it while it runs. */
   attach?(program: ProgramControl): void;
-  start?(): void | Promise<void>;
+  /** @param program whose servers are started next */
+  start?(program?: StartedProgram): void | Promise<void>;
   stop?(): void | Promise<void>;
   /** See step 4. */
   prepare?(update: ConfigUpdate): (() => void) | Promise<() => void>;
   /** The configuration was read again, whether or not something of it has changed. */
   reloaded?(report: ReloadReport): void;
+  /**
+   * The services that it brings by their contracts, for `--print-policy`. Those that servers elsewhere describe are asked
+   * for now.
+   */
+  contracts?(): Promise<readonly DescService[]>;
   /** What `--print-policy` says about an rpc, by column. */
   policyOf?(method: DescMethod): Readonly<Record<string, string>>;
 }

@@ -1,6 +1,6 @@
 import type { Config } from "../../core/config/loader/config-types.ts";
 import type { Section } from "./section.ts";
-import { hasUpstream } from "./upstream-use.ts";
+import { hasUpstream, hasUpstreams } from "./upstream-use.ts";
 
 /** All sections, in the order in which they are opened. */
 export const sections: readonly Section[] = [
@@ -11,6 +11,12 @@ export const sections: readonly Section[] = [
     load: () => import("./audit-section.ts"),
   },
   { name: "tls", isUsed: ({ tls }) => tls !== undefined, load: () => import("./tls-section.ts") },
+  { name: "clients", isUsed: () => true, load: () => import("./clients-section.ts") },
+  {
+    name: "discovery",
+    isUsed: ({ discovery }) => discovery?.consul !== undefined || discovery?.providers !== undefined,
+    load: () => import("./discovery-section.ts"),
+  },
   { name: "app", isUsed: () => true, load: () => import("./app-section.ts") },
   { name: "grpc", isUsed: () => true, load: () => import("./grpc-section.ts") },
   { name: "http", isUsed: () => true, load: () => import("./http-section.ts") },
@@ -36,6 +42,8 @@ export const sections: readonly Section[] = [
   },
   { name: "pages", isUsed: ({ pages }) => pages !== undefined, load: () => import("./pages-section.ts") },
   { name: "upstream", isUsed: hasUpstream, load: () => import("./upstream-section.ts") },
+  { name: "upstreams", isUsed: usesUpstreams, isFixed: true, load: () => import("./upstreams-section.ts") },
+  { name: "register", isUsed: registers, load: () => import("./register-section.ts") },
   { name: "websocket", isUsed: () => true, load: () => import("./websocket-section.ts") },
   {
     name: "stores",
@@ -78,4 +86,14 @@ export const sections: readonly Section[] = [
 
 function checksMessages({ validation: { requests, responses } }: Config): boolean {
   return requests !== "off" || responses === "enforce";
+}
+
+/** Rules about upstreams without any are a mistake that their section tells. */
+function usesUpstreams(config: Config): boolean {
+  const hasRules = config.traffic.length > 0 || (config.policies.length > 0 && !hasUpstream(config));
+  return hasUpstreams(config) || hasRules;
+}
+
+function registers({ register, discovery }: Config): boolean {
+  return register?.consul !== undefined || discovery?.providers?.consul?.enabled === true;
 }

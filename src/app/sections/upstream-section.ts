@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { dial, type DialedTransport } from "../../core/dial.ts";
 import type { ClientTls } from "../../core/net/client-tls.ts";
 import { formatAddress } from "../../core/net/listener.ts";
-import { tlsParts, tlsProblem, fileProblem, type TlsMaterial } from "../../core/net/tls-material.ts";
 import type { SchemaSource, Schema } from "../../core/schema/schema.ts";
 import type { AppServer } from "../app-server.ts";
+import { readClientTls } from "./client-tls-of.ts";
+import { policyInits } from "./policy-inits.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { hasContracts } from "./upstream-use.ts";
 
@@ -57,6 +57,14 @@ export function open(kit: SectionKit): SectionParts {
       ended.abort();
       transport.close();
     },
+    prepare({ changed }) {
+      const [key] = changed.filter((one) => one.startsWith("policies"));
+      if (key === undefined) return () => {};
+      throw kit.mistake(
+        key,
+        "a restart alone takes it, with the single upstream: give that a name in upstreams",
+      );
+    },
   };
 }
 
@@ -73,21 +81,8 @@ function dialUpstream({ config, mistake, isSet }: SectionKit): DialedTransport {
     balance,
     health,
   } = config.upstream ?? {};
-  if ((cert === undefined) !== (key === undefined))
-    throw mistake("upstream.cert", "needs upstream.key, and the other way round");
-  const files = { ca, cert, key };
-  const material: TlsMaterial = {};
-  for (const part of tlsParts) {
-    const file = part === "crl" ? undefined : files[part];
-    if (file === undefined) continue;
-    try {
-      material[part] = readFileSync(file);
-    } catch (cause) {
-      throw mistake(`upstream.${part}`, `${file}: ${fileProblem(cause)}`);
-    }
-  }
-  const problem = tlsProblem(material, (part) => `upstream.${part}`);
-  if (problem !== undefined) throw mistake("upstream", problem);
+  const material = readClientTls({ ca, cert, key }, "upstream", mistake);
+  const policies = policyInits(config.policies, "policies", mistake);
   const secure: ClientTls = {
     ...material,
     ...(authority === undefined ? {} : { serverName: authority.replace(/:\d+$/, "") }),
@@ -97,6 +92,7 @@ function dialUpstream({ config, mistake, isSet }: SectionKit): DialedTransport {
     authority,
     maxMessageBytes: config.grpc.maxSendMsgSize,
     ...(isSet("upstream.balance") ? { balance: balance as "p2c" } : {}), // The loader has checked the word.
+    ...(policies.length === 0 ? {} : { policies }),
     ...(health === true ? { health: true } : {}),
   });
 }

@@ -5,6 +5,11 @@ export function hasUpstream({ upstream }: Config): boolean {
   return upstream !== undefined;
 }
 
+/** Whether the program has several services behind it, by their names or found by a catalog. */
+export function hasUpstreams({ upstreams, discovery }: Config): boolean {
+  return Object.keys(upstreams).length > 0 || discovery?.catalog !== undefined;
+}
+
 /** Whether the program has a gRPC server on a port of its own. */
 export function hasGrpcPort(config: Config): boolean {
   return config.grpc.enabled && config.app.port === undefined && !hasUpstream(config);
@@ -16,4 +21,9 @@ export function hasContracts({ gateway }: Config): boolean {
     gateway !== undefined &&
     (gateway.descriptors.length > 0 || gateway.proto.length > 0 || gateway.reflection)
   );
+}
+
+/** Whether rpcs are served whose contracts are loaded only as the program runs. */
+export function hasLateContracts(config: Config): boolean {
+  return hasUpstreams(config) || (hasUpstream(config) && hasContracts(config));
 }

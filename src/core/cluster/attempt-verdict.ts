@@ -12,13 +12,14 @@ const failures: ReadonlySet<Code> = new Set([
 ]);
 
 /** A deadline that passes sooner says nothing about the endpoint, in milliseconds. */
-const leastDeadlineMs = 1_000;
+export const leastDeadlineMs = 1_000;
 
 /**
  * What an attempt says about its endpoint: nothing if its caller has cancelled it or if it was never sent. What a server
  * has refused unread is no outage, and a stream that was answered may have no other end than its deadline.
  *
  * @param error undefined for OK
+ * @param tookMs how long it lasted, or how long its caller's deadline let it last if that is less
  * @param byOwnTimeout whether a time limit of the policy has ended it, and not one of the caller
  * @param isAnswered whether it is a stream whose headers have come
  */

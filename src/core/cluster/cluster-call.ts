@@ -17,7 +17,7 @@ import type { Concurrency, LeavePlace } from "../resilience/concurrency.ts";
 import { pushbackOfReply, type Pushback } from "../resilience/pushback.ts";
 import type { Retries } from "../resilience/retry.ts";
 import type { HedgeBooks } from "../resilience/hedge.ts";
-import { verdictOf } from "./attempt-verdict.ts";
+import { leastDeadlineMs, verdictOf } from "./attempt-verdict.ts";
 import type { PickRequest } from "./candidates.ts";
 import { HedgeGroup, type HedgedAttempt } from "./hedge-group.ts";
 import type { CalledRpc } from "./called-rpc.ts";
@@ -371,6 +371,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     const endpoint = this.#endpoint;
     const pooled = this.#pooled;
     if (endpoint === undefined || pooled === undefined) return;
+    const hadMs = Math.min(nowMs - this.beganMs, this.#allowedMs);
     this.#endpoint = this.#pooled = undefined;
     pooled.busy--;
     pooled.usedMs = nowMs;
@@ -380,7 +381,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       code: error?.code ?? 0,
       durationMs: nowMs - this.beganMs,
     });
-    const verdict = verdictOf(error, progress, nowMs - this.beganMs, byOwnTimeout, this.#isAnswered);
+    const verdict = verdictOf(error, progress, hadMs, byOwnTimeout, this.#isAnswered);
     const isLost = error?.code === Code.Unavailable && !hasReply;
     endpoint.end(this, verdict, error === undefined, isLost, nowMs);
     this.#host.ended();
@@ -390,9 +391,20 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     const permit = this.#permit;
     if (permit === undefined) return;
     this.#permit = undefined;
+    const isCallers =
+      error?.code === Code.DeadlineExceeded && !byOwnTimeout && this.#allowedMs < leastDeadlineMs;
     if (error === undefined) permit.ok();
-    else if (progress === "maybe") permit.fail(error, byOwnTimeout);
+    else if (progress === "maybe" && !isCallers) permit.fail(error, byOwnTimeout);
     else permit.ignore();
+  }
+
+  /**
+   * The time that the caller's deadline left for the attempt, or for the call while it waits for an endpoint. What it took
+   * is more where this process stood still.
+   */
+  get #allowedMs(): number {
+    const sinceMs = this.#endpoint === undefined ? (this.startedMs ?? 0) : this.beganMs;
+    return (this.#head.deadline ?? Infinity) - sinceMs;
   }
 
   #stopTimer(): void {

@@ -6,7 +6,8 @@ import {
 } from "../../../gen/ts_ms/v1/policy_pb.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { selectorOf } from "../http-rule/http-rule.ts";
-import type { SelectedPolicy } from "./method-policy.ts";
+import type { RetryInit, SelectedPolicy } from "./method-policy.ts";
+import { codeLayer } from "./policy-layer.ts";
 import { mergePlan, type AppliedLayer, type MethodPlan, type PlanLine } from "./plan.ts";
 import { contractLayer } from "./contract-layer.ts";
 import { readSelected, type SelectedLayer } from "./selected-policies.ts";
@@ -17,6 +18,8 @@ export interface PlanSources {
   readonly policies?: readonly SelectedPolicy[];
   /** Whether the options `policy` and `service_policy` of the contract count. Default: true. */
   readonly contractPolicies?: boolean;
+  /** Retries of all rpcs, below the contract. Default: those of `RetryInit`. */
+  readonly retry?: RetryInit;
   /** Layers between the contract and `policies`: those of a gRPC service config. Default: none. */
   readonly between?: (method: DescMethod) => readonly AppliedLayer[];
 }
@@ -25,12 +28,15 @@ export interface PlanSources {
 export class Plans {
   readonly #sources: PlanSources;
   readonly #selected: readonly SelectedLayer[];
+  readonly #first: readonly AppliedLayer[];
   readonly #byService = new Map<DescService, ReadonlyMap<DescMethod, MethodPlan>>();
 
   /** @throws SetupError naming the policy and the field that cannot be used */
   constructor(sources: PlanSources = {}) {
     this.#sources = sources;
     this.#selected = readSelected(sources.policies ?? []);
+    const { retry } = sources;
+    this.#first = retry === undefined ? [] : [{ ...codeLayer({ retry }, "clients"), reach: "many" }];
   }
 
   /**
@@ -75,6 +81,7 @@ export class Plans {
   #layers(method: DescMethod, ofService: readonly AppliedLayer[]): AppliedLayer[] {
     const selected = this.#selected.filter(({ selector }) => selector.matches(method));
     return [
+      ...this.#first,
       ...ofService,
       ...this.#contract(method),
       ...(this.#sources.between?.(method) ?? []),

@@ -7,6 +7,7 @@ import { show } from "../config/check-options.ts";
 import { nearestName } from "../errors/nearest-name.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
+import { programDefaults } from "./program-defaults.ts";
 
 /** Options of `dial` that decide which of several endpoints is called. */
 export interface ChoiceOptions {
@@ -122,7 +123,7 @@ export function givesChoice(options: Partial<ChoiceOptions>): boolean {
  */
 export function checkChoice(options: Partial<ChoiceOptions>): CheckedChoice {
   const {
-    zone = process.env["TS_MS_ZONE"],
+    zone = programDefaults()?.zone ?? process.env["TS_MS_ZONE"],
     zoneMode = choiceDefaults.zoneMode,
     subset = choiceDefaults.subset,
     slowStart = {},

@@ -10,6 +10,7 @@ import { parseTarget } from "../net/target.ts";
 import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
 import { LazyCluster } from "./lazy-cluster.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
+import { programDefaults } from "./program-defaults.ts";
 import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
 import { withServiceConfig } from "./service-config-options.ts";
 import { checkDnsServers, compileTarget, isTextTarget, type CompiledTarget } from "./text-target.ts";
@@ -58,6 +59,7 @@ type Options = Partial<ConnectionOptions & ClusterDialOptions>;
 /** Whether options ask for a cluster even where the target is one server. */
 export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
   return (
+    programDefaults()?.retriesOneServer === true ||
     options.name !== undefined ||
     options.connections !== undefined ||
     givesChoice(options) ||
@@ -92,6 +94,7 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
   const { policies, contractPolicies, retryBudget, clientObservers } = { ...policyDialDefaults, ...options };
   if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
   checkDns(dns);
+  const retry = programDefaults()?.retry;
   const source = sourceOf(target);
   const authority = options.authority ?? source.authority;
   const tls = checkTls(options, source, authority);
@@ -125,7 +128,7 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
       retryTokens,
       retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
     };
-    const plans = { policies, contractPolicies, ...(between && { between }) };
+    const plans = { policies, contractPolicies, ...(retry && { retry }), ...(between && { between }) };
     if ("watchRoutes" in resolver) {
       const { routedCluster } = await import("./routed-target.ts");
       return routedCluster(resolver as RoutedResolver, { ...common, plans }, options); // As it has the method.

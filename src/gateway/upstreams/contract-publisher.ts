@@ -117,7 +117,9 @@ export class ContractPublisher {
     for (const name of this.#grpcRefused.keys()) if (!this.#served.has(name)) this.#grpcRefused.delete(name);
     for (const [name, { entry, service }] of this.#served) {
       if (this.#byGrpc.has(name) || leftOut.has(service) || this.#grpcRefused.has(name)) continue;
-      if (grpc.services.some(({ typeName }) => typeName === name)) {
+      const own = grpc.services.find(({ typeName }) => typeName === name);
+      if (own === service) continue; // It serves the same by itself.
+      if (own !== undefined) {
         const text = `${entry.name}: ${name} is left out of the gRPC server, which has it by itself`;
         this.#grpcRefused.set(name, { upstream: entry.name, service: name, reason: "grpc", text });
         continue;

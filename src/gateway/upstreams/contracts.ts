@@ -1,3 +1,4 @@
+import type { UpstreamContract } from "../../core/discovery/catalog.ts";
 import { keepLoaded } from "../../core/schema/schema-loader.ts";
 import { reflectionSource } from "../../core/schema/reflection-source.ts";
 import {
@@ -36,7 +37,16 @@ export function keepContract(entry: UpstreamEntry, listener: ContractListener): 
 
 function sourceOf(entry: UpstreamEntry): SchemaSource | undefined {
   const { contract, only } = entry.parts;
-  if (contract === "reflection") return reflectionSource(entry.transport, only);
+  return contract === "reflection" ? reflectionSource(entry.transport, only) : fileSource(contract, only);
+}
+
+/**
+ * The files that have the contracts of an upstream; undefined where there are none.
+ *
+ * @param only names of the services to serve; none for all
+ */
+export function fileSource(contract: UpstreamContract, only: readonly string[]): SchemaSource | undefined {
+  if (contract === "reflection") return undefined;
   if ("descriptors" in contract) return descriptorSetSource(texts(contract.descriptors), only);
   if ("proto" in contract) return protoSource(texts(contract.proto), contract.paths, only);
   return undefined; // The contracts of another upstream are not loaded twice.

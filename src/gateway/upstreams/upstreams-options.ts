@@ -47,6 +47,8 @@ export interface UpstreamsOptions {
   readonly traffic: readonly TrafficRule[];
   /** How long an upstream is served after the catalog has it no longer, in milliseconds. Default: 30,000. */
   readonly staleMs: number;
+  /** Whether they stay connected when the last server has stopped, until `close()`. Default: false. */
+  readonly keepOpen: boolean;
   /** Where problems of single upstreams are logged; `false` for no log. Default: warnings of the process. */
   readonly logger: UpstreamLogger | false | undefined;
 }
@@ -58,6 +60,7 @@ export const upstreamsDefaults: UpstreamsOptions = Object.freeze({
   policies: Object.freeze([]),
   traffic: Object.freeze([]),
   staleMs: 30_000,
+  keepOpen: false,
   logger: undefined,
 });
 

@@ -3,20 +3,20 @@ import type { Transport } from "@connectrpc/connect";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import { standFor, toTransport } from "../../core/call/transport.ts";
-import { checkProtobufCopy } from "../../core/call/protobuf-copy.ts";
 import { writeReply } from "../../core/call/write-reply.ts";
 import type { Catalog } from "../../core/discovery/catalog.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
+import type { SelectedPolicy } from "../../core/policy/method-policy.ts";
 import type { GrpcServer } from "../../core/grpc-server.ts";
-import { choosing, withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
+import { withBytes, type BytesInvoker } from "../../core/call/invoker-forms.ts";
 import type { TrafficRule } from "../../core/traffic/traffic-rule.ts";
+import { ChosenInvokers } from "./chosen-invokers.ts";
 import type { ContractPublisher } from "./contract-publisher.ts";
 import { RefusalLog } from "./refusal-log.ts";
-import { ServiceOwners, type RefusedService } from "./service-owners.ts";
-import { staticContract } from "./static-contract.ts";
+import type { RefusedService } from "./service-owners.ts";
+import { UpstreamSet } from "./upstream-set.ts";
 import type { UpstreamTraffic } from "./upstream-traffic.ts";
-import { UpstreamEntry } from "./upstream-entry.ts";
 import { upstreamStats, type UpstreamsStats } from "./upstreams-stats.ts";
 import {
   checkUpstreamsOptions,
@@ -24,12 +24,8 @@ import {
   upstreamsDefaults,
   type ContractServer,
   type UpstreamInit,
-  type UpstreamParts,
   type UpstreamsOptions,
 } from "./upstreams-options.ts";
-
-/** How long calls that arrived before an upstream went may still be sent to it, in milliseconds. */
-const retireMs = 5_000;
 
 /**
  * Several upstreams behind one gateway: a transport that sends each call to the upstream that has the service.
@@ -48,14 +44,8 @@ export class Upstreams implements Transport, AsyncDisposable {
   readonly unary: Transport["unary"];
   readonly stream: Transport["stream"];
   readonly #options: UpstreamsOptions;
-  readonly #entries = new Map<string, UpstreamEntry>();
-  /** Upstreams of the catalog that are another one now, until their contracts are loaded. */
-  readonly #successors = new Map<string, UpstreamEntry>();
-  readonly #retired = new Set<UpstreamEntry>();
-  readonly #owners = new ServiceOwners();
-  /** What makes the calls of each rpc that was called, with and without the observers of servers of this process. */
-  readonly #chosen = new Map<DescMethod, BytesInvoker>();
-  readonly #unobserved = new Map<DescMethod, BytesInvoker>();
+  readonly #set: UpstreamSet;
+  readonly #chosen: ChosenInvokers;
   readonly #health: BytesInvoker;
   #traffic: UpstreamTraffic | undefined;
   /** Resolves when the rules of the options are in use. */
@@ -63,10 +53,6 @@ export class Upstreams implements Transport, AsyncDisposable {
   readonly #publishers = new Map<ContractPublisher, readonly RefusedService[]>();
   readonly #watchers = new Set<() => void>();
   readonly #ended = new AbortController();
-  /** Upstreams that an upstream with the same name hinders. */
-  readonly #refusedNames = new Map<string, RefusedService>();
-  /** Services that another upstream has. */
-  #refusedServices: readonly RefusedService[] = [];
   readonly #refusals = new RefusalLog((refused, text) => this.#warn(refused, text));
   #hasBegun = false;
   #catalogHasAnswered = false;
@@ -90,25 +76,28 @@ export class Upstreams implements Transport, AsyncDisposable {
         throw new ConnectError(`${name} is not served for several upstreams`, Code.Unimplemented);
       },
     });
-    const invoker = choosing(this.#health, (method) =>
-      remembered(this.#chosen, method, () => this.#choose(method)),
-    );
-    const unobserved = choosing(this.#health, (method) =>
-      remembered(this.#unobserved, method, () => {
-        const chosen = this.#choose(method);
-        return chosen.unobserved === undefined ? chosen : withBytes(chosen.unobserved);
-      }),
-    );
-    const whole = { ...invoker, unobserved };
+    this.#chosen = new ChosenInvokers(this.#health, (method) => this.#choose(method));
+    const { invoker: whole } = this.#chosen;
     const transport = toTransport(whole);
     this.unary = transport.unary.bind(transport);
     this.stream = transport.stream.bind(transport);
     standFor(this, whole);
+    const { traffic, dial, policies } = this.#options;
+    this.#set = new UpstreamSet(
+      {
+        dial,
+        isShared: (upstream, service) => this.#traffic?.isShared(upstream, service) === true,
+        onMoved: () => this.#forget(),
+        onSettled: () => this.#settled(),
+        onState: () => this.#notify(),
+        warn: (fields, text) => this.#warn(fields, text),
+      },
+      policies,
+    );
     for (const [name, init] of Object.entries(upstreams))
-      this.#insert(name, upstreamParts(name, init, true), false);
-    for (const { name, parts } of this.#entries.values()) this.#checkSameAs(name, parts);
-    this.#settle();
-    const { traffic } = this.#options;
+      this.#set.add(name, upstreamParts(name, init, true));
+    for (const { name, parts } of this.#set.all) this.#set.checkSameAs(name, parts);
+    this.#set.settle();
     if (traffic.length > 0) {
       this.#trafficLoaded = this.setTraffic(traffic);
       this.#trafficLoaded.catch(() => {}); // `serve()`, `ready()` and calls say it.
@@ -140,8 +129,8 @@ export class Upstreams implements Transport, AsyncDisposable {
       http,
       grpc,
       transport: this,
-      owners: () => this.#owners.all,
-      mayBeEmpty: () => !this.#isIncomplete && [...this.#entries.values()].every(({ contract }) => contract),
+      owners: () => this.#set.owners,
+      mayBeEmpty: () => !this.#isIncomplete && this.#set.all.every(({ contract }) => contract),
       onRefused: (refused) => {
         this.#publishers.set(publisher, refused);
         this.#report();
@@ -156,7 +145,7 @@ export class Upstreams implements Transport, AsyncDisposable {
     forget();
     signal.removeEventListener("abort", end);
     this.#publishers.delete(publisher);
-    if (this.#publishers.size === 0) this.close();
+    if (this.#publishers.size === 0 && !this.#options.keepOpen) this.close();
   }
 
   /**
@@ -166,27 +155,43 @@ export class Upstreams implements Transport, AsyncDisposable {
    */
   add(name: string, init: UpstreamInit): void {
     const parts = upstreamParts(name, init, true);
-    if (this.#entries.has(name))
-      throw new SetupError(`Upstreams: there is an upstream ${JSON.stringify(name)} already`);
-    this.#checkSameAs(name, parts);
-    this.#insert(name, parts, false);
-    this.#settle();
+    this.#set.checkSameAs(name, parts);
+    this.#set.add(name, parts);
+    this.#set.settle();
+  }
+
+  /**
+   * Puts another upstream in the place of one, as soon as its contracts are loaded. The calls in flight of the one before
+   * are completed.
+   *
+   * @throws SetupError if there is none of this name, or an option is wrong
+   */
+  replace(name: string, init: UpstreamInit): void {
+    const parts = upstreamParts(name, init, true);
+    this.#set.checkSameAs(name, parts);
+    this.#set.replace(name, parts);
+    this.#set.settle();
+  }
+
+  /**
+   * Replaces the option `policies`: each upstream is called by the new ones as soon as it has connected anew; calls in
+   * flight are completed by the old ones. Circuit breakers and statistics begin anew.
+   *
+   * @throws SetupError naming the policy that cannot be used; the policies are the old ones then
+   */
+  setPolicies(policies: readonly SelectedPolicy[]): void {
+    this.#set.usePolicies(policies);
+    this.#set.settle();
   }
 
   /** Removes an upstream: its calls in flight are completed. @returns false if there is none of this name */
   remove(name: string): boolean {
-    const entry = this.#entries.get(name);
-    if (entry === undefined) return false;
-    this.#entries.delete(name);
-    this.#retire(entry);
-    this.#dropSuccessor(name);
-    this.#settle();
-    return true;
+    return this.#set.remove(name);
   }
 
   /** The transport of one upstream; undefined if there is none of this name. */
   transportOf(name: string): Transport | undefined {
-    return this.#entries.get(name)?.transport;
+    return this.#set.get(name)?.transport;
   }
 
   /**
@@ -203,7 +208,7 @@ export class Upstreams implements Transport, AsyncDisposable {
     for (;;) {
       if (this.#ended.signal.aborted) throw closed();
       either.throwIfAborted();
-      const required = [...this.#entries.values()].filter(({ parts }) => parts.required);
+      const required = this.#set.all.filter(({ parts }) => parts.required);
       if (!this.#isIncomplete && required.every(({ contract }) => contract !== undefined)) {
         await Promise.all(required.map((entry) => entry.ready(either)));
         return;
@@ -224,20 +229,20 @@ export class Upstreams implements Transport, AsyncDisposable {
     this.#traffic ??= new UpstreamTraffic({
       form: this.#health,
       choose: (method) => this.#ownerOf(method),
-      find: (name) => this.#entries.get(name),
-      names: () => [...this.#entries.keys()],
+      find: (name) => this.#set.get(name),
+      names: () => this.#set.names,
       isOpen: this.#options.catalog !== undefined,
     });
     this.#traffic.set(rules);
-    this.#settle();
+    this.#set.settle();
   }
 
   /** Figures of now. */
   stats(): UpstreamsStats {
     return {
-      upstreams: [...this.#entries.values()].map(upstreamStats),
+      upstreams: this.#set.all.map(upstreamStats),
       refused: this.#refusals.present,
-      owners: Object.fromEntries([...this.#owners.all].map(([name, { entry }]) => [name, entry.name])),
+      owners: Object.fromEntries([...this.#set.owners].map(([name, { entry }]) => [name, entry.name])),
     };
   }
 
@@ -249,7 +254,7 @@ export class Upstreams implements Transport, AsyncDisposable {
 
   /** Lines for the start-up message: one for each upstream, and one for each service that is left out. */
   describe(): string[] {
-    const lines = [...this.#entries.values()].map(({ name, target, contract, problem }) => {
+    const lines = this.#set.all.map(({ name, target, contract, problem }) => {
       const count = contract?.services.length;
       const services = count === 1 ? "1 service" : `${count} services`;
       return `${name} → ${target}: ${contract === undefined ? (problem ?? "no contracts yet") : services}`;
@@ -261,8 +266,7 @@ export class Upstreams implements Transport, AsyncDisposable {
   close(): void {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort();
-    for (const entry of [...this.#entries.values(), ...this.#successors.values(), ...this.#retired])
-      entry.close();
+    this.#set.close();
     this.#traffic?.close();
     this.#forget();
     this.#notify();
@@ -290,19 +294,12 @@ export class Upstreams implements Transport, AsyncDisposable {
   /** The invoker of the upstream that has the service of an rpc. @throws ConnectError if there is none */
   #ownerOf(method: DescMethod): BytesInvoker {
     const { typeName } = method.parent;
-    const owner = this.#owners.of(typeName)?.entry ?? this.#retiredOwner(typeName);
+    const owner = this.#set.ownerOf(typeName);
     if (owner !== undefined) return owner.invoker;
-    const isComing =
-      this.#isIncomplete || [...this.#entries.values()].some(({ contract }) => contract === undefined);
+    const isComing = this.#isIncomplete || this.#set.all.some(({ contract }) => contract === undefined);
     throw isComing
       ? new ConnectError(`${typeName}: its contract is not loaded yet`, Code.Unavailable)
       : new ConnectError(`no upstream has ${typeName}`, Code.NotFound);
-  }
-
-  #retiredOwner(service: string): UpstreamEntry | undefined {
-    return [...this.#retired].find(({ contract }) =>
-      contract?.services.some(({ typeName }) => typeName === service),
-    );
   }
 
   async #checkHealth(method: DescMethod, request: Message, context: CallContext): Promise<Message> {
@@ -312,172 +309,48 @@ export class Upstreams implements Transport, AsyncDisposable {
     this.#begin();
     const { checkHealth } = await import("./readiness.ts");
     return checkHealth(Health.method.check, request, context, {
-      entries: this.#entries.values(),
+      entries: this.#set.all,
       isIncomplete: this.#isIncomplete,
-      ownerOf: (service) => this.#owners.of(service)?.entry,
+      ownerOf: (service) => this.#set.owners.get(service)?.entry,
     });
   }
 
   #begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
-    for (const entry of this.#entries.values()) this.#load(entry);
+    this.#set.begin();
     const { catalog, staleMs } = this.#options;
     if (catalog !== undefined) void this.#watch(catalog, staleMs);
   }
 
-  #insert(name: string, parts: UpstreamParts, isOfCatalog: boolean): UpstreamEntry {
-    const entry = this.#make(name, parts, isOfCatalog);
-    this.#entries.set(name, entry);
-    if (this.#hasBegun) this.#load(entry);
-    return entry;
-  }
-
-  #make(name: string, parts: UpstreamParts, isOfCatalog: boolean): UpstreamEntry {
-    const { services, only } = parts;
-    for (const service of services ?? []) checkProtobufCopy(service);
-    const { dial, policies } = this.#options;
-    const all = [...policies, ...(dial.policies ?? []), ...(parts.dial.policies ?? [])];
-    const options = { ...dial, ...parts.dial, ...(all.length > 0 && { policies: all }) };
-    const entry = new UpstreamEntry(name, parts, options, isOfCatalog);
-    if (services !== undefined) entry.contract = staticContract(services, only);
-    return entry;
-  }
-
-  /** Connects an upstream and loads its contracts. */
-  #load(entry: UpstreamEntry): void {
-    const forget = entry.onChange(() => this.#notify());
-    entry.signal.addEventListener("abort", forget);
-    entry.ready(entry.signal).catch(() => {}); // Its state says so.
-    if (entry.contract !== undefined) return;
-    void import("./contracts.ts").then(({ keepContract }) =>
-      keepContract(entry, {
-        loaded: ({ services, registry, warnings = [] }) => {
-          entry.contract = { services, registry };
-          entry.problem = undefined;
-          for (const warning of warnings) this.#warn({ upstream: entry.name }, warning);
-          this.#settle();
-        },
-        failed: (reason, retryMs) => {
-          const problem =
-            reason instanceof ConnectError ? reason.rawMessage : String((reason as Error).message);
-          const isNew = entry.problem !== problem;
-          entry.problem = problem;
-          if (isNew) this.#warn({ upstream: entry.name, reason: problem, retryMs }, "no contracts yet");
-          if (isNew) this.#notify();
-        },
-      }),
-    );
-  }
-
   async #watch(catalog: Catalog, staleMs: number): Promise<void> {
-    const { watchCatalog } = await import("./catalog-watch.ts");
-    if (this.#ended.signal.aborted) return;
-    const sink = {
-      put: ({ name, ...init }: { readonly name: string } & UpstreamInit) => {
-        try {
-          this.#put(name, upstreamParts(name, init, false));
-        } catch (error) {
-          if (!(error instanceof SetupError)) throw error;
-          this.#warn({ catalog: catalog.name, upstream: name }, error.message);
-        }
-      },
-      remove: (name: string) => {
-        this.#refusedNames.delete(name);
-        if (this.#entries.get(name)?.isOfCatalog === true) this.remove(name);
-        else this.#report();
-      },
-      answered: () => {
-        this.#catalogHasAnswered = true;
-        this.#settle();
-      },
-      failed: (error: ConnectError) => {
-        this.#warn({ catalog: catalog.name, err: error }, `the catalog cannot be read: ${error.rawMessage}`);
-      },
+    const { feedCatalog } = await import("./catalog-feed.ts");
+    const set = this.#set;
+    const answered = (): void => {
+      this.#catalogHasAnswered = true;
+      set.settle();
     };
-    watchCatalog(catalog, staleMs, sink, this.#ended.signal);
-  }
-
-  /** An upstream of the catalog, which replaces the one of its name as soon as its contracts are loaded. */
-  #put(name: string, parts: UpstreamParts): void {
-    const present = this.#entries.get(name);
-    if (present === undefined) {
-      this.#insert(name, parts, true);
-    } else if (present.isOfCatalog) {
-      this.#dropSuccessor(name);
-      const successor = this.#make(name, parts, true);
-      this.#successors.set(name, successor);
-      this.#load(successor);
-    } else {
-      const text = `${name} of the catalog is left out: there is an upstream of this name`;
-      this.#refusedNames.set(name, { upstream: name, service: "", reason: "name", text });
+    const warn = (fields: object, text: string): void =>
+      this.#warn({ catalog: catalog.name, ...fields }, text);
+    if (!this.#ended.signal.aborted) {
+      feedCatalog(catalog, { set, staleMs, answered, warn, signal: this.#ended.signal });
     }
   }
 
-  #dropSuccessor(name: string): void {
-    this.#successors.get(name)?.close();
-    this.#successors.delete(name);
-  }
-
-  #checkSameAs(name: string, { contract }: UpstreamParts): void {
-    if (typeof contract !== "object" || !("sameAs" in contract)) return;
-    if (contract.sameAs !== name && this.#entries.has(contract.sameAs)) return;
-    const known = [...this.#entries.keys()].filter((other) => other !== name).join(", ") || "no other";
-    throw new SetupError(
-      `Upstreams: the upstream ${JSON.stringify(name)} has the contracts of ${JSON.stringify(contract.sameAs)}, which is no other upstream; there is ${known}`,
-    );
-  }
-
-  /** Brings everything up to date that depends on upstreams and their contracts. */
-  #settle(): void {
-    for (const [name, successor] of this.#successors) {
-      this.#adoptSame(successor);
-      const before = this.#entries.get(name);
-      if (successor.contract === undefined || before === undefined) continue;
-      this.#successors.delete(name);
-      this.#entries.set(name, successor);
-      this.#retire(before);
-    }
-    for (const entry of this.#entries.values()) this.#adoptSame(entry);
-    this.#refusedServices = this.#owners.settle(
-      this.#entries.values(),
-      (upstream, service) => this.#traffic?.isShared(upstream, service) === true,
-    );
-    this.#forget();
+  #settled(): void {
     for (const publisher of this.#publishers.keys()) publisher.changed();
     this.#report();
   }
 
-  #adoptSame(entry: UpstreamEntry): void {
-    const { contract } = entry.parts;
-    if (typeof contract === "object" && "sameAs" in contract) {
-      entry.contract = this.#entries.get(contract.sameAs)?.contract;
-    }
-  }
-
-  #retire(entry: UpstreamEntry): void {
-    this.#retired.add(entry);
-    setTimeout(() => {
-      this.#retired.delete(entry);
-      entry.close();
-      this.#forget();
-    }, retireMs).unref();
-  }
-
   /** From the next call on, other invokers may be right. */
   #forget(): void {
-    this.#chosen.clear();
-    this.#unobserved.clear();
+    this.#chosen.forget();
     this.#traffic?.forget();
   }
 
   /** Logs and counts what is newly left out. */
   #report(): void {
-    this.#refusals.report([
-      ...this.#refusedServices,
-      ...this.#refusedNames.values(),
-      ...[...this.#publishers.values()].flat(),
-    ]);
+    this.#refusals.report([...this.#set.refused, ...[...this.#publishers.values()].flat()]);
     this.#notify();
   }
 
@@ -503,16 +376,6 @@ export class Upstreams implements Transport, AsyncDisposable {
       signal.addEventListener("abort", end);
     });
   }
-}
-
-function remembered(
-  known: Map<DescMethod, BytesInvoker>,
-  method: DescMethod,
-  choose: () => BytesInvoker,
-): BytesInvoker {
-  let invoker = known.get(method);
-  if (invoker === undefined) known.set(method, (invoker = choose()));
-  return invoker;
 }
 
 function closed(): ConnectError {

@@ -11,6 +11,7 @@ export async function loadApp(overrides: ConfigInit = {}, argv: readonly string[
     http: { port: 0 },
     grpc: { port: 0 },
     telemetry: { metrics: { port: "off" }, log: { level: "silent" } },
+    overload: { enabled: false }, // A busy machine is no reason to refuse calls here.
   };
   const app = await App.load({ argv, env: {}, defaults, overrides });
   return app.addService(new Echo());

@@ -110,6 +110,7 @@ suite("servers of a configuration", () => {
         http: { port: 0 },
         upstream: { port },
         gateway: { reflection: true },
+        overload: { enabled: false }, // A busy machine is no reason to refuse calls here.
         telemetry: { metrics: { port: "off" }, log: { level: "silent" } },
       },
     });

@@ -37,7 +37,7 @@ test("L6: the metrics page of an app of a configuration has what its sections di
       rules: { "tsms.test.v1.EchoService/Collect": { level: "deny" } },
     },
     limits: { "per-user": { rpc: [echoRpc], key: ["principal"], rate: "3/1h" } },
-    overload: { enabled: true, maxConcurrent: "40" },
+    overload: { enabled: true, maxConcurrent: "40", targetLag: "1m" }, // Not for a busy machine.
     extAuthz: { target: authorizer.address, timeout: 10_000 },
   };
   await using app = (await loadApp(overrides)).addService(new Rules());
@@ -116,7 +116,7 @@ test("L6: the metrics page of an app of a configuration has what its sections di
 test("L6: calls that overload control refuses are shed", async () => {
   await using app = await loadApp({
     telemetry: { metrics: { port: "0" } },
-    overload: { enabled: true, maxConcurrent: "1", queue: 0 },
+    overload: { enabled: true, maxConcurrent: "1", queue: 0, targetLag: "1m" },
   });
   await app.start();
   const base = `http://${addressOf(app, "http")}`;

@@ -108,7 +108,7 @@ access:
     ${service}/UpdateBook: { scopes: ["books:write"], match: { book.title: sub } }
 limits:
   per-user: { rpc: ["${service}/ListShelves"], key: [principal], rate: ${rate} }
-overload: { enabled: true }
+overload: { enabled: true, target_lag: 1m }
 validation: { requests: auto }
 telemetry: { metrics: { port: "off" }, log: { level: silent } }
 ${more}`;

@@ -3,7 +3,7 @@ import { suite, test, type TestContext } from "node:test";
 import type { HandlerContext } from "../../../src/core/call/context.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import type { HedgeInit } from "../../../src/core/policy/method-policy.ts";
-import { failure } from "../../support/failure.ts";
+import { each, failure } from "../../support/failure.ts";
 import {
   idempotent,
   scriptedEcho,
@@ -17,7 +17,12 @@ import { dialSeveral, until } from "../../support/several-servers.ts";
 async function two(t: TestContext, answer: Answer, hedge: HedgeInit, more: object = {}) {
   let calls = 0;
   const both: Answer = (_, context) => answer(calls++, context);
-  const servers: Scripted[] = [await scriptedEcho(t, both), await scriptedEcho(t, both)];
+  const others = {
+    async collect() {
+      return {};
+    },
+  };
+  const servers: Scripted[] = [await scriptedEcho(t, both, others), await scriptedEcho(t, both, others)];
   const { client, transport } = dialSeveral(
     t,
     servers.map(({ address }) => address),
@@ -44,27 +49,27 @@ function untilCancelled({ signal }: HandlerContext, cancelled: () => void): Prom
 
 suite("hedging", { concurrency: true }, () => {
   test("K14: the first reply counts, the loser is reset", async (t) => {
-    let cancelledMs = 0;
+    let isCancelled = false;
     const { client, transport, servers } = await two(
       t,
       (index, context) => {
         context.responseTrailer.set("x-attempt", String(index));
-        return index === 0 ? untilCancelled(context, () => (cancelledMs = performance.now())) : "good";
+        return index === 0 ? untilCancelled(context, () => (isCancelled = true)) : "good";
       },
       { delayMs: 20 },
     );
     let trailer = new Headers();
     assert.equal((await client.echo({}, { onTrailer: (all) => (trailer = all) })).text, "good");
-    const answeredMs = performance.now();
     assert.equal(trailer.get("x-attempt"), "1");
     assert.equal(
       servers.flatMap(({ previous }) => previous).reduce((sum, one) => sum + one, 0),
       1,
     );
-    while (cancelledMs === 0) await new Promise(setImmediate);
-    assert.ok(cancelledMs - answeredMs < 250); // 50 ms on a machine without other load.
+    // It is reset with the reply: on its connection the reset comes before whatever is called next.
+    for (let call = 0; call < 2; call++) await client.collect(each({}));
+    assert.ok(isCancelled);
     const { cluster, endpoints } = transport.stats();
-    assert.deepEqual(cluster?.attempts, { first: 1, transparent: 0, retry: 0, hedge: 1 });
+    assert.deepEqual(cluster?.attempts, { first: 3, transparent: 0, retry: 0, hedge: 1 });
     assert.equal(cluster.inFlight, 0);
     assert.deepEqual(
       endpoints.map(({ load }) => load?.failures),
@@ -73,11 +78,10 @@ suite("hedging", { concurrency: true }, () => {
   });
 
   test("a code of the policy begins the next attempt at once, others end the call", async (t) => {
-    const began = performance.now();
-    const first = await two(t, (index) => (index === 0 ? unavailable() : "good"), { delayMs: 60_000 });
+    const never = { delayMs: 2 ** 31 - 1 };
+    const first = await two(t, (index) => (index === 0 ? unavailable() : "good"), never);
     assert.equal((await first.client.echo({})).text, "good");
-    assert.ok(performance.now() - began < 5_000);
-    const fatal = await two(t, () => new ConnectError("no", Code.NotFound), { delayMs: 60_000 });
+    const fatal = await two(t, () => new ConnectError("no", Code.NotFound), never);
     await failure(fatal.client.echo({}), Code.NotFound);
     assert.equal(fatal.calls(), 1);
   });
@@ -106,9 +110,11 @@ suite("hedging", { concurrency: true }, () => {
     controller.abort();
     await call;
     await failure(client.echo({}, { timeoutMs: 100 }), Code.DeadlineExceeded);
-    while (cancelled < 4) await new Promise(setImmediate);
-    assert.equal(transport.stats().cluster?.inFlight, 0);
-    assert.equal(transport.stats().cluster?.attempts.hedge, 2);
+    // Whatever of it has come to a server before the deadline is cancelled there.
+    while (cancelled < calls()) await new Promise(setImmediate);
+    const { cluster } = transport.stats();
+    assert.equal(cluster?.inFlight, 0);
+    assert.ok(cluster.attempts.hedge >= 1);
   });
 
   test("a lone endpoint is not hedged, and further attempts stay below their share", async (t) => {

@@ -4,7 +4,7 @@ import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { retryAfterMsOf } from "../../../src/core/errors/retry-info.ts";
 import type { ClientObserver, FinishedCall } from "../../../src/core/cluster/client-observer.ts";
 import { Metrics } from "../../../src/core/telemetry/metrics.ts";
-import { all, each, failure, never } from "../../support/failure.ts";
+import { all, each, failure, isImmediate, never } from "../../support/failure.ts";
 import { allEcho, idempotent, scriptedEcho, unavailable } from "../../support/scripted-echo.ts";
 import { dialSeveral, ScriptedResolver, until } from "../../support/several-servers.ts";
 
@@ -19,11 +19,11 @@ suite("limits of policies", { concurrency: true }, () => {
     const { client, transport } = dialSeveral(t, [address], { policies });
     await transport.ready();
     await failure(client.echo({}), Code.DeadlineExceeded);
-    assert.equal((await client.echo({}, { timeoutMs: 60_000 })).text, "1");
-    // Streams have none unless they are named.
     const long = dialSeveral(t, [address], { policies: [{ selector: echoOnly, timeoutMs: 60_000 }] });
-    const left = Number((await long.client.echo({})).text);
-    assert.ok(left > 30 && left <= 60, `${left} s`);
+    for (const more of [{}, { timeoutMs: 600_000 }]) {
+      const left = Number((await long.client.echo({}, more)).text);
+      assert.ok(left > 30 && left <= 60, `${left} s`);
+    }
     const own = Number((await long.client.echo({}, { timeoutMs: 30_000 })).text);
     assert.ok(own > 0 && own <= 30, `${own} s`);
   });
@@ -58,9 +58,9 @@ suite("limits of policies", { concurrency: true }, () => {
     const { client, transport } = dialSeveral(t, [address], { name: "users", policies });
     await transport.ready();
     const calls = [1, 2, 3].map(() => client.echo({}));
-    const began = performance.now();
-    const error = await failure(client.echo({}), Code.Unavailable);
-    assert.ok(performance.now() - began < 500); // 5 ms on a machine without other load.
+    const refused = failure(client.echo({}), Code.Unavailable);
+    assert.ok(await isImmediate(refused));
+    const error = await refused;
     assert.equal(error.rawMessage, "users: 2 calls under way and 1 waiting");
     assert.equal(retryAfterMsOf(error), 1_000);
     while (waiting.length < 2) await new Promise(setImmediate);
@@ -213,7 +213,6 @@ suite("limits of policies", { concurrency: true }, () => {
     const cancelled = Array.from({ length: 200 }, () =>
       failure(client.echo({}, { signal: controller.signal }), Code.Canceled),
     );
-    // Few at a time: on a slow machine many together would last for a second, which counts.
     for (let round = 0; round < 20; round++) {
       await Promise.all(
         Array.from({ length: 10 }, () => failure(client.echo({}, { timeoutMs: 5 }), Code.DeadlineExceeded)),
@@ -243,9 +242,8 @@ suite("limits of policies", { concurrency: true }, () => {
     const waiting = client.echo({});
     await resolver.watched;
     resolver.listener.failed(new ConnectError("no such name", Code.Unavailable));
-    const began = performance.now();
-    await failure(client.collect(each({})), Code.Unavailable);
-    assert.ok(performance.now() - began < 500); // 5 ms on a machine without other load.
+    const refused = failure(client.collect(each({})), Code.Unavailable);
+    assert.ok(await isImmediate(refused));
     const late = failure(client.echo({}, { timeoutMs: 50 }), Code.DeadlineExceeded);
     await late;
     assert.equal(transport.stats().cluster?.queued, 1);
@@ -256,17 +254,23 @@ suite("limits of policies", { concurrency: true }, () => {
   });
 
   test("K07: few streams on a connection, and many calls", async (t) => {
+    // No call is answered before those that have no stream have made the client open further connections.
+    const more = Promise.withResolvers<void>();
     const { address } = await scriptedEcho(
       t,
-      () => new Promise((resolve) => setTimeout(resolve, 100, "done")),
+      () => more.promise.then(() => "done"),
       {},
-      { maxConcurrentStreams: 10 },
+      {
+        maxConcurrentStreams: 10,
+      },
     );
     const { client, transport } = dialSeveral(t, [address], { policies: [idempotent()] });
-    const replies = await Promise.all(Array.from({ length: 200 }, () => client.echo({})));
-    assert.equal(replies.length, 200);
-    const { connections = 0 } = transport.stats().cluster ?? {};
-    assert.ok(connections > 1 && connections <= 8, `${connections} connections`);
+    const connections = (): number => transport.stats().cluster?.connections ?? 0;
+    const replies = Array.from({ length: 200 }, () => client.echo({}));
+    await until(transport, () => connections() > 1);
+    more.resolve();
+    assert.equal((await Promise.all(replies)).length, 200);
+    assert.ok(connections() <= 8, `${connections()} connections`);
   });
 
   test("observers see calls with their attempts, endpoints and breakers; metrics count them", async (t) => {

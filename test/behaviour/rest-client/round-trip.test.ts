@@ -7,6 +7,7 @@ import {
   toJson,
   type DescMethodUnary,
   type Message,
+  type MessageInitShape,
 } from "@bufbuild/protobuf";
 import { DurationSchema, FieldMaskSchema, TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -129,6 +130,39 @@ describe("random messages arrive whole by every kind of binding, or are refused 
       await fc.assert(property, { numRuns: 60 });
       assert.ok(arrivals > 0);
     });
+  }
+});
+
+describe("-0 is no default: it keeps its sign, and its field is set", () => {
+  const inits = {
+    "fields without presence": { optionalDouble: -0, optionalFloat: -0 },
+    "in a message": { recursiveMessage: { optionalString: "x/y", optionalDouble: -0 } },
+    "lists, a oneof and wrappers": {
+      repeatedDouble: [-0, 1],
+      packedFloat: [-0],
+      oneofField: { case: "oneofDouble", value: -0 },
+      optionalDoubleWrapper: -0,
+    },
+  };
+  for (const name of Object.keys(bindings) as Name[]) {
+    for (const [what, init] of Object.entries(inits)) {
+      test(`${name}: ${what}`, async () => {
+        const message = create(
+          TestAllTypesProto3Schema,
+          init as MessageInitShape<typeof TestAllTypesProto3Schema>,
+        );
+        addPathValues(message);
+        try {
+          const { arrived } = await send(name, message);
+          const [there, sent] = [arrived, message].map((one) => toBinary(TestAllTypesProto3Schema, one));
+          assert.deepEqual(there, sent);
+        } catch (error) {
+          // Some bindings have no place for the rest of the message.
+          if (!(error instanceof ConnectError)) throw error;
+          assert.equal(error.code, Code.InvalidArgument, error.message);
+        }
+      });
+    }
   }
 });
 

@@ -7,7 +7,7 @@ import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { consulResolver } from "../../../src/entries/consul.ts";
 import { Metrics } from "../../../src/entries/telemetry.ts";
 import { DnsServer, type DnsZone } from "../../support/dns-server.ts";
-import { failure } from "../../support/failure.ts";
+import { failure, isImmediate } from "../../support/failure.ts";
 import { FakeConsul, instance } from "../../support/fake-consul.ts";
 import { grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { authority, serverCertificate } from "../../support/transport-rig.ts";
@@ -191,9 +191,9 @@ describe("the endpoints of a name", () => {
     const { client, transport } = dialSeveral(t, target, { dns: { servers: [dns.address] }, name: "users" });
     const error = await failure(client.echo({}), Code.Unavailable);
     assert.equal(error.rawMessage, "users: no endpoint (dns: the name does not exist)");
-    const startedMs = performance.now();
-    await failure(client.echo({}), Code.Unavailable);
-    assert.ok(performance.now() - startedMs < 50);
+    const again = failure(client.echo({}), Code.Unavailable);
+    assert.ok(await isImmediate(again));
+    await again;
     assert.ok(transport.stats().cluster?.discovery?.error !== undefined);
     const patient = dialSeveral(t, target, {
       dns: { servers: [dns.address] },
@@ -205,8 +205,7 @@ describe("the endpoints of a name", () => {
     await until(transport, () => transport.state === "ready");
     assert.equal((await client.echo({ text: "there" })).text, "there");
     assert.equal((await waiting).text, "waited");
-    // Two of each client.
-    assert.equal(dns.queries.filter((query) => query.startsWith("A ")).length, 4);
+    // How often it is looked up is the matter of endpoint-watch.test.ts, by a virtual clock.
   });
 
   test("stay through errors and, for staleMs, through empty answers; what comes back keeps its connections", async (t) => {

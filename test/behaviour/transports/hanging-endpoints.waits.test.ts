@@ -6,6 +6,9 @@ import { failure } from "../../support/failure.ts";
 import { Program } from "../../support/program.ts";
 import { dialSeveral, Load, severalServers, until } from "../../support/several-servers.ts";
 
+/** How long anything may take on a machine with other load, in milliseconds: what is waited for is an event. */
+const patienceMs = 60_000;
+
 /** A client of a process that can be stopped, and of a server that is well. */
 async function withProcess(t: TestContext, options: Partial<DialOptions>) {
   const program = new Program("test/behaviour/transports/fixtures/echo-server.ts");
@@ -23,21 +26,26 @@ async function withProcess(t: TestContext, options: Partial<DialOptions>) {
 }
 
 test("D11: a process that is stopped is ejected after deadlines of a second, and called again after it goes on", async (t) => {
-  const { client, transport, program, first } = await withProcess(t, {
+  const { client, program, first } = await withProcess(t, {
     outlier: { baseMs: 1_500, returnMs: 0 },
   });
   program.kill("SIGSTOP");
-  const replies = Array.from({ length: 10 }, () => client.echo({}, { timeoutMs: 1_020 }));
-  const results = await Promise.allSettled(replies);
-  const lost = results.filter(({ status }) => status === "rejected");
-  assert.equal(lost.length, 5);
-  assert.ok((first()?.load?.ejectedForMs ?? 0) > 0);
-  for (let call = 0; call < 10; call++) await client.echo({}, { timeoutMs: 5_000 });
+  const load = new Load(10, () => client.echo({}, { timeoutMs: 1_500 }));
+  t.after(() => load.stop());
+  const isOut = (): boolean => (first()?.load?.ejectedForMs ?? 0) > 0;
+  await load.until(isOut);
+  // While it is out it gets no call, and others are served.
+  const { attempts = 0 } = first()?.load ?? {};
+  const served = load.done;
+  await load.until(() => load.done >= served + 10);
+  if (isOut()) assert.equal(first()?.load?.attempts, attempts);
   program.kill("SIGCONT");
-  await until(transport, () => first()?.load?.ejectedForMs === 0);
-  const before = first()?.load?.attempts ?? 0;
-  for (let call = 0; call < 10; call++) await client.echo({}, { timeoutMs: 5_000 });
-  assert.equal(first()?.load?.attempts, before + 5);
+  await load.until(() => !isOut() && (first()?.load?.attempts ?? 0) > attempts);
+  await load.stop();
+  assert.deepEqual(
+    load.errors.filter(({ code }) => code !== Code.DeadlineExceeded),
+    [],
+  );
 });
 
 test("D11: keepalive finds a process that is stopped: its calls are UNAVAILABLE, and others go elsewhere", async (t) => {
@@ -59,23 +67,27 @@ test("D11: keepalive finds a process that is stopped: its calls are UNAVAILABLE,
   await load.until(() => first()?.state === "ready" && (first()?.load?.attempts ?? 0) > before);
 });
 
-test("D11: with a time limit of attempts no call is lost, and a process that is stopped is ejected within 3 s", async (t) => {
-  const { client, transport, program, first } = await withProcess(t, {
+test("D11: with a time limit of attempts no call is lost, and a process that is stopped is ejected after five of them", async (t) => {
+  const { client, program, first } = await withProcess(t, {
+    // A machine with other load lets attempts at the server that is well be late too, and they are tried again.
+    retryBudget: { reserve: 1_000 },
     policies: [
       {
         selector: "tsms.test.v1.EchoService/Echo",
         idempotency: "IDEMPOTENT",
-        retry: { attemptTimeoutMs: 600 },
+        retry: { attemptTimeoutMs: 600, maxAttempts: 10 },
       },
     ],
   });
-  const load = new Load(8, () => client.echo({}, { timeoutMs: 10_000 }));
+  const callers = 8;
+  const load = new Load(callers, () => client.echo({}, { timeoutMs: patienceMs }));
   t.after(() => load.stop());
   await load.until(() => load.done > 20);
   program.kill("SIGSTOP");
-  const stoppedMs = performance.now();
-  await until(transport, () => (first()?.load?.ejectedForMs ?? 0) > 0);
-  assert.ok(performance.now() - stoppedMs < 3_000);
+  await load.until(() => (first()?.load?.ejectedForMs ?? 0) > 0);
+  // Five failures in a row eject it; those that every caller has under way then may fail too.
+  const { failures = 0 } = first()?.load ?? {};
+  assert.ok(failures >= 5 && failures <= 5 + callers, `${failures} failures`);
   await load.stop();
   assert.deepEqual(load.errors, []);
 });

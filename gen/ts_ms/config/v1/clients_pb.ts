@@ -22,7 +22,8 @@ export const file_ts_ms_config_v1_clients: GenFile = /*@__PURE__*/
  */
 export type ClientsConfig = Message<"ts_ms.config.v1.ClientsConfig"> & {
   /**
-   * Most further attempts of a call after the first.
+   * Most further attempts of a call after the first, below what contracts and policies say. One server that is dialled
+   * by its address has them only where this key or retry_delay is set.
    *
    * @generated from field: uint32 retry_attempts = 1;
    */
@@ -36,7 +37,7 @@ export type ClientsConfig = Message<"ts_ms.config.v1.ClientsConfig"> & {
   retryDelay: number;
 
   /**
-   * Deadline of calls that set none; 0 for none.
+   * Deadline of unary calls that set none; 0 for none.
    *
    * @generated from field: uint32 timeout = 3;
    */

@@ -91,9 +91,10 @@ export const keyTexts: KeyTexts = {
     "Callers by the URI or DNS name of their certificates, whole. Default: every trusted certificate is a caller.",
   "MtlsNameConfig.roles": "Roles of the caller. Default: none.",
   "MtlsNameConfig.scopes": "Scopes of the caller. Default: none.",
-  "ClientsConfig.retry_attempts": "Most further attempts of a call after the first.",
+  "ClientsConfig.retry_attempts":
+    "Most further attempts of a call after the first, below what contracts and policies say. One server that is dialled by its address has them only where this key or retry_delay is set.",
   "ClientsConfig.retry_delay": "The pause before the second attempt.",
-  "ClientsConfig.timeout": "Deadline of calls that set none; 0 for none.",
+  "ClientsConfig.timeout": "Deadline of unary calls that set none; 0 for none.",
   "PolicyConfig.selector":
     "The rpcs: package.Service/Method, package.Service/*, package.*, several with commas.",
   "PolicyConfig.timeout":

@@ -24,6 +24,11 @@ export function originsOf(root: BoundSection): ReadonlyMap<string, string> {
     if (path.length > 0) origins.set(pathText(path), bound.place.origin);
     if (bound.kind === "section") for (const [name, value] of bound.keys) visit(value, [...path, name]);
     else if (bound.kind === "map") for (const [name, value] of bound.entries) visit(value, [...path, name]);
+    else if (bound.kind === "list")
+      for (const [index, item] of bound.items.entries()) visitItem(item, [...path, index]);
+  };
+  const visitItem = (item: BoundValue | BoundSection, path: Path): void => {
+    if (item.kind === "section") visit(item, path);
   };
   visit(root, []);
   return origins;

@@ -5,7 +5,7 @@ import { systemClock, type Clock } from "../../time/clock.ts";
 
 /** How a Consul agent is reached. */
 export interface ConsulOptions {
-  /** Base URL of its HTTP API. Default: `CONSUL_HTTP_ADDR`, else `http://127.0.0.1:8500`. */
+  /** Base URL of its HTTP API. Default: `discovery.consul` of the configuration, `CONSUL_HTTP_ADDR`, else `http://127.0.0.1:8500`. */
   readonly url?: string;
   /** ACL token. Default: `CONSUL_HTTP_TOKEN`, else none. */
   readonly token?: string;
@@ -20,6 +20,13 @@ export interface ConsulOptions {
     /** Private key of `cert`, PEM. */
     readonly key?: string | Uint8Array;
   };
+}
+
+let programAgent: ConsulOptions | undefined;
+
+/** The agent of everything in this process that names none; undefined for that of the environment. */
+export function useConsulAgent(options: ConsulOptions | undefined): void {
+  programAgent = options;
 }
 
 /** A request to an agent. */
@@ -48,7 +55,11 @@ export class ConsulAgent {
   readonly #clock: Clock;
 
   /** @throws SetupError if the URL is none */
-  constructor(options: ConsulOptions = {}, clock: Clock = systemClock) {
+  constructor(given: ConsulOptions = {}, clock: Clock = systemClock) {
+    const { url, token, tokenFile, tls } = given;
+    // A token is for its agent alone.
+    const isOwn = [url, token, tokenFile, tls].some((option) => option !== undefined);
+    const options = isOwn ? given : (programAgent ?? {});
     this.#options = options;
     this.#clock = clock;
     this.#base = baseUrl(options.url ?? process.env["CONSUL_HTTP_ADDR"] ?? "http://127.0.0.1:8500");
