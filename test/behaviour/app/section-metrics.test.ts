@@ -75,6 +75,8 @@ test("L6: the metrics page of an app of a configuration has what its sections di
     [`ts_ms_calls_refused_total{${echo},method="Echo",protocol="rest",reason="rate_limited"}`]: 1,
     [`ts_ms_calls_refused_total{${echo},method="Echo",protocol="grpc",reason="unauthenticated"}`]: 1,
     ['ts_ms_calls_refused_total{service="tsms.test.v1.RulesService",method="Order",protocol="rest",reason="validation"}']: 1,
+    [`ts_ms_calls_refused_total{${echo},method="Echo",protocol="rest",reason="malformed"}`]: 1,
+    ['ts_ms_calls_refused_total{service="(none)",method="(none)",protocol="rest",reason="no_route"}']: 1,
   });
   assert.deepEqual(samplesOf(page, /^ts_ms_(?:auth_total|jwks_fetches_total)$/), {
     'ts_ms_auth_total{provider="corp",outcome="refused"}': 1,
