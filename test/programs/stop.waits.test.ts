@@ -113,7 +113,8 @@ async function keepOpen(t: TestContext, { tls, http }: Running): Promise<void> {
 async function drains(port: (typeof ports)[number], seconds: number): Promise<boolean> {
   await using running = await start(port, `--drain-delay=${seconds}s`);
   const { program, http } = running;
-  const last = curlJson(...trust, `${http}/test/v1/echo/last?${slow(2_000 * seconds)}`);
+  const patience = ["--max-time", String(3 * seconds + 20)];
+  const last = curlJson(...trust, ...patience, `${http}/test/v1/echo/last?${slow(2_000 * seconds)}`);
   await program.line(/^begun last$/);
   const killedMs = performance.now();
   program.kill();

@@ -79,7 +79,7 @@ const audienceOf = (authorization: string | undefined): unknown => {
   return [aud, sub, iss];
 };
 
-suite("U12: what each of several upstreams learns of the caller", () => {
+suite("what each of several upstreams learns of the caller", () => {
   test("an assertion for it alone, by REST, Connect and gRPC", async (t) => {
     const { echo, library, token, port, grpcPort } = await edge(t, "assertion");
     const headers = { authorization: `Bearer ${token}` };

@@ -18,7 +18,7 @@ export interface UsualSignature {
 const input =
   /^([a-z*][a-z0-9_.*-]*)=(\((?:"[a-z0-9@!#$%&'*+.^_`|~-]+"(?: "[a-z0-9@!#$%&'*+.^_`|~-]+")*)?\)((?:;[a-z]+=(?:-?(?:0|[1-9]\d{0,14})|"[ !#-[\]-~]*"))*))$/;
 const parameter = /;([a-z]+)=(?:(-?\d+)|"([^"]*)")/g;
-const bytes = /^([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):$/;
+const bytes = /^([a-z*][a-z0-9_.*-]*)=:((?:[^\W_]|[+/])*={0,2}):$/;
 const ascii = /^[\t -~]*$/;
 const known: ReadonlySet<string> = new Set(["created", "expires", "keyid", "alg", "nonce", "tag"]);
 const numbers: ReadonlySet<string> = new Set(["created", "expires"]);
