@@ -5,14 +5,14 @@ import type { Program } from "./contestant.ts";
 
 /** What the bundler of `npm run build`, which has no types, offers. */
 interface Bundler {
-  bundlePrograms(folder: string, programs: readonly string[]): Promise<unknown>;
+  bundlePrograms(folder: string, programs: readonly string[], options: { split: boolean }): Promise<unknown>;
 }
 
 const known = new Map<string, Promise<string>>();
 
 /**
- * A program of `bench/contestants/` as one file, as `npm run build` makes programs: sources would be compared in the
- * time and the memory that reading TypeScript takes.
+ * A program of `bench/contestants/` in JavaScript, with files beside it that are loaded when they are needed, as those of
+ * the published library are: sources would be compared in the time and the memory that reading TypeScript takes.
  */
 export async function bundled({ file, args = [] }: Program): Promise<Program> {
   let bundle = known.get(file);
@@ -25,6 +25,6 @@ async function makeBundle(file: string): Promise<string> {
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
   const bundler = join(import.meta.dirname, "../tools/bundle.js");
   const tools = (await import(bundler)) as Bundler;
-  await tools.bundlePrograms(folder, [`bench/contestants/${file}`]);
+  await tools.bundlePrograms(folder, [`bench/contestants/${file}`], { split: true });
   return join(folder, `${basename(file, ".ts")}.mjs`);
 }

@@ -34,9 +34,13 @@ export function bundleLibrary(outdir) {
 /** Programs of `npm run build`. */
 export const ownPrograms = ["examples/grpc-only.ts", "examples/http-only.ts", "examples/gateway.ts"];
 
-/** Bundles programs, `…/NAME.ts` to `NAME.mjs` in a folder, with a source map beside each. */
-export function bundlePrograms(outdir, programs = ownPrograms) {
+/**
+ * Bundles programs, `…/NAME.ts` to `NAME.mjs` in a folder, with a source map beside each: one file each or, with `split`,
+ * with files beside them that are loaded when they are needed, as those of the library are.
+ */
+export function bundlePrograms(outdir, programs = ownPrograms, { split = false } = {}) {
   return build({
+    splitting: split,
     ...common,
     entryPoints: programs,
     entryNames: "[name]",

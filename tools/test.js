@@ -68,7 +68,9 @@ async function bundleFor(lanes) {
   if (!files.some((file) => file.startsWith("test/programs/"))) return;
   const { bundlePrograms, ownPrograms } = await import("./bundle.js");
   const folder = join(memory, "programs");
-  await bundlePrograms(folder, [...ownPrograms, ...globSync("test/programs/fixtures/*-program.ts")]);
+  await bundlePrograms(folder, [...ownPrograms, ...globSync("test/programs/fixtures/*-program.ts")], {
+    split: true,
+  });
   process.env.TEST_PROGRAMS = folder;
 }
 
