@@ -56,6 +56,11 @@ export class JsonSchemas {
       : reference;
   }
 
+  /** The schema of a message in a request without some of its fields, which something else binds. */
+  without(message: DescMessage, side: Side, fields: ReadonlySet<DescField>): JsonSchema {
+    return fields.size === 0 ? this.of(message, side) : this.#message(message, side, fields);
+  }
+
   /** The schema of the value of a field, with what its comment and its rules say. */
   ofField(field: DescField, side: Side): JsonSchema {
     const schema = this.#valueOf(field, side);
@@ -92,11 +97,11 @@ export class JsonSchemas {
     this.#names.isBusy = false;
   }
 
-  #message(message: DescMessage, side: Side): JsonSchema {
+  #message(message: DescMessage, side: Side, left?: ReadonlySet<DescField>): JsonSchema {
     const properties: Record<string, JsonSchema> = {};
     const required: string[] = [];
     for (const field of message.fields) {
-      if (!this.#isVisible(field) || !this.#belongs(field, side)) continue;
+      if (left?.has(field) === true || !this.#isVisible(field) || !this.#belongs(field, side)) continue;
       const name = this.nameOf(field);
       // Members of a prototype are none of an object of JSON.
       Object.defineProperty(properties, name, { value: this.ofField(field, side), enumerable: true });
