@@ -198,7 +198,7 @@ function celTexts(rules: JsonObject): string[] {
     return typeof expression === "string" ? [`\`${expression}\``] : [];
   });
   const bare = (Array.isArray(celExpression) ? celExpression : []).map(
-    (expression) => `\`${String(expression)}\``,
+    (expression) => `\`${textOf(expression)}\``,
   );
   return [...messages, ...bare];
 }
@@ -217,7 +217,11 @@ function boundText(name: string, value: JsonValue | undefined): string {
     in: "One of",
     notIn: "None of",
   };
-  return `${words[name] ?? name} ${Array.isArray(value) ? value.join(", ") : String(value)}`;
+  return `${words[name] ?? name} ${Array.isArray(value) ? value.map(textOf).join(", ") : textOf(value)}`;
+}
+
+function textOf(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : JSON.stringify(value ?? null);
 }
 
 function objectOf(value: JsonValue | undefined): JsonObject | undefined {

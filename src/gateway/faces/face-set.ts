@@ -58,7 +58,7 @@ export class FaceSet {
 
   /** Stops the faces, see `MountedFace.stop`. */
   async stop(graceMs: number): Promise<StopReport> {
-    const reports = await Promise.all(this.#faces.map((face) => face.stop?.(graceMs)));
-    return sumOfReports(reports.filter((report) => report !== undefined));
+    const stops = this.#faces.map((face) => face.stop?.(graceMs));
+    return sumOfReports(await Promise.all(stops.filter((stop) => stop !== undefined)));
   }
 }

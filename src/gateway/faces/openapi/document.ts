@@ -217,9 +217,9 @@ class DocumentWriter {
 
   #pathParameters({ parameters }: PathText): JsonObject[] {
     return parameters.map(({ name, field, multiSegment }) => {
-      const { description, ...schema } =
+      const whole: JsonObject =
         field === undefined ? { type: "string" } : this.#schemas.ofField(field, "input");
-      const { readOnly: _readOnly, ...rest } = schema as JsonObject; // Without the description.
+      const { description, readOnly: _readOnly, ...rest } = whole;
       const isText =
         rest["type"] === "string" && !("minLength" in rest) && !("format" in rest) && !multiSegment;
       return {
