@@ -133,7 +133,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const hooks = this.#hooksWith(browsers.completeHead);
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
-    this.#faces = FaceSet.of(merged.faces, { ...merged, json: merged });
+    this.#faces = FaceSet.of(merged.faces, { ...merged, json: merged, prefix: () => this.#prefix ?? "" });
     this.#router = new RequestRouter({
       kit: {
         ...forDoors,
@@ -452,6 +452,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   async #readyInApp(own: readonly OwnRoute[]): Promise<void> {
     void this.#router.rpcs; // Throws for invalid rules and routes.
+    this.#faces?.open();
     await this.#prepare();
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
@@ -464,6 +465,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { host, port } = this.#options;
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
     void this.#router.rpcs;
+    this.#faces?.open();
     await this.#prepare();
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.

@@ -2,6 +2,9 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "./face.ts";
 
+/** What answers at the paths of faces. */
+type Paths = ReadonlyMap<string, FacePath>;
+
 /** The faces of one server. */
 export class FaceSet {
   readonly paths: readonly string[];
@@ -9,6 +12,9 @@ export class FaceSet {
   /** The first letters of the paths: most requests are for none of them, which one look tells. */
   readonly #letters: ReadonlySet<number>;
   readonly #known: ReadonlySet<string>;
+  /** Derives the faces of a server that has not started. */
+  #due: (() => void) | undefined;
+  #isOpen = false;
 
   private constructor(faces: readonly Face[], host: FaceHost) {
     const owners = new Map<string, string>();
@@ -46,9 +52,26 @@ export class FaceSet {
     return this.#known.has(path);
   }
 
-  /** Derives all faces from a contract. @returns what answers, by path @throws SetupError as `MountedFace.use` */
-  use(contract: Contract): ReadonlyMap<string, FacePath> {
-    return new Map(this.#faces.flatMap((face) => [...face.use(contract)]));
+  /**
+   * Derives all faces from a contract: at once in a server that has started, else when it starts or a request comes, for
+   * more services may be added until then.
+   *
+   * @returns what answers, by path
+   * @throws SetupError as `MountedFace.use`
+   */
+  derive(contract: Contract): () => Paths {
+    let made: Paths | undefined;
+    const make = (): Paths => (made ??= new Map(this.#faces.flatMap((face) => [...face.use(contract)])));
+    if (this.#isOpen) make();
+    else this.#due = make;
+    return make;
+  }
+
+  /** The server starts. @throws SetupError as `MountedFace.use` */
+  open(): void {
+    this.#due?.();
+    this.#due = undefined;
+    this.#isOpen = true;
   }
 
   /** Lines for the start-up message. */

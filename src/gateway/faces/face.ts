@@ -26,12 +26,21 @@ export interface FaceHost {
   readonly errorFormat: ErrorFormat;
   /** Whether streams are answered in the format of another gateway. */
   readonly compat: "grpc-gateway" | undefined;
+  /** How an array of messages ends that an error has cut short. */
+  readonly arrayError: "truncate" | "element";
+  /** Whether replies to GET have an ETag. */
+  readonly etag: boolean;
+  readonly webSockets: boolean;
+  /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
+  readonly prefix: () => string;
 }
 
 /** What answers the requests for one path of a face. */
 export interface FacePath {
   /** The HTTP methods that it takes, without OPTIONS. */
   readonly methods: readonly string[];
+  /** See `FaceOptions`. */
+  readonly guard?: FaceOptions["guard"];
   /** Answers a request. A rejection is answered as an error. */
   answer(exchange: HttpExchange): void | Promise<void>;
 }

@@ -179,10 +179,7 @@ describe("schemas of messages", () => {
     assert.ok(!fits({ ...good, zero: "ab" }));
     const described = JSON.parse(JSON.stringify(document["$defs"])) as Definitions;
     const textOf = (name: string): string => described["Ruled"]?.properties[name]?.description ?? "";
-    assert.match(
-      textOf("big"),
-      /^How many\.\n\nGreater than 3 and At most 9007199254740993\.$/,
-    );
+    assert.match(textOf("big"), /^How many\.\n\nGreater than 3 and At most 9007199254740993\.$/);
     assert.match(textOf("re2"), /Matches `\(\?i\)abc` \(RE2\)\./);
     assert.match(textOf("outside"), /Greater than 10 or Less than 2\./);
     assert.match(textOf("checked"), /must be even\./);

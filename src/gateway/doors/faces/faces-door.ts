@@ -1,5 +1,6 @@
 import { pathOf } from "../../../core/net/request-target.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
+import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { FacePath } from "../../faces/face.ts";
 import type { MakeDoor } from "../door.ts";
@@ -13,10 +14,10 @@ export const facesDoor: MakeDoor = (kit) => {
     claims: ({ url }) => faces !== undefined && faces.mayHave(url),
     serve(rpcs) {
       const { services, registry, router } = rpcs;
-      const paths = faces?.use({ services, registry, routes: router.routes, comments });
+      const paths = faces?.derive({ services, registry, routes: router.routes, comments });
       return (exchange) => {
         const path = pathOf(exchange.head.url);
-        const found = paths?.get(path);
+        const found = paths?.().get(path);
         if (found === undefined) return false;
         exchange.route = path;
         void answer(found, exchange, kit);
@@ -29,8 +30,12 @@ export const facesDoor: MakeDoor = (kit) => {
 
 /** Never rejects. */
 async function answer(found: FacePath, exchange: HttpExchange, { errors }: DoorKit): Promise<void> {
+  const { head } = exchange;
   try {
-    if (found.methods.includes(exchange.head.method)) await found.answer(exchange);
+    if (found.guard !== undefined && !(await found.guard(head))) {
+      throw new HttpError(404, `no route for ${head.method} ${pathOf(head.url)}`);
+    }
+    if (found.methods.includes(head.method)) await found.answer(exchange);
     else answerOtherMethod([...found.methods, "OPTIONS"], exchange, errors);
   } catch (reason) {
     errors.send(exchange, reason);

@@ -1,27 +1,23 @@
-import {
-  type DescField,
-  type DescMessage,
-  type DescService,
-  getOption,
-  type JsonObject,
-  type JsonValue,
-} from "@bufbuild/protobuf";
+import { type DescService, getOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
-import { faces, field_faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import { access } from "../../../../gen/ts_ms/v1/options_pb.ts";
 import type { Comments } from "../../../core/contract/comments.ts";
 import { JsonSchemas } from "../../../core/contract/json-schema.ts";
-import { type DescType, Namer } from "../../../core/contract/namer.ts";
+import { Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
-import { Visibility } from "../../../core/contract/visibility.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { routableMethods } from "../../../core/http-rule/http-methods.ts";
 import type { Contract, FaceHost } from "../face.ts";
-import type { OpenapiOptions } from "./openapi-options.ts";
+import { detailSchema, errorResponses, errorSchema } from "./error-schemas.ts";
+import { laidOver } from "./laid-over.ts";
+import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
 import { type PathText, PathTexts } from "./path-text.ts";
+import { headerParameters } from "./header-parameters.ts";
 import { queryParameters } from "./query-parameters.ts";
 import { requestBody } from "./request-body.ts";
-import { errorResponses, errorSchema, responsesOf } from "./responses.ts";
+import { responsesOf } from "./responses.ts";
+import { operationIds, Shown, verbsOf } from "./shown-routes.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
 /** What a document is of. */
@@ -45,8 +41,6 @@ const fixedMethods: ReadonlySet<string> = new Set([
   "PATCH",
   "TRACE",
 ]);
-/** The methods of a route for any method. */
-const anyMethod = ["GET", "PUT", "POST", "DELETE", "PATCH"];
 /** Longest time that the document takes the thread, in milliseconds. */
 const sliceMs = 10;
 
@@ -64,28 +58,22 @@ export async function makeDocument(init: DocumentInit): Promise<JsonObject> {
 
 class DocumentWriter {
   readonly #init: DocumentInit;
-  readonly #services: readonly DescService[];
-  readonly #visibility: Visibility;
+  readonly #shown: Shown;
+  readonly #ids: ReadonlyMap<Route, readonly string[]>;
   readonly #namer: Namer;
   readonly #schemas: JsonSchemas;
   readonly #texts = new PathTexts();
   readonly #paths = new Map<string, Record<string, JsonValue>>();
-  readonly #counts = new Map<string, number>();
   #detail: JsonObject = {};
 
   constructor(init: DocumentInit) {
     const { contract, options, host, comments, inputs } = init;
     this.#init = init;
-    this.#visibility = new Visibility(options.visibility);
-    const chosen = new Set(options.services);
-    this.#services = contract.services.filter(
-      (service) =>
-        (chosen.size === 0 || chosen.has(service.typeName)) &&
-        !getOption(service, service_faces).hidden &&
-        this.#visibility.shows(service),
-    );
-    const types = [...typesOf(this.#services), ...file_google_rpc_error_details.messages];
-    this.#namer = new Namer(this.#services, types);
+    this.#shown = new Shown(contract, options);
+    this.#ids = operationIds(this.#shown);
+    const { services } = this.#shown;
+    const types = [...typesOf(services), ...file_google_rpc_error_details.messages];
+    this.#namer = new Namer(services, types);
     const { json, unknownFields } = host;
     const form = {
       ...json,
@@ -95,21 +83,21 @@ class DocumentWriter {
       keywords: "full",
       prefix: "#/components/schemas/",
     } as const;
-    this.#schemas = new JsonSchemas(this.#namer, comments, form, (desc) => this.#isShown(desc));
+    this.#schemas = new JsonSchemas(this.#namer, comments, form, (desc) => this.#shown.has(desc));
   }
 
   /** Describes one route after another. */
   *write(): Generator<void> {
-    const { routes } = this.#init.contract;
-    const shown = new Set(this.#services);
-    const bound = new Set(routes.filter(({ implicit }) => !implicit).map(({ method }) => method));
-    for (const route of routes) {
-      if (!shown.has(route.method.parent)) continue;
-      const { method, implicit } = route;
-      if (implicit && bound.has(method) && !this.#init.options.implicit) continue;
-      if (getOption(method, faces).openapi?.hidden === true || !this.#visibility.shows(method)) continue;
-      this.#operation(route);
-      yield;
+    const { routes } = this.#shown;
+    const texts = new Map(routes.map((route) => [route, this.#texts.of(route)]));
+    for (const { text } of texts.values()) this.#paths.set(text, {});
+    // A route for any method has those that no other route has.
+    for (const isAny of [false, true]) {
+      for (const [route, path] of texts) {
+        if ((route.httpMethod === "*") !== isAny) continue;
+        this.#operations(route, path);
+        yield;
+      }
     }
     this.#detail = detailSchema((type) => this.#schemas.of(type, "output"));
   }
@@ -122,9 +110,9 @@ class DocumentWriter {
     const document: JsonObject = {
       openapi: version,
       info: this.#info(),
-      servers: [...servers],
+      servers: servers === openapiDefaults.servers ? [{ url: `${host.prefix()}/` }] : [...servers],
       ...(hasSecurity && { security: Object.keys(security).map((name) => ({ [name]: [] })) }),
-      tags: [...options.tags, ...this.#services.map((service) => this.#tag(service))],
+      tags: [...options.tags, ...this.#shown.services.map((service) => this.#tag(service))],
       paths: Object.fromEntries(this.#paths),
       components: {
         schemas: { ...definitions, Error: errorSchema(host.errorFormat), ErrorDetail: this.#detail },
@@ -132,18 +120,15 @@ class DocumentWriter {
         ...(hasSecurity && { securitySchemes: { ...security } }),
       },
       ...(externalDocs !== undefined && { externalDocs }),
+      ...(host.unknownQuery === "reject" && { "x-ts-ms-unknown-query": "reject" }),
     };
     const plain = JSON.parse(JSON.stringify(document)) as JsonObject; // With the names of references.
     return options.base === undefined ? plain : laidOver(plain, options.base);
   }
 
-  #isShown(desc: DescField | DescType): boolean {
-    return this.#visibility.shows(desc) && (desc.kind !== "field" || !getOption(desc, field_faces).hidden);
-  }
-
   #info(): JsonObject {
     const { options, comments } = this.#init;
-    const [first, ...more] = this.#services;
+    const [first, ...more] = this.#shown.services;
     const own = first !== undefined && more.length === 0 ? comments.of(first).text : "";
     const description = options.description ?? own;
     return {
@@ -165,15 +150,23 @@ class DocumentWriter {
     return tag === "" ? this.#namer.service(service) : tag;
   }
 
-  #operation(route: Route): void {
-    const { httpMethod } = route;
-    const path = this.#texts.of(route);
+  #operations(route: Route, path: PathText): void {
     const item = this.#paths.get(path.text) ?? {};
-    this.#paths.set(path.text, item);
-    for (const verb of httpMethod === "*" ? anyMethod : [httpMethod]) {
-      if (fixedMethods.has(verb)) item[verb.toLowerCase()] ??= this.#operationOf(route, path);
-      else if (routableMethods.has(verb)) this.#otherMethod(item, verb, this.#operationOf(route, path));
+    const ids = this.#ids.get(route) ?? [];
+    for (const [at, verb] of verbsOf(route).entries()) {
+      const name = verb.toLowerCase();
+      const operation = this.#operationOf(route, path, ids[at] ?? "");
+      if (!fixedMethods.has(verb)) {
+        if (routableMethods.has(verb)) this.#otherMethod(item, verb, operation);
+      } else if (item[name] === undefined) item[name] = operation;
+      else if (route.httpMethod !== "*") this.#further(item, name, operation);
     }
+  }
+
+  /** A second route of one path and method, one of which takes more segments. */
+  #further(item: Record<string, JsonValue>, name: string, operation: JsonObject): void {
+    const before = item["x-ts-ms-further"] as JsonObject[] | undefined; // As this method has set it.
+    item["x-ts-ms-further"] = [...(before ?? []), { [name]: operation }];
   }
 
   /** A method that Path Item Objects have no member for. */
@@ -187,9 +180,9 @@ class DocumentWriter {
     item[name] = { ...(item[name] as JsonObject | undefined), [verb]: operation }; // As this method has set it.
   }
 
-  #operationOf(route: Route, path: PathText): JsonObject {
+  #operationOf(route: Route, path: PathText, operationId: string): JsonObject {
     const { method } = route;
-    const { comments, options, version } = this.#init;
+    const { comments, options, version, host } = this.#init;
     const { openapi } = getOption(method, faces);
     const { summary, text } = comments.of(method);
     const title = openapi === undefined || openapi.summary === "" ? summary : openapi.summary;
@@ -197,11 +190,12 @@ class DocumentWriter {
       Object.keys(options.security).length > 0 && getOption(method, access).level !== "public";
     const parameters = [
       ...this.#pathParameters(path),
-      ...queryParameters(route, this.#schemas, (field) => this.#isShown(field)),
+      ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field)),
+      ...headerParameters(route, host),
     ];
     const body = requestBody(route, this.#schemas, { binary: options.binary, version });
     return {
-      operationId: this.#id(route, openapi?.operationId ?? ""),
+      operationId,
       tags:
         openapi === undefined || openapi.tags.length === 0 ? [this.#tagName(method.parent)] : openapi.tags,
       ...(title !== "" && { summary: title }),
@@ -210,8 +204,8 @@ class DocumentWriter {
       ...(!isSecured && Object.keys(options.security).length > 0 && { security: [] }),
       ...(parameters.length > 0 && { parameters }),
       ...(body !== undefined && { requestBody: body }),
-      responses: responsesOf(route, this.#schemas, { binary: options.binary, version, isSecured }),
-      ...(method.methodKind !== "unary" && { "x-ts-ms-websocket": true }),
+      responses: responsesOf(route, this.#schemas, { binary: options.binary, version, isSecured, host }),
+      ...(method.methodKind !== "unary" && host.webSockets && { "x-ts-ms-websocket": true }),
     };
   }
 
@@ -232,41 +226,4 @@ class DocumentWriter {
       };
     });
   }
-
-  /** The id of an operation: each further binding of an rpc has a number. */
-  #id({ method }: Route, given: string): string {
-    const name = given === "" ? this.#namer.operation(method) : given;
-    const count = (this.#counts.get(name) ?? 0) + 1;
-    this.#counts.set(name, count);
-    return count === 1 ? name : `${name}_${count}`;
-  }
-}
-
-function isDetail({ typeName, parent }: DescMessage): boolean {
-  return parent === undefined && typeName.startsWith("google.rpc.");
-}
-
-/** A detail of an error: one of the standard types, or any other message. @param refOf schema of one of these */
-function detailSchema(refOf: (type: DescMessage) => JsonObject): JsonObject {
-  const typed = (name: JsonObject): JsonObject => ({ properties: { "@type": name }, required: ["@type"] });
-  const standard = file_google_rpc_error_details.messages.filter(isDetail).map((type) => ({
-    allOf: [refOf(type), { type: "object", ...typed({ const: `type.googleapis.com/${type.typeName}` }) }],
-  }));
-  return {
-    description: "A message with its type: one of the standard ones, or any other.",
-    anyOf: [...standard, { type: "object", ...typed({ type: "string" }), additionalProperties: true }],
-  };
-}
-
-function laidOver(below: JsonObject, above: JsonObject): JsonObject {
-  const result: Record<string, JsonValue> = { ...below };
-  for (const [name, value] of Object.entries(above)) {
-    const before = result[name];
-    result[name] = isObject(before) && isObject(value) ? laidOver(before, value) : value;
-  }
-  return result;
-}
-
-function isObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -13,7 +13,8 @@ export interface OpenapiOptions extends FaceOptions {
   readonly description: string | undefined;
   readonly contact: JsonObject | undefined;
   readonly license: JsonObject | undefined;
-  /** Default: `[{ url: "/" }]`, the server that gives the document. */
+  /** Default: `[{ url: "/" }]`, the server that gives the document, behind the prefix of a
+   * plugin. */
   readonly servers: readonly JsonObject[];
   /** Tags in front of those of the services. Default: none. */
   readonly tags: readonly JsonObject[];

@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
-import type { JsonObject } from "@bufbuild/protobuf";
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
-import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import { operationIds, Shown } from "./shown-routes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
@@ -58,16 +57,14 @@ class MountedOpenapi implements MountedFace {
       (name) => !contract.services.some(({ typeName }) => typeName === name),
     );
     if (missing !== undefined) throw new SetupError(`openapi: services: there is no service ${missing}`);
+    void operationIds(new Shown(contract, this.#options)); // Throws for ids that are there twice.
     const documents = new Documents(contract, this.#options, this.#host);
     const { guard } = this.#options;
     const answer = async (exchange: HttpExchange): Promise<void> => {
       const { head } = exchange;
-      if (guard !== undefined && !(await guard(head))) {
-        throw new HttpError(404, `no route for ${head.method} ${pathOf(head.url)}`);
-      }
       send(await documents.at(head.url), head.url, exchange);
     };
-    return new Map(this.#paths.map((path) => [path, { methods: ["GET", "HEAD"], answer }]));
+    return new Map(this.#paths.map((path) => [path, { methods: ["GET", "HEAD"], guard, answer }]));
   }
 
   describe(origin: string): readonly string[] {
@@ -120,7 +117,11 @@ class Documents {
     inputs: OpenapiOptions["inputs"],
     isYaml: boolean,
   ): Promise<Rendered> {
-    const { makeDocument } = await import("./document.ts"); // When a document is first asked for.
+    // When a document is first asked for.
+    const [{ makeDocument }, { yamlText }] = await Promise.all([
+      import("./document.ts"),
+      import("./yaml-text.ts"),
+    ]);
     const comments = await this.#contract.comments();
     const document = await makeDocument({
       contract: this.#contract,
@@ -130,21 +131,16 @@ class Documents {
       version,
       inputs,
     });
-    const text = isYaml ? await yamlOf(document) : `${JSON.stringify(document, null, 2)}\n`;
+    const text = isYaml ? yamlText(document) : `${JSON.stringify(document, null, 2)}\n`;
     return { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
   }
 }
 
-async function yamlOf(document: JsonObject): Promise<string> {
-  const { stringify } = await import("yaml");
-  return stringify(document, { lineWidth: 0, aliasDuplicateObjects: false });
-}
-
 function send({ text, etag }: Rendered, url: string, exchange: HttpExchange): void {
-  const { method, headers } = exchange.head;
+  const { headers } = exchange.head;
   const type = pathOf(url).endsWith(".yaml") ? "application/yaml" : "application/json";
   const fields = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
   const known = headers["if-none-match"]?.split(",").map((tag) => tag.trim().replace(/^W\//, "")) ?? [];
   if (known.includes(etag) || known.includes("*")) exchange.respond(304, fields, undefined);
-  else exchange.respond(200, { ...fields, "content-type": type }, method === "HEAD" ? undefined : text);
+  else exchange.respond(200, { ...fields, "content-type": type }, text);
 }

@@ -28,7 +28,7 @@ export class PathTexts {
 
   of({ template, variables }: Pick<Route, "template" | "variables">): PathText {
     const { segments, verb } = template;
-    const shape = `${segments.map((one) => (one.kind === "literal" ? one.text : one.kind)).join("/")}:${verb}`;
+    const shape = `${segments.map((one) => (one.kind === "literal" ? one.text : "*")).join("/")}:${verb}`;
     const parameters: PathParameter[] = [];
     const known = this.#byShape.get(shape);
     const used = new Set<string>();

@@ -1,4 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import type { FaceHost } from "../face.ts";
 
 /** The version of OpenAPI that a document is written in. */
 export type DocumentVersion = "3.1.1" | "3.2.0";
@@ -33,4 +34,25 @@ export function streamContent(
       return [type, isArray ? { schema: { type: "array", items: one } } : { itemSchema: one }];
     }),
   );
+}
+
+/** The media types of a stream of replies, as a server sends them. */
+export function replyStream(
+  item: JsonObject,
+  version: DocumentVersion,
+  { compat, arrayError }: Pick<FaceHost, "compat" | "arrayError">,
+): Record<string, JsonObject> {
+  const lines = streamContent(item, version, ["application/x-ndjson", "text/event-stream"]);
+  const failed = {
+    type: "object",
+    properties: { error: { $ref: "#/components/schemas/Error" } },
+    required: ["error"],
+  };
+  if (compat === "grpc-gateway") {
+    const result = { type: "object", properties: { result: item }, required: ["result"] };
+    const line = { anyOf: [result, failed] };
+    return { "application/json": version === "3.2.0" ? { itemSchema: line } : { schema: line }, ...lines };
+  }
+  const element = arrayError === "element" ? { anyOf: [item, failed] } : item;
+  return { ...lines, ...streamContent(element, version, ["application/json"]) };
 }
