@@ -4,7 +4,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 const plain = /^[A-Za-z$_][\w $./-]*(?<! )$/;
 const words = /^(?:true|false|null|yes|no|on|off|y|n)$/i;
 /** Texts of several lines that a block scalar keeps as they are. */
-const block = /^[!-~\u00a1-\ud7ff][\t -~\u00a1-\ud7ff\n]*[!-~\u00a1-\ud7ff]$/;
+const block = /^[!-~\u00a1-\u167f](?:[\t -~\u00a1-\u167f\n]*[!-~\u00a1-\u167f])?$/;
 
 /** A value of JSON as a YAML document (1.2, which contains JSON): what is no plain text is quoted as in JSON. */
 export function yamlText(value: JsonValue): string {
