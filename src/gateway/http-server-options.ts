@@ -21,6 +21,8 @@ import type { ServerTlsOptions } from "../core/net/tls.ts";
 import { bindDefaults, type BindOptions } from "./binding/bind-options.ts";
 import { browserDefaults, type BrowserOptions } from "./http/browsers/browser-options.ts";
 import type { ErrorFormat } from "./http/error-body.ts";
+import type { CommentSource } from "./faces/comment-files.ts";
+import type { Face } from "./faces/face.ts";
 import { http1Defaults, type Http1Options } from "./connections/http1-limits.ts";
 import { longPollDefaults, type LongPollOptions } from "./doors/options/poll-options.ts";
 import { formDefaults, type FormOptions } from "./doors/options/form-options.ts";
@@ -121,6 +123,16 @@ export interface HttpServerOptions
    * that has rules, all others stay as fast as they are. Needs the package `@bufbuild/protovalidate` where an rpc has any. Default: no checks.
    */
   readonly validation: Partial<ValidationOptions> | undefined;
+  /**
+   * Documents about the rpcs and further ways to call them, such as `openapi()` of `ts-ms/openapi`. Default: none.
+   */
+  readonly faces: readonly Face[];
+  /**
+   * Where the comments of the contract are, which generated code does not have: a binary descriptor set with source
+   * information, as `buf build -o contract.binpb` writes it, or the path or the URL of a file with one. It is read when a
+   * face first needs it. Default: none.
+   */
+  readonly comments: CommentSource | readonly CommentSource[];
   /** Rules outside the proto; one with only a selector removes the bindings of its rpcs. Default: none. */
   readonly rules: readonly RuleText[];
   /** Whether such rules replace the annotations of the rpcs they select or are added to them. Default: `replace`. */
@@ -195,6 +207,8 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   logger: undefined,
   validation: undefined,
   registry: undefined,
+  faces: [],
+  comments: [],
   rules: [],
   ruleMode: "replace",
   fieldNames: "json",

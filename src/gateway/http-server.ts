@@ -36,6 +36,8 @@ import { refusedExchanges } from "./connections/refused-exchange.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
+import { commentsFrom } from "./faces/comment-files.ts";
+import { FaceSet } from "./faces/face-set.ts";
 import type { Contracts } from "./doors/live-rpcs.ts";
 import { healthPaths } from "./doors/health/health-door.ts";
 import type { Entry } from "./fastify/entry.ts";
@@ -78,6 +80,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   readonly #entry: Entry;
   readonly #engine: HttpEngine;
   readonly #router: RequestRouter;
+  readonly #faces: FaceSet | undefined;
   readonly #addresses: ClientAddresses;
   #admission: Admission | undefined;
   /** What all exchanges have, around what completes their heads for browsers. */
@@ -130,10 +133,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const hooks = this.#hooksWith(browsers.completeHead);
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
+    this.#faces = FaceSet.of(merged.faces, { ...merged, json: merged, prefix: () => this.#prefix ?? "" });
     this.#router = new RequestRouter({
       kit: {
         ...forDoors,
         gateDocuments: gateDocuments(merged.gates),
+        faces: this.#faces,
+        comments: commentsFrom(merged.comments),
         pages: merged.pages?.files,
         reports: CallReports.of(observers, addresses),
         admission: this.#admission,
@@ -346,7 +352,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       ...this.#port.describe(),
       ...this.#router.rpcs.describe(),
     ];
-    return [...lines.map((line) => `[HTTP] ${line}`), ...this.#upstream.describe()];
+    const faces = this.#faces?.describe(this.#origin) ?? [];
+    return [...lines.map((line) => `[HTTP] ${line}`), ...faces, ...this.#upstream.describe()];
+  }
+
+  /** The address of the server as a URL without a path. */
+  get #origin(): string {
+    return `${this.isSecure ? "https" : "http"}://${formatAddress(this.#address ?? this.#options)}`;
   }
 
   /**
@@ -440,6 +452,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   async #readyInApp(own: readonly OwnRoute[]): Promise<void> {
     void this.#router.rpcs; // Throws for invalid rules and routes.
+    this.#faces?.open();
     await this.#prepare();
     this.#warnings.ownRoutes = own;
     this.#warnings.give();
@@ -452,6 +465,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { host, port } = this.#options;
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
     void this.#router.rpcs;
+    this.#faces?.open();
     await this.#prepare();
     await this.fastify.ready();
     if (this.state !== "boot") return; // Stopped meanwhile.
@@ -468,9 +482,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 }
 
 /** Paths that no rule may use. */
-function reservedPaths({ healthPaths: hasHealth, gates }: HttpServerOptions): readonly string[] {
+function reservedPaths({ healthPaths: hasHealth, gates, faces }: HttpServerOptions): readonly string[] {
   return [
     ...(hasHealth ? healthPaths : []),
+    ...faces.flatMap(({ paths }) => paths),
     ...gates.flatMap(({ documents = {} }) => Object.keys(documents)),
   ];
 }

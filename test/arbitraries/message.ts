@@ -18,9 +18,11 @@ export interface MessageArbitraryOptions {
   readonly maxDepth: number;
   /** Types that `google.protobuf.Any` holds; without one, Anys stay empty. Default: none. */
   readonly anyTypes: readonly DescMessage[];
+  /** Whether open enums have numbers without a name too. Default true. */
+  readonly unknownEnums: boolean;
 }
 
-const defaults: MessageArbitraryOptions = { maxFields: 8, maxDepth: 3, anyTypes: [] };
+const defaults: MessageArbitraryOptions = { maxFields: 8, maxDepth: 3, anyTypes: [], unknownEnums: true };
 
 /**
  * Random messages of a type that all have a JSON form: values are in range, 32-bit floats are floats, Timestamps,
@@ -100,7 +102,7 @@ class Generator {
       case "scalar":
         return scalarArbitrary(field.scalar, field.longAsString);
       case "enum":
-        return enumArbitrary(field.enum);
+        return enumArbitrary(field.enum, this.#options.unknownEnums);
       case "message":
         return this.#messageValue(field, depth);
       case "list":
@@ -119,7 +121,7 @@ class Generator {
     depth: number,
   ): fc.Arbitrary<unknown> {
     if (field.message !== undefined) return this.#messageValue(field, depth);
-    if (field.enum !== undefined) return enumArbitrary(field.enum);
+    if (field.enum !== undefined) return enumArbitrary(field.enum, this.#options.unknownEnums);
     return scalarArbitrary(field.scalar, field.fieldKind === "list" && field.longAsString);
   }
 
@@ -208,10 +210,10 @@ function isWrapper(typeName: string): boolean {
   return /^google\.protobuf\.(Double|Float|U?Int64|U?Int32|Bool|String|Bytes)Value$/.test(typeName);
 }
 
-function enumArbitrary(desc: DescEnum): fc.Arbitrary<number> {
+function enumArbitrary(desc: DescEnum, unknown: boolean): fc.Arbitrary<number> {
   if (desc.typeName === "google.protobuf.NullValue") return fc.constant(0);
   const known = fc.constantFrom(...desc.values.map((value) => value.number));
-  return desc.open ? fc.oneof({ weight: 5, arbitrary: known }, fc.integer()) : known;
+  return desc.open && unknown ? fc.oneof({ weight: 5, arbitrary: known }, fc.integer()) : known;
 }
 
 /** Random values of a scalar type as messages hold them. */

@@ -18,6 +18,7 @@ import { doors } from "../../src/gateway/doors/doors.ts";
 import { grpcDoor } from "../../src/gateway/doors/grpc/grpc-door.ts";
 import { grpcWebDoor } from "../../src/gateway/doors/grpc-web/grpc-web-door.ts";
 import { documentsDoor } from "../../src/gateway/doors/documents/documents-door.ts";
+import { facesDoor } from "../../src/gateway/doors/faces/faces-door.ts";
 import { healthDoor } from "../../src/gateway/doors/health/health-door.ts";
 import { pagesDoor } from "../../src/gateway/doors/pages/pages-door.ts";
 import { restDoor } from "../../src/gateway/doors/rest/rest-door.ts";
@@ -162,6 +163,7 @@ const rows: ReadonlyMap<MakeDoor, Row> = new Map<MakeDoor, Row>([
 /** Doors that carry no calls of services, with the tests of what they do instead. */
 const withoutCalls: ReadonlyMap<MakeDoor, string> = new Map([
   [documentsDoor, "test/behaviour/security/credentials.test.ts"],
+  [facesDoor, "test/behaviour/faces/openapi.test.ts"],
   [healthDoor, "test/behaviour/health/health-endpoints.test.ts"],
   [pagesDoor, "test/behaviour/pages/static-files.test.ts"],
 ]);

@@ -7,7 +7,7 @@ const protos = join(import.meta.dirname, "../../proto/ts_ms");
 
 /**
  * Numbers of our options, which contracts of users contain: they never change. Kept free for what is to come: 61130
- * (messaging), 61140 to 61142 (faces), 61150 to 61152 (topics).
+ * (messaging), 61150 to 61152 (topics).
  */
 const numbers: Readonly<Record<string, number>> = {
   event_id: 61101,
@@ -18,6 +18,9 @@ const numbers: Readonly<Record<string, number>> = {
   service_access: 61121,
   criticality: 61122,
   cost: 61123,
+  faces: 61140,
+  field_faces: 61141,
+  service_faces: 61142,
 };
 
 test("the numbers of our options are those that were given out", () => {

@@ -19,6 +19,7 @@ export const arrows: Arrows = {
   "core/http-rule": ["core/errors", "core/config"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
   "core/time": [],
+  "core/contract": ["core/errors", "core/codec"],
 
   // How clients choose and spare what they call: parts that do not know one another.
   "core/policy": ["core/errors", "core/config", "core/http-rule"],
@@ -270,6 +271,9 @@ export const arrows: Arrows = {
     "gateway/fastify",
   ],
   "gateway/doors/pages": ["core/…", "gateway/http", "gateway/http/browsers", "gateway/doors"],
+  "gateway/faces": ["core/…", "gateway/http"],
+  "gateway/faces/openapi": ["core/…", "gateway/http", "gateway/binding", "gateway/faces"],
+  "gateway/doors/faces": ["core/…", "gateway/http", "gateway/faces", "gateway/doors"],
   "gateway/doors/documents": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors/health": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors": [
@@ -278,6 +282,7 @@ export const arrows: Arrows = {
     "gateway/http/browsers",
     "gateway/routing",
     "gateway/binding",
+    "gateway/faces",
     "gateway/doors/…",
   ],
 

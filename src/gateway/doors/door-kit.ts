@@ -7,6 +7,8 @@ import type { RequestIds } from "../../core/metadata/request-id.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { CallObserver } from "../../core/call/observer.ts";
 import type { Validation } from "../../core/validation/validation.ts";
+import type { Comments } from "../../core/contract/comments.ts";
+import type { FaceSet } from "../faces/face-set.ts";
 import type { BindOptions } from "../binding/bind-options.ts";
 import type { ForBrowsers } from "../http/browsers/for-browsers.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
@@ -74,6 +76,10 @@ export interface DoorKit extends DoorOptions {
   readonly admission: Admission | undefined;
   /** The document of a gate at a path; undefined where no gate has documents. */
   readonly gateDocuments: ((path: string) => GateDocument | undefined) | undefined;
+  /** Documents about the rpcs and further ways to call them; undefined for none. */
+  readonly faces: FaceSet | undefined;
+  /** Reads the comments of the contract, for faces. */
+  readonly comments: () => Promise<Comments>;
   /** Files that are served where no rpc is; undefined for none. */
   readonly pages: ServedFiles | undefined;
   /** Tells observers when calls arrive and are answered; undefined where none is told. */

@@ -2,6 +2,7 @@ import { connectDoor } from "./connect/connect-door.ts";
 import { namesEvents } from "../http/media-type.ts";
 import { documentsDoor } from "./documents/documents-door.ts";
 import type { MakeDoor } from "./door.ts";
+import { facesDoor } from "./faces/faces-door.ts";
 import { grpcDoor } from "./grpc/grpc-door.ts";
 import { grpcWebDoor } from "./grpc-web/grpc-web-door.ts";
 import { healthDoor } from "./health/health-door.ts";
@@ -16,6 +17,7 @@ import { webSocketDoor } from "./websocket/websocket-door.ts";
 export const doors: readonly MakeDoor[] = [
   healthDoor,
   documentsDoor,
+  facesDoor,
   webSocketDoor,
   connectDoor,
   grpcWebDoor,

@@ -97,6 +97,17 @@ export class ServedRpcs {
     });
   }
 
+  /** The services of the rpcs, in the order of registration. */
+  get services(): readonly DescService[] {
+    return [...new Set([...this.#parts.byPath.values()].map(({ parent }) => parent))];
+  }
+
+  /** Types that messages may contain in `google.protobuf.Any`; where contracts differ, those of the first. */
+  get registry(): Registry | undefined {
+    const [first] = this.#parts.byPath.values();
+    return first && this.#parts.registryOf(first.parent);
+  }
+
   /** The same rpcs once more: what doors have compiled for the former ones is not that of these. */
   again(): ServedRpcs {
     return new ServedRpcs(this.#parts);

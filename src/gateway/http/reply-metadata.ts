@@ -65,8 +65,8 @@ export class ReplyMetadata {
   }
 }
 
-/** The HTTP status that a service has set by the metadata `x-http-status`: 2xx or 3xx; 200 for any other value. */
-export function successStatus(metadata: Headers): number {
+/** The HTTP status that a service has set by the metadata `x-http-status`: 2xx or 3xx; `usual` for any other value. */
+export function successStatus(metadata: Headers, usual: number): number {
   const value = metadata.get("x-http-status");
-  return value !== null && /^[23]\d\d$/.test(value) ? Number(value) : 200;
+  return value !== null && /^[23]\d\d$/.test(value) ? Number(value) : usual;
 }

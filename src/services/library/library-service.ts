@@ -179,8 +179,7 @@ export class LibraryService implements Service<typeof descriptor> {
   }
 }
 
-/** Makes the REST response `201 Created` with a `Location`. */
+/** Adds to the REST response, which is `201 Created`, a `Location`. */
 function setCreated(context: HandlerContext, name: string): void {
-  context.responseHeader.set("x-http-status", "201");
   context.responseHeader.set("location", `/v1/${name}`);
 }

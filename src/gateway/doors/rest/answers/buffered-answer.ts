@@ -18,6 +18,8 @@ export interface BufferedAnswerInit {
   readonly exchange: HttpExchange;
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
+  /** HTTP status of success, where the service sets no other. */
+  readonly usualStatus: number;
   /** The most bytes of the answer. */
   readonly maxBytes: number;
 }
@@ -55,13 +57,13 @@ export class BufferedAnswer implements ByteAnswer<string | Buffer> {
   }
 
   async end(): Promise<void> {
-    const { encoding, encoder, context, exchange, replyMetadata } = this.#init;
+    const { encoding, encoder, context, exchange, replyMetadata, usualStatus } = this.#init;
     const { responseHeaderIfAny: header, responseTrailerIfAny: trailer } = context;
     const headers: ResponseHeaders = {};
     const set = (name: string, value: string): void => setField(headers, name, value);
     if (header !== undefined) replyMetadata.headers(header, set);
     if (trailer !== undefined) replyMetadata.trailersAsHeaders(trailer, set);
-    const status = header === undefined ? 200 : successStatus(header);
+    const status = header === undefined ? usualStatus : successStatus(header, usualStatus);
     Object.assign(headers, encoding.headers, { "content-type": encoding.contentType });
     exchange.respond(status, headers, encoder.opening + this.#parts.join("") + encoder.end({}));
   }

@@ -31,6 +31,8 @@ export interface StreamAnswerInit {
   readonly errors: ErrorWriter;
   readonly replyMetadata: ReplyMetadata;
   readonly options: StreamOptions;
+  /** HTTP status of success, where the service sets no other. */
+  readonly usualStatus: number;
   /** How the answer is compressed. Default: not at all. */
   readonly coding?: Coding | undefined;
 }
@@ -195,7 +197,7 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
   }
 
   #writeHead(): ResponseBody {
-    const { context, encoding, replyMetadata, coding } = this.#init;
+    const { context, encoding, replyMetadata, coding, usualStatus } = this.#init;
     const headers: ResponseHeaders = {};
     const set = (name: string, value: string): void => setField(headers, name, value);
     const header = context.responseHeaderIfAny;
@@ -204,7 +206,7 @@ export class StreamAnswer implements ByteAnswer<string | Buffer> {
     if (coding !== undefined) headers["content-encoding"] = coding.name;
     setField(headers, "vary", "accept");
     if (acceptsTrailers(this.#exchange.head)) headers["trailer"] = "Grpc-Status, Grpc-Message";
-    const status = header === undefined ? 200 : successStatus(header);
+    const status = header === undefined ? usualStatus : successStatus(header, usualStatus);
     return this.#exchange.respondInParts(
       status > 205 || status === 204 || status === 205 ? 200 : status,
       headers,

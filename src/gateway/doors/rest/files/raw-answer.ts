@@ -26,6 +26,8 @@ export interface RawAnswerInit {
   readonly errors: Pick<ErrorWriter, "send" | "toError">;
   readonly replyMetadata: ReplyMetadata;
   readonly options: Partial<StreamWriterOptions>;
+  /** HTTP status of success, where the service sets no other. */
+  readonly usualStatus: number;
   /** The coding of a body by its content type and the HTTP status; undefined for none. */
   readonly codingOf: (contentType: string, status: number) => Coding | undefined;
 }
@@ -120,7 +122,7 @@ export class RawAnswer implements Answer<Message> {
 
   /** Writes the head; `coding` compresses the bytes after it. */
   #writeHead(): { readonly body: ResponseBody; readonly coding: Coding | undefined } {
-    const { context, replyMetadata, codingOf } = this.#init;
+    const { context, replyMetadata, codingOf, usualStatus } = this.#init;
     const headers: ResponseHeaders = {};
     const header = context.responseHeaderIfAny;
     if (header !== undefined) {
@@ -128,7 +130,7 @@ export class RawAnswer implements Answer<Message> {
       setFileHeaders(header, (name, value) => (headers[name] = value));
     }
     Object.assign(headers, Object.fromEntries([noSniff]));
-    const status = header === undefined ? 200 : successStatus(header);
+    const status = header === undefined ? usualStatus : successStatus(header, usualStatus);
     const trailers = acceptsTrailers(this.#exchange.head);
     let coding: Coding | undefined;
     if (this.#contentType !== undefined && status !== 304) {

@@ -7,6 +7,7 @@ import type { Answer } from "../answers/answer.ts";
 import { SingleAnswer } from "../answers/single-answer.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
+import { usualStatusOf } from "../usual-status.ts";
 import { toRangeError } from "./range-error.ts";
 import { RawAnswer } from "./raw-answer.ts";
 import { compileRawSender } from "./raw-sender.ts";
@@ -32,6 +33,7 @@ export function compileRawAnswer(
       new SingleAnswer(exchange, errors, asItIs, (message) => send(message, context, exchange));
   }
   const bodyOf = compileReplyBody(route);
+  const usualStatus = usualStatusOf(route.method);
   return (exchange) => (context) =>
     new RawAnswer({
       bodyOf,
@@ -39,6 +41,7 @@ export function compileRawAnswer(
       exchange,
       errors,
       replyMetadata,
+      usualStatus,
       options: streams,
       codingOf: (contentType, status) => fileCoding?.(exchange.head, contentType, status),
     });

@@ -4,6 +4,7 @@ import type { CallContext } from "../../../../core/call/context.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import type { HttpExchange } from "../../../http/exchange.ts";
 import { replyHead } from "../unary/reply-writer.ts";
+import { usualStatusOf } from "../usual-status.ts";
 import { pageNonce } from "../../../http/browsers/page-nonce.ts";
 import { compileReplyBody } from "../../../binding/http-body.ts";
 import { contentTypeOf, noSniff, setFileHeaders } from "./raw-headers.ts";
@@ -20,8 +21,9 @@ export function compileRawSender(
   { replyMetadata, browsers }: Pick<DoorKit, "replyMetadata" | "browsers">,
 ): RawSender {
   const bodyOf = compileReplyBody(route);
+  const usualStatus = usualStatusOf(route.method);
   return (message, context, exchange) => {
-    const { status, headers, trailers } = replyHead(context, exchange.head, replyMetadata);
+    const { status, headers, trailers } = replyHead(context, exchange.head, replyMetadata, usualStatus);
     setFileHeaders(context.responseHeaderIfAny, (name, value) => (headers[name] = value));
     const [name, value] = noSniff;
     headers[name] = value;

@@ -27,6 +27,7 @@ import { compileRawAnswer } from "../files/raw-answers.ts";
 import { rangeHeaders } from "../files/raw-headers.ts";
 import { replyWriter } from "../unary/reply-writer.ts";
 import type { RouteHandler } from "../unary/unary.ts";
+import { usualStatusOf } from "../usual-status.ts";
 import { compileBodySource, compileByteBodySource } from "./body-source.ts";
 
 /**
@@ -163,6 +164,7 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
   const encodings = compileEncodings(route, (error) => errors.statusText(error), kit);
   const printerOf = printers(route, binder, kit);
   const replies = replyWriter(route, method, kit, binder);
+  const usualStatus = usualStatusOf(method);
   const { methodKind } = method;
   const answersOnce = methodKind === "unary" || methodKind === "client_streaming";
   return (call, exchange) => {
@@ -183,7 +185,8 @@ function compileAnswer(route: Route, binder: MessageBinder, kit: DoorKit): Answe
     const { door } = encoding;
     const { messageText, readerOf } = printerOf(call);
     const encoder = encoding.begin({ messageText, lastEventId: single(headers["last-event-id"]) });
-    const common = { encoding, encoder, read: readerOf(encoder), exchange, errors, replyMetadata };
+    const read = readerOf(encoder);
+    const common = { encoding, encoder, read, exchange, errors, replyMetadata, usualStatus };
     if (oldClient && !encoding.endsVisibly) {
       const { maxBufferedBytes: maxBytes } = streams;
       return { door, make: (context) => new BufferedAnswer({ ...common, context, maxBytes }) };

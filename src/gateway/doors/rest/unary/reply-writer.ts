@@ -24,6 +24,7 @@ import {
 import { type ReplyMetadata, successStatus } from "../../../http/reply-metadata.ts";
 import { acceptsTrailers } from "../../../http/trailers-wanted.ts";
 import type { DoorKit } from "../../door-kit.ts";
+import { usualStatusOf } from "../usual-status.ts";
 
 /** Makes the body of a reply. */
 export interface ReplyCodec {
@@ -59,6 +60,7 @@ export function replyWriter(
   const variants = binding.systemParameters ? jsonVariants(route, method, json) : undefined;
   const encode = binaryEncoder(route, method);
   const binary = encode && codecOf(method, encode, binaryReader(route, method));
+  const usualStatus = usualStatusOf(method);
   const respond = (
     payload: string | Buffer,
     { status, headers, trailers }: ReplyHead,
@@ -79,11 +81,11 @@ export function replyWriter(
     },
     send(payload, context, binaryType, exchange) {
       const type = binary === undefined ? undefined : binaryType;
-      const head = replyHead(context, exchange.head, replyMetadata);
+      const head = replyHead(context, exchange.head, replyMetadata, usualStatus);
       respond(payload, head, type ?? "application/json", exchange);
     },
     sendSealed(payload, context, exchange) {
-      const head = replyHead(context, exchange.head, replyMetadata);
+      const head = replyHead(context, exchange.head, replyMetadata, usualStatus);
       head.headers["cache-control"] ??= "no-store";
       respond(payload, head, envelopeType, exchange);
     },
@@ -134,12 +136,21 @@ export interface ReplyHead {
   readonly trailers: ResponseTrailers | undefined;
 }
 
-/** The head of a reply with the metadata of its call. */
-export function replyHead(context: CallContext, request: RequestHead, metadata: ReplyMetadata): ReplyHead {
+/**
+ * The head of a reply with the metadata of its call.
+ *
+ * @param usualStatus of success, where the service sets no other
+ */
+export function replyHead(
+  context: CallContext,
+  request: RequestHead,
+  metadata: ReplyMetadata,
+  usualStatus: number,
+): ReplyHead {
   const trailer = context.responseTrailerIfAny;
   const headers: ResponseHeaders = {};
   if (!context.hasResponseHeader && trailer === undefined)
-    return { status: 200, headers, trailers: undefined };
+    return { status: usualStatus, headers, trailers: undefined };
   const set = (name: string, value: string): void => setField(headers, name, value);
   let trailers: ResponseTrailers | undefined;
   context.eachResponseHeader((name, value) => metadata.header(name, value, set));
@@ -148,5 +159,5 @@ export function replyHead(context: CallContext, request: RequestHead, metadata: 
     else metadata.trailersAsHeaders(trailer, set);
   }
   const made = context.madeResponseHeader;
-  return { status: made === undefined ? 200 : successStatus(made), headers, trailers };
+  return { status: made === undefined ? usualStatus : successStatus(made, usualStatus), headers, trailers };
 }

@@ -1,0 +1,38 @@
+import { type DescField, getOption } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
+import { field_behavior, FieldBehavior } from "../../../gen/google/api/field_behavior_pb.ts";
+import { resource_reference } from "../../../gen/google/api/resource_pb.ts";
+import { foreignOption } from "./foreign-options.ts";
+
+/** How a field takes part in requests and replies (AIP-203). */
+export interface FieldRoles {
+  /** A request must have it. */
+  readonly required: boolean;
+  /** The server sets it; in requests it counts for nothing. */
+  readonly outputOnly: boolean;
+  /** Replies never have it. */
+  readonly inputOnly: boolean;
+  /** It can be set once. */
+  readonly immutable: boolean;
+}
+
+/** The roles of a field, by `google.api.field_behavior`, `(buf.validate.field).required` and proto2's `required`. */
+export function rolesOf(field: DescField): FieldRoles {
+  const behaviors = getOption(field, field_behavior);
+  const is = (behavior: FieldBehavior): boolean => behaviors.includes(behavior);
+  const rules = foreignOption(field, "buf.validate.field");
+  const mustBe =
+    typeof rules === "object" && rules !== null && !Array.isArray(rules) && rules["required"] === true;
+  return {
+    required: is(FieldBehavior.REQUIRED) || mustBe || field.presence === Presence.LEGACY_REQUIRED,
+    outputOnly: is(FieldBehavior.OUTPUT_ONLY),
+    inputOnly: is(FieldBehavior.INPUT_ONLY),
+    immutable: is(FieldBehavior.IMMUTABLE),
+  };
+}
+
+/** The type of resource that a field names (AIP-4231), such as `library.example.com/Book`; undefined for none. */
+export function resourceOf(field: DescField): string | undefined {
+  const { type } = getOption(field, resource_reference);
+  return type === "" || type === "*" ? undefined : type;
+}

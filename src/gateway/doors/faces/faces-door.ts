@@ -1,0 +1,43 @@
+import { pathOf } from "../../../core/net/request-target.ts";
+import { answerOtherMethod } from "../../http/other-method.ts";
+import { HttpError } from "../../http/http-error.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
+import type { FacePath } from "../../faces/face.ts";
+import type { MakeDoor } from "../door.ts";
+import type { DoorKit } from "../door-kit.ts";
+
+/** Faces: documents about the rpcs and further ways to call them, at exact paths. */
+export const facesDoor: MakeDoor = (kit) => {
+  const { faces, comments } = kit;
+  return {
+    name: "faces",
+    claims: ({ url }) => faces !== undefined && faces.mayHave(url),
+    serve(rpcs) {
+      const { services, registry, router } = rpcs;
+      const paths = faces?.derive({ services, registry, routes: router.routes, comments });
+      return (exchange) => {
+        const path = pathOf(exchange.head.url);
+        const found = paths?.().get(path);
+        if (found === undefined) return false;
+        exchange.route = path;
+        void answer(found, exchange, kit);
+        return true;
+      };
+    },
+    ...(faces !== undefined && { stop: (graceMs: number) => faces.stop(graceMs) }),
+  };
+};
+
+/** Never rejects. */
+async function answer(found: FacePath, exchange: HttpExchange, { errors }: DoorKit): Promise<void> {
+  const { head } = exchange;
+  try {
+    if (found.guard !== undefined && !(await found.guard(head))) {
+      throw new HttpError(404, `no route for ${head.method} ${pathOf(head.url)}`);
+    }
+    if (found.methods.includes(head.method)) await found.answer(exchange);
+    else answerOtherMethod([...found.methods, "OPTIONS"], exchange, errors);
+  } catch (reason) {
+    errors.send(exchange, reason);
+  }
+}

@@ -1,0 +1,87 @@
+import { SetupError } from "../../core/errors/setup-error.ts";
+import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
+import type { Contract, Face, FaceHost, FacePath, MountedFace } from "./face.ts";
+
+/** What answers at the paths of faces. */
+type Paths = ReadonlyMap<string, FacePath>;
+
+/** The faces of one server. */
+export class FaceSet {
+  readonly paths: readonly string[];
+  readonly #faces: readonly MountedFace[];
+  /** The first letters of the paths: most requests are for none of them, which one look tells. */
+  readonly #letters: ReadonlySet<number>;
+  readonly #known: ReadonlySet<string>;
+  /** Derives the faces of a server that has not started. */
+  #due: (() => void) | undefined;
+  #isOpen = false;
+
+  private constructor(faces: readonly Face[], host: FaceHost) {
+    const owners = new Map<string, string>();
+    for (const { name, paths } of faces) {
+      for (const path of paths) {
+        const other = owners.get(path);
+        if (other !== undefined) {
+          throw new SetupError(
+            `faces: ${name} and ${other} are both at ${path}: give one of them another path`,
+          );
+        }
+        if (!/^\/[^?#*{}]+$/.test(path))
+          throw new SetupError(`faces: ${name}: ${JSON.stringify(path)} is no path`);
+        owners.set(path, name);
+      }
+    }
+    this.paths = [...owners.keys()];
+    this.#known = new Set(this.paths);
+    this.#letters = new Set(this.paths.map((path) => path.charCodeAt(1)));
+    this.#faces = faces.map((face) => face.mount(host));
+  }
+
+  /** @returns undefined for no faces @throws SetupError naming two faces at one path, or a wrong one */
+  static of(faces: readonly Face[], host: FaceHost): FaceSet | undefined {
+    return faces.length === 0 ? undefined : new FaceSet(faces, host);
+  }
+
+  /** Whether a request can be for a face; false for most that are not. */
+  mayHave(url: string): boolean {
+    return this.#letters.has(url.charCodeAt(1));
+  }
+
+  /** Whether a path is one of a face. */
+  has(path: string): boolean {
+    return this.#known.has(path);
+  }
+
+  /**
+   * Derives all faces from a contract: at once in a server that has started, else when it starts or a request comes, for
+   * more services may be added until then.
+   *
+   * @returns what answers, by path
+   * @throws SetupError as `MountedFace.use`
+   */
+  derive(contract: Contract): () => Paths {
+    let made: Paths | undefined;
+    const make = (): Paths => (made ??= new Map(this.#faces.flatMap((face) => [...face.use(contract)])));
+    if (this.#isOpen) make();
+    else this.#due = make;
+    return make;
+  }
+
+  /** The server starts. @throws SetupError as `MountedFace.use` */
+  open(): void {
+    this.#due?.();
+    this.#due = undefined;
+    this.#isOpen = true;
+  }
+
+  /** Lines for the start-up message. */
+  describe(origin: string): readonly string[] {
+    return this.#faces.flatMap((face) => face.describe(origin));
+  }
+
+  /** Stops the faces, see `MountedFace.stop`. */
+  async stop(graceMs: number): Promise<StopReport> {
+    const stops = this.#faces.map((face) => face.stop?.(graceMs));
+    return sumOfReports(await Promise.all(stops.filter((stop) => stop !== undefined)));
+  }
+}

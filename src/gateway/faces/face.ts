@@ -1,0 +1,91 @@
+import type { DescService, Registry } from "@bufbuild/protobuf";
+import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
+import type { Comments } from "../../core/contract/comments.ts";
+import type { Route } from "../../core/http-rule/route.ts";
+import type { StopReport } from "../../core/lifecycle/lifecycle.ts";
+import type { ErrorFormat } from "../http/error-body.ts";
+import type { HttpExchange, RequestHead } from "../http/exchange.ts";
+
+/** Services, types and routes of one moment. */
+export interface Contract {
+  readonly services: readonly DescService[];
+  /** Types that `google.protobuf.Any` may contain, beside the standard ones; undefined for no others. */
+  readonly registry: Registry | undefined;
+  /** The routes that can match, in the order of the contract. */
+  readonly routes: readonly Route[];
+  /** Reads the comments of the contract; once, when a document is first asked for. */
+  readonly comments: () => Promise<Comments>;
+}
+
+/** What a face knows of its server. */
+export interface FaceHost {
+  /** How messages look in JSON. */
+  readonly json: Pick<JsonWriteOptions, "fieldNames" | "enums" | "defaults" | "int64">;
+  readonly unknownFields: "ignore" | "reject";
+  readonly unknownQuery: "ignore" | "reject";
+  readonly errorFormat: ErrorFormat;
+  /** Whether streams are answered in the format of another gateway. */
+  readonly compat: "grpc-gateway" | undefined;
+  /** How an array of messages ends that an error has cut short. */
+  readonly arrayError: "truncate" | "element";
+  /** Whether replies to GET have an ETag. */
+  readonly etag: boolean;
+  readonly webSockets: boolean;
+  /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
+  readonly prefix: () => string;
+}
+
+/** What answers the requests for one path of a face. */
+export interface FacePath {
+  /** The HTTP methods that it takes, without OPTIONS. */
+  readonly methods: readonly string[];
+  /** See `FaceOptions`. */
+  readonly guard?: FaceOptions["guard"];
+  /** Answers a request. A rejection is answered as an error. */
+  answer(exchange: HttpExchange): void | Promise<void>;
+}
+
+/** A face of one server. */
+export interface MountedFace {
+  /**
+   * Derives the face from a contract. What it returns refers to no earlier contract.
+   *
+   * @returns what answers, by exact path
+   * @throws SetupError for what cannot be derived; the contract is not used then
+   */
+  use(contract: Contract): ReadonlyMap<string, FacePath>;
+  /** Lines for the start-up message. @param origin address of the server: `http://127.0.0.1:8080` */
+  describe(origin: string): readonly string[];
+  /** Ends connections that outlive their exchange; resolves when all of them are closed. */
+  stop?(graceMs: number): Promise<StopReport>;
+}
+
+/**
+ * A document about the rpcs of a server, or a further way to call them. It is a value that is handed to `HttpServer`; who
+ * hands over none loads nothing of it.
+ */
+export interface Face {
+  /** For logs and errors. */
+  readonly name: string;
+  /** The paths that it has, whatever the contract: rules of rpcs cannot use them. */
+  readonly paths: readonly string[];
+  /** Makes the face of a server. */
+  mount(host: FaceHost): MountedFace;
+}
+
+/** Options that every face has. */
+export interface FaceOptions {
+  /** Full names of the services that it shows. Default: all. */
+  readonly services: readonly string[];
+  /** Labels of `google.api.visibility`: elements with one of them are shown, others with labels are not. Default: none. */
+  readonly visibility: readonly string[];
+  /** Lets requests in; to others the path is not there. Default: all are let in. */
+  readonly guard: ((head: RequestHead) => boolean | Promise<boolean>) | undefined;
+}
+
+/** The defaults of {@link FaceOptions}. */
+export const faceDefaults: FaceOptions = Object.freeze({
+  services: Object.freeze([]),
+  visibility: Object.freeze([]),
+  guard: undefined,
+});

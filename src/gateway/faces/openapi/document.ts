@@ -1,0 +1,229 @@
+import { type DescService, getOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
+import { faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { access } from "../../../../gen/ts_ms/v1/options_pb.ts";
+import type { Comments } from "../../../core/contract/comments.ts";
+import { JsonSchemas } from "../../../core/contract/json-schema.ts";
+import { Namer } from "../../../core/contract/namer.ts";
+import { typesOf } from "../../../core/contract/reachable-types.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
+import { routableMethods } from "../../../core/http-rule/http-methods.ts";
+import type { Contract, FaceHost } from "../face.ts";
+import { detailSchema, errorResponses, errorSchema } from "./error-schemas.ts";
+import { laidOver } from "./laid-over.ts";
+import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
+import { type PathText, PathTexts } from "./path-text.ts";
+import { headerParameters } from "./header-parameters.ts";
+import { queryParameters } from "./query-parameters.ts";
+import { requestBody } from "./request-body.ts";
+import { responsesOf } from "./responses.ts";
+import { operationIds, Shown, verbsOf } from "./shown-routes.ts";
+import type { DocumentVersion } from "./stream-content.ts";
+
+/** What a document is of. */
+export interface DocumentInit {
+  readonly contract: Pick<Contract, "services" | "routes">;
+  readonly comments: Comments;
+  readonly host: FaceHost;
+  readonly options: OpenapiOptions;
+  readonly version: DocumentVersion;
+  readonly inputs: OpenapiOptions["inputs"];
+}
+
+/** HTTP methods that a Path Item Object of every version has. */
+const fixedMethods: ReadonlySet<string> = new Set([
+  "GET",
+  "PUT",
+  "POST",
+  "DELETE",
+  "OPTIONS",
+  "HEAD",
+  "PATCH",
+  "TRACE",
+]);
+/** Longest time that the document takes the thread, in milliseconds. */
+const sliceMs = 10;
+
+/** Makes an OpenAPI document of a contract: the same contract gives the same text. Other work goes on meanwhile. */
+export async function makeDocument(init: DocumentInit): Promise<JsonObject> {
+  const writer = new DocumentWriter(init);
+  let since = performance.now();
+  for (const _ of writer.write()) {
+    if (performance.now() - since < sliceMs) continue;
+    await new Promise((resolve) => setImmediate(resolve));
+    since = performance.now();
+  }
+  return writer.document();
+}
+
+class DocumentWriter {
+  readonly #init: DocumentInit;
+  readonly #shown: Shown;
+  readonly #ids: ReadonlyMap<Route, readonly string[]>;
+  readonly #namer: Namer;
+  readonly #schemas: JsonSchemas;
+  readonly #texts = new PathTexts();
+  readonly #paths = new Map<string, Record<string, JsonValue>>();
+  #detail: JsonObject = {};
+
+  constructor(init: DocumentInit) {
+    const { contract, options, host, comments, inputs } = init;
+    this.#init = init;
+    this.#shown = new Shown(contract, options);
+    this.#ids = operationIds(this.#shown);
+    const { services } = this.#shown;
+    const types = [...typesOf(services), ...file_google_rpc_error_details.messages];
+    this.#namer = new Namer(services, types);
+    const { json, unknownFields } = host;
+    const form = {
+      ...json,
+      unknownFields,
+      inputs,
+      split: options.split,
+      keywords: "full",
+      prefix: "#/components/schemas/",
+    } as const;
+    this.#schemas = new JsonSchemas(this.#namer, comments, form, (desc) => this.#shown.has(desc));
+  }
+
+  /** Describes one route after another. */
+  *write(): Generator<void> {
+    const { routes } = this.#shown;
+    const texts = new Map(routes.map((route) => [route, this.#texts.of(route)]));
+    for (const { text } of texts.values()) this.#paths.set(text, {});
+    // A route for any method has those that no other route has.
+    for (const isAny of [false, true]) {
+      for (const [route, path] of texts) {
+        if ((route.httpMethod === "*") !== isAny) continue;
+        this.#operations(route, path);
+        yield;
+      }
+    }
+    this.#detail = detailSchema((type) => this.#schemas.of(type, "output"));
+  }
+
+  document(): JsonObject {
+    const { options, host, version } = this.#init;
+    const { security, externalDocs, servers } = options;
+    const hasSecurity = Object.keys(security).length > 0;
+    const definitions = this.#schemas.definitions();
+    const document: JsonObject = {
+      openapi: version,
+      info: this.#info(),
+      servers: servers === openapiDefaults.servers ? [{ url: `${host.prefix()}/` }] : [...servers],
+      ...(hasSecurity && { security: Object.keys(security).map((name) => ({ [name]: [] })) }),
+      tags: [...options.tags, ...this.#shown.services.map((service) => this.#tag(service))],
+      paths: Object.fromEntries(this.#paths),
+      components: {
+        schemas: { ...definitions, Error: errorSchema(host.errorFormat), ErrorDetail: this.#detail },
+        responses: errorResponses(host.errorFormat),
+        ...(hasSecurity && { securitySchemes: { ...security } }),
+      },
+      ...(externalDocs !== undefined && { externalDocs }),
+      ...(host.unknownQuery === "reject" && { "x-ts-ms-unknown-query": "reject" }),
+    };
+    const plain = JSON.parse(JSON.stringify(document)) as JsonObject; // With the names of references.
+    return options.base === undefined ? plain : laidOver(plain, options.base);
+  }
+
+  #info(): JsonObject {
+    const { options, comments } = this.#init;
+    const [first, ...more] = this.#shown.services;
+    const own = first !== undefined && more.length === 0 ? comments.of(first).text : "";
+    const description = options.description ?? own;
+    return {
+      title: options.title ?? first?.name ?? "API",
+      version: options.version,
+      ...(description !== "" && { description }),
+      ...(options.contact !== undefined && { contact: options.contact }),
+      ...(options.license !== undefined && { license: options.license }),
+    };
+  }
+
+  #tag(service: DescService): JsonObject {
+    const { text } = this.#init.comments.of(service);
+    return { name: this.#tagName(service), ...(text !== "" && { description: text }) };
+  }
+
+  #tagName(service: DescService): string {
+    const { tag } = getOption(service, service_faces);
+    return tag === "" ? this.#namer.service(service) : tag;
+  }
+
+  #operations(route: Route, path: PathText): void {
+    const item = this.#paths.get(path.text) ?? {};
+    const ids = this.#ids.get(route) ?? [];
+    for (const [at, verb] of verbsOf(route).entries()) {
+      const name = verb.toLowerCase();
+      const operation = this.#operationOf(route, path, ids[at] ?? "");
+      if (!fixedMethods.has(verb)) {
+        if (routableMethods.has(verb)) this.#otherMethod(item, verb, operation);
+      } else if (item[name] === undefined) item[name] = operation;
+      else if (route.httpMethod !== "*") this.#further(item, name, operation);
+    }
+  }
+
+  /** A second route of one path and method, one of which takes more segments. */
+  #further(item: Record<string, JsonValue>, name: string, operation: JsonObject): void {
+    const before = item["x-ts-ms-further"] as JsonObject[] | undefined; // As this method has set it.
+    item["x-ts-ms-further"] = [...(before ?? []), { [name]: operation }];
+  }
+
+  /** A method that Path Item Objects have no member for. */
+  #otherMethod(item: Record<string, JsonValue>, verb: string, operation: JsonObject): void {
+    const { version } = this.#init;
+    if (version === "3.2.0" && verb === "QUERY") {
+      item["query"] = operation;
+      return;
+    }
+    const name = version === "3.2.0" ? "additionalOperations" : "x-ts-ms-methods";
+    item[name] = { ...(item[name] as JsonObject | undefined), [verb]: operation }; // As this method has set it.
+  }
+
+  #operationOf(route: Route, path: PathText, operationId: string): JsonObject {
+    const { method } = route;
+    const { comments, options, version, host } = this.#init;
+    const { openapi } = getOption(method, faces);
+    const { summary, text } = comments.of(method);
+    const title = openapi === undefined || openapi.summary === "" ? summary : openapi.summary;
+    const isSecured =
+      Object.keys(options.security).length > 0 && getOption(method, access).level !== "public";
+    const parameters = [
+      ...this.#pathParameters(path),
+      ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field)),
+      ...headerParameters(route, host),
+    ];
+    const body = requestBody(route, this.#schemas, { binary: options.binary, version });
+    return {
+      operationId,
+      tags:
+        openapi === undefined || openapi.tags.length === 0 ? [this.#tagName(method.parent)] : openapi.tags,
+      ...(title !== "" && { summary: title }),
+      ...(text !== "" && { description: text }),
+      ...(method.deprecated && { deprecated: true }),
+      ...(!isSecured && Object.keys(options.security).length > 0 && { security: [] }),
+      ...(parameters.length > 0 && { parameters }),
+      ...(body !== undefined && { requestBody: body }),
+      responses: responsesOf(route, this.#schemas, { binary: options.binary, version, isSecured, host }),
+      ...(method.methodKind !== "unary" && host.webSockets && { "x-ts-ms-websocket": true }),
+    };
+  }
+
+  #pathParameters({ parameters }: PathText): JsonObject[] {
+    return parameters.map(({ name, field, multiSegment }) => {
+      const whole: JsonObject =
+        field === undefined ? { type: "string" } : this.#schemas.ofField(field, "input");
+      const { description, readOnly: _readOnly, ...rest } = whole;
+      const isText =
+        rest["type"] === "string" && !("minLength" in rest) && !("format" in rest) && !multiSegment;
+      return {
+        name,
+        in: "path",
+        required: true,
+        ...(description !== undefined && { description }),
+        schema: isText ? { ...rest, minLength: 1 } : rest,
+        ...(multiSegment && { "x-ts-ms-multi-segment": true }),
+      };
+    });
+  }
+}

@@ -1,0 +1,146 @@
+import { createHash } from "node:crypto";
+import { checkOptions } from "../../../core/config/check-options.ts";
+import { queryOf, pathOf } from "../../../core/net/request-target.ts";
+import { SetupError } from "../../../core/errors/setup-error.ts";
+import { invalidArgument } from "../../../core/errors/errors.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
+import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import { operationIds, Shown } from "./shown-routes.ts";
+import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
+import type { DocumentVersion } from "./stream-content.ts";
+
+const versions: Readonly<Record<string, DocumentVersion>> = {
+  "": "3.1.1",
+  "3.1": "3.1.1",
+  "3.1.1": "3.1.1",
+  "3.2": "3.2.0",
+  "3.2.0": "3.2.0",
+};
+
+/** A document as it is sent. */
+interface Rendered {
+  readonly text: string;
+  readonly etag: string;
+}
+
+/**
+ * The OpenAPI document of the rpcs of a server, as JSON and as YAML.
+ *
+ * It is made when it is first asked for, in the version 3.1.1, or 3.2.0 with `?version=3.2`.
+ *
+ * @throws SetupError naming the option that is wrong
+ * @see https://spec.openapis.org/oas/v3.1.1.html
+ */
+export function openapi(options: Partial<OpenapiOptions> = {}): Face {
+  checkOptions<OpenapiOptions>("openapi", options, openapiDefaults);
+  const merged: OpenapiOptions = { ...openapiDefaults, ...options };
+  const { path } = merged;
+  if (!path.endsWith(".json"))
+    throw new SetupError(`openapi: path: expected a path that ends in .json, found ${path}`);
+  const paths = [path, path.replace(/\.json$/, ".yaml")];
+  return { name: "openapi", paths, mount: (host) => new MountedOpenapi(merged, paths, host) };
+}
+
+class MountedOpenapi implements MountedFace {
+  readonly #options: OpenapiOptions;
+  readonly #paths: readonly string[];
+  readonly #host: FaceHost;
+
+  constructor(options: OpenapiOptions, paths: readonly string[], host: FaceHost) {
+    this.#options = options;
+    this.#paths = paths;
+    this.#host = host;
+  }
+
+  use(contract: Contract): ReadonlyMap<string, FacePath> {
+    const missing = this.#options.services.find(
+      (name) => !contract.services.some(({ typeName }) => typeName === name),
+    );
+    if (missing !== undefined) throw new SetupError(`openapi: services: there is no service ${missing}`);
+    void operationIds(new Shown(contract, this.#options)); // Throws for ids that are there twice.
+    const documents = new Documents(contract, this.#options, this.#host);
+    const { guard } = this.#options;
+    const answer = async (exchange: HttpExchange): Promise<void> => {
+      const { head } = exchange;
+      send(await documents.at(head.url), head.url, exchange);
+    };
+    return new Map(this.#paths.map((path) => [path, { methods: ["GET", "HEAD"], guard, answer }]));
+  }
+
+  describe(origin: string): readonly string[] {
+    return [`[OPENAPI] ${origin}${this.#options.path}`];
+  }
+}
+
+/** The documents of one contract, each made once. */
+class Documents {
+  readonly #contract: Contract;
+  readonly #options: OpenapiOptions;
+  readonly #host: FaceHost;
+  readonly #made = new Map<string, Promise<Rendered>>();
+
+  constructor(contract: Contract, options: OpenapiOptions, host: FaceHost) {
+    this.#contract = contract;
+    this.#options = options;
+    this.#host = host;
+  }
+
+  /** The document that a request asks for. @throws ConnectError INVALID_ARGUMENT for a version that there is not */
+  at(url: string): Promise<Rendered> {
+    const path = pathOf(url);
+    const query = new URLSearchParams(queryOf(url, path));
+    const version = versions[query.get("version") ?? ""];
+    if (version === undefined) {
+      throw invalidArgument("there is no OpenAPI of this version here", [
+        { field: "version", description: "is one of 3.1 and 3.2" },
+      ]);
+    }
+    const inputs = query.get("inputs") ?? this.#options.inputs;
+    if (inputs !== "canonical" && inputs !== "exact") {
+      throw invalidArgument("there are no such inputs", [
+        { field: "inputs", description: "is canonical or exact" },
+      ]);
+    }
+    const isYaml = path.endsWith(".yaml");
+    const key = `${version} ${inputs} ${isYaml}`;
+    let made = this.#made.get(key);
+    if (made === undefined) {
+      made = this.#make(version, inputs, isYaml);
+      this.#made.set(key, made);
+      made.catch(() => this.#made.delete(key)); // The next request tries again.
+    }
+    return made;
+  }
+
+  async #make(
+    version: DocumentVersion,
+    inputs: OpenapiOptions["inputs"],
+    isYaml: boolean,
+  ): Promise<Rendered> {
+    // When a document is first asked for.
+    const [{ makeDocument }, { yamlText }] = await Promise.all([
+      import("./document.ts"),
+      import("./yaml-text.ts"),
+    ]);
+    const comments = await this.#contract.comments();
+    const document = await makeDocument({
+      contract: this.#contract,
+      options: this.#options,
+      host: this.#host,
+      comments,
+      version,
+      inputs,
+    });
+    const text = isYaml ? yamlText(document) : `${JSON.stringify(document, null, 2)}\n`;
+    return { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
+  }
+}
+
+function send({ text, etag }: Rendered, url: string, exchange: HttpExchange): void {
+  const { headers } = exchange.head;
+  const type = pathOf(url).endsWith(".yaml") ? "application/yaml" : "application/json";
+  const fields = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
+  const known = headers["if-none-match"]?.split(",").map((tag) => tag.trim().replace(/^W\//, "")) ?? [];
+  if (known.includes(etag) || known.includes("*")) exchange.respond(304, fields, undefined);
+  else exchange.respond(200, { ...fields, "content-type": type }, text);
+}

@@ -1,0 +1,88 @@
+import { type DescField, type DescService, getOption } from "@bufbuild/protobuf";
+import { faces, field_faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { type DescType, Namer } from "../../../core/contract/namer.ts";
+import { Visibility } from "../../../core/contract/visibility.ts";
+import { SetupError } from "../../../core/errors/setup-error.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
+import type { Contract } from "../face.ts";
+import type { OpenapiOptions } from "./openapi-options.ts";
+
+/** What a document shows of a contract. */
+export class Shown {
+  readonly services: readonly DescService[];
+  /** In the order of the contract. */
+  readonly routes: readonly Route[];
+  readonly #visibility: Visibility;
+
+  constructor(
+    contract: Pick<Contract, "services" | "routes">,
+    { services: chosen, visibility, implicit }: Pick<OpenapiOptions, "services" | "visibility" | "implicit">,
+  ) {
+    this.#visibility = new Visibility(visibility);
+    this.services = contract.services.filter(
+      (service) =>
+        (chosen.length === 0 || chosen.includes(service.typeName)) &&
+        !getOption(service, service_faces).hidden &&
+        this.#visibility.shows(service),
+    );
+    const shown = new Set(this.services);
+    const annotated = contract.routes.filter((route) => !route.implicit);
+    const bound = new Set(annotated.map(({ method }) => method));
+    this.routes = contract.routes.filter(
+      ({ method, implicit: isImplicit }) =>
+        shown.has(method.parent) &&
+        (!isImplicit || implicit || !bound.has(method)) &&
+        getOption(method, faces).openapi?.hidden !== true &&
+        this.#visibility.shows(method),
+    );
+  }
+
+  /** Whether it shows a field or a type. */
+  has(desc: DescField | DescType): boolean {
+    return this.#visibility.shows(desc) && (desc.kind !== "field" || !getOption(desc, field_faces).hidden);
+  }
+}
+
+/** The methods of a route for any method. */
+const anyMethod = ["GET", "PUT", "POST", "DELETE", "PATCH"];
+
+/** The HTTP methods of a route in a document. */
+export function verbsOf({ httpMethod }: Pick<Route, "httpMethod">): readonly string[] {
+  return httpMethod === "*" ? anyMethod : [httpMethod];
+}
+
+/**
+ * The ids of the operations of routes, one for each HTTP method: `Service_Method`, or what the contract says. Each further
+ * binding of an rpc has a number.
+ *
+ * @throws SetupError for an id of the contract that another rpc has too
+ */
+export function operationIds({ services, routes }: Shown): ReadonlyMap<Route, readonly string[]> {
+  const namer = new Namer(services, []);
+  const owners = new Map<string, Route["method"]>();
+  const counts = new Map<Route["method"], number>();
+  const next = (method: Route["method"]): string => {
+    const given = givenId(method);
+    const name = given === "" ? namer.operation(method) : given;
+    for (let count = (counts.get(method) ?? 0) + 1; ; count++) {
+      const id = count === 1 ? name : `${name}_${count}`;
+      const other = owners.get(id);
+      if (other === undefined) {
+        counts.set(method, count);
+        owners.set(id, method);
+        return id;
+      }
+      if (given !== "" || givenId(other) !== "") throw twice(id, other, method);
+    }
+  };
+  return new Map(routes.map((route) => [route, verbsOf(route).map(() => next(route.method))]));
+}
+
+function givenId(method: Route["method"]): string {
+  return getOption(method, faces).openapi?.operationId ?? "";
+}
+
+function twice(id: string, one: Route["method"], other: Route["method"]): SetupError {
+  const names = [one, other].map(({ parent, name }) => `${parent.typeName}/${name}`).join(" and ");
+  return new SetupError(`openapi: the operation id ${id} is that of ${names}: give one of them another`);
+}
