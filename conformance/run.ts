@@ -18,6 +18,7 @@ import {
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
 import { realClients } from "./real-clients/real-clients.ts";
+import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
@@ -59,6 +60,7 @@ const suites: readonly Suite[] = [
   kubernetes,
   xds,
   extAuthzSuite,
+  prometheus,
   showcaseClient,
   ...connectConformance,
   grpcInterop,
