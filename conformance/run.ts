@@ -20,6 +20,7 @@ import {
 import { realClients } from "./real-clients/real-clients.ts";
 import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
+import { rotel } from "./rotel/rotel.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
 import type { Suite } from "./suite.ts";
@@ -61,6 +62,7 @@ const suites: readonly Suite[] = [
   xds,
   extAuthzSuite,
   prometheus,
+  rotel,
   showcaseClient,
   ...connectConformance,
   grpcInterop,
