@@ -95,7 +95,10 @@ async function makeCalls(app: ScrapedApp): Promise<void> {
   assert.equal(code, 0, stderr);
   const slow = { behaviour: { sleepMs: 2_000 } };
   const together = await Promise.all([slow, slow, slow].map((body) => app.rest(echo, body)));
-  assert.deepEqual(together.toSorted((a, b) => a - b), [200, 200, 503]);
+  assert.deepEqual(
+    together.toSorted((a, b) => a - b),
+    [200, 200, 503],
+  );
 }
 
 async function seenAsExemplar(app: ScrapedApp, server: PrometheusServer): Promise<void> {
@@ -153,7 +156,10 @@ async function countsCalls(app: ScrapedApp, server: PrometheusServer): Promise<v
   await app.nobody("/test/v1/echo/a");
   const sinceMs = performance.now();
   for (let now = before; now !== before + 6; now = await count()) {
-    assert.ok(performance.now() - sinceMs < 3 * knownWithinMs, `${now - before} of 6 calls are counted; ${await server.scrapeError()}`);
+    assert.ok(
+      performance.now() - sinceMs < 3 * knownWithinMs,
+      `${now - before} of 6 calls are counted; ${await server.scrapeError()}`,
+    );
     await delay(200);
   }
   assert.equal(await sum("ts_ms_calls_started_total"), await sum("ts_ms_calls_finished_total"));

@@ -40,7 +40,10 @@ export const rotel: Suite = {
       const before = collector.spans.length;
       for (let call = 0; call < 20; call++) assert.equal(await programs.call(), 200);
       const traceId = newTraceId();
-      assert.equal(await programs.call({ headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` } }), 200);
+      assert.equal(
+        await programs.call({ headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` } }),
+        200,
+      );
       await collector.trace(traceId, 3);
       assert.deepEqual(
         collector.spans.slice(before).filter((span) => span.traceId !== traceId),
@@ -141,7 +144,8 @@ async function spansOf(collector: Collector, traceId: string): Promise<readonly 
   assert.equal(spans.length, 3);
   const order = ["gateway SERVER", "gateway CLIENT", "service SERVER"];
   return order.map(
-    (which) => spans.find(({ service, kind }) => `${service} ${kind}` === which) ?? assert.fail(`no ${which}`),
+    (which) =>
+      spans.find(({ service, kind }) => `${service} ${kind}` === which) ?? assert.fail(`no ${which}`),
   );
 }
 
@@ -182,7 +186,10 @@ async function checkSpans(collector: Collector, programs: TracedPrograms, checks
       });
     }
     assert.equal(server?.attributes["ts_ms.request_id"], behind?.attributes["ts_ms.request_id"]);
-    assert.deepEqual([server, client, behind].map((span) => span?.status), ["UNSET", "UNSET", "UNSET"]);
+    assert.deepEqual(
+      [server, client, behind].map((span) => span?.status),
+      ["UNSET", "UNSET", "UNSET"],
+    );
     assert.doesNotMatch(JSON.stringify([server, client, behind]), /s3cret/);
   });
   await checks.check("a fault is an error of all three spans", async () => {
