@@ -18,7 +18,9 @@ import {
   protobufNetworkConformance,
 } from "./protobuf/protobuf-conformance.ts";
 import { realClients } from "./real-clients/real-clients.ts";
+import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
+import { rotel } from "./rotel/rotel.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
 import type { Suite } from "./suite.ts";
@@ -59,6 +61,8 @@ const suites: readonly Suite[] = [
   kubernetes,
   xds,
   extAuthzSuite,
+  prometheus,
+  rotel,
   showcaseClient,
   ...connectConformance,
   grpcInterop,
