@@ -305,7 +305,7 @@ suite("inject", () => {
     assert.deepEqual(seen, ["203.0.113.9"]);
     assert.equal((await app.inject({ url: "/nowhere" })).status, 404);
     assert.equal(app.isRunning(), false);
-    assert.equal(app.statistics().totalRequests, 1);
+    assert.deepEqual([app.statistics().totalRequests, app.statistics().refusedRequests], [2, 1]);
     await app.start();
     assert.equal((await app.inject({ url: "/readyz" })).status, 200);
     await app.stop();
