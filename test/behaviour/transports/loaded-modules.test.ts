@@ -49,6 +49,7 @@ test("a program that dials one server loads no module of clusters", async () => 
       "core/targets/lazy-cluster.ts",
       "core/targets/option-groups.ts",
       "core/targets/policy-options.ts",
+      "core/targets/program-defaults.ts",
       "core/targets/service-config-options.ts",
       "core/targets/text-target.ts",
     ]);
