@@ -47,7 +47,8 @@ function lineOf(
   exemplars: boolean,
 ): string {
   const line = `${metricName}${labelsOf(labels)} ${numberOf(value)}`;
-  if (exemplar === undefined || !exemplars) return line;
+  // Histograms of prom-client have null where they have none.
+  if (exemplar === undefined || exemplar === null || !exemplars) return line;
   const { traceId, spanId, seconds, timeMs } = exemplar as Exemplar; // Only `Durations` gives some.
   const trace = labelsOf({ trace_id: traceId, span_id: spanId });
   return `${line} # ${trace} ${numberOf(seconds)} ${timeMs / 1000}`;
