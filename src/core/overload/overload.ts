@@ -48,6 +48,8 @@ export interface OverloadParts {
   readonly memory?: () => number;
   /** Calls a function once what has arrived from the network is handled. */
   readonly afterTurn?: (fn: () => void) => void;
+  /** The part of the time since the last question in which the event loop had something to do, from 0 to 1. */
+  readonly utilization?: () => number;
 }
 
 /** What is known of the calls of an rpc. */
@@ -61,6 +63,11 @@ interface CallKind {
 const sampleMs = 20;
 /** Measurements between two looks at the memory, and between two turns of the counts of callers: half a second. */
 const samplesPerTurn = 25;
+/**
+ * Below this part of its time an event loop has no backlog: it is late because other programs have the processor, and
+ * calls that are refused would help none.
+ */
+const busyAbove = 0.6;
 /** How long calls count as too many after one has found no place, in milliseconds. */
 const fullMs = 1_000;
 /** How much more than is completed is let through, so that there is always something to do. */
@@ -112,6 +119,7 @@ export class Overload {
       random: Math.random,
       memory: memoryUse,
       afterTurn: setImmediate,
+      utilization: loopUtilization(),
       ...parts,
     };
     this.#options = toOverloadOptions(options);
@@ -278,8 +286,10 @@ export class Overload {
   }
 
   #measured(lagMs: number): void {
-    const nowMs = this.#parts.clock.nowMs();
-    const isStep = this.#lag.sample(lagMs, nowMs);
+    const { clock, utilization } = this.#parts;
+    const nowMs = clock.nowMs();
+    const isBacklog = utilization() >= busyAbove;
+    const isStep = this.#lag.sample(isBacklog ? lagMs : 0, nowMs);
     if (++this.#samples % samplesPerTurn === 0) this.#turn();
     const isBusy = this.#lag.isAlert || this.#isFull() || this.#isMemoryFull();
     if (isBusy) {
@@ -359,6 +369,17 @@ export class Overload {
     this.#kinds.set(method, kind);
     return kind;
   }
+}
+
+/** How busy the event loop was since the last question. */
+function loopUtilization(): () => number {
+  let before = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, before);
+    before = now;
+    return utilization;
+  };
 }
 
 /** Who makes a call, as far as it is known before the authentication. */

@@ -19,6 +19,7 @@ function rig(options: Partial<OverloadOptions>, memory = (): number => 0) {
     clock,
     memory,
     random: () => 0.5,
+    utilization: () => 1,
     criticalityOf: ({ name }) =>
       name === "Collect" ? "SHEDDABLE" : name === "Chat" ? "CRITICAL" : "DEFAULT",
   }).start();
@@ -98,6 +99,16 @@ test("O15 a quiet server refuses nothing, however long a handler takes now and t
   assert.ok(ended.length > 2_500);
   assert.equal(ended.filter(({ passed }) => !passed).length, 0);
   assert.deepEqual(overload.shed, []);
+});
+
+test("Q2 an event loop that is late while it has little to do refuses nothing: others have the processor", async () => {
+  const streams = [{ rate: 20, fromMs: 0, untilMs: 20_000 }];
+  const shedOf = async (utilization: number): Promise<number> => {
+    const { ended } = await simulate(streams, () => ({ cpuMs: 80 }), {}, { utilization: () => utilization });
+    return ended.filter(({ passed }) => !passed).length;
+  };
+  assert.ok((await shedOf(1)) > 50);
+  assert.equal(await shedOf(0.5), 0);
 });
 
 test("Q3 a caller with twenty times his share does not slow down nine others", async () => {

@@ -89,6 +89,7 @@ export async function simulate(
     clock,
     random,
     memory: () => 0,
+    utilization: () => 1,
     afterTurn: (fn) => void turns.push(fn),
     ...parts,
   }).start();
