@@ -82,7 +82,7 @@ async function makeCalls(app: ScrapedApp): Promise<void> {
     await app.rest(`${echo}/a?unknown=1`),
     await app.rest(echo, { behaviour: { failure: { code: 13 } } }),
     await app.rest(echo, { behaviour: { failure: { message: "unexpected" } } }),
-    await app.nobody(`${echo}/a`),
+    await app.anonymous(`${echo}/a`),
     await app.rest("/test/v1/collect", {}),
     await app.rest("/nothing"),
     await app.rest(`${echo}/a`, undefined, "--http1.1"),
@@ -153,7 +153,7 @@ async function countsCalls(app: ScrapedApp, server: PrometheusServer): Promise<v
     (await sum("ts_ms_calls_finished_total")) + (await sum("ts_ms_calls_refused_total"));
   const before = await settled(count);
   for (let call = 0; call < 5; call++) await app.rest("/test/v1/echo/a");
-  await app.nobody("/test/v1/echo/a");
+  await app.anonymous("/test/v1/echo/a");
   await known(server, async () => (await count()) === before + 6);
   assert.equal(await sum("ts_ms_calls_started_total"), await sum("ts_ms_calls_finished_total"));
   assert.equal(await sum("ts_ms_call_duration_seconds_count"), await sum("ts_ms_calls_finished_total"));

@@ -18,7 +18,7 @@ export interface ScrapedApp extends AsyncDisposable {
   /** Calls `Echo` or another route over HTTPS with a good token. @returns the status */
   rest(path: string, body?: object, ...args: readonly string[]): Promise<number>;
   /** The same without a token. */
-  nobody(path: string): Promise<number>;
+  anonymous(path: string): Promise<number>;
   /** Calls `Echo` over gRPC with a good token. */
   grpc(data: string): Promise<CommandResult>;
 }
@@ -82,7 +82,7 @@ telemetry:
     metrics: `http://127.0.0.1:${portOf("exporter")}/metrics`,
     files,
     rest,
-    nobody: (path) => curl(path, []),
+    anonymous: (path) => curl(path, []),
     grpc: (data) =>
       run(
         "buf",
