@@ -1,4 +1,4 @@
-import { type DescField, getOption } from "@bufbuild/protobuf";
+import { type DescField, getOption, hasOption } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { field_behavior, FieldBehavior } from "../../../gen/google/api/field_behavior_pb.ts";
 import { resource_reference } from "../../../gen/google/api/resource_pb.ts";
@@ -16,9 +16,17 @@ export interface FieldRoles {
   readonly immutable: boolean;
 }
 
+const known = new WeakMap<DescField, FieldRoles>();
+
 /** The roles of a field, by `google.api.field_behavior`, `(buf.validate.field).required` and proto2's `required`. */
 export function rolesOf(field: DescField): FieldRoles {
-  const behaviors = getOption(field, field_behavior);
+  let roles = known.get(field);
+  if (roles === undefined) known.set(field, (roles = readRoles(field)));
+  return roles;
+}
+
+function readRoles(field: DescField): FieldRoles {
+  const behaviors = hasOption(field, field_behavior) ? getOption(field, field_behavior) : [];
   const is = (behavior: FieldBehavior): boolean => behaviors.includes(behavior);
   const rules = foreignOption(field, "buf.validate.field");
   const mustBe =
@@ -33,6 +41,7 @@ export function rolesOf(field: DescField): FieldRoles {
 
 /** The type of resource that a field names (AIP-4231), such as `library.example.com/Book`; undefined for none. */
 export function resourceOf(field: DescField): string | undefined {
+  if (!hasOption(field, resource_reference)) return undefined;
   const { type } = getOption(field, resource_reference);
   return type === "" || type === "*" ? undefined : type;
 }

@@ -49,7 +49,6 @@ export class JsonSchemas {
     if (known !== undefined) return this.#kept(known);
     const at = this.#form.split && type.kind === "message" ? side : "output";
     if (this.#names.add(type, at)) this.#open.push({ type, side: at });
-    this.#describeOpen();
     const reference = this.#names.reference(type, at);
     return type.kind === "enum" && side !== "output" && this.#form.inputs === "exact"
       ? { anyOf: [reference, { enum: aliasesOf(type) }, { type: "integer" }].filter(isUseful) }
@@ -82,19 +81,25 @@ export class JsonSchemas {
     return this.#form.fieldNames === "json" ? field.jsonName : field.name;
   }
 
-  /** All definitions that schemas refer to, by their names, in the order of these. Names are final with this call. */
-  definitions(): Readonly<Record<string, JsonSchema>> {
-    return this.#names.finish();
-  }
-
-  #describeOpen(): void {
-    if (this.#names.isBusy) return; // The caller that is at it goes on.
-    this.#names.isBusy = true;
+  /** Describes and names all definitions, in steps: other work can be done between them. */
+  *finish(): Generator<void> {
     for (let next = this.#open.pop(); next !== undefined; next = this.#open.pop()) {
       const { type, side } = next;
       this.#names.describe(type, side, type.kind === "enum" ? this.#enum(type) : this.#message(type, side));
+      yield;
     }
-    this.#names.isBusy = false;
+    yield* this.#names.settle();
+  }
+
+  /** All definitions that schemas refer to, by their names, in the order of these. Their references are texts in JSON. */
+  definitions(): Readonly<Record<string, JsonSchema>> {
+    for (const _ of this.finish());
+    return this.settled();
+  }
+
+  /** The definitions behind `finish`. */
+  settled(): Readonly<Record<string, JsonSchema>> {
+    return this.#names.definitions();
   }
 
   #message(message: DescMessage, side: Side, left?: ReadonlySet<DescField>): JsonSchema {

@@ -24,10 +24,26 @@ class LateReference {
   }
 }
 
+/** A type with a side. */
+interface Sided {
+  readonly type: DescType;
+  readonly side: Side;
+}
+
+/** The definition of one side of a type. */
+interface Body {
+  readonly schema: JsonObject;
+  /** Its text with the names of types as references, whatever their sides; set by `settle`. */
+  text: string;
+  refs: readonly Sided[];
+  /** The first side whose definition is equal. */
+  leader: Side;
+}
+
 /** The definitions of one type, by their sides. */
 interface Described {
   readonly type: DescType;
-  readonly bodies: Map<Side, JsonObject>;
+  readonly bodies: Map<Side, Body>;
   readonly names: Map<Side, string>;
 }
 
@@ -36,11 +52,11 @@ interface Described {
  * get `Input` or `Patch` behind them, and a number if that is the name of another type.
  */
 export class SchemaNames {
-  /** Whether a type is being described. */
-  isBusy = false;
   readonly #namer: Pick<Namer, "type">;
   readonly #prefix: string;
   readonly #types = new Map<string, Described>();
+  /** References in the text that is being written; undefined where they are named. */
+  #found: Sided[] | undefined;
 
   constructor(namer: Pick<Namer, "type">, prefix: string) {
     this.#namer = namer;
@@ -52,13 +68,13 @@ export class SchemaNames {
     const known = this.#types.get(type.typeName);
     if (known?.bodies.has(side) === true) return false;
     const described = known ?? { type, bodies: new Map(), names: new Map() };
-    described.bodies.set(side, {});
+    described.bodies.set(side, { schema: {}, text: "", refs: [], leader: side });
     this.#types.set(type.typeName, described);
     return true;
   }
 
-  describe({ typeName }: DescType, side: Side, body: JsonObject): void {
-    this.#types.get(typeName)?.bodies.set(side, body);
+  describe({ typeName }: DescType, side: Side, schema: JsonObject): void {
+    this.#types.get(typeName)?.bodies.set(side, { schema, text: "", refs: [], leader: side });
   }
 
   /** A schema that refers to the definition of a type. */
@@ -67,55 +83,92 @@ export class SchemaNames {
   }
 
   /** The text of a reference, as far as names are known. */
-  textOf({ typeName }: DescType, side: Side): string {
-    return this.#prefix + (this.#types.get(typeName)?.names.get(side) ?? typeName);
+  textOf(type: DescType, side: Side): string {
+    this.#found?.push({ type, side });
+    return this.#prefix + (this.#types.get(type.typeName)?.names.get(side) ?? type.typeName);
   }
 
-  /** Names all definitions. @returns them by their names, in the order of these */
-  finish(): Readonly<Record<string, JsonObject>> {
-    this.#settle();
+  /** Names all definitions, in steps. */
+  *settle(): Generator<void> {
+    const parents = yield* this.#read();
+    yield* this.#divide(parents);
+    const plainNames = new Set([...this.#types.values()].map(({ type }) => this.#namer.type(type)));
+    for (const { type, bodies, names } of this.#types.values()) {
+      const base = this.#namer.type(type);
+      for (const side of sides) {
+        const leader = bodies.get(side)?.leader;
+        if (leader === undefined) continue;
+        const isFirst = names.size === 0;
+        names.set(side, names.get(leader) ?? (isFirst ? base : free(base + suffixes[side], plainNames)));
+      }
+      yield;
+    }
+  }
+
+  /** All definitions by their names, in the order of these. Their references are texts as soon as they are JSON. */
+  definitions(): Readonly<Record<string, JsonObject>> {
     const found = new Map<string, JsonObject>();
     for (const { bodies, names } of this.#types.values()) {
       for (const [side, name] of names) {
         const body = bodies.get(side);
-        if (body !== undefined && !found.has(name)) found.set(name, plain(body));
+        if (body !== undefined && !found.has(name)) found.set(name, body.schema);
       }
     }
     return Object.fromEntries([...found].toSorted(([one], [other]) => (one < other ? -1 : 1)));
   }
 
-  /** Begins with one name for all sides of a type, and divides those that differ until nothing changes. */
-  #settle(): void {
-    const types = [...this.#types.values()];
-    const plainNames = new Set(types.map(({ type }) => this.#namer.type(type)));
-    for (const { type, bodies, names } of types) {
-      for (const side of bodies.keys()) names.set(side, this.#namer.type(type));
-    }
-    for (let changed = true; changed;) {
-      const next = types.map((described) => this.#divided(described, plainNames));
-      changed = false;
-      for (const [at, { names }] of types.entries()) {
-        for (const [side, name] of next[at] ?? []) {
-          if (names.get(side) !== name) changed = true;
-          names.set(side, name);
+  /** Reads texts and references of all definitions. @returns the types that refer to a type, by its name */
+  *#read(): Generator<void, ReadonlyMap<string, ReadonlySet<Described>>> {
+    const parents = new Map<string, Set<Described>>();
+    for (const described of this.#types.values()) {
+      if (described.bodies.size < 2) continue;
+      for (const body of described.bodies.values()) {
+        const refs: Sided[] = [];
+        this.#found = refs;
+        body.text = JSON.stringify(body.schema);
+        this.#found = undefined;
+        body.refs = refs;
+        for (const { type } of refs) {
+          const above = parents.get(type.typeName) ?? new Set();
+          parents.set(type.typeName, above.add(described));
         }
       }
+      yield;
+    }
+    return parents;
+  }
+
+  /** Begins with one definition for all sides of a type, and divides those that differ until nothing changes. */
+  *#divide(parents: ReadonlyMap<string, ReadonlySet<Described>>): Generator<void> {
+    const open = new Set<Described>();
+    for (const described of this.#types.values()) {
+      const [first] = sides.filter((side) => described.bodies.has(side));
+      for (const body of described.bodies.values()) body.leader = first ?? body.leader;
+      if (described.bodies.size > 1) open.add(described);
+    }
+    for (const described of open) {
+      open.delete(described);
+      if (this.#isDivided(described))
+        for (const parent of parents.get(described.type.typeName) ?? []) open.add(parent);
+      yield;
     }
   }
 
-  #divided({ type, bodies }: Described, plainNames: ReadonlySet<string>): ReadonlyMap<Side, string> {
-    const base = this.#namer.type(type);
-    const byText = new Map<string, string>();
-    const names = new Map<Side, string>();
+  /** Divides the definitions of one type. @returns whether that has changed anything */
+  #isDivided({ bodies }: Described): boolean {
+    const leaders = new Map<string, Side>();
+    let changed = false;
     for (const side of sides) {
       const body = bodies.get(side);
       if (body === undefined) continue;
-      const text = JSON.stringify(body);
-      const name = byText.get(text) ?? (byText.size === 0 ? base : free(base + suffixes[side], plainNames));
-      byText.set(text, name);
-      names.set(side, name);
+      const below = body.refs.map((ref) => this.#types.get(ref.type.typeName)?.bodies.get(ref.side)?.leader);
+      const key = `${body.text} ${below.join()}`;
+      const leader = leaders.get(key) ?? side;
+      leaders.set(key, leader);
+      if (body.leader !== leader) changed = true;
+      body.leader = leader;
     }
-    return names;
+    return changed;
   }
 }
 
@@ -124,9 +177,4 @@ function free(name: string, taken: ReadonlySet<string>): string {
   let number = 2;
   while (taken.has(name + number)) number++;
   return name + number;
-}
-
-/** The definition with its references written out. */
-function plain(body: JsonObject): JsonObject {
-  return JSON.parse(JSON.stringify(body)) as JsonObject; // It was one before.
 }

@@ -13,6 +13,7 @@ import { GrpcServer, HttpServer, type HttpServerOptions } from "../../../src/ind
 import { seedLibrary } from "../../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
 import { builtContract } from "../../support/built-contract.ts";
+import { largeContract } from "../../support/large-contract.ts";
 import {
   elementsOf,
   membersOf,
@@ -545,4 +546,19 @@ test("what the running library answers fits its document", async () => {
     if (response.status === 201) assert.match(response.headers.get("location") ?? "", /^\/v1\/shelves\//);
   }
   assert.ok(document.paths["/v1/shelves"].post.responses["201"]);
+});
+
+test("a large document is made in steps: other requests are answered meanwhile", async () => {
+  await using host = await Host.of({}, [largeContract(300, 1000)]);
+  let isMade = false;
+  const document = host.document().finally(() => (isMade = true));
+  let answered = 0;
+  while (!isMade) {
+    assert.equal((await fetch(`${host.origin}/healthz`)).status, 200);
+    answered++;
+  }
+  assert.ok(answered >= 3, `${answered} requests were answered`);
+  const { paths, components } = await document;
+  assert.equal(Object.keys(paths).length, 300);
+  assert.ok(Object.keys(components.schemas).length >= 1000);
 });

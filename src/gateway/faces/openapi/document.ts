@@ -1,6 +1,6 @@
 import { type DescService, getOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
-import { faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import { access } from "../../../../gen/ts_ms/v1/options_pb.ts";
 import type { Comments } from "../../../core/contract/comments.ts";
 import { JsonSchemas } from "../../../core/contract/json-schema.ts";
@@ -17,7 +17,7 @@ import { headerParameters } from "./header-parameters.ts";
 import { queryParameters } from "./query-parameters.ts";
 import { requestBody } from "./request-body.ts";
 import { responsesOf } from "./responses.ts";
-import { operationIds, Shown, verbsOf } from "./shown-routes.ts";
+import { faceOf, operationIds, Shown, verbsOf } from "./shown-routes.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
 /** What a document is of. */
@@ -41,18 +41,14 @@ const fixedMethods: ReadonlySet<string> = new Set([
   "PATCH",
   "TRACE",
 ]);
-/** Longest time that the document takes the thread, in milliseconds. */
-const sliceMs = 10;
-
-/** Makes an OpenAPI document of a contract: the same contract gives the same text. Other work goes on meanwhile. */
-export async function makeDocument(init: DocumentInit): Promise<JsonObject> {
+/**
+ * Makes an OpenAPI document of a contract, in steps: the same contract gives the same text. References are texts as soon
+ * as they are JSON.
+ */
+export function* makeDocument(init: DocumentInit): Generator<void, JsonObject> {
   const writer = new DocumentWriter(init);
-  let since = performance.now();
-  for (const _ of writer.write()) {
-    if (performance.now() - since < sliceMs) continue;
-    await new Promise((resolve) => setImmediate(resolve));
-    since = performance.now();
-  }
+  yield;
+  yield* writer.write();
   return writer.document();
 }
 
@@ -65,6 +61,7 @@ class DocumentWriter {
   readonly #texts = new PathTexts();
   readonly #paths = new Map<string, Record<string, JsonValue>>();
   #detail: JsonObject = {};
+  #definitions: JsonObject = {};
 
   constructor(init: DocumentInit) {
     const { contract, options, host, comments, inputs } = init;
@@ -100,13 +97,14 @@ class DocumentWriter {
       }
     }
     this.#detail = detailSchema((type) => this.#schemas.of(type, "output"));
+    yield* this.#schemas.finish();
+    this.#definitions = this.#schemas.settled();
   }
 
   document(): JsonObject {
     const { options, host, version } = this.#init;
     const { security, externalDocs, servers } = options;
     const hasSecurity = Object.keys(security).length > 0;
-    const definitions = this.#schemas.definitions();
     const document: JsonObject = {
       openapi: version,
       info: this.#info(),
@@ -115,15 +113,15 @@ class DocumentWriter {
       tags: [...options.tags, ...this.#shown.services.map((service) => this.#tag(service))],
       paths: Object.fromEntries(this.#paths),
       components: {
-        schemas: { ...definitions, Error: errorSchema(host.errorFormat), ErrorDetail: this.#detail },
+        schemas: { ...this.#definitions, Error: errorSchema(host.errorFormat), ErrorDetail: this.#detail },
         responses: errorResponses(host.errorFormat),
         ...(hasSecurity && { securitySchemes: { ...security } }),
       },
       ...(externalDocs !== undefined && { externalDocs }),
       ...(host.unknownQuery === "reject" && { "x-ts-ms-unknown-query": "reject" }),
     };
-    const plain = JSON.parse(JSON.stringify(document)) as JsonObject; // With the names of references.
-    return options.base === undefined ? plain : laidOver(plain, options.base);
+    if (options.base === undefined) return document;
+    return laidOver(JSON.parse(JSON.stringify(document)) as JsonObject, options.base); // With the texts of references.
   }
 
   #info(): JsonObject {
@@ -183,9 +181,9 @@ class DocumentWriter {
   #operationOf(route: Route, path: PathText, operationId: string): JsonObject {
     const { method } = route;
     const { comments, options, version, host } = this.#init;
-    const { openapi } = getOption(method, faces);
+    const face = faceOf(method);
     const { summary, text } = comments.of(method);
-    const title = openapi === undefined || openapi.summary === "" ? summary : openapi.summary;
+    const title = face === undefined || face.summary === "" ? summary : face.summary;
     const isSecured =
       Object.keys(options.security).length > 0 && getOption(method, access).level !== "public";
     const parameters = [
@@ -196,8 +194,7 @@ class DocumentWriter {
     const body = requestBody(route, this.#schemas, { binary: options.binary, version });
     return {
       operationId,
-      tags:
-        openapi === undefined || openapi.tags.length === 0 ? [this.#tagName(method.parent)] : openapi.tags,
+      tags: face === undefined || face.tags.length === 0 ? [this.#tagName(method.parent)] : face.tags,
       ...(title !== "" && { summary: title }),
       ...(text !== "" && { description: text }),
       ...(method.deprecated && { deprecated: true }),

@@ -118,20 +118,15 @@ class Documents {
     isYaml: boolean,
   ): Promise<Rendered> {
     // When a document is first asked for.
-    const [{ makeDocument }, { yamlText }] = await Promise.all([
+    const [{ makeDocument }, { inSlices, jsonText, yamlDocument }] = await Promise.all([
       import("./document.ts"),
-      import("./yaml-text.ts"),
+      import("./document-text.ts"),
     ]);
-    const comments = await this.#contract.comments();
-    const document = await makeDocument({
-      contract: this.#contract,
-      options: this.#options,
-      host: this.#host,
-      comments,
-      version,
-      inputs,
-    });
-    const text = isYaml ? yamlText(document) : `${JSON.stringify(document, null, 2)}\n`;
+    const contract = this.#contract;
+    const comments = await contract.comments();
+    const init = { contract, options: this.#options, host: this.#host, comments, version, inputs };
+    const document = await inSlices(makeDocument(init));
+    const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
     return { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
   }
 }

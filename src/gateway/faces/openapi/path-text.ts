@@ -1,5 +1,5 @@
 import type { DescField } from "@bufbuild/protobuf";
-import { getOption } from "@bufbuild/protobuf";
+import { getOption, hasOption } from "@bufbuild/protobuf";
 import { resource } from "../../../../gen/google/api/resource_pb.ts";
 import { resourceOf } from "../../../core/contract/field-roles.ts";
 import type { Route, RouteVariable } from "../../../core/http-rule/route.ts";
@@ -75,11 +75,15 @@ function nameOf(
   return literal === undefined ? `segment${index + 1}` : singular(literal);
 }
 
+const noResource = { type: "", pattern: [], nameField: "" };
+
 /** The name in the pattern of the resource whose name the variable is: `shelf` of `shelves/{shelf}`. */
 function patternName({ fields }: RouteVariable, place: number): string | undefined {
   const last = fields.at(-1);
   if (last === undefined) return undefined;
-  const { type, pattern, nameField } = getOption(last.parent, resource);
+  const { type, pattern, nameField } = hasOption(last.parent, resource)
+    ? getOption(last.parent, resource)
+    : noResource;
   const isOwn = type !== "" && last.name === (nameField === "" ? "name" : nameField);
   const referred = resourceOf(last);
   const of = isOwn ? pattern : referred === undefined ? [] : patternsOf(referred, last);
@@ -94,6 +98,7 @@ function patternName({ fields }: RouteVariable, place: number): string | undefin
 function patternsOf(type: string, { parent: { file } }: DescField): readonly string[] {
   for (const { messages } of [file, ...file.dependencies]) {
     for (const message of messages) {
+      if (!hasOption(message, resource)) continue;
       const found = getOption(message, resource);
       if (found.type === type) return found.pattern;
     }

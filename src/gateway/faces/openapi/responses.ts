@@ -1,4 +1,4 @@
-import { getOption, type JsonObject } from "@bufbuild/protobuf";
+import { getOption, hasOption, type JsonObject } from "@bufbuild/protobuf";
 import { faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import type { JsonSchemas } from "../../../core/contract/json-schema.ts";
 import { streamsReplies } from "../../../core/call/service.ts";
@@ -34,7 +34,7 @@ export function responsesOf(route: Route, schemas: JsonSchemas, form: ResponseFo
 
 function successOf(route: Route, schemas: JsonSchemas, form: ResponseForm): JsonObject {
   const { method, responseField, httpMethod } = route;
-  const { httpStatus } = getOption(method, faces);
+  const httpStatus = hasOption(method, faces) ? getOption(method, faces).httpStatus : 0;
   const status = String(httpStatus === 0 ? 200 : httpStatus);
   const description = "Success.";
   if (status === "204") return { [status]: { description } };

@@ -1,5 +1,5 @@
-import { type DescField, type DescService, getOption } from "@bufbuild/protobuf";
-import { faces, field_faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { type DescField, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import { faces, field_faces, type OpenapiFace, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import { type DescType, Namer } from "../../../core/contract/namer.ts";
 import { Visibility } from "../../../core/contract/visibility.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -22,7 +22,7 @@ export class Shown {
     this.services = contract.services.filter(
       (service) =>
         (chosen.length === 0 || chosen.includes(service.typeName)) &&
-        !getOption(service, service_faces).hidden &&
+        !(hasOption(service, service_faces) && getOption(service, service_faces).hidden) &&
         this.#visibility.shows(service),
     );
     const shown = new Set(this.services);
@@ -32,14 +32,17 @@ export class Shown {
       ({ method, implicit: isImplicit }) =>
         shown.has(method.parent) &&
         (!isImplicit || implicit || !bound.has(method)) &&
-        getOption(method, faces).openapi?.hidden !== true &&
+        faceOf(method)?.hidden !== true &&
         this.#visibility.shows(method),
     );
   }
 
   /** Whether it shows a field or a type. */
   has(desc: DescField | DescType): boolean {
-    return this.#visibility.shows(desc) && (desc.kind !== "field" || !getOption(desc, field_faces).hidden);
+    return (
+      this.#visibility.shows(desc) &&
+      !(desc.kind === "field" && hasOption(desc, field_faces) && getOption(desc, field_faces).hidden)
+    );
   }
 }
 
@@ -78,8 +81,13 @@ export function operationIds({ services, routes }: Shown): ReadonlyMap<Route, re
   return new Map(routes.map((route) => [route, verbsOf(route).map(() => next(route.method))]));
 }
 
+/** What the contract says of an rpc as an operation. */
+export function faceOf(method: Route["method"]): OpenapiFace | undefined {
+  return hasOption(method, faces) ? getOption(method, faces).openapi : undefined;
+}
+
 function givenId(method: Route["method"]): string {
-  return getOption(method, faces).openapi?.operationId ?? "";
+  return faceOf(method)?.operationId ?? "";
 }
 
 function twice(id: string, one: Route["method"], other: Route["method"]): SetupError {

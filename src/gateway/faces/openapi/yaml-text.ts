@@ -11,6 +11,11 @@ export function yamlText(value: JsonValue): string {
   return `${below(value, "").replace(/^\n/, "")}\n`;
 }
 
+/** A member of an object as lines of YAML. */
+export function yamlMember(name: string, value: JsonValue, indent: string): string {
+  return `${indent}${nameOf(name)}:${below(value, `${indent}  `)}`;
+}
+
 /** What stands behind `name:` or `-`: a scalar on the same line, else lines below it. */
 function below(value: JsonValue, indent: string): string {
   if (typeof value === "string") return ` ${textOf(value, indent)}`;
@@ -21,7 +26,7 @@ function below(value: JsonValue, indent: string): string {
   }
   const members = Object.entries(value);
   if (members.length === 0) return " {}";
-  return members.map(([name, one]) => `\n${indent}${nameOf(name)}:${below(one, `${indent}  `)}`).join("");
+  return members.map(([name, one]) => `\n${yamlMember(name, one, indent)}`).join("");
 }
 
 /** A member of a list: the first line of an object stands behind the dash. */
