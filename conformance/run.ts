@@ -21,6 +21,7 @@ import { realClients } from "./real-clients/real-clients.ts";
 import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { rotel } from "./rotel/rotel.ts";
+import { openapi } from "./openapi.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
 import type { Suite } from "./suite.ts";
@@ -54,6 +55,7 @@ const suites: readonly Suite[] = [
   tls,
   signatures,
   envelope,
+  openapi,
   showcase,
   consul,
   dnsmasq,

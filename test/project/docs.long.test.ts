@@ -36,6 +36,7 @@ const pages = [
   "docs/upstreams.md",
   "docs/access.md",
   "docs/validation.md",
+  "docs/openapi.md",
   "docs/limits.md",
   "docs/overload.md",
   "docs/ext-authz.md",

@@ -180,6 +180,7 @@ export class JsonSchemas {
   #nullable(schema: JsonSchema, side: Side): JsonSchema {
     if (side === "output" || this.#form.inputs !== "exact") return schema;
     const { type } = schema;
+    if (Object.keys(schema).length === 0) return schema; // It is null already.
     if (typeof type === "string" && !("enum" in schema))
       return type === "null" ? schema : { ...schema, type: [type, "null"] };
     return { anyOf: [schema, { type: "null" }] };

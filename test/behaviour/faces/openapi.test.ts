@@ -287,6 +287,20 @@ describe("the document", () => {
     assert.deepEqual(document.paths["/v1/files/{name}"].get.responses["200"].content, { "*/*": {} });
   });
 
+  test("rule 37: what linters ask: a summary for each operation, tags that are listed", () => {
+    const tags = new Set(elementsOf(document.tags).map(({ name }) => textOf(name)));
+    const operations = elementsOf(document.paths).flatMap(elementsOf);
+    for (const operation of operations.filter(({ operationId }) => operationId !== undefined)) {
+      assert.match(textOf(operation.summary), /./);
+      for (const tag of elementsOf(operation.tags)) assert.ok(tags.has(textOf(tag)));
+      for (const name of namesIn("path", operation)) assert.match(name, /^\w+$/);
+    }
+    assert.equal(document.paths["/v1/items:talk"].post.summary, "Talk");
+    assert.equal(document.paths["/v1/uploads"].post.summary, "Upload");
+    assert.equal(document.paths["/v1/pick/{left}"].post.summary, "Pick one");
+    assert.equal(document.paths["/v1/shelves/{shelf}/items"].post.summary, "Makes one");
+  });
+
   test("rule 35: errors that every rpc can have, with the standard details", () => {
     const { responses } = document.paths["/v1/shelves/{shelf}/items/{item}"].get;
     assert.deepEqual(Object.keys(responses), ["200", "400", "429", "503", "default"]);

@@ -110,7 +110,7 @@ class DocumentWriter {
       info: this.#info(),
       servers: servers === openapiDefaults.servers ? [{ url: `${host.prefix()}/` }] : [...servers],
       ...(hasSecurity && { security: Object.keys(security).map((name) => ({ [name]: [] })) }),
-      tags: [...options.tags, ...this.#shown.services.map((service) => this.#tag(service))],
+      tags: this.#tags(),
       paths: Object.fromEntries(this.#paths),
       components: {
         schemas: { ...this.#definitions, Error: errorSchema(host.errorFormat), ErrorDetail: this.#detail },
@@ -136,6 +136,20 @@ class DocumentWriter {
       ...(options.contact !== undefined && { contact: options.contact }),
       ...(options.license !== undefined && { license: options.license }),
     };
+  }
+
+  /** Those of the options, of the services, and of the operations; each name once. */
+  #tags(): JsonObject[] {
+    const { services, routes } = this.#shown;
+    const further = routes.flatMap(({ method }) => faceOf(method)?.tags ?? []).map((name) => ({ name }));
+    const all: JsonObject[] = [
+      ...this.#init.options.tags,
+      ...services.map((service) => this.#tag(service)),
+      ...further,
+    ];
+    const byName = new Map<JsonValue | undefined, JsonObject>();
+    for (const tag of all) if (!byName.has(tag["name"])) byName.set(tag["name"], tag);
+    return [...byName.values()];
   }
 
   #tag(service: DescService): JsonObject {
@@ -183,7 +197,8 @@ class DocumentWriter {
     const { comments, options, version, host } = this.#init;
     const face = faceOf(method);
     const { summary, text } = comments.of(method);
-    const title = face === undefined || face.summary === "" ? summary : face.summary;
+    const title =
+      [face?.summary, summary].find((one) => one !== undefined && one !== "") ?? wordsOf(method.name);
     const isSecured =
       Object.keys(options.security).length > 0 && getOption(method, access).level !== "public";
     const parameters = [
@@ -195,7 +210,7 @@ class DocumentWriter {
     return {
       operationId,
       tags: face === undefined || face.tags.length === 0 ? [this.#tagName(method.parent)] : face.tags,
-      ...(title !== "" && { summary: title }),
+      summary: title,
       ...(text !== "" && { description: text }),
       ...(method.deprecated && { deprecated: true }),
       ...(!isSecured && Object.keys(options.security).length > 0 && { security: [] }),
@@ -223,4 +238,10 @@ class DocumentWriter {
       };
     });
   }
+}
+
+/** `Get item` of `GetItem`. */
+function wordsOf(name: string): string {
+  const words = name.replaceAll(/([a-z\d])([A-Z])/g, "$1 $2").toLowerCase();
+  return words.slice(0, 1).toUpperCase() + words.slice(1);
 }

@@ -69,7 +69,7 @@ function nameOf(
   place: number,
   index: number,
 ): string {
-  if (variable !== undefined && isWhole) return variable.name;
+  if (variable !== undefined && isWhole) return variable.name.replaceAll(".", "_"); // Linters take no dots.
   const patterned = variable && patternName(variable, place);
   if (patterned !== undefined) return patterned;
   return literal === undefined ? `segment${index + 1}` : singular(literal);
