@@ -14,7 +14,7 @@ import { Selector } from "../../policy/selector.ts";
 import { type Principal, principalKey } from "../principal.ts";
 import { LocalReplayStore, type ReplayStore } from "../replay.ts";
 import { schemes } from "./algorithms.ts";
-import { isDigestOf } from "./content-digest.ts";
+import { coveredDigest, type CoveredDigest, isDigestOf } from "./content-digest.ts";
 import type { SignatureKey } from "./signature-keys.ts";
 import { type UsualSignature, usualSignature } from "./usual-signature.ts";
 
@@ -57,7 +57,7 @@ export function signatureGate(options: SignatureGateOptions): Gate {
   };
   const principals = new WeakMap<SignatureKey, Principal>();
 
-  const verify = async (call: CallHead): Promise<boolean> => {
+  const verify = async (call: CallHead): Promise<CoveredDigest> => {
     const usual = usualSignature(call, label);
     const verified = usual === undefined ? await verifyAny(call, policy) : verifyUsual(usual, policy);
     await useOnce(replay, verified.claim, maxAgeMs + skewSeconds * 1000);
@@ -65,7 +65,7 @@ export function signatureGate(options: SignatureGateOptions): Gate {
     let who = principals.get(key);
     if (who === undefined) principals.set(key, (who = principalOf(key)));
     call.context.values.set(principalKey, who);
-    return verified.coversDigest;
+    return verified.digest;
   };
 
   return {
@@ -73,7 +73,7 @@ export function signatureGate(options: SignatureGateOptions): Gate {
     concerns: (method: DescMethod) =>
       selectors.length === 0 || selectors.some((selector) => selector.matches(method)),
     async admit(call) {
-      const digest = (await verify(call)) ? call.headerValues("content-digest").join(", ") : undefined;
+      const digest = coveredDigest(call.headerValues("content-digest"), await verify(call));
       const isChecked = checkBody(call, (body) => {
         if (digest === undefined ? body.length > 0 : !isDigestOf(digest, body)) {
           throw invalid("the body is not the one that was signed");
@@ -96,7 +96,7 @@ interface Verified {
   readonly key: SignatureKey;
   /** What counts once. */
   readonly claim: string;
-  readonly coversDigest: boolean;
+  readonly digest: CoveredDigest;
 }
 
 /** As `verifyAny`, for the usual form of signatures alone. @throws ConnectError for one that does not hold */
@@ -117,7 +117,11 @@ function verifyUsual(
     required.every((name) => components.includes(name)) &&
     schemes[key.algorithm].verify(key.key, base, signature);
   if (!isGood) throw invalid("the signature of this call does not hold");
-  return { key, claim: `${keyId} ${nonce}`, coversDigest: components.includes("content-digest") };
+  return {
+    key,
+    claim: `${keyId} ${nonce}`,
+    digest: components.includes("content-digest") ? "all" : undefined,
+  };
 }
 
 /** Verifies a signature by the whole grammar. @throws ConnectError for one that does not hold */
@@ -148,13 +152,26 @@ async function verifyAny(
     return {
       key,
       claim: `${verified.parameters.keyid} ${verified.parameters.nonce}`,
-      coversDigest: verified.components.some(
-        ({ name, parameters }) => name === "content-digest" && Object.keys(parameters).length === 0,
-      ),
+      digest: digestOf(verified.components),
     };
   } catch {
     throw invalid("the signature of this call does not hold");
   }
+}
+
+/** What of `content-digest` is among the components: the field, or a member of it (RFC 9421, section 2.1.2). */
+function digestOf(
+  components: readonly { readonly name: string; readonly parameters: object }[],
+): CoveredDigest {
+  let member: string | undefined;
+  for (const { name, parameters } of components) {
+    if (name !== "content-digest") continue;
+    const given = Object.entries(parameters) as readonly (readonly [string, unknown])[];
+    if (given.length === 0) return "all";
+    const [[key, value] = []] = given;
+    if (given.length === 1 && key === "key" && typeof value === "string") member = value;
+  }
+  return member === undefined ? undefined : { member };
 }
 
 function principalOf({ id }: SignatureKey): Principal {
