@@ -78,7 +78,7 @@ export const consul: Suite = {
     });
     closed.abort();
     await checks.check("demo:clients finds its servers by Consul", async () => {
-      process.env["TS_MS_CONSUL"] = agent.binary; // The demo starts an agent of its own.
+      process.env["CONSUL_BINARY"] = agent.binary; // The demo starts an agent of its own.
       await using demo = new Program("examples/clients.ts");
       await demo.line(/^dial\("consul:\/\/\/goms"\)$/);
       await demo.line(/^\d+ calls, 0 lost$/);

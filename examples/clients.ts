@@ -1,7 +1,7 @@
 /**
  * A client of two servers that it finds by a name: one of them is killed and comes back, and no call is lost.
  *
- * `npm run demo:clients`: by a Consul of its own if there is one on the PATH, or if the environment variable TS_MS_CONSUL
+ * `npm run demo:clients`: by a Consul of its own if there is one on the PATH, or if the environment variable CONSUL_BINARY
  * names its program; else by DNS, and so with `-- --dns`.
  */
 import { spawn, type ChildProcess } from "node:child_process";
@@ -43,7 +43,7 @@ async function startServer(...args: readonly string[]): Promise<{ process: Child
   }
 }
 
-const consul = flags.dns ? undefined : await startConsul(process.env["TS_MS_CONSUL"]);
+const consul = flags.dns ? undefined : await startConsul(process.env["CONSUL_BINARY"]);
 if (consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = consul.url;
 const registered = consul === undefined ? [] : ["--register", "consul=goms"];
 
