@@ -39,12 +39,7 @@ test("http-only: limits are flags, and a reply that is too large is 500", async 
   });
   assert.equal(long.status, 200);
 
-  await using small = await start(
-    "--max-reply=1KiB",
-    "--max-body=4KiB",
-    "--timeout=1s",
-    "--max-timeout=2s",
-  );
+  await using small = await start("--max-reply=1KiB", "--max-body=4KiB", "--timeout=1s", "--max-timeout=2s");
   const refused = await call(small.http, { text: "x".repeat(2 * kibibyte) });
   assert.equal(refused.status, 500, "the service's fault");
   assert.match(
