@@ -2,33 +2,33 @@ import { globSync, readFileSync } from "node:fs";
 import { sep } from "node:path";
 
 /**
- * The lanes of `npm test`, which run beside one another: `cpuSlots` at a time of the groups that use the processor, the
- * check among them, and one more of those that wait.
+ * The stages of `npm test`, here one: lanes that run beside one another, `cpuSlots` at a time of the groups that use the
+ * processor, the check among them, and one more of those that wait.
  */
-export function allLanes(cpuSlots) {
+export function allStages(cpuSlots) {
   const files = testFiles().filter((file) => !isLong(file));
   const busy = busyGroups(files.filter((file) => !waits(file)));
   return [
-    { groups: ["check", ...busy], concurrency: cpuSlots },
-    { groups: files.filter(waits).map(alone), concurrency: cpuSlots + 1 },
+    [
+      { groups: ["check", ...busy], concurrency: cpuSlots },
+      { groups: files.filter(waits).map(alone), concurrency: cpuSlots + 1 },
+    ],
   ];
 }
 
-/**
- * The lanes of `npm test -- --long`, one behind the other: those of `test/long/` a file at a time, for they measure; then
- * the others, as `allLanes` runs its own.
- */
-export function longLanes(cpuSlots) {
+/** The stages of `npm test -- --long`: files of `test/long/` one at a time, for they measure; behind them all others. */
+export function longStages(cpuSlots) {
   const files = testFiles().filter(isLong);
+  const others = files.filter((file) => !measures(file));
   return [
-    { groups: files.filter(measures).map(alone), concurrency: 1 },
-    { groups: files.filter((file) => !measures(file)).map(alone), concurrency: cpuSlots + 1, isLast: true },
+    [{ groups: files.filter(measures).map(alone), concurrency: 1 }],
+    [{ groups: others.map(alone), concurrency: cpuSlots + 1 }],
   ];
 }
 
-/** The one lane of `npm test -- FILE…`: each file in a process of its own, as if there were no others. */
-export function lanesOf(files, cpuSlots) {
-  return [{ groups: files.map(alone), concurrency: cpuSlots }];
+/** The one stage of `npm test -- FILE…`: each file in a process of its own, as if there were no others. */
+export function stagesOf(files, cpuSlots) {
+  return [[{ groups: files.map(alone), concurrency: cpuSlots }]];
 }
 
 /**

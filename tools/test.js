@@ -14,7 +14,7 @@ import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { allLanes, lanesOf, longLanes } from "./test-groups.js";
+import { allStages, longStages, stagesOf } from "./test-groups.js";
 import { outcomeOf, printOutcome, report } from "./test-outcome.js";
 
 /** A test that takes longer than this has hung, in milliseconds. */
@@ -44,13 +44,11 @@ const timeout = setTimeout(() => {
 
 const startedAt = performance.now();
 const cpuSlots = Math.min(Math.max(availableParallelism(), 2), 4);
-const chosen = files.length > 0 ? lanesOf(files, cpuSlots) : undefined;
-const lanes = chosen ?? (args.includes("--long") ? longLanes(cpuSlots) : allLanes(cpuSlots));
-await bundleFor(lanes);
-const outcomes = [
-  ...(await Promise.all(lanes.filter(({ isLast }) => !isLast).map(runLane))),
-  ...(await Promise.all(lanes.filter(({ isLast }) => isLast).map(runLane))),
-].flat();
+const chosen = files.length > 0 ? stagesOf(files, cpuSlots) : undefined;
+const stages = chosen ?? (args.includes("--long") ? longStages(cpuSlots) : allStages(cpuSlots));
+await bundleFor(stages.flat());
+const outcomes = [];
+for (const lanes of stages) outcomes.push(...(await Promise.all(lanes.map(runLane))).flat());
 const first = outcomes.flatMap(({ failures }) => failures);
 // Older versions of Node cannot remember what failed.
 if (first.length > 0 && Number(process.versions.node.split(".", 1)[0]) >= 26) {
