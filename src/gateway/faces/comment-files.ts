@@ -5,11 +5,18 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 /** Where comments are: a binary descriptor set with source information, or the path or the URL of a file with one. */
 export type CommentSource = string | URL | Uint8Array;
 
-/** Reads comments when they are first asked for, and once. Rejects with a SetupError naming what cannot be read. */
+/**
+ * Reads comments when they are first asked for, and once. Rejects with a SetupError naming what cannot be read; the next
+ * question reads again.
+ */
 export function commentsFrom(sources: CommentSource | readonly CommentSource[]): () => Promise<Comments> {
   const list = Array.isArray(sources) ? (sources as readonly CommentSource[]) : [sources as CommentSource]; // As its type says.
   let reading: Promise<Comments> | undefined;
-  return () => (reading ??= readAll(list));
+  return () =>
+    (reading ??= readAll(list).catch((reason: unknown) => {
+      reading = undefined;
+      throw reason;
+    }));
 }
 
 async function readAll(sources: readonly CommentSource[]): Promise<Comments> {

@@ -1,7 +1,9 @@
 /** OpenAPI documents through the front door: rules 1, 2, 4 and 28 to 35 of the faces. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { connect as connect2 } from "node:http2";
+import { join } from "node:path";
 import { after, before, describe, suite, test } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -24,6 +26,7 @@ import {
   textOf,
 } from "../../support/open-document.ts";
 import { shopProto, sidesProto } from "../../support/shop-contract.ts";
+import { TemporaryFiles } from "../../support/temporary-files.ts";
 
 const built = builtContract({ "shop.proto": shopProto, "sides.proto": sidesProto });
 
@@ -32,7 +35,7 @@ function service(name: string): DescService {
 }
 const shop = service("shop.v1.ShopService");
 
-/** A server with `openapi()`, whose rpcs nobody answers. */
+/** A server with `openapi()`, whose rpcs have no handlers. */
 class Host implements AsyncDisposable {
   readonly http: HttpServer;
 
@@ -491,10 +494,14 @@ suite("what cannot be", () => {
     );
   });
 
-  test("comments that cannot be read are an error of the document alone", async () => {
-    await using host = await Host.of({ comments: "/nowhere.binpb" });
-    const response = await fetch(`${host.origin}/openapi.json`);
-    assert.equal(response.status, 500);
+  test("comments that cannot be read are an error of the document, until they can be", async () => {
+    await using files = await TemporaryFiles.create();
+    const comments = join(files.folder, "contract.binpb");
+    await using host = await Host.of({ comments });
+    const statusOf = async (): Promise<number> => (await fetch(`${host.origin}/openapi.json`)).status;
+    assert.equal(await statusOf(), 500);
+    writeFileSync(comments, built.image);
+    assert.equal(await statusOf(), 200);
   });
 });
 
