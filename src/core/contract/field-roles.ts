@@ -2,6 +2,7 @@ import { type DescField, getOption, hasOption } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { field_behavior, FieldBehavior } from "../../../gen/google/api/field_behavior_pb.ts";
 import { resource_reference } from "../../../gen/google/api/resource_pb.ts";
+import { isMembers } from "../codec/json-members.ts";
 import { foreignOption } from "./foreign-options.ts";
 
 /** How a field takes part in requests and replies (AIP-203). */
@@ -29,8 +30,7 @@ function readRoles(field: DescField): FieldRoles {
   const behaviors = hasOption(field, field_behavior) ? getOption(field, field_behavior) : [];
   const is = (behavior: FieldBehavior): boolean => behaviors.includes(behavior);
   const rules = foreignOption(field, "buf.validate.field");
-  const mustBe =
-    typeof rules === "object" && rules !== null && !Array.isArray(rules) && rules["required"] === true;
+  const mustBe = isMembers(rules) && rules["required"] === true;
   return {
     required: is(FieldBehavior.REQUIRED) || mustBe || field.presence === Presence.LEGACY_REQUIRED,
     outputOnly: is(FieldBehavior.OUTPUT_ONLY),

@@ -1,4 +1,5 @@
 import type { DescEnum, DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { isMembers } from "../codec/json-members.ts";
 import { foreignOption } from "./foreign-options.ts";
 import type { SchemaForm } from "./schema-form.ts";
 
@@ -225,7 +226,7 @@ function textOf(value: JsonValue | undefined): string {
 }
 
 function objectOf(value: JsonValue | undefined): JsonObject | undefined {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+  return isMembers(value) ? value : undefined;
 }
 
 /** Whether ECMAScript reads an expression of RE2 in the same way. */

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { isMembers } from "../../../core/codec/json-members.ts";
 import { yamlMember } from "./yaml-text.ts";
 
 /** Members whose own members are many: each of them is a step. */
@@ -48,7 +49,7 @@ function plain(value: JsonValue): JsonValue {
 }
 
 function objectOf(value: JsonValue | undefined): JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
+  return isMembers(value) ? value : {};
 }
 
 /** Longest time that steps take the thread, in milliseconds. */

@@ -8,7 +8,7 @@ import { Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { routableMethods } from "../../../core/http-rule/http-methods.ts";
-import type { Contract, FaceHost } from "../face.ts";
+import type { FaceHost } from "../face.ts";
 import { detailSchema, errorResponses, errorSchema } from "./error-schemas.ts";
 import { laidOver } from "./laid-over.ts";
 import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
@@ -17,12 +17,14 @@ import { headerParameters } from "./header-parameters.ts";
 import { queryParameters } from "./query-parameters.ts";
 import { requestBody } from "./request-body.ts";
 import { responsesOf } from "./responses.ts";
-import { faceOf, operationIds, Shown, verbsOf } from "./shown-routes.ts";
+import { faceOf, type Shown, verbsOf } from "./shown-routes.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
 /** What a document is of. */
 export interface DocumentInit {
-  readonly contract: Pick<Contract, "services" | "routes">;
+  readonly shown: Shown;
+  /** The ids of operations, see `operationIds`. */
+  readonly ids: ReadonlyMap<Route, readonly string[]>;
   readonly comments: Comments;
   readonly host: FaceHost;
   readonly options: OpenapiOptions;
@@ -55,7 +57,6 @@ export function* makeDocument(init: DocumentInit): Generator<void, JsonObject> {
 class DocumentWriter {
   readonly #init: DocumentInit;
   readonly #shown: Shown;
-  readonly #ids: ReadonlyMap<Route, readonly string[]>;
   readonly #namer: Namer;
   readonly #schemas: JsonSchemas;
   readonly #texts = new PathTexts();
@@ -64,11 +65,10 @@ class DocumentWriter {
   #definitions: JsonObject = {};
 
   constructor(init: DocumentInit) {
-    const { contract, options, host, comments, inputs } = init;
+    const { shown, options, host, comments, inputs } = init;
     this.#init = init;
-    this.#shown = new Shown(contract, options);
-    this.#ids = operationIds(this.#shown);
-    const { services } = this.#shown;
+    this.#shown = shown;
+    const { services } = shown;
     const types = [...typesOf(services), ...file_google_rpc_error_details.messages];
     this.#namer = new Namer(services, types);
     const { json, unknownFields } = host;
@@ -80,7 +80,7 @@ class DocumentWriter {
       keywords: "full",
       prefix: "#/components/schemas/",
     } as const;
-    this.#schemas = new JsonSchemas(this.#namer, comments, form, (desc) => this.#shown.has(desc));
+    this.#schemas = new JsonSchemas(this.#namer, comments, form, (desc) => shown.has(desc));
   }
 
   /** Describes one route after another. */
@@ -164,7 +164,7 @@ class DocumentWriter {
 
   #operations(route: Route, path: PathText): void {
     const item = this.#paths.get(path.text) ?? {};
-    const ids = this.#ids.get(route) ?? [];
+    const ids = this.#init.ids.get(route) ?? [];
     for (const [at, verb] of verbsOf(route).entries()) {
       const name = verb.toLowerCase();
       const operation = this.#operationOf(route, path, ids[at] ?? "");

@@ -3,8 +3,10 @@ import { checkOptions } from "../../../core/config/check-options.ts";
 import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
+import { matchesTag } from "../../http/browsers/entity-tag.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import type { DocumentInit } from "./document.ts";
 import { operationIds, Shown } from "./shown-routes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
 import type { DocumentVersion } from "./stream-content.ts";
@@ -57,8 +59,14 @@ class MountedOpenapi implements MountedFace {
       (name) => !contract.services.some(({ typeName }) => typeName === name),
     );
     if (missing !== undefined) throw new SetupError(`openapi: services: there is no service ${missing}`);
-    void operationIds(new Shown(contract, this.#options)); // Throws for ids that are there twice.
-    const documents = new Documents(contract, this.#options, this.#host);
+    const shown = new Shown(contract, this.#options);
+    const documents = new Documents({
+      shown,
+      ids: operationIds(shown),
+      comments: contract.comments,
+      options: this.#options,
+      host: this.#host,
+    });
     const { guard } = this.#options;
     const answer = async (exchange: HttpExchange): Promise<void> => {
       const { head } = exchange;
@@ -72,17 +80,18 @@ class MountedOpenapi implements MountedFace {
   }
 }
 
+/** What all documents of one contract are made of. */
+interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" | "host"> {
+  readonly comments: Contract["comments"];
+}
+
 /** The documents of one contract, each made once. */
 class Documents {
-  readonly #contract: Contract;
-  readonly #options: OpenapiOptions;
-  readonly #host: FaceHost;
+  readonly #parts: DocumentParts;
   readonly #made = new Map<string, Promise<Rendered>>();
 
-  constructor(contract: Contract, options: OpenapiOptions, host: FaceHost) {
-    this.#contract = contract;
-    this.#options = options;
-    this.#host = host;
+  constructor(parts: DocumentParts) {
+    this.#parts = parts;
   }
 
   /** The document that a request asks for. @throws ConnectError INVALID_ARGUMENT for a version that there is not */
@@ -95,7 +104,7 @@ class Documents {
         { field: "version", description: "is one of 3.1 and 3.2" },
       ]);
     }
-    const inputs = query.get("inputs") ?? this.#options.inputs;
+    const inputs = query.get("inputs") ?? this.#parts.options.inputs;
     if (inputs !== "canonical" && inputs !== "exact") {
       throw invalidArgument("there are no such inputs", [
         { field: "inputs", description: "is canonical or exact" },
@@ -122,10 +131,8 @@ class Documents {
       import("./document.ts"),
       import("./document-text.ts"),
     ]);
-    const contract = this.#contract;
-    const comments = await contract.comments();
-    const init = { contract, options: this.#options, host: this.#host, comments, version, inputs };
-    const document = await inSlices(makeDocument(init));
+    const comments = await this.#parts.comments();
+    const document = await inSlices(makeDocument({ ...this.#parts, comments, version, inputs }));
     const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
     return { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
   }
@@ -135,7 +142,7 @@ function send({ text, etag }: Rendered, url: string, exchange: HttpExchange): vo
   const { headers } = exchange.head;
   const type = pathOf(url).endsWith(".yaml") ? "application/yaml" : "application/json";
   const fields = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
-  const known = headers["if-none-match"]?.split(",").map((tag) => tag.trim().replace(/^W\//, "")) ?? [];
-  if (known.includes(etag) || known.includes("*")) exchange.respond(304, fields, undefined);
+  const known = headers["if-none-match"];
+  if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
   else exchange.respond(200, { ...fields, "content-type": type }, text);
 }

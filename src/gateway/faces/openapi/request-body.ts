@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type JsonObject, ScalarType } from "@bufbuild/protobuf";
 import type { JsonSchema, JsonSchemas } from "../../../core/contract/json-schema.ts";
 import { rolesOf } from "../../../core/contract/field-roles.ts";
 import type { Side } from "../../../core/contract/schema-names.ts";
@@ -61,9 +61,6 @@ function isRequired(field: DescField, side: Side): boolean {
 /** Whether a message has a field that files of a form can be. */
 function hasBytes({ fields }: DescMessage): boolean {
   return fields.some(
-    ({ message, scalar }) => isHttpBody(message) || (message === undefined && scalar === bytes),
+    ({ message, scalar }) => isHttpBody(message) || (message === undefined && scalar === ScalarType.BYTES),
   );
 }
-
-/** `ScalarType.BYTES`. */
-const bytes = 12;
