@@ -157,15 +157,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   /** The headers of the reply have come. @param ended whether they are the whole of it */
   replyBegun(headers: Fields, ended: boolean): void {
     if (this.#answered) return;
-    if (ended) {
-      const error = statusOf(headers);
-      const answer = this.#finished(error);
-      if (answer !== undefined && answer !== error) {
-        this.#sendError(answer);
-        this.#end();
-        return;
-      }
-    }
+    if (ended && this.#hasOtherStatus(headers)) return;
     this.#begun = true;
     const status = String(headers[":status"] ?? 200);
     const fields = { shared: [":status", status], own: listOf(headers) };
@@ -182,10 +174,8 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   /** The reply is complete. */
   replyEnded(trailers: Fields): void {
     if (this.#answered) return;
-    const error = statusOf(trailers);
-    const answer = this.#finished(error);
-    if (answer !== undefined && answer !== error) this.#sendError(answer);
-    else this.#stream.end(undefined, { shared: [], own: listOf(trailers) });
+    if (this.#hasOtherStatus(trailers)) return;
+    this.#stream.end(undefined, { shared: [], own: listOf(trailers) });
     this.#end();
   }
 
@@ -202,6 +192,20 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
     this.#finished(error);
     this.#end();
     this.#stream.reset(rstCode);
+  }
+
+  /**
+   * The handler has ended the call with the status in `fields`.
+   *
+   * @returns whether observers have put another status in its place, which is sent then
+   */
+  #hasOtherStatus(fields: Fields): boolean {
+    const error = statusOf(fields);
+    const answer = this.#finished(error);
+    if (answer === undefined || answer === error) return false;
+    this.#sendError(answer);
+    this.#end();
+    return true;
   }
 
   /** The call has ended, and its status is about to be sent. @returns the status, an error or undefined for OK */
