@@ -59,6 +59,9 @@ export interface DispatcherParts {
   readonly checksOf?: ChecksOf | undefined;
 }
 
+/** Ends a call with an error, or undefined for OK. @returns the status that its client gets */
+export type FinishCall = <E extends ConnectError | undefined>(error: E) => E | ConnectError;
+
 /**
  * All handlers of a server, called the same way by every protocol, and the set of the calls in flight.
  *
@@ -192,8 +195,7 @@ export class Dispatcher {
           : trace.run(() => handler.call(request, context));
       reply = writeReply(handler.method, send, await called);
     } catch (reason) {
-      const error = toCallError(reason);
-      throw this.#finish(context, error, observe) ?? error;
+      throw this.#finish(context, toCallError(reason), observe);
     }
     const refused = this.#finish(context, undefined, observe);
     if (refused !== undefined) throw refused;
@@ -218,7 +220,7 @@ export class Dispatcher {
     const send = checks === undefined ? write : checkedReplies(checks, context, write);
     const fail = (error: ConnectError): ConnectError => {
       context.abort(error); // Cancels what the handler started with this context.
-      return this.#finish(context, error, observe) ?? error;
+      return this.#finish(context, error, observe);
     };
     return new LayeredStream<T>({
       begin: () => this.#begin(context, 0, handler.limitMs, observe),
@@ -243,16 +245,16 @@ export class Dispatcher {
   /**
    * A call begins whose handler is none of this dispatcher's: it is counted, limited and observed like all others.
    *
-   * @returns the function to call at its end, before its status is sent; what it returns is the status
+   * @returns the function to call at its end, before its status is sent
    * @throws ConnectError UNAVAILABLE if the dispatcher is closed
    */
-  follow(context: CallContext): (error: ConnectError | undefined) => ConnectError | undefined {
+  follow(context: CallContext): FinishCall {
     this.#begin(context, 0, undefined, true);
     return (error) => this.#finish(context, error, true);
   }
 
   /** Must be called with the error of a call that may have ended before its handler: see `notifyUnserved`. */
-  unserved(context: CallContext, error: ConnectError | undefined): void {
+  unserved(context: CallContext, error: ConnectError): void {
     notifyUnserved(this.#options.observers, error, context);
   }
 
@@ -331,7 +333,11 @@ export class Dispatcher {
   }
 
   /** @returns what its client gets */
-  #finish(context: CallContext, error: ConnectError | undefined, observe: boolean): ConnectError | undefined {
+  #finish<E extends ConnectError | undefined>(
+    context: CallContext,
+    error: E,
+    observe: boolean,
+  ): E | ConnectError {
     this.#inFlight.delete(context);
     const { observers } = this.#options;
     if (!observe || (error === undefined && observers.length === 0)) return error;

@@ -84,14 +84,14 @@ export function answerersOf(observers: readonly CallObserver[]): readonly CallOb
   return found.length === 0 ? undefined : found;
 }
 
-/** The error that is a call's answer when these observers were asked; undefined for OK. */
-export function answerOf(
+/** The answer of a call when these observers were asked: an error, or undefined for OK. An error never becomes OK. */
+export function answerOf<E extends ConnectError | undefined>(
   answerers: readonly CallObserver[] | undefined,
   context: CallContext,
-  error: ConnectError | undefined,
-): ConnectError | undefined {
+  error: E,
+): E | ConnectError {
   if (answerers === undefined) return error;
-  let answer = error;
+  let answer: E | ConnectError = error;
   for (const observer of answerers) {
     try {
       observer.answering?.(context, answer);

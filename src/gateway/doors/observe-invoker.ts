@@ -27,7 +27,7 @@ export function observeInvoker(
   const begin = (context: CallContext): void => notifyStarted(observers, context);
   const answerers = answerersOf(observers);
   /** Returns what the client gets. */
-  const finish = (context: CallContext, error: ConnectError | undefined): ConnectError | undefined => {
+  const finish = <E extends ConnectError | undefined>(context: CallContext, error: E): E | ConnectError => {
     const answer = answerOf(answerers, context, error);
     notifyFinished(observers, context, answer);
     if (answer !== undefined) faults.call(answer, context);
@@ -39,8 +39,7 @@ export function observeInvoker(
     try {
       reply = await call();
     } catch (reason) {
-      const error = toCallError(reason);
-      throw finish(context, error) ?? error;
+      throw finish(context, toCallError(reason));
     }
     const refused = finish(context, undefined);
     if (refused !== undefined) throw refused;

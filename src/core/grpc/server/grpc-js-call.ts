@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "../../call/context.ts";
+import type { FinishCall } from "../../call/dispatcher.ts";
 import { notifyUnserved } from "../../call/observer.ts";
 import { Code, ConnectError, toCallError, toCode } from "../../errors/errors.ts";
 import { errorCode } from "../../http2/http2-error.ts";
@@ -36,7 +37,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   #failure: ConnectError | undefined;
   /** Whether the client has left before the answer; undefined once observers were told. */
   #hasLeft: boolean | undefined = false;
-  #finish: ((error: ConnectError | undefined) => ConnectError | undefined) | undefined;
+  #finish: FinishCall | undefined;
   #forget: () => void = () => {};
 
   constructor(environment: CallEnvironment, method: DescMethod, stream: CallStream, request: CallRequest) {
@@ -96,7 +97,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   fail(error: ConnectError): void {
     if (this.#answered) return;
     this.#inner?.reset();
-    this.#sendError(this.#finished(error) ?? error);
+    this.#sendError(this.#finished(error));
     this.#end();
   }
 
@@ -209,11 +210,13 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   }
 
   /** The call has ended, and its status is about to be sent. @returns the status, an error or undefined for OK */
-  #finished(error: ConnectError | undefined): ConnectError | undefined {
+  #finished<E extends ConnectError | undefined>(error: E): E | ConnectError {
     this.#answered = true;
     const finish = this.#finish;
     this.#finish = undefined;
-    return (this.#failure = finish === undefined ? error : finish(error));
+    const answer = finish === undefined ? error : finish(error);
+    this.#failure = answer;
+    return answer;
   }
 
   #end(): void {
