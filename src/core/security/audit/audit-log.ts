@@ -158,17 +158,12 @@ export class AuditLog implements CallObserver {
   arrived(): void {}
 
   answering(context: CallContext, error: ConnectError | undefined): void {
-    if (!this.#marks.of(context.method).isMarked || this.#recorded.has(context)) return;
-    this.#recorded.add(context);
-    const isWritten = this.write(this.#entryOf(this.#eventOf(context.method), context, "allow", error));
-    if (!isWritten && this.#options.onFailure === "deny") throw unrecorded();
+    if (!this.#recordEnd(context, error) && this.#options.onFailure === "deny") throw unrecorded();
   }
 
   /** For calls that have failed before their handler. */
   finished(context: CallContext, error: ConnectError | undefined): void {
-    if (!this.#marks.of(context.method).isMarked || this.#recorded.has(context)) return;
-    this.#recorded.add(context);
-    this.write(this.#entryOf(this.#eventOf(context.method), context, "allow", error));
+    this.#recordEnd(context, error);
   }
 
   refused({ method, kind, error, context }: RefusedCall): void {
@@ -199,17 +194,20 @@ export class AuditLog implements CallObserver {
   #admit(method: DescMethod, context: HandlerContext): void {
     if (!this.#marks.of(method).isMarked) return;
     const isDenying = this.#options.onFailure === "deny";
-    if (this.#file === undefined || !this.#file.recover()) {
-      if (isDenying) throw unrecorded();
-    }
+    const canWrite = this.#file?.recover() ?? false;
+    if (!canWrite && isDenying) throw unrecorded();
     if (method.methodKind === "unary" || !(context instanceof CallContext)) return;
     // Its messages leave before its end.
     const isWritten = this.write(this.#entryOf("stream", context, "allow", undefined));
     if (!isWritten && isDenying) throw unrecorded();
   }
 
-  #eventOf(method: DescMethod): AuditEvent {
-    return this.#marks.of(method).isAdmin ? "admin" : "call";
+  /** Writes the record of the end of a call, once, if its rpc is marked. @returns false if it could not be written */
+  #recordEnd(context: CallContext, error: ConnectError | undefined): boolean {
+    const { isMarked, isAdmin } = this.#marks.of(context.method);
+    if (!isMarked || this.#recorded.has(context)) return true;
+    this.#recorded.add(context);
+    return this.write(this.#entryOf(isAdmin ? "admin" : "call", context, "allow", error));
   }
 
   #entryOf(
