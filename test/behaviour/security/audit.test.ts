@@ -221,13 +221,16 @@ suite("an audit log", () => {
     assert.equal(denied.length, 12);
     assert.deepEqual([denied[0]?.principal, denied[0]?.code], ["bob", "PERMISSION_DENIED"]);
 
-    // A rule that reads the message: the record says what it was about.
+    // A rule that reads the message denies the call, too.
     const put = client.put(
       { vault: { name: "v", owner: "ann" } },
       { headers: { authorization: "Test bob" } },
     );
     assert.equal(await codeOf(put), Code.PermissionDenied);
-    assert.equal(world.last?.rpc, "tsms.test.v1.VaultService/Put");
+    assert.deepEqual(
+      [world.last?.event, world.last?.principal, world.last?.rpc],
+      ["denied", "bob", "tsms.test.v1.VaultService/Put"],
+    );
   });
 
   test("has a record of a stream when it begins, and of its end (D2)", async () => {
