@@ -31,7 +31,10 @@ export interface EnvelopeGateOptions {
   readonly keys: () => EnvelopeKeys;
   /** The rpcs whose bodies must be encrypted: `package.Service/Method`, `package.Service/*`, `package.*`. Default: none must. */
   readonly rpc?: readonly string[];
-  /** The public key for which all replies are encrypted; read for each call. Default: the key that `Accept` names. */
+  /**
+   * The public key for which replies are encrypted where `Accept` asks for it, whichever key that names; read for each
+   * call. Default: the key that `Accept` names.
+   */
   readonly encryptTo?: () => EnvelopeKey | undefined;
 }
 
@@ -65,12 +68,12 @@ export function envelopeGate(options: EnvelopeGateOptions): Gate {
     ready: async () => void (await loadJose()),
     admit(call) {
       if (call.door === "in-process") return;
-      const isSealed = isEnvelopeType(call.header("content-type"));
+      const isSealed = isEnvelopeType(call.header("content-type")) && hasBody(call);
       const accepted = acceptedEnvelope(call.header("accept"));
       if (isDue(call.method)) checkDue(call, isSealed);
-      if (isSealed && hasBody(call)) checkSealed(call, options.keys());
+      if (isSealed) checkSealed(call, options.keys());
       else if (accepted === undefined || !mayHaveEnvelope(call)) return;
-      useEnvelope(call, envelopeOf(call, isSealed && hasBody(call), accepted, options));
+      useEnvelope(call, envelopeOf(call, isSealed, accepted, options));
     },
   };
 }
