@@ -4,10 +4,12 @@ import { Code, ConnectError, invalidArgument } from "../../core/errors/errors.ts
 import { HttpError } from "../http/http-error.ts";
 
 /**
- * Reads the message of a request that was encrypted and calls, by `call`. Errors are readable by everyone on the way:
- * that of a message which cannot be read does not repeat what was found in it.
+ * Calls an rpc with the message of an encrypted request. Errors are sent as plain text, so the error of a message that
+ * cannot be read does not repeat what was found in it.
  *
- * @throws ConnectError what `call` throws, INVALID_ARGUMENT in other words
+ * @param call reads the message, for which it throws, and calls the rpc, for which it rejects: errors of the rpc stay as
+ * they are
+ * @throws ConnectError that `call` throws; for INVALID_ARGUMENT another one, which says nothing of the content
  */
 export function withoutContent<T>({ input }: DescMethod, call: () => T): T {
   try {
