@@ -8,8 +8,8 @@ interface WithBody {
   bodyCheck: BodyCheck | undefined;
 }
 
-/** The call that is to be checked. */
-interface HeadOfCall {
+/** What gates see of a call, as far as its body is concerned. */
+export interface HeadOfCall {
   readonly door: string;
   readonly context: HandlerContext;
   readonly method: { readonly methodKind: string };

@@ -1,4 +1,5 @@
 import type { HandlerContext } from "@connectrpc/connect";
+import type { HeadOfCall } from "./body-check.ts";
 
 /** How the JSON bodies of one unary call are encrypted, as a gate has found by its head. */
 export interface CallEnvelope {
@@ -24,15 +25,8 @@ export function isEnvelopeType(contentType: string | undefined): boolean {
 /** The doors that have JSON bodies in one piece. */
 const doors: ReadonlySet<string> = new Set(["rest", "connect"]);
 
-/** The call of which the body is to be opened. */
-interface HeadOfCall {
-  readonly door: string;
-  readonly context: HandlerContext;
-  readonly method: { readonly methodKind: string };
-}
-
 /** Whether the bodies of a call may be encrypted: it is unary, at a door with JSON bodies. */
-export function mayHaveEnvelope({ door, method }: Omit<HeadOfCall, "context">): boolean {
+export function mayHaveEnvelope({ door, method }: HeadOfCall): boolean {
   return doors.has(door) && method.methodKind === "unary";
 }
 
@@ -40,7 +34,7 @@ export function mayHaveEnvelope({ door, method }: Omit<HeadOfCall, "context">): 
  * Lets the door of a call, for which `mayHaveEnvelope` holds, open and encrypt its bodies. Doors refuse the call where
  * its bodies are no JSON, as in files.
  */
-export function useEnvelope({ context }: Pick<HeadOfCall, "context">, envelope: CallEnvelope): void {
+export function useEnvelope({ context }: HeadOfCall, envelope: CallEnvelope): void {
   const call = context as HandlerContext & { envelope: CallEnvelope | undefined }; // Contexts that gates see are ours.
   call.envelope = envelope;
 }
