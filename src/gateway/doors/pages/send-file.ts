@@ -21,8 +21,9 @@ export async function sendFile(
 ): Promise<void> {
   headers["x-content-type-options"] = "nosniff";
   if (status < 300) browsers.protectPage(headers, undefined);
+  const open = (): StreamWriter => new StreamWriter(exchange.respondInParts(status, headers), streams);
   if (exchange.head.method === "HEAD" && status < 300) {
-    await new StreamWriter(exchange.respondInParts(status, headers), streams).end();
+    await open().end();
     return;
   }
   if (body === undefined) {
@@ -32,8 +33,7 @@ export async function sendFile(
   const length = Number(headers["content-length"]);
   try {
     if (length <= wholeBytes) exchange.respond(status, headers, await readWhole(body, length));
-    else
-      await stream(body, length, () => new StreamWriter(exchange.respondInParts(status, headers), streams));
+    else await stream(body, length, open);
   } finally {
     body.destroy();
   }
