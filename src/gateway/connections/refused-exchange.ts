@@ -10,8 +10,8 @@ import type { LiveExchange } from "./live-exchange.ts";
 export type RpcOf = (head: RequestHead) => DescMethod | undefined;
 
 /**
- * What notifies `observers` of exchanges that have ended before an rpc was called for them: of the others they were
- * notified already. Undefined where no observer is told of it.
+ * The hook that notifies `observers` of exchanges that have ended before an rpc was called for them: of the others they
+ * were notified already. Undefined without observers.
  */
 export function refusedExchanges(
   observers: readonly CallObserver[],
@@ -21,14 +21,14 @@ export function refusedExchanges(
   return ({ call, head, outcome }) => {
     const { failure } = head;
     if (call !== undefined) {
-      if (call.report !== undefined) return;
       if (failure !== undefined || outcome === 499) notifyUnserved(observers, failure, call);
       return;
     }
     if (failure === undefined || head.continues === true) return;
     const method = rpcOf(head);
-    if (isUnknown(failure, method) && refusalKindOf(failure) === undefined)
+    if (refusalKindOf(failure) === undefined && isUnknown(failure, method)) {
       setRefusalKind(failure, "no_route");
+    }
     notifyRefusedHead(observers, { method, protocolName: protocolOf(head), error: failure });
   };
 }
