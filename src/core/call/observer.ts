@@ -106,6 +106,9 @@ function warn(reason: unknown): void {
   process.emitWarning(reason instanceof Error ? reason : String(reason));
 }
 
+/** Errors that observers have got as the end of a call, or of a request that was refused before there was a call. */
+const reported = new WeakSet<ConnectError>();
+
 /** Notifies observers that a call has begun; once for each call. */
 export function notifyStarted(observers: readonly CallObserver[], context: CallContext): void {
   if (observers.length === 0 || context.report !== undefined) return;
@@ -121,7 +124,7 @@ export function notifyFinished(
 ): void {
   if (observers.length === 0 || context.report !== observers) return;
   context.report = "over";
-  if (error !== undefined) told.add(error);
+  if (error !== undefined) reported.add(error);
   notify(observers, (observer) => observer.finished?.(context, error));
 }
 
@@ -139,7 +142,7 @@ export function notifyRefused(
   }
   context.report = "over";
   const { method, protocolName } = context;
-  tellRefused(observers, { method, protocolName, kind, error, context });
+  emitRefused(observers, { method, protocolName, kind, error, context });
 }
 
 /** Notifies observers of a call that has failed before its handler could be called. */
@@ -153,8 +156,8 @@ export function notifyFailed(
 }
 
 /**
- * Must be called with the end of every call that may have ended before anything was called for it, as a body that cannot
- * be read ends it: observers are notified, unless they were already.
+ * Must be called at the end of every call that may have ended before its handler was called, as by a body that cannot be
+ * read: notifies observers, unless they were already.
  *
  * @param error what the client gets; undefined where it has left
  */
@@ -177,15 +180,13 @@ export type RefusedHead = Omit<RefusedCall, "kind" | "context">;
 /** Notifies observers of a request that was refused before there was a call, unless they were already. */
 export function notifyRefusedHead(observers: readonly CallObserver[], head: RefusedHead): void {
   const { error } = head;
-  if (observers.length === 0 || isUnexpected(error) || told.has(error)) return;
-  tellRefused(observers, { ...head, kind: kindOf(error), context: undefined });
+  if (observers.length === 0 || isUnexpected(error) || reported.has(error)) return;
+  emitRefused(observers, { ...head, kind: kindOf(error), context: undefined });
 }
 
-/** Errors of calls of which observers were told. */
-const told = new WeakSet<ConnectError>();
-
-function tellRefused(observers: readonly CallObserver[], call: RefusedCall): void {
-  told.add(call.error);
+function emitRefused(observers: readonly CallObserver[], call: RefusedCall): void {
+  reported.add(call.error);
+  // The access log reads the kind later, of the error with which the request has ended.
   setRefusalKind(call.error, call.kind);
   notify(observers, (observer) => observer.refused?.(call));
 }
@@ -195,6 +196,7 @@ function isInterruption({ code }: ConnectError): boolean {
   return code === Code.Canceled || code === Code.DeadlineExceeded;
 }
 
+/** The kind of a refusal by no gate: of a closed server, or of what was sent. */
 function kindOf(error: ConnectError): RefusalKind {
   return refusalKindOf(error) ?? (error.code === Code.Unavailable ? "draining" : "malformed");
 }

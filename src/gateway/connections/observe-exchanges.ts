@@ -5,19 +5,19 @@ import { RequestRecord } from "../http/request-record.ts";
 import type { CompleteHead } from "../http/response-head.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 
-/** Who is told of exchanges that have ended. */
-export interface ToldOfExchanges {
+/** The observers of exchanges that have ended. */
+export interface ExchangeObservers {
   readonly observers: readonly HttpObserver[];
-  /** Tells observers of calls; undefined where there are none. */
+  /** Notifies observers of calls, as `refusedExchanges`; undefined where there are none. */
   readonly refused: ((exchange: LiveExchange) => void) | undefined;
 }
 
 /**
- * Adds to `hooks` what tells of every exchange that has ended. Where an observer is told of whole requests,
- * each exchange gets a record of what is counted for that.
+ * Adds to `hooks` what notifies observers of every exchange that has ended. Where one of them takes whole requests, each
+ * exchange gets a record of what is counted for that.
  */
 export function observeExchanges(
-  { observers, refused }: ToldOfExchanges,
+  { observers, refused }: ExchangeObservers,
   addresses: ClientAddresses,
   hooks: Omit<ExchangeHooks, "onClose">,
 ): ExchangeHooks {
@@ -38,7 +38,7 @@ export function observeExchanges(
     },
     completeHead: recorded(hooks.completeHead),
     onClose(exchange) {
-      refused?.(exchange);
+      refused?.(exchange); // First, as it sets the kind of a refusal that observers of requests read.
       short(observers, exchange);
       whole(observers, exchange, addresses);
     },

@@ -119,7 +119,7 @@ export class CallDoor {
    * whatever it does.
    */
   refuseUnprocessed(stream: CallStream, head: CallHead, connection: ClientConnection): void {
-    this.#tell(new ConnectError("the server is shutting down", Code.Unavailable), head, connection);
+    this.#notifyRefused(new ConnectError("the server is shutting down", Code.Unavailable), head, connection);
     http2Counts.server.refusedStreams++;
     stream.listen(new RefusedRequest(stream));
     stream.reset(errorCode.refusedStream);
@@ -135,13 +135,13 @@ export class CallDoor {
     const { fields } = head;
     const { peer } = connection;
     const { requestIds, trust } = this.#environment;
-    this.#tell(problem.error, head, connection);
+    this.#notifyRefused(problem.error, head, connection);
     const id = requestIds?.of(fields[requestIdHeader], () => trust.includes(peer));
     refuse(stream, id === undefined ? problem : { ...problem, head: withRequestId(problem.head, id) });
   }
 
-  /** Tells observers of a request that was refused by its head. */
-  #tell(error: ConnectError, head: CallHead, connection: ClientConnection): void {
+  /** Notifies observers of a request that was refused by its head. */
+  #notifyRefused(error: ConnectError, head: CallHead, connection: ClientConnection): void {
     const { observers, reports, trust } = this.#environment;
     if (observers.length === 0) return;
     const path = head.fields[":path"] ?? "";

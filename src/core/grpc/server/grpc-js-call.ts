@@ -35,7 +35,7 @@ export class GrpcJsCall implements ServerStreamListener, LiveCall {
   #begun = false;
   #answered = false;
   #failure: ConnectError | undefined;
-  /** Whether the client has left before the answer; undefined once observers were told. */
+  /** Whether the client has left before the answer; undefined once observers were notified. */
   #hasLeft: boolean | undefined = false;
   #finish: FinishCall | undefined;
   #forget: () => void = () => {};

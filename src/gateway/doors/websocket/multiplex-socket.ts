@@ -155,7 +155,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       live = this.#makeCall(envelope, method);
     } catch (reason) {
       const error = toCallError(reason);
-      this.#tellRefused(method, error);
+      this.#notifyRefused(method, error);
       this.#end(id, idText, error, undefined);
       return;
     }
@@ -208,8 +208,8 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     return { idText, callable, call, admitted };
   }
 
-  /** Tells observers of a call that was refused before it was made. */
-  #tellRefused(name: string, error: ConnectError): void {
+  /** Notifies observers of a call that was refused before it was made. */
+  #notifyRefused(name: string, error: ConnectError): void {
     const { observers, reports, rpcOf, side } = this.#options;
     if (observers.length === 0) return;
     const method = rpcOf(name);

@@ -67,7 +67,7 @@ export class RouteSocket implements SocketReader, OpenSocket {
       else this.#receive(this.#call, data, isBinary);
     } catch (reason) {
       const error = toCallError(reason);
-      if (this.#call === undefined) this.#tellRefused(error);
+      if (this.#call === undefined) this.#notifyRefused(error);
       this.#fail(error);
     }
   }
@@ -118,8 +118,8 @@ export class RouteSocket implements SocketReader, OpenSocket {
     }
   }
 
-  /** Tells observers of a call whose first frame could not be read. */
-  #tellRefused(error: ConnectError): void {
+  /** Notifies observers of a call whose first frame could not be read. */
+  #notifyRefused(error: ConnectError): void {
     const { method, observers, reports } = this.#plan.kind;
     if (observers.length === 0) return;
     const { url, headers } = this.#request;
