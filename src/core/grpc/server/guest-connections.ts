@@ -37,12 +37,13 @@ export class GuestConnections {
     const { session } = stream;
     if (session === undefined) {
       stream.on("error", () => {}); // The connection broke before its stream was reported.
-    } else if (this.#closing) {
-      const connection = this.#connectionOf(session as ServerHttp2Session, limits); // As below.
+      return;
+    }
+    // Streams of a server have a session of a server.
+    const connection = this.#connectionOf(session as ServerHttp2Session, limits);
+    if (this.#closing) {
       this.#door.refuseUnprocessed(new NodeStream(stream, limits), head, connection);
     } else {
-      // Streams of a server have a session of a server.
-      const connection = this.#connectionOf(session as ServerHttp2Session, limits);
       limits.active();
       this.#door.serve(new NodeStream(stream, limits), head, connection);
     }
