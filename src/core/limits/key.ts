@@ -101,7 +101,7 @@ function addPrincipal({ provider, id }: Pick<Principal, "provider" | "id">, sink
 
 const rpcNames = new WeakMap<DescMethod, string>();
 
-/** The name is joined once: a new text for each call would have to be copied to be read. */
+/** The name is joined once for each rpc: V8 keeps a joined text in parts, and copies them when it is read. */
 function rpcOf({ method }: CallHead): string {
   let name = rpcNames.get(method);
   if (name === undefined) rpcNames.set(method, (name = rpcName(method)));

@@ -70,8 +70,8 @@ export class Revocations {
   }
 
   /**
-   * Reports that a credential was ended by its owner, as its provider knows; listeners are called once in a turn of the
-   * event loop.
+   * Reports that a credential was ended by its owner, as its provider knows. Listeners are called by a microtask, once
+   * for all reports before it.
    */
   reportEnd(): void {
     if (this.#isEndDue) return;

@@ -9,7 +9,7 @@ export interface AuditMark {
   readonly isMarked: boolean;
   /** Whether the rpc is one of the admin service. */
   readonly isAdmin: boolean;
-  /** Which line decides about the rpc; undefined for none. */
+  /** The place of the rule that decides who may call the rpc; undefined for none. */
   readonly rule: string | undefined;
   /** Reads what a request of a marked rpc is about; undefined where no rule says what that is. */
   readonly resource: ((request: Message) => readonly string[]) | undefined;

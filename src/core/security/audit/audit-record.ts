@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
 
 /**
- * What a record is about: `call`, a call of a marked rpc, or of the admin service `admin`, that has ended; `stream`, one
- * that has begun; `refused`, one that a limit or a rule of messages has refused; `unauthenticated` and `denied`, a call
- * of any rpc; `reload`, `start` and `stop` of the program; `gap`, behind records that could not be written.
+ * What a record is about.
+ *
+ * Of marked rpcs: `call`, a call that has ended, or `admin` for one of the admin service; `stream`, a stream that has
+ * begun; `refused`, a call that a limit or a rule of messages has refused. Of all rpcs: `unauthenticated` and `denied`, a
+ * call that was refused for who makes it. Of the program: `reload`, `start` and `stop`. Of the log: `gap`, that records
+ * before it are missing, as they could not be written.
  */
 export type AuditEvent =
   | "call"
@@ -29,7 +32,7 @@ export interface AuditEntry {
   /** Value of the field of the request that the rule names; of a reload, the keys that have changed. */
   readonly resource?: string | undefined;
   readonly decision?: "allow" | "deny" | undefined;
-  /** Which line decides about the rpc. */
+  /** The place of the rule that decides who may call the rpc: a key of the configuration, or an option of the contract. */
   readonly rule?: string | undefined;
   /** Address of the client. */
   readonly client?: string | undefined;
