@@ -3,7 +3,9 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { after, before, suite, test } from "node:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import { Code, ConnectError } from "@connectrpc/connect";
 import Fastify from "fastify";
+import type { CallObserver } from "../../../src/core/call/observer.ts";
 import { openPages } from "../../../src/gateway/pages/pages.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { bodyOf, connectTo, startGateway, statusOf } from "../../support/gateway-fixture.ts";
@@ -347,6 +349,34 @@ suite("S7 who may have files:", () => {
     assert.equal(statusOf(await site.raw("/members/index.html")), 401);
     assert.equal(statusOf(await site.raw("/nobody/index.html")), 403);
   });
+});
+
+test("D2 observers may refuse a file, or the answer that there is none, before the client has it", async () => {
+  const asked: string[] = [];
+  let refusal: ConnectError | undefined;
+  const observer: CallObserver = {
+    answering({ method }, error) {
+      asked.push(`${method.name} ${error === undefined ? "OK" : Code[error.code]}`);
+      if (refusal !== undefined) throw refusal;
+    },
+  };
+  await using site = await StaticSite.start(
+    (dir) => [
+      { prefix: "/", dir },
+      { prefix: "/members/", dir, access: "deny" },
+    ],
+    { observers: [observer] },
+  );
+  const statuses = async (): Promise<number[]> => {
+    const paths = ["/large.bin", "/none", "/docs", "/members/index.html"];
+    return Promise.all(paths.map(async (path) => statusOf(await site.raw(path))));
+  };
+  assert.deepEqual(await statuses(), [200, 404, 301, 403]);
+  // What is denied was refused before.
+  assert.deepEqual(asked.splice(0).toSorted(), ["Public NotFound", "Public OK", "Public OK"]);
+  refusal = new ConnectError("there is no record", Code.Unavailable);
+  assert.deepEqual(await statuses(), [503, 503, 503, 403]);
+  assert.equal(asked.length, 3);
 });
 
 test("S7 the plugin in a Fastify of others serves files, and leaves other paths to it", async () => {

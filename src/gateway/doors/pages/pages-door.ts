@@ -1,5 +1,12 @@
 import type { CallContext } from "../../../core/call/context.ts";
-import { notifyFinished, notifyStarted, notifyUnserved } from "../../../core/call/observer.ts";
+import {
+  answerersOf,
+  answerOf,
+  type CallObserver,
+  notifyFinished,
+  notifyStarted,
+  notifyUnserved,
+} from "../../../core/call/observer.ts";
 import { rpcName } from "../../../core/call/service.ts";
 import { refusal } from "../../../core/admission/refusal.ts";
 import { Code, type ConnectError, toCallError } from "../../../core/errors/errors.ts";
@@ -18,6 +25,13 @@ import type { ServedRpcs } from "../served-rpcs.ts";
 import { routeBelow } from "../shadowed-routes.ts";
 import { sendFile } from "./send-file.ts";
 
+/** What all requests for files of a folder have in common. */
+interface FileKind {
+  readonly kind: CallKind;
+  /** The observers that may change an answer; undefined for none. */
+  readonly answerers: readonly CallObserver[] | undefined;
+}
+
 /**
  * Files of folders, where no rpc is. A request for one is a call of an rpc of `ts_ms.pages.v1.FilesService` to gates and
  * observers.
@@ -28,7 +42,10 @@ export const pagesDoor: MakeDoor = (kit) => ({
   serve(rpcs) {
     const folders = kit.pages?.folders ?? [];
     for (const folder of folders) checkPrefix(folder, rpcs);
-    const kinds = new Map(folders.map((folder) => [folder, callKind(folder.method, "rest", kit)]));
+    const answerers = answerersOf(kit.observers);
+    const kinds = new Map(
+      folders.map((folder) => [folder, { kind: callKind(folder.method, "rest", kit), answerers }]),
+    );
     return (exchange) => {
       const { head } = exchange;
       const found = kit.pages?.find(head.url);
@@ -52,10 +69,16 @@ function checkPrefix({ prefix }: FileFolder, { router }: ServedRpcs): void {
 }
 
 /** Never rejects. */
-async function answer(found: FoundFile, kind: CallKind, exchange: HttpExchange, kit: DoorKit): Promise<void> {
+async function answer(
+  found: FoundFile,
+  { kind, answerers }: FileKind,
+  exchange: HttpExchange,
+  kit: DoorKit,
+): Promise<void> {
   const { errors, requestMetadata, observers } = kit;
   const { prefix, access } = found.folder;
   let call: CallContext | undefined;
+  let isAsked = false;
   try {
     exchange.route = `${prefix}**`;
     const { headers } = exchange.head;
@@ -67,11 +90,20 @@ async function answer(found: FoundFile, kind: CallKind, exchange: HttpExchange, 
     notifyStarted(observers, opened);
     const file = await found.open(exchange.head);
     if (file === undefined) throw notFound(exchange);
+    isAsked = true;
+    const refused = answerOf(answerers, opened, undefined);
+    if (refused !== undefined) {
+      file.body?.destroy();
+      throw refused;
+    }
     await sendFile(file, exchange, kit);
     notifyFinished(observers, opened, undefined);
   } catch (reason) {
-    if (call !== undefined) reportFailure(call, toCallError(reason), kit);
-    errors.send(exchange, reason);
+    const error = toCallError(reason);
+    const isStarted = call?.report === observers;
+    const sent = call !== undefined && isStarted && !isAsked ? answerOf(answerers, call, error) : error;
+    if (call !== undefined) reportFailure(call, sent, kit);
+    errors.send(exchange, sent === error ? reason : sent);
   } finally {
     call?.end();
   }
