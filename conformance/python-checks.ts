@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
 import type { Checks } from "./suite.ts";
 
 /** A line that a client in Python prints of a check. */
@@ -10,10 +8,19 @@ interface Line {
   readonly problem: string | null;
 }
 
-/** Counts the checks that a client in Python makes until its output ends; there must be `count` of them. */
-export async function pythonChecks(output: Readable, checks: Checks, count: number): Promise<void> {
+/**
+ * Counts the checks that a client in Python makes.
+ *
+ * @param lines of its output, to the end
+ * @param count how many there must be
+ */
+export async function pythonChecks(
+  lines: AsyncIterable<string> | Iterable<string>,
+  checks: Checks,
+  count: number,
+): Promise<void> {
   let made = 0;
-  for await (const text of createInterface({ input: output })) {
+  for await (const text of lines) {
     const { name, problem } = JSON.parse(text) as Line;
     made++;
     await checks.check(name, async () => {

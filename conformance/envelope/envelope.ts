@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { envelopeGate, readEnvelopeKeys } from "../../src/entries/envelope.ts";
 import { startGateway } from "../../test/support/gateway-fixture.ts";
 import { pythonChecks } from "../python-checks.ts";
@@ -45,7 +46,7 @@ export const envelope: Suite = {
         clients: clients.map(({ secret }) => secret),
       }),
     );
-    await pythonChecks(child.stdout, checks, 2 * 22);
+    await pythonChecks(createInterface({ input: child.stdout }), checks, 2 * 22);
     return checks.result;
   },
 };

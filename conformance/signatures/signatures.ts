@@ -81,7 +81,7 @@ async function verifyTheirs(
     answers: `http://127.0.0.1:${port}/a`,
   };
   child.stdin.end(`${JSON.stringify(task)}\n`);
-  await pythonChecks(child.stdout, checks, keys.length * 11);
+  await pythonChecks(createInterface({ input: child.stdout }), checks, keys.length * 11);
   answers.close();
 }
 
