@@ -87,6 +87,10 @@ export class ConfigPlan implements AppPlan {
     return this.#sections.parts.flatMap(({ features = [] }) => features);
   }
 
+  get pages(): Pages | undefined {
+    return this.#sections.parts.find(({ pages }) => pages !== undefined)?.pages;
+  }
+
   get limits(): AppLimits | undefined {
     return this.#sections.parts.find(({ limits }) => limits !== undefined)?.limits;
   }
@@ -95,10 +99,6 @@ export class ConfigPlan implements AppPlan {
 
   equip(server: AppServer, name: string): void {
     this.#sections.equip(server, name);
-  }
-
-  get pages(): Pages | undefined {
-    return this.#sections.parts.find(({ pages }) => pages !== undefined)?.pages;
   }
 
   async open(own: readonly DescService[], app: PlannedApp): Promise<void> {
