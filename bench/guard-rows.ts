@@ -5,13 +5,18 @@ import { overHttp } from "./over-wire.ts";
 import type { Row } from "./rig.ts";
 import { send } from "./works.ts";
 
+/** A program in two of its modes. */
+function modes(file: string, subject: string, reference: string, ...args: readonly string[]) {
+  const side = (mode: string): Program => ({ file, args: [mode, ...args] });
+  return { subject: side(subject), reference: side(reference) };
+}
+
 /** A gateway whose callers have 1,000 tokens, before the same one by other means. */
 function tokens(subject: string, reference: string): Row["measure"] {
   return async (rig) => {
     const { jwksFile, authorizations, remove } = await makeTokens(1_000);
     try {
-      const side = (mode: string): Program => ({ file: "guarded-gateway.ts", args: [mode, jwksFile] });
-      const sides = { subject: side(subject), reference: side(reference) };
+      const sides = modes("guarded-gateway.ts", subject, reference, jwksFile);
       return await runDuel({ ...sides, ...overHttp({ ...send, authorizations }) }, rig);
     } finally {
       await remove();
@@ -29,11 +34,8 @@ export const guardRows: readonly Row[] = [
     better: "higher",
     must: 0.85,
     aim: 0.93,
-    measure: (rig) => {
-      const file = "checked-gateway.ts";
-      const sides = { subject: { file, args: ["Checked"] }, reference: { file, args: ["Unchecked"] } };
-      return runDuel({ ...sides, ...overHttp(send) }, rig);
-    },
+    measure: (rig) =>
+      runDuel({ ...modes("checked-gateway.ts", "Checked", "Unchecked"), ...overHttp(send) }, rig),
   },
   {
     id: "o3",
@@ -63,10 +65,6 @@ export const guardRows: readonly Row[] = [
     better: "higher",
     must: 0.4,
     aim: 0.65,
-    measure: (rig) => {
-      const file = "signatures.ts";
-      const sides = { subject: { file, args: ["gate"] }, reference: { file, args: ["bare"] } };
-      return runDuel({ ...sides, check: samplesAre(true) }, rig);
-    },
+    measure: (rig) => runDuel({ ...modes("signatures.ts", "gate", "bare"), check: samplesAre(true) }, rig),
   },
 ];

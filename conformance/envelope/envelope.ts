@@ -1,19 +1,12 @@
-import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { envelopeGate, readEnvelopeKeys } from "../../src/entries/envelope.ts";
 import { startGateway } from "../../test/support/gateway-fixture.ts";
+import { pythonChecks } from "../python-checks.ts";
 import { pythonPackages } from "../python-packages.ts";
 import { Checks, type Suite } from "../suite.ts";
-
-/** A line of the client in Python. */
-interface Line {
-  readonly name: string;
-  /** Why the check failed; null if it passed. */
-  readonly problem: string | null;
-}
 
 /** PyPI's jwcrypto as a client of encrypted bodies, at REST and Connect. */
 export const envelope: Suite = {
@@ -53,15 +46,7 @@ export const envelope: Suite = {
         clients: clients.map(({ secret }) => secret),
       }),
     );
-    let count = 0;
-    for await (const text of createInterface({ input: child.stdout })) {
-      const { name, problem } = JSON.parse(text) as Line;
-      count++;
-      await checks.check(name, async () => {
-        if (problem !== null) throw new Error(problem);
-      });
-    }
-    await checks.check("the client of Python has ended its work", async () => assert.equal(count, 2 * 22));
+    await pythonChecks(createInterface({ input: child.stdout }), checks, 2 * 22);
     return checks.result;
   },
 };

@@ -1,16 +1,12 @@
-import { execFile, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { isDeepStrictEqual, promisify } from "node:util";
+import { isDeepStrictEqual } from "node:util";
 import { HpackDecoder } from "../../src/core/http2/hpack/decoder.ts";
 import { HpackEncoder, mostBytesOf, writeLiterals } from "../../src/core/http2/hpack/encoder.ts";
+import { pythonPackages } from "../python-packages.ts";
 import { Checks, type Suite } from "../suite.ts";
-import { Missing, toolCache } from "../tools.ts";
 
-const run = promisify(execFile);
-
-const version = "4.0.0";
 const connections = 500;
 const blocksEach = 200;
 
@@ -21,7 +17,7 @@ type Fields = readonly (readonly [name: string, value: string])[];
 export const hpack: Suite = {
   name: "hpack",
   async run() {
-    const env = await environment();
+    const env = await pythonPackages("hpack==4.0.0");
     const checks = new Checks();
     await checks.check("what we encode is what Python decodes", () => toPython(env));
     await checks.check("what Python encodes is what we decode", () => fromPython(env));
@@ -128,25 +124,4 @@ function randomNumbers(seed: number): (below: number) => number {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
     return Math.floor((state / 2 ** 32) * below);
   };
-}
-
-/**
- * The environment in which Python finds the package.
- *
- * @throws Missing if there is no Python 3 with pip, or the package cannot be installed.
- */
-async function environment(): Promise<NodeJS.ProcessEnv> {
-  const folder = join(toolCache, `python-hpack-${version}`);
-  if (!existsSync(join(folder, "hpack"))) {
-    await run("python3", ["-m", "pip", "--version"]).catch(() => {
-      throw new Missing("Python 3 with pip is not installed");
-    });
-    const options = ["--quiet", "--no-deps", "--target", folder];
-    await run("python3", ["-m", "pip", "install", ...options, `hpack==${version}`]).catch(
-      (error: unknown) => {
-        throw new Missing(`hpack of Python cannot be had: ${String(error).trim().split("\n").at(-1)}`);
-      },
-    );
-  }
-  return { ...process.env, PYTHONPATH: folder };
 }

@@ -5,17 +5,11 @@ import { HttpServer } from "../../src/gateway/http-server.ts";
 import { GrpcServer } from "../../src/index.ts";
 import { seedLibrary } from "../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../src/services/library/library-service.ts";
+import { pythonChecks } from "../python-checks.ts";
 import { Checks, type Suite } from "../suite.ts";
 import { debianPackages, Missing } from "../tools.ts";
 
 const run = promisify(execFile);
-
-/** A line of the client's output. */
-interface Line {
-  readonly name: string;
-  /** Why the check failed; null if it passed. */
-  readonly problem: string | null;
-}
 
 /** Debian's python3-websockets as a client of the library: all kinds of rpc, on their routes and on one socket. */
 export const pythonWebSockets: Suite = {
@@ -30,12 +24,7 @@ export const pythonWebSockets: Suite = {
     try {
       const words = [join(import.meta.dirname, "library_client.py"), `ws://127.0.0.1:${http.address?.port}`];
       const { stdout } = await run("python3", words, { env, timeout: 300_000 });
-      for (const line of stdout.trimEnd().split("\n")) {
-        const { name, problem } = JSON.parse(line) as Line;
-        await checks.check(name, async () => {
-          if (problem !== null) throw new Error(problem);
-        });
-      }
+      await pythonChecks(stdout.trimEnd().split("\n"), checks, 20);
     } finally {
       for (const server of [http, grpc]) await server.gracefulStop({ graceMs: 0 });
     }

@@ -9,7 +9,7 @@ import { Collector, type PrintedSpan } from "./collector.ts";
 const rpc = "tsms.test.v1.EchoService/Echo";
 /** How long a stop may take beside its drain, in milliseconds. */
 const stopMs = 2_000;
-/** The memory that spans may take which no collector takes, in bytes. */
+/** How much more memory the gateway may need while no collector takes its spans, in bytes. */
 const spanBytes = 8 << 20;
 
 /** Spans of a gateway and of a service behind it, taken by Rotel, a collector of OpenTelemetry. */
@@ -40,10 +40,7 @@ export const rotel: Suite = {
       const before = collector.spans.length;
       for (let call = 0; call < 20; call++) assert.equal(await programs.call(), 200);
       const traceId = newTraceId();
-      assert.equal(
-        await programs.call({ headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` } }),
-        200,
-      );
+      assert.equal(await programs.call({ headers: sampled(traceId) }), 200);
       await collector.trace(traceId, 3);
       assert.deepEqual(
         collector.spans.slice(before).filter((span) => span.traceId !== traceId),
@@ -53,7 +50,7 @@ export const rotel: Suite = {
     await checks.check("L01: the stop with a collector that is gone", async () => {
       const traceId = newTraceId();
       await collector.kill();
-      await programs.call({ headers: { traceparent: `00-${traceId}-00f067aa0ba902b7-01` } });
+      await programs.call({ headers: sampled(traceId) });
       for (const { code, afterMs } of await programs.stop()) {
         assert.equal(code, 0);
         assert.ok(afterMs < stopMs, `${afterMs} ms`);
@@ -65,6 +62,14 @@ export const rotel: Suite = {
 
 function newTraceId(): string {
   return crypto.randomUUID().replaceAll("-", "");
+}
+
+/** Id of the span of a caller. */
+const callersSpan = "00f067aa0ba902b7";
+
+/** Headers of a caller that has sampled its trace. */
+function sampled(traceId: string): Readonly<Record<string, string>> {
+  return { traceparent: `00-${traceId}-${callersSpan}-01` };
 }
 
 interface TracedCall {
@@ -152,15 +157,17 @@ async function spansOf(collector: Collector, traceId: string): Promise<readonly 
 async function checkSpans(collector: Collector, programs: TracedPrograms, checks: Checks): Promise<void> {
   const callOf = async (status: number, body?: object): Promise<readonly PrintedSpan[]> => {
     const traceId = newTraceId();
-    const headers = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` };
-    assert.equal(await programs.call({ headers, ...(body !== undefined && { body }) }), status);
+    assert.equal(
+      await programs.call({ headers: sampled(traceId), ...(body !== undefined && { body }) }),
+      status,
+    );
     return spansOf(collector, traceId);
   };
   await checks.check("one trace, each span below the one before", async () => {
     const spans = await callOf(200);
     assert.deepEqual(
       spans.map(({ parentId }) => parentId),
-      ["00f067aa0ba902b7", spans[0]?.id, spans[1]?.id],
+      [callersSpan, spans[0]?.id, spans[1]?.id],
     );
   });
   await checks.check("names, attributes and status", async () => {

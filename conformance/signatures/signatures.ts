@@ -14,6 +14,7 @@ import {
   signatureGate,
 } from "../../src/entries/signatures.ts";
 import { startGateway } from "../../test/support/gateway-fixture.ts";
+import { pythonChecks } from "../python-checks.ts";
 import { pythonPackages } from "../python-packages.ts";
 import { Checks, type Suite } from "../suite.ts";
 
@@ -24,13 +25,6 @@ interface SharedKey {
   readonly private?: string;
   readonly public?: string;
   readonly secret?: string;
-}
-
-/** A line of the client in Python. */
-interface Line {
-  readonly name: string;
-  /** Why the check failed; null if it passed. */
-  readonly problem: string | null;
 }
 
 /** PyPI's http-message-signatures signs requests for a gateway, and verifies requests and answers that we have signed. */
@@ -87,18 +81,8 @@ async function verifyTheirs(
     answers: `http://127.0.0.1:${port}/a`,
   };
   child.stdin.end(`${JSON.stringify(task)}\n`);
-  let count = 0;
-  for await (const text of createInterface({ input: child.stdout })) {
-    const { name, problem } = JSON.parse(text) as Line;
-    count++;
-    await checks.check(name, async () => {
-      if (problem !== null) throw new Error(problem);
-    });
-  }
+  await pythonChecks(createInterface({ input: child.stdout }), checks, keys.length * 11);
   answers.close();
-  await checks.check("the client of Python has ended its work", async () =>
-    assert.equal(count, keys.length * 11),
-  );
 }
 
 function answer(keys: readonly SharedKey[], request: IncomingMessage, response: ServerResponse): void {

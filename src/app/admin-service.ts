@@ -147,11 +147,9 @@ export class AdminService implements Service<typeof descriptor> {
     return { previous };
   }
 
-  getPolicy(): MessageInitShape<typeof GetPolicyResponseSchema> {
-    const rpcs = this.#program()
-      .policy()
-      .map(({ rpc = "", ...policy }) => ({ rpc, policy }));
-    return { rpcs };
+  async getPolicy(): Promise<MessageInitShape<typeof GetPolicyResponseSchema>> {
+    const rows = await this.#program().policy();
+    return { rpcs: rows.map(({ rpc = "", ...policy }) => ({ rpc, policy })) };
   }
 
   async getUsage({ limit, key }: GetUsageRequest): Promise<MessageInitShape<typeof GetUsageResponseSchema>> {

@@ -43,6 +43,6 @@ export interface ProgramControl {
   /** The configuration in use, with secrets masked. */
   printConfig(format: "yaml" | "json"): string;
   /** What decides about each rpc, by columns, the first of which is `rpc`. */
-  policy(): readonly Readonly<Record<string, string>>[];
+  policy(): Promise<readonly Readonly<Record<string, string>>[]>;
   reload(): Promise<ReloadReport>;
 }

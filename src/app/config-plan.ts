@@ -87,6 +87,10 @@ export class ConfigPlan implements AppPlan {
     return this.#sections.parts.flatMap(({ features = [] }) => features);
   }
 
+  get pages(): Pages | undefined {
+    return this.#sections.parts.find(({ pages }) => pages !== undefined)?.pages;
+  }
+
   get limits(): AppLimits | undefined {
     return this.#sections.parts.find(({ limits }) => limits !== undefined)?.limits;
   }
@@ -95,10 +99,6 @@ export class ConfigPlan implements AppPlan {
 
   equip(server: AppServer, name: string): void {
     this.#sections.equip(server, name);
-  }
-
-  get pages(): Pages | undefined {
-    return this.#sections.parts.find(({ pages }) => pages !== undefined)?.pages;
   }
 
   async open(own: readonly DescService[], app: PlannedApp): Promise<void> {
@@ -112,7 +112,7 @@ export class ConfigPlan implements AppPlan {
       const { policyTable } = await import("./policy-table.ts");
       endProgram(0, policyTable([...services, ...(await this.#contracts())], this.#sections.parts));
     }
-    await this.#sections.start(await this.#controlOf(app), { services, inner: app.inner });
+    await this.#sections.start(this.#controlOf(app), { services, inner: app.inner });
     const before = this.#source;
     this.#source = watchConfig(this.#loaded, {
       prepare: (update) => this.#prepare(update),
@@ -121,8 +121,7 @@ export class ConfigPlan implements AppPlan {
     if (before !== undefined) await this.#source.reload(); // It begins with what was first in use.
   }
 
-  async #controlOf({ control }: PlannedApp): Promise<ProgramControl> {
-    const { policyRows } = await import("./policy-table.ts");
+  #controlOf({ control }: PlannedApp): ProgramControl {
     const logger = this.#logger;
     return {
       app: control,
@@ -134,7 +133,10 @@ export class ConfigPlan implements AppPlan {
       },
       restartNeeded: () => this.#source?.restartNeeded ?? [],
       printConfig: (format) => (this.#source ?? this.#loaded).print(format),
-      policy: () => policyRows(this.#services, this.#sections.parts),
+      policy: async () => {
+        const { policyRows } = await import("./policy-table.ts");
+        return policyRows(this.#services, this.#sections.parts);
+      },
       reload: () => this.reload(),
     };
   }

@@ -17,6 +17,7 @@ import { delimiter, dirname, join, relative, sep } from "node:path";
 import { after, before, test } from "node:test";
 import { markedCommands, markedFiles } from "../project/marked-blocks.ts";
 import { exportedNames, publicSources } from "../project/public-surface.ts";
+import { complete } from "../support/program.ts";
 
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));
@@ -30,14 +31,8 @@ after(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** Runs a command to its end and returns all that it printed; rejects, with its output, when it fails. */
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  let printed = "";
-  let complaints = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
-  const [code] = (await once(child, "close")) as [number | null];
-  assert.equal(code, 0, `${command} ${args.join(" ")}\n${printed}${complaints}`);
-  return printed + complaints;
+  const { stdout, stderr } = await complete(command, args, { cwd, env });
+  return stdout + stderr;
 }
 
 /** Packs a copy of the tree, so that a build of somebody else's in `dist/` is neither seen nor disturbed. */

@@ -17,6 +17,7 @@ import { after, before, suite, test } from "node:test";
 import { parse } from "yaml";
 import { healthPaths } from "../../src/gateway/doors/health/health-door.ts";
 import { FakeConsul, instance } from "../support/fake-consul.ts";
+import { complete } from "../support/program.ts";
 import { markedCommands, markedFiles } from "./marked-blocks.ts";
 import { sourceExports } from "./public-surface.ts";
 
@@ -53,14 +54,7 @@ env["PATH"] = [join(root, "node_modules/.bin"), env["PATH"]].join(delimiter);
 
 /** Runs a command in the project to its end; rejects, with all of its output, when it fails. */
 async function run(command: string, ...args: string[]): Promise<string> {
-  const child = spawn(command, args, { cwd: project, env, stdio: ["ignore", "pipe", "pipe"] });
-  let printed = "";
-  let complaints = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (complaints += text));
-  const [code] = (await once(child, "close")) as [number | null];
-  assert.equal(code, 0, `${command} ${args.join(" ")}\n${printed}${complaints}`);
-  return printed;
+  return (await complete(command, args, { cwd: project, env })).stdout;
 }
 
 /** Writes a file of the project. */

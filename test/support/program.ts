@@ -175,6 +175,22 @@ export function run(command: string, ...args: readonly string[]): Promise<Comman
   });
 }
 
+/** Runs a command to its end, however long it takes. Rejects, with all that it has printed, when it fails. */
+export async function complete(
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd: string; readonly env: NodeJS.ProcessEnv },
+): Promise<Omit<CommandResult, "code">> {
+  const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+  const [code] = (await once(child, "close")) as [number | null];
+  assert.equal(code, 0, `${command} ${args.join(" ")}\n${stdout}${stderr}`);
+  return { stdout, stderr };
+}
+
 /** An HTTP response as curl saw it. */
 export interface CurlResponse {
   readonly status: number;

@@ -1,6 +1,6 @@
 import { AuditLog } from "../../core/security/audit/audit-log.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
 import type { WatchedValue } from "../../core/telemetry/metric-books.ts";
+import { explained } from "./explained.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { makeSecurityUse } from "./security-use.ts";
 
@@ -56,14 +56,4 @@ export function open(kit: SectionKit): SectionParts {
 function countsOf({ counts: { written, dropped, sampled } }: AuditLog): WatchedValue[] {
   const one = (result: string, value: number): WatchedValue => ({ labels: { result }, value });
   return [one("written", written), one("dropped", dropped), one("sampled", sampled)];
-}
-
-/** `make`, whose errors name the key. */
-function explained<T>({ mistake }: SectionKit, key: string, make: () => T): T {
-  try {
-    return make();
-  } catch (reason) {
-    if (reason instanceof SetupError) throw mistake(key, reason.message);
-    throw reason;
-  }
 }

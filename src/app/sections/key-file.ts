@@ -48,12 +48,12 @@ export class KeyFile<T> {
 /** Follows files that a reload has brought, instead of others. */
 export function followInstead(
   kit: Pick<SectionKit, "logger">,
-  before: readonly (KeyFile<unknown> | undefined)[],
-  after: readonly (KeyFile<unknown> | undefined)[],
+  before: readonly KeyFile<unknown>[],
+  after: readonly KeyFile<unknown>[],
 ): void {
-  for (const file of before) file?.stop();
+  for (const file of before) file.stop();
   for (const file of after) {
-    file?.follow(kit).catch((error: unknown) => {
+    file.follow(kit).catch((error: unknown) => {
       kit.logger.warn({ err: error }, "a file of keys is not read again when it changes");
     });
   }

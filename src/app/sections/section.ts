@@ -66,7 +66,7 @@ export interface SectionKit {
    * @param key such as `http.cors.origins` or `limits.per-user.rate`
    */
   readonly mistake: (key: string, problem: string) => SetupError;
-  /** Where a key was set, such as `config.yaml:5`; `default` for none that is known. */
+  /** Where a key was set, such as `config.yaml:5`; `default` for a default, undefined for a key without a value. */
   readonly origin: (key: string) => string | undefined;
   /** Whether some source has set a key. */
   readonly isSet: (key: string) => boolean;

@@ -33,8 +33,9 @@ export async function planOf({ config, mistake }: SectionKit): Promise<Upstreams
   const names = Object.keys(inits);
   const policies = policyInits(config.policies, "policies", mistake);
   if (names.length === 0 && !isOpen) {
-    const [key, rules] = config.traffic.length > 0 ? ["traffic", "rules"] : ["policies", "policies"];
-    throw mistake(key ?? "", `${rules} are for upstreams, and there is none: name one in upstreams`);
+    const [key, rules] =
+      config.traffic.length > 0 ? (["traffic", "rules"] as const) : (["policies", "policies"] as const);
+    throw mistake(key, `${rules} are for upstreams, and there is none: name one in upstreams`);
   }
   const dial = { maxMessageBytes: config.grpc.maxSendMsgSize };
   for (const [name, init] of Object.entries(inits)) checkInit(name, { ...dial, ...init }, mistake);

@@ -56,7 +56,7 @@ pages:
     const page = await curl(`${url}/test/v1/files/a%3Cb`);
     const [, nonce = ""] = /'nonce-([\w-]+)'/.exec(page.headers.get("content-security-policy") ?? "") ?? [];
     assert.equal(page.body, `<p nonce="${nonce}">a&lt;b</p>`);
-    // Nobody can call what stands for files in rules.
+    // No client can call the service that stands for files in rules.
     assert.equal((await curl("-X", "POST", `${url}/ts_ms.pages.v1.FilesService/Public`)).status, 404);
   } finally {
     await app.stop();

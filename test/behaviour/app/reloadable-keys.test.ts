@@ -1,5 +1,6 @@
 /** Every key that says it reloads does: it is changed in an app that serves, and its clients see it. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -14,6 +15,7 @@ import { App } from "../../../src/app/app.ts";
 import { type KeySection, keyTree } from "../../../src/core/config/loader/key-tree.ts";
 import { flushLogs } from "../../../src/core/telemetry/log-writer.ts";
 import { Echo } from "../../support/echo-service.ts";
+import { server } from "../envelope/envelope-fixture.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
 import { addressOf } from "./app-fixture.ts";
 
@@ -162,6 +164,18 @@ const origin = { origin: "https://a.example" };
 const cors = { http: { cors: { origins: ["https://a.example"] } } };
 const access = { telemetry: { access_log: { destination: accessFile } } };
 const everybody = { access: { default: "public" } };
+const [echoRpc, otherRpc] = [`${EchoService.typeName}/Echo`, `${EchoService.typeName}/Collect`];
+
+/** A file beside the configurations. @returns its path */
+function fileOf(name: string, content: unknown): string {
+  const path = join(folder, name);
+  writeFileSync(path, JSON.stringify(content));
+  return path;
+}
+
+const signingKey = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" });
+const signatureKeys = fileOf("signature-keys.json", [{ id: "a", alg: "ed25519", key: signingKey }]);
+const envelopeKeys = fileOf("envelope-keys.json", { keys: [server.p256.privateJwk] });
 
 const rows: Readonly<Record<string, Row>> = {
   "app.max_connections": {
@@ -278,6 +292,18 @@ const rows: Readonly<Record<string, Row>> = {
     sees: [200, 403],
     look: status(),
   },
+  "signatures.verify.rpc": {
+    base: { signatures: { verify: { keys_file: signatureKeys } } },
+    values: [[otherRpc], [echoRpc]],
+    sees: [200, 401],
+    look: status(),
+  },
+  "envelope.rpc": {
+    base: { envelope: { keys_file: envelopeKeys } },
+    values: [[otherRpc], [echoRpc]],
+    sees: [200, 415],
+    look: status(),
+  },
   "limits.NAME.rate": {
     base: { limits: { all: { key: ["global"] } } },
     values: ["1000/1m", "1/1h"],
@@ -290,7 +316,7 @@ const rows: Readonly<Record<string, Row>> = {
 };
 
 /** Where the names of maps are `NAME`: the one of the test. */
-const names: Readonly<Record<string, string>> = { access: `${EchoService.typeName}/Echo`, limits: "all" };
+const names: Readonly<Record<string, string>> = { access: echoRpc, limits: "all" };
 
 function withKey(base: JsonObject, key: string, value: unknown): JsonObject {
   const root = structuredClone(base);
@@ -344,7 +370,7 @@ suite("a key that reloads changes what an app does that serves", () => {
 
 /** What other tests show, with the reason why not here. */
 const elsewhere: readonly (readonly [keys: RegExp, where: string])[] = [
-  [/^http\.security_headers$|^csrf\./, "test/behaviour/session"],
+  [/^http\.security_headers$|^csrf\./, "needs sessions: test/behaviour/app/sessions.test.ts"],
   [/^http\.write_timeout$/, "needs a client that does not read: test/behaviour/streams"],
   [/^telemetry\.tracing\./, "needs a collector: test/behaviour/telemetry/tracing.test.ts"],
   [/^auth\./, "needs providers: test/app/auth-section.test.ts"],
@@ -352,8 +378,8 @@ const elsewhere: readonly (readonly [keys: RegExp, where: string])[] = [
   [/^ext_authz\./, "needs an authorizer: test/behaviour/ext-authz"],
   [/^limits\./, "one object a limit, replaced whole: test/behaviour/limits"],
   [/^overload\./, "needs load: test/behaviour/limits"],
-  [/^signatures\./, "needs signed calls: test/behaviour/signatures"],
-  [/^envelope\./, "needs encrypted bodies: test/long/envelope-app.test.ts"],
+  [/^signatures\./, "replaced whole, as the row of verify.rpc shows: test/behaviour/signatures"],
+  [/^envelope\./, "replaced whole, as the row of rpc shows: test/long/envelope-app.test.ts"],
   [/^(?:upstreams|policies|traffic|discovery)\b/, "needs servers: test/behaviour/app/upstreams.test.ts"],
 ];
 

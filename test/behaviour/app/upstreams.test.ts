@@ -246,7 +246,7 @@ traffic:
       /config\.yaml:4: traffic\[0\]\.split\[0\]\.to: there is no upstream "user"; did you mean users\?/,
     ],
     [
-      "weights of nothing",
+      "weights that sum to 0",
       `upstreams: { users: { target: "a:1" } }
 traffic:
   - selector: "*"
@@ -277,7 +277,7 @@ traffic:
       /config\.yaml:2: upstreams\.users\.target: cannot dial "consol:\/\/\/users": .*did you mean consul\?/,
     ],
     [
-      "the contracts of nobody",
+      "the contracts of an upstream that is not there",
       `upstreams:
   users: { target: "a:1" }
   two: { target: "a:1", contract: { same_as: user } }`,
@@ -331,7 +331,7 @@ upstream: { port: 1 }`,
       /config\.yaml:3: upstreams\.two: tsms\.test\.v1\.EchoService is served by one already: say which/,
     ],
     [
-      "an rpc that nobody has",
+      "an rpc that no upstream has",
       `upstreams:
   one: { target: "a:1", contract: { proto: [ECHO], paths: [PROTO] } }
 policies:
