@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import type { LimitConfig } from "../../../gen/ts_ms/config/v1/limits_pb.ts";
 import type { Config } from "../../core/config/loader/config-types.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
@@ -14,6 +15,14 @@ export function open(kit: SectionKit): SectionParts {
   let unwatch = (): void => {};
   const redis = config.stores?.redis === undefined ? undefined : redisOf(kit);
   const limiter = explained(kit, () => new Limiter(initOf(config), { redis }));
+  let known: readonly DescService[] | undefined;
+  /** Refuses a name that no service has: the limit would end without a word. */
+  const checkNames = (of: Limiter, by: Config, services: readonly DescService[]): void => {
+    const [unmatched] = of.unmatched(services);
+    // Rpcs of upstreams come with their contracts.
+    if (unmatched === undefined || hasLateContracts(by)) return;
+    throw mistake(`limits.${unmatched.limit}.rpc`, `no service has the rpc ${unmatched.selector}`);
+  };
   return {
     gates: {
       "limits-by-address": [limiter.beforeAuthentication],
@@ -22,18 +31,19 @@ export function open(kit: SectionKit): SectionParts {
     features: ["rate_limiting"],
     limits: limiter,
     check(services) {
-      const [unmatched] = limiter.unmatched(services);
-      // Rpcs of upstreams come with their contracts.
-      if (unmatched !== undefined && !hasLateContracts(config)) {
-        throw mistake(`limits.${unmatched.limit}.rpc`, `no service has the rpc ${unmatched.selector}`);
-      }
+      checkNames(limiter, config, services);
+      known = services;
       for (const line of limiter.warnings) logger.warn(line);
     },
     start() {
       unwatch = metrics.watch("limitDecisions", () => decisionsOf(limiter));
     },
     stop: () => unwatch(),
-    prepare: ({ next }) => explained(kit, () => limiter.prepare(initOf(next))),
+    prepare({ next }) {
+      const use = explained(kit, () => limiter.prepare(initOf(next)));
+      if (known !== undefined) checkNames(new Limiter(initOf(next), { redis }), next, known);
+      return use;
+    },
     policyOf: (method) => ({ limits: limiter.describe(method).join(", ") }),
   };
 }

@@ -1,3 +1,4 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { hasFunctions } from "../../core/config/check-options.ts";
 import { dial } from "../../core/dial.ts";
 import { GrpcServer } from "../../core/grpc-server.ts";
@@ -33,6 +34,8 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
   };
   let upstreams = make();
   let isEnded = false;
+  /** Services of the program itself, which policies and rules may name too. */
+  let own: readonly DescService[] = [];
   let printed: UpstreamPolicies | undefined;
   const serve = (http: ContractServer, grpc?: GrpcServer): void => {
     upstreams.serve(http, grpc).catch((err: unknown) => logger.error({ err }, "upstreams are not served"));
@@ -48,6 +51,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       else if (isContractServer(server)) serve(server);
     },
     async check(services) {
+      own = services;
       checkContracts(kit, plan, await fileContracts(plan.inits, mistake), services);
     },
     async contracts() {
@@ -69,7 +73,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
     async prepare({ next }) {
       const changed = { ...kit, config: next };
       const after = await planOf(changed);
-      checkContracts(changed, after, await fileContracts(after.inits, mistake), []);
+      checkContracts(changed, after, await fileContracts(after.inits, mistake), own);
       return () => {
         const before = plan;
         plan = after;

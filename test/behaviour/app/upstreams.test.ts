@@ -201,6 +201,41 @@ function textIn(reply: unknown): string {
   return (reply as { readonly text: string }).text; // As the servers above answer.
 }
 
+test("a reload takes policies of the program's own rpcs, as the start does", async () => {
+  await using files = await TemporaryFiles.create();
+  const textOf = (rpc: string): string => `
+upstreams: { bench: { target: "127.0.0.1:9", contract: { proto: [proto/tsms/test/v1/bench.proto], paths: [proto] } } }
+policies: [{ selector: tsms.test.v1.EchoService.${rpc}, timeout: 2s }]
+`;
+  const file = await files.write("config.yaml", textOf("Echo"));
+  await using app = (await appOf(file)).addService(new Echo());
+  await app.start();
+  writeFileSync(file, textOf("Repeat"));
+  assert.deepEqual(await app.reload().then(({ result, problems }) => [result, problems]), ["applied", []]);
+  writeFileSync(file, textOf("Repet"));
+  assert.equal((await app.reload()).result, "rejected");
+});
+
+test("a reload refuses a limit of an rpc that is not there, as the start does", async () => {
+  await using files = await TemporaryFiles.create();
+  const textOf = (rpc: string): string =>
+    `limits: { all: { rpc: [tsms.test.v1.EchoService/${rpc}], key: [global], rate: 1/1h } }\n`;
+  const file = await files.write("config.yaml", textOf("Echo"));
+  await using app = (await appOf(file)).addService(new Echo());
+  await app.start();
+  writeFileSync(file, textOf("Ecko"));
+  const { result, problems } = await app.reload();
+  assert.equal(result, "rejected");
+  assert.match(
+    problems[0] ?? "",
+    /limits\.all\.rpc: no service has the rpc tsms\.test\.v1\.EchoService\.Ecko/,
+  );
+  const statuses = [(await get(app, "/test/v1/echo/a"))[0], (await get(app, "/test/v1/echo/a"))[0]];
+  assert.deepEqual(statuses, [200, 429], "the limit is still there");
+  writeFileSync(file, textOf("Repeat"));
+  assert.equal((await app.reload()).result, "applied");
+});
+
 test("--print-policy says how the rpcs of upstreams are called, those that reflection tells too", async (t) => {
   const asked = await madeServer(t, madeContract("users.v1"), "u");
   await using files = await TemporaryFiles.create();
