@@ -353,11 +353,11 @@ suite("S7 who may have files:", () => {
 
 test("D2 observers may refuse a file, or the answer that there is none, before the client has it", async () => {
   const asked: string[] = [];
-  let refusal: ConnectError | undefined;
+  const refusals: ConnectError[] = [];
   const observer: CallObserver = {
     answering({ method }, error) {
       asked.push(`${method.name} ${error === undefined ? "OK" : Code[error.code]}`);
-      if (refusal !== undefined) throw refusal;
+      for (const refusal of refusals) throw refusal;
     },
   };
   await using site = await StaticSite.start(
@@ -374,7 +374,7 @@ test("D2 observers may refuse a file, or the answer that there is none, before t
   assert.deepEqual(await statuses(), [200, 404, 301, 403]);
   // What is denied was refused before.
   assert.deepEqual(asked.splice(0).toSorted(), ["Public NotFound", "Public OK", "Public OK"]);
-  refusal = new ConnectError("there is no record", Code.Unavailable);
+  refusals.push(new ConnectError("there is no record", Code.Unavailable));
   assert.deepEqual(await statuses(), [503, 503, 503, 403]);
   assert.equal(asked.length, 3);
 });
