@@ -30,6 +30,13 @@ test("docs/dependencies.md lists exactly the dependencies of package.json", () =
   assert.deepEqual(versionsOf(table.development), devDependencies);
 });
 
+test("docs/dependencies.md has one row for each package", () => {
+  for (const rows of [table.runtime, table.development]) {
+    const names = rows.map(({ name }) => name);
+    assert.deepEqual(names, [...new Set(names)]);
+  }
+});
+
 test("every row of docs/dependencies.md gives reasons and an owner that exists", () => {
   for (const { name, reasons, owner } of [...table.runtime, ...table.development]) {
     assert.equal(reasons.length, 2, name);
