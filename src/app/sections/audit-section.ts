@@ -3,10 +3,11 @@ import type { WatchedValue } from "../../core/telemetry/metric-books.ts";
 import { explained } from "./explained.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { makeSecurityUse } from "./security-use.ts";
+import { refuseUnknownRpcs } from "./unknown-rpcs.ts";
 
 /** Records of calls, of reloads, and of the start and the stop of the program. */
 export function open(kit: SectionKit): SectionParts {
-  const { config, logger, metrics, shared, mistake } = kit;
+  const { config, logger, metrics, shared } = kit;
   const use = shared(makeSecurityUse);
   const { destination = "", rpc = [], onFailure } = config.audit ?? {};
   const audit = explained(
@@ -26,8 +27,7 @@ export function open(kit: SectionKit): SectionParts {
     gates: { resource: [audit.first], audit: [audit.last] },
     observers: [audit],
     check(services) {
-      const [unmatched] = audit.unmatched(services);
-      if (unmatched !== undefined) throw mistake("audit.rpc", `no service has the rpc ${unmatched}`);
+      refuseUnknownRpcs(kit, "audit.rpc", audit.unmatched(services), config);
     },
     start() {
       explained(kit, "audit.destination", () => audit.open());

@@ -5,6 +5,7 @@ import type { Config } from "../../core/config/loader/config-types.ts";
 import type { Selector } from "../../core/policy/selector.ts";
 import { followInstead, type KeyFile } from "./key-file.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
+import { refuseUnknownRpcs } from "./unknown-rpcs.ts";
 
 /** A gate of one configuration, with what it was made of. */
 export interface GateWithKeys {
@@ -57,7 +58,7 @@ export class KeyedGate {
   get parts(): Required<Pick<SectionParts, "check" | "start" | "stop" | "prepare">> {
     return {
       check: (services) => {
-        this.#checkNames(this.#current, services);
+        this.#checkNames(this.#current, services, this.#kit.config);
         this.#services = services;
       },
       start: async () => {
@@ -68,7 +69,7 @@ export class KeyedGate {
       },
       prepare: async ({ next }) => {
         const after = await this.#named(() => this.#make(next));
-        if (this.#services !== undefined) this.#checkNames(after, this.#services);
+        if (this.#services !== undefined) this.#checkNames(after, this.#services, next);
         return () => {
           followInstead(this.#kit, this.#current.files, after.files);
           this.#current = after;
@@ -77,11 +78,9 @@ export class KeyedGate {
     };
   }
 
-  /** The calls of a misspelt rpc would pass. */
-  #checkNames({ selectors }: GateWithKeys, services: readonly DescService[]): void {
-    const [unmatched] = selectors.flatMap((selector) => selector.unmatched(services));
-    if (unmatched === undefined) return;
-    throw this.#kit.mistake(`${this.#key}.rpc`, `no service has the rpc ${unmatched}`);
+  #checkNames({ selectors }: GateWithKeys, services: readonly DescService[], by: Config): void {
+    const unknown = selectors.flatMap((selector) => selector.unmatched(services));
+    refuseUnknownRpcs(this.#kit, `${this.#key}.rpc`, unknown, by);
   }
 
   /** Lets mistakes in files name the section. */

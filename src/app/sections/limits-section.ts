@@ -7,21 +7,19 @@ import { Limiter, type LimitsInit } from "../../core/limits/limiter.ts";
 import type { WatchedValue } from "../../core/telemetry/metric-books.ts";
 import { redisOf } from "./redis-of.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
-import { hasLateContracts } from "./upstream-use.ts";
+import { refuseUnknownRpcs } from "./unknown-rpcs.ts";
 
 /** Limits of calls. */
 export function open(kit: SectionKit): SectionParts {
-  const { config, logger, metrics, mistake } = kit;
+  const { config, logger, metrics } = kit;
   let unwatch = (): void => {};
   const redis = config.stores?.redis === undefined ? undefined : redisOf(kit);
   const limiter = explained(kit, () => new Limiter(initOf(config), { redis }));
   let known: readonly DescService[] | undefined;
-  /** Refuses a name that no service has: the limit would end without a word. */
   const checkNames = (of: Limiter, by: Config, services: readonly DescService[]): void => {
-    const [unmatched] = of.unmatched(services);
-    // Rpcs of upstreams come with their contracts.
-    if (unmatched === undefined || hasLateContracts(by)) return;
-    throw mistake(`limits.${unmatched.limit}.rpc`, `no service has the rpc ${unmatched.selector}`);
+    for (const { limit, selector } of of.unmatched(services)) {
+      refuseUnknownRpcs(kit, `limits.${limit}.rpc`, [selector], by);
+    }
   };
   return {
     gates: {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { suite, test, type TestContext } from "node:test";
 import type { DescService } from "@bufbuild/protobuf";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
@@ -234,6 +235,28 @@ test("a reload refuses a limit of an rpc that is not there, as the start does", 
   assert.deepEqual(statuses, [200, 429], "the limit is still there");
   writeFileSync(file, textOf("Repeat"));
   assert.equal((await app.reload()).result, "applied");
+});
+
+test("lists of rpcs may name those of upstreams, whose contracts come later", async (t) => {
+  const asked = await madeServer(t, madeContract("users.v1", 2), "u");
+  await using files = await TemporaryFiles.create();
+  const log = `${files.folder}/audit.log`;
+  const key = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" });
+  const keys = await files.write("keys.json", JSON.stringify([{ id: "a", alg: "ed25519", key }]));
+  const file = await files.write(
+    "config.yaml",
+    `upstreams: { users: { target: "${asked}" } }
+audit: { destination: ${log}, rpc: [users.v1.Made/Get0] }
+signatures: { verify: { keys_file: ${keys}, rpc: [users.v1.Made/Get1] } }
+limits: { all: { rpc: [users.v1.Made/Get0], key: [global], rate: 1/1h } }
+`,
+  );
+  await using app = await appOf(file);
+  await app.start();
+  const statuses: number[] = [];
+  for (const rpc of ["get0", "get0", "get1"]) statuses.push((await get(app, `/users.v1/${rpc}/a`))[0]);
+  assert.deepEqual(statuses, [200, 429, 401]);
+  assert.match(readFileSync(log, "utf8"), /"rpc":"users\.v1\.Made\/Get0"/);
 });
 
 test("--print-policy says how the rpcs of upstreams are called, those that reflection tells too", async (t) => {
