@@ -20,6 +20,8 @@ export interface RefusedCall {
    * all others: observers are told of them by `answered`, or by `HttpObserver.requestEnded`.
    */
   readonly arrival?: CallArrival | undefined;
+  /** HTTP status of the answer to a request over gRPC that is no call. Undefined for all others. */
+  readonly status?: number | undefined;
 }
 
 export type { CallArrival };

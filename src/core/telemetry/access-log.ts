@@ -118,7 +118,7 @@ export class AccessLog implements CallObserver {
     this.#rules = { ...this.#rules, ...rules };
   }
 
-  refused({ context, kind, arrival, method, protocolName, error }: RefusedCall): void {
+  refused({ context, kind, arrival, method, protocolName, error, status = 200 }: RefusedCall): void {
     if (context !== undefined) {
       this.#refusals.set(context, kind);
       return;
@@ -130,7 +130,7 @@ export class AccessLog implements CallObserver {
       ...ofCall(undefined, false),
       route: undefined,
       rpc: method && rpcName(method),
-      status: isSocket ? 101 : 200,
+      status: isSocket ? 101 : status,
       code: codeName(error.code),
       door: protocolName,
       bytes_in: 0,

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import http2 from "node:http2";
 import { connect } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { test } from "node:test";
@@ -174,6 +176,14 @@ test("what a line says: route, target without credentials, status, principal, re
   await denied({ rpc: "echo", requests: [{}], headers: { authorization: "Bearer nobody1" } });
   const [overGrpc = {}] = await servers.lines(1);
   assert.deepEqual([overGrpc["refused_by"], overGrpc["door"], overGrpc["status"]], ["denied", "grpc", 200]);
+  const session = http2.connect(`http://127.0.0.1:${servers.grpcPort}`);
+  const rpc = "/tsms.test.v1.EchoService/Echo";
+  const request = session.request({ ":method": "POST", ":path": rpc, "content-type": "text/plain" });
+  request.end().resume();
+  await once(request, "response");
+  session.close();
+  const [noCall = {}] = await servers.lines(1);
+  assert.deepEqual([noCall["refused_by"], noCall["door"], noCall["status"]], ["malformed", "grpc", 415]);
 });
 
 test("a client that leaves is a line with 499", async () => {

@@ -18,6 +18,8 @@ export interface HeaderLimits {
 
 /** An answer to an invalid request: a plain HTTP response, or a gRPC status without messages. */
 export interface Refusal {
+  /** Of HTTP. */
+  readonly status: number;
   readonly head: ReplyFields;
   /** Text of a plain HTTP response; undefined for none. */
   readonly body?: string;
@@ -96,16 +98,16 @@ export class GrpcRequestCheck {
 
 /** A refusal by a gRPC status. */
 export function statusRefusal(code: Code, message: string, fields?: FieldList): Refusal {
-  return { head: refusal(code, message, fields), error: new ConnectError(message, code) };
+  return { status: 200, head: refusal(code, message, fields), error: new ConnectError(message, code) };
 }
 
 function notGrpc(): Refusal {
   const error = new ConnectError("the content type is none of gRPC", Code.InvalidArgument);
-  return { head: { shared: [":status", "415"], own: [] }, error };
+  return { status: 415, head: { shared: [":status", "415"], own: [] }, error };
 }
 
 function httpRefusal(status: number, text: string, fields: FieldList = []): Refusal {
   const own = [...fields, "content-type", "text/plain"];
   const error = new ConnectError(text, Code.InvalidArgument);
-  return { head: { shared: [":status", String(status)], own }, body: `${text}\n`, error };
+  return { status, head: { shared: [":status", String(status)], own }, body: `${text}\n`, error };
 }
