@@ -18,11 +18,14 @@ const common = {
   logLevel: "warning",
 };
 
-/** Bundles what users import. Packages stay outside: a user's own copy of protobuf must be the one we use. */
+/** The program behind `bin` of package.json. */
+export const commandProgram = "src/cli/ts-ms.ts";
+
+/** Bundles what users import, and the command. Packages stay outside: a user's own copy of protobuf must be the one we use. */
 export function bundleLibrary(outdir) {
   return build({
     ...common,
-    entryPoints: ["src/index.ts", ...globSync("src/entries/*.ts", { cwd: root })],
+    entryPoints: ["src/index.ts", commandProgram, ...globSync("src/entries/*.ts", { cwd: root })],
     outbase: ".",
     outdir,
     packages: "external",

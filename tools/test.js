@@ -63,12 +63,11 @@ process.exit(report(outcomes, first, performance.now() - startedAt));
 /** Bundles the programs that many tests start; the tests find them by `TEST_PROGRAMS`. */
 async function bundleFor(lanes) {
   const files = lanes.flatMap(({ groups }) => groups.flatMap(({ files = [] }) => files));
-  if (!files.some((file) => file.startsWith("test/programs/"))) return;
-  const { bundlePrograms, ownPrograms } = await import("./bundle.js");
+  if (!files.some((file) => /^test\/(?:programs|cli)\//.test(file))) return;
+  const { bundlePrograms, commandProgram, ownPrograms } = await import("./bundle.js");
   const folder = join(memory, "programs");
-  await bundlePrograms(folder, [...ownPrograms, ...globSync("test/programs/fixtures/*-program.ts")], {
-    split: true,
-  });
+  const fixtures = globSync("test/programs/fixtures/*-program.ts");
+  await bundlePrograms(folder, [...ownPrograms, commandProgram, ...fixtures], { split: true });
   process.env.TEST_PROGRAMS = folder;
 }
 

@@ -342,6 +342,9 @@ export const arrows: Arrows = {
   // Programs: servers, configuration and parts put together. Only entries import it.
   app: ["core", "core/…", "gateway", "gateway/…", "services"],
 
+  // The command `ts-ms`. Nothing imports it.
+  cli: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
+
   // The sub-paths of the package, one file each; nothing in src imports them.
   entries: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
 };

@@ -14,6 +14,8 @@ export interface Flag<T = unknown> {
   readonly shownDefault: string;
   /** Whether it may be given more than once. */
   readonly repeatable: boolean;
+  /** A second name, of one letter: `d` for `-d`. Default: none. */
+  readonly short?: string;
   /** Names in code of the flags that cannot be combined with it. Default: none. */
   readonly excludes?: readonly string[];
   /** Names in code of the flags without which it has no meaning. Default: none. */

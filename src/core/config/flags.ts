@@ -2,6 +2,20 @@ import { ownVersion } from "./own-version.ts";
 import { editDistance } from "../errors/nearest-name.ts";
 import type { Flag } from "./flag-kinds.ts";
 
+/** An argument of a command line that is no flag; its meaning is that of its place. */
+export interface Positional {
+  /** How the help names it, such as `TARGET`. */
+  readonly name: string;
+  /** What it is, in a sentence without a full stop. */
+  readonly help: string;
+  /** Whether it may be left out; only others that may be left out can follow. Default: false. */
+  readonly isOptional?: boolean;
+  /** Whether any number of arguments may stand in its place, which is the last one. Default: false. */
+  readonly isRepeatable?: boolean;
+  /** The only values that it may have. Default: any. */
+  readonly choices?: readonly string[];
+}
+
 /** Flags by their names in code: `grpcPort` is `--grpc-port` on the command line. */
 export type FlagGroup = Readonly<Record<string, Flag>>;
 
@@ -15,8 +29,8 @@ export type FlagValues<G extends FlagGroup> = {
 
 /** The outcome of parsing a command line: run, print a text and exit, or print an error and exit. */
 export type CommandLine<G extends FlagGroup> =
-  | { readonly kind: "run"; readonly flags: FlagValues<G> }
-  | { readonly kind: "print"; readonly text: string }
+  | { readonly kind: "run"; readonly flags: FlagValues<G>; readonly args: readonly string[] }
+  | { readonly kind: "print"; readonly text: string; readonly isHelp: boolean }
   | { readonly kind: "refuse"; readonly text: string };
 
 /** Exit code for an invalid command line. */
@@ -51,38 +65,52 @@ export function parseFlags<G extends FlagGroup>(
   }
 }
 
-/** As `parseFlags`, but only parses: prints nothing and does not exit. */
+/**
+ * As `parseFlags`, but only parses: prints nothing and does not exit.
+ *
+ * @param positionals Arguments besides flags, in any place between them; after `--` every argument is one of them.
+ *   Default: none.
+ */
 export function readCommandLine<G extends FlagGroup>(
   program: string,
   group: G,
   argv: readonly string[],
+  positionals: readonly Positional[] = [],
 ): CommandLine<G> {
-  const flags = new Map<string, Flag>();
-  const names = new Map<string, string>();
+  const names = flagNames(group);
   const values: Record<string, unknown> = {};
-  for (const [name, flag] of Object.entries(group)) {
-    flags.set(toFlagName(name), flag);
-    names.set(toFlagName(name), name);
-    values[name] = flag.default;
-  }
+  for (const [name, flag] of Object.entries(group)) values[name] = flag.default;
   const given = new Set<string>();
+  const args: string[] = [];
   const refuse = (problem: string): CommandLine<G> => ({
     kind: "refuse",
     text: `${program}: ${problem}\nRun with --help to see all flags.\n`,
   });
 
+  let isOver = false;
   for (let index = 0; index < argv.length; index++) {
     const argument = argv[index] ?? "";
-    if (argument === "--") continue; // Package managers forward it.
-    const match = /^--?([a-zA-Z][^=]*)(?:=(.*))?$/s.exec(argument);
-    if (match === null) return refuse(`unexpected argument ${JSON.stringify(argument)}`);
+    if (argument === "--" && !isOver) {
+      isOver = positionals.length > 0; // Package managers forward it to programs that have flags only.
+      continue;
+    }
+    const match = isOver ? null : /^--?([a-zA-Z][^=]*)(?:=(.*))?$/s.exec(argument);
+    if (match === null) {
+      const isFlag = !isOver && /^-./s.test(argument);
+      if (isFlag || positionals.length === 0)
+        return refuse(`unexpected argument ${JSON.stringify(argument)}`);
+      args.push(argument);
+      continue;
+    }
     const name = match[1] ?? "";
-    if (name === "help" || name === "h") return { kind: "print", text: helpText(program, group) };
-    if (name === "version") return { kind: "print", text: `ts-ms ${ownVersion()}\n` };
-    const flag = flags.get(name);
+    if (name === "help" || name === "h") {
+      return { kind: "print", text: helpText(program, group, positionals), isHelp: true };
+    }
+    if (name === "version") return { kind: "print", text: `ts-ms ${ownVersion()}\n`, isHelp: false };
     const key = names.get(name);
+    const flag = key === undefined ? undefined : group[key];
     if (flag === undefined || key === undefined) {
-      return refuse(`unknown flag --${name}${suggest(name, [...flags.keys(), "help", "version"])}`);
+      return refuse(`unknown flag --${name}${suggest(name, [...names.keys(), "help", "version"])}`);
     }
     let text = match[2];
     if (text === undefined && flag.value === undefined) text = "true";
@@ -96,27 +124,70 @@ export function readCommandLine<G extends FlagGroup>(
     }
     given.add(key);
   }
+  const problem = whyNotTogether(group, given) ?? whyNotPlaced(args, positionals);
+  if (problem !== undefined) return refuse(problem);
+  // Every key of the group has its default or a parsed value.
+  return { kind: "run", flags: { ...values, given } as unknown as FlagValues<G>, args };
+}
+
+/** The keys of a group by the names that the command line has for them. */
+function flagNames(group: FlagGroup): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const [key, { short }] of Object.entries(group)) {
+    names.set(toFlagName(key), key);
+    if (short !== undefined) names.set(short, key);
+  }
+  return names;
+}
+
+function whyNotTogether(group: FlagGroup, given: ReadonlySet<string>): string | undefined {
   for (const key of given) {
     const other = group[key]?.excludes?.find((name) => given.has(name));
-    if (other !== undefined)
-      return refuse(`--${toFlagName(key)} and --${toFlagName(other)} exclude each other`);
+    if (other !== undefined) return `--${toFlagName(key)} and --${toFlagName(other)} exclude each other`;
     const missing = group[key]?.needs?.find((name) => !given.has(name));
-    if (missing !== undefined) return refuse(`--${toFlagName(key)} needs --${toFlagName(missing)}`);
+    if (missing !== undefined) return `--${toFlagName(key)} needs --${toFlagName(missing)}`;
   }
-  // Every key of the group has its default or a parsed value.
-  return { kind: "run", flags: { ...values, given } as unknown as FlagValues<G> };
+  return undefined;
+}
+
+function whyNotPlaced(args: readonly string[], positionals: readonly Positional[]): string | undefined {
+  const missing = positionals.find(({ isOptional }, index) => isOptional !== true && index >= args.length);
+  if (missing !== undefined) return `${missing.name} is missing: ${missing.help}`;
+  for (const [index, argument] of args.entries()) {
+    const last = positionals.at(-1);
+    const place = positionals[index] ?? (last?.isRepeatable === true ? last : undefined);
+    if (place === undefined) return `unexpected argument ${JSON.stringify(argument)}`;
+    const { choices } = place;
+    if (choices !== undefined && !choices.includes(argument)) {
+      const hint = nearest(argument, choices);
+      const meant = hint === undefined ? "" : `, did you mean ${hint}?`;
+      return `${place.name} must be one of ${choices.join(", ")}, not ${JSON.stringify(argument)}${meant}`;
+    }
+  }
+  return undefined;
 }
 
 /** What `--help` prints. */
-export function helpText(program: string, group: FlagGroup): string {
-  const rows = Object.entries(group).map(([name, flag]) => {
-    const left = `  --${toFlagName(name)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
-    return [left, `${flag.help}${describeDefault(flag)}`];
+export function helpText(program: string, group: FlagGroup, positionals: readonly Positional[] = []): string {
+  const flags = Object.entries(group).map(([name, flag]) => {
+    const names = `${flag.short === undefined ? "" : `-${flag.short}, `}--${toFlagName(name)}`;
+    const left = `  ${names}${flag.value === undefined ? "" : ` ${flag.value}`}`;
+    return [left, `${flag.help}${describeDefault(flag)}`] as const;
   });
-  rows.push(["  --version", "Print the version"], ["  --help", "Print this list"]);
-  const width = Math.max(...rows.map(([left = ""]) => left.length)) + 2;
-  const lines = rows.map(([left = "", right = ""]) => `${left.padEnd(width)}${right}`);
-  return `Usage: ${program} [flags]\n\nFlags:\n${lines.join("\n")}\n`;
+  const rows = [...flags, ["  --version", "Print the version"], ["  --help", "Print this list"]] as const;
+  const places = positionals.map(({ name, help }) => [`  ${name}`, help] as const);
+  const width = Math.max(...[...rows, ...places].map(([left]) => left.length)) + 2;
+  const lines = (of: readonly (readonly [string, string])[]): string =>
+    of.map(([left, right]) => `${left.padEnd(width)}${right}\n`).join("");
+  const usage = [program, ...positionals.map(usageOf), "[flags]"].join(" ");
+  const args = places.length === 0 ? "" : `\nArguments:\n${lines(places)}`;
+  return `Usage: ${usage}\n${args}\nFlags:\n${lines(rows)}`;
+}
+
+/** An argument as the line of usage has it: `TARGET`, `[RPC]`, `[FILE…]`. */
+export function usageOf({ name, isOptional, isRepeatable }: Positional): string {
+  const text = `${name}${isRepeatable === true ? "…" : ""}`;
+  return isOptional === true ? `[${text}]` : text;
 }
 
 /** The default of a flag in brackets, or that it is repeatable. */
@@ -133,12 +204,17 @@ export function toFlagName(name: string): string {
 
 /** A hint that names the most similar flag; empty if none is similar. */
 function suggest(name: string, known: readonly string[]): string {
+  const best = nearest(name, known);
+  return best === undefined ? "" : `, did you mean --${best}?`;
+}
+
+/** The most similar of the names of a command line; undefined if none is similar. */
+export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: { readonly name: string; readonly distance: number } | undefined;
   for (const candidate of known) {
     const distance = editDistance(name, candidate);
     if (best === undefined || distance < best.distance) best = { name: candidate, distance };
   }
   // At most two typing errors, and at most half of the name.
-  if (best === undefined || best.distance > Math.min(2, name.length / 2)) return "";
-  return `, did you mean --${best.name}?`;
+  return best === undefined || best.distance > Math.min(2, name.length / 2) ? undefined : best.name;
 }

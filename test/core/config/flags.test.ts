@@ -122,6 +122,50 @@ for (const [line, expected] of bad) {
   });
 }
 
+const places = [
+  { name: "TARGET", help: "A server" },
+  { name: "RPC", help: "An rpc", isOptional: true, choices: ["Get", "Put"] },
+  { name: "FIELD=VALUE", help: "Fields", isOptional: true, isRepeatable: true },
+];
+const short = { data: { ...optionalFlag("JSON", "Request"), short: "d" }, reflection: switchFlag("Ask") };
+
+const placed: [string, readonly string[] | RegExp][] = [
+  ["a:1", ["a:1"]],
+  ["a:1 Get x=1 y=2", ["a:1", "Get", "x=1", "y=2"]],
+  ["--reflection a:1 -d {} Get", ["a:1", "Get"]],
+  ["a:1 Get -- -d --x", ["a:1", "Get", "-d", "--x"]],
+  ["a:1 Get -- --", ["a:1", "Get", "--"]],
+  ["- Get", ["-", "Get"]],
+  ["", /TARGET is missing: A server\n/],
+  ["a:1 Gett", /RPC must be one of Get, Put, not "Gett", did you mean Get\?/],
+  ["a:1 Get x=1 --nix", /unknown flag --nix\n/],
+  ["a:1 -1", /unexpected argument "-1"/],
+];
+
+for (const [line, expected] of placed) {
+  test(`flags with arguments between them: ${line === "" ? "none" : line}`, () => {
+    const result = readCommandLine("p", short, line.split(" ").filter(Boolean), places);
+    if (expected instanceof RegExp) {
+      assert.equal(result.kind, "refuse");
+      assert.match(result.text, expected);
+    } else {
+      assert.equal(result.kind, "run");
+      assert.deepEqual(result.args, expected);
+      assert.equal(result.flags.data, line.includes(" -d {}") ? "{}" : undefined);
+    }
+  });
+}
+
+test("--help shows arguments in their places, and short names of flags", () => {
+  const result = readCommandLine("p", short, ["-h"], places);
+  assert.equal(result.kind, "print");
+  assert.match(
+    result.text,
+    /^Usage: p TARGET \[RPC\] \[FIELD=VALUE…\] \[flags\]\n\nArguments:\n {2}TARGET +A server\n/,
+  );
+  assert.match(result.text, /\n {2}-d, --data JSON +Request\n/);
+});
+
 test("--help lists every flag with its default, also after good flags", () => {
   const result = readCommandLine("p", group, ["--grpc-port", "1", "--help"]);
   assert.equal(result.kind, "print");
