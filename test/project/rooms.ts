@@ -19,7 +19,7 @@ export const arrows: Arrows = {
   "core/http-rule": ["core/errors", "core/config"],
   "core/schema": ["core/errors", "core/config", "core/codec"],
   "core/time": [],
-  "core/contract": ["core/errors", "core/codec"],
+  "core/contract": ["core/errors", "core/codec", "core/http-rule", "core/time", "core/call"],
 
   // How clients choose and spare what they call: parts that do not know one another.
   "core/policy": ["core/errors", "core/config", "core/http-rule"],

@@ -41,7 +41,8 @@ export function foreignOption(desc: Optioned, name: string): JsonValue | undefin
 }
 
 function takes({ extendee }: DescExtension, { proto }: Optioned): boolean {
-  return extendee.typeName === `${proto.$typeName.replace("DescriptorProto", "Options")}`;
+  const kind = proto.$typeName.replace("DescriptorProto", "").replace("google.protobuf.", "");
+  return extendee.typeName === `google.protobuf.${kind === "" ? "Message" : kind}Options`;
 }
 
 function knownExtensions(file: DescFile): ReadonlyMap<string, DescExtension> {
