@@ -13,10 +13,12 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { EchoService } from "../../../gen/tsms/test/v1/echo_pb.ts";
 import { App } from "../../../src/app/app.ts";
 import { type KeySection, keyTree } from "../../../src/core/config/loader/key-tree.ts";
+import { createApiKey } from "../../../src/core/security/api-keys.ts";
 import { flushLogs } from "../../../src/core/telemetry/log-writer.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { server } from "../envelope/envelope-fixture.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
+import { OtlpReceiver } from "../../support/otlp-receiver.ts";
 import { addressOf } from "./app-fixture.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "reload-"));
@@ -177,6 +179,10 @@ const signingKey = generateKeyPairSync("ed25519").publicKey.export({ type: "spki
 const signatureKeys = fileOf("signature-keys.json", [{ id: "a", alg: "ed25519", key: signingKey }]);
 const envelopeKeys = fileOf("envelope-keys.json", { keys: [server.p256.privateJwk] });
 
+const apiKeys = { mine: createApiKey("mine"), other: createApiKey("other") };
+const keysOf = (owner: keyof typeof apiKeys): string =>
+  fileOf(`${owner}.json`, [{ id: owner, hash: apiKeys[owner].hash }]);
+
 const rows: Readonly<Record<string, Row>> = {
   "app.max_connections": {
     values: [10, 1],
@@ -285,6 +291,52 @@ const rows: Readonly<Record<string, Row>> = {
     sees: [0, 1],
     look: linesOf(accessFile, JSON.stringify({ behaviour: { sleepMs: 20 } })),
   },
+  "http.write_timeout": {
+    values: ["60s", "300ms"],
+    sees: ["waits", "closed"],
+    async look(app) {
+      const body = JSON.stringify({ count: 100_000, payload: "x".repeat(4_000) });
+      const socket = await opened(addressOf(app, "http"));
+      const head = `POST /${EchoService.typeName}/Repeat HTTP/1.1\r\nhost: a\r\ncontent-type: application/json`;
+      socket.pause();
+      socket.write(`${head}\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
+      // Nothing is read until the server has given up, or does not.
+      while (app.statistics("http").activeRequests === 0) await new Promise(setImmediate);
+      const endMs = performance.now() + 3_000;
+      const serves = (): boolean => app.statistics("http").activeRequests > 0;
+      while (serves() && performance.now() < endMs) await new Promise((resolve) => setTimeout(resolve, 20));
+      const outcome = serves() ? "waits" : "closed";
+      socket.destroy();
+      return outcome;
+    },
+  },
+  "auth.providers.NAME.api_key.keys_file": {
+    base: { access: { default: "authenticated" } },
+    values: [keysOf("other"), keysOf("mine")],
+    sees: [401, 200],
+    look: status("{}", { "x-api-key": apiKeys.mine.key }),
+  },
+  "ext_authz.rpc": {
+    base: { ext_authz: { target: "127.0.0.1:9" } },
+    values: [[otherRpc], [echoRpc]],
+    sees: [200, 503],
+    look: status(),
+  },
+  "ext_authz.on_failure": {
+    base: { ext_authz: { target: "127.0.0.1:9" } },
+    values: ["deny", "allow"],
+    sees: [503, 200],
+    look: status(),
+  },
+  "overload.max_concurrent": {
+    base: { overload: { enabled: true, queue: 0, target_lag: "30s" } },
+    values: ["10", "1"],
+    sees: [
+      [200, 200],
+      [200, 503],
+    ],
+    look: async (app) => (await Promise.all([status(slow)(app), status(slow)(app)])).toSorted(),
+  },
   "access.default": { values: ["public", "deny"], sees: [200, 403], look: status() },
   "access.rules.NAME.level": {
     base: everybody,
@@ -316,7 +368,7 @@ const rows: Readonly<Record<string, Row>> = {
 };
 
 /** Where the names of maps are `NAME`: the one of the test. */
-const names: Readonly<Record<string, string>> = { access: echoRpc, limits: "all" };
+const names: Readonly<Record<string, string>> = { access: echoRpc, auth: "partners", limits: "all" };
 
 function withKey(base: JsonObject, key: string, value: unknown): JsonObject {
   const root = structuredClone(base);
@@ -371,13 +423,15 @@ suite("a key that reloads changes what an app does that serves", () => {
 /** What other tests show, with the reason why not here. */
 const elsewhere: readonly (readonly [keys: RegExp, where: string])[] = [
   [/^http\.security_headers$|^csrf\./, "needs sessions: test/behaviour/app/sessions.test.ts"],
-  [/^http\.write_timeout$/, "needs a client that does not read: test/behaviour/streams"],
-  [/^telemetry\.tracing\./, "needs a collector: test/behaviour/telemetry/tracing.test.ts"],
-  [/^auth\./, "needs providers: test/app/auth-section.test.ts"],
+  [/^telemetry\.tracing\./, "replaced whole, and needs a collector: the test below"],
+  [
+    /^auth\./,
+    "one object a provider, replaced whole, as the row of keys_file shows: test/behaviour/security",
+  ],
   [/^access\./, "one object of rules, replaced whole: test/behaviour/access"],
-  [/^ext_authz\./, "needs an authorizer: test/behaviour/ext-authz"],
+  [/^ext_authz\./, "replaced whole, as the rows of rpc and on_failure show: test/behaviour/ext-authz"],
   [/^limits\./, "one object a limit, replaced whole: test/behaviour/limits"],
-  [/^overload\./, "needs load: test/behaviour/limits"],
+  [/^overload\./, "replaced whole, as the row of max_concurrent shows: test/behaviour/limits"],
   [/^signatures\./, "replaced whole, as the row of verify.rpc shows: test/behaviour/signatures"],
   [/^envelope\./, "replaced whole, as the row of rpc shows: test/long/envelope-app.test.ts"],
   [/^(?:upstreams|policies|traffic|discovery)\b/, "needs servers: test/behaviour/app/upstreams.test.ts"],
@@ -397,3 +451,28 @@ function reloadable(section: KeySection, path: string): string[] {
     return key.reload ? [at] : [];
   });
 }
+
+test("telemetry.tracing.sample_ratio: traces begin with a reload, and a stop sends them", async (t) => {
+  const receiver = await new OtlpReceiver().start();
+  t.after(() => receiver.stop());
+  const file = join(folder, "tracing.json");
+  const write = (ratio: number): void => {
+    const tracing = { endpoint: receiver.url, sample_ratio: ratio };
+    writeFileSync(file, JSON.stringify(merged(common, { telemetry: { tracing } })));
+  };
+  write(0);
+  const app = (await App.load({ argv: ["--config", file], env: {} })).addService(new Echo());
+  await app.start();
+  try {
+    await echoed(app);
+    write(1);
+    assert.equal((await app.reload()).result, "applied");
+    await echoed(app);
+  } finally {
+    await app.stop(undefined, { graceMs: 0 });
+  }
+  assert.deepEqual(
+    receiver.spans.map(({ name }) => name),
+    ["POST /test/v1/echo"],
+  );
+});
