@@ -52,41 +52,60 @@ export function redactMessage(
 ): JsonValue | undefined {
   try {
     const json = toJson(desc, message, registry === undefined ? {} : { registry });
-    return redactJson(desc, json, new Redactor());
+    return new MessageRedactor(registry).message(desc, json);
   } catch {
     return undefined; // For example an Any of an unknown type.
   }
 }
 
-function redactJson(desc: DescMessage, json: JsonValue, redactor: Redactor): JsonValue {
-  if (!isObject(json)) return json; // A well-known type.
-  if (desc.typeName.startsWith("google.protobuf.")) return redactor.value(json) as JsonValue; // JSON stays JSON.
-  const shown: JsonObject = {};
-  for (const [name, value] of Object.entries(json)) {
-    const field = desc.fields.find(({ jsonName }) => jsonName === name);
-    shown[name] =
-      field === undefined || isSecret(field, redactor) ? masked : redactField(field, value, redactor);
-  }
-  return shown;
-}
+/** Masks what must not be in a log, in the JSON of messages. */
+class MessageRedactor {
+  readonly #registry: Registry | undefined;
+  readonly #redactor = new Redactor();
 
-function isSecret(field: DescField, redactor: Redactor): boolean {
-  return field.proto.options?.debugRedact === true || redactor.isSecret(field.name);
-}
-
-function redactField(field: DescField, value: JsonValue, redactor: Redactor): JsonValue {
-  const { message } = field;
-  if (field.fieldKind === "map" && isObject(value)) {
-    const entries = Object.entries(value).map(([key, item]): [string, JsonValue] => {
-      if (redactor.isSecret(key)) return [key, masked];
-      return [key, message === undefined ? item : redactJson(message, item, redactor)];
-    });
-    return Object.fromEntries(entries);
+  constructor(registry: Registry | undefined) {
+    this.#registry = registry;
   }
-  if (message === undefined) return value;
-  return Array.isArray(value)
-    ? value.map((item) => redactJson(message, item, redactor))
-    : redactJson(message, value, redactor);
+
+  message(desc: DescMessage, json: JsonValue): JsonValue {
+    if (!isObject(json)) return json; // A well-known type.
+    if (desc.typeName === "google.protobuf.Any") return this.#any(json);
+    // JSON stays JSON.
+    if (desc.typeName.startsWith("google.protobuf.")) return this.#redactor.value(json) as JsonValue;
+    const shown: JsonObject = {};
+    for (const [name, value] of Object.entries(json)) {
+      const field = desc.fields.find(({ jsonName }) => jsonName === name);
+      shown[name] = field === undefined || this.#isSecret(field) ? masked : this.#field(field, value);
+    }
+    return shown;
+  }
+
+  /** The type of the message inside is in the registry: `toJson` has found it there. */
+  #any({ "@type": url, ...members }: JsonObject): JsonValue {
+    const desc = this.#registry?.getMessage(String(url).replace(/^.*\//, ""));
+    if (desc === undefined) return { "@type": url ?? "" };
+    const shown = this.message(desc, members);
+    return isObject(shown) ? { "@type": url ?? "", ...shown } : shown;
+  }
+
+  #field(field: DescField, value: JsonValue): JsonValue {
+    const { message } = field;
+    if (field.fieldKind === "map" && isObject(value)) {
+      const entries = Object.entries(value).map(([key, item]): [string, JsonValue] => {
+        if (this.#redactor.isSecret(key)) return [key, masked];
+        return [key, message === undefined ? item : this.message(message, item)];
+      });
+      return Object.fromEntries(entries);
+    }
+    if (message === undefined) return value;
+    return Array.isArray(value)
+      ? value.map((item) => this.message(message, item))
+      : this.message(message, value);
+  }
+
+  #isSecret(field: DescField): boolean {
+    return field.proto.options?.debugRedact === true || this.#redactor.isSecret(field.name);
+  }
 }
 
 function isObject(value: JsonValue): value is JsonObject {
