@@ -12,7 +12,7 @@ import {
   type FlagGroup,
 } from "../../src/entries/flags.ts";
 import { metricList } from "../../src/entries/telemetry.ts";
-import { usageOf } from "../../src/core/config/flags.ts";
+import { flagUsage } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
@@ -49,7 +49,7 @@ export function flagTable(): string {
     for (const [program, group] of Object.entries(programs)) {
       const flag = group[name];
       if (flag === undefined) continue;
-      usage = usageOf(name, flag);
+      usage = flagUsage(name, flag);
       const unsaid = flag.value === undefined ? "off" : flag.shownDefault;
       byDefault = flag.repeatable
         ? "none, repeatable"
