@@ -1,6 +1,8 @@
 /** Services over gRPC, REST and for browsers in one process: on two ports, or with `--port` on one. */
 import {
   createTelemetry,
+  faceFlags,
+  faceOptions,
   flagSecurity,
   gatewayFlags,
   gatewayOptions,
@@ -13,10 +15,11 @@ import { GomsService } from "../src/services/goms/goms-service.ts";
 import { seedLibrary } from "../src/services/library/library-seed.ts";
 import { LibraryService } from "../src/services/library/library-service.ts";
 import { servePage } from "./page/serve-page.ts";
+import { contractComments } from "./parts/contract-comments.ts";
 import { print, printStop, urlOf } from "./parts/lines.ts";
 import { registered } from "./parts/registered.ts";
 
-const flags = parseFlags("gateway", gatewayFlags);
+const flags = parseFlags("gateway", { ...gatewayFlags, ...faceFlags });
 const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
 const stopped = catchStopSignals({ drainDelayMs: flags.drainDelay, onFault });
 
@@ -25,7 +28,8 @@ const security = await flagSecurity(flags, logger);
 const gates = security?.gates ?? [];
 const shared = { tls: tlsOptions(flags, logger), gates, observers, logger };
 const grpc = new GrpcServer({ ...options.grpc, ...shared });
-const http = new HttpServer({ ...options.http(grpc), ...shared, httpObservers });
+const faces = await faceOptions(flags, [contractComments()]);
+const http = new HttpServer({ ...options.http(grpc), ...faces, ...shared, httpObservers });
 
 const goms = new GomsService("goms");
 const child = new ChildService("child", dial(grpc));

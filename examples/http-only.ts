@@ -6,6 +6,8 @@ import {
   authFlags,
   commonFlags,
   createTelemetry,
+  faceFlags,
+  faceOptions,
   flagSecurity,
   httpFlags,
   httpOptions,
@@ -28,10 +30,12 @@ import {
   type DialedTransport,
   HttpServer,
 } from "../src/index.ts";
+import { contractComments } from "./parts/contract-comments.ts";
 
 const flags = parseFlags("http-only", {
   ...upstreamFlags,
   ...httpFlags,
+  ...faceFlags,
   ...tlsFlags,
   ...schemaFlags,
   ...authFlags,
@@ -51,6 +55,7 @@ const tls = tlsOptions(flags, logger);
 const security = await flagSecurity(flags, logger);
 const http = new HttpServer({
   ...httpOptions(flags),
+  ...(await faceOptions(flags, [contractComments()])),
   onBadRule: flags.onBadRule,
   onSkippedRule: (message) => logger.warn(message),
   upstream,

@@ -51,7 +51,7 @@ export function bundlePrograms(outdir, programs = ownPrograms, { split = false }
     sourcemap: true,
     metafile: true,
     outExtension: { ".js": ".mjs" },
-    plugins: [requires, texts],
+    plugins: [requires, contents],
     // CommonJS packages inside require modules of Node.
     banner: {
       js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);',
@@ -91,9 +91,9 @@ const requires = {
   },
 };
 
-/** Modules that read files of the repository become modules with the texts. */
-const texts = {
-  name: "texts",
+/** Modules that read files of the repository become modules with their contents. */
+const contents = {
+  name: "contents",
   setup({ onLoad }) {
     onLoad({ filter: /[\\/]vendored-protos\.ts$/ }, () => {
       const files = globSync("proto/{google/{api,rpc},grpc/health,ts_ms}/**/*.proto", { cwd: root });
@@ -103,6 +103,10 @@ const texts = {
           export const vendoredFolder = () => "/ts-ms/proto";
           export const vendoredText = (path) => texts.get(path);`,
       };
+    });
+    onLoad({ filter: /[\\/]contract-comments\.ts$/ }, () => {
+      const bytes = readFileSync(join(root, "gen/contract.binpb")).toString("base64");
+      return { contents: `export const contractComments = () => Buffer.from("${bytes}", "base64");` };
     });
     onLoad({ filter: /[\\/]page-files\.ts$/ }, ({ path }) => {
       const folder = dirname(path);

@@ -76,6 +76,7 @@ export class OpenSections {
         gates,
         observers,
         httpObservers: parts.flatMap((part) => part.httpObservers ?? []),
+        faces: parts.flatMap((part) => part.faces ?? []),
         interceptors: parts.flatMap((part) => part.hopInterceptors ?? []),
       },
     };

@@ -22,6 +22,7 @@ export {
 // Flags of servers and clients, with the options that they stand for.
 export { grpcFlags, grpcOptions } from "../core/grpc/server/grpc-flags.ts";
 export { httpFlags, httpOptions, onePortFlags } from "../gateway/flags/http-flags.ts";
+export { faceFlags, faceOptions } from "../gateway/flags/face-flags.ts";
 export { gatewayFlags, gatewayOptions, type GatewayOptions } from "../gateway/flags/gateway-flags.ts";
 export { tlsFlags, tlsOptions } from "../core/net/tls-flags.ts";
 export { upstreamFlags, upstreamOf } from "../core/grpc/client/upstream-flags.ts";

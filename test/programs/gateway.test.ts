@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { partAt, partOf, textOf } from "../support/open-document.ts";
 import { bufCurl, curl, curlJson, Program, run } from "../support/program.ts";
 
 let gateway: Program;
@@ -50,6 +51,16 @@ test("the start-up lines name ports, services, routes, metrics and a command tha
   const { status, body } = await curl(...command.split(" ").slice(1));
   assert.equal(status, 200);
   assert.match(body, /"title":"Dune"/);
+});
+
+test("the gateway has an OpenAPI document with the comments of its contracts, as its start-up line says", async () => {
+  const [, url = ""] = await gateway.line(/^\[OPENAPI\] (.*)$/);
+  assert.equal(url, `${http}/openapi.json`);
+  const { status, body } = await curl(url);
+  assert.equal(status, 200);
+  const { get } = partAt(partOf(body), "paths", "/v1/shelves/{shelf}/books/{book}");
+  assert.equal(get.operationId, "LibraryService_GetBook");
+  assert.match(textOf(get.description), /\w+ \w+/);
 });
 
 test("child calls goms through the gateway's own gRPC server", async () => {

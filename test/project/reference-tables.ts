@@ -1,6 +1,7 @@
 import {
   authFlags,
   commonFlags,
+  faceFlags,
   grpcFlags,
   httpFlags,
   onePortFlags,
@@ -11,7 +12,7 @@ import {
   type FlagGroup,
 } from "../../src/entries/flags.ts";
 import { metricList } from "../../src/entries/telemetry.ts";
-import { toFlagName } from "../../src/core/config/flags.ts";
+import { flagUsage } from "../../src/core/config/flags.ts";
 
 /** The flags of the three programs, by the programs' names. */
 export const programs: Readonly<Record<string, FlagGroup>> = {
@@ -19,6 +20,7 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
   "http-only": {
     ...upstreamFlags,
     ...httpFlags,
+    ...faceFlags,
     ...tlsFlags,
     ...schemaFlags,
     ...authFlags,
@@ -33,6 +35,7 @@ export const programs: Readonly<Record<string, FlagGroup>> = {
     ...authFlags,
     ...registerFlags,
     ...commonFlags,
+    ...faceFlags,
   },
 };
 
@@ -46,8 +49,13 @@ export function flagTable(): string {
     for (const [program, group] of Object.entries(programs)) {
       const flag = group[name];
       if (flag === undefined) continue;
-      usage = `--${toFlagName(name)}${flag.value === undefined ? "" : ` ${flag.value}`}`;
-      byDefault = flag.repeatable ? "none, repeatable" : flag.value === undefined ? "off" : flag.shownDefault;
+      usage = flagUsage(name, flag);
+      const unsaid = flag.value === undefined ? "off" : flag.shownDefault;
+      byDefault = flag.repeatable
+        ? "none, repeatable"
+        : flag.shownDefault === ""
+          ? unsaid
+          : flag.shownDefault;
       meanings.set(flag.help, [...(meanings.get(flag.help) ?? []), program]);
     }
     const meaning = [...meanings].map(([help, users]) => `${help} (${users.join(", ")})`).join("; ");

@@ -323,6 +323,8 @@ export const arrows: Arrows = {
     "gateway",
     "gateway/http",
     "gateway/http/browsers",
+    "gateway/faces",
+    "gateway/faces/…",
     "gateway/doors/options",
     "gateway/doors/websocket",
   ],

@@ -6,7 +6,11 @@ export function explained<T>({ mistake }: Pick<SectionKit, "mistake">, key: stri
   try {
     return make();
   } catch (reason) {
-    if (reason instanceof SetupError) throw mistake(key, reason.message);
+    if (reason instanceof SetupError) throw mistake(key, withoutStart(reason.message, `${key}: `));
     throw reason;
   }
+}
+
+function withoutStart(text: string, start: string): string {
+  return text.startsWith(start) ? text.slice(start.length) : text;
 }

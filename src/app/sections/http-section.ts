@@ -111,6 +111,7 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     rules: (gateway?.rules ?? []).map((file) => ({ file, text: readFileSync(file, "utf8") })),
     ruleMode: oneOf(["replace", "add"], gateway?.ruleMode),
     onBadRule: oneOf(["refuse", "skip"], gateway?.onBadRule),
+    comments: gateway?.comments ?? [],
   };
 }
 

@@ -9,6 +9,7 @@ import type { SetupError } from "../../core/errors/setup-error.ts";
 import type { GrpcServerOptions } from "../../core/grpc-server.ts";
 import type { Logger } from "../../core/telemetry/logger.ts";
 import type { Metrics } from "../../core/telemetry/metrics.ts";
+import type { Face } from "../../gateway/faces/face.ts";
 import type { HttpObserver } from "../../gateway/http/http-observer.ts";
 import type { Pages } from "../../gateway/pages/pages.ts";
 import type { HttpServerOptions } from "../../gateway/http-server-options.ts";
@@ -123,6 +124,8 @@ export interface SectionParts {
   readonly services?: readonly AnyService[];
   /** Services that rules may name beside those of the program: what servers of the section serve, or no server does. */
   readonly ruled?: readonly DescService[];
+  /** Documents and further ways in, at every HTTP server. */
+  readonly faces?: readonly Face[];
   /** Files and templates of the program. */
   readonly pages?: Pages;
   /** What is used of limits. */

@@ -1,4 +1,5 @@
 import type { Config } from "../../core/config/loader/config-types.ts";
+import { isFaceOn } from "./face-use.ts";
 import type { Section } from "./section.ts";
 import { hasUpstream, hasUpstreams } from "./upstream-use.ts";
 
@@ -82,6 +83,12 @@ export const sections: readonly Section[] = [
     load: () => import("./admin-section.ts"),
   },
   { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
+  {
+    name: "openapi",
+    isUsed: (config) => isFaceOn(config, config.openapi),
+    isFixed: true,
+    load: () => import("./openapi-section.ts"),
+  },
 ];
 
 function checksMessages({ validation: { requests, responses } }: Config): boolean {

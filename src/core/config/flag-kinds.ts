@@ -16,6 +16,8 @@ export interface Flag<T = unknown> {
   readonly repeatable: boolean;
   /** A second name, of one letter: `d` for `-d`. Default: none. */
   readonly short?: string;
+  /** Whether the help shows `--no-` in front of it, which every flag without a value takes. Default: false. */
+  readonly negatable?: boolean;
   /** Names in code of the flags that cannot be combined with it. Default: none. */
   readonly excludes?: readonly string[];
   /** Names in code of the flags without which it has no meaning. Default: none. */
@@ -109,6 +111,22 @@ export function switchFlag(help: string): Flag<boolean> {
       if (text !== "true" && text !== "false") throw new Error("takes true, false or no value");
       return text === "true";
     },
+  };
+}
+
+/**
+ * A flag that is on where it is given, off where `--no-` stands in front, and undefined without either.
+ *
+ * @param byDefault when it is on without, such as `on with --http-port`
+ */
+export function eitherFlag(byDefault: string, help: string): Flag<boolean | undefined> {
+  const flag = switchFlag(help);
+  return {
+    ...flag,
+    default: undefined,
+    shownDefault: byDefault,
+    negatable: true,
+    read: (text) => flag.read(text, false),
   };
 }
 

@@ -39,7 +39,8 @@ const usageError = 2;
 /**
  * The values of the flags in `argv`.
  *
- * One or two dashes, `--flag value` or `--flag=value`; the last value of a flag that is not repeatable wins. For
+ * One or two dashes, `--flag value` or `--flag=value`; `--no-flag` turns off a flag that takes no value. The last value of
+ * a flag that is not repeatable wins. For
  * `--help` and `--version` it prints to standard output and exits with code 0; for invalid arguments it prints an error
  * that names the argument to standard error and exits with code 2.
  *
@@ -107,13 +108,15 @@ export function readCommandLine<G extends FlagGroup>(
       return { kind: "print", text: helpText(program, group, positionals), isHelp: true };
     }
     if (name === "version") return { kind: "print", text: `ts-ms ${ownVersion()}\n`, isHelp: false };
-    const key = names.get(name);
+    const { key, isNegated } = keyNamed(name, group, names);
     const flag = key === undefined ? undefined : group[key];
     if (flag === undefined || key === undefined) {
       return refuse(`unknown flag --${name}${suggest(name, [...names.keys(), "help", "version"])}`);
     }
     let text = match[2];
-    if (text === undefined && flag.value === undefined) text = "true";
+    if (isNegated && text !== undefined)
+      return refuse(`--${name} takes no value: give --${toFlagName(key)}=${text}`);
+    if (text === undefined && flag.value === undefined) text = String(!isNegated);
     if (text === undefined) text = argv[++index];
     if (text === undefined) return refuse(`--${name} needs a value: --${name} ${flag.value}`);
     try {
@@ -138,6 +141,19 @@ function flagNames(group: FlagGroup): ReadonlyMap<string, string> {
     if (short !== undefined) names.set(short, key);
   }
   return names;
+}
+
+/** The key that a name on the command line means, which `no-` in front of that of a switch negates. */
+function keyNamed(
+  name: string,
+  group: FlagGroup,
+  names: ReadonlyMap<string, string>,
+): { readonly key: string | undefined; readonly isNegated: boolean } {
+  const key = names.get(name);
+  if (key !== undefined || !name.startsWith("no-")) return { key, isNegated: false };
+  const negated = names.get(name.slice("no-".length));
+  const isSwitch = negated !== undefined && group[negated]?.value === undefined;
+  return { key: isSwitch ? negated : undefined, isNegated: isSwitch };
 }
 
 function whyNotTogether(group: FlagGroup, given: ReadonlySet<string>): string | undefined {
@@ -170,9 +186,7 @@ function whyNotPlaced(args: readonly string[], positionals: readonly Positional[
 /** What `--help` prints. */
 export function helpText(program: string, group: FlagGroup, positionals: readonly Positional[] = []): string {
   const flags = Object.entries(group).map(([name, flag]) => {
-    const names = `${flag.short === undefined ? "" : `-${flag.short}, `}--${toFlagName(name)}`;
-    const left = `  ${names}${flag.value === undefined ? "" : ` ${flag.value}`}`;
-    return [left, `${flag.help}${describeDefault(flag)}`] as const;
+    return [`  ${flagUsage(name, flag)}`, `${flag.help}${describeDefault(flag)}`] as const;
   });
   const rows = [...flags, ["  --version", "Print the version"], ["  --help", "Print this list"]] as const;
   const places = positionals.map(({ name, help }) => [`  ${name}`, help] as const);
@@ -190,11 +204,19 @@ export function usageOf({ name, isOptional, isRepeatable }: Positional): string 
   return isOptional === true ? `[${text}]` : text;
 }
 
+/** How a flag is given: `--grpc-port PORT`, `-d, --data JSON`, `--[no-]openapi`. */
+export function flagUsage(key: string, { short, value, negatable }: Flag): string {
+  const also = short === undefined ? "" : `-${short}, `;
+  const no = negatable === true ? "[no-]" : "";
+  return `${also}--${no}${toFlagName(key)}${value === undefined ? "" : ` ${value}`}`;
+}
+
 /** The default of a flag in brackets, or that it is repeatable. */
 export function describeDefault(flag: Flag): string {
   if (flag.repeatable) return " (repeatable)";
-  if (flag.value === undefined) return " (default: off)";
-  return flag.shownDefault === "" ? "" : ` (default: ${flag.shownDefault})`;
+  const { value, shownDefault } = flag;
+  if (shownDefault === "") return value === undefined ? " (default: off)" : "";
+  return ` (default: ${shownDefault})`;
 }
 
 /** The name of a flag on the command line, without dashes: `grpc-port` for `grpcPort`. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { SetupError } from "../errors/setup-error.ts";
+import { isLoopback } from "../net/loopback.ts";
 
 /** A request to a server of an issuer. */
 export interface HttpAsk {
@@ -108,8 +109,4 @@ export function issuerUrl(text: string, owner: string): URL {
   }
   if (url.protocol === "https:" || isLoopback(url.hostname)) return url;
   throw new SetupError(`${owner} must begin with https://: what comes over http can be changed on its way`);
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d+){3}$/.test(hostname);
 }

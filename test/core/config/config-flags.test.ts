@@ -16,7 +16,8 @@ for (const [program, group] of Object.entries(programs)) {
       assert.ok(found !== undefined, "there is no key with this flag");
       assert.equal(found.value === undefined, flag.value === undefined, "with a value, or a switch");
       assert.equal(found.repeatable, flag.repeatable);
-      const shown = flag.shownDefault;
+      assert.equal(found.negatable ?? false, flag.negatable ?? false, "with a form with --no-");
+      const shown = flag.negatable === true ? "" : flag.shownDefault; // Such a default is said in words.
       // Durations may be written in other units; a log that is off has no key.
       if (shown !== "" && shown !== "off" && flag.value !== "DURATION")
         assert.equal(found.shownDefault, shown);

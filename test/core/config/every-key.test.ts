@@ -92,12 +92,19 @@ const companions: readonly (readonly [prefix: string, settings: readonly string[
     ],
   ],
   ["limits.one.", ["limits.one.key=ip", "limits.one.rate=1/1s"]],
+  ["openapi.security.one.", ["openapi.security.one.type=oauth2"]],
   ["upstreams.one.", ["upstreams.one.target=a:1"]],
   ["upstreams.one.contract.paths", ["upstreams.one.contract.proto=a"]],
 ];
 
 /** Of the keys that must be there where their section is, or another key. */
-const always = ["ext_authz.target=b:1", "signatures.verify.keys_file=b", "stores.redis.url=redis://b"];
+const always = [
+  "ext_authz.target=b:1",
+  "openapi.external_docs.url=http://b",
+  "openapi.license.name=b",
+  "signatures.verify.keys_file=b",
+  "stores.redis.url=redis://b",
+];
 const needed = [...always, "tls.cert=b", "tls.key=b", "tls.ca=b", "stores.redis.master=b", "upstream.host=b"];
 
 function companionsOf({ path }: Leaf): readonly string[] {

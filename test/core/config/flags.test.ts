@@ -4,6 +4,7 @@ import {
   choiceFlag,
   countFlag,
   durationFlag,
+  eitherFlag,
   listFlag,
   optionalFlag,
   pathFlag,
@@ -27,6 +28,7 @@ const group = {
   drainDelay: durationFlag(0, "Wait"),
   maxMessage: sizeFlag(1024 * 1024, "Largest"),
   maxEntries: countFlag(100, "Most"),
+  openapi: eitherFlag("on with a port", "Document"),
 } as const;
 
 const good: [string, Record<string, unknown>][] = [
@@ -44,6 +46,11 @@ const good: [string, Record<string, unknown>][] = [
   ["--grpc-ca ca.pem", { grpcCa: "ca.pem" }],
   ["--reflection --grpc-port 3", { reflection: true, grpcPort: 3 }],
   ["--reflection=false", { reflection: false }],
+  ["--no-reflection", { reflection: false }],
+  ["--reflection --no-reflection", { reflection: false }],
+  ["--openapi", { openapi: true }],
+  ["--no-openapi", { openapi: false }],
+  ["--no-openapi --openapi", { openapi: true }],
   ["--unknown-query reject", { unknownQuery: "reject" }],
   ["--drain-delay 250ms", { drainDelay: 250 }],
   ["--drain-delay 1.5s", { drainDelay: 1500 }],
@@ -76,6 +83,7 @@ for (const [line, expected] of good) {
       drainDelay: 0,
       maxMessage: 1_048_576,
       maxEntries: 100,
+      openapi: undefined,
       ...expected,
     });
     assert.deepEqual([...given].sort(), Object.keys(expected).sort());
@@ -84,6 +92,9 @@ for (const [line, expected] of good) {
 
 const bad: [string, RegExp][] = [
   ["--grpc-prot 1", /unknown flag --grpc-prot, did you mean --grpc-port\?/],
+  ["--no-grpc-port", /unknown flag --no-grpc-port\n/],
+  ["--no-openapi=true", /--no-openapi takes no value: give --openapi=true/],
+  ["--no-", /unknown flag --no-\n/],
   ["--zzz", /unknown flag --zzz\n/],
   ["--constructor 1", /unknown flag --constructor\n/],
   ["--__proto__ 1", /unexpected argument "--__proto__"|unknown flag --__proto__/],
@@ -185,6 +196,7 @@ test("--help lists every flag with its default, also after good flags", () => {
     "--drain-delay DURATION | Wait (default: 0)",
     "--max-message SIZE | Largest (default: 1MiB)",
     "--max-entries NUMBER | Most (default: 100)",
+    "--[no-]openapi | Document (default: on with a port)",
     "--version | Print the version",
     "--help | Print this list",
     "",

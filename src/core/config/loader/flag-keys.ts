@@ -60,7 +60,7 @@ export class KeyFlags {
       const help = texts === undefined ? "" : (textOf(texts, key) ?? "");
       group[name] = {
         ...textsFlag(placeholder(key), key.shape === "list", firstSentence(help)),
-        shownDefault: key.option?.default ?? "",
+        ...defaultOf(key, help),
       };
     }
     for (const [name, { value, help, repeatable = false }] of Object.entries(specialFlags)) {
@@ -137,6 +137,18 @@ function placeholder({ option, type, shape }: KeyField): string | undefined {
   const words = option?.choices ?? [];
   if (words.length > 0) return [...(unit === undefined ? [] : [unit]), ...words].join("|");
   return unit ?? (type === "text" ? (shape === "list" ? "NAME" : "TEXT") : "NUMBER");
+}
+
+/** What the help says of a key's default. Switches that are not simply off have a form with `--no-`. */
+function defaultOf(
+  { option, type, isOptional }: KeyField,
+  help: string,
+): Pick<Flag, "shownDefault" | "negatable"> {
+  const { default: value = "" } = option ?? {};
+  if (type !== "bool") return { shownDefault: value };
+  const [, rule = ""] = / Default: (.*)\.$/s.exec(help) ?? [];
+  const shownDefault = value === "true" ? "on" : rule;
+  return { shownDefault, negatable: isOptional || value === "true" };
 }
 
 function firstSentence(text: string): string {
