@@ -6,6 +6,7 @@ import { invalidArgument } from "../../../core/errors/errors.ts";
 import { matchesTag } from "../../http/browsers/entity-tag.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import { inSlices } from "../in-slices.ts";
 import type { DocumentInit } from "./document.ts";
 import { operationIds, Shown } from "./shown-routes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
@@ -127,7 +128,7 @@ class Documents {
     isYaml: boolean,
   ): Promise<Rendered> {
     // When a document is first asked for.
-    const [{ makeDocument }, { inSlices, jsonText, yamlDocument }] = await Promise.all([
+    const [{ makeDocument }, { jsonText, yamlDocument }] = await Promise.all([
       import("./document.ts"),
       import("./document-text.ts"),
     ]);
