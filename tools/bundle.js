@@ -29,6 +29,7 @@ export function bundleLibrary(outdir) {
     outbase: ".",
     outdir,
     packages: "external",
+    plugins: [pages],
     splitting: true,
     chunkNames: "src/chunks/[name]-[hash]",
   });
@@ -51,7 +52,7 @@ export function bundlePrograms(outdir, programs = ownPrograms, { split = false }
     sourcemap: true,
     metafile: true,
     outExtension: { ".js": ".mjs" },
-    plugins: [requires, contents],
+    plugins: [requires, contents, pages],
     // CommonJS packages inside require modules of Node.
     banner: {
       js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);',
@@ -108,9 +109,16 @@ const contents = {
       const bytes = readFileSync(join(root, "gen/contract.binpb")).toString("base64");
       return { contents: `export const contractComments = () => Buffer.from("${bytes}", "base64");` };
     });
+  },
+};
+
+/** Modules that read the files of their folder for browsers become modules with the texts, byte by byte. */
+const pages = {
+  name: "pages",
+  setup({ onLoad }) {
     onLoad({ filter: /[\\/]page-files\.ts$/ }, ({ path }) => {
       const folder = dirname(path);
-      const files = globSync("*.{html,css,js}", { cwd: folder });
+      const files = globSync("*.{html,css,js,svg}", { cwd: folder });
       const entries = files.map((file) => [file, readText(join(relative(root, folder), file))]);
       return {
         contents: `const texts = new Map(${JSON.stringify(entries)});

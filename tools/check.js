@@ -43,6 +43,10 @@ const steps = [
     // Remembers what it has seen, by hashes of files and options, from one run to the next.
     check: [tool("typescript/bin/tsc"), "-p", ".", "--incremental", "--tsBuildInfoFile", types],
   },
+  {
+    name: "types of the console",
+    check: [tool("typescript/bin/tsc"), "-p", "src/gateway/faces/docs/page"],
+  },
   { name: "import arrows", check: ["--test", "test/project/imports.test.ts"] },
   { name: "unused code", check: [tool("knip/bin/knip.js")] },
 ];

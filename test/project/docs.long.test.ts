@@ -37,6 +37,7 @@ const pages = [
   "docs/upstreams.md",
   "docs/access.md",
   "docs/validation.md",
+  "docs/console.md",
   "docs/openapi.md",
   "docs/limits.md",
   "docs/overload.md",

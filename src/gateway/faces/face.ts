@@ -31,6 +31,12 @@ export interface FaceHost {
   /** Whether replies to GET have an ETag. */
   readonly etag: boolean;
   readonly webSockets: boolean;
+  /** Path of the socket with many calls; undefined where there is none. */
+  readonly multiplexPath: string | undefined;
+  /** The deadline of calls that ask for none, and the longest that they may ask for, in milliseconds; 0 for none. */
+  readonly defaultTimeoutMs: number;
+  readonly maxTimeoutMs: number;
+  readonly maxBodyBytes: number;
   /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
   readonly prefix: () => string;
 }

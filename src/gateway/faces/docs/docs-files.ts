@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import { matchesTag } from "../../http/browsers/entity-tag.ts";
+import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
+import type { Contract } from "../face.ts";
+import type { ModelInit } from "./model.ts";
+import { mediaTypeOf, pageWith } from "./page-list.ts";
+
+/** Nothing but the files of the console itself, and calls of this server. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const pageHeaders: Readonly<ResponseHeaders> = {
+  "content-security-policy": policy,
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-cache",
+};
+
+/** A file as it is sent. */
+interface Sent {
+  readonly body: string | Uint8Array;
+  readonly type: string;
+  readonly etag: string;
+}
+
+/** What the files of one contract are made of. */
+export interface DocsFilesInit extends Omit<ModelInit, "comments"> {
+  readonly comments: Contract["comments"];
+}
+
+/** The files of the console for one contract; each is read or made when it is first asked for. */
+export class DocsFiles {
+  readonly #init: DocsFilesInit;
+  readonly #made = new Map<string, Promise<Sent>>();
+
+  constructor(init: DocsFilesInit) {
+    this.#init = init;
+  }
+
+  async page(exchange: HttpExchange): Promise<void> {
+    const { shown, options } = this.#init;
+    const base = options.path.slice(options.path.lastIndexOf("/") + 1);
+    const title = options.title ?? shown.services[0]?.name ?? "API";
+    const html = await this.#once("", async () => pageWith(await textOf("index.html"), base, title), "html");
+    send(html, exchange);
+  }
+
+  /** From a path with a slash at its end to the page. */
+  redirect(exchange: HttpExchange): void {
+    const { path } = this.#init.options;
+    // Relative, for a prefix in front of all paths is not known to be the client's.
+    const location = `../${path.slice(path.lastIndexOf("/") + 1)}`;
+    exchange.respond(308, { ...pageHeaders, location }, undefined);
+  }
+
+  async file(name: string, exchange: HttpExchange): Promise<void> {
+    send(await this.#once(name, () => textOf(name), name), exchange);
+  }
+
+  async model(exchange: HttpExchange): Promise<void> {
+    const model = await this.#once("model.json", () => this.#model(), "json");
+    send(model, exchange);
+  }
+
+  /** The contract as a binary `google.protobuf.FileDescriptorSet`, for tools that have none. */
+  async contract(exchange: HttpExchange): Promise<void> {
+    const contract = await this.#once("contract.binpb", () => this.#contract(), "binpb");
+    send(contract, exchange);
+  }
+
+  async #model(): Promise<string> {
+    const [{ modelText }, { inSlices }, comments] = await Promise.all([
+      import("./model.ts"), // When the model is first asked for.
+      import("../in-slices.ts"),
+      this.#init.comments(),
+    ]);
+    return inSlices(modelText({ ...this.#init, comments }));
+  }
+
+  async #contract(): Promise<Uint8Array> {
+    const { contractBytes } = await import("./contract-bytes.ts"); // When it is first asked for.
+    return contractBytes(this.#init.shown.services);
+  }
+
+  #once(key: string, make: () => Promise<string | Uint8Array>, name: string): Promise<Sent> {
+    let made = this.#made.get(key);
+    if (made === undefined) {
+      made = make().then((body) => ({ body, type: mediaTypeOf(name), etag: tagOf(body) }));
+      this.#made.set(key, made);
+      made.catch(() => this.#made.delete(key)); // The next request tries again.
+    }
+    return made;
+  }
+}
+
+async function textOf(file: string): Promise<string> {
+  const { pageText } = await import("./page/page-files.ts"); // When the console is first asked for.
+  return pageText(file);
+}
+
+function tagOf(body: string | Uint8Array): string {
+  return `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`;
+}
+
+function send({ body, type, etag }: Sent, exchange: HttpExchange): void {
+  const known = exchange.head.headers["if-none-match"];
+  const fields = { ...pageHeaders, etag };
+  if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
+  else exchange.respond(200, { ...fields, "content-type": type }, body);
+}

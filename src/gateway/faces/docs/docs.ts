@@ -1,0 +1,75 @@
+import { checkOptions } from "../../../core/config/check-options.ts";
+import { SetupError } from "../../../core/errors/setup-error.ts";
+import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import { DocsFiles } from "./docs-files.ts";
+import { type DocsOptions, docsDefaults } from "./docs-options.ts";
+import { shownContract } from "./model.ts";
+import { pageFiles } from "./page-list.ts";
+
+/** What the console reads of the server, below its path. */
+const documents = ["model.json", "contract.binpb"];
+
+/**
+ * A console in the browser: documentation of the rpcs of a server.
+ *
+ * It is served as it lies in the package and asks no other host for anything.
+ *
+ * @throws SetupError naming the option that is wrong
+ */
+export function docs(options: Partial<DocsOptions> = {}): Face {
+  checkOptions<DocsOptions>("docs", options, docsDefaults);
+  const merged: DocsOptions = { ...docsDefaults, ...options };
+  const { path, links } = merged;
+  if (!/^(?:\/[\w.~-]+)+$/.test(path))
+    throw new SetupError(`docs: path: expected a path such as /docs, found ${JSON.stringify(path)}`);
+  for (const { url } of links) {
+    if (!/^(?:https?:\/\/|\/)/.test(url))
+      throw new SetupError(`docs: links: expected an address by http or https, or a path, found ${url}`);
+  }
+  const paths = [path, `${path}/`, ...[...pageFiles, ...documents].map((file) => `${path}/${file}`)];
+  return { name: "docs", paths, mount: (host) => new MountedDocs(merged, host) };
+}
+
+class MountedDocs implements MountedFace {
+  readonly #options: DocsOptions;
+  readonly #host: FaceHost;
+
+  constructor(options: DocsOptions, host: FaceHost) {
+    this.#options = options;
+    this.#host = host;
+  }
+
+  use(contract: Contract): ReadonlyMap<string, FacePath> {
+    const { path, guard, services, examples } = this.#options;
+    const missing = services.find((name) => !contract.services.some(({ typeName }) => typeName === name));
+    if (missing !== undefined) throw new SetupError(`docs: services: there is no service ${missing}`);
+    const rpcs = new Set(
+      contract.services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `${typeName}/${name}`)),
+    );
+    // A contract that comes by reflection may come later.
+    const unknown = rpcs.size === 0 ? undefined : Object.keys(examples).find((name) => !rpcs.has(name));
+    if (unknown !== undefined) throw new SetupError(`docs: examples: there is no rpc ${unknown}`);
+    const files = new DocsFiles({
+      shown: shownContract(contract, this.#options),
+      comments: contract.comments,
+      options: this.#options,
+      host: this.#host,
+    });
+    const at = (answer: FacePath["answer"]): FacePath => ({ methods: ["GET", "HEAD"], guard, answer });
+    const file = (name: string): [string, FacePath] => [
+      `${path}/${name}`,
+      at((exchange) => files.file(name, exchange)),
+    ];
+    return new Map([
+      [path, at((exchange) => files.page(exchange))],
+      [`${path}/`, at((exchange) => files.redirect(exchange))],
+      ...pageFiles.map(file),
+      [`${path}/model.json`, at((exchange) => files.model(exchange))],
+      [`${path}/contract.binpb`, at((exchange) => files.contract(exchange))],
+    ]);
+  }
+
+  describe(origin: string): readonly string[] {
+    return [`[DOCS] ${origin}${this.#options.path}`];
+  }
+}

@@ -1,0 +1,182 @@
+import {
+  type DescEnum,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  getOption,
+  hasOption,
+  type JsonObject,
+  type Registry,
+} from "@bufbuild/protobuf";
+import { field_faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import type { Comments } from "../../../core/contract/comments.ts";
+import { type IsVisible, JsonSchemas } from "../../../core/contract/json-schema.ts";
+import { Namer, type DescType } from "../../../core/contract/namer.ts";
+import { typesOf } from "../../../core/contract/reachable-types.ts";
+import { messageRuleTexts } from "../../../core/contract/schema-rules.ts";
+import { Visibility } from "../../../core/contract/visibility.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
+import type { Contract, FaceHost } from "../face.ts";
+import type { DocsExample, DocsOptions } from "./docs-options.ts";
+import { fieldModel, type FieldParts } from "./field-model.ts";
+import { rpcModel } from "./rpc-model.ts";
+
+/** What the console shows of a contract. */
+export interface ShownContract {
+  readonly services: readonly DescService[];
+  readonly routes: readonly Route[];
+  readonly registry: Registry | undefined;
+  readonly isVisible: IsVisible & ((desc: DescMethod) => boolean);
+}
+
+/** Chooses what the console shows. */
+export function shownContract(
+  { services, routes, registry }: Pick<Contract, "services" | "routes" | "registry">,
+  options: Pick<DocsOptions, "services" | "visibility">,
+): ShownContract {
+  const visibility = new Visibility(options.visibility);
+  return {
+    services: services.filter(
+      (service) =>
+        (options.services.length === 0 || options.services.includes(service.typeName)) &&
+        !(hasOption(service, service_faces) && getOption(service, service_faces).hidden) &&
+        visibility.shows(service),
+    ),
+    routes,
+    registry,
+    isVisible: (desc) =>
+      visibility.shows(desc) &&
+      !(desc.kind === "field" && hasOption(desc, field_faces) && getOption(desc, field_faces).hidden),
+  };
+}
+
+/** What a model is made of. */
+export interface ModelInit {
+  readonly shown: ShownContract;
+  readonly comments: Comments;
+  readonly options: DocsOptions;
+  readonly host: FaceHost;
+}
+
+/** The text of the model that the page of the console reads, `Model` in `page/model.js`, in steps. */
+export function* modelText({ shown, comments, options, host }: ModelInit): Generator<void, string> {
+  const types = typesWithin(shown);
+  const schemas = new JsonSchemas(new Namer(shown.services, types), comments, formOf(host), shown.isVisible);
+  yield;
+  const head = JSON.stringify(headOf(shown, options, host));
+  const parts: FieldParts = { comments, schemas };
+  const services: string[] = [];
+  const routes = Map.groupBy(shown.routes, ({ method }) => method);
+  for (const service of shown.services) {
+    const rpcs: JsonObject[] = [];
+    for (const method of service.methods) {
+      if (!shown.isVisible(method)) continue;
+      const examples = (options.examples[`${service.typeName}/${method.name}`] ?? []).map(exampleModel);
+      rpcs.push(
+        rpcModel(method, routes.get(method) ?? [], {
+          comments,
+          examples,
+          nameOf: (field) => schemas.nameOf(field),
+        }),
+      );
+      yield;
+    }
+    services.push(JSON.stringify({ ...elementModel(service, comments), rpcs }));
+  }
+  const described: string[] = [];
+  for (const type of types) {
+    if (!shown.isVisible(type)) continue;
+    described.push(
+      JSON.stringify(type.kind === "enum" ? enumModel(type, comments) : messageModel(type, shown, parts)),
+    );
+    yield;
+  }
+  return `{${head.slice(1, -1)},"services":[${services.join(",\n")}],"types":[${described.join(",\n")}]}\n`;
+}
+
+/** The types of calls, and those that an Any in one of them may have. */
+function typesWithin({ services, registry }: ShownContract): readonly DescType[] {
+  const known = typesOf(services);
+  const hasAny = known.some(({ typeName }) => typeName === "google.protobuf.Any");
+  if (!hasAny || registry === undefined) return known;
+  const further = [...registry].filter((desc) => desc.kind === "message" || desc.kind === "enum");
+  return [...new Map([...known, ...further].map((type) => [type.typeName, type])).values()];
+}
+
+function formOf({ json, unknownFields }: FaceHost): ConstructorParameters<typeof JsonSchemas>[2] {
+  return { ...json, unknownFields, inputs: "canonical", split: false, keywords: "full", prefix: "" };
+}
+
+function headOf({ services }: ShownContract, options: DocsOptions, host: FaceHost): JsonObject {
+  return {
+    title: options.title ?? services[0]?.name ?? "API",
+    links: options.links.map(({ text, url }) => ({ text, url })),
+    call: false,
+    live: false,
+    prefix: host.prefix(),
+    ...(host.webSockets && host.multiplexPath !== undefined && { socket: host.multiplexPath }),
+    json: { ...pickJson(host.json) },
+    unknownFields: host.unknownFields,
+    limits: {
+      defaultTimeoutMs: host.defaultTimeoutMs,
+      maxTimeoutMs: host.maxTimeoutMs,
+      maxBodyBytes: host.maxBodyBytes,
+    },
+  };
+}
+
+function pickJson({ fieldNames, enums, int64, defaults }: FaceHost["json"]): JsonObject {
+  return { fieldNames, enums, int64, defaults };
+}
+
+function exampleModel({ name, message, headers }: DocsExample): JsonObject {
+  // Written as a text, so that the page shows it as it is.
+  return {
+    name,
+    message: JSON.stringify(message),
+    ...(headers !== undefined && { headers: { ...headers } }),
+  };
+}
+
+function elementModel(desc: DescService | DescType, comments: Comments): JsonObject {
+  const { text, deprecation } = comments.of(desc);
+  return {
+    name: desc.typeName,
+    file: `${desc.file.name}.proto`,
+    ...(text !== "" && { comment: text }),
+    ...(desc.deprecated && { deprecated: deprecation ?? true }),
+  };
+}
+
+function messageModel(type: DescMessage, { isVisible }: ShownContract, parts: FieldParts): JsonObject {
+  const { comments } = parts;
+  const rules = messageRuleTexts(type).join("\n\n");
+  return {
+    kind: "message",
+    ...elementModel(type, comments),
+    fields: type.fields.filter(isVisible).map((field) => fieldModel(field, parts)),
+    ...(type.oneofs.length > 0 && {
+      oneofs: type.oneofs.map((oneof) => {
+        const { text } = comments.of(oneof);
+        return { name: oneof.name, ...(text !== "" && { comment: text }) };
+      }),
+    }),
+    ...(rules !== "" && { rules }),
+  };
+}
+
+function enumModel(type: DescEnum, comments: Comments): JsonObject {
+  return {
+    kind: "enum",
+    ...elementModel(type, comments),
+    values: type.values.map((value) => {
+      const { text } = comments.of(value);
+      return {
+        name: value.jsonName,
+        number: value.number,
+        ...(text !== "" && { comment: text }),
+        ...(value.deprecated && { deprecated: true }),
+      };
+    }),
+  };
+}
