@@ -71,7 +71,7 @@ export class OidcIssuer implements AsyncDisposable {
       const path = (request.url ?? "").split("?")[0] ?? "";
       issuer.asked.set(path, (issuer.asked.get(path) ?? 0) + 1);
       response.setHeader("connection", "close"); // So that a client of a stopped issuer connects to the next one.
-      void answer(request, response);
+      answer(request, response);
     });
     return issuer;
   }

@@ -82,10 +82,10 @@ class MessageRedactor {
 
   /** The type of the message inside is in the registry: `toJson` has found it there. */
   #any({ "@type": url, ...members }: JsonObject): JsonValue {
-    const desc = this.#registry?.getMessage(String(url).replace(/^.*\//, ""));
-    if (desc === undefined) return { "@type": url ?? "" };
-    const shown = this.message(desc, members);
-    return isObject(shown) ? { "@type": url ?? "", ...shown } : shown;
+    if (typeof url !== "string") return {};
+    const desc = this.#registry?.getMessage(url.replace(/^.*\//, ""));
+    const shown = desc === undefined ? {} : this.message(desc, members);
+    return isObject(shown) ? { "@type": url, ...shown } : shown;
   }
 
   #field(field: DescField, value: JsonValue): JsonValue {
