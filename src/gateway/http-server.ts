@@ -133,7 +133,15 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const hooks = this.#hooksWith(browsers.completeHead);
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
-    this.#faces = FaceSet.of(merged.faces, { ...merged, json: merged, prefix: () => this.#prefix ?? "" });
+    const bodies = new BodyReader(merged);
+    this.#faces = FaceSet.of(merged.faces, {
+      ...merged,
+      json: merged,
+      bodies,
+      errors: this.#errors,
+      live: () => merged,
+      prefix: () => this.#prefix ?? "",
+    });
     this.#router = new RequestRouter({
       kit: {
         ...forDoors,
@@ -153,7 +161,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
           grpcMetadataPrefix: merged.compat === "grpc-gateway",
         }),
         replyMetadata: metadata,
-        bodies: new BodyReader(merged),
+        bodies,
         browsers,
       },
       routing: {

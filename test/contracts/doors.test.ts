@@ -24,6 +24,7 @@ import { pagesDoor } from "../../src/gateway/doors/pages/pages-door.ts";
 import { restDoor } from "../../src/gateway/doors/rest/rest-door.ts";
 import { webSocketDoor } from "../../src/gateway/doors/websocket/websocket-door.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
+import { callingFace, callPaths } from "../support/calling-face.ts";
 import { within } from "../behaviour/websocket/socket-client.ts";
 import { type Call, type DoorClient, doorClients, through } from "../support/door-clients.ts";
 import { Echo } from "../support/echo-service.ts";
@@ -31,6 +32,7 @@ import { type Gateway, startGateway } from "../support/gateway-fixture.ts";
 import { testServerEngine } from "../support/test-engine.ts";
 import {
   floodCount,
+  stalledFace,
   stalledGrpc,
   stalledHttp1,
   stalledSocket,
@@ -47,9 +49,16 @@ describe("the same call through every door", () => {
     logger: false,
     upstream: grpc,
     grpc,
+    faces: [callingFace],
     ...testServerEngine,
   }).addService(EchoService);
-  const remote = new HttpServer({ port: 0, upstream: grpc, dial: "network", ...testServerEngine });
+  const remote = new HttpServer({
+    port: 0,
+    upstream: grpc,
+    dial: "network",
+    faces: [callingFace],
+    ...testServerEngine,
+  });
   const level = method.idempotency;
   const clients = new Map<string, DoorClient>();
   const close: (() => void)[] = [];
@@ -143,6 +152,17 @@ const rows: ReadonlyMap<MakeDoor, Row> = new Map<MakeDoor, Row>([
   ],
   [grpcDoor, { protocol: "grpc", clients: ["gRPC on the HTTP port"], stalled: { "HTTP/2": stalledGrpc } }],
   [
+    facesDoor,
+    {
+      protocol: "mcp",
+      clients: ["Face"],
+      stalled: {
+        "one call": stalledFace(callPaths.one),
+        "one of several calls": stalledFace(callPaths.several),
+      },
+    },
+  ],
+  [
     webSocketDoor,
     {
       protocol: "websocket",
@@ -163,7 +183,6 @@ const rows: ReadonlyMap<MakeDoor, Row> = new Map<MakeDoor, Row>([
 /** Doors that carry no calls of services, with the tests of what they do instead. */
 const withoutCalls: ReadonlyMap<MakeDoor, string> = new Map([
   [documentsDoor, "test/behaviour/security/credentials.test.ts"],
-  [facesDoor, "test/behaviour/faces/openapi.test.ts"],
   [healthDoor, "test/behaviour/health/health-endpoints.test.ts"],
   [pagesDoor, "test/behaviour/pages/static-files.test.ts"],
 ]);
@@ -381,8 +400,13 @@ async function stops(t: TestContext, graceMs: number): Promise<boolean> {
   }
   const streams = begun.filter(({ call }) => call === stream);
   assert.deepEqual(
-    notified,
-    streams.map(() => "tsms.test.v1.EchoService/Repeat"),
+    notified.toSorted(),
+    // A request with several calls is no call.
+    streams
+      .map(({ name }) =>
+        name === "Face, several" ? `POST ${callPaths.several}` : "tsms.test.v1.EchoService/Repeat",
+      )
+      .sort(),
   );
   return true;
 }

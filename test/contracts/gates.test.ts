@@ -16,6 +16,7 @@ import type { CallObserver, RefusedCall } from "../../src/core/call/observer.ts"
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import { SocketClient, within } from "../behaviour/websocket/socket-client.ts";
+import { callingFace } from "../support/calling-face.ts";
 import { type Call, type DoorClient, doorClients, through } from "../support/door-clients.ts";
 import { Echo } from "../support/echo-service.ts";
 import { bodyOf, exchangeBytes, statusOf } from "../support/gateway-fixture.ts";
@@ -81,8 +82,9 @@ const servers = {
   js: new GrpcServer({ port: 0, engine: "grpc-js", ...common }).addService(echo),
 };
 const bare = new GrpcServer({ listen: false, logger: false }).addService(echo);
-const http = new HttpServer({ port: 0, upstream: bare, ...common, ...testServerEngine });
-const node = new HttpServer({ port: 0, upstream: bare, ...common, engine: "node" });
+const faces = [callingFace];
+const http = new HttpServer({ port: 0, upstream: bare, faces, ...common, ...testServerEngine });
+const node = new HttpServer({ port: 0, upstream: bare, faces, ...common, engine: "node" });
 const clients = new Map<string, DoorClient>();
 const close: (() => void)[] = [];
 const level = method.idempotency;
@@ -130,6 +132,7 @@ function doorOf(client: string, { rpc }: Call): string {
   if (client.startsWith("Connect")) return "connect";
   if (client.startsWith("WebSocket")) return "websocket";
   if (client.startsWith("SSE")) return "sse";
+  if (client.startsWith("Face")) return "mcp";
   return rpc === "repeat" || rpc === "chat" ? "ndjson" : "rest";
 }
 

@@ -26,7 +26,7 @@ async function provoke(program: Program): Promise<string[]> {
   texts.push("over gRPC");
   await failure(client.echo({ behaviour: { failure: { code: 5, message: "not found" } } }), Code.NotFound);
   transport.close();
-  const { clients, close } = await doorClients(Number(http.split(":")[1]));
+  const { clients, close } = await doorClients(Number(http.split(":")[1]), "", false);
   for (const [name, door] of clients) {
     for (const rpc of ["echo", "repeat"] as const) {
       if (rpc === "repeat" && name.startsWith("Connect GET")) continue;

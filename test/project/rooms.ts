@@ -271,7 +271,7 @@ export const arrows: Arrows = {
     "gateway/fastify",
   ],
   "gateway/doors/pages": ["core/…", "gateway/http", "gateway/http/browsers", "gateway/doors"],
-  "gateway/faces": ["core/…", "gateway/http"],
+  "gateway/faces": ["core/…", "gateway/http", "gateway/routing", "gateway/binding"],
   "gateway/faces/openapi": [
     "core/…",
     "gateway/http",

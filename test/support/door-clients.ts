@@ -28,6 +28,7 @@ import {
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { eventsOf } from "../behaviour/streams/stream-client.ts";
 import { SocketClient } from "../behaviour/websocket/socket-client.ts";
+import { callPaths } from "./calling-face.ts";
 import { ask, envelope, envelopes } from "../behaviour/rpc-protocols/rpc-fixture.ts";
 
 /** A call of an rpc of the echo service, its requests in JSON. */
@@ -186,6 +187,32 @@ export function routeSocket(port: number, protocol: "json" | "proto"): DoorClien
   };
 }
 
+/** A face, see `callingFace`. @param path one of `callPaths` */
+export function face(port: number, path: string): DoorClient {
+  return async ({ rpc, requests, headers: more, signal }) => {
+    const headers = { "content-type": "application/json", ...more };
+    const body = JSON.stringify({ requests });
+    const answer = await ask(port, `${path}?rpc=${rpc}`, headers, body, "POST", signal);
+    const taken = new Taken(methodOf(rpc).output);
+    taken.add(new Headers(fieldsOf(answer.headers)));
+    const text = answer.body.toString();
+    if (answer.status !== 200) {
+      taken.failStatus(JSON.parse(text) as Status);
+      return taken.outcome;
+    }
+    const lines = text
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as JsonObject);
+    const { status, fields } = lines.pop() ?? assert.fail("there is no end");
+    assert.ok(fields !== undefined, "the call does not say how it ended");
+    for (const line of lines) taken.json(line);
+    taken.add(new Headers(fields as Record<string, string>));
+    if (status !== undefined) taken.failStatus(status as unknown as Status);
+    return taken.outcome;
+  };
+}
+
 /** One WebSocket for all calls. */
 export async function manyCallsSocket(port: number): Promise<{ client: DoorClient; close: () => void }> {
   const socket = await new SocketClient(`ws://127.0.0.1:${port}/ws`, ["json"]).open();
@@ -219,10 +246,15 @@ export async function manyCallsSocket(port: number): Promise<{ client: DoorClien
   };
 }
 
-/** Clients of every door of an HTTP port, by their names. */
+/**
+ * Clients of every door of an HTTP port, by their names.
+ *
+ * @param hasFace whether `callingFace` is among its faces
+ */
 export async function doorClients(
   port: number,
   suffix = "",
+  hasFace = true,
 ): Promise<{ clients: Map<string, DoorClient>; close: () => void }> {
   const clients = new Map<string, DoorClient>();
   for (const useBinaryFormat of [true, false]) {
@@ -242,6 +274,9 @@ export async function doorClients(
   clients.set(`SSE${suffix}`, rest(port, "text/event-stream"));
   for (const protocol of ["json", "proto"] as const) {
     clients.set(`WebSocket, ${protocol}${suffix}`, routeSocket(port, protocol));
+  }
+  for (const [name, path] of hasFace ? Object.entries(callPaths) : []) {
+    clients.set(`Face, ${name}${suffix}`, face(port, path));
   }
   const many = await manyCallsSocket(port);
   clients.set(`WebSocket of many calls${suffix}`, many.client);

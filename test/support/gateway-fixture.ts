@@ -6,6 +6,7 @@ import type { AnyService, PartialService } from "../../src/core/call/service.ts"
 import { GrpcServer } from "../../src/core/grpc-server.ts";
 import { HttpServer } from "../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../src/gateway/http-server-options.ts";
+import { callingFace } from "./calling-face.ts";
 import { Echo } from "./echo-service.ts";
 import { testServerEngine } from "./test-engine.ts";
 
@@ -45,7 +46,14 @@ export async function startGateway(
   const grpc = new GrpcServer({ port: 0, defaultTimeoutMs: 0, maxTimeoutMs: 0, logger });
   const isRemote = options.dial === "network";
   const upstream = isRemote ? grpc : { dispatcher, address: undefined };
-  const http = new HttpServer({ upstream, port: 0, ...testServerEngine, ...options, logger });
+  const http = new HttpServer({
+    upstream,
+    port: 0,
+    faces: [callingFace],
+    ...testServerEngine,
+    ...options,
+    logger,
+  });
   for (const service of [echo, ...services]) {
     if (isRemote) grpc.addService(service as PartialService<DescService>); // Any service will do.
     else dispatcher.add(service);

@@ -19,16 +19,27 @@ const floodEnvelope = (): Buffer =>
 /** A client of HTTP/1.1 with these headers; its body is JSON or an envelope, by its content type. */
 export function stalledHttp1(headers: Readonly<Record<string, string>>): StalledClient {
   const isJson = headers["content-type"] === "application/json";
+  const body = isJson ? Buffer.from(JSON.stringify(floodJson)) : floodEnvelope();
+  return stalledPost("/tsms.test.v1.EchoService/Repeat", headers, body);
+}
+
+/** Sends a request over HTTP/1.1. */
+function stalledPost(path: string, headers: Readonly<Record<string, string>>, body: Buffer): StalledClient {
   return async (port) => {
-    const body = isJson ? Buffer.from(JSON.stringify(floodJson)) : floodEnvelope();
     const socket = await connectTo(port);
     socket.on("error", () => {}).pause();
     const lines = Object.entries({ host: "x", ...headers, "content-length": body.length });
     const head = lines.map(([name, value]) => `${name}: ${value}\r\n`).join("");
-    socket.write(`POST /tsms.test.v1.EchoService/Repeat HTTP/1.1\r\n${head}\r\n`);
+    socket.write(`POST ${path} HTTP/1.1\r\n${head}\r\n`);
     socket.write(body);
     return () => socket.destroy();
   };
+}
+
+/** A client of `callingFace`. @param path one of `callPaths` */
+export function stalledFace(path: string): StalledClient {
+  const headers = { "content-type": "application/json" };
+  return stalledPost(`${path}?rpc=repeat`, headers, Buffer.from(JSON.stringify({ requests: [floodJson] })));
 }
 
 /** A client of gRPC on the HTTP port. */

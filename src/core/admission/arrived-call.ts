@@ -14,6 +14,8 @@ export interface SourceHead {
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** Names and values as they came, by turns; undefined where `headers` says everything. */
   readonly rawHeaders?: readonly string[];
+  /** `1.1`, `2.0`; undefined where the protocol of the call says it. */
+  readonly httpVersion?: string;
 }
 
 /** The request of a call, which is read where a gate asks for it. */

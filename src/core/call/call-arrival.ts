@@ -5,6 +5,8 @@ export interface CallArrival {
     readonly method: string;
     readonly url: string;
     readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+    /** `1.1`, `2.0`; undefined where the protocol of the call says it. */
+    readonly httpVersion?: string;
   };
   /** Whether the connection is by TLS. */
   readonly isSecure: boolean;

@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallContext } from "../call/context.ts";
-import type { CallAnswer, CallObserver, RefusedCall } from "../call/observer.ts";
+import type { CallAnswer, CallArrival, CallObserver, RefusedCall } from "../call/observer.ts";
 import { rpcName } from "../call/service.ts";
 import { checkOptions } from "../config/check-options.ts";
 import { codeName } from "../errors/code-name.ts";
@@ -126,7 +126,7 @@ export class AccessLog implements CallObserver {
     if (arrival === undefined || !this.#writes(method, error.code, false, 0)) return;
     const isSocket = protocolName === "websocket";
     this.#write({
-      ...this.#ofHead({ ...arrival.head, httpVersion: isSocket ? "1.1" : "2.0" }, arrival.client),
+      ...this.#ofHead(arrival.head, arrival.client, isSocket ? "1.1" : "2.0"),
       ...ofCall(undefined, false),
       route: undefined,
       rpc: method && rpcName(method),
@@ -150,7 +150,7 @@ export class AccessLog implements CallObserver {
     if (!this.#writes(call?.method, code, outcome < 400, durationMs)) return;
     const length = head.headers["content-length"];
     this.#write({
-      ...this.#ofHead(head, client),
+      ...this.#ofHead(head, client, head.httpVersion),
       route,
       status: outcome,
       code: codeName(code),
@@ -173,7 +173,7 @@ export class AccessLog implements CallObserver {
     if (!this.#writes(context.method, code, error === undefined, durationMs)) return;
     const isSocket = context.protocolName === "websocket";
     this.#write({
-      ...this.#ofHead({ ...arrival.head, httpVersion: isSocket ? "1.1" : "2.0" }, arrival.client),
+      ...this.#ofHead(arrival.head, arrival.client, isSocket ? "1.1" : "2.0"),
       route: undefined,
       status: left ? 499 : isSocket ? 101 : 200,
       code: codeName(code),
@@ -196,15 +196,16 @@ export class AccessLog implements CallObserver {
   }
 
   #ofHead(
-    { method, url, headers, httpVersion }: EndedRequest["head"],
+    { method, url, headers, httpVersion }: CallArrival["head"],
     client: string,
+    usualVersion: string,
   ): Pick<AccessFields, "time" | "method" | "target" | "http_version" | "client" | "user_agent" | "referer"> {
     const { "user-agent": agent, referer } = headers;
     return {
       time: new Date(),
       method,
       target: this.#redactor.target(url),
-      http_version: httpVersion,
+      http_version: httpVersion ?? usualVersion,
       client,
       user_agent: typeof agent === "string" ? agent : undefined,
       referer: typeof referer === "string" ? this.#redactor.target(referer) : undefined,

@@ -4,6 +4,7 @@ import type { ConnectError } from "../../core/errors/errors.ts";
 import { LiveSet } from "../../core/call/live-set.ts";
 import { identityOf, type PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import {
+  type InnerCalls,
   addCookies,
   exchangeKey,
   type RequestBody,
@@ -88,6 +89,7 @@ class GuestExchange implements LiveExchange {
   livePlace = -1;
   readonly arrivedAt = performance.now();
   call: CallContext | undefined;
+  innerCalls: InnerCalls | undefined;
   cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;

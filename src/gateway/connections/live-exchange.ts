@@ -38,7 +38,8 @@ export interface ExchangeHooks {
   readonly completeHead: CompleteHead | undefined;
 }
 
-/** Cancels the call of an exchange whose connection closed before the answer was complete. */
-export function cancelCall({ call }: Pick<HttpExchange, "call">): void {
+/** Cancels the calls of an exchange whose connection closed before the answer was complete. */
+export function cancelCall({ call, innerCalls }: Pick<HttpExchange, "call" | "innerCalls">): void {
   call?.abort(incompleteAnswer());
+  innerCalls?.abort(incompleteAnswer());
 }

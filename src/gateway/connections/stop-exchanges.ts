@@ -42,7 +42,10 @@ export async function stopExchanges(keeper: ExchangeKeeper, graceMs: number): Pr
   const before = keeper.inFlight.length;
   const noticeMs = noticeAfterMs(graceMs);
   keeper.stopBeginning(stopping());
-  for (const { call } of keeper.inFlight) call?.drain();
+  for (const { call, innerCalls } of keeper.inFlight) {
+    call?.drain();
+    innerCalls?.drain();
+  }
   await atMost(keeper.idle(), noticeMs);
   const ended = keeper.inFlight
     .filter(({ onStop }) => onStop !== undefined)
@@ -50,7 +53,10 @@ export async function stopExchanges(keeper: ExchangeKeeper, graceMs: number): Pr
   for (const { exchange } of ended) exchange.onStop?.(stopping());
   if (keeper.inFlight.length > 0) await atMost(keeper.idle(), graceMs - noticeMs);
   const cut = keeper.inFlight;
-  for (const { call } of cut) call?.abort(stopping());
+  for (const { call, innerCalls } of cut) {
+    call?.abort(stopping());
+    innerCalls?.abort(stopping());
+  }
   if (cut.length > 0) await atMost(keeper.idle(), abortGraceMs);
   const notified = ended.filter(({ exchange }) => !cut.includes(exchange)).map(({ name }) => name);
   return {

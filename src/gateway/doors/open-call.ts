@@ -5,12 +5,14 @@ import { Code, ConnectError } from "../../core/errors/errors.ts";
 import { hasBody } from "../http/request-body.ts";
 import { CallContext } from "../../core/call/context.ts";
 import type { Admit } from "../../core/admission/admission.ts";
+import type { CallSource } from "../../core/admission/arrived-call.ts";
 import type { CallReports } from "../../core/admission/call-reports.ts";
 import type { DoorName } from "../../core/admission/call-head.ts";
 import type { EdgeHeaders, EdgeRequest } from "../../core/call/edge-request.ts";
 import type { HeadersFrom } from "../../core/metadata/header-source.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
-import type { HttpExchange } from "../http/exchange.ts";
+import type { HttpExchange, RequestHead } from "../http/exchange.ts";
+import type { CallGroup } from "../faces/call-group.ts";
 import { noEnvelope } from "./envelopes.ts";
 import { allowedMs, type TimeLimits } from "./deadline.ts";
 
@@ -89,6 +91,28 @@ export function openCall(
 }
 
 /**
+ * As `openCall`, for one of several calls of a request, or of an open socket: it ends with its group. The
+ * client's timeout for the request is that of all its calls.
+ */
+export function openInnerCall(
+  kind: CallKind,
+  group: CallGroup,
+  askedMs: number | undefined,
+  requestHeader: HeadersFrom,
+): CallContext {
+  const { origin, ageMs } = group;
+  const { peer, head } = origin;
+  const { method, url, requestId } = head;
+  const request = { peer, method, url, arrivedAt: undefined, requestId };
+  const leftMs = askedMs === undefined ? undefined : askedMs - ageMs;
+  const call = newCall(kind, request, leftMs, requestHeader);
+  call.edge = origin;
+  group.add(call);
+  kind.reports?.arrived(call, origin);
+  return call;
+}
+
+/**
  * Asks the gates about the call of an exchange, before its body is read. Undefined for a call that may go on at once.
  *
  * @param route path template of the REST route; undefined for other doors
@@ -97,11 +121,11 @@ export function openCall(
 export function admitCall(
   { admit }: CallKind,
   door: DoorName,
-  exchange: HttpExchange,
+  source: CallSource,
   call: CallContext,
   route?: string,
 ): Promise<void> | undefined {
-  return admit === undefined ? undefined : admit(door, exchange, call, route);
+  return admit === undefined ? undefined : admit(door, source, call, route);
 }
 
 /**
@@ -113,7 +137,7 @@ export function admitCall(
  */
 export function bodySeen(
   call: CallContext,
-  { head }: HttpExchange,
+  { head }: { readonly head: Pick<RequestHead, "headers"> },
   read: (() => Promise<unknown>) | undefined,
 ): Promise<unknown> | undefined {
   if (read === undefined && call.envelope !== undefined) throw noEnvelope(call.envelope);

@@ -1,10 +1,14 @@
-import type { DescService, Registry } from "@bufbuild/protobuf";
+import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { Comments } from "../../core/contract/comments.ts";
 import type { Route } from "../../core/http-rule/route.ts";
 import type { StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { ErrorFormat } from "../http/error-body.ts";
+import type { ErrorWriter } from "../http/error-writer.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
+import type { BodyReader } from "../http/request-body.ts";
+import type { Router } from "../routing/router.ts";
+import type { FaceProtocol, FaceRpc } from "./face-call.ts";
 
 /** Services, types and routes of one moment. */
 export interface Contract {
@@ -15,6 +19,18 @@ export interface Contract {
   readonly routes: readonly Route[];
   /** Reads the comments of the contract; once, when a document is first asked for. */
   readonly comments: () => Promise<Comments>;
+  /** Finds the route of a request. */
+  readonly router: Pick<Router, "match">;
+  /** Compiles how a face calls an rpc. A face keeps what it gets. @throws SetupError for rules of its messages that are wrong */
+  readonly rpc: (method: DescMethod, protocol: FaceProtocol) => FaceRpc;
+}
+
+/** Options of a server that may change while it serves. */
+export interface LiveFaceOptions {
+  /** Origins of pages beside those of the server itself, for `OriginCheck`. */
+  readonly allowedOrigins: readonly string[];
+  /** How long a client may read nothing while bytes wait for it, in milliseconds. */
+  readonly writeIdleMs: number;
 }
 
 /** What a face knows of its server. */
@@ -37,6 +53,16 @@ export interface FaceHost {
   readonly defaultTimeoutMs: number;
   readonly maxTimeoutMs: number;
   readonly maxBodyBytes: number;
+  /** Reads bodies of requests within the limits of the server. */
+  readonly bodies: BodyReader;
+  /** Answers with errors, and makes errors of exceptions. */
+  readonly errors: ErrorWriter;
+  /** Host names that requests may have, undefined for any. */
+  readonly allowedHosts: readonly string[] | undefined;
+  /** How often an idle answer in parts sends something, in milliseconds; 0 for never. */
+  readonly heartbeatMs: number;
+  /** Options that a reload may change, as they are now. */
+  readonly live: () => LiveFaceOptions;
   /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
   readonly prefix: () => string;
 }

@@ -80,6 +80,14 @@ export class FastifyExchange implements HttpExchange {
     return this.#inner.call;
   }
 
+  get innerCalls(): HttpExchange["innerCalls"] {
+    return this.#inner.innerCalls;
+  }
+
+  set innerCalls(calls: HttpExchange["innerCalls"]) {
+    this.#inner.innerCalls = calls;
+  }
+
   get route(): string | undefined {
     return this.#inner.route;
   }

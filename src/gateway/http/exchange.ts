@@ -8,6 +8,14 @@ import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { RequestRecord } from "./request-record.ts";
 import type { SocketHeaders } from "./socket-headers.ts";
 
+/** Calls of an exchange that has several. */
+export interface InnerCalls {
+  /** The server stops, see `CallContext.drain`. */
+  drain(): void;
+  /** Ends those that are under way, and those that are still to begin. */
+  abort(reason: ConnectError): void;
+}
+
 /** The head of an HTTP request, whatever its version. */
 export interface RequestHead {
   readonly method: string;
@@ -138,6 +146,8 @@ export interface HttpExchange extends EdgeRequest {
   readonly destroyed: boolean;
   /** The call in flight, which is cancelled when the client disconnects. */
   readonly call: CallContext | undefined;
+  /** The calls of an exchange that has several, in place of `call`; they end with it as that does. Undefined for none. */
+  innerCalls: InnerCalls | undefined;
   /** Template of the route that answers, for metrics and reports; undefined if no route was found. */
   route: string | undefined;
   /**

@@ -8,6 +8,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import type { CallObserver } from "../../../src/core/call/observer.ts";
 import { type AnyService, type PartialService, service } from "../../../src/core/call/service.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
+import { callingFace } from "../../support/calling-face.ts";
 import { mirrorService } from "../../support/mirror-service.ts";
 import { type Call, type DoorClient, doorClients, through } from "../../support/door-clients.ts";
 
@@ -35,7 +36,7 @@ const broken = service(EchoService, {
 suite("a reply that cannot be sent is INTERNAL in the log, and says no more to its client", () => {
   const observed = new GrpcServer({ port: 0, logger: false, observers: [observer] }).addService(broken);
   const silent = new GrpcServer({ port: 0, logger: false }).addService(broken);
-  const options = { port: 0, logger: false } as const;
+  const options = { port: 0, logger: false as const, faces: [callingFace] };
   const watched = { ...options, observers: [observer] };
   const gateways: readonly (readonly [string, HttpServer])[] = [
     [", its server observed", new HttpServer({ ...options, upstream: observed })],
@@ -99,7 +100,8 @@ suite("a reply that cannot be sent is INTERNAL in the log, and says no more to i
 test("a number beyond its type is the same error as JSON and over gRPC", async (t) => {
   const far = service(EchoService, { echo: () => ({ number: 2n ** 63n }) });
   const grpc = new GrpcServer({ port: 0, logger: false }).addService(far);
-  const http = new HttpServer({ port: 0, logger: false, upstream: grpc }).addService(far);
+  const faces = [callingFace];
+  const http = new HttpServer({ port: 0, logger: false, faces, upstream: grpc }).addService(far);
   await grpc.start();
   await http.start();
   const { clients, close } = await doorClients(http.address?.port ?? 0);

@@ -10,6 +10,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { Limiter } from "../../../src/core/limits/limiter.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { isBeyond } from "../../contracts/door-calls.ts";
+import { callingFace } from "../../support/calling-face.ts";
 import { type DoorClient, doorClients, through } from "../../support/door-clients.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { run } from "../../support/program.ts";
@@ -26,7 +27,14 @@ const gates = [limiter.beforeAuthentication, limiter.behindAuthentication];
 const echo = new Echo();
 const grpc = new GrpcServer({ port: 0, gates, logger: false }).addService(echo);
 const bare = new GrpcServer({ listen: false, logger: false }).addService(echo);
-const http = new HttpServer({ port: 0, upstream: bare, gates, logger: false, ...testServerEngine });
+const http = new HttpServer({
+  port: 0,
+  upstream: bare,
+  gates,
+  faces: [callingFace],
+  logger: false,
+  ...testServerEngine,
+});
 const behindProxy = new HttpServer({
   port: 0,
   upstream: bare,

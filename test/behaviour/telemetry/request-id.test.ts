@@ -11,6 +11,7 @@ import { GrpcServer } from "../../../src/core/grpc-server.ts";
 import { propagate } from "../../../src/core/metadata/propagate.ts";
 import { type RequestIdPolicy, requestId } from "../../../src/core/metadata/request-id.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
+import { callingFace } from "../../support/calling-face.ts";
 import { doorClients, through } from "../../support/door-clients.ts";
 import { SocketClient } from "../websocket/socket-client.ts";
 
@@ -46,6 +47,7 @@ async function start(policy: RequestIdPolicy | undefined, dialled: "in-process" 
     upstream: grpc,
     grpc,
     dial: dialled,
+    faces: [callingFace],
     requestId: policy,
     logger: false,
   });

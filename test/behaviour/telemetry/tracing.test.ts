@@ -11,6 +11,7 @@ import { propagate } from "../../../src/core/metadata/propagate.ts";
 import { startTracing } from "../../../src/core/telemetry/tracing/tracing.ts";
 import type { TracingOptions } from "../../../src/core/telemetry/tracing/tracing-options.ts";
 import { HttpServer } from "../../../src/gateway/http-server.ts";
+import { callingFace } from "../../support/calling-face.ts";
 import { doorClients, through } from "../../support/door-clients.ts";
 import { OtlpReceiver, type ReceivedSpan } from "../../support/otlp-receiver.ts";
 
@@ -72,6 +73,7 @@ async function start(options: Partial<TracingOptions> = {}, dialled: "in-process
     dial: dialled,
     observers,
     httpObservers: [tracing],
+    faces: [callingFace],
     logger: false,
   });
   for (const added of grpc.services) if (added.typeName === EchoService.typeName) http.addService(added);

@@ -63,7 +63,7 @@ export class Tracing implements CallObserver, AsyncDisposable {
   answered(context: CallContext, { error }: CallAnswer): void {
     const { arrival } = context;
     if (arrival === undefined) return;
-    const httpVersion = context.protocolName === "websocket" ? "1.1" : "2.0";
+    const { httpVersion = context.protocolName === "websocket" ? "1.1" : "2.0" } = arrival.head;
     const code = error?.code ?? 0;
     const end = { code, status: undefined, route: undefined, httpVersion, client: arrival.client };
     this.#traces.ended(context, arrival, end);

@@ -3,6 +3,7 @@ import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
+  type InnerCalls,
   addCookies,
   type HttpExchange,
   type RequestBody,
@@ -38,6 +39,7 @@ export class FastExchange implements TurnExchange, TurnAnswer {
   livePlace = -1;
   arrivedAt = 0;
   call: CallContext | undefined;
+  innerCalls: InnerCalls | undefined;
   cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;

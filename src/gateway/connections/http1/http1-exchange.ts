@@ -5,6 +5,7 @@ import type { ConnectError } from "../../../core/errors/errors.ts";
 import { ServerResponse } from "../../../core/net/node-http.ts";
 import { identityOf, type PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
+  type InnerCalls,
   addCookies,
   type ExchangeCarrier,
   exchangeKey,
@@ -32,6 +33,7 @@ export class Http1Exchange
   livePlace = -1;
   arrivedAt = 0;
   call: CallContext | undefined;
+  innerCalls: InnerCalls | undefined;
   cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;

@@ -4,6 +4,7 @@ import type { CallContext } from "../../../core/call/context.ts";
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import {
+  type InnerCalls,
   addCookies,
   type ExchangeCarrier,
   exchangeKey,
@@ -26,6 +27,7 @@ export class Http2Exchange
   livePlace = -1;
   readonly arrivedAt = performance.now();
   call: CallContext | undefined;
+  innerCalls: InnerCalls | undefined;
   cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;

@@ -8,6 +8,7 @@ import type { FieldList, ServerStream, ServerStreamListener } from "../../../cor
 import type { PeerIdentity } from "../../../core/metadata/peer-identity.ts";
 import { incompleteRequest } from "../../http/disconnect-error.ts";
 import {
+  type InnerCalls,
   addCookies,
   type BodySink,
   type RequestBody,
@@ -35,6 +36,7 @@ export class OwnHttp2Exchange
   /** WebSockets come over HTTP/1.1 only. */
   readonly upgrade = undefined;
   call: CallContext | undefined;
+  innerCalls: InnerCalls | undefined;
   cookies: string[] | null | undefined;
   route: string | undefined;
   onStop: ((reason: ConnectError) => void) | undefined;

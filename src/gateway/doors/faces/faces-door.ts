@@ -1,10 +1,14 @@
+import { rpcName } from "../../../core/call/service.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
-import type { FacePath } from "../../faces/face.ts";
+import type { Contract, FacePath } from "../../faces/face.ts";
+import type { FaceProtocol } from "../../faces/face-call.ts";
 import type { MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
+import type { ServedRpcs } from "../served-rpcs.ts";
+import { faceRpc } from "./face-rpc.ts";
 
 /** Faces: documents about the rpcs and further ways to call them, at exact paths. */
 export const facesDoor: MakeDoor = (kit) => {
@@ -14,7 +18,8 @@ export const facesDoor: MakeDoor = (kit) => {
     claims: ({ url }) => faces !== undefined && faces.mayHave(url),
     serve(rpcs) {
       const { services, registry, router } = rpcs;
-      const paths = faces?.derive({ services, registry, routes: router.routes, comments });
+      const rpc = compileRpc(rpcs, kit);
+      const paths = faces?.derive({ services, registry, routes: router.routes, comments, router, rpc });
       return (exchange) => {
         const path = pathOf(exchange.head.url);
         const found = paths?.().get(path);
@@ -27,6 +32,17 @@ export const facesDoor: MakeDoor = (kit) => {
     ...(faces !== undefined && { stop: (graceMs: number) => faces.stop(graceMs) }),
   };
 };
+
+/** The owners of what is compiled for each protocol, in all sets of rpcs. */
+const owners: Readonly<Record<FaceProtocol, object>> = { graphql: {}, mcp: {} };
+
+/** Compiles the calls of rpcs by faces. */
+function compileRpc(rpcs: ServedRpcs, kit: DoorKit): Contract["rpc"] {
+  return (method, protocol) =>
+    rpcs.compiled(owners[protocol], method, () =>
+      faceRpc(method, protocol, rpcs.kitOf(method, `/${rpcName(method)}`, kit)),
+    );
+}
 
 /** Never rejects. */
 async function answer(found: FacePath, exchange: HttpExchange, { errors }: DoorKit): Promise<void> {
