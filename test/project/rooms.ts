@@ -216,6 +216,7 @@ export const arrows: Arrows = {
   // HTTP in front of a transport.
   "gateway/http": [
     "core/errors",
+    "core/admission",
     "core/metadata",
     "core/wire/codings",
     "core/codec",
@@ -310,6 +311,7 @@ export const arrows: Arrows = {
   // Loaded by programs with files or templates. The engine of files is Fastify.
   "gateway/pages": [
     "core/errors",
+    "core/admission",
     "core/config",
     "core/net",
     "gateway/http",

@@ -1,7 +1,7 @@
 import { fileFlag, listFlag, optionalFlag, type Flag } from "../config/flag-kinds.ts";
 import type { FlagValues } from "../config/flags.ts";
 import { FlagError, SetupError } from "../errors/setup-error.ts";
-import { accessLevels, type AccessLevel } from "./access/access-options.ts";
+import { accessLevels, type AccessLevel } from "../admission/access-level.ts";
 import type { Security } from "./create-security.ts";
 import type { SecurityLogger } from "./security-parts.ts";
 

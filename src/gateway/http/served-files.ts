@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { AccessLevel } from "../../core/admission/access-level.ts";
 import type { RequestHead, ResponseHeaders } from "./exchange.ts";
 
 /** Files of folders, as a server answers them where no rpc does. */
@@ -19,7 +20,7 @@ export interface FileFolder {
   /** What the paths of its files begin with; ends with `/`. */
   readonly prefix: string;
   /** Who may have its files. */
-  readonly access: "public" | "optional" | "authenticated" | "deny";
+  readonly access: AccessLevel;
   /** What its requests are to gates and observers. */
   readonly method: DescMethod;
 }

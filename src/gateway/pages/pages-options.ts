@@ -1,3 +1,4 @@
+import { type AccessLevel, accessLevels } from "../../core/admission/access-level.ts";
 import { checkOptions, show } from "../../core/config/check-options.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 
@@ -20,7 +21,7 @@ export interface StaticFolder {
    * Who may have the files: every client, whose credentials are not looked at (`public`), every client without bad credentials
    * (`optional`), clients that are known (`authenticated`), no client (`deny`). Default: `public`.
    */
-  readonly access: "public" | "optional" | "authenticated" | "deny";
+  readonly access: AccessLevel;
 }
 
 /** Defaults of `StaticFolder`; `prefix` and `dir` must be given. */
@@ -80,8 +81,8 @@ function checkFolder(given: StaticFolderInit, place: string): StaticFolder {
   }
   if (!Number.isSafeInteger(maxAgeMs) || maxAgeMs < 0)
     fail("maxAgeMs", "must be a whole number from 0", maxAgeMs);
-  if (!["public", "optional", "authenticated", "deny"].includes(access)) {
-    fail("access", "must be public, optional, authenticated or deny", access);
+  if (!accessLevels.includes(access)) {
+    fail("access", `must be one of ${accessLevels.join(", ")}`, access);
   }
   return { ...folder, prefix: slashed };
 }

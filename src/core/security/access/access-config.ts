@@ -1,5 +1,6 @@
 import type { AccessConfig, AccessRuleConfig } from "../../../../gen/ts_ms/config/v1/access_pb.ts";
-import type { AccessLevel, AccessOptions, AccessRuleInit } from "./access-options.ts";
+import type { AccessLevel } from "../../admission/access-level.ts";
+import type { AccessOptions, AccessRuleInit } from "./access-options.ts";
 import type { DoorName } from "../../admission/call-head.ts";
 
 /** The options that the section `access` of a configuration states. Its words are checked when a table is made of it. */

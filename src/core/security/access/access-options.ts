@@ -1,13 +1,5 @@
+import type { AccessLevel } from "../../admission/access-level.ts";
 import type { DoorName } from "../../admission/call-head.ts";
-
-/**
- * Whether callers of an rpc must be known: `public` looks at no credentials, `optional` at those that there are,
- * `authenticated` needs good ones, `deny` lets no call pass.
- */
-export type AccessLevel = "public" | "optional" | "authenticated" | "deny";
-
-/** All levels, in the order of their strictness. */
-export const accessLevels: readonly AccessLevel[] = ["public", "optional", "authenticated", "deny"];
 
 /** Who may call an rpc. Every condition that is given must hold. */
 export interface AccessRuleInit {

@@ -1,7 +1,8 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../../call/service.ts";
 import { SetupError } from "../../errors/setup-error.ts";
-import { accessDefaults, accessLevels, type AccessLevel, type AccessOptions } from "./access-options.ts";
+import { type AccessLevel, accessLevels } from "../../admission/access-level.ts";
+import { accessDefaults, type AccessOptions } from "./access-options.ts";
 import { contractRule } from "./contract-rule.ts";
 import { checkKnown, checkSpelling, isFor, readRuleName, type RuleName } from "./rule-name.ts";
 import { checkLevel, readRule, type Rule } from "./rule.ts";

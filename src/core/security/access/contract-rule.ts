@@ -6,7 +6,8 @@ import {
 } from "../../../../gen/ts_ms/v1/options_pb.ts";
 import type { DoorName } from "../../admission/call-head.ts";
 import { rpcName } from "../../call/service.ts";
-import type { AccessLevel, AccessRuleInit } from "./access-options.ts";
+import type { AccessLevel } from "../../admission/access-level.ts";
+import type { AccessRuleInit } from "./access-options.ts";
 
 /** A rule, and where it is written. */
 export interface PlacedRule {

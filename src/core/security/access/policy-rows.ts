@@ -1,6 +1,6 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { rpcName } from "../../call/service.ts";
-import type { AccessLevel } from "./access-options.ts";
+import type { AccessLevel } from "../../admission/access-level.ts";
 import type { AccessTable } from "./access-table.ts";
 
 /** What holds for the calls of one rpc. */

@@ -3,7 +3,7 @@ import type { CallHead } from "../../admission/call-head.ts";
 import type { Condition } from "../../condition/condition.ts";
 import { rpcName } from "../../call/service.ts";
 import type { Principal } from "../principal.ts";
-import type { AccessLevel } from "./access-options.ts";
+import type { AccessLevel } from "../../admission/access-level.ts";
 import { authObject, callObject } from "./condition-input.ts";
 import { compileMatch, readPath, type Match } from "./match.ts";
 import type { Rule } from "./rule.ts";

@@ -1,4 +1,5 @@
-import { accessLevels, type AccessLevel, type AccessRuleInit } from "./access-options.ts";
+import { accessLevels, type AccessLevel } from "../../admission/access-level.ts";
+import type { AccessRuleInit } from "./access-options.ts";
 import type { DoorName } from "../../admission/call-head.ts";
 import { type IpRanges, readIpRanges } from "../../config/ip-ranges.ts";
 import { nearestName } from "../../errors/nearest-name.ts";
