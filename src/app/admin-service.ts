@@ -161,9 +161,9 @@ export class AdminService implements Service<typeof descriptor> {
         ...(resetMs === undefined ? {} : { reset: durationFromMs(Math.ceil(resetMs)) }),
       };
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      const isUnknown = error.message.startsWith("there is no limit");
-      throw new ConnectError(error.message, isUnknown ? Code.NotFound : Code.InvalidArgument);
+      if (error instanceof RangeError) throw new ConnectError(error.message, Code.NotFound);
+      if (error instanceof TypeError) throw new ConnectError(error.message, Code.InvalidArgument);
+      throw error;
     }
   }
 

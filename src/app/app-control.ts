@@ -14,7 +14,7 @@ export interface AppLimits {
    *
    * @param name that of the configuration
    * @param key a text for each part of the limit's key: an address, `PROVIDER/ID` of a principal, the value of a claim …
-   * @throws TypeError for a limit that is not there, or a key of other parts; RedisAway if the store cannot be reached
+   * @throws RangeError for a limit that is not there; TypeError for a key of other parts; RedisAway if the store cannot be reached
    */
   usage(name: string, ...key: readonly string[]): Promise<LimitUsage>;
   /** Forgets what is used of a limit by a key; open calls stay. @throws as `usage` */

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import { FilesService } from "../../../gen/ts_ms/pages/v1/pages_pb.ts";
+import type { AccessLevel } from "../../core/admission/access-level.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { openPages, type Pages } from "../../gateway/pages/pages.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
@@ -13,7 +14,7 @@ export async function open({ config, mistake }: SectionKit): Promise<SectionPart
       templates,
       static: folders.map(({ prefix, dir, fallback, maxAge: maxAgeMs, immutable, access }) => ({
         ...{ prefix, dir, fallback, maxAgeMs, immutable },
-        access: access as "public", // A choice of the key.
+        access: access as AccessLevel, // A choice of the key.
       })),
     });
   } catch (reason) {

@@ -135,7 +135,7 @@ export class Limiter {
    * What is used of a limit.
    *
    * @param key a text for each part of the limit's key: an address, `PROVIDER/ID` of a principal, the value of a claim …
-   * @throws TypeError for a limit that is not there, or a key of other parts; RedisAway if the store cannot be reached
+   * @throws RangeError for a limit that is not there; TypeError for a key of other parts; RedisAway if the store cannot be reached
    */
   async usage(name: string, ...key: readonly string[]): Promise<LimitUsage> {
     const [limit] = this.#existing(name);
@@ -185,7 +185,7 @@ export class Limiter {
     const [first, ...more] = this.#named(name);
     if (first !== undefined) return [first, ...more];
     const near = nearestName(name, Object.keys(this.#init));
-    throw new TypeError(
+    throw new RangeError(
       `there is no limit ${JSON.stringify(name)}${near === undefined ? "" : `; did you mean ${near}?`}`,
     );
   }
