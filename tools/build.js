@@ -1,11 +1,11 @@
 /**
- * `npm run build`: an empty `dist/`, then the library as users import it, its types, and the programs, each a file that
- * needs nothing but Node.
+ * `npm run build`: an empty `dist/`, then the library as users import it, its types, the command, and the programs, each
+ * a file that needs nothing but Node.
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bundleLibrary, bundlePrograms } from "./bundle.js";
+import { bundleCommand, bundleLibrary, bundlePrograms } from "./bundle.js";
 import { endLike, runChild } from "./child.js";
 import { licenceNotices } from "./notices.js";
 
@@ -13,11 +13,17 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
 rmSync(dist, { recursive: true, force: true });
 const tsc = join(root, "node_modules/typescript/bin/tsc");
-const [end, , { metafile }] = await Promise.all([
+const [end, , command, programs] = await Promise.all([
   runChild(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")]),
   bundleLibrary(dist),
+  bundleCommand(dist),
   bundlePrograms(join(dist, "programs")),
 ]);
-const notices = licenceNotices(root, Object.keys(metafile.inputs));
-writeFileSync(join(dist, "programs/THIRD-PARTY-NOTICES"), notices);
+for (const [{ metafile }, folder] of [
+  [command, "src/cli"],
+  [programs, "programs"],
+]) {
+  const notices = licenceNotices(root, Object.keys(metafile.inputs));
+  writeFileSync(join(dist, folder, "THIRD-PARTY-NOTICES"), notices);
+}
 endLike(end);

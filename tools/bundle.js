@@ -21,11 +21,11 @@ const common = {
 /** The program behind `bin` of package.json. */
 export const commandProgram = "src/cli/ts-ms.ts";
 
-/** Bundles what users import, and the command. Packages stay outside: a user's own copy of protobuf must be the one we use. */
+/** Bundles what users import. Packages stay outside: a user's own copy of protobuf must be the one we use. */
 export function bundleLibrary(outdir) {
   return build({
     ...common,
-    entryPoints: ["src/index.ts", commandProgram, ...globSync("src/entries/*.ts", { cwd: root })],
+    entryPoints: ["src/index.ts", ...globSync("src/entries/*.ts", { cwd: root })],
     outbase: ".",
     outdir,
     packages: "external",
@@ -33,6 +33,35 @@ export function bundleLibrary(outdir) {
     splitting: true,
     chunkNames: "src/chunks/[name]-[hash]",
   });
+}
+
+/**
+ * Bundles the command. It has the packages inside that each of its starts needs, for they are hundreds of files: half of
+ * a start was loading them.
+ */
+export function bundleCommand(outdir) {
+  return build({
+    ...common,
+    entryPoints: [commandProgram],
+    outbase: ".",
+    outdir,
+    splitting: true,
+    metafile: true,
+    chunkNames: "src/chunks/[name]-[hash]",
+    plugins: [outside(/^@(?:bufbuild\/protobuf|connectrpc\/connect)(?:\/|$)/)],
+  });
+}
+
+/** Leaves all packages outside but those that `inside` matches. */
+function outside(inside) {
+  return {
+    name: "outside",
+    setup({ onResolve }) {
+      onResolve({ filter: /^[^./]/ }, ({ path, kind }) =>
+        kind === "entry-point" || inside.test(path) ? undefined : { path, external: true },
+      );
+    },
+  };
 }
 
 /** Programs of `npm run build`. */

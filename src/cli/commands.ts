@@ -7,4 +7,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "List the HTTP routes of contracts, or find the one of a request",
     load: () => import("./routes/routes.ts"),
   },
+  {
+    name: "call",
+    summary: "Call an rpc by gRPC, REST or Connect, or list what there is to call",
+    load: () => import("./call/call.ts"),
+  },
 ];

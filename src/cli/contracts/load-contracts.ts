@@ -1,12 +1,8 @@
-import type { DialedTransport } from "../../core/dial.ts";
+import type { Transport } from "@connectrpc/connect";
 import { FlagError } from "../../core/errors/setup-error.ts";
-import {
-  descriptorSetSource,
-  protoSource,
-  type Schema,
-  type SchemaSource,
-} from "../../core/schema/schema.ts";
+import { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "../../core/schema/schema.ts";
 import type { ContractFlagValues } from "./contract-flags.ts";
+import { explainNoReflection } from "./explain-target.ts";
 import { speaksTls, targetDialOptions, type TargetFlagValues } from "./target-flags.ts";
 
 /** The source of contracts that flags name; undefined where they leave it to reflection. */
@@ -29,7 +25,8 @@ export async function loadContracts(
   target: string | undefined,
 ): Promise<Schema> {
   const source = contractSource(flags);
-  if (source !== undefined) return warned(await source.load(new AbortController().signal));
+  const { signal } = new AbortController();
+  if (source !== undefined) return warned(await source.load(signal));
   if (target === undefined) {
     throw new FlagError(
       "nothing says where the contracts are: give --proto FILE, --descriptors FILE, or a TARGET whose reflection has them",
@@ -37,25 +34,35 @@ export async function loadContracts(
   }
   const { dial } = await import("../../core/dial.ts");
   await using transport = dial(target, targetDialOptions(flags));
-  return await reflectContracts(flags, target, transport); // The connection stays until then.
+  const isTls = speaksTls(flags);
+  // The connection stays until then.
+  return await reflectContracts({ target, transport, only: flags.service, isTls, signal });
 }
 
-/** The contracts that the server behind `transport` gives by reflection. @throws SetupError that says why it has none */
-export async function reflectContracts(
-  flags: ContractFlagValues & TargetFlagValues,
-  target: string,
-  transport: DialedTransport,
-): Promise<Schema> {
+/** A server that is asked for its contracts. */
+export interface ReflectedServer {
+  /** Its name, for errors. */
+  readonly target: string;
+  readonly transport: Transport;
+  /** Full names of the services to load; empty for all. */
+  readonly only: readonly string[];
+  readonly isTls: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** The contracts that a server gives by reflection. @throws SetupError that says why it gives none */
+export async function reflectContracts(server: ReflectedServer): Promise<Schema> {
+  const { target, transport, only, isTls, signal } = server;
   const { reflectionSource } = await import("../../core/schema/reflection-source.ts");
   try {
-    return warned(await reflectionSource(transport, flags.service).load(new AbortController().signal));
+    return warned(await reflectionSource(transport, only).load(signal));
   } catch (error) {
-    const { explainNoReflection } = await import("./explain-target.ts");
-    throw explainNoReflection(error, target, speaksTls(flags));
+    throw explainNoReflection(error, target, isTls);
   }
 }
 
-function warned(schema: Schema): Schema {
+/** The schema, after its warnings have been printed on standard error. */
+export function warned(schema: Schema): Schema {
   for (const warning of schema.warnings ?? []) process.stderr.write(`warning: ${warning}\n`);
   return schema;
 }

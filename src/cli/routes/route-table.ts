@@ -4,6 +4,7 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { compileRoute, type Route } from "../../core/http-rule/route.ts";
 import { combineRules } from "../../core/http-rule/rule-set.ts";
 import { parseServiceConfig } from "../../core/http-rule/service-config.ts";
+import { rpcName } from "../contracts/rpc-name.ts";
 
 /**
  * The routes of services, in the order in which a gateway has them.
@@ -90,9 +91,4 @@ export function routesText(routes: readonly Route[]): string {
   );
   const every = "Every rpc is served at POST /package.Service/Method too.\n";
   return `${lines.join("\n")}\n${ruled.size === 0 ? "" : every}`;
-}
-
-/** `package.Service/Method`. */
-export function rpcName({ parent, name }: Route["method"]): string {
-  return `${parent.typeName}/${name}`;
 }

@@ -136,17 +136,31 @@ export function choiceFlag<const T extends string>(
   byDefault: T,
   help: string,
 ): Flag<T> {
+  const value = choices.join("|");
   return {
     help,
-    value: choices.join("|"),
+    value,
     default: byDefault,
     shownDefault: byDefault,
     repeatable: false,
-    read(text) {
-      const found = choices.find((choice) => choice === text);
-      if (found === undefined) throw new Error(`must be one of ${choices.join(", ")}`);
-      return found;
-    },
+    read: oneOf(choices),
+  };
+}
+
+/** As `choiceFlag`; undefined if it is not given. */
+export function optionalChoiceFlag<const T extends string>(
+  choices: readonly T[],
+  help: string,
+): Flag<T | undefined> {
+  const value = choices.join("|");
+  return { help, value, default: undefined, shownDefault: "", repeatable: false, read: oneOf(choices) };
+}
+
+function oneOf<T extends string>(choices: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = choices.find((choice) => choice === text);
+    if (found === undefined) throw new Error(`must be one of ${choices.join(", ")}`);
+    return found;
   };
 }
 

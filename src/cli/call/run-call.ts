@@ -1,0 +1,182 @@
+import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { SetupError } from "../../core/errors/setup-error.ts";
+import type { Schema } from "../../core/schema/schema.ts";
+import { exitCodes } from "../command.ts";
+import { contractSource, reflectContracts, warned } from "../contracts/load-contracts.ts";
+import { speaksTls } from "../contracts/target-flags.ts";
+import type { CallFlagValues } from "./call-flags.ts";
+import { type CallTarget, grpcTargetOf, openTransport, readTarget } from "./call-target.ts";
+import { describeServices, describeService } from "./describe.ts";
+import { findRpc } from "./find-rpc.ts";
+import { failureOf, printFailure } from "./failure.ts";
+import { readHeaders } from "./read-headers.ts";
+import { requestsOf, type Requests } from "./requests.ts";
+import { Replies } from "./replies.ts";
+import { Trace } from "./trace.ts";
+
+/**
+ * `ts-ms call`: prints what there is to call, or calls.
+ *
+ * @param rpc name of an rpc or service; undefined for the list of services
+ * @param fields `FIELD=VALUE` each
+ * @returns the exit code: 64 and the code of gRPC for a call that fails, 130 after Ctrl-C
+ * @throws FlagError, SetupError as commands do
+ */
+export async function runCall(
+  flags: CallFlagValues,
+  target: string,
+  rpc: string | undefined,
+  fields: readonly string[],
+): Promise<number> {
+  const to = readTarget(target, flags);
+  const { transport, close } = await openTransport(to, flags);
+  const stop = stopSignal(flags.maxTime);
+  try {
+    const schema = await schemaOf(to, flags, rpc, transport, stop.signal);
+    const found = rpc === undefined ? undefined : findRpc(schema.services, rpc);
+    if (found?.kind === "rpc") return await runRpc(found, { flags, to, schema, fields, transport, stop });
+    const text = found === undefined ? describeServices(schema.services) : describeService(found);
+    process.stdout.write(text);
+    return exitCodes.done;
+  } catch (error) {
+    if (stop.isInterrupted()) return exitCodes.interrupted;
+    const failure = failureOf(error, stop.isLate());
+    if (failure === undefined) throw error;
+    return printFailure(failure, to, to.isHttps || speaksTls(flags));
+  } finally {
+    close();
+  }
+}
+
+/** A call that is about to be made. */
+interface CallPlan {
+  readonly flags: CallFlagValues;
+  readonly to: CallTarget;
+  readonly schema: Schema;
+  readonly fields: readonly string[];
+  readonly transport: Transport;
+  readonly stop: StopSignal;
+}
+
+async function runRpc(method: DescMethod, plan: CallPlan): Promise<number> {
+  const { flags, to, schema, fields } = plan;
+  const { registry } = schema;
+  if (flags.template) {
+    const [{ templateOf }, { commentsOf }] = await Promise.all([import("./template.ts"), import("./comments.ts")]);
+    process.stdout.write(templateOf(method.input, await commentsOf(flags)));
+    return exitCodes.done;
+  }
+  const requests = await requestsOf(method, { data: flags.data, fields, registry });
+  if (flags.print !== undefined) {
+    const { snippet } = await import("./snippets.ts");
+    process.stdout.write(await snippet(flags.print, { method, flags, to, requests, registry }));
+    return exitCodes.done;
+  }
+  return call(method, requests, plan);
+}
+
+async function call(method: DescMethod, requests: Requests, plan: CallPlan): Promise<number> {
+  const { flags, to, schema, transport, stop } = plan;
+  const { registry } = schema;
+  const headers = readHeaders(flags.header);
+  const trace = new Trace(flags.verbose, method, to, headers);
+  const replies = new Replies(flags.output, method, registry);
+  if (requests.kind === "stdin" && process.stdin.isTTY) {
+    process.stderr.write("A request each line, as JSON; Ctrl-D ends them.\n");
+  }
+  try {
+    const [signal, timeoutMs] = [stop.signal, flags.maxTime === 0 ? undefined : flags.maxTime];
+    if (method.methodKind === "unary") {
+      const [request] = requests.kind === "known" ? requests.messages : [];
+      if (request === undefined) throw new TypeError("a unary call has a request");
+      const unary = method as DescMethodUnary; // Its kind is what was asked.
+      const response = await transport.unary(unary, signal, timeoutMs, headers, request);
+      trace.headers(response.header);
+      await replies.print(response.message);
+      trace.end(response.trailer);
+    } else {
+      const sent = each(requests.messages);
+      const streaming = method as DescMethodStreaming; // All that are not unary.
+      const response = await transport.stream(streaming, signal, timeoutMs, headers, sent);
+      trace.headers(response.header);
+      for await (const message of response.message) {
+        await replies.print(message);
+        if (flags.maxMessages > 0 && replies.count >= flags.maxMessages) break;
+      }
+      trace.end(response.trailer);
+    }
+    await replies.end();
+    return exitCodes.done;
+  } catch (error) {
+    if (stop.isInterrupted()) return exitCodes.interrupted;
+    const failure = failureOf(error, stop.isLate());
+    if (failure === undefined) throw error;
+    trace.failed(failure);
+    return printFailure(failure, to, to.isHttps || speaksTls(flags), registry);
+  }
+}
+
+async function* each(messages: Iterable<Message> | AsyncIterable<Message>): AsyncGenerator<Message, void, undefined> {
+  yield* messages;
+}
+
+/** The contracts of flags, of the server itself, or of the gRPC server at the same address as an HTTP one. */
+async function schemaOf(
+  to: CallTarget,
+  flags: CallFlagValues,
+  rpc: string | undefined,
+  transport: Transport,
+  signal: AbortSignal,
+): Promise<Schema> {
+  const source = contractSource(flags);
+  if (source !== undefined) return warned(await source.load(signal));
+  // A full name spares the contracts of all other services.
+  const [, service] = /^\/?([\w.]+\.\w+)\/\w+$/.exec(rpc ?? "") ?? [];
+  const only = flags.service.length === 0 && service !== undefined ? [service] : flags.service;
+  if (to.protocol === "grpc" && flags.contractsOf === undefined) {
+    return reflectContracts({ target: to.name, transport, only, isTls: speaksTls(flags), signal });
+  }
+  const target = flags.contractsOf ?? grpcTargetOf(to);
+  const [{ dial }, { targetDialOptions }] = await Promise.all([
+    import("../../core/dial.ts"),
+    import("../contracts/target-flags.ts"),
+  ]);
+  const options = targetDialOptions(flags);
+  const tls = flags.contractsOf === undefined && to.isHttps && options.tls === false ? true : options.tls;
+  await using other = dial(target, { ...options, ...(tls === undefined ? {} : { tls }) });
+  const isTls = tls !== false && tls !== undefined;
+  try {
+    return await reflectContracts({ target, transport: other, only, isTls, signal });
+  } catch (error) {
+    if (flags.contractsOf !== undefined || !(error instanceof SetupError)) throw error;
+    throw new SetupError(
+      `${to.name} gives no contracts by gRPC: say where they are, --proto FILE, --descriptors FILE, ` +
+        "or --contracts-of HOST:PORT, the gRPC server behind it",
+      { cause: error },
+    );
+  }
+}
+
+/** What ends a call before its time. */
+interface StopSignal {
+  readonly signal: AbortSignal;
+  readonly isInterrupted: () => boolean;
+  /** Whether `--max-time` is over. */
+  readonly isLate: () => boolean;
+}
+
+/** Fires at Ctrl-C, and after `maxMs` if that is not 0. A second Ctrl-C ends the program. */
+function stopSignal(maxMs: number): StopSignal {
+  const interrupt = new AbortController();
+  process.on("SIGINT", () => {
+    if (interrupt.signal.aborted) process.exit(exitCodes.interrupted);
+    interrupt.abort();
+  });
+  const late = maxMs === 0 ? undefined : AbortSignal.timeout(maxMs);
+  return {
+    signal: late === undefined ? interrupt.signal : AbortSignal.any([interrupt.signal, late]),
+    isInterrupted: () => interrupt.signal.aborted,
+    isLate: () => late?.aborted === true,
+  };
+}
