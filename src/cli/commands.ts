@@ -3,6 +3,11 @@ import type { CommandEntry } from "./command.ts";
 /** The commands of `ts-ms`, in the order of the help: a line here and a file for each. */
 export const commands: readonly CommandEntry[] = [
   {
+    name: "serve",
+    summary: "Serve REST, documents and more in front of a gRPC server in any language",
+    load: () => import("./serve/serve.ts"),
+  },
+  {
     name: "routes",
     summary: "List the HTTP routes of contracts, or find the one of a request",
     load: () => import("./routes/routes.ts"),

@@ -24,6 +24,7 @@ import { FaultLog } from "../core/call/fault-log.ts";
 import { checkProtobufCopy, checkRegistryCopy } from "../core/call/protobuf-copy.ts";
 import type { AnyService } from "../core/call/service.ts";
 import { checkTuning } from "../core/http2/server-session-options.ts";
+import type { RuleText } from "../core/http-rule/service-config.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
 import { ForBrowsers } from "./http/browsers/for-browsers.ts";
 import { ErrorWriter } from "./http/error-writer.ts";
@@ -268,12 +269,13 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
    *
    * @param registry types that `google.protobuf.Any` and error details may contain from now on; undefined for those of
    *   the options
+   * @param rules rules outside the proto from now on; undefined for those that there are
    * @throws Error as `addService`
    */
-  replaceServices(services: readonly DescService[], registry?: Registry): void {
+  replaceServices(services: readonly DescService[], registry?: Registry, rules?: readonly RuleText[]): void {
     for (const service of services) checkProtobufCopy(service);
     if (registry !== undefined) checkRegistryCopy(registry);
-    this.#router.replace(services, registry);
+    this.#router.replace(services, registry, rules);
     if (this.state === "ready") this.#served();
   }
 

@@ -1,6 +1,6 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { parseServiceConfig, type RuleText } from "../../core/http-rule/service-config.ts";
+import { parseServiceConfig, type RuleText, type ServiceConfig } from "../../core/http-rule/service-config.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import { pathOf } from "../../core/net/request-target.ts";
@@ -42,7 +42,7 @@ interface Served {
 /** Passes every request to the door that claims it. The set of rpcs can be replaced as a whole at any time. */
 export class RequestRouter {
   readonly #parts: RequestRouterParts;
-  readonly #routing: RoutingOptions;
+  #routing: RoutingOptions;
   readonly #doors: readonly Door[];
   /** What all doors read when they compile. */
   readonly #kit: DoorKit;
@@ -60,7 +60,7 @@ export class RequestRouter {
     const { kit, routing, rules, registry, only, awaitServices, isServing } = parts;
     this.#parts = parts;
     this.#waiting = awaitServices;
-    this.#routing = { ...routing, rules: rules.map(({ text, file }) => parseServiceConfig(text, file)) };
+    this.#routing = { ...routing, rules: rules.map(readRules) };
     const whole: DoorKit = { ...kit, isReady: () => isServing() && !this.#waiting };
     this.#kit = whole;
     this.#doors = doorsOf(only).map((make) => make(whole, () => this.#loaded?.rpcs));
@@ -92,15 +92,22 @@ export class RequestRouter {
   /**
    * Replaces all services atomically: later requests are served by the new ones. If it throws, the previous ones stay.
    *
+   * @param rules the rules outside the proto from now on; undefined for those that there are
    * @throws Error as `ServedRpcs`
    */
-  replace(services: readonly DescService[], registry: Registry | undefined): void {
-    const before = this.#registry;
+  replace(
+    services: readonly DescService[],
+    registry: Registry | undefined,
+    rules: readonly RuleText[] | undefined,
+  ): void {
+    const before = { registry: this.#registry, routing: this.#routing };
+    if (rules !== undefined) this.#routing = { ...this.#routing, rules: rules.map(readRules) };
     this.#useRegistry(registry ?? this.#parts.registry);
     try {
       this.#served = this.#compile(services);
     } catch (error) {
-      this.#useRegistry(before);
+      this.#useRegistry(before.registry);
+      this.#routing = before.routing;
       throw error;
     }
     this.#services = [...services];
@@ -214,4 +221,8 @@ export class RequestRouter {
     this.#registry = registry;
     this.#parts.kit.errors.useRegistry(registry);
   }
+}
+
+function readRules({ text, file }: RuleText): ServiceConfig {
+  return parseServiceConfig(text, file);
 }
