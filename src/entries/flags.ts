@@ -29,6 +29,8 @@ export { upstreamFlags, upstreamOf } from "../core/grpc/client/upstream-flags.ts
 export { severalUpstreams } from "../gateway/flags/upstreams-flags.ts";
 export { schemaFlags, schemaSource } from "../core/schema/schema-flags.ts";
 
+export { httpProgramFlags, type HttpProgramFlags } from "../app/http-program-flags.ts";
+
 // Flags of programs that find out who calls.
 export { authFlags, flagSecurity } from "../core/security/auth-flags.ts";
 

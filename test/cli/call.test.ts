@@ -49,16 +49,28 @@ suite("what there is to call", () => {
     const all = await tsMs("call", target);
     assert.deepEqual(all, { code: 0, stdout: "library.v1.LibraryService  15 rpcs\n", stderr: "" });
     const { stdout } = await tsMs("call", target, "LibraryService");
-    assert.match(stdout, /^library\.v1\.LibraryService\n {2}ListShelves\(library\.v1\.ListShelvesRequest\) returns/);
-    assert.match(stdout, /^ {2}Chat\(stream library\.v1\.ChatRequest\) returns \(stream library\.v1\.ChatResponse\)$/m);
+    assert.match(
+      stdout,
+      /^library\.v1\.LibraryService\n {2}ListShelves\(library\.v1\.ListShelvesRequest\) returns/,
+    );
+    assert.match(
+      stdout,
+      /^ {2}Chat\(stream library\.v1\.ChatRequest\) returns \(stream library\.v1\.ChatResponse\)$/m,
+    );
   });
 
   test("--template is a request to fill in: it can be sent as it is", async () => {
     const { code, stdout } = await tsMs("call", target, "CreateBook", "--template");
     assert.equal(code, 0);
-    assert.match(stdout, /^\/\/ library\.v1\.CreateBookRequest\n\{\n {2}\/\/ string; required\n {2}"parent": "",\n/);
+    assert.match(
+      stdout,
+      /^\/\/ library\.v1\.CreateBookRequest\n\{\n {2}\/\/ string; required\n {2}"parent": "",\n/,
+    );
     const file = join(scratch, "book.json");
-    writeFileSync(file, stdout.replace('"parent": ""', '"parent": "shelves/1"').replace('"title": ""', '"title": "T"'));
+    writeFileSync(
+      file,
+      stdout.replace('"parent": ""', '"parent": "shelves/1"').replace('"title": ""', '"title": "T"'),
+    );
     const made = (await json(target, "CreateBook", "-d", `@${file}`)) as { book: { title: string } };
     assert.equal(made.book.title, "T");
   });
@@ -68,7 +80,10 @@ suite("one call is the same by every protocol", () => {
   const cases: readonly (readonly [string, () => readonly string[]])[] = [
     ["gRPC, method alone", () => [target, "GetBook", book]],
     ["gRPC, full name", () => [target, "library.v1.LibraryService/GetBook", book]],
-    ["gRPC, service and method", () => [target, "LibraryService/GetBook", "-d", '{"name":"shelves/1/books/1"}']],
+    [
+      "gRPC, service and method",
+      () => [target, "LibraryService/GetBook", "-d", '{"name":"shelves/1/books/1"}'],
+    ],
     ["REST", () => [url, "GetBook", book, ...contracts]],
     ["REST, contracts of the server behind", () => [url, "GetBook", book, "--contracts-of", target]],
     ["Connect", () => [url, "GetBook", book, "--connect", ...contracts]],
@@ -77,13 +92,23 @@ suite("one call is the same by every protocol", () => {
     test(name, async () => {
       const reply = (await json(...args())) as { book: object };
       assert.deepEqual(Object.keys(reply), ["book"]);
-      assert.partialDeepStrictEqual(reply.book, { name: "shelves/1/books/1", title: "Dune", isbn: "9780441172719" });
+      assert.partialDeepStrictEqual(reply.book, {
+        name: "shelves/1/books/1",
+        title: "Dune",
+        isbn: "9780441172719",
+      });
     });
   }
 });
 
 test("fields are those of query parameters: nested, lists, maps, 64 bits exact; -d below them", async () => {
-  const fields = ["book.title=x", "book.authors=a", "book.authors=b,c", "book.labels[k=1]=v", "book.isbn=9007199254740993"];
+  const fields = [
+    "book.title=x",
+    "book.authors=a",
+    "book.authors=b,c",
+    "book.labels[k=1]=v",
+    "book.isbn=9007199254740993",
+  ];
   const data = ["-d", '{"parent":"shelves/1", "book": {"pageCount": 7}}'];
   const made = (await json(url, "CreateBook", ...data, ...fields, ...contracts)) as { book: object };
   assert.partialDeepStrictEqual(made.book, {
@@ -103,9 +128,19 @@ suite("streams", () => {
     ["Connect", () => [url, "--connect", ...contracts]],
   ] as const) {
     test(`bidi, requests from standard input, by ${name}`, async () => {
-      const { code, stdout, stderr } = await tsMsWith({ stdin: lines }, "call", ...args(), "Chat", "-o", "lines");
+      const { code, stdout, stderr } = await tsMsWith(
+        { stdin: lines },
+        "call",
+        ...args(),
+        "Chat",
+        "-o",
+        "lines",
+      );
       assert.equal(code, 0, stderr);
-      const texts = stdout.trimEnd().split("\n").map((line) => (JSON.parse(line) as { text: string }).text);
+      const texts = stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as { text: string }).text);
       assert.equal(texts.length, 4);
       assert.match(texts[3] ?? "", /"hu"/);
     });
@@ -157,10 +192,24 @@ test("-o binary is the message, and in streams each with its length", async () =
 });
 
 test("-v prints headers and times on standard error, -H sends headers", async () => {
-  const { code, stdout, stderr } = await tsMs("call", url, "GetBook", book, ...contracts, "-v", "-H", "x-request-id: r7", "-o", "lines");
+  const { code, stdout, stderr } = await tsMs(
+    "call",
+    url,
+    "GetBook",
+    book,
+    ...contracts,
+    "-v",
+    "-H",
+    "x-request-id: r7",
+    "-o",
+    "lines",
+  );
   assert.equal(code, 0);
   assert.equal((JSON.parse(stdout) as { book: { etag: string } }).book.etag, "r1");
-  assert.match(stderr, /^> library\.v1\.LibraryService\/GetBook to http:\S+ by rest\n> {3}x-request-id: r7\n< headers after [\d.]+ ms\n/);
+  assert.match(
+    stderr,
+    /^> library\.v1\.LibraryService\/GetBook to http:\S+ by rest\n> {3}x-request-id: r7\n< headers after [\d.]+ ms\n/,
+  );
   assert.match(stderr, /^< {3}content-type: application\/json$/m);
   assert.match(stderr, /^< OK after [\d.]+ ms$/m);
 });
@@ -174,22 +223,45 @@ suite("failures of calls end with 64 and the code, with details", () => {
     test(name, async () => {
       const { code, stdout, stderr } = await tsMs("call", ...args(), "GetBook", "name=shelves/9/books/1");
       assert.deepEqual([code, stdout], [69, ""]);
-      assert.match(stderr, /^NOT_FOUND: shelves\/9\/books\/1 does not exist\n\{\n {2}"@type": "type\.googleapis\.com\/google\.rpc\.ResourceInfo",\n/);
+      assert.match(
+        stderr,
+        /^NOT_FOUND: shelves\/9\/books\/1 does not exist\n\{\n {2}"@type": "type\.googleapis\.com\/google\.rpc\.ResourceInfo",\n/,
+      );
     });
   }
 });
 
 suite("mistakes are named with what to type instead, exit code 2", () => {
   const cases: readonly (readonly [string, () => readonly string[], RegExp])[] = [
-    ["rpc", () => [target, "GetBok"], /there is no rpc or service GetBok, did you mean GetBook\?\nThe services are library/],
-    ["field", () => [target, "GetBook", "nam=x"], /library\.v1\.GetBookRequest: nam: the request has no such field; did you mean "name"\?/],
-    ["field of JSON", () => [target, "GetBook", "-d", '{"nam":"x"}'], /request 1 is no library\.v1\.GetBookRequest: \n {2}nam: the message has no such field; did you mean "name"\?/],
+    [
+      "rpc",
+      () => [target, "GetBok"],
+      /there is no rpc or service GetBok, did you mean GetBook\?\nThe services are library/,
+    ],
+    [
+      "field",
+      () => [target, "GetBook", "nam=x"],
+      /library\.v1\.GetBookRequest: nam: the request has no such field; did you mean "name"\?/,
+    ],
+    [
+      "field of JSON",
+      () => [target, "GetBook", "-d", '{"nam":"x"}'],
+      /request 1 is no library\.v1\.GetBookRequest: \n {2}nam: the message has no such field; did you mean "name"\?/,
+    ],
     ["number", () => [target, "ListBooks", "pageSize=x"], /page_size: expected an integer/],
-    ["value of an enum", () => [target, "CreateBook", "book.state=BOOK_STATE_AVAILABL"], /BOOK_STATE_AVAILABLE/],
+    [
+      "value of an enum",
+      () => [target, "CreateBook", "book.state=BOOK_STATE_AVAILABL"],
+      /BOOK_STATE_AVAILABLE/,
+    ],
     ["no assignment", () => [target, "GetBook", "x"], /"x" is no FIELD=VALUE; JSON goes behind -d/],
     ["no JSON", () => [target, "GetBook", "-d", "{"], /the requests are no JSON/],
     ["two requests", () => [target, "GetBook", "-d", "{} {}"], /GetBook takes one request, and --data has 2/],
-    ["--rest without HTTP", () => [target, "GetBook", "--rest"], /--rest calls by HTTP: give the target as http:\/\/127/],
+    [
+      "--rest without HTTP",
+      () => [target, "GetBook", "--rest"],
+      /--rest calls by HTTP: give the target as http:\/\/127/,
+    ],
     ["header", () => [target, "GetBook", "-H", "x"], /bad value "x" for --H: must be NAME:VALUE/],
   ];
   for (const [name, args, expected] of cases) {
@@ -203,7 +275,10 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
   test("an HTTP target without contracts", async () => {
     const { code, stderr } = await tsMs("call", url, "GetBook");
     assert.equal(code, 1);
-    assert.match(stderr, /gives no contracts by gRPC: .*--proto FILE, --descriptors FILE, or --contracts-of HOST:PORT/);
+    assert.match(
+      stderr,
+      /gives no contracts by gRPC: .*--proto FILE, --descriptors FILE, or --contracts-of HOST:PORT/,
+    );
   });
 });
 
@@ -215,7 +290,14 @@ suite("F14", () => {
   });
 
   test("F14: --max-time gives up a server that hangs", async () => {
-    const { code, stderr } = await tsMs("call", target, "WatchBooks", "parent=shelves/1", "--max-time", "700ms");
+    const { code, stderr } = await tsMs(
+      "call",
+      target,
+      "WatchBooks",
+      "parent=shelves/1",
+      "--max-time",
+      "700ms",
+    );
     assert.equal(code, 68, stderr);
     assert.match(stderr, /^DEADLINE_EXCEEDED: /);
   });

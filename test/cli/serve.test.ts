@@ -70,7 +70,7 @@ test("serve --watch uses changed contracts and rules, and goes on with the old o
 
   writeFileSync(file, source.replace('get: "/v1/{name=shelves/*}"', 'get: "/v9/{name=shelves/*}"'));
   await program.line(/^\[HTTP\] loaded again: library\.v1\.LibraryService$/);
-  assert.deepEqual([await statusOf("/v9/shelves/1"), await statusOf("/v1/shelves/1")], [200, 404]);
+  assert.deepEqual([await statusOf("/v9/shelves/1"), await statusOf("/v1/shelves/1")], [200, 405]);
 
   writeFileSync(file, "syntax = ");
   await program.error(/changed contracts are not used: .*library\.proto/);

@@ -29,7 +29,10 @@ export const callFlags = {
     ),
     short: "H",
   },
-  rest: { ...switchFlag("Call by the HTTP rules of the rpc, as http:// targets are by default"), excludes: ["connect"] },
+  rest: {
+    ...switchFlag("Call by the HTTP rules of the rpc, as http:// targets are by default"),
+    excludes: ["connect"],
+  },
   connect: { ...switchFlag("Call an http:// target by the Connect protocol"), excludes: ["rest"] },
   maxTime: durationFlag(0, "Give up after this time, which is the deadline of the call too; 0 for never"),
   maxMessages: countFlag(0, "End a stream, with exit code 0, after so many replies; 0 for none"),
@@ -42,7 +45,10 @@ export const callFlags = {
     short: "o",
   },
   verbose: { ...switchFlag("Print headers, trailers, status and times on standard error"), short: "v" },
-  template: { ...switchFlag("Print a request to fill in, with the comments of the contract"), excludes: ["print"] },
+  template: {
+    ...switchFlag("Print a request to fill in, with the comments of the contract"),
+    excludes: ["print"],
+  },
   print: optionalChoiceFlag(printForms, "Do not call, print a command or a program that does"),
   ...contractFlags,
   contractsOf: {

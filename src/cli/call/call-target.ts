@@ -33,7 +33,9 @@ export function readTarget(text: string, flags: Pick<CallFlagValues, "rest" | "c
   }
   const url = URL.parse(text);
   if (url === null || url.search !== "" || url.hash !== "" || url.username !== "") {
-    throw new FlagError(`${text} must be a URL without user, query and fragment, such as http://localhost:8080`);
+    throw new FlagError(
+      `${text} must be a URL without user, query and fragment, such as http://localhost:8080`,
+    );
   }
   const name = url.href.replace(/\/+$/, "");
   return { name, protocol: flags.connect ? "connect" : "rest", isHttps: url.protocol === "https:" };

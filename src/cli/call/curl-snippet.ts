@@ -2,9 +2,9 @@ import { isUtf8 } from "node:buffer";
 import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { FlagError } from "../../core/errors/setup-error.ts";
 import { httpTransport } from "./call-target.ts";
-import type { HttpClient } from "./http-client.ts";
+import { type HttpClient, urlOf } from "./http-client.ts";
 import { readHeaders } from "./read-headers.ts";
-import { knownRequests, type PrintedCall, shellCommand } from "./snippets.ts";
+import { knownRequests, type PrintedCall, shellCommand } from "./printed-call.ts";
 
 /** A request as it would have been sent. */
 interface Captured {
@@ -63,12 +63,22 @@ async function capture({ method, to, requests, flags }: PrintedCall): Promise<Ca
     async fetch(input, init) {
       const { method: httpMethod = "GET", headers, body } = init ?? {};
       const bytes = body === undefined || body === null ? none : await new Response(body).bytes();
-      throw new Capture({ method: httpMethod, url: String(input), headers: new Headers(headers), body: bytes });
+      throw new Capture({
+        method: httpMethod,
+        url: urlOf(input),
+        headers: new Headers(headers),
+        body: bytes,
+      });
     },
     async universal({ method: httpMethod, url, header, body }) {
       const chunks: Uint8Array[] = [];
       for await (const chunk of body ?? []) chunks.push(chunk);
-      throw new Capture({ method: httpMethod, url, headers: new Headers(header), body: Buffer.concat(chunks) });
+      throw new Capture({
+        method: httpMethod,
+        url,
+        headers: new Headers(header),
+        body: Buffer.concat(chunks),
+      });
     },
   };
   const transport = await httpTransport(to, client, false);

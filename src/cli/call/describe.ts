@@ -3,7 +3,9 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 /** The list of services, with the number of their rpcs. */
 export function describeServices(services: readonly DescService[]): string {
   const width = Math.max(...services.map(({ typeName }) => typeName.length));
-  const lines = services.map(({ typeName, methods }) => `${typeName.padEnd(width)}  ${methods.length} rpcs\n`);
+  const lines = services.map(
+    ({ typeName, methods }) => `${typeName.padEnd(width)}  ${methods.length} rpcs\n`,
+  );
   return lines.join("");
 }
 

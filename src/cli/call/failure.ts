@@ -17,7 +17,8 @@ const failedCalls = 64;
  */
 export function failureOf(error: unknown, isLate: boolean): ConnectError | undefined {
   for (let at = error; at instanceof Error; at = at.cause) if (at instanceof SetupError) return undefined;
-  if (isLate) return new ConnectError("--max-time is over", Code.DeadlineExceeded, undefined, undefined, error);
+  if (isLate)
+    return new ConnectError("--max-time is over", Code.DeadlineExceeded, undefined, undefined, error);
   return error instanceof ConnectError ? error : undefined;
 }
 

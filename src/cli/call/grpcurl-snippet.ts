@@ -1,13 +1,15 @@
 import { rpcName } from "../contracts/rpc-name.ts";
 import { speaksTls } from "../contracts/target-flags.ts";
 import { grpcTargetOf } from "./call-target.ts";
-import { type PrintedCall, requestTexts, shellCommand } from "./snippets.ts";
+import { type PrintedCall, requestTexts, shellCommand } from "./printed-call.ts";
 
 /** The call by grpcurl, which calls HTTP targets by gRPC at their port. */
 export function grpcurlSnippet(call: PrintedCall): string {
   const { method, flags, to, requests } = call;
   const isTls = to.isHttps || speaksTls(flags);
-  const words: string[][] = [["grpcurl", isTls ? (flags.insecure ? "-insecure" : "") : "-plaintext", "-emit-defaults"]];
+  const words: string[][] = [
+    ["grpcurl", isTls ? (flags.insecure ? "-insecure" : "") : "-plaintext", "-emit-defaults"],
+  ];
   const options: readonly (readonly [string, string | undefined])[] = [
     ["-cacert", flags.grpcCa],
     ["-cert", flags.grpcCert],

@@ -39,8 +39,11 @@ export function openHttpClient(
   { serverName, ...certificates }: TargetTls,
   authority: string | undefined,
 ): OpenHttpClient {
-  const pem = Object.entries(certificates).map(([name, text]) => [name, Buffer.from(text)]);
-  const tls: SecureContextOptions & { servername?: string } = Object.fromEntries(pem);
+  const tls: SecureContextOptions & { servername?: string } = {};
+  for (const part of ["ca", "cert", "key"] as const) {
+    const pem = certificates[part];
+    if (pem !== undefined) tls[part] = Buffer.from(pem);
+  }
   if (serverName !== undefined) tls.servername = serverName;
   const agents = { http: new HttpAgent({ keepAlive: true }), https: new HttpsAgent({ keepAlive: true }) };
   const send = ({ method, url, headers, body, signal }: Outgoing): Promise<IncomingMessage> => {
@@ -82,11 +85,17 @@ export function openHttpClient(
 /** What the transport of REST asks `fetch` for: a URL, and a body that is a text, bytes or a stream. */
 function ofFetch(input: string | URL | Request, init: RequestInit = {}): Outgoing {
   const { method = "GET", headers, body, signal } = init;
-  const common = { method, url: String(input), headers: new Headers(headers), signal: signal ?? undefined };
+  const common = { method, url: urlOf(input), headers: new Headers(headers), signal: signal ?? undefined };
   if (body === undefined || body === null) return { ...common, body: undefined };
   if (typeof body === "string") return { ...common, body: Buffer.from(body) };
   if (body instanceof Uint8Array) return { ...common, body };
   return { ...common, body: Readable.fromWeb(body as NodeStream<Uint8Array>) }; // The only other kind.
+}
+
+/** The URL of what `fetch` is called with. */
+export function urlOf(input: string | URL | Request): string {
+  if (typeof input === "string") return input;
+  return input instanceof URL ? input.href : input.url;
 }
 
 function toResponse(incoming: IncomingMessage): Response {

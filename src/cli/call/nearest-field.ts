@@ -6,7 +6,9 @@ export function nearestField(root: DescMessage, path: string): string {
   let message: DescMessage | undefined = root;
   for (const step of path.replaceAll(/\[[^\]]*\]/g, "").split(".")) {
     if (message === undefined) return "";
-    const found: DescField | undefined = message.fields.find(({ name, jsonName }) => step === name || step === jsonName);
+    const found: DescField | undefined = message.fields.find(
+      ({ name, jsonName }) => step === name || step === jsonName,
+    );
     if (found === undefined) {
       const near = nearestName(
         step,

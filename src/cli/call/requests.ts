@@ -4,7 +4,7 @@ import { jsonReader } from "../../core/codec/json-to-message.ts";
 import { BadRequestSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { ConnectError } from "../../core/errors/errors.ts";
 import { FlagError, SetupError } from "../../core/errors/setup-error.ts";
-import { JsonSplitter } from "../../gateway/doors/rest/bodies/json-splitter.ts";
+import { JsonSplitter } from "../../gateway/http/json-splitter.ts";
 import { nearestField } from "./nearest-field.ts";
 import { setFields } from "./request-fields.ts";
 
@@ -63,7 +63,9 @@ async function textOf(data: string): Promise<string> {
     for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array); // No encoding is set.
     return Buffer.concat(chunks).toString("utf8");
   } catch (cause) {
-    throw new SetupError(`--data ${data}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new SetupError(`--data ${data}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   }
 }
 
@@ -104,5 +106,7 @@ function notReadable(error: unknown, what: string, schema: DescMessage): unknown
   const lines = violations.map(
     ({ field, description }) => `\n  ${field}: ${description}${nearestField(schema, field)}`,
   );
-  return new FlagError(`${what}: ${lines.length === 0 ? error.rawMessage : lines.join("")}`, { cause: error });
+  return new FlagError(`${what}: ${lines.length === 0 ? error.rawMessage : lines.join("")}`, {
+    cause: error,
+  });
 }

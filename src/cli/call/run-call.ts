@@ -30,7 +30,8 @@ export async function runCall(
   fields: readonly string[],
 ): Promise<number> {
   const to = readTarget(target, flags);
-  const { transport, close } = await openTransport(to, flags);
+  const open = await openTransport(to, flags);
+  const { transport } = open;
   const stop = stopSignal(flags.maxTime);
   try {
     const schema = await schemaOf(to, flags, rpc, transport, stop.signal);
@@ -45,7 +46,7 @@ export async function runCall(
     if (failure === undefined) throw error;
     return printFailure(failure, to, to.isHttps || speaksTls(flags));
   } finally {
-    close();
+    open.close();
   }
 }
 
@@ -63,7 +64,10 @@ async function runRpc(method: DescMethod, plan: CallPlan): Promise<number> {
   const { flags, to, schema, fields } = plan;
   const { registry } = schema;
   if (flags.template) {
-    const [{ templateOf }, { commentsOf }] = await Promise.all([import("./template.ts"), import("./comments.ts")]);
+    const [{ templateOf }, { commentsOf }] = await Promise.all([
+      import("./template.ts"),
+      import("./comments.ts"),
+    ]);
     process.stdout.write(templateOf(method.input, await commentsOf(flags)));
     return exitCodes.done;
   }
@@ -117,7 +121,9 @@ async function call(method: DescMethod, requests: Requests, plan: CallPlan): Pro
   }
 }
 
-async function* each(messages: Iterable<Message> | AsyncIterable<Message>): AsyncGenerator<Message, void, undefined> {
+async function* each(
+  messages: Iterable<Message> | AsyncIterable<Message>,
+): AsyncGenerator<Message, void, undefined> {
   yield* messages;
 }
 

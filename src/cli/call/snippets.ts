@@ -1,20 +1,8 @@
-import type { DescMethod, Message, Registry } from "@bufbuild/protobuf";
-import { jsonWriter } from "../../core/codec/message-to-json.ts";
-import type { CallFlagValues, printForms } from "./call-flags.ts";
-import type { CallTarget } from "./call-target.ts";
+import type { printForms } from "./call-flags.ts";
 import { curlSnippet } from "./curl-snippet.ts";
 import { grpcurlSnippet } from "./grpcurl-snippet.ts";
-import type { Requests } from "./requests.ts";
+import type { PrintedCall } from "./printed-call.ts";
 import { typescriptSnippet } from "./typescript-snippet.ts";
-
-/** A call that is printed and not made. */
-export interface PrintedCall {
-  readonly method: DescMethod;
-  readonly flags: CallFlagValues;
-  readonly to: CallTarget;
-  readonly requests: Requests;
-  readonly registry: Registry;
-}
 
 /**
  * A command or a program that makes a call, as it can be run.
@@ -30,25 +18,4 @@ export function snippet(form: (typeof printForms)[number], call: PrintedCall): P
     case "typescript":
       return typescriptSnippet(call);
   }
-}
-
-/** The requests that are known as JSON texts; none for those of standard input. */
-export function requestTexts({ method, requests, registry }: PrintedCall): readonly string[] {
-  const writer = jsonWriter(method.input, { registry, defaults: "omit" });
-  return knownRequests(requests).map((message) => writer.write(message));
-}
-
-/** The requests that are known; none for those of standard input, which a printed command reads itself. */
-export function knownRequests(requests: Requests): readonly Message[] {
-  return requests.kind === "known" ? requests.messages : [];
-}
-
-/** A command of several words on lines that a shell joins. */
-export function shellCommand(words: readonly (readonly string[])[]): string {
-  return `${words.map((line) => line.map(quoted).join(" ")).join(" \\\n  ")}\n`;
-}
-
-/** A word as a shell reads it. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

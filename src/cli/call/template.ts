@@ -65,13 +65,16 @@ class Template {
     const { text } = this.#comments.of(field);
     const facts = [typeOf(field)];
     if (rolesOf(field).required) facts.push("required");
-    if (field.oneof !== undefined) facts.push(`one of ${field.oneof.fields.map(({ jsonName }) => jsonName).join(", ")}`);
+    if (field.oneof !== undefined)
+      facts.push(`one of ${field.oneof.fields.map(({ jsonName }) => jsonName).join(", ")}`);
     return [text, facts.join("; ")].filter(Boolean).join("\n");
   }
 
   #field(field: DescField, indent: string, outer: readonly DescMessage[]): string {
     if (field.fieldKind === "map") {
-      const key = JSON.stringify(field.mapKey === ScalarType.BOOL ? "true" : isText(field.mapKey) ? "key" : "0");
+      const key = JSON.stringify(
+        field.mapKey === ScalarType.BOOL ? "true" : isText(field.mapKey) ? "key" : "0",
+      );
       return `{${key}: ${this.#single(field, indent, outer)}}`;
     }
     const value = this.#single(field, indent, outer);

@@ -2,7 +2,7 @@ import { readHeaders } from "./read-headers.ts";
 import { rpcName } from "../contracts/rpc-name.ts";
 import { speaksTls } from "../contracts/target-flags.ts";
 import { grpcTargetOf } from "./call-target.ts";
-import { type PrintedCall, requestTexts } from "./snippets.ts";
+import { type PrintedCall, requestTexts } from "./printed-call.ts";
 
 /** A program for Node that makes the call by this package; it needs the packages in its first line. */
 export function typescriptSnippet(call: PrintedCall): string {

@@ -1,6 +1,11 @@
 import type { Transport } from "@connectrpc/connect";
 import { FlagError } from "../../core/errors/setup-error.ts";
-import { descriptorSetSource, protoSource, type Schema, type SchemaSource } from "../../core/schema/schema.ts";
+import {
+  descriptorSetSource,
+  protoSource,
+  type Schema,
+  type SchemaSource,
+} from "../../core/schema/schema.ts";
 import type { ContractFlagValues } from "./contract-flags.ts";
 import { explainNoReflection } from "./explain-target.ts";
 import { speaksTls, targetDialOptions, type TargetFlagValues } from "./target-flags.ts";

@@ -16,7 +16,9 @@ const listening = "0A";
  */
 export async function portOwner(port: number): Promise<PortOwner | undefined> {
   try {
-    const sockets = new Set((await Promise.all(["tcp", "tcp6"].map((table) => socketsOf(table, port)))).flat());
+    const sockets = new Set(
+      (await Promise.all(["tcp", "tcp6"].map((table) => socketsOf(table, port)))).flat(),
+    );
     if (sockets.size === 0) return undefined;
     for (const name of await readdir("/proc")) {
       if (!/^\d+$/.test(name) || !(await hasSocket(name, sockets))) continue;

@@ -1,7 +1,7 @@
 import { countFlag, switchFlag } from "../../core/config/flag-kinds.ts";
 import { FlagError } from "../../core/errors/setup-error.ts";
 import { defineCommand, exitCodes } from "../command.ts";
-import { programFlags } from "./program-flags.ts";
+import { httpProgramFlags } from "../../app/http-program-flags.ts";
 
 /** `ts-ms serve`: a gateway in front of a gRPC server in any language. */
 export const command = defineCommand({
@@ -13,7 +13,7 @@ export const command = defineCommand({
     },
   ],
   flags: {
-    ...programFlags,
+    ...httpProgramFlags,
     mock: {
       ...switchFlag("Answer with examples made of the contracts, without a server"),
       excludes: ["reflection", "upstream", "discover"],
@@ -32,7 +32,9 @@ export const command = defineCommand({
     if (flags.mock && !hasFiles) throw new FlagError("--mock needs --proto FILE or --descriptors FILE");
     for (const name of ["upstream", "discover", "grpcHost", "grpcPort"]) {
       if (target !== undefined && flags.given.has(name)) {
-        throw new FlagError("TARGET is the server to call: leave out --upstream, --discover, --grpc-host, --grpc-port");
+        throw new FlagError(
+          "TARGET is the server to call: leave out --upstream, --discover, --grpc-host, --grpc-port",
+        );
       }
     }
     const all = {
@@ -40,8 +42,10 @@ export const command = defineCommand({
       ...(target === undefined ? {} : { upstream: [target] }),
       reflection: !hasFiles && !flags.mock,
     };
-    const { runHttpProgram } = await import("./http-program.ts");
-    const mock = flags.mock ? (await import("./mock-upstream.ts")).mockUpstream(flags.mockSeed) : undefined;
+    const { runHttpProgram } = await import("../../app/http-program.ts");
+    const mock = flags.mock
+      ? (await import("../../app/mock-upstream.ts")).mockUpstream(flags.mockSeed)
+      : undefined;
     const program = { name: "ts-ms", builtIn: [], comments: flags.descriptors, watch: flags.watch };
     try {
       await runHttpProgram(all, mock === undefined ? program : { ...program, mock });

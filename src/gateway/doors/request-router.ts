@@ -1,6 +1,10 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
-import { parseServiceConfig, type RuleText, type ServiceConfig } from "../../core/http-rule/service-config.ts";
+import {
+  parseServiceConfig,
+  type RuleText,
+  type ServiceConfig,
+} from "../../core/http-rule/service-config.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import { pathOf } from "../../core/net/request-target.ts";

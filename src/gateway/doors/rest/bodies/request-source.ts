@@ -10,7 +10,7 @@ import type { RouteCall } from "../../../routing/route-call.ts";
 import type { DoorKit } from "../../door-kit.ts";
 import { bodyChunks } from "../../../http/body-chunks.ts";
 import { type RequestMessages, UploadedMessages } from "./uploaded-messages.ts";
-import { JsonSplitter, type SplitterLimits } from "./json-splitter.ts";
+import { JsonSplitter, type SplitterLimits } from "../../../http/json-splitter.ts";
 import type { MessageBinder, MessageBody } from "../../../binding/message-binder.ts";
 
 /** Reads the messages of a request. Rejects with an error of the request before the first message. */

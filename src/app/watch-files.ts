@@ -45,7 +45,9 @@ export function watchFiles(watched: WatchedFiles, changed: () => Promise<void>):
   }
   for (const folder of protoFolders) {
     const options = { recursive: true };
-    watchers.push(watch(folder, options, (_, name) => void ((name ?? "x.proto").endsWith(".proto") && touch())));
+    watchers.push(
+      watch(folder, options, (_, name) => void ((name ?? "x.proto").endsWith(".proto") && touch())),
+    );
   }
   for (const watcher of watchers) watcher.on("error", () => {}); // A folder that has gone: nothing changes in it.
   const end = (): void => {

@@ -1,9 +1,9 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { mockService } from "../../core/contract/mock-service.ts";
-import { type DialedTransport, dial } from "../../core/dial.ts";
-import { GrpcServer } from "../../core/grpc-server.ts";
-import type { SchemaUpstream } from "../../core/schema/schema-loader.ts";
+import { mockService } from "../core/contract/mock-service.ts";
+import { type DialedTransport, dial } from "../core/dial.ts";
+import { GrpcServer } from "../core/grpc-server.ts";
+import type { SchemaUpstream } from "../core/schema/schema-loader.ts";
 
 /** The upstream of `--mock`: answers every rpc of the contracts in use with examples. */
 export interface MockUpstream extends Transport, SchemaUpstream {

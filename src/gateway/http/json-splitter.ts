@@ -1,5 +1,5 @@
-import { invalidArgument } from "../../../../core/errors/errors.ts";
-import { HttpError } from "../../../http/http-error.ts";
+import { invalidArgument } from "../../core/errors/errors.ts";
+import { HttpError } from "./http-error.ts";
 
 /** Limits of one message of a body. */
 export interface SplitterLimits {

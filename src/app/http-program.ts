@@ -1,24 +1,24 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { dial } from "../../core/dial.ts";
-import { upstreamOf } from "../../core/grpc/client/upstream-flags.ts";
-import { addServerGracefulStop, catchStopSignals } from "../../core/lifecycle/signals.ts";
-import type { RuleText } from "../../core/http-rule/service-config.ts";
-import { tlsOptions } from "../../core/net/tls-flags.ts";
-import { keepLoaded, type SchemaUpstream } from "../../core/schema/schema-loader.ts";
-import { schemaSource } from "../../core/schema/schema-flags.ts";
-import type { Schema, SchemaSource } from "../../core/schema/schema.ts";
-import { flagSecurity } from "../../core/security/auth-flags.ts";
-import type { Logger } from "../../core/telemetry/logger.ts";
-import { createTelemetry } from "../../core/telemetry/telemetry.ts";
-import type { CommentSource } from "../../gateway/faces/comment-files.ts";
-import { faceOptions } from "../../gateway/flags/face-flags.ts";
-import { httpOptions } from "../../gateway/flags/http-flags.ts";
-import { severalUpstreams } from "../../gateway/flags/upstreams-flags.ts";
-import { HttpServer } from "../../gateway/http-server.ts";
-import type { Upstreams } from "../../gateway/upstreams/upstreams.ts";
+import { dial } from "../core/dial.ts";
+import { upstreamOf } from "../core/grpc/client/upstream-flags.ts";
+import { addServerGracefulStop, catchStopSignals } from "../core/lifecycle/signals.ts";
+import type { RuleText } from "../core/http-rule/service-config.ts";
+import { tlsOptions } from "../core/net/tls-flags.ts";
+import { keepLoaded, type SchemaUpstream } from "../core/schema/schema-loader.ts";
+import { schemaSource } from "../core/schema/schema-flags.ts";
+import type { Schema, SchemaSource } from "../core/schema/schema.ts";
+import { flagSecurity } from "../core/security/auth-flags.ts";
+import type { Logger } from "../core/telemetry/logger.ts";
+import { createTelemetry } from "../core/telemetry/telemetry.ts";
+import type { CommentSource } from "../gateway/faces/comment-files.ts";
+import { faceOptions } from "../gateway/flags/face-flags.ts";
+import { httpOptions } from "../gateway/flags/http-flags.ts";
+import { severalUpstreams } from "../gateway/flags/upstreams-flags.ts";
+import { HttpServer } from "../gateway/http-server.ts";
+import type { Upstreams } from "../gateway/upstreams/upstreams.ts";
 import type { MockUpstream } from "./mock-upstream.ts";
-import type { ProgramFlagValues } from "./program-flags.ts";
+import type { HttpProgramFlags } from "./http-program-flags.ts";
 
 /** What a program adds to its flags. */
 export interface HttpProgram {
@@ -41,7 +41,7 @@ interface OneUpstream extends Transport, SchemaUpstream {
 
 /** The running parts of a program. */
 interface Parts {
-  readonly flags: ProgramFlagValues;
+  readonly flags: HttpProgramFlags;
   readonly program: HttpProgram;
   readonly http: HttpServer;
   readonly logger: Logger;
@@ -56,7 +56,7 @@ interface Parts {
  *
  * @throws SetupError naming flags, files or contracts that cannot be used
  */
-export async function runHttpProgram(flags: ProgramFlagValues, program: HttpProgram): Promise<void> {
+export async function runHttpProgram(flags: HttpProgramFlags, program: HttpProgram): Promise<void> {
   // Targets such as consul:///users have the agent of the environment.
   if (flags.consul !== undefined) process.env["CONSUL_HTTP_ADDR"] = flags.consul;
   const { logger, observers, httpObservers, onFault, startExporter } = createTelemetry(flags);
@@ -101,12 +101,12 @@ export async function runHttpProgram(flags: ProgramFlagValues, program: HttpProg
 
 /** Prepares the registration that flags ask for. @returns registers the program */
 async function registration(
-  flags: ProgramFlagValues,
+  flags: HttpProgramFlags,
   name: string,
   server: HttpServer,
 ): Promise<() => Promise<void>> {
   if (flags.register === undefined) return async () => {};
-  const { registerProgram } = await import("../../core/discovery/consul/register-program.ts");
+  const { registerProgram } = await import("../core/discovery/consul/register-program.ts");
   const check = flags.tlsClient === "required" ? "ttl" : "http";
   const registered = registerProgram(flags, { name, server, check });
   addServerGracefulStop(registered); // First: clients go elsewhere while it still serves.

@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeUtf8 } from "../../../../../src/core/codec/json-to-message.ts";
-import { Code, ConnectError } from "../../../../../src/core/errors/errors.ts";
-import { HttpError } from "../../../../../src/gateway/http/http-error.ts";
-import {
-  JsonSplitter,
-  type SplitterLimits,
-} from "../../../../../src/gateway/doors/rest/bodies/json-splitter.ts";
+import { decodeUtf8 } from "../../../src/core/codec/json-to-message.ts";
+import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
+import { HttpError } from "../../../src/gateway/http/http-error.ts";
+import { JsonSplitter, type SplitterLimits } from "../../../src/gateway/http/json-splitter.ts";
 
 const limits: SplitterLimits = { maxMessageBytes: 100, maxDepth: 5 };
 
