@@ -462,6 +462,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
 
   async #readyInApp(own: readonly OwnRoute[]): Promise<void> {
     void this.#router.rpcs; // Throws for invalid rules and routes.
+    await this.#faces?.load();
     this.#faces?.open();
     await this.#prepare();
     this.#warnings.ownRoutes = own;
@@ -475,6 +476,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const { host, port } = this.#options;
     // Throws for invalid routes before the engine starts: an engine whose mount has failed cannot be started again.
     void this.#router.rpcs;
+    await this.#faces?.load();
     this.#faces?.open();
     await this.#prepare();
     await this.fastify.ready();

@@ -1,5 +1,6 @@
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
+import type { FaceSocketPath } from "./face-socket.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "./face.ts";
 
 /** What answers at the paths of faces. */
@@ -50,6 +51,21 @@ export class FaceSet {
   /** Whether a path is one of a face. */
   has(path: string): boolean {
     return this.#known.has(path);
+  }
+
+  /** The sockets at a path; undefined where no face has any. */
+  socketsAt(path: string): FaceSocketPath | undefined {
+    if (!this.#known.has(path)) return undefined;
+    for (const { sockets } of this.#faces) {
+      const found = sockets?.get(path);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** Loads what faces need, before they are derived. @throws SetupError for what is not installed */
+  async load(): Promise<void> {
+    for (const face of this.#faces) await face.load?.();
   }
 
   /**

@@ -6,9 +6,11 @@ import type { StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { ErrorFormat } from "../http/error-body.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
+import type { HttpObserver } from "../http/http-observer.ts";
 import type { BodyReader } from "../http/request-body.ts";
 import type { Router } from "../routing/router.ts";
 import type { FaceProtocol, FaceRpc } from "./face-call.ts";
+import type { FaceSocketPath } from "./face-socket.ts";
 
 /** Services, types and routes of one moment. */
 export interface Contract {
@@ -31,6 +33,8 @@ export interface LiveFaceOptions {
   readonly allowedOrigins: readonly string[];
   /** How long a client may read nothing while bytes wait for it, in milliseconds. */
   readonly writeIdleMs: number;
+  /** How long a call may take whose client sets no time, in milliseconds; 0 for any. */
+  readonly defaultTimeoutMs: number;
 }
 
 /** What a face knows of its server. */
@@ -61,6 +65,8 @@ export interface FaceHost {
   readonly allowedHosts: readonly string[] | undefined;
   /** How often an idle answer in parts sends something, in milliseconds; 0 for never. */
   readonly heartbeatMs: number;
+  /** Told of what happens to requests of faces. */
+  readonly httpObservers: readonly HttpObserver[];
   /** Options that a reload may change, as they are now. */
   readonly live: () => LiveFaceOptions;
   /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
@@ -79,6 +85,10 @@ export interface FacePath {
 
 /** A face of one server. */
 export interface MountedFace {
+  /** WebSockets at its paths; undefined for none. */
+  readonly sockets?: ReadonlyMap<string, FaceSocketPath> | undefined;
+  /** Loads what it needs, before `use`. @throws SetupError, by which it rejects, for what is not installed */
+  load?(): Promise<void>;
   /**
    * Derives the face from a contract. What it returns refers to no earlier contract.
    *

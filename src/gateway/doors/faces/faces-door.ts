@@ -1,6 +1,7 @@
 import { rpcName } from "../../../core/call/service.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import { answerOtherMethod } from "../../http/other-method.ts";
+import { asksForWebSocket } from "../../http/websocket-handshake.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, FacePath } from "../../faces/face.ts";
@@ -23,7 +24,7 @@ export const facesDoor: MakeDoor = (kit) => {
       return (exchange) => {
         const path = pathOf(exchange.head.url);
         const found = paths?.().get(path);
-        if (found === undefined) return false;
+        if (found === undefined || isForSockets(path, exchange, kit)) return false;
         exchange.route = path;
         void answer(found, exchange, kit);
         return true;
@@ -42,6 +43,16 @@ function compileRpc(rpcs: ServedRpcs, kit: DoorKit): Contract["rpc"] {
     rpcs.compiled(owners[protocol], method, () =>
       faceRpc(method, protocol, rpcs.kitOf(method, `/${rpcName(method)}`, kit)),
     );
+}
+
+/** Whether the door of WebSockets opens one for the face. */
+function isForSockets(path: string, { upgrade, head }: HttpExchange, { faces, sockets }: DoorKit): boolean {
+  return (
+    upgrade !== undefined &&
+    sockets.webSockets &&
+    asksForWebSocket(head) &&
+    faces?.socketsAt(path) !== undefined
+  );
 }
 
 /** Never rejects. */

@@ -11,9 +11,11 @@ import type { Door, DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
+import type { FaceSocketPath } from "../../faces/face-socket.ts";
 import type { RouteCall } from "../../routing/route-call.ts";
 import { CallableMethods } from "./callable-methods.ts";
 import { ClientSocket } from "./client-socket.ts";
+import { checkFaceHandshake, FaceEndpoint, originOf } from "./face-endpoint.ts";
 import { asksForWebSocket, handshakeProblem, offeredProtocols } from "../../http/websocket-handshake.ts";
 import { MultiplexSocket } from "./multiplex-socket.ts";
 import type { OpenSocket } from "./open-socket.ts";
@@ -78,7 +80,10 @@ class WebSockets implements Door {
         const problem = handshakeProblem(head) ?? origins.problem(head.headers);
         if (problem !== undefined) throw problem;
         if (this.#draining) throw notNow();
-        if (pathOf(head.url) === this.#kit.sockets.multiplexPath) this.#openMultiplex(exchange, upgrade);
+        const path = pathOf(head.url);
+        const face = this.#kit.faces?.socketsAt(path);
+        if (face !== undefined) void this.#openFace(exchange, upgrade, face);
+        else if (path === this.#kit.sockets.multiplexPath) this.#openMultiplex(exchange, upgrade);
         else this.#openRoute(exchange, upgrade, rpcs);
       } catch (reason) {
         this.#kit.errors.send(exchange, reason);
@@ -159,6 +164,24 @@ class WebSockets implements Door {
       forget();
       context.end();
       notifyUnserved(this.#kit.observers, toCallError(reason), context);
+      this.#kit.errors.send(exchange, reason);
+    }
+  }
+
+  /** Never rejects. */
+  async #openFace(exchange: HttpExchange, upgrade: UpgradeRequest, path: FaceSocketPath): Promise<void> {
+    try {
+      exchange.route = pathOf(exchange.head.url);
+      await checkFaceHandshake(path, exchange);
+      if (this.#draining) throw notNow();
+      if (exchange.answered || exchange.destroyed) return; // The client has left.
+      const origin = originOf(exchange, upgrade);
+      this.#accept(exchange, upgrade, path.protocol, (socket) => {
+        const opened = new FaceEndpoint(socket, path, origin, this.#kit.sockets.maxSocketCalls);
+        opened.open();
+        return opened;
+      });
+    } catch (reason) {
       this.#kit.errors.send(exchange, reason);
     }
   }
