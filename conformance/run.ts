@@ -21,6 +21,7 @@ import { realClients } from "./real-clients/real-clients.ts";
 import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { rotel } from "./rotel/rotel.ts";
+import { graphqlHttp } from "./graphql-http.ts";
 import { openapi } from "./openapi.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
@@ -56,6 +57,7 @@ const suites: readonly Suite[] = [
   signatures,
   envelope,
   openapi,
+  graphqlHttp,
   showcase,
   consul,
   dnsmasq,
