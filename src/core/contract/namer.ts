@@ -46,6 +46,13 @@ export class Namer {
     return lowerFirst(first) + rest.join("");
   }
 
+  /** `libraryGetBook`, also where the method alone would do. */
+  camelOfService(method: DescMethod): string {
+    const parts = this.rpc(method);
+    const [first = "", ...rest] = parts.length > 1 ? parts : behindService(method).split(" ");
+    return lowerFirst(first) + rest.join("");
+  }
+
   /** `get_book`, or `go_ms_get`. */
   snake(method: DescMethod): string {
     return this.rpc(method).map(toSnake).join("_");

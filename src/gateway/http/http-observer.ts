@@ -42,4 +42,20 @@ export interface HttpObserver {
   httpRequest?(route: string, method: string, status: number, seconds: number, lane?: Http1Lane): void;
   /** Query parameters or JSON fields were ignored as unknown. */
   ignoredUnknown?(route: string, kind: "query" | "field", count: number, name: string): void;
+  /** Something has happened to an operation of GraphQL. */
+  graphql?(event: GraphqlEvent): void;
 }
+
+/** What happens to operations of GraphQL. */
+export type GraphqlEvent =
+  /** One was executed; `partial`: with errors, and data nevertheless. */
+  | {
+      readonly kind: "operation";
+      readonly type: "query" | "mutation" | "subscription";
+      readonly outcome: "ok" | "partial" | "failed";
+      readonly seconds: number;
+    }
+  /** One was not executed. */
+  | { readonly kind: "refused"; readonly reason: string }
+  /** Keys were asked for by one call. */
+  | { readonly kind: "batch"; readonly keys: number };

@@ -1,0 +1,65 @@
+import { toCallError } from "../../../core/errors/errors.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
+import { StreamWriter } from "../../http/stream-writer.ts";
+import type { CallGroup } from "../call-group.ts";
+import type { ShownResult } from "./errors.ts";
+import type { PreparedOperation } from "./execute.ts";
+import type { HttpParts } from "./http-parts.ts";
+
+const comment = ":\n\n";
+const complete = "event: complete\ndata:\n\n";
+
+/**
+ * Answers with the results of an operation as server-sent events: `next` for each, `complete` at the end. The next event
+ * waits until the client has read.
+ *
+ * @throws what is wrong with the request itself; the answer has not begun then
+ */
+export async function eventsAnswer(
+  prepared: PreparedOperation,
+  group: CallGroup,
+  exchange: HttpExchange,
+  { executor, heartbeatMs, writeIdleMs }: HttpParts,
+): Promise<void> {
+  const results =
+    prepared.type === "subscription"
+      ? await executor.subscribe(prepared, group)
+      : once(await executor.execute(prepared, group));
+  if (!(Symbol.asyncIterator in results)) {
+    exchange.respond(400, { "content-type": "application/json; charset=utf-8" }, JSON.stringify(results));
+    return;
+  }
+  const body = exchange.respondInParts(200, {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+  });
+  const writer = new StreamWriter(body, { writeIdleMs: writeIdleMs() });
+  body.flushHeaders();
+  const heartbeat =
+    heartbeatMs > 0
+      ? setInterval(() => {
+          if (!writer.busy) void writer.write(comment)?.catch(() => {});
+        }, heartbeatMs)
+      : undefined;
+  const forget = exchange.onClose(() => void results.return(undefined));
+  exchange.onStop = (reason) => group.abort(reason);
+  try {
+    for await (const result of results) {
+      const written = writer.write(`event: next\ndata: ${JSON.stringify(result)}\n\n`);
+      heartbeat?.refresh();
+      if (written !== undefined) await written;
+    }
+    await writer.end(complete);
+  } catch (reason) {
+    void toCallError(reason); // The client has left, or reads nothing.
+  } finally {
+    forget();
+    clearInterval(heartbeat);
+    await results.return(undefined);
+  }
+}
+
+async function* once(result: ShownResult): AsyncGenerator<ShownResult, void, undefined> {
+  yield result;
+}

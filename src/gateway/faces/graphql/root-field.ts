@@ -1,0 +1,156 @@
+import {
+  create,
+  type DescField,
+  type DescMethod,
+  type DescMethodServerStreaming,
+  type Message,
+} from "@bufbuild/protobuf";
+import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
+import type { GraphQLFieldConfig, GraphQLResolveInfo } from "graphql";
+import { hasOwnJsonForm, setField } from "../../../core/codec/field-shape.ts";
+import { isUnary } from "../../../core/call/handler.ts";
+import { toCallError } from "../../../core/errors/errors.ts";
+import type { Route } from "../../../core/http-rule/route.ts";
+import { givenPaths, type InputMember, type Inputs, type InputValues, messageReader } from "./inputs.ts";
+import { InputRefusal } from "./input-refusal.ts";
+import { noReason } from "./leaves.ts";
+import type { Operation } from "./operation.ts";
+import { type Outputs, readerOf } from "./outputs.ts";
+import { selectedPaths } from "./read-mask.ts";
+import type { RootRpc } from "./rpcs.ts";
+
+/** An rpc as a field of GraphQL, compiled. */
+export interface RootField {
+  readonly rpc: RootRpc;
+  /** The arguments, in the order of the contract. */
+  readonly members: readonly InputMember[];
+  readonly config: GraphQLFieldConfig<unknown, unknown>;
+  /** The argument that says how many items a list may have; undefined for none. */
+  readonly sizeArgument: string | undefined;
+}
+
+/** A resolver as those of this schema are called. */
+type Resolve = (source: unknown, args: InputValues, context: unknown, info: GraphQLResolveInfo) => unknown;
+
+/** Arguments that say how many items a list may have. */
+const sizeArguments: ReadonlySet<string> = new Set(["page_size", "first", "limit"]);
+
+/** Compiles the field of an rpc. @throws SetupError */
+export function compileRootField(rpc: RootRpc, inputs: Inputs, outputs: Outputs): RootField {
+  const { method, responseField } = rpc;
+  const patched = patchedOf(method, rpc.routes);
+  const members = inputs.members(method.input, patched);
+  const output = responseField === undefined ? outputs.message(method.output) : outputs.of(responseField);
+  const readReply = responseField === undefined ? undefined : readerOf(responseField);
+  const { convert } = output;
+  const valueOf = (reply: Message): unknown => {
+    const value = readReply === undefined ? reply : readReply(reply);
+    return value === null || value === undefined || convert === undefined ? (value ?? null) : convert(value);
+  };
+  const size = method.input.fields.find(({ name }) => sizeArguments.has(name));
+  return {
+    rpc,
+    members,
+    sizeArgument: members.find(({ member }) => member === size)?.name,
+    config: {
+      type: output.type,
+      args: inputs.args(members),
+      ...resolvers(rpc, compileRequest(rpc, members, patched), valueOf),
+      ...(method.deprecated && { deprecationReason: noReason }),
+    },
+  };
+}
+
+function resolvers(
+  { method }: RootRpc,
+  requestOf: (args: InputValues, info: GraphQLResolveInfo) => Message,
+  valueOf: (reply: Message) => unknown,
+): { resolve: Resolve; subscribe?: Resolve } {
+  if (isServerStream(method)) {
+    return {
+      subscribe: (_source, args, context, info) =>
+        (context as Operation).stream(method, requestOf(args, info)), // As `execute` has it.
+      resolve: (reply) => valueOf(reply as Message), // As `subscribe` gives it.
+    };
+  }
+  if (!isUnary(method)) throw new TypeError(`${method.toString()} is no rpc of GraphQL`);
+  return {
+    resolve: async (_source, args, context, info) =>
+      valueOf(await (context as Operation).unary(method, requestOf(args, info))),
+  };
+}
+
+function compileRequest(
+  { method, routes, responseField }: RootRpc,
+  members: readonly InputMember[],
+  patched: DescField | undefined,
+): (args: InputValues, info: GraphQLResolveInfo) => Message {
+  const read = messageReader(method.input, () => members);
+  const mask = maskOf(method);
+  const updated = members.find(({ member }) => member === patched);
+  const left = new Set(
+    routes
+      .flatMap(({ variables }) => variables.map(({ fields }) => fields.at(-1)))
+      .filter((field) => field !== undefined),
+  );
+  const readMask = method.input.fields.find((field) => field.name === "read_mask" && isMask(field));
+  return (args, info) => {
+    const request = readOrRefuse(read, args);
+    const isGiven = (field: DescField): boolean => {
+      const given = readerOf(field)(request);
+      return given !== undefined && given !== null;
+    };
+    if (mask !== undefined && updated !== undefined && !isGiven(mask)) {
+      const values = args[updated.name];
+      const below = updated.below?.() ?? [];
+      const paths = isValues(values) ? [...givenPaths(values, below, left)] : [];
+      if (paths.length > 0) setField(request, mask, create(FieldMaskSchema, { paths }));
+    }
+    if (readMask !== undefined && !isGiven(readMask)) {
+      const paths = [...selectedPaths(info, responseField?.message ?? method.output)];
+      if (paths.length > 0) setField(request, readMask, create(FieldMaskSchema, { paths }));
+    }
+    return request;
+  };
+}
+
+/** @throws ConnectError INVALID_ARGUMENT */
+function readOrRefuse(read: (args: InputValues) => Message, args: InputValues): Message {
+  try {
+    return read(args);
+  } catch (reason) {
+    throw reason instanceof InputRefusal ? reason.error : toCallError(reason);
+  }
+}
+
+/** The field of a request of which a mask says what counts; undefined for none. */
+export function patchedOf(method: DescMethod, routes: readonly Route[]): DescField | undefined {
+  if (maskOf(method) === undefined) return undefined;
+  const isPlain = (field: DescField): boolean =>
+    field.fieldKind === "message" && !hasOwnJsonForm(field.message);
+  for (const { bodyField } of routes) {
+    const field =
+      bodyField !== undefined && bodyField !== "*" && bodyField.length === 1 ? bodyField[0] : undefined;
+    if (field !== undefined && isPlain(field)) return field;
+  }
+  const [first, ...more] = method.input.fields.filter(isPlain);
+  return more.length === 0 ? first : undefined;
+}
+
+/** The mask of an update. */
+function maskOf({ input }: DescMethod): DescField | undefined {
+  const [mask, ...more] = input.fields.filter((field) => isMask(field) && field.name !== "read_mask");
+  return more.length === 0 ? mask : undefined;
+}
+
+function isServerStream(method: DescMethod): method is DescMethodServerStreaming {
+  return method.methodKind === "server_streaming";
+}
+
+function isMask(field: DescField): boolean {
+  return field.fieldKind === "message" && field.message.typeName === FieldMaskSchema.typeName;
+}
+
+function isValues(value: unknown): value is InputValues {
+  return typeof value === "object" && value !== null;
+}

@@ -1,0 +1,348 @@
+/** Subscriptions of GraphQL over sockets and events: rules 18, 24 to 26 of the faces. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, suite, test } from "node:test";
+import { createClient as createEventClient } from "graphql-sse";
+import { type Client, createClient } from "graphql-ws";
+import WebSocket from "ws";
+import { builtContract } from "../../support/built-contract.ts";
+import { GraphqlHost, type GraphqlResult } from "../../support/graphql-host.ts";
+import { kindsProto } from "../../support/kinds-contract.ts";
+import { KindsCalls, kindsServices } from "../../support/kinds-service.ts";
+
+const built = builtContract({ "kinds.proto": kindsProto });
+
+suite("streams of GraphQL", () => {
+  let calls: KindsCalls;
+  let host: GraphqlHost;
+  const clients: Client[] = [];
+  before(async () => {
+    calls = new KindsCalls();
+    host = await GraphqlHost.of(kindsServices(built, calls));
+  });
+  beforeEach(() => void (calls.rpcs.length = 0));
+  after(async () => {
+    for (const client of clients) await client.dispose();
+    await host[Symbol.asyncDispose]();
+  });
+
+  function socketClient(at: GraphqlHost = host, connectionParams?: Record<string, unknown>): Client {
+    const url = at.url.replace("http", "ws");
+    const client = createClient({
+      url,
+      webSocketImpl: WebSocket,
+      retryAttempts: 0,
+      ...(connectionParams && { connectionParams }),
+    });
+    clients.push(client);
+    return client;
+  }
+
+  describe("sockets", () => {
+    test("rule 24: subscriptions, queries and mutations of one socket", async () => {
+      const client = socketClient();
+      const numbers = (name: string) =>
+        results(client, `subscription ${name} { follow(count: 3) { number } }`);
+      const [one, two, three] = await Promise.all([
+        numbers("A"),
+        numbers("B"),
+        results(client, "mutation { setKinds(kinds: {int: 4}) { kinds { int } } }"),
+      ]);
+      const expected = [1, 2, 3].map((number) => ({ data: { follow: { number } } }));
+      assert.deepEqual([one, two], [expected, expected]);
+      assert.deepEqual(three, [{ data: { setKinds: { kinds: { int: 4 } } } }]);
+    });
+
+    test("rule 24: another subprotocol, or none, is 400 and named; a foreign origin is 403", async () => {
+      const url = host.url.replace("http", "ws");
+      for (const [protocols, headers, status] of [
+        [[], {}, 400],
+        [["graphql-ws"], {}, 400],
+        [["graphql-transport-ws"], { origin: "https://evil.example" }, 403],
+      ] as const) {
+        const socket = new WebSocket(url, [...protocols], { headers });
+        const text = await new Promise<string>((resolve, reject) => {
+          socket.on("unexpected-response", (_request, response) => {
+            assert.equal(response.statusCode, status);
+            response.on("data", (data: Buffer) => resolve(data.toString()));
+          });
+          socket.on("open", () => reject(new Error("it is open")));
+        });
+        assert.match(text, status === 400 ? /graphql-transport-ws/ : /origin/i);
+      }
+    });
+
+    test("rule 24: connection_init adds headers that the server forwards, and no others", async () => {
+      const seen: (string | null)[] = [];
+      const [kinds, ...others] = kindsServices(built, new KindsCalls());
+      const echo = (request: unknown, { requestHeader }: { readonly requestHeader: Headers }): unknown => {
+        seen.push(requestHeader.get("authorization"), requestHeader.get("x-other"));
+        return request;
+      };
+      await using other = await GraphqlHost.of([{ ...kinds, echo } as never, ...others]);
+      const client = socketClient(other, { headers: { Authorization: "Bearer a", "x-other": "b" } });
+      await results(client, "{ echo { text } }");
+      assert.deepEqual(seen, ["Bearer a", null]);
+      await client.dispose();
+    });
+
+    test("rule 24: at most maxSocketCalls operations", async () => {
+      await using other = await GraphqlHost.of(kindsServices(built, calls), {}, { maxSocketCalls: 1 });
+      const client = socketClient(other);
+      const first = client.iterate({ query: 'subscription { follow(count: 1, fail: "never") { number } }' });
+      await first.next();
+      assert.match(JSON.stringify(await problemOf(client, "{ __typename }")), /RESOURCE_EXHAUSTED/);
+      await first.return?.();
+      await client.dispose();
+    });
+
+    test("rule 26: an error ends its operation with a last result, and no other", async () => {
+      const client = socketClient();
+      const other = client.iterate({ query: 'subscription { follow(count: 1, fail: "never") { number } }' });
+      await other.next();
+      const last = await results(client, 'subscription { follow(count: 1, fail: "last") { number } }');
+      assert.deepEqual(
+        last.map(({ data }) => data),
+        [{ follow: { number: 1 } }, null],
+      );
+      assert.deepEqual(
+        last[1]?.errors?.map(({ message, extensions }) => [message, extensions]),
+        [["no more", { code: "UNAVAILABLE", rpc: "kinds.v1.KindsService/Follow" }]],
+      );
+      const first = await results(client, 'subscription { follow(count: 1, fail: "first") { number } }');
+      assert.deepEqual(
+        first.map(({ data, errors }) => [data, errors?.[0]?.extensions["code"]]),
+        [[null, "FAILED_PRECONDITION"]],
+      );
+      for (const wrong of [
+        "subscription { none }",
+        "{",
+        "subscription($a: Int) { follow(count: $a) { number } }",
+      ]) {
+        const problem = await problemOf(client, wrong, { a: "x" });
+        assert.match(JSON.stringify(problem), /INVALID_ARGUMENT/, wrong);
+      }
+      assert.deepEqual(await results(client, "{ __typename }"), [{ data: { __typename: "Query" } }]);
+      await other.return?.();
+    });
+
+    test("F03: the upstream dies in the middle of many subscriptions: each ends, and sockets stay", async () => {
+      const faulty = new KindsCalls();
+      await using other = await GraphqlHost.of(kindsServices(built, faulty));
+      const sockets = Array.from({ length: 10 }, () => socketClient(other));
+      const all = sockets.flatMap((client) =>
+        Array.from({ length: 20 }, () =>
+          results(client, 'subscription { follow(count: 1, fail: "never") { number } }'),
+        ),
+      );
+      await until(() => faulty.open === 200);
+      faulty.fault.abort();
+      for (const ended of await Promise.all(all)) {
+        const last = ended.at(-1);
+        assert.deepEqual([last?.data, last?.errors?.[0]?.extensions["code"]], [null, "UNAVAILABLE"]);
+      }
+      assert.deepEqual(await results(sockets[0] ?? assert.fail(), "{ __typename }"), [
+        { data: { __typename: "Query" } },
+      ]);
+      for (const client of sockets) await client.dispose();
+    });
+
+    test("F04: a client that completes before the first event ends the calls of its subscriptions", async () => {
+      const begun = calls.ended;
+      const client = socketClient();
+      for (let at = 0; at < 500; at += 50) {
+        const all = Array.from({ length: 50 }, () =>
+          client.iterate({ query: "subscription { follow(count: 1, pauseMs: 1000000) { number } }" }),
+        );
+        const pending = all.map((one) => one.next());
+        await until(() => calls.open === 50);
+        await Promise.all(all.map((one) => one.return?.()));
+        await Promise.all(pending);
+        await until(() => calls.open === 0);
+      }
+      assert.equal(calls.ended - begun, 500);
+    });
+
+    test("F04: a subscriber that stops reading stops the rpc", async () => {
+      const socket = new WebSocket(host.url.replace("http", "ws"), "graphql-transport-ws");
+      await new Promise((resolve) => socket.once("open", resolve));
+      socket.send('{"type":"connection_init"}');
+      await new Promise((resolve) => socket.once("message", resolve));
+      const query = "subscription { follow(count: 1000000) { number text } }";
+      socket.send(JSON.stringify({ id: "1", type: "subscribe", payload: { query } }));
+      await new Promise((resolve) => socket.once("message", resolve));
+      socket.pause();
+      const ended = calls.ended;
+      await until(() => calls.open === 1);
+      socket.terminate();
+      await until(() => calls.ended === ended + 1);
+    });
+
+    test("F16: at a stop, subscriptions complete and sockets close with 1001", async () => {
+      const stopping = await GraphqlHost.of(kindsServices(built, calls));
+      let code: unknown;
+      const client = createClient({
+        url: stopping.url.replace("http", "ws"),
+        webSocketImpl: WebSocket,
+        retryAttempts: 0,
+        on: { closed: (event) => (code = (event as { readonly code: number }).code) },
+      });
+      const ended = results(client, 'subscription { follow(count: 1, fail: "never") { number } }');
+      const events = eventsOf(stopping, 'subscription { follow(count: 1, fail: "never") { number } }');
+      await until(() => calls.open >= 2);
+      const report = await stopping.http.gracefulStop({ graceMs: 2_000 });
+      assert.deepEqual(report.cut, []);
+      for (const last of [(await ended).at(-1), (await events).at(-1)]) {
+        assert.deepEqual([last?.data, last?.errors?.[0]?.extensions["code"]], [null, "UNAVAILABLE"]);
+      }
+      await until(() => code !== undefined);
+      assert.equal(code, 1001);
+      await stopping[Symbol.asyncDispose]();
+    });
+
+    test("subscriptions: without websocket there are no sockets, without sse no events", async () => {
+      await using other = await GraphqlHost.of(kindsServices(built, calls), { subscriptions: [] });
+      const socket = new WebSocket(other.url.replace("http", "ws"), "graphql-transport-ws");
+      const status = await new Promise((resolve) => {
+        socket.on("unexpected-response", (_request, response) => resolve(response.statusCode));
+      });
+      assert.equal(status, 400); // A GET without a query.
+      const { status: refused, errors } = await other.send(
+        { query: "subscription { follow { number } }" },
+        { accept: "text/event-stream" },
+      );
+      assert.deepEqual([refused, errors?.[0]?.message], [400, "subscriptions are not served"]);
+    });
+  });
+
+  describe("events", () => {
+    test("rule 25: results are events for graphql-sse's client, also of queries", async () => {
+      const expected = [1, 2, 3].map((number) => ({ data: { follow: { number } } }));
+      assert.deepEqual(await eventsOf(host, "subscription { follow(count: 3) { number } }"), expected);
+      assert.deepEqual(await eventsOf(host, "{ __typename }"), [{ data: { __typename: "Query" } }]);
+      const last = await eventsOf(host, 'subscription { follow(count: 1, fail: "last") { number } }');
+      assert.deepEqual(
+        last.map(({ data }) => data),
+        [{ follow: { number: 1 } }, null],
+      );
+      await assert.rejects(eventsOf(host, "subscription { none }"));
+    });
+
+    test("rule 25: what is wrong with the request is a plain answer", async () => {
+      const { status, type } = await host.send({ query: "{ none }" }, { accept: "text/event-stream" });
+      assert.deepEqual([status, type], [400, "application/json; charset=utf-8"]);
+    });
+
+    test("F08: a client that leaves its events cancels the call", async () => {
+      const controller = new AbortController();
+      const response = await fetch(host.url, {
+        method: "POST",
+        signal: controller.signal,
+        headers: { "content-type": "application/json", accept: "text/event-stream" },
+        body: JSON.stringify({ query: 'subscription { follow(count: 1, fail: "never") { number } }' }),
+      });
+      await response.body?.getReader().read();
+      const { ended } = calls;
+      controller.abort();
+      await until(() => calls.ended === ended + 1);
+    });
+  });
+
+  describe("references", () => {
+    const query = (size: number, keys: number, missing = "") =>
+      `{ listCopies(pageSize: ${size}, keys: ${keys}, missing: "${missing}") { copies { book bookResource { name title } } } }`;
+
+    test("F02: 1,000 references to 300 keys are 3 calls, also where one is missing", async () => {
+      const data = await host.data(query(1_000, 300));
+      assert.deepEqual(calls.rpcs, ["ListCopies", "BatchGetBooks", "BatchGetBooks", "BatchGetBooks"]);
+      const { copies } = data["listCopies"] as {
+        copies: readonly { book: string; bookResource: { name: string } | null }[];
+      };
+      assert.ok(copies.every(({ book, bookResource }) => bookResource?.name === book));
+      calls.rpcs.length = 0;
+      const { data: rest, errors } = await host.ask(query(1_000, 300, "books/missing"));
+      assert.ok(calls.rpcs.length <= 1 + 3 + 14, String(calls.rpcs.length));
+      assert.deepEqual(
+        errors?.map(({ extensions }) => extensions["code"]),
+        ["NOT_FOUND"],
+      );
+      const found = (
+        rest?.["listCopies"] as typeof data as { copies: readonly { book: string; bookResource: unknown }[] }
+      ).copies;
+      assert.ok(
+        found.every(({ book, bookResource }) => (bookResource === null) === (book === "books/missing")),
+      );
+    });
+
+    test("rule 18: names of fields, chains, lists, empty keys, and results for one operation alone", async () => {
+      calls.rpcs.length = 0;
+      const text =
+        '{ a: getBook(name: "books/1") { author { name } } b: getBook(name: "books/2") { author { name } } }';
+      assert.deepEqual(await host.data(text), {
+        a: { author: { name: "authors/1" } },
+        b: { author: { name: "authors/1" } },
+      });
+      assert.deepEqual(calls.rpcs, ["GetBook", "GetBook", "GetAuthor"]);
+      await host.data(text);
+      assert.equal(calls.rpcs.filter((rpc) => rpc === "GetAuthor").length, 2);
+      const { listCopies } = await host.data(
+        "{ listCopies(pageSize: 1, keys: 1) { copies { otherIds other { name } } } }",
+      );
+      assert.deepEqual(listCopies, { copies: [{ otherIds: [], other: [] }] });
+      const events = await eventsOf(host, "subscription { follow(count: 2) { bookResource { title } } }");
+      assert.deepEqual(
+        events.map(({ data }) => data),
+        [1, 2].map((at) => ({ follow: { bookResource: { title: `Title of books/${at}` } } })),
+      );
+    });
+
+    test("maxCalls, maxBatch: an operation calls no more rpcs than it may", async () => {
+      await using other = await GraphqlHost.of(kindsServices(built, calls), { maxBatch: 10, maxCalls: 5 });
+      calls.rpcs.length = 0;
+      const { data, errors } = await other.ask(query(60, 60));
+      assert.equal(calls.rpcs.length, 5);
+      assert.deepEqual(
+        [...new Set(errors?.map(({ extensions }) => extensions["code"]))],
+        ["RESOURCE_EXHAUSTED"],
+      );
+      const { copies } = data?.["listCopies"] as { copies: readonly { bookResource: unknown }[] };
+      assert.equal(copies.filter(({ bookResource }) => bookResource !== null).length, 40);
+    });
+  });
+});
+
+async function results(client: Client, query: string): Promise<readonly GraphqlResult[]> {
+  const found: GraphqlResult[] = [];
+  for await (const result of client.iterate({ query })) found.push(result as unknown as GraphqlResult); // The same object.
+  return found;
+}
+
+/** What the client is told of a request that is wrong. */
+async function problemOf(
+  client: Client,
+  query: string,
+  variables?: Record<string, unknown>,
+): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    client.subscribe(
+      { query, ...(variables && { variables }) },
+      {
+        next: (result) => reject(new Error(JSON.stringify(result))),
+        error: resolve,
+        complete: () => reject(new Error("it is complete")),
+      },
+    );
+  });
+}
+
+async function eventsOf({ url }: GraphqlHost, query: string): Promise<readonly GraphqlResult[]> {
+  const client = createEventClient({ url, retryAttempts: 0 });
+  const found: GraphqlResult[] = [];
+  for await (const result of client.iterate({ query })) found.push(result as unknown as GraphqlResult); // The same object.
+  client.dispose();
+  return found;
+}
+
+/** Resolves when a condition holds. */
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
