@@ -1,4 +1,5 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
+import type { GateDocument } from "../../core/admission/gate.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { Comments } from "../../core/contract/comments.ts";
 import type { Route } from "../../core/http-rule/route.ts";
@@ -6,6 +7,7 @@ import type { StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { ErrorFormat } from "../http/error-body.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
+import type { HttpObserver } from "../http/http-observer.ts";
 import type { BodyReader } from "../http/request-body.ts";
 import type { Router } from "../routing/router.ts";
 import type { FaceProtocol, FaceRpc } from "./face-call.ts";
@@ -61,6 +63,12 @@ export interface FaceHost {
   readonly allowedHosts: readonly string[] | undefined;
   /** How often an idle answer in parts sends something, in milliseconds; 0 for never. */
   readonly heartbeatMs: number;
+  /** Observers of HTTP requests. */
+  readonly httpObservers: readonly HttpObserver[];
+  /** Whether the server listens on a loopback address alone. */
+  readonly isLocal: () => boolean;
+  /** The document of a gate at a path, such as where tokens come from; undefined for none. */
+  readonly document: (path: string) => GateDocument | undefined;
   /** Options that a reload may change, as they are now. */
   readonly live: () => LiveFaceOptions;
   /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
