@@ -17,6 +17,7 @@ import {
   sumOfReports,
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
+import { isLoopback } from "../core/net/loopback.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { toCallError } from "../core/errors/errors.ts";
 import { Validation } from "../core/validation/validation.ts";
@@ -141,6 +142,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       bodies,
       errors: this.#errors,
       live: () => merged,
+      isLocal: () => this.#prefix === undefined && isLoopback(merged.host),
+      document: (path) => gateDocuments(merged.gates)?.(path),
       prefix: () => this.#prefix ?? "",
     });
     this.#router = new RequestRouter({

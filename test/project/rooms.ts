@@ -283,6 +283,7 @@ export const arrows: Arrows = {
   ],
   "gateway/faces/docs": ["core/…", "gateway/http", "gateway/http/browsers", "gateway/faces"],
   "gateway/faces/graphql": ["core/…", "gateway/http", "gateway/binding", "gateway/faces"],
+  "gateway/faces/mcp": ["core/…", "gateway/http", "gateway/routing", "gateway/binding", "gateway/faces"],
   "gateway/doors/faces": ["core/…", "gateway/http", "gateway/faces", "gateway/doors"],
   "gateway/doors/documents": ["core/…", "gateway/http", "gateway/doors"],
   "gateway/doors/health": ["core/…", "gateway/http", "gateway/doors"],

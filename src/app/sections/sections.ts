@@ -89,6 +89,12 @@ export const sections: readonly Section[] = [
     isFixed: true,
     load: () => import("./openapi-section.ts"),
   },
+  {
+    name: "mcp",
+    isUsed: ({ http, mcp }) => http.enabled && mcp !== undefined && (mcp.enabled ?? true),
+    isFixed: true,
+    load: () => import("./mcp-section.ts"),
+  },
 ];
 
 function checksMessages({ validation: { requests, responses } }: Config): boolean {

@@ -83,6 +83,8 @@ export interface MetricBooks {
   readonly refused: ReadonlyMap<string, Tally>;
   /** Names that were ignored, by kind and route. */
   readonly ignored: ReadonlyMap<string, Tally>;
+  /** Requests of MCP, by method and outcome. */
+  readonly mcp: ReadonlyMap<string, Tally>;
   /** What features say of a metric now. */
   watched(metric: WatchedMetric): Iterable<WatchedValue>;
 }

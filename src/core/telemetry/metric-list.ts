@@ -88,6 +88,12 @@ export const metricList = {
     help: "Unknown query parameters and JSON fields that were ignored.",
     labels: ["route", "kind"],
   },
+  mcpRequests: {
+    name: "ts_ms_mcp_requests_total",
+    type: "counter",
+    help: "Requests of MCP that were answered: ok, failed with the error of an rpc, or refused by the protocol.",
+    labels: ["method", "outcome"],
+  },
   connections: {
     name: "ts_ms_connections",
     type: "gauge",

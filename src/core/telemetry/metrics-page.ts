@@ -64,6 +64,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
     metric.inc({ lane: "node" }, node);
   });
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
+  counter(registry, metricList.mcpRequests, (metric) => addTallies(metric, books.mcp));
   addProcess(registry, books);
   addHttp2(registry);
   addClients(registry);

@@ -53,6 +53,7 @@ export class Metrics implements CallObserver {
   readonly #processFaults = new Map<string, Tally>();
   readonly #refused = new Map<string, Tally>();
   readonly #ignored = new Map<string, Tally>();
+  readonly #mcp = new Map<string, Tally>();
   readonly #watched = new Map<WatchedMetric, Set<ReadWatched>>();
   #registry: Promise<Registry> | undefined;
 
@@ -124,6 +125,11 @@ export class Metrics implements CallObserver {
     tally(this.#ignored, `${kind} ${route}`, { route, kind }, count);
   }
 
+  /** Counts a request of MCP that was answered. */
+  mcpRequest(method: string, outcome: string): void {
+    tally(this.#mcp, `${method} ${outcome}`, { method, outcome }, 1);
+  }
+
   /** Counts an exception or rejection outside of any call. */
   processFault(origin: string): void {
     tally(this.#processFaults, origin, { origin }, 1);
@@ -151,6 +157,7 @@ export class Metrics implements CallObserver {
       processFaults: this.#processFaults,
       refused: this.#refused,
       ignored: this.#ignored,
+      mcp: this.#mcp,
       watched: (metric: WatchedMetric) => this.#readWatched(metric),
     };
     return metricsPage(books, this.#options.processMetrics);

@@ -1,4 +1,5 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
+import type { GateDocument } from "../../core/admission/gate.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { Comments } from "../../core/contract/comments.ts";
 import type { Route } from "../../core/http-rule/route.ts";
@@ -67,6 +68,10 @@ export interface FaceHost {
   readonly heartbeatMs: number;
   /** Told of what happens to requests of faces. */
   readonly httpObservers: readonly HttpObserver[];
+  /** Whether the server listens on a loopback address alone. */
+  readonly isLocal: () => boolean;
+  /** The document of a gate at a path, such as where tokens come from; undefined for none. */
+  readonly document: (path: string) => GateDocument | undefined;
   /** Options that a reload may change, as they are now. */
   readonly live: () => LiveFaceOptions;
   /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */

@@ -40,6 +40,8 @@ export interface HttpObserver {
    * @param lane what has read the request; undefined over other versions of HTTP, and in an app that listens itself
    */
   httpRequest?(route: string, method: string, status: number, seconds: number, lane?: Http1Lane): void;
+  /** A request of MCP was answered. @param outcome `ok`, `failed` for an error of an rpc, `refused` for one of the protocol */
+  mcpRequest?(method: string, outcome: string): void;
   /** Query parameters or JSON fields were ignored as unknown. */
   ignoredUnknown?(route: string, kind: "query" | "field", count: number, name: string): void;
   /** Something has happened to an operation of GraphQL. */

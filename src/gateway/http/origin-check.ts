@@ -3,15 +3,21 @@ import { SetupError } from "../../core/errors/setup-error.ts";
 import { HttpError } from "./http-error.ts";
 
 /**
- * Which pages may open WebSockets. Browsers let every page open one to every host and send the user's credentials, and
- * only `Origin` (RFC 6454) identifies the page.
+ * Which pages may open WebSockets, or use an endpoint that reads no forms. Browsers let every page open one to every host
+ * and send the user's credentials, and only `Origin` (RFC 6454) identifies the page.
  */
 export class OriginCheck {
   readonly #allowed: ReadonlySet<string>;
 
-  /** @throws SetupError naming an entry that is no origin */
-  constructor(allowedOrigins: readonly string[]) {
+  readonly #purpose: string;
+
+  /**
+   * @param purpose what other pages may not do, for the refusal
+   * @throws SetupError naming an entry that is no origin
+   */
+  constructor(allowedOrigins: readonly string[], purpose = "open WebSockets here") {
     this.#allowed = new Set(allowedOrigins.map(normalize));
+    this.#purpose = purpose;
   }
 
   /** The refusal of a request: 403 unless it comes from a page of this host, from a listed origin, or from no page. */
@@ -21,7 +27,7 @@ export class OriginCheck {
     const url = parseOrigin(origin);
     const name = url?.origin ?? origin;
     if (this.#allowed.has(name) || (url !== undefined && isHost(url, host))) return undefined;
-    return new HttpError(403, "pages of this origin may not open WebSockets here");
+    return new HttpError(403, `pages of this origin may not ${this.#purpose}`);
   }
 }
 

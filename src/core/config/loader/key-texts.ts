@@ -175,6 +175,7 @@ export const keyTexts: KeyTexts = {
   "Config.register": "How clients find this program. Default: it does not register.",
   "Config.discovery": "Where services are found.",
   "Config.openapi": "The OpenAPI document. Default: served where `http.host` is a loopback address.",
+  "Config.mcp": "Rpcs as tools of MCP. Default: not served.",
   "RegisterConfig.consul": "Registers with Consul. Default: not.",
   "ConsulRegistrationConfig.name": "Name of the service. Default: `app.name`.",
   "ConsulRegistrationConfig.address":
@@ -313,6 +314,27 @@ export const keyTexts: KeyTexts = {
     "Which headers say what is left: those of the IETF's draft, three of `RateLimit-…`, both, or none.",
   "LimitConfig.max_keys":
     "Most keys that are counted in this process; the one unused for longest is forgotten first.",
+  "McpConfig.enabled": "Whether it is served. Default: where this section is there.",
+  "McpConfig.path": "Path of the endpoint.",
+  "McpConfig.name":
+    "Name of the server, and scheme of its resources. Default: the name of the first service.",
+  "McpConfig.version": "Version of the server.",
+  "McpConfig.instructions": "How clients should use the server, for their models. Default: nothing.",
+  "McpConfig.expose":
+    "Which rpcs are tools: those with `mcp.tool` in their options, these and the safe ones, or all.",
+  "McpConfig.tools": "Names of the only tools that there are. Default: all.",
+  "McpConfig.resources": "Whether safe rpcs whose path has all that they need are resources.",
+  "McpConfig.schemas":
+    "Whether schemas have `pattern`, `format` and `dependentSchemas`, which some models refuse.",
+  "McpConfig.max_result_bytes": "The most of one result.",
+  "McpConfig.max_messages": "The most messages of a stream in one result.",
+  "McpConfig.max_stream_time": "How long a stream is gathered for one result.",
+  "McpConfig.max_listeners": "The most clients that listen for changes at once.",
+  "McpConfig.authorization_servers": "Issuers of tokens for this server. Default: those of `auth`.",
+  "McpConfig.scopes": "Scopes that clients should ask for. Default: none.",
+  "McpConfig.list_ttl": "How long clients may keep lists.",
+  "McpConfig.services": "Full names of the services that are shown. Default: all.",
+  "McpConfig.visibility": "Labels of `google.api.visibility` whose elements are shown. Default: none.",
   "OpenapiConfig.enabled":
     "Whether the OpenAPI document is served. Default: where this section is there, or `http.host` is a loopback address.",
   "OpenapiConfig.path": "Path of the document as JSON; as YAML it is at the same with `.yaml`.",

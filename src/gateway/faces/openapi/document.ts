@@ -12,7 +12,7 @@ import type { FaceHost } from "../face.ts";
 import { detailSchema, errorResponses, errorSchema } from "./error-schemas.ts";
 import { laidOver } from "./laid-over.ts";
 import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
-import { type PathText, PathTexts } from "./path-text.ts";
+import { type PathText, PathTexts } from "../path-text.ts";
 import { headerParameters } from "./header-parameters.ts";
 import { queryParameters } from "./query-parameters.ts";
 import { requestBody } from "./request-body.ts";

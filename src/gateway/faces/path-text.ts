@@ -1,8 +1,8 @@
 import type { DescField } from "@bufbuild/protobuf";
 import { getOption, hasOption } from "@bufbuild/protobuf";
-import { resource } from "../../../../gen/google/api/resource_pb.ts";
-import { resourceOf } from "../../../core/contract/field-roles.ts";
-import type { Route, RouteVariable } from "../../../core/http-rule/route.ts";
+import { resource } from "../../../gen/google/api/resource_pb.ts";
+import { resourceOf } from "../../core/contract/field-roles.ts";
+import type { Route, RouteVariable } from "../../core/http-rule/route.ts";
 
 /** A parameter of a path: one wildcard of a template. */
 export interface PathParameter {
@@ -13,14 +13,14 @@ export interface PathParameter {
   readonly multiSegment: boolean;
 }
 
-/** A template as OpenAPI has it. */
+/** A template as documents have it. */
 export interface PathText {
   readonly text: string;
   readonly parameters: readonly PathParameter[];
 }
 
 /**
- * Writes templates as paths of OpenAPI, in which each wildcard is a parameter. Templates of one shape get the names of the
+ * Writes templates as paths in which each wildcard is a parameter. Templates of one shape get the names of the
  * first, for they are one path item.
  */
 export class PathTexts {

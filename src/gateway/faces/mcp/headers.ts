@@ -1,0 +1,76 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { JsonValue } from "@bufbuild/protobuf";
+import { headerValue } from "../../http/header-value.ts";
+import { membersOf, type RawJson, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+
+/** An argument that clients send in a header too. */
+export interface HeaderArgument {
+  /** Name of the argument. */
+  readonly argument: string;
+  /** The header behind `Mcp-Param-`. */
+  readonly header: string;
+}
+
+/** The parameter that `Mcp-Name` repeats, by method. */
+const named: Readonly<Record<string, string>> = {
+  "tools/call": "name",
+  "prompts/get": "name",
+  "resources/read": "uri",
+};
+
+/**
+ * Compares the headers of a request with its message.
+ *
+ * @throws RpcError -32020 for one that is missing or differs
+ */
+export function checkHeaders({ id, method = "", params }: RpcMessage, headers: IncomingHttpHeaders): void {
+  if (id === undefined && headers["mcp-method"] === undefined) return;
+  if (headerValue(headers["mcp-method"]) !== method) throw mismatch("Mcp-Method", headers["mcp-method"]);
+  const parameter = Object.hasOwn(named, method) ? named[method] : undefined;
+  if (parameter === undefined) return;
+  const value = params.get(parameter)?.value;
+  if (typeof value !== "string") return; // The method says what is wrong.
+  if (decoded(headerValue(headers["mcp-name"])) !== value) throw mismatch("Mcp-Name", headers["mcp-name"]);
+}
+
+/**
+ * Compares the headers of arguments with these.
+ *
+ * @throws RpcError -32020 for one that is missing or differs, or is there without its argument
+ */
+export function checkArgumentHeaders(
+  expected: readonly HeaderArgument[],
+  args: RawJson | undefined,
+  headers: IncomingHttpHeaders,
+): void {
+  const members = args && membersOf(args);
+  for (const { argument, header } of expected) {
+    const name = `mcp-param-${header.toLowerCase()}`;
+    const value = members?.get(argument)?.value ?? null;
+    const found = headerValue(headers[name]);
+    const isThere = found !== null && found !== undefined;
+    if (value === null ? isThere : !isThere || decoded(found) !== textOf(value)) {
+      throw mismatch(`Mcp-Param-${header}`, headers[name]);
+    }
+  }
+}
+
+function textOf(value: JsonValue): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+const base64 = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/;
+
+/** The value of a header, whose form may be base64; undefined for a broken one. */
+function decoded(value: string | null | undefined): string | undefined {
+  const trimmed = value?.trim();
+  if (trimmed === undefined || !trimmed.startsWith("=?")) return trimmed;
+  const found = base64.exec(trimmed);
+  if (found?.[1] === undefined) return undefined;
+  return Buffer.from(found[1], "base64").toString("utf8");
+}
+
+function mismatch(name: string, found: string | string[] | undefined): RpcError {
+  const problem = found === undefined ? "is missing" : "does not say what the message says";
+  return new RpcError(rpcCodes.headerMismatch, `the header ${name} ${problem}`, 400);
+}

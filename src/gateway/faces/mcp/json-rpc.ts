@@ -1,0 +1,201 @@
+import { isUtf8 } from "node:buffer";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { JsonCursor } from "../../../core/codec/json-cursor.ts";
+import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
+import { toCallError } from "../../../core/errors/errors.ts";
+
+/** Codes of errors of JSON-RPC 2.0, and of MCP. */
+export const rpcCodes = Object.freeze({
+  parseError: -32_700,
+  invalidRequest: -32_600,
+  methodNotFound: -32_601,
+  invalidParams: -32_602,
+  internal: -32_603,
+  /** A resource is not there, before 2026. */
+  resourceNotFound: -32_002,
+  /** Headers and message say different things. */
+  headerMismatch: -32_020,
+  unsupportedVersion: -32_022,
+});
+
+/** An error that a request is answered with, in place of a result. */
+export class RpcError extends Error {
+  readonly code: number;
+  /** HTTP status of the answer. */
+  readonly status: number;
+  readonly data: JsonObject | undefined;
+
+  constructor(code: number, message: string, status = 200, data?: JsonObject) {
+    super(message);
+    this.code = code;
+    this.status = status;
+    this.data = data;
+  }
+}
+
+/** A part of the text of a message: a value as it came. */
+export class RawJson {
+  readonly #text: string;
+  readonly #bytes: Buffer;
+  readonly #start: number;
+  readonly #end: number;
+
+  /** @param bytes those of the whole text */
+  constructor(text: string, bytes: Buffer, start: number, end: number) {
+    this.#text = text;
+    this.#bytes = bytes;
+    this.#start = start;
+    this.#end = end;
+  }
+
+  get text(): string {
+    return this.#text.slice(this.#start, this.#end);
+  }
+
+  /** Its UTF-8 bytes. */
+  get bytes(): Buffer {
+    // In ASCII places in the text are those in the bytes.
+    return this.#text.length === this.#bytes.length
+      ? this.#bytes.subarray(this.#start, this.#end)
+      : Buffer.from(this.text);
+  }
+
+  /** Its elements, each as it came; undefined for a value that is no array. */
+  elements(): readonly RawJson[] | undefined {
+    const { text, bytes } = this;
+    const cursor = new JsonCursor(text, jsonReadDefaults);
+    if (cursor.next() !== openBracket) return undefined;
+    const found: RawJson[] = [];
+    cursor.enter();
+    if (cursor.next() === closeBracket) return found;
+    do {
+      cursor.next();
+      const start = cursor.pos;
+      cursor.skipValue();
+      found.push(new RawJson(text, bytes, start, cursor.pos));
+    } while (cursor.more(closeBracket));
+    return found;
+  }
+
+  /** Its value, with rounded numbers. */
+  get value(): JsonValue {
+    return JSON.parse(this.text) as JsonValue; // The cursor has read it.
+  }
+}
+
+/** Members of an object, in their order. */
+export type RawMembers = ReadonlyMap<string, RawJson>;
+
+/** A message of a client: a request, or a notification where there is no id. */
+export interface RpcMessage {
+  /** The id as it came, a text or a number in JSON; undefined for notifications. */
+  readonly id: string | undefined;
+  /** Undefined for an answer of the client, which nothing asks for. */
+  readonly method: string | undefined;
+  readonly params: RawMembers;
+  /** The members of `_meta` of the parameters. */
+  readonly meta: RawMembers;
+}
+
+const none: RawMembers = new Map();
+/** Most letters of a name of a method. */
+const maxMethodLength = 128;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
+
+/**
+ * Reads a message.
+ *
+ * @throws RpcError with the status 400
+ */
+export function readMessage(bytes: Buffer): RpcMessage {
+  if (!isUtf8(bytes)) throw malformed("the body is no UTF-8");
+  const text = bytes.toString("utf8");
+  const cursor = new JsonCursor(text, jsonReadDefaults);
+  try {
+    const members = membersAt(cursor, text, bytes);
+    cursor.finish();
+    return toMessage(members);
+  } catch (reason) {
+    if (reason instanceof RpcError) throw reason;
+    throw malformed(toCallError(reason).rawMessage);
+  }
+}
+
+/** The members of a value that is an object; undefined for any other. */
+export function membersOf(raw: RawJson): RawMembers | undefined {
+  const { text, bytes } = raw;
+  const cursor = new JsonCursor(text, jsonReadDefaults);
+  return cursor.next() === openBrace ? membersAt(cursor, text, bytes) : undefined;
+}
+
+function membersAt(cursor: JsonCursor, text: string, bytes: Buffer): RawMembers {
+  const first = cursor.next();
+  if (first === openBracket) throw invalid("batches are not served: send one message in a request");
+  if (first !== openBrace) throw invalid("a message is an object");
+  const found = new Map<string, RawJson>();
+  cursor.enter();
+  if (cursor.next() === closeBrace) {
+    cursor.leave();
+    return found;
+  }
+  do {
+    const name = cursor.readName();
+    const start = cursor.pos;
+    cursor.skipValue();
+    if (found.has(name)) throw invalid(`the member ${JSON.stringify(name.slice(0, 40))} stands here twice`);
+    found.set(name, new RawJson(text, bytes, start, cursor.pos));
+  } while (cursor.more(closeBrace));
+  return found;
+}
+
+function toMessage(members: RawMembers): RpcMessage {
+  if (members.get("jsonrpc")?.text !== '"2.0"') throw invalid('"jsonrpc" is "2.0"');
+  const id = members.get("id")?.text;
+  if (id !== undefined && !/^(?:"|-?\d+$)/.test(id)) throw invalid('"id" is a text or an integer');
+  const method = members.get("method")?.value;
+  if (method === undefined) {
+    if (members.has("result") || members.has("error")) return { id, method, params: none, meta: none };
+    throw invalid('a request has a "method"');
+  }
+  if (typeof method !== "string" || method.length > maxMethodLength)
+    throw invalid('"method" is a short text');
+  const raw = members.get("params");
+  const params = raw === undefined ? none : childrenOf(raw, "params");
+  const meta = params.get("_meta");
+  return { id, method, params, meta: meta === undefined ? none : childrenOf(meta, "_meta") };
+}
+
+function childrenOf(raw: RawJson, name: string): RawMembers {
+  const members = membersOf(raw);
+  if (members === undefined) throw new RpcError(rpcCodes.invalidParams, `"${name}" is an object`, 400);
+  return members;
+}
+
+function malformed(problem: string): RpcError {
+  return new RpcError(rpcCodes.parseError, `the body is no JSON: ${problem}`, 400);
+}
+
+function invalid(problem: string): RpcError {
+  return new RpcError(rpcCodes.invalidRequest, problem, 400);
+}
+
+/** The value of a parameter that is a text. @throws RpcError -32602 for a missing one and for another value */
+export function textParam(params: RawMembers, name: string): string {
+  const value = params.get(name)?.value;
+  if (typeof value === "string") return value;
+  throw new RpcError(rpcCodes.invalidParams, `"${name}" is a text`, 400);
+}
+
+/** The text of an answer. @param result in JSON */
+export function resultText(id: string, result: string): string {
+  return `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
+}
+
+/** The text of an error. @param id null where it cannot be told */
+export function errorText(id: string | undefined, { code, message, data }: RpcError): string {
+  const error = { code, message, ...(data && { data }) };
+  return `{"jsonrpc":"2.0","id":${id ?? "null"},"error":${JSON.stringify(error)}}`;
+}

@@ -1,0 +1,34 @@
+import type { Message } from "@bufbuild/protobuf";
+import { binaryToJson } from "../../../core/codec/binary-to-json.ts";
+import { jsonWriter } from "../../../core/codec/message-to-json.ts";
+import { writeReply } from "../../../core/call/write-reply.ts";
+import { decoder } from "../../binding/reply-encoder.ts";
+import type { FaceRpc } from "../face-call.ts";
+import { HiddenFields, type Shows } from "./hidden-fields.ts";
+
+/** Writes the replies of an rpc in JSON, on one line. */
+export interface ReplyText {
+  /** From a message. */
+  readonly write: (reply: Message) => string;
+  /** From its protobuf bytes. Throws for bytes that are no reply. */
+  readonly read: (reply: Uint8Array) => string;
+}
+
+/** Compiles it. */
+export function replyText({ method, json }: FaceRpc, shows: Shows): ReplyText {
+  const { output } = method;
+  const form = { ...json, indent: 0 };
+  const writer = jsonWriter(output, form);
+  const hidden = HiddenFields.of(output, shows);
+  const decode = decoder(output);
+  const write = (reply: Message): string => {
+    hidden?.remove(reply);
+    return writer.write(reply);
+  };
+  const converter = hidden === undefined ? binaryToJson(output, form) : undefined;
+  return {
+    write,
+    read: (reply) =>
+      converter?.convertDirectly(reply)?.toString("utf8") ?? writeReply(method, write, decode(reply)),
+  };
+}
