@@ -29,7 +29,7 @@ export function bundleLibrary(outdir) {
     outbase: ".",
     outdir,
     packages: "external",
-    plugins: [pages],
+    plugins: [pages, templates],
     splitting: true,
     chunkNames: "src/chunks/[name]-[hash]",
   });
@@ -81,7 +81,7 @@ export function bundlePrograms(outdir, programs = ownPrograms, { split = false }
     sourcemap: true,
     metafile: true,
     outExtension: { ".js": ".mjs" },
-    plugins: [requires, contents, pages],
+    plugins: [requires, contents, pages, templates],
     // CommonJS packages inside require modules of Node.
     banner: {
       js: 'import { createRequire as requireFor } from "node:module"; const require = requireFor(import.meta.url);',
@@ -152,6 +152,25 @@ const pages = {
       return {
         contents: `const texts = new Map(${JSON.stringify(entries)});
           export const pageText = (file) => texts.get(file);`,
+      };
+    });
+  },
+};
+
+/** The templates of `ts-ms new`, which npm would not pack as they are. */
+const templates = {
+  name: "templates",
+  setup({ onLoad }) {
+    onLoad({ filter: /[\\/]template-files\.ts$/ }, () => {
+      const files = globSync("src/cli/templates/**/{*,.*}.txt", { cwd: root });
+      const entries = files.map((file) => {
+        const [, , , folder, ...path] = file.split(sep);
+        return [folder, path.join("/").replace(/\.txt$/, ""), readText(file)];
+      });
+      return {
+        contents: `const texts = ${JSON.stringify(entries)};
+          export const templateFiles = (name) =>
+            new Map(texts.filter(([folder]) => folder === name).map(([, path, text]) => [path, text]));`,
       };
     });
   },

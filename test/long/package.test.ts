@@ -9,14 +9,14 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import { after, before, test } from "node:test";
 import { markedCommands, markedFiles } from "../project/marked-blocks.ts";
 import { exportedNames, publicSources } from "../project/public-surface.ts";
+import { packageEnv, packageVersion, packTsMs } from "../support/packed.ts";
 import { complete } from "../support/program.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -24,50 +24,12 @@ const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));
 /** The project of the README's first minutes, which the other tests use once the package is in it. */
 const project = join(scratch, "project");
 const [install, ...commands] = markedCommands(root, "greeter").map(({ command }) => command);
-// The Node of this process comes first: npm's own may be older than the package allows.
-const path = [join(root, "node_modules/.bin"), dirname(process.execPath), process.env["PATH"]];
-const env = { ...process.env, PATH: path.join(delimiter) };
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** Runs a command to its end and returns all that it printed; rejects, with its output, when it fails. */
 async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
-  const { stdout, stderr } = await complete(command, args, { cwd, env });
+  const { stdout, stderr } = await complete(command, args, { cwd, env: packageEnv });
   return stdout + stderr;
-}
-
-/** Packs a copy of the tree, so that a build of somebody else's in `dist/` is neither seen nor disturbed. */
-async function pack(): Promise<void> {
-  const copy = join(scratch, "copy");
-  const parts = [
-    "docs",
-    "src",
-    "gen",
-    "proto",
-    "test",
-    "examples",
-    "tools/node/package.json",
-    "tools/node/package-lock.json",
-  ];
-  const files = [
-    "package.json",
-    "package-lock.json",
-    "tsconfig.json",
-    "tsconfig.build.json",
-    "README.md",
-    "LICENSE",
-  ];
-  const tools = ["build", "bundle", "child", "install", "node-version", "notices", "npm-parent", "run"].map(
-    (name) => `tools/${name}.js`,
-  );
-  for (const path of [...parts, ...files, ...tools, "CHANGELOG.md"].filter((name) =>
-    existsSync(join(root, name)),
-  )) {
-    cpSync(join(root, path), join(copy, path), { recursive: true });
-  }
-  for (const path of ["node_modules", "tools/node/node_modules"]) {
-    if (existsSync(join(root, path))) symlinkSync(join(root, path), join(copy, path));
-  }
-  await run(copy, "npm", "pack", "--loglevel=error", "--pack-destination", scratch);
 }
 
 /** Installs the optional peers, which some sub-paths need. */
@@ -85,7 +47,7 @@ async function installPeers(): Promise<void> {
 }
 
 before(async () => {
-  await pack();
+  await packTsMs(scratch);
   for (const [name, text] of markedFiles(root)) {
     mkdirSync(dirname(join(project, name)), { recursive: true });
     // Ports that the system chooses, for those of the README may be taken.
@@ -223,12 +185,11 @@ async function obey(command: string): Promise<void> {
 
 /** A command of the README with the package under test, and the versions of tools that this project uses. */
 function pinned(command: string): string {
-  const { version, devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    version: string;
+  const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     devDependencies: Record<string, string>;
   };
   return command.replace(/ (@?[a-z][\w./-]*)(?= |$)/g, (word, name: string) => {
-    if (name === "ts-ms") return ` ${join(scratch, `ts-ms-${version}.tgz`)}`;
+    if (name === "ts-ms") return ` ${join(scratch, `ts-ms-${packageVersion}.tgz`)}`;
     return name in devDependencies && command.startsWith("npm install")
       ? `${word}@${devDependencies[name]}`
       : word;
@@ -255,7 +216,7 @@ async function serve(
 ): Promise<string> {
   const child = spawn(process.execPath, [file, ...args], {
     cwd: dirname(file),
-    env,
+    env: packageEnv,
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = once(child, "close");

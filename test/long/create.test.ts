@@ -1,0 +1,173 @@
+/**
+ * The first minute of a user: `npm create ts-ms@latest shop`, `npm test`, `npm start`, a request. Both packages are packed
+ * and served by a registry of this test, which sends npm to the usual one for all others; npm's cache is empty.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { packageEnv, packageVersion, packCreate, packTsMs } from "../support/packed.ts";
+import { complete } from "../support/program.ts";
+
+const root = join(import.meta.dirname, "../..");
+const scratch = mkdtempSync(join(tmpdir(), "ts-ms-create-"));
+/** The folder that a user begins in. */
+const home = join(scratch, "home");
+const project = join(home, "shop");
+let registry: Server | undefined;
+let env: NodeJS.ProcessEnv;
+
+before(async () => {
+  mkdirSync(home);
+  await Promise.all([packTsMs(scratch), packCreate(scratch)]);
+  const { stdout } = await complete("npm", ["config", "get", "registry"], { cwd: home, env: packageEnv });
+  registry = createServer((request, response) => {
+    const name = /^\/((?:create-)?ts-ms)(?:\/-\/.*)?$/.exec(request.url ?? "")?.[1];
+    if (name === undefined) {
+      response.writeHead(302, { location: new URL((request.url ?? "").slice(1), stdout.trim()).href }).end();
+      return;
+    }
+    const bytes = readFileSync(join(scratch, `${name}-${packageVersion}.tgz`));
+    if (request.url?.endsWith(".tgz") === true) response.end(bytes);
+    else response.end(JSON.stringify(packument(name, bytes)));
+  });
+  registry.listen(0, "127.0.0.1");
+  await once(registry, "listening");
+  env = {
+    ...packageEnv,
+    npm_config_registry: `${origin()}/`,
+    npm_config_cache: join(scratch, "cache"),
+    npm_config_audit: "false",
+  };
+});
+after(() => {
+  registry?.close();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+function origin(): string {
+  return `http://127.0.0.1:${(registry?.address() as AddressInfo).port}`; // It listens by TCP.
+}
+
+/** What a registry says of a package. */
+function packument(name: string, bytes: Uint8Array): object {
+  const file = join(root, name === "ts-ms" ? "package.json" : "create/package.json");
+  const manifest = JSON.parse(readFileSync(file, "utf8")) as object; // As npm reads it.
+  const integrity = `sha512-${createHash("sha512").update(bytes).digest("base64")}`;
+  const dist = { tarball: `${origin()}/${name}/-/${name}-${packageVersion}.tgz`, integrity };
+  return {
+    name,
+    "dist-tags": { latest: packageVersion },
+    versions: { [packageVersion]: { ...manifest, dist } },
+  };
+}
+
+/** Runs a command to its end; it must not warn. @returns what it printed */
+async function run(cwd: string, command: string, ...args: string[]): Promise<string> {
+  const { stdout, stderr } = await complete(command, args, { cwd, env });
+  assert.doesNotMatch(stdout + stderr, /warn/i);
+  return stdout + stderr;
+}
+
+/** Runs `npm start` on ports that the system chooses, and what is done meanwhile with its addresses. */
+async function started(
+  use: (addresses: { readonly http: string; readonly grpc: string }) => Promise<void>,
+): Promise<string> {
+  const flags = ["--http-port=0", "--grpc-port=0", "--exporter-port=0"];
+  const child = spawn("npm", ["start", "--", ...flags], {
+    cwd: project,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close");
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  try {
+    const [http, grpc] = await Promise.all([
+      address(child, () => output, "HTTP"),
+      address(child, () => output, "GRPC"),
+    ]);
+    await use({ http, grpc });
+  } finally {
+    child.kill("SIGTERM");
+  }
+  await ended;
+  return output;
+}
+
+async function address(child: ChildProcess, output: () => string, name: string): Promise<string> {
+  for (;;) {
+    const found = new RegExp(String.raw`\[${name}\] listening on (\S+)`).exec(output())?.[1];
+    if (found !== undefined) return found;
+    assert.equal(child.exitCode, null, output());
+    await Promise.race([once(child.stdout ?? child, "data"), once(child, "close")]);
+  }
+}
+
+test("npm create makes a project that passes its tests and answers curl within 60 s, from an empty cache", async (t) => {
+  const begunAt = performance.now();
+  const marks: string[] = [];
+  const mark = (what: string): void => {
+    marks.push(`${what} ${((performance.now() - begunAt) / 1000).toFixed(1)} s`);
+  };
+  const created = await run(home, "npm", "create", "--yes", "ts-ms@latest", "shop");
+  assert.match(created, /^shop is ready:$/m);
+  mark("created");
+  assert.match(await run(project, "npm", "test"), /pass 2$/m);
+  mark("tested");
+  const output = await started(async ({ http, grpc }) => {
+    const curl = (...args: string[]): Promise<string> =>
+      run(project, "curl", "-sS", "--max-time", "20", ...args);
+    assert.equal(await curl(`http://${http}/v1/shop/greetings/you`), '{"message":"Hello, you!"}');
+    mark("answered");
+    const tookMs = performance.now() - begunAt;
+    t.diagnostic(marks.join(", "));
+    const document = JSON.parse(await curl(`http://${http}/openapi.json`)) as Document;
+    assert.equal(document.info.title, "Shop");
+    assert.match(document.paths["/v1/shop/greetings/{guest}"]?.get.summary ?? "", /^Greet greets a guest\./);
+    const service = `http://${grpc}/shop.v1.ShopService/Greet`;
+    const call = ["curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", '{"guest": "you"}', service];
+    assert.match(await run(project, "buf", ...call), /"message": "Hello, you!"/);
+    assert.match(await run(project, "npx", "ts-ms", "routes", grpc), /\/v1\/shop\/greetings\/\{guest\}/);
+    assert.ok(tookMs < 60_000, marks.join(", "));
+  });
+  assert.doesNotMatch(output, /warn/i);
+});
+
+test("npm create makes a project that can be changed: one edit of the contract, and a second service", async () => {
+  await run(project, "npx", "ts-ms", "add", "service", "orders");
+  assert.match(await run(project, "npm", "test"), /pass 4$/m);
+  assert.equal(await run(project, "npx", "buf", "lint"), "");
+});
+
+for (const template of ["gateway", "library"]) {
+  test(`npm create makes a ${template} that passes its tests`, async () => {
+    const create = [
+      "create",
+      "--yes",
+      "ts-ms@latest",
+      template,
+      "--",
+      "--template",
+      template,
+      "--no-install",
+    ];
+    await run(home, "npm", ...create);
+    const folder = join(home, template);
+    symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
+    assert.match(await run(folder, "npm", "test"), /pass 1$/m);
+    if (template === "library") await run(folder, "npm", "run", "build");
+  });
+}
+
+interface Document {
+  readonly info: { readonly title: string };
+  readonly paths: Readonly<Record<string, { readonly get: { readonly summary: string } }>>;
+}
