@@ -3,6 +3,16 @@ import type { CommandEntry } from "./command.ts";
 /** The commands of `ts-ms`, in the order of the help: a line here and a file for each. */
 export const commands: readonly CommandEntry[] = [
   {
+    name: "new",
+    summary: "Make a project: a service, a gateway, or a library of a contract",
+    load: () => import("./new/new.ts"),
+  },
+  {
+    name: "add",
+    summary: "Add a service to a project",
+    load: () => import("./add/add.ts"),
+  },
+  {
     name: "serve",
     summary: "Serve REST, documents and more in front of a gRPC server in any language",
     load: () => import("./serve/serve.ts"),
@@ -16,5 +26,10 @@ export const commands: readonly CommandEntry[] = [
     name: "call",
     summary: "Call an rpc by gRPC, REST or Connect, or list what there is to call",
     load: () => import("./call/call.ts"),
+  },
+  {
+    name: "lint",
+    summary: "Look for mistakes in contracts, and for what breaks their clients",
+    load: () => import("./lint/lint.ts"),
   },
 ];

@@ -1,0 +1,98 @@
+import { globSync, readFileSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
+import { nearest } from "../../core/config/flags.ts";
+import { Comments } from "../../core/contract/comments.ts";
+import { FlagError, SetupError } from "../../core/errors/setup-error.ts";
+import { descriptorSetSource, protoSource, type Schema } from "../../core/schema/schema.ts";
+import { exitCodes } from "../command.ts";
+import type { ContractFlagValues } from "../contracts/contract-flags.ts";
+import { loadContracts } from "../contracts/load-contracts.ts";
+import type { TargetFlagValues } from "../contracts/target-flags.ts";
+import { checkAgainst } from "./against.ts";
+import { runBuf } from "./buf.ts";
+import { checkDescriptions, checkOpenapiOptions } from "./document-rules.ts";
+import { type FindingFormat, findingsText, lintRules } from "./finding.ts";
+import { checkNames } from "./name-rules.ts";
+import { Places } from "./places.ts";
+import { checkReferences } from "./reference-rules.ts";
+import { checkRoutes } from "./route-rules.ts";
+
+/** Flags of the command. */
+interface LintFlags extends ContractFlagValues, TargetFlagValues {
+  readonly rules: readonly string[];
+  readonly against: string | undefined;
+  readonly format: FindingFormat;
+  readonly except: readonly string[];
+}
+
+/**
+ * Looks for what is wrong with contracts and prints it; what was not looked at is said on standard error.
+ *
+ * @returns the exit code: 0 where nothing is found
+ */
+export async function lint(flags: LintFlags, target: string | undefined): Promise<number> {
+  checkExcept(flags.except);
+  const { services, registry } = await loadContracts(flags, target);
+  const places = new Places([
+    ...flags.protoPath,
+    ...flags.proto.map((file) => dirname(resolve(file))),
+    "proto",
+    ".",
+  ]);
+  const { routes, findings } = await checkRoutes(services, flags.rules, places);
+  const comments = new Comments(flags.descriptors.map((file) => readFileSync(file)));
+  const described = checkDescriptions(services, routes, comments, places);
+  const buf = await runBuf({ protos: flags.proto, against: flags.against });
+  const skipped = [...buf.skipped];
+  if (!described.isLookedAt) skipped.push("mcp-description did not run: the contracts have no comments");
+  const all = [
+    ...findings,
+    ...checkNames(services, places),
+    ...checkReferences(services, registry, places),
+    ...checkOpenapiOptions(services, places),
+    ...described.findings,
+    ...buf.findings,
+  ];
+  if (flags.against !== undefined) {
+    const before = await olderContract(flags.against, flags.service);
+    const older = await checkRoutes(before, flags.rules, places);
+    all.push(...checkAgainst({ services: before, routes: older.routes }, { services, routes }, places));
+    skipped.push("graphql-breaking did not run: this version does not compare schemas of GraphQL");
+  }
+  for (const sentence of skipped) process.stderr.write(`${sentence}\n`);
+  const shown = all.filter(({ rule }) => !flags.except.includes(rule));
+  process.stdout.write(findingsText(shown, flags.format));
+  return shown.length === 0 ? exitCodes.done : exitCodes.failed;
+}
+
+/** @throws FlagError for ids that no rule has; those of buf are in capitals */
+function checkExcept(ids: readonly string[]): void {
+  const known = Object.keys(lintRules);
+  for (const id of ids) {
+    if (known.includes(id) || /^[A-Z][A-Z\d_]*$/.test(id)) continue;
+    const meant = nearest(id, known);
+    throw new FlagError(
+      `--except ${id}: there is no such rule${meant === undefined ? `; there are ${known.join(", ")}` : `, did you mean ${meant}?`}`,
+    );
+  }
+}
+
+/** The services of a descriptor set, of a source, or of all sources in a folder. */
+async function olderContract(path: string, only: readonly string[]): Promise<readonly DescService[]> {
+  const kind = statSync(path, { throwIfNoEntry: false });
+  if (kind === undefined) throw new SetupError(`--against: ${path} is not there`);
+  const { signal } = new AbortController();
+  let schema: Schema;
+  if (path.endsWith(".proto")) schema = await protoSource([path], [], only).load(signal);
+  else if (kind.isDirectory()) {
+    const files = globSync("**/*.proto", { cwd: path }).toSorted();
+    if (files.length === 0) throw new SetupError(`--against: ${path} has no .proto files`);
+    schema = await protoSource(
+      files.map((file) => join(path, file)),
+      [path],
+      only,
+    ).load(signal);
+  } else schema = await descriptorSetSource([path], only).load(signal);
+  return schema.services;
+}
