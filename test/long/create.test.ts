@@ -52,7 +52,9 @@ after(() => {
 });
 
 function origin(): string {
-  return `http://127.0.0.1:${(registry?.address() as AddressInfo).port}`; // It listens by TCP.
+  assert.ok(registry);
+  const { port } = registry.address() as AddressInfo; // It listens by TCP.
+  return `http://127.0.0.1:${port}`;
 }
 
 /** What a registry says of a package. */
