@@ -29,7 +29,7 @@ export function bundleLibrary(outdir) {
     outbase: ".",
     outdir,
     packages: "external",
-    plugins: [pages, templates],
+    plugins: [pages],
     splitting: true,
     chunkNames: "src/chunks/[name]-[hash]",
   });
@@ -48,7 +48,7 @@ export function bundleCommand(outdir) {
     splitting: true,
     metafile: true,
     chunkNames: "src/chunks/[name]-[hash]",
-    plugins: [outside(/^@(?:bufbuild\/protobuf|connectrpc\/connect)(?:\/|$)/)],
+    plugins: [outside(/^@(?:bufbuild\/protobuf|connectrpc\/connect)(?:\/|$)/), pages, templates],
   });
 }
 

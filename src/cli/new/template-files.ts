@@ -11,6 +11,7 @@ const folder = join(import.meta.dirname, "../templates");
  */
 export function templateFiles(name: string): ReadonlyMap<string, string> {
   const files = globSync(`${name}/**/{*,.*}.txt`, { cwd: folder });
+  if (files.length === 0) throw new Error(`${join(folder, name)} has no templates`);
   return new Map(files.map((file) => [pathOf(file), readFileSync(join(folder, file), "utf8")]));
 }
 
