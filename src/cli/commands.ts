@@ -28,6 +28,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./call/call.ts"),
   },
   {
+    name: "openapi",
+    summary: "Print the OpenAPI document of contracts",
+    load: () => import("./documents/openapi.ts"),
+  },
+  {
     name: "lint",
     summary: "Look for mistakes in contracts, and for what breaks their clients",
     load: () => import("./lint/lint.ts"),
