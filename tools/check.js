@@ -47,6 +47,10 @@ const steps = [
     name: "types of the console",
     check: [tool("typescript/bin/tsc"), "-p", "src/gateway/faces/docs/page"],
   },
+  {
+    name: "types of the playground",
+    check: [tool("typescript/bin/tsc"), "-p", "src/gateway/faces/graphql/page"],
+  },
   { name: "import arrows", check: ["--test", "test/project/imports.test.ts"] },
   { name: "unused code", check: [tool("knip/bin/knip.js")] },
 ];

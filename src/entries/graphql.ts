@@ -1,3 +1,4 @@
+/** The rpcs of a server as GraphQL, `ts-ms/graphql`. */
 export { graphql } from "../gateway/faces/graphql/graphql.ts";
 export {
   graphqlDefaults,
@@ -5,3 +6,4 @@ export {
   type GraphqlOptions,
   type PersistedOptions,
 } from "../gateway/faces/graphql/graphql-options.ts";
+export { type BreakingChange, schemaChanges, schemaText } from "../gateway/faces/graphql/schema-text.ts";

@@ -95,6 +95,12 @@ export const sections: readonly Section[] = [
     isFixed: true,
     load: () => import("./mcp-section.ts"),
   },
+  {
+    name: "graphql",
+    isUsed: ({ http, graphql }) => http.enabled && graphql !== undefined && (graphql.enabled ?? true),
+    isFixed: true,
+    load: () => import("./graphql-section.ts"),
+  },
 ];
 
 function checksMessages({ validation: { requests, responses } }: Config): boolean {

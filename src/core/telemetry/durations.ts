@@ -3,17 +3,25 @@ import { durationBuckets } from "./metric-list.ts";
 
 /** The durations of one time series: plain counts, which are converted to samples when the page is read. */
 export class Durations {
-  /** Number of durations in each of `durationBuckets`, and above the last bound. */
-  readonly #counts: number[] = Array.from({ length: durationBuckets.length + 1 }, () => 0);
+  readonly #bounds: readonly number[];
+  /** Number of durations in each bucket, and above the last bound. */
+  readonly #counts: number[];
   #sum = 0;
   /** The last sampled trace of each bucket; undefined while there was none. */
   #exemplars: (Exemplar | undefined)[] | undefined;
 
+  /** @param bounds upper bounds of the buckets. Default: `durationBuckets` */
+  constructor(bounds: readonly number[] = durationBuckets) {
+    this.#bounds = bounds;
+    this.#counts = Array.from({ length: bounds.length + 1 }, () => 0);
+  }
+
   /** Adds a duration in seconds. @param trace what took so long */
   observe(seconds: number, trace?: TraceParent): void {
     const counts = this.#counts;
+    const bounds = this.#bounds;
     let bucket = 0;
-    while (bucket < durationBuckets.length && seconds > (durationBuckets[bucket] ?? 0)) bucket++;
+    while (bucket < bounds.length && seconds > (bounds[bucket] ?? 0)) bucket++;
     counts[bucket] = (counts[bucket] ?? 0) + 1;
     this.#sum += seconds;
     if (trace === undefined || !trace.sampled) return;
@@ -31,7 +39,7 @@ export class Durations {
     return this.#sum;
   }
 
-  /** How many durations are in each of `durationBuckets`, and above the last bound. */
+  /** How many durations are in each bucket, and above the last bound. */
   get counts(): readonly number[] {
     return this.#counts;
   }
@@ -41,7 +49,7 @@ export class Durations {
     let count = 0;
     const buckets = this.#counts.map((more, bucket): Sample => {
       count += more;
-      const le = durationBuckets[bucket] ?? "+Inf";
+      const le = this.#bounds[bucket] ?? "+Inf";
       const sample = { metricName: `${name}_bucket`, labels: { le, ...labels }, value: count };
       const exemplar = this.#exemplars?.[bucket];
       return exemplar === undefined ? sample : { ...sample, exemplar };

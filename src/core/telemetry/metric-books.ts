@@ -69,6 +69,18 @@ export interface MessageSeries {
   readonly sent: number;
 }
 
+/** Counts of operations of GraphQL. */
+export interface GraphqlCounts {
+  /** By type and outcome. */
+  readonly operations: ReadonlyMap<string, Tally>;
+  /** By reason. */
+  readonly refused: ReadonlyMap<string, Tally>;
+  /** By type. */
+  readonly durations: ReadonlyMap<string, Durations>;
+  /** Keys of each call of a batch rpc. */
+  readonly keys: Durations;
+}
+
 /** All counts: plain numbers, which are converted to metrics when the page is read. */
 export interface MetricBooks {
   calls(): CallSeries[];
@@ -85,6 +97,7 @@ export interface MetricBooks {
   readonly ignored: ReadonlyMap<string, Tally>;
   /** Requests of MCP, by method and outcome. */
   readonly mcp: ReadonlyMap<string, Tally>;
+  readonly graphql: GraphqlCounts;
   /** What features say of a metric now. */
   watched(metric: WatchedMetric): Iterable<WatchedValue>;
 }

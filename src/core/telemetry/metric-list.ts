@@ -94,6 +94,30 @@ export const metricList = {
     help: "Requests of MCP that were answered: ok, failed with the error of an rpc, or refused by the protocol.",
     labels: ["method", "outcome"],
   },
+  graphqlOperations: {
+    name: "ts_ms_graphql_operations_total",
+    type: "counter",
+    help: "Operations of GraphQL that were executed; partial: with errors, and data nevertheless.",
+    labels: ["type", "outcome"],
+  },
+  graphqlDuration: {
+    name: "ts_ms_graphql_operation_duration_seconds",
+    type: "histogram",
+    help: "Time that operations of GraphQL took; of subscriptions, until their end.",
+    labels: ["type"],
+  },
+  graphqlRefused: {
+    name: "ts_ms_graphql_refused_total",
+    type: "counter",
+    help: "Operations of GraphQL that were not executed, or made too many calls, by the reason.",
+    labels: ["reason"],
+  },
+  graphqlBatchedKeys: {
+    name: "ts_ms_graphql_batched_keys",
+    type: "histogram",
+    help: "Keys of one call of a batch rpc by GraphQL.",
+    labels: [],
+  },
   connections: {
     name: "ts_ms_connections",
     type: "gauge",

@@ -65,6 +65,7 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   });
   counter(registry, metricList.ignoredUnknown, (metric) => addTallies(metric, books.ignored));
   counter(registry, metricList.mcpRequests, (metric) => addTallies(metric, books.mcp));
+  addGraphql(registry, books);
   addProcess(registry, books);
   addHttp2(registry);
   addClients(registry);
@@ -74,6 +75,18 @@ export function metricsPage(books: MetricBooks, processMetrics: boolean): Regist
   addConfig(registry);
   if (processMetrics) collectDefaultMetrics({ register: registry });
   return registry;
+}
+
+/** Operations of GraphQL. */
+function addGraphql(registry: Registry, { graphql }: MetricBooks): void {
+  counter(registry, metricList.graphqlOperations, (metric) => addTallies(metric, graphql.operations));
+  histogram(registry, metricList.graphqlDuration, (name) =>
+    [...graphql.durations].flatMap(([type, durations]) => durations.samples(name, { type })),
+  );
+  counter(registry, metricList.graphqlRefused, (metric) => addTallies(metric, graphql.refused));
+  histogram(registry, metricList.graphqlBatchedKeys, (name) =>
+    graphql.keys.count === 0 ? [] : graphql.keys.samples(name, {}),
+  );
 }
 
 /** What belongs to the process as a whole. */

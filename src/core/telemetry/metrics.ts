@@ -4,6 +4,7 @@ import type { CallContext } from "../call/context.ts";
 import { Code, isUnexpected, largestKnownCode, type ConnectError } from "../errors/errors.ts";
 import type { CallObserver, RefusedCall } from "../call/observer.ts";
 import { Durations } from "./durations.ts";
+import { type CountedOperation, GraphqlBooks } from "./graphql-books.ts";
 import { messagesOf } from "./call-messages.ts";
 import type {
   CallSeries,
@@ -54,6 +55,7 @@ export class Metrics implements CallObserver {
   readonly #refused = new Map<string, Tally>();
   readonly #ignored = new Map<string, Tally>();
   readonly #mcp = new Map<string, Tally>();
+  readonly #graphql = new GraphqlBooks();
   readonly #watched = new Map<WatchedMetric, Set<ReadWatched>>();
   #registry: Promise<Registry> | undefined;
 
@@ -130,6 +132,11 @@ export class Metrics implements CallObserver {
     tally(this.#mcp, `${method} ${outcome}`, { method, outcome }, 1);
   }
 
+  /** Counts what happens to an operation of GraphQL. */
+  graphql(event: CountedOperation): void {
+    this.#graphql.count(event);
+  }
+
   /** Counts an exception or rejection outside of any call. */
   processFault(origin: string): void {
     tally(this.#processFaults, origin, { origin }, 1);
@@ -158,6 +165,7 @@ export class Metrics implements CallObserver {
       refused: this.#refused,
       ignored: this.#ignored,
       mcp: this.#mcp,
+      graphql: this.#graphql,
       watched: (metric: WatchedMetric) => this.#readWatched(metric),
     };
     return metricsPage(books, this.#options.processMetrics);

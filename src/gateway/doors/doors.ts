@@ -1,4 +1,6 @@
 import { connectDoor } from "./connect/connect-door.ts";
+import { pathOf } from "../../core/net/request-target.ts";
+import { sumOfReports } from "../../core/lifecycle/lifecycle.ts";
 import { namesEvents } from "../http/media-type.ts";
 import { documentsDoor } from "./documents/documents-door.ts";
 import type { MakeDoor } from "./door.ts";
@@ -27,12 +29,13 @@ export const doors: readonly MakeDoor[] = [
 ];
 
 /** Protocols that can have a server for themselves. */
-export type LoneProtocol = "websocket" | "sse";
+export type LoneProtocol = "websocket" | "sse" | "graphql";
 
 /** The doors of a server that serves one protocol alone, beside health. */
 const lone: Readonly<Record<LoneProtocol, readonly MakeDoor[]>> = {
   websocket: [healthDoor, webSocketDoor],
   sse: [healthDoor, eventsDoor],
+  graphql: [healthDoor, facesDoor, faceSocketsDoor],
 };
 
 /** The doors of a server. @param only the one protocol that it serves; undefined for all */
@@ -46,5 +49,17 @@ function eventsDoor(...parts: Parameters<MakeDoor>): ReturnType<MakeDoor> {
     ...restDoor(...parts),
     name: "sse",
     claims: ({ headers, method }) => namesEvents(headers.accept) || method === "OPTIONS",
+  };
+}
+
+/** Sockets of faces, and no others. */
+function faceSocketsDoor(...parts: Parameters<MakeDoor>): ReturnType<MakeDoor> {
+  const [{ faces }] = parts;
+  const door = webSocketDoor(...parts);
+  return {
+    name: door.name,
+    claims: (head) => faces?.socketsAt(pathOf(head.url)) !== undefined && door.claims(head),
+    serve: (rpcs) => door.serve(rpcs),
+    stop: (graceMs) => door.stop?.(graceMs) ?? Promise.resolve(sumOfReports([])),
   };
 }

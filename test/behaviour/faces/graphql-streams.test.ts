@@ -155,7 +155,7 @@ suite("streams of GraphQL", () => {
         );
         const pending = all.map((one) => one.next());
         await until(() => calls.open === 50);
-        await Promise.all(all.map((one) => one.return?.()));
+        for (const one of all) await one.return?.();
         await Promise.all(pending);
         await until(() => calls.open === 0);
       }
@@ -265,9 +265,7 @@ suite("streams of GraphQL", () => {
         errors?.map(({ extensions }) => extensions["code"]),
         ["NOT_FOUND"],
       );
-      const found = (
-        rest?.["listCopies"] as typeof data as { copies: readonly { book: string; bookResource: unknown }[] }
-      ).copies;
+      const found = copiesIn(rest);
       assert.ok(
         found.every(({ book, bookResource }) => (bookResource === null) === (book === "books/missing")),
       );
@@ -304,7 +302,7 @@ suite("streams of GraphQL", () => {
         [...new Set(errors?.map(({ extensions }) => extensions["code"]))],
         ["RESOURCE_EXHAUSTED"],
       );
-      const { copies } = data?.["listCopies"] as { copies: readonly { bookResource: unknown }[] };
+      const copies = copiesIn(data);
       assert.equal(copies.filter(({ bookResource }) => bookResource !== null).length, 40);
     });
   });
@@ -317,12 +315,8 @@ async function results(client: Client, query: string): Promise<readonly GraphqlR
 }
 
 /** What the client is told of a request that is wrong. */
-async function problemOf(
-  client: Client,
-  query: string,
-  variables?: Record<string, unknown>,
-): Promise<unknown> {
-  return await new Promise((resolve, reject) => {
+function problemOf(client: Client, query: string, variables?: Record<string, unknown>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
     client.subscribe(
       { query, ...(variables && { variables }) },
       {
@@ -345,4 +339,12 @@ async function eventsOf({ url }: GraphqlHost, query: string): Promise<readonly G
 /** Resolves when a condition holds. */
 async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+/** What a list of copies has. */
+function copiesIn(
+  data: GraphqlResult["data"],
+): readonly { readonly book: string; readonly bookResource: unknown }[] {
+  const list = data?.["listCopies"] as { readonly copies: ReturnType<typeof copiesIn> } | undefined; // Of the contract.
+  return list?.copies ?? assert.fail("no list");
 }

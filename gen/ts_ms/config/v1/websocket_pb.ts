@@ -11,7 +11,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file ts_ms/config/v1/websocket.proto.
  */
 export const file_ts_ms_config_v1_websocket: GenFile = /*@__PURE__*/
-  fileDesc("Ch90c19tcy9jb25maWcvdjEvd2Vic29ja2V0LnByb3RvEg90c19tcy5jb25maWcudjEikgUKD1dlYnNvY2tldENvbmZpZxIbCgdlbmFibGVkGAEgASgIQgqy6x0GOgR0cnVlEhkKBGhvc3QYAiABKAlCBrLrHQIgBkgAiAEBEhkKBHBvcnQYAyABKA1CBrLrHQIgBEgBiAEBEiIKDGNoZWNrX29yaWdpbhgEIAEoCEIMsusdCDoEdHJ1ZUgBEjEKD2FsbG93ZWRfb3JpZ2lucxgFIAMoCUIYsusdFBoQd2Vic29ja2V0LW9yaWdpbkgBEhkKBHBhdGgYBiABKAlCC7LrHQcgCzoDL3dzEjAKC3BpbmdfcGVyaW9kGAcgASgNQhuy6x0XGg53ZWJzb2NrZXQtcGluZyABOgMzMHMSHgoJcG9uZ193YWl0GAggASgNQgay6x0CIAFIAogBARI1Cgp3cml0ZV93YWl0GAkgASgNQiGy6x0dGhR3ZWJzb2NrZXQtd3JpdGUtaWRsZSABOgM2MHMSPQoQbWF4X21lc3NhZ2Vfc2l6ZRgKIAEoDUIjsusdHxoVd2Vic29ja2V0LW1heC1tZXNzYWdlIAI6BDFNaUISOQoQcmVhZF9idWZmZXJfc2l6ZRgLIAEoDUIasusdFiACggERbm8gZWZmZWN0IGluIE5vZGVIA4gBARI6ChF3cml0ZV9idWZmZXJfc2l6ZRgMIAEoDUIasusdFiACggERbm8gZWZmZWN0IGluIE5vZGVIBIgBARIwCgtjb21wcmVzc2lvbhgNIAEoCEIbsusdFxoVd2Vic29ja2V0LWNvbXByZXNzaW9uQgcKBV9ob3N0QgcKBV9wb3J0QgwKCl9wb25nX3dhaXRCEwoRX3JlYWRfYnVmZmVyX3NpemVCFAoSX3dyaXRlX2J1ZmZlcl9zaXplIr0BCglTc2VDb25maWcSGwoHZW5hYmxlZBgBIAEoCEIKsusdBjoEdHJ1ZRIZCgRob3N0GAIgASgJQgay6x0CIAZIAIgBARIZCgRwb3J0GAMgASgNQgay6x0CIARIAYgBARInChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKA1CC7LrHQcgAToDMTVzEiIKD21heF9jb25uZWN0aW9ucxgFIAEoDUIJsusdBToBMEgBQgcKBV9ob3N0QgcKBV9wb3J0IpMCCg1HcmFwaHFsQ29uZmlnEg8KB2VuYWJsZWQYASABKAgSGQoEaG9zdBgCIAEoCUIGsusdAiAGSACIAQESGQoEcG9ydBgDIAEoDUIGsusdAiAESAGIAQESHgoEcGF0aBgEIAEoCUIQsusdDCALOggvZ3JhcGhxbBIwCgpwbGF5Z3JvdW5kGAUgASgIQhey6x0TEhFlbmFibGVfcGxheWdyb3VuZEgCiAEBEjYKDWludHJvc3BlY3Rpb24YBiABKAhCGrLrHRYSFGVuYWJsZV9pbnRyb3NwZWN0aW9uSAOIAQFCBwoFX2hvc3RCBwoFX3BvcnRCDQoLX3BsYXlncm91bmRCEAoOX2ludHJvc3BlY3Rpb24i3QEKClF1aWNDb25maWcSDwoHZW5hYmxlZBgBIAEoCBIZCgRob3N0GAIgASgJQgay6x0CIAZIAIgBARIZCgRwb3J0GAMgASgNQgay6x0CIARIAYgBARInCgttYXhfc3RyZWFtcxgEIAEoDUISsusdDikAAAAAAADwPzoDMTAwEiUKEG1heF9pZGxlX3RpbWVvdXQYBSABKA1CC7LrHQcgAToDMzBzEiYKEWtlZXBfYWxpdmVfcGVyaW9kGAYgASgNQguy6x0HIAE6AzEwc0IHCgVfaG9zdEIHCgVfcG9ydGIGcHJvdG8z", [file_ts_ms_config_v1_key]);
+  fileDesc("Ch90c19tcy9jb25maWcvdjEvd2Vic29ja2V0LnByb3RvEg90c19tcy5jb25maWcudjEikgUKD1dlYnNvY2tldENvbmZpZxIbCgdlbmFibGVkGAEgASgIQgqy6x0GOgR0cnVlEhkKBGhvc3QYAiABKAlCBrLrHQIgBkgAiAEBEhkKBHBvcnQYAyABKA1CBrLrHQIgBEgBiAEBEiIKDGNoZWNrX29yaWdpbhgEIAEoCEIMsusdCDoEdHJ1ZUgBEjEKD2FsbG93ZWRfb3JpZ2lucxgFIAMoCUIYsusdFBoQd2Vic29ja2V0LW9yaWdpbkgBEhkKBHBhdGgYBiABKAlCC7LrHQcgCzoDL3dzEjAKC3BpbmdfcGVyaW9kGAcgASgNQhuy6x0XGg53ZWJzb2NrZXQtcGluZyABOgMzMHMSHgoJcG9uZ193YWl0GAggASgNQgay6x0CIAFIAogBARI1Cgp3cml0ZV93YWl0GAkgASgNQiGy6x0dGhR3ZWJzb2NrZXQtd3JpdGUtaWRsZSABOgM2MHMSPQoQbWF4X21lc3NhZ2Vfc2l6ZRgKIAEoDUIjsusdHxoVd2Vic29ja2V0LW1heC1tZXNzYWdlIAI6BDFNaUISOQoQcmVhZF9idWZmZXJfc2l6ZRgLIAEoDUIasusdFiACggERbm8gZWZmZWN0IGluIE5vZGVIA4gBARI6ChF3cml0ZV9idWZmZXJfc2l6ZRgMIAEoDUIasusdFiACggERbm8gZWZmZWN0IGluIE5vZGVIBIgBARIwCgtjb21wcmVzc2lvbhgNIAEoCEIbsusdFxoVd2Vic29ja2V0LWNvbXByZXNzaW9uQgcKBV9ob3N0QgcKBV9wb3J0QgwKCl9wb25nX3dhaXRCEwoRX3JlYWRfYnVmZmVyX3NpemVCFAoSX3dyaXRlX2J1ZmZlcl9zaXplIr0BCglTc2VDb25maWcSGwoHZW5hYmxlZBgBIAEoCEIKsusdBjoEdHJ1ZRIZCgRob3N0GAIgASgJQgay6x0CIAZIAIgBARIZCgRwb3J0GAMgASgNQgay6x0CIARIAYgBARInChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKA1CC7LrHQcgAToDMTVzEiIKD21heF9jb25uZWN0aW9ucxgFIAEoDUIJsusdBToBMEgBQgcKBV9ob3N0QgcKBV9wb3J0IvQHCg1HcmFwaHFsQ29uZmlnEiMKB2VuYWJsZWQYASABKAhCDbLrHQkaB2dyYXBocWxIAIgBARIZCgRob3N0GAIgASgJQgay6x0CIAZIAYgBARIZCgRwb3J0GAMgASgNQgay6x0CIARIAogBARIeCgRwYXRoGAQgASgJQhCy6x0MIAs6CC9ncmFwaHFsEj0KCnBsYXlncm91bmQYBSABKAhCKbLrHSUSEWVuYWJsZV9wbGF5Z3JvdW5kGgpwbGF5Z3JvdW5kOgR0cnVlEkYKDWludHJvc3BlY3Rpb24YBiABKAhCL7LrHSsSFGVuYWJsZV9pbnRyb3NwZWN0aW9uGg1pbnRyb3NwZWN0aW9uOgR0cnVlEisKDXN1YnNjcmlwdGlvbnMYByADKAlCFLLrHRBSCXdlYnNvY2tldFIDc3NlEioKBW5hbWVzGAggASgJQhuy6x0XOgVzaG9ydFIFc2hvcnRSB3NlcnZpY2USKgoGb25lb2ZzGAkgASgJQhqy6x0WOgV1bmlvblIFdW5pb25SBmZpZWxkcxIqCgRtYXBzGAogASgJQhyy6x0YOgdlbnRyaWVzUgdlbnRyaWVzUgRqc29uEiQKCW1heF9kZXB0aBgLIAEoDUIRsusdDSkAAAAAAADwPzoCMTUSJgoLbWF4X2FsaWFzZXMYDCABKA1CEbLrHQ0pAAAAAAAA8D86AjUwEikKDm1heF9kaXJlY3RpdmVzGA0gASgNQhGy6x0NKQAAAAAAAPA/OgI1MBIqCg9tYXhfcm9vdF9maWVsZHMYDiABKA1CEbLrHQ0pAAAAAAAA8D86AjIwEicKCm1heF90b2tlbnMYDyABKA1CE7LrHQ8pAAAAAAAA8D86BDIwMDASJgoPbWF4X3F1ZXJ5X2J5dGVzGBAgASgNQg2y6x0JIAI6BTY0S2lCEiYKCG1heF9jb3N0GBEgASgNQhSy6x0QKQAAAAAAAPA/OgUxMDAwMBIkCglsaXN0X3NpemUYEiABKA1CEbLrHQ0pAAAAAAAA8D86AjIwEiUKCW1heF9jYWxscxgTIAEoDUISsusdDikAAAAAAADwPzoDMjUwEiUKCW1heF9iYXRjaBgUIAEoDUISsusdDikAAAAAAADwPzoDMTAwEh4KFm1heF9iYXRjaGVkX29wZXJhdGlvbnMYFSABKA0SOgoJcGVyc2lzdGVkGBYgASgLMicudHNfbXMuY29uZmlnLnYxLkdyYXBocWxQZXJzaXN0ZWRDb25maWcSEAoIc2VydmljZXMYFyADKAkSEgoKdmlzaWJpbGl0eRgYIAMoCUIKCghfZW5hYmxlZEIHCgVfaG9zdEIHCgVfcG9ydCJpChZHcmFwaHFsUGVyc2lzdGVkQ29uZmlnEh0KCWF1dG9tYXRpYxgBIAEoCEIKsusdBjoEdHJ1ZRIMCgRvbmx5GAIgASgIEhkKBGZpbGUYAyABKAlCBrLrHQIgB0gAiAEBQgcKBV9maWxlIt0BCgpRdWljQ29uZmlnEg8KB2VuYWJsZWQYASABKAgSGQoEaG9zdBgCIAEoCUIGsusdAiAGSACIAQESGQoEcG9ydBgDIAEoDUIGsusdAiAESAGIAQESJwoLbWF4X3N0cmVhbXMYBCABKA1CErLrHQ4pAAAAAAAA8D86AzEwMBIlChBtYXhfaWRsZV90aW1lb3V0GAUgASgNQguy6x0HIAE6AzMwcxImChFrZWVwX2FsaXZlX3BlcmlvZBgGIAEoDUILsusdByABOgMxMHNCBwoFX2hvc3RCBwoFX3BvcnRiBnByb3RvMw", [file_ts_ms_config_v1_key]);
 
 /**
  * WebSockets.
@@ -175,11 +175,11 @@ export const SseConfigSchema: GenMessage<SseConfig> = /*@__PURE__*/
  */
 export type GraphqlConfig = Message<"ts_ms.config.v1.GraphqlConfig"> & {
   /**
-   * Whether GraphQL is served.
+   * Whether GraphQL is served. Default: where this section is there.
    *
-   * @generated from field: bool enabled = 1;
+   * @generated from field: optional bool enabled = 1;
    */
-  enabled: boolean;
+  enabled?: boolean | undefined;
 
   /**
    * Address of an own port. Default: `http.host`.
@@ -203,18 +203,144 @@ export type GraphqlConfig = Message<"ts_ms.config.v1.GraphqlConfig"> & {
   path: string;
 
   /**
-   * Whether the endpoint serves a page to try queries on. Default: that of the face.
+   * Whether the endpoint serves a page to try operations on.
    *
-   * @generated from field: optional bool playground = 5;
+   * @generated from field: bool playground = 5;
    */
-  playground?: boolean | undefined;
+  playground: boolean;
 
   /**
-   * Whether queries may ask for the schema. Default: that of the face.
+   * Whether operations may ask for the schema.
    *
-   * @generated from field: optional bool introspection = 6;
+   * @generated from field: bool introspection = 6;
    */
-  introspection?: boolean | undefined;
+  introspection: boolean;
+
+  /**
+   * Ways of subscriptions. Default: both.
+   *
+   * @generated from field: repeated string subscriptions = 7;
+   */
+  subscriptions: string[];
+
+  /**
+   * Names of rpcs: alone where they are unique, or always behind their service.
+   *
+   * @generated from field: string names = 8;
+   */
+  names: string;
+
+  /**
+   * Oneofs as unions of types, or as fields of which one is set.
+   *
+   * @generated from field: string oneofs = 9;
+   */
+  oneofs: string;
+
+  /**
+   * Maps as lists of entries, or as JSON.
+   *
+   * @generated from field: string maps = 10;
+   */
+  maps: string;
+
+  /**
+   * How deep selections may be.
+   *
+   * @generated from field: uint32 max_depth = 11;
+   */
+  maxDepth: number;
+
+  /**
+   * How many fields may have aliases.
+   *
+   * @generated from field: uint32 max_aliases = 12;
+   */
+  maxAliases: number;
+
+  /**
+   * How many directives an operation may have.
+   *
+   * @generated from field: uint32 max_directives = 13;
+   */
+  maxDirectives: number;
+
+  /**
+   * How many fields an operation may have at its root.
+   *
+   * @generated from field: uint32 max_root_fields = 14;
+   */
+  maxRootFields: number;
+
+  /**
+   * How many tokens a document may have.
+   *
+   * @generated from field: uint32 max_tokens = 15;
+   */
+  maxTokens: number;
+
+  /**
+   * How large a document may be.
+   *
+   * @generated from field: uint32 max_query_bytes = 16;
+   */
+  maxQueryBytes: number;
+
+  /**
+   * The most points that an operation may cost.
+   *
+   * @generated from field: uint32 max_cost = 17;
+   */
+  maxCost: number;
+
+  /**
+   * How many items a list is thought to have where the request does not say it.
+   *
+   * @generated from field: uint32 list_size = 18;
+   */
+  listSize: number;
+
+  /**
+   * The most rpcs that one operation may call.
+   *
+   * @generated from field: uint32 max_calls = 19;
+   */
+  maxCalls: number;
+
+  /**
+   * The most keys of one call of a batch rpc.
+   *
+   * @generated from field: uint32 max_batch = 20;
+   */
+  maxBatch: number;
+
+  /**
+   * The most operations in one HTTP request; with 0 a list of operations is refused.
+   *
+   * @generated from field: uint32 max_batched_operations = 21;
+   */
+  maxBatchedOperations: number;
+
+  /**
+   * Documents that clients may send.
+   *
+   * @generated from field: ts_ms.config.v1.GraphqlPersistedConfig persisted = 22;
+   */
+  persisted?: GraphqlPersistedConfig | undefined;
+
+  /**
+   * Full names of the services that are shown. Default: all.
+   *
+   * @generated from field: repeated string services = 23;
+   */
+  services: string[];
+
+  /**
+   * Labels of `google.api.visibility` whose elements are shown. Default: none.
+   *
+   * @generated from field: repeated string visibility = 24;
+   */
+  visibility: string[];
 };
 
 /**
@@ -223,6 +349,41 @@ export type GraphqlConfig = Message<"ts_ms.config.v1.GraphqlConfig"> & {
  */
 export const GraphqlConfigSchema: GenMessage<GraphqlConfig> = /*@__PURE__*/
   messageDesc(file_ts_ms_config_v1_websocket, 2);
+
+/**
+ * Documents that clients of GraphQL may send.
+ *
+ * @generated from message ts_ms.config.v1.GraphqlPersistedConfig
+ */
+export type GraphqlPersistedConfig = Message<"ts_ms.config.v1.GraphqlPersistedConfig"> & {
+  /**
+   * Whether clients may send the hash of a document in place of the document.
+   *
+   * @generated from field: bool automatic = 1;
+   */
+  automatic: boolean;
+
+  /**
+   * Whether documents outside of `file` are refused.
+   *
+   * @generated from field: bool only = 2;
+   */
+  only: boolean;
+
+  /**
+   * JSON file with an object of documents by their ids. Default: none.
+   *
+   * @generated from field: optional string file = 3;
+   */
+  file?: string | undefined;
+};
+
+/**
+ * Describes the message ts_ms.config.v1.GraphqlPersistedConfig.
+ * Use `create(GraphqlPersistedConfigSchema)` to create a new message.
+ */
+export const GraphqlPersistedConfigSchema: GenMessage<GraphqlPersistedConfig> = /*@__PURE__*/
+  messageDesc(file_ts_ms_config_v1_websocket, 3);
 
 /**
  * HTTP/3.
@@ -278,5 +439,5 @@ export type QuicConfig = Message<"ts_ms.config.v1.QuicConfig"> & {
  * Use `create(QuicConfigSchema)` to create a new message.
  */
 export const QuicConfigSchema: GenMessage<QuicConfig> = /*@__PURE__*/
-  messageDesc(file_ts_ms_config_v1_websocket, 3);
+  messageDesc(file_ts_ms_config_v1_websocket, 4);
 

@@ -10,6 +10,7 @@ import { answerHttp } from "./http-answer.ts";
 import type { HttpParts } from "./http-parts.ts";
 import { OperationMeter } from "./meters.ts";
 import { Persisted } from "./persisted.ts";
+import { answerPage, answerPageFile } from "./playground.ts";
 import { type ContractSchema, madeSchema } from "./schema.ts";
 import type { SocketRoom } from "./socket.ts";
 
@@ -68,11 +69,16 @@ export class GraphqlRoom {
       executor,
       options: this.#options,
       bodies: this.#host.bodies,
-      page: undefined,
+      page: this.#options.playground ? answerPage : undefined,
       heartbeatMs: this.#host.heartbeatMs,
       writeIdleMs: () => this.#host.live().writeIdleMs,
     };
     return (exchange: HttpExchange) => answerHttp(exchange, parts);
+  }
+
+  /** Answers with a file of the playground. */
+  pageFile(name: string, exchange: HttpExchange): void {
+    answerPageFile(name, exchange);
   }
 
   /** A socket is open. */

@@ -8,6 +8,9 @@ import type { GraphqlRoom } from "./graphql-room.ts";
 /** The subprotocol of sockets. */
 const subprotocol = "graphql-transport-ws";
 
+/** The files of the playground, below the path. */
+const pageFiles = ["playground.css", "playground.js", "completion.js"];
+
 /** Options that count or measure something; all others of them are at least 1. */
 const mayBeZero: ReadonlySet<keyof GraphqlOptions> = new Set(["batchMs", "maxBatchedOperations"]);
 
@@ -33,7 +36,12 @@ export function graphql(options: Partial<GraphqlOptions> = {}): Face {
   const other = merged.subscriptions.find((way) => way !== "websocket" && way !== "sse");
   if (other !== undefined)
     throw new SetupError(`graphql: subscriptions: expected websocket and sse, found ${String(other)}`);
-  return { name: "graphql", paths: [merged.path], mount: (host) => new MountedGraphql(merged, host) };
+  const files = merged.playground ? pageFiles.map((file) => `${merged.path}/${file}`) : [];
+  return {
+    name: "graphql",
+    paths: [merged.path, ...files],
+    mount: (host) => new MountedGraphql(merged, host),
+  };
 }
 
 /** The face of one server. Everything but this file is loaded when the server starts. */
@@ -63,8 +71,15 @@ class MountedGraphql implements MountedFace {
 
   use(contract: Contract): ReadonlyMap<string, FacePath> {
     const answer = this.#loaded.use(contract);
-    const { path, guard } = this.#options;
-    return new Map([[path, { methods: ["GET", "POST"], guard, answer }]]);
+    const { path, guard, playground } = this.#options;
+    const file = (name: string): [string, FacePath] => [
+      `${path}/${name}`,
+      { methods: ["GET", "HEAD"], guard, answer: (exchange) => this.#loaded.pageFile(name, exchange) },
+    ];
+    return new Map([
+      [path, { methods: ["GET", "POST"], guard, answer }],
+      ...(playground ? pageFiles.map(file) : []),
+    ]);
   }
 
   describe(origin: string): readonly string[] {

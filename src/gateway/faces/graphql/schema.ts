@@ -29,6 +29,9 @@ export type SchemaOptions = Pick<
   "names" | "oneofs" | "maps" | Exclude<keyof FaceOptions, "guard">
 >;
 
+/** What a schema is made of. */
+export type SchemaContract = Pick<Contract, "services" | "registry" | "routes" | "comments">;
+
 /** Names that no message can have. */
 const ownNames = ["Query", "Mutation", "Subscription", "Int", "Float", "String", "Boolean", "ID"];
 
@@ -46,7 +49,7 @@ export class ContractSchema {
   #described: Promise<void> | undefined;
 
   /** @throws SetupError for what has no name in GraphQL, for names that meet, and for a wrong option of the contract */
-  constructor(contract: Contract, options: SchemaOptions) {
+  constructor(contract: SchemaContract, options: SchemaOptions) {
     const shown = new ShownContract("graphql", contract, options);
     const types = [...typesOf(shown.services)].toSorted((a, b) => (a.typeName < b.typeName ? -1 : 1));
     const namer = new Namer(shown.services, types);
@@ -205,7 +208,7 @@ function hasOwnScalar(typeName: string): boolean {
 }
 
 /** Refuses what a schema of GraphQL cannot have. */
-export function madeSchema(contract: Contract, options: SchemaOptions): ContractSchema {
+export function madeSchema(contract: SchemaContract, options: SchemaOptions): ContractSchema {
   try {
     return new ContractSchema(contract, options);
   } catch (reason) {

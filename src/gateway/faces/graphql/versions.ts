@@ -1,6 +1,8 @@
+import * as graphqlModule from "graphql";
 import {
   GraphQLError,
   type GraphQLErrorOptions,
+  type GraphQLSchema,
   GraphQLScalarType,
   type ParseOptions,
   type ValueNode,
@@ -75,4 +77,19 @@ export function causedError(message: string, cause: Error): GraphQLError {
 export function tokenLimit(most: number): ParseOptions {
   const limits = { maxTokens: most, maxLexicalTokens: most };
   return limits;
+}
+
+/** The changes that break operations of clients. */
+export function breakingChanges(
+  before: GraphQLSchema,
+  after: GraphQLSchema,
+): readonly { readonly type: string; readonly description: string }[] {
+  // Version 18 will not have it any more: then `findSchemaChanges` says it too.
+  const { findBreakingChanges } = graphqlModule as unknown as {
+    readonly findBreakingChanges: (
+      one: GraphQLSchema,
+      other: GraphQLSchema,
+    ) => readonly { readonly type: string; readonly description: string }[];
+  };
+  return findBreakingChanges(before, after);
 }

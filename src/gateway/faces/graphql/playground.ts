@@ -1,0 +1,46 @@
+import { pathOf, queryOf } from "../../../core/net/request-target.ts";
+import { rankOf } from "../../http/accept.ts";
+import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
+import { weightedList } from "../../http/weighted-list.ts";
+import { pageText } from "./page/page-files.ts";
+
+/** Nothing but the files of the page itself, and operations of this server. */
+const pageHeaders: Readonly<ResponseHeaders> = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; " +
+    "form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "cross-origin-resource-policy": "same-origin",
+  "cache-control": "no-cache",
+  vary: "accept",
+};
+
+/** Answers a request of a browser for the page. @returns whether it was one */
+export function answerPage(exchange: HttpExchange): boolean {
+  const { url, headers } = exchange.head;
+  const path = pathOf(url);
+  const query = new URLSearchParams(queryOf(url, path));
+  const accept = headers.accept ?? "";
+  if (
+    query.has("query") ||
+    query.has("extensions") ||
+    query.has("documentId") ||
+    !accept.includes("text/html")
+  )
+    return false;
+  const ranges = weightedList(accept);
+  if (rankOf(ranges, "text/html").quality < rankOf(ranges, "application/json").quality) return false;
+  // Relative, for a prefix in front of all paths is not known to be the client's.
+  const html = pageText("playground.html").replaceAll("BASE", path.slice(path.lastIndexOf("/") + 1));
+  exchange.respond(200, { ...pageHeaders, "content-type": "text/html; charset=utf-8" }, html);
+  return true;
+}
+
+/** Answers a request for a file of the page. */
+export function answerPageFile(name: string, exchange: HttpExchange): void {
+  const type = name.endsWith(".css") ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8";
+  exchange.respond(200, { ...pageHeaders, "content-type": type }, pageText(name));
+}
