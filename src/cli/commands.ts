@@ -18,6 +18,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./serve/serve.ts"),
   },
   {
+    name: "mcp",
+    summary: "Serve the rpcs of a gRPC server as tools of MCP on stdin and stdout",
+    load: () => import("./mcp/mcp.ts"),
+  },
+  {
     name: "routes",
     summary: "List the HTTP routes of contracts, or find the one of a request",
     load: () => import("./routes/routes.ts"),

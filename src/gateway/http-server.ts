@@ -353,6 +353,16 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     this.#lifecycle.enter("ready");
   }
 
+  /**
+   * As `start()`, without a port: for faces that are reached otherwise, such as by stdin.
+   *
+   * @throws as `start()`
+   */
+  async open(): Promise<void> {
+    this.#lifecycle.enter("boot");
+    await this.#readyInApp([]);
+  }
+
   /** Lines for the start-up message: the address, and one line for each route. */
   describe(): string[] {
     const place =

@@ -133,6 +133,7 @@ export function membersOf(raw: RawJson): RawMembers | undefined {
 
 function membersAt(cursor: JsonCursor, text: string, bytes: Buffer): RawMembers {
   const first = cursor.next();
+  if (first !== openBrace) cursor.skipValue(); // What is no JSON at all has another code.
   if (first === openBracket) throw invalid("batches are not served: send one message in a request");
   if (first !== openBrace) throw invalid("a message is an object");
   const found = new Map<string, RawJson>();
