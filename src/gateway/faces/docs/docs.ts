@@ -3,14 +3,14 @@ import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { DocsFiles } from "./docs-files.ts";
 import { type DocsOptions, docsDefaults } from "./docs-options.ts";
-import { shownContract } from "./model.ts";
+import { shownContract } from "./shown-contract.ts";
 import { pageFiles } from "./page-list.ts";
 
 /** What the console reads of the server, below its path. */
-const documents = ["model.json", "contract.binpb"];
+const documents = ["model.json", "contract.binpb", "example.json"];
 
 /**
- * A console in the browser: documentation of the rpcs of a server.
+ * A console in the browser: documentation of the rpcs of a server, and calls of all kinds.
  *
  * It is served as it lies in the package and asks no other host for anything.
  *
@@ -19,9 +19,11 @@ const documents = ["model.json", "contract.binpb"];
 export function docs(options: Partial<DocsOptions> = {}): Face {
   checkOptions<DocsOptions>("docs", options, docsDefaults);
   const merged: DocsOptions = { ...docsDefaults, ...options };
-  const { path, links } = merged;
+  const { path, live, links } = merged;
   if (!/^(?:\/[\w.~-]+)+$/.test(path))
     throw new SetupError(`docs: path: expected a path such as /docs, found ${JSON.stringify(path)}`);
+  if (typeof live !== "boolean" && live !== "loopback")
+    throw new SetupError(`docs: live: expected true, false or "loopback", found ${JSON.stringify(live)}`);
   for (const { url } of links) {
     if (!/^(?:https?:\/\/|\/)/.test(url))
       throw new SetupError(`docs: links: expected an address by http or https, or a path, found ${url}`);
@@ -65,6 +67,7 @@ class MountedDocs implements MountedFace {
       [`${path}/`, at((exchange) => files.redirect(exchange))],
       ...pageFiles.map(file),
       [`${path}/model.json`, at((exchange) => files.model(exchange))],
+      [`${path}/example.json`, at((exchange) => files.example(exchange))],
       [`${path}/contract.binpb`, at((exchange) => files.contract(exchange))],
     ]);
   }

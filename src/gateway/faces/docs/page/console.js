@@ -1,5 +1,8 @@
 /** The console: reads the model of the contract and shows the view of the fragment. */
 import { h, replace } from "./dom.js";
+import { callView } from "./call-view.js";
+import { Store } from "./history-store.js";
+import { historyView } from "./history-view.js";
 import { Model } from "./model.js";
 import { overviewView } from "./overview-view.js";
 import { placeOf } from "./place.js";
@@ -23,6 +26,7 @@ import { typeView } from "./type-view.js";
  *
  * @typedef {object} App
  * @property {Model} model
+ * @property {Store} store
  * @property {string} base the path of the console, without a slash at its end
  * @property {string} root what stands in front of all paths of the server
  */
@@ -31,6 +35,8 @@ const base = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
 
 /** @type {Partial<Record<Place["view"], (app: App, place: Place) => View | undefined>>} */
 const views = {
+  call: callView,
+  history: historyView,
   overview: overviewView,
   rpc: rpcView,
   type: typeView,
@@ -55,7 +61,7 @@ async function start() {
   }
   waiting.remove();
   /** @type {App} */
-  const app = { model, base, root: model.text.prefix };
+  const app = { model, store: new Store(base), base, root: model.text.prefix };
   const shell = new Shell(app);
   /** @type {View | undefined} */
   let shown;
