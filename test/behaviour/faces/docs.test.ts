@@ -161,9 +161,8 @@ suite("the files of the console", () => {
     const texts = await Promise.all(
       [...new Set(filesOf(html))].map(async (path) => (await host.get(path)).text()),
     );
-    const sizes = [html, ...texts].map((text) => gzipSync(text, { level: 9 }).length);
-    const sum = sizes.reduce((all, one) => all + one, 0);
-    assert.ok(sum <= 60 * 1024, `${sum} bytes`);
+    const { length } = gzipSync([html, ...texts].join(""), { level: 9 });
+    assert.ok(length <= 60 * 1024, `${length} bytes`);
   });
 
   test("scripts import only files of their folder", () => {

@@ -1,9 +1,12 @@
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
+import { type StopReport, sumOfReports } from "../../../core/lifecycle/lifecycle.ts";
+import type { CallWatcher } from "../../../core/telemetry/call-books.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { DocsFiles } from "./docs-files.ts";
 import { type DocsOptions, docsDefaults } from "./docs-options.ts";
 import { shownContract } from "./shown-contract.ts";
+import { Live } from "./live.ts";
 import { pageFiles } from "./page-list.ts";
 
 /** What the console reads of the server, below its path. */
@@ -28,17 +31,24 @@ export function docs(options: Partial<DocsOptions> = {}): Face {
     if (!/^(?:https?:\/\/|\/)/.test(url))
       throw new SetupError(`docs: links: expected an address by http or https, or a path, found ${url}`);
   }
-  const paths = [path, `${path}/`, ...[...pageFiles, ...documents].map((file) => `${path}/${file}`)];
+  const own = live === false ? documents : [...documents, "live"];
+  const paths = [path, `${path}/`, ...[...pageFiles, ...own].map((file) => `${path}/${file}`)];
   return { name: "docs", paths, mount: (host) => new MountedDocs(merged, host) };
 }
 
 class MountedDocs implements MountedFace {
   readonly #options: DocsOptions;
   readonly #host: FaceHost;
+  readonly #live: Live | undefined;
 
   constructor(options: DocsOptions, host: FaceHost) {
     this.#options = options;
     this.#host = host;
+    this.#live = options.live === false ? undefined : new Live(options.live, host);
+  }
+
+  get watcher(): CallWatcher | undefined {
+    return this.#live?.books;
   }
 
   use(contract: Contract): ReadonlyMap<string, FacePath> {
@@ -62,7 +72,9 @@ class MountedDocs implements MountedFace {
       `${path}/${name}`,
       at((exchange) => files.file(name, exchange)),
     ];
+    const live = this.#live;
     return new Map([
+      ...(live === undefined ? [] : [[`${path}/live`, at((exchange) => live.answer(exchange))] as const]),
       [path, at((exchange) => files.page(exchange))],
       [`${path}/`, at((exchange) => files.redirect(exchange))],
       ...pageFiles.map(file),
@@ -70,6 +82,12 @@ class MountedDocs implements MountedFace {
       [`${path}/example.json`, at((exchange) => files.example(exchange))],
       [`${path}/contract.binpb`, at((exchange) => files.contract(exchange))],
     ]);
+  }
+
+  /** Tells pages that look to come again later. */
+  async stop(): Promise<StopReport> {
+    this.#live?.stop();
+    return sumOfReports([]);
   }
 
   describe(origin: string): readonly string[] {

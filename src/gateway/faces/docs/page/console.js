@@ -3,6 +3,7 @@ import { h, replace } from "./dom.js";
 import { callView } from "./call-view.js";
 import { Store } from "./history-store.js";
 import { historyView } from "./history-view.js";
+import { liveView } from "./live-view.js";
 import { Model } from "./model.js";
 import { overviewView } from "./overview-view.js";
 import { placeOf } from "./place.js";
@@ -33,10 +34,11 @@ import { typeView } from "./type-view.js";
 
 const base = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
 
-/** @type {Partial<Record<Place["view"], (app: App, place: Place) => View | undefined>>} */
+/** @type {Record<Place["view"], (app: App, place: Place) => View | undefined>} */
 const views = {
   call: callView,
   history: historyView,
+  live: liveView,
   overview: overviewView,
   rpc: rpcView,
   type: typeView,
@@ -68,7 +70,7 @@ async function start() {
   const show = () => {
     const place = placeOf(location.hash);
     shown?.close?.();
-    shown = views[place.view]?.(app, place) ?? missing(place);
+    shown = views[place.view](app, place) ?? missing(place);
     shell.show(place, shown);
   };
   addEventListener("hashchange", show);

@@ -338,7 +338,7 @@ export class Form {
           value.items.map((_item, at) => this.item(field, slot, value, at, path, show)),
       );
       list.hidden = value?.kind !== "array" || value.items.length === 0;
-      if (focus !== undefined) list.children[focus]?.querySelector("input, select, textarea")?.focus();
+      if (focus !== undefined) focusFirst(list.children[focus]);
     };
     const addItem = h(
       "button",
@@ -499,6 +499,13 @@ export class Form {
       }),
     );
   }
+}
+
+/** @param {Element | null | undefined} parent */
+function focusFirst(parent) {
+  /** @type {HTMLElement | null | undefined} */
+  const first = parent?.querySelector("input, select, textarea");
+  first?.focus();
 }
 
 /**
