@@ -168,8 +168,10 @@ suite("the files of the console", () => {
   test("scripts import only files of their folder", () => {
     for (const name of readdirSync(pageFolder).filter((one) => one.endsWith(".js"))) {
       const text = readFileSync(join(pageFolder, name), "utf8");
-      for (const [, from] of text.matchAll(/\b(?:from|import\()\s*"([^"]+)"/g))
-        assert.match(from ?? "", /^\.\/[\w-]+\.js$/, name);
+      for (const [, from, late] of text.matchAll(
+        /^(?:import|export) .* from "([^"]+)"|\bimport\("([^"]+)"\)/gm,
+      ))
+        assert.match(from ?? late ?? "", /^\.\/[\w-]+\.js$/, name);
       assert.doesNotMatch(
         text,
         /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function/,

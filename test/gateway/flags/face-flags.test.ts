@@ -13,9 +13,18 @@ async function optionsOf(...argv: readonly string[]): ReturnType<typeof faceOpti
 
 for (const [argv, names] of [
   [[], ["docs", "openapi"]],
-  [["--http-host", "localhost"], ["docs", "openapi"]],
-  [["--http-host", "::1"], ["docs", "openapi"]],
-  [["--http-host", "127.9.0.1"], ["docs", "openapi"]],
+  [
+    ["--http-host", "localhost"],
+    ["docs", "openapi"],
+  ],
+  [
+    ["--http-host", "::1"],
+    ["docs", "openapi"],
+  ],
+  [
+    ["--http-host", "127.9.0.1"],
+    ["docs", "openapi"],
+  ],
   [["--http-host", "0.0.0.0"], []],
   [["--http-host", "::"], []],
   [["--http-host", "api.example.com"], []],

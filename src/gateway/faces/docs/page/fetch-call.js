@@ -113,9 +113,11 @@ async function readEvents(body, events) {
   let rest = "";
   const decoder = new TextDecoder();
   const reader = body.getReader();
+  const rests = new Rests();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
+    await rests.take();
     rest += decoder.decode(value, { stream: true });
     let start = 0;
     for (let end = rest.indexOf("\n\n", start); end >= 0; end = rest.indexOf("\n\n", start)) {
@@ -149,9 +151,11 @@ async function readEnvelopes(body, events) {
   let rest = new Uint8Array();
   const decoder = new TextDecoder();
   const reader = body.getReader();
+  const rests = new Rests();
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
+    await rests.take();
     const all = new Uint8Array(rest.length + value.length);
     all.set(rest);
     all.set(value, rest.length);
@@ -174,4 +178,25 @@ async function readEnvelopes(body, events) {
     }
   }
   events.end(ownOutcome(14, "the connection was closed before the end of the stream"));
+}
+
+/** How long messages are read at a stretch, in milliseconds: a page that only reads answers no key. */
+const longestMs = 30;
+
+/** Lets the page do other work now and then. What has arrived already is read without a pause otherwise. */
+class Rests {
+  constructor() {
+    this.since = performance.now();
+    this.channel = new MessageChannel();
+  }
+
+  async take() {
+    if (performance.now() - this.since < longestMs) return;
+    // A timer would wait for a second where the page is hidden.
+    await new Promise((resolve) => {
+      this.channel.port1.onmessage = resolve;
+      this.channel.port2.postMessage(undefined);
+    });
+    this.since = performance.now();
+  }
 }

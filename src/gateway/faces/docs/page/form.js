@@ -127,7 +127,7 @@ export class Form {
    *
    * @param {Field} field
    * @param {string} path
-   * @param {string} id of the input
+   * @param {string | undefined} id of the input; undefined for a group of them
    * @param {...import("./dom.js").Child} content
    */
   row(field, path, id, ...content) {
@@ -137,11 +137,13 @@ export class Form {
     const isBound = this.bound.has(path);
     return h(
       "div.row",
-      null,
+      id === undefined ? { role: "group", "aria-label": field.name } : null,
       h(
         "div.row-head",
         null,
-        h("label", { for: id, class: field.deprecated ? "old" : null }, field.name),
+        id === undefined
+          ? h("span.label", { class: field.deprecated ? "label old" : "label" }, field.name)
+          : h("label", { for: id, class: field.deprecated ? "old" : null }, field.name),
         fieldType(this.model, field),
         roleTags({
           ...field,
@@ -329,7 +331,6 @@ export class Form {
    */
   list(field, slot, path) {
     const list = h("ol.items");
-    const id = newId();
     const show = (/** @type {number | undefined} */ focus) => {
       const value = slot.get();
       replace(
@@ -344,7 +345,6 @@ export class Form {
       "button",
       {
         type: "button",
-        id,
         onclick: () => {
           const value = slot.get();
           /** @type {JsonArray} */
@@ -358,7 +358,7 @@ export class Form {
       h("span.hidden", null, ` to ${field.name}`),
     );
     show(undefined);
-    return this.row(field, path, id, list, addItem);
+    return this.row(field, path, undefined, list, addItem);
   }
 
   /**
@@ -429,7 +429,6 @@ export class Form {
    */
   map(field, slot, path) {
     const list = h("ul.items");
-    const id = newId();
     const show = () => {
       const value = slot.get();
       replace(
@@ -443,7 +442,6 @@ export class Form {
       "button",
       {
         type: "button",
-        id,
         onclick: () => {
           const value = slot.get();
           const object = value?.kind === "object" ? value : emptyObject();
@@ -457,7 +455,7 @@ export class Form {
       h("span.hidden", null, ` to ${field.name}`),
     );
     show();
-    return this.row(field, path, id, list, addEntry);
+    return this.row(field, path, undefined, list, addEntry);
   }
 
   /**
