@@ -52,9 +52,7 @@ class MountedDocs implements MountedFace {
   }
 
   use(contract: Contract): ReadonlyMap<string, FacePath> {
-    const { path, guard, services, examples } = this.#options;
-    const missing = services.find((name) => !contract.services.some(({ typeName }) => typeName === name));
-    if (missing !== undefined) throw new SetupError(`docs: services: there is no service ${missing}`);
+    const { path, guard, examples } = this.#options;
     const rpcs = new Set(
       contract.services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `${typeName}/${name}`)),
     );

@@ -8,7 +8,7 @@ import type { FaceHost } from "../face.ts";
 import type { DocsExample, DocsOptions } from "./docs-options.ts";
 import { fieldModel, type FieldParts } from "./field-model.ts";
 import { rpcModel } from "./rpc-model.ts";
-import type { ModelInit, ShownContract } from "./shown-contract.ts";
+import type { ModelInit, ShownDocs } from "./shown-contract.ts";
 
 /** The text of the model that the page of the console reads, `Model` in `page/model.js`, in steps. */
 export function* modelText({ shown, comments, options, host }: ModelInit): Generator<void, string> {
@@ -47,7 +47,7 @@ export function* modelText({ shown, comments, options, host }: ModelInit): Gener
 }
 
 /** The types of calls, and those that an Any in one of them may have. */
-function typesWithin({ services, registry }: ShownContract): readonly DescType[] {
+function typesWithin({ services, registry }: ShownDocs): readonly DescType[] {
   const known = typesOf(services);
   const hasAny = known.some(({ typeName }) => typeName === "google.protobuf.Any");
   if (!hasAny || registry === undefined) return known;
@@ -59,7 +59,7 @@ function formOf({ json, unknownFields }: FaceHost): ConstructorParameters<typeof
   return { ...json, unknownFields, inputs: "canonical", split: false, keywords: "full", prefix: "" };
 }
 
-function headOf({ services }: ShownContract, options: DocsOptions, host: FaceHost): JsonObject {
+function headOf({ services }: ShownDocs, options: DocsOptions, host: FaceHost): JsonObject {
   return {
     title: options.title ?? services[0]?.name ?? "API",
     links: options.links.map(({ text, url }) => ({ text, url })),
@@ -100,7 +100,7 @@ function elementModel(desc: DescService | DescType, comments: Comments): JsonObj
   };
 }
 
-function messageModel(type: DescMessage, { isVisible }: ShownContract, parts: FieldParts): JsonObject {
+function messageModel(type: DescMessage, { isVisible }: ShownDocs, parts: FieldParts): JsonObject {
   const { comments } = parts;
   const rules = messageRuleTexts(type).join("\n\n");
   return {
