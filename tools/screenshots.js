@@ -27,7 +27,7 @@ try {
   await picture(
     "console-call",
     "light",
-    `#/call/library.v1.LibraryService/GetBook?${request}`,
+    `#/call/library.v1.LibraryService/GetBook?${request.toString()}`,
     async (page) => {
       await page.locator(".send-buttons .primary").click();
       await page.locator(".status-line .code").waitFor();
