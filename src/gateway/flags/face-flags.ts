@@ -21,8 +21,7 @@ export const faceFlags = {
 type Flags = FlagValues<typeof faceFlags> & Pick<FlagValues<typeof httpFlags>, "httpHost">;
 
 /** What makes the faces, in the order of their lines at the start. */
-const faces = [openapiFace, mcpFace] as const;
-const faces = [docsFace, openapiFace] as const;
+const faces = [docsFace, openapiFace, mcpFace] as const;
 
 /**
  * The options of an `HttpServer` for the faces that the flags ask for; those of other faces are not loaded.
