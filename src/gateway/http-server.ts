@@ -18,6 +18,7 @@ import {
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
 import { isLoopback } from "../core/net/loopback.ts";
+import type { OpenConnection } from "../core/net/open-connections.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { toCallError } from "../core/errors/errors.ts";
 import { Validation } from "../core/validation/validation.ts";
@@ -48,6 +49,7 @@ import { GuestExchanges } from "./connections/guest-exchanges.ts";
 import { HttpEngine } from "./fastify/http-engine.ts";
 import { doorOptions, httpServerDefaults, type HttpServerOptions } from "./http-server-options.ts";
 import { observeInvoker } from "./doors/observe-invoker.ts";
+import { watchInvoker } from "./doors/watch-invoker.ts";
 import { PortServer } from "./connections/port-server.ts";
 import { ReplyMetadata } from "./http/reply-metadata.ts";
 import { RequestRouter } from "./doors/request-router.ts";
@@ -135,6 +137,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const hooks = this.#hooksWith(browsers.completeHead);
     this.#guests = new GuestExchanges(merged, hooks);
     this.#port = new PortServer(merged, this.#errors, hooks);
+    let connections: () => readonly OpenConnection[] = () => [];
     const bodies = new BodyReader(merged);
     this.#faces = FaceSet.of(merged.faces, {
       ...merged,
@@ -144,8 +147,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
       live: () => merged,
       isLocal: () => this.#prefix === undefined && isLoopback(merged.host),
       document: (path) => gateDocuments(merged.gates)?.(path),
+      connections: () => connections(),
       prefix: () => this.#prefix ?? "",
     });
+    const watchers = this.#faces?.watchers ?? [];
+    if (watchers.length > 0) connections = this.#port.listConnections();
     this.#router = new RequestRouter({
       kit: {
         ...forDoors,
@@ -155,7 +161,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         pages: merged.pages?.files,
         reports: CallReports.of(observers, addresses),
         admission: this.#admission,
-        invoker: observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+        invoker: watchInvoker(
+          observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
+          watchers,
+        ),
         observers,
         validation: this.#validation,
         healthInvoker: upstream.invoker.unobserved ?? upstream.invoker,

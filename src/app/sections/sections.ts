@@ -84,6 +84,12 @@ export const sections: readonly Section[] = [
   },
   { name: "sse", isUsed: () => true, load: () => import("./sse-section.ts") },
   {
+    name: "docs",
+    isUsed: (config) => isFaceOn(config, config.docs),
+    isFixed: true,
+    load: () => import("./docs-section.ts"),
+  },
+  {
     name: "openapi",
     isUsed: (config) => isFaceOn(config, config.openapi),
     isFixed: true,

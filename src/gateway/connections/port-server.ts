@@ -1,9 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import type { TLSSocket } from "node:tls";
+import { TLSSocket } from "node:tls";
 import type { ConnectError } from "../../core/errors/errors.ts";
 import { ConnectionCount } from "../../core/net/connection-count.ts";
 import type { ConnectionLimit, IdleConnection } from "../../core/net/connection-limit.ts";
+import { type OpenConnection, OpenConnections } from "../../core/net/open-connections.ts";
 import { setKeepalive } from "../../core/net/keepalive.ts";
 import { readOpening } from "../../core/net/sniffer.ts";
 import { ServerTls, type ServerTlsOptions } from "../../core/net/tls.ts";
@@ -53,6 +54,8 @@ export class PortServer {
   readonly #nodeUse = new NodeUse();
   /** Connections whose protocol is not known yet. */
   readonly #undecided = new Set<Socket>();
+  /** The open connections; undefined where no part of the server lists them. */
+  #open: OpenConnections | undefined;
   /** Connections that Node's parser reads, and since when they are open; kept where connections are limited. */
   readonly #ofNode = new Map<Socket, number>();
 
@@ -67,6 +70,15 @@ export class PortServer {
     const { tls, handshakeTimeoutMs } = options;
     const use = { server: "HTTP", protocols: ["h2", "http/1.1"], handshakeTimeoutMs };
     this.#tls = tls === undefined ? undefined : new ServerTls(tls, use);
+  }
+
+  /** From now on its connections can be listed. @returns lists them */
+  listConnections(): () => readonly OpenConnection[] {
+    const open = (this.#open ??= new OpenConnections());
+    this.#http1.upgraded = (socket) => {
+      open.speaks(socket instanceof TLSSocket ? connectionUnder(socket) : socket, "WebSocket");
+    };
+    return () => open.list();
   }
 
   /** All exchanges in flight. */
@@ -108,6 +120,7 @@ export class PortServer {
         return;
       }
       this.#undecided.add(socket);
+      this.#open?.opened(socket, this.#tls !== undefined);
       this.counts.opened();
       socket.once("close", () => {
         this.#undecided.delete(socket);
@@ -235,6 +248,7 @@ export class PortServer {
     readOpening(socket, this.#options.handshakeTimeoutMs, (opening) => {
       this.#undecided.delete(socket);
       if (socket.destroyed) return;
+      if (opening !== "silent") this.#open?.speaks(socket, protocolNames[opening]);
       if (opening === "h2") this.#http2.connect(socket);
       else if (opening === "http/1.1") serveHttp1(socket);
       else this.#http1.clientError(requestTimeout(), socket);
@@ -243,7 +257,9 @@ export class PortServer {
 
   #acceptTls(server: Server, tls: ServerTls, serveHttp1: (socket: Socket) => void): (socket: Socket) => void {
     const handshakes = tls.createServer((socket: TLSSocket) => {
-      this.#undecided.delete(connectionUnder(socket));
+      const connection = connectionUnder(socket);
+      this.#undecided.delete(connection);
+      this.#open?.speaks(connection, protocolNames[socket.alpnProtocol === "h2" ? "h2" : "http/1.1"]);
       if (socket.alpnProtocol === "h2") this.#http2.connect(socket);
       else serveHttp1(socket);
     });
@@ -253,6 +269,8 @@ export class PortServer {
     };
   }
 }
+
+const protocolNames = { h2: "HTTP/2", "http/1.1": "HTTP/1.1" } as const;
 
 /** The TCP connection under a TLS socket; Node keeps it in a property that its types do not declare. */
 function connectionUnder(socket: TLSSocket): Socket {

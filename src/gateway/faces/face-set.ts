@@ -1,5 +1,6 @@
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
+import type { CallWatcher } from "../../core/telemetry/call-books.ts";
 import type { FaceSocketPath } from "./face-socket.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "./face.ts";
 
@@ -88,6 +89,11 @@ export class FaceSet {
     this.#due?.();
     this.#due = undefined;
     this.#isOpen = true;
+  }
+
+  /** What is told of calls. */
+  get watchers(): readonly CallWatcher[] {
+    return this.#faces.map(({ watcher }) => watcher).filter((watcher) => watcher !== undefined);
   }
 
   /** Lines for the start-up message. */

@@ -3,6 +3,8 @@ import type { GateDocument } from "../../core/admission/gate.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { Comments } from "../../core/contract/comments.ts";
 import type { Route } from "../../core/http-rule/route.ts";
+import type { OpenConnection } from "../../core/net/open-connections.ts";
+import type { CallWatcher } from "../../core/telemetry/call-books.ts";
 import type { StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { ErrorFormat } from "../http/error-body.ts";
 import type { ErrorWriter } from "../http/error-writer.ts";
@@ -74,6 +76,8 @@ export interface FaceHost {
   readonly document: (path: string) => GateDocument | undefined;
   /** Options that a reload may change, as they are now. */
   readonly live: () => LiveFaceOptions;
+  /** The open connections of the server's port; those are kept only where a face has a `watcher`. */
+  readonly connections: () => readonly OpenConnection[];
   /** What stands in front of all paths, where the server is a plugin of an app; else empty. Known when it has started. */
   readonly prefix: () => string;
 }
@@ -101,6 +105,8 @@ export interface MountedFace {
    * @throws SetupError for what cannot be derived; the contract is not used then
    */
   use(contract: Contract): ReadonlyMap<string, FacePath>;
+  /** Is told of the calls of the server while it looks; undefined for faces that show none. */
+  readonly watcher?: CallWatcher | undefined;
   /** Lines for the start-up message. @param origin address of the server: `http://127.0.0.1:8080` */
   describe(origin: string): readonly string[];
   /** Ends connections that outlive their exchange; resolves when all of them are closed. */

@@ -6,10 +6,12 @@ import type { HttpServerOptions } from "../http-server-options.ts";
 import type { httpFlags } from "./http-flags.ts";
 import { graphqlFace, graphqlFlags } from "./graphql-flags.ts";
 import { mcpFace, mcpFlags } from "./mcp-flags.ts";
+import { docsFace, docsFlags } from "./docs-flags.ts";
 import { openapiFace, openapiFlags } from "./openapi-flags.ts";
 
 /** Flags of faces. To add a face: a file such as `openapi-flags.ts`, its flags here and what makes it in `faces`. */
 export const faceFlags = {
+  ...docsFlags,
   ...openapiFlags,
   ...graphqlFlags,
   ...mcpFlags,
@@ -21,7 +23,7 @@ export const faceFlags = {
 type Flags = FlagValues<typeof faceFlags> & Pick<FlagValues<typeof httpFlags>, "httpHost">;
 
 /** What makes the faces, in the order of their lines at the start. */
-const faces = [openapiFace, graphqlFace, mcpFace] as const;
+const faces = [docsFace, openapiFace, graphqlFace, mcpFace] as const;
 
 /**
  * The options of an `HttpServer` for the faces that the flags ask for; those of other faces are not loaded.

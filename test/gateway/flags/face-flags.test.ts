@@ -12,16 +12,27 @@ async function optionsOf(...argv: readonly string[]): ReturnType<typeof faceOpti
 }
 
 for (const [argv, names] of [
-  [[], ["openapi"]],
-  [["--http-host", "localhost"], ["openapi"]],
-  [["--http-host", "::1"], ["openapi"]],
-  [["--http-host", "127.9.0.1"], ["openapi"]],
+  [[], ["docs", "openapi"]],
+  [
+    ["--http-host", "localhost"],
+    ["docs", "openapi"],
+  ],
+  [
+    ["--http-host", "::1"],
+    ["docs", "openapi"],
+  ],
+  [
+    ["--http-host", "127.9.0.1"],
+    ["docs", "openapi"],
+  ],
   [["--http-host", "0.0.0.0"], []],
   [["--http-host", "::"], []],
   [["--http-host", "api.example.com"], []],
   [["--http-host", "unix:/tmp/x"], []],
   [["--http-host", "0.0.0.0", "--openapi"], ["openapi"]],
-  [["--no-openapi"], []],
+  [["--http-host", "0.0.0.0", "--docs"], ["docs"]],
+  [["--no-openapi"], ["docs"]],
+  [["--no-docs"], ["openapi"]],
 ] as const) {
   test(`faces of ${argv.length === 0 ? "no flags" : argv.join(" ")}`, async () => {
     const { faces } = await optionsOf(...argv);

@@ -29,6 +29,8 @@ import { watchWrites } from "./write-watch.ts";
  */
 export class Http1Connections implements ExchangeOwner {
   stopping: ConnectError | undefined;
+  /** Called with connections that become WebSockets, or may; undefined where their protocols are not listed. */
+  upgraded: ((socket: Socket) => void) | undefined;
   readonly #options: Http1Options;
   readonly #errors: ErrorWriter;
   completeHead: CompleteHead | undefined;
@@ -189,6 +191,7 @@ export class Http1Connections implements ExchangeOwner {
       this.#pipelines.arrived(request.socket, exchange, undefined); // Older versions of Node emit "upgrade" without `shouldUpgradeCallback`.
       return;
     }
+    this.upgraded?.(socket);
     const { url, headers, inFrame, problem } = extractTargetHeaders(request.url ?? "");
     request.url = url;
     exchange.upgrade = { request, socket, head, headers, headersInFrame: inFrame };

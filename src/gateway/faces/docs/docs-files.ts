@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
+import { pathOf, queryOf } from "../../../core/net/request-target.ts";
+import { HttpError } from "../../http/http-error.ts";
 import { matchesTag } from "../../http/browsers/entity-tag.ts";
 import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
 import type { Contract } from "../face.ts";
-import type { ModelInit } from "./model.ts";
+import { type ModelInit, shownRpc } from "./shown-contract.ts";
 import { mediaTypeOf, pageWith } from "./page-list.ts";
 
 /** Nothing but the files of the console itself, and calls of this server. */
@@ -71,6 +73,22 @@ export class DocsFiles {
   async model(exchange: HttpExchange): Promise<void> {
     const model = await this.#once("model.json", () => this.#model(), "json");
     send(model, exchange);
+  }
+
+  /** A request for an rpc, made from its schema; 404 for an rpc that is not shown. */
+  async example(exchange: HttpExchange): Promise<void> {
+    const { url } = exchange.head;
+    const name = new URLSearchParams(queryOf(url, pathOf(url))).get("rpc") ?? "";
+    const { shown, host } = this.#init;
+    const method = shownRpc(shown, name);
+    if (method === undefined) throw new HttpError(404, `there is no rpc ${name}`);
+    const { exampleText } = await import("./example-text.ts"); // When one is first asked for.
+    const example = await this.#once(
+      `example ${name}`,
+      () => Promise.resolve(exampleText(method, shown, host)),
+      "json",
+    );
+    send(example, exchange);
   }
 
   /** The contract as a binary `google.protobuf.FileDescriptorSet`, for tools that have none. */

@@ -27,6 +27,13 @@ export interface DocsOptions extends FaceOptions {
   readonly title: string | undefined;
   /** Links in the header. Default: none. */
   readonly links: readonly DocsLink[];
+  /** Whether the console makes calls; without, it is documentation alone. Default: true. */
+  readonly call: boolean;
+  /**
+   * Who sees the load of the server: all who see the console, clients of this machine, or none. The address of the
+   * connection counts, no header. Default: `loopback`.
+   */
+  readonly live: boolean | "loopback";
   /** Requests by the full name of their rpc, `package.Service/Method`, beside the one made from the schema. Default: none. */
   readonly examples: Readonly<Record<string, readonly DocsExample[]>>;
 }
@@ -37,5 +44,7 @@ export const docsDefaults: DocsOptions = Object.freeze({
   path: "/docs",
   title: undefined,
   links: Object.freeze([]),
+  call: true,
+  live: "loopback",
   examples: Object.freeze({}),
 });

@@ -1,16 +1,19 @@
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
+import { type StopReport, sumOfReports } from "../../../core/lifecycle/lifecycle.ts";
+import type { CallWatcher } from "../../../core/telemetry/call-books.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { DocsFiles } from "./docs-files.ts";
 import { type DocsOptions, docsDefaults } from "./docs-options.ts";
-import { shownContract } from "./model.ts";
+import { shownContract } from "./shown-contract.ts";
+import { Live } from "./live.ts";
 import { pageFiles } from "./page-list.ts";
 
 /** What the console reads of the server, below its path. */
-const documents = ["model.json", "contract.binpb"];
+const documents = ["model.json", "contract.binpb", "example.json"];
 
 /**
- * A console in the browser: documentation of the rpcs of a server.
+ * A console in the browser: documentation of the rpcs of a server, and calls of all kinds.
  *
  * It is served as it lies in the package and asks no other host for anything.
  *
@@ -19,30 +22,37 @@ const documents = ["model.json", "contract.binpb"];
 export function docs(options: Partial<DocsOptions> = {}): Face {
   checkOptions<DocsOptions>("docs", options, docsDefaults);
   const merged: DocsOptions = { ...docsDefaults, ...options };
-  const { path, links } = merged;
+  const { path, live, links } = merged;
   if (!/^(?:\/[\w.~-]+)+$/.test(path))
     throw new SetupError(`docs: path: expected a path such as /docs, found ${JSON.stringify(path)}`);
+  if (typeof live !== "boolean" && live !== "loopback")
+    throw new SetupError(`docs: live: expected true, false or "loopback", found ${JSON.stringify(live)}`);
   for (const { url } of links) {
     if (!/^(?:https?:\/\/|\/)/.test(url))
       throw new SetupError(`docs: links: expected an address by http or https, or a path, found ${url}`);
   }
-  const paths = [path, `${path}/`, ...[...pageFiles, ...documents].map((file) => `${path}/${file}`)];
+  const own = live === false ? documents : [...documents, "live"];
+  const paths = [path, `${path}/`, ...[...pageFiles, ...own].map((file) => `${path}/${file}`)];
   return { name: "docs", paths, mount: (host) => new MountedDocs(merged, host) };
 }
 
 class MountedDocs implements MountedFace {
   readonly #options: DocsOptions;
   readonly #host: FaceHost;
+  readonly #live: Live | undefined;
 
   constructor(options: DocsOptions, host: FaceHost) {
     this.#options = options;
     this.#host = host;
+    this.#live = options.live === false ? undefined : new Live(options.live, host);
+  }
+
+  get watcher(): CallWatcher | undefined {
+    return this.#live?.books;
   }
 
   use(contract: Contract): ReadonlyMap<string, FacePath> {
-    const { path, guard, services, examples } = this.#options;
-    const missing = services.find((name) => !contract.services.some(({ typeName }) => typeName === name));
-    if (missing !== undefined) throw new SetupError(`docs: services: there is no service ${missing}`);
+    const { path, guard, examples } = this.#options;
     const rpcs = new Set(
       contract.services.flatMap(({ typeName, methods }) => methods.map(({ name }) => `${typeName}/${name}`)),
     );
@@ -60,13 +70,22 @@ class MountedDocs implements MountedFace {
       `${path}/${name}`,
       at((exchange) => files.file(name, exchange)),
     ];
+    const live = this.#live;
     return new Map([
+      ...(live === undefined ? [] : [[`${path}/live`, at((exchange) => live.answer(exchange))] as const]),
       [path, at((exchange) => files.page(exchange))],
       [`${path}/`, at((exchange) => files.redirect(exchange))],
       ...pageFiles.map(file),
       [`${path}/model.json`, at((exchange) => files.model(exchange))],
+      [`${path}/example.json`, at((exchange) => files.example(exchange))],
       [`${path}/contract.binpb`, at((exchange) => files.contract(exchange))],
     ]);
+  }
+
+  /** Tells pages that look to come again later. */
+  async stop(): Promise<StopReport> {
+    this.#live?.stop();
+    return sumOfReports([]);
   }
 
   describe(origin: string): readonly string[] {

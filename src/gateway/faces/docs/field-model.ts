@@ -76,7 +76,7 @@ function rulesOf(field: DescField, comment: string, schemas: JsonSchemas): JsonO
   const isPlain = field.message === undefined && field.enum === undefined;
   const hints = hintKeywords.flatMap((keyword) => {
     const value = schema[keyword];
-    return value === undefined || isGiven(keyword, field) ? [] : [[keyword, value] as const];
+    return value === undefined || isGiven(keyword, value, field) ? [] : [[keyword, value] as const];
   });
   return {
     ...(own !== "" && { rules: own }),
@@ -84,8 +84,15 @@ function rulesOf(field: DescField, comment: string, schemas: JsonSchemas): JsonO
   };
 }
 
-/** What the type of a field says already: bounds and patterns of numbers. */
-function isGiven(keyword: string, { scalar, fieldKind }: DescField): boolean {
+/** What the type of a field says already: formats, patterns and bounds of numbers. */
+function isGiven(keyword: string, value: unknown, { scalar, fieldKind }: DescField): boolean {
   if (fieldKind !== "scalar" || scalar === ScalarType.STRING || scalar === ScalarType.BYTES) return false;
-  return keyword === "format" || keyword === "pattern";
+  return keyword === "format" || keyword === "pattern" || isOwnBound(value, scalar);
+}
+
+function isOwnBound(value: unknown, scalar: ScalarType): boolean {
+  const isUnsigned = scalarName(scalar).startsWith("u") || scalarName(scalar).startsWith("fixed");
+  return isUnsigned
+    ? value === 0 || value === 4_294_967_295
+    : value === -2_147_483_648 || value === 2_147_483_647;
 }

@@ -1,62 +1,14 @@
-import {
-  type DescEnum,
-  type DescMessage,
-  type DescMethod,
-  type DescService,
-  getOption,
-  hasOption,
-  type JsonObject,
-  type Registry,
-} from "@bufbuild/protobuf";
-import { field_faces, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import type { DescEnum, DescMessage, DescService, JsonObject } from "@bufbuild/protobuf";
 import type { Comments } from "../../../core/contract/comments.ts";
-import { type IsVisible, JsonSchemas } from "../../../core/contract/json-schema.ts";
-import { Namer, type DescType } from "../../../core/contract/namer.ts";
+import { JsonSchemas } from "../../../core/contract/json-schema.ts";
+import { type DescType, Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
 import { messageRuleTexts } from "../../../core/contract/schema-rules.ts";
-import { Visibility } from "../../../core/contract/visibility.ts";
-import type { Route } from "../../../core/http-rule/route.ts";
-import type { Contract, FaceHost } from "../face.ts";
+import type { FaceHost } from "../face.ts";
 import type { DocsExample, DocsOptions } from "./docs-options.ts";
 import { fieldModel, type FieldParts } from "./field-model.ts";
 import { rpcModel } from "./rpc-model.ts";
-
-/** What the console shows of a contract. */
-export interface ShownContract {
-  readonly services: readonly DescService[];
-  readonly routes: readonly Route[];
-  readonly registry: Registry | undefined;
-  readonly isVisible: IsVisible & ((desc: DescMethod) => boolean);
-}
-
-/** Chooses what the console shows. */
-export function shownContract(
-  { services, routes, registry }: Pick<Contract, "services" | "routes" | "registry">,
-  options: Pick<DocsOptions, "services" | "visibility">,
-): ShownContract {
-  const visibility = new Visibility(options.visibility);
-  return {
-    services: services.filter(
-      (service) =>
-        (options.services.length === 0 || options.services.includes(service.typeName)) &&
-        !(hasOption(service, service_faces) && getOption(service, service_faces).hidden) &&
-        visibility.shows(service),
-    ),
-    routes,
-    registry,
-    isVisible: (desc) =>
-      visibility.shows(desc) &&
-      !(desc.kind === "field" && hasOption(desc, field_faces) && getOption(desc, field_faces).hidden),
-  };
-}
-
-/** What a model is made of. */
-export interface ModelInit {
-  readonly shown: ShownContract;
-  readonly comments: Comments;
-  readonly options: DocsOptions;
-  readonly host: FaceHost;
-}
+import type { ModelInit, ShownDocs } from "./shown-contract.ts";
 
 /** The text of the model that the page of the console reads, `Model` in `page/model.js`, in steps. */
 export function* modelText({ shown, comments, options, host }: ModelInit): Generator<void, string> {
@@ -95,7 +47,7 @@ export function* modelText({ shown, comments, options, host }: ModelInit): Gener
 }
 
 /** The types of calls, and those that an Any in one of them may have. */
-function typesWithin({ services, registry }: ShownContract): readonly DescType[] {
+function typesWithin({ services, registry }: ShownDocs): readonly DescType[] {
   const known = typesOf(services);
   const hasAny = known.some(({ typeName }) => typeName === "google.protobuf.Any");
   if (!hasAny || registry === undefined) return known;
@@ -107,12 +59,12 @@ function formOf({ json, unknownFields }: FaceHost): ConstructorParameters<typeof
   return { ...json, unknownFields, inputs: "canonical", split: false, keywords: "full", prefix: "" };
 }
 
-function headOf({ services }: ShownContract, options: DocsOptions, host: FaceHost): JsonObject {
+function headOf({ services }: ShownDocs, options: DocsOptions, host: FaceHost): JsonObject {
   return {
     title: options.title ?? services[0]?.name ?? "API",
     links: options.links.map(({ text, url }) => ({ text, url })),
-    call: false,
-    live: false,
+    call: options.call,
+    live: options.live !== false,
     prefix: host.prefix(),
     ...(host.webSockets && host.multiplexPath !== undefined && { socket: host.multiplexPath }),
     json: { ...pickJson(host.json) },
@@ -148,7 +100,7 @@ function elementModel(desc: DescService | DescType, comments: Comments): JsonObj
   };
 }
 
-function messageModel(type: DescMessage, { isVisible }: ShownContract, parts: FieldParts): JsonObject {
+function messageModel(type: DescMessage, { isVisible }: ShownDocs, parts: FieldParts): JsonObject {
   const { comments } = parts;
   const rules = messageRuleTexts(type).join("\n\n");
   return {

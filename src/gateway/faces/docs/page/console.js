@@ -1,5 +1,9 @@
 /** The console: reads the model of the contract and shows the view of the fragment. */
 import { h, replace } from "./dom.js";
+import { callView } from "./call-view.js";
+import { Store } from "./history-store.js";
+import { historyView } from "./history-view.js";
+import { liveView } from "./live-view.js";
 import { Model } from "./model.js";
 import { overviewView } from "./overview-view.js";
 import { placeOf } from "./place.js";
@@ -23,14 +27,18 @@ import { typeView } from "./type-view.js";
  *
  * @typedef {object} App
  * @property {Model} model
+ * @property {Store} store
  * @property {string} base the path of the console, without a slash at its end
  * @property {string} root what stands in front of all paths of the server
  */
 
 const base = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
 
-/** @type {Partial<Record<Place["view"], (app: App, place: Place) => View | undefined>>} */
+/** @type {Record<Place["view"], (app: App, place: Place) => View | undefined>} */
 const views = {
+  call: callView,
+  history: historyView,
+  live: liveView,
   overview: overviewView,
   rpc: rpcView,
   type: typeView,
@@ -55,14 +63,14 @@ async function start() {
   }
   waiting.remove();
   /** @type {App} */
-  const app = { model, base, root: model.text.prefix };
+  const app = { model, store: new Store(base), base, root: model.text.prefix };
   const shell = new Shell(app);
   /** @type {View | undefined} */
   let shown;
   const show = () => {
     const place = placeOf(location.hash);
     shown?.close?.();
-    shown = views[place.view]?.(app, place) ?? missing(place);
+    shown = views[place.view](app, place) ?? missing(place);
     shell.show(place, shown);
   };
   addEventListener("hashchange", show);

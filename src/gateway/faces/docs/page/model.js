@@ -214,6 +214,16 @@ export function shortName(name) {
 }
 
 /**
+ * The names of a field in JSON; the first is the one that is written.
+ *
+ * @param {Field} field
+ * @returns {[string, ...string[]]}
+ */
+export function namesOf({ name, proto }) {
+  return proto === undefined ? [name] : [name, proto];
+}
+
+/**
  * The first sentence of a comment, in one line.
  *
  * @param {string | undefined} comment

@@ -53,7 +53,7 @@ export class Shell {
     document.title = title === model.text.title ? title : `${title} · ${model.text.title}`;
     replace(this.main, element);
     this.openMenu(false);
-    for (const link of document.querySelectorAll("nav a, header a")) {
+    for (const link of document.querySelectorAll("#services a, header a")) {
       const isCurrent =
         link.getAttribute("data-name") === place.name && place.name !== ""
           ? true
