@@ -1,9 +1,11 @@
-import { type DescService, getOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import { type DescService, getOption, hasOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import { access } from "../../../../gen/ts_ms/v1/options_pb.ts";
 import type { Comments } from "../../../core/contract/comments.ts";
+import { type LateText, lateText } from "../../../core/contract/late-text.ts";
 import { JsonSchemas } from "../../../core/contract/json-schema.ts";
+import type { Sided } from "../../../core/contract/schema-names.ts";
 import { Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
@@ -48,8 +50,11 @@ const fixedMethods: ReadonlySet<string> = new Set([
  * as they are JSON.
  */
 export function* makeDocument(init: DocumentInit): Generator<void, JsonObject> {
-  const writer = new DocumentWriter(init);
+  const types = [...typesOf(init.shown.services), ...file_google_rpc_error_details.messages];
   yield;
+  const namer = new Namer(init.shown.services, types);
+  yield;
+  const writer = new DocumentWriter(init, namer);
   yield* writer.write();
   return writer.document();
 }
@@ -62,15 +67,13 @@ class DocumentWriter {
   readonly #texts = new PathTexts();
   readonly #paths = new Map<string, Record<string, JsonValue>>();
   #detail: JsonObject = {};
-  #definitions: JsonObject = {};
+  #definitions: ReadonlyMap<string, LateText<Sided>> = new Map();
 
-  constructor(init: DocumentInit) {
+  constructor(init: DocumentInit, namer: Namer) {
     const { shown, options, host, comments, inputs } = init;
     this.#init = init;
     this.#shown = shown;
-    const { services } = shown;
-    const types = [...typesOf(services), ...file_google_rpc_error_details.messages];
-    this.#namer = new Namer(services, types);
+    this.#namer = namer;
     const { json, unknownFields } = host;
     const form = {
       ...json,
@@ -88,6 +91,7 @@ class DocumentWriter {
     const { routes } = this.#shown;
     const texts = new Map(routes.map((route) => [route, this.#texts.of(route)]));
     for (const { text } of texts.values()) this.#paths.set(text, {});
+    yield;
     // A route for any method has those that no other route has.
     for (const isAny of [false, true]) {
       for (const [route, path] of texts) {
@@ -99,6 +103,7 @@ class DocumentWriter {
     this.#detail = detailSchema((type) => this.#schemas.of(type, "output"));
     yield* this.#schemas.finish();
     this.#definitions = this.#schemas.settled();
+    yield;
   }
 
   document(): JsonObject {
@@ -113,7 +118,11 @@ class DocumentWriter {
       tags: this.#tags(),
       paths: Object.fromEntries(this.#paths),
       components: {
-        schemas: { ...this.#definitions, Error: errorSchema(host.errorFormat), ErrorDetail: this.#detail },
+        schemas: {
+          ...textsOf(this.#definitions),
+          Error: errorSchema(host.errorFormat),
+          ErrorDetail: this.#detail,
+        },
         responses: errorResponses(host.errorFormat),
         ...(hasSecurity && { securitySchemes: { ...security } }),
       },
@@ -158,7 +167,7 @@ class DocumentWriter {
   }
 
   #tagName(service: DescService): string {
-    const { tag } = getOption(service, service_faces);
+    const tag = hasOption(service, service_faces) ? getOption(service, service_faces).tag : "";
     return tag === "" ? this.#namer.service(service) : tag;
   }
 
@@ -167,7 +176,7 @@ class DocumentWriter {
     const ids = this.#init.ids.get(route) ?? [];
     for (const [at, verb] of verbsOf(route).entries()) {
       const name = verb.toLowerCase();
-      const operation = this.#operationOf(route, path, ids[at] ?? "");
+      const operation = asJson(lateText(this.#operationOf(route, path, ids[at] ?? "")));
       if (!fixedMethods.has(verb)) {
         if (routableMethods.has(verb)) this.#otherMethod(item, verb, operation);
       } else if (item[name] === undefined) item[name] = operation;
@@ -176,13 +185,13 @@ class DocumentWriter {
   }
 
   /** A second route of one path and method, one of which takes more segments. */
-  #further(item: Record<string, JsonValue>, name: string, operation: JsonObject): void {
+  #further(item: Record<string, JsonValue>, name: string, operation: JsonValue): void {
     const before = item["x-ts-ms-further"] as JsonObject[] | undefined; // As this method has set it.
     item["x-ts-ms-further"] = [...(before ?? []), { [name]: operation }];
   }
 
   /** A method that Path Item Objects have no member for. */
-  #otherMethod(item: Record<string, JsonValue>, verb: string, operation: JsonObject): void {
+  #otherMethod(item: Record<string, JsonValue>, verb: string, operation: JsonValue): void {
     const { version } = this.#init;
     if (version === "3.2.0" && verb === "QUERY") {
       item["query"] = operation;
@@ -199,8 +208,8 @@ class DocumentWriter {
     const { summary, text } = comments.of(method);
     const title =
       [face?.summary, summary].find((one) => one !== undefined && one !== "") ?? wordsOf(method.name);
-    const isSecured =
-      Object.keys(options.security).length > 0 && getOption(method, access).level !== "public";
+    const isPublic = hasOption(method, access) && getOption(method, access).level === "public";
+    const isSecured = Object.keys(options.security).length > 0 && !isPublic;
     const parameters = [
       ...this.#pathParameters(path),
       ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field)),
@@ -238,6 +247,15 @@ class DocumentWriter {
       };
     });
   }
+}
+
+function textsOf(texts: ReadonlyMap<string, LateText<Sided>>): Record<string, JsonValue> {
+  return Object.fromEntries([...texts].map(([name, text]) => [name, asJson(text)]));
+}
+
+/** A late text as the value that it is in JSON. */
+function asJson(text: LateText<Sided>): JsonValue {
+  return text as unknown as JsonValue; // Writers of documents know late texts.
 }
 
 /** `Get item` of `GetItem`. */

@@ -22,7 +22,7 @@ const versions: Readonly<Record<string, DocumentVersion>> = {
 
 /** A document as it is sent. */
 interface Rendered {
-  readonly text: string;
+  readonly body: Uint8Array;
   readonly etag: string;
 }
 
@@ -135,15 +135,16 @@ class Documents {
     const comments = await this.#parts.comments();
     const document = await inSlices(makeDocument({ ...this.#parts, comments, version, inputs }));
     const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
-    return { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
+    const body = Buffer.from(text);
+    return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"` };
   }
 }
 
-function send({ text, etag }: Rendered, url: string, exchange: HttpExchange): void {
+function send({ body, etag }: Rendered, url: string, exchange: HttpExchange): void {
   const { headers } = exchange.head;
   const type = pathOf(url).endsWith(".yaml") ? "application/yaml" : "application/json";
   const fields = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
   const known = headers["if-none-match"];
   if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
-  else exchange.respond(200, { ...fields, "content-type": type }, text);
+  else exchange.respond(200, { ...fields, "content-type": type }, body);
 }
