@@ -1,7 +1,6 @@
 import { type DescService, getOption, hasOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
-import { access } from "../../../../gen/ts_ms/v1/options_pb.ts";
 import type { Comments } from "../../../core/contract/comments.ts";
 import { type LateText, lateText } from "../../../core/contract/late-text.ts";
 import { JsonSchemas } from "../../../core/contract/json-schema.ts";
@@ -20,6 +19,7 @@ import { queryParameters } from "./query-parameters.ts";
 import { requestBody } from "./request-body.ts";
 import { responsesOf } from "./responses.ts";
 import { faceOf, type Shown, verbsOf } from "./shown-routes.ts";
+import { type DocumentSecurity, requirementsOf } from "./security-schemes.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
 /** What a document is of. */
@@ -30,6 +30,7 @@ export interface DocumentInit {
   readonly comments: Comments;
   readonly host: FaceHost;
   readonly options: OpenapiOptions;
+  readonly security: DocumentSecurity;
   readonly version: DocumentVersion;
   readonly inputs: OpenapiOptions["inputs"];
 }
@@ -107,14 +108,15 @@ class DocumentWriter {
   }
 
   document(): JsonObject {
-    const { options, host, version } = this.#init;
-    const { security, externalDocs, servers } = options;
-    const hasSecurity = Object.keys(security).length > 0;
+    const { options, host, version, security } = this.#init;
+    const { externalDocs, servers } = options;
+    const { schemes } = security;
+    const hasSecurity = Object.keys(schemes).length > 0;
     const document: JsonObject = {
       openapi: version,
       info: this.#info(),
       servers: servers === openapiDefaults.servers ? [{ url: `${host.prefix()}/` }] : [...servers],
-      ...(hasSecurity && { security: Object.keys(security).map((name) => ({ [name]: [] })) }),
+      ...(hasSecurity && { security: requirementsOf(schemes, "required") }),
       tags: this.#tags(),
       paths: Object.fromEntries(this.#paths),
       components: {
@@ -124,7 +126,7 @@ class DocumentWriter {
           ErrorDetail: this.#detail,
         },
         responses: errorResponses(host.errorFormat),
-        ...(hasSecurity && { securitySchemes: { ...security } }),
+        ...(hasSecurity && { securitySchemes: { ...schemes } }),
       },
       ...(externalDocs !== undefined && { externalDocs }),
       ...(host.unknownQuery === "reject" && { "x-ts-ms-unknown-query": "reject" }),
@@ -203,13 +205,13 @@ class DocumentWriter {
 
   #operationOf(route: Route, path: PathText, operationId: string): JsonObject {
     const { method } = route;
-    const { comments, options, version, host } = this.#init;
+    const { comments, options, version, host, security } = this.#init;
     const face = faceOf(method);
     const { summary, text } = comments.of(method);
     const title =
       [face?.summary, summary].find((one) => one !== undefined && one !== "") ?? wordsOf(method.name);
-    const isPublic = hasOption(method, access) && getOption(method, access).level === "public";
-    const isSecured = Object.keys(options.security).length > 0 && !isPublic;
+    const { schemes } = security;
+    const need = security.needOf(method);
     const parameters = [
       ...this.#pathParameters(path),
       ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field)),
@@ -222,10 +224,16 @@ class DocumentWriter {
       summary: title,
       ...(text !== "" && { description: text }),
       ...(method.deprecated && { deprecated: true }),
-      ...(!isSecured && Object.keys(options.security).length > 0 && { security: [] }),
+      ...(need !== "required" &&
+        Object.keys(schemes).length > 0 && { security: requirementsOf(schemes, need) }),
       ...(parameters.length > 0 && { parameters }),
       ...(body !== undefined && { requestBody: body }),
-      responses: responsesOf(route, this.#schemas, { binary: options.binary, version, isSecured, host }),
+      responses: responsesOf(route, this.#schemas, {
+        binary: options.binary,
+        version,
+        isSecured: need !== "none",
+        host,
+      }),
       ...(method.methodKind !== "unary" && host.webSockets && { "x-ts-ms-websocket": true }),
     };
   }

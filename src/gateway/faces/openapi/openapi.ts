@@ -9,6 +9,7 @@ import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts
 import { inSlices } from "../in-slices.ts";
 import type { DocumentInit } from "./document.ts";
 import { operationIds, Shown } from "./shown-routes.ts";
+import { type DocumentSecurity, documentSecurity } from "./security-schemes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
@@ -90,6 +91,8 @@ interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" |
 class Documents {
   readonly #parts: DocumentParts;
   readonly #made = new Map<string, Promise<Rendered>>();
+  /** Who may call what, as the documents that are made say. */
+  #secured = "";
 
   constructor(parts: DocumentParts) {
     this.#parts = parts;
@@ -112,19 +115,32 @@ class Documents {
       ]);
     }
     const isYaml = path.endsWith(".yaml");
+    const security = this.#security();
     const key = `${version} ${inputs} ${isYaml}`;
     let made = this.#made.get(key);
     if (made === undefined) {
-      made = this.#make(version, inputs, isYaml);
+      made = this.#make({ version, inputs, security }, isYaml);
       this.#made.set(key, made);
       made.catch(() => this.#made.delete(key)); // The next request tries again.
     }
     return made;
   }
 
+  /** As gates are now: a reload may have changed them, and then documents are made again. */
+  #security(): DocumentSecurity {
+    const { options, host, shown } = this.#parts;
+    const security = documentSecurity(options.security, host.live().gates);
+    const { schemes } = security;
+    const hasAny = Object.keys(schemes).length > 0;
+    const needs = hasAny ? shown.routes.map(({ method }) => security.needOf(method)).join() : "";
+    const secured = JSON.stringify(schemes) + needs;
+    if (secured !== this.#secured) this.#made.clear();
+    this.#secured = secured;
+    return security;
+  }
+
   async #make(
-    version: DocumentVersion,
-    inputs: OpenapiOptions["inputs"],
+    form: Pick<DocumentInit, "version" | "inputs" | "security">,
     isYaml: boolean,
   ): Promise<Rendered> {
     // When a document is first asked for.
@@ -133,7 +149,7 @@ class Documents {
       import("./document-text.ts"),
     ]);
     const comments = await this.#parts.comments();
-    const document = await inSlices(makeDocument({ ...this.#parts, comments, version, inputs }));
+    const document = await inSlices(makeDocument({ ...this.#parts, ...form, comments }));
     const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
     const body = Buffer.from(text);
     return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"` };
