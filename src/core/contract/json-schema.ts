@@ -10,6 +10,7 @@ import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { enumNumbers, enumTexts, isNullValue } from "../codec/enum-names.ts";
 import { setOwn } from "../codec/field-shape.ts";
 import type { Comments } from "./comments.ts";
+import { foreignSchema, noForeignSchema } from "./foreign-schema.ts";
 import { rolesOf } from "./field-roles.ts";
 import type { DescType, Namer } from "./namer.ts";
 import type { LateText } from "./late-text.ts";
@@ -69,7 +70,9 @@ export class JsonSchemas {
     const roles = rolesOf(field);
     const ruled = fieldRules(field, schema, this.#form);
     const description = [text, ...ruled.texts].filter((part) => part !== "").join("\n\n");
-    const isBare = description === "" && !field.deprecated && !roles.outputOnly && !roles.inputOnly;
+    const { schema: foreign } = foreignSchema(field);
+    const isPlain = !field.deprecated && !roles.outputOnly && !roles.inputOnly;
+    const isBare = isPlain && description === "" && foreign === noForeignSchema.schema;
     if (isBare) return this.#kept(ruled.schema); // As most are, where there are no comments.
     return this.#kept({
       ...ruled.schema,
@@ -77,6 +80,7 @@ export class JsonSchemas {
       ...(field.deprecated && { deprecated: true }),
       ...(roles.outputOnly && { readOnly: true }),
       ...(roles.inputOnly && { writeOnly: true }),
+      ...foreign,
     });
   }
 
@@ -125,6 +129,7 @@ export class JsonSchemas {
       properties,
       ...(required.length > 0 && { required }),
       ...this.#oneofs(message, properties),
+      ...foreignSchema(message).schema,
       ...(side !== "output" && this.#form.unknownFields === "reject" && { additionalProperties: false }),
     });
   }
@@ -205,6 +210,7 @@ export class JsonSchemas {
       ...(description !== "" && { description }),
       ...(desc.deprecated && { deprecated: true }),
       enum: values,
+      ...foreignSchema(desc).schema,
     };
   }
 

@@ -1,6 +1,7 @@
 import { type DescService, getOption, hasOption, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../../../../gen/google/rpc/error_details_pb.ts";
 import { service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { isMembers } from "../../../core/codec/json-members.ts";
 import type { Comments } from "../../../core/contract/comments.ts";
 import { type LateText, lateText } from "../../../core/contract/late-text.ts";
 import { JsonSchemas } from "../../../core/contract/json-schema.ts";
@@ -11,6 +12,7 @@ import type { Route } from "../../../core/http-rule/route.ts";
 import { routableMethods } from "../../../core/http-rule/http-methods.ts";
 import type { FaceHost } from "../face.ts";
 import { detailSchema, errorResponses, errorSchema } from "./error-schemas.ts";
+import { type ForeignDocument, foreignDocument, foreignOperation, foreignTag } from "./foreign-documents.ts";
 import { laidOver } from "./laid-over.ts";
 import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
 import { type PathText, PathTexts } from "../path-text.ts";
@@ -63,6 +65,7 @@ export function* makeDocument(init: DocumentInit): Generator<void, JsonObject> {
 class DocumentWriter {
   readonly #init: DocumentInit;
   readonly #shown: Shown;
+  readonly #foreign: ForeignDocument;
   readonly #namer: Namer;
   readonly #schemas: JsonSchemas;
   readonly #texts = new PathTexts();
@@ -74,6 +77,7 @@ class DocumentWriter {
     const { shown, options, host, comments, inputs } = init;
     this.#init = init;
     this.#shown = shown;
+    this.#foreign = foreignDocument(new Set(shown.services.map(({ file }) => file)));
     this.#namer = namer;
     const { json, unknownFields } = host;
     const form = {
@@ -109,13 +113,15 @@ class DocumentWriter {
 
   document(): JsonObject {
     const { options, host, version, security } = this.#init;
-    const { externalDocs, servers } = options;
+    const { servers } = options;
+    const foreign = this.#foreign;
+    const externalDocs = options.externalDocs ?? foreign.externalDocs;
     const { schemes } = security;
     const hasSecurity = Object.keys(schemes).length > 0;
     const document: JsonObject = {
       openapi: version,
       info: this.#info(),
-      servers: servers === openapiDefaults.servers ? [{ url: `${host.prefix()}/` }] : [...servers],
+      servers: servers === openapiDefaults.servers ? this.#servers() : [...servers],
       ...(hasSecurity && { security: requirementsOf(schemes, "required") }),
       tags: this.#tags(),
       paths: Object.fromEntries(this.#paths),
@@ -130,20 +136,28 @@ class DocumentWriter {
       },
       ...(externalDocs !== undefined && { externalDocs }),
       ...(host.unknownQuery === "reject" && { "x-ts-ms-unknown-query": "reject" }),
+      ...foreign.extensions,
     };
     if (options.base === undefined) return document;
     return laidOver(JSON.parse(JSON.stringify(document)) as JsonObject, options.base); // With the texts of references.
+  }
+
+  #servers(): JsonObject[] {
+    const { servers } = this.#foreign;
+    return servers.length > 0 ? [...servers] : [{ url: `${this.#init.host.prefix()}/` }];
   }
 
   #info(): JsonObject {
     const { options, comments } = this.#init;
     const [first, ...more] = this.#shown.services;
     const own = first !== undefined && more.length === 0 ? comments.of(first).text : "";
-    const description = options.description ?? own;
+    const { title, version, description: theirs, ...info } = this.#foreign.info;
+    const description = options.description ?? theirs ?? own;
     return {
-      title: options.title ?? first?.name ?? "API",
-      version: options.version,
+      title: options.title ?? title ?? first?.name ?? "API",
+      version: options.version === openapiDefaults.version ? (version ?? options.version) : options.version,
       ...(description !== "" && { description }),
+      ...info,
       ...(options.contact !== undefined && { contact: options.contact }),
       ...(options.license !== undefined && { license: options.license }),
     };
@@ -152,9 +166,10 @@ class DocumentWriter {
   /** Those of the options, of the services, and of the operations; each name once. */
   #tags(): JsonObject[] {
     const { services, routes } = this.#shown;
-    const further = routes.flatMap(({ method }) => faceOf(method)?.tags ?? []).map((name) => ({ name }));
+    const further = routes.flatMap(({ method }) => tagsOf(method)).map((name) => ({ name }));
     const all: JsonObject[] = [
       ...this.#init.options.tags,
+      ...this.#foreign.tags,
       ...services.map((service) => this.#tag(service)),
       ...further,
     ];
@@ -165,12 +180,18 @@ class DocumentWriter {
 
   #tag(service: DescService): JsonObject {
     const { text } = this.#init.comments.of(service);
-    return { name: this.#tagName(service), ...(text !== "" && { description: text }) };
+    return {
+      name: this.#tagName(service),
+      ...(text !== "" && { description: text }),
+      ...foreignTag(service),
+    };
   }
 
   #tagName(service: DescService): string {
     const tag = hasOption(service, service_faces) ? getOption(service, service_faces).tag : "";
-    return tag === "" ? this.#namer.service(service) : tag;
+    if (tag !== "") return tag;
+    const { name } = foreignTag(service);
+    return typeof name === "string" ? name : this.#namer.service(service);
   }
 
   #operations(route: Route, path: PathText): void {
@@ -208,8 +229,8 @@ class DocumentWriter {
     const { comments, options, version, host, security } = this.#init;
     const face = faceOf(method);
     const { summary, text } = comments.of(method);
-    const title =
-      [face?.summary, summary].find((one) => one !== undefined && one !== "") ?? wordsOf(method.name);
+    const { tags: _tags, summary: short, responses, operationId: _id, ...theirs } = foreignOperation(method);
+    const title = [face?.summary, short, summary].find((one) => one !== undefined && one !== "");
     const { schemes } = security;
     const need = security.needOf(method);
     const parameters = [
@@ -220,20 +241,22 @@ class DocumentWriter {
     const body = requestBody(route, this.#schemas, { binary: options.binary, version });
     return {
       operationId,
-      tags: face === undefined || face.tags.length === 0 ? [this.#tagName(method.parent)] : face.tags,
-      summary: title,
+      tags: tagsOf(method).length > 0 ? [...tagsOf(method)] : [this.#tagName(method.parent)],
+      summary: title ?? wordsOf(method.name),
       ...(text !== "" && { description: text }),
       ...(method.deprecated && { deprecated: true }),
       ...(need !== "required" &&
         Object.keys(schemes).length > 0 && { security: requirementsOf(schemes, need) }),
       ...(parameters.length > 0 && { parameters }),
       ...(body !== undefined && { requestBody: body }),
-      responses: responsesOf(route, this.#schemas, {
-        binary: options.binary,
-        version,
-        isSecured: need !== "none",
-        host,
-      }),
+      responses: withResponses(
+        responsesOf(route, this.#schemas, {
+          ...{ binary: options.binary, version, host },
+          isSecured: need !== "none",
+        }),
+        responses,
+      ),
+      ...theirs,
       ...(method.methodKind !== "unary" && host.webSockets && { "x-ts-ms-websocket": true }),
     };
   }
@@ -264,6 +287,26 @@ function textsOf(texts: ReadonlyMap<string, LateText<Sided>>): Record<string, Js
 /** A late text as the value that it is in JSON. */
 function asJson(text: LateText<Sided>): JsonValue {
   return text as unknown as JsonValue; // Writers of documents know late texts.
+}
+
+/** The tags that a contract gives an rpc. */
+function tagsOf(method: Route["method"]): readonly string[] {
+  const own = faceOf(method)?.tags ?? [];
+  const { tags } = own.length > 0 ? { tags: own } : foreignOperation(method);
+  return Array.isArray(tags) ? tags.filter((tag) => typeof tag === "string") : [];
+}
+
+/** Responses with what others say of some statuses. */
+function withResponses(responses: JsonObject, theirs: JsonValue | undefined): JsonObject {
+  if (!isMembers(theirs)) return responses;
+  const said = Object.entries(theirs as JsonObject).map(([status, response]): [string, JsonValue] => {
+    const own = responses[status];
+    return [
+      status,
+      isMembers(own) && isMembers(response) && !("$ref" in own) ? { ...own, ...response } : response,
+    ];
+  });
+  return { ...responses, ...Object.fromEntries(said) } as JsonObject; // Of members of JSON.
 }
 
 /** `Get item` of `GetItem`. */

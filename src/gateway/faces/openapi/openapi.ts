@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -8,6 +9,7 @@ import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { inSlices } from "../in-slices.ts";
 import type { DocumentInit } from "./document.ts";
+import { foreignDocument } from "./foreign-documents.ts";
 import { operationIds, Shown } from "./shown-routes.ts";
 import { type DocumentSecurity, documentSecurity } from "./security-schemes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
@@ -91,11 +93,15 @@ interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" |
 class Documents {
   readonly #parts: DocumentParts;
   readonly #made = new Map<string, Promise<Rendered>>();
+  /** The schemes that options of other projects in the contract state. */
+  readonly #foreignSchemes: Readonly<Record<string, JsonObject>>;
   /** Who may call what, as the documents that are made say. */
   #secured = "";
 
   constructor(parts: DocumentParts) {
     this.#parts = parts;
+    const files = new Set(parts.shown.services.map(({ file }) => file));
+    this.#foreignSchemes = foreignDocument(files).securitySchemes as Record<string, JsonObject>; // Each is an object.
   }
 
   /** The document that a request asks for. @throws ConnectError INVALID_ARGUMENT for a version that there is not */
@@ -129,7 +135,8 @@ class Documents {
   /** As gates are now: a reload may have changed them, and then documents are made again. */
   #security(): DocumentSecurity {
     const { options, host, shown } = this.#parts;
-    const security = documentSecurity(options.security, host.live().gates);
+    const given = Object.keys(options.security).length > 0 ? options.security : this.#foreignSchemes;
+    const security = documentSecurity(given, host.live().gates);
     const { schemes } = security;
     const hasAny = Object.keys(schemes).length > 0;
     const needs = hasAny ? shown.routes.map(({ method }) => security.needOf(method)).join() : "";
