@@ -56,7 +56,7 @@ export function foreignSchema(desc: Optioned): ForeignSchema {
     const option = foreignOption(desc, name);
     if (!isMembers(option)) continue;
     const short = name.slice(name.lastIndexOf(".") + 1);
-    const said = schemaOf(option as JsonObject, (member) => leftOut.push(`${short}.${member}`)); // An option in JSON.
+    const said = schemaOf(option, (member) => leftOut.push(`${short}.${member}`));
     schema = { ...said, ...schema };
   }
   return leftOut.length === 0 && Object.keys(schema).length === 0 ? noForeignSchema : { schema, leftOut };
@@ -69,7 +69,7 @@ function schemaOf(option: JsonObject, leave: (member: string) => void): JsonObje
     if (name === "jsonSchema" && isMembers(value))
       Object.assign(
         schema,
-        schemaOf(value as JsonObject, (member) => leave(`json_schema.${member}`)),
+        schemaOf(value, (member) => leave(`json_schema.${member}`)),
       );
     else if (same.has(name)) schema[name] = value;
     else if (numbers.has(name)) schema[name] = Number(value);
@@ -79,7 +79,7 @@ function schemaOf(option: JsonObject, leave: (member: string) => void): JsonObje
     } else if (name === "exclusiveMaximum" || name === "exclusiveMinimum") continue;
     else if (name === "example") schema["examples"] = [exampleOf(value)];
     else if (name === "default" && typeof value === "string") schema["default"] = readingOf(value);
-    else if (name === "externalDocs" && isMembers(value)) schema[name] = docsOf(value as JsonObject);
+    else if (name === "externalDocs" && isMembers(value)) schema[name] = docsOf(value);
     else if (name === "extensions" && isMembers(value)) Object.assign(schema, value);
     else if (name === "specificationExtension") Object.assign(schema, extensionsOf(value));
     else leave(name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
@@ -96,7 +96,7 @@ export function docsOf({ description, url }: JsonObject): JsonObject {
 export function extensionsOf(value: JsonValue | undefined): JsonObject {
   const named = (Array.isArray(value) ? value : []).flatMap((one): [string, JsonValue][] => {
     if (!isMembers(one) || typeof one["name"] !== "string") return [];
-    return [[one["name"], exampleOf(one["value"] as JsonValue)]]; // It is part of an option in JSON.
+    return [[one["name"], exampleOf(one["value"])]];
   });
   return Object.fromEntries(named);
 }

@@ -102,12 +102,17 @@ export class JsonSchemas {
   /** All definitions that schemas refer to, by their names, in the order of these. */
   definitions(): Readonly<Record<string, JsonSchema>> {
     for (const _ of this.finish());
-    const schemas = [...this.settled()].map(([name, text]) => [name, text.toJSON() as JsonSchema] as const); // As described.
+    return this.settled();
+  }
+
+  /** The definitions behind `finish`. */
+  settled(): Readonly<Record<string, JsonSchema>> {
+    const schemas = [...this.texts()].map(([name, text]) => [name, text.toJSON() as JsonSchema] as const); // As described.
     return Object.fromEntries(schemas);
   }
 
-  /** The definitions behind `finish`, as texts. */
-  settled(): ReadonlyMap<string, LateText<Sided>> {
+  /** As `settled`, as texts. */
+  texts(): ReadonlyMap<string, LateText<Sided>> {
     return this.#names.definitions();
   }
 

@@ -107,7 +107,7 @@ class DocumentWriter {
     }
     this.#detail = detailSchema((type) => this.#schemas.of(type, "output"));
     yield* this.#schemas.finish();
-    this.#definitions = this.#schemas.settled();
+    this.#definitions = this.#schemas.texts();
     yield;
   }
 
@@ -299,14 +299,14 @@ function tagsOf(method: Route["method"]): readonly string[] {
 /** Responses with what others say of some statuses. */
 function withResponses(responses: JsonObject, theirs: JsonValue | undefined): JsonObject {
   if (!isMembers(theirs)) return responses;
-  const said = Object.entries(theirs as JsonObject).map(([status, response]): [string, JsonValue] => {
+  const said = Object.entries(theirs).map(([status, response]): [string, JsonValue] => {
     const own = responses[status];
     return [
       status,
       isMembers(own) && isMembers(response) && !("$ref" in own) ? { ...own, ...response } : response,
     ];
   });
-  return { ...responses, ...Object.fromEntries(said) } as JsonObject; // Of members of JSON.
+  return { ...responses, ...Object.fromEntries(said) };
 }
 
 /** `Get item` of `GetItem`. */
