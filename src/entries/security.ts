@@ -18,5 +18,5 @@ export {
   type PolicyRow,
   type PolicySources,
 } from "../core/security/access-rules.ts";
-export type { CredentialNeed } from "../core/security/authenticate.ts";
+export type { CredentialNeed } from "../core/admission/gate.ts";
 export { principalKey, type PrincipalKind } from "../core/security/principal.ts";

@@ -40,6 +40,7 @@ export async function open(kit: SectionKit): Promise<SectionParts> {
       if (use.authenticator === undefined) throw new ConnectError("the app is stopped", Code.Unavailable);
       return use.authenticator.gate.admit(call);
     },
+    credentials: () => use.authenticator?.gate.credentials() ?? {},
     get documents() {
       return use.authenticator?.gate.documents ?? {};
     },

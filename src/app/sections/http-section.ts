@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { Config } from "../../core/config/loader/config-types.ts";
 import { GrpcServer } from "../../core/grpc-server.ts";
 import { Cors } from "../../gateway/http/browsers/cors.ts";
 import { HttpServer } from "../../gateway/http-server.ts";
@@ -111,7 +112,7 @@ function httpOptionsOf({ config, mistake }: SectionKit): Partial<HttpServerOptio
     rules: (gateway?.rules ?? []).map((file) => ({ file, text: readFileSync(file, "utf8") })),
     ruleMode: oneOf(["replace", "add"], gateway?.ruleMode),
     onBadRule: oneOf(["refuse", "skip"], gateway?.onBadRule),
-    comments: gateway?.comments ?? [],
+    comments: commentsOf(config),
   };
 }
 
@@ -127,4 +128,10 @@ function checkOrigins({ mistake }: SectionKit, options: Partial<HttpServerOption
 /** The word that the loader has accepted; the first one where the section is missing. */
 function oneOf<const W extends string>(words: readonly [W, ...W[]], text: string | undefined): W {
   return words.find((word) => word === text) ?? words[0];
+}
+
+/** Where comments are: sets that are served have their own. */
+function commentsOf({ gateway, upstreams }: Config): readonly string[] {
+  const ofUpstreams = Object.values(upstreams).flatMap(({ contract }) => contract?.descriptors ?? []);
+  return [...(gateway?.descriptors ?? []), ...ofUpstreams, ...(gateway?.comments ?? [])];
 }

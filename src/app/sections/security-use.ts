@@ -1,7 +1,7 @@
 import type { CallHead } from "../../core/admission/call-head.ts";
 import type { Authenticator } from "../../core/security/authenticator.ts";
 import type { AccessTable } from "../../core/security/access-rules.ts";
-import type { CredentialNeed } from "../../core/security/authenticate.ts";
+import type { CredentialNeed } from "../../core/admission/gate.ts";
 
 /** What the sections `auth`, `access` and `audit` know of one another; one for a program, by `SectionKit.shared`. */
 export interface SecurityUse {

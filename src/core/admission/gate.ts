@@ -10,6 +10,21 @@ export type GateDocument = (request: {
   readonly authority: string;
 }) => JsonObject;
 
+/** Whether credentials of a call are looked at: not at all, those that there are, or there must be good ones. */
+export type CredentialNeed = "none" | "optional" | "required";
+
+/** How clients can show who they are. */
+export interface ShownCredential {
+  /** Where it stands in a request: behind `Bearer` or `Basic`, in a header, in a cookie, or in a client certificate. */
+  readonly in: "bearer" | "basic" | "header" | "cookie" | "certificate";
+  /** Name of the header or the cookie; undefined for other places. */
+  readonly name?: string | undefined;
+  /** What it is, such as `jwt`. */
+  readonly kind: string;
+  /** Who gives it to clients, a URL; undefined where no server does. */
+  readonly issuer?: string | undefined;
+}
+
 /** Looks at the messages of requests, of calls whose heads were let through. */
 export interface MessageCheck {
   /** Whether there is something to look at now, for a gate whose rules can change. Default: always. */
@@ -42,6 +57,10 @@ export interface Gate {
    * that a gateway can pass messages on as bytes.
    */
   messages?(method: DescMethod): MessageCheck | undefined;
+  /** The credentials that it takes, by the names of who vouches for them; documents show them. Default: none. */
+  credentials?(): Readonly<Record<string, ShownCredential>>;
+  /** Whether calls of an rpc need credentials, which documents show. Default: the gate does not say. */
+  needs?(method: DescMethod): CredentialNeed;
   /** Resolves when the gate can decide. Servers wait for it before they serve, and do not start if it rejects. */
   ready?(): Promise<void>;
 }

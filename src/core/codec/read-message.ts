@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
+import { compileAll } from "./compile-all.ts";
 import {
   type Fields,
   fieldsOf,
@@ -53,7 +54,7 @@ export function messageReader(desc: DescMessage): MessageReader {
   const reader = new CompiledReader(desc, wellKnown);
   // Known before its fields are compiled, so that recursive types end here.
   readers.set(desc, reader);
-  reader.compile();
+  compileAll(reader);
   return reader;
 }
 

@@ -8,6 +8,7 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { AnySchema, FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import { compileAll } from "./compile-all.ts";
 import { defaultTest } from "./field-defaults.ts";
 import { extensionField, type Fields, fieldsOf, localShape, oneofOf, wrapped } from "./field-shape.ts";
 import type { MessageWriter, WriteContext, WriteFormat } from "./message-writer.ts";
@@ -37,7 +38,7 @@ export class WriterCompiler {
       writer = compiled;
       // Known before its fields are compiled, so that recursive types end here.
       this.#writers.set(desc, writer);
-      compiled.compile();
+      compileAll(compiled);
     }
     return writer;
   }

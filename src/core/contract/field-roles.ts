@@ -17,10 +17,18 @@ export interface FieldRoles {
   readonly immutable: boolean;
 }
 
+/** Those of most fields. */
+const none: FieldRoles = Object.freeze({
+  required: false,
+  outputOnly: false,
+  inputOnly: false,
+  immutable: false,
+});
 const known = new WeakMap<DescField, FieldRoles>();
 
 /** The roles of a field, by `google.api.field_behavior`, `(buf.validate.field).required` and proto2's `required`. */
 export function rolesOf(field: DescField): FieldRoles {
+  if (field.proto.options === undefined && field.presence !== Presence.LEGACY_REQUIRED) return none;
   let roles = known.get(field);
   if (roles === undefined) known.set(field, (roles = readRoles(field)));
   return roles;

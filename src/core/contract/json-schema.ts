@@ -8,12 +8,15 @@ import {
 } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { enumNumbers, enumTexts, isNullValue } from "../codec/enum-names.ts";
+import { setOwn } from "../codec/field-shape.ts";
 import type { Comments } from "./comments.ts";
+import { foreignSchema, noForeignSchema } from "./foreign-schema.ts";
 import { rolesOf } from "./field-roles.ts";
 import type { DescType, Namer } from "./namer.ts";
+import type { LateText } from "./late-text.ts";
 import { scalarSchema, wellKnownSchema } from "./json-types.ts";
 import type { SchemaForm } from "./schema-form.ts";
-import { SchemaNames, type Side } from "./schema-names.ts";
+import { SchemaNames, type Side, type Sided } from "./schema-names.ts";
 import { fieldRules, messageRuleTexts } from "./schema-rules.ts";
 
 /** A JSON Schema of the dialect 2020-12, without references that are still to be named. */
@@ -67,12 +70,17 @@ export class JsonSchemas {
     const roles = rolesOf(field);
     const ruled = fieldRules(field, schema, this.#form);
     const description = [text, ...ruled.texts].filter((part) => part !== "").join("\n\n");
+    const { schema: foreign } = foreignSchema(field);
+    const isPlain = !field.deprecated && !roles.outputOnly && !roles.inputOnly;
+    const isBare = isPlain && description === "" && foreign === noForeignSchema.schema;
+    if (isBare) return this.#kept(ruled.schema); // As most are, where there are no comments.
     return this.#kept({
       ...ruled.schema,
       ...(description !== "" && { description }),
       ...(field.deprecated && { deprecated: true }),
       ...(roles.outputOnly && { readOnly: true }),
       ...(roles.inputOnly && { writeOnly: true }),
+      ...foreign,
     });
   }
 
@@ -91,7 +99,7 @@ export class JsonSchemas {
     yield* this.#names.settle();
   }
 
-  /** All definitions that schemas refer to, by their names, in the order of these. Their references are texts in JSON. */
+  /** All definitions that schemas refer to, by their names, in the order of these. */
   definitions(): Readonly<Record<string, JsonSchema>> {
     for (const _ of this.finish());
     return this.settled();
@@ -99,6 +107,12 @@ export class JsonSchemas {
 
   /** The definitions behind `finish`. */
   settled(): Readonly<Record<string, JsonSchema>> {
+    const schemas = [...this.texts()].map(([name, text]) => [name, text.toJSON() as JsonSchema] as const); // As described.
+    return Object.fromEntries(schemas);
+  }
+
+  /** As `settled`, as texts. */
+  texts(): ReadonlyMap<string, LateText<Sided>> {
     return this.#names.definitions();
   }
 
@@ -108,8 +122,7 @@ export class JsonSchemas {
     for (const field of message.fields) {
       if (left?.has(field) === true || !this.#isVisible(field) || !this.#belongs(field, side)) continue;
       const name = this.nameOf(field);
-      // Members of a prototype are none of an object of JSON.
-      Object.defineProperty(properties, name, { value: this.ofField(field, side), enumerable: true });
+      setOwn(properties, name, this.ofField(field, side));
       if (this.#isRequired(field, side)) required.push(name);
     }
     const { text } = this.#comments.of(message);
@@ -121,6 +134,7 @@ export class JsonSchemas {
       properties,
       ...(required.length > 0 && { required }),
       ...this.#oneofs(message, properties),
+      ...foreignSchema(message).schema,
       ...(side !== "output" && this.#form.unknownFields === "reject" && { additionalProperties: false }),
     });
   }
@@ -201,6 +215,7 @@ export class JsonSchemas {
       ...(description !== "" && { description }),
       ...(desc.deprecated && { deprecated: true }),
       enum: values,
+      ...foreignSchema(desc).schema,
     };
   }
 

@@ -65,6 +65,7 @@ function longSchema(
 
 /** The schema of a message that is no object of its fields in JSON; undefined for all others. */
 export function wellKnownSchema(desc: DescMessage, side: Side, form: SchemaForm): JsonObject | undefined {
+  if (!desc.typeName.startsWith("google.protobuf.")) return undefined;
   const scalar = wrapped(desc);
   if (scalar !== undefined) return { anyOf: [scalarSchema(scalar, side, form), { type: "null" }] };
   switch (desc.typeName) {

@@ -1,4 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { LateReference, type LateText, lateText } from "./late-text.ts";
 import type { DescType, Namer } from "./namer.ts";
 
 /** What a schema is of: a request, a reply, or a part of a request of which a mask says which fields count. */
@@ -7,35 +8,16 @@ export type Side = "output" | "input" | "patch";
 const sides: readonly Side[] = ["output", "input", "patch"];
 const suffixes: Readonly<Record<Side, string>> = { output: "", input: "Input", patch: "Patch" };
 
-/** The text of a reference, which is known when all definitions are: in JSON it is a text. */
-class LateReference {
-  readonly #names: SchemaNames;
-  readonly #type: DescType;
-  readonly #side: Side;
-
-  constructor(names: SchemaNames, type: DescType, side: Side) {
-    this.#names = names;
-    this.#type = type;
-    this.#side = side;
-  }
-
-  toJSON(): string {
-    return this.#names.textOf(this.#type, this.#side);
-  }
-}
-
 /** A type with a side. */
-interface Sided {
+export interface Sided {
   readonly type: DescType;
   readonly side: Side;
 }
 
 /** The definition of one side of a type. */
 interface Body {
-  readonly schema: JsonObject;
-  /** Its text with the names of types as references, whatever their sides; set by `settle`. */
-  text: string;
-  refs: readonly Sided[];
+  /** Undefined until it is described. */
+  readonly text: LateText<Sided> | undefined;
   /** The first side whose definition is equal. */
   leader: Side;
 }
@@ -55,8 +37,6 @@ export class SchemaNames {
   readonly #namer: Pick<Namer, "type">;
   readonly #prefix: string;
   readonly #types = new Map<string, Described>();
-  /** References in the text that is being written; undefined where they are named. */
-  #found: Sided[] | undefined;
 
   constructor(namer: Pick<Namer, "type">, prefix: string) {
     this.#namer = namer;
@@ -68,30 +48,25 @@ export class SchemaNames {
     const known = this.#types.get(type.typeName);
     if (known?.bodies.has(side) === true) return false;
     const described = known ?? { type, bodies: new Map(), names: new Map() };
-    described.bodies.set(side, { schema: {}, text: "", refs: [], leader: side });
+    described.bodies.set(side, { text: undefined, leader: side });
     this.#types.set(type.typeName, described);
     return true;
   }
 
   describe({ typeName }: DescType, side: Side, schema: JsonObject): void {
-    this.#types.get(typeName)?.bodies.set(side, { schema, text: "", refs: [], leader: side });
+    this.#types.get(typeName)?.bodies.set(side, { text: lateText(schema), leader: side });
   }
 
   /** A schema that refers to the definition of a type. */
   reference(type: DescType, side: Side): JsonObject {
-    return { $ref: new LateReference(this, type, side) as unknown as string }; // It becomes one as JSON.
-  }
-
-  /** The text of a reference, as far as names are known. */
-  textOf(type: DescType, side: Side): string {
-    this.#found?.push({ type, side });
-    return this.#prefix + (this.#types.get(type.typeName)?.names.get(side) ?? type.typeName);
+    const text = (): string =>
+      this.#prefix + (this.#types.get(type.typeName)?.names.get(side) ?? type.typeName);
+    return { $ref: new LateReference<Sided>({ type, side }, text) as unknown as string }; // It becomes one as JSON.
   }
 
   /** Names all definitions, in steps. */
   *settle(): Generator<void> {
-    const parents = yield* this.#read();
-    yield* this.#divide(parents);
+    yield* this.#divide(this.#parents());
     const plainNames = new Set([...this.#types.values()].map(({ type }) => this.#namer.type(type)));
     for (const { type, bodies, names } of this.#types.values()) {
       const base = this.#namer.type(type);
@@ -105,35 +80,29 @@ export class SchemaNames {
     }
   }
 
-  /** All definitions by their names, in the order of these. Their references are texts as soon as they are JSON. */
-  definitions(): Readonly<Record<string, JsonObject>> {
-    const found = new Map<string, JsonObject>();
+  /** All definitions by their names, in the order of these. */
+  definitions(): ReadonlyMap<string, LateText<Sided>> {
+    const found = new Map<string, LateText<Sided>>();
     for (const { bodies, names } of this.#types.values()) {
       for (const [side, name] of names) {
-        const body = bodies.get(side);
-        if (body !== undefined && !found.has(name)) found.set(name, body.schema);
+        const text = bodies.get(side)?.text;
+        if (text !== undefined && !found.has(name)) found.set(name, text);
       }
     }
-    return Object.fromEntries([...found].toSorted(([one], [other]) => (one < other ? -1 : 1)));
+    return new Map([...found].toSorted(([one], [other]) => (one < other ? -1 : 1)));
   }
 
-  /** Reads texts and references of all definitions. @returns the types that refer to a type, by its name */
-  *#read(): Generator<void, ReadonlyMap<string, ReadonlySet<Described>>> {
+  /** The types with several definitions that refer to a type, by its name. */
+  #parents(): ReadonlyMap<string, ReadonlySet<Described>> {
     const parents = new Map<string, Set<Described>>();
     for (const described of this.#types.values()) {
       if (described.bodies.size < 2) continue;
-      for (const body of described.bodies.values()) {
-        const refs: Sided[] = [];
-        this.#found = refs;
-        body.text = JSON.stringify(body.schema);
-        this.#found = undefined;
-        body.refs = refs;
-        for (const { type } of refs) {
-          const above = parents.get(type.typeName) ?? new Set();
-          parents.set(type.typeName, above.add(described));
+      for (const { text } of described.bodies.values()) {
+        for (const { subject } of text?.references ?? []) {
+          const above = parents.get(subject.type.typeName) ?? new Set();
+          parents.set(subject.type.typeName, above.add(described));
         }
       }
-      yield;
     }
     return parents;
   }
@@ -156,19 +125,30 @@ export class SchemaNames {
 
   /** Divides the definitions of one type. @returns whether that has changed anything */
   #isDivided({ bodies }: Described): boolean {
-    const leaders = new Map<string, Side>();
+    const seen: [Side, Body][] = [];
     let changed = false;
     for (const side of sides) {
       const body = bodies.get(side);
       if (body === undefined) continue;
-      const below = body.refs.map((ref) => this.#types.get(ref.type.typeName)?.bodies.get(ref.side)?.leader);
-      const key = `${body.text} ${below.join()}`;
-      const leader = leaders.get(key) ?? side;
-      leaders.set(key, leader);
+      const leader = seen.find(([, other]) => this.#areEqual(body, other))?.[0] ?? side;
+      seen.push([side, body]);
       if (body.leader !== leader) changed = true;
       body.leader = leader;
     }
     return changed;
+  }
+
+  /** Whether two definitions are equal, with all that they refer to, as far as that is divided. */
+  #areEqual({ text: one }: Body, { text: other }: Body): boolean {
+    if (one === undefined || other === undefined || !one.isLike(other)) return false;
+    return one.references.every(({ subject }, at) => {
+      const opposite = other.references[at]?.subject;
+      return opposite?.type === subject.type && this.#leaderOf(opposite) === this.#leaderOf(subject);
+    });
+  }
+
+  #leaderOf({ type, side }: Sided): Side | undefined {
+    return this.#types.get(type.typeName)?.bodies.get(side)?.leader;
   }
 }
 

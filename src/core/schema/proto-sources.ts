@@ -117,7 +117,7 @@ class SourceReader {
     let parsed: tree.IParserResult;
     try {
       parse.filename = path;
-      parsed = parse(text, this.#root, { keepCase: true });
+      parsed = parse(text, this.#root, { keepCase: true, alternateCommentMode: true });
     } catch (cause) {
       const message = cause instanceof Error ? cause.message : String(cause);
       throw new SetupError(`${name}: ${message}; ${remedy}`, { cause });

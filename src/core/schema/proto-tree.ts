@@ -8,10 +8,12 @@ import {
   type FieldDescriptorProtoSchema,
   type FileDescriptorProto,
   type ServiceDescriptorProtoSchema,
+  type SourceCodeInfo,
 } from "@bufbuild/protobuf/wkt";
 import type * as tree from "protobufjs";
 import { readOptions, type CustomOption, type Options } from "./proto-options.ts";
 import { entryName, fieldFeatures, fieldType, mapEntry, type Features } from "./tree-fields.ts";
+import { at, SourceComments } from "./source-comments.ts";
 import {
   isEnum,
   isExtensionHome,
@@ -43,6 +45,7 @@ interface FileInit {
   services: ServiceInit[];
   extensions: FieldInit[];
   imports: Set<string>;
+  comments: SourceComments;
 }
 
 const editions: Readonly<Record<string, number>> = { "2023": 1000, "2024": 1001 };
@@ -67,13 +70,17 @@ class TreeWriter {
     for (const object of namespace.nestedArray) {
       // Types that are built into the parser have no file; their descriptors are in the known files.
       if (!isPlainNamespace(object) && (object.filename ?? null) === null) continue;
-      if (isType(object)) this.#file(object).messages.push(this.#message(object, this.#file(object)));
-      else if (isEnum(object)) this.#file(object).enums.push(this.#enum(object, this.#file(object)));
-      else if (isService(object)) this.#file(object).services.push(this.#service(object, this.#file(object)));
-      else if (isField(object))
-        this.#file(object).extensions.push(this.#field(object, this.#file(object), []));
-      else if (isPlainNamespace(object)) this.visit(object);
+      if (isPlainNamespace(object)) this.visit(object);
+      else this.#add(object, this.#file(object));
     }
+  }
+
+  #add(object: tree.ReflectionObject, file: FileInit): void {
+    const { messages, enums, services, extensions } = file;
+    if (isType(object)) messages.push(this.#message(object, file, [at.message, messages.length]));
+    else if (isEnum(object)) enums.push(this.#enum(object, file, [at.enum, enums.length]));
+    else if (isService(object)) services.push(this.#service(object, file, [at.service, services.length]));
+    else if (isField(object)) extensions.push(this.#field(object, file, []));
   }
 
   finish(): PlainFiles {
@@ -90,6 +97,7 @@ class TreeWriter {
         extension: file.extensions,
         syntax: edition === undefined ? file.edition : "editions",
         ...(edition === undefined ? {} : { edition }),
+        ...sourceInfo(file.comments),
       });
     });
     return { files, options: this.#options };
@@ -108,13 +116,15 @@ class TreeWriter {
         services: [],
         extensions: [],
         imports: new Set(),
+        comments: new SourceComments(),
       };
       this.#files.set(name, file);
     }
     return file;
   }
 
-  #message(type: tree.Type, file: FileInit): MessageInit {
+  #message(type: tree.Type, file: FileInit, path: readonly number[]): MessageInit {
+    file.comments.add(path, type.comment);
     const nested: MessageInit[] = [];
     const enums: EnumInit[] = [];
     const extensions: FieldInit[] = [];
@@ -122,13 +132,17 @@ class TreeWriter {
     const oneofs = type.oneofsArray.toSorted((a, b) => Number(isSynthetic(a)) - Number(isSynthetic(b)));
     const fields = type.fieldsArray
       .filter((field) => !isExtensionHome(field))
-      .map((field) => {
+      .map((field, index) => {
+        file.comments.add([...path, at.field, index], field.comment);
         if (field.map) nested.push(mapEntry(field, (type) => this.#import(type, file)));
         return this.#field(field, file, oneofs);
       });
+    for (const [index, { comment }] of oneofs.entries())
+      file.comments.add([...path, at.oneof, index], comment);
     for (const object of type.nestedArray) {
-      if (isType(object)) nested.push(this.#message(object, file));
-      else if (isEnum(object)) enums.push(this.#enum(object, file));
+      if (isType(object))
+        nested.push(this.#message(object, file, [...path, at.nestedMessage, nested.length]));
+      else if (isEnum(object)) enums.push(this.#enum(object, file, [...path, at.nestedEnum, enums.length]));
       else if (isField(object)) extensions.push(this.#field(object, file, []));
     }
     return {
@@ -167,9 +181,12 @@ class TreeWriter {
     } as FieldInit; // Spreading hides from the compiler that optional members are absent and never undefined.
   }
 
-  #enum(object: tree.Enum, file: FileInit): EnumInit {
+  #enum(object: tree.Enum, file: FileInit, path: readonly number[]): EnumInit {
+    file.comments.add(path, object.comment);
     const features = (object as { _features?: Features })._features; // Set by the parser, missing in its types.
     const options = this.#read("enum", object, file).init;
+    for (const [index, name] of Object.keys(object.values).entries())
+      file.comments.add([...path, at.value, index], object.comments[name]);
     return {
       name: object.name,
       value: Object.entries(object.values).map(([name, number]) => ({ name, number })),
@@ -182,11 +199,13 @@ class TreeWriter {
     };
   }
 
-  #service(service: tree.Service, file: FileInit): ServiceInit {
+  #service(service: tree.Service, file: FileInit, path: readonly number[]): ServiceInit {
+    file.comments.add(path, service.comment);
     return {
       name: service.name,
-      method: service.methodsArray.map((method) => {
+      method: service.methodsArray.map((method, index) => {
         method.resolve();
+        file.comments.add([...path, at.method, index], method.comment);
         return {
           name: method.name,
           inputType: this.#reference(method.resolvedRequestType, method.requestType, file),
@@ -229,4 +248,8 @@ class TreeWriter {
     }
     return options;
   }
+}
+
+function sourceInfo({ info }: SourceComments): { readonly sourceCodeInfo?: SourceCodeInfo } {
+  return info === undefined ? {} : { sourceCodeInfo: info };
 }

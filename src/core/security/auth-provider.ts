@@ -13,8 +13,8 @@ export type CredentialPlace =
   /** @param name of the header, in lower case */
   | { readonly in: "header"; readonly name: string }
   | { readonly in: "basic" }
-  /** The provider reads the call itself, usually its cookies. */
-  | { readonly in: "session" }
+  /** The provider reads the call itself, usually its cookies. @param cookie the name of that, for documents */
+  | { readonly in: "session"; readonly cookie?: string }
   /** The provider reads `call.peer`. */
   | { readonly in: "certificate" };
 

@@ -1,5 +1,5 @@
 import type { CallHead } from "../admission/call-head.ts";
-import type { Gate, GateDocument } from "../admission/gate.ts";
+import type { CredentialNeed, Gate, GateDocument, ShownCredential } from "../admission/gate.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import { AuthFailure } from "./auth-failure.ts";
 import type { AuthProvider } from "./auth-provider.ts";
@@ -11,9 +11,6 @@ import type { Presented } from "./presented.ts";
 import { principalKey, type Principal } from "./principal.ts";
 import type { AuthBooks } from "./security-parts.ts";
 
-/** Whether credentials of a call are looked at: not at all, those that there are, or there must be good ones. */
-export type CredentialNeed = "none" | "optional" | "required";
-
 /** What the gate of authentication is made of. */
 export interface AuthenticationInit {
   readonly places: readonly Place[];
@@ -24,6 +21,7 @@ export interface AuthenticationInit {
   /** What a call needs. Asked for each call, for a reload may change it. */
   readonly needOf: (call: CallHead) => CredentialNeed;
   readonly documents: Readonly<Record<string, GateDocument>>;
+  readonly providers: readonly AuthProvider[];
 }
 
 /**
@@ -48,6 +46,10 @@ export class Authentication implements Gate {
 
   get documents(): Readonly<Record<string, GateDocument>> {
     return this.#init.documents;
+  }
+
+  credentials(): Readonly<Record<string, ShownCredential>> {
+    return Object.fromEntries(this.#init.providers.map((provider) => [provider.name, shown(provider)]));
   }
 
   admit(call: CallHead): void | Promise<void> {
@@ -174,4 +176,9 @@ export class Authentication implements Gate {
     if (place.canBeGuessed) failures.count(call.client.ip, presented?.digest);
     return challenges.refused(call, error, provider);
   }
+}
+
+function shown({ place, kind, issuer }: AuthProvider): ShownCredential {
+  if (place.in === "session") return { in: "cookie", name: place.cookie, kind };
+  return { in: place.in, name: place.in === "header" ? place.name : undefined, kind, issuer };
 }

@@ -2,12 +2,12 @@ import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
 import type { Interceptor } from "@connectrpc/connect";
 import type { CallHead } from "../admission/call-head.ts";
-import type { GateDocument } from "../admission/gate.ts";
+import type { CredentialNeed, GateDocument } from "../admission/gate.ts";
 import type { ConnectError } from "../errors/errors.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { AssertionSigner } from "./assertion.ts";
 import { AuthState } from "./auth-state.ts";
-import { Authentication, type AuthenticationInit, type CredentialNeed } from "./authenticate.ts";
+import { Authentication, type AuthenticationInit } from "./authenticate.ts";
 import { resourceMetadataPath } from "./challenges.ts";
 import { FailureWindows } from "./failure-windows.ts";
 import { forwardInterceptor } from "./forward.ts";
@@ -156,7 +156,11 @@ export class Authenticator {
     if (!isSameLimit) this.#failures = new FailureWindows(options.failures, clock);
     const documents = documentsOf(state, signer);
     const needOf = this.#needOf;
-    return { places, challenges, failures: this.#failures, streams: this.#streams, books, needOf, documents };
+    const { providers } = state;
+    return {
+      ...{ places, challenges, failures: this.#failures, streams: this.#streams },
+      ...{ books, needOf, documents, providers },
+    };
   }
 }
 

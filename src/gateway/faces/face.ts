@@ -1,5 +1,5 @@
 import type { DescMethod, DescService, Registry } from "@bufbuild/protobuf";
-import type { GateDocument } from "../../core/admission/gate.ts";
+import type { Gate, GateDocument } from "../../core/admission/gate.ts";
 import type { JsonWriteOptions } from "../../core/codec/message-to-json.ts";
 import type { Comments } from "../../core/contract/comments.ts";
 import type { Route } from "../../core/http-rule/route.ts";
@@ -38,6 +38,8 @@ export interface LiveFaceOptions {
   readonly writeIdleMs: number;
   /** How long a call may take whose client sets no time, in milliseconds; 0 for any. */
   readonly defaultTimeoutMs: number;
+  /** What decides on calls. */
+  readonly gates: readonly Gate[];
 }
 
 /** What a face knows of its server. */

@@ -1,5 +1,6 @@
 import { filesFlag } from "../../core/config/flag-kinds.ts";
 import type { FlagValues } from "../../core/config/flags.ts";
+import type { schemaFlags } from "../../core/schema/schema-flags.ts";
 import { isLoopback } from "../../core/net/loopback.ts";
 import type { CommentSource } from "../faces/comment-files.ts";
 import type { HttpServerOptions } from "../http-server-options.ts";
@@ -20,7 +21,9 @@ export const faceFlags = {
   ),
 } as const;
 
-type Flags = FlagValues<typeof faceFlags> & Pick<FlagValues<typeof httpFlags>, "httpHost">;
+type Flags = FlagValues<typeof faceFlags> &
+  Pick<FlagValues<typeof httpFlags>, "httpHost"> &
+  Partial<Pick<FlagValues<typeof schemaFlags>, "descriptors">>;
 
 /** What makes the faces, in the order of their lines at the start. */
 const faces = [docsFace, openapiFace, graphqlFace, mcpFace] as const;
@@ -28,7 +31,9 @@ const faces = [docsFace, openapiFace, graphqlFace, mcpFace] as const;
 /**
  * The options of an `HttpServer` for the faces that the flags ask for; those of other faces are not loaded.
  *
- * @param comments where the comments are without `--comments`. Default: there are none
+ * Comments are those of the sets of `--descriptors`, then those of `--comments`.
+ *
+ * @param comments in place of `--comments`, where that is not given. Default: none
  * @throws SetupError naming the package that a face needs and that is not installed
  */
 export async function faceOptions(
@@ -39,6 +44,6 @@ export async function faceOptions(
   const made = await Promise.all(faces.map((make) => make(flags, isLocal)));
   return {
     faces: made.filter((face) => face !== undefined),
-    comments: flags.comments.length === 0 ? comments : flags.comments,
+    comments: [...(flags.descriptors ?? []), ...(flags.comments.length === 0 ? comments : flags.comments)],
   };
 }

@@ -98,7 +98,7 @@ class BrowserSessions implements Sessions {
     return {
       name,
       kind: "session",
-      place: { in: "session" },
+      place: { in: "session", cookie: options.name },
       verify({ call }) {
         const { session, loading } = openSession(own, call);
         const verified = () => {

@@ -1,8 +1,10 @@
 /** The section `openapi`, through the front door. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { App } from "../../../src/app/app.ts";
-import { type Part, partOf } from "../../support/open-document.ts";
+import { App } from "../../../src/app/app.ts";
+import { createApiKey } from "../../../src/core/security/api-keys.ts";
+import { Echo } from "../../support/echo-service.ts";
+import { elementsOf, membersOf, type Part, partAt, partOf } from "../../support/open-document.ts";
 import { TemporaryFiles } from "../../support/temporary-files.ts";
 import { addressOf, freePort, loadApp } from "./app-fixture.ts";
 
@@ -109,4 +111,44 @@ openapi:
 test("a server for one protocol alone has no document", async () => {
   const app = await loadApp({ sse: { port: await freePort() } });
   assert.equal(await documentOf(app, "/openapi.json", "sse"), undefined);
+});
+
+test("without schemes of its own the document has those of auth; public rpcs need none", async () => {
+  await using files = await TemporaryFiles.create();
+  const keysFile = await files.write("keys.json", [{ id: "ada", hash: createApiKey("ada").hash }]);
+  const usersFile = await files.write("users.json", []);
+  const rules = (echo: string): string => `
+    http: { port: 0 }
+    grpc: { port: 0 }
+    telemetry: { metrics: { port: "off" }, log: { level: silent } }
+    auth:
+      providers:
+        partners: { api_key: { keys_file: ${keysFile}, header: x-partner } }
+        staff: { basic: { users_file: ${usersFile} } }
+    access:
+      default: authenticated
+      rules: { tsms.test.v1.EchoService/Echo: { level: ${echo} } }`;
+  const config = await files.write("config.yaml", rules("public"));
+  const app = (await App.load({ argv: ["--config", config], env: {} })).addService(new Echo());
+  await app.start();
+  try {
+    const document = async (): Promise<Part> =>
+      partOf(await (await fetch(`http://${addressOf(app, "http")}/openapi.json`)).text());
+    const first = await document();
+    assert.deepEqual(first.components.securitySchemes, {
+      partners: { type: "apiKey", in: "header", name: "x-partner" },
+      staff: { type: "http", scheme: "basic" },
+    });
+    assert.deepEqual(first.security, [{ partners: [] }, { staff: [] }]);
+    const echo = (of: Part): Part => partAt(of.paths, "/test/v1/echo/{text}").get;
+    assert.deepEqual(echo(first).security, []);
+    assert.deepEqual([...membersOf(echo(first).responses).keys()].includes("401"), false);
+    const others = elementsOf(first.paths).flatMap((item) => elementsOf(item));
+    assert.ok(others.some(({ security, responses }) => security === undefined && "401" in responses));
+    await files.write("config.yaml", rules("optional"));
+    assert.equal((await app.reload()).result, "applied");
+    assert.deepEqual(echo(await document()).security, [{ partners: [] }, { staff: [] }, {}]);
+  } finally {
+    await app.stop();
+  }
 });

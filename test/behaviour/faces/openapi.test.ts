@@ -25,6 +25,7 @@ import {
   referredIn,
   textOf,
 } from "../../support/open-document.ts";
+import { OpenapiHost } from "../../support/openapi-host.ts";
 import { shopProto, sidesProto } from "../../support/shop-contract.ts";
 import { TemporaryFiles } from "../../support/temporary-files.ts";
 
@@ -35,46 +36,11 @@ function service(name: string): DescService {
 }
 const shop = service("shop.v1.ShopService");
 
-/** A server with `openapi()`, whose rpcs have no handlers. */
-class Host implements AsyncDisposable {
-  readonly http: HttpServer;
-
-  private constructor(http: HttpServer) {
-    this.http = http;
-  }
-
-  static async of(
-    options: Partial<HttpServerOptions> = {},
-    services: readonly DescService[] = [shop],
-  ): Promise<Host> {
-    const upstream = new GrpcServer({ listen: false });
-    const http = new HttpServer({
-      port: 0,
-      upstream,
-      faces: [openapi()],
-      comments: built.image,
-      logger: false,
-      ...options,
-    });
-    for (const one of services) http.addService(one);
-    await http.start();
-    return new Host(http);
-  }
-
-  get origin(): string {
-    return `http://127.0.0.1:${this.http.address?.port}`;
-  }
-
-  async document(query = "", path = "/openapi.json"): Promise<Part> {
-    const response = await fetch(this.origin + path + query);
-    assert.equal(response.status, 200, await response.clone().text());
-    return partOf(await response.text());
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.http.gracefulStop();
-  }
-}
+/** A server with the shop, or other services, and the comments of these contracts. */
+const Host = {
+  of: (options: Partial<HttpServerOptions> = {}, services: readonly DescService[] = [shop]) =>
+    OpenapiHost.of(services, { comments: built.image, ...options }),
+};
 
 async function documentWith(options: Partial<HttpServerOptions>, query = ""): Promise<Part> {
   await using host = await Host.of(options);
@@ -87,7 +53,7 @@ function namesIn(place: string, operation: Part): string[] {
 }
 
 describe("the document", () => {
-  let host: Host;
+  let host: OpenapiHost;
   let document: Part;
   before(async () => {
     host = await Host.of();

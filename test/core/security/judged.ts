@@ -2,7 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorInfoSchema, type ErrorInfo } from "../../../gen/google/rpc/error_details_pb.ts";
 import type { CallHead } from "../../../src/core/admission/call-head.ts";
 import { Authenticator } from "../../../src/core/security/authenticator.ts";
-import type { CredentialNeed } from "../../../src/core/security/authenticate.ts";
+import type { CredentialNeed } from "../../../src/core/admission/gate.ts";
 import { principal, type Principal } from "../../../src/core/security/principal.ts";
 import type { AuthOptions } from "../../../src/core/security/security-options.ts";
 import type { SecurityParts } from "../../../src/core/security/security-parts.ts";

@@ -1,12 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, type ContextKey } from "@connectrpc/connect";
 import type { CallHead } from "../../admission/call-head.ts";
-import type { Gate, MessageCheck } from "../../admission/gate.ts";
+import type { CredentialNeed, Gate, MessageCheck } from "../../admission/gate.ts";
 import { refusal } from "../../admission/refusal.ts";
 import { CallContext } from "../../call/context.ts";
 import { rpcName } from "../../call/service.ts";
 import { Code, toCallError, type ConnectError } from "../../errors/errors.ts";
-import type { CredentialNeed } from "../authenticate.ts";
 import { principal } from "../principal.ts";
 import type { AccessTable } from "./access-table.ts";
 import type { Denial, RpcAccess } from "./rpc-access.ts";
@@ -90,6 +89,10 @@ export class AccessGate implements Gate {
 
   /** What authentication has to find out before the rules can be asked. */
   needOf({ method }: CallHead): CredentialNeed {
+    return this.needs(method);
+  }
+
+  needs(method: DescMethod): CredentialNeed {
     const { level, rule } = this.#init.table.of(method);
     if (level === "authenticated") return "required";
     if (level === "deny" || level === "public") return "none";

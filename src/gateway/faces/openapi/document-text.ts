@@ -1,53 +1,67 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isMembers } from "../../../core/codec/json-members.ts";
+import { LateText } from "../../../core/contract/late-text.ts";
 import { yamlMember } from "./yaml-text.ts";
 
-/** Members whose own members are many: each of them is a step. */
-const large: ReadonlySet<string> = new Set(["paths", "components", "components.schemas"]);
+/** A part of a document of which each member is a step, and those of its members that are such parts too. */
+interface Large {
+  readonly [name: string]: Large;
+}
+
+/** `*` stands for all members. */
+const large: Large = { paths: { "*": {} }, components: { schemas: {} } };
 
 /** The text of a document as JSON, in steps. */
 export function* jsonText(document: JsonObject): Generator<void, string> {
-  return `${yield* jsonMembers(document, "", "")}\n`;
+  return `${yield* jsonMembers(document, large, "\n")}\n`;
 }
 
-function* jsonMembers(of: JsonObject, path: string, indent: string): Generator<void, string> {
-  const inner = `${indent}  `;
+/** @param line the end of a line, and the indent of those below */
+function* jsonMembers(of: JsonObject, steps: Large, line: string): Generator<void, string> {
+  const inner = `${line}  `;
   const parts: string[] = [];
   for (const [name, value] of Object.entries(of)) {
-    const below = path === "" ? name : `${path}.${name}`;
+    const within = withinOf(steps, name, value);
     const text =
-      large.has(below) && Object.keys(objectOf(value)).length > 0
-        ? yield* jsonMembers(objectOf(value), below, inner)
-        : JSON.stringify(value, null, 2).replaceAll("\n", `\n${inner}`);
+      within === undefined
+        ? textOf(value).replaceAll("\n", inner)
+        : yield* jsonMembers(within.members, within.steps, inner);
     parts.push(`${inner}${JSON.stringify(name)}: ${text}`);
     yield;
   }
-  return `{\n${parts.join(",\n")}\n${indent}}`;
+  return `{${parts.join(",")}${line}}`;
 }
 
 /** The text of a document as YAML, in steps. */
 export function* yamlDocument(document: JsonObject): Generator<void, string> {
-  return `${yield* yamlMembers(document, "", "")}\n`;
+  return `${yield* yamlMembers(document, large, "")}\n`;
 }
 
-function* yamlMembers(of: JsonObject, path: string, indent: string): Generator<void, string> {
+function* yamlMembers(of: JsonObject, steps: Large, indent: string): Generator<void, string> {
   const parts: string[] = [];
   for (const [name, value] of Object.entries(of)) {
-    const below = path === "" ? name : `${path}.${name}`;
-    if (large.has(below) && Object.keys(objectOf(value)).length > 0) {
-      const members = yield* yamlMembers(objectOf(value), below, `${indent}  `);
-      parts.push(`${indent}${name}:\n${members}`);
-    } else parts.push(yamlMember(name, plain(value), indent));
+    const within = withinOf(steps, name, value);
+    if (within === undefined) parts.push(yamlMember(name, JSON.parse(textOf(value)) as JsonValue, indent)); // It was one.
+    else {
+      const head = yamlMember(name, {}, indent).replace(/ \{\}$/, "");
+      parts.push(`${head}\n${yield* yamlMembers(within.members, within.steps, `${indent}  `)}`);
+    }
     yield;
   }
   return parts.join("\n");
 }
 
-/** With the texts of references. */
-function plain(value: JsonValue): JsonValue {
-  return JSON.parse(JSON.stringify(value)) as JsonValue; // It was one before.
+/** A member that is a large part; undefined for others, and for one without members. */
+function withinOf(
+  steps: Large,
+  name: string,
+  value: unknown,
+): { readonly members: JsonObject; readonly steps: Large } | undefined {
+  const inner = Object.hasOwn(steps, name) ? steps[name] : steps["*"];
+  if (inner === undefined || value instanceof LateText || !isMembers(value)) return undefined;
+  return Object.keys(value).length === 0 ? undefined : { members: value as JsonObject, steps: inner }; // A document is JSON.
 }
 
-function objectOf(value: JsonValue | undefined): JsonObject {
-  return isMembers(value) ? value : {};
+function textOf(value: unknown): string {
+  return value instanceof LateText ? value.text : JSON.stringify(value, null, 2);
 }

@@ -19,7 +19,8 @@ export interface OpenapiOptions extends FaceOptions {
   /** Tags in front of those of the services. Default: none. */
   readonly tags: readonly JsonObject[];
   readonly externalDocs: JsonObject | undefined;
-  /** Security schemes by their names; each rpc that is not public takes one of them. Default: none. */
+  /** Security schemes by their names; each rpc that is not public takes one of them. Default: the credentials that the
+   * `gates` of the server take. */
   readonly security: Readonly<Record<string, JsonObject>>;
   /** Whether `POST /package.Service/Method` of rpcs with other routes is shown too. Default: false. */
   readonly implicit: boolean;

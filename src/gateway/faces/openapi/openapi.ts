@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -8,7 +9,9 @@ import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { inSlices } from "../in-slices.ts";
 import type { DocumentInit } from "./document.ts";
+import { foreignDocument } from "./foreign-documents.ts";
 import { operationIds, Shown } from "./shown-routes.ts";
+import { type DocumentSecurity, documentSecurity } from "./security-schemes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
 import type { DocumentVersion } from "./stream-content.ts";
 
@@ -22,7 +25,7 @@ const versions: Readonly<Record<string, DocumentVersion>> = {
 
 /** A document as it is sent. */
 interface Rendered {
-  readonly text: string;
+  readonly body: Uint8Array;
   readonly etag: string;
 }
 
@@ -90,9 +93,15 @@ interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" |
 class Documents {
   readonly #parts: DocumentParts;
   readonly #made = new Map<string, Promise<Rendered>>();
+  /** The schemes that options of other projects in the contract state. */
+  readonly #foreignSchemes: Readonly<Record<string, JsonObject>>;
+  /** Who may call what, as the documents that are made say. */
+  #secured = "";
 
   constructor(parts: DocumentParts) {
     this.#parts = parts;
+    const files = new Set(parts.shown.services.map(({ file }) => file));
+    this.#foreignSchemes = foreignDocument(files).securitySchemes as Record<string, JsonObject>; // Each is an object.
   }
 
   /** The document that a request asks for. @throws ConnectError INVALID_ARGUMENT for a version that there is not */
@@ -112,19 +121,33 @@ class Documents {
       ]);
     }
     const isYaml = path.endsWith(".yaml");
+    const security = this.#security();
     const key = `${version} ${inputs} ${isYaml}`;
     let made = this.#made.get(key);
     if (made === undefined) {
-      made = this.#make(version, inputs, isYaml);
+      made = this.#make({ version, inputs, security }, isYaml);
       this.#made.set(key, made);
       made.catch(() => this.#made.delete(key)); // The next request tries again.
     }
     return made;
   }
 
+  /** As gates are now: a reload may have changed them, and then documents are made again. */
+  #security(): DocumentSecurity {
+    const { options, host, shown } = this.#parts;
+    const given = Object.keys(options.security).length > 0 ? options.security : this.#foreignSchemes;
+    const security = documentSecurity(given, host.live().gates);
+    const { schemes } = security;
+    const hasAny = Object.keys(schemes).length > 0;
+    const needs = hasAny ? shown.routes.map(({ method }) => security.needOf(method)).join() : "";
+    const secured = JSON.stringify(schemes) + needs;
+    if (secured !== this.#secured) this.#made.clear();
+    this.#secured = secured;
+    return security;
+  }
+
   async #make(
-    version: DocumentVersion,
-    inputs: OpenapiOptions["inputs"],
+    form: Pick<DocumentInit, "version" | "inputs" | "security">,
     isYaml: boolean,
   ): Promise<Rendered> {
     // When a document is first asked for.
@@ -133,17 +156,18 @@ class Documents {
       import("./document-text.ts"),
     ]);
     const comments = await this.#parts.comments();
-    const document = await inSlices(makeDocument({ ...this.#parts, comments, version, inputs }));
+    const document = await inSlices(makeDocument({ ...this.#parts, ...form, comments }));
     const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
-    return { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
+    const body = Buffer.from(text);
+    return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"` };
   }
 }
 
-function send({ text, etag }: Rendered, url: string, exchange: HttpExchange): void {
+function send({ body, etag }: Rendered, url: string, exchange: HttpExchange): void {
   const { headers } = exchange.head;
   const type = pathOf(url).endsWith(".yaml") ? "application/yaml" : "application/json";
   const fields = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
   const known = headers["if-none-match"];
   if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
-  else exchange.respond(200, { ...fields, "content-type": type }, text);
+  else exchange.respond(200, { ...fields, "content-type": type }, body);
 }

@@ -5,6 +5,7 @@ import { Visibility } from "../../../core/contract/visibility.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import type { Contract } from "../face.ts";
+import { foreignOperation } from "./foreign-documents.ts";
 import type { OpenapiOptions } from "./openapi-options.ts";
 
 /** What a document shows of a contract. */
@@ -87,7 +88,10 @@ export function faceOf(method: Route["method"]): OpenapiFace | undefined {
 }
 
 function givenId(method: Route["method"]): string {
-  return faceOf(method)?.operationId ?? "";
+  const own = faceOf(method)?.operationId ?? "";
+  if (own !== "") return own;
+  const { operationId } = foreignOperation(method);
+  return typeof operationId === "string" ? operationId : "";
 }
 
 function twice(id: string, one: Route["method"], other: Route["method"]): SetupError {

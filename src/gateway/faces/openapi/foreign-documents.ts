@@ -1,0 +1,274 @@
+import type { DescFile, DescMethod, DescService, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { isMembers } from "../../../core/codec/json-members.ts";
+import { foreignOption, type Optioned } from "../../../core/contract/foreign-options.ts";
+import { docsOf, extensionsOf, foreignSchema } from "../../../core/contract/foreign-schema.ts";
+import { typesOf } from "../../../core/contract/reachable-types.ts";
+
+const swagger = "grpc.gateway.protoc_gen_openapiv2.options";
+const later = "grpc.gateway.protoc_gen_openapiv3.options";
+
+/** What options of other projects say of a whole document. */
+export interface ForeignDocument {
+  readonly info: JsonObject;
+  readonly servers: readonly JsonObject[];
+  readonly tags: readonly JsonObject[];
+  readonly externalDocs: JsonObject | undefined;
+  readonly securitySchemes: JsonObject;
+  readonly extensions: JsonObject;
+}
+
+/** An option that cannot be said in the document. */
+export interface LeftOutOption {
+  /** Full name of the file, the service, the rpc, the message or the field. */
+  readonly element: string;
+  /** Such as `openapiv2_operation.consumes`. */
+  readonly option: string;
+}
+
+/** Takes the names of what cannot be said. */
+type Leave = (option: string) => void;
+const drop: Leave = () => {};
+
+/** What `openapiv2_swagger`, `openapiv3_document` and gnostic's `document` say in the files of services. */
+export function foreignDocument(files: Iterable<DescFile>): ForeignDocument {
+  let found: ForeignDocument = {
+    ...{ info: {}, servers: [], tags: [], externalDocs: undefined, securitySchemes: {}, extensions: {} },
+  };
+  for (const file of files) {
+    for (const option of [
+      objectAt(file, `${swagger}.openapiv2_swagger`),
+      objectAt(file, `${later}.openapiv3_document`),
+      objectAt(file, "openapi.v3.document"),
+    ]) {
+      if (option === undefined) continue;
+      const one = documentOf(option, drop);
+      found = {
+        info: { ...one.info, ...found.info },
+        servers: found.servers.length > 0 ? found.servers : one.servers,
+        tags: [...found.tags, ...one.tags],
+        externalDocs: found.externalDocs ?? one.externalDocs,
+        securitySchemes: { ...one.securitySchemes, ...found.securitySchemes },
+        extensions: { ...one.extensions, ...found.extensions },
+      };
+    }
+  }
+  return found;
+}
+
+/** What they say of a service as a tag. */
+export function foreignTag(service: DescService): JsonObject {
+  const option = objectAt(service, `${swagger}.openapiv2_tag`);
+  return option === undefined ? {} : tagOf(option);
+}
+
+/** Members of an Operation Object that they give an rpc. */
+export function foreignOperation(method: DescMethod, leave: Leave = drop): JsonObject {
+  const options = [
+    ["openapiv2_operation", objectAt(method, `${swagger}.openapiv2_operation`)],
+    ["openapiv3_operation", objectAt(method, `${later}.openapiv3_operation`)],
+    ["operation", objectAt(method, "openapi.v3.operation")],
+  ] as const;
+  let operation: JsonObject = {};
+  for (const [name, option] of options) {
+    if (option === undefined) continue;
+    operation = { ...operationOf(option, (member) => leave(`${name}.${member}`)), ...operation };
+  }
+  return operation;
+}
+
+/** The options of other projects in a contract that no document says, for a linter. */
+export function leftOutOptions(services: readonly DescService[]): readonly LeftOutOption[] {
+  const found: LeftOutOption[] = [];
+  const at = (element: string): Leave => {
+    return (option) => void found.push({ element, option });
+  };
+  for (const file of new Set(services.map((service) => service.file))) {
+    for (const name of [
+      `${swagger}.openapiv2_swagger`,
+      `${later}.openapiv3_document`,
+      "openapi.v3.document",
+    ]) {
+      const option = objectAt(file, name);
+      const short = name.slice(name.lastIndexOf(".") + 1);
+      if (option !== undefined) documentOf(option, (member) => at(file.proto.name)(`${short}.${member}`));
+    }
+  }
+  for (const { methods, typeName } of services) {
+    for (const method of methods) foreignOperation(method, at(`${typeName}.${method.name}`));
+  }
+  for (const type of typesOf(services)) {
+    for (const option of foreignSchema(type).leftOut) at(type.typeName)(option);
+    if (type.kind === "enum") continue;
+    for (const field of type.fields) {
+      for (const option of foreignSchema(field).leftOut) at(`${type.typeName}.${field.name}`)(option);
+    }
+  }
+  return found;
+}
+
+function documentOf(option: JsonObject, leave: Leave): ForeignDocument {
+  const { info, host, basePath, schemes, tags, externalDocs, securityDefinitions, extensions } = option;
+  const { servers, components, specificationExtension, swagger: _version, openapi: _other, ...rest } = option;
+  const moved = new Set(["info", "host", "basePath", "schemes", "tags", "externalDocs"]);
+  for (const name of Object.keys(rest)) {
+    if (!moved.has(name) && name !== "securityDefinitions" && name !== "extensions") leave(toProtoName(name));
+  }
+  const hosts = listOf(schemes)
+    .map(textOf)
+    .filter((scheme) => scheme !== "");
+  const url = `${textOf(host) === "" ? "" : `//${textOf(host)}`}${textOf(basePath)}`;
+  const urls =
+    textOf(host) === "" || hosts.length === 0
+      ? [url]
+      : hosts.map((scheme) => `${scheme.toLowerCase()}:${url}`);
+  return {
+    info: infoOf(objectOf(info)),
+    servers: [
+      ...(url === "" ? [] : urls.map((one) => ({ url: one }))),
+      ...listOf(servers).map((one) => plainServer(objectOf(one))),
+    ],
+    tags: listOf(tags).map((one) => tagOf(objectOf(one))),
+    externalDocs: isMembers(externalDocs) ? docsOf(objectOf(externalDocs)) : undefined,
+    securitySchemes: {
+      ...schemesOfSwagger(objectOf(objectOf(securityDefinitions)["security"])),
+      ...schemesOfComponents(objectOf(components), leave),
+    },
+    extensions: { ...objectOf(extensions), ...extensionsOf(specificationExtension) },
+  };
+}
+
+function infoOf({ extensions, specificationExtension, ...info }: JsonObject): JsonObject {
+  return { ...info, ...objectOf(extensions), ...extensionsOf(specificationExtension) };
+}
+
+function plainServer({ url, description }: JsonObject): JsonObject {
+  return { url: url ?? "/", ...(description !== undefined && { description }) };
+}
+
+function tagOf({
+  name,
+  description,
+  externalDocs,
+  extensions,
+  specificationExtension,
+}: JsonObject): JsonObject {
+  return {
+    ...(name !== undefined && { name }),
+    ...(description !== undefined && { description }),
+    ...(isMembers(externalDocs) && { externalDocs: docsOf(objectOf(externalDocs)) }),
+    ...objectOf(extensions),
+    ...extensionsOf(specificationExtension),
+  };
+}
+
+/** Members that all versions have alike. */
+const sameMembers = new Set(["tags", "summary", "description", "operationId", "deprecated"]);
+
+function operationOf(option: JsonObject, leave: Leave): JsonObject {
+  const operation: Record<string, JsonValue> = {};
+  for (const [name, value] of Object.entries(option)) {
+    if (sameMembers.has(name)) operation[name] = value;
+    else if (name === "externalDocs") operation[name] = docsOf(objectOf(value));
+    else if (name === "extensions") Object.assign(operation, objectOf(value));
+    else if (name === "specificationExtension") Object.assign(operation, extensionsOf(value));
+    else if (
+      name === "responses" &&
+      isMembers(value) &&
+      !("default" in value) &&
+      !("responseOrReference" in value)
+    )
+      operation[name] = Object.fromEntries(
+        Object.entries(objectOf(value)).map(([status, one]) => [status, responseOf(objectOf(one), leave)]),
+      );
+    else if (name === "security" && Array.isArray(value))
+      operation[name] = value.map((one) => requirementOf(objectOf(one)));
+    else leave(toProtoName(name));
+  }
+  return operation;
+}
+
+/** A response of OpenAPI 2: what it says beside its schema, which the contract says. */
+function responseOf(
+  { description, extensions, schema, headers, examples }: JsonObject,
+  leave: Leave,
+): JsonObject {
+  if (schema !== undefined) leave("responses.schema");
+  if (headers !== undefined) leave("responses.headers");
+  if (examples !== undefined) leave("responses.examples");
+  return { description: description ?? "", ...objectOf(extensions) };
+}
+
+function requirementOf({ securityRequirement, additionalProperties }: JsonObject): JsonObject {
+  const ofSwagger = Object.entries(objectOf(securityRequirement)).map(
+    ([name, value]): [string, JsonValue] => [name, listOf(objectOf(value)["scope"])],
+  );
+  const ofGnostic = listOf(additionalProperties).map((one): [string, JsonValue] => {
+    const { name, value } = objectOf(one);
+    return [textOf(name), listOf(objectOf(value)["value"])];
+  });
+  return Object.fromEntries([...ofSwagger, ...ofGnostic]);
+}
+
+const flows: Readonly<Record<string, string>> = {
+  FLOW_IMPLICIT: "implicit",
+  FLOW_PASSWORD: "password",
+  FLOW_APPLICATION: "clientCredentials",
+  FLOW_ACCESS_CODE: "authorizationCode",
+};
+
+function schemesOfSwagger(definitions: JsonObject): JsonObject {
+  const schemes = Object.entries(definitions).map(([name, value]): [string, JsonValue] => {
+    const scheme = objectOf(value);
+    const { type, description, in: place, name: header, flow, authorizationUrl, tokenUrl, scopes } = scheme;
+    const said = { ...(description !== undefined && { description }), ...objectOf(scheme["extensions"]) };
+    if (type === "TYPE_BASIC") return [name, { type: "http", scheme: "basic", ...said }];
+    if (type === "TYPE_API_KEY")
+      return [
+        name,
+        { type: "apiKey", in: place === "IN_QUERY" ? "query" : "header", name: header ?? "", ...said },
+      ];
+    const oneFlow = {
+      ...(authorizationUrl !== undefined && { authorizationUrl }),
+      ...(tokenUrl !== undefined && { tokenUrl }),
+      scopes: objectOf(objectOf(scopes)["scope"]),
+    };
+    return [name, { type: "oauth2", flows: { [flows[textOf(flow)] ?? "implicit"]: oneFlow }, ...said }];
+  });
+  return Object.fromEntries(schemes);
+}
+
+/** Security schemes of gnostic's `components`; all else of these the contract says. */
+function schemesOfComponents({ securitySchemes, ...rest }: JsonObject, leave: Leave): JsonObject {
+  for (const name of Object.keys(rest)) leave(`components.${toProtoName(name)}`);
+  const named = listOf(objectOf(securitySchemes)["additionalProperties"]).flatMap(
+    (one): [string, JsonValue][] => {
+      const { name, value } = objectOf(one);
+      const { securityScheme } = objectOf(value);
+      const { flows: _flows, specificationExtension, ...scheme } = objectOf(securityScheme);
+      return [[textOf(name), { ...scheme, ...extensionsOf(specificationExtension) }]];
+    },
+  );
+  return Object.fromEntries(named);
+}
+
+function objectAt(desc: Optioned, name: string): JsonObject | undefined {
+  if (desc.proto.options === undefined) return undefined;
+  const option = foreignOption(desc, name);
+  return isMembers(option) ? objectOf(option) : undefined;
+}
+
+function objectOf(value: unknown): JsonObject {
+  return isMembers(value) ? (value as JsonObject) : {}; // Part of an option in JSON.
+}
+
+function listOf(value: JsonValue | undefined): JsonValue[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: JsonValue | undefined): string {
+  return typeof value === "string" ? value : "";
+}
+
+function toProtoName(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
