@@ -42,4 +42,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "Look for mistakes in contracts, and for what breaks their clients",
     load: () => import("./lint/lint.ts"),
   },
+  {
+    name: "doctor",
+    summary: "Say what is wrong with a project, or with the way to a server, and what to do",
+    load: () => import("./doctor/doctor.ts"),
+  },
 ];

@@ -6,6 +6,9 @@ const requireOwn = createRequire(import.meta.url);
 export interface OwnPackage {
   readonly version: string;
   readonly engines: { readonly node: string };
+  /** Ranges of the packages that users install beside this one. */
+  readonly peerDependencies: Readonly<Record<string, string>>;
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>;
   /** Exact versions of the tools that this package is tested with. */
   readonly devDependencies: Readonly<Record<string, string>>;
 }
