@@ -47,4 +47,9 @@ export const commands: readonly CommandEntry[] = [
     summary: "Say what is wrong with a project, or with the way to a server, and what to do",
     load: () => import("./doctor/doctor.ts"),
   },
+  {
+    name: "completion",
+    summary: "Print the script by which bash, zsh or fish completes command lines",
+    load: () => import("./completion/completion.ts"),
+  },
 ];

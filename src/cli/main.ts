@@ -17,7 +17,16 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`ts-ms ${ownVersion()}\n`);
     return exitCodes.done;
   }
+  if (name === "__complete") return answerShell(rest);
   return run(name, rest);
+}
+
+/** Answers a script of `ts-ms completion`. */
+async function answerShell([shell, ...words]: readonly string[]): Promise<number> {
+  if (shell !== "bash" && shell !== "zsh" && shell !== "fish") return exitCodes.usage;
+  const { printCompletion } = await import("./completion/complete.ts");
+  await printCompletion(shell, words);
+  return exitCodes.done;
 }
 
 function printHelp(): number {

@@ -1,12 +1,11 @@
 import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Schema } from "../../core/schema/schema.ts";
 import { exitCodes } from "../command.ts";
-import { contractSource, reflectContracts, warned } from "../contracts/load-contracts.ts";
 import { speaksTls } from "../contracts/target-flags.ts";
+import { callContracts } from "./call-contracts.ts";
 import type { CallFlagValues } from "./call-flags.ts";
-import { type CallTarget, grpcTargetOf, openTransport, readTarget } from "./call-target.ts";
+import { type CallTarget, openTransport, readTarget } from "./call-target.ts";
 import { describeServices, describeService } from "./describe.ts";
 import { findRpc } from "./find-rpc.ts";
 import { failureOf, printFailure } from "./failure.ts";
@@ -34,7 +33,7 @@ export async function runCall(
   const { transport } = open;
   const stop = stopSignal(flags.maxTime);
   try {
-    const schema = await schemaOf(to, flags, rpc, transport, stop.signal);
+    const schema = await callContracts(to, flags, rpc, transport, stop.signal);
     const found = rpc === undefined ? undefined : findRpc(schema.services, rpc);
     if (found?.kind === "rpc") return await runRpc(found, { flags, to, schema, fields, transport, stop });
     const text = found === undefined ? describeServices(schema.services) : describeService(found);
@@ -125,43 +124,6 @@ async function* each(
   messages: Iterable<Message> | AsyncIterable<Message>,
 ): AsyncGenerator<Message, void, undefined> {
   yield* messages;
-}
-
-/** The contracts of flags, of the server itself, or of the gRPC server at the same address as an HTTP one. */
-async function schemaOf(
-  to: CallTarget,
-  flags: CallFlagValues,
-  rpc: string | undefined,
-  transport: Transport,
-  signal: AbortSignal,
-): Promise<Schema> {
-  const source = contractSource(flags);
-  if (source !== undefined) return warned(await source.load(signal));
-  // A full name spares the contracts of all other services.
-  const [, service] = /^\/?([\w.]+\.\w+)\/\w+$/.exec(rpc ?? "") ?? [];
-  const only = flags.service.length === 0 && service !== undefined ? [service] : flags.service;
-  if (to.protocol === "grpc" && flags.contractsOf === undefined) {
-    return reflectContracts({ target: to.name, transport, only, isTls: speaksTls(flags), signal });
-  }
-  const target = flags.contractsOf ?? grpcTargetOf(to);
-  const [{ dial }, { targetDialOptions }] = await Promise.all([
-    import("../../core/dial.ts"),
-    import("../contracts/target-flags.ts"),
-  ]);
-  const options = targetDialOptions(flags);
-  const tls = flags.contractsOf === undefined && to.isHttps && options.tls === false ? true : options.tls;
-  await using other = dial(target, { ...options, ...(tls === undefined ? {} : { tls }) });
-  const isTls = tls !== false && tls !== undefined;
-  try {
-    return await reflectContracts({ target, transport: other, only, isTls, signal });
-  } catch (error) {
-    if (flags.contractsOf !== undefined || !(error instanceof SetupError)) throw error;
-    throw new SetupError(
-      `${to.name} gives no contracts by gRPC: say where they are, --proto FILE, --descriptors FILE, ` +
-        "or --contracts-of HOST:PORT, the gRPC server behind it",
-      { cause: error },
-    );
-  }
 }
 
 /** What ends a call before its time. */
