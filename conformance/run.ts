@@ -25,6 +25,7 @@ import { graphqlHttp } from "./graphql-http.ts";
 import { openapi } from "./openapi.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
+import { shellCompletion } from "./shells/shells.ts";
 import type { Suite } from "./suite.ts";
 import { extAuthzSuite } from "./ext-authz/ext-authz.ts";
 import { Missing } from "./tools.ts";
@@ -42,6 +43,7 @@ import { xds } from "./xds/xds.ts";
  */
 const suites: readonly Suite[] = [
   commandLineTools,
+  shellCompletion,
   protobufConformance,
   protobufNetworkConformance,
   protobufCodecConformance,

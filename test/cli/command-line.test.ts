@@ -70,6 +70,15 @@ test("every command has a help of its own, also by `help NAME`", async () => {
   }
 });
 
+test("docs/command-line.md lists the commands", () => {
+  const page = readFileSync(join(root, "docs/command-line.md"), "utf8");
+  const rows = page.split("\n").filter((line) => line.startsWith("| `"));
+  assert.deepEqual(
+    rows,
+    commands.map(({ name, summary }) => `| \`${name}\` | ${summary} |`),
+  );
+});
+
 test("--version prints the package's version", async () => {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   assert.deepEqual(await tsMs("--version"), { code: 0, stdout: `ts-ms ${version}\n`, stderr: "" });

@@ -23,16 +23,17 @@ complete -F _ts_ms ts-ms
   zsh: `#compdef ts-ms
 _ts_ms() {
   local line
-  local -a found space
+  local -a found space paths
   while IFS= read -r line; do
     case "$line" in
-      :files) _files ;;
-      :folders) _files -/ ;;
+      :files) paths=(_files) ;;
+      :folders) paths=(_files -/) ;;
       :nospace) space=(-S '') ;;
       *) found+=("$line") ;;
     esac
   done < <(ts-ms __complete zsh "\${(@)words[2,CURRENT]}" 2>/dev/null)
   (( $#found )) && _describe 'ts-ms' found $space
+  (( $#paths )) && $paths
 }
 if [ "$funcstack[1]" = "_ts_ms" ] || [ "$funcstack[1]" = "_ts-ms" ]; then _ts_ms "$@"; else compdef _ts_ms ts-ms; fi
 `,
