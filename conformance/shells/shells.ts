@@ -37,7 +37,10 @@ export const shellCompletion: Suite = {
     const checks = new Checks();
     const folder = mkdtempSync(join(tmpdir(), "ts-ms-shells-"));
     const program = join(folder, "ts-ms");
-    writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${join(root, "src/cli/ts-ms.ts")}" "$@"\n`);
+    writeFileSync(
+      program,
+      `#!/bin/sh\nexec "${process.execPath}" "${join(root, "src/cli/ts-ms.ts")}" "$@"\n`,
+    );
     chmodSync(program, 0o755);
     const env = { ...process.env, PATH: [folder, process.env["PATH"]].join(delimiter) };
     try {

@@ -25,7 +25,7 @@ export async function main(argv: readonly string[]): Promise<number> {
 async function answerShell([shell, ...words]: readonly string[]): Promise<number> {
   if (shell !== "bash" && shell !== "zsh" && shell !== "fish") return exitCodes.usage;
   const { printCompletion } = await import("./completion/complete.ts");
-  await printCompletion(shell, words);
+  await printCompletion(commands, shell, words);
   return exitCodes.done;
 }
 

@@ -24,7 +24,7 @@ after(async () => {
 
 /** The words that may stand in place of the last one and begin as it does. */
 async function words(...line: readonly string[]): Promise<readonly string[]> {
-  const { candidates, paths } = await complete(line, 10_000); // This machine may be busy.
+  const { candidates, paths } = await complete(commands, line, 10_000); // This machine may be busy.
   const found = candidates.map(({ word }) => word).filter((word) => word.startsWith(line.at(-1) ?? ""));
   return paths === undefined ? found : [...found, `:${paths}`];
 }
@@ -52,18 +52,22 @@ suite("what is completed", () => {
 
   test("rpcs of the target in the line, fields of the request and their values", async () => {
     assert.deepEqual(await words("call", target, "Get"), ["GetShelf", "GetBook"]);
-    assert.deepEqual(await words("call", target, "library.v1.LibraryService/GetB"), ["library.v1.LibraryService/GetBook"]);
+    assert.deepEqual(await words("call", target, "library.v1.LibraryService/GetB"), [
+      "library.v1.LibraryService/GetBook",
+    ]);
     assert.deepEqual(await words("call", target, "GetBook", ""), ["name="]);
     assert.deepEqual(await words("call", target, "CreateBook", ""), ["parent=", "book."]);
     assert.deepEqual(await words("call", target, "CreateBook", "book.la"), ["book.labels["]);
-    assert.deepEqual(await words("call", target, "CreateBook", "book.state=BOOK_STATE_A"), ["book.state=BOOK_STATE_AVAILABLE"]);
+    assert.deepEqual(await words("call", target, "CreateBook", "book.state=BOOK_STATE_A"), [
+      "book.state=BOOK_STATE_AVAILABLE",
+    ]);
   });
 
   test("nothing, within 300 ms, for a target that does not answer", async () => {
     const startedAt = performance.now();
     // The second is an address for documentation: nothing answers there, not even a refusal.
     for (const name of ["127.0.0.1:1", "192.0.2.1:1"]) {
-      assert.deepEqual(await complete(["call", name, ""]), { candidates: [] });
+      assert.deepEqual(await complete(commands, ["call", name, ""]), { candidates: [] });
     }
     assert.ok(performance.now() - startedAt < 2_000);
   });
@@ -79,7 +83,11 @@ test("a line is taken apart as a shell does", () => {
 });
 
 test("each shell gets candidates as it takes them", async () => {
-  const bash = await tsMs("__complete", "bash", `ts-ms call x:1 ${contracts} CreateBook book.state=BOOK_STATE_A`);
+  const bash = await tsMs(
+    "__complete",
+    "bash",
+    `ts-ms call x:1 ${contracts} CreateBook book.state=BOOK_STATE_A`,
+  );
   assert.equal(bash.stdout, "BOOK_STATE_AVAILABLE\n");
   const nospace = await tsMs("__complete", "bash", `ts-ms call x:1 ${contracts} GetBook na`);
   assert.equal(nospace.stdout, "name=\n:nospace\n");

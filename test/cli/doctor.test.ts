@@ -16,8 +16,18 @@ import { tsMs, tsMsWith } from "../support/ts-ms.ts";
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-doctor-"));
 const plain = new GrpcServer({ port: 0, host: "127.0.0.1" });
 const authority = createCertificate({ name: "doctor authority" });
-const leaf = createCertificate({ name: "localhost", hosts: ["localhost", "127.0.0.1"], issuer: authority, validDays: [-1, 9] });
-const secure = new GrpcServer({ port: 0, host: "127.0.0.1", tls: { cert: leaf.cert, key: leaf.key }, reflection: false });
+const leaf = createCertificate({
+  name: "localhost",
+  hosts: ["localhost", "127.0.0.1"],
+  issuer: authority,
+  validDays: [-1, 9],
+});
+const secure = new GrpcServer({
+  port: 0,
+  host: "127.0.0.1",
+  tls: { cert: leaf.cert, key: leaf.key },
+  reflection: false,
+});
 const late = createHttpServer((_, response) => {
   response.setHeader("date", new Date(Date.now() - 3_600_000).toUTCString());
   response.writeHead(503).end();
@@ -80,7 +90,12 @@ suite("a server", () => {
     ["speaks TLS", () => [port(secure)], "tls", /^add --grpc-tls$/],
     ["is not trusted", () => [port(secure), "--grpc-tls"], "tls", /--grpc-ca FILE/],
     ["speaks plain text", () => [port(plain), "--grpc-tls"], "tls", /leave out --grpc-tls/],
-    ["is not ready", () => [`http://127.0.0.1:${(late.address() as AddressInfo).port}`], "health", /its log says why/],
+    [
+      "is not ready",
+      () => [`http://127.0.0.1:${(late.address() as AddressInfo).port}`],
+      "health",
+      /its log says why/,
+    ],
   ];
   for (const [name, args, at, cure] of broken) {
     test(`that ${name}`, async () => {
@@ -115,7 +130,9 @@ suite("a project", () => {
     utimesSync(newer, inAnHour, inAnHour);
     const { code, found } = await findings(folder);
     assert.equal(code, 1);
-    const brief = Object.fromEntries(Object.values(found).map(({ name, state, cure }) => [name, [state, cure]]));
+    const brief = Object.fromEntries(
+      Object.values(found).map(({ name, state, cure }) => [name, [state, cure]]),
+    );
     assert.partialDeepStrictEqual(brief, {
       node: ["ok", undefined],
       "module type": ["warn", 'npm pkg set type="module"'],
@@ -135,12 +152,18 @@ suite("a project", () => {
     write("package.json", JSON.stringify({ name: "x", type: "module" }));
     install("@bufbuild/protobuf", "1.10.0");
     const { found } = await findings(folder);
-    assert.match(found["packages"]?.text ?? "", /ts-ms needs @bufbuild\/protobuf@\^2\.17\.0 \(there is 1\.10\.0\)/);
+    assert.match(
+      found["packages"]?.text ?? "",
+      /ts-ms needs @bufbuild\/protobuf@\^2\.17\.0 \(there is 1\.10\.0\)/,
+    );
     assert.match(found["packages"]?.cure ?? "", /^npm install .*"@bufbuild\/protobuf@\^2\.17\.0"/);
   });
 
   test("--fix generates what is out of date", async () => {
-    write("node_modules/.bin/buf", '#!/bin/sh\nmkdir -p gen && touch -d "2 hours" gen/b_pb.ts && echo "generated" >&2\n');
+    write(
+      "node_modules/.bin/buf",
+      '#!/bin/sh\nmkdir -p gen && touch -d "2 hours" gen/b_pb.ts && echo "generated" >&2\n',
+    );
     const { chmodSync } = await import("node:fs");
     chmodSync(join(folder, "node_modules/.bin/buf"), 0o755);
     const { found } = await findings(folder, "--fix");
@@ -167,5 +190,6 @@ test("ranges of versions", () => {
     ["1.2.3", "1.2.3", true],
     ["1.2.4", "1.2.3", false],
   ];
-  for (const [version, range, expected] of cases) assert.equal(satisfies(version, range), expected, `${version} ${range}`);
+  for (const [version, range, expected] of cases)
+    assert.equal(satisfies(version, range), expected, `${version} ${range}`);
 });

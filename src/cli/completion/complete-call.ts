@@ -1,11 +1,17 @@
-import { type DescField, type DescMessage, type DescMethod, type DescService, ScalarType } from "@bufbuild/protobuf";
+import {
+  type DescField,
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  ScalarType,
+} from "@bufbuild/protobuf";
 import { readCommandLine } from "../../core/config/flags.ts";
 import { callContracts } from "../call/call-contracts.ts";
 import { callFlags } from "../call/call-flags.ts";
 import { openTransport, readTarget } from "../call/call-target.ts";
 import { findRpc } from "../call/find-rpc.ts";
 import { rpcName } from "../contracts/rpc-name.ts";
-import type { Candidate, Completion } from "./complete.ts";
+import type { Candidate, Completion } from "./candidates.ts";
 
 /** A line of `ts-ms call` that is completed. */
 export interface CallLine {
@@ -68,7 +74,10 @@ function fieldsOf(root: DescMessage, current: string): readonly Candidate[] {
     const values = valuesOf(fieldAt(message, path.at(-1) ?? ""));
     return values.map((value) => ({ word: `${current.slice(0, equals)}=${value}`, meaning: "" }));
   }
-  const prefix = path.slice(0, -1).map((step) => `${step}.`).join("");
+  const prefix = path
+    .slice(0, -1)
+    .map((step) => `${step}.`)
+    .join("");
   return (message?.fields ?? []).map((field) => ({
     word: `${prefix}${field.jsonName}${endOf(field)}`,
     meaning: field.message?.typeName ?? field.enum?.typeName ?? "",

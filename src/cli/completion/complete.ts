@@ -1,23 +1,8 @@
 import type { Flag } from "../../core/config/flag-kinds.ts";
 import { type FlagGroup, readCommandLine, toFlagName } from "../../core/config/flags.ts";
-import type { Command } from "../command.ts";
-import { commands } from "../commands.ts";
+import type { Command, CommandEntry } from "../command.ts";
+import type { Candidate, Completion } from "./candidates.ts";
 import type { shells } from "./scripts.ts";
-
-/** What may stand in place of a word. */
-export interface Completion {
-  /** Whole words with what they mean, those that do not fit too. */
-  readonly candidates: readonly Candidate[];
-  /** What the shell completes itself. Default: nothing. */
-  readonly paths?: "files" | "folders";
-}
-
-/** A word that may stand there. */
-export interface Candidate {
-  readonly word: string;
-  /** What it means; empty for nothing to say. */
-  readonly meaning: string;
-}
 
 /** How long the reflection of the target in a line may take, in milliseconds: a key has been pressed. */
 const reflectionMs = 300;
@@ -28,11 +13,15 @@ const nothing: Completion = { candidates: [] };
  *
  * @param words those behind `ts-ms`; for bash the whole line until the cursor, since it takes words apart at colons
  */
-export async function printCompletion(shell: (typeof shells)[number], words: readonly string[]): Promise<void> {
+export async function printCompletion(
+  commands: readonly CommandEntry[],
+  shell: (typeof shells)[number],
+  words: readonly string[],
+): Promise<void> {
   const [line = ""] = words;
   const all = shell === "bash" ? splitLine(line).slice(1) : words;
   const current = all.at(-1) ?? "";
-  const { candidates, paths } = await complete(all);
+  const { candidates, paths } = await complete(commands, all);
   const found = candidates.filter(({ word }) => word.startsWith(current));
   const lines = found.map((candidate) => inShell(shell, candidate, current));
   if (paths !== undefined) lines.push(`:${paths}`);
@@ -47,13 +36,18 @@ export async function printCompletion(shell: (typeof shells)[number], words: rea
  * @param maxMs how long the reflection of the target in the line may take, in milliseconds; nothing comes of it then.
  *   Default: 300.
  */
-export async function complete(words: readonly string[], maxMs = reflectionMs): Promise<Completion> {
+export async function complete(
+  commands: readonly CommandEntry[],
+  words: readonly string[],
+  maxMs = reflectionMs,
+): Promise<Completion> {
   const [name = "", ...rest] = words;
   if (words.length <= 1) {
     const list = commands.map((command) => ({ word: command.name, meaning: command.summary }));
     return { candidates: [...list, { word: "help", meaning: "Print the help of a command" }] };
   }
-  if (name === "help") return { candidates: commands.map((one) => ({ word: one.name, meaning: one.summary })) };
+  if (name === "help")
+    return { candidates: commands.map((one) => ({ word: one.name, meaning: one.summary })) };
   const entry = commands.find((command) => command.name === name);
   if (entry === undefined) return nothing;
   const { command } = await entry.load();
@@ -105,13 +99,16 @@ async function positional(
   current: string,
   maxMs: number,
 ): Promise<Completion> {
-  const line = readCommandLine("ts-ms", command.flags, before, [{ name: "", help: "", isOptional: true, isRepeatable: true }]);
+  const line = readCommandLine("ts-ms", command.flags, before, [
+    { name: "", help: "", isOptional: true, isRepeatable: true },
+  ]);
   if (line.kind !== "run") return nothing;
   const { positionals } = command;
   const last = positionals.at(-1);
   const place = positionals[line.args.length] ?? (last?.isRepeatable === true ? last : undefined);
   if (place === undefined) return nothing;
-  if (place.choices !== undefined) return { candidates: place.choices.map((word) => ({ word, meaning: "" })) };
+  if (place.choices !== undefined)
+    return { candidates: place.choices.map((word) => ({ word, meaning: "" })) };
   if (place.name === "DIR") return { candidates: [], paths: "folders" };
   if (place.name === "FILE") return { candidates: [], paths: "files" };
   if (place.name !== "RPC" && place.name !== "FIELD=VALUE") return nothing;

@@ -35,13 +35,27 @@ export async function checkProject(from: string, fix: boolean): Promise<readonly
     await timed("node", async () => nodeFinding()),
     await timed("module type", async () => moduleFinding(project)),
     await timed("types", async () => typesFinding(folder)),
-    await timed("packages", () => fixing(fix, () => packagesFinding(project), () => runTool("npm", ["install"], folder))),
+    await timed("packages", () =>
+      fixing(
+        fix,
+        () => packagesFinding(project),
+        () => runTool("npm", ["install"], folder),
+      ),
+    ),
     await timed("copies", async () => copiesFinding(folder)),
     await timed("buf", () => bufFinding(folder)),
-    await timed("gen", () => fixing(fix, () => ageFinding(folder, "gen"), () => runTool("buf", ["generate"], folder))),
+    await timed("gen", () =>
+      fixing(
+        fix,
+        () => ageFinding(folder, "gen"),
+        () => runTool("buf", ["generate"], folder),
+      ),
+    ),
     await timed("gen/contract.binpb", () =>
-      fixing(fix, () => ageFinding(folder, "gen/contract.binpb"), () =>
-        runTool("buf", ["build", "-o", "gen/contract.binpb"], folder),
+      fixing(
+        fix,
+        () => ageFinding(folder, "gen/contract.binpb"),
+        () => runTool("buf", ["build", "-o", "gen/contract.binpb"], folder),
       ),
     ),
     ...(await Promise.all(Object.entries(ports).map(([name, port]) => timed(name, () => portFinding(port))))),
@@ -93,7 +107,7 @@ function typesFinding(folder: string): Found {
   const file = join(folder, "tsconfig.json");
   if (!existsSync(file)) return { state: "ok", text: "no tsconfig.json: types are not checked" };
   const text = readFileSync(file, "utf8");
-  if (/"extends"/.test(text)) return { state: "ok", text: "tsconfig.json extends another" };
+  if (text.includes('"extends"')) return { state: "ok", text: "tsconfig.json extends another" };
   const missing = ["erasableSyntaxOnly", "verbatimModuleSyntax"].filter(
     (option) => !new RegExp(`"${option}"\\s*:\\s*true`).test(text),
   );
@@ -123,15 +137,19 @@ async function packagesFinding({ folder, manifest }: Project): Promise<Found> {
     const names = wrong.map((name) => `"${name.replace(/ \(.*/, "")}"`).join(" ");
     return { state: "broken", text: `ts-ms needs ${wrong.join(", ")}`, cure: `npm install ${names}` };
   }
-  const optional = absent.length === 0 ? "" : `; not there, for features that need them: ${absent.join(", ")}`;
+  const optional =
+    absent.length === 0 ? "" : `; not there, for features that need them: ${absent.join(", ")}`;
   return { state: "ok", text: `${wanted.length} installed${optional}` };
 }
 
 function copiesFinding(folder: string): Found {
-  const several = single.map((name) => [name, copiesOf(folder, name)] as const).filter(([, all]) => all.length > 1);
+  const several = single
+    .map((name) => [name, copiesOf(folder, name)] as const)
+    .filter(([, all]) => all.length > 1);
   if (several.length === 0) return { state: "ok", text: `one of each: ${single.join(", ")}` };
   const lines = several.map(
-    ([name, all]) => `${name}: ${all.map(({ path, version }) => `${relative(folder, path)} (${version})`).join(", ")}`,
+    ([name, all]) =>
+      `${name}: ${all.map(({ path, version }) => `${relative(folder, path)} (${version})`).join(", ")}`,
   );
   const isBroken = several.some(([, all]) => new Set(all.map(({ version }) => version)).size > 1);
   return {
@@ -144,7 +162,8 @@ function copiesFinding(folder: string): Found {
 async function bufFinding(folder: string): Promise<Found> {
   const path = toolPath("buf", folder);
   if (path !== undefined) return { state: "ok", text: relative(folder, path) };
-  if (!existsSync(join(folder, "buf.gen.yaml"))) return { state: "ok", text: "not there, and no buf.gen.yaml needs it" };
+  if (!existsSync(join(folder, "buf.gen.yaml")))
+    return { state: "ok", text: "not there, and no buf.gen.yaml needs it" };
   return {
     state: "broken",
     text: "not there, and buf.gen.yaml needs it",
@@ -160,7 +179,8 @@ async function ageFinding(folder: string, made: string): Promise<Found> {
   const cure = made === "gen" ? "npx buf generate" : `npx buf build -o ${made}`;
   if (result >= sources) return { state: "ok", text: "newer than proto/" };
   if (result === 0 && made !== "gen") return { state: "ok", text: "not there: documents have no comments" };
-  if (result === 0 && !existsSync(join(folder, "buf.gen.yaml"))) return { state: "ok", text: "no code is generated" };
+  if (result === 0 && !existsSync(join(folder, "buf.gen.yaml")))
+    return { state: "ok", text: "no code is generated" };
   const what = result === 0 ? "not there" : "older than proto/";
   return { state: "broken", text: what, cure };
 }
@@ -171,7 +191,9 @@ async function newest(path: string, ending: string): Promise<number> {
   if (!(await stat(path)).isDirectory()) return (await stat(path)).mtimeMs;
   const entries = await readdir(path, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(ending));
-  const times = await Promise.all(files.map(async (entry) => (await stat(join(entry.parentPath, entry.name))).mtimeMs));
+  const times = await Promise.all(
+    files.map(async (entry) => (await stat(join(entry.parentPath, entry.name))).mtimeMs),
+  );
   return Math.max(0, ...times);
 }
 

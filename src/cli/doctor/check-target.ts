@@ -66,7 +66,15 @@ function readServer(target: string, flags: TargetFlagValues): Server {
   if (url !== undefined) {
     const isTls = url.protocol === "https:";
     const port = url.port === "" ? (isTls ? 443 : 80) : Number(url.port);
-    return { target, host: url.hostname.replace(/^\[|\]$/g, ""), port, path: undefined, isHttp: true, isTls, flags };
+    return {
+      target,
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port,
+      path: undefined,
+      isHttp: true,
+      isTls,
+      flags,
+    };
   }
   const [address] = parseTarget(target).addresses;
   const common = { target, isHttp: false, isTls: speaksTls(flags), flags };
@@ -116,7 +124,8 @@ async function tlsFinding(server: Server): Promise<Found> {
     const cure = server.isHttp ? "give the target as https://" : "add --grpc-tls";
     return { state: "broken", text: `the server speaks TLS (${text})`, cure };
   }
-  if (days < 0) return { state: "broken", text: `${text}; the certificate ended ${-days} days ago`, cure: "renew it" };
+  if (days < 0)
+    return { state: "broken", text: `${text}; the certificate ended ${-days} days ago`, cure: "renew it" };
   const left = `${text}; the certificate ends in ${days} days`;
   if (!authorized && !server.flags.insecure) {
     const cure = "give its authority by --grpc-ca FILE, or its name by --authority NAME";
@@ -133,7 +142,11 @@ async function grpcHealth(server: Server): Promise<Found> {
   try {
     const { status } = await createClient(Health, transport).check({}, { timeoutMs: patienceMs });
     if (status === Status.SERVING) return { state: "ok", text: "SERVING" };
-    return { state: "broken", text: StatusSchema.value[status]?.name ?? String(status), cure: "the log of the server says why" };
+    return {
+      state: "broken",
+      text: StatusSchema.value[status]?.name ?? String(status),
+      cure: "the log of the server says why",
+    };
   } catch (error) {
     return failed(error, server, "no grpc.health.v1: balancers cannot ask whether it serves");
   }
@@ -151,7 +164,8 @@ async function reflectionFinding(server: Server): Promise<Found> {
 
 /** A call that failed; one that the server does not have is worth a look alone. */
 function failed(error: unknown, { target, isTls }: Server, missing: string): Found {
-  if (error instanceof ConnectError && error.code === Code.Unimplemented) return { state: "warn", text: missing };
+  if (error instanceof ConnectError && error.code === Code.Unimplemented)
+    return { state: "warn", text: missing };
   const text = error instanceof ConnectError ? error.rawMessage : error instanceof Error ? error.message : "";
   return { state: "broken", text, cure: cureOf(error, target, isTls) };
 }
@@ -160,7 +174,11 @@ async function httpHealth(server: Server): Promise<Found> {
   const { status } = await get(server, "/readyz");
   if (status === 200) return { state: "ok", text: "/readyz is 200" };
   if (status === 404) return { state: "warn", text: "there is no /readyz" };
-  return { state: "broken", text: `/readyz is ${status}`, cure: "the server is up and not ready: its log says why" };
+  return {
+    state: "broken",
+    text: `/readyz is ${status}`,
+    cure: "the server is up and not ready: its log says why",
+  };
 }
 
 /** Compares clocks by the header `date`, which servers of HTTP send. */
@@ -189,7 +207,9 @@ async function get(server: Server, path: string): Promise<{ status: number; date
   const { openHttpClient } = await import("../call/http-client.ts");
   const client = openHttpClient(targetTls(server.flags), server.flags.authority);
   try {
-    const response = await client.fetch(new URL(path, server.target), { signal: AbortSignal.timeout(patienceMs) });
+    const response = await client.fetch(new URL(path, server.target), {
+      signal: AbortSignal.timeout(patienceMs),
+    });
     await response.body?.cancel();
     return { status: response.status, date: response.headers.get("date") ?? undefined };
   } finally {

@@ -15,7 +15,10 @@ export interface TimedFinding extends Finding {
 }
 
 /** Runs a check; what it throws is broken. */
-export async function timed(name: string, check: () => Promise<Omit<Finding, "name">>): Promise<TimedFinding> {
+export async function timed(
+  name: string,
+  check: () => Promise<Omit<Finding, "name">>,
+): Promise<TimedFinding> {
   const startedAt = performance.now();
   let found: Omit<Finding, "name">;
   try {

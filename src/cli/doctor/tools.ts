@@ -22,7 +22,12 @@ export async function runTool(name: string, args: readonly string[], folder: str
   if (path === undefined) throw new SetupError(`${name} is not there`);
   const bin = join(folder, "node_modules/.bin"); // Generators are found there.
   const env = { ...process.env, PATH: [bin, process.env["PATH"]].join(delimiter) };
-  const child = spawn(path, args, { cwd: folder, env, stdio: ["ignore", 2, 2], shell: process.platform === "win32" });
+  const child = spawn(path, args, {
+    cwd: folder,
+    env,
+    stdio: ["ignore", 2, 2],
+    shell: process.platform === "win32",
+  });
   const [code] = (await once(child, "close")) as [number | null];
   if (code !== 0) throw new SetupError(`${name} ${args.join(" ")} ended with ${code}`);
 }
