@@ -84,7 +84,7 @@ test("U6 keys that follow one another are both good for as long as the issuer ha
   assert.equal(await statusOf(guarded, old), 200);
 });
 
-test("U10 opaque tokens: the issuer is asked once for many calls, and not for a while after", async () => {
+test("opaque tokens: the issuer is asked once for many calls, and not for a while after", async () => {
   await using issuer = await OidcIssuer.start([newIssuerKey()]);
   await using guarded = await guardedBy(issuer);
   const token = await issuer.token(audiences.opaque);
@@ -97,7 +97,7 @@ test("U10 opaque tokens: the issuer is asked once for many calls, and not for a 
   await until(async () => (await statusOf(guarded, token)) === 401);
 });
 
-test("U10 an opaque token for another audience is refused, and one of an issuer that is away is 503", async () => {
+test("an opaque token for another audience is refused, and one of an issuer that is away is 503", async () => {
   const issuer = await OidcIssuer.start([newIssuerKey()]);
   await using guarded = await guardedBy(issuer);
   const token = await issuer.token(audiences.opaque);
