@@ -90,8 +90,13 @@ message Components { Names schemas = 1; SecuritySchemesOrReferences security_sch
 message Names { repeated string names = 1; }
 message SecuritySchemesOrReferences { repeated Named additional_properties = 1; }
 message Named { string name = 1; SecuritySchemeOrReference value = 2; }
-message SecuritySchemeOrReference { SecurityScheme security_scheme = 1; }
-message SecurityScheme { string type = 1; string scheme = 5; string bearer_format = 6; }
+message SecuritySchemeOrReference { SecurityScheme security_scheme = 1; Reference reference = 2; }
+message Reference { string _ref = 1; }
+message SecurityScheme { string type = 1; string scheme = 5; string bearer_format = 6; OauthFlows flows = 7; }
+message OauthFlows { OauthFlow client_credentials = 3; OauthFlow authorization_code = 4; }
+message OauthFlow { string authorization_url = 1; string token_url = 2; string refresh_url = 3; Strings scopes = 4; }
+message Strings { repeated NamedString additional_properties = 1; }
+message NamedString { string name = 1; string value = 2; }
 message Operation { string summary = 2; bool deprecated = 10; repeated NamedAny specification_extension = 13; }
 message NamedAny { string name = 1; Any value = 2; }
 message Any { string yaml = 2; }
@@ -161,7 +166,17 @@ option (openapi.v3.document) = {
   servers: {url: "https://notes.example.com" description: "Production"}
   components: {
     schemas: {names: "Unsaid"}
-    security_schemes: {additional_properties: {name: "bearer" value: {security_scheme: {type: "http" scheme: "bearer" bearer_format: "JWT"}}}}
+    security_schemes: {additional_properties: [
+      {name: "bearer" value: {security_scheme: {type: "http" scheme: "bearer" bearer_format: "JWT"}}},
+      {name: "oauth" value: {security_scheme: {type: "oauth2" flows: {
+        client_credentials: {token_url: "https://a/t"}
+        authorization_code: {
+          authorization_url: "https://a/a" token_url: "https://a/t" refresh_url: "https://a/r"
+          scopes: {additional_properties: [{name: "read" value: "Reads"}, {name: "write" value: "Writes"}]}
+        }
+      }}}},
+      {name: "elsewhere" value: {reference: {_ref: "https://example.com/schemes#one"}}}
+    ]}
   }
 };
 service NoteService {
@@ -242,6 +257,18 @@ test("rule 36: options of gnostic; those of openapi() and what is laid over the 
   assert.deepEqual(document.servers, [{ url: "https://notes.example.com", description: "Production" }]);
   assert.deepEqual(document.components.securitySchemes, {
     bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" },
+    oauth: {
+      type: "oauth2",
+      flows: {
+        clientCredentials: { tokenUrl: "https://a/t", scopes: {} },
+        authorizationCode: {
+          authorizationUrl: "https://a/a",
+          tokenUrl: "https://a/t",
+          refreshUrl: "https://a/r",
+          scopes: { read: "Reads", write: "Writes" },
+        },
+      },
+    },
   });
   const { post } = partAt(document.paths, "/v1/notes");
   assert.partialDeepStrictEqual(post, { summary: "Takes", deprecated: true, "x-cost": 5 });
@@ -265,9 +292,11 @@ test("rule 36: options of gnostic; those of openapi() and what is laid over the 
 });
 
 test("rule 36: what cannot be said is named", () => {
-  assert.deepEqual(leftOutOptions([...orders, ...notes]), [
+  const found = leftOutOptions([...orders, ...notes]).map(({ element, option }) => ({ element, option }));
+  assert.deepEqual(found, [
     { element: "orders.proto", option: "openapiv2_swagger.consumes" },
     { element: "notes.proto", option: "document.components.schemas" },
+    { element: "notes.proto", option: "document.components.security_schemes.elsewhere" },
     { element: "orders.v1.OrderService.Place", option: "openapiv2_operation.consumes" },
     { element: "orders.v1.Order.name", option: "openapiv2_field.array" },
     { element: "notes.v1.Note.text", option: "property.nullable" },

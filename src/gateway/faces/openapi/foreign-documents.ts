@@ -3,6 +3,8 @@ import { isMembers } from "../../../core/codec/json-members.ts";
 import { foreignOption, type Optioned } from "../../../core/contract/foreign-options.ts";
 import { docsOf, extensionsOf, foreignSchema } from "../../../core/contract/foreign-schema.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
+import { listOf, objectOf, textOf } from "./foreign-values.ts";
+import { schemesOfGnostic, schemesOfSwagger } from "./foreign-security.ts";
 
 const swagger = "grpc.gateway.protoc_gen_openapiv2.options";
 const later = "grpc.gateway.protoc_gen_openapiv3.options";
@@ -19,6 +21,7 @@ export interface ForeignDocument {
 
 /** An option that cannot be said in the document. */
 export interface LeftOutOption {
+  readonly desc: Optioned;
   /** Full name of the file, the service, the rpc, the message or the field. */
   readonly element: string;
   /** Such as `openapiv2_operation.consumes`. */
@@ -79,8 +82,8 @@ export function foreignOperation(method: DescMethod, leave: Leave = drop): JsonO
 /** The options of other projects in a contract that no document says, for a linter. */
 export function leftOutOptions(services: readonly DescService[]): readonly LeftOutOption[] {
   const found: LeftOutOption[] = [];
-  const at = (element: string): Leave => {
-    return (option) => void found.push({ element, option });
+  const at = (desc: Optioned, element: string): Leave => {
+    return (option) => void found.push({ desc, element, option });
   };
   for (const file of new Set(services.map((service) => service.file))) {
     for (const name of [
@@ -90,17 +93,18 @@ export function leftOutOptions(services: readonly DescService[]): readonly LeftO
     ]) {
       const option = objectAt(file, name);
       const short = name.slice(name.lastIndexOf(".") + 1);
-      if (option !== undefined) documentOf(option, (member) => at(file.proto.name)(`${short}.${member}`));
+      if (option !== undefined)
+        documentOf(option, (member) => at(file, file.proto.name)(`${short}.${member}`));
     }
   }
   for (const { methods, typeName } of services) {
-    for (const method of methods) foreignOperation(method, at(`${typeName}.${method.name}`));
+    for (const method of methods) foreignOperation(method, at(method, `${typeName}.${method.name}`));
   }
   for (const type of typesOf(services)) {
-    for (const option of foreignSchema(type).leftOut) at(type.typeName)(option);
+    for (const option of foreignSchema(type).leftOut) at(type, type.typeName)(option);
     if (type.kind === "enum") continue;
     for (const field of type.fields) {
-      for (const option of foreignSchema(field).leftOut) at(`${type.typeName}.${field.name}`)(option);
+      for (const option of foreignSchema(field).leftOut) at(field, `${type.typeName}.${field.name}`)(option);
     }
   }
   return found;
@@ -209,64 +213,16 @@ function requirementOf({ securityRequirement, additionalProperties }: JsonObject
   return Object.fromEntries([...ofSwagger, ...ofGnostic]);
 }
 
-const flows: Readonly<Record<string, string>> = {
-  FLOW_IMPLICIT: "implicit",
-  FLOW_PASSWORD: "password",
-  FLOW_APPLICATION: "clientCredentials",
-  FLOW_ACCESS_CODE: "authorizationCode",
-};
-
-function schemesOfSwagger(definitions: JsonObject): JsonObject {
-  const schemes = Object.entries(definitions).map(([name, value]): [string, JsonValue] => {
-    const scheme = objectOf(value);
-    const { type, description, in: place, name: header, flow, authorizationUrl, tokenUrl, scopes } = scheme;
-    const said = { ...(description !== undefined && { description }), ...objectOf(scheme["extensions"]) };
-    if (type === "TYPE_BASIC") return [name, { type: "http", scheme: "basic", ...said }];
-    if (type === "TYPE_API_KEY")
-      return [
-        name,
-        { type: "apiKey", in: place === "IN_QUERY" ? "query" : "header", name: header ?? "", ...said },
-      ];
-    const oneFlow = {
-      ...(authorizationUrl !== undefined && { authorizationUrl }),
-      ...(tokenUrl !== undefined && { tokenUrl }),
-      scopes: objectOf(objectOf(scopes)["scope"]),
-    };
-    return [name, { type: "oauth2", flows: { [flows[textOf(flow)] ?? "implicit"]: oneFlow }, ...said }];
-  });
-  return Object.fromEntries(schemes);
-}
-
 /** Security schemes of gnostic's `components`; all else of these the contract says. */
 function schemesOfComponents({ securitySchemes, ...rest }: JsonObject, leave: Leave): JsonObject {
   for (const name of Object.keys(rest)) leave(`components.${toProtoName(name)}`);
-  const named = listOf(objectOf(securitySchemes)["additionalProperties"]).flatMap(
-    (one): [string, JsonValue][] => {
-      const { name, value } = objectOf(one);
-      const { securityScheme } = objectOf(value);
-      const { flows: _flows, specificationExtension, ...scheme } = objectOf(securityScheme);
-      return [[textOf(name), { ...scheme, ...extensionsOf(specificationExtension) }]];
-    },
-  );
-  return Object.fromEntries(named);
+  return schemesOfGnostic(objectOf(securitySchemes), (name) => leave(`components.security_schemes.${name}`));
 }
 
 function objectAt(desc: Optioned, name: string): JsonObject | undefined {
   if (desc.proto.options === undefined) return undefined;
   const option = foreignOption(desc, name);
   return isMembers(option) ? objectOf(option) : undefined;
-}
-
-function objectOf(value: unknown): JsonObject {
-  return isMembers(value) ? (value as JsonObject) : {}; // Part of an option in JSON.
-}
-
-function listOf(value: JsonValue | undefined): JsonValue[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function textOf(value: JsonValue | undefined): string {
-  return typeof value === "string" ? value : "";
 }
 
 function toProtoName(name: string): string {
