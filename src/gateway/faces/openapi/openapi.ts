@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
@@ -95,11 +95,14 @@ class Documents {
   readonly #made = new Map<string, Promise<Rendered>>();
   /** The schemes that options of other projects in the contract state. */
   readonly #foreignSchemes: Readonly<Record<string, JsonObject>>;
+  /** The rpcs that are shown, each once. */
+  readonly #methods: readonly DescMethod[];
   /** Who may call what, as the documents that are made say. */
   #secured = "";
 
   constructor(parts: DocumentParts) {
     this.#parts = parts;
+    this.#methods = [...new Set(parts.shown.routes.map(({ method }) => method))];
     const files = new Set(parts.shown.services.map(({ file }) => file));
     this.#foreignSchemes = foreignDocument(files).securitySchemes as Record<string, JsonObject>; // Each is an object.
   }
@@ -134,13 +137,10 @@ class Documents {
 
   /** As gates are now: a reload may have changed them, and then documents are made again. */
   #security(): DocumentSecurity {
-    const { options, host, shown } = this.#parts;
+    const { options, host } = this.#parts;
     const given = Object.keys(options.security).length > 0 ? options.security : this.#foreignSchemes;
     const security = documentSecurity(given, host.live().gates);
-    const { schemes } = security;
-    const hasAny = Object.keys(schemes).length > 0;
-    const needs = hasAny ? shown.routes.map(({ method }) => security.needOf(method)).join() : "";
-    const secured = JSON.stringify(schemes) + needs;
+    const secured = security.key(this.#methods);
     if (secured !== this.#secured) this.#made.clear();
     this.#secured = secured;
     return security;

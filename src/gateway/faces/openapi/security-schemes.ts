@@ -8,6 +8,8 @@ export interface DocumentSecurity {
   readonly schemes: Readonly<Record<string, JsonObject>>;
   /** Whether calls of an rpc need one of them. */
   needOf(method: DescMethod): CredentialNeed;
+  /** The same text as long as documents say the same; cheap enough for each request. */
+  key(methods: readonly DescMethod[]): string;
 }
 
 /** @param given the option `security`; where it has none, the credentials that gates take are shown */
@@ -21,9 +23,15 @@ export function documentSecurity(
       ? given
       : Object.fromEntries(taken.map(([name, credential]) => [name, schemeOf(credential)]));
   const judges = gates.filter((gate) => gate.needs !== undefined);
+  const hasSchemes = Object.keys(schemes).length > 0;
+  const needOf = (method: DescMethod): CredentialNeed => (hasSchemes ? needAmong(judges, method) : "none");
   return {
     schemes,
-    needOf: (method) => (Object.keys(schemes).length === 0 ? "none" : needAmong(judges, method)),
+    needOf,
+    key: (methods) => {
+      const canChange = hasSchemes && judges.length > 0; // What the contract says stays.
+      return `${JSON.stringify(schemes)} ${canChange ? methods.map(needOf).join() : judges.length}`;
+    },
   };
 }
 
