@@ -4,11 +4,24 @@ import { rpcName } from "../../core/call/service.ts";
 import type { Comments } from "../../core/contract/comments.ts";
 import { traitsOf } from "../../core/contract/traits.ts";
 import type { Route } from "../../core/http-rule/route.ts";
+import { leftOutOptions } from "../../gateway/faces/openapi/foreign-documents.ts";
 import type { Finding } from "./finding.ts";
 import type { Places } from "./places.ts";
 
-/** Options for OpenAPI that a document cannot say. */
+/** Options for OpenAPI that a document cannot say: our own, and those of other projects. */
 export function checkOpenapiOptions(services: readonly DescService[], places: Places): Finding[] {
+  return [...ownOptions(services, places), ...foreignOptions(services, places)];
+}
+
+function foreignOptions(services: readonly DescService[], places: Places): Finding[] {
+  return leftOutOptions(services).flatMap(({ desc, element, option }) => {
+    if (desc.kind === "oneof") return [];
+    const message = `${element}: ${option} is not in the document: the contract says it itself, or OpenAPI 3.1 cannot say it; readers do not see it`;
+    return [{ rule: "openapi-option", ...places.of(desc), message }];
+  });
+}
+
+function ownOptions(services: readonly DescService[], places: Places): Finding[] {
   return services.flatMap(({ methods }) =>
     methods.flatMap((method) => {
       if (!hasOption(method, faces)) return [];

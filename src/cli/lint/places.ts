@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import type { DescField, DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
+import type { DescEnum, DescField, DescFile, DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
 
-/** An element that a finding can be about. */
-export type Placed = DescMethod | DescService | DescMessage | DescField;
+/** An element that a finding can be about; a file has no line. */
+export type Placed = DescMethod | DescService | DescMessage | DescField | DescEnum | DescFile;
 
 /** Where an element stands. */
 export interface Place {
@@ -65,7 +65,8 @@ function shownPath(path: string): string {
   return below.startsWith("..") ? resolve(path) : below;
 }
 
-function fileOf(desc: Placed): DescService["file"] {
+function fileOf(desc: Placed): DescFile {
+  if (desc.kind === "file") return desc;
   return desc.kind === "rpc" || desc.kind === "field" ? desc.parent.file : desc.file;
 }
 
@@ -76,9 +77,12 @@ function positionOf(code: string, desc: Placed): number {
       return behind(code, 0, String.raw`service\s+${desc.name}\b`);
     case "rpc":
       return behind(code, positionOf(code, desc.parent), String.raw`rpc\s+${desc.name}\b`);
+    case "file":
+      return -1;
+    case "enum":
     case "message": {
       const outer = desc.parent === undefined ? 0 : positionOf(code, desc.parent);
-      return behind(code, outer, String.raw`message\s+${desc.name}\b`);
+      return behind(code, outer, String.raw`${desc.kind}\s+${desc.name}\b`);
     }
     case "field":
       return behind(code, positionOf(code, desc.parent), String.raw`${desc.name}\s*=\s*${desc.number}\b`);

@@ -1,6 +1,5 @@
 import { globSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import type { DescService } from "@bufbuild/protobuf";
 import { nearest } from "../../core/config/flags.ts";
 import { Comments } from "../../core/contract/comments.ts";
 import { FlagError, SetupError } from "../../core/errors/setup-error.ts";
@@ -55,10 +54,17 @@ export async function lint(flags: LintFlags, target: string | undefined): Promis
     ...buf.findings,
   ];
   if (flags.against !== undefined) {
-    const before = await olderContract(flags.against, flags.service);
-    const older = await checkRoutes(before, flags.rules, places);
-    all.push(...checkAgainst({ services: before, routes: older.routes }, { services, routes }, places));
-    skipped.push("graphql-breaking did not run: this version does not compare schemas of GraphQL");
+    const older = await olderContract(flags.against, flags.service);
+    const before = { ...older, routes: (await checkRoutes(older.services, flags.rules, places)).routes };
+    all.push(...checkAgainst(before, { services, routes }, places));
+    const { compareSchemas } = await import("./schema-rules.ts");
+    const noComments = async (): Promise<Comments> => new Comments();
+    const schemas = await compareSchemas(
+      { ...before, comments: noComments },
+      { services, routes, registry, comments: noComments },
+    );
+    all.push(...schemas.findings);
+    if (schemas.skipped !== undefined) skipped.push(schemas.skipped);
   }
   for (const sentence of skipped) process.stderr.write(`${sentence}\n`);
   const shown = all.filter(({ rule }) => !flags.except.includes(rule));
@@ -78,21 +84,20 @@ function checkExcept(ids: readonly string[]): void {
   }
 }
 
-/** The services of a descriptor set, of a source, or of all sources in a folder. */
-async function olderContract(path: string, only: readonly string[]): Promise<readonly DescService[]> {
+/** The contract of a descriptor set, of a source, or of all sources in a folder. */
+async function olderContract(path: string, only: readonly string[]): Promise<Schema> {
   const kind = statSync(path, { throwIfNoEntry: false });
   if (kind === undefined) throw new SetupError(`--against: ${path} is not there`);
   const { signal } = new AbortController();
-  let schema: Schema;
-  if (path.endsWith(".proto")) schema = await protoSource([path], [], only).load(signal);
-  else if (kind.isDirectory()) {
+  if (path.endsWith(".proto")) return protoSource([path], [], only).load(signal);
+  if (kind.isDirectory()) {
     const files = globSync("**/*.proto", { cwd: path }).toSorted();
     if (files.length === 0) throw new SetupError(`--against: ${path} has no .proto files`);
-    schema = await protoSource(
+    return protoSource(
       files.map((file) => join(path, file)),
       [path],
       only,
     ).load(signal);
-  } else schema = await descriptorSetSource([path], only).load(signal);
-  return schema.services;
+  }
+  return descriptorSetSource([path], only).load(signal);
 }

@@ -16,8 +16,16 @@ const loaderPeer: Peer = { name: "dataloader", majors: [2] };
  * @param sockets whether subscriptions over WebSockets are served
  * @throws SetupError with the line that installs them
  */
-export async function checkPeers(sockets: boolean): Promise<void> {
-  const peers = [graphqlPeer, ...(sockets ? [socketPeer] : []), loaderPeer];
+export function checkPeers(sockets: boolean): Promise<void> {
+  return check([graphqlPeer, ...(sockets ? [socketPeer] : []), loaderPeer]);
+}
+
+/** Checks that the package is there which a schema needs that is not served. @throws SetupError as `checkPeers` */
+export function checkSchemaPeer(): Promise<void> {
+  return check([graphqlPeer]);
+}
+
+async function check(peers: readonly Peer[]): Promise<void> {
   const problems = await Promise.all(peers.map(problemOf));
   const found = problems.find((problem) => problem !== undefined);
   if (found === undefined) return;

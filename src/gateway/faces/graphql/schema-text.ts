@@ -1,5 +1,5 @@
 import { type GraphqlOptions, graphqlDefaults } from "./graphql-options.ts";
-import { checkPeers } from "./peers.ts";
+import { checkSchemaPeer } from "./peers.ts";
 import type { SchemaContract } from "./schema.ts";
 
 /** A change of a schema that breaks operations of clients. */
@@ -19,7 +19,7 @@ export async function schemaText(
   contract: SchemaContract,
   options: Partial<GraphqlOptions> = {},
 ): Promise<string> {
-  await checkPeers(false);
+  await checkSchemaPeer();
   const { madeSchema } = await import("./schema.ts"); // It needs the packages.
   return madeSchema(contract, { ...graphqlDefaults, ...options }).sdl();
 }
@@ -34,7 +34,7 @@ export async function schemaChanges(
   after: SchemaContract,
   options: Partial<GraphqlOptions> = {},
 ): Promise<readonly BreakingChange[]> {
-  await checkPeers(false);
+  await checkSchemaPeer();
   const [{ madeSchema }, { breakingChanges }] = await Promise.all([
     import("./schema.ts"),
     import("./versions.ts"),
