@@ -38,6 +38,11 @@ export const commands: readonly CommandEntry[] = [
     load: () => import("./documents/openapi.ts"),
   },
   {
+    name: "graphql",
+    summary: "Print the GraphQL schema of contracts",
+    load: () => import("./documents/graphql.ts"),
+  },
+  {
     name: "lint",
     summary: "Look for mistakes in contracts, and for what breaks their clients",
     load: () => import("./lint/lint.ts"),
