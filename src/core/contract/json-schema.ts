@@ -8,13 +8,13 @@ import {
 } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { enumNumbers, enumTexts, isNullValue } from "../codec/enum-names.ts";
-import { setOwn } from "../codec/field-shape.ts";
+import { setOwn, wrapped } from "../codec/field-shape.ts";
 import type { Comments } from "./comments.ts";
 import { foreignSchema, noForeignSchema } from "./foreign-schema.ts";
 import { rolesOf } from "./field-roles.ts";
 import type { DescType, Namer } from "./namer.ts";
 import type { LateText } from "./late-text.ts";
-import { scalarSchema, wellKnownSchema } from "./json-types.ts";
+import { scalarSchema, scalarTextSchema, wellKnownSchema } from "./json-types.ts";
 import type { SchemaForm } from "./schema-form.ts";
 import { SchemaNames, type Side, type Sided } from "./schema-names.ts";
 import { fieldRules, messageRuleTexts } from "./schema-rules.ts";
@@ -54,7 +54,7 @@ export class JsonSchemas {
     if (this.#names.add(type, at)) this.#open.push({ type, side: at });
     const reference = this.#names.reference(type, at);
     return type.kind === "enum" && side !== "output" && this.#form.inputs === "exact"
-      ? { anyOf: [reference, { enum: aliasesOf(type) }, { type: "integer" }].filter(isUseful) }
+      ? { anyOf: [reference, { enum: aliasesOf(type) }, enumNumber(type)].filter(isUseful) }
       : reference;
   }
 
@@ -65,7 +65,15 @@ export class JsonSchemas {
 
   /** The schema of the value of a field, with what its comment and its rules say. */
   ofField(field: DescField, side: Side): JsonSchema {
-    const schema = this.#valueOf(field, side);
+    return this.#described(field, this.#valueOf(field, side));
+  }
+
+  /** As `ofField` of a request, for a field that stands alone as a text: in a query, a path or a part of a form. */
+  ofText(field: DescField): JsonSchema {
+    return this.#described(field, this.#textOf(field));
+  }
+
+  #described(field: DescField, schema: JsonSchema): JsonSchema {
     const { text } = this.#comments.of(field);
     const roles = rolesOf(field);
     const ruled = fieldRules(field, schema, this.#form);
@@ -180,6 +188,18 @@ export class JsonSchemas {
     return this.#nullable(map, side);
   }
 
+  /** Without `null`, which no text is. */
+  #textOf(field: DescField): JsonSchema {
+    if (this.#form.inputs !== "exact") return this.#valueOf(field, "input");
+    const scalar = field.message === undefined ? field.scalar : wrapped(field.message);
+    const value =
+      scalar === undefined ? this.#oneValue(field, "input") : this.#kept(scalarTextSchema(scalar));
+    if (field.fieldKind === "list") return { type: "array", items: value };
+    if (field.fieldKind !== "map") return value;
+    const names = keySchema(field.mapKey);
+    return { type: "object", ...(names && { propertyNames: names }), additionalProperties: value };
+  }
+
   #oneValue(field: DescField, side: Side): JsonSchema {
     if (field.message !== undefined) return this.of(field.message, side);
     if (field.enum !== undefined) return this.of(field.enum, side);
@@ -232,6 +252,12 @@ export class JsonSchemas {
 function aliasesOf(desc: DescEnum): string[] {
   const written = new Set(enumTexts(desc, "name").values());
   return [...enumNumbers(desc).keys()].filter((name) => !written.has(JSON.stringify(name)));
+}
+
+/** Numbers of values, beside the names: any that fits an open enum, else those of its values. */
+function enumNumber(desc: DescEnum): JsonSchema {
+  if (!desc.open) return { enum: desc.values.map(({ number }) => number) };
+  return { type: "integer", format: "int32", minimum: -2_147_483_648, maximum: 2_147_483_647 };
 }
 
 /** Not a choice of nothing. */

@@ -1,11 +1,20 @@
 import { type DescMessage, type JsonObject, ScalarType } from "@bufbuild/protobuf";
 import { wrapped } from "../codec/field-shape.ts";
 import type { SchemaForm } from "./schema-form.ts";
+import { base64Pattern, booleanPattern, floatPattern, integerPattern } from "./number-texts.ts";
 import type { Side } from "./schema-names.ts";
 
 const notNumbers = ["NaN", "Infinity", "-Infinity"];
 const signedText = "^-?[0-9]{1,19}$";
 const unsignedText = "^[0-9]{1,20}$";
+const largestFloat = 3.402_823_466_385_288_6e38;
+
+/** The schema of a scalar as the text of a query, a path or a form, in everything that is taken. */
+export function scalarTextSchema(scalar: ScalarType): JsonObject {
+  if (scalar === ScalarType.BOOL)
+    return { anyOf: [{ type: "boolean" }, { type: "string", pattern: booleanPattern }] };
+  return scalarSchema(scalar, "input", { int64: "string", inputs: "exact" });
+}
 
 /** The schema of a scalar. */
 export function scalarSchema(
@@ -20,12 +29,19 @@ export function scalarSchema(
     case ScalarType.STRING:
       return { type: "string" };
     case ScalarType.BYTES:
-      return { type: "string", contentEncoding: "base64" };
+      return { type: "string", contentEncoding: "base64", ...(isExact && { pattern: base64Pattern }) };
     case ScalarType.FLOAT:
     case ScalarType.DOUBLE: {
       const format = scalar === ScalarType.FLOAT ? "float" : "double";
-      const texts = isExact ? { type: "string" } : { type: "string", enum: [...notNumbers] };
-      return { anyOf: [{ type: "number", format }, texts] };
+      if (!isExact)
+        return {
+          anyOf: [
+            { type: "number", format },
+            { type: "string", enum: [...notNumbers] },
+          ],
+        };
+      const range = format === "float" ? { minimum: -largestFloat, maximum: largestFloat } : {};
+      return { anyOf: [{ type: "number", format, ...range }, textOf(floatPattern(format))] };
     }
     case ScalarType.UINT32:
     case ScalarType.FIXED32:
@@ -45,20 +61,24 @@ export function scalarSchema(
   }
 }
 
-/** Numbers are taken as texts too, in any spelling of JSON. */
-function orText(schema: JsonObject, isExact: boolean): JsonObject {
-  return isExact ? { anyOf: [schema, { type: "string" }] } : schema;
+/** Numbers are taken as texts too. */
+function orText(schema: JsonObject & { readonly format: "int32" | "uint32" }, isExact: boolean): JsonObject {
+  return isExact ? { anyOf: [schema, textOf(integerPattern(schema.format))] } : schema;
+}
+
+function textOf(pattern: string): JsonObject {
+  return { type: "string", pattern };
 }
 
 function longSchema(
-  format: string,
+  format: "int64" | "uint64",
   pattern: string,
   int64: SchemaForm["int64"],
   isExact: boolean,
 ): JsonObject {
   const text = { type: "string", format, pattern };
   const number = { type: "integer", format, ...(format === "uint64" && { minimum: 0 }) };
-  if (isExact) return { anyOf: [{ type: "string" }, number] };
+  if (isExact) return { anyOf: [textOf(integerPattern(format)), number] };
   if (int64 === "string") return text;
   return int64 === "number" ? number : { anyOf: [number, text] };
 }

@@ -226,7 +226,7 @@ class DocumentWriter {
 
   #operationOf(route: Route, path: PathText, operationId: string): JsonObject {
     const { method } = route;
-    const { comments, options, version, host, security } = this.#init;
+    const { comments, options, version, inputs, host, security } = this.#init;
     const face = faceOf(method);
     const { summary, text } = comments.of(method);
     const { tags: _tags, summary: short, responses, operationId: _id, ...theirs } = foreignOperation(method);
@@ -238,7 +238,11 @@ class DocumentWriter {
       ...queryParameters(route, this.#schemas, (field) => this.#shown.has(field)),
       ...headerParameters(route, host),
     ];
-    const body = requestBody(route, this.#schemas, { binary: options.binary, version });
+    const body = requestBody(route, this.#schemas, {
+      ...{ binary: options.binary, version, inputs },
+      isVisible: (field) => this.#shown.has(field),
+      isClosed: host.unknownFields === "reject",
+    });
     return {
       operationId,
       tags: tagsOf(method).length > 0 ? [...tagsOf(method)] : [this.#tagName(method.parent)],
@@ -263,8 +267,7 @@ class DocumentWriter {
 
   #pathParameters({ parameters }: PathText): JsonObject[] {
     return parameters.map(({ name, field, multiSegment }) => {
-      const whole: JsonObject =
-        field === undefined ? { type: "string" } : this.#schemas.ofField(field, "input");
+      const whole: JsonObject = field === undefined ? { type: "string" } : this.#schemas.ofText(field);
       const { description, readOnly: _readOnly, ...rest } = whole;
       const isText =
         rest["type"] === "string" && !("minLength" in rest) && !("format" in rest) && !multiSegment;

@@ -69,7 +69,7 @@ function parameterOf(
   schemas: JsonSchemas,
 ): JsonObject {
   const field = path.at(-1) as DescField; // A path is never empty.
-  const { description, ...schema } = schemas.ofField(field, "input");
+  const { description, ...schema } = schemas.ofText(field);
   const isRequired = path.length === 1 && rolesOf(field).required;
   return {
     name: path.map((one) => schemas.nameOf(one)).join("."),

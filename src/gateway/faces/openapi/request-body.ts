@@ -1,31 +1,49 @@
-import { type DescField, type DescMessage, type JsonObject, ScalarType } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
 import type { JsonSchema, JsonSchemas } from "../../../core/contract/json-schema.ts";
 import { rolesOf } from "../../../core/contract/field-roles.ts";
 import type { Side } from "../../../core/contract/schema-names.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { compileMaskDeriver } from "../../binding/field-mask.ts";
-import { isHttpBody, takesRawBody } from "../../binding/http-body.ts";
+import { takesRawBody } from "../../binding/http-body.ts";
+import { formSchema, isFile } from "./form-schema.ts";
 import { streamContent, type DocumentVersion } from "./stream-content.ts";
+
+/** What of a document bodies depend on. */
+export interface BodyOptions {
+  readonly binary: boolean;
+  readonly version: DocumentVersion;
+  readonly inputs: "canonical" | "exact";
+  readonly isVisible: (field: DescField) => boolean;
+  /** Whether unknown parts of forms are refused. */
+  readonly isClosed: boolean;
+}
 
 /** The Request Body Object of a route; undefined for one without a body. */
 export function requestBody(
   route: Route,
   schemas: JsonSchemas,
-  { binary, version }: { readonly binary: boolean; readonly version: DocumentVersion },
+  { binary, version, inputs, isVisible, isClosed }: BodyOptions,
 ): JsonObject | undefined {
   const { bodyField, method } = route;
   if (bodyField === undefined) return undefined;
-  if (takesRawBody(route)) return { required: true, content: { "*/*": {} } };
+  const isSent = inputs === "canonical"; // An empty one is a message without fields, or a stream without messages.
+  if (takesRawBody(route)) return { ...(isSent && { required: true }), content: { "*/*": {} } };
   const side: Side = compileMaskDeriver(route) === undefined ? "input" : "patch";
   const { schema, required } = bodySchema(route, side, schemas);
   const isStream = method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming";
-  if (isStream) return { required: true, content: streamContent(schema, version, ["application/x-ndjson"]) };
+  if (isStream) {
+    const content = streamContent(schema, version, ["application/x-ndjson"]);
+    return { ...(isSent && { required: true }), content };
+  }
   const message = messageOf(route);
+  const form = { schemas, isVisible, isClosed };
   return {
     ...(required && { required: true }),
     content: {
       "application/json": { schema },
-      ...(message !== undefined && hasBytes(message) && { "multipart/form-data": { schema } }),
+      ...(message?.fields.some(isFile) === true && {
+        "multipart/form-data": { schema: formSchema(message, boundOf(route), form) },
+      }),
       ...(binary &&
         message !== undefined && { "application/proto": { schema: { type: "string", format: "binary" } } }),
     },
@@ -36,14 +54,20 @@ function messageOf({ bodyField, method }: Route): DescMessage | undefined {
   return bodyField === "*" ? method.input : bodyField?.at(-1)?.message;
 }
 
+/** The fields of the body that the path sets whole. */
+function boundOf({ bodyField, variables }: Route): ReadonlySet<DescField> {
+  const depth = bodyField === undefined || bodyField === "*" ? 0 : bodyField.length;
+  return new Set(variables.flatMap(({ fields }) => (fields.length === depth + 1 ? fields.slice(depth) : [])));
+}
+
 function bodySchema(
   route: Route,
   side: Side,
   schemas: JsonSchemas,
 ): { readonly schema: JsonSchema; readonly required: boolean } {
-  const { bodyField, method, variables } = route;
+  const { bodyField, method } = route;
   if (bodyField === undefined || bodyField === "*") {
-    const bound = new Set(variables.flatMap(({ fields }) => (fields.length === 1 ? fields : [])));
+    const bound = boundOf(route);
     const schema = schemas.without(method.input, side, bound);
     const rest = method.input.fields.filter((field) => !bound.has(field));
     return { schema, required: rest.some((field) => isRequired(field, side)) };
@@ -56,11 +80,4 @@ function bodySchema(
 
 function isRequired(field: DescField, side: Side): boolean {
   return side === "input" && rolesOf(field).required && !rolesOf(field).outputOnly;
-}
-
-/** Whether a message has a field that files of a form can be. */
-function hasBytes({ fields }: DescMessage): boolean {
-  return fields.some(
-    ({ message, scalar }) => isHttpBody(message) || (message === undefined && scalar === ScalarType.BYTES),
-  );
 }
