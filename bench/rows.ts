@@ -9,6 +9,7 @@ import { runDuel, samplesAre } from "./duel.ts";
 import { compareLives, type Lives } from "./life.ts";
 import { engineRows } from "./engine-rows.ts";
 import { gatewayDuel, handGateway } from "./gateway-duel.ts";
+import { faceRows } from "./face-rows.ts";
 import { guardRows } from "./guard-rows.ts";
 import { handLatencyRows } from "./latency-rows.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
@@ -294,6 +295,7 @@ const all: readonly Row[] = [
   ...appRows,
   ...limitRows,
   ...guardRows,
+  ...faceRows,
 ];
 
 /** All comparisons, by their numbers. */
