@@ -23,6 +23,8 @@ import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { rotel } from "./rotel/rotel.ts";
 import { graphqlHttp } from "./graphql-http.ts";
 import { openapi } from "./openapi.ts";
+import { openapiTypescript } from "./openapi-typescript.ts";
+import { schemathesis } from "./schemathesis/schemathesis.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
 import { shellCompletion } from "./shells/shells.ts";
@@ -59,6 +61,8 @@ const suites: readonly Suite[] = [
   signatures,
   envelope,
   openapi,
+  openapiTypescript,
+  schemathesis,
   graphqlHttp,
   showcase,
   consul,

@@ -31,7 +31,7 @@ export const booleanPattern = "^(?:[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[01])$"
 function upTo(largest: string): string {
   const length = largest.length - 1;
   const choices = ["0", `[1-9][0-9]{0,${length - 1}}`];
-  for (const [at, digit] of [...largest].entries()) {
+  for (const [at, digit] of largest.split("").entries()) {
     const least = at === 0 ? 1 : 0;
     const most = Number(digit) - 1;
     if (most >= least) choices.push(`${largest.slice(0, at)}${range(least, most)}${repeated(length - at)}`);
