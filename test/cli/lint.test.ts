@@ -261,16 +261,18 @@ ${fields}
     write("graphql/new.proto", shelf("string size = 3;"));
     const list = await findings("--proto", "graphql/new.proto", "--against", "graphql/old.proto");
     const broken = list.filter(({ rule }) => rule === "graphql-breaking").map(({ message }) => message);
-    assert.ok(broken.some((message) => message.startsWith('Field S.title was removed (FIELD_REMOVED)')));
-    assert.ok(broken.some((message) => message.startsWith('Field S.size changed type from Int! to String!')));
-    const same = await tsMsWith(withoutBuf, "lint", "--proto", "graphql/new.proto", "--against", "graphql/new.proto");
-    assert.deepEqual([same.code, same.stdout, same.stderr.includes("graphql")], [0, "", false]);
-    write("graphql/odd.proto", shelf('string odd = 4 [json_name = "o-d-d"];').replace("string odd", "string __odd"));
-    const odd = await tsMsWith(
+    assert.ok(broken.some((message) => message.startsWith("Field S.title was removed (FIELD_REMOVED)")));
+    assert.ok(broken.some((message) => message.startsWith("Field S.size changed type from Int! to String!")));
+    const same = await tsMsWith(
       withoutBuf,
       "lint",
-      ...["--proto", "graphql/odd.proto", "--against", "graphql/old.proto", "--except", "face-name"],
+      "--proto",
+      "graphql/new.proto",
+      "--against",
+      "graphql/new.proto",
     );
+    assert.deepEqual([same.code, same.stdout, same.stderr.includes("graphql")], [0, "", false]);
+    const odd = await tsMsWith(withoutBuf, "lint", "--proto", "bad.proto", "--against", "bad.proto");
     assert.match(odd.stderr, /^graphql-breaking did not run: graphql: /m);
     const gone = await tsMsWith(withoutBuf, "lint", "--proto", "new.proto", "--against", "nowhere");
     assert.deepEqual([gone.code, gone.stderr.includes("--against: nowhere is not there")], [1, true]);
