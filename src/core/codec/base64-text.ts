@@ -10,6 +10,9 @@ export const base64Digits: Uint8Array = Uint8Array.from({ length: 256 }, (_, cod
 const standardText = /^[A-Za-z0-9+/]*={0,2}$/;
 const eitherText = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
+/** What `parseBase64` takes, as a pattern for schemas: padding is taken where it is due, and may be left out. */
+export const base64Pattern = "^(?:[A-Za-z0-9+/_-]{4})*(?:[A-Za-z0-9+/_-]{2}(?:==)?|[A-Za-z0-9+/_-]{3}=?)?$";
+
 /**
  * Whether a text is base64; up to two characters of padding may follow, whether or not they are due.
  *

@@ -1,7 +1,8 @@
 import { type DescMessage, type JsonObject, ScalarType } from "@bufbuild/protobuf";
+import { base64Pattern } from "../codec/base64-text.ts";
 import { wrapped } from "../codec/field-shape.ts";
 import type { SchemaForm } from "./schema-form.ts";
-import { base64Pattern, booleanPattern, floatPattern, integerPattern } from "./number-texts.ts";
+import { booleanPattern, floatPattern, integerPattern } from "./number-texts.ts";
 import type { Side } from "./schema-names.ts";
 
 const notNumbers = ["NaN", "Infinity", "-Infinity"];

@@ -21,9 +21,6 @@ export function floatPattern(kind: "float" | "double"): string {
   return `^(?:NaN|-?Infinity|${digits})$`;
 }
 
-/** Base64 of either alphabet; padding is taken where it is due, and may be left out. */
-export const base64Pattern = "^(?:[A-Za-z0-9+/_-]{4})*(?:[A-Za-z0-9+/_-]{2}(?:==)?|[A-Za-z0-9+/_-]{3}=?)?$";
-
 /** `true` and `false` in any letters, and their digits. */
 export const booleanPattern = "^(?:[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|[01])$";
 
