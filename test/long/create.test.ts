@@ -88,23 +88,27 @@ async function run(cwd: string, command: string, ...args: string[]): Promise<str
 }
 
 /** Runs `npm start` on ports that the system chooses, and what is done meanwhile with its addresses. */
-async function started(use: (addresses: Addresses) => Promise<void>): Promise<string> {
+function started(use: (addresses: Addresses) => Promise<void>): Promise<string> {
   const flags = ["--http-port=0", "--grpc-port=0", "--exporter-port=0"];
-  const child = spawn("npm", ["start", "--", ...flags], {
-    cwd: project,
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
+  return served(["start", "--", ...flags], project, async (listening) => {
+    const [http, grpc] = await Promise.all([listening("HTTP"), listening("GRPC")]);
+    await use({ http, grpc });
   });
+}
+
+/** Runs a server by npm, and what is done meanwhile with the addresses of its listeners. @returns what it printed */
+async function served(
+  args: readonly string[],
+  cwd: string,
+  use: (listening: (name: string) => Promise<string>) => Promise<void>,
+): Promise<string> {
+  const child = spawn("npm", args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(child, "close");
   let output = "";
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => (output += text));
   try {
-    const [http, grpc] = await Promise.all([
-      address(child, () => output, "HTTP"),
-      address(child, () => output, "GRPC"),
-    ]);
-    await use({ http, grpc });
+    await use((name) => address(child, () => output, name));
   } finally {
     child.kill("SIGTERM");
   }
@@ -204,25 +208,39 @@ test(
   },
 );
 
-for (const template of ["gateway", "library"]) {
-  test(`npm create makes a ${template} that passes its tests`, { timeout }, async () => {
-    const create = [
-      "create",
-      "--yes",
-      "ts-ms@latest",
-      template,
-      "--",
-      "--template",
-      template,
-      "--no-install",
-    ];
-    await run(home, "npm", ...create);
-    const folder = join(home, template);
-    symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
-    assert.match(await run(folder, "npm", "test"), /pass 1$/m);
-    if (template === "library") await run(folder, "npm", "run", "build");
-  });
+/** Makes a project of a template with the packages of the first one, and runs its tests. @returns its folder */
+async function tested(template: string): Promise<string> {
+  const flags = ["--template", template, "--no-install"];
+  await run(home, "npm", "create", "--yes", "ts-ms@latest", template, "--", ...flags);
+  const folder = join(home, template);
+  symlinkSync(join(project, "node_modules"), join(folder, "node_modules"));
+  assert.match(await run(folder, "npm", "test"), /pass 1$/m);
+  return folder;
 }
+
+test(
+  "npm create makes a gateway that passes its tests, and answers before there is a server",
+  { timeout },
+  async () => {
+    const folder = await tested("gateway");
+    const mock = ["run", "mock", "--", "--http-port=0", "--exporter-port=0"];
+    const output = await served(mock, folder, async (listening) => {
+      const http = await listening("HTTP");
+      const get = (path: string): Promise<string> =>
+        run(folder, "curl", "-sSi", "--max-time", "20", `http://${http}${path}`);
+      assert.match(
+        await get("/v1/gateway/greetings/you"),
+        /^HTTP\/1\.1 200 [^]*x-ts-ms-mock: 1[^]*"message":"[^"]+"/,
+      );
+      assert.match(await get("/docs"), /<title>.+<\/title>/);
+    });
+    assert.doesNotMatch(output, /warn/i);
+  },
+);
+
+test("npm create makes a library that passes its tests and is built", { timeout }, async () => {
+  await run(await tested("library"), "npm", "run", "build");
+});
 
 interface Addresses {
   readonly http: string;

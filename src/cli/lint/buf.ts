@@ -22,7 +22,7 @@ export interface BufSubject {
 export async function runBuf({ protos, against }: BufSubject): Promise<BufReport> {
   const wanted = against === undefined ? "buf lint" : "buf lint and buf breaking";
   const skip = (why: string): BufReport => ({ findings: [], skipped: [`${wanted} did not run: ${why}`] });
-  if (protos.length === 0) return skip("they need the sources, --proto FILE");
+  if (protos.length === 0) return skip("buf needs the sources, --proto FILE");
   const program = findBuf();
   if (program === undefined) return skip("buf is not here; npm install --save-dev @bufbuild/buf");
   const folder = upwards(process.cwd(), (at) => existsSync(join(at, "buf.yaml")));
