@@ -281,19 +281,22 @@ ${fields}
 
 test("ts-ms lint asks buf, where it is", async () => {
   const folder = join(cwd, "with-buf");
-  mkdirSync(join(folder, "old"), { recursive: true });
-  writeFileSync(join(folder, "buf.yaml"), "version: v2\nbreaking: {use: [FILE]}\n");
+  mkdirSync(join(folder, "protos"), { recursive: true });
+  writeFileSync(
+    join(folder, "buf.yaml"),
+    "version: v2\nmodules: [{path: protos}]\nbreaking: {use: [FILE]}\n",
+  );
   const message = (fields: string): string =>
     `syntax = "proto3";\npackage x.v1;\n// Is x.\nmessage x { ${fields} }\nservice XService { rpc Get(x) returns (x); }\n`;
-  writeFileSync(join(folder, "x.proto"), message("string a = 1;"));
+  writeFileSync(join(folder, "protos/x.proto"), message("string a = 1;"));
   execFileSync(join(root, "node_modules/.bin/buf"), ["build", "-o", "old.binpb"], { cwd: folder });
-  writeFileSync(join(folder, "x.proto"), message("int32 a = 1;"));
+  writeFileSync(join(folder, "protos/x.proto"), message("int32 a = 1;"));
   const env = { PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"]}` };
-  const args = ["lint", "--proto", "x.proto", "--against", "old.binpb"];
+  const args = ["lint", "--proto", "protos/x.proto", "--against", "old.binpb"];
   const { code, stdout, stderr } = await tsMsWith({ cwd: folder, env }, ...args);
   assert.equal(code, 1, stderr);
-  assert.match(stdout, /^x\.proto:4: MESSAGE_PASCAL_CASE: /m);
-  assert.match(stdout, /^x\.proto:4: FIELD_SAME_TYPE: /m);
+  assert.match(stdout, /^protos\/x\.proto:4: MESSAGE_PASCAL_CASE: /m);
+  assert.match(stdout, /^protos\/x\.proto:4: FIELD_SAME_TYPE: /m);
   assert.doesNotMatch(stderr, /buf/);
   const without = await tsMsWith({ cwd: folder, env }, ...args, "--except", "MESSAGE_PASCAL_CASE");
   assert.doesNotMatch(without.stdout, /MESSAGE_PASCAL_CASE/);

@@ -21,9 +21,11 @@ import { complete } from "../support/program.ts";
 
 const root = join(import.meta.dirname, "../..");
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-package-"));
-/** The project of the README's first minutes, which the other tests use once the package is in it. */
+/** The page with a project that is made by hand, without `npm create`. */
+const page = "docs/scaffold.md";
+/** That project, which the other tests use once the package is in it. */
 const project = join(scratch, "project");
-const [install, ...commands] = markedCommands(root, "greeter").map(({ command }) => command);
+const [install, ...commands] = markedCommands(root, "greeter", page).map(({ command }) => command);
 after(() => rmSync(scratch, { recursive: true, force: true }));
 
 /** Runs a command to its end and returns all that it printed; rejects, with its output, when it fails. */
@@ -46,20 +48,23 @@ async function installPeers(): Promise<void> {
   await run(project, "npm", "install", ...flags, ...peers);
 }
 
-before(async () => {
-  await packTsMs(scratch);
-  for (const [name, text] of markedFiles(root)) {
-    mkdirSync(dirname(join(project, name)), { recursive: true });
-    // Ports that the system chooses, for those of the README may be taken.
-    writeFileSync(join(project, name), text.replace(/port: \d+/g, "port: 0"));
-  }
-  // The user's own contract of a name that one of this project's examples has.
-  const library = 'syntax = "proto3";\n\npackage library.v1;\n\nmessage Shelf {\n  string name = 1;\n}\n';
-  mkdirSync(join(project, "proto/library/v1"), { recursive: true });
-  writeFileSync(join(project, "proto/library/v1/library.proto"), library);
-  assert.equal(install, "npm install ts-ms @bufbuild/protobuf");
-  await obey(install);
-});
+before(
+  async () => {
+    await packTsMs(scratch);
+    for (const [name, text] of markedFiles(root, page)) {
+      mkdirSync(dirname(join(project, name)), { recursive: true });
+      // Ports that the system chooses, for those of the page may be taken.
+      writeFileSync(join(project, name), text.replace(/port: \d+/g, "port: 0"));
+    }
+    // The user's own contract of a name that one of this project's examples has.
+    const library = 'syntax = "proto3";\n\npackage library.v1;\n\nmessage Shelf {\n  string name = 1;\n}\n';
+    mkdirSync(join(project, "proto/library/v1"), { recursive: true });
+    writeFileSync(join(project, "proto/library/v1/library.proto"), library);
+    assert.equal(install, "npm install ts-ms @bufbuild/protobuf");
+    await obey(install);
+  },
+  { timeout: 300_000 },
+);
 
 test("the package holds compiled code, types and contracts, and nothing else", () => {
   const folder = join(project, "node_modules/ts-ms");
@@ -79,7 +84,7 @@ test("the package holds compiled code, types and contracts, and nothing else", (
   }
   if (existsSync(join(root, "README.md"))) assert.ok(files.includes("README.md"));
   const allowed =
-    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|proto\/README\.md|proto\/(?:buf|google|grpc)\/LICENSE|proto\/(?:buf\/validate|google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:app|core|gateway|entries|rest)|gen\/(?:buf|envoy|google\/(?:api|rpc)|grpc|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/[\w-]+|chunks\/[\w-]+)\.js|dist\/src\/cli\/(?:ts-ms\.js|THIRD-PARTY-NOTICES)|dist\/src\/index\.(?:js|d\.ts))$/;
+    /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/.+\.md|docs\/images\/[\w-]+\.png|proto\/README\.md|proto\/(?:buf|google|grpc)\/LICENSE|proto\/(?:buf\/validate|google\/(?:api|rpc)|grpc\/health|ts_ms)\/.+\.proto|dist\/(?:src\/(?:app|core|gateway|entries|rest)|gen\/(?:buf|envoy|google\/(?:api|rpc)|grpc|ts_ms))\/.+\.d\.ts|dist\/src\/(?:entries\/[\w-]+|chunks\/[\w-]+)\.js|dist\/src\/cli\/(?:ts-ms\.js|THIRD-PARTY-NOTICES)|dist\/src\/index\.(?:js|d\.ts))$/;
   assert.deepEqual(
     files.filter((file) => !allowed.test(file) || /(?:^|\/|\.)tests?(?:\/|\.|_)/.test(file)),
     [],
@@ -133,14 +138,14 @@ test("a user's contract may import google/api from the package", async () => {
   await run(project, "buf", "build", "--config", config, "-o", join(scratch, "x.binpb"));
 });
 
-test("the README's first minutes go without a warning in a new project", async () => {
+test("the project that is made by hand goes without a warning", async () => {
   assert.equal(commands.at(-1), "npm start");
   for (const command of commands.slice(0, -1)) await obey(command);
   assert.ok(existsSync(join(project, "gen/library/v1/library_pb.ts")));
   await run(project, "npm", "run", "build");
   for (const file of ["main.ts", "dist/main.js"]) {
     const output = await serve(join(project, file), async (address) => {
-      for (const { command, output } of markedCommands(root, "greetings")) {
+      for (const { command, output } of markedCommands(root, "greetings", page)) {
         const line = command.replace("localhost:8080", address).replace("curl", "curl -sS");
         assert.match(await run(project, "sh", "-c", line), output ?? /^$/);
       }
@@ -175,7 +180,7 @@ test("the built programs need nothing but Node", async () => {
   }
 });
 
-/** Runs a command of the README, which must not warn. */
+/** Runs a command of the page, which must not warn. */
 async function obey(command: string): Promise<void> {
   const words = pinned(command).split(" ");
   const quick = words[1] === "install" ? ["--prefer-offline", "--no-audit", "--no-fund"] : [];
@@ -183,7 +188,7 @@ async function obey(command: string): Promise<void> {
   assert.doesNotMatch(await run(project, program, ...args), /warn|lint|ts-ms\/proto/i, command);
 }
 
-/** A command of the README with the package under test, and the versions of tools that this project uses. */
+/** A command of the page with the package under test, and the versions of tools that this project uses. */
 function pinned(command: string): string {
   const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     devDependencies: Record<string, string>;

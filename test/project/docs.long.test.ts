@@ -14,10 +14,16 @@ import {
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
+import { buildSchema, Kind, parse as parseOperations, validate } from "graphql";
 import { parse } from "yaml";
+import { LibraryService } from "../../gen/library/v1/library_pb.ts";
+import { Comments } from "../../src/core/contract/comments.ts";
+import { annotatedBindings } from "../../src/core/http-rule/http-rule.ts";
+import { compileRoute } from "../../src/core/http-rule/route.ts";
 import { healthPaths } from "../../src/gateway/doors/health/health-door.ts";
+import { schemaText } from "../../src/gateway/faces/graphql/schema-text.ts";
 import { FakeConsul, instance } from "../support/fake-consul.ts";
-import { complete } from "../support/program.ts";
+import { complete, Program } from "../support/program.ts";
 import { markedCommands, markedFiles } from "./marked-blocks.ts";
 import { sourceExports } from "./public-surface.ts";
 
@@ -48,6 +54,11 @@ const pages = [
   "docs/pages.md",
   "docs/audit.md",
   "docs/admin.md",
+  "docs/scaffold.md",
+  "docs/command-line.md",
+  "docs/lint.md",
+  "docs/graphql.md",
+  "docs/mcp.md",
 ];
 const files = new Map(pages.flatMap((page) => [...markedFiles(root, page)]));
 const { NODE_TEST_CONTEXT: _, ...env } = process.env;
@@ -67,10 +78,13 @@ function write(name: string, text: string): void {
 /** A project as a user has it, where the package is the sources of today. */
 before(async () => {
   write("package.json", JSON.stringify({ type: "module", private: true }));
-  for (const [name, text] of markedFiles(root)) if (/\.(?:proto|yaml)$/.test(name)) write(name, text);
   for (const [name, text] of files) write(name, text);
   write("node_modules/ts-ms/package.json", JSON.stringify({ type: "module", exports: sourceExports(root) }));
-  cpSync(join(root, "proto"), join(project, "node_modules/ts-ms/proto"), { recursive: true });
+  // The library is a contract of the project, and not of the package.
+  const library = join(root, "proto/library");
+  const filter = (path: string): boolean => path !== library;
+  cpSync(join(root, "proto"), join(project, "node_modules/ts-ms/proto"), { recursive: true, filter });
+  cpSync(library, join(project, "proto/library"), { recursive: true });
   for (const folder of ["src", "gen"])
     symlinkSync(join(root, folder), join(project, "node_modules/ts-ms", folder));
   for (const name of [
@@ -102,7 +116,7 @@ test("README.md names every page of docs/ that is for users", () => {
   for (const page of pages) assert.ok(readme.includes(`${page}`), `README.md does not name ${page}`);
 });
 
-test("the programs of the pages are checked by TypeScript", async () => {
+test("the programs of the pages are checked by TypeScript", { timeout: 300_000 }, async () => {
   const flags =
     "--noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --erasableSyntaxOnly --skipLibCheck";
   const more =
@@ -193,6 +207,40 @@ test("docs/audit.md: a log is checked as the page shows", async () => {
     readFileSync(join(project, "audit.log"), "utf8").replace('"event":"call"', '"event":"stop"'),
   );
   assert.equal(await run(process.execPath, "verify.ts", "changed.log"), "line 2 was changed\n");
+});
+
+test("docs/lint.md: its commands find nothing in the contracts that they are shown with", async () => {
+  const tsMs = (...args: string[]): [string, ...string[]] => [
+    process.execPath,
+    join(root, "src/cli/ts-ms.ts"),
+    ...args,
+  ];
+  await run(...tsMs("new", "shop", "--no-install", "--no-git"));
+  const shop = join(project, "shop");
+  symlinkSync(join(project, "node_modules"), join(shop, "node_modules"));
+  await complete("buf", ["build", "proto", "-o", "main.binpb"], { cwd: shop, env });
+  await using grpc = new Program("examples/grpc-only.ts", "--grpc-port=0", "--exporter-port=off");
+  const address = await grpc.address("GRPC");
+  const commands = markedCommands(root, "lint", "docs/lint.md");
+  assert.equal(commands.length, 3);
+  for (const { command } of commands) {
+    const words = command.replace("localhost:50051", address).split(" ").slice(2);
+    const [program, ...args] = tsMs(...words);
+    const { stdout, stderr } = await complete(program, args, { cwd: shop, env });
+    assert.deepEqual([stdout, stderr.includes("failed")], ["", false], `${command}: ${stderr}`);
+  }
+});
+
+test("docs/graphql.md: its operations fit the schema", async () => {
+  const comments = (): Promise<Comments> => Promise.resolve(new Comments());
+  const routes = LibraryService.methods.flatMap((method) => annotatedBindings(method).map(compileRoute));
+  const contract = { services: [LibraryService], registry: undefined, routes, comments };
+  const schema = buildSchema(await schemaText(contract));
+  const { definitions } = parseOperations(files.get("shelf.graphql") ?? "");
+  assert.equal(definitions.length, 2);
+  // Each is sent alone, for one without a name may stand beside no other.
+  for (const definition of definitions)
+    assert.deepEqual(validate(schema, { kind: Kind.DOCUMENT, definitions: [definition] }), []);
 });
 
 test("docs/discovery.md: a program registers itself, is found, and deregisters as it stops", async () => {

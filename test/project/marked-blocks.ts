@@ -39,12 +39,36 @@ export function markedCommands(root: string, name: string, page = "README.md"): 
   }));
 }
 
+/** A piece of a file that a page says to change. */
+export interface MarkedChange {
+  readonly file: string;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** The changes that a page shows: blocks with `<!-- change: FILE -->` before the fence, whose lines begin as those of diff. */
+export function markedChanges(root: string, page = "README.md"): MarkedChange[] {
+  return blocks(root, page, "change").map(({ name, body }) => {
+    const lines = body.split("\n").slice(0, -1);
+    const side = (sign: string): string =>
+      lines
+        .filter((line) => line.startsWith(" ") || line.startsWith(sign))
+        .map((line) => line.slice(1))
+        .join("\n");
+    return { file: name, before: side("-"), after: side("+") };
+  });
+}
+
 function pattern(text: string): RegExp {
   const escaped = text.split("…").map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   return new RegExp(`^${escaped.join("[^]*?")}\\s*$`);
 }
 
-function blocks(root: string, page: string, kind: "file" | "run"): { name: string; body: string }[] {
+function blocks(
+  root: string,
+  page: string,
+  kind: "file" | "run" | "change",
+): { name: string; body: string }[] {
   const text = readFileSync(join(root, page), "utf8");
   const marked = new RegExp(`^<!-- ${kind}: (\\S+) -->\\n+\`\`\`\\w*\\n([\\s\\S]*?)^\`\`\`$`, "gm");
   return [...text.matchAll(marked)].map(([, name = "", body = ""]) => ({ name, body }));

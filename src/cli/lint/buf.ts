@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { delimiter, dirname, join, relative, resolve } from "node:path";
 import type { Finding } from "./finding.ts";
 
@@ -22,7 +22,7 @@ export interface BufSubject {
 export async function runBuf({ protos, against }: BufSubject): Promise<BufReport> {
   const wanted = against === undefined ? "buf lint" : "buf lint and buf breaking";
   const skip = (why: string): BufReport => ({ findings: [], skipped: [`${wanted} did not run: ${why}`] });
-  if (protos.length === 0) return skip("they need the sources, --proto FILE");
+  if (protos.length === 0) return skip("buf needs the sources, --proto FILE");
   const program = findBuf();
   if (program === undefined) return skip("buf is not here; npm install --save-dev @bufbuild/buf");
   const folder = upwards(process.cwd(), (at) => existsSync(join(at, "buf.yaml")));
@@ -34,8 +34,17 @@ export async function runBuf({ protos, against }: BufSubject): Promise<BufReport
   const paths = inside.flatMap((file) => ["--path", file]);
   const findings = await bufFindings(program, folder, ["lint", ...paths]);
   if (against === undefined) return { findings, skipped: [] };
-  const broken = await bufFindings(program, folder, ["breaking", "--against", resolve(against), ...paths]);
-  return { findings: [...findings, ...broken], skipped: [] };
+  // Paths of a set are those of imports, in which buf finds none of the files: it looks at all, and the others go here.
+  const isSet =
+    !against.endsWith(".proto") && statSync(against, { throwIfNoEntry: false })?.isFile() === true;
+  const broken = await bufFindings(program, folder, [
+    "breaking",
+    "--against",
+    resolve(against),
+    ...(isSet ? [] : paths),
+  ]);
+  const named = new Set(["", ...inside.map((file) => relative(process.cwd(), join(folder, file)))]);
+  return { findings: [...findings, ...broken.filter(({ file }) => named.has(file))], skipped: [] };
 }
 
 /** The buf of the project, else that of the PATH. */
