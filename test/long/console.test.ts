@@ -386,7 +386,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
 
   test("rule 44: the live view shows calls by rpc and protocol, and connections; asleep while it is hidden", async () => {
     await using tab = await Tab.open("#/live");
-    await tab.page.locator(".tag", { hasText: "live" }).waitFor();
+    await tab.page.locator(".tag", { hasText: "updating" }).waitFor();
     const card = tab.page.locator(".card", { hasText: "GetShelf" });
     for (let count = 0; (await card.count()) === 0; count++) {
       assert.ok(count < 100);
@@ -481,7 +481,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
   test("F16: a server that stops ends the console's streams at once", async () => {
     const other = await ConsoleHost.start();
     await using tab = await Tab.open("#/live", { of: other });
-    await tab.page.locator(".tag", { hasText: "live" }).waitFor();
+    await tab.page.locator(".tag", { hasText: "updating" }).waitFor();
     const began = performance.now();
     const { cut } = await other.http.gracefulStop({ graceMs: 10_000 });
     assert.deepEqual(cut, []);

@@ -149,7 +149,7 @@ suite("snippets", () => {
         [{ parent: "shelves/1", book: { title: awkward } }],
         [["authorization", "Bearer s3cret"]],
       );
-      assert.equal((JSON.parse(made) as { title?: string }).title, awkward);
+      assert.equal((JSON.parse(made) as { book?: { title?: string } }).book?.title, awkward);
       assert.match(
         await run(`${library}/Chat`, [{ text: "dune" }, { text: "x" }]),
         /We have: Dune[^]*nothing like/,
