@@ -22,7 +22,10 @@ test("console and GraphQL page link each other, a page alone links none", async 
   const model = (await (await fetch(`${host.origin}/a/docs/model.json`)).json()) as { links: unknown };
   assert.deepEqual(model.links, [{ text: "GraphQL", url: "../graphql" }]);
   const headers = { accept: "text/html" };
-  assert.match(await (await fetch(`${host.origin}/graphql`, { headers })).text(), /<a href="\.\/a\/docs">Console</);
+  assert.match(
+    await (await fetch(`${host.origin}/graphql`, { headers })).text(),
+    /<a href="\.\/a\/docs">Console</,
+  );
   await using alone = await ConsoleHost.start({}, { faces: [graphql()] });
   assert.doesNotMatch(await (await fetch(`${alone.origin}/graphql`, { headers })).text(), /<a |LINKS/);
 });
