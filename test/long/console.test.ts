@@ -326,7 +326,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
       await row.locator("input").nth(1).fill(value);
     }
     await page.locator(".form textarea").first().fill("shelves/1/books/3");
-    await page.waitForURL((to) => to.hash.includes("books%2F3") && to.hash.includes("x-api-key"));
+    await page.waitForURL((to) => to.hash.includes("books%2F3") && to.hash.includes("x-note"));
     const url = page.url();
     assert.ok(url.includes("x-note") && !url.includes("hidden"));
     const snippet = (await page.locator(".snippet pre").textContent()) ?? "";
