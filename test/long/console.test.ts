@@ -217,7 +217,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
     await page.locator(".stream-row", { hasText: "Welcome" }).waitFor();
     await page.locator(".form textarea").first().fill("solaris");
     await send(page);
-    await page.locator(".stream-row", { hasText: "We have" }).waitFor();
+    await page.locator(".stream-row", { hasText: "We have: Solaris" }).waitFor();
     await page.getByRole("button", { name: "End requests" }).click();
     assert.equal(await endOfCall(page), "OK");
     assert.equal(await page.locator(".stream-number", { hasText: "sent" }).count(), 2);
@@ -246,7 +246,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
     assert.equal(await endOfCall(page), "INVALID_ARGUMENT");
     const row = page.locator(".row", { hasText: "title" }).last();
     await row.locator(".problem:not(:empty)").first().waitFor();
-    assert.match(page.url(), /t=1500/);
+    await page.waitForURL(/t=1500/);
   });
 
   test("rule 41: form and JSON are in step, and what the form cannot say stays", async () => {
@@ -326,7 +326,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
       await row.locator("input").nth(1).fill(value);
     }
     await page.locator(".form textarea").first().fill("shelves/1/books/3");
-    await page.waitForTimeout(400);
+    await page.waitForURL((to) => to.hash.includes("books%2F3") && to.hash.includes("x-note"));
     const url = page.url();
     assert.ok(url.includes("x-note") && !url.includes("hidden"));
     const snippet = (await page.locator(".snippet pre").textContent()) ?? "";
@@ -386,7 +386,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
 
   test("rule 44: the live view shows calls by rpc and protocol, and connections; asleep while it is hidden", async () => {
     await using tab = await Tab.open("#/live");
-    await tab.page.locator(".tag", { hasText: "live" }).waitFor();
+    await tab.page.locator(".tag", { hasText: "updating" }).waitFor();
     const card = tab.page.locator(".card", { hasText: "GetShelf" });
     for (let count = 0; (await card.count()) === 0; count++) {
       assert.ok(count < 100);
@@ -481,7 +481,7 @@ describe("the console in Chromium", { skip: noChromium, timeout: 300_000 }, () =
   test("F16: a server that stops ends the console's streams at once", async () => {
     const other = await ConsoleHost.start();
     await using tab = await Tab.open("#/live", { of: other });
-    await tab.page.locator(".tag", { hasText: "live" }).waitFor();
+    await tab.page.locator(".tag", { hasText: "updating" }).waitFor();
     const began = performance.now();
     const { cut } = await other.http.gracefulStop({ graceMs: 10_000 });
     assert.deepEqual(cut, []);

@@ -36,7 +36,13 @@ export class FaceSet {
     this.paths = [...owners.keys()];
     this.#known = new Set(this.paths);
     this.#letters = new Set(this.paths.map((path) => path.charCodeAt(1)));
-    this.#faces = faces.map((face) => face.mount(host));
+    this.#faces = faces.map((face) => {
+      const others = faces.filter((other) => other !== face).map(({ page }) => page);
+      return face.mount(
+        host,
+        others.filter((page) => page !== undefined),
+      );
+    });
   }
 
   /** @returns undefined for no faces @throws SetupError naming two faces at one path, or a wrong one */

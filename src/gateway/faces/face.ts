@@ -13,6 +13,7 @@ import type { HttpObserver } from "../http/http-observer.ts";
 import type { BodyReader } from "../http/request-body.ts";
 import type { Router } from "../routing/router.ts";
 import type { FaceProtocol, FaceRpc } from "./face-call.ts";
+import type { FacePage } from "./face-pages.ts";
 import type { FaceSocketPath } from "./face-socket.ts";
 
 /** Services, types and routes of one moment. */
@@ -124,8 +125,10 @@ export interface Face {
   readonly name: string;
   /** The paths that it has, whatever the contract: rules of rpcs cannot use them. */
   readonly paths: readonly string[];
-  /** Makes the face of a server. */
-  mount(host: FaceHost): MountedFace;
+  /** Its page, to which other pages link; undefined where it has none. */
+  readonly page?: FacePage | undefined;
+  /** Makes the face of a server. @param pages those of the other faces */
+  mount(host: FaceHost, pages: readonly FacePage[]): MountedFace;
 }
 
 /** Options that every face has. */

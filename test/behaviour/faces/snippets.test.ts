@@ -128,6 +128,37 @@ suite("snippets", () => {
     assert.match(await bash(chat ?? ""), /We have: Dune/);
   });
 
+  test("ts-ms call: unary calls, and streams of requests and replies", { timeout: 60_000 }, async () => {
+    const folder = await mkdtemp(join(root, ".cache/snippet-"));
+    try {
+      // `npx` finds the command of the package under its own name, as it is here.
+      const program = join(root, "src/cli/ts-ms.ts");
+      const npx = `#!/bin/sh\n[ "$1" = ts-ms ] || exit 9\nshift\nexec '${process.execPath}' '${program}' "$@"\n`;
+      await writeFile(join(folder, "npx"), npx, { mode: 0o755 });
+      const run = (
+        name: string,
+        messages: readonly object[],
+        headers: readonly (readonly [string, string])[] = [],
+      ): Promise<string> =>
+        bash(commands(name, messages, headers).get("ts-ms call") ?? "", {
+          PATH: `${folder}:${process.env.PATH}`,
+          TOKEN: "x",
+        });
+      const made = await run(
+        `${library}/CreateBook`,
+        [{ parent: "shelves/1", book: { title: awkward } }],
+        [["authorization", "Bearer s3cret"]],
+      );
+      assert.equal((JSON.parse(made) as { book?: { title?: string } }).book?.title, awkward);
+      assert.match(
+        await run(`${library}/Chat`, [{ text: "dune" }, { text: "x" }]),
+        /We have: Dune[^]*nothing like/,
+      );
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
   test("TypeScript: a typed client", { timeout: 60_000 }, async () => {
     const folder = await mkdtemp(join(root, ".cache/snippet-"));
     try {

@@ -6,6 +6,7 @@ import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
 import type { Contract } from "../face.ts";
 import { type ModelInit, shownRpc } from "./shown-contract.ts";
 import { mediaTypeOf, pageWith } from "./page-list.ts";
+import { withoutComments } from "./without-comments.ts";
 
 /** Nothing but the files of the console itself, and calls of this server. */
 const policy = [
@@ -67,7 +68,7 @@ export class DocsFiles {
   }
 
   async file(name: string, exchange: HttpExchange): Promise<void> {
-    send(await this.#once(name, () => textOf(name), name), exchange);
+    send(await this.#once(name, async () => withoutComments(name, await textOf(name)), name), exchange);
   }
 
   async model(exchange: HttpExchange): Promise<void> {

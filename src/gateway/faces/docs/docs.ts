@@ -3,8 +3,9 @@ import { SetupError } from "../../../core/errors/setup-error.ts";
 import { type StopReport, sumOfReports } from "../../../core/lifecycle/lifecycle.ts";
 import type { CallWatcher } from "../../../core/telemetry/call-books.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import { type FacePage, relativeLink } from "../face-pages.ts";
 import { DocsFiles } from "./docs-files.ts";
-import { type DocsOptions, docsDefaults } from "./docs-options.ts";
+import { type DocsLink, type DocsOptions, docsDefaults } from "./docs-options.ts";
 import { shownContract } from "./shown-contract.ts";
 import { Live } from "./live.ts";
 import { pageFiles } from "./page-list.ts";
@@ -33,7 +34,16 @@ export function docs(options: Partial<DocsOptions> = {}): Face {
   }
   const own = live === false ? documents : [...documents, "live"];
   const paths = [path, `${path}/`, ...[...pageFiles, ...own].map((file) => `${path}/${file}`)];
-  return { name: "docs", paths, mount: (host) => new MountedDocs(merged, host) };
+  return {
+    name: "docs",
+    paths,
+    page: { text: "Console", path },
+    mount: (host, pages) => new MountedDocs({ ...merged, links: [...linksTo(pages, path), ...links] }, host),
+  };
+}
+
+function linksTo(pages: readonly FacePage[], path: string): readonly DocsLink[] {
+  return pages.map(({ text, path: to }) => ({ text, url: relativeLink(path, to) }));
 }
 
 class MountedDocs implements MountedFace {

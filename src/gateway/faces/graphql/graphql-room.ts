@@ -10,6 +10,7 @@ import { answerHttp } from "./http-answer.ts";
 import type { HttpParts } from "./http-parts.ts";
 import { OperationMeter } from "./meters.ts";
 import { Persisted } from "./persisted.ts";
+import type { FacePage } from "../face-pages.ts";
 import { answerPage, answerPageFile } from "./playground.ts";
 import { type ContractSchema, madeSchema } from "./schema.ts";
 import type { SocketRoom } from "./socket.ts";
@@ -18,14 +19,16 @@ import type { SocketRoom } from "./socket.ts";
 export class GraphqlRoom {
   readonly #options: GraphqlOptions;
   readonly #host: FaceHost;
+  readonly #pages: readonly FacePage[];
   readonly #meter: OperationMeter;
   readonly #persisted: Persisted;
   #sockets: SocketRoom | undefined;
   #current: { readonly schema: ContractSchema; readonly executor: Executor } | undefined;
 
   /** @throws SetupError for documents that cannot be used */
-  constructor(options: GraphqlOptions, host: FaceHost) {
+  constructor(options: GraphqlOptions, host: FaceHost, pages: readonly FacePage[]) {
     this.#options = options;
+    this.#pages = pages;
     this.#host = host;
     this.#meter = new OperationMeter(host.httpObservers);
     this.#persisted = new Persisted(options.persisted);
@@ -69,7 +72,7 @@ export class GraphqlRoom {
       executor,
       options: this.#options,
       bodies: this.#host.bodies,
-      page: this.#options.playground ? answerPage : undefined,
+      page: this.#options.playground ? (exchange) => answerPage(exchange, this.#pages) : undefined,
       heartbeatMs: this.#host.heartbeatMs,
       writeIdleMs: () => this.#host.live().writeIdleMs,
     };

@@ -1,6 +1,7 @@
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import type { FacePage } from "../face-pages.ts";
 import type { FaceSocketPath } from "../face-socket.ts";
 import { type GraphqlOptions, graphqlDefaults } from "./graphql-options.ts";
 import type { GraphqlRoom } from "./graphql-room.ts";
@@ -9,7 +10,7 @@ import type { GraphqlRoom } from "./graphql-room.ts";
 const subprotocol = "graphql-transport-ws";
 
 /** The files of the playground, below the path. */
-const pageFiles = ["playground.css", "playground.js", "completion.js"];
+const pageFiles = ["playground.css", "playground.js", "completion.js", "sample.js"];
 
 /** Options that count or measure something; all others of them are at least 1. */
 const mayBeZero: ReadonlySet<keyof GraphqlOptions> = new Set(["batchMs", "maxBatchedOperations"]);
@@ -40,7 +41,8 @@ export function graphql(options: Partial<GraphqlOptions> = {}): Face {
   return {
     name: "graphql",
     paths: [merged.path, ...files],
-    mount: (host) => new MountedGraphql(merged, host),
+    page: merged.playground ? { text: "GraphQL", path: merged.path } : undefined,
+    mount: (host, pages) => new MountedGraphql(merged, host, pages),
   };
 }
 
@@ -49,10 +51,12 @@ class MountedGraphql implements MountedFace {
   readonly sockets: ReadonlyMap<string, FaceSocketPath> | undefined;
   readonly #options: GraphqlOptions;
   readonly #host: FaceHost;
+  readonly #pages: readonly FacePage[];
   #room: GraphqlRoom | undefined;
 
-  constructor(options: GraphqlOptions, host: FaceHost) {
+  constructor(options: GraphqlOptions, host: FaceHost, pages: readonly FacePage[]) {
     this.#options = options;
+    this.#pages = pages;
     this.#host = host;
     const { guard, path } = options;
     const open: FaceSocketPath["open"] = (socket, origin) => this.#loaded.converse(socket, origin);
@@ -64,7 +68,7 @@ class MountedGraphql implements MountedFace {
     const { checkPeers } = await import("./peers.ts");
     await checkPeers(this.#hasSockets);
     const { GraphqlRoom } = await import("./graphql-room.ts");
-    const room = new GraphqlRoom(this.#options, this.#host);
+    const room = new GraphqlRoom(this.#options, this.#host, this.#pages);
     if (this.#hasSockets) await room.loadSockets();
     this.#room = room;
   }

@@ -2,6 +2,7 @@ import { pathOf, queryOf } from "../../../core/net/request-target.ts";
 import { rankOf } from "../../http/accept.ts";
 import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
 import { weightedList } from "../../http/weighted-list.ts";
+import { type FacePage, relativeLink } from "../face-pages.ts";
 import { pageText } from "./page/page-files.ts";
 
 /** Nothing but the files of the page itself, and operations of this server. */
@@ -18,8 +19,8 @@ const pageHeaders: Readonly<ResponseHeaders> = {
   vary: "accept",
 };
 
-/** Answers a request of a browser for the page. @returns whether it was one */
-export function answerPage(exchange: HttpExchange): boolean {
+/** Answers a request of a browser for the page. @param pages to which it links @returns whether it was one */
+export function answerPage(exchange: HttpExchange, pages: readonly FacePage[]): boolean {
   const { url, headers } = exchange.head;
   const path = pathOf(url);
   const query = new URLSearchParams(queryOf(url, path));
@@ -34,7 +35,10 @@ export function answerPage(exchange: HttpExchange): boolean {
   const ranges = weightedList(accept);
   if (rankOf(ranges, "text/html").quality < rankOf(ranges, "application/json").quality) return false;
   // Relative, for a prefix in front of all paths is not known to be the client's.
-  const html = pageText("playground.html").replaceAll("BASE", path.slice(path.lastIndexOf("/") + 1));
+  const links = pages.map(({ text, path: to }) => `<a href="${relativeLink(path, to)}">${text}</a>`).join("");
+  const html = pageText("playground.html")
+    .replaceAll("BASE", path.slice(path.lastIndexOf("/") + 1))
+    .replace("LINKS", links);
   exchange.respond(200, { ...pageHeaders, "content-type": "text/html; charset=utf-8" }, html);
   return true;
 }

@@ -117,7 +117,7 @@ async function readEvents(body, events) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    await rests.take();
+    if (rests.isDue()) await rests.take();
     rest += decoder.decode(value, { stream: true });
     let start = 0;
     for (let end = rest.indexOf("\n\n", start); end >= 0; end = rest.indexOf("\n\n", start)) {
@@ -126,6 +126,7 @@ async function readEvents(body, events) {
       if (event === "error") return events.end(errorOutcome(data, 0, []));
       if (event === "end") return events.end(okOutcome(headersIn(memberTexts(data)["trailers"])));
       if (data !== "") events.message(data);
+      if (rests.isDue()) await rests.take();
     }
     rest = rest.slice(start);
   }
@@ -155,7 +156,7 @@ async function readEnvelopes(body, events) {
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
-    await rests.take();
+    if (rests.isDue()) await rests.take();
     const all = new Uint8Array(rest.length + value.length);
     all.set(rest);
     all.set(value, rest.length);
@@ -168,6 +169,7 @@ async function readEnvelopes(body, events) {
       rest = rest.subarray(end);
       if (!isEnd) {
         events.message(text);
+        if (rests.isDue()) await rests.take();
         continue;
       }
       const { error, metadata } = memberTexts(text);
@@ -190,8 +192,11 @@ class Rests {
     this.channel = new MessageChannel();
   }
 
+  isDue() {
+    return performance.now() - this.since >= longestMs;
+  }
+
   async take() {
-    if (performance.now() - this.since < longestMs) return;
     // A timer would wait for a second where the page is hidden.
     await new Promise((resolve) => {
       this.channel.port1.onmessage = resolve;

@@ -3,7 +3,7 @@ import { codeNames } from "./codes.js";
 import { h, replace } from "./dom.js";
 import { bytesText } from "./message-list.js";
 import { hashOf } from "./place.js";
-import { mostPoints, numberText, plot } from "./plot.js";
+import { mostPoints, numberText, plot, plotKey } from "./plot.js";
 
 /** @import { App, View } from "./console.js" */
 
@@ -84,7 +84,7 @@ class LiveView {
     if (this.source !== undefined) return;
     const source = new EventSource(this.url);
     this.source = source;
-    source.addEventListener("open", () => this.say("live"));
+    source.addEventListener("open", () => this.say("updating"));
     source.addEventListener("message", ({ data }) =>
       this.take(/** @type {Snapshot} */ (JSON.parse(/** @type {string} */ (data)))),
     );
@@ -108,7 +108,7 @@ class LiveView {
   /** @param {string} text */
   say(text) {
     if (this.state.textContent !== text) this.state.textContent = text;
-    this.state.classList.toggle("must", text === "live");
+    this.state.classList.toggle("must", text === "updating");
   }
 
   /** @param {Snapshot} snapshot */
@@ -178,29 +178,31 @@ class LiveView {
       h(
         "div.card-plot",
         null,
-        h("span.hint", null, "calls/s ", h("strong", null, `${values.at(-1)?.ended ?? 0}`)),
+        h(
+          "div.hint.keys",
+          null,
+          plotKey("calls/s", 0, `${values.at(-1)?.ended ?? 0}`),
+          failed > 0 && plotKey("failed/s", 2, `${failuresOf(values.at(-1) ?? { failed: {} })}`),
+        ),
         plot("Calls a second, and those that failed", [
-          { name: "calls", values: line(({ ended }) => ended) },
-          { name: "failed", values: line((one) => failuresOf(one) || undefined) },
+          { colour: 0, values: line(({ ended }) => ended) },
+          { colour: 2, values: line((one) => failuresOf(one) || undefined) },
         ]),
       ),
       h(
         "div.card-plot",
         null,
         h(
-          "span.hint",
+          "div.hint.keys",
           null,
-          "p50 ",
-          h("strong", null, msOf(last?.p50)),
-          " p90 ",
-          h("strong", null, msOf(last?.p90)),
-          " p99 ",
-          h("strong", null, msOf(last?.p99)),
+          plotKey("p50", 0, msOf(last?.p50)),
+          plotKey("p90", 1, msOf(last?.p90)),
+          plotKey("p99", 2, msOf(last?.p99)),
         ),
         plot("Time of calls in milliseconds: p50, p90 and p99", [
-          { name: "p50", values: line(({ p50 }) => p50) },
-          { name: "p90", values: line(({ p90 }) => p90) },
-          { name: "p99", values: line(({ p99 }) => p99) },
+          { colour: 0, values: line(({ p50 }) => p50) },
+          { colour: 1, values: line(({ p90 }) => p90) },
+          { colour: 2, values: line(({ p99 }) => p99) },
         ]),
       ),
       h(
@@ -263,7 +265,7 @@ class LiveView {
   }
 }
 
-/** @param {Figures} figures */
+/** @param {Pick<Figures, "failed">} figures */
 function failuresOf({ failed }) {
   return Object.values(failed).reduce((sum, count) => sum + count, 0);
 }

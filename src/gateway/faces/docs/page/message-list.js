@@ -6,6 +6,8 @@ import { jsonNodes } from "./json-nodes.js";
 const mostMessages = 1000;
 const mostLength = 4 * 1024 * 1024;
 const rowHeight = 28;
+/** How often the list is drawn at most, in milliseconds: no reader sees more. */
+const drawEveryMs = 100;
 
 /** @typedef {{ number: number, text: string, at: number, sent: boolean }} Entry */
 
@@ -16,12 +18,17 @@ export class MessageList {
     /** How many of the entries in front are gone: they are removed now and then, not one by one. */
     this.gone = 0;
     this.length = 0;
+    /** How many of the kept entries were sent from here. */
+    this.keptSent = 0;
     this.received = 0;
     this.bytes = 0;
     this.paused = false;
     /** @type {readonly Entry[] | undefined} */
     this.frozen = undefined;
     this.isDue = false;
+    this.drawnAt = -drawEveryMs;
+    /** Height of all rows when they were last drawn. */
+    this.height = 0;
     this.rate = 0;
     this.rateAt = performance.now();
     this.rateCount = 0;
@@ -66,7 +73,8 @@ export class MessageList {
    * @param {boolean} [sent] whether it was sent from here
    */
   add(text, sent = false) {
-    if (!sent) {
+    if (sent) this.keptSent++;
+    else {
       this.received++;
       this.bytes += text.length;
     }
@@ -76,8 +84,9 @@ export class MessageList {
       this.entries.length - this.gone > mostMessages ||
       (this.length > mostLength && this.entries.length - this.gone > 1)
     ) {
-      this.length -= this.entries[this.gone]?.text.length ?? 0;
-      this.gone++;
+      const oldest = this.entries[this.gone++];
+      this.length -= oldest?.text.length ?? 0;
+      if (oldest?.sent === true) this.keptSent--;
     }
     if (this.gone > mostMessages) {
       this.entries.splice(0, this.gone);
@@ -100,18 +109,23 @@ export class MessageList {
     this.soon();
   }
 
-  /** Draws with the next frame; a tab that is hidden draws nothing. */
+  /** Draws with one of the next frames; a tab that is hidden draws nothing. */
   soon() {
     if (this.isDue) return;
     this.isDue = true;
-    requestAnimationFrame(() => {
-      this.isDue = false;
-      this.draw();
-    });
+    const frame = () =>
+      requestAnimationFrame(() => {
+        this.isDue = false;
+        this.draw();
+      });
+    const waitMs = this.drawnAt + drawEveryMs - performance.now();
+    if (waitMs > 0) setTimeout(frame, waitMs);
+    else frame();
   }
 
   draw() {
     const now = performance.now();
+    this.drawnAt = now;
     if (now - this.rateAt >= 1000) {
       this.rate = ((this.received - this.rateCount) * 1000) / (now - this.rateAt);
       this.rateAt = now;
@@ -120,7 +134,7 @@ export class MessageList {
     const all = this.frozen ?? this.kept();
     const word = this.filter.value.toLowerCase();
     const shown = word === "" ? all : all.filter(({ text }) => text.toLowerCase().includes(word));
-    const dropped = this.received - this.kept().filter(({ sent }) => !sent).length;
+    const dropped = this.received - (this.entries.length - this.gone - this.keptSent);
     this.totals.textContent = [
       `${this.received} ${this.received === 1 ? "message" : "messages"}`,
       bytesText(this.bytes),
@@ -130,7 +144,8 @@ export class MessageList {
     ].join(" · ");
     const height = shown.length * rowHeight;
     const { scrollTop, clientHeight } = this.scroller;
-    const wasAtEnd = scrollTop + clientHeight >= this.spacer.offsetHeight - rowHeight;
+    const wasAtEnd = scrollTop + clientHeight >= this.height - rowHeight;
+    this.height = height;
     this.spacer.style.height = `${height}px`;
     this.scroller.style.height = `${Math.max(height, 4 * rowHeight)}px`;
     if (wasAtEnd && !this.paused) this.scroller.scrollTop = height;

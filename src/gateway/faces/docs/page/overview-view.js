@@ -72,6 +72,7 @@ function rpcRow(rpc, mayCall) {
     ),
     h("a", { href: hashOf(mayCall ? "call" : "rpc", id), class: deprecated ? "old" : null }, name),
     h("span.summary", null, inlineNodes(summaryOf(comment))),
+    h("span.go", { "aria-hidden": "true" }, mayCall ? "Call" : "Read", icon("next")),
     route !== undefined && h("span.route", null, verbTag(route.verb), h("code", null, route.path)),
   );
 }

@@ -10,12 +10,12 @@ export const mostPoints = 300;
  * A line for each list of values, all in one scale; undefined is a gap.
  *
  * @param {string} label what it is, for readers that do not see it
- * @param {readonly { name: string, values: readonly (number | undefined)[] }[]} lines
+ * @param {readonly { colour: 0 | 1 | 2, values: readonly (number | undefined)[] }[]} lines
  */
 export function plot(label, lines) {
   const highest = Math.max(1e-9, ...lines.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  const paths = lines.map(({ values }, at) =>
-    svg("path", { class: `line line-${at}`, d: pathOf(values, highest) }),
+  const paths = lines.map(({ values, colour }) =>
+    svg("path", { class: `line line-${colour}`, d: pathOf(values, highest) }),
   );
   return h(
     "figure.plot",
@@ -31,6 +31,17 @@ export function plot(label, lines) {
       ...paths,
     ),
   );
+}
+
+/**
+ * What a line of a plot is, with its last value.
+ *
+ * @param {string} name
+ * @param {0 | 1 | 2} colour
+ * @param {string} value
+ */
+export function plotKey(name, colour, value) {
+  return h(`span.key.key-${colour}`, null, `${name} `, h("strong", null, value));
 }
 
 /**

@@ -77,7 +77,7 @@ export class Shell {
       null,
       live && h("a", { href: hashOf("live"), "data-view": "live" }, "Live"),
       call && h("a", { href: hashOf("history"), "data-view": "history" }, "History"),
-      links.map(({ text, url }) => h("a", { href: url, rel: "noopener noreferrer" }, text)),
+      links.map(({ text, url }) => h("a.further", { href: url, rel: "noopener noreferrer" }, text)),
     );
     const search = h(
       "button.search-button",
@@ -98,8 +98,16 @@ export class Shell {
   }
 
   services() {
-    const { services, rpcs } = this.app.model;
-    return services.map((service) => serviceGroup(service, rpcs.size <= mostOpen, this.app.model.text.call));
+    const { services, rpcs, text } = this.app.model;
+    return [
+      services.map((service) => serviceGroup(service, rpcs.size <= mostOpen, text.call)),
+      // Where the header has no room for them.
+      h(
+        "p.nav-links",
+        null,
+        text.links.map(({ text: name, url }) => h("a", { href: url, rel: "noopener noreferrer" }, name)),
+      ),
+    ];
   }
 
   /** @param {boolean} isOpen */

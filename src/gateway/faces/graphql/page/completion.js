@@ -4,7 +4,7 @@
  * What a completion reads of an introspected schema.
  *
  * @typedef {{ name: string | null, ofType?: TypeRef | null }} TypeRef
- * @typedef {{ name: string, args: { name: string }[], type: TypeRef }} Field
+ * @typedef {{ name: string, args: { name: string, type?: { kind: string } }[], type: TypeRef }} Field
  * @typedef {{ name: string, kind: string, fields: Field[] | null, possibleTypes: { name: string }[] | null }} Type
  * @typedef {{ queryType: { name: string }, mutationType: { name: string } | null, subscriptionType: { name: string } | null, types: Type[] }} Schema
  */
@@ -75,9 +75,11 @@ function placeIn(text, schema) {
 }
 
 /**
+ * The name of a type within lists and what is not null.
+ *
  * @param {TypeRef | null | undefined} type
  * @returns {string | null | undefined}
  */
-function namedIn(type) {
+export function namedIn(type) {
   return type?.name ?? (type?.ofType && namedIn(type.ofType));
 }

@@ -1,17 +1,19 @@
 /** A page to try operations on: an editor that completes names from the schema, results, and subscriptions live. */
 import { completion } from "./completion.js";
+import { sampleQuery } from "./sample.js";
 
 /** @typedef {import("./completion.js").Schema} Schema */
 
 const endpoint = location.pathname;
 const historyKey = `graphql ${endpoint}`;
+const emptyQuery = "query {\n  __typename\n}\n";
 const mostKept = 50;
 const mostShown = 1_000_000;
 
 /** What the page needs to know of a schema. */
 const introspection = `{ __schema {
   queryType { name } mutationType { name } subscriptionType { name }
-  types { name kind fields { name args { name } type { ...T } } possibleTypes { name } enumValues { name } }
+  types { name kind fields { name args { name type { kind } } type { ...T } } possibleTypes { name } enumValues { name } }
 } }
 fragment T on __Type { name ofType { name ofType { name ofType { name } } } }`;
 
@@ -40,6 +42,9 @@ const result = element("result", HTMLElement);
 let schema;
 /** @type {AbortController | undefined} */
 let running;
+
+// The colours that were chosen in the console.
+document.documentElement.dataset["theme"] = localStorage.getItem("ts-ms.theme") ?? "auto";
 
 /** @param {string} accept */
 function requestHeaders(accept) {
@@ -149,7 +154,10 @@ async function load() {
   const { data } = await response.json();
   if (data === undefined || data === null)
     state.textContent = "This server does not show its schema: nothing is completed.";
-  else schema = data.__schema;
+  else {
+    schema = data.__schema;
+    if (query.value === emptyQuery && schema !== undefined) query.value = sampleQuery(schema);
+  }
 }
 
 /** @param {boolean} isAsked whether names are asked for by a key */
@@ -219,6 +227,6 @@ past.addEventListener("change", () => {
   query.value = entry.query;
   variables.value = entry.variables;
 });
-query.value = kept()[0]?.query ?? "query {\n  __typename\n}\n";
+query.value = kept()[0]?.query ?? emptyQuery;
 list();
 load().catch((/** @type {unknown} */ error) => (state.textContent = String(error)));
