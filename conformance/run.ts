@@ -22,6 +22,7 @@ import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { rotel } from "./rotel/rotel.ts";
 import { graphqlHttp } from "./graphql-http.ts";
+import { mcp } from "./mcp/mcp.ts";
 import { openapi } from "./openapi.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
@@ -60,6 +61,7 @@ const suites: readonly Suite[] = [
   envelope,
   openapi,
   graphqlHttp,
+  mcp,
   showcase,
   consul,
   dnsmasq,
