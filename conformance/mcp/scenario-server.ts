@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
 import { mcp } from "../../src/entries/mcp.ts";
-import { Code, ConnectError, GrpcServer, HttpServer, service } from "../../src/index.ts";
+import { Code, ConnectError, GrpcServer, HttpServer, type PartialService } from "../../src/index.ts";
+import type { AnyService } from "../../src/core/call/service.ts";
 import { builtContract } from "../../test/support/built-contract.ts";
 
 /** A picture of one pixel. */
@@ -20,7 +22,8 @@ export async function startScenarioServer(): Promise<HttpServer> {
   const [scenarios, guest] = services;
   if (scenarios === undefined || guest === undefined) throw new Error("scenarios.proto lacks a service");
   let withGuest = false;
-  const implementation = service(scenarios, {
+  const implementation = {
+    descriptor: scenarios,
     giveText: () => body("text/plain", "This is a simple text response for testing."),
     giveImage: () => body("image/png", png),
     giveAudio: () => body("audio/wav", wav),
@@ -47,11 +50,13 @@ export async function startScenarioServer(): Promise<HttpServer> {
       const { id } = request as { readonly id: string }; // By the contract.
       return { id, templateTest: true, data: `Data for ID: ${id}` };
     },
-  });
+  } as AnyService; // Its rpcs are known only when it runs.
+  const upstream = new GrpcServer({ listen: false, logger: false });
+  upstream.addService(implementation as PartialService<DescService>); // As above.
   const http = new HttpServer({
     port: 0,
     logger: false,
-    upstream: new GrpcServer({ listen: false, logger: false }).addService(implementation),
+    upstream,
     faces: [mcp({ name: "test", expose: "marked" })],
     comments: image,
   });
