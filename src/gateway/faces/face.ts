@@ -124,6 +124,8 @@ export interface Face {
   readonly name: string;
   /** The paths that it has, whatever the contract: rules of rpcs cannot use them. */
   readonly paths: readonly string[];
+  /** The protocol of its calls; undefined for a document, which makes none. */
+  readonly protocol?: FaceProtocol;
   /** Makes the face of a server. */
   mount(host: FaceHost): MountedFace;
 }

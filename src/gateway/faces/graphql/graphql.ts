@@ -40,6 +40,7 @@ export function graphql(options: Partial<GraphqlOptions> = {}): Face {
   return {
     name: "graphql",
     paths: [merged.path, ...files],
+    protocol: "graphql",
     mount: (host) => new MountedGraphql(merged, host),
   };
 }
