@@ -175,7 +175,8 @@ describe("bodies", () => {
 
 describe("names", () => {
   test("of more than 64 letters are cut, and have a hash", async () => {
-    const whole = "find_the_first_of_all_things_that_have_a_very_long_name_which_does_not_fit_into_sixty_four_letters";
+    const whole =
+      "find_the_first_of_all_things_that_have_a_very_long_name_which_does_not_fit_into_sixty_four_letters";
     const hash = createHash("sha256").update(whole).digest("hex").slice(0, 10);
     const name = `${whole.slice(0, 53)}_${hash}`;
     assert.equal(name.length, 64);
@@ -345,5 +346,8 @@ test("only the tools that are chosen are there, and none that is unknown", async
   );
   const { json: called } = await few.ask("tools/call", { name: "find.it", _meta: modernMeta });
   assert.equal(called.error?.code, -32_602);
-  await assert.rejects(McpHost.of([kinds], { tools: ["run"] }), /mcp: there is no tool run; there are get_body/);
+  await assert.rejects(
+    McpHost.of([kinds], { tools: ["run"] }),
+    /mcp: there is no tool run; there are get_body/,
+  );
 });

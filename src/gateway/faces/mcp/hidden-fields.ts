@@ -70,7 +70,8 @@ function reduced(desc: DescMessage, shows: Shows, made: Map<DescMessage, DescMes
   const known = made.get(desc);
   if (known !== undefined) return known;
   const fields: DescField[] = [];
-  const isShown = (member: DescMessage["members"][number]): boolean => member.kind === "oneof" || shows(member);
+  const isShown = (member: DescMessage["members"][number]): boolean =>
+    member.kind === "oneof" || shows(member);
   const copy: DescMessage = { ...desc, fields, members: desc.members.filter(isShown) };
   made.set(desc, copy);
   for (const field of desc.fields.filter(shows)) {

@@ -187,7 +187,11 @@ function compileContents(route: Route, rpc: FaceRpc, shown: ShownRpcs): (reply: 
   }
   const output = shownMessage(method.output, (field) => shown.has(field));
   const responseField = output.fields.find(({ number }) => number === route.responseField?.number);
-  const encode = jsonTextEncoder({ ...route, responseField }, { ...method, output }, { ...rpc.json, indent: 0 });
+  const encode = jsonTextEncoder(
+    { ...route, responseField },
+    { ...method, output },
+    { ...rpc.json, indent: 0 },
+  );
   return (reply) => ({ mimeType: "application/json", text: encode(reply), bytes: undefined });
 }
 
