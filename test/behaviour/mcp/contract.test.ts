@@ -340,8 +340,9 @@ describe("hidden fields", () => {
 test("only the tools that are chosen are there, and none that is unknown", async () => {
   await using few = await McpHost.of([kinds], { expose: "all", tools: ["walk", "tell"] });
   const { json } = await few.ask("tools/list");
+  const { tools: chosen } = (json.result ?? assert.fail()) as { readonly tools: readonly Tool[] }; // As above.
   assert.deepEqual(
-    (json.result?.["tools"] as readonly Tool[]).map(({ name }) => name),
+    chosen.map(({ name }) => name),
     ["walk", "tell"],
   );
   const { json: called } = await few.ask("tools/call", { name: "find.it", _meta: modernMeta });
