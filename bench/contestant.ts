@@ -16,6 +16,7 @@ const patienceMs = 30_000;
 
 /** One side of a comparison: a process on a core of its own. */
 export class Contestant {
+  /** The file and its arguments. */
   readonly name: string;
   /** The port it listens on; 0 for none. */
   readonly port: number;
@@ -60,7 +61,7 @@ export class Contestant {
         child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it was ready`)));
       }),
     );
-    return new Contestant(basename(file), child, port);
+    return new Contestant([basename(file), ...args].join(" "), child, port);
   }
 
   /** CPU time and memory so far. */

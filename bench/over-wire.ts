@@ -83,7 +83,7 @@ function countMessages(load: Drive, messages: number): Drive {
 }
 
 async function checkByFetch({ name, port }: Contestant, work: HttpWork): Promise<void> {
-  const { method, target, body, accept = "*/*", contentType = "application/json" } = work;
+  const { method, target, body, accept = "*/*", contentType = "application/json", headers } = work;
   const [authorization] = work.authorizations ?? [];
   const response = await fetch(`http://127.0.0.1:${port}${target}`, {
     method,
@@ -91,6 +91,7 @@ async function checkByFetch({ name, port }: Contestant, work: HttpWork): Promise
       "content-type": contentType,
       accept,
       connection: "close",
+      ...headers,
       ...(authorization === undefined ? {} : { authorization }),
     },
     ...(body === undefined ? {} : { body }),

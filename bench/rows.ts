@@ -18,6 +18,7 @@ import { StreamLoad, streamForms } from "./load/stream-load.ts";
 import { boundMebibytes, compareUsedMemory, type UsedMemory } from "./network-memory.ts";
 import { overGrpc, overHttp, streamsOverGrpc } from "./over-wire.ts";
 import { peerRows } from "./peer-rows.ts";
+import { mcpRows } from "./mcp-rows.ts";
 import { restClientRows } from "./rest-client-rows.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { streamRows } from "./stream-rows.ts";
@@ -296,6 +297,7 @@ const all: readonly Row[] = [
   ...limitRows,
   ...guardRows,
   ...faceRows,
+  ...mcpRows,
 ];
 
 /** All comparisons, by their numbers. */

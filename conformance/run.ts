@@ -22,6 +22,7 @@ import { prometheus } from "./prometheus/prometheus.ts";
 import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { rotel } from "./rotel/rotel.ts";
 import { graphqlHttp } from "./graphql-http.ts";
+import { mcp } from "./mcp/mcp.ts";
 import { openapi } from "./openapi.ts";
 import { openapiTypescript } from "./openapi-typescript.ts";
 import { schemathesis } from "./schemathesis/schemathesis.ts";
@@ -64,6 +65,7 @@ const suites: readonly Suite[] = [
   openapiTypescript,
   schemathesis,
   graphqlHttp,
+  mcp,
   showcase,
   consul,
   dnsmasq,

@@ -13,6 +13,8 @@ export interface HttpWork {
   readonly contentType?: string;
   /** The header `Accept`. Default: anything. */
   readonly accept?: string;
+  /** Further headers. Default: none. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Values of the header `Authorization`, one request after the other has the next. Default: none. */
   readonly authorizations?: readonly string[];
   /** The expected JSON value. */
@@ -149,10 +151,11 @@ function requestsOf(work: HttpWork): readonly Buffer[] {
 }
 
 function requestBytes(
-  { method, target, body, accept = "*/*", contentType }: HttpWork,
+  { method, target, body, accept = "*/*", contentType, headers = {} }: HttpWork,
   authorization?: string,
 ): Buffer {
   const lines = [`${method} ${target} HTTP/1.1`, "Host: localhost", `Accept: ${accept}`, "User-Agent: bench"];
+  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
   if (authorization !== undefined) lines.push(`Authorization: ${authorization}`);
   if (body !== undefined) {
     lines.push(

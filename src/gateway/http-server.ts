@@ -18,6 +18,7 @@ import {
 } from "../core/lifecycle/lifecycle.ts";
 import type { ConnectionCounts } from "../core/net/connection-count.ts";
 import { isLoopback } from "../core/net/loopback.ts";
+import { pathOf } from "../core/net/request-target.ts";
 import type { OpenConnection } from "../core/net/open-connections.ts";
 import { formatAddress, listenError, unixPath, type ListenAddress } from "../core/net/listener.ts";
 import { toCallError } from "../core/errors/errors.ts";
@@ -127,7 +128,10 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
     this.#admission = admissionOf(merged, faults, addresses);
     const isTrusted: IsTrusted = ({ remoteAddress }) => addresses.isProxy(remoteAddress);
-    const refused = refusedExchanges(observers, (head) => this.#router.rpcOf(head));
+    const refused = refusedExchanges(observers, {
+      rpcOf: (head) => this.#router.rpcOf(head),
+      faceOf: ({ url }) => this.#faces?.protocolAt(pathOf(url)),
+    });
     this.#hooksWith = (complete) =>
       observeExchanges(
         { observers: merged.httpObservers, refused },

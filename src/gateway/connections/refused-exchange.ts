@@ -6,8 +6,13 @@ import { HttpError } from "../http/http-error.ts";
 import { asksForWebSocket } from "../http/websocket-handshake.ts";
 import type { LiveExchange } from "./live-exchange.ts";
 
-/** The rpc of a request; undefined where it is for none. */
-export type RpcOf = (head: RequestHead) => DescMethod | undefined;
+/** What a request was for, as its head says. */
+export interface RequestPurpose {
+  /** The rpc; undefined where it is for none. */
+  rpcOf(head: RequestHead): DescMethod | undefined;
+  /** The protocol of the face at its path; undefined where there is none that makes calls. */
+  faceOf(head: RequestHead): string | undefined;
+}
 
 /**
  * The hook that notifies `observers` of exchanges that have ended before an rpc was called for them: of the others they
@@ -15,7 +20,7 @@ export type RpcOf = (head: RequestHead) => DescMethod | undefined;
  */
 export function refusedExchanges(
   observers: readonly CallObserver[],
-  rpcOf: RpcOf,
+  purpose: RequestPurpose,
 ): ((exchange: LiveExchange) => void) | undefined {
   if (observers.length === 0) return undefined;
   return ({ call, head, outcome }) => {
@@ -25,11 +30,12 @@ export function refusedExchanges(
       return;
     }
     if (failure === undefined || head.continues === true) return;
-    const method = rpcOf(head);
+    const method = purpose.rpcOf(head);
     if (refusalKindOf(failure) === undefined && isUnknown(failure, method)) {
       setRefusalKind(failure, "no_route");
     }
-    notifyRefusedHead(observers, { method, protocolName: protocolOf(head), error: failure });
+    const protocolName = purpose.faceOf(head) ?? protocolOf(head);
+    notifyRefusedHead(observers, { method, protocolName, error: failure });
   };
 }
 

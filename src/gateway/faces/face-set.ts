@@ -1,6 +1,7 @@
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
 import type { CallWatcher } from "../../core/telemetry/call-books.ts";
+import type { FaceProtocol } from "./face-call.ts";
 import type { FaceSocketPath } from "./face-socket.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "./face.ts";
 
@@ -13,14 +14,16 @@ export class FaceSet {
   readonly #faces: readonly MountedFace[];
   /** The first letters of the paths: most requests are for none of them, which one look tells. */
   readonly #letters: ReadonlySet<number>;
-  readonly #known: ReadonlySet<string>;
+  /** The protocols of calls at the paths. */
+  readonly #known: ReadonlyMap<string, FaceProtocol | undefined>;
   /** Derives the faces of a server that has not started. */
   #due: (() => void) | undefined;
   #isOpen = false;
 
   private constructor(faces: readonly Face[], host: FaceHost) {
     const owners = new Map<string, string>();
-    for (const { name, paths } of faces) {
+    const known = new Map<string, FaceProtocol | undefined>();
+    for (const { name, paths, protocol } of faces) {
       for (const path of paths) {
         const other = owners.get(path);
         if (other !== undefined) {
@@ -31,10 +34,11 @@ export class FaceSet {
         if (!/^\/[^?#*{}]+$/.test(path))
           throw new SetupError(`faces: ${name}: ${JSON.stringify(path)} is no path`);
         owners.set(path, name);
+        known.set(path, protocol);
       }
     }
     this.paths = [...owners.keys()];
-    this.#known = new Set(this.paths);
+    this.#known = known;
     this.#letters = new Set(this.paths.map((path) => path.charCodeAt(1)));
     this.#faces = faces.map((face) => {
       const others = faces.filter((other) => other !== face).map(({ page }) => page);
@@ -58,6 +62,11 @@ export class FaceSet {
   /** Whether a path is one of a face. */
   has(path: string): boolean {
     return this.#known.has(path);
+  }
+
+  /** The protocol of calls at a path; undefined where no face makes any. */
+  protocolAt(path: string): FaceProtocol | undefined {
+    return this.#known.get(path);
   }
 
   /** The sockets at a path; undefined where no face has any. */

@@ -125,6 +125,8 @@ export interface Face {
   readonly name: string;
   /** The paths that it has, whatever the contract: rules of rpcs cannot use them. */
   readonly paths: readonly string[];
+  /** The protocol of its calls; undefined for a document, which makes none. */
+  readonly protocol?: FaceProtocol;
   /** Its page, to which other pages link; undefined where it has none. */
   readonly page?: FacePage | undefined;
   /** Makes the face of a server. @param pages those of the other faces */

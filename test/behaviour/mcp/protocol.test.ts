@@ -110,7 +110,7 @@ describe("versions", () => {
     const headers = { ...modern, "mcp-method": "tools/call" };
     const base64 = `=?base64?${Buffer.from("echo").toString("base64")}?=`;
     assert.equal((await host.send(body, { ...headers, "mcp-name": base64 })).status, 200);
-    for (const name of [undefined, "other", "=?base64?%%?="]) {
+    for (const name of [undefined, "other", "=?base64?%%?=", "=?base64?ZWNobw?=", "=?base64?ZWNobw=="]) {
       const { status, json } = await host.send(body, {
         ...headers,
         ...(name !== undefined && { "mcp-name": name }),
@@ -296,6 +296,7 @@ describe("tools", () => {
 
   test("requests and calls are counted", async () => {
     const page = await metrics.page();
+    assert.match(page, /ts_ms_calls_refused_total\{[^}]*protocol="mcp",reason="malformed"\} [1-9]/);
     assert.match(page, /ts_ms_mcp_requests_total\{method="tools\/call",outcome="ok"\} [1-9]/);
     assert.match(page, /ts_ms_mcp_requests_total\{method="tools\/call",outcome="failed"\} [1-9]/);
     assert.match(page, /ts_ms_mcp_requests_total\{method="other",outcome="refused"\} [1-9]/);

@@ -33,6 +33,7 @@ for (const [argv, names] of [
   [["--http-host", "0.0.0.0", "--docs"], ["docs"]],
   [["--no-openapi"], ["docs"]],
   [["--no-docs"], ["openapi"]],
+  [["--http-host", "0.0.0.0", "--mcp", "safe"], ["mcp"]],
 ] as const) {
   test(`faces of ${argv.length === 0 ? "no flags" : argv.join(" ")}`, async () => {
     const { faces } = await optionsOf(...argv);

@@ -41,6 +41,7 @@ export function graphql(options: Partial<GraphqlOptions> = {}): Face {
   return {
     name: "graphql",
     paths: [merged.path, ...files],
+    protocol: "graphql",
     page: merged.playground ? { text: "GraphQL", path: merged.path } : undefined,
     mount: (host, pages) => new MountedGraphql(merged, host, pages),
   };

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { JsonValue } from "@bufbuild/protobuf";
+import { isBase64 } from "../../../core/codec/base64-text.ts";
 import { headerValue } from "../../http/header-value.ts";
 import { membersOf, type RawJson, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
 
@@ -59,15 +60,16 @@ function textOf(value: JsonValue): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
-const base64 = /^=\?base64\?([A-Za-z0-9+/]*={0,2})\?=$/;
+const base64Form = /^=\?base64\?(.*)\?=$/;
 
 /** The value of a header, whose form may be base64; undefined for a broken one. */
 function decoded(value: string | null | undefined): string | undefined {
   const trimmed = value?.trim();
-  if (trimmed === undefined || !trimmed.startsWith("=?")) return trimmed;
-  const found = base64.exec(trimmed);
-  if (found?.[1] === undefined) return undefined;
-  return Buffer.from(found[1], "base64").toString("utf8");
+  const base64 = trimmed === undefined ? undefined : base64Form.exec(trimmed)?.[1];
+  if (base64 === undefined) return trimmed;
+  // Its padding must be there.
+  if (base64.length % 4 !== 0 || !isBase64(base64)) return undefined;
+  return Buffer.from(base64, "base64").toString("utf8");
 }
 
 function mismatch(name: string, found: string | string[] | undefined): RpcError {

@@ -1,12 +1,11 @@
-import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { isMembers } from "../../../core/codec/json-members.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
 
 /** Whether the face shows a field. */
 export type Shows = (field: DescField) => boolean;
 
-/** The fields of a message, and of those inside of it, that the contract hides: clients neither send nor see them. */
+/** The fields of a request, and of the messages inside of it, that the contract hides: clients cannot send them. */
 export class HiddenFields {
   readonly #message: DescMessage;
   readonly #shows: Shows;
@@ -18,24 +17,12 @@ export class HiddenFields {
 
   /** @returns undefined where all are shown */
   static of(message: DescMessage, shows: Shows): HiddenFields | undefined {
-    const seen = new Set([message]);
-    for (const one of seen) {
-      for (const field of one.fields) {
-        if (!shows(field)) return new HiddenFields(message, shows);
-        if (field.message !== undefined) seen.add(field.message);
-      }
-    }
-    return undefined;
+    return hasHidden(message, shows) ? new HiddenFields(message, shows) : undefined;
   }
 
   /** @param json a request @throws ConnectError INVALID_ARGUMENT, as for a field that there is not */
   refuse(json: unknown): void {
     this.#refuse(this.#message, json, "");
-  }
-
-  /** Removes them from a reply. */
-  remove(message: Message): void {
-    this.#remove(reflect(this.#message, message));
   }
 
   #refuse(message: DescMessage, json: unknown, path: string): void {
@@ -56,17 +43,40 @@ export class HiddenFields {
       }
     }
   }
+}
 
-  #remove(message: ReflectMessage): void {
-    for (const field of message.desc.fields) {
-      if (!message.isSet(field)) continue;
-      if (!this.#shows(field)) message.clear(field);
-      else if (field.fieldKind === "message") this.#remove(message.get(field));
-      else if (field.fieldKind === "list" && field.listKind === "message") {
-        for (const one of message.get(field)) this.#remove(one as ReflectMessage); // As its kind says.
-      } else if (field.fieldKind === "map" && field.mapKind === "message") {
-        for (const [, one] of message.get(field)) this.#remove(one as ReflectMessage); // As its kind says.
-      }
+/** Whether a message, or one inside of it, has a field that is not shown. */
+function hasHidden(message: DescMessage, shows: Shows): boolean {
+  const seen = new Set([message]);
+  for (const one of seen) {
+    for (const field of one.fields) {
+      if (!shows(field)) return true;
+      if (field.message !== undefined) seen.add(field.message);
     }
   }
+  return false;
+}
+
+/**
+ * The type of replies as clients see it: without its hidden fields, and those of the messages inside of it. Writers of
+ * JSON that are made of it leave these out of messages of the whole type.
+ */
+export function shownMessage(message: DescMessage, shows: Shows): DescMessage {
+  return hasHidden(message, shows) ? reduced(message, shows, new Map()) : message;
+}
+
+/** @param made the reduced types so far: types may contain themselves */
+function reduced(desc: DescMessage, shows: Shows, made: Map<DescMessage, DescMessage>): DescMessage {
+  const known = made.get(desc);
+  if (known !== undefined) return known;
+  const fields: DescField[] = [];
+  const isShown = (member: DescMessage["members"][number]): boolean =>
+    member.kind === "oneof" || shows(member);
+  const copy: DescMessage = { ...desc, fields, members: desc.members.filter(isShown) };
+  made.set(desc, copy);
+  for (const field of desc.fields.filter(shows)) {
+    const inside = field.message && reduced(field.message, shows, made);
+    fields.push({ ...field, parent: copy, ...(inside && { message: inside }) } as DescField); // Of the same kind as before.
+  }
+  return copy;
 }

@@ -23,6 +23,7 @@ export function mcp(options: Partial<McpOptions> = {}): Face {
   return {
     name: "mcp",
     paths: [path, resourcePath(path)],
+    protocol: "mcp",
     mount: (host) => new MountedMcp(merged, host),
   };
 }

@@ -4,7 +4,7 @@ import { jsonWriter } from "../../../core/codec/message-to-json.ts";
 import { writeReply } from "../../../core/call/write-reply.ts";
 import { decoder } from "../../binding/reply-encoder.ts";
 import type { FaceRpc } from "../face-call.ts";
-import { HiddenFields, type Shows } from "./hidden-fields.ts";
+import { shownMessage, type Shows } from "./hidden-fields.ts";
 
 /** Writes the replies of an rpc in JSON, on one line. */
 export interface ReplyText {
@@ -18,17 +18,14 @@ export interface ReplyText {
 export function replyText({ method, json }: FaceRpc, shows: Shows): ReplyText {
   const { output } = method;
   const form = { ...json, indent: 0 };
-  const writer = jsonWriter(output, form);
-  const hidden = HiddenFields.of(output, shows);
+  const visible = shownMessage(output, shows);
+  const writer = jsonWriter(visible, form);
+  const converter = binaryToJson(visible, form);
   const decode = decoder(output);
-  const write = (reply: Message): string => {
-    hidden?.remove(reply);
-    return writer.write(reply);
-  };
-  const converter = hidden === undefined ? binaryToJson(output, form) : undefined;
+  const write = (reply: Message): string => writer.write(reply);
   return {
     write,
     read: (reply) =>
-      converter?.convertDirectly(reply)?.toString("utf8") ?? writeReply(method, write, decode(reply)),
+      converter.convertDirectly(reply)?.toString("utf8") ?? writeReply(method, write, decode(reply)),
   };
 }

@@ -11,7 +11,7 @@ import type { CallGroup } from "../call-group.ts";
 import type { FaceCall, FaceRpc } from "../face-call.ts";
 import type { Contract } from "../face.ts";
 import { PathTexts } from "../path-text.ts";
-import { HiddenFields } from "./hidden-fields.ts";
+import { shownMessage } from "./hidden-fields.ts";
 import { faceOf, type ShownRpcs } from "./rpc-tool.ts";
 
 /** A route whose path alone makes the request of a safe unary rpc. */
@@ -132,6 +132,7 @@ function resourcesOf({ routes }: Contract, shown: ShownRpcs): readonly Resource[
 function isResource(route: Route, shown: ShownRpcs): boolean {
   const { method, httpMethod } = route;
   if (method.methodKind !== "unary" || httpMethod !== "GET" || !shown.showsRpc(method)) return false;
+  if (route.responseField !== undefined && !shown.has(route.responseField)) return false;
   const said = faceOf(method)?.resource;
   if (said !== undefined) return said;
   return shown.traitsOf(method).safe && bindsAll(route);
@@ -184,12 +185,14 @@ function compileContents(route: Route, rpc: FaceRpc, shown: ShownRpcs): (reply: 
       };
     };
   }
-  const encode = jsonTextEncoder(route, method, { ...rpc.json, indent: 0 });
-  const hidden = HiddenFields.of(method.output, (field) => shown.has(field));
-  return (reply) => {
-    hidden?.remove(reply);
-    return { mimeType: "application/json", text: encode(reply), bytes: undefined };
-  };
+  const output = shownMessage(method.output, (field) => shown.has(field));
+  const responseField = output.fields.find(({ number }) => number === route.responseField?.number);
+  const encode = jsonTextEncoder(
+    { ...route, responseField },
+    { ...method, output },
+    { ...rpc.json, indent: 0 },
+  );
+  return (reply) => ({ mimeType: "application/json", text: encode(reply), bytes: undefined });
 }
 
 /** The member `contents` of a result, for one resource. */

@@ -43,7 +43,7 @@ export function* toolTexts(
     yield;
   }
   yield* schemas.finish();
-  const definitions = new Definitions(schemas.settled());
+  const definitions = yield* Definitions.of(schemas.settled());
   const texts: string[] = [];
   for (const { tool, input, output } of roots) {
     texts.push(toolText(tool, comments, definitions.text(input, tool), output && definitions.text(output)));
@@ -118,13 +118,20 @@ class Definitions {
   readonly #below = new Map<string, readonly string[]>();
   readonly #all: Readonly<Record<string, JsonSchema>>;
 
-  constructor(all: Readonly<Record<string, JsonSchema>>) {
+  private constructor(all: Readonly<Record<string, JsonSchema>>) {
     this.#all = all;
+  }
+
+  /** In steps. */
+  static *of(all: Readonly<Record<string, JsonSchema>>): Generator<void, Definitions> {
+    const made = new Definitions(all);
     for (const [name, schema] of Object.entries(all)) {
       const text = JSON.stringify(schema);
-      this.#texts.set(name, text);
-      this.#below.set(name, referred(text));
+      made.#texts.set(name, text);
+      made.#below.set(name, referred(text));
+      yield;
     }
+    return made;
   }
 
   /** A schema with an object at its root, and all that it refers to. */
