@@ -102,7 +102,8 @@ async function served(
   cwd: string,
   use: (listening: (name: string) => Promise<string>) => Promise<void>,
 ): Promise<string> {
-  const child = spawn("npm", args, { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  // A group of its own, for npm sends no signal to the server; Ctrl-C at a terminal goes to all of a group.
+  const child = spawn("npm", args, { cwd, env, detached: true, stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(child, "close");
   let output = "";
   for (const stream of [child.stdout, child.stderr])
@@ -110,7 +111,7 @@ async function served(
   try {
     await use((name) => address(child, () => output, name));
   } finally {
-    child.kill("SIGTERM");
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGINT");
   }
   await ended;
   return output;
