@@ -24,6 +24,7 @@ async function setup(files: TemporaryFiles, more = ""): Promise<Setup> {
   const path = join(files.folder, "audit.log");
   const text = `http: { port: 0 }
 grpc: { port: 0 }
+overload: { enabled: false } # A busy machine is no reason to refuse calls here.
 telemetry: { metrics: { port: 0 }, log: { level: warn } }
 access:
   default: public
