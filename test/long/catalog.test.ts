@@ -8,8 +8,9 @@ const attempts = 3;
 test("K17: of a thousand upstreams ten change every second, and calls of others are as fast as before", async (t) => {
   const ratios: number[] = [];
   while (ratios.length < attempts && !ratios.some((ratio) => ratio <= 2)) {
-    await t.test(`run ${ratios.length + 1}`, async (run) => {
-      const options = { upstreams: 1_000, changes: 10, rounds: 20, pauseMs: 1_000, callers: 8 };
+    // One name for all of them: which one is disturbed is another one when the test runs once more.
+    await t.test("a run", async (run) => {
+      const options = { upstreams: 1_000, changes: 10, rounds: 10, pauseMs: 1_000, callers: 8 };
       const { calmMs, busyMs, failures, servedMs } = await churn(run, options);
       const [calm, busy] = [quantile(calmMs, 0.99), quantile(busyMs, 0.99)];
       const counts = `${calmMs.length} and ${busyMs.length} calls`;
