@@ -18,10 +18,11 @@ import { Leaves } from "./leaves.ts";
 import { TypeNames } from "./names.ts";
 import { emptyField, Outputs } from "./outputs.ts";
 import { References } from "./references.ts";
-import { compileRootField, patchedOf, type RootField } from "./root-field.ts";
+import { compileRootField, type RootField } from "./root-field.ts";
 import { type RootRpc, rootRpcs, type RootType } from "./rpcs.ts";
 import { makeScalars } from "./scalars.ts";
 import type { Subject } from "./subject.ts";
+import { patchedOf } from "./update-mask.ts";
 
 /** The options that a schema is made by. */
 export type SchemaOptions = Pick<
