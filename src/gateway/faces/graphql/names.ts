@@ -13,6 +13,7 @@ export function isName(text: string): boolean {
 export class TypeNames {
   readonly #namer: Namer;
   readonly #taken = new Set<string>();
+  readonly #own: ReadonlyMap<string, string>;
 
   /** @param reserved names of GraphQL and of scalars @param types whose names others must leave free */
   constructor(namer: Namer, reserved: readonly string[], types: readonly DescType[]) {
@@ -20,8 +21,6 @@ export class TypeNames {
     for (const name of reserved) this.#taken.add(name);
     this.#own = new Map(types.map((type) => [type.typeName, this.claim(this.#baseOf(type))]));
   }
-
-  readonly #own: ReadonlyMap<string, string>;
 
   /** The name of a message or an enum. */
   of(type: DescType): string {

@@ -1,6 +1,5 @@
 import type { DescField, DescMethod, Registry } from "@bufbuild/protobuf";
 import {
-  type GraphQLField,
   type GraphQLFieldConfig,
   GraphQLObjectType,
   GraphQLSchema,
@@ -62,15 +61,9 @@ export class ContractSchema {
       types.filter((type) => shown.has(type) && !hasOwnScalar(type.typeName)),
     );
     const subjects: Subject[] = [];
-    const leaves = new Leaves(names, scalars, (subject) => void subjects.push(subject));
-    const parts = {
-      names,
-      scalars,
-      leaves,
-      shown,
-      options,
-      about: (subject: Subject) => void subjects.push(subject),
-    };
+    const about = (subject: Subject): void => void subjects.push(subject);
+    const leaves = new Leaves(names, scalars, about);
+    const parts = { names, scalars, leaves, shown, options, about };
     const { fields, leftOut } = rootRpcs(shown, contract.routes, namer, options.names);
     const messages = types.filter((type) => type.kind === "message");
     const references = new References(messages, fields);
@@ -130,20 +123,13 @@ export class ContractSchema {
   }
 
   #describeArgs({ rpc, members }: RootField, comments: Comments): void {
-    const type = this.schema[rootGetter[rpc.root]]();
-    const field: GraphQLField<unknown, unknown> | undefined = type?.getFields()[rpc.name];
+    const field = this.schema.getRootType(rpc.root)?.getFields()[rpc.name];
     for (const [at, arg] of (field?.args ?? []).entries()) {
       const member = members[at]?.member;
       if (member !== undefined) describeElement(arg, member, comments);
     }
   }
 }
-
-const rootGetter = {
-  query: "getQueryType",
-  mutation: "getMutationType",
-  subscription: "getSubscriptionType",
-} as const;
 
 /** An element of a schema that can have a description. */
 interface Describable {
