@@ -11,6 +11,7 @@ import {
   printType,
   validateSchema,
 } from "graphql";
+import { faceNames } from "../../../src/cli/lint/name-rules.ts";
 import { graphql } from "../../../src/entries/graphql.ts";
 import { GrpcServer, HttpServer } from "../../../src/index.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
@@ -80,8 +81,13 @@ suite("GraphQL", () => {
     });
 
     test("rule 11: without a query there is an empty one; a prefix of the service is before names", async () => {
-      const writes = built.services.find(({ typeName }) => typeName === "writes.v1.WritesService");
-      await using other = await GraphqlHost.of([{ descriptor: writes ?? assert.fail() }]);
+      const writes =
+        built.services.find(({ typeName }) => typeName === "writes.v1.WritesService") ?? assert.fail();
+      await using other = await GraphqlHost.of([{ descriptor: writes }]);
+      assert.deepEqual(
+        [...faceNames([writes])].map(([, { GraphQL: name }]) => name),
+        ["theWrite", "own"],
+      );
       const typeOf = await types(other);
       assert.equal(typeOf("Query").replaceAll(/"""[^"]*"""\s*/g, ""), "type Query {\n  _: Boolean\n}");
       assert.equal(typeOf("Mutation"), "type Mutation {\n  theWrite(a: String): M\n  own(a: String): M\n}");

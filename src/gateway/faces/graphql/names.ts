@@ -43,13 +43,18 @@ export class TypeNames {
   }
 }
 
+/** As `fieldName`; undefined for a field without a name of GraphQL. */
+export function nameIn(field: DescField): string | undefined {
+  return [field.jsonName, lowerCamel(field.name)].find((one) => isName(one));
+}
+
 /**
  * The name of a field: that of JSON, else its proto name in lowerCamelCase.
  *
  * @throws SetupError for a field without a name of GraphQL
  */
 export function fieldName(field: DescField): string {
-  const name = [field.jsonName, lowerCamel(field.name)].find((one) => isName(one));
+  const name = nameIn(field);
   if (name === undefined) {
     throw new SetupError(`graphql: ${field.toString()} has no name that GraphQL allows: give it a json_name`);
   }
