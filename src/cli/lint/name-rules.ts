@@ -1,4 +1,10 @@
-import { type DescMessage, type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  getOption,
+  hasOption,
+} from "@bufbuild/protobuf";
 import { faces } from "../../../gen/ts_ms/v1/faces_pb.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { Namer } from "../../core/contract/namer.ts";

@@ -53,7 +53,9 @@ test("F18: a package of a wrong major is named with the line that installs anoth
       return { url: "data:application/json," + JSON.stringify({ version }), shortCircuit: true };
     }`;
   const [outdated, found] = await Promise.all([startWith(old), startWith(others, ["", "sse"])]);
-  assert.deepEqual(outdated, [`SetupError graphql: graphql 15.8.0 does not fit, 16 or 17 is needed: ${line}`]);
+  assert.deepEqual(outdated, [
+    `SetupError graphql: graphql 15.8.0 does not fit, 16 or 17 is needed: ${line}`,
+  ]);
   assert.deepEqual(found, [
     `SetupError graphql: graphql-ws 5.16.0 does not fit, 6 is needed: ${line}`,
     "SetupError graphql: dataloader 1.4.0 does not fit, 2 is needed: npm install graphql@17 dataloader@2",

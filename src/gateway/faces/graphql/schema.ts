@@ -1,10 +1,5 @@
 import type { DescField, DescMethod, Registry } from "@bufbuild/protobuf";
-import {
-  type GraphQLFieldConfig,
-  GraphQLObjectType,
-  GraphQLSchema,
-  printSchema,
-} from "graphql";
+import { type GraphQLFieldConfig, GraphQLObjectType, GraphQLSchema, printSchema } from "graphql";
 import type { Comments, Commented } from "../../../core/contract/comments.ts";
 import { Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
