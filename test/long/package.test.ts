@@ -162,12 +162,14 @@ test("the built programs need nothing but Node", async () => {
       cpSync(join(programs, `${name}.mjs`), join(empty, `${name}.mjs`));
       assert.match(await run(empty, process.execPath, `${name}.mjs`, "--version"), /^ts-ms \d/);
     }
-    const flags = ["--grpc-port=0", "--http-port=0", "--exporter-port=0"];
+    const flags = ["--grpc-port=0", "--http-port=0", "--exporter-port=0", "--graphql"];
     await serve(
       join(empty, "gateway.mjs"),
       async (address) => {
         assert.match(await run(empty, "curl", "-sS", `http://${address}/v1/shelves`), /"shelves":/);
         assert.match(await run(empty, "curl", "-sS", `http://${address}/`), /<!doctype html>/i);
+        const asked = `http://${address}/graphql?query=%7B__typename%7D`;
+        assert.equal(await run(empty, "curl", "-sS", asked), '{"data":{"__typename":"Query"}}');
       },
       ...flags,
     );

@@ -8,7 +8,8 @@ let http = "";
 let grpc = "";
 
 before(async () => {
-  gateway = new Program("examples/gateway.ts", "--grpc-port=0", "--http-port=0", "--exporter-port=0");
+  const flags = ["--grpc-port=0", "--http-port=0", "--exporter-port=0", "--graphql"];
+  gateway = new Program("examples/gateway.ts", ...flags);
   http = `http://${await gateway.address("HTTP")}`;
   grpc = await gateway.address("GRPC");
 });
@@ -51,6 +52,15 @@ test("the start-up lines name ports, services, routes, metrics and a command tha
   const { status, body } = await curl(...command.split(" ").slice(1));
   assert.equal(status, 200);
   assert.match(body, /"title":"Dune"/);
+});
+
+test("the gateway finds the packages of GraphQL, also where a bundle has them inside", async () => {
+  const [, url = ""] = await gateway.line(/^\[GRAPHQL\] (\S*): /);
+  assert.equal(url, `${http}/graphql`);
+  const query = "{ listShelves { shelves { theme } } }";
+  const { status, body } = await curl(...post, "-d", JSON.stringify({ query }), url);
+  assert.equal(status, 200);
+  assert.match(body, /^\{"data":\{"listShelves":\{"shelves":\[\{"theme":"/);
 });
 
 test("the gateway has an OpenAPI document with the comments of its contracts, as its start-up line says", async () => {

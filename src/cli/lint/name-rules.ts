@@ -1,15 +1,17 @@
 import {
-  type DescField,
   type DescMessage,
   type DescMethod,
   type DescService,
   getOption,
   hasOption,
 } from "@bufbuild/protobuf";
-import { faces, service_faces } from "../../../gen/ts_ms/v1/faces_pb.ts";
+import { faces } from "../../../gen/ts_ms/v1/faces_pb.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { Namer } from "../../core/contract/namer.ts";
 import { typesOf } from "../../core/contract/reachable-types.ts";
+import { graphqlDefaults } from "../../gateway/faces/graphql/graphql-options.ts";
+import { nameIn } from "../../gateway/faces/graphql/names.ts";
+import { rpcFieldName } from "../../gateway/faces/graphql/rpcs.ts";
 import type { Finding } from "./finding.ts";
 import type { Places } from "./places.ts";
 
@@ -27,13 +29,10 @@ export function faceNames(services: readonly DescService[]): ReadonlyMap<string,
   return new Map(
     methods.map((method) => {
       const own = hasOption(method, faces) ? getOption(method, faces) : undefined;
-      const prefix = hasOption(method.parent, service_faces)
-        ? getOption(method.parent, service_faces).graphqlPrefix
-        : "";
       return [
         rpcName(method),
         {
-          GraphQL: given(own?.graphql?.name) ?? prefix + namer.camel(method),
+          GraphQL: rpcFieldName(method, namer, graphqlDefaults.names),
           MCP: given(own?.mcp?.tool) ?? namer.snake(method),
           OpenAPI: given(own?.openapi?.operationId) ?? namer.operation(method),
         },
@@ -69,8 +68,6 @@ function sameNames(services: readonly DescService[], places: Places): Finding[] 
   });
 }
 
-const graphqlName = /^(?!__)[A-Za-z_]\w*$/;
-
 function messagesOf(services: readonly DescService[]): DescMessage[] {
   return typesOf(services).filter((type) => type.kind === "message");
 }
@@ -78,19 +75,13 @@ function messagesOf(services: readonly DescService[]): DescMessage[] {
 function unnamable(services: readonly DescService[], places: Places): Finding[] {
   return messagesOf(services).flatMap(({ typeName, fields }) =>
     fields
-      .filter((field) => !graphqlName.test(field.jsonName) && !graphqlName.test(lowerCamel(field)))
+      .filter((field) => nameIn(field) === undefined)
       .map((field) => ({
         rule: "face-name",
         ...places.of(field),
         message: `${typeName}.${field.name} is no name of GraphQL, and neither is ${JSON.stringify(field.jsonName)}: GraphQL does not start; give it another json_name`,
       })),
   );
-}
-
-function lowerCamel({ name }: DescField): string {
-  return name
-    .replaceAll(/_+([a-zA-Z\d])/g, (_, letter: string) => letter.toUpperCase())
-    .replace(/^[A-Z]/, (letter) => letter.toLowerCase());
 }
 
 function oneofNames(services: readonly DescService[], places: Places): Finding[] {

@@ -11,12 +11,13 @@ export async function loadPeer<T>(name: string, feature: string, load: () => Pro
   try {
     return await load();
   } catch (cause) {
-    if (!isMissing(cause, name)) throw cause;
+    if (!isMissingPeer(cause, name)) throw cause;
     throw new SetupError(`${feature} needs the package ${name}: \`npm install ${name}\``, { cause });
   }
 }
 
-function isMissing(error: unknown, name: string): boolean {
+/** Whether an import has failed because a package is not installed. */
+export function isMissingPeer(error: unknown, name: string): boolean {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_MODULE_NOT_FOUND") return false;
   return error.message.includes(`'${name}'`) || error.message.includes(`"${name}"`);
 }

@@ -4,6 +4,7 @@ import { after, before, beforeEach, describe, suite, test } from "node:test";
 import { createClient as createEventClient } from "graphql-sse";
 import { type Client, createClient } from "graphql-ws";
 import WebSocket from "ws";
+import { Metrics } from "../../../src/entries/telemetry.ts";
 import { builtContract } from "../../support/built-contract.ts";
 import { GraphqlHost, type GraphqlResult } from "../../support/graphql-host.ts";
 import { kindsProto } from "../../support/kinds-contract.ts";
@@ -82,6 +83,26 @@ suite("streams of GraphQL", () => {
       const client = socketClient(other, { headers: { Authorization: "Bearer a", "x-other": "b" } });
       await results(client, "{ echo { text } }");
       assert.deepEqual(seen, ["Bearer a", null]);
+      await client.dispose();
+    });
+
+    test("rule 24: a socket that does not say who it is closes after initTimeoutMs", async () => {
+      await using other = await GraphqlHost.of(kindsServices(built, calls), { initTimeoutMs: 20 });
+      const socket = new WebSocket(other.url.replace("http", "ws"), "graphql-transport-ws");
+      const code = await new Promise((resolve) => socket.once("close", resolve));
+      assert.equal(code, 4408);
+    });
+
+    test("F13: where only known documents are taken, a socket refuses all others, and stays", async () => {
+      await using other = await GraphqlHost.of(kindsServices(built, calls), {
+        persisted: { only: true, documents: new Map([["one", "{ __typename }"]]) },
+      });
+      const client = socketClient(other);
+      for (const query of ["{ a: __typename }", "subscription { follow(count: 1) { number } }"]) {
+        assert.match(JSON.stringify(await problemOf(client, query)), /PERSISTED_QUERY_REQUIRED/, query);
+      }
+      assert.deepEqual(calls.rpcs, []);
+      assert.deepEqual(await results(client, "{ __typename }"), [{ data: { __typename: "Query" } }]);
       await client.dispose();
     });
 
@@ -232,6 +253,21 @@ suite("streams of GraphQL", () => {
       assert.deepEqual([status, type], [400, "application/json; charset=utf-8"]);
     });
 
+    test("rule 25: a comment where no event comes", async () => {
+      const server = { heartbeatMs: 10 };
+      await using other = await GraphqlHost.of(kindsServices(built, calls), {}, server);
+      const controller = new AbortController();
+      const response = await fetch(other.url, {
+        method: "POST",
+        signal: controller.signal,
+        headers: { "content-type": "application/json", accept: "text/event-stream" },
+        body: JSON.stringify({ query: "subscription { follow(count: 1, pauseMs: 1000000) { number } }" }),
+      });
+      const first = await response.body?.pipeThrough(new TextDecoderStream()).getReader().read();
+      assert.equal(first?.value, ":\n\n");
+      controller.abort();
+    });
+
     test("F08: a client that leaves its events cancels the call", async () => {
       const controller = new AbortController();
       const response = await fetch(host.url, {
@@ -293,6 +329,27 @@ suite("streams of GraphQL", () => {
       );
     });
 
+    test("batchMs: keys of several turns are one call", async () => {
+      const [kinds, books] = kindsServices(built, calls);
+      const { listCopies } = books as unknown as { listCopies: (request: { keys: number }) => unknown }; // It is there.
+      const later = async (request: { keys: number }): Promise<unknown> => {
+        for (let turn = 0; turn < request.keys * 5; turn++) await nextTurn();
+        return listCopies(request);
+      };
+      const asked = `{ a: listCopies(pageSize: 1, keys: 1) { copies { bookResource { title } } }
+        b: listCopies(pageSize: 3, keys: 3) { copies { bookResource { title } } } }`;
+      for (const [batchMs, batches] of [
+        [0, 2],
+        [100, 1],
+      ] as const) {
+        const services = [kinds ?? assert.fail(), { ...books, listCopies: later } as never];
+        await using other = await GraphqlHost.of(services, { batchMs });
+        calls.rpcs.length = 0;
+        await other.data(asked);
+        assert.equal(calls.rpcs.filter((rpc) => rpc === "BatchGetBooks").length, batches, `${batchMs} ms`);
+      }
+    });
+
     test("maxCalls, maxBatch: an operation calls no more rpcs than it may", async () => {
       await using other = await GraphqlHost.of(kindsServices(built, calls), { maxBatch: 10, maxCalls: 5 });
       calls.rpcs.length = 0;
@@ -305,6 +362,49 @@ suite("streams of GraphQL", () => {
       const copies = copiesIn(data);
       assert.equal(copies.filter(({ bookResource }) => bookResource !== null).length, 40);
     });
+  });
+
+  test("metrics: operations, refusals and keys of batches are counted", async () => {
+    const metrics = new Metrics({ processMetrics: false });
+    await using other = await GraphqlHost.of(
+      kindsServices(built, calls),
+      { maxCalls: 2, maxRootFields: 2 },
+      { httpObservers: [metrics] },
+    );
+    await other.data("{ listCopies(pageSize: 3, keys: 3) { copies { bookResource { title } } } }");
+    await other.ask('{ getBook(name: "missing") { name } __typename }');
+    await other.ask("{ listCopies(pageSize: 3, keys: 3) { copies { bookResource { author { name } } } } }");
+    await other.data("mutation { setKinds(kinds: {}) { updateMask } }");
+    await eventsOf(other, "subscription { follow(count: 2) { number } }");
+    await eventsOf(other, 'subscription { follow(fail: "first") { number } }');
+    for (const wrong of ["{", "{ none }", "{ a: __typename b: __typename c: __typename }"])
+      await other.ask(wrong);
+    const lines = (await metrics.page()).split("\n");
+    const values = (name: string): readonly string[] =>
+      lines
+        .filter((line) => line.startsWith(`ts_ms_graphql_${name}`))
+        .map((line) => line.slice(14))
+        .toSorted();
+    assert.deepEqual(values("operations_total"), [
+      'operations_total{type="mutation",outcome="ok"} 1',
+      'operations_total{type="query",outcome="ok"} 1',
+      'operations_total{type="query",outcome="partial"} 2',
+      'operations_total{type="subscription",outcome="failed"} 1',
+      'operations_total{type="subscription",outcome="ok"} 1',
+    ]);
+    assert.deepEqual(values("refused_total"), [
+      'refused_total{reason="calls"} 1',
+      'refused_total{reason="invalid"} 1',
+      'refused_total{reason="root_fields"} 1',
+      'refused_total{reason="syntax"} 1',
+    ]);
+    assert.deepEqual(values("operation_duration_seconds_count"), [
+      'operation_duration_seconds_count{type="mutation"} 1',
+      'operation_duration_seconds_count{type="query"} 3',
+      'operation_duration_seconds_count{type="subscription"} 2',
+    ]);
+    assert.deepEqual(values("batched_keys_sum"), ["batched_keys_sum 6"]);
+    assert.deepEqual(values("batched_keys_count"), ["batched_keys_count 2"]);
   });
 });
 
@@ -334,6 +434,10 @@ async function eventsOf({ url }: GraphqlHost, query: string): Promise<readonly G
   for await (const result of client.iterate({ query })) found.push(result as unknown as GraphqlResult); // The same object.
   client.dispose();
   return found;
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Resolves when a condition holds. */

@@ -11,6 +11,7 @@ import {
   printType,
   validateSchema,
 } from "graphql";
+import { faceNames } from "../../../src/cli/lint/name-rules.ts";
 import { graphql } from "../../../src/entries/graphql.ts";
 import { GrpcServer, HttpServer } from "../../../src/index.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
@@ -24,7 +25,16 @@ const wrongs = Object.values(wrongProtos).map(([proto], at): [string, string] =>
   `wrong${at}.proto`,
   `${head} package wrong${at}.v1; ${proto.replaceAll("wrong.v1", `wrong${at}.v1`)}`,
 ]);
-const built = builtContract({ "kinds.proto": kindsProto, ...Object.fromEntries(wrongs) });
+const writesProto = `${head} package writes.v1; service WritesService {
+  option (ts_ms.v1.service_faces).graphql_prefix = "the";
+  rpc Write(M) returns (M);
+  rpc Named(M) returns (M) { option (ts_ms.v1.faces).graphql.name = "own"; }
+}`;
+const built = builtContract({
+  "kinds.proto": kindsProto,
+  "writes.proto": writesProto,
+  ...Object.fromEntries(wrongs),
+});
 
 function wrongService(at: number): DescService {
   return built.services.find(({ typeName }) => typeName === `wrong${at}.v1.A`) ?? assert.fail();
@@ -68,6 +78,19 @@ suite("GraphQL", () => {
         line,
         `[GRAPHQL] ${host.url}: 8 queries, 1 mutation, 1 subscription; left out: Upload (client streams)`,
       );
+    });
+
+    test("rule 11: without a query there is an empty one; a prefix of the service is before names", async () => {
+      const writes =
+        built.services.find(({ typeName }) => typeName === "writes.v1.WritesService") ?? assert.fail();
+      await using other = await GraphqlHost.of([{ descriptor: writes }]);
+      assert.deepEqual(
+        [...faceNames([writes])].map(([, { GraphQL: name }]) => name),
+        ["theWrite", "own"],
+      );
+      const typeOf = await types(other);
+      assert.equal(typeOf("Query").replaceAll(/"""[^"]*"""\s*/g, ""), "type Query {\n  _: Boolean\n}");
+      assert.equal(typeOf("Mutation"), "type Mutation {\n  theWrite(a: String): M\n  own(a: String): M\n}");
     });
 
     test("rules 12 to 15: fields, scalars, enums, oneofs and maps", async () => {
@@ -441,6 +464,16 @@ suite("GraphQL", () => {
       assert.deepEqual([refused.status, refused.headers.get("allow")], [405, "POST"]);
     });
 
+    test("rule 27: @defer and @stream are refused by name", async () => {
+      for (const [name, selection] of [
+        ["@defer", "... @defer { text }"],
+        ["@stream", "more @stream { text }"],
+      ] as const) {
+        const { message } = await host.problem(`{ echo { ${selection} } }`);
+        assert.equal(message, `Unknown directive "${name}".`);
+      }
+    });
+
     test("F17: forms and texts are 415, wrong JSON is 400, and nothing is called", async () => {
       calls.rpcs.length = 0;
       const query = "mutation { setKinds(kinds: {}) { updateMask } }";
@@ -612,6 +645,25 @@ suite("GraphQL", () => {
       assert.equal(get.status, 200);
       const wrong = await other.send({ query: "{ a: __typename }", extensions: { persistedQuery } });
       assert.equal(wrong.status, 400);
+    });
+
+    test("rule 23: documents are kept up to documentCache, the least used goes first", async () => {
+      const hashOf = (text: string) => ({
+        persistedQuery: { version: 1, sha256Hash: createHash("sha256").update(text).digest("hex") },
+      });
+      const isKept = async (of: GraphqlHost, text: string): Promise<boolean> =>
+        (await of.send({ extensions: hashOf(text) })).data !== undefined;
+      const texts = ["{ a: __typename }", "{ b: __typename }", "{ c: __typename }"];
+      const [a = "", b = "", c = ""] = texts;
+      await using other = await GraphqlHost.of(services, { documentCache: { entries: 2 } });
+      for (const text of [a, b, a, c]) await other.send({ query: text, extensions: hashOf(text) });
+      assert.deepEqual(
+        [await isKept(other, a), await isKept(other, b), await isKept(other, c)],
+        [true, false, true],
+      );
+      await using small = await GraphqlHost.of(services, { documentCache: { bytes: 40 } });
+      for (const text of [a, b]) await small.send({ query: text, extensions: hashOf(text) });
+      assert.deepEqual([await isKept(small, a), await isKept(small, b)], [false, true]);
     });
 
     test("F13: where only known documents are taken, all others are refused by every way", async () => {

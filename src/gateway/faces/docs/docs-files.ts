@@ -2,33 +2,14 @@ import { createHash } from "node:crypto";
 import { pathOf, queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
 import { matchesTag } from "../../http/browsers/entity-tag.ts";
-import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract } from "../face.ts";
+import { pageHeaders } from "../face-pages.ts";
 import { type ModelInit, shownRpc } from "./shown-contract.ts";
 import { mediaTypeOf, pageWith } from "./page-list.ts";
 import { withoutComments } from "./without-comments.ts";
 
-/** Nothing but the files of the console itself, and calls of this server. */
-const policy = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self'",
-  "connect-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-].join("; ");
-
-const pageHeaders: Readonly<ResponseHeaders> = {
-  "content-security-policy": policy,
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "cache-control": "no-cache",
-};
+const headers = pageHeaders("'self'");
 
 /** A file as it is sent. */
 interface Sent {
@@ -64,7 +45,7 @@ export class DocsFiles {
     const { path } = this.#init.options;
     // Relative, for a prefix in front of all paths is not known to be the client's.
     const location = `../${path.slice(path.lastIndexOf("/") + 1)}`;
-    exchange.respond(308, { ...pageHeaders, location }, undefined);
+    exchange.respond(308, { ...headers, location }, undefined);
   }
 
   async file(name: string, exchange: HttpExchange): Promise<void> {
@@ -134,7 +115,7 @@ function tagOf(body: string | Uint8Array): string {
 
 function send({ body, type, etag }: Sent, exchange: HttpExchange): void {
   const known = exchange.head.headers["if-none-match"];
-  const fields = { ...pageHeaders, etag };
+  const fields = { ...headers, etag };
   if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
   else exchange.respond(200, { ...fields, "content-type": type }, body);
 }

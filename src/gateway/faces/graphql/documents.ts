@@ -10,8 +10,9 @@ import {
 } from "graphql";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { ContractSchema } from "./schema.ts";
-import { type DocumentCacheOptions, documentCacheDefaults, type GraphqlOptions } from "./graphql-options.ts";
+import { documentCacheDefaults, type GraphqlOptions } from "./graphql-options.ts";
 import { checkLimits } from "./limits.ts";
+import { RecentMap } from "./recent-map.ts";
 import { Refusal } from "./refusal.ts";
 import { tokenLimit } from "./versions.ts";
 
@@ -47,15 +48,12 @@ const bytesPerCharacter = 40;
 export class Documents {
   readonly #schema: ContractSchema;
   readonly #options: GraphqlOptions;
-  readonly #cache: DocumentCacheOptions;
-  /** The least used first. */
-  readonly #kept = new Map<string, ValidDocument>();
-  #bytes = 0;
+  readonly #kept: RecentMap<ValidDocument>;
 
   constructor(schema: ContractSchema, options: GraphqlOptions) {
     this.#schema = schema;
     this.#options = options;
-    this.#cache = { ...documentCacheDefaults, ...options.documentCache };
+    this.#kept = new RecentMap({ ...documentCacheDefaults, ...options.documentCache });
   }
 
   /**
@@ -64,13 +62,9 @@ export class Documents {
    */
   get(text: string, trusted: boolean): ValidDocument {
     const kept = this.#kept.get(text);
-    if (kept !== undefined) {
-      this.#kept.delete(text); // It becomes the last one used.
-      this.#kept.set(text, kept);
-      return kept;
-    }
+    if (kept !== undefined) return kept;
     const made = this.#make(text, trusted);
-    this.#keep(text, made);
+    this.#kept.set(text, made, text.length * bytesPerCharacter);
     return made;
   }
 
@@ -113,17 +107,6 @@ export class Documents {
         throw new Refusal("tokens", `the document has more than ${maxTokens} tokens (maxTokens)`);
       }
       throw new RequestErrors("syntax", [reason]);
-    }
-  }
-
-  #keep(text: string, made: ValidDocument): void {
-    const { entries, bytes } = this.#cache;
-    this.#kept.set(text, made);
-    this.#bytes += text.length * bytesPerCharacter;
-    for (const [first] of this.#kept) {
-      if (this.#kept.size <= entries && this.#bytes <= bytes) return;
-      this.#kept.delete(first);
-      this.#bytes -= first.length * bytesPerCharacter;
     }
   }
 }

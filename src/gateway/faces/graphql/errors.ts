@@ -90,6 +90,11 @@ export class ErrorTexts {
   }
 }
 
+/** An error of a request that no operation has. */
+export function requestError({ rawMessage, code }: ConnectError): ShownError {
+  return { message: rawMessage, extensions: { code: codeName(code) } };
+}
+
 /** The answer to a request that is refused. */
 export function refusedResult({ message, code }: Refusal): ShownResult {
   return { errors: [{ message, extensions: { code } }] };

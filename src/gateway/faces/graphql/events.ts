@@ -1,4 +1,3 @@
-import { toCallError } from "../../../core/errors/errors.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import { StreamWriter } from "../../http/stream-writer.ts";
 import type { CallGroup } from "../call-group.ts";
@@ -51,8 +50,8 @@ export async function eventsAnswer(
       if (written !== undefined) await written;
     }
     await writer.end(complete);
-  } catch (reason) {
-    void toCallError(reason); // The client has left, or reads nothing.
+  } catch {
+    // The client has left, or reads nothing.
   } finally {
     forget();
     clearInterval(heartbeat);

@@ -2,7 +2,6 @@ import {
   execute,
   type ExecutionArgs,
   GraphQLError,
-  type GraphQLObjectType,
   type GraphQLSchema,
   type OperationDefinitionNode,
   subscribe,
@@ -68,8 +67,8 @@ export class Executor {
     const valid = this.#documents.get(text, trusted);
     const operation = operationOf(valid, request.operationName);
     const type = operation.operation;
-    const root = rootOf(schema, type);
-    if (root !== undefined) {
+    const root = schema.schema.getRootType(type);
+    if (root) {
       const cost = costOf({
         operation,
         fragments: valid.fragments,
@@ -114,7 +113,9 @@ export class Executor {
       meter.operation("subscription", events, begun);
       return this.errors.result(events);
     }
-    return this.#results(events as AsyncGenerator<ShownExecution>, prepared, begun);
+    return new ShownEvents(events as AsyncGenerator<ShownExecution>, this.errors, (failed) => {
+      meter.ended("subscription", failed ? "failed" : "ok", begun);
+    });
   }
 
   /** The answer to what `prepare` has thrown; undefined for anything else. */
@@ -138,17 +139,6 @@ export class Executor {
       operationName: request.operationName,
       hideSuggestions: !this.#parts.options.introspection,
     };
-  }
-
-  #results(
-    events: AsyncGenerator<ShownExecution>,
-    prepared: PreparedOperation,
-    begun: number,
-  ): AsyncGenerator<ShownResult> {
-    return new ShownEvents(events, this.errors, (failed) => {
-      this.#parts.meter.ended("subscription", failed ? "failed" : "ok", begun);
-      void prepared;
-    });
   }
 }
 
@@ -215,14 +205,4 @@ function failedResult(reason: unknown, errors: ErrorTexts): ShownResult {
   const cause = reason instanceof GraphQLError ? causeOf(reason) : reason;
   const error = toCallError(cause ?? reason);
   return { errors: [{ message: error.rawMessage, extensions: errors.extensions(error) }], data: null };
-}
-
-function rootOf({ schema }: ContractSchema, type: RootType): GraphQLObjectType | undefined {
-  const root =
-    type === "query"
-      ? schema.getQueryType()
-      : type === "mutation"
-        ? schema.getMutationType()
-        : schema.getSubscriptionType();
-  return root ?? undefined;
 }

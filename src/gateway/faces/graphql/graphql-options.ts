@@ -13,7 +13,7 @@ export interface PersistedOptions {
   readonly documents: ReadonlyMap<string, string> | string | URL | undefined;
 }
 
-/** How large the cache of parsed documents may be. */
+/** How large the cache of parsed documents may be, and that of documents which clients have sent with their hashes. */
 export interface DocumentCacheOptions {
   /** Default: 1,000. */
   readonly entries: number;

@@ -31,7 +31,7 @@ export class GraphqlRoom {
     this.#pages = pages;
     this.#host = host;
     this.#meter = new OperationMeter(host.httpObservers);
-    this.#persisted = new Persisted(options.persisted);
+    this.#persisted = new Persisted(options);
   }
 
   /** Loads what sockets need. */

@@ -1,5 +1,4 @@
-import { Code, ConnectError, toCallError } from "../../../core/errors/errors.ts";
-import { codeName } from "../../../core/errors/code-name.ts";
+import { Code, toCallError } from "../../../core/errors/errors.ts";
 import { httpStatusOf } from "../../../core/errors/http-status.ts";
 import { rankOf } from "../../http/accept.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -8,7 +7,7 @@ import type { HttpExchange } from "../../http/exchange.ts";
 import { weightedList } from "../../http/weighted-list.ts";
 import { CallGroup } from "../call-group.ts";
 import { RequestErrors } from "./documents.ts";
-import type { ShownResult } from "./errors.ts";
+import { requestError, type ShownResult } from "./errors.ts";
 import { eventsAnswer } from "./events.ts";
 import type { Executor, PreparedOperation } from "./execute.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
@@ -172,14 +171,7 @@ function sendFailure(reason: unknown, type: ResultType, exchange: HttpExchange, 
   if (error.code === Code.Canceled && exchange.destroyed) return;
   const status = reason instanceof HttpError ? reason.status : httpStatusOf(error.code);
   const headers = reason instanceof HttpError ? Object.fromEntries(reason.metadata) : {};
-  const message = error instanceof ConnectError ? error.rawMessage : "";
-  send(
-    status,
-    shown,
-    { errors: [{ message, extensions: { code: codeName(error.code) } }] },
-    exchange,
-    headers,
-  );
+  send(status, shown, { errors: [requestError(error)] }, exchange, headers);
 }
 
 function send(

@@ -4,50 +4,32 @@ import {
   type GraphQLFieldConfigArgumentMap,
   type GraphQLInputFieldConfig,
   GraphQLInputObjectType,
-  type GraphQLInputType,
-  type GraphQLNullableInputType,
-  type GraphQLLeafType,
   GraphQLList,
 } from "graphql";
-import { type Fields, messageFactory, setField } from "../../../core/codec/field-shape.ts";
 import { rolesOf } from "../../../core/contract/field-roles.ts";
 import { isHttpBody } from "../../binding/http-body.ts";
-import { InputRefusal } from "./input-refusal.ts";
+import {
+  type Entry,
+  type InputMember,
+  type InputValues,
+  mapKeyParser,
+  messageReader,
+  readElements,
+  readEntries,
+  readJsonMap,
+  setterOf,
+  type Shape,
+} from "./input-values.ts";
 import { nonNull } from "./non-null.ts";
 import { noReason } from "./leaves.ts";
 import { namedMembers, fieldName, upperCamel } from "./names.ts";
 import type { TypeParts } from "./type-parts.ts";
-import { readBy } from "./versions.ts";
 
 /** What an input is of: a request, or a part of which a mask says which fields count, so that none has to be there. */
 export type InputSide = "input" | "patch";
 
-/** Values of input fields by their names, as GraphQL has read them. */
-export type InputValues = Readonly<Record<string, unknown>>;
-
 /** Fields that only the server sets, and that the path of a route binds nevertheless, by the side that has them. */
 export type BoundFields = Readonly<Record<InputSide, ReadonlySet<DescField>>>;
-
-/** One field of an input. */
-export interface InputMember {
-  readonly name: string;
-  readonly member: DescField | DescOneof;
-  readonly type: GraphQLInputType;
-  readonly isDeprecated: boolean;
-  /** Sets the value, which is not undefined, in a message. @throws InputRefusal */
-  readonly set: (into: Message, value: unknown) => void;
-  /** The input below it, where it is an object of fields or a oneof; undefined for all others. */
-  readonly below: (() => readonly InputMember[]) | undefined;
-}
-
-/** How a value of an input becomes that of a field of a message. */
-interface Shape {
-  readonly type: GraphQLNullableInputType;
-  /** @throws InputRefusal, or Error with a reason */
-  readonly toMessage: ((value: unknown) => unknown) | undefined;
-  readonly hasNull: boolean;
-  readonly below: (() => readonly InputMember[]) | undefined;
-}
 
 /** An input object. */
 interface InputObject {
@@ -146,8 +128,7 @@ export class Inputs {
     const { toMessage, hasNull, type } = one;
     return {
       type: new GraphQLList(hasNull ? type : nonNull(type)),
-      toMessage: (value) =>
-        (value as readonly unknown[]).map((element, at) => inElement(at, toMessage, element)), // As lists are.
+      toMessage: (value) => readElements(value as readonly unknown[], toMessage), // As lists are.
       hasNull: false,
       below: undefined,
     };
@@ -251,114 +232,8 @@ export class Inputs {
   }
 }
 
-/** An element of a map's list. */
-interface Entry {
-  readonly key: unknown;
-  readonly value: unknown;
-}
-
 function configOf({ type, isDeprecated }: InputMember): GraphQLInputFieldConfig {
   return { type, ...(isDeprecated && { deprecationReason: noReason }) };
-}
-
-/** Reads messages of values. @throws InputRefusal */
-export function messageReader(
-  message: DescMessage,
-  membersOf: () => readonly InputMember[],
-): (values: InputValues) => Message {
-  let create: (() => Message) | undefined; // Most inputs of a large contract are never sent.
-  return (values) => {
-    const made = (create ??= messageFactory(message))();
-    const oneofs = new Map<DescOneof, DescField>();
-    for (const { name, member, set } of membersOf()) {
-      const value = values[name];
-      if (value === undefined) continue;
-      if (value !== null && member.kind === "field" && member.oneof !== undefined) {
-        const other = oneofs.get(member.oneof);
-        if (other !== undefined) {
-          throw new InputRefusal(`only one of ${other.name} and ${member.name} may be given`, member.name);
-        }
-        oneofs.set(member.oneof, member);
-      }
-      set(made, value);
-    }
-    return made;
-  };
-}
-
-function setterOf(field: DescField, { toMessage, hasNull }: Shape): InputMember["set"] {
-  return (into, value) => {
-    if (value === null && !hasNull) return; // It stays as it is without.
-    try {
-      setField(into, field, toMessage === undefined ? value : toMessage(value));
-    } catch (reason) {
-      throw InputRefusal.at(field.name, reason);
-    }
-  };
-}
-
-function inElement(at: number, toMessage: Shape["toMessage"], element: unknown): unknown {
-  try {
-    return toMessage === undefined ? element : toMessage(element);
-  } catch (reason) {
-    throw InputRefusal.at(`[${at}]`, reason);
-  }
-}
-
-function readEntries(entries: readonly Entry[], toMessage: Shape["toMessage"]): Fields {
-  const map = new Map<string, unknown>();
-  for (const { key, value } of entries) {
-    const name = String(key);
-    if (map.has(name)) throw new Error(`the key ${JSON.stringify(name)} is given twice`);
-    map.set(name, inKey(name, toMessage, value));
-  }
-  return Object.fromEntries(map);
-}
-
-function inKey(name: string, toMessage: Shape["toMessage"], value: unknown): unknown {
-  try {
-    return toMessage === undefined ? value : toMessage(value);
-  } catch (reason) {
-    throw InputRefusal.at(`[${JSON.stringify(name)}]`, reason);
-  }
-}
-
-/** Reads the names of members as keys of a map. */
-function mapKeyParser(type: GraphQLLeafType): (name: string) => unknown {
-  switch (type.name) {
-    case "String":
-      return String;
-    case "Boolean":
-      return (name) => readBy(type, name === "true" ? true : name === "false" ? false : name);
-    case "Int":
-    case "UInt32":
-      return (name) => readBy(type, /^-?[0-9]+$/.test(name) ? Number(name) : name);
-    default:
-      return (name) => readBy(type, name);
-  }
-}
-
-function readJsonMap(
-  toKey: (name: string) => unknown,
-  type: GraphQLInputType,
-  toMessage: Shape["toMessage"],
-  map: unknown,
-): Fields {
-  if (typeof map !== "object" || map === null || Array.isArray(map)) throw new Error("expected an object");
-  const read = (value: unknown): unknown => readBy(type, value);
-  return Object.fromEntries(
-    Object.entries(map).map(([name, value]) => [
-      String(inKey(name, () => toKey(name), name)),
-      inKey(
-        name,
-        (one) => {
-          const parsed = read(one);
-          return toMessage === undefined ? parsed : toMessage(parsed);
-        },
-        value,
-      ),
-    ]),
-  );
 }
 
 /** Whether a message would need itself, and so on without end, if the field had to be there. */
@@ -372,25 +247,4 @@ function isEndless(field: DescField): boolean {
     }
   }
   return false;
-}
-
-/** The paths of the members that values give, as a mask names them: null clears, an empty object is a path of its own. */
-export function* givenPaths(
-  values: InputValues,
-  members: readonly InputMember[],
-  left: ReadonlySet<DescField>,
-  at = "",
-): Generator<string> {
-  for (const { name, member, below } of members) {
-    const value = values[name];
-    if (value === undefined || (member.kind === "field" && left.has(member))) continue;
-    const inside = typeof value === "object" && value !== null ? (value as InputValues) : undefined;
-    if (member.kind === "oneof") {
-      if (inside !== undefined && below !== undefined) yield* givenPaths(inside, below(), left, at);
-      continue;
-    }
-    const path = at + member.name;
-    if (inside === undefined || below === undefined || Object.keys(inside).length === 0) yield path;
-    else yield* givenPaths(inside, below(), left, `${path}.`);
-  }
 }

@@ -9,6 +9,7 @@ import type { Batch, Reference } from "./reference.ts";
 export class Loaders {
   readonly #call: Operation["unary"];
   readonly #options: Pick<GraphqlOptions, "maxBatch" | "batchMs">;
+  readonly #sizes: (keys: number) => void;
   readonly #loaders = new Map<string, DataLoader<string, unknown>>();
 
   /** @param sizes is told how many keys each call of a batch rpc has */
@@ -21,8 +22,6 @@ export class Loaders {
     this.#options = options;
     this.#sizes = sizes;
   }
-
-  readonly #sizes: (keys: number) => void;
 
   load(reference: Reference, key: string): Promise<unknown> {
     let loader = this.#loaders.get(reference.key);

@@ -13,6 +13,7 @@ export function isName(text: string): boolean {
 export class TypeNames {
   readonly #namer: Namer;
   readonly #taken = new Set<string>();
+  readonly #own: ReadonlyMap<string, string>;
 
   /** @param reserved names of GraphQL and of scalars @param types whose names others must leave free */
   constructor(namer: Namer, reserved: readonly string[], types: readonly DescType[]) {
@@ -20,8 +21,6 @@ export class TypeNames {
     for (const name of reserved) this.#taken.add(name);
     this.#own = new Map(types.map((type) => [type.typeName, this.claim(this.#baseOf(type))]));
   }
-
-  readonly #own: ReadonlyMap<string, string>;
 
   /** The name of a message or an enum. */
   of(type: DescType): string {
@@ -44,13 +43,18 @@ export class TypeNames {
   }
 }
 
+/** As `fieldName`; undefined for a field without a name of GraphQL. */
+export function nameIn(field: DescField): string | undefined {
+  return [field.jsonName, lowerCamel(field.name)].find((one) => isName(one));
+}
+
 /**
  * The name of a field: that of JSON, else its proto name in lowerCamelCase.
  *
  * @throws SetupError for a field without a name of GraphQL
  */
 export function fieldName(field: DescField): string {
-  const name = [field.jsonName, lowerCamel(field.name)].find((one) => isName(one));
+  const name = nameIn(field);
   if (name === undefined) {
     throw new SetupError(`graphql: ${field.toString()} has no name that GraphQL allows: give it a json_name`);
   }

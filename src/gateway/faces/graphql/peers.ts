@@ -1,14 +1,29 @@
+import { isMissingPeer } from "../../../core/config/optional-peer.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 
 /** An optional package with the majors that fit. */
 interface Peer {
   readonly name: string;
   readonly majors: readonly number[];
+  /** Its version, by an import that a bundler follows: a bundle has the package inside. */
+  readonly version: () => Promise<unknown>;
 }
 
-const graphqlPeer: Peer = { name: "graphql", majors: [16, 17] };
-const socketPeer: Peer = { name: "graphql-ws", majors: [6] };
-const loaderPeer: Peer = { name: "dataloader", majors: [2] };
+const graphqlPeer: Peer = {
+  name: "graphql",
+  majors: [16, 17],
+  version: async () => (await import("graphql")).version,
+};
+const socketPeer: Peer = {
+  name: "graphql-ws",
+  majors: [6],
+  version: async () => (await import("graphql-ws/package.json", { with: { type: "json" } })).default.version,
+};
+const loaderPeer: Peer = {
+  name: "dataloader",
+  majors: [2],
+  version: async () => (await import("dataloader/package.json", { with: { type: "json" } })).default.version,
+};
 
 /**
  * Checks that the packages are there which the face needs.
@@ -33,29 +48,15 @@ async function check(peers: readonly Peer[]): Promise<void> {
   throw new SetupError(`graphql: ${found}: npm install ${names}`);
 }
 
-async function problemOf({ name, majors }: Peer): Promise<string | undefined> {
-  let version: unknown;
+async function problemOf({ name, majors, version }: Peer): Promise<string | undefined> {
+  let found: unknown;
   try {
-    version = await versionOf(name);
+    found = await version();
   } catch (reason) {
-    if (isMissing(reason)) return `the package ${name} is not installed`;
+    if (isMissingPeer(reason, name)) return `the package ${name} is not installed`;
     throw reason;
   }
   // A package without a version in sight is taken as it is.
-  if (typeof version !== "string" || majors.includes(Number.parseInt(version, 10))) return undefined;
-  return `${name} ${version} does not fit, ${majors.join(" or ")} is needed`;
-}
-
-async function versionOf(name: string): Promise<unknown> {
-  if (name === "graphql") return (await import("graphql")).version;
-  const { readFileSync } = await import("node:fs");
-  const { findPackageJSON } = await import("node:module");
-  const file = findPackageJSON(name, import.meta.url);
-  if (file === undefined) throw Object.assign(new Error(name), { code: "ERR_MODULE_NOT_FOUND" });
-  return (JSON.parse(readFileSync(file, "utf8")) as { version?: unknown }).version; // Any package has an object there.
-}
-
-function isMissing(reason: unknown): boolean {
-  const { code } = reason as { code?: unknown }; // Anything thrown can be looked at.
-  return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
+  if (typeof found !== "string" || majors.includes(Number.parseInt(found, 10))) return undefined;
+  return `${name} ${found} does not fit, ${majors.join(" or ")} is needed`;
 }

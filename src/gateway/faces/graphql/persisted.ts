@@ -2,7 +2,13 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isMembers } from "../../../core/codec/json-members.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
-import { type PersistedOptions, persistedDefaults } from "./graphql-options.ts";
+import {
+  documentCacheDefaults,
+  type GraphqlOptions,
+  type PersistedOptions,
+  persistedDefaults,
+} from "./graphql-options.ts";
+import { RecentMap } from "./recent-map.ts";
 import { Refusal } from "./refusal.ts";
 import type { OperationRequest } from "./request.ts";
 
@@ -12,20 +18,21 @@ export interface FoundDocument {
   readonly trusted: boolean;
 }
 
-/** How many documents that clients have sent are kept by their hashes. */
-const keptHashes = 1_000;
+/** What a character of a text takes in memory at most, in bytes. */
+const bytesPerCharacter = 2;
 
 /** Finds the documents of requests, where these name them by an id or a hash. */
 export class Persisted {
   readonly #options: PersistedOptions;
   readonly #trusted: ReadonlyMap<string, string>;
   readonly #texts: ReadonlySet<string>;
-  /** Documents that clients have sent with their hashes, the least used first. */
-  readonly #sent = new Map<string, string>();
+  /** Documents that clients have sent, by their hashes. */
+  readonly #sent: RecentMap<string>;
 
   /** @throws SetupError for documents that cannot be read, and for an id that is not the hash of its document */
-  constructor(options: Partial<PersistedOptions>) {
-    this.#options = { ...persistedDefaults, ...options };
+  constructor({ persisted, documentCache }: Pick<GraphqlOptions, "persisted" | "documentCache">) {
+    this.#options = { ...persistedDefaults, ...persisted };
+    this.#sent = new RecentMap({ ...documentCacheDefaults, ...documentCache });
     this.#trusted = documentsIn(this.#options.documents);
     this.#texts = new Set(this.#trusted.values());
     if (this.#options.only && this.#trusted.size === 0) {
@@ -65,17 +72,10 @@ export class Persisted {
       const text = this.#sent.get(hash);
       // Clients look for this text, as Apollo's servers have it.
       if (text === undefined) throw notFound("PersistedQueryNotFound");
-      this.#sent.delete(hash); // It becomes the last one used.
-      this.#sent.set(hash, text);
       return { text, trusted: false };
     }
     if (sha256(query) !== hash) throw new Refusal("wrong_hash", "the hash is not the one of the document");
-    this.#sent.delete(hash);
-    this.#sent.set(hash, query);
-    for (const [first] of this.#sent) {
-      if (this.#sent.size <= keptHashes) break;
-      this.#sent.delete(first);
-    }
+    this.#sent.set(hash, query, query.length * bytesPerCharacter);
     return { text: query, trusted: false };
   }
 }

@@ -1,30 +1,18 @@
 import { pathOf, queryOf } from "../../../core/net/request-target.ts";
 import { rankOf } from "../../http/accept.ts";
-import type { HttpExchange, ResponseHeaders } from "../../http/exchange.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
 import { weightedList } from "../../http/weighted-list.ts";
-import { type FacePage, relativeLink } from "../face-pages.ts";
+import { type FacePage, pageHeaders, relativeLink } from "../face-pages.ts";
 import { pageText } from "./page/page-files.ts";
 
-/** Nothing but the files of the page itself, and operations of this server. */
-const pageHeaders: Readonly<ResponseHeaders> = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; " +
-    "form-action 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "x-frame-options": "DENY",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "cache-control": "no-cache",
-  vary: "accept",
-};
+const headers = { ...pageHeaders("data:"), vary: "accept" };
 
 /** Answers a request of a browser for the page. @param pages to which it links @returns whether it was one */
 export function answerPage(exchange: HttpExchange, pages: readonly FacePage[]): boolean {
-  const { url, headers } = exchange.head;
+  const { url } = exchange.head;
   const path = pathOf(url);
   const query = new URLSearchParams(queryOf(url, path));
-  const accept = headers.accept ?? "";
+  const accept = exchange.head.headers.accept ?? "";
   if (
     query.has("query") ||
     query.has("extensions") ||
@@ -39,12 +27,12 @@ export function answerPage(exchange: HttpExchange, pages: readonly FacePage[]): 
   const html = pageText("playground.html")
     .replaceAll("BASE", path.slice(path.lastIndexOf("/") + 1))
     .replace("LINKS", links);
-  exchange.respond(200, { ...pageHeaders, "content-type": "text/html; charset=utf-8" }, html);
+  exchange.respond(200, { ...headers, "content-type": "text/html; charset=utf-8" }, html);
   return true;
 }
 
 /** Answers a request for a file of the page. */
 export function answerPageFile(name: string, exchange: HttpExchange): void {
   const type = name.endsWith(".css") ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8";
-  exchange.respond(200, { ...pageHeaders, "content-type": type }, pageText(name));
+  exchange.respond(200, { ...headers, "content-type": type }, pageText(name));
 }

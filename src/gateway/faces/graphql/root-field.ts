@@ -7,17 +7,18 @@ import {
 } from "@bufbuild/protobuf";
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import type { GraphQLFieldConfig, GraphQLResolveInfo } from "graphql";
-import { hasOwnJsonForm, setField } from "../../../core/codec/field-shape.ts";
+import { setField } from "../../../core/codec/field-shape.ts";
 import { isUnary } from "../../../core/call/handler.ts";
 import { toCallError } from "../../../core/errors/errors.ts";
-import type { Route } from "../../../core/http-rule/route.ts";
-import { givenPaths, type InputMember, type Inputs, type InputValues, messageReader } from "./inputs.ts";
 import { InputRefusal } from "./input-refusal.ts";
+import { type InputMember, type InputValues, messageReader } from "./input-values.ts";
+import type { Inputs } from "./inputs.ts";
 import { noReason } from "./leaves.ts";
 import type { Operation } from "./operation.ts";
 import { type Outputs, readerOf } from "./outputs.ts";
 import { selectedPaths } from "./read-mask.ts";
 import type { RootRpc } from "./rpcs.ts";
+import { givenPaths, isMask, maskOf, patchedOf } from "./update-mask.ts";
 
 /** An rpc as a field of GraphQL, compiled. */
 export interface RootField {
@@ -123,32 +124,8 @@ function readOrRefuse(read: (args: InputValues) => Message, args: InputValues): 
   }
 }
 
-/** The field of a request of which a mask says what counts; undefined for none. */
-export function patchedOf(method: DescMethod, routes: readonly Route[]): DescField | undefined {
-  if (maskOf(method) === undefined) return undefined;
-  const isPlain = (field: DescField): boolean =>
-    field.fieldKind === "message" && !hasOwnJsonForm(field.message);
-  for (const { bodyField } of routes) {
-    const field =
-      bodyField !== undefined && bodyField !== "*" && bodyField.length === 1 ? bodyField[0] : undefined;
-    if (field !== undefined && isPlain(field)) return field;
-  }
-  const [first, ...more] = method.input.fields.filter(isPlain);
-  return more.length === 0 ? first : undefined;
-}
-
-/** The mask of an update. */
-function maskOf({ input }: DescMethod): DescField | undefined {
-  const [mask, ...more] = input.fields.filter((field) => isMask(field) && field.name !== "read_mask");
-  return more.length === 0 ? mask : undefined;
-}
-
 function isServerStream(method: DescMethod): method is DescMethodServerStreaming {
   return method.methodKind === "server_streaming";
-}
-
-function isMask(field: DescField): boolean {
-  return field.fieldKind === "message" && field.message.typeName === FieldMaskSchema.typeName;
 }
 
 function isValues(value: unknown): value is InputValues {

@@ -62,7 +62,9 @@ export function rootRpcs(
     const own = byMethod.get(method) ?? [];
     const isSafe = traitsOf(method, own[0]?.httpMethod).safe;
     const root = rootOf(method, isSafe, face);
-    const name = nameOf(method, face, namer, names);
+    const name = rpcFieldName(method, namer, names);
+    if (!isName(name))
+      throw new SetupError(`graphql: ${method.toString()}: ${JSON.stringify(name)} is no name of GraphQL`);
     const other = owners.get(`${root} ${name}`);
     if (other !== undefined) {
       const both = `${other.toString()} and ${method.toString()}`;
@@ -76,22 +78,15 @@ export function rootRpcs(
   return { fields, leftOut };
 }
 
-function nameOf(
-  method: DescMethod,
-  face: GraphqlFace | undefined,
-  namer: Namer,
-  names: GraphqlOptions["names"],
-): string {
+/** The name of the field of an rpc, as the contract or the option `names` has it; GraphQL may not allow it. */
+export function rpcFieldName(method: DescMethod, namer: Namer, names: GraphqlOptions["names"]): string {
+  const given = hasOption(method, faces) ? (getOption(method, faces).graphql?.name ?? "") : "";
+  if (given !== "") return given;
+  const plain = names === "service" ? namer.camelOfService(method) : namer.camel(method);
   const prefix = hasOption(method.parent, service_faces)
     ? getOption(method.parent, service_faces).graphqlPrefix
     : "";
-  const given = face === undefined || face.name === "" ? undefined : face.name;
-  const plain = given ?? (names === "service" ? namer.camelOfService(method) : namer.camel(method));
-  const name =
-    prefix === "" || given !== undefined ? plain : prefix + plain.slice(0, 1).toUpperCase() + plain.slice(1);
-  if (!isName(name))
-    throw new SetupError(`graphql: ${method.toString()}: ${JSON.stringify(name)} is no name of GraphQL`);
-  return name;
+  return prefix === "" ? plain : prefix + plain.slice(0, 1).toUpperCase() + plain.slice(1);
 }
 
 function rootOf(method: DescMethod, isSafe: boolean, face: GraphqlFace | undefined): RootType {

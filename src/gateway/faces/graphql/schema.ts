@@ -1,11 +1,5 @@
 import type { DescField, DescMethod, Registry } from "@bufbuild/protobuf";
-import {
-  type GraphQLField,
-  type GraphQLFieldConfig,
-  GraphQLObjectType,
-  GraphQLSchema,
-  printSchema,
-} from "graphql";
+import { type GraphQLFieldConfig, GraphQLObjectType, GraphQLSchema, printSchema } from "graphql";
 import type { Comments, Commented } from "../../../core/contract/comments.ts";
 import { Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
@@ -18,10 +12,11 @@ import { Leaves } from "./leaves.ts";
 import { TypeNames } from "./names.ts";
 import { emptyField, Outputs } from "./outputs.ts";
 import { References } from "./references.ts";
-import { compileRootField, patchedOf, type RootField } from "./root-field.ts";
+import { compileRootField, type RootField } from "./root-field.ts";
 import { type RootRpc, rootRpcs, type RootType } from "./rpcs.ts";
 import { makeScalars } from "./scalars.ts";
 import type { Subject } from "./subject.ts";
+import { patchedOf } from "./update-mask.ts";
 
 /** The options that a schema is made by. */
 export type SchemaOptions = Pick<
@@ -61,15 +56,9 @@ export class ContractSchema {
       types.filter((type) => shown.has(type) && !hasOwnScalar(type.typeName)),
     );
     const subjects: Subject[] = [];
-    const leaves = new Leaves(names, scalars, (subject) => void subjects.push(subject));
-    const parts = {
-      names,
-      scalars,
-      leaves,
-      shown,
-      options,
-      about: (subject: Subject) => void subjects.push(subject),
-    };
+    const about = (subject: Subject): void => void subjects.push(subject);
+    const leaves = new Leaves(names, scalars, about);
+    const parts = { names, scalars, leaves, shown, options, about };
     const { fields, leftOut } = rootRpcs(shown, contract.routes, namer, options.names);
     const messages = types.filter((type) => type.kind === "message");
     const references = new References(messages, fields);
@@ -129,20 +118,13 @@ export class ContractSchema {
   }
 
   #describeArgs({ rpc, members }: RootField, comments: Comments): void {
-    const type = this.schema[rootGetter[rpc.root]]();
-    const field: GraphQLField<unknown, unknown> | undefined = type?.getFields()[rpc.name];
+    const field = this.schema.getRootType(rpc.root)?.getFields()[rpc.name];
     for (const [at, arg] of (field?.args ?? []).entries()) {
       const member = members[at]?.member;
       if (member !== undefined) describeElement(arg, member, comments);
     }
   }
 }
-
-const rootGetter = {
-  query: "getQueryType",
-  mutation: "getMutationType",
-  subscription: "getSubscriptionType",
-} as const;
 
 /** An element of a schema that can have a description. */
 interface Describable {

@@ -6,7 +6,7 @@ import { Code, ConnectError, toCallError } from "../../../core/errors/errors.ts"
 import { readHeaders, withHeaders } from "../../http/socket-headers.ts";
 import { CallGroup, type CallOrigin } from "../call-group.ts";
 import type { FaceConversation, FaceSocket } from "../face-socket.ts";
-import type { ShownError, ShownResult } from "./errors.ts";
+import { requestError, type ShownError, type ShownResult } from "./errors.ts";
 import type { Executor, PreparedOperation } from "./execute.ts";
 import type { GraphqlOptions } from "./graphql-options.ts";
 import { checkDepth, exactly, requestOf } from "./request.ts";
@@ -157,7 +157,7 @@ class Conversation implements FaceConversation {
     try {
       prepared = executor.prepare(requestOf(payload));
     } catch (reason) {
-      const errors = executor.refused(reason)?.errors ?? [shownOf(toCallError(reason))];
+      const errors = executor.refused(reason)?.errors ?? [requestError(toCallError(reason))];
       return errors.map((error) => carrying(new CarriedErrors([error])));
     }
     const { operation, valid, type, request } = prepared;
@@ -177,7 +177,7 @@ class Conversation implements FaceConversation {
   async execute({ contextValue }: OwnArgs): Promise<AsyncGenerator<ShownResult> | ShownResult> {
     const { prepared } = contextValue;
     const executor = this.#executor();
-    if (executor === undefined) return failing([shownOf(new ConnectError(stopping, Code.Unavailable))]);
+    if (executor === undefined) return failing([requestError(new ConnectError(stopping, Code.Unavailable))]);
     const result =
       prepared.type === "subscription"
         ? await executor.subscribe(prepared, this.#group)
@@ -233,9 +233,5 @@ function shownErrors(error: GraphQLError): readonly ShownError[] {
 }
 
 function refusal(message: string, code: Code): GraphQLError {
-  return carrying(new CarriedErrors([{ message, extensions: { code: codeName(code) } }]));
-}
-
-function shownOf({ rawMessage, code }: ConnectError): ShownError {
-  return { message: rawMessage, extensions: { code: codeName(code) } };
+  return carrying(new CarriedErrors([requestError(new ConnectError(message, code))]));
 }

@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
-import { type DescField, type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
-import { faces, field_faces, type McpFace, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { type DescField, type DescMethod, getOption, hasOption } from "@bufbuild/protobuf";
+import { faces, field_faces, type McpFace } from "../../../../gen/ts_ms/v1/faces_pb.ts";
 import { rpcName } from "../../../core/call/service.ts";
-import { type DescType, Namer } from "../../../core/contract/namer.ts";
+import { Namer } from "../../../core/contract/namer.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
 import { type Traits, traitsOf } from "../../../core/contract/traits.ts";
-import { Visibility } from "../../../core/contract/visibility.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import type { Contract, FaceHost } from "../face.ts";
+import { ShownContract } from "../shown-contract.ts";
 import type { HeaderArgument } from "./headers.ts";
 import type { McpOptions } from "./mcp-options.ts";
 
@@ -24,27 +24,15 @@ export interface RpcTool {
 }
 
 /** What the face shows of a contract. */
-export class ShownRpcs {
-  readonly services: readonly DescService[];
+export class ShownRpcs extends ShownContract {
   readonly namer: Namer;
   /** In the order of the contract. */
   readonly tools: readonly RpcTool[];
-  readonly #visibility: Visibility;
   readonly #firstRoutes = new Map<DescMethod, Route>();
 
-  /** @throws SetupError for a service that there is not, and for a wrong or doubled name of a tool */
+  /** @throws SetupError as `ShownContract`, and for a wrong or doubled name of a tool */
   constructor(contract: Contract, options: McpOptions, { json: { fieldNames } }: Pick<FaceHost, "json">) {
-    const missing = options.services.find(
-      (name) => !contract.services.some(({ typeName }) => typeName === name),
-    );
-    if (missing !== undefined) throw new SetupError(`mcp: services: there is no service ${missing}`);
-    this.#visibility = new Visibility(options.visibility);
-    this.services = contract.services.filter(
-      (service) =>
-        (options.services.length === 0 || options.services.includes(service.typeName)) &&
-        !(hasOption(service, service_faces) && getOption(service, service_faces).hidden) &&
-        this.#visibility.shows(service),
-    );
+    super("mcp", contract, options);
     for (const route of contract.routes) {
       if (!route.implicit && !this.#firstRoutes.has(route.method)) this.#firstRoutes.set(route.method, route);
     }
@@ -60,15 +48,7 @@ export class ShownRpcs {
 
   /** Whether an rpc of a shown service may be called. */
   showsRpc(method: DescMethod): boolean {
-    return faceOf(method)?.hidden !== true && this.#visibility.shows(method);
-  }
-
-  /** Whether it shows a field or a type. */
-  has(desc: DescField | DescType): boolean {
-    return (
-      this.#visibility.shows(desc) &&
-      !(desc.kind === "field" && hasOption(desc, field_faces) && getOption(desc, field_faces).hidden)
-    );
+    return faceOf(method)?.hidden !== true && this.has(method);
   }
 
   traitsOf(method: DescMethod): Traits {

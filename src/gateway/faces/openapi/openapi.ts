@@ -59,10 +59,6 @@ class MountedOpenapi implements MountedFace {
   }
 
   use(contract: Contract): ReadonlyMap<string, FacePath> {
-    const missing = this.#options.services.find(
-      (name) => !contract.services.some(({ typeName }) => typeName === name),
-    );
-    if (missing !== undefined) throw new SetupError(`openapi: services: there is no service ${missing}`);
     const shown = new Shown(contract, this.#options);
     const documents = new Documents({
       shown,
