@@ -294,6 +294,12 @@ describe("tools", () => {
     );
   });
 
+  test("a name of a tool in the header alone brings no events", async () => {
+    const params = { name: "repeat", arguments: { text: "a", count: 1 }, _meta: { progressToken: 1 } };
+    const { status, json } = await host.ask("tools/call", params, { "mcp-name": "echo" });
+    assert.deepEqual([status, json.error?.code], [400, -32_020]);
+  });
+
   test("requests and calls are counted", async () => {
     const page = await metrics.page();
     assert.match(page, /ts_ms_calls_refused_total\{[^}]*protocol="mcp",reason="malformed"\} [1-9]/);
@@ -349,6 +355,34 @@ describe("subscriptions", () => {
     await within(Promise.all(notified), "the notifications");
     for (const socket of sockets) socket.destroy();
   });
+});
+
+test("what is answered whole takes the fast lane, as REST does beside the face; events do not", async () => {
+  const lanes: unknown[] = [];
+  {
+    await using own = await McpHost.of(
+      [echo],
+      { expose: "all", path: "/tools" },
+      { httpObservers: [{ httpRequest: (_route, _method, _status, _seconds, lane) => lanes.push(lane) }] },
+    );
+    const rest = await fetch(new URL("/test/v1/echo", own.url), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"text":"a"}',
+    });
+    assert.equal(rest.status, 200);
+    await rest.text();
+    await own.ask("tools/list");
+    await own.call("echo", { text: "a" });
+    await own.ask("tools/call", { name: "echo" }, { "mcp-name": "collect" });
+    const { headers } = await own.ask("tools/call", {
+      name: "repeat",
+      arguments: { text: "a", count: 1 },
+      _meta: { progressToken: 1 },
+    });
+    assert.equal(headers.get("content-type"), "text/event-stream");
+  }
+  assert.deepEqual(lanes, ["fast", "fast", "fast", "fast", "node"]);
 });
 
 test("F06 what a face cannot derive leaves everything as it was", async () => {

@@ -13,7 +13,7 @@ import type { McpOptions } from "./mcp-options.ts";
 import { contentsOf, Resources } from "./resources.ts";
 import { Results } from "./results.ts";
 import { type RpcTool, ShownRpcs } from "./rpc-tool.ts";
-import { type ToolOutcome, type ToolRunner, toolRunner } from "./tool-runner.ts";
+import { hasOneMessage, type ToolOutcome, type ToolRunner, toolRunner } from "./tool-runner.ts";
 import { initializeVersion, isModern, type Revision, supportedVersions } from "./versions.ts";
 
 /** A request on its way to an answer. */
@@ -72,6 +72,12 @@ export class McpServer {
 
   get counts(): { readonly tools: number; readonly resources: number } {
     return { tools: this.#tools.size, resources: this.#resources.size };
+  }
+
+  /** Whether an answer can have notifications of progress before it. @param name that of a tool, for `tools/call` */
+  mayProgress(method: string, name: string | undefined): boolean {
+    const tool = method === "tools/call" && name !== undefined ? this.#tools.get(name) : undefined;
+    return tool !== undefined && !hasOneMessage(tool.method);
   }
 
   /** The result of a request that holds nothing else. */
@@ -144,7 +150,7 @@ export class McpServer {
     const tool = this.#tools.get(name);
     if (tool === undefined) throw this.#unknownTool(name);
     const args = message.params.get("arguments");
-    if (args !== undefined && !args.text.startsWith("{"))
+    if (args !== undefined && !args.isObject)
       throw new RpcError(rpcCodes.invalidParams, '"arguments" is an object', 400);
     if (tool.headers.length > 0) asked.checkHeaders(tool.headers, args);
     let run = this.#runners.get(name);

@@ -23,9 +23,9 @@ const known: readonly string[] = [...modern, ...legacy];
 /** Versions that `server/discover` names. */
 export const supportedVersions: readonly Revision[] = [...modern, ...legacy];
 
-/** Whether requests of a revision say everything themselves. */
-export function isModern(revision: Revision): boolean {
-  return (modern as readonly Revision[]).includes(revision);
+/** Whether requests of a revision say everything themselves; false for no revision. */
+export function isModern(revision: string | null): boolean {
+  return (modern as readonly (string | null)[]).includes(revision);
 }
 
 /** The revision that an old client gets that asks for this one. */
@@ -87,7 +87,6 @@ function differing(): RpcError {
 /** @throws RpcError -32602 for a request of a modern client without what it has to say */
 export function checkMeta({ id, meta }: RpcMessage, revision: Revision): void {
   if (id === undefined || !isModern(revision)) return;
-  const capabilities = meta.get(metaNames.capabilities)?.text;
-  if (capabilities?.startsWith("{") === true) return;
+  if (meta.get(metaNames.capabilities)?.isObject === true) return;
   throw new RpcError(rpcCodes.invalidParams, `"params._meta" needs "${metaNames.capabilities}"`, 400);
 }
