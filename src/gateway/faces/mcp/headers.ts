@@ -58,8 +58,7 @@ export function checkArgumentHeaders(
     const name = `mcp-param-${header.toLowerCase()}`;
     const value = members?.get(argument)?.value ?? null;
     const found = headerValue(headers[name]);
-    const isThere = found !== null && found !== undefined;
-    if (value === null ? isThere : !isThere || decoded(found) !== textOf(value)) {
+    if (value === null ? found !== null : decoded(found) !== textOf(value)) {
       throw mismatch(`Mcp-Param-${header}`, headers[name]);
     }
   }
@@ -72,7 +71,7 @@ function textOf(value: JsonValue): string {
 const base64Form = /^=\?base64\?(.*)\?=$/;
 
 /** The value of a header, whose form may be base64; undefined for a broken one. */
-function decoded(value: string | null | undefined): string | undefined {
+function decoded(value: string | null): string | undefined {
   const trimmed = value?.trim();
   const base64 = trimmed === undefined ? undefined : base64Form.exec(trimmed)?.[1];
   if (base64 === undefined) return trimmed;

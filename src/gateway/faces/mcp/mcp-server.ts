@@ -121,7 +121,7 @@ export class McpServer {
     throw unknownMethod(message.method, modern);
   }
 
-  /** Makes the lists now, so that the first client need not wait. */
+  /** All lists: they are made of the same comments. */
   async #listTexts(): Promise<Lists> {
     // When a list is first asked for.
     const { toolTexts } = await import("./tool-list.ts");

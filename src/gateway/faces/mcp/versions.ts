@@ -18,8 +18,6 @@ export const metaNames = Object.freeze({
   subscription: "io.modelcontextprotocol/subscriptionId",
 });
 
-const known: readonly string[] = [...modern, ...legacy];
-
 /** Versions that `server/discover` names. */
 export const supportedVersions: readonly Revision[] = [...modern, ...legacy];
 
@@ -52,7 +50,7 @@ export function revisionOf(message: RpcMessage, headers: IncomingHttpHeaders): R
     if (meta === undefined || meta === revision) return revision;
     throw differing();
   }
-  if (header === null || header === undefined) {
+  if (header === null) {
     throw new RpcError(rpcCodes.headerMismatch, "the header MCP-Protocol-Version is missing", 400);
   }
   // Answers and notifications of clients need no `_meta`.
@@ -76,7 +74,7 @@ function toRevision(asked: string): Revision {
     rpcCodes.unsupportedVersion,
     `the version ${JSON.stringify(asked.slice(0, 40))} of the protocol is not served here`,
     400,
-    { supported: [...known], requested: asked.slice(0, 40) },
+    { supported: [...supportedVersions], requested: asked.slice(0, 40) },
   );
 }
 
