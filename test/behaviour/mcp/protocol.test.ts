@@ -432,6 +432,32 @@ test("F08 a client that leaves cancels its call", async () => {
   assert.ok(performance.now() - leftAt < 2000);
 });
 
+test("F12 a client that reads nothing of a large answer is cut, and others are served", async () => {
+  const { promise: ended, resolve } = Promise.withResolvers<number>();
+  await using own = await McpHost.of(
+    [new Echo()],
+    { expose: "all", maxResultBytes: 64 * 1024 * 1024 },
+    { writeIdleMs: 300, httpObservers: [{ httpRequest: (_route, _method, status) => resolve(status) }] },
+  );
+  const body = JSON.stringify({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "tools/call",
+    params: {
+      name: "repeat",
+      arguments: { text: "a".repeat(512 * 1024), count: 20 },
+      _meta: { ...modernMeta, progressToken: 1 },
+    },
+  });
+  const socket = (await connectTo(own.port)).pause();
+  socket.write(
+    `POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: repeat\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  assert.equal(await within(ended, "the end of the request"), 499);
+  assert.equal((await own.call("echo", { text: "b" })).structuredContent?.["text"], "b");
+  socket.destroy();
+});
+
 test("F16 a stop ends listeners with their result, and calls within the grace", async () => {
   const slow = new Echo();
   const stopping = await McpHost.of([slow], { expose: "all" });
