@@ -7,7 +7,6 @@ import {
 } from "../../core/http-rule/service-config.ts";
 import type { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
-import { pathOf } from "../../core/net/request-target.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { Door, DoorHandler } from "./door.ts";
 import type { DoorKit } from "./door-kit.ts";
@@ -178,7 +177,7 @@ export class RequestRouter {
       rpcs.router.match(head.method, head.url).kind !== "not-found" ||
       rpcs.at(head.url) !== undefined ||
       this.#parts.kit.pages?.find(head.url) !== undefined ||
-      this.#parts.kit.faces?.has(pathOf(head.url)) === true ||
+      this.#parts.kit.faces?.claims(head.url) === true ||
       this.#doors.some((door) => door.needsNoRpcs === true && door.claims(head))
     );
   }

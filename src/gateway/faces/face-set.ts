@@ -1,5 +1,6 @@
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { sumOfReports, type StopReport } from "../../core/lifecycle/lifecycle.ts";
+import { pathOf } from "../../core/net/request-target.ts";
 import type { CallWatcher } from "../../core/telemetry/call-books.ts";
 import type { FaceProtocol } from "./face-call.ts";
 import type { FaceSocketPath } from "./face-socket.ts";
@@ -54,14 +55,9 @@ export class FaceSet {
     return faces.length === 0 ? undefined : new FaceSet(faces, host);
   }
 
-  /** Whether a request can be for a face; false for most that are not. */
-  mayHave(url: string): boolean {
-    return this.#letters.has(url.charCodeAt(1));
-  }
-
-  /** Whether a path is one of a face. */
-  has(path: string): boolean {
-    return this.#known.has(path);
+  /** Whether the path of a request is one of a face. */
+  claims(url: string): boolean {
+    return this.#letters.has(url.charCodeAt(1)) && this.#known.has(pathOf(url));
   }
 
   /** The protocol of calls at a path; undefined where no face makes any. */

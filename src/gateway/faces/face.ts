@@ -91,6 +91,11 @@ export interface FacePath {
   readonly methods: readonly string[];
   /** See `FaceOptions`. */
   readonly guard?: FaceOptions["guard"];
+  /**
+   * Whether the answer to a request is sent whole, whatever its body is: such requests take the fast lane. Default: of
+   * none.
+   */
+  isWhole?(head: RequestHead): boolean;
   /** Answers a request. A rejection is answered as an error. */
   answer(exchange: HttpExchange): void | Promise<void>;
 }

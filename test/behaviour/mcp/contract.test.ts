@@ -18,6 +18,7 @@ const { services } = builtContract({
     import "google/protobuf/empty.proto";
     import "google/protobuf/timestamp.proto";
     import "google/protobuf/struct.proto";
+    import "google/protobuf/type.proto";
     import "ts_ms/v1/faces.proto";
 
     service KindsService {
@@ -37,6 +38,7 @@ const { services } = builtContract({
         option (google.api.http) = {get: "/v1/secretive/{id}"};
       }
       rpc Wrap(google.protobuf.Timestamp) returns (google.protobuf.ListValue);
+      rpc Keep(google.protobuf.EnumValue) returns (google.protobuf.EnumValue);
       rpc Hidden(google.protobuf.Empty) returns (google.protobuf.Empty) {
         option (ts_ms.v1.faces) = {mcp: {hidden: true}};
       }
@@ -95,6 +97,7 @@ const kinds = {
   walk: (tree: object) => tree,
   tell: secretive,
   getSecretive: secretive,
+  keep: (value: object) => value,
   wrap: () => ({ values: [{ kind: { case: "stringValue", value: "x" } }] }),
 } as AnyService; // Its rpcs are known only when it runs.
 
@@ -297,6 +300,15 @@ describe("schemas", () => {
     assert.ok(validatorOf(inputSchema)(args));
     const { structuredContent } = await host.call("wrap", args);
     assert.deepEqual(structuredContent, { value: ["x"] });
+    assert.ok(validatorOf(outputSchema)(structuredContent));
+  });
+
+  test("of an object have none, also where its type is one of Google's", async () => {
+    const args = { name: "A", number: 1 };
+    const { inputSchema, outputSchema = assert.fail() } = tool("keep");
+    assert.ok(validatorOf(inputSchema)(args));
+    const { structuredContent } = await host.call("keep", args);
+    assert.deepEqual(structuredContent, { ...args, options: [] });
     assert.ok(validatorOf(outputSchema)(structuredContent));
   });
 

@@ -29,10 +29,10 @@ export class McpHost implements AsyncDisposable {
   readonly port: number;
   readonly url: string;
 
-  private constructor(http: HttpServer) {
+  private constructor(http: HttpServer, path: string) {
     this.http = http;
     this.port = http.address?.port ?? 0;
-    this.url = `http://127.0.0.1:${this.port}/mcp`;
+    this.url = `http://127.0.0.1:${this.port}${path}`;
   }
 
   static async of(
@@ -47,7 +47,7 @@ export class McpHost implements AsyncDisposable {
       http.addService(service);
     }
     await http.start();
-    return new McpHost(http);
+    return new McpHost(http, options.path ?? "/mcp");
   }
 
   /** Sends a body as it is. */

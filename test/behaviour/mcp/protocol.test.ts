@@ -294,6 +294,12 @@ describe("tools", () => {
     );
   });
 
+  test("a name of a tool in the header alone brings no events", async () => {
+    const params = { name: "repeat", arguments: { text: "a", count: 1 }, _meta: { progressToken: 1 } };
+    const { status, json } = await host.ask("tools/call", params, { "mcp-name": "echo" });
+    assert.deepEqual([status, json.error?.code], [400, -32_020]);
+  });
+
   test("requests and calls are counted", async () => {
     const page = await metrics.page();
     assert.match(page, /ts_ms_calls_refused_total\{[^}]*protocol="mcp",reason="malformed"\} [1-9]/);
@@ -351,6 +357,34 @@ describe("subscriptions", () => {
   });
 });
 
+test("what is answered whole takes the fast lane, as REST does beside the face; events do not", async () => {
+  const lanes: unknown[] = [];
+  {
+    await using own = await McpHost.of(
+      [echo],
+      { expose: "all", path: "/tools" },
+      { httpObservers: [{ httpRequest: (_route, _method, _status, _seconds, lane) => lanes.push(lane) }] },
+    );
+    const rest = await fetch(new URL("/test/v1/echo", own.url), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"text":"a"}',
+    });
+    assert.equal(rest.status, 200);
+    await rest.text();
+    await own.ask("tools/list");
+    await own.call("echo", { text: "a" });
+    await own.ask("tools/call", { name: "echo" }, { "mcp-name": "collect" });
+    const { headers } = await own.ask("tools/call", {
+      name: "repeat",
+      arguments: { text: "a", count: 1 },
+      _meta: { progressToken: 1 },
+    });
+    assert.equal(headers.get("content-type"), "text/event-stream");
+  }
+  assert.deepEqual(lanes, ["fast", "fast", "fast", "fast", "node"]);
+});
+
 test("F06 what a face cannot derive leaves everything as it was", async () => {
   const grpc = new GrpcServer({ listen: false, logger: false }).addService(new Echo());
   const face = mcp({ services: ["tsms.test.v1.EchoService"], expose: "all" });
@@ -396,6 +430,32 @@ test("F08 a client that leaves cancels its call", async () => {
     "the cancellation",
   );
   assert.ok(performance.now() - leftAt < 2000);
+});
+
+test("F12 a client that reads nothing of a large answer is cut, and others are served", async () => {
+  const { promise: ended, resolve } = Promise.withResolvers<number>();
+  await using own = await McpHost.of(
+    [new Echo()],
+    { expose: "all", maxResultBytes: 64 * 1024 * 1024 },
+    { writeIdleMs: 300, httpObservers: [{ httpRequest: (_route, _method, status) => resolve(status) }] },
+  );
+  const body = JSON.stringify({
+    jsonrpc: "2.0",
+    id: 1,
+    method: "tools/call",
+    params: {
+      name: "repeat",
+      arguments: { text: "a".repeat(512 * 1024), count: 20 },
+      _meta: { ...modernMeta, progressToken: 1 },
+    },
+  });
+  const socket = (await connectTo(own.port)).pause();
+  socket.write(
+    `POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: repeat\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
+  );
+  assert.equal(await within(ended, "the end of the request"), 499);
+  assert.equal((await own.call("echo", { text: "b" })).structuredContent?.["text"], "b");
+  socket.destroy();
 });
 
 test("F16 a stop ends listeners with their result, and calls within the grace", async () => {

@@ -6,7 +6,7 @@ import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, FacePath } from "../../faces/face.ts";
 import type { FaceProtocol } from "../../faces/face-call.ts";
-import type { MakeDoor } from "../door.ts";
+import type { DoorHandler, MakeDoor } from "../door.ts";
 import type { DoorKit } from "../door-kit.ts";
 import type { ServedRpcs } from "../served-rpcs.ts";
 import { faceRpc } from "./face-rpc.ts";
@@ -16,19 +16,29 @@ export const facesDoor: MakeDoor = (kit) => {
   const { faces, comments } = kit;
   return {
     name: "faces",
-    claims: ({ url }) => faces !== undefined && faces.mayHave(url),
+    claims: ({ url }) => faces !== undefined && faces.claims(url),
     serve(rpcs) {
       const { services, registry, router } = rpcs;
       const rpc = compileRpc(rpcs, kit);
       const paths = faces?.derive({ services, registry, routes: router.routes, comments, router, rpc });
-      return (exchange) => {
+      const answerAt = (path: string, found: FacePath, exchange: HttpExchange): void => {
+        exchange.route = path;
+        void answer(found, exchange, kit);
+      };
+      const handle = (exchange: HttpExchange): boolean => {
         const path = pathOf(exchange.head.url);
         const found = paths?.().get(path);
         if (found === undefined || isForSockets(path, exchange, kit)) return false;
-        exchange.route = path;
-        void answer(found, exchange, kit);
+        answerAt(path, found, exchange);
         return true;
       };
+      const choose: DoorHandler["choose"] = (head) => {
+        const path = pathOf(head.url);
+        const found = paths?.().get(path);
+        if (found?.isWhole?.(head) !== true) return undefined;
+        return (exchange) => answerAt(path, found, exchange);
+      };
+      return Object.assign(handle, { choose });
     },
     ...(faces !== undefined && { stop: (graceMs: number) => faces.stop(graceMs) }),
   };

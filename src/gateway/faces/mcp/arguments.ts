@@ -7,7 +7,7 @@ import { nearestName } from "../../../core/errors/nearest-name.ts";
 import { jsonReadOptions } from "../../binding/bind-options.ts";
 import type { FaceRpc } from "../face-call.ts";
 import { HiddenFields, type Shows } from "./hidden-fields.ts";
-import { membersOf, type RawJson } from "./json-rpc.ts";
+import type { RawJson } from "./json-rpc.ts";
 import { isObjectMessage, wrapper } from "./wrapped-messages.ts";
 
 /** Reads the arguments of calls of one tool; undefined arguments are none. */
@@ -66,7 +66,7 @@ function emptyOf({ input }: DescMethod, check: ((message: Message) => void) | un
 
 /** The value of the one member that arguments may have. */
 function onlyMember(args: RawJson | undefined, name: string): RawJson {
-  const members = args && membersOf(args);
+  const members = args?.members();
   for (const other of members?.keys() ?? []) {
     if (other === name) continue;
     throw invalidArgument(`unknown field ${other}`, [

@@ -1,11 +1,12 @@
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { Code } from "../../../core/errors/errors.ts";
-import type { HttpExchange } from "../../http/exchange.ts";
+import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
+import { headerValue } from "../../http/header-value.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { FaceHost } from "../face.ts";
 import { EventStream } from "./event-stream.ts";
-import { checkArgumentHeaders, checkHeaders } from "./headers.ts";
-import { errorText, readMessage, resultText, RpcError, type RpcMessage } from "./json-rpc.ts";
+import { checkArgumentHeaders, checkHeaders, namedByHeaders } from "./headers.ts";
+import { errorText, readMessage, resultText, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
 import { listen } from "./listen.ts";
 import type { Listeners } from "./listeners.ts";
 import type { McpOptions } from "./mcp-options.ts";
@@ -40,6 +41,13 @@ export class Endpoint {
     this.#guard = new OriginGuard(parts.host);
   }
 
+  /** Whether a request gets no events: `checkHeaders` refuses messages that are not what their head says. */
+  isWhole({ method, headers }: RequestHead): boolean {
+    if (method !== "POST" || !isModern(headerValue(headers["mcp-protocol-version"]))) return false;
+    const { method: asked, name } = namedByHeaders(headers);
+    return asked !== null && asked !== "subscriptions/listen" && !this.#parts.server.mayProgress(asked, name);
+  }
+
   /** Answers a request. @throws HttpError, by which it rejects, for one that is no message at all */
   async answer(exchange: HttpExchange): Promise<void> {
     const { host, count } = this.#parts;
@@ -61,7 +69,7 @@ export class Endpoint {
   }
 
   async #serve(message: RpcMessage, exchange: HttpExchange): Promise<void> {
-    const { server, listeners, options, host, count } = this.#parts;
+    const { server, listeners, host, count } = this.#parts;
     const { headers } = exchange.head;
     const revision = revisionOf(message, headers);
     if (isModern(revision)) checkHeaders(message, headers);
@@ -76,7 +84,7 @@ export class Endpoint {
       count(method, "ok");
       return;
     }
-    await this.#answerCall(id, message, revision, exchange, options);
+    await this.#answerCall(id, message, revision, exchange);
   }
 
   async #answerCall(
@@ -84,14 +92,14 @@ export class Endpoint {
     message: RpcMessage,
     revision: Revision,
     exchange: HttpExchange,
-    { path }: McpOptions,
   ): Promise<void> {
-    const { server, host, hasDocument, count } = this.#parts;
+    const { server, host, options, hasDocument, count } = this.#parts;
     const { headers } = exchange.head;
     let events: EventStream | undefined;
     const progressOf = progressText(message);
-    const answered: Answered = await server
-      .answer({
+    let answered: Answered;
+    try {
+      answered = await server.answer({
         message,
         revision,
         from: exchange,
@@ -105,8 +113,10 @@ export class Endpoint {
         progress:
           progressOf &&
           ((done) => (events ??= new EventStream(exchange, host.live().writeIdleMs)).send(progressOf(done))),
-      })
-      .finally(() => (exchange.onStop = undefined));
+      });
+    } finally {
+      exchange.onStop = undefined;
+    }
     const { error } = answered;
     count(message.method ?? "", answered.outcome);
     if (exchange.destroyed) return;
@@ -117,8 +127,8 @@ export class Endpoint {
     if (exchange.answered) return;
     if (error !== undefined && isRefusal(error)) {
       const status = error.code === Code.Unauthenticated ? 401 : 403;
-      const challenge = challengeOf(error, exchange, path, hasDocument());
-      const refusal = new RpcError(-32_600, error.rawMessage, status);
+      const challenge = challengeOf(error, exchange, options.path, hasDocument());
+      const refusal = new RpcError(rpcCodes.invalidRequest, error.rawMessage, status);
       exchange.respond(status, { ...json, ...challenge }, errorText(id, refusal));
       return;
     }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { isBase64 } from "../../../core/codec/base64-text.ts";
 import { headerValue } from "../../http/header-value.ts";
-import { membersOf, type RawJson, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import { type RawJson, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
 
 /** An argument that clients send in a header too. */
 export interface HeaderArgument {
@@ -19,6 +19,14 @@ const named: Readonly<Record<string, string>> = {
   "resources/read": "uri",
 };
 
+/** The method of a message and the name in it, as the headers have them. */
+export function namedByHeaders(headers: IncomingHttpHeaders): {
+  readonly method: string | null;
+  readonly name: string | undefined;
+} {
+  return { method: headerValue(headers["mcp-method"]), name: decoded(headerValue(headers["mcp-name"])) };
+}
+
 /**
  * Compares the headers of a request with its message.
  *
@@ -26,12 +34,13 @@ const named: Readonly<Record<string, string>> = {
  */
 export function checkHeaders({ id, method = "", params }: RpcMessage, headers: IncomingHttpHeaders): void {
   if (id === undefined && headers["mcp-method"] === undefined) return;
-  if (headerValue(headers["mcp-method"]) !== method) throw mismatch("Mcp-Method", headers["mcp-method"]);
+  const found = namedByHeaders(headers);
+  if (found.method !== method) throw mismatch("Mcp-Method", headers["mcp-method"]);
   const parameter = Object.hasOwn(named, method) ? named[method] : undefined;
   if (parameter === undefined) return;
   const value = params.get(parameter)?.value;
   if (typeof value !== "string") return; // The method says what is wrong.
-  if (decoded(headerValue(headers["mcp-name"])) !== value) throw mismatch("Mcp-Name", headers["mcp-name"]);
+  if (found.name !== value) throw mismatch("Mcp-Name", headers["mcp-name"]);
 }
 
 /**
@@ -44,13 +53,12 @@ export function checkArgumentHeaders(
   args: RawJson | undefined,
   headers: IncomingHttpHeaders,
 ): void {
-  const members = args && membersOf(args);
+  const members = args?.members();
   for (const { argument, header } of expected) {
     const name = `mcp-param-${header.toLowerCase()}`;
     const value = members?.get(argument)?.value ?? null;
     const found = headerValue(headers[name]);
-    const isThere = found !== null && found !== undefined;
-    if (value === null ? isThere : !isThere || decoded(found) !== textOf(value)) {
+    if (value === null ? found !== null : decoded(found) !== textOf(value)) {
       throw mismatch(`Mcp-Param-${header}`, headers[name]);
     }
   }
@@ -63,7 +71,7 @@ function textOf(value: JsonValue): string {
 const base64Form = /^=\?base64\?(.*)\?=$/;
 
 /** The value of a header, whose form may be base64; undefined for a broken one. */
-function decoded(value: string | null | undefined): string | undefined {
+function decoded(value: string | null): string | undefined {
   const trimmed = value?.trim();
   const base64 = trimmed === undefined ? undefined : base64Form.exec(trimmed)?.[1];
   if (base64 === undefined) return trimmed;

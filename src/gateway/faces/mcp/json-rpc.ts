@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { JsonCursor } from "../../../core/codec/json-cursor.ts";
-import { jsonReadDefaults } from "../../../core/codec/json-trace.ts";
+import { jsonReadDefaults, unknownStep } from "../../../core/codec/json-trace.ts";
 import { toCallError } from "../../../core/errors/errors.ts";
 
 /** Codes of errors of JSON-RPC 2.0, and of MCP. */
@@ -39,13 +39,29 @@ export class RawJson {
   readonly #bytes: Buffer;
   readonly #start: number;
   readonly #end: number;
+  readonly #members: RawMembers | undefined;
 
-  /** @param bytes those of the whole text */
-  constructor(text: string, bytes: Buffer, start: number, end: number) {
+  /**
+   * @param bytes those of the whole text
+   * @param members its own, where they have been read
+   */
+  constructor(text: string, bytes: Buffer, start: number, end: number, members?: RawMembers) {
     this.#text = text;
     this.#bytes = bytes;
     this.#start = start;
     this.#end = end;
+    this.#members = members;
+  }
+
+  get isObject(): boolean {
+    return this.#text.charCodeAt(this.#start) === openBrace;
+  }
+
+  /** Its members; undefined for a value that is no object. */
+  members(): RawMembers | undefined {
+    if (this.#members !== undefined || !this.isObject) return this.#members;
+    const { text, bytes } = this;
+    return membersAt({ cursor: new JsonCursor(text, jsonReadDefaults), text, bytes }, notRead);
   }
 
   get text(): string {
@@ -115,7 +131,8 @@ export function readMessage(bytes: Buffer): RpcMessage {
   const text = bytes.toString("utf8");
   const cursor = new JsonCursor(text, jsonReadDefaults);
   try {
-    const members = membersAt(cursor, text, bytes);
+    checkObject(cursor);
+    const members = membersAt({ cursor, text, bytes }, 0);
     cursor.finish();
     return toMessage(members);
   } catch (reason) {
@@ -124,32 +141,55 @@ export function readMessage(bytes: Buffer): RpcMessage {
   }
 }
 
-/** The members of a value that is an object; undefined for any other. */
-export function membersOf(raw: RawJson): RawMembers | undefined {
-  const { text, bytes } = raw;
-  const cursor = new JsonCursor(text, jsonReadDefaults);
-  return cursor.next() === openBrace ? membersAt(cursor, text, bytes) : undefined;
+/** @throws RpcError for a message that is JSON, but no object */
+function checkObject(cursor: JsonCursor): void {
+  const first = cursor.next();
+  if (first === openBrace) return;
+  cursor.skipValue(); // What is no JSON at all has another code.
+  if (first === openBracket) throw invalid("batches are not served: send one message in a request");
+  throw invalid("a message is an object");
 }
 
-function membersAt(cursor: JsonCursor, text: string, bytes: Buffer): RawMembers {
-  const first = cursor.next();
-  if (first !== openBrace) cursor.skipValue(); // What is no JSON at all has another code.
-  if (first === openBracket) throw invalid("batches are not served: send one message in a request");
-  if (first !== openBrace) throw invalid("a message is an object");
+/** A text that is being read. */
+interface Source {
+  readonly cursor: JsonCursor;
+  readonly text: string;
+  readonly bytes: Buffer;
+}
+
+/** Members that are read with the message, in one pass: `params` with its `_meta`. */
+const readAlong = ["params", "_meta"];
+/** The level of an object none of whose members is one of these. */
+const notRead = readAlong.length;
+
+/** The members of the object at the cursor. @param level how deep it is in the message */
+function membersAt(source: Source, level: number): RawMembers {
+  const { cursor, text, bytes } = source;
   const found = new Map<string, RawJson>();
-  cursor.enter();
+  const at = cursor.enter();
   if (cursor.next() === closeBrace) {
     cursor.leave();
     return found;
   }
   do {
     const name = cursor.readName();
+    if (level > 0) {
+      cursor.path[at] = unknownStep(name);
+      cursor.countEntry();
+    }
     const start = cursor.pos;
-    cursor.skipValue();
-    if (found.has(name)) throw invalid(`the member ${JSON.stringify(name.slice(0, 40))} stands here twice`);
-    found.set(name, new RawJson(text, bytes, start, cursor.pos));
+    const isAlong = name === readAlong[level] && cursor.next() === openBrace;
+    const members = isAlong ? membersAt(source, level + 1) : undefined;
+    if (members === undefined) cursor.skipValue();
+    if (found.has(name)) refuseTwice(name, cursor, level);
+    found.set(name, new RawJson(text, bytes, start, cursor.pos, members));
   } while (cursor.more(closeBrace));
   return found;
+}
+
+function refuseTwice(name: string, cursor: JsonCursor, level: number): never {
+  if (level > 0) cursor.refuse("the member stands here twice");
+  throw invalid(`the member ${JSON.stringify(name.slice(0, 40))} stands here twice`);
 }
 
 function toMessage(members: RawMembers): RpcMessage {
@@ -170,7 +210,7 @@ function toMessage(members: RawMembers): RpcMessage {
 }
 
 function childrenOf(raw: RawJson, name: string): RawMembers {
-  const members = membersOf(raw);
+  const members = raw.members();
   if (members === undefined) throw new RpcError(rpcCodes.invalidParams, `"${name}" is an object`, 400);
   return members;
 }

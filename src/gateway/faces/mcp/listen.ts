@@ -1,6 +1,6 @@
 import type { HttpExchange } from "../../http/exchange.ts";
 import { EventStream } from "./event-stream.ts";
-import { membersOf, resultText, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import { resultText, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
 import { type Change, changes, type Listener, type Listeners } from "./listeners.ts";
 import type { McpServer } from "./mcp-server.ts";
 import { metaNames, type Revision } from "./versions.ts";
@@ -44,7 +44,7 @@ export function listen(request: ListenRequest): void {
 /** @throws RpcError -32602 */
 export function askedChanges({ params }: RpcMessage): readonly Change[] {
   const raw = params.get("notifications");
-  const filter = raw && membersOf(raw);
+  const filter = raw?.members();
   if (filter === undefined) throw new RpcError(rpcCodes.invalidParams, '"notifications" is an object', 400);
   const known = Object.keys(changes) as Change[]; // Its keys are these.
   return known.filter((change) => filter.get(change)?.text === "true");

@@ -13,7 +13,7 @@ import type { McpOptions } from "./mcp-options.ts";
 import { contentsOf, Resources } from "./resources.ts";
 import { Results } from "./results.ts";
 import { type RpcTool, ShownRpcs } from "./rpc-tool.ts";
-import { type ToolOutcome, type ToolRunner, toolRunner } from "./tool-runner.ts";
+import { hasOneMessage, type ToolOutcome, type ToolRunner, toolRunner } from "./tool-runner.ts";
 import { initializeVersion, isModern, type Revision, supportedVersions } from "./versions.ts";
 
 /** A request on its way to an answer. */
@@ -74,6 +74,12 @@ export class McpServer {
     return { tools: this.#tools.size, resources: this.#resources.size };
   }
 
+  /** Whether an answer can have notifications of progress before it. @param name that of a tool, for `tools/call` */
+  mayProgress(method: string, name: string | undefined): boolean {
+    const tool = method === "tools/call" && name !== undefined ? this.#tools.get(name) : undefined;
+    return tool !== undefined && !hasOneMessage(tool.method);
+  }
+
   /** The result of a request that holds nothing else. */
   emptyResult(revision: Revision, meta: string): string {
     return this.#results.of(revision, "", meta);
@@ -115,7 +121,7 @@ export class McpServer {
     throw unknownMethod(message.method, modern);
   }
 
-  /** Makes the lists now, so that the first client need not wait. */
+  /** All lists: they are made of the same comments. */
   async #listTexts(): Promise<Lists> {
     // When a list is first asked for.
     const { toolTexts } = await import("./tool-list.ts");
@@ -144,7 +150,7 @@ export class McpServer {
     const tool = this.#tools.get(name);
     if (tool === undefined) throw this.#unknownTool(name);
     const args = message.params.get("arguments");
-    if (args !== undefined && !args.text.startsWith("{"))
+    if (args !== undefined && !args.isObject)
       throw new RpcError(rpcCodes.invalidParams, '"arguments" is an object', 400);
     if (tool.headers.length > 0) asked.checkHeaders(tool.headers, args);
     let run = this.#runners.get(name);

@@ -98,7 +98,15 @@ class MountedMcp implements MountedFace {
       exchange.respond(200, { "content-type": "application/json" }, body);
     };
     return new Map<string, FacePath>([
-      [path, { methods: ["POST"], guard, answer: (exchange) => endpoint.answer(exchange) }],
+      [
+        path,
+        {
+          methods: ["POST"],
+          guard,
+          isWhole: (head) => endpoint.isWhole(head),
+          answer: (exchange) => endpoint.answer(exchange),
+        },
+      ],
       [resourcePath(path), { methods: ["GET", "HEAD"], guard, answer: about }],
     ]);
   }

@@ -60,8 +60,7 @@ export class Results {
 
   /** `CODE: message`, and a line for each violation. */
   errorText(error: ConnectError): string {
-    const status = JSON.parse(this.#errors.statusText(error)) as JsonObject;
-    const lines = violationsIn(status["details"]).map(
+    const lines = violationsIn(this.statusOf(error)["details"]).map(
       ({ field, description }) => `- ${field}: ${description}`,
     );
     return [`${codeName(error.code)}: ${error.rawMessage}`, ...lines].join("\n");

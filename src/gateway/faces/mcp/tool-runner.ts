@@ -1,4 +1,4 @@
-import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { DescMethod, JsonObject, Message } from "@bufbuild/protobuf";
 import { HttpBodySchema } from "../../../../gen/google/api/httpbody_pb.ts";
 import { inBatches, readEach } from "../../../core/call/batches.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
@@ -38,13 +38,18 @@ export type ToolRunner = (run: ToolRun) => Promise<ToolOutcome>;
 
 type Limits = Pick<McpOptions, "maxResultBytes" | "maxMessages" | "maxStreamMs">;
 
+/** Whether the result is one message, of whose coming no progress is told. */
+export function hasOneMessage({ methodKind, output }: DescMethod): boolean {
+  return !isHttpBody(output) && (methodKind === "unary" || methodKind === "client_streaming");
+}
+
 /** Compiles the calls of one tool. @param uri that of results which are bodies */
 export function toolRunner(rpc: FaceRpc, shows: Shows, limits: Limits, uri: string): ToolRunner {
-  const { methodKind, output } = rpc.method;
-  const invoke = isHttpBody(output)
-    ? bodies(rpc, shows, limits, uri)
-    : methodKind === "unary" || methodKind === "client_streaming"
-      ? single(rpc, shows, limits)
+  const { method } = rpc;
+  const invoke = hasOneMessage(method)
+    ? single(rpc, shows, limits)
+    : isHttpBody(method.output)
+      ? bodies(rpc, shows, limits, uri)
       : several(rpc, shows, limits);
   return async (run) => {
     let call: FaceCall | undefined;

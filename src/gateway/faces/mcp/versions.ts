@@ -18,14 +18,12 @@ export const metaNames = Object.freeze({
   subscription: "io.modelcontextprotocol/subscriptionId",
 });
 
-const known: readonly string[] = [...modern, ...legacy];
-
 /** Versions that `server/discover` names. */
 export const supportedVersions: readonly Revision[] = [...modern, ...legacy];
 
-/** Whether requests of a revision say everything themselves. */
-export function isModern(revision: Revision): boolean {
-  return (modern as readonly Revision[]).includes(revision);
+/** Whether requests of a revision say everything themselves; false for no revision. */
+export function isModern(revision: string | null): boolean {
+  return (modern as readonly (string | null)[]).includes(revision);
 }
 
 /** The revision that an old client gets that asks for this one. */
@@ -52,7 +50,7 @@ export function revisionOf(message: RpcMessage, headers: IncomingHttpHeaders): R
     if (meta === undefined || meta === revision) return revision;
     throw differing();
   }
-  if (header === null || header === undefined) {
+  if (header === null) {
     throw new RpcError(rpcCodes.headerMismatch, "the header MCP-Protocol-Version is missing", 400);
   }
   // Answers and notifications of clients need no `_meta`.
@@ -76,7 +74,7 @@ function toRevision(asked: string): Revision {
     rpcCodes.unsupportedVersion,
     `the version ${JSON.stringify(asked.slice(0, 40))} of the protocol is not served here`,
     400,
-    { supported: [...known], requested: asked.slice(0, 40) },
+    { supported: [...supportedVersions], requested: asked.slice(0, 40) },
   );
 }
 
@@ -87,7 +85,6 @@ function differing(): RpcError {
 /** @throws RpcError -32602 for a request of a modern client without what it has to say */
 export function checkMeta({ id, meta }: RpcMessage, revision: Revision): void {
   if (id === undefined || !isModern(revision)) return;
-  const capabilities = meta.get(metaNames.capabilities)?.text;
-  if (capabilities?.startsWith("{") === true) return;
+  if (meta.get(metaNames.capabilities)?.isObject === true) return;
   throw new RpcError(rpcCodes.invalidParams, `"params._meta" needs "${metaNames.capabilities}"`, 400);
 }

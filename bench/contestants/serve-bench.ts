@@ -1,0 +1,31 @@
+import { callLog, createLogger, httpLog, Metrics } from "../../src/entries/telemetry.ts";
+import { GrpcServer, HttpServer, type HttpServerOptions } from "../../src/index.ts";
+import { Bench } from "./bench-service.ts";
+import { chosenEngine } from "./engine.ts";
+import { takePart } from "./take-part.ts";
+
+/**
+ * Serves the bench's service by the combined gateway, configured as in `examples/gateway.ts`; its port is that of HTTP.
+ *
+ * @param options what is different. Default: nothing
+ */
+export async function serveBench(options: Partial<HttpServerOptions> = {}): Promise<void> {
+  const logger = createLogger();
+  const metrics = new Metrics();
+  const observers = [callLog(logger), metrics];
+  const grpc = new GrpcServer({ port: 0, observers });
+  const http = new HttpServer({
+    port: 0,
+    upstream: grpc,
+    observers,
+    httpObservers: [httpLog(logger), metrics],
+    ...options,
+    ...chosenEngine(),
+  });
+  const bench = new Bench();
+  grpc.addService(bench);
+  http.addService(bench);
+  await grpc.start();
+  await http.start();
+  takePart({ port: http.address?.port ?? 0 });
+}
