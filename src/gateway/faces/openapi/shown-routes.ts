@@ -1,48 +1,33 @@
-import { type DescField, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
-import { faces, field_faces, type OpenapiFace, service_faces } from "../../../../gen/ts_ms/v1/faces_pb.ts";
-import { type DescType, Namer } from "../../../core/contract/namer.ts";
-import { Visibility } from "../../../core/contract/visibility.ts";
+import { getOption, hasOption } from "@bufbuild/protobuf";
+import { faces, type OpenapiFace } from "../../../../gen/ts_ms/v1/faces_pb.ts";
+import { Namer } from "../../../core/contract/namer.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import type { Contract } from "../face.ts";
+import { ShownContract } from "../shown-contract.ts";
 import { foreignOperation } from "./foreign-documents.ts";
 import type { OpenapiOptions } from "./openapi-options.ts";
 
 /** What a document shows of a contract. */
-export class Shown {
-  readonly services: readonly DescService[];
+export class Shown extends ShownContract {
   /** In the order of the contract. */
   readonly routes: readonly Route[];
-  readonly #visibility: Visibility;
 
+  /** @throws SetupError naming a service that the contract does not have */
   constructor(
     contract: Pick<Contract, "services" | "routes">,
-    { services: chosen, visibility, implicit }: Pick<OpenapiOptions, "services" | "visibility" | "implicit">,
+    options: Pick<OpenapiOptions, "services" | "visibility" | "implicit">,
   ) {
-    this.#visibility = new Visibility(visibility);
-    this.services = contract.services.filter(
-      (service) =>
-        (chosen.length === 0 || chosen.includes(service.typeName)) &&
-        !(hasOption(service, service_faces) && getOption(service, service_faces).hidden) &&
-        this.#visibility.shows(service),
-    );
+    super("openapi", contract, options);
     const shown = new Set(this.services);
     const annotated = contract.routes.filter((route) => !route.implicit);
     const bound = new Set(annotated.map(({ method }) => method));
     this.routes = contract.routes.filter(
       ({ method, implicit: isImplicit }) =>
         shown.has(method.parent) &&
-        (!isImplicit || implicit || !bound.has(method)) &&
+        (!isImplicit || options.implicit || !bound.has(method)) &&
         faceOf(method)?.hidden !== true &&
-        this.#visibility.shows(method),
-    );
-  }
-
-  /** Whether it shows a field or a type. */
-  has(desc: DescField | DescType): boolean {
-    return (
-      this.#visibility.shows(desc) &&
-      !(desc.kind === "field" && hasOption(desc, field_faces) && getOption(desc, field_faces).hidden)
+        this.has(method),
     );
   }
 }
