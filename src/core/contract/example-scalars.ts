@@ -1,4 +1,5 @@
 import { type DescEnum, type JsonObject, type JsonValue, ScalarType } from "@bufbuild/protobuf";
+import { isMembers } from "../codec/json-members.ts";
 import { isWithin, matches, textsOf, textWithin } from "./example-texts.ts";
 import { numberFor, textFor } from "./example-words.ts";
 
@@ -29,10 +30,10 @@ interface Place {
   readonly turn: number;
 }
 
-/** The rules of one kind in those of a field. */
+/** The rules under a name in others, such as those of texts in those of a field; none where there are none. */
 export function rulesOfKind(rules: JsonObject, kind: string): JsonObject {
   const found = rules[kind];
-  return typeof found === "object" && found !== null && !Array.isArray(found) ? found : {};
+  return isMembers(found) ? found : {};
 }
 
 /**
@@ -141,7 +142,7 @@ function bytesWithin(rules: JsonObject, name: string, turn: number): Uint8Array 
     return new Uint8Array(16).fill(1).fill((turn % 250) + 1, 15);
   if (typeof rules["pattern"] === "string") {
     const { pattern } = rules;
-    const text = textWithin({ pattern, ...sizes(rules, "minBytes", "maxBytes", "lenBytes") }, name, turn);
+    const text = textWithin({ pattern, ...textSizes(rules) }, name, turn);
     if (matches(text, pattern)) return new Uint8Array(Buffer.from(text));
   }
   const [head, part, tail] = [rules["prefix"], rules["contains"], rules["suffix"]].map((one) =>
@@ -161,11 +162,11 @@ function bytesWithin(rules: JsonObject, name: string, turn: number): Uint8Array 
 }
 
 /** Rules of sizes under the names that texts have for them. */
-function sizes(rules: JsonObject, least: string, most: string, exact: string): JsonObject {
+function textSizes({ minLen, maxLen, len }: JsonObject): JsonObject {
   return {
-    ...(rules["minLen"] !== undefined && { [least]: rules["minLen"] }),
-    ...(rules["maxLen"] !== undefined && { [most]: rules["maxLen"] }),
-    ...(rules["len"] !== undefined && { [exact]: rules["len"] }),
+    ...(minLen !== undefined && { minBytes: minLen }),
+    ...(maxLen !== undefined && { maxBytes: maxLen }),
+    ...(len !== undefined && { lenBytes: len }),
   };
 }
 

@@ -161,7 +161,7 @@ export class Examples {
   #isWanted(field: DescField, rules: JsonObject, { direction, level, bound, budget }: Place): boolean {
     const { inputOnly, outputOnly } = rolesOf(field);
     if (!this.#options.isVisible(field)) return false;
-    if (bound.has(field.name) || isBoundInside(field, bound)) return true;
+    if (bound.has(field.name) || boundInside(field, bound).size > 0) return true;
     if (direction === "request" ? outputOnly : inputOnly) return false;
     if (budget.fields <= 0 || (field.message !== undefined && level >= this.#options.depth)) return false;
     if (Object.keys(rules).length > 0 && rules["ignore"] === undefined) return true;
@@ -175,7 +175,7 @@ export class Examples {
     place: Place,
   ): void {
     const own = rulesOfKind(rules, "repeated");
-    const items = isMembers(own["items"]) ? own["items"] : {};
+    const items = rulesOfKind(own, "items");
     const list = into.get(field);
     for (let at = 0; at < countOf(own, "minItems", "maxItems"); at++) {
       const value = this.#value(field, items, { ...place, turn: place.turn + at }, into);
@@ -190,8 +190,8 @@ export class Examples {
     place: Place,
   ): void {
     const own = rulesOfKind(rules, "map");
-    const ofKeys = isMembers(own["keys"]) ? own["keys"] : {};
-    const ofValues = isMembers(own["values"]) ? own["values"] : {};
+    const ofKeys = rulesOfKind(own, "keys");
+    const ofValues = rulesOfKind(own, "values");
     const map = into.get(field);
     const wanted = countOf(own, "minPairs", "maxPairs");
     for (let at = 0; map.size < wanted && at < wanted + 8; at++) {
@@ -238,10 +238,6 @@ export class Examples {
     }
     return (hash >>> 8) % seedSpread;
   }
-}
-
-function isBoundInside(field: DescField, bound: ReadonlySet<string>): boolean {
-  return boundInside(field, bound).size > 0;
 }
 
 /** The names of bound fields from the message in a field on. */

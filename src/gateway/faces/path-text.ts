@@ -1,7 +1,7 @@
-import type { DescField } from "@bufbuild/protobuf";
-import { getOption, hasOption } from "@bufbuild/protobuf";
+import { type DescField, type DescFile, getOption, hasOption } from "@bufbuild/protobuf";
 import { resource } from "../../../gen/google/api/resource_pb.ts";
 import { resourceOf } from "../../core/contract/field-roles.ts";
+import { nameFieldOf } from "../../core/contract/resource-names.ts";
 import type { Route, RouteVariable } from "../../core/http-rule/route.ts";
 
 /** A parameter of a path: one wildcard of a template. */
@@ -75,27 +75,28 @@ function nameOf(
   return literal === undefined ? `segment${index + 1}` : singular(literal);
 }
 
-const noResource = { type: "", pattern: [], nameField: "" };
-
 /** The name in the pattern of the resource whose name the variable is: `shelf` of `shelves/{shelf}`. */
 function patternName({ fields }: RouteVariable, place: number): string | undefined {
   const last = fields.at(-1);
   if (last === undefined) return undefined;
-  const { type, pattern, nameField } = hasOption(last.parent, resource)
-    ? getOption(last.parent, resource)
-    : noResource;
-  const isOwn = type !== "" && last.name === (nameField === "" ? "name" : nameField);
-  const referred = resourceOf(last);
-  const of = isOwn ? pattern : referred === undefined ? [] : patternsOf(referred, last);
-  for (const text of of) {
+  for (const text of patternsOf(last)) {
     const name = /^\{([^}]+)\}$/.exec(text.split("/")[place] ?? "")?.[1];
     if (name !== undefined) return name;
   }
   return undefined;
 }
 
-/** The patterns of a type of resources that a message of the same file, or of one that it imports, defines. */
-function patternsOf(type: string, { parent: { file } }: DescField): readonly string[] {
+/** The patterns of the resource whose name a field is: of its own message, or of the one that it refers to. */
+function patternsOf(field: DescField): readonly string[] {
+  const { parent, name } = field;
+  const own = hasOption(parent, resource) ? getOption(parent, resource) : undefined;
+  if (own !== undefined && own.type !== "" && name === nameFieldOf(parent)) return own.pattern;
+  const type = resourceOf(field);
+  return type === undefined ? [] : knownPatterns(type, parent.file);
+}
+
+/** Those of a type of resources that a message of a file, or of one that it imports, defines. */
+function knownPatterns(type: string, file: DescFile): readonly string[] {
   for (const { messages } of [file, ...file.dependencies]) {
     for (const message of messages) {
       if (!hasOption(message, resource)) continue;

@@ -276,6 +276,31 @@ suite("the model", () => {
   });
 });
 
+/** The calls that each snapshot of a stream of load says have started. */
+async function* startedCalls(live: Response): AsyncGenerator<number, void> {
+  let text = "";
+  for await (const chunk of (live.body ?? assert.fail("no body")).pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const events = text.split("\n\n");
+    text = events.pop() ?? "";
+    for (const event of events) {
+      const { rpcs } = JSON.parse(event.replace("data: ", "")) as { rpcs: { started: number }[] }; // As the console reads it.
+      yield rpcs.reduce((sum, { started }) => sum + started, 0);
+    }
+  }
+}
+
+test("rule 44: a page that begins to look takes no figures from another", async () => {
+  await using host = await Host.of();
+  const first = startedCalls(await host.get("/docs/live"));
+  assert.equal((await first.next()).value, 0);
+  await (await host.get("/v1/items/1")).text();
+  const second = startedCalls(await host.get("/docs/live"));
+  assert.equal((await second.next()).value, 0);
+  assert.equal((await first.next()).value, 1);
+  await Promise.all([first.return(), second.return()]);
+});
+
 suite("options", () => {
   test("rule 1: a guard decides who sees it, to others no path is there", async () => {
     await using host = await Host.of({ guard: ({ headers }) => headers["x-in"] === "yes" });

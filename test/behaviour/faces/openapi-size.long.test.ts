@@ -14,6 +14,7 @@ import { Comments } from "../../../src/core/contract/comments.ts";
 import { linkFiles } from "../../../src/core/schema/file-set.ts";
 import { makeDocument } from "../../../src/gateway/faces/openapi/document.ts";
 import { jsonText } from "../../../src/gateway/faces/openapi/document-text.ts";
+import { foreignDocument } from "../../../src/gateway/faces/openapi/foreign-documents.ts";
 import { openapiDefaults } from "../../../src/gateway/faces/openapi/openapi-options.ts";
 import { documentSecurity } from "../../../src/gateway/faces/openapi/security-schemes.ts";
 import { operationIds, Shown } from "../../../src/gateway/faces/openapi/shown-routes.ts";
@@ -60,6 +61,7 @@ test("F07 no step towards the document of 2,000 rpcs and 5,000 types takes the t
   const shown = new Shown(contract, openapiDefaults);
   const document = makeDocument({
     ...{ shown, host, ids: operationIds(shown), comments: new Comments(), options: openapiDefaults },
+    foreign: foreignDocument(shown.services.map(({ file }) => file)),
     ...({ version: "3.1.1", inputs: "canonical", security: documentSecurity({}, []) } as const),
   });
   const longest = (steps: Generator<void, unknown>): { readonly ms: number; readonly value: unknown } => {

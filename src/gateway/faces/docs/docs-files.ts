@@ -1,22 +1,14 @@
-import { createHash } from "node:crypto";
 import { pathOf, queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
-import { matchesTag } from "../../http/browsers/entity-tag.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract } from "../face.ts";
 import { pageHeaders } from "../face-pages.ts";
+import { sendTagged, type Tagged, tagged } from "../tagged-document.ts";
 import { type ModelInit, shownRpc } from "./shown-contract.ts";
 import { mediaTypeOf, pageWith } from "./page-list.ts";
 import { withoutComments } from "./without-comments.ts";
 
 const headers = pageHeaders("'self'");
-
-/** A file as it is sent. */
-interface Sent {
-  readonly body: string | Uint8Array;
-  readonly type: string;
-  readonly etag: string;
-}
 
 /** What the files of one contract are made of. */
 export interface DocsFilesInit extends Omit<ModelInit, "comments"> {
@@ -26,7 +18,7 @@ export interface DocsFilesInit extends Omit<ModelInit, "comments"> {
 /** The files of the console for one contract; each is read or made when it is first asked for. */
 export class DocsFiles {
   readonly #init: DocsFilesInit;
-  readonly #made = new Map<string, Promise<Sent>>();
+  readonly #made = new Map<string, Promise<Tagged>>();
 
   constructor(init: DocsFilesInit) {
     this.#init = init;
@@ -93,10 +85,10 @@ export class DocsFiles {
     return contractBytes(this.#init.shown.services);
   }
 
-  #once(key: string, make: () => Promise<string | Uint8Array>, name: string): Promise<Sent> {
+  #once(key: string, make: () => Promise<string | Uint8Array>, name: string): Promise<Tagged> {
     let made = this.#made.get(key);
     if (made === undefined) {
-      made = make().then((body) => ({ body, type: mediaTypeOf(name), etag: tagOf(body) }));
+      made = make().then((body) => tagged(body, mediaTypeOf(name)));
       this.#made.set(key, made);
       made.catch(() => this.#made.delete(key)); // The next request tries again.
     }
@@ -109,13 +101,6 @@ async function textOf(file: string): Promise<string> {
   return pageText(file);
 }
 
-function tagOf(body: string | Uint8Array): string {
-  return `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`;
-}
-
-function send({ body, type, etag }: Sent, exchange: HttpExchange): void {
-  const known = exchange.head.headers["if-none-match"];
-  const fields = { ...headers, etag };
-  if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
-  else exchange.respond(200, { ...fields, "content-type": type }, body);
+function send(file: Tagged, exchange: HttpExchange): void {
+  sendTagged(file, headers, exchange);
 }

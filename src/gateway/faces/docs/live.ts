@@ -54,8 +54,8 @@ export class Live {
       clearInterval(this.#timer);
       this.#timer = undefined;
     });
-    // The first figures are of a second that is whole; the connections are there at once.
-    reader.send(this.#event());
+    // Figures are of the second since those before, and other pages wait for these; the connections are there at once.
+    reader.send(this.#event([]));
     this.#timer ??= setInterval(() => this.#tick(), everyMs).unref();
   }
 
@@ -65,15 +65,15 @@ export class Live {
   }
 
   #tick(): void {
-    const event = this.#event();
+    const event = this.#event(this.books.snapshot());
     for (const reader of this.#readers) reader.send(event);
   }
 
-  #event(): string {
+  #event(calls: readonly CallFigures[]): string {
     const connections = this.#host.connections();
     const snapshot: JsonObject = {
       at: Date.now(),
-      rpcs: this.books.snapshot().map(figures),
+      rpcs: calls.map(figures),
       openConnections: connections.length,
       connections: connections
         .slice(0, mostConnections)

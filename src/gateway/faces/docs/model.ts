@@ -67,7 +67,7 @@ function headOf({ services }: ShownDocs, options: DocsOptions, host: FaceHost): 
     live: options.live !== false,
     prefix: host.prefix(),
     ...(host.webSockets && host.multiplexPath !== undefined && { socket: host.multiplexPath }),
-    json: { ...pickJson(host.json) },
+    json: pickJson(host.json),
     unknownFields: host.unknownFields,
     limits: {
       defaultTimeoutMs: host.defaultTimeoutMs,

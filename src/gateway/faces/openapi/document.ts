@@ -12,7 +12,7 @@ import type { Route } from "../../../core/http-rule/route.ts";
 import { routableMethods } from "../../../core/http-rule/http-methods.ts";
 import type { FaceHost } from "../face.ts";
 import { detailSchema, errorResponses, errorSchema } from "./error-schemas.ts";
-import { type ForeignDocument, foreignDocument, foreignOperation, foreignTag } from "./foreign-documents.ts";
+import { type ForeignDocument, foreignOperation, foreignTag } from "./foreign-documents.ts";
 import { laidOver } from "./laid-over.ts";
 import { openapiDefaults, type OpenapiOptions } from "./openapi-options.ts";
 import { type PathText, PathTexts } from "../path-text.ts";
@@ -30,6 +30,8 @@ export interface DocumentInit {
   /** The ids of operations, see `operationIds`. */
   readonly ids: ReadonlyMap<Route, readonly string[]>;
   readonly comments: Comments;
+  /** What options of other projects say, see `foreignDocument`. */
+  readonly foreign: ForeignDocument;
   readonly host: FaceHost;
   readonly options: OpenapiOptions;
   readonly security: DocumentSecurity;
@@ -65,7 +67,6 @@ export function* makeDocument(init: DocumentInit): Generator<void, JsonObject> {
 class DocumentWriter {
   readonly #init: DocumentInit;
   readonly #shown: Shown;
-  readonly #foreign: ForeignDocument;
   readonly #namer: Namer;
   readonly #schemas: JsonSchemas;
   readonly #texts = new PathTexts();
@@ -77,7 +78,6 @@ class DocumentWriter {
     const { shown, options, host, comments, inputs } = init;
     this.#init = init;
     this.#shown = shown;
-    this.#foreign = foreignDocument(new Set(shown.services.map(({ file }) => file)));
     this.#namer = namer;
     const { json, unknownFields } = host;
     const form = {
@@ -114,7 +114,7 @@ class DocumentWriter {
   document(): JsonObject {
     const { options, host, version, security } = this.#init;
     const { servers } = options;
-    const foreign = this.#foreign;
+    const foreign = this.#init.foreign;
     const externalDocs = options.externalDocs ?? foreign.externalDocs;
     const { schemes } = security;
     const hasSecurity = Object.keys(schemes).length > 0;
@@ -143,7 +143,7 @@ class DocumentWriter {
   }
 
   #servers(): JsonObject[] {
-    const { servers } = this.#foreign;
+    const { servers } = this.#init.foreign;
     return servers.length > 0 ? [...servers] : [{ url: `${this.#init.host.prefix()}/` }];
   }
 
@@ -151,7 +151,7 @@ class DocumentWriter {
     const { options, comments } = this.#init;
     const [first, ...more] = this.#shown.services;
     const own = first !== undefined && more.length === 0 ? comments.of(first).text : "";
-    const { title, version, description: theirs, ...info } = this.#foreign.info;
+    const { title, version, description: theirs, ...info } = this.#init.foreign.info;
     const description = options.description ?? theirs ?? own;
     return {
       title: options.title ?? title ?? first?.name ?? "API",
@@ -169,7 +169,7 @@ class DocumentWriter {
     const further = routes.flatMap(({ method }) => tagsOf(method)).map((name) => ({ name }));
     const all: JsonObject[] = [
       ...this.#init.options.tags,
-      ...this.#foreign.tags,
+      ...this.#init.foreign.tags,
       ...services.map((service) => this.#tag(service)),
       ...further,
     ];

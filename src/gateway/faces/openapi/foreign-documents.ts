@@ -15,7 +15,7 @@ export interface ForeignDocument {
   readonly servers: readonly JsonObject[];
   readonly tags: readonly JsonObject[];
   readonly externalDocs: JsonObject | undefined;
-  readonly securitySchemes: JsonObject;
+  readonly securitySchemes: Readonly<Record<string, JsonObject>>;
   readonly extensions: JsonObject;
 }
 

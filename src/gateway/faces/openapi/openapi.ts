@@ -1,15 +1,14 @@
-import { createHash } from "node:crypto";
 import type { DescMethod, JsonObject } from "@bufbuild/protobuf";
 import { checkOptions } from "../../../core/config/check-options.ts";
 import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { invalidArgument } from "../../../core/errors/errors.ts";
-import { matchesTag } from "../../http/browsers/entity-tag.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { inSlices } from "../in-slices.ts";
+import { sendTagged, type Tagged, tagged } from "../tagged-document.ts";
 import type { DocumentInit } from "./document.ts";
-import { foreignDocument } from "./foreign-documents.ts";
+import { type ForeignDocument, foreignDocument } from "./foreign-documents.ts";
 import { operationIds, Shown } from "./shown-routes.ts";
 import { type DocumentSecurity, documentSecurity } from "./security-schemes.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
@@ -23,11 +22,7 @@ const versions: Readonly<Record<string, DocumentVersion>> = {
   "3.2.0": "3.2.0",
 };
 
-/** A document as it is sent. */
-interface Rendered {
-  readonly body: Uint8Array;
-  readonly etag: string;
-}
+const documentHeaders = { "cache-control": "no-cache", vary: "accept-encoding" };
 
 /**
  * The OpenAPI document of the rpcs of a server, as JSON and as YAML.
@@ -69,8 +64,7 @@ class MountedOpenapi implements MountedFace {
     });
     const { guard } = this.#options;
     const answer = async (exchange: HttpExchange): Promise<void> => {
-      const { head } = exchange;
-      send(await documents.at(head.url), head.url, exchange);
+      sendTagged(await documents.at(exchange.head.url), documentHeaders, exchange);
     };
     return new Map(this.#paths.map((path) => [path, { methods: ["GET", "HEAD"], guard, answer }]));
   }
@@ -88,9 +82,8 @@ interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" |
 /** The documents of one contract, each made once. */
 class Documents {
   readonly #parts: DocumentParts;
-  readonly #made = new Map<string, Promise<Rendered>>();
-  /** The schemes that options of other projects in the contract state. */
-  readonly #foreignSchemes: Readonly<Record<string, JsonObject>>;
+  readonly #made = new Map<string, Promise<Tagged>>();
+  #known: ForeignDocument | undefined;
   /** The rpcs that are shown, each once. */
   readonly #methods: readonly DescMethod[];
   /** Who may call what, as the documents that are made say. */
@@ -99,12 +92,15 @@ class Documents {
   constructor(parts: DocumentParts) {
     this.#parts = parts;
     this.#methods = [...new Set(parts.shown.routes.map(({ method }) => method))];
-    const files = new Set(parts.shown.services.map(({ file }) => file));
-    this.#foreignSchemes = foreignDocument(files).securitySchemes as Record<string, JsonObject>; // Each is an object.
+  }
+
+  /** What options of other projects say; read when a document is first asked for. */
+  get #foreign(): ForeignDocument {
+    return (this.#known ??= foreignDocument(new Set(this.#parts.shown.services.map(({ file }) => file))));
   }
 
   /** The document that a request asks for. @throws ConnectError INVALID_ARGUMENT for a version that there is not */
-  at(url: string): Promise<Rendered> {
+  at(url: string): Promise<Tagged> {
     const path = pathOf(url);
     const query = new URLSearchParams(queryOf(url, path));
     const version = versions[query.get("version") ?? ""];
@@ -134,7 +130,8 @@ class Documents {
   /** As gates are now: a reload may have changed them, and then documents are made again. */
   #security(): DocumentSecurity {
     const { options, host } = this.#parts;
-    const given = Object.keys(options.security).length > 0 ? options.security : this.#foreignSchemes;
+    const hasOwn = Object.keys(options.security).length > 0;
+    const given = hasOwn ? options.security : this.#foreign.securitySchemes;
     const security = documentSecurity(given, host.live().gates);
     const secured = security.key(this.#methods);
     if (secured !== this.#secured) this.#made.clear();
@@ -142,28 +139,17 @@ class Documents {
     return security;
   }
 
-  async #make(
-    form: Pick<DocumentInit, "version" | "inputs" | "security">,
-    isYaml: boolean,
-  ): Promise<Rendered> {
+  async #make(form: Pick<DocumentInit, "version" | "inputs" | "security">, isYaml: boolean): Promise<Tagged> {
     // When a document is first asked for.
     const [{ makeDocument }, { jsonText, yamlDocument }] = await Promise.all([
       import("./document.ts"),
       import("./document-text.ts"),
     ]);
     const comments = await this.#parts.comments();
-    const document = await inSlices(makeDocument({ ...this.#parts, ...form, comments }));
+    const document = await inSlices(
+      makeDocument({ ...this.#parts, ...form, comments, foreign: this.#foreign }),
+    );
     const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
-    const body = Buffer.from(text);
-    return { body, etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"` };
+    return tagged(Buffer.from(text), isYaml ? "application/yaml" : "application/json");
   }
-}
-
-function send({ body, etag }: Rendered, url: string, exchange: HttpExchange): void {
-  const { headers } = exchange.head;
-  const type = pathOf(url).endsWith(".yaml") ? "application/yaml" : "application/json";
-  const fields = { etag, "cache-control": "no-cache", vary: "accept-encoding" };
-  const known = headers["if-none-match"];
-  if (known !== undefined && matchesTag(known, etag)) exchange.respond(304, fields, undefined);
-  else exchange.respond(200, { ...fields, "content-type": type }, body);
 }
