@@ -1,5 +1,4 @@
 import {
-  type DescField,
   type DescMessage,
   type DescMethod,
   type DescService,
@@ -10,6 +9,7 @@ import { faces, service_faces } from "../../../gen/ts_ms/v1/faces_pb.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { Namer } from "../../core/contract/namer.ts";
 import { typesOf } from "../../core/contract/reachable-types.ts";
+import { isName, lowerCamel, oneofName } from "../../gateway/faces/graphql/names.ts";
 import type { Finding } from "./finding.ts";
 import type { Places } from "./places.ts";
 
@@ -69,8 +69,6 @@ function sameNames(services: readonly DescService[], places: Places): Finding[] 
   });
 }
 
-const graphqlName = /^(?!__)[A-Za-z_]\w*$/;
-
 function messagesOf(services: readonly DescService[]): DescMessage[] {
   return typesOf(services).filter((type) => type.kind === "message");
 }
@@ -78,7 +76,7 @@ function messagesOf(services: readonly DescService[]): DescMessage[] {
 function unnamable(services: readonly DescService[], places: Places): Finding[] {
   return messagesOf(services).flatMap(({ typeName, fields }) =>
     fields
-      .filter((field) => !graphqlName.test(field.jsonName) && !graphqlName.test(lowerCamel(field)))
+      .filter((field) => !isName(field.jsonName) && !isName(lowerCamel(field.name)))
       .map((field) => ({
         rule: "face-name",
         ...places.of(field),
@@ -87,18 +85,13 @@ function unnamable(services: readonly DescService[], places: Places): Finding[] 
   );
 }
 
-function lowerCamel({ name }: DescField): string {
-  return name
-    .replaceAll(/_+([a-zA-Z\d])/g, (_, letter: string) => letter.toUpperCase())
-    .replace(/^[A-Z]/, (letter) => letter.toLowerCase());
-}
-
 function oneofNames(services: readonly DescService[], places: Places): Finding[] {
   return messagesOf(services).flatMap(({ typeName, oneofs, fields }) =>
     oneofs.flatMap((oneof) => {
-      const clash = fields.find((field) => field.oneof !== oneof && field.jsonName === oneof.localName);
+      const name = oneofName(oneof);
+      const clash = fields.find((field) => field.oneof !== oneof && field.jsonName === name);
       if (clash === undefined) return [];
-      const message = `the oneof ${typeName}.${oneof.name} and the field ${clash.name} are both ${oneof.localName} in GraphQL, which does not start: rename one of them, or use oneofs: "fields"`;
+      const message = `the oneof ${typeName}.${oneof.name} and the field ${clash.name} are both ${name} in GraphQL, which does not start: rename one of them, or use oneofs: "fields"`;
       return [{ rule: "face-name", ...places.of(clash), message }];
     }),
   );
