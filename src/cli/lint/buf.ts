@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { toolPath } from "../doctor/tools.ts";
+import { foldersUpwards } from "../folders-upwards.ts";
 import type { Finding } from "./finding.ts";
 
 /** What buf found, and what it was not asked. */
@@ -26,7 +27,7 @@ export async function runBuf({ protos, against }: BufSubject): Promise<BufReport
   if (protos.length === 0) return skip("buf needs the sources, --proto FILE");
   const program = toolPath("buf", process.cwd());
   if (program === undefined) return skip("buf is not here; npm install --save-dev @bufbuild/buf");
-  const folder = folderWith("buf.yaml");
+  const folder = foldersUpwards(process.cwd()).find((at) => existsSync(join(at, "buf.yaml")));
   if (folder === undefined) return skip("there is no buf.yaml");
   const inside = protos
     .map((file) => relative(folder, resolve(file)))
@@ -46,14 +47,6 @@ export async function runBuf({ protos, against }: BufSubject): Promise<BufReport
   ]);
   const named = new Set(["", ...inside.map((file) => relative(process.cwd(), join(folder, file)))]);
   return { findings: [...findings, ...broken.filter(({ file }) => named.has(file))], skipped: [] };
-}
-
-/** The nearest folder from this one up that has a file. */
-function folderWith(file: string): string | undefined {
-  for (let at = process.cwd(); ; at = dirname(at)) {
-    if (existsSync(join(at, file))) return at;
-    if (dirname(at) === at) return undefined;
-  }
 }
 
 /** Exit code of buf where it has found something. */
