@@ -23,9 +23,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Answers a script of `ts-ms completion`. */
 async function answerShell([shell, ...words]: readonly string[]): Promise<number> {
-  if (shell !== "bash" && shell !== "zsh" && shell !== "fish") return exitCodes.usage;
-  const { printCompletion } = await import("./completion/complete.ts");
-  await printCompletion(commands, shell, words);
+  const [{ printCompletion }, { shells }] = await Promise.all([
+    import("./completion/complete.ts"),
+    import("./completion/scripts.ts"),
+  ]);
+  const known = shells.find((name) => name === shell);
+  if (known === undefined) return exitCodes.usage;
+  await printCompletion(commands, known, words);
   return exitCodes.done;
 }
 

@@ -11,6 +11,7 @@ import { ChatResponseSchema, GetBookResponseSchema } from "../../gen/library/v1/
 import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { seedLibrary } from "../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../src/services/library/library-service.ts";
+import { run } from "../support/program.ts";
 import { tsMs, tsMsFile, tsMsWith } from "../support/ts-ms.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-call-"));
@@ -74,6 +75,37 @@ suite("what there is to call", () => {
     const made = (await json(target, "CreateBook", "-d", `@${file}`)) as { book: { title: string } };
     assert.equal(made.book.title, "T");
   });
+
+  test("--template has the comments of sources and of descriptor sets", async () => {
+    const args = ["call", target, "CreateBook", "--template"];
+    const ofSources = await tsMs(...args, ...contracts);
+    assert.match(ofSources.stdout, /^ {4}\/\/ Title as on the cover\.$/m);
+    const ofSet = await tsMs(...args, "--descriptors", "gen/contract.binpb");
+    assert.equal(ofSet.stdout, ofSources.stdout);
+  });
+});
+
+suite("--print curl is the call as a command that a shell runs", () => {
+  const title = `it's "T" $HOME \\ ü`;
+  const create = ["CreateBook", "parent=shelves/1", `book.title=${title}`];
+  const texts = ["-d", '{"parent":"shelves/1","book":{"title":"a"}} {"book":{"title":"b"}}'];
+  const cases: readonly (readonly [name: string, args: readonly string[], stdin: string, reply: object])[] = [
+    ["REST, without a body", ["GetBook", book], "", { title: "Dune" }],
+    ["REST, a body with marks of shells", create, "", { title }],
+    ["Connect", [...create, "--connect"], "", { book: { title } }],
+    ["requests that are known", ["ImportBooks", ...texts], "", { imported: 2 }],
+    ["requests of standard input", ["ImportBooks"], texts[1] ?? "", { imported: 2 }],
+  ];
+  for (const [name, args, stdin, reply] of cases) {
+    test(name, async () => {
+      const printed = await tsMs("call", url, ...args, ...contracts, "--print", "curl");
+      assert.equal(printed.code, 0, printed.stderr);
+      const line = `printf %s "$1" | { ${printed.stdout} }`;
+      const { code, stdout, stderr } = await run("bash", "-c", line, "bash", stdin);
+      assert.equal(code, 0, stderr);
+      assert.partialDeepStrictEqual(JSON.parse(stdout), reply);
+    });
+  }
 });
 
 suite("one call is the same by every protocol", () => {

@@ -53,6 +53,12 @@ suite("ts-ms graphql", () => {
 });
 
 for (const command of ["openapi", "graphql"]) {
+  test(`ts-ms ${command} has the comments of a descriptor set`, async () => {
+    const { code, stdout, stderr } = await tsMs(command, "--descriptors", "gen/contract.binpb");
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /Title as on the cover\./);
+  });
+
   test(`ts-ms ${command} names a file that cannot be written, and what it needs`, async () => {
     const file = join(folder, "nowhere", "document");
     const unwritable = await tsMs(command, ...library, "-o", file);

@@ -1,10 +1,11 @@
 import { isUtf8 } from "node:buffer";
-import type { DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { DescMethodStreaming, DescMethodUnary } from "@bufbuild/protobuf";
 import { FlagError } from "../../core/errors/setup-error.ts";
 import { httpTransport } from "./call-target.ts";
 import { type HttpClient, urlOf } from "./http-client.ts";
 import { readHeaders } from "./read-headers.ts";
 import { knownRequests, type PrintedCall, shellCommand } from "./printed-call.ts";
+import { sentMessages } from "./requests.ts";
 
 /** A request as it would have been sent. */
 interface Captured {
@@ -91,7 +92,8 @@ async function capture({ method, to, requests, flags }: PrintedCall): Promise<Ca
       if (message !== undefined) await transport.unary(unary, undefined, undefined, headers, message);
     } else {
       const streaming = method as DescMethodStreaming; // All that are not unary.
-      const { message } = await transport.stream(streaming, undefined, undefined, headers, each(messages));
+      const sent = sentMessages({ kind: "known", messages });
+      const { message } = await transport.stream(streaming, undefined, undefined, headers, sent);
       for await (const _ of message);
     }
   } catch (error) {
@@ -99,8 +101,4 @@ async function capture({ method, to, requests, flags }: PrintedCall): Promise<Ca
     throw error;
   }
   throw new TypeError("a call sends a request");
-}
-
-async function* each(messages: readonly Message[]): AsyncGenerator<Message, void, undefined> {
-  yield* messages;
 }

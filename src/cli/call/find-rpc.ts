@@ -1,7 +1,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { nearestName } from "../../core/errors/nearest-name.ts";
 import { FlagError } from "../../core/errors/setup-error.ts";
-import { rpcName } from "../contracts/rpc-name.ts";
+import { rpcName } from "../../core/call/service.ts";
 
 /**
  * The rpc or the service of a name: `package.Service/Method`, also with a dot or a slash in front, `Service/Method` or

@@ -1,4 +1,4 @@
-import { rpcName } from "../contracts/rpc-name.ts";
+import { rpcName } from "../../core/call/service.ts";
 import { speaksTls } from "../contracts/target-flags.ts";
 import { grpcTargetOf } from "./call-target.ts";
 import { type PrintedCall, requestTexts, shellCommand } from "./printed-call.ts";

@@ -23,6 +23,11 @@ export type Requests =
   | { readonly kind: "known"; readonly messages: readonly Message[] }
   | { readonly kind: "stdin"; readonly messages: AsyncIterable<Message> };
 
+/** The requests of a call as a transport takes those of streams. */
+export async function* sentMessages({ messages }: Requests): AsyncGenerator<Message, void, undefined> {
+  yield* messages;
+}
+
 const limits = { maxMessageBytes: 64 * 1024 * 1024, maxDepth: 100 };
 
 /** Whether an rpc takes one request and no stream. */

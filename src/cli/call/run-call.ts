@@ -1,4 +1,4 @@
-import type { DescMethod, DescMethodStreaming, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodStreaming, DescMethodUnary } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import type { Schema } from "../../core/schema/schema.ts";
 import { exitCodes } from "../command.ts";
@@ -10,7 +10,7 @@ import { describeServices, describeService } from "./describe.ts";
 import { findRpc } from "./find-rpc.ts";
 import { failureOf, printFailure } from "./failure.ts";
 import { readHeaders } from "./read-headers.ts";
-import { requestsOf, type Requests } from "./requests.ts";
+import { requestsOf, type Requests, sentMessages } from "./requests.ts";
 import { Replies } from "./replies.ts";
 import { Trace } from "./trace.ts";
 
@@ -63,11 +63,12 @@ async function runRpc(method: DescMethod, plan: CallPlan): Promise<number> {
   const { flags, to, schema, fields } = plan;
   const { registry } = schema;
   if (flags.template) {
-    const [{ templateOf }, { commentsOf }] = await Promise.all([
+    const [{ templateOf }, { commentsFrom }] = await Promise.all([
       import("./template.ts"),
-      import("./comments.ts"),
+      import("../../gateway/faces/comment-files.ts"),
     ]);
-    process.stdout.write(templateOf(method.input, await commentsOf(flags)));
+    const comments = await commentsFrom(flags.descriptors)(); // The loader of sets drops them.
+    process.stdout.write(templateOf(method.input, comments));
     return exitCodes.done;
   }
   const requests = await requestsOf(method, { data: flags.data, fields, registry });
@@ -99,7 +100,7 @@ async function call(method: DescMethod, requests: Requests, plan: CallPlan): Pro
       await replies.print(response.message);
       trace.end(response.trailer);
     } else {
-      const sent = each(requests.messages);
+      const sent = sentMessages(requests);
       const streaming = method as DescMethodStreaming; // All that are not unary.
       const response = await transport.stream(streaming, signal, timeoutMs, headers, sent);
       trace.headers(response.header);
@@ -118,12 +119,6 @@ async function call(method: DescMethod, requests: Requests, plan: CallPlan): Pro
     trace.failed(failure);
     return printFailure(failure, to, to.isHttps || speaksTls(flags), registry);
   }
-}
-
-async function* each(
-  messages: Iterable<Message> | AsyncIterable<Message>,
-): AsyncGenerator<Message, void, undefined> {
-  yield* messages;
 }
 
 /** What ends a call before its time. */

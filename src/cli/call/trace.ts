@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { codeName } from "../../core/errors/code-name.ts";
 import type { ConnectError } from "../../core/errors/errors.ts";
-import { rpcName } from "../contracts/rpc-name.ts";
+import { rpcName } from "../../core/call/service.ts";
 import type { CallTarget } from "./call-target.ts";
 
 /** What `--verbose` prints of a call, on standard error: `>` stands before what was sent, `<` before what came. */

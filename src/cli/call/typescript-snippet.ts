@@ -1,5 +1,5 @@
 import { readHeaders } from "./read-headers.ts";
-import { rpcName } from "../contracts/rpc-name.ts";
+import { rpcName } from "../../core/call/service.ts";
 import { speaksTls } from "../contracts/target-flags.ts";
 import { grpcTargetOf } from "./call-target.ts";
 import { type PrintedCall, requestTexts } from "./printed-call.ts";

@@ -10,7 +10,7 @@ import { callContracts } from "../call/call-contracts.ts";
 import { callFlags } from "../call/call-flags.ts";
 import { openTransport, readTarget } from "../call/call-target.ts";
 import { findRpc } from "../call/find-rpc.ts";
-import { rpcName } from "../contracts/rpc-name.ts";
+import { rpcName } from "../../core/call/service.ts";
 import type { Candidate, Completion } from "./candidates.ts";
 
 /** A line of `ts-ms call` that is completed. */

@@ -4,6 +4,8 @@ export const shells = ["bash", "zsh", "fish"] as const;
 /**
  * The scripts. Each asks `ts-ms __complete SHELL WORDS…`, which prints a candidate each line as the shell has it, or
  * `:files`, `:folders` where the shell completes paths itself, or `:nospace` where a word goes on behind a candidate.
+ * The one of zsh fails where it adds nothing: after a failure zsh asks once more, for its next completer, and rings the
+ * bell.
  */
 export const scripts: Readonly<Record<(typeof shells)[number], string>> = {
   bash: `_ts_ms() {
@@ -23,6 +25,7 @@ complete -F _ts_ms ts-ms
   zsh: `#compdef ts-ms
 _ts_ms() {
   local line
+  local -i failed=1
   local -a found space paths
   while IFS= read -r line; do
     case "$line" in
@@ -32,8 +35,9 @@ _ts_ms() {
       *) found+=("$line") ;;
     esac
   done < <(ts-ms __complete zsh "\${(@)words[2,CURRENT]}" 2>/dev/null)
-  (( $#found )) && _describe 'ts-ms' found $space
-  (( $#paths )) && $paths
+  (( $#found )) && _describe 'ts-ms' found $space && failed=0
+  (( $#paths )) && $paths && failed=0
+  return failed
 }
 if [ "$funcstack[1]" = "_ts_ms" ] || [ "$funcstack[1]" = "_ts-ms" ]; then _ts_ms "$@"; else compdef _ts_ms ts-ms; fi
 `,

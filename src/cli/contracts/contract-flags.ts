@@ -12,6 +12,9 @@ export const contractFlags = {
   service: listFlag("NAME", "Only these of the services, by full name"),
 } as const;
 
+/** Rules beside contracts, for commands that look at their routes. */
+export const rulesFlag = filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON");
+
 /** The values of `contractFlags`. */
 export type ContractFlagValues = FlagValues<typeof contractFlags>;
 

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { ownPackage } from "../../core/config/own-version.ts";
+import { foldersUpwards } from "../folders-upwards.ts";
 import { type Finding, timed, type TimedFinding } from "./findings.ts";
 import { copiesOf, installedCopy, satisfies } from "./package-copies.ts";
 import { portOwner } from "./port-owner.ts";
@@ -63,18 +64,15 @@ export async function checkProject(from: string, fix: boolean): Promise<readonly
 }
 
 function findProject(from: string): Project {
-  for (let folder = from; ; folder = dirname(folder)) {
-    const file = join(folder, "package.json");
-    if (existsSync(file)) {
-      try {
-        return { folder, manifest: JSON.parse(readFileSync(file, "utf8")) as Project["manifest"] };
-      } catch (cause) {
-        throw new SetupError(`${file} is no JSON`, { cause });
-      }
-    }
-    if (dirname(folder) === folder) {
-      throw new SetupError(`there is no package.json in ${from} or above: ts-ms new DIR makes a project`);
-    }
+  const folder = foldersUpwards(from).find((at) => existsSync(join(at, "package.json")));
+  if (folder === undefined) {
+    throw new SetupError(`there is no package.json in ${from} or above: ts-ms new DIR makes a project`);
+  }
+  const file = join(folder, "package.json");
+  try {
+    return { folder, manifest: JSON.parse(readFileSync(file, "utf8")) as Project["manifest"] };
+  } catch (cause) {
+    throw new SetupError(`${file} is no JSON`, { cause });
   }
 }
 

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { foldersUpwards } from "../folders-upwards.ts";
 
 /** One copy of an installed package. */
 export interface PackageCopy {
@@ -9,10 +10,11 @@ export interface PackageCopy {
 
 /** The copy of a package that a folder's own modules load; undefined if it is not installed. */
 export function installedCopy(folder: string, name: string): PackageCopy | undefined {
-  for (let at = folder; ; at = dirname(at)) {
+  for (const at of foldersUpwards(folder)) {
     const copy = copyAt(join(at, "node_modules", name));
-    if (copy !== undefined || dirname(at) === at) return copy;
+    if (copy !== undefined) return copy;
   }
+  return undefined;
 }
 
 /** The copies of a package that a folder's own modules and their packages load, the folder's own first. */

@@ -1,18 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, join } from "node:path";
 import { SetupError } from "../../core/errors/setup-error.ts";
+import { foldersUpwards } from "../folders-upwards.ts";
 
 /** The path of a program: of a project's packages, else of PATH; undefined if there is none. */
 export function toolPath(name: string, folder: string): string | undefined {
   const ending = process.platform === "win32" ? ".cmd" : "";
-  for (let at = folder; ; at = dirname(at)) {
-    const path = join(at, "node_modules/.bin", name + ending);
-    if (existsSync(path)) return path;
-    if (dirname(at) === at) break;
-  }
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const own = foldersUpwards(folder).map((at) => join(at, "node_modules/.bin"));
+  const folders = [...own, ...(process.env["PATH"] ?? "").split(delimiter)];
   return folders.map((at) => join(at, name + ending)).find((path) => existsSync(path));
 }
 

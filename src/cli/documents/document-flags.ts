@@ -1,11 +1,11 @@
 import { filesFlag, optionalFlag } from "../../core/config/flag-kinds.ts";
-import { contractFlags } from "../contracts/contract-flags.ts";
+import { contractFlags, rulesFlag } from "../contracts/contract-flags.ts";
 import { targetFlags } from "../contracts/target-flags.ts";
 
 /** Flags of all commands that print a document about contracts. */
 export const documentFlags = {
   ...contractFlags,
-  rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
+  rules: rulesFlag,
   comments: filesFlag(
     "Comments of the contracts: a descriptor set with source information, as buf build -o FILE writes it",
   ),

@@ -1,10 +1,10 @@
-import { readFile } from "node:fs/promises";
 import type { FlagValues } from "../../core/config/flags.ts";
 import { dial } from "../../core/dial.ts";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Face } from "../../gateway/faces/face.ts";
 import { HttpServer } from "../../gateway/http-server.ts";
 import { loadContracts } from "../contracts/load-contracts.ts";
+import { readRules } from "../contracts/rule-files.ts";
 import type { documentFlags } from "./document-flags.ts";
 
 /**
@@ -22,13 +22,12 @@ export async function documentOf(
   url: string,
 ): Promise<string> {
   const { services, registry } = await loadContracts(flags, target);
-  const rules = flags.rules.map(async (file) => ({ file, text: await readFile(file, "utf8") }));
   await using upstream = dial("127.0.0.1:1"); // It is never called.
   const http = new HttpServer({
     upstream,
     faces: [face],
-    rules: await Promise.all(rules),
-    comments: flags.comments,
+    rules: await readRules(flags.rules),
+    comments: [...flags.descriptors, ...flags.comments],
     logger: false,
   });
   http.replaceServices(services, registry);

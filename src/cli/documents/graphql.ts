@@ -28,7 +28,12 @@ export const command = defineCommand({
     const { services, registry } = await loadContracts(flags, target);
     const routes = await compileRoutes(services, flags.rules);
     const { names, oneofs, maps } = flags;
-    const contract = { services, registry, routes, comments: commentsFrom(flags.comments) };
+    const contract = {
+      services,
+      registry,
+      routes,
+      comments: commentsFrom([...flags.descriptors, ...flags.comments]),
+    };
     await writeDocument(await schemaText(contract, { names, oneofs, maps }), flags.output);
     return exitCodes.done;
   },

@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { existsSync, statSync } from "node:fs";
-import { delimiter, dirname, join, relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
+import { toolPath } from "../doctor/tools.ts";
+import { foldersUpwards } from "../folders-upwards.ts";
 import type { Finding } from "./finding.ts";
 
 /** What buf found, and what it was not asked. */
@@ -23,9 +25,9 @@ export async function runBuf({ protos, against }: BufSubject): Promise<BufReport
   const wanted = against === undefined ? "buf lint" : "buf lint and buf breaking";
   const skip = (why: string): BufReport => ({ findings: [], skipped: [`${wanted} did not run: ${why}`] });
   if (protos.length === 0) return skip("buf needs the sources, --proto FILE");
-  const program = findBuf();
+  const program = toolPath("buf", process.cwd());
   if (program === undefined) return skip("buf is not here; npm install --save-dev @bufbuild/buf");
-  const folder = upwards(process.cwd(), (at) => existsSync(join(at, "buf.yaml")));
+  const folder = foldersUpwards(process.cwd()).find((at) => existsSync(join(at, "buf.yaml")));
   if (folder === undefined) return skip("there is no buf.yaml");
   const inside = protos
     .map((file) => relative(folder, resolve(file)))
@@ -45,22 +47,6 @@ export async function runBuf({ protos, against }: BufSubject): Promise<BufReport
   ]);
   const named = new Set(["", ...inside.map((file) => relative(process.cwd(), join(folder, file)))]);
   return { findings: [...findings, ...broken.filter(({ file }) => named.has(file))], skipped: [] };
-}
-
-/** The buf of the project, else that of the PATH. */
-function findBuf(): string | undefined {
-  const name = process.platform === "win32" ? "buf.cmd" : "buf";
-  const own = upwards(process.cwd(), (at) => existsSync(join(at, "node_modules/.bin", name)));
-  if (own !== undefined) return join(own, "node_modules/.bin", name);
-  const folders = (process.env["PATH"] ?? "").split(delimiter);
-  return folders.map((at) => join(at, name)).find((file) => existsSync(file));
-}
-
-function upwards(from: string, fits: (folder: string) => boolean): string | undefined {
-  for (let at = from; ; at = dirname(at)) {
-    if (fits(at)) return at;
-    if (dirname(at) === at) return undefined;
-  }
 }
 
 /** Exit code of buf where it has found something. */

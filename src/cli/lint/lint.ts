@@ -1,6 +1,6 @@
-import { choiceFlag, filesFlag, listFlag, optionalFlag } from "../../core/config/flag-kinds.ts";
+import { choiceFlag, listFlag, optionalFlag } from "../../core/config/flag-kinds.ts";
 import { defineCommand } from "../command.ts";
-import { contractFlags, contractTarget } from "../contracts/contract-flags.ts";
+import { contractFlags, contractTarget, rulesFlag } from "../contracts/contract-flags.ts";
 import { targetFlags } from "../contracts/target-flags.ts";
 
 /** `ts-ms lint`: what is wrong with contracts, beyond what buf sees. */
@@ -8,7 +8,7 @@ export const command = defineCommand({
   positionals: [contractTarget],
   flags: {
     ...contractFlags,
-    rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
+    rules: rulesFlag,
     against: optionalFlag(
       "FILE|DIR",
       "An older contract, a descriptor set or a folder of .proto sources: say what breaks for its clients",

@@ -10,7 +10,7 @@ import { rpcName } from "../../core/call/service.ts";
 import { Namer } from "../../core/contract/namer.ts";
 import { typesOf } from "../../core/contract/reachable-types.ts";
 import { graphqlDefaults } from "../../gateway/faces/graphql/graphql-options.ts";
-import { nameIn } from "../../gateway/faces/graphql/names.ts";
+import { nameIn, oneofName } from "../../gateway/faces/graphql/names.ts";
 import { rpcFieldName } from "../../gateway/faces/graphql/rpcs.ts";
 import type { Finding } from "./finding.ts";
 import type { Places } from "./places.ts";
@@ -87,9 +87,10 @@ function unnamable(services: readonly DescService[], places: Places): Finding[] 
 function oneofNames(services: readonly DescService[], places: Places): Finding[] {
   return messagesOf(services).flatMap(({ typeName, oneofs, fields }) =>
     oneofs.flatMap((oneof) => {
-      const clash = fields.find((field) => field.oneof !== oneof && field.jsonName === oneof.localName);
+      const name = oneofName(oneof);
+      const clash = fields.find((field) => field.oneof !== oneof && field.jsonName === name);
       if (clash === undefined) return [];
-      const message = `the oneof ${typeName}.${oneof.name} and the field ${clash.name} are both ${oneof.localName} in GraphQL, which does not start: rename one of them, or use oneofs: "fields"`;
+      const message = `the oneof ${typeName}.${oneof.name} and the field ${clash.name} are both ${name} in GraphQL, which does not start: rename one of them, or use oneofs: "fields"`;
       return [{ rule: "face-name", ...places.of(clash), message }];
     }),
   );

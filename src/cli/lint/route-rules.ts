@@ -1,12 +1,11 @@
-import { readFile } from "node:fs/promises";
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import type { Attempt } from "../../core/http-rule/attempt.ts";
 import { compileRoute, type Route, routeName } from "../../core/http-rule/route.ts";
 import { combineRules } from "../../core/http-rule/rule-set.ts";
-import { parseServiceConfig } from "../../core/http-rule/service-config.ts";
 import { Router } from "../../gateway/routing/router.ts";
 import { rpcName } from "../../core/call/service.ts";
+import { loadRules } from "../contracts/rule-files.ts";
 import type { Finding } from "./finding.ts";
 import type { Places } from "./places.ts";
 
@@ -30,8 +29,7 @@ export async function checkRoutes(
 ): Promise<CheckedRoutes> {
   const findings: Finding[] = [];
   const methods = services.flatMap((service) => service.methods);
-  const texts = await Promise.all(rules.map((file) => readFile(file, "utf8")));
-  const configs = texts.map((text, index) => parseServiceConfig(text, rules[index] ?? ""));
+  const configs = await loadRules(rules);
   const unmatched = collect(findings, "unused-binding", (message) => ruleFilePlace(message, rules));
   const clash = collect(findings, "route-clash", (message) => placeIn(message, methods, places));
   const { bindings } = combineRules(methods, configs, "replace", clash, unmatched);

@@ -1,9 +1,10 @@
-import { globSync, readFileSync, statSync } from "node:fs";
+import { globSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { nearest } from "../../core/config/flags.ts";
 import { Comments } from "../../core/contract/comments.ts";
 import { FlagError, SetupError } from "../../core/errors/setup-error.ts";
 import { descriptorSetSource, protoSource, type Schema } from "../../core/schema/schema.ts";
+import { commentsFrom } from "../../gateway/faces/comment-files.ts";
 import { exitCodes } from "../command.ts";
 import type { ContractFlagValues } from "../contracts/contract-flags.ts";
 import { loadContracts } from "../contracts/load-contracts.ts";
@@ -40,7 +41,7 @@ export async function lint(flags: LintFlags, target: string | undefined): Promis
     ".",
   ]);
   const { routes, findings } = await checkRoutes(services, flags.rules, places);
-  const comments = new Comments(flags.descriptors.map((file) => readFileSync(file)));
+  const comments = await commentsFrom(flags.descriptors)();
   const described = checkDescriptions(services, routes, comments, places);
   const buf = await runBuf({ protos: flags.proto, against: flags.against });
   const skipped = [...buf.skipped];

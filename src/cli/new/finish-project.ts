@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { SetupError } from "../../core/errors/setup-error.ts";
+import { foldersUpwards } from "../folders-upwards.ts";
 import type { Leftovers } from "./leftovers.ts";
 
 /** What is done with a project that is written. */
@@ -39,10 +40,7 @@ export async function finishProject(
 }
 
 function isInRepository(folder: string): boolean {
-  for (let at = folder; ; at = dirname(at)) {
-    if (existsSync(join(at, ".git"))) return true;
-    if (dirname(at) === at) return false;
-  }
+  return foldersUpwards(folder).some((at) => existsSync(join(at, ".git")));
 }
 
 /** Makes a repository of git; without git there is none. */

@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises";
 import type { DescService } from "@bufbuild/protobuf";
 import { SetupError } from "../../core/errors/setup-error.ts";
 import { compileRoute, type Route } from "../../core/http-rule/route.ts";
 import { combineRules } from "../../core/http-rule/rule-set.ts";
-import { parseServiceConfig } from "../../core/http-rule/service-config.ts";
-import { rpcName } from "../contracts/rpc-name.ts";
+import { rpcName } from "../../core/call/service.ts";
+import { loadRules } from "../contracts/rule-files.ts";
 
 /**
  * The routes of services, in the order in which a gateway has them.
@@ -16,8 +15,7 @@ export async function compileRoutes(
   services: readonly DescService[],
   rules: readonly string[],
 ): Promise<readonly Route[]> {
-  const texts = await Promise.all(rules.map((file) => readFile(file, "utf8")));
-  const configs = texts.map((text, index) => parseServiceConfig(text, rules[index] ?? ""));
+  const configs = await loadRules(rules);
   const methods = services.flatMap((service) => service.methods);
   const routes = combineRules(methods, configs).bindings.map(compileRoute);
   if (routes.length === 0) throw new SetupError("the contracts have no rpc");

@@ -1,6 +1,6 @@
-import { filesFlag, optionalFlag, switchFlag } from "../../core/config/flag-kinds.ts";
+import { optionalFlag, switchFlag } from "../../core/config/flag-kinds.ts";
 import { defineCommand, exitCodes } from "../command.ts";
-import { contractFlags, contractTarget } from "../contracts/contract-flags.ts";
+import { contractFlags, contractTarget, rulesFlag } from "../contracts/contract-flags.ts";
 import { targetFlags } from "../contracts/target-flags.ts";
 
 /** `ts-ms routes`: the HTTP routes of contracts. */
@@ -8,7 +8,7 @@ export const command = defineCommand({
   positionals: [contractTarget],
   flags: {
     ...contractFlags,
-    rules: filesFlag("HTTP rules outside the contracts, google.api.Service as YAML or JSON"),
+    rules: rulesFlag,
     match: optionalFlag(
       "REQUEST",
       "Show the one route that serves this request, such as 'GET /v1/shelves/1'",

@@ -46,7 +46,7 @@ export const command = defineCommand({
     const mock = flags.mock
       ? (await import("../../app/mock-upstream.ts")).mockUpstream(flags.mockSeed)
       : undefined;
-    const program = { name: "ts-ms", builtIn: [], comments: flags.descriptors, watch: flags.watch };
+    const program = { name: "ts-ms", builtIn: [], comments: [], watch: flags.watch };
     try {
       await runHttpProgram(all, mock === undefined ? program : { ...program, mock });
     } catch (error) {

@@ -40,9 +40,8 @@ const usageError = 2;
  * The values of the flags in `argv`.
  *
  * One or two dashes, `--flag value` or `--flag=value`; `--no-flag` turns off a flag that takes no value. The last value of
- * a flag that is not repeatable wins. For
- * `--help` and `--version` it prints to standard output and exits with code 0; for invalid arguments it prints an error
- * that names the argument to standard error and exits with code 2.
+ * a flag that is not repeatable wins. For `--help` and `--version` it prints to standard output and exits with code 0; for
+ * invalid arguments it prints an error that names the argument to standard error and exits with code 2.
  *
  * @param program Name of the program, for help.
  * @param group All flags of the program.
