@@ -214,7 +214,10 @@ function requirementOf({ securityRequirement, additionalProperties }: JsonObject
 }
 
 /** Security schemes of gnostic's `components`; all else of these the contract says. */
-function schemesOfComponents({ securitySchemes, ...rest }: JsonObject, leave: Leave): JsonObject {
+function schemesOfComponents(
+  { securitySchemes, ...rest }: JsonObject,
+  leave: Leave,
+): Record<string, JsonObject> {
   for (const name of Object.keys(rest)) leave(`components.${toProtoName(name)}`);
   return schemesOfGnostic(objectOf(securitySchemes), (name) => leave(`components.security_schemes.${name}`));
 }

@@ -1,4 +1,4 @@
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { extensionsOf } from "../../../core/contract/foreign-schema.ts";
 import { namedOf, objectOf, textOf } from "./foreign-values.ts";
 
@@ -10,8 +10,8 @@ const flows: Readonly<Record<string, string>> = {
 };
 
 /** The `securityDefinitions` of grpc-gateway's options as Security Scheme Objects. */
-export function schemesOfSwagger(definitions: JsonObject): JsonObject {
-  const schemes = Object.entries(definitions).map(([name, value]): [string, JsonValue] => {
+export function schemesOfSwagger(definitions: JsonObject): Record<string, JsonObject> {
+  const schemes = Object.entries(definitions).map(([name, value]): [string, JsonObject] => {
     const scheme = objectOf(value);
     const { type, description, in: place, name: header, flow, authorizationUrl, tokenUrl, scopes } = scheme;
     const said = { ...(description !== undefined && { description }), ...objectOf(scheme["extensions"]) };
@@ -36,9 +36,9 @@ export function schemesOfSwagger(definitions: JsonObject): JsonObject {
  *
  * @param leave takes the names of schemes that only refer to others, which are not said
  */
-export function schemesOfGnostic(map: JsonObject, leave: (name: string) => void): JsonObject {
+export function schemesOfGnostic(map: JsonObject, leave: (name: string) => void): Record<string, JsonObject> {
   return Object.fromEntries(
-    namedOf(map).flatMap(([name, value]): [string, JsonValue][] => {
+    namedOf(map).flatMap(([name, value]): [string, JsonObject][] => {
       const { securityScheme } = objectOf(value);
       if (securityScheme === undefined) {
         leave(name);
@@ -52,7 +52,7 @@ export function schemesOfGnostic(map: JsonObject, leave: (name: string) => void)
 }
 
 function flowsOf({ specificationExtension, ...named }: JsonObject): JsonObject {
-  const each = Object.entries(named).map(([name, value]): [string, JsonValue] => {
+  const each = Object.entries(named).map(([name, value]): [string, JsonObject] => {
     const { scopes, specificationExtension: own, ...urls } = objectOf(value);
     return [name, { ...urls, scopes: Object.fromEntries(namedOf(objectOf(scopes))), ...extensionsOf(own) }];
   });
