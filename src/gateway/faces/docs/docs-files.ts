@@ -3,7 +3,7 @@ import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract } from "../face.ts";
 import { pageHeaders } from "../face-pages.ts";
-import { sendTagged, type Tagged, tagged } from "../tagged-document.ts";
+import { sendTagged, type Tagged, tagged } from "../../http/browsers/tagged-document.ts";
 import { type ModelInit, shownRpc } from "./shown-contract.ts";
 import { mediaTypeOf, pageWith } from "./page-list.ts";
 import { withoutComments } from "./without-comments.ts";

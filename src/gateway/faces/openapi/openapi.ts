@@ -6,7 +6,7 @@ import { invalidArgument } from "../../../core/errors/errors.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
 import { inSlices } from "../in-slices.ts";
-import { sendTagged, type Tagged, tagged } from "../tagged-document.ts";
+import { sendTagged, type Tagged, tagged } from "../../http/browsers/tagged-document.ts";
 import type { DocumentInit } from "./document.ts";
 import { type ForeignDocument, foreignDocument } from "./foreign-documents.ts";
 import { operationIds, Shown } from "./shown-routes.ts";

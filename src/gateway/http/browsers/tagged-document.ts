@@ -1,6 +1,6 @@
 import { hash } from "node:crypto";
-import { matchesTag } from "../http/browsers/entity-tag.ts";
-import type { HttpExchange, ResponseHeaders } from "../http/exchange.ts";
+import type { HttpExchange, ResponseHeaders } from "../exchange.ts";
+import { matchesTag } from "./entity-tag.ts";
 
 /** A document as it is sent. */
 export interface Tagged {
