@@ -16,7 +16,7 @@ const help = `npm run bench -- [OPTIONS]
   --times 1        prints the whole table so many times, and then the medians of all
   --rounds 5       laps of each contestant that count
   --seconds 1.5    length of a lap
-  --warmup 3       seconds of work before the first lap
+  --warmup 3       seconds of a core for each contestant before the first lap
   --calls 100000   calls between two measurements of memory (row 13)
   --json FILE      writes every figure there, too
   --engine node    what our clients and gateways speak HTTP/2 by: node or own. Default: as without the option engine

@@ -36,7 +36,7 @@ import type { ExchangeHooks } from "./connections/live-exchange.ts";
 import type { CompleteHead } from "./http/response-head.ts";
 import type { RequestIds } from "../core/metadata/request-id.ts";
 import { observeExchanges } from "./connections/observe-exchanges.ts";
-import { refusedExchanges } from "./connections/refused-exchange.ts";
+import { refusedExchanges, type RequestPurpose } from "./connections/refused-exchange.ts";
 import { checkUpstream, upstreamInvoker, type Upstream } from "./upstreams/upstream.ts";
 import { BodyReader } from "./http/request-body.ts";
 import { RequestMetadata } from "./http/request-metadata.ts";
@@ -128,10 +128,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     const addresses = (this.#addresses = new ClientAddresses(merged.trustedProxies));
     this.#admission = admissionOf(merged, faults, addresses);
     const isTrusted: IsTrusted = ({ remoteAddress }) => addresses.isProxy(remoteAddress);
-    const refused = refusedExchanges(observers, {
+    const purpose: RequestPurpose = {
       rpcOf: (head) => this.#router.rpcOf(head),
       faceOf: ({ url }) => this.#faces?.protocolAt(pathOf(url)),
-    });
+    };
+    const refused = refusedExchanges(observers, purpose, addresses);
     this.#hooksWith = (complete) =>
       observeExchanges(
         { observers: merged.httpObservers, refused },

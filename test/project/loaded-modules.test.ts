@@ -1,22 +1,51 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 
 const root = join(import.meta.dirname, "../..");
 
+/** A module with the one that imports it. */
+interface Import {
+  readonly url: string;
+  readonly by: string;
+}
+
 /** The modules of this repository that importing a file loads, by their paths. */
 async function modulesOf(file: string): Promise<string[]> {
+  const urls = new Set((await importsOf([file])).map(({ url }) => url));
+  return [...urls].flatMap((url) => /\/((?:src|gen)\/.*)$/.exec(url)?.[1] ?? []);
+}
+
+/** The packages that modules of this repository import when files are imported. */
+async function packagesOf(files: readonly string[]): Promise<ReadonlySet<string>> {
+  const imports = await importsOf(files);
+  const own = imports.filter(({ by }) => !by.includes("/node_modules/"));
+  return new Set(own.flatMap(({ url }) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []));
+}
+
+/** All imports that importing files makes. */
+async function importsOf(files: readonly string[]): Promise<Import[]> {
   const script = `
     import { registerHooks } from "node:module";
     import { pathToFileURL } from "node:url";
-    registerHooks({ load(url, context, next) { console.log(url); return next(url, context); } });
-    await import(pathToFileURL(${JSON.stringify(join(root, file))}).href);
+    registerHooks({
+      resolve(specifier, context, next) {
+        const found = next(specifier, context);
+        console.log(JSON.stringify({ url: found.url, by: context.parentURL ?? "" }));
+        return found;
+      },
+    });
+    for (const file of ${JSON.stringify(files.map((file) => join(root, file)))}) await import(pathToFileURL(file).href);
     process.exit();`;
   const args = ["--input-type=module", "--eval", script];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root });
-  return stdout.split("\n").flatMap((url) => /\/((?:src|gen)\/.*)$/.exec(url)?.[1] ?? []);
+  const { stdout } = await promisify(execFile)(process.execPath, args, {
+    cwd: root,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  return stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Import]));
 }
 
 /**
@@ -100,4 +129,35 @@ test("who names none of them loads no room of security, limits, overload, traces
   }
   const descriptors = (await modulesOf(app)).filter((path) => path.startsWith("gen/ts_ms/config/"));
   assert.deepEqual(descriptors, [], "an app reads its configuration without descriptors");
+});
+
+/** Packages that users install for the features that they use. */
+function optionalPeers(): string[] {
+  const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>;
+  };
+  const { peerDependenciesMeta: peers } = manifest;
+  return Object.keys(peers).filter((name) => peers[name]?.optional === true);
+}
+
+/** Entries that are for nothing else than a package does, which their functions use at once. */
+const ofOnePeer: Readonly<Record<string, string>> = { session: "cookie", signatures: "http-message-sig" };
+
+test("who uses no feature with a package of its own loads no module of any optional peer", async () => {
+  const peers = optionalPeers();
+  assert.ok(peers.length >= 16);
+  const peersOf = async (files: readonly string[]): Promise<string[]> => {
+    const loaded = await packagesOf(files);
+    for (const name of ["@bufbuild/protobuf", "@connectrpc/connect"]) assert.ok(loaded.has(name), name);
+    return peers.filter((name) => loaded.has(name));
+  };
+  const names = readdirSync(join(root, "src/entries")).map((file) => file.replace(/\.ts$/, ""));
+  const fileOf = (name: string): string => `src/entries/${name}.ts`;
+  const app = "test/project/fixtures/plain-app.ts"; // It serves.
+  const general = names.filter((name) => ofOnePeer[name] === undefined);
+  assert.deepEqual(await peersOf(["src/index.ts", ...general.map(fileOf), app]), []);
+  assert.deepEqual(
+    (await peersOf(Object.keys(ofOnePeer).map(fileOf))).toSorted(),
+    Object.values(ofOnePeer).toSorted(),
+  );
 });

@@ -88,9 +88,16 @@ export class Admission implements CallAdmission {
     const gates = this.#concerned(method);
     if (gates.length === 0) return undefined;
     const all: Admitted = { method, gates };
+    // Calls come by the same few servers: what is due behind one of them is found once.
+    let lastKnown: Admitted["gates"] | undefined;
+    let lastDue = gates;
     return (context) => {
       const known = admittedGates(context);
-      const due = known === undefined ? gates : gates.filter((gate) => !known.includes(gate));
+      if (known !== lastKnown) {
+        lastDue = known === undefined ? gates : gates.filter((gate) => !known.includes(gate));
+        lastKnown = known;
+      }
+      const due = lastDue;
       if (due.length === 0) return undefined;
       return this.#ask(due, all, 0, new InnerCall(context), context, 0);
     };

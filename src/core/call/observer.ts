@@ -22,6 +22,16 @@ export interface RefusedCall {
   readonly arrival?: CallArrival | undefined;
   /** HTTP status of the answer to a request over gRPC that is no call. Undefined for all others. */
   readonly status?: number | undefined;
+  /** Who has sent a request over HTTP or gRPC that was refused before there was a call; undefined for all others. */
+  readonly sender?: RefusedSender | undefined;
+}
+
+/** The sender of a request that was refused before there was a call. */
+export interface RefusedSender {
+  /** Address of the client, found out when it is read; empty for one without an address. */
+  readonly client: string;
+  /** The id of the request; undefined where requests get none. */
+  readonly requestId: string | undefined;
 }
 
 export type { CallArrival };

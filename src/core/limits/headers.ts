@@ -68,20 +68,28 @@ function isOrdered(limits: readonly Left[]): boolean {
   return true;
 }
 
-/** Insertion sort: there are a few, and most calls find them almost in order. */
 function tightestFirst(limits: readonly Left[]): readonly Left[] {
   const sorted = [...limits];
-  for (let i = 1; i < sorted.length; i++) {
-    const one = sorted[i];
+  sortTightestFirst(sorted);
+  return sorted;
+}
+
+/** Sorts limits in their place, by insertion: there are a few, and most calls find them almost in order. */
+export function sortTightestFirst(limits: Left[]): void {
+  for (let i = 1; i < limits.length; i++) {
+    const one = limits[i];
     if (one === undefined) continue;
     let at = i;
-    for (let before = sorted[at - 1]; before !== undefined && before.remaining > one.remaining;) {
-      sorted[at--] = before;
-      before = sorted[at - 1];
+    for (let before = limits[at - 1]; before !== undefined && isBehind(before, one);) {
+      limits[at--] = before;
+      before = limits[at - 1];
     }
-    sorted[at] = one;
+    limits[at] = one;
   }
-  return sorted;
+}
+
+function isBehind(before: Left, one: Left): boolean {
+  return before.remaining > one.remaining;
 }
 
 function seconds(ms: number): number {

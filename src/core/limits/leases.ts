@@ -17,7 +17,7 @@ export class Leases {
   readonly #batch: number;
   readonly #now: () => number;
   readonly #table: KeyTable;
-  /** Batches that are being fetched, by their key in Redis. */
+  /** Batches that are being fetched, by both halves of the hash of their key. */
   readonly #fetching = new Map<string, Promise<Verdict>>();
   #nowMs = 0;
 
@@ -67,14 +67,16 @@ export class Leases {
   /**
    * Fetches a batch; calls of the same key share it.
    *
+   * @param key makes the key in Redis; called for a batch that is not being fetched
    * @returns what the store says, of which `allowed` is whether `least` was there
    * @throws as `LimitStore.take`
    */
-  fetch(key: string, high: number, low: number, least: number): Promise<Verdict> {
-    const fetching = this.#fetching.get(key);
+  fetch(key: () => string, high: number, low: number, least: number): Promise<Verdict> {
+    const id = `${high} ${low}`;
+    const fetching = this.#fetching.get(id);
     if (fetching !== undefined) return fetching;
-    const fetched = this.#fetch(key, high, low, least).finally(() => this.#fetching.delete(key));
-    this.#fetching.set(key, fetched);
+    const fetched = this.#fetch(key(), high, low, least).finally(() => this.#fetching.delete(id));
+    this.#fetching.set(id, fetched);
     return fetched;
   }
 

@@ -2,12 +2,12 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { CallHead } from "../admission/call-head.ts";
 import { BoundLimit, type Part } from "./bound-limit.ts";
 import { setResponseField, whenCallEnds } from "../call/gate-context.ts";
-import { writeLimitHeaders, type Left } from "./headers.ts";
-import { storedKey } from "./key.ts";
+import { sortTightestFirst, writeLimitHeaders, type Left } from "./headers.ts";
 import type { KeyedHash } from "./keyed-hash.ts";
 import type { ConcurrentLimit, Limit, RateLimit, StoredPart } from "./limit.ts";
 import { overLimit, storeAway } from "./refuse.ts";
-import { StoreTalk, type StoreQuestion } from "./store-talk.ts";
+import { batchOf, keyOf, questionOf, type BatchQuestion, type StoreQuestion } from "./store-question.ts";
+import { StoreTalk } from "./store-talk.ts";
 import { Taken, takenKey } from "./taken.ts";
 
 /** How often a call asks the store while others take what it was given; then it is decided without it. */
@@ -19,6 +19,8 @@ const maxTalks = 4;
  */
 export class RpcLimits {
   readonly #limits: readonly BoundLimit[];
+  /** The same, the tightest first: in the order of the call before, which is almost that of the next one. */
+  readonly #tightest: BoundLimit[];
   /** A limit of each different key. */
   readonly #keys: readonly Limit[];
   readonly #hash: KeyedHash;
@@ -40,6 +42,7 @@ export class RpcLimits {
       if (at < 0) at = keys.push(limit) - 1;
       return new BoundLimit(limit, costOfRpc, at);
     });
+    this.#tightest = [...this.#limits];
     this.#keys = keys;
     this.#hash = hash;
     this.#hashes = new Int32Array(2 * keys.length);
@@ -133,8 +136,10 @@ export class RpcLimits {
   }
 
   #shown(): readonly BoundLimit[] {
-    for (const bound of this.#limits) if (!isShown(bound)) return this.#limits.filter(isShown);
-    return this.#limits;
+    const limits = this.#tightest;
+    sortTightestFirst(limits);
+    for (const bound of limits) if (!isShown(bound)) return limits.filter(isShown);
+    return limits;
   }
 
   /** Asks the store until the call that was looked at can be counted. */
@@ -142,10 +147,10 @@ export class RpcLimits {
     const talk = new StoreTalk();
     try {
       for (let talks = 0; ; talks++) {
-        const batches = this.#questions("fetch", call);
+        const batches = this.#batches(call);
         if (talks === maxTalks) talk.giveUp(batches);
         else if (batches.length > 0) await talk.fetch(batches);
-        else await talk.ask(this.#questions("ask", call));
+        else await talk.ask(this.#questions(call));
         if (this.#look(call, talk, before)) break;
       }
     } catch (reason) {
@@ -155,8 +160,12 @@ export class RpcLimits {
     this.#take(call, before, talk);
   }
 
-  #questions(part: Part, call: CallHead): StoreQuestion[] {
-    return this.#limits.filter((bound) => bound.part === part).map((bound) => questionOf(bound, call));
+  #batches(call: CallHead): BatchQuestion[] {
+    return this.#limits.filter(({ part }) => part === "fetch").map((bound) => batchOf(bound, call));
+  }
+
+  #questions(call: CallHead): StoreQuestion[] {
+    return this.#limits.filter(({ part }) => part === "ask").map((bound) => questionOf(bound, call));
   }
 
   #deniedBy({ limit }: BoundLimit, before: Taken | undefined): ConnectError {
@@ -230,22 +239,9 @@ function take(bound: BoundLimit, call: CallHead): void {
     else table.use(bound.entry);
     bound.taken = limit.rule.take(table, bound.entry, cost);
   } else if (bound.part === "lease") {
-    const leases = limit.stored?.leases;
-    if (leases?.take(high, low, cost) !== true) return;
-    const question = questionOf(bound, call);
+    const { stored } = limit;
+    if (stored?.leases?.take(high, low, cost) !== true) return;
     // Fetched ahead, so that no call waits; what fails here is found out by the call that needs it.
-    leases.fetch(question.request.key, high, low, 1).catch(() => {});
+    stored.leases.fetch(() => keyOf(limit, stored, call), high, low, 1).catch(() => {});
   }
-}
-
-function questionOf(bound: BoundLimit, call: CallHead): StoreQuestion {
-  const { limit, cost, high, low } = bound;
-  const stored = limit.kind === "rate" ? limit.stored : undefined;
-  if (stored === undefined) throw new Error(`the limit ${limit.name} has no store`);
-  const key = stored.store.keyOf(
-    limit.name,
-    storedKey((sink) => limit.key.write(call, sink)),
-  );
-  const request = { key, rule: stored.rule, least: cost, want: cost, shadow: limit.isShadow };
-  return { bound, stored, high, low, request };
 }

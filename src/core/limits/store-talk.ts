@@ -1,16 +1,6 @@
 import type { BoundLimit } from "./bound-limit.ts";
-import type { StoredPart } from "./limit.ts";
-import type { LimitStore, StoreAnswer, StoreRequest } from "./store.ts";
-
-/** What the store is asked for a call. */
-export interface StoreQuestion {
-  readonly bound: BoundLimit;
-  readonly stored: StoredPart;
-  /** The hash of the key, in two halves. */
-  readonly high: number;
-  readonly low: number;
-  readonly request: StoreRequest;
-}
+import type { BatchQuestion, StoreQuestion } from "./store-question.ts";
+import type { LimitStore, StoreAnswer } from "./store.ts";
 
 /** `away` where the store cannot be reached. */
 export type Answer = Omit<StoreAnswer, "granted"> | "away";
@@ -26,17 +16,18 @@ export class StoreTalk {
   }
 
   /** Fetches the batches of limits. Never rejects. */
-  async fetch(questions: readonly StoreQuestion[]): Promise<void> {
-    await Promise.all(
-      questions.map(async ({ bound, stored, high, low, request }) => {
-        try {
-          const verdict = await stored.leases?.fetch(request.key, high, low, request.least);
-          this.#answers.set(bound, verdict ?? "away");
-        } catch {
-          this.#answers.set(bound, "away");
-        }
-      }),
-    );
+  async fetch(questions: readonly BatchQuestion[]): Promise<void> {
+    const [first] = questions;
+    if (first !== undefined && questions.length === 1) await this.#fetchOne(first);
+    else await Promise.all(questions.map((question) => this.#fetchOne(question)));
+  }
+
+  async #fetchOne({ bound, leases, key, high, low, least }: BatchQuestion): Promise<void> {
+    try {
+      this.#answers.set(bound, await leases.fetch(key, high, low, least));
+    } catch {
+      this.#answers.set(bound, "away");
+    }
   }
 
   /** Asks about the call, by one script for all of its limits. Never rejects. */
@@ -54,7 +45,7 @@ export class StoreTalk {
   }
 
   /** Goes on as if the store could not be reached. */
-  giveUp(questions: readonly StoreQuestion[]): void {
+  giveUp(questions: readonly Pick<StoreQuestion, "bound">[]): void {
     for (const { bound } of questions) this.#answers.set(bound, "away");
   }
 

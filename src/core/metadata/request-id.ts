@@ -71,11 +71,12 @@ export class RequestIds {
   }
 }
 
-/** How many random digits are made at a time. */
-const poolDigits = 4096;
-/** Random digits of an id: three, the variant, and fifteen more. */
-const idDigits = 19;
-const variants = "89ab89ab89ab89ab";
+/** How many ids are prepared at a time. */
+const poolIds = 128;
+/** What of an id is random: `xxx-vxxx-xxxxxxxxxxxx` behind the version, of which `v` is the variant. */
+const randomLength = 21;
+const hexDigits = Buffer.from("0123456789abcdef", "latin1");
+const dash = 0x2d;
 
 let pool = "";
 let next = 0;
@@ -90,12 +91,23 @@ export function newRequestId(): string {
     const time = now.toString(16).padStart(12, "0");
     stamp = `${time.slice(0, 8)}-${time.slice(8)}-7`;
   }
-  if (next + idDigits > pool.length) {
-    pool = randomBytes(poolDigits / 2).toString("hex");
+  if (next === pool.length) {
+    pool = randomParts(poolIds);
     next = 0;
   }
   const at = next;
-  next += idDigits;
-  const variant = variants[Number.parseInt(pool.charAt(at + 3), 16)] ?? "8";
-  return `${stamp}${pool.slice(at, at + 3)}-${variant}${pool.slice(at + 4, at + 7)}-${pool.slice(at + 7, at + idDigits)}`;
+  next += randomLength;
+  return stamp + pool.slice(at, next);
+}
+
+/** The random parts of as many ids, one behind the other. */
+function randomParts(count: number): string {
+  const digits = randomBytes(count * randomLength); // A digit of each, though most bits of it are of no use.
+  for (let at = 0; at < digits.length; at++) {
+    const place = at % randomLength;
+    const digit = digits[at] ?? 0;
+    if (place === 3 || place === 8) digits[at] = dash;
+    else digits[at] = hexDigits[place === 4 ? 8 | (digit & 3) : digit & 15] ?? 0;
+  }
+  return digits.toString("latin1");
 }

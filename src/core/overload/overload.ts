@@ -128,7 +128,7 @@ export class Overload {
     this.#waiting = new WaitingCalls(queue, queueWaitMs, this.#parts.clock);
     this.#limit = this.#firstLimit();
     this.#unaryEnd = {
-      ended: (context) => this.#settled(context, () => this.#leave(context.startedAt, context)),
+      ended: (context) => this.#ended(context),
     };
     this.#streamEnd = { ended: (context) => void this.#streams.delete(context) };
     this.gate = { name: "overload", admit: (call) => this.#admit(call) };
@@ -255,9 +255,15 @@ export class Overload {
     });
   }
 
-  #settled({ work, reason }: CallContext, left: () => void): void {
-    if (reason === undefined || work === undefined) left();
-    else work.then(left, left);
+  /** A handler may work on after its client has left: then the call ends with that. */
+  #ended(context: CallContext): void {
+    const { work, reason, startedAt } = context;
+    if (reason === undefined || work === undefined) {
+      this.#leave(startedAt, context);
+      return;
+    }
+    const left = (): void => this.#leave(startedAt, context);
+    work.then(left, left);
   }
 
   #leave(sinceMs: number, context: CallContext | undefined): void {

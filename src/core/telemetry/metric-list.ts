@@ -391,7 +391,7 @@ export const metricList = {
   auditRecords: {
     name: "ts_ms_audit_records_total",
     type: "counter",
-    help: "Records of the audit log: written; dropped, as the file could not be written; sampled, of refused credentials beyond ten of a client in a second.",
+    help: "Records of the audit log: written; dropped, as the file could not be written; sampled, of refused credentials and of requests that became no call, beyond ten of a client in a second.",
     labels: ["result"],
   },
   configReloads: {

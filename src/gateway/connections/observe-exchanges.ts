@@ -3,6 +3,7 @@ import { notify } from "../../core/call/observer.ts";
 import type { HttpObserver } from "../http/http-observer.ts";
 import { RequestRecord } from "../http/request-record.ts";
 import type { CompleteHead } from "../http/response-head.ts";
+import { clientOf } from "./client-of.ts";
 import type { ExchangeHooks, LiveExchange } from "./live-exchange.ts";
 
 /** The observers of exchanges that have ended. */
@@ -52,15 +53,10 @@ function short(observers: readonly HttpObserver[], exchange: LiveExchange): void
 }
 
 function whole(observers: readonly HttpObserver[], exchange: LiveExchange, addresses: ClientAddresses): void {
-  const { head, route, outcome, call, arrivedAt, peer, isSecure, remoteAddress } = exchange;
+  const { head, route, outcome, call, arrivedAt, peer, isSecure } = exchange;
   const { record } = head;
   if (record === undefined) return;
-  const headerValues = (name: string): readonly string[] => {
-    const value = head.headers[name];
-    if (value === undefined) return [];
-    return typeof value === "string" ? [value] : value;
-  };
-  const client = addresses.of({ headerValues }, remoteAddress).ip;
+  const client = clientOf(exchange, addresses);
   const request = { head, route, outcome, call, arrivedAt, record, peer, isSecure, client };
   notify(observers, (observer) => observer.requestEnded?.(request));
 }

@@ -1,9 +1,11 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { ClientAddresses } from "../../core/admission/client-address.ts";
 import { type CallObserver, notifyRefusedHead, notifyUnserved } from "../../core/call/observer.ts";
 import { refusalKindOf, setRefusalKind } from "../../core/errors/refusal-kind.ts";
 import type { RequestHead } from "../http/exchange.ts";
 import { HttpError } from "../http/http-error.ts";
 import { asksForWebSocket } from "../http/websocket-handshake.ts";
+import { clientOf } from "./client-of.ts";
 import type { LiveExchange } from "./live-exchange.ts";
 
 /** What a request was for, as its head says. */
@@ -21,9 +23,11 @@ export interface RequestPurpose {
 export function refusedExchanges(
   observers: readonly CallObserver[],
   purpose: RequestPurpose,
+  addresses: ClientAddresses,
 ): ((exchange: LiveExchange) => void) | undefined {
   if (observers.length === 0) return undefined;
-  return ({ call, head, outcome }) => {
+  return (exchange) => {
+    const { call, head, outcome } = exchange;
     const { failure } = head;
     if (call !== undefined) {
       if (failure !== undefined || outcome === 499) notifyUnserved(observers, failure, call);
@@ -35,7 +39,13 @@ export function refusedExchanges(
       setRefusalKind(failure, "no_route");
     }
     const protocolName = purpose.faceOf(head) ?? protocolOf(head);
-    notifyRefusedHead(observers, { method, protocolName, error: failure });
+    const sender = {
+      requestId: head.requestId,
+      get client() {
+        return clientOf(exchange, addresses);
+      },
+    };
+    notifyRefusedHead(observers, { method, protocolName, error: failure, sender });
   };
 }
 

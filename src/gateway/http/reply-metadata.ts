@@ -12,6 +12,12 @@ export interface ReplyMetadataOptions {
 /** Values that can be sent as header text; for others, Node throws or peers decode something else. */
 const writable = /^[\t\x20-\x7e]*$/;
 
+/** The most names of metadata whose headers are remembered: services have a few, and clients none. */
+const mostNames = 256;
+
+/** The names that headers have in a reply, by those of the metadata; undefined for one that becomes none. */
+type HeaderNames = Map<string, string | undefined>;
+
 /** Sets one header of a reply. */
 export type SetHeader = (name: string, value: string) => void;
 
@@ -23,6 +29,8 @@ export class ReplyMetadata {
   readonly #dropped: ReadonlySet<string>;
   readonly #headerPrefix: string;
   readonly #trailerPrefix: string;
+  readonly #headerNames: HeaderNames = new Map();
+  readonly #trailerNames: HeaderNames = new Map();
 
   constructor(options: ReplyMetadataOptions) {
     this.#dropped = new Set(options.dropResponseHeaders.map((name) => name.toLowerCase()));
@@ -32,36 +40,39 @@ export class ReplyMetadata {
 
   /** Calls `set` with every entry of `metadata` that may be a header. */
   headers(metadata: Headers, set: SetHeader): void {
-    this.#each(metadata, this.#headerPrefix, set);
+    for (const [name, value] of metadata) this.header(name, value, set);
   }
 
   /** Calls `set` with one entry of the metadata, if it may be a header. */
   header(name: string, value: string, set: SetHeader): void {
-    this.#pass(name, value, this.#headerPrefix, set);
+    const header = this.#nameOf(name, this.#headerPrefix, this.#headerNames);
+    if (header !== undefined && writable.test(value)) set(header, value);
   }
 
   /** As `headers`, for trailers that are sent as headers. */
   trailersAsHeaders(metadata: Headers, set: SetHeader): void {
-    this.#each(metadata, this.#trailerPrefix, set);
+    for (const [name, value] of metadata) {
+      const header = this.#nameOf(name, this.#trailerPrefix, this.#trailerNames);
+      if (header !== undefined && writable.test(value)) set(header, value);
+    }
   }
 
   /** Converts `metadata` into trailers; names that are forbidden in trailers become headers, by `setHeader`. */
   trailers(metadata: Headers, setHeader: SetHeader): ResponseTrailers {
     const trailers: [name: string, value: string][] = [];
-    this.#each(metadata, this.#trailerPrefix, (name, value) => {
+    this.trailersAsHeaders(metadata, (name, value) => {
       if (isForbiddenTrailer(name)) setHeader(name, value);
       else trailers.push([name, value]);
     });
     return trailers;
   }
 
-  #each(metadata: Headers, prefix: string, set: SetHeader): void {
-    for (const [name, value] of metadata) this.#pass(name, value, prefix, set);
-  }
-
-  #pass(name: string, value: string, prefix: string, set: SetHeader): void {
-    if (!isWithheld(name) && !this.#dropped.has(name) && writable.test(value))
-      set(prefix === "" ? name : prefix + name, value);
+  #nameOf(name: string, prefix: string, known: HeaderNames): string | undefined {
+    const found = known.get(name);
+    if (found !== undefined || known.has(name)) return found;
+    const header = isWithheld(name) || this.#dropped.has(name) ? undefined : prefix + name;
+    if (known.size < mostNames) known.set(name, header);
+    return header;
   }
 }
 

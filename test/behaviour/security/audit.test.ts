@@ -233,6 +233,49 @@ suite("an audit log", () => {
     );
   });
 
+  test("has a record of a request for a marked rpc that became no call, ten of a client in a second (D1)", async () => {
+    await using world = await World.start();
+    const { grpc, http } = world;
+    const rest = world.url(http, "/test/v1/vaults/a:seal");
+    const post = ["-X", "POST", "-H", `authorization: ${keeper}`, "-H", "x-request-id: mine"];
+    const json = ["-H", "content-type: application/json"];
+    const requests: readonly (readonly [string, string, readonly string[]])[] = [
+      ["a timeout that is none", rest, ["-H", "grpc-timeout: soon"]],
+      ["a body that is no JSON", world.url(http, `/${seal}`), [...json, "--data", "{"]],
+      [
+        "a media type of none",
+        world.url(http, `/${seal}`),
+        ["-H", "content-type: application/x-none", "--data", "x"],
+      ],
+      [
+        "gRPC with a timeout that is none",
+        world.url(grpc, `/${seal}`),
+        ["--http2-prior-knowledge", "-H", "content-type: application/grpc", "-H", "grpc-timeout: soon"],
+      ],
+      ["gRPC of another media type", world.url(grpc, `/${seal}`), ["--http2-prior-knowledge", ...json]],
+    ];
+    for (const [what, url, args] of requests) {
+      const before = world.records.length;
+      const { status } = await curl(...post, ...args, url);
+      // The record of a request that became no call is written at its end, which may follow the answer.
+      for (let turn = 0; world.records.length === before && turn < 1_000; turn++)
+        await new Promise((resolve) => setImmediate(resolve));
+      const { event, rpc, decision, client, code } = world.last ?? assert.fail(what);
+      assert.deepEqual(
+        [event, rpc, decision, client, world.records.length - before],
+        ["refused", seal, "deny", "127.0.0.1", 1],
+        `${what}: ${status}`,
+      );
+      assert.notEqual(code, "OK", what);
+    }
+    assert.equal(world.vault.calls, 0);
+    const unmarked = world.records.length;
+    await curl("-H", "grpc-timeout: soon", world.url(http, "/test/v1/peek"));
+    assert.equal(world.records.length, unmarked, "rpcs that are not marked have none");
+    for (let i = 0; i < 30; i++) await fetch(rest, { method: "POST", headers: { "grpc-timeout": "soon" } });
+    assert.ok(world.audit.counts.sampled > 0 && world.records.length < unmarked + 30);
+  });
+
   test("has a record of a stream when it begins, and of its end (D2)", async () => {
     await using world = await World.start({ rpc: ["tsms.test.v1.VaultService/Read"] });
     const ended = new AbortController();

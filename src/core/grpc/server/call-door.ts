@@ -135,13 +135,19 @@ export class CallDoor {
     const { fields } = head;
     const { peer } = connection;
     const { requestIds, trust } = this.#environment;
-    this.#notifyRefused(problem.error, head, connection, problem.status);
     const id = requestIds?.of(fields[requestIdHeader], () => trust.includes(peer));
+    this.#notifyRefused(problem.error, head, connection, problem.status, id);
     refuse(stream, id === undefined ? problem : { ...problem, head: withRequestId(problem.head, id) });
   }
 
   /** Notifies observers of a request that was refused by its head. */
-  #notifyRefused(error: ConnectError, head: CallHead, connection: ClientConnection, status?: number): void {
+  #notifyRefused(
+    error: ConnectError,
+    head: CallHead,
+    connection: ClientConnection,
+    status?: number,
+    requestId?: string,
+  ): void {
     const { observers, reports, trust } = this.#environment;
     if (observers.length === 0) return;
     const path = head.fields[":path"] ?? "";
@@ -149,7 +155,13 @@ export class CallDoor {
       this.#rpcs.get(path)?.handler.method ??
       (this.#others.has(path) ? this.#others.find(path).method : undefined);
     const arrival = reports?.arrivalOf(sourceOf(head, connection), trust.includes(connection.peer));
-    notifyRefusedHead(observers, { method, protocolName: "grpc", error, arrival, status });
+    const sender = {
+      requestId,
+      get client() {
+        return arrival?.client ?? "";
+      },
+    };
+    notifyRefusedHead(observers, { method, protocolName: "grpc", error, arrival, status, sender });
   }
 
   #begin(

@@ -52,11 +52,11 @@ export interface AuditCounts {
   readonly written: number;
   /** Those that could not be written. */
   readonly dropped: number;
-  /** Refused credentials beyond ten of one client in a second. */
+  /** Refused credentials, and requests that became no call, beyond ten of one client in a second. */
   readonly sampled: number;
 }
 
-/** Records of refused credentials of one client in a second. */
+/** Records of refused credentials and of requests that became no call, of one client in a second. */
 const maxRefusedPerSecond = 10;
 
 const resourceKey: ContextKey<string | undefined> = createContextKey<string | undefined>(undefined, {
@@ -64,7 +64,8 @@ const resourceKey: ContextKey<string | undefined> = createContextKey<string | un
 });
 
 /**
- * Writes a record of each call of a marked rpc, and of each call of any rpc that is refused for who makes it. Give it to
+ * Writes a record of each call of a marked rpc, of each request for one that could not become a call, and of each call
+ * of any rpc that is refused for who makes it. Give it to
  * servers as one of their `observers`, and their gates by `around`.
  *
  * The record of a call is in the file before the status of its answer leaves, and that of a stream when it begins, too.
@@ -166,15 +167,22 @@ export class AuditLog implements CallObserver {
     this.#recordEnd(context, error);
   }
 
-  refused({ method, kind, error, context }: RefusedCall): void {
-    if (method === undefined || context === undefined) return;
+  refused({ method, kind, error, context, arrival = context?.arrival, sender }: RefusedCall): void {
+    if (method === undefined) return;
     const event = eventOfRefusal(kind) ?? (this.#marks.of(method).isMarked ? "refused" : undefined);
     if (event === undefined) return;
-    if (event === "unauthenticated" && !this.#clients.takes(context.arrival?.client ?? "")) {
+    const client = arrival?.client ?? sender?.client ?? "";
+    // Anyone can send as many requests as he wants that no gate has looked at.
+    const isSampled = event === "unauthenticated" || context === undefined;
+    if (isSampled && !this.#clients.takes(client)) {
       this.#counts.sampled++;
       return;
     }
-    this.write(this.#entryOf(event, context, "deny", error));
+    const entry =
+      context === undefined
+        ? this.#headEntry(event, method, client, sender?.requestId, error)
+        : this.#entryOf(event, context, "deny", error);
+    this.write(entry);
   }
 
   /** Undefined where no rule will ever ask for it. */
@@ -208,6 +216,25 @@ export class AuditLog implements CallObserver {
     if (!isMarked || this.#recorded.has(context)) return true;
     this.#recorded.add(context);
     return this.write(this.#entryOf(isAdmin ? "admin" : "call", context, "allow", error));
+  }
+
+  /** Of a request that became no call. */
+  #headEntry(
+    event: AuditEvent,
+    method: DescMethod,
+    client: string,
+    request_id: string | undefined,
+    error: ConnectError,
+  ): AuditEntry {
+    return {
+      event,
+      rpc: rpcName(method),
+      decision: "deny",
+      rule: this.#marks.of(method).rule,
+      client: client === "" ? undefined : client,
+      request_id,
+      code: codeName(error.code),
+    };
   }
 
   #entryOf(

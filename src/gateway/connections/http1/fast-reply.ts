@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "../../../core/net/node-http.ts";
 import type { ResponseHeaders } from "../../http/exchange.ts";
 
+const lineEnd = "\r\n";
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 const value = /^[\t\x20-\x7e\x80-\xff]*$/;
 
@@ -20,11 +21,24 @@ export function headText(status: number, headers: ResponseHeaders, persistence: 
   return `${text}Date: ${dateText()}\r\n${persistence}\r\n`;
 }
 
+/** Names of headers with a colon behind them, those that were found good; as many at most. */
+const prefixes = new Map<string, string>();
+const mostPrefixes = 256;
+
 function fieldText(name: string, content: string): string {
-  if (!token.test(name) || !value.test(content)) {
+  const prefix = prefixes.get(name) ?? prefixOf(name);
+  if (prefix === undefined || !value.test(content)) {
     throw new TypeError(`the header ${JSON.stringify(name)} cannot be written`);
   }
-  return `${name}: ${content}\r\n`;
+  return prefix + content + lineEnd;
+}
+
+/** Undefined for what is no name. */
+function prefixOf(name: string): string | undefined {
+  if (!token.test(name)) return undefined;
+  const prefix = `${name}: `;
+  if (prefixes.size < mostPrefixes) prefixes.set(name, prefix);
+  return prefix;
 }
 
 /** The lines behind which a connection is closed. */
