@@ -101,3 +101,19 @@ test("who names none of them loads no room of security, limits, overload, traces
   const descriptors = (await modulesOf(app)).filter((path) => path.startsWith("gen/ts_ms/config/"));
   assert.deepEqual(descriptors, [], "an app reads its configuration without descriptors");
 });
+
+/** What answers requests for a face: documents, the files of the console, messages of MCP. */
+const answers =
+  /faces\/(?:docs\/(?:docs-files|model|shown-contract)|openapi\/(?:documents?|foreign-(?:documents|security)|security-schemes)|mcp\/(?:endpoint|mcp-server|json-rpc|results|resources|tool-(?:list|runner))|in-slices)\.|tagged-document|json-schema|schema-rules/;
+
+test("who has faces loads what answers for them with the first request", async () => {
+  for (const face of ["docs", "openapi", "mcp"]) {
+    const loaded = await modulesOf(`src/entries/${face}.ts`);
+    assert.ok(loaded.includes(`src/gateway/faces/${face}/${face}.ts`));
+    assert.deepEqual(
+      loaded.filter((path) => answers.test(path)),
+      [],
+      face,
+    );
+  }
+});

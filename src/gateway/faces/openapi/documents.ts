@@ -21,7 +21,6 @@ const versions: Readonly<Record<string, DocumentVersion>> = {
 
 const documentHeaders = { "cache-control": "no-cache", vary: "accept-encoding" };
 
-
 /** What all documents of one contract are made of. */
 export interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" | "host"> {
   readonly comments: Contract["comments"];

@@ -47,7 +47,8 @@ class MountedOpenapi implements MountedFace {
       const { Documents } = await import("./documents.ts"); // When a document is first asked for.
       return new Documents(parts);
     };
-    const answer = async (exchange: HttpExchange): Promise<void> => (await (made ??= make())).answer(exchange);
+    const answer = async (exchange: HttpExchange): Promise<void> =>
+      (await (made ??= make())).answer(exchange);
     const { guard } = options;
     return new Map(this.#paths.map((path) => [path, { methods: ["GET", "HEAD"], guard, answer }]));
   }
