@@ -161,3 +161,19 @@ test("who uses no feature with a package of its own loads no module of any optio
     Object.values(ofOnePeer).toSorted(),
   );
 });
+
+/** What answers requests for a face: documents, the files of the console, messages of MCP. */
+const answers =
+  /faces\/(?:docs\/(?:docs-files|model|shown-contract)|openapi\/(?:documents?|foreign-(?:documents|security)|security-schemes)|mcp\/(?:endpoint|mcp-server|json-rpc|results|resources|tool-(?:list|runner))|in-slices)\.|tagged-document|json-schema|schema-rules/;
+
+test("who has faces loads what answers for them with the first request", async () => {
+  for (const face of ["docs", "openapi", "mcp"]) {
+    const loaded = await modulesOf(`src/entries/${face}.ts`);
+    assert.ok(loaded.includes(`src/gateway/faces/${face}/${face}.ts`));
+    assert.deepEqual(
+      loaded.filter((path) => answers.test(path)),
+      [],
+      face,
+    );
+  }
+});

@@ -1,7 +1,6 @@
 import { type DescField, getOption, hasOption } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
 import { field_behavior, FieldBehavior } from "../../../gen/google/api/field_behavior_pb.ts";
-import { resource_reference } from "../../../gen/google/api/resource_pb.ts";
 import { isMembers } from "../codec/json-members.ts";
 import { foreignOption } from "./foreign-options.ts";
 
@@ -45,11 +44,4 @@ function readRoles(field: DescField): FieldRoles {
     inputOnly: is(FieldBehavior.INPUT_ONLY),
     immutable: is(FieldBehavior.IMMUTABLE),
   };
-}
-
-/** The type of resource that a field names (AIP-4231), such as `library.example.com/Book`; undefined for none. */
-export function resourceOf(field: DescField): string | undefined {
-  if (!hasOption(field, resource_reference)) return undefined;
-  const { type } = getOption(field, resource_reference);
-  return type === "" || type === "*" ? undefined : type;
 }

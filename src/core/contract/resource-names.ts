@@ -19,6 +19,13 @@ export function namePattern(field: DescField): string | undefined {
   return child === undefined ? undefined : usable(parentOf(child));
 }
 
+/** The type of resource that a field names (AIP-4231), such as `library.example.com/Book`; undefined for none. */
+export function resourceOf(field: DescField): string | undefined {
+  if (!hasOption(field, resource_reference)) return undefined;
+  const { type } = getOption(field, resource_reference);
+  return type === "" || type === "*" ? undefined : type;
+}
+
 /** The name of the field that holds the name of a resource; undefined for messages that are none. */
 export function nameFieldOf(message: DescMessage): string | undefined {
   if (!hasOption(message, resource)) return undefined;

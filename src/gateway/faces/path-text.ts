@@ -1,7 +1,6 @@
 import { type DescField, type DescFile, getOption, hasOption } from "@bufbuild/protobuf";
 import { resource } from "../../../gen/google/api/resource_pb.ts";
-import { resourceOf } from "../../core/contract/field-roles.ts";
-import { nameFieldOf } from "../../core/contract/resource-names.ts";
+import { nameFieldOf, resourceOf } from "../../core/contract/resource-names.ts";
 import type { Route, RouteVariable } from "../../core/http-rule/route.ts";
 
 /** A parameter of a path: one wildcard of a template. */

@@ -2,7 +2,7 @@ import { type DescField, type DescMethod, type DescService, getOption, hasOption
 import { field_faces, service_faces } from "../../../gen/ts_ms/v1/faces_pb.ts";
 import type { DescType } from "../../core/contract/namer.ts";
 import { Visibility } from "../../core/contract/visibility.ts";
-import { SetupError } from "../../core/errors/setup-error.ts";
+import { chosenServices } from "./chosen-services.ts";
 import type { Contract, FaceOptions } from "./face.ts";
 
 /** What a face shows of a contract. */
@@ -18,14 +18,11 @@ export class ShownContract {
   constructor(
     face: string,
     contract: Pick<Contract, "services">,
-    { services: chosen, visibility }: Pick<FaceOptions, "services" | "visibility">,
+    options: Pick<FaceOptions, "services" | "visibility">,
   ) {
-    const missing = chosen.find((name) => !contract.services.some(({ typeName }) => typeName === name));
-    if (missing !== undefined) throw new SetupError(`${face}: services: there is no service ${missing}`);
-    this.#visibility = new Visibility(visibility);
-    this.services = contract.services.filter(
+    this.#visibility = new Visibility(options.visibility);
+    this.services = chosenServices(face, contract, options).filter(
       (service) =>
-        (chosen.length === 0 || chosen.includes(service.typeName)) &&
         !(hasOption(service, service_faces) && getOption(service, service_faces).hidden) &&
         this.#visibility.shows(service),
     );

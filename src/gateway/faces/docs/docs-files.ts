@@ -1,27 +1,26 @@
 import { pathOf, queryOf } from "../../../core/net/request-target.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
-import type { Contract } from "../face.ts";
+import type { Contract, FaceHost } from "../face.ts";
 import { pageHeaders } from "../face-pages.ts";
 import { sendTagged, type Tagged, tagged } from "../../http/browsers/tagged-document.ts";
-import { type ModelInit, shownRpc } from "./shown-contract.ts";
+import type { DocsOptions } from "./docs-options.ts";
+import { type ModelInit, shownContract, shownRpc } from "./shown-contract.ts";
 import { mediaTypeOf, pageWith } from "./page-list.ts";
 import { withoutComments } from "./without-comments.ts";
 
 const headers = pageHeaders("'self'");
 
-/** What the files of one contract are made of. */
-export interface DocsFilesInit extends Omit<ModelInit, "comments"> {
-  readonly comments: Contract["comments"];
-}
-
 /** The files of the console for one contract; each is read or made when it is first asked for. */
 export class DocsFiles {
-  readonly #init: DocsFilesInit;
+  readonly #init: Omit<ModelInit, "comments">;
+  readonly #comments: Contract["comments"];
   readonly #made = new Map<string, Promise<Tagged>>();
 
-  constructor(init: DocsFilesInit) {
-    this.#init = init;
+  /** @throws SetupError as `ShownContract` */
+  constructor(contract: Contract, options: DocsOptions, host: FaceHost) {
+    this.#init = { shown: shownContract(contract, options), options, host };
+    this.#comments = contract.comments;
   }
 
   async page(exchange: HttpExchange): Promise<void> {
@@ -75,7 +74,7 @@ export class DocsFiles {
     const [{ modelText }, { inSlices }, comments] = await Promise.all([
       import("./model.ts"), // When the model is first asked for.
       import("../in-slices.ts"),
-      this.#init.comments(),
+      this.#comments(),
     ]);
     return inSlices(modelText({ ...this.#init, comments }));
   }

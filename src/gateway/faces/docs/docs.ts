@@ -2,11 +2,12 @@ import { checkOptions } from "../../../core/config/check-options.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import { type StopReport, sumOfReports } from "../../../core/lifecycle/lifecycle.ts";
 import type { CallWatcher } from "../../../core/telemetry/call-books.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
+import { chosenServices } from "../chosen-services.ts";
 import { type FacePage, relativeLink } from "../face-pages.ts";
-import { DocsFiles } from "./docs-files.ts";
+import type { DocsFiles } from "./docs-files.ts";
 import { type DocsLink, type DocsOptions, docsDefaults } from "./docs-options.ts";
-import { shownContract } from "./shown-contract.ts";
 import { Live } from "./live.ts";
 import { pageFiles } from "./page-list.ts";
 
@@ -69,27 +70,35 @@ class MountedDocs implements MountedFace {
     // A contract that comes by reflection may come later.
     const unknown = rpcs.size === 0 ? undefined : Object.keys(examples).find((name) => !rpcs.has(name));
     if (unknown !== undefined) throw new SetupError(`docs: examples: there is no rpc ${unknown}`);
-    const files = new DocsFiles({
-      shown: shownContract(contract, this.#options),
-      comments: contract.comments,
-      options: this.#options,
-      host: this.#host,
-    });
+    chosenServices("docs", contract, this.#options);
+    const files = this.#filesOf(contract);
     const at = (answer: FacePath["answer"]): FacePath => ({ methods: ["GET", "HEAD"], guard, answer });
+    const of = (answer: (files: DocsFiles, exchange: HttpExchange) => void | Promise<void>): FacePath =>
+      at(async (exchange) => answer(await files(), exchange));
     const file = (name: string): [string, FacePath] => [
       `${path}/${name}`,
-      at((exchange) => files.file(name, exchange)),
+      of((made, exchange) => made.file(name, exchange)),
     ];
     const live = this.#live;
     return new Map([
       ...(live === undefined ? [] : [[`${path}/live`, at((exchange) => live.answer(exchange))] as const]),
-      [path, at((exchange) => files.page(exchange))],
-      [`${path}/`, at((exchange) => files.redirect(exchange))],
+      [path, of((made, exchange) => made.page(exchange))],
+      [`${path}/`, of((made, exchange) => made.redirect(exchange))],
       ...pageFiles.map(file),
-      [`${path}/model.json`, at((exchange) => files.model(exchange))],
-      [`${path}/example.json`, at((exchange) => files.example(exchange))],
-      [`${path}/contract.binpb`, at((exchange) => files.contract(exchange))],
+      [`${path}/model.json`, of((made, exchange) => made.model(exchange))],
+      [`${path}/example.json`, of((made, exchange) => made.example(exchange))],
+      [`${path}/contract.binpb`, of((made, exchange) => made.contract(exchange))],
     ]);
+  }
+
+  /** The files of the console, which are loaded when the first of them is asked for. */
+  #filesOf(contract: Contract): () => Promise<DocsFiles> {
+    let made: Promise<DocsFiles> | undefined;
+    const make = async (): Promise<DocsFiles> => {
+      const { DocsFiles } = await import("./docs-files.ts");
+      return new DocsFiles(contract, this.#options, this.#host);
+    };
+    return () => (made ??= make());
   }
 
   /** Tells pages that look to come again later. */

@@ -1,6 +1,7 @@
 import { type DescField, type JsonObject, ScalarType } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence as Presence } from "@bufbuild/protobuf/wkt";
-import { resourceOf, rolesOf } from "../../../core/contract/field-roles.ts";
+import { rolesOf } from "../../../core/contract/field-roles.ts";
+import { resourceOf } from "../../../core/contract/resource-names.ts";
 import type { JsonSchemas } from "../../../core/contract/json-schema.ts";
 import type { Comments } from "../../../core/contract/comments.ts";
 

@@ -1,16 +1,17 @@
 import type { ConnectError } from "../../../core/errors/errors.ts";
 import { Code } from "../../../core/errors/errors.ts";
-import type { HttpExchange, RequestHead } from "../../http/exchange.ts";
-import { headerValue } from "../../http/header-value.ts";
+import type { HttpExchange } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { FaceHost } from "../face.ts";
 import { EventStream } from "./event-stream.ts";
-import { checkArgumentHeaders, checkHeaders, namedByHeaders } from "./headers.ts";
-import { errorText, readMessage, resultText, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import { checkArgumentHeaders, checkHeaders } from "./headers.ts";
+import { errorText, readMessage, resultText, type RpcMessage } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
 import { listen } from "./listen.ts";
 import type { Listeners } from "./listeners.ts";
+import type { McpContract } from "./mcp-contract.ts";
 import type { McpOptions } from "./mcp-options.ts";
-import { type Answered, isRefusal, type McpServer } from "./mcp-server.ts";
+import { type Answered, isRefusal, McpServer } from "./mcp-server.ts";
 import { OriginGuard } from "./origin-guard.ts";
 import { progressText } from "./progress.ts";
 import { challengeOf } from "./protected-resource.ts";
@@ -18,7 +19,7 @@ import { checkMeta, isModern, type Revision, revisionOf } from "./versions.ts";
 
 /** What an endpoint is made of. */
 export interface EndpointParts {
-  readonly server: McpServer;
+  readonly known: McpContract;
   readonly listeners: Listeners;
   readonly options: McpOptions;
   readonly host: FaceHost;
@@ -34,18 +35,13 @@ const jsonType = /^application\/json\s*(?:;|$)/i;
 /** The endpoint of one contract over HTTP: a request holds one message, and its answer is a message or events. */
 export class Endpoint {
   readonly #parts: EndpointParts;
+  readonly #server: McpServer;
   readonly #guard: OriginGuard;
 
   constructor(parts: EndpointParts) {
     this.#parts = parts;
+    this.#server = new McpServer(parts.known, parts.options, parts.host);
     this.#guard = new OriginGuard(parts.host);
-  }
-
-  /** Whether a request gets no events: `checkHeaders` refuses messages that are not what their head says. */
-  isWhole({ method, headers }: RequestHead): boolean {
-    if (method !== "POST" || !isModern(headerValue(headers["mcp-protocol-version"]))) return false;
-    const { method: asked, name } = namedByHeaders(headers);
-    return asked !== null && asked !== "subscriptions/listen" && !this.#parts.server.mayProgress(asked, name);
   }
 
   /** Answers a request. @throws HttpError, by which it rejects, for one that is no message at all */
@@ -69,7 +65,7 @@ export class Endpoint {
   }
 
   async #serve(message: RpcMessage, exchange: HttpExchange): Promise<void> {
-    const { server, listeners, host, count } = this.#parts;
+    const { listeners, host, count } = this.#parts;
     const { headers } = exchange.head;
     const revision = revisionOf(message, headers);
     if (isModern(revision)) checkHeaders(message, headers);
@@ -80,7 +76,15 @@ export class Endpoint {
       return;
     }
     if (method === "subscriptions/listen" && isModern(revision)) {
-      listen({ id, message, revision, exchange, server, listeners, writeIdleMs: host.live().writeIdleMs });
+      listen({
+        id,
+        message,
+        revision,
+        exchange,
+        server: this.#server,
+        listeners,
+        writeIdleMs: host.live().writeIdleMs,
+      });
       count(method, "ok");
       return;
     }
@@ -93,13 +97,13 @@ export class Endpoint {
     revision: Revision,
     exchange: HttpExchange,
   ): Promise<void> {
-    const { server, host, options, hasDocument, count } = this.#parts;
+    const { host, options, hasDocument, count } = this.#parts;
     const { headers } = exchange.head;
     let events: EventStream | undefined;
     const progressOf = progressText(message);
     let answered: Answered;
     try {
-      answered = await server.answer({
+      answered = await this.#server.answer({
         message,
         revision,
         from: exchange,

@@ -2,7 +2,8 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { isBase64 } from "../../../core/codec/base64-text.ts";
 import { headerValue } from "../../http/header-value.ts";
-import { type RawJson, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import type { RawJson, RpcMessage } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
 
 /** An argument that clients send in a header too. */
 export interface HeaderArgument {

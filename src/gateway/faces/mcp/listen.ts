@@ -1,6 +1,7 @@
 import type { HttpExchange } from "../../http/exchange.ts";
 import { EventStream } from "./event-stream.ts";
-import { resultText, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import { resultText, type RpcMessage } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
 import { type Change, changes, type Listener, type Listeners } from "./listeners.ts";
 import type { McpServer } from "./mcp-server.ts";
 import { metaNames, type Revision } from "./versions.ts";

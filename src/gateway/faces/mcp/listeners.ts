@@ -1,4 +1,4 @@
-import { RpcError, rpcCodes } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
 
 /** Changes that clients may listen for. */
 export type Change = "toolsListChanged" | "resourcesListChanged";

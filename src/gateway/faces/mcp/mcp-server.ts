@@ -8,12 +8,14 @@ import type { FaceCall } from "../face-call.ts";
 import type { Contract, FaceHost } from "../face.ts";
 import { inSlices } from "../in-slices.ts";
 import type { HeaderArgument } from "./headers.ts";
-import { type RawJson, RpcError, rpcCodes, type RpcMessage, textParam } from "./json-rpc.ts";
+import { type RawJson, type RpcMessage, textParam } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
+import type { McpContract } from "./mcp-contract.ts";
 import type { McpOptions } from "./mcp-options.ts";
 import { contentsOf, Resources } from "./resources.ts";
 import { Results } from "./results.ts";
-import { type RpcTool, ShownRpcs } from "./rpc-tool.ts";
-import { hasOneMessage, type ToolOutcome, type ToolRunner, toolRunner } from "./tool-runner.ts";
+import type { RpcTool, ShownRpcs } from "./rpc-tool.ts";
+import { type ToolOutcome, type ToolRunner, toolRunner } from "./tool-runner.ts";
 import { initializeVersion, isModern, type Revision, supportedVersions } from "./versions.ts";
 
 /** A request on its way to an answer. */
@@ -57,27 +59,16 @@ export class McpServer {
   readonly #runners = new Map<string, ToolRunner>();
   #lists: Promise<Lists> | undefined;
 
-  /** @throws SetupError for what cannot be derived */
-  constructor(contract: Contract, options: McpOptions, host: FaceHost) {
-    this.#contract = contract;
+  constructor(known: McpContract, options: McpOptions, host: FaceHost) {
+    this.#contract = known.contract;
     this.#host = host;
     this.#options = options;
-    this.#shown = new ShownRpcs(contract, options, host);
+    this.#shown = known.shown;
     this.#name = options.name ?? usualName(this.#shown);
     this.#serverInfo = JSON.stringify({ name: this.#name, version: options.version });
-    this.#resources = new Resources(contract, this.#shown, schemeOf(this.#name), options.resources);
+    this.#resources = new Resources(known, schemeOf(this.#name));
     this.#results = new Results(this.#serverInfo, host.errors);
-    this.#tools = new Map(this.#shown.tools.map((tool) => [tool.name, tool]));
-  }
-
-  get counts(): { readonly tools: number; readonly resources: number } {
-    return { tools: this.#tools.size, resources: this.#resources.size };
-  }
-
-  /** Whether an answer can have notifications of progress before it. @param name that of a tool, for `tools/call` */
-  mayProgress(method: string, name: string | undefined): boolean {
-    const tool = method === "tools/call" && name !== undefined ? this.#tools.get(name) : undefined;
-    return tool !== undefined && !hasOneMessage(tool.method);
+    this.#tools = known.tools;
   }
 
   /** The result of a request that holds nothing else. */

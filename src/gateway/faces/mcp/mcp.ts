@@ -5,10 +5,10 @@ import type { StopReport } from "../../../core/lifecycle/lifecycle.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import { HttpError } from "../../http/http-error.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
-import { Endpoint } from "./endpoint.ts";
+import { LateEndpoint } from "./late-endpoint.ts";
 import { Listeners } from "./listeners.ts";
 import { mcpDefaults, type McpOptions } from "./mcp-options.ts";
-import { McpServer } from "./mcp-server.ts";
+import { McpContract } from "./mcp-contract.ts";
 import { resourceDocument, resourcePath } from "./protected-resource.ts";
 
 /**
@@ -62,7 +62,7 @@ class MountedMcp implements MountedFace {
   readonly #options: McpOptions;
   readonly #host: FaceHost;
   readonly #listeners: Listeners;
-  #current: { readonly contract: Contract; readonly server: McpServer } | undefined;
+  #current: McpContract | undefined;
 
   constructor(options: McpOptions, host: FaceHost) {
     this.#options = options;
@@ -73,16 +73,16 @@ class MountedMcp implements MountedFace {
   use(contract: Contract): ReadonlyMap<string, FacePath> {
     const options = this.#options;
     const host = this.#host;
-    const server = new McpServer(contract, options, host);
+    const known = new McpContract(contract, options, host);
     const before = this.#current;
-    this.#current = { contract, server };
+    this.#current = known;
     if (before !== undefined && !isSame(before.contract, contract)) this.#listeners.changed();
     const { path, guard } = options;
     const document = resourcePath("");
     const hasDocument = (): boolean =>
       options.authorizationServers.length > 0 || host.document(document) !== undefined;
-    const endpoint = new Endpoint({
-      server,
+    const endpoint = new LateEndpoint({
+      known,
       listeners: this.#listeners,
       options,
       host,
@@ -112,11 +112,11 @@ class MountedMcp implements MountedFace {
   }
 
   describe(origin: string): readonly string[] {
-    const counts = this.#current?.server.counts;
+    const known = this.#current;
     const parts =
-      counts === undefined
+      known === undefined
         ? ""
-        : `: ${counted(counts.tools, "tool")}, ${counted(counts.resources, "resource")}`;
+        : `: ${counted(known.shown.tools.length, "tool")}, ${counted(known.resources.length, "resource")}`;
     return [`[MCP] ${origin}${this.#options.path}${parts}`];
   }
 

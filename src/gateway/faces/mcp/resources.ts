@@ -1,6 +1,5 @@
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Comments } from "../../../core/contract/comments.ts";
-import { rolesOf } from "../../../core/contract/field-roles.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import { type Binder, compileBinder } from "../../binding/bind.ts";
@@ -12,6 +11,7 @@ import type { FaceCall, FaceRpc } from "../face-call.ts";
 import type { Contract } from "../face.ts";
 import { PathTexts } from "../path-text.ts";
 import { shownMessage } from "./hidden-fields.ts";
+import type { McpContract } from "./mcp-contract.ts";
 import { faceOf, type ShownRpcs } from "./rpc-tool.ts";
 
 /** A route whose path alone makes the request of a safe unary rpc. */
@@ -47,16 +47,12 @@ export class Resources {
   readonly #readers = new Map<Route, Reader>();
 
   /** @param scheme of the URIs: the name of the server */
-  constructor(contract: Contract, shown: ShownRpcs, scheme: string, enabled: boolean) {
+  constructor({ contract, shown, resources }: McpContract, scheme: string) {
     this.#contract = contract;
     this.#shown = shown;
     this.#scheme = scheme;
-    this.#resources = enabled ? resourcesOf(contract, shown) : [];
+    this.#resources = resourcesOf(resources);
     this.#byRoute = new Map(this.#resources.map((one) => [one.route, one]));
-  }
-
-  get size(): number {
-    return this.#resources.length;
   }
 
   /** Those without variables in JSON, a text each. */
@@ -118,30 +114,12 @@ export class Resources {
   }
 }
 
-function resourcesOf({ routes }: Contract, shown: ShownRpcs): readonly Resource[] {
+function resourcesOf(routes: readonly Route[]): readonly Resource[] {
   const texts = new PathTexts();
-  const services = new Set(shown.services);
-  return routes
-    .filter((route) => !route.implicit && services.has(route.method.parent) && isResource(route, shown))
-    .map((route) => {
-      const { text } = texts.of(route);
-      return { route, path: text.slice(1), hasVariables: route.variables.length > 0 || text.includes("{") };
-    });
-}
-
-function isResource(route: Route, shown: ShownRpcs): boolean {
-  const { method, httpMethod } = route;
-  if (method.methodKind !== "unary" || httpMethod !== "GET" || !shown.showsRpc(method)) return false;
-  if (route.responseField !== undefined && !shown.has(route.responseField)) return false;
-  const said = faceOf(method)?.resource;
-  if (said !== undefined) return said;
-  return shown.traitsOf(method).safe && bindsAll(route);
-}
-
-/** Whether the path binds all fields that a request must have. */
-function bindsAll({ method, variables }: Route): boolean {
-  const bound = new Set(variables.map(({ fields: [first] }) => first));
-  return method.input.fields.every((field) => !rolesOf(field).required || bound.has(field));
+  return routes.map((route) => {
+    const { text } = texts.of(route);
+    return { route, path: text.slice(1), hasVariables: route.variables.length > 0 || text.includes("{") };
+  });
 }
 
 type Reader = (

@@ -7,6 +7,7 @@ import { typesOf } from "../../../core/contract/reachable-types.ts";
 import { type Traits, traitsOf } from "../../../core/contract/traits.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
+import { isHttpBody } from "../../binding/http-body.ts";
 import type { Contract, FaceHost } from "../face.ts";
 import { ShownContract } from "../shown-contract.ts";
 import type { HeaderArgument } from "./headers.ts";
@@ -77,6 +78,11 @@ export class ShownRpcs extends ShownContract {
 /** What the contract says of an rpc as a tool. */
 export function faceOf(method: DescMethod): McpFace | undefined {
   return hasOption(method, faces) ? getOption(method, faces).mcp : undefined;
+}
+
+/** Whether the result is one message, of whose coming no progress is told. */
+export function hasOneMessage({ methodKind, output }: DescMethod): boolean {
+  return !isHttpBody(output) && (methodKind === "unary" || methodKind === "client_streaming");
 }
 
 const longestName = 64;

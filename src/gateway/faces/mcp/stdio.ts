@@ -4,10 +4,12 @@ import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { CallGroup, type CallOrigin } from "../call-group.ts";
 import type { FaceCall } from "../face-call.ts";
 import type { Contract, Face, FaceHost } from "../face.ts";
-import { errorText, readMessage, resultText, RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import { errorText, readMessage, resultText, type RpcMessage } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
 import { acknowledgement, askedChanges, notification } from "./listen.ts";
 import { changes, type Listener, Listeners } from "./listeners.ts";
 import type { McpOptions } from "./mcp-options.ts";
+import { McpContract } from "./mcp-contract.ts";
 import { McpServer } from "./mcp-server.ts";
 import { mcpOptions } from "./mcp.ts";
 import { progressText } from "./progress.ts";
@@ -37,7 +39,7 @@ export function mcpStdio(options: Partial<McpOptions> = {}): McpStdio {
   let current: { readonly server: McpServer; readonly host: FaceHost } | undefined;
   const mount = (host: FaceHost): ReturnType<Face["mount"]> => ({
     use(contract: Contract) {
-      current = { server: new McpServer(contract, merged, host), host };
+      current = { server: new McpServer(new McpContract(contract, merged, host), merged, host), host };
       listeners.changed();
       return new Map();
     },

@@ -1,4 +1,4 @@
-import type { DescMethod, JsonObject, Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import { HttpBodySchema } from "../../../../gen/google/api/httpbody_pb.ts";
 import { inBatches, readEach } from "../../../core/call/batches.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
@@ -13,6 +13,7 @@ import type { RawJson } from "./json-rpc.ts";
 import type { McpOptions } from "./mcp-options.ts";
 import { replyText } from "./reply-text.ts";
 import { bodyContent } from "./results.ts";
+import { hasOneMessage } from "./rpc-tool.ts";
 import { type Gathered, gather } from "./stream-result.ts";
 import { isObjectMessage, wrapper } from "./wrapped-messages.ts";
 
@@ -37,11 +38,6 @@ export interface ToolRun {
 export type ToolRunner = (run: ToolRun) => Promise<ToolOutcome>;
 
 type Limits = Pick<McpOptions, "maxResultBytes" | "maxMessages" | "maxStreamMs">;
-
-/** Whether the result is one message, of whose coming no progress is told. */
-export function hasOneMessage({ methodKind, output }: DescMethod): boolean {
-  return !isHttpBody(output) && (methodKind === "unary" || methodKind === "client_streaming");
-}
 
 /** Compiles the calls of one tool. @param uri that of results which are bodies */
 export function toolRunner(rpc: FaceRpc, shows: Shows, limits: Limits, uri: string): ToolRunner {

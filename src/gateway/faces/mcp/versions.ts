@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { headerValue } from "../../http/header-value.ts";
-import { RpcError, rpcCodes, type RpcMessage } from "./json-rpc.ts";
+import type { RpcMessage } from "./json-rpc.ts";
+import { RpcError, rpcCodes } from "./rpc-error.ts";
 
 /** Revisions of MCP without sessions; the newest first. */
 const modern = ["2026-07-28"] as const;

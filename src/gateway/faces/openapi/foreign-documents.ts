@@ -1,13 +1,11 @@
 import type { DescFile, DescMethod, DescService, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isMembers } from "../../../core/codec/json-members.ts";
-import { foreignOption, type Optioned } from "../../../core/contract/foreign-options.ts";
+import type { Optioned } from "../../../core/contract/foreign-options.ts";
 import { docsOf, extensionsOf, foreignSchema } from "../../../core/contract/foreign-schema.ts";
 import { typesOf } from "../../../core/contract/reachable-types.ts";
+import { objectAt, operationOptions, optionPackages } from "./foreign-operation.ts";
 import { listOf, objectOf, textOf } from "./foreign-values.ts";
 import { schemesOfGnostic, schemesOfSwagger } from "./foreign-security.ts";
-
-const swagger = "grpc.gateway.protoc_gen_openapiv2.options";
-const later = "grpc.gateway.protoc_gen_openapiv3.options";
 
 /** What options of other projects say of a whole document. */
 export interface ForeignDocument {
@@ -39,8 +37,8 @@ export function foreignDocument(files: Iterable<DescFile>): ForeignDocument {
   };
   for (const file of files) {
     for (const option of [
-      objectAt(file, `${swagger}.openapiv2_swagger`),
-      objectAt(file, `${later}.openapiv3_document`),
+      objectAt(file, `${optionPackages.swagger}.openapiv2_swagger`),
+      objectAt(file, `${optionPackages.later}.openapiv3_document`),
       objectAt(file, "openapi.v3.document"),
     ]) {
       if (option === undefined) continue;
@@ -60,20 +58,14 @@ export function foreignDocument(files: Iterable<DescFile>): ForeignDocument {
 
 /** What they say of a service as a tag. */
 export function foreignTag(service: DescService): JsonObject {
-  const option = objectAt(service, `${swagger}.openapiv2_tag`);
+  const option = objectAt(service, `${optionPackages.swagger}.openapiv2_tag`);
   return option === undefined ? {} : tagOf(option);
 }
 
 /** Members of an Operation Object that they give an rpc. */
 export function foreignOperation(method: DescMethod, leave: Leave = drop): JsonObject {
-  const options = [
-    ["openapiv2_operation", objectAt(method, `${swagger}.openapiv2_operation`)],
-    ["openapiv3_operation", objectAt(method, `${later}.openapiv3_operation`)],
-    ["operation", objectAt(method, "openapi.v3.operation")],
-  ] as const;
   let operation: JsonObject = {};
-  for (const [name, option] of options) {
-    if (option === undefined) continue;
+  for (const [name, option] of operationOptions(method)) {
     operation = { ...operationOf(option, (member) => leave(`${name}.${member}`)), ...operation };
   }
   return operation;
@@ -87,8 +79,8 @@ export function leftOutOptions(services: readonly DescService[]): readonly LeftO
   };
   for (const file of new Set(services.map((service) => service.file))) {
     for (const name of [
-      `${swagger}.openapiv2_swagger`,
-      `${later}.openapiv3_document`,
+      `${optionPackages.swagger}.openapiv2_swagger`,
+      `${optionPackages.later}.openapiv3_document`,
       "openapi.v3.document",
     ]) {
       const option = objectAt(file, name);
@@ -220,12 +212,6 @@ function schemesOfComponents(
 ): Record<string, JsonObject> {
   for (const name of Object.keys(rest)) leave(`components.${toProtoName(name)}`);
   return schemesOfGnostic(objectOf(securitySchemes), (name) => leave(`components.security_schemes.${name}`));
-}
-
-function objectAt(desc: Optioned, name: string): JsonObject | undefined {
-  if (desc.proto.options === undefined) return undefined;
-  const option = foreignOption(desc, name);
-  return isMembers(option) ? objectOf(option) : undefined;
 }
 
 function toProtoName(name: string): string {

@@ -1,28 +1,10 @@
-import type { DescMethod } from "@bufbuild/protobuf";
 import { checkOptions } from "../../../core/config/check-options.ts";
-import { queryOf, pathOf } from "../../../core/net/request-target.ts";
 import { SetupError } from "../../../core/errors/setup-error.ts";
-import { invalidArgument } from "../../../core/errors/errors.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
 import type { Contract, Face, FaceHost, FacePath, MountedFace } from "../face.ts";
-import { inSlices } from "../in-slices.ts";
-import { sendTagged, type Tagged, tagged } from "../../http/browsers/tagged-document.ts";
-import type { DocumentInit } from "./document.ts";
-import { type ForeignDocument, foreignDocument } from "./foreign-documents.ts";
-import { operationIds, Shown } from "./shown-routes.ts";
-import { type DocumentSecurity, documentSecurity } from "./security-schemes.ts";
+import type { DocumentParts, Documents } from "./documents.ts";
 import { type OpenapiOptions, openapiDefaults } from "./openapi-options.ts";
-import type { DocumentVersion } from "./stream-content.ts";
-
-const versions: Readonly<Record<string, DocumentVersion>> = {
-  "": "3.1.1",
-  "3.1": "3.1.1",
-  "3.1.1": "3.1.1",
-  "3.2": "3.2.0",
-  "3.2.0": "3.2.0",
-};
-
-const documentHeaders = { "cache-control": "no-cache", vary: "accept-encoding" };
+import { operationIds, Shown } from "./shown-routes.ts";
 
 /**
  * The OpenAPI document of the rpcs of a server, as JSON and as YAML.
@@ -55,101 +37,23 @@ class MountedOpenapi implements MountedFace {
 
   use(contract: Contract): ReadonlyMap<string, FacePath> {
     const shown = new Shown(contract, this.#options);
-    const documents = new Documents({
-      shown,
-      ids: operationIds(shown),
-      comments: contract.comments,
-      options: this.#options,
-      host: this.#host,
-    });
-    const { guard } = this.#options;
-    const answer = async (exchange: HttpExchange): Promise<void> => {
-      sendTagged(await documents.at(exchange.head.url), documentHeaders, exchange);
+    const options = this.#options;
+    const host = this.#host;
+    const parts: DocumentParts = {
+      ...{ shown, ids: operationIds(shown), comments: contract.comments, options, host },
     };
+    let made: Promise<Documents> | undefined;
+    const make = async (): Promise<Documents> => {
+      const { Documents } = await import("./documents.ts"); // When a document is first asked for.
+      return new Documents(parts);
+    };
+    const answer = async (exchange: HttpExchange): Promise<void> =>
+      (await (made ??= make())).answer(exchange);
+    const { guard } = options;
     return new Map(this.#paths.map((path) => [path, { methods: ["GET", "HEAD"], guard, answer }]));
   }
 
   describe(origin: string): readonly string[] {
     return [`[OPENAPI] ${origin}${this.#options.path}`];
-  }
-}
-
-/** What all documents of one contract are made of. */
-interface DocumentParts extends Pick<DocumentInit, "shown" | "ids" | "options" | "host"> {
-  readonly comments: Contract["comments"];
-}
-
-/** The documents of one contract, each made once. */
-class Documents {
-  readonly #parts: DocumentParts;
-  readonly #made = new Map<string, Promise<Tagged>>();
-  #known: ForeignDocument | undefined;
-  /** The rpcs that are shown, each once. */
-  readonly #methods: readonly DescMethod[];
-  /** Who may call what, as the documents that are made say. */
-  #secured = "";
-
-  constructor(parts: DocumentParts) {
-    this.#parts = parts;
-    this.#methods = [...new Set(parts.shown.routes.map(({ method }) => method))];
-  }
-
-  /** What options of other projects say; read when a document is first asked for. */
-  get #foreign(): ForeignDocument {
-    return (this.#known ??= foreignDocument(new Set(this.#parts.shown.services.map(({ file }) => file))));
-  }
-
-  /** The document that a request asks for. @throws ConnectError INVALID_ARGUMENT for a version that there is not */
-  at(url: string): Promise<Tagged> {
-    const path = pathOf(url);
-    const query = new URLSearchParams(queryOf(url, path));
-    const version = versions[query.get("version") ?? ""];
-    if (version === undefined) {
-      throw invalidArgument("there is no OpenAPI of this version here", [
-        { field: "version", description: "is one of 3.1 and 3.2" },
-      ]);
-    }
-    const inputs = query.get("inputs") ?? this.#parts.options.inputs;
-    if (inputs !== "canonical" && inputs !== "exact") {
-      throw invalidArgument("there are no such inputs", [
-        { field: "inputs", description: "is canonical or exact" },
-      ]);
-    }
-    const isYaml = path.endsWith(".yaml");
-    const security = this.#security();
-    const key = `${version} ${inputs} ${isYaml}`;
-    let made = this.#made.get(key);
-    if (made === undefined) {
-      made = this.#make({ version, inputs, security }, isYaml);
-      this.#made.set(key, made);
-      made.catch(() => this.#made.delete(key)); // The next request tries again.
-    }
-    return made;
-  }
-
-  /** As gates are now: a reload may have changed them, and then documents are made again. */
-  #security(): DocumentSecurity {
-    const { options, host } = this.#parts;
-    const hasOwn = Object.keys(options.security).length > 0;
-    const given = hasOwn ? options.security : this.#foreign.securitySchemes;
-    const security = documentSecurity(given, host.live().gates);
-    const secured = security.key(this.#methods);
-    if (secured !== this.#secured) this.#made.clear();
-    this.#secured = secured;
-    return security;
-  }
-
-  async #make(form: Pick<DocumentInit, "version" | "inputs" | "security">, isYaml: boolean): Promise<Tagged> {
-    // When a document is first asked for.
-    const [{ makeDocument }, { jsonText, yamlDocument }] = await Promise.all([
-      import("./document.ts"),
-      import("./document-text.ts"),
-    ]);
-    const comments = await this.#parts.comments();
-    const document = await inSlices(
-      makeDocument({ ...this.#parts, ...form, comments, foreign: this.#foreign }),
-    );
-    const text = await inSlices(isYaml ? yamlDocument(document) : jsonText(document));
-    return tagged(Buffer.from(text), isYaml ? "application/yaml" : "application/json");
   }
 }

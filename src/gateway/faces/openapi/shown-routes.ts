@@ -5,7 +5,7 @@ import { SetupError } from "../../../core/errors/setup-error.ts";
 import type { Route } from "../../../core/http-rule/route.ts";
 import type { Contract } from "../face.ts";
 import { ShownContract } from "../shown-contract.ts";
-import { foreignOperation } from "./foreign-documents.ts";
+import { foreignOperationId } from "./foreign-operation.ts";
 import type { OpenapiOptions } from "./openapi-options.ts";
 
 /** What a document shows of a contract. */
@@ -74,9 +74,7 @@ export function faceOf(method: Route["method"]): OpenapiFace | undefined {
 
 function givenId(method: Route["method"]): string {
   const own = faceOf(method)?.operationId ?? "";
-  if (own !== "") return own;
-  const { operationId } = foreignOperation(method);
-  return typeof operationId === "string" ? operationId : "";
+  return own === "" ? foreignOperationId(method) : own;
 }
 
 function twice(id: string, one: Route["method"], other: Route["method"]): SetupError {
