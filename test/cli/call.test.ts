@@ -119,7 +119,12 @@ suite("--print grpcurl is the call as a command that a shell runs", { skip: noGr
   const title = `it's "T" $HOME \\ ü`;
   const texts = ["-d", '{"parent":"shelves/1","book":{"title":"a"}} {"book":{"title":"b"}}'];
   const cases: readonly (readonly [name: string, args: readonly string[], stdin: string, reply: object])[] = [
-    ["a request with marks of shells", ["CreateBook", "parent=shelves/1", `book.title=${title}`], "", { book: { title } }],
+    [
+      "a request with marks of shells",
+      ["CreateBook", "parent=shelves/1", `book.title=${title}`],
+      "",
+      { book: { title } },
+    ],
     ["requests that are known", ["ImportBooks", ...texts], "", { imported: 2 }],
     ["requests of standard input", ["ImportBooks"], texts[1] ?? "", { imported: 2 }],
   ];

@@ -436,7 +436,10 @@ test("metrics: what a gate or the server refuses on the way to GraphQL has its p
   const rpc = String.raw`service="[\w.]+",method="GetBook"`;
   assert.equal(refused.length, 2, refused.join("\n"));
   assert.match(refused.join("\n"), new RegExp(String.raw`\{${rpc},protocol="graphql",reason="denied"\} 1`));
-  assert.match(refused.join("\n"), /service="\(none\)",method="\(none\)",protocol="graphql",reason="malformed"\} 1/);
+  assert.match(
+    refused.join("\n"),
+    /service="\(none\)",method="\(none\)",protocol="graphql",reason="malformed"\} 1/,
+  );
 });
 
 async function results(client: Client, query: string): Promise<readonly GraphqlResult[]> {

@@ -173,7 +173,10 @@ suite("snippets", () => {
     );
     assert.equal((JSON.parse(made) as { book?: { title?: string } }).book?.title, awkward);
     const books = [{ parent: "shelves/2", book: { title: "One" } }, { book: { title: "Two" } }];
-    assert.equal((JSON.parse(await run(`${library}/ImportBooks`, books)) as { imported?: number }).imported, 2);
+    assert.equal(
+      (JSON.parse(await run(`${library}/ImportBooks`, books)) as { imported?: number }).imported,
+      2,
+    );
     assert.match(
       await run(`${library}/Chat`, [{ text: "dune" }, { text: "x" }]),
       /We have: Dune[^]*nothing like/,
