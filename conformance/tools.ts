@@ -86,6 +86,12 @@ const goTools: Readonly<Record<string, GoTool>> = {
   },
 };
 
+/** Path of a Go tool that a suite has built; undefined where none has. */
+export function builtGoTool(name: string): string | undefined {
+  const binary = join(toolCache, `${name}-${goTools[name]?.version}`, name);
+  return existsSync(binary) ? binary : undefined;
+}
+
 /**
  * Path of a Go tool, built unless it is in the cache.
  *

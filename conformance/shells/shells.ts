@@ -33,7 +33,6 @@ const lines: readonly (readonly [typed: string, shown: string])[] = [
 /** The completion of `ts-ms` in bash, zsh and fish, by the key Tab in a pseudo terminal. */
 export const shellCompletion: Suite = {
   name: "shells",
-  slow: true,
   async run() {
     const checks = new Checks();
     const folder = mkdtempSync(join(tmpdir(), "ts-ms-shells-"));

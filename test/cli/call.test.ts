@@ -3,22 +3,27 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import { fromBinary } from "@bufbuild/protobuf";
 import { sizeDelimitedDecodeStream } from "@bufbuild/protobuf/wire";
 import { ChatResponseSchema, GetBookResponseSchema } from "../../gen/library/v1/library_pb.ts";
+import { docs } from "../../src/entries/docs.ts";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
 import { seedLibrary } from "../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../src/services/library/library-service.ts";
+import { grpcurl, noGrpcurl } from "../support/grpcurl.ts";
 import { run } from "../support/program.ts";
 import { tsMs, tsMsFile, tsMsWith } from "../support/ts-ms.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-call-"));
 const grpc = new GrpcServer({ port: 0, host: "127.0.0.1" });
 const http = new HttpServer({ port: 0, host: "127.0.0.1", upstream: grpc });
+const shown = new HttpServer({ port: 0, host: "127.0.0.1", upstream: grpc, faces: [docs()] });
 let target = "";
 let url = "";
+/** Of a server with the console. */
+let shownUrl = "";
 /** Where the contracts are for calls by HTTP. */
 const contracts = ["--proto-path", "proto", "--proto", "library/v1/library.proto"];
 
@@ -26,14 +31,16 @@ before(async () => {
   const library = new LibraryService(seedLibrary());
   grpc.addService(library);
   http.addService(library);
+  shown.addService(library);
   await grpc.start();
-  await http.start();
+  await Promise.all([http.start(), shown.start()]);
   target = `127.0.0.1:${grpc.address?.port}`;
   url = `http://127.0.0.1:${http.address?.port}`;
+  shownUrl = `http://127.0.0.1:${shown.address?.port}`;
 });
 after(async () => {
   rmSync(scratch, { recursive: true, force: true });
-  await Promise.all([http.gracefulStop(), grpc.gracefulStop()]);
+  await Promise.all([http.gracefulStop(), shown.gracefulStop(), grpc.gracefulStop()]);
 });
 
 const book = "name=shelves/1/books/1";
@@ -108,6 +115,33 @@ suite("--print curl is the call as a command that a shell runs", () => {
   }
 });
 
+suite("--print grpcurl is the call as a command that a shell runs", { skip: noGrpcurl }, () => {
+  const title = `it's "T" $HOME \\ ü`;
+  const texts = ["-d", '{"parent":"shelves/1","book":{"title":"a"}} {"book":{"title":"b"}}'];
+  const cases: readonly (readonly [name: string, args: readonly string[], stdin: string, reply: object])[] = [
+    [
+      "a request with marks of shells",
+      ["CreateBook", "parent=shelves/1", `book.title=${title}`],
+      "",
+      { book: { title } },
+    ],
+    ["requests that are known", ["ImportBooks", ...texts], "", { imported: 2 }],
+    ["requests of standard input", ["ImportBooks"], texts[1] ?? "", { imported: 2 }],
+  ];
+  for (const [name, args, stdin, reply] of cases) {
+    for (const more of [[], contracts]) {
+      test(`${name}${more.length === 0 ? "" : ", contracts of sources"}`, async () => {
+        const printed = await tsMs("call", target, ...args, ...more, "--print", "grpcurl");
+        assert.equal(printed.code, 0, printed.stderr);
+        const line = `export PATH="$2:$PATH"; printf %s "$1" | { ${printed.stdout} }`;
+        const { code, stdout, stderr } = await run("bash", "-c", line, "bash", stdin, dirname(grpcurl ?? ""));
+        assert.equal(code, 0, stderr);
+        assert.partialDeepStrictEqual(JSON.parse(stdout), reply);
+      });
+    }
+  }
+});
+
 suite("one call is the same by every protocol", () => {
   const cases: readonly (readonly [string, () => readonly string[]])[] = [
     ["gRPC, method alone", () => [target, "GetBook", book]],
@@ -118,7 +152,9 @@ suite("one call is the same by every protocol", () => {
     ],
     ["REST", () => [url, "GetBook", book, ...contracts]],
     ["REST, contracts of the server behind", () => [url, "GetBook", book, "--contracts-of", target]],
+    ["REST, contracts of the console", () => [shownUrl, "GetBook", book]],
     ["Connect", () => [url, "GetBook", book, "--connect", ...contracts]],
+    ["Connect, contracts of the console", () => [`${shownUrl}/`, "GetBook", book, "--connect"]],
   ];
   for (const [name, args] of cases) {
     test(name, async () => {
@@ -309,7 +345,7 @@ suite("mistakes are named with what to type instead, exit code 2", () => {
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /gives no contracts by gRPC: .*--proto FILE, --descriptors FILE, or --contracts-of HOST:PORT/,
+      /gives no contracts, by its console at \/docs or by gRPC: .*--proto FILE, --descriptors FILE, or --contracts-of HOST:PORT/,
     );
   });
 });

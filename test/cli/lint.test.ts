@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, suite, test } from "node:test";
@@ -300,4 +300,37 @@ test("ts-ms lint asks buf, where it is", async () => {
   assert.doesNotMatch(stderr, /buf/);
   const without = await tsMsWith({ cwd: folder, env }, ...args, "--except", "MESSAGE_PASCAL_CASE");
   assert.doesNotMatch(without.stdout, /MESSAGE_PASCAL_CASE/);
+});
+
+test("ts-ms lint --against asks buf in projects whose packages are modules too", async () => {
+  const folder = join(cwd, "project");
+  const write = (path: string, text: string): void => {
+    mkdirSync(dirname(join(folder, path)), { recursive: true });
+    writeFileSync(join(folder, path), text);
+  };
+  const message = (type: string): string =>
+    `syntax = "proto3";\npackage x.v1;\nimport "google/api/annotations.proto";\nmessage X { ${type} a = 1; }\n// Is x.\nservice XService { rpc Get(X) returns (X) { option (google.api.http) = {get: "/v1/x"}; } }\n`;
+  const config = (breaking: string): string =>
+    `version: v2\nmodules:\n  - path: proto\n    breaking: ${breaking}\n  - path: node_modules/ts-ms/proto\n`;
+  cpSync(join(root, "proto/google"), join(folder, "node_modules/ts-ms/proto/google"), { recursive: true });
+  for (const path of ["proto/x/v1/x.proto", "old/proto/x/v1/x.proto"]) write(path, message("string"));
+  write("buf.yaml", config("{use: [FILE]}"));
+  const env = { PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"]}` };
+  execFileSync(join(root, "node_modules/.bin/buf"), ["build", "proto", "-o", "old.binpb"], { cwd: folder });
+  write("proto/x/v1/x.proto", message("int32"));
+  const ruleIds = async (against: string): Promise<readonly string[]> => {
+    const args = ["--proto", "proto/x/v1/x.proto", "--proto-path", "proto", "--against", against];
+    const { stdout, stderr } = await tsMsWith({ cwd: folder, env }, "lint", "--format", "json", ...args);
+    assert.equal(stderr, "");
+    const list = JSON.parse(stdout) as Finding[];
+    return list
+      .filter(({ rule }) => /^FI|^buf$/.test(rule))
+      .map(({ rule, file, line }) => `${file}:${line} ${rule}`);
+  };
+  for (const against of ["old", "old/proto", "old/proto/x/v1/x.proto", "old.binpb"]) {
+    assert.deepEqual(await ruleIds(against), ["proto/x/v1/x.proto:4 FIELD_SAME_TYPE"], against);
+  }
+  assert.deepEqual(await ruleIds("."), []);
+  write("buf.yaml", config("{use: [FILE], ignore: [proto/x/v1]}"));
+  assert.deepEqual(await ruleIds("old"), []);
 });

@@ -117,6 +117,23 @@ async function served(
   return output;
 }
 
+/** Starts the program of the project without npm, stops it as a container is stopped, and says how it has ended. */
+async function stopped(): Promise<readonly [code: number | null, signal: string | null]> {
+  const flags = ["--http-port=0", "--grpc-port=0", "--exporter-port=0"];
+  const child = spawn("node", ["src/main.ts", "--config", "config.yaml", ...flags], {
+    cwd: project,
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const ended = once(child, "close") as Promise<[number | null, string | null]>;
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (output += text));
+  await address(child, () => output, "HTTP");
+  child.kill("SIGTERM");
+  return ended;
+}
+
 async function address(child: ChildProcess, output: () => string, name: string): Promise<string> {
   for (;;) {
     const found = new RegExp(String.raw`\[${name}\] listening on (\S+)`).exec(output())?.[1];
@@ -205,6 +222,7 @@ test(
     assert.match(await run(project, "npm", "test"), /pass 4$/m);
     const output = await started((addresses) => obey("changed", addresses));
     assert.doesNotMatch(output, /warn/i);
+    assert.deepEqual(await stopped(), [0, null]);
     assert.equal(await run(project, "npx", "buf", "lint"), "");
   },
 );

@@ -25,17 +25,20 @@ export function open(kit: SectionKit): SectionParts {
 }
 
 function optionsOf(section: GraphqlConfig): Partial<GraphqlOptions> {
-  const { path, playground, introspection, names, oneofs, maps, persisted } = section;
+  const { path, playground, introspection, names, oneofs, maps, persisted, documentCache } = section;
   const { maxDepth, maxAliases, maxDirectives, maxRootFields, maxTokens, maxQueryBytes } = section;
   const { maxCost, listSize, maxCalls, maxBatch, maxBatchedOperations } = section;
   return {
     ...{ path, playground, introspection, maxDepth, maxAliases, maxDirectives, maxRootFields, maxTokens },
     ...{ maxCost, listSize, maxCalls, maxBatch, maxBatchedOperations },
-    maxQueryBytes,
+    ...{ maxQueryBytes, batchMs: section.batchTime, initTimeoutMs: section.initTimeout },
     // The loader has checked the choices.
     names: names === "service" ? "service" : "short",
     oneofs: oneofs === "fields" ? "fields" : "union",
     maps: maps === "json" ? "json" : "entries",
+    ...(documentCache !== undefined && {
+      documentCache: { entries: documentCache.entries, bytes: documentCache.bytes },
+    }),
     ...(persisted !== undefined && {
       persisted: { automatic: persisted.automatic, only: persisted.only, documents: persisted.file },
     }),

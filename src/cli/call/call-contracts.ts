@@ -7,7 +7,8 @@ import type { CallFlagValues } from "./call-flags.ts";
 import { type CallTarget, grpcTargetOf } from "./call-target.ts";
 
 /**
- * The contracts of a call: those of flags, of the server itself, or of the gRPC server at the same address as an HTTP one.
+ * The contracts of a call: those of flags, of the server itself, and for an HTTP one those of its console, or of the gRPC
+ * server at the same address.
  *
  * @param rpc the name that is looked for in them
  * @throws SetupError that says why there are none
@@ -27,6 +28,11 @@ export async function callContracts(
   if (to.protocol === "grpc" && flags.contractsOf === undefined) {
     return reflectContracts({ target: to.name, transport, only, isTls: speaksTls(flags), signal });
   }
+  if (flags.contractsOf === undefined) {
+    const { consoleContracts } = await import("./console-contracts.ts");
+    const found = await consoleContracts(to, flags, only, signal);
+    if (found !== undefined) return found;
+  }
   const target = flags.contractsOf ?? grpcTargetOf(to);
   const [{ dial }, { targetDialOptions }] = await Promise.all([
     import("../../core/dial.ts"),
@@ -41,7 +47,7 @@ export async function callContracts(
   } catch (error) {
     if (flags.contractsOf !== undefined || !(error instanceof SetupError)) throw error;
     throw new SetupError(
-      `${to.name} gives no contracts by gRPC: say where they are, --proto FILE, --descriptors FILE, ` +
+      `${to.name} gives no contracts, by its console at /docs or by gRPC: say where they are, --proto FILE, --descriptors FILE, ` +
         "or --contracts-of HOST:PORT, the gRPC server behind it",
       { cause: error },
     );

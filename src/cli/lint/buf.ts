@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { toolPath } from "../doctor/tools.ts";
 import { foldersUpwards } from "../folders-upwards.ts";
+import { bufModules, nameIn } from "./buf-config.ts";
 import type { Finding } from "./finding.ts";
 
 /** What buf found, and what it was not asked. */
@@ -16,8 +18,8 @@ export interface BufReport {
 export interface BufSubject {
   /** Files of protos, as the command line has them. */
   readonly protos: readonly string[];
-  /** What the contracts are compared with: a file or a folder; undefined for nothing. */
-  readonly against: string | undefined;
+  /** The contract that they are compared with, a descriptor set; undefined for nothing. */
+  readonly against: Uint8Array | undefined;
 }
 
 /** `buf lint` and `buf breaking`, where there are buf and a `buf.yaml`. A buf that fails is a finding too. */
@@ -33,28 +35,63 @@ export async function runBuf({ protos, against }: BufSubject): Promise<BufReport
     .map((file) => relative(folder, resolve(file)))
     .filter((file) => !file.startsWith(".."));
   if (inside.length < protos.length) return skip(`sources are outside of ${folder}, where buf.yaml is`);
-  const paths = inside.flatMap((file) => ["--path", file]);
-  const findings = await bufFindings(program, folder, ["lint", ...paths]);
-  if (against === undefined) return { findings, skipped: [] };
-  // Paths of a set are those of imports, in which buf finds none of the files: it looks at all, and the others go here.
-  const isSet =
-    !against.endsWith(".proto") && statSync(against, { throwIfNoEntry: false })?.isFile() === true;
-  const broken = await bufFindings(program, folder, [
-    "breaking",
-    "--against",
-    resolve(against),
-    ...(isSet ? [] : paths),
-  ]);
-  const named = new Set(["", ...inside.map((file) => relative(process.cwd(), join(folder, file)))]);
-  return { findings: [...findings, ...broken.filter(({ file }) => named.has(file))], skipped: [] };
+  const buf: Buf = { program, folder };
+  const linted = await bufFindings(buf, ["lint", ...pathFlags(inside)]);
+  if (against === undefined) return { findings: linted, skipped: [] };
+  return { findings: [...linted, ...(await breakingFindings(buf, inside, against))], skipped: [] };
+}
+
+/** The program, and the folder of `buf.yaml`. */
+interface Buf {
+  readonly program: string;
+  readonly folder: string;
+}
+
+function pathFlags(files: readonly string[]): readonly string[] {
+  return files.flatMap((file) => ["--path", file]);
+}
+
+/**
+ * What `buf breaking` finds in `files`, module by module. Both contracts go to it as descriptor sets: of sources it
+ * wants the same modules on both sides, and folders below its own.
+ *
+ * @param files from the folder of `buf.yaml` on
+ */
+async function breakingFindings(
+  { program, folder }: Buf,
+  files: readonly string[],
+  against: Uint8Array,
+): Promise<readonly Finding[]> {
+  const scratch = mkdtempSync(join(tmpdir(), "ts-ms-lint-"));
+  const [older, newer] = [join(scratch, "older.binpb"), join(scratch, "newer.binpb")];
+  const findings: Finding[] = [];
+  try {
+    writeFileSync(older, against);
+    for (const { path, breaking } of bufModules(folder)) {
+      const own = files.filter((file) => nameIn(path, file) !== undefined);
+      if (own.length === 0) continue;
+      const built = await bufFindings({ program, folder }, ["build", ...pathFlags(own), "-o", newer]);
+      findings.push(...built);
+      if (built.length > 0) continue;
+      const config = ["--config", JSON.stringify({ version: "v2", breaking })];
+      const compared = ["breaking", newer, "--against", older, "--limit-to-input-files", "--exclude-imports"];
+      const broken = await bufFindings({ program, folder: join(folder, path) }, [...compared, ...config]);
+      const shown = new Set(["", ...own.map((file) => relative(process.cwd(), join(folder, file)))]);
+      findings.push(...broken.filter(({ file }) => shown.has(file)));
+    }
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+  return findings;
 }
 
 /** Exit code of buf where it has found something. */
 const found = 100;
 
-async function bufFindings(program: string, cwd: string, args: readonly string[]): Promise<Finding[]> {
+/** @param buf findings are named from its folder on */
+async function bufFindings({ program, folder }: Buf, args: readonly string[]): Promise<Finding[]> {
   const child = spawn(program, [...args, "--error-format", "json"], {
-    cwd,
+    cwd: folder,
     stdio: ["ignore", "pipe", "pipe"],
     shell: program.endsWith(".cmd"),
   });
@@ -73,7 +110,7 @@ async function bufFindings(program: string, cwd: string, args: readonly string[]
   return stdout
     .split("\n")
     .filter((line) => line.startsWith("{"))
-    .map((line) => toFinding(JSON.parse(line) as BufFinding, cwd)); // As buf documents it.
+    .map((line) => toFinding(JSON.parse(line) as BufFinding, folder)); // As buf documents it.
 }
 
 /** A line of `--error-format json`. */

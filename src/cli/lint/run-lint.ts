@@ -1,9 +1,7 @@
-import { globSync, statSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { nearest } from "../../core/config/flags.ts";
 import { Comments } from "../../core/contract/comments.ts";
-import { FlagError, SetupError } from "../../core/errors/setup-error.ts";
-import { descriptorSetSource, protoSource, type Schema } from "../../core/schema/schema.ts";
+import { FlagError } from "../../core/errors/setup-error.ts";
 import { commentsFrom } from "../../gateway/faces/comment-files.ts";
 import { exitCodes } from "../command.ts";
 import type { ContractFlagValues } from "../contracts/contract-flags.ts";
@@ -14,6 +12,7 @@ import { runBuf } from "./buf.ts";
 import { checkDescriptions, checkOpenapiOptions } from "./document-rules.ts";
 import { type FindingFormat, findingsText, lintRules } from "./finding.ts";
 import { checkNames } from "./name-rules.ts";
+import { descriptorSet, olderContract } from "./older-contract.ts";
 import { Places } from "./places.ts";
 import { checkReferences } from "./reference-rules.ts";
 import { checkRoutes } from "./route-rules.ts";
@@ -43,7 +42,9 @@ export async function lint(flags: LintFlags, target: string | undefined): Promis
   const { routes, findings } = await checkRoutes(services, flags.rules, places);
   const comments = await commentsFrom(flags.descriptors)();
   const described = checkDescriptions(services, routes, comments, places);
-  const buf = await runBuf({ protos: flags.proto, against: flags.against });
+  const older = flags.against === undefined ? undefined : await olderContract(flags.against, flags.service);
+  const against = older === undefined ? undefined : descriptorSet(older.registry, registry);
+  const buf = await runBuf({ protos: flags.proto, against });
   const skipped = [...buf.skipped];
   if (!described.isLookedAt) skipped.push("mcp-description did not run: the contracts have no comments");
   const all = [
@@ -54,8 +55,7 @@ export async function lint(flags: LintFlags, target: string | undefined): Promis
     ...described.findings,
     ...buf.findings,
   ];
-  if (flags.against !== undefined) {
-    const older = await olderContract(flags.against, flags.service);
+  if (older !== undefined) {
     const before = { ...older, routes: (await checkRoutes(older.services, flags.rules, places)).routes };
     all.push(...checkAgainst(before, { services, routes }, places));
     const { compareSchemas } = await import("./schema-rules.ts");
@@ -83,22 +83,4 @@ function checkExcept(ids: readonly string[]): void {
       `--except ${id}: there is no such rule${meant === undefined ? `; there are ${known.join(", ")}` : `, did you mean ${meant}?`}`,
     );
   }
-}
-
-/** The contract of a descriptor set, of a source, or of all sources in a folder. */
-async function olderContract(path: string, only: readonly string[]): Promise<Schema> {
-  const kind = statSync(path, { throwIfNoEntry: false });
-  if (kind === undefined) throw new SetupError(`--against: ${path} is not there`);
-  const { signal } = new AbortController();
-  if (path.endsWith(".proto")) return protoSource([path], [], only).load(signal);
-  if (kind.isDirectory()) {
-    const files = globSync("**/*.proto", { cwd: path }).toSorted();
-    if (files.length === 0) throw new SetupError(`--against: ${path} has no .proto files`);
-    return protoSource(
-      files.map((file) => join(path, file)),
-      [path],
-      only,
-    ).load(signal);
-  }
-  return descriptorSetSource([path], only).load(signal);
 }

@@ -1,9 +1,11 @@
 /** Subscriptions of GraphQL over sockets and events: rules 18, 24 to 26 of the faces. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, suite, test } from "node:test";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { createClient as createEventClient } from "graphql-sse";
 import { type Client, createClient } from "graphql-ws";
 import WebSocket from "ws";
+import type { Gate } from "../../../src/core/admission/gate.ts";
 import { Metrics } from "../../../src/entries/telemetry.ts";
 import { builtContract } from "../../support/built-contract.ts";
 import { GraphqlHost, type GraphqlResult } from "../../support/graphql-host.ts";
@@ -406,6 +408,38 @@ suite("streams of GraphQL", () => {
     assert.deepEqual(values("batched_keys_sum"), ["batched_keys_sum 6"]);
     assert.deepEqual(values("batched_keys_count"), ["batched_keys_count 2"]);
   });
+});
+
+test("metrics: what a gate or the server refuses on the way to GraphQL has its protocol", async () => {
+  const metrics = new Metrics({ processMetrics: false });
+  const gate: Gate = {
+    name: "closed",
+    concerns: ({ name }) => name === "GetBook",
+    admit() {
+      throw new ConnectError("not you", Code.PermissionDenied);
+    },
+  };
+  await using host = await GraphqlHost.of(
+    kindsServices(built, new KindsCalls()),
+    {},
+    { gates: [gate], observers: [metrics], httpObservers: [metrics], maxBodyBytes: 1_000 },
+  );
+  const { extensions } = await host.problem('{ getBook(name: "books/1") { title } }');
+  assert.equal(extensions?.code, "PERMISSION_DENIED");
+  const large = await fetch(host.url, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query: `{ __typename }${" ".repeat(2_000)}` }),
+  });
+  assert.equal(large.status, 413);
+  const refused = (await metrics.page()).split("\n").filter((line) => line.startsWith("ts_ms_calls_refused"));
+  const rpc = String.raw`service="[\w.]+",method="GetBook"`;
+  assert.equal(refused.length, 2, refused.join("\n"));
+  assert.match(refused.join("\n"), new RegExp(String.raw`\{${rpc},protocol="graphql",reason="denied"\} 1`));
+  assert.match(
+    refused.join("\n"),
+    /service="\(none\)",method="\(none\)",protocol="graphql",reason="malformed"\} 1/,
+  );
 });
 
 async function results(client: Client, query: string): Promise<readonly GraphqlResult[]> {

@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { after, before, suite, test } from "node:test";
 import { promisify } from "node:util";
 import { ConsoleHost } from "../../support/console-host.ts";
+import { grpcurl, noGrpcurl } from "../../support/grpcurl.ts";
 
 const root = join(import.meta.dirname, "../../..");
 const page = join(root, "src/gateway/faces/docs/page");
@@ -157,6 +158,29 @@ suite("snippets", () => {
     } finally {
       await rm(folder, { recursive: true });
     }
+  });
+
+  test("grpcurl: unary calls, and streams of requests and replies", { skip: noGrpcurl }, async () => {
+    const run = (...call: Parameters<typeof commands>): Promise<string> =>
+      bash(commands(...call).get("grpcurl") ?? "", {
+        PATH: `${dirname(grpcurl ?? "")}:${process.env.PATH}`,
+        TOKEN: "x",
+      });
+    const made = await run(
+      `${library}/CreateBook`,
+      [{ parent: "shelves/1", book: { title: awkward } }],
+      [["authorization", "Bearer s3cret"]],
+    );
+    assert.equal((JSON.parse(made) as { book?: { title?: string } }).book?.title, awkward);
+    const books = [{ parent: "shelves/2", book: { title: "One" } }, { book: { title: "Two" } }];
+    assert.equal(
+      (JSON.parse(await run(`${library}/ImportBooks`, books)) as { imported?: number }).imported,
+      2,
+    );
+    assert.match(
+      await run(`${library}/Chat`, [{ text: "dune" }, { text: "x" }]),
+      /We have: Dune[^]*nothing like/,
+    );
   });
 
   test("TypeScript: a typed client", { timeout: 60_000 }, async () => {

@@ -680,6 +680,12 @@ export const keyTexts: KeyTexts = {
   "GraphqlConfig.persisted": "Documents that clients may send.",
   "GraphqlConfig.services": "Full names of the services that are shown. Default: all.",
   "GraphqlConfig.visibility": "Labels of `google.api.visibility` whose elements are shown. Default: none.",
+  "GraphqlConfig.batch_time":
+    "How long keys of a batch rpc are gathered for one call; 0 for those of one turn.",
+  "GraphqlConfig.document_cache": "Documents that are kept as they were read and checked.",
+  "GraphqlConfig.init_timeout": "How long a client of a WebSocket may take to begin with `connection_init`.",
+  "GraphqlDocumentCacheConfig.entries": "Most documents.",
+  "GraphqlDocumentCacheConfig.bytes": "Most memory that they are thought to take.",
   "GraphqlPersistedConfig.automatic":
     "Whether clients may send the hash of a document in place of the document.",
   "GraphqlPersistedConfig.only": "Whether documents outside of `file` are refused.",

@@ -1,6 +1,7 @@
 import { Code, toCallError } from "../../../core/errors/errors.ts";
 import { httpStatusOf } from "../../../core/errors/http-status.ts";
 import { rankOf } from "../../http/accept.ts";
+import { setFailure } from "../../http/error-writer.ts";
 import { HttpError } from "../../http/http-error.ts";
 import { bodyFormat } from "../../http/media-type.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
@@ -169,6 +170,7 @@ function sendFailure(reason: unknown, type: ResultType, exchange: HttpExchange, 
   }
   const error = toCallError(reason);
   if (error.code === Code.Canceled && exchange.destroyed) return;
+  setFailure(exchange.head, error); // It is among the refused calls; what the face refuses has a metric of its own.
   const status = reason instanceof HttpError ? reason.status : httpStatusOf(error.code);
   const headers = reason instanceof HttpError ? Object.fromEntries(reason.metadata) : {};
   send(status, shown, { errors: [requestError(error)] }, exchange, headers);
