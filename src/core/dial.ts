@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
+import type { ConnectionBook } from "./admission/connection-book.ts";
 import type { Ambient } from "./call/ambient.ts";
 import { interceptInvoker, type Invoker } from "./call/invoker.ts";
 import {
@@ -38,6 +39,8 @@ export interface DialableServer {
   readonly dispatcher: Dispatcher;
   /** The address of the server; undefined before it listens. */
   readonly address: ListenAddress | undefined;
+  /** The hub that knows the live connections of the server; undefined for none. */
+  readonly hub?: ConnectionBook | undefined;
 }
 
 /**

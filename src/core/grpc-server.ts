@@ -5,6 +5,7 @@ import type { Server } from "@grpc/grpc-js";
 import { Admission } from "./admission/admission.ts";
 import { CallReports } from "./admission/call-reports.ts";
 import { ClientAddresses } from "./admission/client-address.ts";
+import type { ConnectionBook } from "./admission/connection-book.ts";
 import { FaultLog } from "./call/fault-log.ts";
 import { joinChecks, type RpcChecks } from "./call/message-checks.ts";
 import { checkOptions } from "./config/check-options.ts";
@@ -133,6 +134,11 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   get services(): readonly DescService[] {
     const added = new Set(this.#services);
     return [...this.#services, ...this.dispatcher.services.filter((service) => !added.has(service))];
+  }
+
+  /** The hub that knows the live connections of this server; undefined for none. */
+  get hub(): ConnectionBook | undefined {
+    return this.#options.hub;
   }
 
   get state(): ServerState {
@@ -385,7 +391,8 @@ const reloadable = [
 
 /** What decides on calls; undefined without a gate. */
 function admissionOf(options: GrpcServerOptions, addresses: ClientAddresses): Admission | undefined {
-  const { gates, observers } = options;
+  const { observers, hub } = options;
+  const gates = hub === undefined ? options.gates : [...options.gates, hub.gate];
   return gates.length === 0
     ? undefined
     : new Admission({ gates, observers, faults: new FaultLog(options), addresses });

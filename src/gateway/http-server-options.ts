@@ -4,6 +4,7 @@ import type { Transport } from "@connectrpc/connect";
 import { jsonWriteDefaults, type JsonWriteOptions } from "../core/codec/message-to-json.ts";
 import type { DialableServer, DialOptions } from "../core/dial.ts";
 import type { Interceptor } from "../core/call/interceptors.ts";
+import type { ConnectionBook } from "../core/admission/connection-book.ts";
 import type { Gate } from "../core/admission/gate.ts";
 import type { FaultLogOptions } from "../core/call/fault-log.ts";
 import { type CallObserver, notify } from "../core/call/observer.ts";
@@ -96,6 +97,11 @@ export interface HttpServerOptions
    * that has admitted the call here. Default: none.
    */
   readonly gates: readonly Gate[];
+  /**
+   * The `Hub` of `ts-ms/hub` that knows the live connections of this server; several servers can have the same one.
+   * Default: that of a `GrpcServer` that is called in process, else none.
+   */
+  readonly hub: ConnectionBook | undefined;
   /**
    * Addresses and ranges of proxies, such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` says which client a
    * call comes from. Default: none, the client is the other end of the connection.
@@ -200,6 +206,7 @@ export const httpServerDefaults: Required<Omit<HttpServerOptions, "upstream">> =
   transcoding: "bytes",
   interceptors: [],
   gates: [],
+  hub: undefined,
   trustedProxies: [],
   connectionLimit: undefined,
   observers: [],

@@ -109,7 +109,7 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
     checkOptions<HttpServerOptions>("HttpServer", options, { ...httpServerDefaults, upstream: undefined });
     checkTuning("HttpServer", options);
     checkUpstream(options.upstream);
-    const merged: HttpServerOptions = { ...httpServerDefaults, ...options };
+    const merged: HttpServerOptions = { ...httpServerDefaults, ...options, hub: hubOf(options) };
     this.#options = merged;
     if (merged.registry !== undefined) checkRegistryCopy(merged.registry);
     const forDoors = doorOptions(merged);
@@ -166,6 +166,8 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
         pages: merged.pages?.files,
         reports: CallReports.of(observers, addresses),
         admission: this.#admission,
+        book: merged.hub,
+        addresses,
         invoker: watchInvoker(
           observeInvoker(interceptInvoker(upstream.invoker, interceptors), observers, faults),
           watchers,
@@ -237,6 +239,11 @@ export class HttpServer implements ManagedServer, AsyncDisposable {
   /** Calls `listener` with every new state. Returns the function that unsubscribes. */
   onStateChange(listener: (state: ServerState) => void): () => void {
     return this.#lifecycle.onChange(listener);
+  }
+
+  /** The hub that knows the live connections of this server; undefined for none. */
+  get hub(): HttpServerOptions["hub"] {
+    return this.#options.hub;
   }
 
   /** The address on which the server listens; undefined before it does. */
@@ -556,11 +563,26 @@ const reloadable: ReadonlySet<string> = new Set<keyof HttpServerOptions>([
   "requestId",
 ]);
 
+/**
+ * The hub of a gateway: its own, or that of the server that it calls in process.
+ *
+ * @throws SetupError where they are two
+ */
+function hubOf({ hub, upstream, dial }: Partial<HttpServerOptions>): HttpServerOptions["hub"] {
+  const isBehind = typeof upstream === "object" && "dispatcher" in upstream && dial !== "network";
+  const behind = isBehind ? upstream.hub : undefined;
+  if (hub === undefined || behind === undefined || hub === behind) return hub ?? behind;
+  throw new SetupError(
+    "HttpServer: hub: the server that is called in process has another hub: give both the same one",
+  );
+}
+
 /** What decides on calls; undefined without a gate. */
 function admissionOf(
-  { gates, observers }: HttpServerOptions,
+  { gates: own, observers, hub }: HttpServerOptions,
   faults: FaultLog,
   addresses: ClientAddresses,
 ): Admission | undefined {
+  const gates = hub === undefined ? own : [...own, hub.gate];
   return gates.length === 0 ? undefined : new Admission({ gates, observers, faults, addresses });
 }

@@ -47,6 +47,7 @@ const pages = [
   "docs/openapi.md",
   "docs/limits.md",
   "docs/overload.md",
+  "docs/hub.md",
   "docs/ext-authz.md",
   "docs/signatures.md",
   "docs/envelope.md",

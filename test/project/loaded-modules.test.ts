@@ -114,9 +114,9 @@ test("who has no configuration loads nothing that reads one", async () => {
 
 /** Rooms of what a program has to ask for, beside the parts of them that all programs have. */
 const asked =
-  /^src\/core\/(?:security\/(?!principal\.|auth-flags\.|access\/access-options\.)|limits\/|redis\/|overload\/|condition\/|validation\/(?!validation-options\.|validation\.|checked-invoker\.|rules-in\.)|telemetry\/tracing\/)|^src\/gateway\/(?:session|authorizer)\//;
+  /^src\/core\/(?:security\/(?!principal\.|auth-flags\.|access\/access-options\.)|limits\/|redis\/|overload\/|condition\/|validation\/(?!validation-options\.|validation\.|checked-invoker\.|rules-in\.)|telemetry\/tracing\/)|^src\/(?:gateway\/(?:session|authorizer)|hub)\//;
 
-test("who names none of them loads no room of security, limits, overload, traces, sessions or rules", async () => {
+test("who names none of them loads no room of security, limits, overload, traces, sessions, rules or hubs", async () => {
   const app = "test/project/fixtures/plain-app.ts";
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts", app]) {
     const loaded = await modulesOf(file);

@@ -344,6 +344,9 @@ export const arrows: Arrows = {
   // Calls by HTTP and JSON, in browsers too.
   rest: ["core/errors", "core/http-rule", "core/wire"],
 
+  // Real time: the live connections of servers.
+  hub: ["core", "core/…"],
+
   // Services, written as a user writes his.
   services: ["core/…"],
 
@@ -354,5 +357,5 @@ export const arrows: Arrows = {
   cli: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "rest", "app"],
 };

@@ -59,11 +59,6 @@ class Arrival implements CallArrival {
   }
 
   get client(): string {
-    const { headers } = this.head;
-    const headerValues = (name: string): readonly string[] => {
-      const value = headers[name];
-      return typeof value === "string" ? [value] : (value ?? []);
-    };
-    return this.#addresses.of({ headerValues }, this.#remoteAddress).ip;
+    return this.#addresses.ofHead(this.head.headers, this.#remoteAddress).ip;
   }
 }

@@ -47,6 +47,18 @@ export class ClientAddresses {
     return remote !== undefined && this.#trusted?.has(normalized(remote)) === true;
   }
 
+  /** As `of`, for a head as Node has it; names in lower case. */
+  ofHead(
+    headers: Readonly<Record<string, string | readonly string[] | undefined>>,
+    remote: string | undefined,
+  ): ClientAddress {
+    const headerValues = (name: string): readonly string[] => {
+      const value = headers[name];
+      return typeof value === "string" ? [value] : (value ?? []);
+    };
+    return this.of({ headerValues }, remote);
+  }
+
   /** @param remote address of the other end of the connection */
   of(headers: ForwardedHeaders, remote: string | undefined): ClientAddress {
     const own = normalized(remote ?? "");

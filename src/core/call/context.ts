@@ -8,6 +8,7 @@ import type { CallArrival } from "./call-arrival.ts";
 import type { CallTrace } from "./call-trace.ts";
 import { CallValues } from "./call-values.ts";
 import type { EdgeRequest } from "./edge-request.ts";
+import type { BookedConnection } from "./booked-connection.ts";
 import type { Live } from "./live-set.ts";
 import type { BodyCheck } from "./body-check.ts";
 import type { CallEnvelope } from "./call-envelope.ts";
@@ -96,6 +97,8 @@ export class CallContext implements HandlerContext, Live {
   trace: CallTrace | undefined;
   /** The client's own request by which the call came in, with what was not forwarded of it; undefined for others. */
   edge: EdgeRequest | undefined;
+  /** The connection by which the call came, in the book of a hub; undefined where there is none. */
+  connection: BookedConnection | undefined;
   /** Must be called with the body of a unary call, by `bodyArrived`; undefined where nothing looks at the body. */
   bodyCheck: BodyCheck | undefined;
   /** How the bodies of a unary call are encrypted; undefined where they are not. */
@@ -139,6 +142,7 @@ export class CallContext implements HandlerContext, Live {
     this.#outer = parent;
     this.#requestId = init.requestId ?? (parent === undefined ? undefined : parent.#requestId);
     this.edge = parent?.edge;
+    this.connection = parent?.connection;
     this.trace = parent?.trace;
     this.arrival = parent?.arrival;
     this.isShadow = init.isShadow ?? parent?.isShadow ?? false;

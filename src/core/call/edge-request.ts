@@ -7,6 +7,8 @@ export interface EdgeRequest {
     readonly headers: EdgeHeaders;
     /** `1.1`, `2.0`; undefined where it is not known. */
     readonly httpVersion?: string;
+    /** Counts the bytes of the answer; undefined where they are not counted. */
+    readonly record?: { readonly bytesOut: number } | undefined;
   };
   /** Whether the client's connection is by TLS. */
   readonly isSecure: boolean;

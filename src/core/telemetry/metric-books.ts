@@ -48,6 +48,10 @@ export const watchedMetrics = [
   "extAuthzDuration",
   "extAuthzIgnored",
   "auditRecords",
+  "hubConnections",
+  "hubConnectionsTotal",
+  "hubRefused",
+  "hubClosed",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -346,6 +346,30 @@ export const metricList = {
     help: "Decisions of limits: allowed; refused; shadow, which would have refused; degraded, decided without the store.",
     labels: ["limit", "outcome"],
   },
+  hubConnections: {
+    name: "ts_ms_hub_connections",
+    type: "gauge",
+    help: "Open connections that a hub knows: WebSockets, and other streaming calls.",
+    labels: ["door"],
+  },
+  hubConnectionsTotal: {
+    name: "ts_ms_hub_connections_total",
+    type: "counter",
+    help: "Connections that a hub has known.",
+    labels: ["door"],
+  },
+  hubRefused: {
+    name: "ts_ms_hub_refused_total",
+    type: "counter",
+    help: "Connections that a hub has refused: max_connections, max_per_user, max_per_address, or closed.",
+    labels: ["reason"],
+  },
+  hubClosed: {
+    name: "ts_ms_hub_closed_total",
+    type: "counter",
+    help: "Connections that are no more, by why: ended, left, failed, closed, or user_limit.",
+    labels: ["door", "reason"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

@@ -132,6 +132,7 @@ class AskedRpcs {
       admit: undefined,
       observers: [],
       reports: undefined,
+      countsBytes: false,
     };
     const request = {
       peer: undefined,

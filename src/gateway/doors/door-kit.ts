@@ -1,5 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Admission } from "../../core/admission/admission.ts";
+import type { ClientAddresses } from "../../core/admission/client-address.ts";
+import type { ConnectionBook } from "../../core/admission/connection-book.ts";
 import type { GateDocument } from "../../core/admission/gate.ts";
 import type { CallReports } from "../../core/admission/call-reports.ts";
 import type { Invoker } from "../../core/call/invoker.ts";
@@ -74,6 +76,10 @@ export interface DoorOptions {
 export interface DoorKit extends DoorOptions {
   /** Asks the gates about calls; undefined without gates. */
   readonly admission: Admission | undefined;
+  /** The hub that knows the live connections; undefined for none. */
+  readonly book: ConnectionBook | undefined;
+  /** Finds the addresses of clients. */
+  readonly addresses: ClientAddresses;
   /** The document of a gate at a path; undefined where no gate has documents. */
   readonly gateDocuments: ((path: string) => GateDocument | undefined) | undefined;
   /** Documents about the rpcs and further ways to call them; undefined for none. */
@@ -103,13 +109,14 @@ export interface DoorKit extends DoorOptions {
 
 /** What all calls of one rpc by one protocol have in common; `kit` is that of the rpc. */
 export function callKind(method: DescMethod, protocolName: string, kit: DoorKit): CallKind {
-  const { limits, admission, observers, reports } = kit;
+  const { limits, admission, observers, reports, book } = kit;
   return {
     method,
     protocolName,
     limits,
     observers,
     reports,
+    countsBytes: book !== undefined && method.methodKind !== "unary",
     admit: admission?.of(method, limits.defaultTimeoutMs),
   };
 }

@@ -13,6 +13,7 @@ import type { HeadersFrom } from "../../core/metadata/header-source.ts";
 import type { PeerIdentity } from "../../core/metadata/peer-identity.ts";
 import type { HttpExchange, RequestHead } from "../http/exchange.ts";
 import type { CallGroup } from "../faces/call-group.ts";
+import { RequestRecord } from "../http/request-record.ts";
 import { noEnvelope } from "./envelopes.ts";
 import { allowedMs, type TimeLimits } from "./deadline.ts";
 
@@ -28,6 +29,8 @@ export interface CallKind {
   readonly observers: readonly CallObserver[];
   /** Tells observers when calls arrive and are answered; undefined where none is told. */
   readonly reports: CallReports | undefined;
+  /** Whether the bytes of answers are counted, for the book of a hub. */
+  readonly countsBytes: boolean;
 }
 
 /** The parts of a request that belong to its call. */
@@ -85,6 +88,7 @@ export function openCall(
   const { method, url, requestId } = exchange.head;
   const call = newCall(kind, { peer, method, url, arrivedAt, requestId }, askedMs, requestHeader);
   call.edge = exchange;
+  if (kind.countsBytes) exchange.head.record ??= new RequestRecord();
   exchange.attach(call);
   kind.reports?.arrived(call, exchange);
   return call;
@@ -107,6 +111,7 @@ export function openInnerCall(
   const leftMs = askedMs === undefined ? undefined : askedMs - ageMs;
   const call = newCall(kind, request, leftMs, requestHeader);
   call.edge = origin;
+  call.connection = origin.connection;
   group.add(call);
   kind.reports?.arrived(call, origin);
   return call;

@@ -1,4 +1,5 @@
 import type { CallSource } from "../../core/admission/arrived-call.ts";
+import type { BookedConnection } from "../../core/call/booked-connection.ts";
 import type { CallContext } from "../../core/call/context.ts";
 import type { EdgeRequest } from "../../core/call/edge-request.ts";
 import { Code, type ConnectError } from "../../core/errors/errors.ts";
@@ -11,6 +12,8 @@ export interface CallOrigin extends Omit<CallSource, "head">, Pick<EdgeRequest, 
     Partial<Pick<RequestHead, "httpVersion">>;
   /** The identity of the client; undefined for an anonymous one. */
   readonly peer: PeerIdentity | undefined;
+  /** The open socket in the book of a hub; undefined for requests, and where there is no hub. */
+  readonly connection?: BookedConnection | undefined;
 }
 
 /**

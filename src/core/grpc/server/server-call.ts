@@ -135,6 +135,7 @@ export abstract class ServerCall implements ServerStreamListener, MessageSink, L
 
   onData(chunk: Buffer): void {
     this.context.receivedBytes += chunk.length;
+    this.context.connection?.seen();
     if (this.#answered) {
       this.stream.use(chunk.length);
       return;

@@ -1,6 +1,7 @@
 import type { ConnectionLimit } from "../../net/connection-limit.ts";
 import type { ServerOptions as EngineOptions } from "@grpc/grpc-js";
 import { dispatcherDefaults, type DispatcherOptions } from "../../call/dispatcher.ts";
+import type { ConnectionBook } from "../../admission/connection-book.ts";
 import type { Gate } from "../../admission/gate.ts";
 import type { SessionLimitOptions } from "../../http2/session-limits.ts";
 import { http2TuningDefaults, type Http2Tuning } from "../../http2/server-session-options.ts";
@@ -48,6 +49,11 @@ export interface GrpcServerOptions
    * that of an `HttpServer`, and in this process. Default: none.
    */
   readonly gates: readonly Gate[];
+  /**
+   * The `Hub` of `ts-ms/hub` that knows the live connections of this server; several servers can have the same one. An
+   * `HttpServer` that calls this server in process has it too. Default: none.
+   */
+  readonly hub: ConnectionBook | undefined;
   /**
    * Addresses and ranges of proxies, such as `10.0.0.0/8`, whose `X-Forwarded-For` or `Forwarded` says which client a
    * call comes from. Default: none, the client is the other end of the connection.
@@ -131,6 +137,7 @@ export const grpcServerDefaults: GrpcServerOptions = Object.freeze({
   tls: undefined,
   trustedPeers: [],
   gates: [],
+  hub: undefined,
   trustedProxies: [],
   connectionLimit: undefined,
   maxMessageBytes: 4 * 1024 * 1024,

@@ -26,6 +26,7 @@ const checks: CallKind = {
   admit: undefined,
   observers: [],
   reports: undefined,
+  countsBytes: false,
 };
 
 /** The result of a check, sent as `{"status": …}`. */

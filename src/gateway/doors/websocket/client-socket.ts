@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { RawData } from "ws";
+import type { BookedConnection } from "../../../core/call/booked-connection.ts";
 import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import { closeCode, closeReason } from "./close-code.ts";
 import { Heartbeat } from "./heartbeat.ts";
@@ -25,15 +26,25 @@ export class ClientSocket {
   readonly #ws: PeerAwareWebSocket;
   readonly #sender: PacedSender;
   readonly #heartbeat: Heartbeat;
+  readonly #connection: BookedConnection | undefined;
   #reader: SocketReader | undefined;
   /** Answers the client's close frame; undefined before it is received. */
   #answerClose: (() => void) | undefined;
   #probe: NodeJS.Timeout | undefined;
   #paused = false;
 
-  /** @param socket the connection under `ws` */
-  constructor(ws: PeerAwareWebSocket, socket: Socket, options: WebSocketOptions) {
+  /**
+   * @param socket the connection under `ws`
+   * @param connection the socket in the book of a hub; undefined where there is no hub
+   */
+  constructor(
+    ws: PeerAwareWebSocket,
+    socket: Socket,
+    options: WebSocketOptions,
+    connection: BookedConnection | undefined,
+  ) {
     this.#ws = ws;
+    this.#connection = connection;
     this.#sender = new PacedSender(ws, socket, options, (reason) => this.#overflow(reason));
     this.#heartbeat = new Heartbeat(ws, socket, options, () => {
       this.#disconnected("the client answers no pings");
@@ -58,6 +69,9 @@ export class ClientSocket {
     };
     // Buffers are the engine's default.
     ws.on("message", (data: RawData, isBinary) => this.#reader?.message(data as Buffer, isBinary));
+    const connection = this.#connection;
+    if (connection !== undefined)
+      for (const event of ["message", "pong"]) ws.on(event, () => connection.seen());
     ws.on("error", (error) => {
       this.#answerClose?.(); // The engine reports a broken connection as a close frame of the client.
       this.#disconnected(error.message);

@@ -1,3 +1,5 @@
+import type { BookedConnection } from "../../../core/call/booked-connection.ts";
+import type { ConnectError } from "../../../core/errors/errors.ts";
 import type { FaceConversation, FaceSocket, FaceSocketPath } from "../../faces/face-socket.ts";
 import type { CallOrigin } from "../../faces/call-group.ts";
 import { HttpError } from "../../http/http-error.ts";
@@ -6,7 +8,7 @@ import { offeredProtocols } from "../../http/websocket-handshake.ts";
 import { withHeaders } from "../../http/socket-headers.ts";
 import { pathOf } from "../../../core/net/request-target.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
-import { closeCode } from "./close-code.ts";
+import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 
 /** @throws HttpError 400 for a client that does not speak the subprotocol, 404 for one that the guard does not let in */
@@ -26,6 +28,7 @@ export async function checkFaceHandshake(path: FaceSocketPath, { head }: HttpExc
 export function originOf(
   { head, peer, isSecure, remoteAddress }: HttpExchange,
   upgrade: UpgradeRequest,
+  connection: BookedConnection | undefined,
 ): CallOrigin {
   const { url, rawHeaders, requestId } = head;
   return {
@@ -33,6 +36,7 @@ export function originOf(
     isSecure,
     remoteAddress,
     cookies: null,
+    connection,
     head: {
       method: "GET",
       url,
@@ -100,5 +104,9 @@ export class FaceEndpoint implements OpenSocket, SocketReader, FaceSocket {
 
   cut(): void {
     this.#conversation.cut();
+  }
+
+  end(error: ConnectError): void {
+    this.close(closeCodeOf(error), error.rawMessage);
   }
 }

@@ -12,7 +12,7 @@ import { handshakeOf, newCall } from "../open-call.ts";
 import type { CallableMethod } from "./callable-methods.ts";
 import { type CallEnvelope, type CallId, readEnvelope } from "./call-envelope.ts";
 import type { ClientSocket, SocketReader } from "./client-socket.ts";
-import { closeCode } from "./close-code.ts";
+import { closeCode, closeCodeOf } from "./close-code.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { RecentIds } from "./recent-ids.ts";
 import { type SendReply, SocketCall } from "./socket-call.ts";
@@ -67,6 +67,11 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   #headers: IncomingHttpHeaders;
   #awaitsHeaders: boolean;
   #draining = false;
+  /** With what the socket closes when it drains. */
+  #close: { readonly code: number; readonly why: string } = {
+    code: closeCode.goingAway,
+    why: "the server is shutting down",
+  };
 
   constructor(socket: ClientSocket, options: MultiplexOptions) {
     this.#socket = socket;
@@ -134,6 +139,13 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
     this.#closeIfIdle();
   }
 
+  end(error: ConnectError): void {
+    this.#close = { code: closeCodeOf(error), why: error.rawMessage };
+    this.#draining = true;
+    this.#failAll(error);
+    this.#closeIfIdle();
+  }
+
   #handle(envelope: CallEnvelope): void {
     const { id } = envelope;
     const live = this.#calls.get(id);
@@ -191,6 +203,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
       () => kit.requestMetadata.of(headers),
     );
     context.edge = handshakeOf(headers);
+    context.connection = this.#options.side.connection;
     const source = callSource(this.#options.side, `/${name}`, headers);
     kind.reports?.arrived(context, source);
     let admitted: Promise<void> | undefined;
@@ -284,7 +297,7 @@ export class MultiplexSocket implements SocketReader, OpenSocket {
   }
 
   #closeIfIdle(): void {
-    if (this.#calls.size === 0) this.#socket.close(closeCode.goingAway, "the server is shutting down");
+    if (this.#calls.size === 0) this.#socket.close(this.#close.code, this.#close.why);
   }
 }
 

@@ -1,4 +1,6 @@
-/** An open WebSocket, for stopping the server. */
+import type { ConnectError } from "../../../core/errors/errors.ts";
+
+/** An open WebSocket, for stopping the server and for hubs. */
 export interface OpenSocket {
   /** Names of the rpcs of the calls in flight, one for each call. */
   readonly calls: readonly string[];
@@ -11,4 +13,6 @@ export interface OpenSocket {
   notify(): readonly string[];
   /** The grace period is over: ends all calls in flight with UNAVAILABLE, and closes with 1001. */
   cut(): void;
+  /** Ends all calls in flight with this error, and closes with its code. */
+  end(error: ConnectError): void;
 }

@@ -102,6 +102,10 @@ export class RouteSocket implements SocketReader, OpenSocket {
     this.#fail(new ConnectError("the server is shutting down", Code.Unavailable));
   }
 
+  end(error: ConnectError): void {
+    this.#fail(error);
+  }
+
   #readHeaders(data: Buffer, isBinary: boolean): void {
     if (isBinary) throw new HttpError(400, "the first frame must be a text frame with the headers");
     const headers = withHeaders(this.#request.headers, readHeadersFrame(data.toString()));

@@ -84,6 +84,7 @@ export function newSocketCall(
     return metadata;
   });
   context.edge = handshakeOf(headers);
+  context.connection = origin.connection;
   kind.reports?.arrived(context, callSource(origin, url, headers));
   return context;
 }

@@ -1,3 +1,4 @@
+import type { BookedConnection } from "../../../core/call/booked-connection.ts";
 import type { CallSource } from "../../../core/admission/arrived-call.ts";
 import type { EdgeHeaders } from "../../../core/call/edge-request.ts";
 import type { HttpExchange } from "../../http/exchange.ts";
@@ -6,11 +7,16 @@ import type { HttpExchange } from "../../http/exchange.ts";
 export interface SocketSide extends Omit<CallSource, "head"> {
   /** Names and values of the handshake as they came, by turns. */
   readonly rawHeaders: readonly string[] | undefined;
+  /** The socket in the book of a hub; undefined where there is no hub. */
+  readonly connection: BookedConnection | undefined;
 }
 
 /** Reads it from the exchange, before the handshake is answered. */
-export function sideOf({ head, isSecure, remoteAddress }: HttpExchange): SocketSide {
-  return { isSecure, remoteAddress, rawHeaders: head.rawHeaders };
+export function sideOf(
+  { head, isSecure, remoteAddress }: HttpExchange,
+  connection: BookedConnection | undefined,
+): SocketSide {
+  return { isSecure, remoteAddress, rawHeaders: head.rawHeaders, connection };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { noticeAfterMs, type StopReport } from "../../../core/lifecycle/lifecycle.ts";
 import type { CallContext } from "../../../core/call/context.ts";
 import { notifyUnserved } from "../../../core/call/observer.ts";
@@ -17,6 +18,7 @@ import { CallableMethods } from "./callable-methods.ts";
 import { ClientSocket } from "./client-socket.ts";
 import { checkFaceHandshake, FaceEndpoint, originOf } from "./face-endpoint.ts";
 import { asksForWebSocket, handshakeProblem, offeredProtocols } from "../../http/websocket-handshake.ts";
+import { EnteredSocket } from "./entered-socket.ts";
 import { MultiplexSocket } from "./multiplex-socket.ts";
 import type { OpenSocket } from "./open-socket.ts";
 import { OriginCheck } from "../../http/origin-check.ts";
@@ -122,20 +124,29 @@ class WebSockets implements Door {
     const { headersInFrame } = upgrade;
     const headers = withHeaders(head.headers, upgrade.headers);
     const askedMs = checkHeaders(plan, headers);
-    const request = { call, chosen, headers, headersInFrame, peer, url, requestId, ...sideOf(exchange) };
+    const entered = this.#enter(exchange, upgrade, route.method);
+    const side = sideOf(exchange, entered?.connection);
+    const request = { call, chosen, headers, headersInFrame, peer, url, requestId, ...side };
     const open = (context: CallContext | undefined): void => {
       if (!plan.needsFrame) boundMessage(chosen, call); // An invalid path or query is answered over plain HTTP.
-      this.#accept(exchange, upgrade, chosen.protocol, (socket) => {
+      this.#accept(exchange, upgrade, chosen.protocol, entered, (socket) => {
         const opened = new RouteSocket(socket, plan, request);
         opened.open(context);
         return opened;
       });
     };
     if (headersInFrame) {
-      open(undefined);
+      try {
+        open(undefined);
+      } catch (reason) {
+        entered?.refused();
+        throw reason;
+      }
       return;
     }
     const context = newSocketCall(plan, request, headers, askedMs);
+    // A handshake that is refused leaves the book; behind it the socket does when it closes.
+    if (entered !== undefined) context.onEnd({ ended: () => entered.refused() });
     try {
       const admitted = askSocketCall(plan, request, headers, context);
       if (admitted === undefined) open(context);
@@ -175,8 +186,9 @@ class WebSockets implements Door {
       await checkFaceHandshake(path, exchange);
       if (this.#draining) throw notNow();
       if (exchange.answered || exchange.destroyed) return; // The client has left.
-      const origin = originOf(exchange, upgrade);
-      this.#accept(exchange, upgrade, path.protocol, (socket) => {
+      const entered = this.#enter(exchange, upgrade, undefined);
+      const origin = originOf(exchange, upgrade, entered?.connection);
+      this.#accept(exchange, upgrade, path.protocol, entered, (socket) => {
         const opened = new FaceEndpoint(socket, path, origin, this.#kit.sockets.maxSocketCalls);
         opened.open();
         return opened;
@@ -196,8 +208,9 @@ class WebSockets implements Door {
     }
     const { headersInFrame } = upgrade;
     const headers = withHeaders(head.headers, upgrade.headers);
-    const side = sideOf(exchange);
-    this.#accept(exchange, upgrade, offered.length === 0 ? undefined : "json", (socket) => {
+    const entered = this.#enter(exchange, upgrade, undefined);
+    const side = sideOf(exchange, entered?.connection);
+    this.#accept(exchange, upgrade, offered.length === 0 ? undefined : "json", entered, (socket) => {
       const opened = new MultiplexSocket(socket, {
         errors,
         replyMetadata,
@@ -218,17 +231,36 @@ class WebSockets implements Door {
     });
   }
 
+  /** The socket in the book of the hub; undefined without one. @throws ConnectError by which the hub refuses it */
+  #enter(
+    { head: { headers }, remoteAddress }: HttpExchange,
+    { socket }: UpgradeRequest,
+    method: DescMethod | undefined,
+  ): EnteredSocket | undefined {
+    const { book, addresses } = this.#kit;
+    if (book === undefined) return undefined;
+    const address = addresses.ofHead(headers, remoteAddress).ip;
+    const userAgent = headers["user-agent"] ?? "";
+    const sentBytes = (): number => socket.bytesWritten;
+    return new EnteredSocket(socket, (close) =>
+      book.openSocket({ address, userAgent, method, sentBytes, close }),
+    );
+  }
+
   #accept(
     exchange: HttpExchange,
     upgrade: UpgradeRequest,
     protocol: string | undefined,
+    entered: EnteredSocket | undefined,
     open: (socket: ClientSocket) => OpenSocket,
   ): void {
     const { request, socket, head } = upgrade;
     const { requestId } = exchange.head;
     exchange.handOver(upgrade);
+    entered?.accepted();
     this.#engine?.accept({ request, socket, head, protocol, requestId }, (ws) => {
-      const opened = open(new ClientSocket(ws, socket, this.#kit.sockets));
+      const opened = open(new ClientSocket(ws, socket, this.#kit.sockets, entered?.connection));
+      if (entered !== undefined) entered.opened = opened;
       this.#open.add(opened);
       ws.once("close", () => {
         this.#open.delete(opened);

@@ -57,6 +57,7 @@ export function longPollRoute(route: Route, kit: DoorKit, polled: PolledStreams)
       else {
         ({ poll, after } = polled.find(String(token), owner));
         exchange.head.continues = true;
+        poll.stream.context.connection?.seen();
       }
       const { stream } = poll;
       const batch = await nextBatch(poll, exchange, after, waitMs);

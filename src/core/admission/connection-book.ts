@@ -1,0 +1,32 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { BookedConnection } from "../call/booked-connection.ts";
+import type { ConnectError } from "../errors/errors.ts";
+import type { Gate } from "./gate.ts";
+
+/** A WebSocket that is about to be opened. */
+export interface SocketOpening {
+  /** Address of the client; empty where it has none. */
+  readonly address: string;
+  /** What the client calls itself; empty where it does not say. */
+  readonly userAgent: string;
+  /** The one rpc that the socket is for; undefined where it carries calls of several. */
+  readonly method: DescMethod | undefined;
+  /** How many bytes were sent to the client. */
+  readonly sentBytes: () => number;
+  /** Ends the calls of the socket with an error, and closes it. */
+  readonly close: (error: ConnectError) => void;
+}
+
+/**
+ * What servers tell a hub of live connections, and ask it. A `Hub` of `ts-ms/hub` is one.
+ *
+ * A streaming call becomes a connection where the gate admits it, and is none any more when its context ends. A
+ * WebSocket is one connection from `openSocket` to `closed`; its calls have it as `CallContext.connection` before they
+ * come to the gate.
+ */
+export interface ConnectionBook {
+  /** Enters streaming calls, or refuses them. Servers ask it behind all other gates; unary rpcs do not concern it. */
+  readonly gate: Gate;
+  /** @throws ConnectError by which the handshake is refused */
+  openSocket(opening: SocketOpening): BookedConnection;
+}

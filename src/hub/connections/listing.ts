@@ -1,0 +1,65 @@
+import { createHash } from "node:crypto";
+import { invalidArgument } from "../../core/errors/errors.ts";
+import { compileSelector, type Selector } from "../selector.ts";
+import type { Connection } from "./entry.ts";
+import type { Table } from "./table.ts";
+
+/** A part of a list of connections. */
+export interface ConnectionPage {
+  readonly connections: readonly Connection[];
+  /** What the next page begins with; undefined for the last one. */
+  readonly nextPageToken: string | undefined;
+  /** Nodes that have not answered. */
+  readonly unreachable: readonly string[];
+}
+
+/** Which part of a list. */
+export interface PageOptions {
+  /** How many there are on a page, at most 1,000. Default: 100. */
+  readonly pageSize?: number;
+  /** `nextPageToken` of the page before. Default: the first page. */
+  readonly pageToken?: string;
+}
+
+const defaultPageSize = 100;
+const maxPageSize = 1_000;
+const tokenForm = /^([\w-]{8})\.(\d{1,15})$/;
+
+/** A page of the connections that a selector selects, in the order of their numbers. @throws ConnectError INVALID_ARGUMENT */
+export async function pageOf(
+  table: Table,
+  node: string,
+  selector: Selector,
+  { pageSize = 0, pageToken = "" }: PageOptions,
+): Promise<ConnectionPage> {
+  if (!(pageSize >= 0)) throw invalidArgument(`pageSize: ${pageSize} is no size of a page`);
+  const matches = compileSelector(selector, node);
+  const size = pageSize === 0 ? defaultPageSize : Math.min(Math.ceil(pageSize), maxPageSize);
+  const query = digestOf(selector);
+  const connections: Connection[] = [];
+  let last = pageToken === "" ? 0 : numberIn(pageToken, query);
+  let hasMore = false;
+  await table.each(last, (entry) => {
+    if (!matches(entry)) return true;
+    hasMore = connections.length === size;
+    if (hasMore) return false;
+    last = entry.number;
+    connections.push(entry.describe());
+    return true;
+  });
+  return { connections, nextPageToken: hasMore ? `${query}.${last}` : undefined, unreachable: [] };
+}
+
+/** @throws ConnectError INVALID_ARGUMENT for a token of another query */
+function numberIn(token: string, query: string): number {
+  const [, owner, number = ""] = tokenForm.exec(token) ?? [];
+  if (owner === query) return Number(number);
+  throw invalidArgument("pageToken: it is of another query", [
+    { field: "pageToken", description: "it is of another query" },
+  ]);
+}
+
+/** What tells the query of a token from others. */
+function digestOf(selector: Selector): string {
+  return createHash("sha256").update(JSON.stringify(selector)).digest("base64url").slice(0, 8);
+}

@@ -1,0 +1,171 @@
+import type { DoorName } from "../../core/admission/call-head.ts";
+import type { CallContext } from "../../core/call/context.ts";
+import { Code } from "../../core/errors/errors.ts";
+import type { CloseReason, Entry } from "./entry.ts";
+import type { RefuseReason } from "./limits.ts";
+
+/** What the connections of a door, or of all together, have done since the hub was made. */
+export interface ConnectionStatistics {
+  readonly totalConnections: number;
+  readonly activeConnections: number;
+  readonly refusedConnections: number;
+  /** Streaming calls that began; unary calls are the business of the servers. */
+  readonly totalRequests: number;
+  /** Those that ended by a fault of the server: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE or DATA_LOSS. */
+  readonly failedRequests: number;
+  /** Messages that came and went, those of calls under way among them. */
+  readonly totalMessages: number;
+  /** Those of calls that failed by a fault of the server. */
+  readonly failedMessages: number;
+  /** Average time from the begin of a streaming call to its end, in milliseconds; 0 before the first has ended. */
+  readonly averageResponseTimeMs: number;
+}
+
+/** What a hub has done. */
+export interface HubStatistics extends ConnectionStatistics {
+  readonly doors: Readonly<Partial<Record<DoorName, ConnectionStatistics>>>;
+  /** When counting began, in milliseconds since 1970. */
+  readonly sinceMs: number;
+  /** Nodes that have not answered. */
+  readonly unreachable: readonly string[];
+}
+
+/** Counts of one door. */
+interface DoorCounts {
+  opened: number;
+  active: number;
+  refused: number;
+  calls: number;
+  ended: number;
+  failed: number;
+  messages: number;
+  failedMessages: number;
+  ms: number;
+}
+
+const faults: ReadonlySet<Code> = new Set([
+  Code.Unknown,
+  Code.DeadlineExceeded,
+  Code.Internal,
+  Code.Unavailable,
+  Code.DataLoss,
+]);
+
+/** Counts what connections do, by their doors. */
+export class ConnectionCounts {
+  readonly #doors = new Map<DoorName, DoorCounts>();
+  readonly #refused = new Map<RefuseReason, number>();
+  readonly #closed = new Map<DoorName, Map<CloseReason, number>>();
+  readonly #sinceMs: number;
+
+  /** @param sinceMs when counting begins, in milliseconds since 1970 */
+  constructor(sinceMs: number) {
+    this.#sinceMs = sinceMs;
+  }
+
+  opened(door: DoorName): void {
+    const counts = this.#of(door);
+    counts.opened++;
+    counts.active++;
+  }
+
+  refused(door: DoorName, reason: RefuseReason): void {
+    this.#of(door).refused++;
+    this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
+  }
+
+  left({ door }: Entry, reason: CloseReason): void {
+    this.#of(door).active--;
+    const reasons = this.#closed.get(door) ?? new Map<CloseReason, number>();
+    this.#closed.set(door, reasons.set(reason, (reasons.get(reason) ?? 0) + 1));
+  }
+
+  callBegan({ door }: Entry): void {
+    this.#of(door).calls++;
+  }
+
+  callEnded({ door }: Entry, { sent, received, startedAt, reason }: CallContext): void {
+    const counts = this.#of(door);
+    counts.ended++;
+    counts.ms += performance.now() - startedAt;
+    counts.messages += sent + received;
+    if (reason === undefined || !faults.has(reason.code)) return;
+    counts.failed++;
+    counts.failedMessages += sent + received;
+  }
+
+  /** @param entries those that are open: what their calls have sent counts already */
+  read(entries: Iterable<Entry>): HubStatistics {
+    const open = new Map<DoorName, number>();
+    for (const { door, openMessages } of entries) open.set(door, (open.get(door) ?? 0) + openMessages);
+    const doors = [...this.#doors].map(([door, counts]) => {
+      const messages = counts.messages + (open.get(door) ?? 0);
+      return [door, { ...counts, messages }] as const;
+    });
+    return {
+      ...statisticsOf(sumOf(doors.map(([, counts]) => counts))),
+      doors: Object.fromEntries(doors.map(([door, counts]) => [door, statisticsOf(counts)])),
+      sinceMs: this.#sinceMs,
+      unreachable: [],
+    };
+  }
+
+  /** Connections by door: those that are open, and all that there were. */
+  *byDoor(): Generator<{ readonly door: DoorName; readonly active: number; readonly opened: number }> {
+    for (const [door, { active, opened }] of this.#doors) yield { door, active, opened };
+  }
+
+  /** Refused connections by reason. */
+  get refusedBy(): Iterable<readonly [RefuseReason, number]> {
+    return this.#refused;
+  }
+
+  /** Connections that are no more, by door and reason. */
+  *closedBy(): Generator<{ readonly door: DoorName; readonly reason: CloseReason; readonly count: number }> {
+    for (const [door, reasons] of this.#closed) {
+      for (const [reason, count] of reasons) yield { door, reason, count };
+    }
+  }
+
+  #of(door: DoorName): DoorCounts {
+    const known = this.#doors.get(door);
+    if (known !== undefined) return known;
+    const counts = none();
+    this.#doors.set(door, counts);
+    return counts;
+  }
+}
+
+function none(): DoorCounts {
+  return {
+    opened: 0,
+    active: 0,
+    refused: 0,
+    calls: 0,
+    ended: 0,
+    failed: 0,
+    messages: 0,
+    failedMessages: 0,
+    ms: 0,
+  };
+}
+
+function sumOf(all: readonly DoorCounts[]): DoorCounts {
+  const sum = none();
+  const names = Object.keys(sum) as (keyof DoorCounts)[]; // It has no other members.
+  for (const counts of all) for (const name of names) sum[name] += counts[name];
+  return sum;
+}
+
+function statisticsOf(counts: DoorCounts): ConnectionStatistics {
+  return {
+    totalConnections: counts.opened,
+    activeConnections: counts.active,
+    refusedConnections: counts.refused,
+    totalRequests: counts.calls,
+    failedRequests: counts.failed,
+    totalMessages: counts.messages,
+    failedMessages: counts.failedMessages,
+    averageResponseTimeMs: counts.ended === 0 ? 0 : counts.ms / counts.ended,
+  };
+}

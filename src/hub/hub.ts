@@ -1,0 +1,294 @@
+import { randomBytes } from "node:crypto";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { CallHead, DoorName } from "../core/admission/call-head.ts";
+import type { ConnectionBook, SocketOpening } from "../core/admission/connection-book.ts";
+import type { Gate } from "../core/admission/gate.ts";
+import type { BookedConnection } from "../core/call/booked-connection.ts";
+import { CallContext } from "../core/call/context.ts";
+import type { ConnectError } from "../core/errors/errors.ts";
+import { unavailableFor } from "../core/errors/retry-info.ts";
+import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
+import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
+import { closeError, closeOptions, type CloseOptions, type Outcome, retryMs } from "./connections/close.ts";
+import { type CloseReason, type Connection, Entry, type EntryInit } from "./connections/entry.ts";
+import { Limits, type RefuseReason } from "./connections/limits.ts";
+import { type ConnectionPage, pageOf, type PageOptions } from "./connections/listing.ts";
+import { Refusals } from "./connections/refusals.ts";
+import { ConnectionCounts, type HubStatistics } from "./connections/statistics.ts";
+import { Table } from "./connections/table.ts";
+import { type HubEvents, HubListeners } from "./hub-events.ts";
+import { type HubOptions, toHubOptions } from "./hub-options.ts";
+import { checkedIdentity, type Identity } from "./identity.ts";
+import { compileSelector, type Selector } from "./selector.ts";
+
+/** What a hub needs beside its options. */
+export interface HubParts {
+  /** Milliseconds since 1970. Default: the system's. */
+  readonly wallMs?: () => number;
+  /** Returns numbers from 0 to 1. Default: `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** A process with a hub. */
+export interface NodeInfo {
+  readonly id: string;
+  /** Whether it is this process. */
+  readonly isLocal: boolean;
+  readonly connections: number;
+}
+
+/** The page of metrics, as `Metrics` of `ts-ms/telemetry` has it. */
+export interface MetricsPage {
+  watch(metric: WatchedMetric, read: ReadWatched): () => void;
+}
+
+/**
+ * Knows the live connections of the servers that it is given to as the option `hub`: every WebSocket and every other
+ * streaming call is one, by whichever door it came, and can be listed, counted and closed.
+ */
+export class Hub implements ConnectionBook {
+  /** The id of this process among those with a hub; another one in each of its lives. */
+  readonly node = nodeId();
+  readonly gate: Gate;
+  readonly #options: HubOptions;
+  readonly #parts: Required<HubParts>;
+  readonly #table = new Table();
+  readonly #refusals: Refusals;
+  readonly #limits: Limits;
+  readonly #counts: ConnectionCounts;
+  readonly #listeners = new HubListeners();
+  #lastNumber = 0;
+  #isStopped = false;
+
+  /** @throws SetupError naming the option that cannot be used */
+  constructor(options: Partial<HubOptions> = {}, parts: HubParts = {}) {
+    this.#options = toHubOptions(options);
+    this.#parts = { wallMs: Date.now, random: Math.random, ...parts };
+    const { wallMs, random } = this.#parts;
+    this.#refusals = new Refusals(wallMs);
+    this.#limits = new Limits(this.#options, this.#table, this.#refusals, random);
+    this.#counts = new ConnectionCounts(wallMs());
+    this.gate = {
+      name: "hub",
+      concerns: ({ methodKind }) => methodKind !== "unary",
+      admit: (head) => this.#admit(head),
+    };
+  }
+
+  /**
+   * A page of the connections, in the order of their ids. One that is there while all pages are read is on one of them.
+   *
+   * @param selector Default: all of them
+   * @throws ConnectError INVALID_ARGUMENT naming the field that cannot be used
+   */
+  async connections(selector: Selector = {}, options: PageOptions = {}): Promise<ConnectionPage> {
+    return pageOf(this.#table, this.node, selector, options);
+  }
+
+  /** The connection of an id; undefined where there is none. */
+  async connection(id: string): Promise<Connection | undefined> {
+    const [node, number = ""] = id.split("-");
+    return node === this.node ? this.#table.find(Number(number))?.describe() : undefined;
+  }
+
+  /**
+   * Counts connections.
+   *
+   * @param selector Default: all of them
+   * @param by what they are counted by in groups
+   * @throws ConnectError INVALID_ARGUMENT naming what cannot be used
+   */
+  async count(selector: Selector = {}, by?: GroupBy): Promise<Counts> {
+    return countsOf(this.#table, this.node, selector, by);
+  }
+
+  /**
+   * Ends connections, behind what is written already, as their doors end failed calls.
+   *
+   * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
+   */
+  async close(selector: Selector, options: CloseOptions = {}): Promise<Outcome> {
+    const matches = compileSelector(selector, this.node, true);
+    const checked = closeOptions(options);
+    if (checked.refuseMs > 0) this.#refusals.add(selector, checked);
+    let selected = 0;
+    let done = 0;
+    await this.#table.each(0, (entry) => {
+      if (!matches(entry)) return true;
+      selected++;
+      if (this.#close(entry, checked, "closed")) done++;
+      return true;
+    });
+    return { selected, done, failed: selected - done, unreachable: [] };
+  }
+
+  /** What the connections have done since the hub was made. */
+  async statistics(): Promise<HubStatistics> {
+    return this.#counts.read(this.#table);
+  }
+
+  /** The processes with a hub. */
+  nodes(): readonly NodeInfo[] {
+    return [{ id: this.node, isLocal: true, connections: this.#table.size }];
+  }
+
+  /** Calls `listener` with every such event. @returns a function that unsubscribes it */
+  on<E extends keyof HubEvents>(event: E, listener: (event: HubEvents[E]) => void): () => void {
+    return this.#listeners.on(event, listener);
+  }
+
+  /** Adds the hub's metrics to a page. @returns a function that takes them from it */
+  watch(metrics: MetricsPage): () => void {
+    const counts = this.#counts;
+    const watched = [
+      metrics.watch("hubConnections", () =>
+        [...counts.byDoor()].map(({ door, active: value }) => ({ labels: { door }, value })),
+      ),
+      metrics.watch("hubConnectionsTotal", () =>
+        [...counts.byDoor()].map(({ door, opened: value }) => ({ labels: { door }, value })),
+      ),
+      metrics.watch("hubRefused", () =>
+        [...counts.refusedBy].map(([reason, value]) => ({ labels: { reason }, value })),
+      ),
+      metrics.watch("hubClosed", () =>
+        [...counts.closedBy()].map(({ door, reason, count: value }) => ({ labels: { door, reason }, value })),
+      ),
+    ];
+    return () => {
+      for (const end of watched) end();
+    };
+  }
+
+  /** Closes all connections, and refuses further ones. Belongs behind the stop of its servers. Idempotent. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    const options = { reason: "the server is shutting down", reconnect: true };
+    for (const entry of this.#table) this.#close(entry, options, "closed");
+  }
+
+  /** @throws ConnectError */
+  openSocket({ address, userAgent, method, sentBytes, close }: SocketOpening): BookedConnection {
+    this.#refuse("websocket", this.#limits.forAddress(address));
+    return this.#enter(
+      { door: "websocket", address, userAgent, method, socket: { sentBytes, close } },
+      undefined,
+    );
+  }
+
+  #admit(head: CallHead): void | Promise<void> {
+    const { context, door } = head;
+    if (!(context instanceof CallContext)) return undefined; // None of our servers'.
+    // Calls of handlers in this process are parts of the connection that the handlers serve.
+    if (door === "in-process" && context.connection !== undefined) return undefined;
+    const identity = this.#options.identify(context);
+    if (identity instanceof Promise) return identity.then((found) => this.#begin(head, context, found));
+    this.#begin(head, context, identity);
+    return undefined;
+  }
+
+  /** A call begins, whose client is known. @throws ConnectError by which it is refused */
+  #begin(head: CallHead, context: CallContext, found: Identity): void {
+    if (context.isEnded || context.reason !== undefined) return; // It waits for nobody any more.
+    const identity = checkedIdentity(found);
+    const known = context.connection instanceof Entry ? context.connection : undefined;
+    let entry: Entry;
+    if (known === undefined) {
+      entry = this.#open(head, identity);
+      context.connection = entry;
+    } else {
+      entry = known;
+      if (!entry.isIdentified) this.#identify(entry, identity);
+    }
+    this.#counts.callBegan(entry);
+    entry.add(context);
+  }
+
+  #open(head: CallHead, identity: Identity): Entry {
+    const { door, method, client } = head;
+    const { user } = identity;
+    const address = client.ip;
+    if (!isForOperators(method.parent.typeName)) {
+      this.#refuse(door, this.#limits.forAddress(address) ?? this.#limits.forUser(user, address));
+    }
+    this.#displace(user);
+    const userAgent = head.header("user-agent") ?? "";
+    return this.#enter({ door, address, userAgent, method, socket: undefined }, identity);
+  }
+
+  /** The first call of a socket says whose it is. @throws ConnectError where the user has too many connections */
+  #identify(entry: Entry, identity: Identity): void {
+    const { user } = identity;
+    this.#refuse(entry.door, this.#limits.forUser(user, entry.address));
+    this.#displace(user);
+    entry.identified(identity);
+    this.#table.identified(entry);
+  }
+
+  #displace(user: string | undefined): void {
+    const oldest = this.#limits.displaced(user);
+    const options = { reason: "another connection of the user has taken its place", reconnect: false };
+    if (oldest !== undefined) this.#close(oldest, options, "user_limit");
+  }
+
+  #enter(init: Omit<EntryInit, "node" | "number">, identity: Identity | undefined): Entry {
+    const entry = new Entry({ ...init, node: this.node, number: ++this.#lastNumber }, this.#owner);
+    if (identity !== undefined) entry.identified(identity);
+    this.#table.add(entry);
+    this.#counts.opened(entry.door);
+    this.#listeners.emit("connected", () => ({ connection: entry.describe() }));
+    return entry;
+  }
+
+  /** @throws ConnectError of the refusal, or UNAVAILABLE behind `stop` */
+  #refuse(
+    door: DoorName,
+    refused: { readonly reason: RefuseReason; readonly error: ConnectError } | undefined,
+  ): void {
+    if (this.#isStopped) {
+      throw unavailableFor("the server is shutting down", retryMs(this.#parts.random));
+    }
+    if (refused === undefined) return;
+    this.#counts.refused(door, refused.reason);
+    throw refused.error;
+  }
+
+  #close(
+    entry: Entry,
+    options: Pick<Required<CloseOptions>, "reason" | "reconnect">,
+    why: CloseReason,
+  ): boolean {
+    return entry.close(closeError(options, retryMs(this.#parts.random)), why);
+  }
+
+  readonly #owner = {
+    wallMs: (): number => this.#parts.wallMs(),
+    callEnded: (entry: Entry, call: CallContext): void => this.#counts.callEnded(entry, call),
+    left: (entry: Entry, reason: CloseReason): void => {
+      this.#table.delete(entry);
+      this.#counts.left(entry, reason);
+      this.#listeners.emit("disconnected", () => ({ connection: entry.describe(), reason }));
+    },
+  };
+}
+
+/** The connection of a handler's call as it is now; undefined where its server has no hub. */
+export function connectionOf(context: HandlerContext): Connection | undefined {
+  const connection = context instanceof CallContext ? context.connection : undefined;
+  return connection instanceof Entry ? connection.describe() : undefined;
+}
+
+/** Health and reflection are never refused: by them balancers and people look at a server that is full. */
+function isForOperators(service: string): boolean {
+  return service.startsWith("grpc.health.") || service.startsWith("grpc.reflection.");
+}
+
+/** Eight characters that no other process has had. */
+function nodeId(): string {
+  const letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  // Bytes above are left out, so that all letters are alike.
+  const bytes = [...randomBytes(64)].filter((byte) => byte < letters.length * 4);
+  return bytes
+    .slice(0, 8)
+    .map((byte) => letters[byte % letters.length])
+    .join("");
+}

@@ -1,0 +1,162 @@
+import { nearestName } from "../core/errors/nearest-name.ts";
+import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
+import { IpRanges, parseIpRange } from "../core/config/ip-ranges.ts";
+import type { DoorName } from "../core/admission/call-head.ts";
+import type { Entry } from "./connections/entry.ts";
+
+/**
+ * Which connections are meant. All fields that are given must hold; of a field with several values one must, so that an
+ * empty list selects nothing.
+ */
+export interface Selector {
+  /** Ids. */
+  readonly connections?: readonly string[];
+  readonly users?: readonly string[];
+  readonly doors?: readonly DoorName[];
+  /** Ids of nodes. */
+  readonly nodes?: readonly string[];
+  /** Addresses and ranges such as `10.0.0.0/8`. */
+  readonly addresses?: readonly string[];
+  /** Tags that a connection must all have. */
+  readonly tags?: Readonly<Record<string, string>>;
+  /** Connections that are not meant. */
+  readonly except?: Selector;
+  /** Every connection. */
+  readonly everybody?: boolean;
+}
+
+/** Whether a connection is one of those that are meant. */
+export type Matches = (entry: Entry) => boolean;
+
+/** What each field asks of an entry. @throws ConnectError INVALID_ARGUMENT naming the field */
+type Compile<F extends keyof Selector> = (value: NonNullable<Selector[F]>, kit: SelectorKit) => Matches;
+
+/** What a selector is compiled for. */
+interface SelectorKit {
+  readonly node: string;
+  /** Path of the selector, for errors. */
+  readonly path: string;
+  readonly depth: number;
+}
+
+const doorNames: ReadonlySet<string> = new Set<DoorName>([
+  "grpc",
+  "rest",
+  "connect",
+  "grpc-web",
+  "sse",
+  "ndjson",
+  "websocket",
+  "long-poll",
+  "graphql",
+  "mcp",
+  "queue",
+  "in-process",
+]);
+
+/** How deep selectors may be within one another. */
+const maxDepth = 4;
+
+const fields: { readonly [F in keyof Required<Selector>]: Compile<F> } = {
+  connections(ids, { path }) {
+    const wanted = textSet(ids, `${path}.connections`);
+    return (entry) => wanted.has(entry.id);
+  },
+  users(users, { path }) {
+    const wanted = textSet(users, `${path}.users`);
+    return ({ user }) => user !== undefined && wanted.has(user);
+  },
+  doors(doors, { path }) {
+    const wanted = textSet(doors, `${path}.doors`);
+    for (const door of wanted) {
+      if (!doorNames.has(door)) {
+        throw wrong(`${path}.doors`, `${JSON.stringify(door)} is no door: ${[...doorNames].join(", ")}`);
+      }
+    }
+    return ({ door }) => wanted.has(door);
+  },
+  nodes(nodes, { node, path }) {
+    const isHere = textSet(nodes, `${path}.nodes`).has(node);
+    return () => isHere;
+  },
+  addresses(addresses, { path }) {
+    const ranges = rangesOf(addresses, `${path}.addresses`);
+    return ({ address }) => ranges.has(address);
+  },
+  tags(tags, { path }) {
+    if (!isPlain(tags)) throw wrong(`${path}.tags`, "names with their values are expected");
+    const wanted = Object.entries(tags);
+    return (entry) => wanted.every(([name, value]) => entry.tag(name) === value);
+  },
+  except(selector, { node, path, depth }) {
+    const matches = compile(selector, { node, path: `${path}.except`, depth: depth + 1 });
+    return (entry) => !matches(entry);
+  },
+  everybody: (isEverybody) => () => isEverybody,
+};
+
+/**
+ * Compiles a selector for the connections of one node.
+ *
+ * @param needsField whether a selector without any field is an error. Default: it selects every connection
+ * @throws ConnectError INVALID_ARGUMENT naming the field
+ */
+export function compileSelector(selector: Selector, node: string, needsField = false): Matches {
+  const { everybody, ...others } = isPlain(selector) ? selector : {};
+  const isEmpty =
+    everybody !== true && Object.values(others).every((value) => value === undefined || value === null);
+  if (needsField && isEmpty) throw invalidArgument("a selector needs a field, or everybody: true");
+  return compile(selector, { node, path: "selector", depth: 1 });
+}
+
+/** @throws ConnectError INVALID_ARGUMENT naming the address that is none */
+export function rangesOf(addresses: readonly string[], path: string): IpRanges {
+  const texts = [...textSet(addresses, path)];
+  return new IpRanges(
+    texts.map((text) => {
+      const range = parseIpRange(text);
+      if (range !== undefined) return range;
+      throw wrong(path, `${JSON.stringify(text)} is no address and no range such as 10.0.0.0/8`);
+    }),
+  );
+}
+
+function compile(selector: Selector, kit: SelectorKit): Matches {
+  const { path, depth } = kit;
+  if (!isPlain(selector)) throw wrong(path, "an object with fields is expected");
+  if (depth > maxDepth) throw wrong(path, `selectors are at most ${maxDepth} deep within one another`);
+  const tests: Matches[] = [];
+  for (const [name, value] of Object.entries(selector)) {
+    if (value === undefined || value === null || (name === "everybody" && value === false)) continue;
+    if (!isField(name)) {
+      const near = nearestName(name, Object.keys(fields));
+      throw wrong(
+        `${path}.${name}`,
+        `there is no such field${near === undefined ? "" : `; did you mean ${near}?`}`,
+      );
+    }
+    const field = fields[name] as Compile<keyof Selector>; // The value is that of the name.
+    tests.push(field(value, kit));
+  }
+  const [only] = tests;
+  if (only === undefined) return () => true;
+  return tests.length === 1 ? only : (entry) => tests.every((test) => test(entry));
+}
+
+function isField(name: string): name is keyof Selector {
+  return Object.hasOwn(fields, name);
+}
+
+function isPlain(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function textSet(values: unknown, path: string): ReadonlySet<string> {
+  const isList = Array.isArray(values) && values.every((value) => typeof value === "string");
+  if (!isList) throw wrong(path, "a list of texts is expected");
+  return new Set<string>(values);
+}
+
+function wrong(field: string, description: string): ConnectError {
+  return invalidArgument(`${field}: ${description}`, [{ field, description }]);
+}
