@@ -1,23 +1,13 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { checkOptions } from "../core/config/check-options.ts";
 import { SetupError } from "../core/errors/setup-error.ts";
-import { defaultIdentity, type Identity } from "./identity.ts";
+import type { LimitOptions } from "./connections/limits.ts";
+import { defaultIdentity, type Identity } from "./connections/identity.ts";
 
 /** Options of a `Hub`. */
-export interface HubOptions {
+export interface HubOptions extends LimitOptions {
   /** Finds out who a call belongs to, behind all gates. Default: the principal, else the name of the client's certificate. */
   readonly identify: (context: HandlerContext) => Identity | Promise<Identity>;
-  /** The most connections of this process; further ones are UNAVAILABLE with `RetryInfo`. Default: 20,000. */
-  readonly maxConnections: number;
-  /** The most connections of a user; 0 for any number. Default: 32. */
-  readonly maxPerUser: number;
-  /** The most connections from an IPv4 address, or from a network of 64 bits of IPv6; 0 for any number. Default: 0. */
-  readonly maxPerAddress: number;
-  /**
-   * Whether a connection beyond `maxPerUser` is refused, RESOURCE_EXHAUSTED, or the oldest of the user ends in its place
-   * as by `close` with `reconnect: false`. Default: `refuse`.
-   */
-  readonly onUserLimit: "refuse" | "close-oldest";
 }
 
 /** The defaults of `HubOptions`. */

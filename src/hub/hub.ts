@@ -9,7 +9,7 @@ import type { ConnectError } from "../core/errors/errors.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
 import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
 import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
-import { closeError, closeOptions, type CloseOptions, type Outcome, retryMs } from "./connections/close.ts";
+import { closeError, closeOptions, type CloseOptions, type HubOutcome, retryMs } from "./connections/close.ts";
 import { type CloseReason, type Connection, Entry, type EntryInit } from "./connections/entry.ts";
 import { Limits, type RefuseReason } from "./connections/limits.ts";
 import { type ConnectionPage, pageOf, type PageOptions } from "./connections/listing.ts";
@@ -18,8 +18,8 @@ import { ConnectionCounts, type HubStatistics } from "./connections/statistics.t
 import { Table } from "./connections/table.ts";
 import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
-import { checkedIdentity, type Identity } from "./identity.ts";
-import { compileSelector, type Selector } from "./selector.ts";
+import { checkedIdentity, type Identity } from "./connections/identity.ts";
+import { compileSelector, type Selector } from "./connections/selector.ts";
 
 /** What a hub needs beside its options. */
 export interface HubParts {
@@ -107,7 +107,7 @@ export class Hub implements ConnectionBook {
    *
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
-  async close(selector: Selector, options: CloseOptions = {}): Promise<Outcome> {
+  async close(selector: Selector, options: CloseOptions = {}): Promise<HubOutcome> {
     const matches = compileSelector(selector, this.node, true);
     const checked = closeOptions(options);
     if (checked.refuseMs > 0) this.#refusals.add(selector, checked);

@@ -345,7 +345,8 @@ export const arrows: Arrows = {
   rest: ["core/errors", "core/http-rule", "core/wire"],
 
   // Real time: the live connections of servers.
-  hub: ["core", "core/…"],
+  "hub/connections": ["core/…"],
+  hub: ["core/…", "hub/connections"],
 
   // Services, written as a user writes his.
   services: ["core/…"],
@@ -357,5 +358,5 @@ export const arrows: Arrows = {
   cli: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "rest", "app"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "rest", "app"],
 };

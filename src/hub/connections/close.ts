@@ -13,7 +13,7 @@ export interface CloseOptions {
 }
 
 /** What has become of the selected connections. */
-export interface Outcome {
+export interface HubOutcome {
   /** How many were selected. */
   readonly selected: number;
   /** Of these, those for which it was done. */

@@ -1,5 +1,5 @@
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { compileSelector, type Selector } from "../selector.ts";
+import { compileSelector, type Selector } from "./selector.ts";
 import type { Entry } from "./entry.ts";
 import type { Table } from "./table.ts";
 

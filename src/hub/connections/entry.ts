@@ -4,7 +4,7 @@ import type { BookedConnection } from "../../core/call/booked-connection.ts";
 import type { CallContext, EndListener } from "../../core/call/context.ts";
 import { rpcName } from "../../core/call/service.ts";
 import { Code, type ConnectError } from "../../core/errors/errors.ts";
-import type { Identity } from "../identity.ts";
+import type { Identity } from "./identity.ts";
 
 /** A live connection as it is listed. */
 export interface Connection {

@@ -1,11 +1,25 @@
 import { refusal } from "../../core/admission/refusal.ts";
 import { Code, type ConnectError } from "../../core/errors/errors.ts";
 import { retryInfo } from "../../core/errors/retry-info.ts";
-import type { HubOptions } from "../hub-options.ts";
 import { retryMs } from "./close.ts";
 import type { Entry } from "./entry.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Table } from "./table.ts";
+
+/** How many connections there may be. */
+export interface LimitOptions {
+  /** The most connections of this process; further ones are UNAVAILABLE with `RetryInfo`. Default: 20,000. */
+  readonly maxConnections: number;
+  /** The most connections of a user; 0 for any number. Default: 32. */
+  readonly maxPerUser: number;
+  /** The most connections from an IPv4 address, or from a network of 64 bits of IPv6; 0 for any number. Default: 0. */
+  readonly maxPerAddress: number;
+  /**
+   * Whether a connection beyond `maxPerUser` is refused, RESOURCE_EXHAUSTED, or the oldest of the user ends in its place
+   * as by `close` with `reconnect: false`. Default: `refuse`.
+   */
+  readonly onUserLimit: "refuse" | "close-oldest";
+}
 
 /** Why a connection was refused, as the metric `ts_ms_hub_refused_total` labels it. */
 export type RefuseReason = "max_connections" | "max_per_user" | "max_per_address" | "closed";
@@ -16,16 +30,15 @@ interface Refused {
   readonly error: ConnectError;
 }
 
-type Limited = Pick<HubOptions, "maxConnections" | "maxPerUser" | "maxPerAddress" | "onUserLimit">;
 
 /** Decides on connections by how many there are. */
 export class Limits {
-  readonly #options: Limited;
+  readonly #options: LimitOptions;
   readonly #table: Table;
   readonly #refusals: Refusals;
   readonly #random: () => number;
 
-  constructor(options: Limited, table: Table, refusals: Refusals, random: () => number) {
+  constructor(options: LimitOptions, table: Table, refusals: Refusals, random: () => number) {
     this.#options = options;
     this.#table = table;
     this.#refusals = refusals;

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { compileSelector, type Selector } from "../selector.ts";
+import { compileSelector, type Selector } from "./selector.ts";
 import type { Connection } from "./entry.ts";
 import type { Table } from "./table.ts";
 

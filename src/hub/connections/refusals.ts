@@ -1,7 +1,7 @@
 import type { IpRanges } from "../../core/config/ip-ranges.ts";
 import { type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 import { setRefusalKind } from "../../core/errors/refusal-kind.ts";
-import { rangesOf, type Selector } from "../selector.ts";
+import { rangesOf, type Selector } from "./selector.ts";
 import { closeError, type CloseOptions } from "./close.ts";
 
 interface Refusal {

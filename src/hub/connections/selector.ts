@@ -1,8 +1,8 @@
-import { nearestName } from "../core/errors/nearest-name.ts";
-import { type ConnectError, invalidArgument } from "../core/errors/errors.ts";
-import { IpRanges, parseIpRange } from "../core/config/ip-ranges.ts";
-import type { DoorName } from "../core/admission/call-head.ts";
-import type { Entry } from "./connections/entry.ts";
+import { nearestName } from "../../core/errors/nearest-name.ts";
+import { type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
+import { IpRanges, parseIpRange } from "../../core/config/ip-ranges.ts";
+import type { DoorName } from "../../core/admission/call-head.ts";
+import type { Entry } from "./entry.ts";
 
 /**
  * Which connections are meant. All fields that are given must hold; of a field with several values one must, so that an

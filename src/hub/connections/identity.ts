@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
-import { peerIdentity } from "../core/metadata/peer-identity.ts";
-import { principal } from "../core/security/principal.ts";
+import { peerIdentity } from "../../core/metadata/peer-identity.ts";
+import { principal } from "../../core/security/principal.ts";
 
 /** Who a connection belongs to. */
 export interface Identity {
