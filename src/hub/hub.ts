@@ -9,7 +9,13 @@ import type { ConnectError } from "../core/errors/errors.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
 import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
 import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
-import { closeError, closeOptions, type CloseOptions, type HubOutcome, retryMs } from "./connections/close.ts";
+import {
+  closeError,
+  closeOptions,
+  type CloseOptions,
+  type HubOutcome,
+  retryMs,
+} from "./connections/close.ts";
 import { type CloseReason, type Connection, Entry, type EntryInit } from "./connections/entry.ts";
 import { Limits, type RefuseReason } from "./connections/limits.ts";
 import { type ConnectionPage, pageOf, type PageOptions } from "./connections/listing.ts";

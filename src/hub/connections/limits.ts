@@ -30,7 +30,6 @@ interface Refused {
   readonly error: ConnectError;
 }
 
-
 /** Decides on connections by how many there are. */
 export class Limits {
   readonly #options: LimitOptions;
