@@ -194,7 +194,7 @@ export class Hub implements ConnectionBook {
 
   /** A call begins, whose client is known. @throws ConnectError by which it is refused */
   #begin(head: CallHead, context: CallContext, found: Identity): void {
-    if (context.isEnded || context.reason !== undefined) return; // It waits for nobody any more.
+    if (context.isEnded || context.reason !== undefined) return; // Its client has left.
     const identity = checkedIdentity(found);
     const known = context.connection instanceof Entry ? context.connection : undefined;
     let entry: Entry;

@@ -113,7 +113,7 @@ export class Entry implements BookedConnection, EndListener {
     return this.#identity?.user;
   }
 
-  /** Whether somebody has been found whom it belongs to, be it an anonymous client. */
+  /** Whether its identity is known, that of an anonymous client too. */
   get isIdentified(): boolean {
     return this.#identity !== undefined;
   }

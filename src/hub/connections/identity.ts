@@ -4,7 +4,7 @@ import { principal } from "../../core/security/principal.ts";
 
 /** Who a connection belongs to. */
 export interface Identity {
-  /** By which its connections are found together. Default: nobody's, an anonymous client. */
+  /** By which its connections are found together. Default: none, an anonymous client. */
   readonly user?: string | undefined;
   /** What connections are selected by, such as `{ plan: "pro" }`: at most 16, names and values up to 128 bytes. Default: none. */
   readonly tags?: Readonly<Record<string, string>> | undefined;
@@ -15,7 +15,7 @@ export interface Identity {
 const maxTags = 16;
 const maxTagBytes = 128;
 
-/** The id of the principal of a call, else the first name of the client's certificate, else nobody. */
+/** The id of the principal of a call, else the first name of the client's certificate, else none. */
 export function defaultIdentity(context: HandlerContext): Identity {
   const found = principal(context);
   if (found !== undefined) return { user: found.id, expiresAtMs: found.expiresAtMs };
