@@ -1,4 +1,5 @@
 import { connect, type IncomingHttpHeaders } from "node:http2";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import type { Contestant } from "./contestant.ts";
 import type { Drive, Duel } from "./duel.ts";
 import { grpcBytes, type GrpcWork } from "./load/grpc-work.ts";
@@ -16,6 +17,21 @@ export function overHttp(work: HttpWork): Wire {
   return {
     check: (contestant) => checkByFetch(contestant, work),
     drive: ({ port }: Contestant): Promise<Drive> => HttpLoad.open(port, work),
+  };
+}
+
+/** The same over TLS; to check there is one call of a load. @param identity of the client, and whom it trusts, PEM */
+export function overHttps(work: HttpWork, identity: Pick<ConnectionOptions, "ca" | "cert" | "key">): Wire {
+  const open = (port: number, connections?: number): Promise<HttpLoad> =>
+    HttpLoad.open(port, work, connections, undefined, () =>
+      connectTls({ ...identity, port, host: "127.0.0.1" }).setNoDelay(),
+    );
+  return {
+    async check({ port }) {
+      const load = await open(port, 1);
+      await load.run(Infinity, 1).finally(() => load.close());
+    },
+    drive: ({ port }) => open(port),
   };
 }
 
@@ -84,7 +100,7 @@ function countMessages(load: Drive, messages: number): Drive {
 
 async function checkByFetch({ name, port }: Contestant, work: HttpWork): Promise<void> {
   const { method, target, body, accept = "*/*", contentType = "application/json", headers } = work;
-  const [authorization] = work.authorizations ?? [];
+  const { turns } = work;
   const response = await fetch(`http://127.0.0.1:${port}${target}`, {
     method,
     headers: {
@@ -92,7 +108,7 @@ async function checkByFetch({ name, port }: Contestant, work: HttpWork): Promise
       accept,
       connection: "close",
       ...headers,
-      ...(authorization === undefined ? {} : { authorization }),
+      ...(turns && { [turns.header]: turns.values[0] ?? "" }),
     },
     ...(body === undefined ? {} : { body }),
   });

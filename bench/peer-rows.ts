@@ -1,12 +1,17 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Missing } from "../conformance/tools.ts";
+import { Authorization, CheckResponseSchema } from "../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import type { Program } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
 import { gatewayDuel } from "./gateway-duel.ts";
+import { inTurns } from "./guard-rows.ts";
 import { listBooks, storeBooks } from "./large-works.ts";
+import { startCannedBackend } from "./load/canned-backend.ts";
 import { latencyRows } from "./latency-rows.ts";
 import { overGrpc } from "./over-wire.ts";
 import { buildGoPeer, fetchEnvoy } from "./peers.ts";
-import type { Rig, Row } from "./rig.ts";
+import type { Measured, Rig, Row } from "./rig.ts";
+import { makeTokens } from "./tokens.ts";
 import { streamRow } from "./stream-rows.ts";
 import { grpcSend, networkFind, networkSend, type NetworkWork } from "./works.ts";
 
@@ -73,6 +78,42 @@ const ofEnvoy = { reference: envoy.name };
 const ofEvents = { reference: envoyWithEvents.name };
 const ofLines = { reference: `${grpcGateway.name}, as NDJSON` };
 
+const ofGuards = {
+  work: "REST → gRPC over the network, small POST",
+  better: "higher",
+  must: 0.9,
+  aim: 1.5,
+} as const;
+
+/** Our gateway and Envoy, in front of the same backend, with what decides on calls before. */
+async function guardedDuel(rig: Rig, work: NetworkWork, ...guard: readonly string[]): Promise<Measured> {
+  const { file, args = [] } = await programOf(envoy)(rig);
+  const subject = { file: "asking-gateway.ts", args: guard };
+  return gatewayDuel(work, { file, args: [...args, ...guard] }, rig, subject);
+}
+
+/** Both ask the same authorizer, which shares the core of the load and lets every call pass. */
+async function askedDuel(rig: Rig): Promise<Measured> {
+  const answer = toBinary(CheckResponseSchema, create(CheckResponseSchema, { status: {} }));
+  const path = `/${Authorization.typeName}/${Authorization.method.check.name}`;
+  const authorizer = await startCannedBackend([{ path, request: new Uint8Array(), answer, isForAll: true }]);
+  try {
+    return await guardedDuel(rig, post.work, "authorizer", `127.0.0.1:${authorizer.port}`);
+  } finally {
+    authorizer.close();
+  }
+}
+
+async function tokenDuel(rig: Rig): Promise<Measured> {
+  const { jwksFile, authorizations, remove } = await makeTokens(1_000);
+  try {
+    const http = { ...post.work.http, turns: inTurns(authorizations) };
+    return await guardedDuel(rig, { ...post.work, http }, "tokens", jwksFile);
+  } finally {
+    await remove();
+  }
+}
+
 /** Programs of other projects, gateways in front of the same backend. */
 export const peerRows: readonly Row[] = [
   row("11a", post, grpcGateway, 1.3, 1.6),
@@ -102,5 +143,19 @@ export const peerRows: readonly Row[] = [
   streamRow({ id: "23d", ...ofEvents, must: 0.8, aim: 1.5 }, "sse", programOf(envoyWithEvents)),
   streamRow({ id: "23e", ...ofGo, must: 3 }, "books", programOf(grpcGateway)),
   streamRow({ id: "23f", ...ofGo, must: 1.5 }, "upload", programOf(grpcGateway)),
+  {
+    ...ofGuards,
+    id: "o11",
+    subject: "gateway that asks an authorizer",
+    reference: "Envoy (C++) with `ext_authz`",
+    measure: askedDuel,
+  },
+  {
+    ...ofGuards,
+    id: "o12",
+    subject: "gateway with JWT, 1,000 tokens by turns, and a local limit",
+    reference: "Envoy (C++) with `jwt_authn` and `local_ratelimit`",
+    measure: tokenDuel,
+  },
   ...latencyRows("25", grpcGateway.name, programOf(grpcGateway)),
 ];

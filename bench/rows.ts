@@ -25,6 +25,7 @@ import { streamRows } from "./stream-rows.ts";
 import { upstreamRows } from "./upstream-rows.ts";
 import { grpcFollow } from "./stream-works.ts";
 import { limitRows } from "./limit-rows.ts";
+import { telemetryRows } from "./telemetry-rows.ts";
 import { trafficRows } from "./traffic-rows.ts";
 import { find, follow, grpcSend, networkFind, networkSend, parcelInit, send } from "./works.ts";
 
@@ -296,6 +297,7 @@ const all: readonly Row[] = [
   ...appRows,
   ...limitRows,
   ...guardRows,
+  ...telemetryRows,
   ...faceRows,
   ...mcpRows,
 ];

@@ -1,6 +1,7 @@
 /**
  * Envoy with its transcoder and otherwise default settings. Arguments: its binary, the form of streams (`ndjson` or
- * `sse`) and the backend's address.
+ * `sse`), what decides on requests, and the backend's address. What decides: nothing, `authorizer` with the address of
+ * one, or `tokens` with the file of the issuer's keys, which is together with a limit of requests.
  */
 import { create, toBinary, type DescFile } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
@@ -11,13 +12,16 @@ import { setTimeout as pause } from "node:timers/promises";
 import { BenchBooksService } from "../../gen/tsms/test/v1/bench_books_pb.ts";
 import { BenchService } from "../../gen/tsms/test/v1/bench_pb.ts";
 import { BenchStreamsService } from "../../gen/tsms/test/v1/bench_streams_pb.ts";
+import { tokenAudience, tokenIssuer } from "../tokens.ts";
 import { ForeignProgram } from "./foreign-program.ts";
 import { takePart } from "./take-part.ts";
 
 /** How long Envoy may take to start, in milliseconds; less than the bench waits for a contestant. */
 const patienceMs = 20_000;
 
-const [binary = "", form = "", upstream = ""] = process.argv.slice(2);
+const [binary = "", form = "", ...more] = process.argv.slice(2);
+const upstream = more.at(-1) ?? "";
+const [guard, what = ""] = more.slice(0, -1);
 const services = [BenchService, BenchBooksService, BenchStreamsService];
 const folder = mkdtempSync(join(tmpdir(), "ts-ms-envoy-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -47,6 +51,7 @@ function configuration() {
       ],
     },
     http_filters: [
+      ...guards(extension),
       { name: "envoy.filters.http.grpc_json_transcoder", typed_config: transcoder },
       {
         name: "envoy.filters.http.router",
@@ -58,7 +63,15 @@ function configuration() {
     "@type": extension("upstreams.http.v3.HttpProtocolOptions"),
     explicit_http_config: { http2_protocol_options: {} },
   };
-  const endpoint = { endpoint: { address: address(Number(upstream.split(":")[1])) } };
+  const cluster = (name: string, target: string) => ({
+    name,
+    type: "STATIC",
+    typed_extension_protocol_options: { [http2["@type"].slice("type.googleapis.com/".length)]: http2 },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: address(Number(target.split(":")[1])) } }] }],
+    },
+  });
   return {
     admin: { address: address(0) },
     static_resources: {
@@ -70,15 +83,44 @@ function configuration() {
         },
       ],
       clusters: [
-        {
-          name: "backend",
-          type: "STATIC",
-          typed_extension_protocol_options: { [http2["@type"].slice("type.googleapis.com/".length)]: http2 },
-          load_assignment: { cluster_name: "backend", endpoints: [{ lb_endpoints: [endpoint] }] },
-        },
+        cluster("backend", upstream),
+        ...(guard === "authorizer" ? [cluster("authorizer", what)] : []),
       ],
     },
   };
+}
+
+/** The filters that decide on requests. */
+function guards(extension: (name: string) => string): object[] {
+  if (guard === undefined) return [];
+  const filter = (name: string, type: string, config: object) => ({
+    name: `envoy.filters.http.${name}`,
+    typed_config: { "@type": extension(`filters.http.${name}.v3.${type}`), ...config },
+  });
+  if (guard === "authorizer") {
+    const grpc_service = { envoy_grpc: { cluster_name: "authorizer" }, timeout: "5s" };
+    return [filter("ext_authz", "ExtAuthz", { transport_api_version: "V3", grpc_service })];
+  }
+  const provider = {
+    issuer: tokenIssuer,
+    audiences: [tokenAudience],
+    local_jwks: { inline_string: readFileSync(what, "utf8") },
+    jwt_cache_config: { jwt_cache_size: 10_000 }, // As many as ours remembers.
+  };
+  const always = { default_value: { numerator: 100, denominator: "HUNDRED" } };
+  const count = 1_000_000_000;
+  return [
+    filter("local_ratelimit", "LocalRateLimit", {
+      stat_prefix: "limit",
+      token_bucket: { max_tokens: count, tokens_per_fill: count, fill_interval: "1s" },
+      filter_enabled: always,
+      filter_enforced: always,
+    }),
+    filter("jwt_authn", "JwtAuthentication", {
+      providers: { bench: provider },
+      rules: [{ match: { prefix: "/" }, requires: { provider_name: "bench" } }],
+    }),
+  ];
 }
 
 /** The services' contracts with all that they import, imports first. */

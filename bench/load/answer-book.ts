@@ -22,15 +22,19 @@ export type Answer = readonly AnswerPiece[];
 /** Encoded requests with their encoded replies. */
 export class AnswerBook {
   readonly #works: readonly { readonly work: GrpcWork; readonly answer: Answer }[];
+  /** The reply to every request. Undefined: requests are compared. */
+  readonly #toAll: Answer | undefined;
   readonly #known: { readonly request: Buffer; readonly answer: Answer }[];
 
   constructor(works: readonly GrpcWork[]) {
     this.#works = works.map((work) => ({ work, answer: answerTo(work) }));
+    this.#toAll = this.#works.find(({ work }) => work.isForAll === true)?.answer;
     this.#known = this.#works.map(({ work, answer }) => ({ request: grpcBytes(work.request), answer }));
   }
 
   /** An unknown encoding of a request is decoded once and then remembered. */
   find(request: Buffer): Answer | undefined {
+    if (this.#toAll !== undefined) return this.#toAll;
     const known = this.#known.find((one) => one.request.equals(request));
     if (known !== undefined) return known.answer;
     const messages = plainMessages(request);

@@ -13,6 +13,8 @@ export interface GrpcWork {
    * never.
    */
   readonly isRequest?: (bytes: Uint8Array, index: number) => boolean;
+  /** Whether every request of any rpc has this reply: for requests with a time in them. Default: it has not. */
+  readonly isForAll?: boolean;
 }
 
 /** The messages of a request or a reply. */

@@ -15,8 +15,8 @@ export interface HttpWork {
   readonly accept?: string;
   /** Further headers. Default: none. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Values of the header `Authorization`, one request after the other has the next. Default: none. */
-  readonly authorizations?: readonly string[];
+  /** Values of a header, one request after the other has the next. Default: none. */
+  readonly turns?: { readonly header: string; readonly values: readonly string[] };
   /** The expected JSON value. */
   readonly answer: unknown;
   /** Whether another JSON value is equivalent. Default: it has the same members. */
@@ -66,16 +66,16 @@ export class HttpLoad {
   /**
    * @param connections number of connections. Default: 32.
    * @param times gets the time of every call from its request to the end of its response, in milliseconds
+   * @param connectTo makes a connection. Default: without TLS
    */
   static async open(
     port: number,
     work: HttpWork,
     connections = connectionCount,
     times?: number[],
+    connectTo: (port: number) => Socket = overTcp,
   ): Promise<HttpLoad> {
-    const sockets = Array.from({ length: connections }, () =>
-      connect({ port, host: "127.0.0.1", noDelay: true }),
-    );
+    const sockets = Array.from({ length: connections }, () => connectTo(port));
     await Promise.all(sockets.map((socket) => once(socket, "connect")));
     return new HttpLoad(work, sockets, times);
   }
@@ -118,6 +118,10 @@ export class HttpLoad {
   }
 }
 
+function overTcp(port: number): Socket {
+  return connect({ port, host: "127.0.0.1", noDelay: true });
+}
+
 /** One connection with one request at a time. */
 class Lane {
   /** When the request was sent, in milliseconds. */
@@ -144,19 +148,17 @@ class Lane {
 
 /** The requests of a work, of which each connection sends one after the other. */
 function requestsOf(work: HttpWork): readonly Buffer[] {
-  const { authorizations } = work;
-  return authorizations === undefined
-    ? [requestBytes(work)]
-    : authorizations.map((value) => requestBytes(work, value));
+  const { turns } = work;
+  if (turns === undefined) return [requestBytes(work)];
+  return turns.values.map((value) => requestBytes(work, { [turns.header]: value }));
 }
 
 function requestBytes(
   { method, target, body, accept = "*/*", contentType, headers = {} }: HttpWork,
-  authorization?: string,
+  further: HttpWork["headers"] = {},
 ): Buffer {
   const lines = [`${method} ${target} HTTP/1.1`, "Host: localhost", `Accept: ${accept}`, "User-Agent: bench"];
-  for (const [name, value] of Object.entries(headers)) lines.push(`${name}: ${value}`);
-  if (authorization !== undefined) lines.push(`Authorization: ${authorization}`);
+  for (const [name, value] of Object.entries({ ...headers, ...further })) lines.push(`${name}: ${value}`);
   if (body !== undefined) {
     lines.push(
       `Content-Type: ${contentType ?? "application/json"}`,

@@ -133,6 +133,21 @@ test("R5 a batch is taken at a time, and no more pass than there are", async () 
   assert.equal(await a.passes(), true);
 });
 
+test("R5 of calls that come together as many pass as there are, with batches smaller than a crowd", async () => {
+  const init = named({ key: ["ip"], rate: "1000/1h", store: "redis", batch: 20 });
+  const { redis, passes, limiter } = await replica(init);
+  const before = await commands(redis);
+  let passed = 0;
+  for (let round = 0; round < 50; round++) {
+    const crowd = await Promise.all(Array.from({ length: 32 }, () => passes()));
+    passed += crowd.filter(Boolean).length;
+  }
+  assert.equal(passed, 1_000);
+  const asked = (await commands(redis)) - before;
+  assert.ok(asked < 700, `${asked} commands for 1,600 calls, of which 600 were refused`);
+  assert.equal(limiter.decisions[0]?.refused, 600);
+});
+
 test("usage of all replicas is seen and forgotten at each", async () => {
   const init = named({ key: ["principal"], rate: "10/1h", store: "redis" });
   const [name = ""] = Object.keys(init);

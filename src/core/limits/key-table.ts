@@ -9,8 +9,9 @@ export class KeyTable {
   /** What the owner of the table keeps of an entry; 0 at first. */
   a = new Float64Array(firstCapacity);
   b = new Float64Array(firstCapacity);
-  /** A third number, for tables that have one. */
+  /** A third number and some bits, for tables that have them. */
   c: Float64Array;
+  bits: Uint8Array;
   readonly #maxKeys: number;
   #capacity = firstCapacity;
   #high = new Int32Array(firstCapacity);
@@ -28,6 +29,7 @@ export class KeyTable {
   constructor(maxKeys: number, hasThird = false) {
     this.#maxKeys = maxKeys;
     this.c = new Float64Array(hasThird ? firstCapacity : 0);
+    this.bits = new Uint8Array(hasThird ? firstCapacity : 0);
   }
 
   /** Number of entries. */
@@ -37,7 +39,7 @@ export class KeyTable {
 
   /** Memory of the arrays, in bytes. */
   get bytes(): number {
-    return this.#capacity * (2 * 8 + 6 * 4) + this.c.byteLength;
+    return this.#capacity * (2 * 8 + 6 * 4) + this.c.byteLength + this.bits.byteLength;
   }
 
   /** The entry of a hash; -1 for none. */
@@ -71,7 +73,10 @@ export class KeyTable {
     this.#low[entry] = low;
     this.a[entry] = 0;
     this.b[entry] = 0;
-    if (this.c.length > 0) this.c[entry] = 0;
+    if (this.c.length > 0) {
+      this.c[entry] = 0;
+      this.bits[entry] = 0;
+    }
     this.#chain(entry);
     this.#linkNewest(entry);
     return entry;
@@ -119,7 +124,10 @@ export class KeyTable {
     this.#capacity *= 2;
     this.a = widened(this.a, new Float64Array(this.#capacity));
     this.b = widened(this.b, new Float64Array(this.#capacity));
-    if (this.c.length > 0) this.c = widened(this.c, new Float64Array(this.#capacity));
+    if (this.c.length > 0) {
+      this.c = widened(this.c, new Float64Array(this.#capacity));
+      this.bits = widened(this.bits, new Uint8Array(this.#capacity));
+    }
     this.#high = widened(this.#high, new Int32Array(this.#capacity));
     this.#low = widened(this.#low, new Int32Array(this.#capacity));
     this.#newer = widened(this.#newer, new Int32Array(this.#capacity));
@@ -130,7 +138,7 @@ export class KeyTable {
   }
 }
 
-function widened<T extends Float64Array | Int32Array>(from: T, to: T): T {
+function widened<T extends Float64Array | Int32Array | Uint8Array>(from: T, to: T): T {
   to.set(from);
   return to;
 }

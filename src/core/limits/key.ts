@@ -31,6 +31,8 @@ export class LimitKey {
   readonly text: string;
   /** Whether the key can only be known once the caller is. */
   readonly needsPrincipal: boolean;
+  /** Whether all calls of an rpc have the same key. */
+  readonly isOfRpc: boolean;
   readonly #parts: readonly KeyPart[];
 
   /**
@@ -41,6 +43,7 @@ export class LimitKey {
     this.text = parts.join(" ");
     this.#parts = parts.filter((part) => part !== "global").map(toPart);
     this.needsPrincipal = this.#parts.some((part) => part.needsPrincipal);
+    this.isOfRpc = this.#parts.every((part) => part === simpleParts["rpc"]);
   }
 
   write(call: CallHead, sink: KeySink): void {

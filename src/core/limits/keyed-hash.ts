@@ -67,48 +67,30 @@ export class KeyedHash {
   }
 
   end(): void {
-    this.#word(this.#words << 24);
-    this.#v2 ^= 0xee;
-    this.#round();
-    this.#round();
-    this.#round();
-    this.high = (this.#v1 ^ this.#v3) | 0;
-    this.#v1 ^= 0xdd;
-    this.#round();
-    this.#round();
-    this.#round();
-    this.low = (this.#v1 ^ this.#v3) | 0;
-  }
-
-  #word(word: number): void {
-    this.#words++;
-    this.#v3 ^= word;
-    this.#round();
-    this.#v0 ^= word;
-  }
-
-  #round(): void {
+    const word = this.#words << 24;
     let v0 = this.#v0;
     let v1 = this.#v1;
     let v2 = this.#v2;
-    let v3 = this.#v3;
-    v0 = (v0 + v1) | 0;
-    v1 = (v1 << 5) | (v1 >>> 27);
-    v1 ^= v0;
-    v0 = (v0 << 16) | (v0 >>> 16);
-    v2 = (v2 + v3) | 0;
-    v3 = (v3 << 8) | (v3 >>> 24);
-    v3 ^= v2;
-    v0 = (v0 + v3) | 0;
-    v3 = (v3 << 7) | (v3 >>> 25);
-    v3 ^= v0;
-    v2 = (v2 + v1) | 0;
-    v1 = (v1 << 13) | (v1 >>> 19);
-    v1 ^= v2;
-    v2 = (v2 << 16) | (v2 >>> 16);
-    this.#v0 = v0;
-    this.#v1 = v1;
-    this.#v2 = v2;
-    this.#v3 = v3;
+    let v3 = this.#v3 ^ word;
+    for (let round = 1; round <= 7; round++) {
+      v0 = (v0 + v1) | 0;
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0;
+      v0 = (v0 << 16) | (v0 >>> 16);
+      v2 = (v2 + v3) | 0;
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2;
+      v0 = (v0 + v3) | 0;
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0;
+      v2 = (v2 + v1) | 0;
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2;
+      v2 = (v2 << 16) | (v2 >>> 16);
+      if (round === 1) {
+        v0 ^= word;
+        v2 ^= 0xee;
+      } else if (round === 4) {
+        this.high = (v1 ^ v3) | 0;
+        v1 ^= 0xdd;
+      }
+    }
+    this.low = (v1 ^ v3) | 0;
   }
 }

@@ -4,12 +4,24 @@ import type { LimitStore, StoredRule } from "./store.ts";
 
 /** Share of a batch that is left when the next one is fetched: calls that come meanwhile take of the rest. */
 const fetchAtShare = 0.5;
+/** Share of a batch whose calls have to wait for the next one, so that the one after that is fetched with a whole batch left. */
+const rushShare = 0.25;
+/** Bits of an entry: a batch is being fetched; calls come faster than half a batch lasts. */
+const isFetching = 1;
+const isRushed = 2;
+/** A batch that is being fetched. */
+interface Fetch {
+  readonly verdict: Promise<Verdict>;
+  /** How many calls have asked for it since. */
+  waiting: number;
+}
+
 /** The least time for which tokens of a bucket are kept, in milliseconds. */
 const leastLeaseMs = 1_000;
 
 /**
  * Calls taken from the store in batches: of a key, how many of them are left here, and until when they count. `a` of an
- * entry is the end of the batch, `b` what is left of it, and `left` what the store has had left.
+ * entry is the end of the batch, `b` what is left of it, and `c` what the store has had left.
  */
 export class Leases {
   readonly #store: LimitStore;
@@ -18,7 +30,7 @@ export class Leases {
   readonly #now: () => number;
   readonly #table: KeyTable;
   /** Batches that are being fetched, by both halves of the hash of their key. */
-  readonly #fetching = new Map<string, Promise<Verdict>>();
+  readonly #fetching = new Map<string, Fetch>();
   #nowMs = 0;
 
   /** @param now a clock that never goes back, in milliseconds */
@@ -54,8 +66,9 @@ export class Leases {
     table.use(entry);
     const here = (table.b[entry] ?? 0) - cost;
     table.b[entry] = here;
-    const fetchAt = this.#batch * fetchAtShare;
-    return here <= fetchAt && here + cost > fetchAt && (table.c[entry] ?? 0) > 0;
+    const bits = table.bits[entry] ?? 0;
+    const fetchAt = bits & isRushed ? this.#batch : this.#batch * fetchAtShare;
+    return here <= fetchAt && (bits & isFetching) === 0 && (table.c[entry] ?? 0) > 0;
   }
 
   /** Undoes `take`, as far as the batch is still there. */
@@ -74,10 +87,27 @@ export class Leases {
   fetch(key: () => string, high: number, low: number, least: number): Promise<Verdict> {
     const id = `${high} ${low}`;
     const fetching = this.#fetching.get(id);
-    if (fetching !== undefined) return fetching;
-    const fetched = this.#fetch(key(), high, low, least).finally(() => this.#fetching.delete(id));
-    this.#fetching.set(id, fetched);
-    return fetched;
+    if (fetching !== undefined) {
+      fetching.waiting++;
+      return fetching.verdict;
+    }
+    const entry = this.#table.find(high, low);
+    if (entry >= 0) this.#table.bits[entry] = (this.#table.bits[entry] ?? 0) | isFetching;
+    const verdict = this.#fetch(key(), high, low, least).finally(() => this.#fetched(id, high, low));
+    this.#fetching.set(id, { verdict, waiting: 0 });
+    return verdict;
+  }
+
+  #fetched(id: string, high: number, low: number): void {
+    const waiting = this.#fetching.get(id)?.waiting ?? 0;
+    this.#fetching.delete(id);
+    const entry = this.#table.find(high, low);
+    if (entry < 0) return;
+    const bits = this.#table.bits[entry] ?? 0;
+    // Once calls come that fast, it stays so while they use half a batch in the time of a fetch.
+    const hasLeft = (this.#table.b[entry] ?? 0) > this.#batch * (1 + fetchAtShare);
+    const stays = (bits & isRushed) !== 0 && !hasLeft;
+    this.#table.bits[entry] = stays || waiting >= this.#batch * rushShare ? isRushed : 0;
   }
 
   async #fetch(key: string, high: number, low: number, least: number): Promise<Verdict> {

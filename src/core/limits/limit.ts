@@ -2,6 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { CallHead, DoorName } from "../admission/call-head.ts";
 import { SetupError } from "../errors/setup-error.ts";
 import { Selector } from "../policy/selector.ts";
+import type { CallClock } from "./call-clock.ts";
 import { OpenCalls } from "./concurrent.ts";
 import { Exempt } from "./exempt.ts";
 import { concurrentPolicy, ratePolicy } from "./headers.ts";
@@ -92,7 +93,7 @@ export class RateLimit extends AnyLimit {
     this.rate = parseRate(text);
     this.policy = ratePolicy(name, this.rate);
     this.quota = burst ?? this.rate.count;
-    this.rule = toRule(this.rate, burst, clocks);
+    this.rule = toRule(this.rate, burst, parts.callClock);
     this.table = new KeyTable(maxKeys);
     if (options.store === "local") return;
     if (store === undefined) throw new SetupError("store redis needs the URL of Redis: stores.redis.url");
@@ -129,6 +130,8 @@ export interface LimitParts {
   /** Undefined without Redis. */
   readonly store: LimitStore | undefined;
   readonly clocks: LimitClocks;
+  /** The same, for what is asked about one call. */
+  readonly callClock: CallClock;
 }
 
 /** The limits that one entry makes: one, or one of each kind. @throws SetupError naming limit, option and cure */

@@ -3,6 +3,7 @@ import type { CallHead } from "../admission/call-head.ts";
 import type { Gate } from "../admission/gate.ts";
 import { nearestName } from "../errors/nearest-name.ts";
 import type { Redis } from "../redis/redis.ts";
+import { CallClock } from "./call-clock.ts";
 import { contractCost } from "./contract-cost.ts";
 import { storedKey, type KeySink } from "./key.ts";
 import { KeyedHash } from "./keyed-hash.ts";
@@ -62,7 +63,8 @@ export class Limiter {
 
   /** @throws SetupError naming limit, option and cure */
   constructor(init: LimitsInit, { redis, costOf = contractCost, clocks = limitClocks }: LimiterParts = {}) {
-    this.#parts = { store: redis && new LimitStore(redis), costOf, clocks };
+    const callClock = new CallClock(clocks);
+    this.#parts = { store: redis && new LimitStore(redis), costOf, clocks, callClock };
     this.beforeAuthentication = this.#gate("limits before authentication", "before");
     this.behindAuthentication = this.#gate("limits", "behind");
     this.replace(init);
@@ -147,6 +149,7 @@ export class Limiter {
     const { stored, table, rule, quota } = limit;
     if (stored === undefined) {
       const verdict = { allowed: true, remaining: 0, resetMs: 0, retryMs: 0 };
+      this.#parts.callClock.next();
       rule.look(table, table.find(high, low), 0, verdict);
       return { used: quota - verdict.remaining, remaining: verdict.remaining, resetMs: verdict.resetMs };
     }
@@ -220,16 +223,16 @@ export class Limiter {
   #plan(method: DescMethod): Plans {
     const first = this.#of(method, "before");
     const second = this.#of(method, "behind");
-    const cost = this.#parts.costOf(method);
+    const { costOf, callClock } = this.#parts;
+    const cost = costOf(method);
+    const parts = { hash: this.#hash, clock: callClock };
     const isSecond = first.length > 0;
     const follows = isSecond && second.length > 0;
     const plans: Plans = {
       before:
-        first.length === 0 ? undefined : new RpcLimits(first, cost, this.#hash, { follows, isSecond: false }),
+        first.length === 0 ? undefined : new RpcLimits(first, cost, parts, { follows, isSecond: false }),
       behind:
-        second.length === 0
-          ? undefined
-          : new RpcLimits(second, cost, this.#hash, { follows: false, isSecond }),
+        second.length === 0 ? undefined : new RpcLimits(second, cost, parts, { follows: false, isSecond }),
     };
     this.#plans.set(method, plans);
     return plans;

@@ -1,6 +1,7 @@
 import type { ConnectError } from "@connectrpc/connect";
 import type { CallHead } from "../admission/call-head.ts";
 import { BoundLimit, type Part } from "./bound-limit.ts";
+import type { CallClock } from "./call-clock.ts";
 import { setResponseField, whenCallEnds } from "../call/gate-context.ts";
 import { sortTightestFirst, writeLimitHeaders, type Left } from "./headers.ts";
 import type { KeyedHash } from "./keyed-hash.ts";
@@ -24,8 +25,11 @@ export class RpcLimits {
   /** A limit of each different key. */
   readonly #keys: readonly Limit[];
   readonly #hash: KeyedHash;
+  readonly #clock: CallClock;
   /** The halves of the hashes of the keys. */
   readonly #hashes: Int32Array;
+  /** Whether those hashes are there that are the same for all calls of the rpc. */
+  #isHashed = false;
   /** Whether limits of another place follow, or have gone before. */
   readonly #follows: boolean;
   readonly #isSecond: boolean;
@@ -33,7 +37,7 @@ export class RpcLimits {
   constructor(
     limits: readonly Limit[],
     costOfRpc: number,
-    hash: KeyedHash,
+    { hash, clock }: { readonly hash: KeyedHash; readonly clock: CallClock },
     place: { readonly follows: boolean; readonly isSecond: boolean },
   ) {
     const keys: Limit[] = [];
@@ -45,6 +49,7 @@ export class RpcLimits {
     this.#tightest = [...this.#limits];
     this.#keys = keys;
     this.#hash = hash;
+    this.#clock = clock;
     this.#hashes = new Int32Array(2 * keys.length);
     this.#follows = place.follows;
     this.#isSecond = place.isSecond;
@@ -60,6 +65,7 @@ export class RpcLimits {
   /** Looks at a call. @returns whether the call can be counted now; else the store has to be asked */
   #look(call: CallHead, talk: StoreTalk | undefined, before: Taken | undefined): boolean {
     this.#hashKeys(call);
+    this.#clock.next();
     let canTake = true;
     let worst: BoundLimit | undefined;
     for (const bound of this.#limits) {
@@ -100,12 +106,15 @@ export class RpcLimits {
   #hashKeys(call: CallHead): void {
     const hash = this.#hash;
     for (let at = 0; at < this.#keys.length; at++) {
+      const key = this.#keys[at]?.key;
+      if (key === undefined || (this.#isHashed && key.isOfRpc)) continue;
       hash.begin();
-      this.#keys[at]?.key.write(call, hash);
+      key.write(call, hash);
       hash.end();
       this.#hashes[2 * at] = hash.high;
       this.#hashes[2 * at + 1] = hash.low;
     }
+    this.#isHashed = true;
   }
 
   /** Counts the call that was looked at. */
