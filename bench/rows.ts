@@ -10,6 +10,7 @@ import { compareLives, type Lives } from "./life.ts";
 import { engineRows } from "./engine-rows.ts";
 import { gatewayDuel, handGateway } from "./gateway-duel.ts";
 import { faceRows } from "./face-rows.ts";
+import { graphqlRows } from "./graphql-rows.ts";
 import { guardRows } from "./guard-rows.ts";
 import { handLatencyRows } from "./latency-rows.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
@@ -299,6 +300,7 @@ const all: readonly Row[] = [
   ...guardRows,
   ...telemetryRows,
   ...faceRows,
+  ...graphqlRows,
   ...mcpRows,
 ];
 

@@ -44,6 +44,12 @@ import {
   type SendParcelsRequest,
   type SendParcelsResponse,
 } from "../../gen/tsms/test/v1/bench_streams_pb.ts";
+import {
+  BenchCatalogService,
+  GetCatalogBookRequestSchema,
+  GetCatalogBookResponseSchema,
+} from "../../gen/tsms/test/v1/bench_catalog_pb.ts";
+import type { Book } from "../../gen/library/v1/library_pb.ts";
 import { followed } from "../works.ts";
 
 function serialize<S extends DescMessage>(schema: S): (message: MessageShape<S>) => Buffer {
@@ -180,4 +186,23 @@ export function connectTo(target: string) {
       return { requests, reply: promise };
     },
   };
+}
+
+/** A function that gets a book by its name from `target`. */
+export function connectToCatalog(target: string): (name: string) => Promise<Book | undefined> {
+  const client = new Client(target, credentials.createInsecure());
+  const { getCatalogBook } = BenchCatalogService.method;
+  const { path, requestSerialize, responseDeserialize } = definition(
+    getCatalogBook,
+    GetCatalogBookRequestSchema,
+    GetCatalogBookResponseSchema,
+  );
+  return (name) =>
+    new Promise((resolve, reject) => {
+      const request = create(GetCatalogBookRequestSchema, { name });
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, reply) => {
+        if (error === null) resolve(reply?.book);
+        else reject(error);
+      });
+    });
 }

@@ -14,6 +14,8 @@ export interface StreamForm {
   readonly headers: readonly string[];
   /** Status that begins it. */
   readonly status: number;
+  /** What is sent when the response has begun: each part when the server has said more. Default: nothing. */
+  readonly opening?: readonly Buffer[];
   /** Text after the last message of a complete stream, within its last bytes. */
   readonly last: string;
 }
@@ -86,7 +88,8 @@ export class StreamLoad {
 
   async #read(take: (chunk: Buffer) => void = () => {}): Promise<void> {
     const { target, count } = this.#work;
-    const { headers, status, last } = this.#form;
+    const { headers, status, last, opening = [] } = this.#form;
+    const parts = [...opening];
     const socket = connect({ port: this.#port, host: "127.0.0.1" });
     const closed = once(socket, "close");
     socket.write(`${[`GET ${target} HTTP/1.1`, "Host: localhost", ...headers].join("\r\n")}\r\n\r\n`);
@@ -96,6 +99,8 @@ export class StreamLoad {
     let closing = false;
     socket.on("data", (chunk: Buffer) => {
       if (head === "") head = chunk.toString("latin1", 0, 12);
+      const part = parts.shift();
+      if (part !== undefined) socket.write(part);
       length += chunk.length;
       tail = (tail + chunk.toString("latin1", Math.max(0, chunk.length - tailBytes))).slice(-tailBytes);
       take(chunk);
