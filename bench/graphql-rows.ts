@@ -1,7 +1,14 @@
 import type { Contestant } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
 import { gatewayDuel } from "./gateway-duel.ts";
-import { hundred, hundredCopies, oneBook, oneBookOverNetwork, subscribed, subscriptionForms } from "./graphql-works.ts";
+import {
+  hundred,
+  hundredCopies,
+  oneBook,
+  oneBookOverNetwork,
+  subscribed,
+  subscriptionForms,
+} from "./graphql-works.ts";
 import type { HttpWork } from "./load/http-load.ts";
 import { StreamLoad } from "./load/stream-load.ts";
 import { overHttp } from "./over-wire.ts";

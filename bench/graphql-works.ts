@@ -108,6 +108,7 @@ export const subscriptionForms = {
 /** A short text of a client, with a mask of zeros. */
 function textFrame(message: unknown): Buffer {
   const text = Buffer.from(JSON.stringify(message));
-  const length = text.length < 126 ? [0x80 | text.length] : [0x80 | 126, text.length >> 8, text.length & 0xff];
+  const length =
+    text.length < 126 ? [0x80 | text.length] : [0x80 | 126, text.length >> 8, text.length & 0xff];
   return Buffer.concat([Buffer.from([0x81, ...length, 0, 0, 0, 0]), text]);
 }

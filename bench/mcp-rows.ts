@@ -1,7 +1,9 @@
+import { Missing } from "../conformance/tools.ts";
 import type { Contestant } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
 import type { HttpWork } from "./load/http-load.ts";
 import { overHttp } from "./over-wire.ts";
+import { fetchMcpServer } from "./peers.ts";
 import type { Row } from "./rig.ts";
 import { send } from "./works.ts";
 
@@ -11,6 +13,7 @@ const version = "2026-07-28";
 const callTool: HttpWork = {
   method: "POST",
   target: "/mcp",
+  accept: "application/json, text/event-stream",
   headers: { "MCP-Protocol-Version": version, "Mcp-Method": "tools/call", "Mcp-Name": "send" },
   body: JSON.stringify({
     jsonrpc: "2.0",
@@ -29,8 +32,25 @@ const callTool: HttpWork = {
   read: structuredContentOf,
 };
 
-/** What MCP costs beside REST. */
+/** What MCP costs beside its official server, and beside REST. */
 export const mcpRows: readonly Row[] = [
+  {
+    id: "f6",
+    work: "MCP `tools/call` in process, small",
+    subject: "gateway with `mcp()`",
+    reference: "`createMcpHandler` of the official server",
+    better: "higher",
+    must: 6,
+    aim: 12,
+    async measure(rig) {
+      if (!rig.peers) throw new Missing("it takes `npm run bench -- --peers`");
+      const reference = { file: "mcp-official.ts", args: [await fetchMcpServer()] };
+      return runDuel(
+        { subject: { file: "mcp-gateway.ts", args: ["mcp"] }, reference, ...overHttp(callTool) },
+        rig,
+      );
+    },
+  },
   {
     id: "f7",
     work: "MCP `tools/call` in process, small",

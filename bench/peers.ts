@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { Missing, toolCache } from "../conformance/tools.ts";
+import { Missing, npmPackages, toolCache } from "../conformance/tools.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
@@ -79,6 +79,11 @@ export async function fetchEnvoy(): Promise<string> {
   });
   writeFileSync(done, "");
   return binary;
+}
+
+/** The folder of the official server of MCP, installed from npm. @throws Missing if it cannot be installed */
+export function fetchMcpServer(): Promise<string> {
+  return npmPackages(["@modelcontextprotocol/server@2.4.0", "@modelcontextprotocol/node@2.1.2"]);
 }
 
 /** Runs plugins that generate code into the Go package with the name of the contract's folder. */

@@ -272,6 +272,28 @@ ${project("tools", "tools")}<version>1</version>
   return jars;
 }
 
+/**
+ * Packages of npm with what they depend on, in a folder of the cache, which it resolves with.
+ *
+ * @param packages with their exact versions, such as `ws@8.23.0`
+ * @throws Missing if they cannot be installed
+ */
+export async function npmPackages(packages: readonly string[]): Promise<string> {
+  const folder = join(toolCache, `npm-${packages.join("+").replaceAll(/[^\w.+-]/g, "-")}`);
+  if (existsSync(join(folder, "done"))) return folder;
+  process.stderr.write(`fetching ${packages.join(" and ")}\n`);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
+  const words = ["install", "--no-audit", "--no-fund", "--save-exact", ...packages];
+  await run("npm", words, { cwd: folder }).catch((error: unknown) => {
+    throw new Missing(
+      `npm cannot install ${packages.join(" and ")}: ${String(error).split("\n", 1)[0] ?? ""}`,
+    );
+  });
+  writeFileSync(join(folder, "done"), "");
+  return folder;
+}
+
 /** Debian packages of a suite, unpacked into a folder of the cache without installing them. */
 export async function debianPackages(suite: string, packages: readonly string[]): Promise<string> {
   const folder = join(toolCache, `debian-${suite}-${packages.join("-")}`);

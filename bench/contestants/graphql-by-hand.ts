@@ -47,8 +47,7 @@ interface Operation {
 resolve<Book>("Book", {
   isbn: ({ isbn }) => String(isbn),
   state: ({ state }) => states[state],
-  createTime: ({ createTime }) =>
-    createTime && timestampDate(createTime).toISOString().replace(".000Z", "Z"),
+  createTime: ({ createTime }) => createTime && timestampDate(createTime).toISOString().replace(".000Z", "Z"),
 });
 resolve<Copy>("Copy", { bookResource: ({ book }, loaders) => loaders.books.load(book) });
 
@@ -120,6 +119,7 @@ function resolve<Source>(
   if (!(found instanceof GraphQLObjectType)) throw new Error(`there is no type ${type}`);
   for (const [name, resolver] of Object.entries(resolvers)) {
     const field = found.getFields()[name];
-    if (field !== undefined) field.resolve = (source, _args, context) => resolver(source as Source, context as Operation); // As the schema has them.
+    if (field !== undefined)
+      field.resolve = (source, _args, context) => resolver(source as Source, context as Operation); // As the schema has them.
   }
 }

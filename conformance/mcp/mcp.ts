@@ -1,18 +1,10 @@
 import { execFile } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Suite } from "../suite.ts";
-import { toolCache } from "../tools.ts";
+import { npmPackages } from "../tools.ts";
 import { expectedFailures } from "./expected-failures.ts";
 import { startScenarioServer } from "./scenario-server.ts";
 
@@ -105,12 +97,6 @@ function judge(
 
 /** The suite, installed into the cache; resolves with the path of its program. */
 async function installed(): Promise<string> {
-  const folder = join(toolCache, `mcp-conformance-${version}`);
-  const program = join(folder, "node_modules/@modelcontextprotocol/conformance/dist/index.js");
-  if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-  const words = ["install", "--no-audit", "--no-fund", "--save-exact"];
-  await run("npm", [...words, `@modelcontextprotocol/conformance@${version}`], { cwd: folder });
-  return program;
+  const folder = await npmPackages([`@modelcontextprotocol/conformance@${version}`]);
+  return join(folder, "node_modules/@modelcontextprotocol/conformance/dist/index.js");
 }

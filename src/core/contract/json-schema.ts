@@ -43,7 +43,7 @@ export class JsonSchemas {
     this.#comments = comments;
     this.#form = form;
     this.#isVisible = isVisible;
-    this.#names = new SchemaNames(namer, form.prefix);
+    this.#names = new SchemaNames(namer, form.prefix, form.indent);
   }
 
   /** The schema of a message or an enum: a reference, or the form of a well-known type. */
@@ -110,16 +110,11 @@ export class JsonSchemas {
   /** All definitions that schemas refer to, by their names, in the order of these. */
   definitions(): Readonly<Record<string, JsonSchema>> {
     for (const _ of this.finish());
-    return this.settled();
-  }
-
-  /** The definitions behind `finish`. */
-  settled(): Readonly<Record<string, JsonSchema>> {
     const schemas = [...this.texts()].map(([name, text]) => [name, text.toJSON() as JsonSchema] as const); // As described.
     return Object.fromEntries(schemas);
   }
 
-  /** As `settled`, as texts. */
+  /** The definitions behind `finish`, as texts. */
   texts(): ReadonlyMap<string, LateText<Sided>> {
     return this.#names.definitions();
   }

@@ -27,7 +27,7 @@ export class LateReference<T> {
 }
 
 /**
- * A JSON value with late references, as the text that `JSON.stringify(value, null, 2)` gives: thousands of values cost
+ * A JSON value with late references, as the text that `JSON.stringify(value, null, indent)` gives: thousands of values cost
  * less time and memory as texts than as objects. In JSON it is the value.
  */
 export class LateText<T = unknown> {
@@ -57,13 +57,13 @@ export class LateText<T = unknown> {
   }
 }
 
-/** The text of a value in which late references may stand, all of them to subjects of one kind. */
-export function lateText<T>(value: JsonValue): LateText<T> {
+/** The text of a value in which late references may stand, all of them to subjects of one kind. @param indent default: 2 */
+export function lateText<T>(value: JsonValue, indent = 2): LateText<T> {
   const references: LateReference<unknown>[] = [];
   const outer = found;
   found = references;
   try {
-    return new LateText(JSON.stringify(value, null, 2), references as LateReference<T>[]); // As is said above.
+    return new LateText(JSON.stringify(value, null, indent), references as LateReference<T>[]); // As is said above.
   } finally {
     found = outer;
   }

@@ -12,4 +12,6 @@ export interface SchemaForm extends Pick<JsonWriteOptions, "fieldNames" | "enums
   readonly keywords: "full" | "plain";
   /** What stands in front of names in references: `#/components/schemas/`. */
   readonly prefix: string;
+  /** Spaces of a level in the texts of definitions. Default: 2. */
+  readonly indent?: number;
 }

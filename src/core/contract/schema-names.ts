@@ -36,11 +36,14 @@ interface Described {
 export class SchemaNames {
   readonly #namer: Pick<Namer, "type">;
   readonly #prefix: string;
+  readonly #indent: number;
   readonly #types = new Map<string, Described>();
 
-  constructor(namer: Pick<Namer, "type">, prefix: string) {
+  /** @param indent of the texts of definitions. Default: 2 */
+  constructor(namer: Pick<Namer, "type">, prefix: string, indent = 2) {
     this.#namer = namer;
     this.#prefix = prefix;
+    this.#indent = indent;
   }
 
   /** Adds a side of a type. @returns whether it is new, and has to be described */
@@ -54,7 +57,7 @@ export class SchemaNames {
   }
 
   describe({ typeName }: DescType, side: Side, schema: JsonObject): void {
-    this.#types.get(typeName)?.bodies.set(side, { text: lateText(schema), leader: side });
+    this.#types.get(typeName)?.bodies.set(side, { text: lateText(schema, this.#indent), leader: side });
   }
 
   /** A schema that refers to the definition of a type. */

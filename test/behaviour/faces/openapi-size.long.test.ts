@@ -18,65 +18,23 @@ import { foreignDocument } from "../../../src/gateway/faces/openapi/foreign-docu
 import { openapiDefaults } from "../../../src/gateway/faces/openapi/openapi-options.ts";
 import { documentSecurity } from "../../../src/gateway/faces/openapi/security-schemes.ts";
 import { operationIds, Shown } from "../../../src/gateway/faces/openapi/shown-routes.ts";
-import type { Contract, FaceHost } from "../../../src/entries/openapi.ts";
-import { GrpcServer, HttpServer } from "../../../src/index.ts";
+import { givenToFaces, inSteps } from "../../support/faces-given.ts";
 import { largeContract } from "../../support/large-contract.ts";
 import { membersOf } from "../../support/open-document.ts";
 import { OpenapiHost } from "../../support/openapi-host.ts";
 
-/** What a face gets of a server with these services. */
-async function givenTo(services: readonly DescService[]): Promise<{ contract: Contract; host: FaceHost }> {
-  let given: { contract: Contract; host: FaceHost } | undefined;
-  const http = new HttpServer({
-    port: 0,
-    upstream: new GrpcServer({ listen: false }),
-    faces: [
-      {
-        name: "probe",
-        paths: ["/probe"],
-        mount: (host) => ({
-          use(contract) {
-            given = { contract, host };
-            return new Map();
-          },
-          describe: () => [],
-        }),
-      },
-    ],
-  });
-  for (const service of services) http.addService(service);
-  await http.start();
-  await http.gracefulStop();
-  return given ?? assert.fail("the face was not used");
-}
-
-/** CPU time of this thread, in milliseconds. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
-
 test("F07 no step towards the document of 2,000 rpcs and 5,000 types takes the thread 50 ms", async () => {
-  const { contract, host } = await givenTo([largeContract(2000, 5000)]);
+  const { contract, host } = await givenToFaces([largeContract(2000, 5000)]);
   const shown = new Shown(contract, openapiDefaults);
   const document = makeDocument({
     ...{ shown, host, ids: operationIds(shown), comments: new Comments(), options: openapiDefaults },
     foreign: foreignDocument(shown.services.map(({ file }) => file)),
     ...({ version: "3.1.1", inputs: "canonical", security: documentSecurity({}, []) } as const),
   });
-  const longest = (steps: Generator<void, unknown>): { readonly ms: number; readonly value: unknown } => {
-    let ms = 0;
-    for (;;) {
-      const begun = cpuMs();
-      const { done, value } = steps.next();
-      ms = Math.max(ms, cpuMs() - begun);
-      if (done === true) return { ms, value };
-    }
-  };
-  const made = longest(document);
-  assert.ok(made.ms <= 50, `a step of the document takes ${made.ms} ms`);
-  const text = longest(jsonText(made.value as Parameters<typeof jsonText>[0])); // As `makeDocument` says.
-  assert.ok(text.ms <= 50, `a step of the text takes ${text.ms} ms`);
+  const made = inSteps(document);
+  assert.ok(made.longestMs <= 50, `a step of the document takes ${made.longestMs} ms`);
+  const text = inSteps(jsonText(made.value as Parameters<typeof jsonText>[0])); // As `makeDocument` says.
+  assert.ok(text.longestMs <= 50, `a step of the text takes ${text.longestMs} ms`);
   assert.match(String(text.value), /"Large_Call1999"/);
 });
 

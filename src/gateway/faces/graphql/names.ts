@@ -45,7 +45,10 @@ export class TypeNames {
 
 /** As `fieldName`; undefined for a field without a name of GraphQL. */
 export function nameIn(field: DescField): string | undefined {
-  return [field.jsonName, lowerCamel(field.name)].find((one) => isName(one));
+  const { jsonName } = field;
+  if (isName(jsonName)) return jsonName;
+  const name = lowerCamel(field.name);
+  return isName(name) ? name : undefined;
 }
 
 /**
@@ -72,7 +75,7 @@ export function* namedMembers(
   unions: boolean,
   shows: (field: DescField) => boolean,
 ): Generator<readonly [name: string, member: DescField | DescOneof]> {
-  const owners = new Map<string, string>();
+  const owners = new Map<string, DescField | DescOneof>();
   const seen = new Set<DescOneof>();
   for (const field of message.fields) {
     if (!shows(field)) continue;
@@ -85,9 +88,11 @@ export function* namedMembers(
     const other = owners.get(name);
     if (other !== undefined) {
       const cure = 'give one of them another name, or set oneofs: "fields"';
-      throw new SetupError(`graphql: ${member.toString()} and ${other} are both called ${name}: ${cure}`);
+      throw new SetupError(
+        `graphql: ${member.toString()} and ${other.toString()} are both called ${name}: ${cure}`,
+      );
     }
-    owners.set(name, member.toString());
+    owners.set(name, member);
     yield [name, member];
   }
 }

@@ -35,6 +35,7 @@ export function* toolTexts(
     split: true,
     keywords: options.schemas,
     prefix,
+    indent: 0,
   };
   const schemas = new JsonSchemas(shown.namer, comments, form, (desc) => shown.has(desc));
   const roots: { readonly tool: RpcTool; readonly input: Root; readonly output: Root | undefined }[] = [];
@@ -43,7 +44,7 @@ export function* toolTexts(
     yield;
   }
   yield* schemas.finish();
-  const definitions = yield* Definitions.of(schemas.settled());
+  const definitions = yield* Definitions.of(schemas);
   const texts: string[] = [];
   for (const { tool, input, output } of roots) {
     texts.push(toolText(tool, comments, definitions.text(input, tool), output && definitions.text(output)));
@@ -111,24 +112,26 @@ function isObject(schema: JsonSchema): boolean {
   return "$ref" in schema || schema["type"] === "object";
 }
 
+/** A definition as it stands in tools. */
+interface Definition {
+  /** In JSON. */
+  readonly text: string;
+  /** The definitions that it refers to. */
+  readonly below: readonly string[];
+}
+
 /** Definitions that several schemas share, of which each gets those that it needs. */
 class Definitions {
-  readonly #texts = new Map<string, string>();
-  /** The definitions that one refers to. */
-  readonly #below = new Map<string, readonly string[]>();
-  readonly #all: Readonly<Record<string, JsonSchema>>;
+  readonly #all = new Map<string, Definition>();
 
-  private constructor(all: Readonly<Record<string, JsonSchema>>) {
-    this.#all = all;
-  }
+  private constructor() {}
 
   /** In steps. */
-  static *of(all: Readonly<Record<string, JsonSchema>>): Generator<void, Definitions> {
-    const made = new Definitions(all);
-    for (const [name, schema] of Object.entries(all)) {
-      const text = JSON.stringify(schema);
-      made.#texts.set(name, text);
-      made.#below.set(name, referred(text));
+  static *of(schemas: JsonSchemas): Generator<void, Definitions> {
+    const made = new Definitions();
+    for (const [name, late] of schemas.texts()) {
+      const below = new Set(late.references.map((one) => one.toJSON().slice(prefix.length)));
+      made.#all.set(name, { text: late.text, below: [...below] });
       yield;
     }
     return made;
@@ -136,23 +139,33 @@ class Definitions {
 
   /** A schema with an object at its root, and all that it refers to. */
   text({ schema }: Root, tool?: RpcTool): string {
-    const text = JSON.stringify(schema);
-    const { $ref } = JSON.parse(text) as { readonly $ref?: string };
-    const name = $ref?.slice(prefix.length);
-    const own = name === undefined ? undefined : this.#all[name];
-    const root = own === undefined ? text : JSON.stringify(tool === undefined ? own : marked(own, tool));
-    const names = this.#reached(referred(root));
+    const own = "$ref" in schema ? this.#all.get(targetOf(schema)) : undefined;
+    const { text, below } = own ?? wrapped(schema);
+    const root = tool === undefined ? text : marked(text, tool);
+    const names = this.#reached(below);
     const base = root === '{"type":"object"}' && tool !== undefined ? empty : root;
     if (names.length === 0) return base;
-    const parts = names.map((one) => `${JSON.stringify(one)}:${this.#texts.get(one) ?? "{}"}`);
+    const parts = names.map((one) => `${JSON.stringify(one)}:${this.#all.get(one)?.text ?? "{}"}`);
     return `${base.slice(0, -1)},"$defs":{${parts.join(",")}}}`;
   }
 
   #reached(first: readonly string[]): readonly string[] {
     const seen = new Set(first);
-    for (const name of seen) for (const next of this.#below.get(name) ?? []) seen.add(next);
+    for (const name of seen) for (const next of this.#all.get(name)?.below ?? []) seen.add(next);
     return [...seen].sort();
   }
+}
+
+/** The definition that a schema is, which says nothing else. */
+function targetOf(schema: JsonSchema): string {
+  const { $ref } = JSON.parse(JSON.stringify(schema)) as { readonly $ref: string }; // As its caller has seen.
+  return $ref.slice(prefix.length);
+}
+
+/** A schema that is not a definition itself. */
+function wrapped(schema: JsonSchema): Definition {
+  const text = JSON.stringify(schema);
+  return { text, below: referred(text) };
 }
 
 /** The schema of no arguments. */
@@ -162,21 +175,17 @@ function referred(text: string): readonly string[] {
   return [...text.matchAll(/"\$ref":"#\/\$defs\/([^"]+)"/g)].map(([, name = ""]) => name);
 }
 
-/** Says at properties which headers repeat them. */
-function marked(schema: JsonSchema, { headers }: RpcTool): JsonSchema {
+/** Says at properties which headers repeat them. @param text a schema in JSON */
+function marked(text: string, { headers }: RpcTool): string {
+  if (headers.length === 0) return text;
+  const schema = JSON.parse(text) as JsonObject; // It is the text of one.
   const { properties } = schema;
-  if (
-    headers.length === 0 ||
-    typeof properties !== "object" ||
-    properties === null ||
-    Array.isArray(properties)
-  )
-    return schema;
+  if (typeof properties !== "object" || properties === null || Array.isArray(properties)) return text;
   const changed: JsonObject = { ...properties };
   for (const { argument, header } of headers) {
     const own = changed[argument];
     if (typeof own === "object" && own !== null && !Array.isArray(own))
       changed[argument] = { ...own, "x-mcp-header": header };
   }
-  return { ...schema, properties: changed };
+  return JSON.stringify({ ...schema, properties: changed });
 }
