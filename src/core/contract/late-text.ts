@@ -43,6 +43,7 @@ export class LateText<T = unknown> {
 
   /** The text, with what references are now. */
   get text(): string {
+    if (this.references.length === 0) return this.#text;
     let at = 0;
     return this.#text.replaceAll(quotedMark, () => JSON.stringify(this.references[at++]));
   }
