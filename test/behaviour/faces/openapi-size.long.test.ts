@@ -33,7 +33,7 @@ test("F07 no step towards the document of 2,000 rpcs and 5,000 types takes the t
   });
   const made = inSteps(document);
   assert.ok(made.longestMs <= 50, `a step of the document takes ${made.longestMs} ms`);
-  const text = inSteps(jsonText(made.value as Parameters<typeof jsonText>[0])); // As `makeDocument` says.
+  const text = inSteps(jsonText(made.value));
   assert.ok(text.longestMs <= 50, `a step of the text takes ${text.longestMs} ms`);
   assert.match(String(text.value), /"Large_Call1999"/);
 });
