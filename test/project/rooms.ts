@@ -193,6 +193,17 @@ export const arrows: Arrows = {
     "core/grpc/client",
   ],
 
+  // Endpoints that speak REST, called by the client of our HTTP routes; loaded by clients that have such endpoints.
+  "core/rest-endpoints": [
+    "core/errors",
+    "core/metadata",
+    "core/wire",
+    "core/net",
+    "core/http2",
+    "core/resilience",
+    "rest",
+  ],
+
   // What `dial` may be given, and what is loaded once that is called.
   "core/targets": [
     "core/errors",
@@ -207,6 +218,7 @@ export const arrows: Arrows = {
     "core/discovery/xds",
     "core/cluster",
     "core/health-checks",
+    "core/rest-endpoints",
     "core/telemetry",
   ],
 
