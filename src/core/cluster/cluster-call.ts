@@ -210,7 +210,9 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     if (this.unary) return;
     this.#isAnswered = true;
     this.#stopTimer();
-    this.#endpoint?.load.answered(this, this.#host.nowMs());
+    const nowMs = this.#host.nowMs();
+    this.#endpoint?.load.answered(this, nowMs);
+    if (this.#call?.committed === true) this.#group?.committed(this, nowMs);
   }
 
   ended(
@@ -437,7 +439,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     const group: HedgeGroup = new HedgeGroup(this, {
       books,
       clock: this.rpc.share.clock,
-      hasUntried: (tried) => this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
+      canBegin: (tried) =>
+        call.canTwin === true && this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
       begin: (previous) => {
         const { startedMs } = this;
         const place = {

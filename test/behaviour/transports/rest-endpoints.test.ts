@@ -26,7 +26,7 @@ async function scriptedClient(t: TestContext, options: Partial<DialOptions> = {}
   for (const server of servers) t.after(() => server[Symbol.asyncDispose]());
   const addresses = servers.map(({ url }) => url.slice("http://".length));
   const set = dialSeveral(t, addresses, { protocol: "rest", ...options });
-  return { servers: servers, ...set };
+  return { servers, ...set };
 }
 
 async function* each<T>(...items: T[]): AsyncGenerator<T> {
@@ -240,7 +240,10 @@ describe('protocol "rest"', () => {
     }
     const response = await fetch(`${url}/test/v1/repeat/a?count=2`);
     assert.deepEqual(
-      (await response.text()).trim().split("\n").map((line) => (JSON.parse(line) as { index: number }).index),
+      (await response.text())
+        .trim()
+        .split("\n")
+        .map((line) => (JSON.parse(line) as { index: number }).index),
       [0, 1],
     );
     const { client } = dialSeveral(t, `127.0.0.1:${grpc.address?.port}`);
