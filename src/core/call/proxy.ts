@@ -10,6 +10,7 @@ import type { Transport } from "@connectrpc/connect";
 import { isMetadataOnly } from "../metadata/metadata-only.ts";
 import { ConnectError, toCallError } from "../errors/errors.ts";
 import { inBatches, type ReplyBatch } from "./batches.ts";
+import { hasFunctions } from "../config/check-options.ts";
 import type { CallContext } from "./context.ts";
 import { copySpent } from "../errors/spent-retries.ts";
 import { copyWritten } from "./fault-log.ts";
@@ -36,7 +37,8 @@ import { toInvoker } from "./transport.ts";
  *
  * Each call is one call to that server, of the same kind and with the same metadata, deadline and cancellation; headers,
  * trailers and errors with their details come back as they were sent. A `GrpcServer` passes messages on as bytes,
- * without decoding them, if the transport is one of `dial` to another process and its interceptors are `metadataOnly`.
+ * without decoding them, if the transport is one of `dial` to another process and its interceptors are `metadataOnly`. It
+ * reports the service as NOT_SERVING while a transport of `dial` can reach no server.
  *
  * @throws TypeError if the descriptor is none, or comes from another version of `@bufbuild/protobuf`
  */
@@ -44,7 +46,35 @@ export function proxy<D extends DescService>(descriptor: D, transport: Transport
   checkProtobufCopy(descriptor);
   const invoker = toInvoker(transport);
   const handlerOf: HandlerMaker = (method, interceptors) => proxyHandler(invoker, method, interceptors);
-  return { descriptor, [makesHandlers]: handlerOf } as PartialService<D>; // All rpcs are optional there.
+  // All rpcs are optional there.
+  return { descriptor, [makesHandlers]: handlerOf, [reached]: reachOf(transport) } as PartialService<D>;
+}
+
+/** What is below a service of another server. */
+const reached = Symbol("reached");
+
+/** The connections to another server, as far as health is concerned. */
+export interface Reach {
+  readonly canBeCalled: boolean;
+  /** @returns a function that ends the calls of `fn` */
+  onChange(fn: () => void): () => void;
+}
+
+/** How a service reaches its server; undefined for one of this process, and behind a transport that does not say. */
+export function reachOfService(service: object): Reach | undefined {
+  return (service as { readonly [reached]?: Reach })[reached];
+}
+
+/** @param transport of `dial`; others do not say */
+function reachOf(transport: Transport): Reach | undefined {
+  if (!("state" in transport && hasFunctions(transport, "onChange"))) return undefined;
+  const dialled = transport as Transport & { readonly state: string } & Pick<Reach, "onChange">; // As was looked at.
+  return {
+    get canBeCalled() {
+      return dialled.state !== "transient-failure" && dialled.state !== "closed";
+    },
+    onChange: (fn) => dialled.onChange(fn),
+  };
 }
 
 function proxyHandler(invoker: Invoker, method: DescMethod, interceptors: readonly Interceptor[]): Handler {

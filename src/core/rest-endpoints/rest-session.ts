@@ -1,7 +1,7 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import type { Socket } from "node:net";
-import { restTransport } from "../../rest/rest-transport.ts";
+import { restTransport } from "../rest/rest-transport.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
 import type {
   Connected,

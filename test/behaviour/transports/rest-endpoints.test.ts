@@ -16,16 +16,17 @@ import { dialSeveral, until } from "../../support/several-servers.ts";
 /** Gateways, which are closed with the test, and a client that calls them by REST. */
 async function restClient(t: TestContext, count = 1, options: Partial<DialOptions> = {}) {
   const gateways = await Promise.all(Array.from({ length: count }, () => startGateway()));
-  for (const gateway of gateways) t.after(() => gateway[Symbol.asyncDispose]());
   const addresses = gateways.map(({ port }) => `127.0.0.1:${port}`);
-  return { gateways, ...dialSeveral(t, addresses, { protocol: "rest", ...options }) };
+  const set = dialSeveral(t, addresses, { protocol: "rest", ...options });
+  for (const gateway of gateways) t.after(() => gateway[Symbol.asyncDispose]()); // After the client has left.
+  return { gateways, ...set };
 }
 
 async function scriptedClient(t: TestContext, options: Partial<DialOptions> = {}) {
   const servers = await Promise.all([startScriptedHttp(), startScriptedHttp()] as const);
-  for (const server of servers) t.after(() => server[Symbol.asyncDispose]());
   const addresses = servers.map(({ url }) => url.slice("http://".length));
   const set = dialSeveral(t, addresses, { protocol: "rest", ...options });
+  for (const server of servers) t.after(() => server[Symbol.asyncDispose]());
   return { servers, ...set };
 }
 

@@ -18,7 +18,7 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { toRequestError } from "../core/errors/errors.ts";
+import { toRequestError } from "../errors/errors.ts";
 import { CallSignal } from "./call-signal.ts";
 import { ReplyMessages } from "./reply-messages.ts";
 import { callStream, callUnary } from "./rest-call.ts";

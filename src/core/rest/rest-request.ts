@@ -1,7 +1,7 @@
 import { create, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
-import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
-import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
-import type { Route } from "../core/http-rule/route.ts";
+import type { HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
+import { Code, ConnectError, invalidArgument } from "../errors/errors.ts";
+import type { Route } from "../http-rule/route.ts";
 import { type BoundRequest, chooseBinding } from "./binding-choice.ts";
 import { jsonAt, jsonWithout } from "./json-at.ts";
 import type { RestMethod, RestScope } from "./rest-method.ts";

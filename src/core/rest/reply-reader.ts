@@ -1,7 +1,7 @@
 import { create, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
-import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
-import type { ConnectError } from "../core/errors/errors.ts";
-import type { Route } from "../core/http-rule/route.ts";
+import type { HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
+import type { ConnectError } from "../errors/errors.ts";
+import type { Route } from "../http-rule/route.ts";
 import { Pieces } from "./json-lines.ts";
 import { badReply, errorOfReply } from "./rest-error.ts";
 import type { RestScope } from "./rest-method.ts";

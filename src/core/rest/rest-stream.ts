@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
-import type { Route } from "../core/http-rule/route.ts";
+import type { Route } from "../http-rule/route.ts";
 import { EventReader } from "./event-reader.ts";
 import { splitArrayOrLines } from "./json-array.ts";
 import { type Splitter, splitLines, tooLarge } from "./json-lines.ts";

@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "../core/errors/errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 
 /** Cuts the bytes of a stream into the texts of its messages. */
 export interface Splitter {

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { StreamRequest, StreamResponse, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
-import { Code, ConnectError } from "../core/errors/errors.ts";
-import { formatTimeout } from "../core/wire/grpc-timeout.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
+import { formatTimeout } from "../wire/grpc-timeout.ts";
 import type { CallSignal } from "./call-signal.ts";
 import { fromGatewayHeaders, toGatewayHeaders } from "./gateway-headers.ts";
 import { readError, readReply, replyReader } from "./reply-reader.ts";
