@@ -196,7 +196,10 @@ suite("hedging of server streams", { concurrency: true }, () => {
     );
     let header = new Headers();
     let trailer = new Headers();
-    const replies = client.repeat({}, { onHeader: (all) => (header = all), onTrailer: (all) => (trailer = all) });
+    const replies = client.repeat(
+      {},
+      { onHeader: (all) => (header = all), onTrailer: (all) => (trailer = all) },
+    );
     assert.deepEqual(await textsOf(replies), ["first", "last"]);
     assert.ok(cancelled);
     assert.equal(header.get("x-attempt"), "1");
