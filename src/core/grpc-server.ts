@@ -11,7 +11,7 @@ import { joinChecks, type RpcChecks } from "./call/message-checks.ts";
 import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
-import { reachOfService } from "./call/proxy.ts";
+import { reachOfService } from "./call/reach.ts";
 import { HealthService } from "./grpc/health/health.ts";
 import { Http2Acceptor } from "./grpc/server/http2-acceptor.ts";
 import { reflectionServices } from "./grpc/reflection/reflection.ts";

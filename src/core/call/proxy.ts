@@ -10,7 +10,6 @@ import type { Transport } from "@connectrpc/connect";
 import { isMetadataOnly } from "../metadata/metadata-only.ts";
 import { ConnectError, toCallError } from "../errors/errors.ts";
 import { inBatches, type ReplyBatch } from "./batches.ts";
-import { hasFunctions } from "../config/check-options.ts";
 import type { CallContext } from "./context.ts";
 import { copySpent } from "../errors/spent-retries.ts";
 import { copyWritten } from "./fault-log.ts";
@@ -28,6 +27,7 @@ import { interceptUnary, type Interceptor } from "./interceptors.ts";
 import { ownMetadata, type Invoker } from "./invoker.ts";
 import { LayeredStream } from "./layered-stream.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
+import { reached, reachOf } from "./reach.ts";
 import type { PartialService } from "./service.ts";
 import { toInvoker } from "./transport.ts";
 
@@ -48,33 +48,6 @@ export function proxy<D extends DescService>(descriptor: D, transport: Transport
   const handlerOf: HandlerMaker = (method, interceptors) => proxyHandler(invoker, method, interceptors);
   // All rpcs are optional there.
   return { descriptor, [makesHandlers]: handlerOf, [reached]: reachOf(transport) } as PartialService<D>;
-}
-
-/** What is below a service of another server. */
-const reached = Symbol("reached");
-
-/** The connections to another server, as far as health is concerned. */
-export interface Reach {
-  readonly canBeCalled: boolean;
-  /** @returns a function that ends the calls of `fn` */
-  onChange(fn: () => void): () => void;
-}
-
-/** How a service reaches its server; undefined for one of this process, and behind a transport that does not say. */
-export function reachOfService(service: object): Reach | undefined {
-  return (service as { readonly [reached]?: Reach })[reached];
-}
-
-/** @param transport of `dial`; others do not say */
-function reachOf(transport: Transport): Reach | undefined {
-  if (!("state" in transport && hasFunctions(transport, "onChange"))) return undefined;
-  const dialled = transport as Transport & { readonly state: string } & Pick<Reach, "onChange">; // As was looked at.
-  return {
-    get canBeCalled() {
-      return dialled.state !== "transient-failure" && dialled.state !== "closed";
-    },
-    onChange: (fn) => dialled.onChange(fn),
-  };
 }
 
 function proxyHandler(invoker: Invoker, method: DescMethod, interceptors: readonly Interceptor[]): Handler {
