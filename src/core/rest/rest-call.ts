@@ -2,7 +2,6 @@ import type { StreamRequest, UnaryRequest, UnaryResponse } from "@connectrpc/con
 import { Code, ConnectError } from "../errors/errors.ts";
 import { formatTimeout } from "../wire/grpc-timeout.ts";
 import type { CallSignal } from "./call-signal.ts";
-import { fromGatewayHeaders, toGatewayHeaders } from "./gateway-headers.ts";
 import { readError, readReply, replyReader } from "./reply-reader.ts";
 import type { RestMethod, RestScope } from "./rest-method.ts";
 import { type RestRequest, singleRequest } from "./rest-request.ts";
@@ -47,7 +46,8 @@ export async function send(
   scope: RestScope,
 ): Promise<Answer> {
   const headers = req.header; // A copy costs as much as the rest of this function, and `fetch` makes its own.
-  if (scope.compat === "grpc-gateway") toGatewayHeaders(headers);
+  const compat = scope.compat && (await connected(import("./gateway-headers.ts")));
+  compat?.toGatewayHeaders(headers);
   headers.set("accept", accept);
   headers.delete("content-type");
   if (contentType !== undefined) headers.set("content-type", contentType);
@@ -59,8 +59,7 @@ export async function send(
   if (scope.credentials !== undefined) init.credentials = scope.credentials;
   const response = await connected((scope.fetch ?? fetch)(url, init));
   const trailer = new Headers();
-  const header =
-    scope.compat === "grpc-gateway" ? fromGatewayHeaders(response.headers, trailer) : response.headers;
+  const header = compat?.fromGatewayHeaders(response.headers, trailer) ?? response.headers;
   if (!response.ok) throw await readError(response, header, scope);
   return { response, header, trailer };
 }

@@ -36,7 +36,11 @@ export function choose(method: RestMethod, message: Message, scope: RestScope): 
 }
 
 /** @throws ConnectError INVALID_ARGUMENT for a message that JSON cannot express */
-export function requestJson({ desc, hasFloats }: RestMethod, message: Message, { registry }: RestScope): JsonObject {
+export function requestJson(
+  { desc, hasFloats }: RestMethod,
+  message: Message,
+  { registry }: RestScope,
+): JsonObject {
   try {
     const json = toJson(desc.input, message, { registry }) as JsonObject; // Or the text of a type that no rule can bind.
     return hasFloats ? withSignedZeros(json) : json;
