@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Missing, toolCache } from "../conformance/tools.ts";
@@ -14,6 +15,7 @@ const served = ["bench", "bench_books", "bench_streams"].map((name) => `proto/ts
 const imported = ["proto/library/v1/library.proto", "proto/ts_ms/v1/options.proto"];
 
 const envoyVersion = "1.40.0";
+const cockatielVersion = "4.0.0";
 
 /** The programs of other projects that are built with Go. */
 export type GoPeer = "gateway" | "server";
@@ -79,6 +81,27 @@ export async function fetchEnvoy(): Promise<string> {
   });
   writeFileSync(done, "");
   return binary;
+}
+
+/**
+ * Path of the module of cockatiel, installed from npm.
+ *
+ * @throws Missing if it cannot be installed
+ */
+export async function fetchCockatiel(): Promise<string> {
+  const folder = join(toolCache, `cockatiel-${cockatielVersion}`);
+  const installed = join(folder, "node_modules/cockatiel");
+  if (!existsSync(join(folder, "done"))) {
+    process.stderr.write(`fetching cockatiel ${cockatielVersion}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    await make("cockatiel", async () => {
+      const options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder];
+      await run("npm", ["install", ...options, `cockatiel@${cockatielVersion}`]);
+    });
+    writeFileSync(join(folder, "done"), "");
+  }
+  return createRequire(join(folder, "package.json")).resolve(installed);
 }
 
 /** Runs plugins that generate code into the Go package with the name of the contract's folder. */
