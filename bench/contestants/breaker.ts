@@ -9,7 +9,10 @@ import { repeat, takePart } from "./take-part.ts";
 /** What is used of cockatiel. */
 interface Cockatiel {
   readonly handleAll: object;
-  readonly circuitBreaker: (handled: object, options: object) => { execute(fn: () => unknown): Promise<unknown> };
+  readonly circuitBreaker: (
+    handled: object,
+    options: object,
+  ) => { execute(fn: () => unknown): Promise<unknown> };
   readonly SamplingBreaker: new (options: object) => object;
 }
 

@@ -355,9 +355,6 @@ export const arrows: Arrows = {
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],
 
-  // Calls by HTTP and JSON, in browsers too.
-  rest: ["core/errors", "core/http-rule", "core/wire"],
-
   // Real time: the live connections of servers.
   "hub/connections": ["core/…"],
   hub: ["core/…", "hub/connections"],
@@ -372,6 +369,5 @@ export const arrows: Arrows = {
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "rest", "app"],
-  entries: ["core", "core/…", "gateway", "gateway/…", "app"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "app"],
 };
