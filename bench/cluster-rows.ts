@@ -3,6 +3,7 @@ import { runDuel, samplesAre } from "./duel.ts";
 import { gatewayDuel, networkGateway } from "./gateway-duel.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
+import { fetchCockatiel } from "./peers.ts";
 import { grpcSend, networkFind, networkSend, parcelInit } from "./works.ts";
 
 /** The choice among 1,000 servers, beside that among 3. */
@@ -96,6 +97,24 @@ export const clusterRows: readonly Row[] = [
     id: "c3b",
     work: "REST → gRPC over the network, small GET",
     measure: (rig) => gatewayDuel(networkFind, networkGateway, rig, withPolicies),
+  },
+  {
+    id: "c5",
+    work: "a call around a closed circuit breaker",
+    subject: "`acquire` and `ok`",
+    reference: "cockatiel 4, `execute` of a resolved promise",
+    better: "higher",
+    must: 3,
+    aim: 6,
+    measure: async (rig) =>
+      runDuel(
+        {
+          subject: { file: "breaker.ts", args: ["ours"] },
+          reference: { file: "breaker.ts", args: [await fetchCockatiel()] },
+          check: samplesAre(true),
+        },
+        rig,
+      ),
   },
   ...pickRows,
 ];

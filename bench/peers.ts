@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Missing, npmPackages, toolCache } from "../conformance/tools.ts";
@@ -84,6 +85,12 @@ export async function fetchEnvoy(): Promise<string> {
 /** The folder of the official server of MCP, installed from npm. @throws Missing if it cannot be installed */
 export function fetchMcpServer(): Promise<string> {
   return npmPackages(["@modelcontextprotocol/server@2.4.0", "@modelcontextprotocol/node@2.1.2"]);
+}
+
+/** Path of the module of cockatiel, installed from npm. @throws Missing if it cannot be installed */
+export async function fetchCockatiel(): Promise<string> {
+  const folder = await npmPackages(["cockatiel@4.0.0"]);
+  return createRequire(join(folder, "package.json")).resolve("cockatiel");
 }
 
 /** Runs plugins that generate code into the Go package with the name of the contract's folder. */

@@ -15,6 +15,7 @@ import type { PlanLine } from "./policy/plan.ts";
 import { DialledServer } from "./targets/dialled-server.ts";
 import { checkPolicyOptions } from "./targets/policy-options.ts";
 import { programDefaults } from "./targets/program-defaults.ts";
+import { checkProtocol } from "./targets/endpoint-protocol.ts";
 import type { DialStats } from "./targets/dial-stats.ts";
 import type { LazyCluster } from "./targets/lazy-cluster.ts";
 import type { Endpoint } from "./discovery/resolver.ts";
@@ -151,6 +152,7 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
     const names = connectionEngines.map((name) => `"${name}"`).join(" or ");
     throw new SetupError(`dial: the option engine must be ${names}, not ${show(engine)}`);
   }
+  checkProtocol(options);
   checkPolicyOptions(options);
   checkHttp2Options("dial", options.keepalive ?? {}, options.http2 ?? {});
   const { interceptors = dialDefaults.interceptors, network = dialDefaults.network } = options;
@@ -160,6 +162,9 @@ export function dialInvoker(target: DialTarget, options: Partial<DialOptions> = 
   if (several) return overCluster(dialCluster(target, options), around);
   if (typeof target !== "string" && !network) {
     return withConnection(around(inProcess(target.dispatcher, messageCheck)), always);
+  }
+  if (typeof target !== "string" && options.protocol === "rest") {
+    throw new SetupError('dial: a GrpcServer speaks gRPC: the option protocol "rest" is for servers of HTTP');
   }
   if (typeof target === "string") parseTarget(target); // A malformed target throws here, not at the first call.
   if (typeof target === "string" && wantsCluster(options)) {

@@ -11,6 +11,7 @@ import { joinChecks, type RpcChecks } from "./call/message-checks.ts";
 import { checkOptions } from "./config/check-options.ts";
 import type { CallContext } from "./call/context.ts";
 import { Dispatcher } from "./call/dispatcher.ts";
+import { reachOfService } from "./call/reach.ts";
 import { HealthService } from "./grpc/health/health.ts";
 import { Http2Acceptor } from "./grpc/server/http2-acceptor.ts";
 import { reflectionServices } from "./grpc/reflection/reflection.ts";
@@ -59,6 +60,8 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   readonly #validation: Validation | undefined;
   #admission: Admission | undefined;
   readonly #services: DescService[] = [];
+  /** Ends the questions for the health of services of other servers, by their names. */
+  readonly #unfollow = new Map<string, () => void>();
   readonly #boot = new AbortController();
   #listener: Listener | undefined;
   #stopped: Promise<StopReport> | undefined;
@@ -111,6 +114,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
   addService<D extends DescService>(service: PartialService<D>): this {
     this.#register(service, true);
     this.#services.push(service.descriptor);
+    this.#follow(service);
     this.health.changed();
     return this;
   }
@@ -126,6 +130,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     if (service === undefined) return false;
     this.dispatcher.remove(service);
     this.#engine.unregister(service);
+    this.#unfollow.get(typeName)?.();
     this.health.changed();
     return true;
   }
@@ -336,6 +341,7 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     this.#leaveLimit?.();
     this.#acceptor.close();
     this.health.close();
+    for (const end of [...this.#unfollow.values()]) end();
     this.#engine.goAway();
     this.dispatcher.drain();
     const noticeMs = noticeAfterMs(graceMs);
@@ -364,6 +370,21 @@ export class GrpcServer implements ManagedServer, StreamServer, AsyncDisposable 
     const notified = this.#engine.end(streamsReplies);
     if (await within(lastMs, this.#engine.idle())) return [notified, []];
     return [notified, this.#engine.end(() => true)];
+  }
+
+  /** The health of a service of another server is whether that can be reached. */
+  #follow(service: AnyService): void {
+    const reach = reachOfService(service);
+    if (reach === undefined) return;
+    const { typeName } = service.descriptor;
+    const ends = [
+      this.health.ask((name) => (name === typeName ? reach.canBeCalled : undefined)),
+      reach.onChange(() => this.health.changed()),
+    ];
+    this.#unfollow.set(typeName, () => {
+      this.#unfollow.delete(typeName);
+      for (const end of ends) end();
+    });
   }
 
   /** Health and reflection, unless disabled. */

@@ -193,6 +193,19 @@ export const arrows: Arrows = {
     "core/grpc/client",
   ],
 
+  // Calls by HTTP and JSON, in browsers too: no part of it needs Node.
+  "core/rest": ["core/errors", "core/http-rule", "core/wire"],
+  // Endpoints that speak REST, called by the client of our HTTP routes; loaded by clients that have such endpoints.
+  "core/rest-endpoints": [
+    "core/errors",
+    "core/metadata",
+    "core/wire",
+    "core/net",
+    "core/http2",
+    "core/resilience",
+    "core/rest",
+  ],
+
   // What `dial` may be given, and what is loaded once that is called.
   "core/targets": [
     "core/errors",
@@ -207,6 +220,7 @@ export const arrows: Arrows = {
     "core/discovery/xds",
     "core/cluster",
     "core/health-checks",
+    "core/rest-endpoints",
     "core/telemetry",
   ],
 
@@ -341,9 +355,6 @@ export const arrows: Arrows = {
   // The assembler of the gateway.
   gateway: ["core", "core/…", "gateway/…"],
 
-  // Calls by HTTP and JSON, in browsers too.
-  rest: ["core/errors", "core/http-rule", "core/wire"],
-
   // Real time: the live connections of servers.
   "hub/connections": ["core/…"],
   hub: ["core/…", "hub/connections"],
@@ -355,8 +366,8 @@ export const arrows: Arrows = {
   app: ["core", "core/…", "gateway", "gateway/…", "services"],
 
   // The command `ts-ms`. Nothing imports it.
-  cli: ["core", "core/…", "gateway", "gateway/…", "rest", "app"],
+  cli: ["core", "core/…", "gateway", "gateway/…", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "rest", "app"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "app"],
 };

@@ -48,7 +48,7 @@ export function dialSeveral(
   target: DialTarget,
   options: Partial<DialOptions> = {},
 ): { readonly transport: DialedTransport; readonly client: Client<typeof EchoService> } {
-  const transport = dial(target, { engine: "own", ...options });
+  const transport = dial(target, options);
   t.after(() => transport.close());
   return { transport, client: createClient(EchoService, transport) };
 }

@@ -49,10 +49,10 @@ export function keyOf(name: string): string {
 }
 
 function initOf(config: UpstreamConfig, key: string, mistake: SectionKit["mistake"]): UpstreamInit {
-  if (config.protocol === "rest") {
+  if (config.protocol === "rest" && (config.contract === undefined || config.contract.kind !== undefined)) {
     throw mistake(
-      `${key}.protocol`,
-      "upstreams are called by gRPC: a client of a REST service is restTransport of ts-ms/rest",
+      `${key}.contract`,
+      "is needed with protocol rest, which has no reflection: descriptors, proto or same_as",
     );
   }
   const { target, contract, only, required, zone, subset, stale, serviceConfig, authority } = config;
@@ -65,6 +65,7 @@ function initOf(config: UpstreamConfig, key: string, mistake: SectionKit["mistak
     ...given({
       contract: contract && contractOf(contract, `${key}.contract`, mistake),
       only,
+      protocol: config.protocol === "rest" ? "rest" : undefined,
       balance: config.balance && balanceOf(config.balance),
       zone,
       zoneMode: config.zoneMode === "off" ? undefined : (config.zoneMode as DialOptions["zoneMode"]), // Checked.

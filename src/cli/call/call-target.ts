@@ -86,7 +86,7 @@ export async function httpTransport(
 }
 
 async function restTo(baseUrl: string, fetch: typeof globalThis.fetch): Promise<Transport> {
-  const { restTransport } = await import("../../rest/rest-transport.ts");
+  const { restTransport } = await import("../../core/rest/rest-transport.ts");
   const options = { baseUrl, fetch, maxMessageBytes, deadlineHeader: "connect-timeout-ms" } as const;
   const ruled = restTransport(options);
   // Rules without a body cannot carry streams; gateways of this package have a path with one for every rpc.

@@ -27,6 +27,7 @@ import { interceptUnary, type Interceptor } from "./interceptors.ts";
 import { ownMetadata, type Invoker } from "./invoker.ts";
 import { LayeredStream } from "./layered-stream.ts";
 import { checkProtobufCopy } from "./protobuf-copy.ts";
+import { reached, reachOf } from "./reach.ts";
 import type { PartialService } from "./service.ts";
 import { toInvoker } from "./transport.ts";
 
@@ -36,7 +37,8 @@ import { toInvoker } from "./transport.ts";
  *
  * Each call is one call to that server, of the same kind and with the same metadata, deadline and cancellation; headers,
  * trailers and errors with their details come back as they were sent. A `GrpcServer` passes messages on as bytes,
- * without decoding them, if the transport is one of `dial` to another process and its interceptors are `metadataOnly`.
+ * without decoding them, if the transport is one of `dial` to another process and its interceptors are `metadataOnly`. It
+ * reports the service as NOT_SERVING while a transport of `dial` can reach no server.
  *
  * @throws TypeError if the descriptor is none, or comes from another version of `@bufbuild/protobuf`
  */
@@ -44,7 +46,8 @@ export function proxy<D extends DescService>(descriptor: D, transport: Transport
   checkProtobufCopy(descriptor);
   const invoker = toInvoker(transport);
   const handlerOf: HandlerMaker = (method, interceptors) => proxyHandler(invoker, method, interceptors);
-  return { descriptor, [makesHandlers]: handlerOf } as PartialService<D>; // All rpcs are optional there.
+  // All rpcs are optional there.
+  return { descriptor, [makesHandlers]: handlerOf, [reached]: reachOf(transport) } as PartialService<D>;
 }
 
 function proxyHandler(invoker: Invoker, method: DescMethod, interceptors: readonly Interceptor[]): Handler {

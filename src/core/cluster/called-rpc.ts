@@ -45,7 +45,7 @@ export class CalledRpc implements AttemptTerms {
   readonly maxRequestBytes: number | undefined;
   readonly maxResponseBytes: number | undefined;
   readonly waitForReady: boolean;
-  /** Of unary rpcs whose attempts run side by side; undefined for others. */
+  /** Of rpcs with one request whose attempts run side by side; undefined for others. */
   readonly hedging: HedgeBooks | undefined;
   /** Whether calls may go to an endpoint; undefined for any. */
   readonly mayUse: ((endpoint: ClusterEndpoint) => boolean) | undefined;
@@ -72,7 +72,7 @@ export class CalledRpc implements AttemptTerms {
     if (endpointBreakers !== undefined) this.mayUse = (endpoint) => endpointBreakers.admits(endpoint);
     this.#bufferBytes = retry.bufferBytes;
     const { hedge } = plan;
-    if (hedge !== undefined && this.isUnary) {
+    if (hedge !== undefined && (this.isUnary || method.methodKind === "server_streaming")) {
       this.hedging = new HedgeBooks({ ...hedge, codes: new Set(hedge.codes) }, share.budget);
     }
     this.#rules = {

@@ -1,6 +1,4 @@
-import { notify } from "../call/observer.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
-import { requestTooLarge } from "../errors/request-too-large.ts";
 import { markSpent } from "../errors/spent-retries.ts";
 import type { ReplyFields } from "../http2/reply-status.ts";
 import type {
@@ -13,13 +11,16 @@ import type {
 } from "../http2/stream-source.ts";
 import { pushbackHeader } from "../metadata/retry-headers.ts";
 import type { Permit } from "../resilience/breaker.ts";
-import type { Concurrency, LeavePlace } from "../resilience/concurrency.ts";
 import { pushbackOfReply, type Pushback } from "../resilience/pushback.ts";
 import type { Retries } from "../resilience/retry.ts";
 import type { HedgeBooks } from "../resilience/hedge.ts";
-import { leastDeadlineMs, verdictOf } from "./attempt-verdict.ts";
+import { settlePermit } from "./attempt-permit.ts";
+import { verdictOf } from "./attempt-verdict.ts";
+import { CallEntry } from "./call-entry.ts";
+import { reportCall } from "./call-report.ts";
 import type { PickRequest } from "./candidates.ts";
-import { HedgeGroup, type HedgedAttempt } from "./hedge-group.ts";
+import type { HedgeGroup, HedgedAttempt } from "./hedge-group.ts";
+import { hedgeGroup } from "./hedged-call.ts";
 import type { CalledRpc } from "./called-rpc.ts";
 import { CallRecord } from "./client-observer.ts";
 import type { AttemptKind } from "./client-books.ts";
@@ -64,7 +65,10 @@ interface Failure {
 
 /**
  * One call of a cluster: its attempts, one after the other. Outermost first: the timeout, a place among the calls under
- * way, retries, the breaker, an endpoint.
+ * way, retries, the breaker, an endpoint. In the order of its steps: `begin`, `#enter` (`CallEntry`), `#attempt`, which asks
+ * the breaker, `start` on an endpoint, `answered`; then `ended`, `#expire` or `abandoned`, which tell endpoint and breaker by
+ * `#end`; `#repeats` decides on a further attempt, and `#finish` is the last (`reportCall`). Attempts side by side are
+ * `ClusterCall`s of one `HedgeGroup`.
  */
 export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   readonly rpc: CalledRpc;
@@ -94,9 +98,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   /** Undefined before the first failure. */
   #retries: Retries | undefined;
   #permit: Permit | undefined;
-  #leave: LeavePlace | undefined;
-  /** Ends the wait for a place among the calls under way. */
-  #queued: AbortController | undefined;
+  /** Undefined where nothing stands before the first attempt. */
+  #entry: CallEntry | undefined;
   /** Cancels the pause before an attempt, or its time limit. */
   #cancelTimer: (() => void) | undefined;
   /** The attempts that run side by side, of which this is one; undefined without hedging. */
@@ -210,7 +213,9 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     if (this.unary) return;
     this.#isAnswered = true;
     this.#stopTimer();
-    this.#endpoint?.load.answered(this, this.#host.nowMs());
+    const nowMs = this.#host.nowMs();
+    this.#endpoint?.load.answered(this, nowMs);
+    if (this.#call?.committed === true) this.#group?.committed(this, nowMs);
   }
 
   ended(
@@ -236,51 +241,16 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     if (this.#isOver) return;
     const nowMs = this.#host.nowMs();
     this.#host.forget(this);
-    this.#queued?.abort(reason);
+    this.#entry?.giveUp(reason);
     this.#end(reason, "maybe", reason.code === Code.DeadlineExceeded && this.#hasOwnDeadline, nowMs);
     this.#finish(reason.code, nowMs);
   }
 
-  /** What stands before the first attempt: the size of the request, and a place among the calls under way. */
   #enter(call: AttemptedCall): void {
-    const {
-      maxRequestBytes,
-      limits: { concurrency },
-      share,
-      method,
-    } = this.rpc;
     const nowMs = (this.startedMs = this.#host.nowMs());
-    share.budget.began(nowMs);
-    const bytes = call.requestBytes ?? 0;
-    if (maxRequestBytes !== undefined && bytes > maxRequestBytes) {
-      call.refuse(requestTooLarge(method, bytes, maxRequestBytes));
-      return;
-    }
-    this.#leave = concurrency?.tryEnter();
-    if (concurrency === undefined || this.#leave !== undefined) this.#attempt();
-    else void this.#queue(call, concurrency, nowMs);
-  }
-
-  async #queue(call: AttemptedCall, concurrency: Concurrency, sinceMs: number): Promise<void> {
-    const { name, books } = this.rpc.share;
-    this.#queued = new AbortController();
-    try {
-      const leave = await concurrency.enter(this.#queued.signal);
-      if (this.#isOver) {
-        leave();
-        return;
-      }
-      this.#leave = leave;
-    } catch (error) {
-      if (this.#isOver) return;
-      books.rejected(name, "concurrency");
-      call.refuse(error as ConnectError); // `enter` throws nothing else.
-      return;
-    } finally {
-      this.#queued = undefined;
-    }
-    books.waited(name, this.#host.nowMs() - sinceMs);
-    this.#attempt();
+    this.rpc.share.budget.began(nowMs);
+    this.#entry = new CallEntry(this.rpc);
+    this.#entry.enter(call, () => this.#attempt());
   }
 
   #attempt(): void {
@@ -389,13 +359,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   #settlePermit(error: ConnectError | undefined, progress: Progress, byOwnTimeout: boolean): void {
     const permit = this.#permit;
-    if (permit === undefined) return;
     this.#permit = undefined;
-    const isCallers =
-      error?.code === Code.DeadlineExceeded && !byOwnTimeout && this.#allowedMs < leastDeadlineMs;
-    if (error === undefined) permit.ok();
-    else if (progress === "maybe" && !isCallers) permit.fail(error, byOwnTimeout);
-    else permit.ignore();
+    if (permit !== undefined) settlePermit(permit, error, progress, byOwnTimeout, this.#allowedMs);
   }
 
   /**
@@ -420,36 +385,21 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   }
 
   #leaveBooks(code: number, nowMs: number): void {
-    this.#leave?.();
-    const startedMs = this.startedMs ?? nowMs;
-    const durationMs = nowMs - startedMs;
-    this.rpc.books.finished(code, durationMs);
-    if (this.#record === undefined) return;
-    const { attempts, firstMs = nowMs } = this.#record;
-    const { share, method } = this.rpc;
-    const queuedMs = firstMs - startedMs;
-    const call = { upstream: share.name, method, code, durationMs, queuedMs, attempts };
-    notify(share.observers, (observer) => observer.callFinished?.(call));
+    this.#entry?.leave();
+    reportCall(this.rpc, this.#record, this.startedMs ?? nowMs, code, nowMs);
   }
 
   /** This is the first attempt of several. */
   #toGroup(call: AttemptedCall, books: HedgeBooks): HedgeGroup {
-    const group: HedgeGroup = new HedgeGroup(this, {
-      books,
+    const group = hedgeGroup(this, call, books, {
       clock: this.rpc.share.clock,
       hasUntried: (tried) => this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
-      begin: (previous) => {
+      another: (whole, previous) => {
         const { startedMs } = this;
-        const place = {
-          group,
-          previous,
-          startedMs,
-          hasOwnDeadline: this.#hasOwnDeadline,
-          record: this.#record,
-        };
+        const hasOwnDeadline = this.#hasOwnDeadline;
+        const place = { group: whole, previous, startedMs, hasOwnDeadline, record: this.#record };
         const attempt = new ClusterCall(this.#host, this.rpc, this.#head, place);
         attempt.key = this.key;
-        call.twin?.(attempt);
         return attempt;
       },
       finished: (code, nowMs) => this.#leaveBooks(code, nowMs),

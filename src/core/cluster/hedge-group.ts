@@ -16,15 +16,18 @@ export interface HedgedAttempt {
 export interface HedgedParts {
   readonly books: HedgeBooks;
   readonly clock: Clock;
-  /** Whether there is an endpoint to which none of the attempts has gone. */
-  hasUntried(tried: readonly ClusterEndpoint[]): boolean;
+  /** Whether the call can be made once more, on an endpoint to which none of the attempts has gone. */
+  canBegin(tried: readonly ClusterEndpoint[]): boolean;
   /** Begins another attempt. @param previous attempts before it */
   begin(previous: number): HedgedAttempt;
   /** The call has ended. */
   finished(code: number, nowMs: number): void;
 }
 
-/** The attempts of one unary call, of which the first that succeeds decides (gRFC A6). */
+/**
+ * The attempts of one call with one request, of which the first that succeeds decides, or the first whose stream of replies
+ * begins (gRFC A6).
+ */
 export class HedgeGroup {
   /** Endpoints that any attempt was sent to. */
   readonly tried: ClusterEndpoint[] = [];
@@ -34,6 +37,8 @@ export class HedgeGroup {
   #hedges: Hedges | undefined;
   #cancelTimer: (() => void) | undefined;
   #isOver = false;
+  /** The attempt whose stream of replies has begun. */
+  #committed: HedgedAttempt | undefined;
 
   constructor(first: HedgedAttempt, parts: HedgedParts) {
     this.#parts = parts;
@@ -46,6 +51,15 @@ export class HedgeGroup {
     if (this.#hedges !== undefined) return;
     this.#hedges = new Hedges(this.#parts.books, nowMs);
     this.#schedule();
+  }
+
+  /** The stream of an attempt's replies has begun: the others end, and its outcome will be that of the call. */
+  committed(attempt: HedgedAttempt, nowMs: number): void {
+    if (this.#isOver || this.#committed !== undefined) return;
+    this.#committed = attempt;
+    this.#cancelTimer?.();
+    this.#hedges?.succeeded(nowMs - attempt.beganMs);
+    this.#loseOthers(attempt);
   }
 
   /** An attempt has succeeded: the others end. */
@@ -67,8 +81,12 @@ export class HedgeGroup {
     pushback: Pushback,
     nowMs: number,
   ): boolean {
+    if (this.#committed !== undefined) {
+      this.end(attempt, error.code, nowMs);
+      return false;
+    }
     const hedges = this.#hedges;
-    const decision = hedges?.failed(code, pushback, nowMs, this.#parts.hasUntried(this.tried));
+    const decision = hedges?.failed(code, pushback, nowMs, this.#parts.canBegin(this.tried));
     if (decision === undefined || decision.kind === "outcome") {
       if (hedges !== undefined && this.#parts.books.rules.codes.has(code)) markSpent(error);
       this.end(attempt, error.code, nowMs);
@@ -84,8 +102,12 @@ export class HedgeGroup {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#cancelTimer?.();
-    for (const other of this.#attempts) if (other !== attempt) other.lose();
+    this.#loseOthers(attempt);
     this.#parts.finished(code, nowMs);
+  }
+
+  #loseOthers(attempt: HedgedAttempt): void {
+    for (const other of this.#attempts) if (other !== attempt) other.lose();
   }
 
   #schedule(): void {
@@ -96,7 +118,7 @@ export class HedgeGroup {
     const { clock } = this.#parts;
     this.#cancelTimer = clock.after(Math.max(0, nextMs - clock.nowMs()), () => {
       this.#cancelTimer = undefined;
-      if (this.#hedges?.due(clock.nowMs(), this.#parts.hasUntried(this.tried)) === true) this.#begin();
+      if (this.#hedges?.due(clock.nowMs(), this.#parts.canBegin(this.tried)) === true) this.#begin();
       this.#schedule();
     });
   }

@@ -1,5 +1,10 @@
 import type { TlsOptionsFor } from "../net/client-tls.ts";
+import type { Address, Target } from "../net/target.ts";
 import type { ClientHttp2Options, ClientKeepalive } from "./client-http2-options.ts";
+import type { Connected } from "./session.ts";
+
+/** Connects to one address of a target. @throws ConnectError UNAVAILABLE if that fails */
+export type ConnectTo = (address: Address, target: Target, options: ConnectOptions) => Promise<Connected>;
 
 /** How to connect. */
 export interface ConnectOptions {

@@ -1,5 +1,6 @@
 import type { RequestSigner } from "../metadata/request-signer.ts";
 import type { ClientTls } from "../net/client-tls.ts";
+import type { ConnectTo } from "./connect-options.ts";
 import {
   clientHttp2Defaults,
   keepaliveDefaults,
@@ -80,10 +81,13 @@ export interface MergedConnectionOptions extends ConnectionOptions {
   readonly http2: ClientHttp2Options;
   /** Whether the process may end while calls are open, as for those of the library itself. Default: false. */
   readonly background?: boolean;
+  /** Connects in place of the engine, where servers do not speak HTTP/2. Default: the engine does. */
+  readonly connectBy?: ConnectTo;
 }
 
 /** What a connection is made with. */
-export type ConnectionInit = Partial<ConnectionOptions> & Pick<MergedConnectionOptions, "background">;
+export type ConnectionInit = Partial<ConnectionOptions> &
+  Pick<MergedConnectionOptions, "background" | "connectBy">;
 
 /** The options of a connection, with defaults for those that are missing. */
 export function mergeConnectionOptions(options: ConnectionInit): MergedConnectionOptions {

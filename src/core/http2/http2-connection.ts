@@ -336,13 +336,13 @@ export class Connection implements SessionListener, StreamSources, StreamSource 
     const target = parseTarget(name);
     this.#counts = countsOf(this.#owner?.upstream ?? name);
     this.#queue.countIn(this.#counts);
-    const { authority, background, connectTimeoutMs: timeoutMs, engine, http2 } = this.#options;
+    const { authority, background, connectBy, connectTimeoutMs: timeoutMs, engine, http2 } = this.#options;
     this.#authority = authority ?? target.authority;
     const controller = new AbortController();
     const attempt: Connecting = { kind: "connecting", controller };
     const { signal } = controller;
     const options = { tls: this.#tls, timeoutMs, signal, keepalive: this.#keepalive, http2, background };
-    connectToAny(target, engine, options).then(
+    connectToAny(target, engine, options, connectBy).then(
       (connected) => this.#onConnected(attempt, connected),
       (error: unknown) => this.#onFailed(attempt, toUnavailable(error)),
     );

@@ -62,13 +62,15 @@ export interface AttemptedCall extends Opener {
   readonly attempts: number;
   /** Whether its request can be sent once more, from the begin. */
   readonly repeatable: boolean;
+  /** Whether its whole request is there and kept, so that `twin` can begin with it. Undefined for calls without `twin`. */
+  readonly canTwin?: boolean;
   /** Whether a part of the reply has been handed to the caller. */
   readonly committed: boolean;
   /** Size of the request of a unary call; undefined for streams. */
   readonly requestBytes: number | undefined;
   /** Resets the stream of the attempt in progress, which is over; the call is not. */
   cut(): void;
-  /** Begins another call with the same request, whose reply is that of this call too. Undefined for streams. */
+  /** Begins another call with the same request, whose reply is that of this call too. Not for streams of requests. */
   twin?(source: StreamSource): AttemptedCall;
   /** Ends the call without a reply: its twin has one. */
   drop(): void;

@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { PoolOptions } from "../cluster/connection-pool.ts";
 import { show } from "../config/check-options.ts";
 import type { DnsOptions } from "../discovery/host-lookup.ts";
@@ -8,7 +9,8 @@ import { mergeConnectionOptions, type ConnectionOptions } from "../http2/connect
 import { clientTls } from "../net/client-tls.ts";
 import { parseTarget } from "../net/target.ts";
 import { checkChoice, choiceDefaults, givesChoice, type ChoiceOptions } from "./choice-options.ts";
-import { LazyCluster } from "./lazy-cluster.ts";
+import { connectionOf, healthOf, type EndpointProtocol } from "./endpoint-protocol.ts";
+import { LazyCluster, type LoadedCluster } from "./lazy-cluster.ts";
 import { checkGroup, wrongOption, type Allowed } from "./option-groups.ts";
 import { programDefaults } from "./program-defaults.ts";
 import { givesPolicies, policyDialDefaults, type PolicyDialOptions } from "./policy-options.ts";
@@ -25,6 +27,11 @@ export interface ClusterDialOptions extends ChoiceOptions, PolicyDialOptions {
    * resolver names it, such as `users` of `consul:///users`; `list` for a list.
    */
   readonly name: string | undefined;
+  /**
+   * What endpoints speak: `rest` calls them by HTTP/1.1 and JSON, as the `google.api.http` rules of the rpcs say. Default:
+   * `grpc`.
+   */
+  readonly protocol: EndpointProtocol;
   /** Connections to each endpoint. Default: see `PoolOptions`. */
   readonly connections: Partial<PoolOptions>;
   /**
@@ -41,6 +48,7 @@ export const clusterDialDefaults: ClusterDialOptions = Object.freeze({
   ...choiceDefaults,
   ...policyDialDefaults,
   name: undefined,
+  protocol: "grpc",
   connections: Object.freeze({}),
   staleMs: 30_000,
   dns: Object.freeze({}),
@@ -61,6 +69,7 @@ export function wantsCluster(options: Partial<ClusterDialOptions>): boolean {
   return (
     programDefaults()?.retriesOneServer === true ||
     options.name !== undefined ||
+    options.protocol === "rest" ||
     options.connections !== undefined ||
     givesChoice(options) ||
     givesPolicies(options)
@@ -90,6 +99,8 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
     throw new SetupError(`dial: the option name must be a text, not ${show(name)}`);
   }
   const { slowStart, health, outlier, ...choice } = checkChoice(options);
+  const { protocol = clusterDialDefaults.protocol } = options;
+  const checked = healthOf(protocol, health);
   checkGroup("connections", connections, poolRules);
   const { policies, contractPolicies, retryBudget, clientObservers } = { ...policyDialDefaults, ...options };
   if (!(staleMs >= 0)) throw wrongOption("staleMs", "0 or more", staleMs);
@@ -100,17 +111,19 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
   const tls = checkTls(options, source, authority);
   if (tls !== false) clientTls(tls === true ? {} : tls); // What cannot be used throws here, not at the first call.
   const early = mergeConnectionOptions({ ...options, authority, tls });
-  return new LazyCluster(early, async () => {
+  const methods = new Map<string, DescMethod>();
+  const load = async (): Promise<LoadedCluster> => {
     const [parts, checks, resolver] = await Promise.all([
       import("./cluster-parts.ts"),
-      health === undefined ? undefined : import("../health-checks/health-checks.ts"),
+      checked === undefined ? undefined : import("../health-checks/health-checks.ts"),
       source.load({ dns }),
     ]);
     const { Cluster, poolDefaults, outlierDefaults, slowStartDefaults, healthDefaults } = parts;
     const label = name ?? source.name ?? resolver.authority ?? resolver.name;
     // Some resolvers learn their names only from where they run.
     const late = { authority: resolver.authority, tls: withName(early.tls, resolver.authority) };
-    const connection = authority === undefined && !source.isFixed ? { ...early, ...late } : early;
+    const named = authority === undefined && !source.isFixed ? { ...early, ...late } : early;
+    const connection = await connectionOf(protocol, named, methods);
     const common = {
       ...choice,
       name: label,
@@ -123,7 +136,7 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
       books: parts.clientCounts,
       observers: clientObservers,
       slowStart: { ...slowStartDefaults, ...slowStart },
-      health: checks?.healthChecks({ ...healthDefaults, ...health }, { name: label, connection }),
+      health: checks?.healthChecks({ ...healthDefaults, ...checked }, { name: label, connection }),
       outlier: outlier === undefined ? undefined : { ...outlierDefaults, ...outlier },
       retryTokens,
       retryBudget: { ...parts.retryBudgetDefaults, ...retryBudget },
@@ -135,7 +148,11 @@ export function dialCluster(target: ClusterTarget, given: Options): LazyCluster 
     }
     const cluster = new Cluster({ ...common, plans: new parts.Plans(plans) });
     return { cluster, stats: () => parts.clusterStats(cluster) };
-  });
+  };
+  const know = (method: DescMethod): void => {
+    methods.set(`/${method.parent.typeName}/${method.name}`, method);
+  };
+  return new LazyCluster(early, load, protocol === "grpc" ? undefined : know);
 }
 
 function sourceOf(target: ClusterTarget): Source {

@@ -1,3 +1,4 @@
+import type { DescMethod } from "@bufbuild/protobuf";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { DialStats } from "./dial-stats.ts";
 import { Code, ConnectError } from "../errors/errors.ts";
@@ -21,15 +22,26 @@ export interface LoadedCluster {
 export class LazyCluster implements StreamSources {
   readonly options: MergedConnectionOptions;
   readonly #load: () => Promise<LoadedCluster>;
+  readonly #know: ((method: DescMethod) => void) | undefined;
   #loading: Promise<CalledCluster> | undefined;
   #cluster: CalledCluster | undefined;
   #stats: () => DialStats = () => ({ endpoints: [] });
   #isClosed = false;
   readonly #watchers = new Set<() => void>();
 
-  constructor(options: MergedConnectionOptions, load: () => Promise<LoadedCluster>) {
+  /** @param know called once for each rpc before it is called. Default: nothing */
+  constructor(
+    options: MergedConnectionOptions,
+    load: () => Promise<LoadedCluster>,
+    know?: (method: DescMethod) => void,
+  ) {
     this.options = options;
     this.#load = load;
+    this.#know = know;
+  }
+
+  know(method: DescMethod): void {
+    this.#know?.(method);
   }
 
   /** The cluster; undefined before it is loaded. */

@@ -126,6 +126,9 @@ export function upstreamParts(name: string, init: unknown, isRequired: boolean):
   ) {
     fail(`has services that are no list of descriptors: ${show(services)}`);
   }
+  if (dial.protocol === "rest" && services === undefined && (contract ?? "reflection") === "reflection") {
+    fail("speaks rest, which has no reflection: give its contract, or services");
+  }
   if (only !== undefined && !isTexts(only))
     fail(`has an option only that is no list of names: ${show(only)}`);
   if (required !== undefined && typeof required !== "boolean") {

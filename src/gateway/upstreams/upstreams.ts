@@ -15,6 +15,7 @@ import { ChosenInvokers } from "./chosen-invokers.ts";
 import type { ContractPublisher } from "./contract-publisher.ts";
 import { RefusalLog } from "./refusal-log.ts";
 import type { RefusedService } from "./service-owners.ts";
+import type { UpstreamEntry } from "./upstream-entry.ts";
 import { UpstreamSet } from "./upstream-set.ts";
 import type { UpstreamTraffic } from "./upstream-traffic.ts";
 import { upstreamStats, type UpstreamsStats } from "./upstreams-stats.ts";
@@ -138,11 +139,13 @@ export class Upstreams implements Transport, AsyncDisposable {
       signal: over.signal,
     });
     this.#publishers.set(publisher, []);
+    const endHealth = grpc && this.#reportHealth(grpc);
     publisher.changed();
     if (!over.signal.aborted) {
       await new Promise<void>((resolve) => over.signal.addEventListener("abort", () => resolve()));
     }
     forget();
+    endHealth?.();
     signal.removeEventListener("abort", end);
     this.#publishers.delete(publisher);
     if (this.#publishers.size === 0 && !this.#options.keepOpen) this.close();
@@ -315,6 +318,24 @@ export class Upstreams implements Transport, AsyncDisposable {
     });
   }
 
+  /**
+   * Says in the health service of a server which services can be called: those whose upstream has a server that can, and
+   * the whole server if every required upstream has that, and its contracts. @returns a function that ends that
+   */
+  #reportHealth({ health }: GrpcServer): () => void {
+    const ends = [
+      health.ask((name) => {
+        if (name === "") return !this.#isIncomplete && this.#set.all.every(isFit);
+        const owner = this.#set.owners.get(name)?.entry;
+        return owner && canBeCalled(owner);
+      }),
+      this.onChange(() => health.changed()),
+    ];
+    return () => {
+      for (const end of ends) end();
+    };
+  }
+
   #begin(): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
@@ -376,6 +397,16 @@ export class Upstreams implements Transport, AsyncDisposable {
       signal.addEventListener("abort", end);
     });
   }
+}
+
+/** Whether nothing is known to keep an upstream from being called: one that is not connected may become so by a call. */
+function canBeCalled({ state }: UpstreamEntry): boolean {
+  return state !== "transient-failure" && state !== "closed";
+}
+
+/** Whether a gateway can be ready with an upstream as it is. */
+function isFit(entry: UpstreamEntry): boolean {
+  return !entry.parts.required || (entry.contract !== undefined && canBeCalled(entry));
 }
 
 function closed(): ConnectError {

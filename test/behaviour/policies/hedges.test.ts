@@ -129,16 +129,197 @@ suite("hedging", { concurrency: true }, () => {
     assert.ok(few.calls() <= 110 && few.calls() > 100, `${few.calls()} attempts`);
   });
 
-  test("streams of such rpcs are tried again one attempt after the other", async (t) => {
+  test("client streams of such rpcs are tried again one attempt after the other", async (t) => {
     let calls = 0;
     const { address } = await scriptedEcho(t, () => "", {
-      async *repeat() {
+      async collect() {
         if (calls++ === 0) throw unavailable();
-        yield { text: "good" };
+        return { count: 1 };
       },
     });
     const { client } = dialSeveral(t, [address], { policies: [idempotent({ hedge: {} })] });
-    for await (const { text } of client.repeat({})) assert.equal(text, "good");
+    assert.equal((await client.collect(each({}))).count, 1);
     assert.equal(calls, 2);
+  });
+});
+
+/** What a server does with the call of this number, from 0. */
+type Replies = (index: number, context: HandlerContext) => AsyncGenerator<{ text: string }>;
+
+/** Two servers with the same streams, and a client that hedges. */
+async function twoStreams(t: TestContext, replies: Replies, hedge: HedgeInit, more: object = {}) {
+  let calls = 0;
+  const both = { repeat: (_: unknown, context: HandlerContext) => replies(calls++, context) };
+  const servers = [await scriptedEcho(t, () => "", both), await scriptedEcho(t, () => "", both)];
+  const { client, transport } = dialSeveral(
+    t,
+    servers.map(({ address }) => address),
+    {
+      policies: [idempotent({ hedge: { maxExtra: 1, ...hedge }, ...more })],
+      balance: "round_robin",
+      outlier: false,
+    },
+  );
+  await transport.ready();
+  await until(transport, () => transport.stats().cluster?.connections === 2);
+  return { client, transport, calls: () => calls };
+}
+
+async function textsOf(replies: AsyncIterable<{ text: string }>, into: string[] = []): Promise<string[]> {
+  for await (const { text } of replies) into.push(text);
+  return into;
+}
+
+suite("hedging of server streams", { concurrency: true }, () => {
+  const soon: HedgeInit = { delayMs: 20 };
+  const never: HedgeInit = { delayMs: 2 ** 31 - 1 };
+
+  test("the stream that begins first counts, and the other is reset before it ends", async (t) => {
+    let cancelled = false;
+    let resetSeen: () => void = () => {};
+    const reset = new Promise<void>((resolve) => (resetSeen = resolve));
+    const { client, transport } = await twoStreams(
+      t,
+      async function* (index, context) {
+        if (index === 0) {
+          await untilCancelled(context, () => (cancelled = true));
+          resetSeen();
+          return;
+        }
+        context.responseHeader.set("x-attempt", String(index));
+        context.responseTrailer.set("x-end", String(index));
+        yield { text: "first" };
+        await reset; // Its stream goes on while the other one ends.
+        yield { text: "last" };
+      },
+      soon,
+    );
+    let header = new Headers();
+    let trailer = new Headers();
+    const replies = client.repeat(
+      {},
+      { onHeader: (all) => (header = all), onTrailer: (all) => (trailer = all) },
+    );
+    assert.deepEqual(await textsOf(replies), ["first", "last"]);
+    assert.ok(cancelled);
+    assert.equal(header.get("x-attempt"), "1");
+    assert.equal(trailer.get("x-end"), "1");
+    const { cluster, endpoints } = transport.stats();
+    assert.deepEqual(cluster?.attempts, { first: 1, transparent: 0, retry: 0, hedge: 1 });
+    assert.equal(cluster.inFlight, 0);
+    assert.deepEqual(
+      endpoints.map(({ load }) => load?.failures),
+      [0, 0],
+    );
+  });
+
+  test("the first attempt may win too, with as many replies as it likes", async (t) => {
+    const { client, calls, transport } = await twoStreams(
+      t,
+      async function* (index, context) {
+        if (index > 0) await untilCancelled(context, () => {});
+        else while (calls() < 2) await new Promise(setImmediate);
+        for (let reply = 0; reply < 3_000; reply++) yield { text: `${index} ${"x".repeat(100)}` };
+      },
+      soon,
+    );
+    const texts = await textsOf(client.repeat({}));
+    assert.equal(texts.length, 3_000);
+    assert.ok(texts.every((text) => text.startsWith("0 ")));
+    assert.equal(transport.stats().cluster?.inFlight, 0);
+  });
+
+  test("a code of the policy begins the next attempt at once, others end the call", async (t) => {
+    const first = await twoStreams(
+      t,
+      async function* (index) {
+        if (index === 0) throw unavailable();
+        yield { text: "good" };
+      },
+      never,
+    );
+    assert.deepEqual(await textsOf(first.client.repeat({})), ["good"]);
+    const fatal = await twoStreams(
+      t,
+      // eslint-disable-next-line require-yield -- it fails at its begin
+      async function* () {
+        throw new ConnectError("no", Code.NotFound);
+      },
+      never,
+    );
+    await failure(textsOf(fatal.client.repeat({})), Code.NotFound);
+    assert.equal(fatal.calls(), 1);
+  });
+
+  test("an error after the first reply is that of the call", async (t) => {
+    const { client, calls } = await twoStreams(
+      t,
+      async function* () {
+        yield { text: "one" };
+        throw unavailable("in the middle");
+      },
+      never,
+    );
+    const texts: string[] = [];
+    const error = await failure(textsOf(client.repeat({}), texts), Code.Unavailable);
+    assert.equal(error.rawMessage, "in the middle");
+    assert.deepEqual(texts, ["one"]);
+    assert.equal(calls(), 1);
+  });
+
+  test("K14: both fail, or the caller leaves", async (t) => {
+    const failing = await twoStreams(
+      t,
+      // eslint-disable-next-line require-yield -- it fails at its begin
+      async function* (index) {
+        throw unavailable(`number ${index}`);
+      },
+      { delayMs: 10 },
+    );
+    const error = await failure(textsOf(failing.client.repeat({})), Code.Unavailable);
+    assert.equal(error.rawMessage, "number 1");
+    assert.equal(failing.transport.stats().cluster?.inFlight, 0);
+    let cancelled = 0;
+    const hanging = await twoStreams(
+      t,
+      // eslint-disable-next-line require-yield -- it never answers
+      async function* (_, context) {
+        await untilCancelled(context, () => cancelled++);
+      },
+      { delayMs: 5 },
+      { concurrency: { max: 1 } },
+    );
+    for (const end of ["cancel", "deadline"]) {
+      const before = hanging.calls();
+      const controller = new AbortController();
+      const options = end === "cancel" ? { signal: controller.signal } : { timeoutMs: 200 };
+      const call = failure(
+        textsOf(hanging.client.repeat({}, options)),
+        end === "cancel" ? Code.Canceled : Code.DeadlineExceeded,
+      );
+      while (hanging.calls() < before + 2) await new Promise(setImmediate);
+      controller.abort();
+      await call;
+    }
+    while (cancelled < hanging.calls()) await new Promise(setImmediate);
+    assert.equal(hanging.transport.stats().cluster?.inFlight, 0);
+  });
+
+  test("a caller that leaves the stream of a further attempt ends it", async (t) => {
+    let cancelled = 0;
+    const { client, transport } = await twoStreams(
+      t,
+      async function* (index, context) {
+        if (index === 1) yield { text: "first" };
+        await untilCancelled(context, () => cancelled++);
+      },
+      soon,
+    );
+    for await (const { text } of client.repeat({})) {
+      assert.equal(text, "first");
+      break;
+    }
+    while (cancelled < 2) await new Promise(setImmediate);
+    assert.equal(transport.stats().cluster?.inFlight, 0);
   });
 });

@@ -30,7 +30,7 @@ async function loadedBy(target: string): Promise<readonly string[]> {
 
 /** Rooms of clusters, which one server does not need, but for what checks the options `policies` and `serviceConfig`. */
 const ofClusters =
-  /^core\/(?:cluster\/|discovery\/|health-checks\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!clock\.)|traffic\/|ambient\/)/;
+  /^core\/(?:cluster\/|discovery\/|health-checks\/|policy\/(?!(?:selected-policies|policy-(?:layer|fields|values)|selector|service-config|balance-config|config-json)\.)|resilience\/|time\/(?!clock\.)|traffic\/|ambient\/|rest\/|rest-endpoints\/)/;
 
 test("a program that dials one server loads no module of clusters", async () => {
   for (const target of ["address", "server"]) {
@@ -46,6 +46,7 @@ test("a program that dials one server loads no module of clusters", async () => 
       "core/targets/cluster-target.ts",
       "core/targets/contract-states-policy.ts",
       "core/targets/dialled-server.ts",
+      "core/targets/endpoint-protocol.ts",
       "core/targets/lazy-cluster.ts",
       "core/targets/option-groups.ts",
       "core/targets/policy-options.ts",

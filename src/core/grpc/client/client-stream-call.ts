@@ -12,7 +12,8 @@ import { compressedFlag, prefixBytes, withPrefixes } from "../../wire/message-pr
 import { MessageReader, type MessageSink } from "../../wire/message-reader.ts";
 import type { ReplyFields } from "../../http2/reply-status.ts";
 import type { RequestStream } from "../../http2/session.ts";
-import type { KeptRequests, StreamSources } from "../../http2/stream-source.ts";
+import type { MergedConnectionOptions } from "../../http2/connection-options.ts";
+import type { AttemptedCall, KeptRequests, StreamSource, StreamSources } from "../../http2/stream-source.ts";
 
 /** Replies buffered for the caller, in bytes; above it the stream is paused and the server waits (back-pressure). */
 const waitingBytes = 64 * 1024;
@@ -22,8 +23,13 @@ const waitingBytes = 64 * 1024;
  * batches, and so can its replies be read.
  */
 export class ClientStreamCall<Requests> extends ClientCall implements MessageSink {
+  readonly #options: MergedConnectionOptions;
   #maxMessageBytes: number;
   readonly #compressed: boolean;
+  /** The call that the caller reads, if this one is a twin of it. */
+  #original: ClientStreamCall<Requests> | undefined;
+  /** The twin whose replies the caller gets; undefined while that is not decided, and for those of this call. */
+  #chosen: ClientStreamCall<Requests> | undefined;
   #reader: MessageReader | undefined;
   readonly #requests: Abortable<Requests>;
   readonly #toBytes: (requests: Requests) => readonly Uint8Array[];
@@ -54,6 +60,7 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     toBytes: (requests: Requests) => readonly Uint8Array[],
   ) {
     super(sources, rpc, context);
+    this.#options = sources.options;
     const { maxMessageBytes, compression } = sources.options;
     this.#maxMessageBytes = maxMessageBytes;
     this.#compressed = compression === requestCoding.name;
@@ -64,6 +71,7 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
   /** The next reply; undefined at the end of the call. */
   async next(): Promise<Message | undefined> {
     for (;;) {
+      if (this.#chosen !== undefined) return this.#chosen.next();
       if (this.context.reason !== undefined) throw this.#error ?? this.context.reason;
       const reply = this.#replies.shift();
       if (reply !== undefined) return this.#read(reply.flags, reply.bytes);
@@ -76,6 +84,7 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
   /** The replies that were left unread of the last batch, or those that have arrived; undefined at the end of the call. */
   async nextBatch(): Promise<ReplyBatch | undefined> {
     for (;;) {
+      if (this.#chosen !== undefined) return this.#chosen.nextBatch();
       if (this.context.reason !== undefined) throw this.#error ?? this.context.reason;
       if (this.#batch?.done === false) return this.#batch;
       const [first] = this.#replies;
@@ -102,13 +111,35 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
 
   /** Cancels the call if it has not ended. */
   cancel(): void {
+    this.#chosen?.cancel();
     if (this.ended) return; // Most streams end by themselves: an error with its stack is not worth making.
     this.fail(new ConnectError("the caller cancelled the call", Code.Canceled));
+  }
+
+  get canTwin(): boolean {
+    return this.#allSent && this.repeatable;
+  }
+
+  twin(source: StreamSource): AttemptedCall {
+    const sources = { options: this.#options, sourceOf: () => source };
+    const twin = new ClientStreamCall(sources, this.rpc, this.context, noRequests(), this.#toBytes);
+    twin.#original = this.#original ?? this;
+    twin.#kept = new SentRequests(this.#kept?.messages ?? []);
+    twin.#allSent = twin.#pumping = true;
+    twin.begin();
+    return twin;
+  }
+
+  override drop(): void {
+    if (this.ended) return;
+    super.drop();
+    this.#letGo();
   }
 
   override answered(headers: ReplyFields, ended: boolean): void {
     if (!ended) {
       this.#committed = true;
+      this.#original?.choose(this);
       this.#kept?.release();
     }
     super.answered(headers, ended);
@@ -174,6 +205,18 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     } else {
       this.#error = error;
     }
+    this.#original?.choose(this);
+    this.#letGo();
+  }
+
+  /** From now on the caller gets the replies of a twin. */
+  protected choose(twin: ClientStreamCall<Requests>): void {
+    this.#chosen = twin;
+    this.#wakeUp();
+  }
+
+  /** After the end: of requests, and of what waits for replies. */
+  #letGo(): void {
     this.#kept?.release();
     void this.#requests.return();
     this.#resume?.();
@@ -248,6 +291,23 @@ export class ClientStreamCall<Requests> extends ClientCall implements MessageSin
     wake?.();
   }
 }
+
+/** The requests of a twin, which the original call has sent before. */
+class SentRequests implements KeptRequests {
+  readonly isWhole = true;
+  readonly messages: readonly Uint8Array[];
+
+  /** @param messages as of now: those of the original are let go by themselves */
+  constructor(messages: readonly Uint8Array[]) {
+    this.messages = [...messages];
+  }
+
+  keep(): void {}
+
+  release(): void {}
+}
+
+async function* noRequests(): AsyncGenerator<never, void, undefined> {}
 
 /** The messages, compressed, each behind its prefix. */
 async function compressed(messages: readonly Uint8Array[]): Promise<Buffer> {

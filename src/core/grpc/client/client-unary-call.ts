@@ -74,6 +74,10 @@ export class ClientUnaryCall<T> extends ClientCall implements MessageSink {
   /** The request is one message, which is passed on in full. */
   drained(): void {}
 
+  get canTwin(): boolean {
+    return true;
+  }
+
   twin(source: StreamSource): AttemptedCall {
     const sources = { options: this.#options, sourceOf: () => source };
     const twin = new ClientUnaryCall(

@@ -14,16 +14,20 @@ import type { Service } from "../../call/service.ts";
 /** The status of a service that a program can set. */
 export type HealthStatus = "SERVING" | "NOT_SERVING" | "UNKNOWN";
 
+/** Whether a service can be called, by its name; "" is the whole server. Undefined where the source knows nothing of it. */
+export type HealthSource = (name: string) => boolean | undefined;
+
 /**
  * Reports to clients and balancers which services can be called (`grpc.health.v1`, gRPC health checking protocol).
  *
  * The name "" means the whole server. Every service of the server is SERVING unless `setStatus()` has set another
- * status; while the server drains, all are NOT_SERVING.
+ * status, or what serves it (`ask`) cannot be called; while the server drains, all are NOT_SERVING.
  */
 export class HealthService implements Service<typeof Health> {
   readonly descriptor = Health;
   readonly #names: () => readonly string[];
   readonly #set = new Map<string, ServingStatus>();
+  readonly #sources = new Set<HealthSource>();
   readonly #watchers = new Set<() => void>();
   #state: "serving" | "draining" | "closed" = "serving";
   #suspended = false;
@@ -37,6 +41,21 @@ export class HealthService implements Service<typeof Health> {
   setStatus(name: string, status: HealthStatus): void {
     this.#set.set(name, ServingStatus[status]);
     this.changed();
+  }
+
+  /**
+   * Asks `source` for the services whose status was not set, such as those of other servers; `changed()` is called when it
+   * may say something else.
+   *
+   * @returns a function that ends that
+   */
+  ask(source: HealthSource): () => void {
+    this.#sources.add(source);
+    this.changed();
+    return () => {
+      this.#sources.delete(source);
+      this.changed();
+    };
   }
 
   /** The status of a service; undefined for an unknown one. */
@@ -113,7 +132,12 @@ export class HealthService implements Service<typeof Health> {
     const set = this.#set.get(name);
     if (set === undefined && name !== "" && !this.#names().includes(name)) return undefined;
     const serves = this.#state === "serving" && !this.#suspended;
-    return serves ? (set ?? ServingStatus.SERVING) : ServingStatus.NOT_SERVING;
+    return serves ? (set ?? this.#asked(name)) : ServingStatus.NOT_SERVING;
+  }
+
+  #asked(name: string): ServingStatus {
+    for (const source of this.#sources) if (source(name) === false) return ServingStatus.NOT_SERVING;
+    return ServingStatus.SERVING;
   }
 
   #change(signal: AbortSignal): Promise<void> {

@@ -1,9 +1,9 @@
 import { type DescMethod, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { HttpRuleSchema } from "../../gen/google/api/http_pb.ts";
-import { type FieldViolation, invalidArgument } from "../core/errors/errors.ts";
-import { quoteText } from "../core/errors/quote-text.ts";
-import { compileRoute, routeName, type Route } from "../core/http-rule/route.ts";
-import { annotatedBindings, implicitBinding, ruleBindings, selectorOf } from "../core/http-rule/http-rule.ts";
+import { HttpRuleSchema } from "../../../gen/google/api/http_pb.ts";
+import { type FieldViolation, invalidArgument } from "../errors/errors.ts";
+import { quoteText } from "../errors/quote-text.ts";
+import { compileRoute, routeName, type Route } from "../http-rule/route.ts";
+import { annotatedBindings, implicitBinding, ruleBindings, selectorOf } from "../http-rule/http-rule.ts";
 import { jsonAt, jsonWithout } from "./json-at.ts";
 import { writePath } from "./path-writer.ts";
 import { writeQuery } from "./query-writer.ts";

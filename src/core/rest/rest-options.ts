@@ -1,6 +1,6 @@
 import type { JsonObject, Registry } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
-import { SetupError } from "../core/errors/setup-error.ts";
+import { SetupError } from "../errors/setup-error.ts";
 
 /** Anything that `new Headers()` takes. */
 export type RestHeaders = ConstructorParameters<typeof Headers>[0];

@@ -1,5 +1,5 @@
 import type { Message } from "@bufbuild/protobuf";
-import { Code, ConnectError } from "../core/errors/errors.ts";
+import { Code, ConnectError } from "../errors/errors.ts";
 import type { CallSignal } from "./call-signal.ts";
 
 /** The replies of one streaming call as its caller reads them; `return()` aborts the request. */

@@ -18,10 +18,9 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { toRequestError } from "../core/errors/errors.ts";
+import { toRequestError } from "../errors/errors.ts";
 import { CallSignal } from "./call-signal.ts";
-import { ReplyMessages } from "./reply-messages.ts";
-import { callStream, callUnary } from "./rest-call.ts";
+import { callUnary, connected } from "./rest-call.ts";
 import { withStandardTypes } from "./rest-error.ts";
 import { methodBook, type RestScope } from "./rest-method.ts";
 import { readOptions, type RestHeaders, type RestTransportOptions } from "./rest-options.ts";
@@ -88,6 +87,8 @@ export function restTransport(
       const known = lookUp(method);
       const call = signalOf(signal, timeoutMs, known.timeoutMs, true);
       try {
+        // Most programs in browsers have none.
+        const { callStream, ReplyMessages } = await connected(import("./stream-call.ts"));
         const common = await requestOf(scope, method, header, values, call);
         const message = messagesOf(method.input, input);
         const request = Object.assign(common, { stream: true, method, message } as const);

@@ -1,8 +1,8 @@
 import { create, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
-import type { HttpBody } from "../../gen/google/api/httpbody_pb.ts";
-import type { ConnectError } from "../core/errors/errors.ts";
-import type { Route } from "../core/http-rule/route.ts";
-import { Pieces } from "./json-lines.ts";
+import type { HttpBody } from "../../../gen/google/api/httpbody_pb.ts";
+import type { ConnectError } from "../errors/errors.ts";
+import type { Route } from "../http-rule/route.ts";
+import { Pieces } from "./pieces.ts";
 import { badReply, errorOfReply } from "./rest-error.ts";
 import type { RestScope } from "./rest-method.ts";
 
@@ -91,21 +91,4 @@ async function readBytes({ body }: Response, maxBytes: number): Promise<Uint8Arr
     throw error;
   }
   return pieces.take();
-}
-
-/** The chunks of a body; leaving the loop early cancels the request. */
-export async function* chunksOf(body: Response["body"]): AsyncGenerator<Uint8Array, void, undefined> {
-  const reader = body?.getReader();
-  if (reader === undefined) return;
-  let isEnded = false;
-  try {
-    for (;;) {
-      const next = await reader.read();
-      if (next.done) break;
-      yield next.value as Uint8Array; // Bodies of responses have no other chunks.
-    }
-    isEnded = true;
-  } finally {
-    if (!isEnded) reader.cancel().catch(() => {});
-  }
 }

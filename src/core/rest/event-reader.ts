@@ -1,5 +1,5 @@
 import { badReply } from "./rest-error.ts";
-import { tooLarge } from "./json-lines.ts";
+import { tooLarge } from "./pieces.ts";
 
 /** One event of an event stream. */
 export interface StreamEvent {

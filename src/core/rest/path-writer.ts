@@ -1,9 +1,9 @@
 import { type DescField, ScalarType, type JsonObject } from "@bufbuild/protobuf";
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
-import type { FieldViolation } from "../core/errors/errors.ts";
-import { isDotted, percentDecode } from "../core/http-rule/percent.ts";
-import type { TemplateSegment } from "../core/http-rule/path-template.ts";
-import type { Route } from "../core/http-rule/route.ts";
+import type { FieldViolation } from "../errors/errors.ts";
+import { isDotted, percentDecode } from "../http-rule/percent.ts";
+import type { TemplateSegment } from "../http-rule/path-template.ts";
+import type { Route } from "../http-rule/route.ts";
 import { jsonAt } from "./json-at.ts";
 
 /**

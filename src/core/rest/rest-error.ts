@@ -10,9 +10,9 @@ import {
   file_google_protobuf_wrappers,
 } from "@bufbuild/protobuf/wkt";
 import { base64Decode } from "@bufbuild/protobuf/wire";
-import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
-import { Code, ConnectError, toCode } from "../core/errors/errors.ts";
-import { codeOfHttpStatus } from "../core/errors/http-status.ts";
+import { file_google_rpc_error_details } from "../../../gen/google/rpc/error_details_pb.ts";
+import { Code, ConnectError, toCode } from "../errors/errors.ts";
+import { codeOfHttpStatus } from "../errors/http-status.ts";
 
 /** The types of `registry`, and the standard ones of details of errors. */
 export function withStandardTypes(registry: Registry | undefined): Registry {

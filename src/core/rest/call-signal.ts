@@ -1,4 +1,4 @@
-import { Code, ConnectError, toCallError } from "../core/errors/errors.ts";
+import { Code, ConnectError, toCallError } from "../errors/errors.ts";
 
 /** The longest time that a timer can wait, in milliseconds; longer timeouts are none. */
 const longestTimerMs = 0x7fff_ffff;

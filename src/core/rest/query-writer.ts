@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
-import type { FieldViolation } from "../core/errors/errors.ts";
+import type { FieldViolation } from "../errors/errors.ts";
 
 /**
  * What a query cannot say of a message, or undefined where it holds all of it. Calls `add` with every parameter in

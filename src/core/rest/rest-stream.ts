@@ -1,9 +1,11 @@
 import type { JsonObject, JsonValue, Message } from "@bufbuild/protobuf";
-import type { Route } from "../core/http-rule/route.ts";
+import type { Route } from "../http-rule/route.ts";
 import { EventReader } from "./event-reader.ts";
 import { splitArrayOrLines } from "./json-array.ts";
-import { type Splitter, splitLines, tooLarge } from "./json-lines.ts";
-import { chunksOf, parseJson, type ReplyReader } from "./reply-reader.ts";
+import { chunksOf } from "./body-chunks.ts";
+import { type Splitter, splitLines } from "./json-lines.ts";
+import { tooLarge } from "./pieces.ts";
+import { parseJson, type ReplyReader } from "./reply-reader.ts";
 import { badReply, errorOfStream, isObject } from "./rest-error.ts";
 import type { RestScope } from "./rest-method.ts";
 

@@ -1,5 +1,6 @@
 import { badReply } from "./rest-error.ts";
-import { isBlank, Pieces, type Splitter, splitLines } from "./json-lines.ts";
+import { isBlank, type Splitter, splitLines } from "./json-lines.ts";
+import { Pieces } from "./pieces.ts";
 
 const [comma, quote, backslash] = [0x2c, 0x22, 0x5c];
 const [openArray, closeArray, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];

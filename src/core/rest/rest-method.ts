@@ -1,7 +1,7 @@
 import type { DescMethod, Registry } from "@bufbuild/protobuf";
 import { canHaveFloats } from "./signed-zero.ts";
 import { bindingsOf, selectsRpc } from "./binding-choice.ts";
-import type { Route } from "../core/http-rule/route.ts";
+import type { Route } from "../http-rule/route.ts";
 import type { RestTransportOptions } from "./rest-options.ts";
 
 /** What a transport knows of an rpc, made at its first call. */
