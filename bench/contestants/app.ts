@@ -10,6 +10,8 @@ const app = await App.load({
     http: { port: 0 },
     grpc: { port: 0 },
     overload: { enabled: false },
+    docs: { enabled: false },
+    openapi: { enabled: false },
     telemetry: { metrics: { port: "off" } },
   },
 });

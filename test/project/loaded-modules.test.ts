@@ -114,7 +114,7 @@ test("who has no configuration loads nothing that reads one", async () => {
 
 /** Rooms of what a program has to ask for, beside the parts of them that all programs have. */
 const asked =
-  /^src\/core\/(?:security\/(?!principal\.|auth-flags\.|access\/access-options\.)|limits\/|redis\/|overload\/|condition\/|validation\/(?!validation-options\.|validation\.|checked-invoker\.|rules-in\.)|telemetry\/tracing\/)|^src\/(?:gateway\/(?:session|authorizer)|hub)\//;
+  /^src\/core\/(?:security\/(?!principal\.|auth-flags\.|access\/access-options\.)|limits\/|redis\/|overload\/|condition\/|validation\/(?!validation-options\.|validation\.|checked-invoker\.|rules-in\.)|telemetry\/tracing\/)|^src\/(?:gateway\/(?:session|authorizer)|hub)\/|^src\/app\/(?:redirect-server|one-port|admin-)/;
 
 test("who names none of them loads no room of security, limits, overload, traces, sessions, rules or hubs", async () => {
   const app = "test/project/fixtures/plain-app.ts";

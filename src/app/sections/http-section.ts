@@ -5,8 +5,6 @@ import { Cors } from "../../gateway/http/browsers/cors.ts";
 import { HttpServer } from "../../gateway/http-server.ts";
 import { httpServerDefaults, type HttpServerOptions } from "../../gateway/http-server-options.ts";
 import type { PlannedServer } from "../app-plan.ts";
-import { OnePort } from "../one-port.ts";
-import { RedirectServer } from "../redirect-server.ts";
 import type { SectionKit, SectionParts } from "./section.ts";
 import { hasGrpcPort } from "./upstream-use.ts";
 
@@ -51,11 +49,13 @@ function serverOf({ config }: SectionKit): PlannedServer {
   }
   return {
     name: "http",
-    make: ({ grpc, http }) =>
-      new OnePort(
+    async make({ grpc, http }) {
+      const { OnePort } = await import("../one-port.ts");
+      return new OnePort(
         new GrpcServer({ ...grpc, listen: false }),
         (grpcSide) => new HttpServer({ ...http, host, port: onePort, grpc: grpcSide }),
-      ),
+      );
+    },
     listens: { host, port: onePort, key: "app.port" },
   };
 }
@@ -65,7 +65,10 @@ function redirectOf({ config }: SectionKit, port: number): PlannedServer {
   const httpsPort = config.app.port ?? config.http.port;
   return {
     name: "redirect",
-    make: () => new RedirectServer({ host, port, httpsPort, allowedHosts }),
+    async make() {
+      const { RedirectServer } = await import("../redirect-server.ts");
+      return new RedirectServer({ host, port, httpsPort, allowedHosts });
+    },
     listens: { host, port, key: "http.redirect_port" },
   };
 }

@@ -9,7 +9,10 @@ import type { CallWatcher } from "../../core/telemetry/call-books.ts";
 export function watchInvoker(invoker: Invoker, watchers: readonly CallWatcher[]): Invoker {
   if (watchers.length === 0) return invoker;
   const looking = (): readonly CallWatcher[] => watchers.filter(({ isLooking }) => isLooking);
-  const isWatched = (): boolean => watchers.some((watcher) => watcher.isLooking);
+  const isWatched = (): boolean => {
+    for (const watcher of watchers) if (watcher.isLooking) return true;
+    return false;
+  };
   const watch = async <T>(context: CallContext, call: () => Promise<T>): Promise<T> => {
     const told = begin(looking(), context);
     try {
