@@ -18,7 +18,7 @@ export async function freePort(): Promise<number> {
  * @param maxMs in milliseconds. Default: 10 seconds
  */
 export async function listening(child: ChildProcess, port: number, maxMs = 10_000): Promise<void> {
-  for (const end = performance.now() + maxMs; performance.now() < end; ) {
+  for (const end = performance.now() + maxMs; performance.now() < end;) {
     if (child.exitCode !== null) break;
     const socket = connect(port, "127.0.0.1");
     const answered = await once(socket, "connect").then(

@@ -22,7 +22,9 @@ export async function npmPackages(name: string, ...packages: readonly string[]):
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const words = ["install", "--no-audit", "--no-fund", "--save-exact", "--ignore-scripts", ...packages];
   await run("npm", words, { cwd: folder }).catch((cause: unknown) => {
-    throw new Missing(`${packages.join(", ")} of npm cannot be installed: ${String(cause).split("\n").at(-1)}`);
+    throw new Missing(
+      `${packages.join(", ")} of npm cannot be installed: ${String(cause).split("\n").at(-1)}`,
+    );
   });
   return folder;
 }

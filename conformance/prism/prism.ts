@@ -24,7 +24,10 @@ const calls: readonly (readonly [string, (library: Client<typeof Library>) => Pr
   ["GetBook", (library) => library.getBook({ name: "shelves/1/books/1" })],
   ["CreateBook", (library) => library.createBook({ parent: "shelves/1", book: { title: "A", isbn: 1n } })],
   ["UpdateBook", (library) => library.updateBook({ book: { name: "shelves/1/books/1", title: "B" } })],
-  ["BatchGetBooks", (library) => library.batchGetBooks({ parent: "shelves/1", names: ["shelves/1/books/1"] })],
+  [
+    "BatchGetBooks",
+    (library) => library.batchGetBooks({ parent: "shelves/1", names: ["shelves/1/books/1"] }),
+  ],
   ["CheckoutBook", (library) => library.checkoutBook({ name: "shelves/1/books/1", borrower: "me" })],
   ["ReturnBook", (library) => library.returnBook({ name: "shelves/1/books/1" })],
   ["DeleteBook", (library) => library.deleteBook({ name: "shelves/1/books/1" })],
@@ -92,7 +95,9 @@ async function made(
 }
 
 /** Starts Prism on a free port. */
-async function start(words: readonly string[]): Promise<{ readonly child: ChildProcess; readonly url: string }> {
+async function start(
+  words: readonly string[],
+): Promise<{ readonly child: ChildProcess; readonly url: string }> {
   const port = await freePort();
   const [program = "", ...more] = words;
   const child = spawn(process.execPath, [program, ...more, "--port", String(port), "--host", "127.0.0.1"], {

@@ -303,7 +303,11 @@ suite("the engine's own", () => {
 });
 
 test("bodies of refused requests leave nothing on their connection", async () => {
-  await using server = new HttpServer({ port: 0, upstream: new GrpcServer({ listen: false }), logger: false });
+  await using server = new HttpServer({
+    port: 0,
+    upstream: new GrpcServer({ listen: false }),
+    logger: false,
+  });
   await server.start();
   const warnings: string[] = [];
   const onWarning = (warning: Error): void => void warnings.push(warning.message);

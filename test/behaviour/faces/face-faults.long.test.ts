@@ -42,7 +42,8 @@ async function curl(...words: readonly string[]): Promise<number> {
   const child = spawn("curl", ["-sS", "--fail", "--max-time", "60", ...words], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const bytes = (await child.stdout.toArray()).reduce((sum: number, chunk: Buffer) => sum + chunk.length, 0);
+  let bytes = 0;
+  for await (const chunk of child.stdout as AsyncIterable<Buffer>) bytes += chunk.length;
   if (child.exitCode === null) await once(child, "exit");
   assert.equal(child.exitCode, 0, words.join(" "));
   return bytes;
@@ -110,18 +111,27 @@ test("F06: while a face refuses other services, no request of any face or route 
   await http.start();
   const origin = `http://127.0.0.1:${http.address?.port}`;
   const post = (path: string, body: string, headers: Readonly<Record<string, string>> = {}) =>
-    fetch(origin + path, { method: "POST", body, headers: { "content-type": "application/json", ...headers } });
+    fetch(origin + path, {
+      method: "POST",
+      body,
+      headers: { "content-type": "application/json", ...headers },
+    });
   const call =
     '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"get_book","arguments":{"name":"shelves/1/books/1"}}}';
   const requests: readonly (readonly [() => Promise<Response>, RegExp])[] = [
     [() => fetch(`${origin}/v1/shelves/1/books/1`), /"title":"Dune"/],
-    [() => post("/graphql", '{"query":"{ getBook(name: \\"shelves/1/books/1\\") { title } }"}'), /"title":"Dune"/],
+    [
+      () => post("/graphql", '{"query":"{ getBook(name: \\"shelves/1/books/1\\") { title } }"}'),
+      /"title":"Dune"/,
+    ],
     [() => post("/mcp", call, { "mcp-protocol-version": "2025-11-25" }), /Dune/],
     [() => fetch(`${origin}/openapi.json`), /"openapi": "3\.1\.1"/],
     [() => fetch(`${origin}/docs/model.json`), /library\.v1/],
   ];
   const documents = async (): Promise<readonly string[]> =>
-    Promise.all(["/openapi.json", "/docs/model.json"].map(async (path) => (await fetch(origin + path)).text()));
+    Promise.all(
+      ["/openapi.json", "/docs/model.json"].map(async (path) => (await fetch(origin + path)).text()),
+    );
   const before = await documents();
   const failures: string[] = [];
   let answered = 0;
@@ -137,7 +147,8 @@ test("F06: while a face refuses other services, no request of any face or route 
   };
   const end = performance.now() + 4_000;
   const callers = Array.from({ length: 20 }, async (_, caller) => {
-    for (let at = caller; performance.now() < end; at++) await ask(requests[at % requests.length] ?? assert.fail());
+    for (let at = caller; performance.now() < end; at++)
+      await ask(requests[at % requests.length] ?? assert.fail());
   });
   let refused = 0;
   for (; performance.now() < end; refused++) {
