@@ -12,9 +12,13 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Resolves when `child` listens on `port`; rejects if it exits or does not listen within ten seconds. */
-export async function listening(child: ChildProcess, port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+/**
+ * Resolves when `child` listens on `port`; rejects if it exits or does not listen in time.
+ *
+ * @param maxMs in milliseconds. Default: 10 seconds
+ */
+export async function listening(child: ChildProcess, port: number, maxMs = 10_000): Promise<void> {
+  for (const end = performance.now() + maxMs; performance.now() < end;) {
     if (child.exitCode !== null) break;
     const socket = connect(port, "127.0.0.1");
     const answered = await once(socket, "connect").then(

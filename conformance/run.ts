@@ -23,11 +23,14 @@ import { pythonWebSockets } from "./python-websockets/python-websockets.ts";
 import { rotel } from "./rotel/rotel.ts";
 import { graphqlHttp } from "./graphql-http.ts";
 import { mcp } from "./mcp/mcp.ts";
+import { fastmcp } from "./mcp-clients/fastmcp.ts";
+import { mcpInspector } from "./mcp-clients/inspector.ts";
 import { openapi } from "./openapi.ts";
 import { openapiTypescript } from "./openapi-typescript.ts";
 import { schemathesis } from "./schemathesis/schemathesis.ts";
 import { showcase, showcaseClient } from "./showcase.ts";
 import { signatures } from "./signatures/signatures.ts";
+import { prism } from "./prism/prism.ts";
 import { shellCompletion } from "./shells/shells.ts";
 import type { Suite } from "./suite.ts";
 import { extAuthzSuite } from "./ext-authz/ext-authz.ts";
@@ -63,9 +66,12 @@ const suites: readonly Suite[] = [
   envelope,
   openapi,
   openapiTypescript,
+  prism,
   schemathesis,
   graphqlHttp,
   mcp,
+  mcpInspector,
+  fastmcp,
   showcase,
   consul,
   dnsmasq,

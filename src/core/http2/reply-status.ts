@@ -1,6 +1,7 @@
-import { constants, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from "node:http2";
+import type { IncomingHttpHeaders, IncomingHttpStatusHeader } from "node:http2";
 import { Code, ConnectError, decodeStatusDetails, fromStatus, toCode } from "../errors/errors.ts";
 import { isReservedHeader } from "../metadata/reserved-headers.ts";
+import { errorCode } from "./http2-error.ts";
 
 /** Codes for HTTP statuses without a gRPC status (grpc/grpc doc/http-grpc-status-mapping.md). */
 const httpCodes: ReadonlyMap<number, Code> = new Map([
@@ -16,11 +17,11 @@ const httpCodes: ReadonlyMap<number, Code> = new Map([
 
 /** Codes for HTTP/2 error codes of reset streams (gRPC over HTTP/2, Errors); the others are INTERNAL. */
 const resetCodes: ReadonlyMap<number, Code> = new Map([
-  [constants.NGHTTP2_REFUSED_STREAM, Code.Unavailable],
-  [constants.NGHTTP2_CANCEL, Code.Canceled],
-  [constants.NGHTTP2_ENHANCE_YOUR_CALM, Code.ResourceExhausted],
-  [constants.NGHTTP2_INADEQUATE_SECURITY, Code.PermissionDenied],
-  [constants.NGHTTP2_STREAM_CLOSED, Code.Unknown],
+  [errorCode.refusedStream, Code.Unavailable],
+  [errorCode.cancel, Code.Canceled],
+  [errorCode.enhanceYourCalm, Code.ResourceExhausted],
+  [errorCode.inadequateSecurity, Code.PermissionDenied],
+  [errorCode.streamClosed, Code.Unknown],
 ]);
 
 /** Fields of a reply's headers or trailers, as parsed by Node. */

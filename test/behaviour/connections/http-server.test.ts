@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -299,6 +300,38 @@ suite("the engine's own", () => {
     assert.equal(teapot.status, 418);
     assert.deepEqual(await teapot.json(), { code: 9, message: "I am a teapot", details: [] });
   });
+});
+
+test("bodies of refused requests leave nothing on their connection", async () => {
+  await using server = new HttpServer({
+    port: 0,
+    upstream: new GrpcServer({ listen: false }),
+    logger: false,
+  });
+  await server.start();
+  const warnings: string[] = [];
+  const onWarning = (warning: Error): void => void warnings.push(warning.message);
+  process.on("warning", onWarning);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const ports = new Set<number | undefined>();
+  try {
+    // More than as many listeners as Node warns of.
+    for (let count = 0; count < 12; count++) {
+      const { port } = server.address ?? assert.fail();
+      const asked = request({ host: "127.0.0.1", port, agent, method: "POST", path: "/nowhere" });
+      asked.flushHeaders(); // The body comes when the answer is on its way.
+      asked.end("x".repeat(100));
+      const [response] = (await once(asked, "response")) as [IncomingMessage];
+      ports.add(asked.socket?.localPort);
+      assert.equal(response.statusCode, 404);
+      await response.resume().toArray();
+    }
+  } finally {
+    agent.destroy();
+    process.off("warning", onWarning);
+  }
+  assert.equal(ports.size, 1);
+  assert.deepEqual(warnings, []);
 });
 
 suite("stop", () => {

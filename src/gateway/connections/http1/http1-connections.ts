@@ -227,7 +227,11 @@ export class Http1Connections implements ExchangeOwner {
     const timer = setTimeout(() => {
       if (!exchange.requestComplete) carrier.destroy();
     }, this.#options.lingerMs);
-    carrier.once("close", () => clearTimeout(timer));
-    exchange.body.once("end", () => clearTimeout(timer));
+    const read = (): void => {
+      clearTimeout(timer);
+      carrier.off("close", read); // The connection may go on to further requests.
+    };
+    carrier.once("close", read);
+    exchange.body.once("end", read);
   }
 }
