@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { clone, create, type DescMessage, type Message, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import {
+  clone,
+  create,
+  type DescMessage,
+  type Message,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { CallContext } from "../core/call/context.ts";
 import { setField } from "../core/codec/field-shape.ts";
 import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
@@ -19,7 +26,6 @@ const maxHeaders = 16;
 const maxHeaderBytes = 1_024;
 const maxIdLength = 128;
 const headerName = /^(?!ts-ms-)[a-z0-9-]{1,64}$/;
-// eslint-disable-next-line no-control-regex -- It is control characters that values may not have.
 const control = /[\u0000-\u001f\u007f]/;
 
 /**
@@ -64,7 +70,10 @@ function messageOf({ name, schema }: TopicShape, init: MessageInitShape<DescMess
 function sizeOf(schema: DescMessage, message: Message, maxBytes: number): number {
   const size = encoded(() => toBinary(schema, message).byteLength);
   if (size <= maxBytes) return size;
-  throw new ConnectError(`the message has ${size} bytes; at most ${maxBytes} are published`, Code.ResourceExhausted);
+  throw new ConnectError(
+    `the message has ${size} bytes; at most ${maxBytes} are published`,
+    Code.ResourceExhausted,
+  );
 }
 
 /** @throws ConnectError INVALID_ARGUMENT for a message with values that its fields cannot have */
@@ -72,19 +81,26 @@ function encoded<T>(work: () => T): T {
   try {
     return work();
   } catch (reason) {
-    throw invalidArgument(`the message cannot be sent: ${reason instanceof Error ? reason.message : String(reason)}`);
+    throw invalidArgument(
+      `the message cannot be sent: ${reason instanceof Error ? reason.message : String(reason)}`,
+    );
   }
 }
 
 function checkedHeaders(headers: EventHeaders): EventHeaders {
   const entries = Object.entries(headers);
-  if (entries.length > maxHeaders) throw invalidArgument(`headers: ${entries.length} headers; at most ${maxHeaders}`);
+  if (entries.length > maxHeaders)
+    throw invalidArgument(`headers: ${entries.length} headers; at most ${maxHeaders}`);
   for (const [name, value] of entries) {
     if (!headerName.test(name)) {
-      throw invalidArgument(`headers: ${JSON.stringify(name.slice(0, 80))} is no name: a-z, 0-9 and - are, and no ts-ms-`);
+      throw invalidArgument(
+        `headers: ${JSON.stringify(name.slice(0, 80))} is no name: a-z, 0-9 and - are, and no ts-ms-`,
+      );
     }
     if (typeof value !== "string" || control.test(value) || Buffer.byteLength(value) > maxHeaderBytes) {
-      throw invalidArgument(`headers: ${name}: a text of at most 1 KiB without control characters is expected`);
+      throw invalidArgument(
+        `headers: ${name}: a text of at most 1 KiB without control characters is expected`,
+      );
     }
   }
   return Object.freeze(Object.fromEntries(entries));

@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "../core/errors/errors.ts";
+import { Code, type ConnectError } from "../core/errors/errors.ts";
 import { refusal } from "../core/admission/refusal.ts";
 import { Room } from "./room/room.ts";
 

@@ -36,9 +36,7 @@ const nameForm = /^[A-Za-z0-9_.:-]{1,128}$/;
 const placeholder = /\{([^{}]*)\}/g;
 
 /** What an rpc says of its topic. @throws SetupError naming rpc and field */
-export function shapeOfRpc(
-  method: DescMethodServerStreaming,
-): TopicShape & { readonly roomsOf: RoomsOf } {
+export function shapeOfRpc(method: DescMethodServerStreaming): TopicShape & { readonly roomsOf: RoomsOf } {
   const rpc = rpcName(method);
   const stated = hasOption(method, topicOption) ? getOption(method, topicOption) : undefined;
   const { name = "", room = "", maxMembers = 0 } = stated ?? {};
@@ -57,7 +55,11 @@ function shapeOf(name: string, schema: DescMessage, owner: string) {
       `${owner}: ${JSON.stringify(name)} is no name of a topic: letters, digits and _.:- are, at most 128`,
     );
   }
-  const idField = only(schema, "(ts_ms.v1.event_id)", (field) => hasOption(field, eventIdOption) && getOption(field, eventIdOption));
+  const idField = only(
+    schema,
+    "(ts_ms.v1.event_id)",
+    (field) => hasOption(field, eventIdOption) && getOption(field, eventIdOption),
+  );
   const headersField = only(
     schema,
     "(ts_ms.v1.event_headers)",
@@ -74,7 +76,11 @@ function shapeOf(name: string, schema: DescMessage, owner: string) {
 }
 
 /** The only field with an option; undefined for none. @throws SetupError naming both where there are two */
-function only(schema: DescMessage, option: string, has: (field: DescField) => boolean): DescField | undefined {
+function only(
+  schema: DescMessage,
+  option: string,
+  has: (field: DescField) => boolean,
+): DescField | undefined {
   const [field, second] = schema.fields.filter(has);
   if (field === undefined || second === undefined) return field;
   throw new SetupError(
@@ -102,13 +108,16 @@ function compileRooms(template: string, method: DescMethodServerStreaming): Room
   if (names.length === 0) throw wrong("has no field in braces");
   const fields = names.map((name) => {
     const field = method.input.fields.find((candidate) => candidate.name === name);
-    if (field === undefined) throw wrong(`names ${JSON.stringify(name)}, which ${method.input.typeName} does not have`);
-    if (!isRoomPart(field)) throw wrong(`names ${JSON.stringify(name)}, which is neither a text nor an integer`);
+    if (field === undefined)
+      throw wrong(`names ${JSON.stringify(name)}, which ${method.input.typeName} does not have`);
+    if (!isRoomPart(field))
+      throw wrong(`names ${JSON.stringify(name)}, which is neither a text nor an integer`);
     return field;
   });
   const [first] = fields;
   if (first?.fieldKind === "list" && fields.length === 1) return listOf(first, literals);
-  if (fields.some(({ fieldKind }) => fieldKind === "list")) throw wrong("has a repeated field, which stands alone");
+  if (fields.some(({ fieldKind }) => fieldKind === "list"))
+    throw wrong("has a repeated field, which stands alone");
   return (request) => {
     const values = fields.map((field) => partOf(fieldsOf(request)[field.localName], field.name));
     return [literals.map((text, place) => text + (values[place] ?? "")).join("")];

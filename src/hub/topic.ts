@@ -19,7 +19,14 @@ import type { Member, MemberOwner } from "./room/member.ts";
 import { noDeliveries, type Deliveries } from "./room/publication.ts";
 import { checkRoom } from "./room/room-key.ts";
 import type { Rooms } from "./rooms.ts";
-import type { JoinOptions, PublishOptions, Receipt, RoomPublication, SendOptions, TopicInit } from "./topic-options.ts";
+import type {
+  JoinOptions,
+  PublishOptions,
+  Receipt,
+  RoomPublication,
+  SendOptions,
+  TopicInit,
+} from "./topic-options.ts";
 import type { RoomsOf, TopicShape } from "./topic-shape.ts";
 
 /** Messages of one type, published in rooms: what is published in a room reaches all members of it. */
@@ -97,10 +104,17 @@ export class HubTopic implements MemberOwner {
     return this.#members.size;
   }
 
-  async publish(room: string, message: MessageInitShape<DescMessage>, options: PublishOptions = {}): Promise<Receipt> {
+  async publish(
+    room: string,
+    message: MessageInitShape<DescMessage>,
+    options: PublishOptions = {},
+  ): Promise<Receipt> {
     checkRoom(room, "room", this.#shape.isNamed);
-    return this.#sent(room, message, options, (prepared) =>
-      this.#kit.rooms.find(this.name, room)?.deliver(prepared) ?? noDeliveries(),
+    return this.#sent(
+      room,
+      message,
+      options,
+      (prepared) => this.#kit.rooms.find(this.name, room)?.deliver(prepared) ?? noDeliveries(),
     );
   }
 
@@ -112,7 +126,11 @@ export class HubTopic implements MemberOwner {
     return settled.map((one) => (one.status === "fulfilled" ? one.value : toCallError(one.reason)));
   }
 
-  async send(to: Selector, message: MessageInitShape<DescMessage>, options: SendOptions = {}): Promise<Receipt> {
+  async send(
+    to: Selector,
+    message: MessageInitShape<DescMessage>,
+    options: SendOptions = {},
+  ): Promise<Receipt> {
     const matches = compileSelector(to, this.#kit.scope, true);
     return this.#sent("", message, options, (prepared) => {
       const deliveries = noDeliveries();
@@ -133,7 +151,11 @@ export class HubTopic implements MemberOwner {
     return this.send({ everybody: true }, message, options);
   }
 
-  join(room: string | readonly string[], context: HandlerContext, options: JoinOptions = {}): AsyncIterable<Message> {
+  join(
+    room: string | readonly string[],
+    context: HandlerContext,
+    options: JoinOptions = {},
+  ): AsyncIterable<Message> {
     return this.read(typeof room === "string" ? [room] : room, context, undefined, options);
   }
 
@@ -144,7 +166,9 @@ export class HubTopic implements MemberOwner {
     request: Message | undefined,
     options: JoinOptions,
   ): AsyncIterable<Message> {
-    return { [Symbol.asyncIterator]: () => new JoiningReader(() => this.#join(names, context, request, options)) };
+    return {
+      [Symbol.asyncIterator]: () => new JoiningReader(() => this.#join(names, context, request, options)),
+    };
   }
 
   left(member: Member): void {
@@ -212,7 +236,11 @@ class JoiningReader implements AsyncIterator<Message, undefined, undefined> {
   }
 
   async return(): Promise<IteratorResult<Message, undefined>> {
-    if (this.#joining !== undefined) void this.#joining.then((member) => member.return(), () => {}); // Refused: in no room.
+    if (this.#joining !== undefined)
+      void this.#joining.then(
+        (member) => member.return(),
+        () => {},
+      ); // Refused: in no room.
     return { done: true, value: undefined };
   }
 }
@@ -224,7 +252,10 @@ export function serveTopic(topic: HubTopic, roomsOf: RoomsOf) {
 }
 
 /** @throws Error for the call of a server without a hub: a fault of the program */
-function callOf(context: HandlerContext, topic: string): { readonly entry: Entry; readonly context: CallContext } {
+function callOf(
+  context: HandlerContext,
+  topic: string,
+): { readonly entry: Entry; readonly context: CallContext } {
   const entry = context instanceof CallContext ? context.connection : undefined;
   if (context instanceof CallContext && entry instanceof Entry) return { entry, context };
   throw new Error(`the topic ${topic}: the server of this call has no hub, give it the option hub`);

@@ -52,7 +52,7 @@ class Run {
   }
 
   async play(steps: number): Promise<void> {
-    const actions = [
+    const actions: readonly (() => void | Promise<void>)[] = [
       () => this.#join(),
       () => this.#leave(),
       () => this.#read(),
@@ -123,7 +123,7 @@ class Run {
       ({ done, value }) => {
         client.isReading = false;
         if (done === true) return;
-        const reply = value as Reply; // It is not done.
+        const reply = value; // It is not done.
         const [room = "", text = ""] = reply.text.split(" ");
         add(client.got, room, text);
       },
@@ -151,7 +151,11 @@ class Run {
     const duplicate = known !== undefined && nowMs < known + 1_000;
     const expected = duplicate ? [] : this.#live().filter(({ rooms }) => rooms.includes(room));
     const wanted = expected.filter((client) => isFor(client, options));
-    const publishing = this.#topic.publish(room, { text: `${room} ${text}` }, { ...options, ...(id && { id }) });
+    const publishing = this.#topic.publish(
+      room,
+      { text: `${room} ${text}` },
+      { ...options, ...(id && { id }) },
+    );
     if (!duplicate && id !== undefined) this.#ids.set(`${room}/${id}`, nowMs);
     if (!duplicate) add(this.#log, room, text);
     for (const client of wanted) add(client.due, room, text);
@@ -171,7 +175,11 @@ class Run {
     this.#checkReceipt(receipt, expected.length, wanted.length);
   }
 
-  #checkReceipt({ members, sent, lagging, filtered, failed, dropped }: Receipt, all: number, wanted: number): void {
+  #checkReceipt(
+    { members, sent, lagging, filtered, failed, dropped }: Receipt,
+    all: number,
+    wanted: number,
+  ): void {
     assert.deepEqual(
       { members, filtered, taken: sent + lagging, failed, dropped },
       { members: all, filtered: all - wanted, taken: wanted, failed: 0, dropped: 0 },

@@ -51,7 +51,8 @@ function grouping(by: GroupBy): (entry: Entry) => readonly string[] {
       return ({ topics }) => topics;
     default: {
       const name = String(by).startsWith("tag:") ? by.slice("tag:".length) : "";
-      if (name === "") throw invalidArgument(`by: ${JSON.stringify(by)} is not door, user, topic, room, node or tag:NAME`);
+      if (name === "")
+        throw invalidArgument(`by: ${JSON.stringify(by)} is not door, user, topic, room, node or tag:NAME`);
       return (entry) => [entry.tag(name) ?? ""];
     }
   }

@@ -90,7 +90,7 @@ export class Entry implements BookedConnection, EndListener {
   joinsFullAtMs = 0;
   #identity: Identity | undefined;
   /** The rooms of its calls, one for each membership. */
-  #rooms: string[] = [];
+  readonly #rooms: string[] = [];
   #lastSeenMs: number;
   #calls: CallContext[] = [];
   /** Of calls that have ended. */

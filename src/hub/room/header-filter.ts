@@ -29,7 +29,9 @@ const maxTests = 16;
 const decimal = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
 
 /** What each test asks of a value; undefined where the publication does not have the header. */
-const tests: Readonly<Record<string, (operand: unknown) => ((value: string | undefined) => boolean) | undefined>> = {
+const tests: Readonly<
+  Record<string, (operand: unknown) => ((value: string | undefined) => boolean) | undefined>
+> = {
   is: (text) => (isText(text) ? (value) => value === text : undefined),
   isNot: (text) => (isText(text) ? (value) => value !== text : undefined),
   oneOf(texts) {
@@ -50,12 +52,15 @@ export function compileFilter(filter: HeaderFilter): Wants {
 
 function compile(filter: HeaderFilter, path: string, depth: number, budget: { left: number }): Wants {
   if (depth > maxDepth) throw wrong(path, `filters are at most ${maxDepth} deep within one another`);
-  if (typeof filter !== "object" || filter === null) throw wrong(path, "a test, or all, any or not is expected");
+  if (typeof filter !== "object" || filter === null)
+    throw wrong(path, "a test, or all, any or not is expected");
   const members = filter as Readonly<Record<string, unknown>>; // Clients give any.
   const list = (name: string): Wants[] => {
     const inner = members[name];
     if (!Array.isArray(inner)) throw wrong(`${path}.${name}`, "a list of filters is expected");
-    return inner.map((one: HeaderFilter, place) => compile(one, `${path}.${name}[${place}]`, depth + 1, budget));
+    return inner.map((one: HeaderFilter, place) =>
+      compile(one, `${path}.${name}[${place}]`, depth + 1, budget),
+    );
   };
   if ("all" in members) {
     const all = list("all");
@@ -72,7 +77,11 @@ function compile(filter: HeaderFilter, path: string, depth: number, budget: { le
   return compileTest(members, path, budget);
 }
 
-function compileTest(members: Readonly<Record<string, unknown>>, path: string, budget: { left: number }): Wants {
+function compileTest(
+  members: Readonly<Record<string, unknown>>,
+  path: string,
+  budget: { left: number },
+): Wants {
   const { header, ...others } = members;
   const [name, second] = Object.keys(others);
   const make = name !== undefined && Object.hasOwn(tests, name) ? tests[name] : undefined;

@@ -140,7 +140,7 @@ export class Member implements AsyncIterableIterator<Message, undefined, undefin
       message = this.#read();
     } catch (reason) {
       this.#leave();
-      return Promise.reject(reason as ConnectError); // `slowConsumer` alone.
+      return Promise.reject(reason); // `slowConsumer` alone.
     }
     if (message !== undefined) return Promise.resolve({ done: false, value: message });
     this.#waiting = Promise.withResolvers();

@@ -1,7 +1,6 @@
 import { type ConnectError, invalidArgument } from "../../core/errors/errors.ts";
 
 const maxRoomBytes = 255;
-// eslint-disable-next-line no-control-regex -- It is control characters that rooms may not have.
 const control = /[\u0000-\u001f\u007f-\u009f]/;
 
 /**

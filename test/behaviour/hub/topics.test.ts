@@ -23,12 +23,21 @@ type WatchInit = RpcTopicInit<typeof LiveService.method.watchRoom>;
 
 /** A service whose rpcs are topics, behind both servers. */
 async function startTopics(options: Partial<HubOptions> = {}, init: WatchInit = {}) {
-  const hub = new Hub({ identify: ({ requestHeader }) => ({ user: requestHeader.get("x-member") ?? "" }), ...options });
+  const hub = new Hub({
+    identify: ({ requestHeader }) => ({ user: requestHeader.get("x-member") ?? "" }),
+    ...options,
+  });
   const room = hub.topic(LiveService.method.watchRoom, init);
   const all = hub.topic(LiveService.method.watchAllRooms);
   const service = { descriptor: LiveService, watchRoom: room.serve, watchAllRooms: all.serve };
   const grpc = new GrpcServer({ port: 0, hub, logger: false }).addService(service);
-  const http = new HttpServer({ port: 0, upstream: grpc, forwardHeaders: ["x-member"], headerFlushMs: 0, logger: false });
+  const http = new HttpServer({
+    port: 0,
+    upstream: grpc,
+    forwardHeaders: ["x-member"],
+    headerFlushMs: 0,
+    logger: false,
+  });
   http.addService(LiveService);
   await grpc.start();
   await http.start();
@@ -87,10 +96,18 @@ test("members by every door get the same messages, in order", async () => {
   const baseUrl = `http://127.0.0.1:${httpPort}`;
   const route = await new SocketClient(`ws://127.0.0.1:${httpPort}${path}`).open();
   const many = await new SocketClient(`ws://127.0.0.1:${httpPort}/ws`).open();
-  const call = { id: 1, method: "tsms.test.v1.LiveService/WatchRoom", message: { tenant: "acme", room: "lobby" } };
+  const call = {
+    id: 1,
+    method: "tsms.test.v1.LiveService/WatchRoom",
+    message: { tenant: "acme", room: "lobby" },
+  };
   many.send(JSON.stringify(call));
   const lines = (text: string): Reply[] =>
-    text.split("\n").slice(0, -1).filter((line) => line !== "").map((line) => plain(JSON.parse(line) as Reply));
+    text
+      .split("\n")
+      .slice(0, -1)
+      .filter((line) => line !== "")
+      .map((line) => plain(JSON.parse(line) as Reply));
   const readers: Watch[] = [
     byTransport(dial(`127.0.0.1:${grpcPort}`)),
     byTransport(createConnectTransport({ baseUrl, httpVersion: "1.1" })),
@@ -117,21 +134,31 @@ test("members by every door get the same messages, in order", async () => {
     },
   ];
   await members(hub, readers.length);
-  assert.deepEqual((await hub.count({ rooms: ["live/acme.lobby"] }, "room")).groups, { "live/acme.lobby": 7 });
+  assert.deepEqual((await hub.count({ rooms: ["live/acme.lobby"] }, "room")).groups, {
+    "live/acme.lobby": 7,
+  });
   assert.deepEqual((await hub.count({ topics: ["live"] }, "topic")).groups, { live: 7 });
   const expected: Reply[] = [];
   const message = { text: "", numbers: [1] };
   for (let i = 0; i < 20; i++) {
     message.text = `message ${i}`;
-    const receipt = await room.publish("acme.lobby", message, { headers: { lang: i % 2 === 0 ? "de" : "en" } });
-    expected.push({ id: receipt.id, headers: { lang: i % 2 === 0 ? "de" : "en" }, text: message.text, numbers: [1] });
+    const receipt = await room.publish("acme.lobby", message, {
+      headers: { lang: i % 2 === 0 ? "de" : "en" },
+    });
+    expected.push({
+      id: receipt.id,
+      headers: { lang: i % 2 === 0 ? "de" : "en" },
+      text: message.text,
+      numbers: [1],
+    });
     const { members: all, sent, lagging, filtered, failed, dropped } = receipt;
     assert.deepEqual([all, filtered, failed, dropped, sent + lagging], [7, 0, 0, 0, 7]);
     message.text = "changed behind";
     message.numbers.length = 1;
   }
   await room.publish("acme.other", { text: "foreign" });
-  for (const [place, read] of readers.entries()) assert.deepEqual(await read(20), expected, `reader ${place}`);
+  for (const [place, read] of readers.entries())
+    assert.deepEqual(await read(20), expected, `reader ${place}`);
   const { published, delivered } = await hub.statistics();
   assert.deepEqual([published, delivered], [21, 140]);
 });
@@ -143,7 +170,10 @@ test("a call with several rooms reads all of them, each once", async () => {
   const reply = await openStream(url, { headers: { accept: "application/x-ndjson" } });
   await members(hub, 2);
   const [connection] = (await hub.connections()).connections;
-  assert.deepEqual(connection?.rooms, ["tsms.test.v1.LiveService.WatchAllRooms/a", "tsms.test.v1.LiveService.WatchAllRooms/b"]);
+  assert.deepEqual(connection?.rooms, [
+    "tsms.test.v1.LiveService.WatchAllRooms/a",
+    "tsms.test.v1.LiveService.WatchAllRooms/b",
+  ]);
   await all.publishAll([
     { room: "a", message: { room: "a", number: 1 } },
     { room: "b", message: { room: "b", number: 2 } },
@@ -151,7 +181,10 @@ test("a call with several rooms reads all of them, each once", async () => {
   ]);
   const text = await reply.until((got) => got.split("\n").length > 2);
   assert.deepEqual(
-    text.trimEnd().split("\n").map((line) => (JSON.parse(line) as { number: number }).number),
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { number: number }).number),
     [1, 2],
   );
   reply.request.destroy();
@@ -176,22 +209,31 @@ test("rooms that cannot be joined are refused, naming the field", async () => {
   for (const name of ["", "\ud800", "x".repeat(256), "a\nb"]) {
     await assert.rejects(room.publish(name, {}), /room: the name of a room/);
   }
-  await assert.rejects(all.publish("a", { $typeName: "x.Y" } as object), /is of tsms\.test\.v1\.WatchAllRoomsResponse, and the message of x\.Y/);
+  await assert.rejects(
+    all.publish("a", { $typeName: "x.Y" } as object),
+    /is of tsms\.test\.v1\.WatchAllRoomsResponse, and the message of x\.Y/,
+  );
 });
 
 test("authorize decides on every room, and what it grants filters", async () => {
   const asked: string[] = [];
-  await using servers = await startTopics({}, {
-    authorize({ user, room, request, connection }) {
-      asked.push(`${user} ${room} ${request?.tenant} ${connection.door}`);
-      if (user === "mallory") throw new ConnectError("not your room", Code.PermissionDenied);
-      if (user === "broken") throw new Error("secret");
-      return { filter: { header: "level", above: 3 } };
+  await using servers = await startTopics(
+    {},
+    {
+      authorize({ user, room, request, connection }) {
+        asked.push(`${user} ${room} ${request?.tenant} ${connection.door}`);
+        if (user === "mallory") throw new ConnectError("not your room", Code.PermissionDenied);
+        if (user === "broken") throw new Error("secret");
+        return { filter: { header: "level", above: 3 } };
+      },
     },
-  });
+  );
   const { hub, room, httpPort } = servers;
   const url = `http://127.0.0.1:${httpPort}${path}`;
-  for (const [user, status] of [["mallory", 403], ["broken", 500]] as const) {
+  for (const [user, status] of [
+    ["mallory", 403],
+    ["broken", 500],
+  ] as const) {
     const answer = await fetch(url, { headers: { "x-member": user } });
     assert.equal(answer.status, status);
     assert.doesNotMatch(await answer.text(), /secret/);
@@ -199,11 +241,12 @@ test("authorize decides on every room, and what it grants filters", async () => 
   assert.equal((await hub.statistics()).members, 0);
   const reply = await openStream(url, { headers: { "x-member": "ada", accept: "application/x-ndjson" } });
   await members(hub, 1);
-  assert.deepEqual(asked, [
-    "mallory acme.lobby acme rest",
-    "broken acme.lobby acme rest",
-    "ada acme.lobby acme ndjson",
-  ].map((line) => line.replace(" rest", " ndjson")));
+  assert.deepEqual(
+    asked,
+    ["mallory acme.lobby acme rest", "broken acme.lobby acme rest", "ada acme.lobby acme ndjson"].map(
+      (line) => line.replace(" rest", " ndjson"),
+    ),
+  );
   const low = await room.publish("acme.lobby", { text: "low" }, { headers: { level: "3" } });
   assert.deepEqual([low.members, low.filtered, low.sent], [1, 1, 0]);
   const high = await room.publish("acme.lobby", { text: "high" }, { headers: { level: "4" } });
@@ -217,8 +260,13 @@ test("authorize decides on every room, and what it grants filters", async () => 
 test("send reaches each selected connection once, and broadcast every one", async () => {
   await using servers = await startTopics();
   const { hub, room, httpPort } = servers;
-  const socket = await new SocketClient(`ws://127.0.0.1:${httpPort}/ws`, [], { headers: { "x-member": "ada" } }).open();
-  for (const [id, name] of [[1, "a"], [2, "b"]] as const) {
+  const socket = await new SocketClient(`ws://127.0.0.1:${httpPort}/ws`, [], {
+    headers: { "x-member": "ada" },
+  }).open();
+  for (const [id, name] of [
+    [1, "a"],
+    [2, "b"],
+  ] as const) {
     const message = { tenant: "acme", room: name };
     socket.send(JSON.stringify({ id, method: "tsms.test.v1.LiveService/WatchRoom", message }));
   }
@@ -269,7 +317,13 @@ test("authorize that hangs is UNAVAILABLE, and a call that ends meanwhile is in 
     const head = madeCall({ method: LiveService.method.watchRoom });
     await hub.gate.admit(head);
     const first = topic.join("r", head.context)[Symbol.asyncIterator]().next();
-    return { head, failed: first.then(() => undefined, (reason: unknown) => ConnectError.from(reason).code) };
+    return {
+      head,
+      failed: first.then(
+        () => undefined,
+        (reason: unknown) => ConnectError.from(reason).code,
+      ),
+    };
   };
   const hanging = await join();
   const leaving = await join();
@@ -282,4 +336,5 @@ test("authorize that hangs is UNAVAILABLE, and a call that ends meanwhile is in 
   assert.deepEqual([left, rooms], [0, 0]);
 });
 
-test("R01: calls that join and leave, a third cut amid authorize, leave nothing behind", () => joinAndLeave(1_500));
+test("R01: calls that join and leave, a third cut amid authorize, leave nothing behind", () =>
+  joinAndLeave(1_500));

@@ -29,8 +29,24 @@ const cases: readonly (readonly [filter: HeaderFilter, matches: boolean])[] = [
   [{ header: "none", below: 1 }, false],
   [{ all: [] }, true],
   [{ any: [] }, false],
-  [{ all: [{ header: "lang", is: "de" }, { header: "level", above: 9 }] }, false],
-  [{ any: [{ header: "lang", is: "en" }, { header: "level", above: 1 }] }, true],
+  [
+    {
+      all: [
+        { header: "lang", is: "de" },
+        { header: "level", above: 9 },
+      ],
+    },
+    false,
+  ],
+  [
+    {
+      any: [
+        { header: "lang", is: "en" },
+        { header: "level", above: 1 },
+      ],
+    },
+    true,
+  ],
   [{ not: { header: "lang", is: "de" } }, false],
   [{ not: { any: [{ not: { header: "lang", is: "de" } }] } }, true],
 ];
@@ -54,13 +70,19 @@ test("a filter that cannot be used is named by its part", () => {
     [{ header: "a", oneOf: "a" }, /^filter\.oneOf: it is of another type/],
     [{ all: [{ header: "a", is: "b" }, 7] }, /^filter\.all\[1\]: a test/],
     [{ all: {} }, /^filter\.all: a list/],
-    [{ not: { not: { not: { not: { header: "a", is: "b" } } } } }, /^filter\.not\.not\.not\.not: .* at most 4 deep/],
+    [
+      { not: { not: { not: { not: { header: "a", is: "b" } } } } },
+      /^filter\.not\.not\.not\.not: .* at most 4 deep/,
+    ],
     [{ any: [...test16, { header: "a", is: "b" }] }, /^filter\.any\[16\]: a filter has at most 16 tests/],
   ];
   for (const [filter, message] of wrong) {
     assert.throws(
       () => compileFilter(filter as HeaderFilter),
-      (error) => error instanceof ConnectError && error.code === Code.InvalidArgument && message.test(error.rawMessage),
+      (error) =>
+        error instanceof ConnectError &&
+        error.code === Code.InvalidArgument &&
+        message.test(error.rawMessage),
       JSON.stringify(filter),
     );
   }
