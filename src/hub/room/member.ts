@@ -5,17 +5,13 @@ import type { Live } from "../../core/call/live-set.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
 import type { Entry } from "../connections/entry.ts";
 import type { Wants } from "./header-filter.ts";
-import type { Publication } from "./publication.ts";
-import type { Room } from "./room.ts";
+import type { Offered, Publication } from "./publication.ts";
+import type { Room, RoomPlace } from "./room.ts";
 
-/** What has become of a publication for one member. */
-export type Offered = "sent" | "lagging" | "filtered" | "failed";
-
-/** What a member has to read when it was offered something; a number where a room is at it. */
 type Answer = IteratorResult<Message, undefined>;
 
 /** A member's place in one of its rooms. */
-export class Membership implements Live {
+export class Membership implements RoomPlace {
   livePlace = -1;
   readonly room: Room;
   readonly member: Member;
@@ -30,7 +26,6 @@ export class Membership implements Live {
     this.#cursor = room.ring.next;
   }
 
-  /** The room has a publication, which its ring has already. */
   offer(publication: Publication): Offered {
     if (!this.#isFor(publication)) {
       if (this.#cursor === this.room.ring.next - 1) this.#cursor++; // It has read everything before.

@@ -14,6 +14,9 @@ export interface Publication {
   readonly notTo: Entry | undefined;
 }
 
+/** What becomes of a publication for one member. */
+export type Offered = "sent" | "lagging" | "filtered" | "failed";
+
 /** How many members a publication has reached; the sum of all but `members` is `members`. */
 export interface Deliveries {
   /** The members at that moment. */

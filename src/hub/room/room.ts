@@ -1,14 +1,19 @@
-import { LiveSet } from "../../core/call/live-set.ts";
-import type { Member, Membership } from "./member.ts";
-import { type Deliveries, noDeliveries, type Publication } from "./publication.ts";
+import { type Live, LiveSet } from "../../core/call/live-set.ts";
+import { type Deliveries, noDeliveries, type Offered, type Publication } from "./publication.ts";
 import { Ring } from "./ring.ts";
+
+/** A member's place in a room, as the room sees it. */
+export interface RoomPlace extends Live {
+  /** The room has a publication, which its ring has already. */
+  offer(publication: Publication): Offered;
+}
 
 /** A room of a topic in this process: its members, and what they still have to read. */
 export class Room {
   readonly topic: string;
   readonly name: string;
   readonly ring: Ring;
-  readonly #members = new LiveSet<Membership>();
+  readonly #members = new LiveSet<RoomPlace>();
 
   constructor(topic: string, name: string, ringSize: number) {
     this.topic = topic;
@@ -25,28 +30,23 @@ export class Room {
     return this.#members.size;
   }
 
-  add(membership: Membership): void {
-    this.#members.add(membership);
+  add(place: RoomPlace): void {
+    this.#members.add(place);
   }
 
-  delete(membership: Membership): void {
-    this.#members.delete(membership);
+  delete(place: RoomPlace): void {
+    this.#members.delete(place);
   }
 
   /** Gives a publication to all members: at once to those that wait for it, later to those that are behind. */
   deliver(publication: Publication): Deliveries {
     const deliveries = noDeliveries();
     this.ring.add(publication);
-    for (const membership of this.#members) {
+    for (const place of this.#members) {
       deliveries.members++;
-      deliveries[membership.offer(publication)]++;
+      deliveries[place.offer(publication)]++;
     }
     return deliveries;
-  }
-
-  /** The calls that are members. */
-  *members(): Generator<Member> {
-    for (const { member } of this.#members) yield member;
   }
 }
 
