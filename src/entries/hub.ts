@@ -1,6 +1,6 @@
 /** `ts-ms/hub`: the live connections of servers. */
 
-export { connectionOf, Hub, type HubParts, type MetricsPage, type NodeInfo } from "../hub/hub.ts";
+export { connectionOf, Hub, type HubParts, type NodeInfo } from "../hub/hub.ts";
 export { hubDefaults, type HubOptions } from "../hub/hub-options.ts";
 export type { HubEvents } from "../hub/hub-events.ts";
 export type { Identity } from "../hub/connections/identity.ts";
@@ -9,4 +9,18 @@ export type { CloseOptions, HubOutcome } from "../hub/connections/close.ts";
 export type { Counts, GroupBy } from "../hub/connections/counts.ts";
 export type { CloseReason, Connection } from "../hub/connections/entry.ts";
 export type { ConnectionPage, PageOptions } from "../hub/connections/listing.ts";
-export type { ConnectionStatistics, HubStatistics } from "../hub/connections/statistics.ts";
+export type { ConnectionsStatistics, ConnectionStatistics } from "../hub/connections/statistics.ts";
+export type { HubStatistics, MetricsPage } from "../hub/topics.ts";
+export type { RpcTopic, Topic } from "../hub/topic.ts";
+export type {
+  JoinAttempt,
+  JoinGrant,
+  JoinOptions,
+  PublishOptions,
+  Receipt,
+  RoomPublication,
+  RpcTopicInit,
+  SendOptions,
+  TopicInit,
+} from "../hub/topic-options.ts";
+export type { EventHeaders, HeaderFilter, HeaderTest } from "../hub/room/header-filter.ts";

@@ -7,6 +7,10 @@ export interface HubEvents {
   readonly connected: { readonly connection: Connection };
   /** A connection is no more. */
   readonly disconnected: { readonly connection: Connection; readonly reason: CloseReason };
+  /** A call of a connection is in a room. */
+  readonly joined: { readonly connection: Connection; readonly room: string };
+  /** A call of a connection has left a room. */
+  readonly left: { readonly connection: Connection; readonly room: string };
 }
 
 type Listener<E> = (event: E) => void;

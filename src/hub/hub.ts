@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { DescMessage, DescMethodServerStreaming } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { CallHead, DoorName } from "../core/admission/call-head.ts";
 import type { ConnectionBook, SocketOpening } from "../core/admission/connection-book.ts";
@@ -7,7 +8,8 @@ import type { BookedConnection } from "../core/call/booked-connection.ts";
 import { CallContext } from "../core/call/context.ts";
 import type { ConnectError } from "../core/errors/errors.ts";
 import { unavailableFor } from "../core/errors/retry-info.ts";
-import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
+import { rpcName } from "../core/call/service.ts";
+import { type Clock, systemClock } from "../core/time/clock.ts";
 import { type Counts, countsOf, type GroupBy } from "./connections/counts.ts";
 import {
   closeError,
@@ -20,15 +22,23 @@ import { type CloseReason, type Connection, Entry, type EntryInit } from "./conn
 import { Limits, type RefuseReason } from "./connections/limits.ts";
 import { type ConnectionPage, pageOf, type PageOptions } from "./connections/listing.ts";
 import { Refusals } from "./connections/refusals.ts";
-import { ConnectionCounts, type HubStatistics } from "./connections/statistics.ts";
+import { ConnectionCounts } from "./connections/statistics.ts";
 import { Table } from "./connections/table.ts";
+import type { Member } from "./room/member.ts";
+import { Rooms } from "./rooms.ts";
+import { HubTopic, type RpcTopic, serveTopic, type Topic, type TopicKit } from "./topic.ts";
+import type { RpcTopicInit, TopicInit } from "./topic-options.ts";
+import { shapeOfRpc, shapeOfType } from "./topic-shape.ts";
+import { type HubStatistics, type MetricsPage, Topics } from "./topics.ts";
 import { type HubEvents, HubListeners } from "./hub-events.ts";
 import { type HubOptions, toHubOptions } from "./hub-options.ts";
 import { checkedIdentity, type Identity } from "./connections/identity.ts";
-import { compileSelector, type Selector } from "./connections/selector.ts";
+import { compileSelector, type Selector, type SelectorScope } from "./connections/selector.ts";
 
 /** What a hub needs beside its options. */
 export interface HubParts {
+  /** Default: that of the process. */
+  readonly clock?: Clock;
   /** Milliseconds since 1970. Default: the system's. */
   readonly wallMs?: () => number;
   /** Returns numbers from 0 to 1. Default: `Math.random`. */
@@ -41,11 +51,6 @@ export interface NodeInfo {
   /** Whether it is this process. */
   readonly isLocal: boolean;
   readonly connections: number;
-}
-
-/** The page of metrics, as `Metrics` of `ts-ms/telemetry` has it. */
-export interface MetricsPage {
-  watch(metric: WatchedMetric, read: ReadWatched): () => void;
 }
 
 /**
@@ -63,22 +68,60 @@ export class Hub implements ConnectionBook {
   readonly #limits: Limits;
   readonly #counts: ConnectionCounts;
   readonly #listeners = new HubListeners();
+  readonly #topics = new Topics();
+  readonly #kit: TopicKit;
+  readonly #scope: SelectorScope = { node: this.node, hasTopic: (name) => this.#topics.has(name) };
   #lastNumber = 0;
   #isStopped = false;
 
   /** @throws SetupError naming the option that cannot be used */
   constructor(options: Partial<HubOptions> = {}, parts: HubParts = {}) {
     this.#options = toHubOptions(options);
-    this.#parts = { wallMs: Date.now, random: Math.random, ...parts };
+    this.#parts = { clock: systemClock, wallMs: Date.now, random: Math.random, ...parts };
     const { wallMs, random } = this.#parts;
     this.#refusals = new Refusals(wallMs);
     this.#limits = new Limits(this.#options, this.#table, this.#refusals, random);
     this.#counts = new ConnectionCounts(wallMs());
+    this.#kit = {
+      rooms: new Rooms(this.#options.maxRooms),
+      scope: this.#scope,
+      limits: this.#options,
+      clock: this.#parts.clock,
+      owner: {
+        joined: (member) => this.#joined(member),
+        left: (member) => this.#left(member),
+        published: (topic, deliveries) => this.#topics.counts.published(topic, deliveries),
+        asked: (topic, error) => this.#topics.counts.asked(topic, error),
+      },
+    };
     this.gate = {
       name: "hub",
       concerns: ({ methodKind }) => methodKind !== "unary",
       admit: (head) => this.#admit(head),
     };
+  }
+
+  /**
+   * An rpc whose stream is a topic: `serve` of the result is its handler.
+   *
+   * @throws SetupError naming rpc and field for what its contract says wrongly, or both topics of one name
+   */
+  topic<M extends DescMethodServerStreaming>(method: M, init?: RpcTopicInit<M>): RpcTopic<M>;
+  /** A topic of a type of messages, for handlers that join its rooms. @throws SetupError as for an rpc */
+  topic<D extends DescMessage>(name: string, schema: D, init?: TopicInit): Topic<D>;
+  topic(
+    from: DescMethodServerStreaming | string,
+    second: DescMessage | TopicInit = {},
+    third: TopicInit = {},
+  ): RpcTopic<DescMethodServerStreaming> | Topic<DescMessage> {
+    const init = typeof from === "string" ? third : (second as TopicInit); // As the overloads say.
+    if (typeof from === "string") {
+      return this.#topics.add(new HubTopic(shapeOfType(from, second as DescMessage), init, this.#kit), from);
+    }
+    const { roomsOf, ...stated } = shapeOfRpc(from);
+    const shape = { ...stated, name: init.name ?? stated.name };
+    const topic = this.#topics.add(new HubTopic(shape, init, this.#kit), rpcName(from));
+    return Object.assign(topic, { serve: serveTopic(topic, roomsOf) });
   }
 
   /**
@@ -88,7 +131,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT naming the field that cannot be used
    */
   async connections(selector: Selector = {}, options: PageOptions = {}): Promise<ConnectionPage> {
-    return pageOf(this.#table, this.node, selector, options);
+    return pageOf(this.#table, this.#scope, selector, options);
   }
 
   /** The connection of an id; undefined where there is none. */
@@ -105,7 +148,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT naming what cannot be used
    */
   async count(selector: Selector = {}, by?: GroupBy): Promise<Counts> {
-    return countsOf(this.#table, this.node, selector, by);
+    return countsOf(this.#table, this.#scope, selector, by);
   }
 
   /**
@@ -114,7 +157,7 @@ export class Hub implements ConnectionBook {
    * @throws ConnectError INVALID_ARGUMENT for a selector without a field, or naming what cannot be used
    */
   async close(selector: Selector, options: CloseOptions = {}): Promise<HubOutcome> {
-    const matches = compileSelector(selector, this.node, true);
+    const matches = compileSelector(selector, this.#scope, true);
     const checked = closeOptions(options);
     if (checked.refuseMs > 0) this.#refusals.add(selector, checked);
     let selected = 0;
@@ -130,7 +173,8 @@ export class Hub implements ConnectionBook {
 
   /** What the connections have done since the hub was made. */
   async statistics(): Promise<HubStatistics> {
-    return this.#counts.read(this.#table);
+    const { rooms } = this.#kit;
+    return { ...this.#counts.read(this.#table), rooms: rooms.size, ...this.#topics.counts.read() };
   }
 
   /** The processes with a hub. */
@@ -159,6 +203,7 @@ export class Hub implements ConnectionBook {
       metrics.watch("hubClosed", () =>
         [...counts.closedBy()].map(({ door, reason, count: value }) => ({ labels: { door, reason }, value })),
       ),
+      ...this.#topics.counts.watch(metrics),
     ];
     return () => {
       for (const end of watched) end();
@@ -264,6 +309,22 @@ export class Hub implements ConnectionBook {
     why: CloseReason,
   ): boolean {
     return entry.close(closeError(options, retryMs(this.#parts.random)), why);
+  }
+
+  #joined({ entry, memberships }: Member): void {
+    for (const { room } of memberships) {
+      entry.joined(room.path);
+      this.#listeners.emit("joined", () => ({ connection: entry.describe(), room: room.path }));
+    }
+    this.#topics.counts.members += memberships.length;
+  }
+
+  #left({ entry, memberships }: Member): void {
+    for (const { room } of memberships) {
+      entry.leftRoom(room.path);
+      this.#listeners.emit("left", () => ({ connection: entry.describe(), room: room.path }));
+    }
+    this.#topics.counts.members -= memberships.length;
   }
 
   readonly #owner = {

@@ -7,7 +7,7 @@ const protos = join(import.meta.dirname, "../../proto/ts_ms");
 
 /**
  * Numbers of our options, which contracts of users contain: they never change. Kept free for what is to come: 61130
- * (messaging), 61150 to 61152 (topics).
+ * (messaging), 61152 (keys of topics).
  */
 const numbers: Readonly<Record<string, number>> = {
   event_id: 61101,
@@ -21,6 +21,8 @@ const numbers: Readonly<Record<string, number>> = {
   faces: 61140,
   field_faces: 61141,
   service_faces: 61142,
+  topic: 61150,
+  event_headers: 61151,
 };
 
 test("the numbers of our options are those that were given out", () => {

@@ -357,7 +357,8 @@ export const arrows: Arrows = {
 
   // Real time: the live connections of servers.
   "hub/connections": ["core/…"],
-  hub: ["core/…", "hub/connections"],
+  "hub/room": ["core/…", "hub/connections"],
+  hub: ["core/…", "hub/connections", "hub/room"],
 
   // Services, written as a user writes his.
   services: ["core/…"],

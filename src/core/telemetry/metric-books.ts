@@ -52,6 +52,9 @@ export const watchedMetrics = [
   "hubConnectionsTotal",
   "hubRefused",
   "hubClosed",
+  "hubPublished",
+  "hubDeliveries",
+  "hubJoins",
 ] as const satisfies readonly (keyof typeof metricList)[];
 
 /** The key in `metricList` of a metric whose values a feature keeps. */

@@ -370,6 +370,24 @@ export const metricList = {
     help: "Connections that are no more, by why: ended, left, failed, closed, or user_limit.",
     labels: ["door", "reason"],
   },
+  hubPublished: {
+    name: "ts_ms_hub_published_total",
+    type: "counter",
+    help: "Messages that were published in rooms of a topic, or sent to its readers.",
+    labels: ["topic"],
+  },
+  hubDeliveries: {
+    name: "ts_ms_hub_deliveries_total",
+    type: "counter",
+    help: "Messages by member: sent, lagging where it reads them later, filtered, dropped, or failed.",
+    labels: ["topic", "result"],
+  },
+  hubJoins: {
+    name: "ts_ms_hub_joins_total",
+    type: "counter",
+    help: "Calls that asked to join rooms of a topic, by status code.",
+    labels: ["topic", "code"],
+  },
   overloadLimit: {
     name: "ts_ms_overload_limit",
     type: "gauge",

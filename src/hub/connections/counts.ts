@@ -1,15 +1,18 @@
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { compileSelector, type Selector } from "./selector.ts";
+import { compileSelector, type Selector, type SelectorScope } from "./selector.ts";
 import type { Entry } from "./entry.ts";
 import type { Table } from "./table.ts";
 
 /** By what connections are counted. */
-export type GroupBy = "door" | "user" | "node" | `tag:${string}`;
+export type GroupBy = "door" | "user" | "topic" | "room" | "node" | `tag:${string}`;
 
 /** How many connections there are. */
 export interface Counts {
   readonly total: number;
-  /** By the value of what they are counted by, empty where they have none. Without that: no groups. */
+  /**
+   * By the value of what they are counted by, empty where they have none; a connection is in each group of its rooms.
+   * Without that: no groups.
+   */
   readonly groups: Readonly<Record<string, number>>;
   /** Nodes that have not answered. */
   readonly unreachable: readonly string[];
@@ -18,11 +21,11 @@ export interface Counts {
 /** Counts the connections that a selector selects. @throws ConnectError INVALID_ARGUMENT */
 export async function countsOf(
   table: Table,
-  node: string,
+  scope: SelectorScope,
   selector: Selector,
   by: GroupBy | undefined,
 ): Promise<Counts> {
-  const matches = compileSelector(selector, node);
+  const matches = compileSelector(selector, scope);
   const groupOf = by === undefined ? undefined : grouping(by);
   const groups = new Map<string, number>();
   let total = 0;
@@ -30,23 +33,27 @@ export async function countsOf(
     if (!matches(entry)) return true;
     total++;
     if (groupOf === undefined) return true;
-    const group = groupOf(entry) ?? "";
-    groups.set(group, (groups.get(group) ?? 0) + 1);
+    for (const group of groupOf(entry)) groups.set(group, (groups.get(group) ?? 0) + 1);
     return true;
   });
   return { total, groups: Object.fromEntries(groups), unreachable: [] };
 }
 
-function grouping(by: GroupBy): (entry: Entry) => string | undefined {
+function grouping(by: GroupBy): (entry: Entry) => readonly string[] {
   switch (by) {
     case "door":
     case "user":
     case "node":
-      return (entry) => entry[by];
+      return (entry) => [entry[by] ?? ""];
+    case "room":
+      return ({ rooms }) => rooms;
+    case "topic":
+      return ({ topics }) => topics;
     default: {
       const name = String(by).startsWith("tag:") ? by.slice("tag:".length) : "";
-      if (name === "") throw invalidArgument(`by: ${JSON.stringify(by)} is not door, user, node or tag:NAME`);
-      return (entry) => entry.tag(name);
+      if (name === "")
+        throw invalidArgument(`by: ${JSON.stringify(by)} is not door, user, topic, room, node or tag:NAME`);
+      return (entry) => [entry.tag(name) ?? ""];
     }
   }
 }

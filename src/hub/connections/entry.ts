@@ -26,6 +26,8 @@ export interface Connection {
   readonly connectedAt: Date;
   /** When bytes of the client, or its answer to a ping of WebSocket, came last. */
   readonly lastSeenAt: Date;
+  /** The rooms that it is in: `topic/room`, or `topic` for that without a name. */
+  readonly rooms: readonly string[];
   /** Messages that were handed to the connection. */
   readonly sent: number;
   /** Messages that came. */
@@ -69,6 +71,7 @@ export interface EntryOwner {
 
 const maxUserAgent = 256;
 const noTags = Object.freeze({});
+const anonymous: Identity = Object.freeze({});
 
 /** A live connection: one streaming call, or a WebSocket with its calls. It goes exactly once. */
 export class Entry implements BookedConnection, EndListener {
@@ -83,7 +86,11 @@ export class Entry implements BookedConnection, EndListener {
   readonly #owner: EntryOwner;
   readonly #method: DescMethod | undefined;
   readonly #socket: EntrySocket | undefined;
+  /** When it may have joined as many rooms as at once again: the state of its token bucket, in milliseconds. */
+  joinsFullAtMs = 0;
   #identity: Identity | undefined;
+  /** The rooms of its calls, one for each membership. */
+  readonly #rooms: string[] = [];
   #lastSeenMs: number;
   #calls: CallContext[] = [];
   /** Of calls that have ended. */
@@ -111,6 +118,44 @@ export class Entry implements BookedConnection, EndListener {
 
   get user(): string | undefined {
     return this.#identity?.user;
+  }
+
+  get identity(): Identity {
+    return this.#identity ?? anonymous;
+  }
+
+  /** How often its calls are in rooms. */
+  get memberships(): number {
+    return this.#rooms.length;
+  }
+
+  /** The rooms that it is in. */
+  get rooms(): readonly string[] {
+    return [...new Set(this.#rooms)];
+  }
+
+  /** The topics of its rooms. */
+  get topics(): readonly string[] {
+    return [...new Set(this.#rooms.map(topicOf))];
+  }
+
+  isIn(room: string): boolean {
+    return this.#rooms.includes(room);
+  }
+
+  reads(topic: string): boolean {
+    return this.#rooms.some((room) => topicOf(room) === topic);
+  }
+
+  /** A call of it is in a room. */
+  joined(room: string): void {
+    this.#rooms.push(room);
+  }
+
+  /** A call of it has left a room. */
+  leftRoom(room: string): void {
+    const place = this.#rooms.indexOf(room);
+    if (place >= 0) this.#rooms.splice(place, 1);
   }
 
   /** Whether its identity is known, that of an anonymous client too. */
@@ -197,6 +242,7 @@ export class Entry implements BookedConnection, EndListener {
       userAgent,
       connectedAt: new Date(this.connectedAtMs),
       lastSeenAt: new Date(this.#lastSeenMs),
+      rooms: this.rooms,
       sent: this.#calls.reduce((sum, { sent }) => sum + sent, this.#sentBefore),
       received: this.#calls.reduce((sum, { received }) => sum + received, this.#receivedBefore),
       bytes:
@@ -205,6 +251,12 @@ export class Entry implements BookedConnection, EndListener {
       expiresAt: expiresAtMs === undefined ? undefined : new Date(expiresAtMs),
     };
   }
+}
+
+/** The topic of a room as selectors write it. */
+function topicOf(room: string): string {
+  const end = room.indexOf("/");
+  return end === -1 ? room : room.slice(0, end);
 }
 
 /** Over HTTP the bytes of the answer are counted, over gRPC those of messages. */

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { invalidArgument } from "../../core/errors/errors.ts";
-import { compileSelector, type Selector } from "./selector.ts";
+import { compileSelector, type Selector, type SelectorScope } from "./selector.ts";
 import type { Connection } from "./entry.ts";
 import type { Table } from "./table.ts";
 
@@ -28,12 +28,12 @@ const tokenForm = /^([\w-]{8})\.(\d{1,15})$/;
 /** A page of the connections that a selector selects, in the order of their numbers. @throws ConnectError INVALID_ARGUMENT */
 export async function pageOf(
   table: Table,
-  node: string,
+  scope: SelectorScope,
   selector: Selector,
   { pageSize = 0, pageToken = "" }: PageOptions,
 ): Promise<ConnectionPage> {
   if (!(pageSize >= 0)) throw invalidArgument(`pageSize: ${pageSize} is no size of a page`);
-  const matches = compileSelector(selector, node);
+  const matches = compileSelector(selector, scope);
   const size = pageSize === 0 ? defaultPageSize : Math.min(Math.ceil(pageSize), maxPageSize);
   const query = digestOf(selector);
   const connections: Connection[] = [];

@@ -12,6 +12,10 @@ export interface Selector {
   /** Ids. */
   readonly connections?: readonly string[];
   readonly users?: readonly string[];
+  /** Rooms that a connection is in: `topic/room`, or `topic` for that without a name. */
+  readonly rooms?: readonly string[];
+  /** Topics that a connection reads. */
+  readonly topics?: readonly string[];
   readonly doors?: readonly DoorName[];
   /** Ids of nodes. */
   readonly nodes?: readonly string[];
@@ -31,9 +35,17 @@ export type Matches = (entry: Entry) => boolean;
 /** What each field asks of an entry. @throws ConnectError INVALID_ARGUMENT naming the field */
 type Compile<F extends keyof Selector> = (value: NonNullable<Selector[F]>, kit: SelectorKit) => Matches;
 
-/** What a selector is compiled for. */
-interface SelectorKit {
+/** For what selectors are compiled. */
+export interface SelectorScope {
+  /** Id of the process. */
   readonly node: string;
+  /** Whether there is a topic of a name. */
+  hasTopic(name: string): boolean;
+}
+
+/** One selector that is compiled. */
+interface SelectorKit {
+  readonly scope: SelectorScope;
   /** Path of the selector, for errors. */
   readonly path: string;
   readonly depth: number;
@@ -75,8 +87,18 @@ const fields: { readonly [F in keyof Required<Selector>]: Compile<F> } = {
     }
     return ({ door }) => wanted.has(door);
   },
-  nodes(nodes, { node, path }) {
-    const isHere = textSet(nodes, `${path}.nodes`).has(node);
+  rooms(rooms, { scope, path }) {
+    const wanted = [...textSet(rooms, `${path}.rooms`)];
+    for (const room of wanted) checkTopic(room.split("/", 1)[0] ?? "", `${path}.rooms`, scope);
+    return (entry) => wanted.some((room) => entry.isIn(room));
+  },
+  topics(topics, { scope, path }) {
+    const wanted = [...textSet(topics, `${path}.topics`)];
+    for (const topic of wanted) checkTopic(topic, `${path}.topics`, scope);
+    return (entry) => wanted.some((topic) => entry.reads(topic));
+  },
+  nodes(nodes, { scope, path }) {
+    const isHere = textSet(nodes, `${path}.nodes`).has(scope.node);
     return () => isHere;
   },
   addresses(addresses, { path }) {
@@ -88,25 +110,25 @@ const fields: { readonly [F in keyof Required<Selector>]: Compile<F> } = {
     const wanted = Object.entries(tags);
     return (entry) => wanted.every(([name, value]) => entry.tag(name) === value);
   },
-  except(selector, { node, path, depth }) {
-    const matches = compile(selector, { node, path: `${path}.except`, depth: depth + 1 });
+  except(selector, { scope, path, depth }) {
+    const matches = compile(selector, { scope, path: `${path}.except`, depth: depth + 1 });
     return (entry) => !matches(entry);
   },
   everybody: (isEverybody) => () => isEverybody,
 };
 
 /**
- * Compiles a selector for the connections of one node.
+ * Compiles a selector for the connections of one process.
  *
  * @param needsField whether a selector without any field is an error. Default: it selects every connection
  * @throws ConnectError INVALID_ARGUMENT naming the field
  */
-export function compileSelector(selector: Selector, node: string, needsField = false): Matches {
+export function compileSelector(selector: Selector, scope: SelectorScope, needsField = false): Matches {
   const { everybody, ...others } = isPlain(selector) ? selector : {};
   const isEmpty =
     everybody !== true && Object.values(others).every((value) => value === undefined || value === null);
   if (needsField && isEmpty) throw invalidArgument("a selector needs a field, or everybody: true");
-  return compile(selector, { node, path: "selector", depth: 1 });
+  return compile(selector, { scope, path: "selector", depth: 1 });
 }
 
 /** @throws ConnectError INVALID_ARGUMENT naming the address that is none */
@@ -141,6 +163,10 @@ function compile(selector: Selector, kit: SelectorKit): Matches {
   const [only] = tests;
   if (only === undefined) return () => true;
   return tests.length === 1 ? only : (entry) => tests.every((test) => test(entry));
+}
+
+function checkTopic(topic: string, path: string, scope: SelectorScope): void {
+  if (!scope.hasTopic(topic)) throw wrong(path, `there is no topic ${JSON.stringify(topic)}`);
 }
 
 function isField(name: string): name is keyof Selector {

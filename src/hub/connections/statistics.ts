@@ -22,7 +22,7 @@ export interface ConnectionStatistics {
 }
 
 /** What a hub has done. */
-export interface HubStatistics extends ConnectionStatistics {
+export interface ConnectionsStatistics extends ConnectionStatistics {
   readonly doors: Readonly<Partial<Record<DoorName, ConnectionStatistics>>>;
   /** When counting began, in milliseconds since 1970. */
   readonly sinceMs: number;
@@ -95,7 +95,7 @@ export class ConnectionCounts {
   }
 
   /** @param entries those that are open: what their calls have sent counts already */
-  read(entries: Iterable<Entry>): HubStatistics {
+  read(entries: Iterable<Entry>): ConnectionsStatistics {
     const open = new Map<DoorName, number>();
     for (const { door, openMessages } of entries) open.set(door, (open.get(door) ?? 0) + openMessages);
     const doors = [...this.#doors].map(([door, counts]) => {

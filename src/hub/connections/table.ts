@@ -3,7 +3,7 @@ import { networkOf } from "../../core/net/client-network.ts";
 import type { Entry } from "./entry.ts";
 
 /** How many entries are looked at in one turn of the event loop. */
-const sliceSize = 10_000;
+const sliceSize = 2_000;
 /** Below so many empty places the table is left as it is. */
 const fewEmpty = 64;
 

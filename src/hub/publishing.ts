@@ -1,0 +1,112 @@
+import { randomUUID } from "node:crypto";
+import {
+  clone,
+  create,
+  type DescMessage,
+  type Message,
+  type MessageInitShape,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { CallContext } from "../core/call/context.ts";
+import { setField } from "../core/codec/field-shape.ts";
+import { Code, ConnectError, invalidArgument } from "../core/errors/errors.ts";
+import { Entry } from "./connections/entry.ts";
+import { compileSelector, type SelectorScope } from "./connections/selector.ts";
+import type { EventHeaders } from "./room/header-filter.ts";
+import type { Publication } from "./room/publication.ts";
+import type { SendOptions } from "./topic-options.ts";
+import type { TopicShape } from "./topic-shape.ts";
+
+/** A publication that is ready, and its size. */
+export interface Prepared extends Publication {
+  readonly bytes: number;
+}
+
+const maxHeaders = 16;
+const maxHeaderBytes = 1_024;
+const maxIdLength = 128;
+const headerName = /^(?!ts-ms-)[a-z0-9-]{1,64}$/;
+const control = /[\u0000-\u001f\u007f]/;
+
+/**
+ * Checks a message and how it is to be sent. The message is a copy: what its publisher does with his changes nothing.
+ *
+ * @throws ConnectError INVALID_ARGUMENT naming what cannot be used, RESOURCE_EXHAUSTED for a message that is too large
+ */
+export function prepare<D extends DescMessage>(
+  shape: TopicShape,
+  init: MessageInitShape<D>,
+  options: SendOptions,
+  scope: SelectorScope,
+  maxMessageBytes: number,
+): Prepared {
+  const { id = randomUUID(), to, from, echo = true } = options;
+  if (typeof id !== "string" || id === "" || id.length > maxIdLength) {
+    throw invalidArgument(`id: a text of 1 to ${maxIdLength} characters is expected`);
+  }
+  const headers = checkedHeaders(options.headers ?? {});
+  const message = messageOf(shape, init);
+  const { idField, headersField } = shape;
+  if (idField !== undefined) setField(message, idField, id);
+  if (headersField !== undefined) setField(message, headersField, headers);
+  return {
+    id,
+    message,
+    headers,
+    to: to === undefined ? undefined : compileSelector(to, scope),
+    notTo: echo ? undefined : publisherOf(from),
+    bytes: sizeOf(shape.schema, message, maxMessageBytes),
+  };
+}
+
+function messageOf({ name, schema }: TopicShape, init: MessageInitShape<DescMessage>): Message {
+  const { $typeName } = init as Partial<Message>; // Only messages have one.
+  if ($typeName !== undefined && $typeName !== schema.typeName) {
+    throw invalidArgument(`the topic ${name} is of ${schema.typeName}, and the message of ${$typeName}`);
+  }
+  return encoded(() => clone(schema, create(schema, init)));
+}
+
+function sizeOf(schema: DescMessage, message: Message, maxBytes: number): number {
+  const size = encoded(() => toBinary(schema, message).byteLength);
+  if (size <= maxBytes) return size;
+  throw new ConnectError(
+    `the message has ${size} bytes; at most ${maxBytes} are published`,
+    Code.ResourceExhausted,
+  );
+}
+
+/** @throws ConnectError INVALID_ARGUMENT for a message with values that its fields cannot have */
+function encoded<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (reason) {
+    throw invalidArgument(
+      `the message cannot be sent: ${reason instanceof Error ? reason.message : String(reason)}`,
+    );
+  }
+}
+
+function checkedHeaders(headers: EventHeaders): EventHeaders {
+  const entries = Object.entries(headers);
+  if (entries.length > maxHeaders)
+    throw invalidArgument(`headers: ${entries.length} headers; at most ${maxHeaders}`);
+  for (const [name, value] of entries) {
+    if (!headerName.test(name)) {
+      throw invalidArgument(
+        `headers: ${JSON.stringify(name.slice(0, 80))} is no name: a-z, 0-9 and - are, and no ts-ms-`,
+      );
+    }
+    if (typeof value !== "string" || control.test(value) || Buffer.byteLength(value) > maxHeaderBytes) {
+      throw invalidArgument(
+        `headers: ${name}: a text of at most 1 KiB without control characters is expected`,
+      );
+    }
+  }
+  return Object.freeze(Object.fromEntries(entries));
+}
+
+function publisherOf(from: SendOptions["from"]): Entry | undefined {
+  const connection = from instanceof CallContext ? from.connection : undefined;
+  return connection instanceof Entry ? connection : undefined;
+}

@@ -1,0 +1,99 @@
+import type { ConnectError } from "../core/errors/errors.ts";
+import { codeName } from "../core/errors/code-name.ts";
+import { SetupError } from "../core/errors/setup-error.ts";
+import type { ReadWatched, WatchedMetric } from "../core/telemetry/metric-books.ts";
+import type { ConnectionsStatistics } from "./connections/statistics.ts";
+import type { Deliveries } from "./room/publication.ts";
+import type { HubTopic } from "./topic.ts";
+
+/** What a hub has done. */
+export interface HubStatistics extends ConnectionsStatistics {
+  /** Rooms with members. */
+  readonly rooms: number;
+  /** Places of calls in rooms. */
+  readonly members: number;
+  /** Messages that were published, or sent. */
+  readonly published: number;
+  /** Messages that connections have taken, or read later unless they end before: one for each member. */
+  readonly delivered: number;
+  /** Messages that members did not get, as their connections had ended or were behind. */
+  readonly dropped: number;
+}
+
+/** The page of metrics, as `Metrics` of `ts-ms/telemetry` has it. */
+export interface MetricsPage {
+  watch(metric: WatchedMetric, read: ReadWatched): () => void;
+}
+
+type Outcome = Exclude<keyof Deliveries, "members">;
+
+/** What the topics of a hub have done. */
+export class TopicCounts {
+  members = 0;
+  readonly #published = new Map<string, number>();
+  readonly #deliveries = new Map<string, Record<Outcome, number>>();
+  readonly #joins = new Map<string, Map<string, number>>();
+
+  published(topic: string, { members: _, ...outcomes }: Deliveries): void {
+    this.#published.set(topic, (this.#published.get(topic) ?? 0) + 1);
+    const sums = this.#deliveries.get(topic) ?? { sent: 0, failed: 0, dropped: 0, filtered: 0, lagging: 0 };
+    this.#deliveries.set(topic, sums);
+    for (const name of Object.keys(sums) as Outcome[]) sums[name] += outcomes[name]; // It has no others.
+  }
+
+  /** @param error undefined for a join that has succeeded */
+  asked(topic: string, error: ConnectError | undefined): void {
+    const codes = this.#joins.get(topic) ?? new Map<string, number>();
+    const code = error === undefined ? "OK" : codeName(error.code);
+    this.#joins.set(topic, codes.set(code, (codes.get(code) ?? 0) + 1));
+  }
+
+  /** Adds what is counted to a page of metrics. @returns functions that take it from there */
+  watch(metrics: MetricsPage): (() => void)[] {
+    return [
+      metrics.watch("hubPublished", () =>
+        [...this.#published].map(([topic, value]) => ({ labels: { topic }, value })),
+      ),
+      metrics.watch("hubDeliveries", () =>
+        [...this.#deliveries].flatMap(([topic, results]) =>
+          Object.entries(results).map(([result, value]) => ({ labels: { topic, result }, value })),
+        ),
+      ),
+      metrics.watch("hubJoins", () =>
+        [...this.#joins].flatMap(([topic, codes]) =>
+          [...codes].map(([code, value]) => ({ labels: { topic, code }, value })),
+        ),
+      ),
+    ];
+  }
+
+  read(): Pick<HubStatistics, "members" | "published" | "delivered" | "dropped"> {
+    const outcomes = [...this.#deliveries.values()];
+    return {
+      members: this.members,
+      published: [...this.#published.values()].reduce((sum, count) => sum + count, 0),
+      delivered: outcomes.reduce((sum, { sent, lagging }) => sum + sent + lagging, 0),
+      dropped: outcomes.reduce((sum, { failed, dropped }) => sum + failed + dropped, 0),
+    };
+  }
+}
+
+/** The topics of a hub, by their names. */
+export class Topics {
+  readonly counts = new TopicCounts();
+  readonly #owners = new Map<string, string>();
+
+  /** @param owner the rpc or the name of the topic, for errors. @throws SetupError where there is one of its name */
+  add(topic: HubTopic, owner: string): HubTopic {
+    const other = this.#owners.get(topic.name);
+    if (other !== undefined) {
+      throw new SetupError(`${owner}: there is a topic ${JSON.stringify(topic.name)} already, of ${other}`);
+    }
+    this.#owners.set(topic.name, owner);
+    return topic;
+  }
+
+  has(name: string): boolean {
+    return this.#owners.has(name);
+  }
+}
