@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { BoundedMap } from "./bounded-map.ts";
 import type { Principal } from "./principal.ts";
 
 /** A credential that was found good. */
@@ -16,23 +17,16 @@ export const rememberedBytes = 1024;
 /** What an entry needs beside claims: its digest, its place, the principal without them; in bytes. */
 const entryBytes = 400;
 
-interface Kept extends Remembered {
-  readonly bytes: number;
-}
-
 /**
  * Credentials that were found good, by their digests. The oldest make room for a new one, where there are too many or
  * they need too much memory: `rememberedBytes` for each.
  */
 export class RememberedCredentials {
-  readonly #entries = new Map<string, Kept>();
-  readonly #max: number;
-  /** Memory of all entries, in bytes, as `sizeOf` estimates it. */
-  #bytes = 0;
+  readonly #entries: BoundedMap<Remembered>;
 
   /** @param max how many at most */
   constructor(max = 10_000) {
-    this.#max = max;
+    this.#entries = new BoundedMap(max, max * rememberedBytes);
   }
 
   get size(): number {
@@ -43,30 +37,16 @@ export class RememberedCredentials {
   get(digest: string, nowMs: number): Remembered | undefined {
     const entry = this.#entries.get(digest);
     if (entry === undefined || nowMs < entry.untilMs) return entry;
-    this.#drop(digest, entry);
+    this.#entries.delete(digest);
     return undefined;
   }
 
-  set(digest: string, { principal, untilMs, boundTo }: Remembered): void {
-    const before = this.#entries.get(digest);
-    if (before !== undefined) this.#drop(digest, before);
-    const bytes = entryBytes + sizeOf(principal.claims);
-    for (const [oldest, entry] of this.#entries) {
-      if (this.#entries.size < this.#max && this.#bytes + bytes <= this.#max * rememberedBytes) break;
-      this.#drop(oldest, entry);
-    }
-    this.#entries.set(digest, { principal, untilMs, boundTo, bytes });
-    this.#bytes += bytes;
+  set(digest: string, remembered: Remembered): void {
+    this.#entries.set(digest, remembered, entryBytes + sizeOf(remembered.principal.claims));
   }
 
   clear(): void {
     this.#entries.clear();
-    this.#bytes = 0;
-  }
-
-  #drop(digest: string, { bytes }: Kept): void {
-    this.#entries.delete(digest);
-    this.#bytes -= bytes;
   }
 }
 

@@ -1,6 +1,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { SessionRecordSchema, type SessionRecord } from "../../../gen/ts_ms/session/v1/session_pb.ts";
 import { Code, ConnectError } from "../../core/errors/errors.ts";
+import { BoundedMap } from "../../core/security/bounded-map.ts";
 import type { EndedSessions } from "./ended-sessions.ts";
 import { knownSession, lives, type KnownSession, type SessionStore } from "./session-store.ts";
 import type { SessionKeys } from "./session-keys.ts";
@@ -9,8 +10,11 @@ import type { SessionKeys } from "./session-keys.ts";
 const maxCookieBytes = 4_000;
 /** A larger cookie is not looked at. */
 const maxReadBytes = 4_096;
-/** So many cookies are decrypted once alone. */
-const maxRemembered = 1_000;
+/** So many cookies are decrypted once alone, while what is remembered of them needs no more memory than that. */
+const maxRemembered = 10_000;
+const maxRememberedBytes = 16 * 1024 * 1024;
+/** Memory of a session beside its cookie and its data, in bytes. */
+const sessionBytes = 1_280;
 
 /** What a `CookieStore` is made of. */
 export interface CookieStoreParts {
@@ -27,7 +31,7 @@ export interface CookieStoreParts {
 export class CookieStore implements SessionStore {
   readonly isInCookie = true;
   readonly #parts: CookieStoreParts;
-  readonly #remembered = new Map<string, KnownSession>();
+  readonly #remembered = new BoundedMap<KnownSession>(maxRemembered, maxRememberedBytes);
   #keys: SessionKeys;
 
   constructor(parts: CookieStoreParts) {
@@ -79,12 +83,11 @@ export class CookieStore implements SessionStore {
       return undefined;
     }
     const bytes = value.length > maxReadBytes ? undefined : keys.open(value);
-    const known = bytes === undefined ? undefined : knownSession(bytes, provider, wallMs());
-    if (known !== undefined) {
-      const [oldest] = this.#remembered.size >= maxRemembered ? this.#remembered.keys() : [];
-      if (oldest !== undefined) this.#remembered.delete(oldest);
-      this.#remembered.set(value, known);
-    }
+    if (bytes === undefined) return undefined;
+    const known = knownSession(bytes, provider, wallMs());
+    // Its texts stand in the record and in the principal.
+    if (known !== undefined)
+      this.#remembered.set(value, known, sessionBytes + value.length + 2 * bytes.length);
     return known;
   }
 }

@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { BoundedMap } from "../../../src/core/security/bounded-map.ts";
+
+/** The keys of `keys` that a map still has. */
+function left(map: BoundedMap<string>, keys: string): string {
+  return [...keys].filter((key) => map.get(key) !== undefined).join("");
+}
+
+test("the oldest entry makes room where there are too many", () => {
+  const map = new BoundedMap<string>(3, 100);
+  for (const key of "abcd") map.set(key, key, 1);
+  assert.equal(left(map, "abcd"), "bcd");
+  map.set("b", "again", 1); // It is the newest one now.
+  map.set("e", "e", 1);
+  assert.equal(left(map, "abcde"), "bde");
+  assert.equal(map.get("b"), "again");
+});
+
+test("a large entry takes the place of several", () => {
+  const map = new BoundedMap<string>(10, 100);
+  for (const key of "abcd") map.set(key, key, 25);
+  map.set("e", "e", 60);
+  assert.equal(left(map, "abcde"), "de");
+  map.set("f", "f", 100);
+  assert.equal(left(map, "abcdef"), "f");
+  assert.equal(map.size, 1);
+});
+
+test("what is deleted or replaced gives its memory back", () => {
+  const map = new BoundedMap<string>(10, 100);
+  map.set("a", "a", 60);
+  map.set("a", "a", 40);
+  map.set("b", "b", 60);
+  assert.equal(left(map, "ab"), "ab");
+  map.delete("b");
+  map.delete("never");
+  map.set("c", "c", 60);
+  assert.equal(left(map, "abc"), "ac");
+  map.clear();
+  map.set("d", "d", 100);
+  assert.equal(left(map, "acd"), "d");
+});
