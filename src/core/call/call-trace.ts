@@ -13,8 +13,14 @@ export interface CallTrace extends TraceParent {
   iterate<T>(source: AsyncIterable<T>): AsyncIterable<T>;
 }
 
+/** What contexts of this library's calls have beside those of other libraries. */
+interface OwnContext {
+  readonly trace: TraceParent | undefined;
+  requestField(name: string): string | undefined;
+}
+
 /** The trace that a call is part of: that of its server, or where that makes none, of its client; undefined for none. */
-export function traceOf(context: HandlerContext): TraceParent | undefined {
-  const { trace } = context as { readonly trace?: TraceParent }; // Contexts of calls may have one.
-  return trace ?? parseTraceparent(context.requestHeader.get(traceparentHeader));
+export function traceOf(context: HandlerContext | (HandlerContext & OwnContext)): TraceParent | undefined {
+  if (!("requestField" in context)) return parseTraceparent(context.requestHeader.get(traceparentHeader));
+  return context.trace ?? parseTraceparent(context.requestField(traceparentHeader));
 }

@@ -188,6 +188,23 @@ export class CallContext implements HandlerContext, Live {
   }
 
   /**
+   * A request header, several of one name joined; undefined for none. Does not make a `Headers` object unless one exists
+   * already.
+   *
+   * @param name in lower case
+   */
+  requestField(name: string): string | undefined {
+    const from = this.#requestHeader;
+    if (typeof from === "function" || from instanceof Headers)
+      return this.requestHeader.get(name) ?? undefined;
+    let found: string | undefined;
+    this.eachRequestHeader((each, value) => {
+      if (each === name) found = found === undefined ? value : `${found}, ${value}`;
+    });
+    return found;
+  }
+
+  /**
    * The id of the request, which its headers have too: that of the client where it may set one and has, else a UUID of
    * version 7.
    */
