@@ -15,7 +15,7 @@ import type { CallEnvelope } from "./call-envelope.ts";
 import type { RpcChecks } from "./message-checks.ts";
 import { clientCertHeader } from "../metadata/identity-headers.ts";
 import { peerIdentityKey, type PeerIdentity } from "../metadata/peer-identity.ts";
-import { ensureRequestId, requestIdHeader } from "../metadata/request-id.ts";
+import { ensureRequestId, isRequestId, newRequestId, requestIdHeader } from "../metadata/request-id.ts";
 import {
   baggageHeader,
   formatTraceparent,
@@ -210,7 +210,10 @@ export class CallContext implements HandlerContext, Live {
    */
   get requestId(): string {
     if (this.#requestId !== undefined) return this.#requestId;
-    return (this.#requestId = ensureRequestId(this.requestHeader));
+    const sent = this.requestField(requestIdHeader);
+    const made = this.#requestHeader;
+    if (made instanceof Headers) return (this.#requestId = ensureRequestId(made)); // Handlers read it there.
+    return (this.#requestId = isRequestId(sent) ? sent : newRequestId());
   }
 
   get responseHeader(): Headers {
