@@ -65,6 +65,27 @@ export class SampledCall implements CallTrace {
   }
 }
 
+/** The context of a call's code, with the call alone: most calls set nothing else, and so make no map. */
+class CallScope implements Context {
+  readonly #call: UnsampledCall;
+
+  constructor(call: UnsampledCall) {
+    this.#call = call;
+  }
+
+  getValue(key: symbol): unknown {
+    return key === callKey ? this.#call : undefined;
+  }
+
+  setValue(key: symbol, value: unknown): Context {
+    return ROOT_CONTEXT.setValue(callKey, this.#call).setValue(key, value);
+  }
+
+  deleteValue(key: symbol): Context {
+    return key === callKey ? ROOT_CONTEXT : this;
+  }
+}
+
 /** A call whose trace is not sampled: what it calls is not sampled either, and its ids are made when they are needed. */
 export class UnsampledCall implements CallTrace, AttemptTrace {
   readonly sampled = false;
@@ -89,7 +110,7 @@ export class UnsampledCall implements CallTrace, AttemptTrace {
   }
 
   run<T>(fn: () => T): T {
-    return otelContext.with((this.#within ??= ROOT_CONTEXT.setValue(callKey, this)), fn);
+    return otelContext.with((this.#within ??= new CallScope(this)), fn);
   }
 
   iterate<T>(source: AsyncIterable<T>): AsyncIterable<T> {
