@@ -3,7 +3,7 @@ import { runDuel, samplesAre } from "./duel.ts";
 import { gatewayDuel, networkGateway } from "./gateway-duel.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
-import { fetchCockatiel } from "./peers.ts";
+import { fetchCockatiel, fetchEnvoy } from "./peers.ts";
 import { grpcSend, networkFind, networkSend, parcelInit } from "./works.ts";
 
 /** The choice among 1,000 servers, beside that among 3. */
@@ -98,6 +98,11 @@ export const clusterRows: readonly Row[] = [
     work: "REST → gRPC over the network, small GET",
     measure: (rig) => gatewayDuel(networkFind, networkGateway, rig, withPolicies),
   },
+  ...pickRows,
+];
+
+/** The same beside programs of other projects. */
+export const clusterPeerRows: readonly Row[] = [
   {
     id: "c5",
     work: "a call around a closed circuit breaker",
@@ -116,7 +121,22 @@ export const clusterRows: readonly Row[] = [
         rig,
       ),
   },
-  ...pickRows,
+  {
+    id: "c8",
+    work: "typed client of 3 servers, small unary, CPU time of all that stands before the servers",
+    subject: "`createClient(dial([…]))`",
+    reference: "the same client of an Envoy (C++) beside it, which chooses",
+    better: "higher",
+    must: 1.5,
+    aim: 2.5,
+    measure: async (rig) => {
+      const envoy = await fetchEnvoy();
+      return threeServers(rig, (all) => ({
+        subject: { file: "typed-client.ts", args: [all] },
+        reference: { file: "sidecar-client.ts", args: [envoy, all] },
+      }));
+    },
+  },
 ];
 
 /** Two programs, given the addresses of three servers, and of the first of them. */

@@ -13,7 +13,7 @@ export function inTurns(authorizations: readonly string[]): NonNullable<HttpWork
   return { header: "Authorization", values: authorizations };
 }
 
-/** A gateway whose callers have the cookies of 2,000 sessions: more than are remembered, so that each is decrypted. */
+/** A gateway whose callers have the cookies of 2,000 sessions, each decrypted once and remembered. */
 const cookies: Row["measure"] = async (rig) => {
   const { keysFile, cookies: values, remove } = await makeCookies(2_000);
   const file = "session-gateway.ts";

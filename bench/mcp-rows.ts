@@ -1,4 +1,3 @@
-import { Missing } from "../conformance/tools.ts";
 import type { Contestant } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
 import type { HttpWork } from "./load/http-load.ts";
@@ -32,8 +31,8 @@ const callTool: HttpWork = {
   read: structuredContentOf,
 };
 
-/** What MCP costs beside its official server, and beside REST. */
-export const mcpRows: readonly Row[] = [
+/** What MCP costs beside its official server. */
+export const mcpPeerRows: readonly Row[] = [
   {
     id: "f6",
     work: "MCP `tools/call` in process, small",
@@ -43,7 +42,6 @@ export const mcpRows: readonly Row[] = [
     must: 6,
     aim: 12,
     async measure(rig) {
-      if (!rig.peers) throw new Missing("it takes `npm run bench -- --peers`");
       const reference = { file: "mcp-official.ts", args: [await fetchMcpServer()] };
       return runDuel(
         { subject: { file: "mcp-gateway.ts", args: ["mcp"] }, reference, ...overHttp(callTool) },
@@ -51,6 +49,10 @@ export const mcpRows: readonly Row[] = [
       );
     },
   },
+];
+
+/** What MCP costs beside REST. */
+export const mcpRows: readonly Row[] = [
   {
     id: "f7",
     work: "MCP `tools/call` in process, small",

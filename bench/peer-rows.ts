@@ -1,6 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Missing } from "../conformance/tools.ts";
 import { Authorization, CheckResponseSchema } from "../gen/envoy/service/auth/v3/external_auth_pb.ts";
+import { clusterPeerRows } from "./cluster-rows.ts";
 import type { Program } from "./contestant.ts";
 import { runDuel } from "./duel.ts";
 import { gatewayDuel } from "./gateway-duel.ts";
@@ -8,6 +9,7 @@ import { inTurns } from "./guard-rows.ts";
 import { listBooks, storeBooks } from "./large-works.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
 import { latencyRows } from "./latency-rows.ts";
+import { mcpPeerRows } from "./mcp-rows.ts";
 import { overGrpc } from "./over-wire.ts";
 import { buildGoPeer, fetchEnvoy } from "./peers.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
@@ -44,35 +46,25 @@ const get = { name: "small GET with a query", work: networkFind };
 const list = { name: "100 items out", work: listBooks };
 const batch = { name: "100 items in", work: storeBooks };
 
-/** The program of a peer, where the run may build it. */
-function programOf({ program }: Peer): (rig: Rig) => Promise<Program> {
-  return async (rig) => {
-    if (!rig.peers) throw new Missing("it takes `npm run bench -- --peers`");
-    return program();
-  };
-}
-
 function row(
   id: string,
   { name, work }: { readonly name: string; readonly work: NetworkWork },
-  peer: Peer,
+  { name: peer, program }: Peer,
   must: number,
   aim: number,
 ): Row {
-  const program = programOf(peer);
   return {
     id,
     work: `REST → gRPC over the network, ${name}`,
     subject: "gateway",
-    reference: peer.name,
+    reference: peer,
     better: "higher",
     must,
     aim,
-    measure: async (rig) => gatewayDuel(work, await program(rig), rig),
+    measure: async (rig) => gatewayDuel(work, await program(), rig),
   };
 }
 
-const goServer = programOf(grpcGo);
 const ofGo = { reference: grpcGateway.name };
 const ofEnvoy = { reference: envoy.name };
 const ofEvents = { reference: envoyWithEvents.name };
@@ -87,7 +79,7 @@ const ofGuards = {
 
 /** Our gateway and Envoy, in front of the same backend, with what decides on calls before. */
 async function guardedDuel(rig: Rig, work: NetworkWork, ...guard: readonly string[]): Promise<Measured> {
-  const { file, args = [] } = await programOf(envoy)(rig);
+  const { file, args = [] } = await envoy.program();
   const subject = { file: "asking-gateway.ts", args: guard };
   return gatewayDuel(work, { file, args: [...args, ...guard] }, rig, subject);
 }
@@ -114,8 +106,7 @@ async function tokenDuel(rig: Rig): Promise<Measured> {
   }
 }
 
-/** Programs of other projects, gateways in front of the same backend. */
-export const peerRows: readonly Row[] = [
+const all: readonly Row[] = [
   row("11a", post, grpcGateway, 1.3, 1.6),
   row("11b", get, grpcGateway, 1.3, 1.6),
   row("11c", post, envoy, 2, 2.5),
@@ -133,16 +124,16 @@ export const peerRows: readonly Row[] = [
     must: 0.8,
     aim: 1.2,
     measure: async (rig) => {
-      const reference = await goServer(rig);
+      const reference = await grpcGo.program();
       return runDuel({ subject: { file: "grpc-server.ts" }, reference, ...overGrpc(grpcSend) }, rig);
     },
   },
-  streamRow({ id: "23a", ...ofGo, must: 1.5, aim: 3 }, "ndjson", programOf(grpcGateway)),
-  streamRow({ id: "23b", ...ofEnvoy, must: 0.8, aim: 1.5 }, "ndjson", programOf(envoy)),
-  streamRow({ id: "23c", ...ofLines, must: 1.5, aim: 3 }, "sse", programOf(grpcGateway)),
-  streamRow({ id: "23d", ...ofEvents, must: 0.8, aim: 1.5 }, "sse", programOf(envoyWithEvents)),
-  streamRow({ id: "23e", ...ofGo, must: 3 }, "books", programOf(grpcGateway)),
-  streamRow({ id: "23f", ...ofGo, must: 1.5 }, "upload", programOf(grpcGateway)),
+  streamRow({ id: "23a", ...ofGo, must: 1.5, aim: 3 }, "ndjson", grpcGateway.program),
+  streamRow({ id: "23b", ...ofEnvoy, must: 0.8, aim: 1.5 }, "ndjson", envoy.program),
+  streamRow({ id: "23c", ...ofLines, must: 1.5, aim: 3 }, "sse", grpcGateway.program),
+  streamRow({ id: "23d", ...ofEvents, must: 0.8, aim: 1.5 }, "sse", envoyWithEvents.program),
+  streamRow({ id: "23e", ...ofGo, must: 3 }, "books", grpcGateway.program),
+  streamRow({ id: "23f", ...ofGo, must: 1.5 }, "upload", grpcGateway.program),
   {
     ...ofGuards,
     id: "o11",
@@ -157,5 +148,16 @@ export const peerRows: readonly Row[] = [
     reference: "Envoy (C++) with `jwt_authn` and `local_ratelimit`",
     measure: tokenDuel,
   },
-  ...latencyRows("25", grpcGateway.name, programOf(grpcGateway)),
+  ...latencyRows("25", grpcGateway.name, grpcGateway.program),
+  ...clusterPeerRows,
+  ...mcpPeerRows,
 ];
+
+/** Rows whose reference is a program of another project: measured with `--peers` alone, which makes or fetches it. */
+export const peerRows: readonly Row[] = all.map((one) => ({
+  ...one,
+  measure: async (rig) => {
+    if (!rig.peers) throw new Missing("it takes `npm run bench -- --peers`");
+    return one.measure(rig);
+  },
+}));

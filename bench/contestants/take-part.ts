@@ -66,7 +66,8 @@ async function oneByOne(ms: number, call: () => Promise<void>): Promise<Latencie
   return latenciesOf(times);
 }
 
-function ownUsage(): Usage {
+/** What this process has used so far. */
+export function ownUsage(): Usage {
   const { user, system } = process.cpuUsage();
   return { cpuUs: user + system, rssBytes: process.memoryUsage.rss() };
 }

@@ -1,63 +1,8 @@
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { test, type TestContext } from "node:test";
-import { promisify } from "node:util";
-import { peerRows } from "../../bench/peer-rows.ts";
-import { rows } from "../../bench/rows.ts";
+import { existsSync, readdirSync } from "node:fs";
+import { test } from "node:test";
 import { toolCache } from "../../conformance/tools.ts";
-
-const root = join(import.meta.dirname, "../..");
-const run = promisify(execFile);
-
-/** Laps that say nothing about speed. */
-const short = ["--rounds", "1", "--seconds", "0.05", "--warmup", "0.05", "--calls", "500"];
-
-/** What is looked at of a finding in the report. */
-interface Line {
-  readonly id: string;
-  readonly run: number;
-  readonly ratios?: readonly number[];
-  readonly missing?: string;
-}
-
-function scratchFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), "ts-ms-bench-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-async function bench(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const json = join(scratchFolder(t), "report.json");
-  const words = ["bench/run.ts", ...short, ...args, "--json", json];
-  const options = { cwd: root, env: { ...process.env, ...env } };
-  const { stdout, stderr } = await run(process.execPath, words, options);
-  return { stdout, stderr, lines: JSON.parse(readFileSync(json, "utf8")) as Line[] }; // Written by the bench itself.
-}
-
-function assertMeasured({ id, ratios = [] }: Line, stdout: string): void {
-  assert.ok(ratios.length === 1 && ratios.every((ratio) => ratio > 0 && ratio < Infinity), id);
-  assert.match(stdout, new RegExp(`^\\| ${id} \\|.* (yes|no) \\|$`, "m"));
-}
-
-test(
-  "bench: every row gets right answers and a ratio, but for peers that nobody asked for",
-  { timeout: 400_000 },
-  async (t) => {
-    const { stdout, lines } = await bench(t, []);
-    assert.deepEqual(
-      lines.map(({ id }) => id),
-      rows.map(({ id }) => id),
-    );
-    const peers = new Set(peerRows.map(({ id }) => id));
-    for (const line of lines) {
-      if (!peers.has(line.id)) assertMeasured(line, stdout);
-      else assert.match(stdout, new RegExp(`^\\| ${line.id} \\|.* skipped \\|.* takes .*--peers. \\|$`, "m"));
-    }
-  },
-);
+import { assertMeasured, bench, scratchFolder } from "../support/bench-run.ts";
 
 test("bench: --times repeats the table and ends with the medians of all runs", async (t) => {
   const { stdout, lines } = await bench(t, ["--rows", "6,10", "--times", "3"]);
