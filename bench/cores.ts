@@ -8,6 +8,9 @@ export interface Cores {
   readonly warning: string | undefined;
 }
 
+/** Any core for each process. */
+export const anyCores: Cores = Object.freeze({ pinned: [], warning: undefined });
+
 const contestantCore = "0";
 const loadCore = "1";
 

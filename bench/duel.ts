@@ -49,7 +49,9 @@ export async function takeTurns<Result, L>(
   const contestants: Contestant[] = [];
   const sides: { contestant: Contestant; driver: Drive<Result>; laps: L[] }[] = [];
   try {
-    for (const program of [subject, reference]) contestants.push(await Contestant.start(program, rig));
+    const starts = await Promise.allSettled([subject, reference].map((one) => Contestant.start(one, rig)));
+    for (const start of starts) if (start.status === "fulfilled") contestants.push(start.value);
+    for (const start of starts) if (start.status === "rejected") throw start.reason;
     for (const contestant of contestants) {
       await check(contestant);
       const driver = await drive(contestant);

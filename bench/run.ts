@@ -4,7 +4,7 @@ import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { Missing } from "../conformance/tools.ts";
 import { engineVariable } from "./contestants/engine.ts";
-import { separateCores } from "./cores.ts";
+import { anyCores, separateCores } from "./cores.ts";
 import type { Rig, Row } from "./rig.ts";
 import { rows } from "./rows.ts";
 import { toReport, toSummary, toTable, type Finding } from "./table.ts";
@@ -18,6 +18,7 @@ const help = `npm run bench -- [OPTIONS]
   --seconds 1.5    length of a lap
   --warmup 3       seconds of a core for each contestant before the first lap
   --calls 100000   calls between two measurements of memory (row 13)
+  --quick          only shows that the rows give right answers: the shortest laps, on any core; the figures are of no use
   --json FILE      writes every figure there, too
   --engine node    what our clients and gateways speak HTTP/2 by: node or own. Default: as without the option engine
   --profile DIR    writes a CPU profile of every contestant there; the figures are then of no use
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     json: { type: "string" },
     engine: { type: "string" },
     profile: { type: "string" },
+    quick: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
 });
@@ -46,12 +48,16 @@ if (values.help) {
 
 if (values.engine !== undefined) process.env[engineVariable] = values.engine; // Contestants inherit it.
 
-const rig: Rig = {
+const quick = { cores: anyCores, rounds: 1, lapMs: 50, warmupMs: 50, calls: 500 };
+const measuring = (): Omit<Rig, "peers" | "profiles"> => ({
   cores: separateCores(),
   rounds: positive("rounds", values.rounds),
   lapMs: positive("seconds", values.seconds) * 1000,
   warmupMs: positive("warmup", values.warmup) * 1000,
   calls: positive("calls", values.calls),
+});
+const rig: Rig = {
+  ...(values.quick ? quick : measuring()),
   peers: values.peers,
   profiles: values.profile,
 };

@@ -9,9 +9,6 @@ import { promisify } from "node:util";
 const root = join(import.meta.dirname, "../..");
 const run = promisify(execFile);
 
-/** Laps that say nothing about speed. */
-const short = ["--rounds", "1", "--seconds", "0.05", "--warmup", "0.05", "--calls", "500"];
-
 /** What is looked at of a finding in the report. */
 export interface Line {
   readonly id: string;
@@ -27,10 +24,10 @@ export function scratchFolder(t: TestContext): string {
   return folder;
 }
 
-/** Runs `npm run bench` with short laps; resolves with what it prints and reports. */
+/** Runs `npm run bench -- --quick`; resolves with what it prints and reports. */
 export async function bench(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
   const json = join(scratchFolder(t), "report.json");
-  const words = ["bench/run.ts", ...short, ...args, "--json", json];
+  const words = ["bench/run.ts", "--quick", ...args, "--json", json];
   const options = { cwd: root, env: { ...process.env, ...env } };
   const { stdout, stderr } = await run(process.execPath, words, options);
   return { stdout, stderr, lines: JSON.parse(readFileSync(json, "utf8")) as Line[] }; // Written by the bench itself.

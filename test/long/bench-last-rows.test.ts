@@ -1,0 +1,3 @@
+import { testRows } from "../support/bench-halves.ts";
+
+testRows(1);
