@@ -353,7 +353,7 @@ export const metricList = {
     labels: ["door"],
   },
   hubConnectionsTotal: {
-    name: "ts_ms_hub_connections_total",
+    name: "ts_ms_hub_connections_opened_total",
     type: "counter",
     help: "Connections that a hub has known.",
     labels: ["door"],

@@ -116,3 +116,11 @@ test("two applications in one process do not share their metrics", async () => {
   assert.deepEqual(await samples(other, "ts_ms_process_faults_total"), {});
   assert.match(await one.page(), /^process_resident_memory_bytes \d+/m);
 });
+
+test("no two metrics are one family: OpenMetrics names a counter without `_total`", () => {
+  const families = Object.values(metricList).map(({ name }) => name.replace(/_total$/, ""));
+  assert.deepEqual(
+    families.filter((family, at) => families.indexOf(family) !== at),
+    [],
+  );
+});
