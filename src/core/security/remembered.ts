@@ -26,7 +26,7 @@ export class RememberedCredentials {
 
   /** @param max how many at most */
   constructor(max = 10_000) {
-    this.#entries = new BoundedMap(max, max * rememberedBytes);
+    this.#entries = new BoundedMap({ entries: max, bytes: max * rememberedBytes });
   }
 
   get size(): number {

@@ -31,7 +31,7 @@ export interface CookieStoreParts {
 export class CookieStore implements SessionStore {
   readonly isInCookie = true;
   readonly #parts: CookieStoreParts;
-  readonly #remembered = new BoundedMap<KnownSession>(maxRemembered, maxRememberedBytes);
+  readonly #remembered = new BoundedMap<KnownSession>({ entries: maxRemembered, bytes: maxRememberedBytes });
   #keys: SessionKeys;
 
   constructor(parts: CookieStoreParts) {

@@ -8,7 +8,7 @@ function left(map: BoundedMap<string>, keys: string): string {
 }
 
 test("the oldest entry makes room where there are too many", () => {
-  const map = new BoundedMap<string>(3, 100);
+  const map = new BoundedMap<string>({ entries: 3, bytes: 100 });
   for (const key of "abcd") map.set(key, key, 1);
   assert.equal(left(map, "abcd"), "bcd");
   map.set("b", "again", 1); // It is the newest one now.
@@ -18,7 +18,7 @@ test("the oldest entry makes room where there are too many", () => {
 });
 
 test("a large entry takes the place of several", () => {
-  const map = new BoundedMap<string>(10, 100);
+  const map = new BoundedMap<string>({ entries: 10, bytes: 100 });
   for (const key of "abcd") map.set(key, key, 25);
   map.set("e", "e", 60);
   assert.equal(left(map, "abcde"), "de");
@@ -28,7 +28,7 @@ test("a large entry takes the place of several", () => {
 });
 
 test("what is deleted or replaced gives its memory back", () => {
-  const map = new BoundedMap<string>(10, 100);
+  const map = new BoundedMap<string>({ entries: 10, bytes: 100 });
   map.set("a", "a", 60);
   map.set("a", "a", 40);
   map.set("b", "b", 60);
@@ -40,4 +40,19 @@ test("what is deleted or replaced gives its memory back", () => {
   map.clear();
   map.set("d", "d", 100);
   assert.equal(left(map, "acd"), "d");
+});
+
+test("an entry that is used is the newest", () => {
+  const map = new BoundedMap<string>({ entries: 3, bytes: 100 });
+  for (const key of "abc") map.set(key, key, 1);
+  assert.equal(map.use("a"), "a");
+  assert.equal(map.use("never"), undefined);
+  map.set("d", "d", 1);
+  assert.equal(left(map, "abcd"), "acd");
+});
+
+test("an entry that is larger than all may be is not kept", () => {
+  const map = new BoundedMap<string>({ entries: 3, bytes: 100 });
+  map.set("a", "a", 101);
+  assert.equal(left(map, "a"), "");
 });

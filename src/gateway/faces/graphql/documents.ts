@@ -12,7 +12,7 @@ import { Code, ConnectError } from "../../../core/errors/errors.ts";
 import type { ContractSchema } from "./schema.ts";
 import { documentCacheDefaults, type GraphqlOptions } from "./graphql-options.ts";
 import { checkLimits } from "./limits.ts";
-import { RecentMap } from "./recent-map.ts";
+import { BoundedMap } from "../../../core/security/bounded-map.ts";
 import { Refusal } from "./refusal.ts";
 import { tokenLimit } from "./versions.ts";
 
@@ -48,12 +48,12 @@ const bytesPerCharacter = 40;
 export class Documents {
   readonly #schema: ContractSchema;
   readonly #options: GraphqlOptions;
-  readonly #kept: RecentMap<ValidDocument>;
+  readonly #kept: BoundedMap<ValidDocument>;
 
   constructor(schema: ContractSchema, options: GraphqlOptions) {
     this.#schema = schema;
     this.#options = options;
-    this.#kept = new RecentMap({ ...documentCacheDefaults, ...options.documentCache });
+    this.#kept = new BoundedMap({ ...documentCacheDefaults, ...options.documentCache });
   }
 
   /**
@@ -61,7 +61,7 @@ export class Documents {
    * @throws Refusal for one over the limits, RequestErrors for one that is wrong
    */
   get(text: string, trusted: boolean): ValidDocument {
-    const kept = this.#kept.get(text);
+    const kept = this.#kept.use(text);
     if (kept !== undefined) return kept;
     const made = this.#make(text, trusted);
     this.#kept.set(text, made, text.length * bytesPerCharacter);

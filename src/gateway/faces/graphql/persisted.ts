@@ -8,7 +8,7 @@ import {
   type PersistedOptions,
   persistedDefaults,
 } from "./graphql-options.ts";
-import { RecentMap } from "./recent-map.ts";
+import { BoundedMap } from "../../../core/security/bounded-map.ts";
 import { Refusal } from "./refusal.ts";
 import type { OperationRequest } from "./request.ts";
 
@@ -27,12 +27,12 @@ export class Persisted {
   readonly #trusted: ReadonlyMap<string, string>;
   readonly #texts: ReadonlySet<string>;
   /** Documents that clients have sent, by their hashes. */
-  readonly #sent: RecentMap<string>;
+  readonly #sent: BoundedMap<string>;
 
   /** @throws SetupError for documents that cannot be read, and for an id that is not the hash of its document */
   constructor({ persisted, documentCache }: Pick<GraphqlOptions, "persisted" | "documentCache">) {
     this.#options = { ...persistedDefaults, ...persisted };
-    this.#sent = new RecentMap({ ...documentCacheDefaults, ...documentCache });
+    this.#sent = new BoundedMap({ ...documentCacheDefaults, ...documentCache });
     this.#trusted = documentsIn(this.#options.documents);
     this.#texts = new Set(this.#trusted.values());
     if (this.#options.only && this.#trusted.size === 0) {
@@ -69,7 +69,7 @@ export class Persisted {
 
   #automatic(hash: string, query: string | undefined): FoundDocument {
     if (query === undefined) {
-      const text = this.#sent.get(hash);
+      const text = this.#sent.use(hash);
       // Clients look for this text, as Apollo's servers have it.
       if (text === undefined) throw notFound("PersistedQueryNotFound");
       return { text, trusted: false };
