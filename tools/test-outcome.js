@@ -7,6 +7,8 @@ const maxFlakyInCi = 3;
  * What came out of a group, by the lines of `test-events.js` and its process's exit code: for each of its files the
  * tests and their time in milliseconds, and the failures and what was skipped.
  *
+ * `flaky` are tests that failed in one run and passed in another.
+ *
  * `broken` says that its process ended badly, whatever its tests say.
  */
 export function outcomeOf(group, lines, exitCode) {
@@ -17,6 +19,7 @@ export function outcomeOf(group, lines, exitCode) {
     elsewhere: 0,
     skipped: [],
     failures: [],
+    flaky: [],
     files: new Map(group.files.map((file) => [file, { count: 0, failed: 0, ms: 0 }])),
   };
   const events = lines.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line)]));
@@ -47,6 +50,24 @@ function take(event, outcome) {
   } else outcome.skipped.push({ ...event, file });
 }
 
+/** The group of those files of an outcome whose tests failed: all of its files if a file that they share defines one. */
+export function failingFiles({ group, failures }) {
+  const files = [...new Set(failures.map(({ file }) => file))];
+  return files.every((file) => group.files.includes(file)) ? { ...group, files } : group;
+}
+
+/** Takes the outcome of another run of what failed: a test that passes there, and one that fails only there, is flaky. */
+export function takeAgain(outcome, again) {
+  const isIn = (tests) => (test) => tests.some(({ name, file }) => name === test.name && file === test.file);
+  // A test that the other run does not find has failed and passed never.
+  const hasPassed = (test) => isIn(again.passes)(test) && !isIn(again.failures)(test);
+  const passed = outcome.failures.filter(hasPassed);
+  outcome.flaky.push(...passed, ...again.failures.filter((test) => !isIn([...outcome.failures, ...outcome.flaky])(test)));
+  outcome.failures = outcome.failures.filter((test) => !hasPassed(test));
+  outcome.passed += passed.length;
+  outcome.broken ||= again.broken;
+}
+
 /** Prints a line for each file of a group and for each failure. */
 export function printOutcome({ files, failures }) {
   for (const [file, { count, failed, ms }] of files) {
@@ -56,19 +77,11 @@ export function printOutcome({ files, failures }) {
     console.log(`FAIL ${file}:${line ?? 0} ${name}\n${error.replaceAll(/^/gm, "     ")}`);
 }
 
-/**
- * Prints what came out of a run, with a closing line that programs read; `first` are the failures before any test ran
- * once more. Returns the exit code.
- */
-export function report(outcomes, first, ms) {
+/** Prints what came out of all runs, with a closing line that programs read. Returns the exit code. */
+export function report(outcomes, ms) {
   const sum = (count) => outcomes.reduce((total, outcome) => total + count(outcome), 0);
   const failed = outcomes.flatMap(({ failures }) => failures);
-  const isSame = (one) => (other) => one.name === other.name && one.file === other.file;
-  const passed = outcomes.flatMap(({ passes }) => passes);
-  const rest = first.filter((test) => !failed.some(isSame(test)));
-  const flaky = rest.filter((test) => passed.some(isSame(test)));
-  // A test that the second run did not find has failed once and passed never.
-  failed.push(...rest.filter((test) => !passed.some(isSame(test))));
+  const flaky = outcomes.flatMap((outcome) => outcome.flaky);
   const broken = outcomes.filter((outcome) => outcome.broken);
   // Tests that a shared file of a group defines could be those of any file of the group.
   const empty = outcomes
@@ -80,7 +93,7 @@ export function report(outcomes, first, ms) {
   const skipped = outcomes.flatMap((outcome) => outcome.skipped);
   console.log("");
   for (const { file, name, skipped: why } of skipped) console.log(`skipped: ${file}: ${name} (${why})`);
-  for (const { file, name } of flaky) console.log(`FLAKY, failed once: ${file}: ${name}`);
+  for (const { file, name } of flaky) console.log(`FLAKY, failed and passed: ${file}: ${name}`);
   for (const { file, name } of failed) console.log(`FAILED: ${file}: ${name}`);
   for (const { group } of broken) console.log(`FAILED: the process of ${group.name} ended badly`);
   console.log(`in ${(ms / 1000).toFixed(0)} s`);

@@ -6,8 +6,9 @@
  * Test files run in groups, a process each, and the groups in lanes (`test-groups.js`): some use the processor, others
  * mostly wait for sockets and graces, more of them at a time.
  *
- * A test that fails runs once more when the lanes are done: hundreds of them watch real sockets and real clocks, on
- * machines that others use too. What fails twice fails the run; what passes then is named at the end as flaky.
+ * Files with a test that fails run again when the lanes are done, up to twice: hundreds of tests watch real sockets and
+ * real clocks, on machines that others use too. What fails each time fails the run; what passes then is named at the end
+ * as flaky.
  */
 import { spawn } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -15,7 +16,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { allStages, longStages, stagesOf } from "./test-groups.js";
-import { outcomeOf, printOutcome, report } from "./test-outcome.js";
+import { failingFiles, outcomeOf, printOutcome, report, takeAgain } from "./test-outcome.js";
 
 /** A test that takes longer than this has hung, in milliseconds. */
 const testTimeoutMs = 120_000;
@@ -25,6 +26,9 @@ const groupTimeoutMs = 300_000;
 
 /** The same for everything, which only a test that never lets go of its thread reaches. */
 const runTimeoutMs = 1_800_000;
+
+/** How often a test may fail before it fails the run. */
+const maxRuns = 3;
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 process.chdir(root);
@@ -49,16 +53,15 @@ const stages = chosen ?? (args.includes("--long") ? longStages(cpuSlots) : allSt
 await bundleFor(stages.flat());
 const outcomes = [];
 for (const lanes of stages) outcomes.push(...(await Promise.all(lanes.map(runLane))).flat());
-const first = outcomes.flatMap(({ failures }) => failures);
-// Older versions of Node cannot remember what failed.
-if (first.length > 0 && Number(process.versions.node.split(".", 1)[0]) >= 26) {
-  console.log(`\n${first.length} failed and run ONCE MORE, alone:\n`);
-  for (const [index, { group, failures }] of outcomes.entries()) {
-    if (failures.length > 0) outcomes[index] = await runGroup(group);
-  }
+for (let run = 2; run <= maxRuns; run++) {
+  const failing = outcomes.filter(({ failures }) => failures.length > 0);
+  if (failing.length === 0) break;
+  const count = failing.reduce((sum, { failures }) => sum + failures.length, 0);
+  console.log(`\n${count} failed; their files run AGAIN, alone:\n`);
+  for (const outcome of failing) takeAgain(outcome, await runGroup(failingFiles(outcome)));
 }
 clearTimeout(timeout);
-process.exit(report(outcomes, first, performance.now() - startedAt));
+process.exit(report(outcomes, performance.now() - startedAt));
 
 /** Bundles the programs that many tests start; the tests find them by `TEST_PROGRAMS`. */
 async function bundleFor(lanes) {
@@ -102,7 +105,6 @@ async function runGroup(group) {
       `--test-reporter=${pathToFileURL(join(root, "tools/test-events.js")).href}`,
       // Not by standard output: a line that a test leaves unfinished there would spoil an event.
       `--test-reporter-destination=${file}.events`,
-      `--test-rerun-failures=${file}.json`,
       `--import=${pathToFileURL(join(root, "tools/test-limit.js")).href}?ms=${groupTimeoutMs}`,
       join(root, "tools/test-files.js"),
     ],

@@ -63,7 +63,7 @@ describe("a service config", () => {
   });
 
   test("limits calls, and is overridden by policies of code", async (t) => {
-    const serviceConfig = JSON.stringify({ methodConfig: [{ name, timeout: "0.05s", retryPolicy }] });
+    const serviceConfig = JSON.stringify({ methodConfig: [{ name, timeout: "1s", retryPolicy }] });
     const policies = [{ selector: "tsms.*", retry: { maxAttempts: 1 } }];
     const { client, calls } = await rig(t, () => Code.Unavailable, { serviceConfig, policies });
     await failure(client.echo({}), Code.Unavailable);
