@@ -16,10 +16,13 @@ export function allStages(cpuSlots) {
   ];
 }
 
-/** The stages of `npm test -- --long`: files of `test/long/` one at a time, for they measure; behind them all others. */
+/** The stages of `npm test -- --long`: files that measure, one at a time; behind them all others. */
 export function longStages(cpuSlots) {
   const files = testFiles().filter(isLong);
-  const others = files.filter((file) => !measures(file));
+  // Those of `test/long/` take longest.
+  const others = files
+    .filter((file) => !measures(file))
+    .sort((a, b) => Number(isOfLong(b)) - Number(isOfLong(a)));
   return [
     [{ groups: files.filter(measures).map(alone), concurrency: 1 }],
     [{ groups: others.map(alone), concurrency: cpuSlots + 1 }],
@@ -62,13 +65,18 @@ function waits(file) {
   return file.includes(".waits.");
 }
 
-/** Tests that attack, try many values or start many programs, beside shorter ones of the same topic. */
+/** Tests that measure, attack, try many values or start many programs. */
 function isLong(file) {
-  return measures(file) || file.endsWith(".long.test.ts");
+  return isOfLong(file) || file.endsWith(".long.test.ts");
 }
 
-function measures(file) {
+function isOfLong(file) {
   return file.startsWith("test/long/");
+}
+
+/** What runs beside such a file would change what it measures. */
+function measures(file) {
+  return file.endsWith(".alone.test.ts");
 }
 
 /** Whether a file of a topic cannot share the process of the others. */
