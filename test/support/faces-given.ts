@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Contract, FaceHost } from "../../src/entries/openapi.ts";
 import { GrpcServer, HttpServer } from "../../src/index.ts";
+import { threadMs } from "./thread-time.ts";
 
 /** What a face gets of a server with these services. */
 export async function givenToFaces(
@@ -31,12 +32,6 @@ export async function givenToFaces(
   return given ?? assert.fail("the face was not used");
 }
 
-/** CPU time of this thread, in milliseconds. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
-
 /** What something that is made in steps costs. */
 export interface StepCosts<T> {
   readonly value: T;
@@ -48,12 +43,12 @@ export interface StepCosts<T> {
 
 /** Makes something in steps, one after the other. */
 export function inSteps<T>(steps: Generator<void, T>): StepCosts<T> {
-  const first = cpuMs();
+  const first = threadMs();
   let longestMs = 0;
   for (;;) {
-    const begun = cpuMs();
+    const begun = threadMs();
     const step = steps.next();
-    const now = cpuMs();
+    const now = threadMs();
     longestMs = Math.max(longestMs, now - begun);
     if (step.done === true) return { value: step.value, ms: now - first, longestMs };
   }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { suite, test } from "node:test";
-import { setImmediate as nextTurn, setTimeout as wait } from "node:timers/promises";
+import { setTimeout as wait } from "node:timers/promises";
 import type { DescService } from "@bufbuild/protobuf";
 import { docs } from "../../../src/entries/docs.ts";
 import { graphql } from "../../../src/entries/graphql.ts";
@@ -14,28 +14,7 @@ import { seedLibrary } from "../../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../../src/services/library/library-service.ts";
 import { builtContract } from "../../support/built-contract.ts";
 import { largeContract } from "../../support/large-contract.ts";
-
-/** CPU time of this thread, in milliseconds. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1_000;
-}
-
-/** The most CPU time that a turn of the event loop takes while something is done, in milliseconds. */
-async function longestTurn(work: Promise<unknown>): Promise<number> {
-  let isOver = false;
-  let longest = 0;
-  const watch = (async () => {
-    while (!isOver) {
-      const begun = cpuMs();
-      await nextTurn();
-      longest = Math.max(longest, cpuMs() - begun);
-    }
-  })();
-  await work.finally(() => (isOver = true));
-  await watch;
-  return longest;
-}
+import { longestTurnMs } from "../../support/thread-time.ts";
 
 /** Asks by curl, so that the client takes no time of this thread. @returns how many bytes came */
 async function curl(...words: readonly string[]): Promise<number> {
@@ -79,7 +58,7 @@ suite("F07: a contract of 2,000 rpcs and 5,000 types", () => {
         await using http = await facesOf(services);
         const origin = `http://127.0.0.1:${http.address?.port}`;
         found.push(
-          await longestTurn(
+          await longestTurnMs(
             curl(...words(origin)).then((bytes) => {
               assert.ok(bytes > 100_000, `${bytes} bytes`);
             }),

@@ -153,7 +153,7 @@ suite("routes", () => {
       assert.equal(response.status, 400);
       await response.arrayBuffer();
       const { user } = process.cpuUsage(began);
-      assert.ok(user < 250_000, `${user} µs`); // The whole exchange, client included, on a slow machine.
+      assert.ok(user < 1_000_000, `${user} µs`); // The whole exchange, client included, on a slow machine.
     }
     await gateway.stillServes();
   });

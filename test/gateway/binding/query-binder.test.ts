@@ -14,6 +14,7 @@ import { compileBinder } from "../../../src/gateway/binding/bind.ts";
 import type { BindOptions } from "../../../src/gateway/binding/bind-options.ts";
 import { refusedFields, routeOf, violationsOf } from "./binding-fixture.ts";
 import { codePoint } from "../../arbitraries/code-point.ts";
+import { threadMs } from "../../support/thread-time.ts";
 
 function bindQuery(query: string, options?: Partial<BindOptions>): SearchRequest {
   const binder = compileBinder(routeOf("search", "GET /v1/kinds"), options);
@@ -196,12 +197,12 @@ suite("query parameters (transcoding B7)", () => {
   });
   test("T19: names without end do not fill the memory, nor values the list of errors", () => {
     const binder = compileBinder(routeOf("search", "GET /v1/kinds"));
-    const started = performance.now();
+    const started = threadMs();
     for (let round = 0; round < 20; round++) {
       const names = Array.from({ length: 1000 }, (_, i) => `kinds.child.string_map[k${round * 1000 + i}]=v`);
       binder.bind({ captures: [], query: names.join("&"), body: undefined });
     }
-    assert.ok(performance.now() - started < 5000);
+    assert.ok(threadMs() - started < 5000);
   });
 });
 

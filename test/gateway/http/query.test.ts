@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { parseQuery, queryDefaults } from "../../../src/gateway/http/query.ts";
 import { refusalOf, refusedFields } from "../binding/binding-fixture.ts";
 import { codePoint } from "../../arbitraries/code-point.ts";
+import { threadMs } from "../../support/thread-time.ts";
 
 function pairs(query: string): string[][] {
   return parseQuery(query).map(({ name, value }) => [name, value]);
@@ -63,9 +64,9 @@ suite("query strings (transcoding B7)", () => {
   });
   test("T19: 1000 parameters are taken, more are refused fast", () => {
     assert.equal(parseQuery("a=1&".repeat(1000)).length, 1000);
-    const started = performance.now();
+    const started = threadMs();
     assert.match(refusalOf(() => parseQuery("a=1&".repeat(10_000))).rawMessage, /1000 parameters/);
-    assert.ok(performance.now() - started < 1000);
+    assert.ok(threadMs() - started < 1000);
   });
   test("any names and values come back", () => {
     const text = fc.string({ unit: codePoint });

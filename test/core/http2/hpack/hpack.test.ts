@@ -11,6 +11,7 @@ import {
   writeLiterals,
 } from "../../../../src/core/http2/hpack/encoder.ts";
 import { decodeHuffman, encodeHuffman, huffmanLength } from "../../../../src/core/http2/hpack/huffman.ts";
+import { threadMs } from "../../../support/thread-time.ts";
 
 const noLimit = 2 ** 31;
 
@@ -189,10 +190,10 @@ test("E02: one indexed field repeated to 64 MiB costs neither memory nor time", 
   const decoder = new HpackDecoder(65_536);
   decode(decoder, bytesOf(`40 01 61 7f a1 1e ${"7a".repeat(4_000)}`));
   const before = process.memoryUsage().rss;
-  const begun = performance.now();
+  const begun = threadMs();
   assert.equal(decode(decoder, Buffer.alloc(17_000, 0xbe)).length, 16);
   assert.ok(decoder.listBytes > 64 * 1024 * 1024);
-  assert.ok(performance.now() - begun < 1_000);
+  assert.ok(threadMs() - begun < 1_000);
   assert.ok(process.memoryUsage().rss - before < 5 * 1024 * 1024);
 });
 
