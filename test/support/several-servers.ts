@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as after } from "node:timers/promises";
 import { EchoService } from "../../gen/tsms/test/v1/echo_pb.ts";
 import { createClient, type Client } from "../../src/core/call/client.ts";
 import { dial, type DialedTransport, type DialOptions, type DialTarget } from "../../src/core/dial.ts";
@@ -158,6 +158,13 @@ export async function until(
       resolve();
     });
   });
+}
+
+/** Resolves when the first breaker of a transport, which is open, would let a call through as its probe. */
+export async function probeDue(transport: DialedTransport): Promise<void> {
+  const state = transport.stats().cluster?.breakers[0]?.state;
+  assert.ok(state?.kind === "open", `the breaker is ${state?.kind}`);
+  await after(Math.max(0, state.untilMs - performance.now()) + 5);
 }
 
 /** The calls that each server has served. */

@@ -106,7 +106,7 @@ suite("upstreams", () => {
       message: 'nö %zz\n漢 "',
       details: [{ "@type": "type.googleapis.com/google.rpc.ErrorInfo", reason: "GONE" }],
     });
-    const late = await fetch(`${url}/a?behaviour.sleepMs=60000`, { headers: { "grpc-timeout": "200m" } });
+    const late = await fetch(`${url}/a?behaviour.sleepMs=60000`, { headers: { "grpc-timeout": "500m" } });
     assert.equal(late.status, 504);
     await late.arrayBuffer();
     await echo.until(({ aborted }) => aborted === 1);

@@ -11,7 +11,7 @@ import { HttpServer } from "../../../src/gateway/http-server.ts";
 import type { HttpServerOptions } from "../../../src/gateway/http-server-options.ts";
 import { acceptsTrailers } from "../../../src/gateway/http/trailers-wanted.ts";
 import { Echo } from "../../support/echo-service.ts";
-import { failure } from "../../support/failure.ts";
+import { all, failure } from "../../support/failure.ts";
 import { grpcHeaders, RawGrpcServer } from "../../support/raw-grpc-server.ts";
 import { ask as askHttp2 } from "../http2/http2-fixture.ts";
 import { ask } from "../rpc-protocols/rpc-fixture.ts";
@@ -123,7 +123,20 @@ suite("what an error brings", () => {
   });
 });
 
-suite("headers that came before a deadline passed stay on the 504", () => {
+suite("headers that came before a deadline passed stay on the 504", { concurrency: true }, () => {
+  const timeoutMs = 1_000;
+
+  /** A server whose calls end behind the early headers, but for the first of a rpc: that one loads and compiles for long. */
+  async function early(): Promise<RawGrpcServer> {
+    const seen = new Set<unknown>();
+    return new RawGrpcServer((stream, { ":path": path }) => {
+      const headers = { ...grpcHeaders, "x-early": "e" };
+      if (seen.has(path)) stream.respond(headers);
+      else stream.respond({ ...headers, "grpc-status": "5" }, { endStream: true });
+      seen.add(path);
+    }).listen();
+  }
+
   const ways: readonly (readonly [string, Partial<HttpServerOptions>])[] = [
     ["in bytes", {}],
     ["by messages", { transcoding: "messages" }],
@@ -133,25 +146,25 @@ suite("headers that came before a deadline passed stay on the 504", () => {
   ];
   for (const [name, options] of ways) {
     test(name, async (t) => {
-      await using server = await new RawGrpcServer((stream) =>
-        stream.respond({ ...grpcHeaders, "x-early": "e" }),
-      ).listen();
+      await using server = await early();
       const port = await gateway(t, { upstream: server.target, ...options, headerFlushMs: 60_000 });
-      const time = { "grpc-timeout": "200m" };
+      const time = { "grpc-timeout": `${timeoutMs}m` };
+      assert.equal((await ask(port, "/test/v1/echo/a", {})).status, 404);
       const answer = await ask(port, "/test/v1/echo/a", time);
       assert.deepEqual([answer.status, answer.headers["x-early"]], [504, "e"]);
     });
   }
 
   test("in the error of a client of one's own, whatever the kind of its call", async () => {
-    await using server = await new RawGrpcServer((stream) =>
-      stream.respond({ ...grpcHeaders, "x-early": "e" }),
-    ).listen();
+    await using server = await early();
     const transport = dial(server.target);
     const client = createClient(EchoService, transport);
-    const unary = await failure(client.echo({}, { timeoutMs: 200 }), Code.DeadlineExceeded);
-    const replies = client.repeat({}, { timeoutMs: 200 })[Symbol.asyncIterator]();
-    const stream = await failure(replies.next(), Code.DeadlineExceeded);
+    await failure(client.echo({}), Code.NotFound);
+    await failure(all(client.repeat({})), Code.NotFound);
+    const [unary, stream] = await Promise.all([
+      failure(client.echo({}, { timeoutMs }), Code.DeadlineExceeded),
+      failure(all(client.repeat({}, { timeoutMs })), Code.DeadlineExceeded),
+    ]);
     assert.deepEqual([unary.metadata.get("x-early"), stream.metadata.get("x-early")], ["e", "e"]);
     transport.close();
   });

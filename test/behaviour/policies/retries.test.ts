@@ -103,7 +103,7 @@ suite("retries", { concurrency: true }, () => {
     await transport.ready();
     const began = performance.now();
     await failure(client.echo({}, { timeoutMs: 5_000 }), Code.Unavailable);
-    assert.ok(performance.now() - began < 1_000);
+    assert.ok(performance.now() - began < 4_000);
     assert.equal(previous.length, 1);
   });
 
@@ -139,7 +139,7 @@ suite("retries", { concurrency: true }, () => {
   test("a time limit of attempts ends one, and another follows", async (t) => {
     let cancelled = 0;
     const { address, previous } = await scriptedEcho(t, (index, context) => {
-      if (index > 0) return `${Math.round((context.timeoutMs() ?? 0) / 1000)} s`;
+      if (index > 0) return `${Math.ceil((context.timeoutMs() ?? 0) / 1000)} s`;
       return new Promise((resolve) => {
         context.signal.addEventListener("abort", () => {
           cancelled++;
@@ -149,10 +149,10 @@ suite("retries", { concurrency: true }, () => {
     });
     const policies = [idempotent({ retry: { attemptTimeoutMs: 3_000 } })];
     const { client, transport } = dialSeveral(t, [address], {
-      policies: [...policies, { selector: "*", retry: { attemptTimeoutMs: 100 } }],
+      policies: [...policies, { selector: "*", retry: { attemptTimeoutMs: 1_000 } }],
     });
     await transport.ready();
-    assert.equal((await client.echo({})).text, "0 s");
+    assert.equal((await client.echo({})).text, "1 s");
     assert.deepEqual([previous, cancelled], [[0, 1], 1]);
     assert.equal(transport.stats().cluster?.inFlight, 0);
   });

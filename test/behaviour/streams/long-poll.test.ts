@@ -152,7 +152,9 @@ onEveryWay("tokens are of one route, one caller and one process; any other is 41
 });
 
 onEveryWay("a stream nobody asks for is cancelled, and its token is over", async (startGateway) => {
-  await using gateway = await startGateway({ pollIdleMs: 100 });
+  await using gateway = await startGateway({ pollIdleMs: 400 });
+  // The first stream of a process loads and compiles for long.
+  await (await fetch(`${gateway.url}/test/v1/repeat/a?count=1`)).text();
   const url = `${gateway.url}/test/v1/repeat/a?count=3&intervalMs=100000`;
   const { token } = await poll(url, 0);
   await gateway.echo.until(({ aborted }) => aborted === 1);

@@ -60,7 +60,7 @@ for (const network of [true, false]) {
         async echo({ text }) {
           await nextTurn();
           if (text === "own") {
-            return back.echo({}, { headers: { authorization: "own" }, timeoutMs: 60 });
+            return back.echo({}, { headers: { authorization: "own" }, timeoutMs: 3_000 });
           }
           return back.echo({}, { timeoutMs: 60_000 });
         },
@@ -73,7 +73,7 @@ for (const network of [true, false]) {
       const own = await client.echo({ text: "own" }, { headers, timeoutMs: 5_000 });
       assert.equal(own.headers["authorization"], "own");
       assert.equal(own.headers["x-request-id"], "r");
-      assert.ok((own.timeoutMs ?? Infinity) <= 60);
+      assert.ok((own.timeoutMs ?? Infinity) <= 3_000);
       const none = await client.echo({});
       assert.ok((none.timeoutMs ?? 0) > 50_000 && (none.timeoutMs ?? 0) <= 60_000);
     });
@@ -142,12 +142,12 @@ for (const network of [true, false]) {
         echo: () => inner.echo({ behaviour: { sleepMs: 60_000 } }),
         repeat: () => inner.repeat({ count: 1_000_000, intervalMs: 1 }),
       }));
-      await failure(client.echo({}, { timeoutMs: 100 }), Code.DeadlineExceeded);
       const controller = new AbortController();
       const cancelled = failure(client.echo({}, { signal: controller.signal }), Code.Canceled);
-      await back.until(() => back.calls === 2);
+      await back.until(() => back.calls === 1);
       controller.abort();
       await cancelled;
+      await failure(client.echo({}, { timeoutMs: 500 }), Code.DeadlineExceeded);
       for await (const _ of client.repeat({})) break;
       await back.until(() => back.aborted === 3);
     });

@@ -240,7 +240,7 @@ test("a process that is stopped is found by its checks, and called again when it
   const [well] = await severalServers(t, 1);
   const { client, transport } = dialSeveral(t, [`127.0.0.1:${port}`, well?.address ?? ""], {
     balance: "round_robin",
-    health: { mode: "check", intervalMs: 20, timeoutMs: 50, failures: 2 },
+    health: { mode: "check", intervalMs: 20, timeoutMs: 300, failures: 2 },
   });
   await transport.ready();
   await until(transport, () => healthOf(transport).join() === "serving,serving");

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { Code } from "../../../src/core/errors/errors.ts";
 import { dial, type DialTarget } from "../../../src/core/dial.ts";
-import { all, failure } from "../../support/failure.ts";
+import { all, failure, isImmediate } from "../../support/failure.ts";
 import { authority, serverCertificate } from "../../support/transport-rig.ts";
 import {
   callsOf,
@@ -118,9 +118,7 @@ describe("servers that cannot be reached", () => {
     assert.equal(error.rawMessage, "users: none of 3 endpoints is reachable");
     assert.match(String(error.cause), /127\.0\.0\.1:\d+: .*; 127/);
     assert.equal(transport.state, "transient-failure");
-    const began = performance.now();
-    await failure(client.echo({}), Code.Unavailable);
-    assert.ok(performance.now() - began < 50);
+    assert.ok(await isImmediate(failure(client.echo({}), Code.Unavailable)));
     await servers[1]?.front.start();
     await transport.ready();
     await client.echo({});
@@ -157,7 +155,7 @@ describe("servers that cannot be reached", () => {
     const began = performance.now();
     const before = servers[0]?.echo.calls ?? 0;
     await load.until(() => (servers[0]?.echo.calls ?? 0) > before);
-    assert.ok(performance.now() - began < 2_000, "back in rotation too late");
+    assert.ok(performance.now() - began < 10_000, "back in rotation too late");
     await load.stop();
     assert.equal(load.errors.length, lost);
   });
@@ -168,10 +166,10 @@ describe("a resolver", () => {
     const servers = await severalServers(t, 1);
     const resolver = new ScriptedResolver();
     const { client, transport } = dialSeveral(t, resolver);
+    const reply = client.echo({ text: "found" });
+    await resolver.watched;
     await failure(client.echo({}, { timeoutMs: 30 }), Code.DeadlineExceeded);
     assert.equal(transport.state, "connecting");
-    await resolver.watched;
-    const reply = client.echo({ text: "found" });
     resolver.update(servers[0]?.address ?? "");
     assert.equal((await reply).text, "found");
   });
