@@ -41,7 +41,7 @@ export function stagesOf(files, cpuSlots) {
  * Those that take long come first, so that none is left to run by itself at the end.
  */
 function busyGroups(files) {
-  const pure = files.filter((file) => /^test\/(?:core|gateway|hub)\//.test(file));
+  const pure = files.filter((file) => /^test\/(?:core|gateway|hub|hub-client)\//.test(file));
   const behaviour = files.filter((file) => file.startsWith("test/behaviour/"));
   const others = files.filter((file) => !pure.includes(file) && !behaviour.includes(file));
   const topics = Map.groupBy(

@@ -48,6 +48,7 @@ const pages = [
   "docs/limits.md",
   "docs/overload.md",
   "docs/hub.md",
+  "docs/hub-client.md",
   "docs/ext-authz.md",
   "docs/signatures.md",
   "docs/envelope.md",

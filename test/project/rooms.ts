@@ -360,6 +360,11 @@ export const arrows: Arrows = {
   "hub/room": ["core/…", "hub/connections"],
   hub: ["core/…", "hub/connections", "hub/room"],
 
+  // The client of live rpcs, for pages: it has nothing of the server, and nothing of Node.
+  "hub-client/call": [],
+  "hub-client/links": ["hub-client/call"],
+  "hub-client": ["hub-client/call", "hub-client/links"],
+
   // Services, written as a user writes his.
   services: ["core/…"],
 
@@ -370,5 +375,5 @@ export const arrows: Arrows = {
   cli: ["core", "core/…", "gateway", "gateway/…", "app"],
 
   // The sub-paths of the package, one file each; nothing in src imports them.
-  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "app"],
+  entries: ["core", "core/…", "gateway", "gateway/…", "hub", "hub/…", "hub-client", "hub-client/…", "app"],
 };

@@ -1,0 +1,154 @@
+import { unavailable } from "../call/codes.ts";
+import { HubError } from "../call/hub-error.ts";
+import type { HubMethod } from "../call/hub-method.ts";
+import { Gate } from "./gate.ts";
+import { callByHttp, endOf, lostEnd, post } from "./http.ts";
+import {
+  noExtra,
+  type Link,
+  type LinkStream,
+  type StreamEnd,
+  type StreamListener,
+  type StreamRequest,
+} from "./link.ts";
+
+/** How long the server may hold a poll, in seconds. */
+const waitSeconds = 25;
+
+/** Long polling, where nothing else gets through. */
+export class PollLink implements Link {
+  readonly name = "poll";
+  readonly #base: string;
+  readonly #timeoutMs: number;
+  readonly #streams = new Set<PollStream>();
+
+  /** @param timeoutMs until an answer, beyond the time that the server may hold a poll */
+  constructor(base: string, timeoutMs: number) {
+    this.#base = base;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  open(request: StreamRequest, listener: StreamListener): LinkStream {
+    const stream = new PollStream(request, {
+      ...listener,
+      ended: (end) => {
+        this.#streams.delete(stream);
+        listener.ended(end);
+      },
+    });
+    this.#streams.add(stream);
+    void stream.run(this.#base, this.#timeoutMs);
+    return stream;
+  }
+
+  call(method: HubMethod, request: unknown, token: string | undefined): Promise<unknown> {
+    return callByHttp(this.#base, { method, request, token, headers: {}, signal: null });
+  }
+
+  authorize(): void {
+    // The next stream has it.
+  }
+
+  check(): void {
+    // Each poll has its time.
+  }
+
+  close(): void {
+    for (const stream of this.#streams) stream.lose("the page is left");
+  }
+}
+
+class PollStream implements LinkStream {
+  readonly #request: StreamRequest;
+  readonly #listener: StreamListener;
+  readonly #gate = new Gate();
+  readonly #abort = new AbortController();
+  #isClosed = false;
+
+  constructor(request: StreamRequest, listener: StreamListener) {
+    this.#request = request;
+    this.#listener = listener;
+  }
+
+  async run(base: string, timeoutMs: number): Promise<void> {
+    let end: StreamEnd | undefined;
+    let after = this.#request.after;
+    try {
+      while (end === undefined) {
+        const timer = setTimeout(() => this.lose("no answer has come"), waitSeconds * 1000 + timeoutMs);
+        try {
+          const response = await this.#poll(base, after);
+          end = await this.#take(response, after);
+          after = response.headers.get("x-resume-token") ?? undefined;
+        } finally {
+          clearTimeout(timer);
+        }
+        await this.#gate.opened;
+        if (this.#isClosed) return;
+      }
+    } catch (reason) {
+      end = lostEnd(reason);
+    }
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#listener.ended(end);
+  }
+
+  pause(): void {
+    this.#gate.pause();
+  }
+
+  resume(): void {
+    this.#gate.resume();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#gate.resume();
+    this.#abort.abort();
+  }
+
+  lose(why: string): void {
+    this.#gate.resume();
+    this.#abort.abort(new HubError(unavailable, why));
+  }
+
+  #poll(base: string, after: string | undefined): Promise<Response> {
+    const { method, request, token } = this.#request;
+    const headers = {
+      prefer: `wait=${waitSeconds}`,
+      ...(after !== undefined && { "x-resume-token": after }),
+    };
+    return post(base, { method, request, token, headers, signal: this.#abort.signal });
+  }
+
+  /** Gives the messages of an answer to the listener; the end, if it is the last one. */
+  async #take(response: Response, after: string | undefined): Promise<StreamEnd | undefined> {
+    const { status, headers } = response;
+    if (status === 410 && after !== undefined) {
+      await response.text();
+      this.#listener.opened();
+      this.#listener.reset({ reason: "UNKNOWN", room: undefined, missed: undefined }, undefined);
+      return undefined;
+    }
+    if (!response.ok) {
+      this.#listener.opened();
+      return endOf(response);
+    }
+    const text = await response.text();
+    const messages = status === 204 ? [] : (JSON.parse(text) as unknown[]); // An array, by the answer's protocol.
+    if (this.#isClosed) return undefined;
+    this.#listener.opened();
+    const token = headers.get("x-resume-token") ?? undefined;
+    if (headers.get("ts-ms-resume") === "reset") {
+      this.#listener.reset({ reason: "UNKNOWN", room: undefined, missed: undefined }, undefined);
+    }
+    for (const [index, json] of messages.entries()) {
+      const isLast = index === messages.length - 1;
+      this.#listener.message(this.#request.method.decode(json), isLast ? token : undefined, noExtra);
+    }
+    if (token === undefined) return { error: undefined, retryMs: undefined, lost: false };
+    if (messages.length === 0 && token !== after) this.#listener.moved(token);
+    return undefined;
+  }
+}
