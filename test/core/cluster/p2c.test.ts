@@ -17,7 +17,8 @@ function serve({ load }: TestEndpoint, calls: number, lastsMs: number, ok = true
 suite("a new endpoint begins with the median lag of the others", () => {
   test("as the list has it", () => {
     const [quick, usual, slow, fresh] = endpoints(4);
-    if (quick === undefined || usual === undefined || slow === undefined || fresh === undefined) assert.fail();
+    if (quick === undefined || usual === undefined || slow === undefined || fresh === undefined)
+      assert.fail();
     for (const [endpoint, lagMs] of [
       [quick, 10],
       [usual, 30],

@@ -33,10 +33,12 @@ test("propagate takes along identity, trace, deadline and cancellation, and no o
 test("passOn does the same under its former name", () => {
   const requestHeader = new Headers({ authorization: "Bearer t", "x-request-id": "r", "x-tenant": "a" });
   const call = context({ requestHeader, timeoutMs: 5_000 });
-  const { headers, signal, timeoutMs } = passOn(call, ["x-tenant"]);
-  assert.deepEqual([...(headers as Headers)], [...(propagate(call, ["x-tenant"]).headers as Headers)]);
-  assert.equal((headers as Headers).get("x-tenant"), "a");
-  assert.equal(signal, call.signal);
-  assert.ok(timeoutMs !== undefined && timeoutMs <= 5_000);
+  // oxlint-disable-next-line typescript/no-deprecated
+  const options = passOn(call, ["x-tenant"]);
+  const named = propagate(call, ["x-tenant"]);
+  assert.deepEqual([...(options.headers as Headers)], [...(named.headers as Headers)]);
+  assert.equal((options.headers as Headers).get("x-tenant"), "a");
+  assert.equal(options.signal, call.signal);
+  assert.ok(options.timeoutMs !== undefined && options.timeoutMs <= 5_000);
   call.end();
 });
