@@ -13,8 +13,8 @@ export class KillableFront implements AsyncDisposable {
   port = 0;
   /** Connections that were accepted so far. */
   accepted = 0;
-  /** How long a connection lasts, in milliseconds. Default: as long as both sides want. */
-  lifeMs: number | undefined;
+  /** How long a connection lasts, in milliseconds, or of each by its number, from 0. Default: as long as both sides want. */
+  lifeMs: number | ((index: number) => number) | undefined;
 
   /** @param upstream the port of the server, on this machine */
   constructor(upstream: number) {
@@ -55,7 +55,7 @@ export class KillableFront implements AsyncDisposable {
   }
 
   #accept(client: Socket): void {
-    this.accepted++;
+    const index = this.accepted++;
     const upstream = connect(this.#upstream, "127.0.0.1").setNoDelay(true);
     client.setNoDelay(true);
     for (const [from, to] of [
@@ -70,6 +70,7 @@ export class KillableFront implements AsyncDisposable {
       });
       from.pipe(to);
     }
-    if (this.lifeMs !== undefined) setTimeout(() => client.resetAndDestroy(), this.lifeMs);
+    const lifeMs = typeof this.lifeMs === "function" ? this.lifeMs(index) : this.lifeMs;
+    if (lifeMs !== undefined) setTimeout(() => client.resetAndDestroy(), lifeMs);
   }
 }

@@ -10,37 +10,28 @@ import type {
   StreamSource,
 } from "../http2/stream-source.ts";
 import { pushbackHeader } from "../metadata/retry-headers.ts";
-import type { Permit } from "../resilience/breaker.ts";
 import { pushbackOfReply, type Pushback } from "../resilience/pushback.ts";
 import type { Retries } from "../resilience/retry.ts";
 import type { HedgeBooks } from "../resilience/hedge.ts";
-import { settlePermit } from "./attempt-permit.ts";
-import { verdictOf } from "./attempt-verdict.ts";
 import { CallEntry } from "./call-entry.ts";
 import { reportCall } from "./call-report.ts";
 import type { PickRequest } from "./candidates.ts";
 import type { HedgeGroup, HedgedAttempt } from "./hedge-group.ts";
 import { hedgeGroup } from "./hedged-call.ts";
 import type { CalledRpc } from "./called-rpc.ts";
-import { CallRecord } from "./client-observer.ts";
-import type { AttemptKind } from "./client-books.ts";
+import type { CallRecord } from "./client-observer.ts";
+import { ClusterAttempt, type AttemptHost } from "./cluster-attempt.ts";
 import type { PooledConnection } from "./connection-pool.ts";
 import type { ClusterEndpoint } from "./endpoint.ts";
-import type { LoadedAttempt } from "./endpoint-load.ts";
 
 /** A cluster as its calls see it. */
-export interface ClusterHost {
-  nowMs(): number;
+export interface ClusterHost extends AttemptHost {
   /** Begins an attempt of the call on some endpoint, now or later, or refuses it. */
   place(call: ClusterCall): void;
   /** Whether the call may go to an endpoint that it has not tried. */
   hasUntried(request: PickRequest): boolean;
   /** The call does not wait any more. */
   forget(call: ClusterCall): void;
-  /** An attempt has begun. */
-  began(kind: AttemptKind): void;
-  /** An attempt has ended. */
-  ended(): void;
 }
 
 /** An attempt among several of one call. */
@@ -67,65 +58,39 @@ interface Failure {
  * One call of a cluster: its attempts, one after the other. Outermost first: the timeout, a place among the calls under
  * way, retries, the breaker, an endpoint. In the order of its steps: `begin`, `#enter` (`CallEntry`), `#attempt`, which asks
  * the breaker, `start` on an endpoint, `answered`; then `ended`, `#expire` or `abandoned`, which tell endpoint and breaker by
- * `#end`; `#repeats` decides on a further attempt, and `#finish` is the last (`reportCall`). Attempts side by side are
- * `ClusterCall`s of one `HedgeGroup`.
+ * `leave` (`ClusterAttempt`); `#repeats` decides on a further attempt, and `#finish` is the last (`reportCall`). Attempts
+ * side by side are `ClusterCall`s of one `HedgeGroup`.
  */
-export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
-  readonly rpc: CalledRpc;
-  /** When the call began. */
-  startedMs: number | undefined;
-  beganMs = 0;
-  older: LoadedAttempt | undefined;
-  newer: LoadedAttempt | undefined;
+export class ClusterCall extends ClusterAttempt<ClusterHost> implements StreamSource, HedgedAttempt {
   /** Endpoints of attempts before, which further ones avoid. */
   tried: ClusterEndpoint[] | undefined;
   /** Hash of what the call belongs to; undefined for nothing. */
   key: number | undefined;
   /** Reads that; undefined for clusters that do not choose by it. */
   keyOf: ((call: AttemptedCall) => number | undefined) | undefined;
-  readonly #host: ClusterHost;
-  readonly #head: CallHead;
   /** Whether the policy's timeout is the deadline. */
   readonly #hasOwnDeadline: boolean;
   #call: AttemptedCall | undefined;
-  /** Where the attempt is; undefined without one. */
-  #endpoint: ClusterEndpoint | undefined;
-  #pooled: PooledConnection | undefined;
-  #kind: AttemptKind = "first";
   #isOver = false;
-  /** Whether the attempt is a stream whose headers have come. */
-  #isAnswered = false;
   /** Undefined before the first failure. */
   #retries: Retries | undefined;
-  #permit: Permit | undefined;
   /** Undefined where nothing stands before the first attempt. */
   #entry: CallEntry | undefined;
-  /** Cancels the pause before an attempt, or its time limit. */
-  #cancelTimer: (() => void) | undefined;
   /** The attempts that run side by side, of which this is one; undefined without hedging. */
   #group: HedgeGroup | undefined;
   readonly #previous: number;
-  /** For observers; undefined without them. */
-  readonly #record: CallRecord | undefined;
 
   /** @param hedge what it is one of several attempts of; undefined for the first */
   constructor(host: ClusterHost, rpc: CalledRpc, head: CallHead, hedge?: HedgePlace) {
-    this.#host = host;
-    this.rpc = rpc;
-    this.#head = head;
+    super(host, rpc, head, hedge?.record);
     this.#previous = hedge?.previous ?? 0;
     this.#hasOwnDeadline =
       hedge?.hasOwnDeadline ?? (rpc.timeoutMs !== undefined && limits(head, rpc.timeoutMs));
-    if (rpc.share.observers.length > 0) this.#record = hedge?.record ?? new CallRecord();
     if (hedge === undefined) return;
     this.#group = hedge.group;
     this.tried = hedge.group.tried;
-    this.#kind = "hedge";
+    this.kind = "hedge";
     this.startedMs = hedge.startedMs;
-  }
-
-  get unary(): boolean {
-    return this.rpc.isUnary;
   }
 
   get terms(): AttemptTerms {
@@ -153,27 +118,26 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       return;
     }
     const { hedging } = this.rpc;
-    if (hedging !== undefined && this.#head.isShadow !== true) this.#group = this.#toGroup(call, hedging);
+    if (hedging !== undefined && this.head.isShadow !== true) this.#group = this.#toGroup(call, hedging);
     if (this.rpc.isGuarded) this.#enter(call);
-    else this.#host.place(this);
+    else this.host.place(this);
   }
 
   /** Begins an attempt. */
   start(endpoint: ClusterEndpoint, pooled: PooledConnection, nowMs: number): void {
     const call = this.#call;
-    if (call === undefined || !this.#acquireOf(endpoint)) return;
-    this.#endpoint = endpoint;
-    this.#pooled = pooled;
-    this.#isAnswered = false;
-    pooled.busy++;
-    endpoint.load.begin(this, nowMs);
-    this.#host.began(this.#kind);
-    this.rpc.books.attempt(this.#kind);
+    if (call === undefined) return;
+    try {
+      this.acquireOf(endpoint);
+    } catch (error) {
+      this.refuseOpen(error);
+      return;
+    }
+    this.occupy(endpoint, pooled, nowMs);
     this.#group?.began(endpoint, nowMs);
-    if (this.#record !== undefined) this.#record.firstMs ??= nowMs;
     const { attemptTimeoutMs, share } = this.rpc;
     if (attemptTimeoutMs !== undefined) {
-      this.#cancelTimer = share.clock.after(attemptTimeoutMs, () => this.#expire(attemptTimeoutMs));
+      this.cancelTimer = share.clock.after(attemptTimeoutMs, () => this.#expire(attemptTimeoutMs));
     }
     pooled.connection.begin(call);
   }
@@ -181,23 +145,23 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   /** Ends the call: it gets no attempt. */
   refuse(error: ConnectError): void {
     const group = this.#group;
-    if (group?.failed(this, error, error.code, "never", this.#host.nowMs()) === true) this.lose();
+    if (group?.failed(this, error, error.code, "never", this.host.nowMs()) === true) this.lose();
     else this.#call?.refuse(error);
   }
 
   lose(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#host.forget(this);
-    this.#end(lost, "maybe", false, this.#host.nowMs());
+    this.host.forget(this);
+    this.leave(lost, "maybe", false, this.host.nowMs());
     this.#call?.drop();
   }
 
   /** There is no endpoint for the attempt. @param shared an error of several calls */
   unplaced(shared: ConnectError): void {
-    const nowMs = this.#host.nowMs();
+    const nowMs = this.host.nowMs();
     const error = new ConnectError(shared.rawMessage, shared.code, undefined, undefined, shared.cause);
-    this.#settlePermit(error, "maybe", false);
+    this.settle(error, "maybe", false);
     if (this.#call === undefined || this.#repeats(this.#call, { error, progress: "maybe" }, nowMs)) return;
     this.rpc.share.books.rejected(this.rpc.share.name, "no_endpoint");
     this.refuse(error);
@@ -211,10 +175,8 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   answered(): void {
     if (this.unary) return;
-    this.#isAnswered = true;
-    this.#stopTimer();
-    const nowMs = this.#host.nowMs();
-    this.#endpoint?.load.answered(this, nowMs);
+    const nowMs = this.host.nowMs();
+    this.headersCame(nowMs);
     if (this.#call?.committed === true) this.#group?.committed(this, nowMs);
   }
 
@@ -224,9 +186,9 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
     progress: Progress,
     trailers?: ReplyFields,
   ): boolean {
-    const nowMs = this.#host.nowMs();
-    const endpoint = this.#endpoint;
-    this.#end(error, progress, false, nowMs, trailers !== undefined);
+    const nowMs = this.host.nowMs();
+    const endpoint = this.endpoint;
+    this.leave(error, progress, false, nowMs, trailers !== undefined);
     if (error === undefined) this.rpc.share.budget.succeeded?.();
     if (error !== undefined && endpoint !== undefined) {
       const pushback = pushbackOfReply(trailers?.[pushbackHeader], error);
@@ -239,15 +201,15 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   abandoned(_call: AttemptedCall, reason: ConnectError): void {
     if (this.#isOver) return;
-    const nowMs = this.#host.nowMs();
-    this.#host.forget(this);
+    const nowMs = this.host.nowMs();
+    this.host.forget(this);
     this.#entry?.giveUp(reason);
-    this.#end(reason, "maybe", reason.code === Code.DeadlineExceeded && this.#hasOwnDeadline, nowMs);
+    this.leave(reason, "maybe", reason.code === Code.DeadlineExceeded && this.#hasOwnDeadline, nowMs);
     this.#finish(reason.code, nowMs);
   }
 
   #enter(call: AttemptedCall): void {
-    const nowMs = (this.startedMs = this.#host.nowMs());
+    const nowMs = (this.startedMs = this.host.nowMs());
     this.rpc.share.budget.began(nowMs);
     this.#entry = new CallEntry(this.rpc);
     this.#entry.enter(call, () => this.#attempt());
@@ -255,32 +217,19 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   #attempt(): void {
     try {
-      this.#permit = this.rpc.limits.breaker?.acquire();
+      this.acquire();
     } catch (error) {
       this.refuseOpen(error);
       return;
     }
-    this.#host.place(this);
-  }
-
-  /** @returns whether the breaker of the endpoint admits the attempt; otherwise it is refused */
-  #acquireOf(endpoint: ClusterEndpoint): boolean {
-    const { endpointBreakers } = this.rpc.limits;
-    if (endpointBreakers === undefined) return true;
-    try {
-      this.#permit = endpointBreakers.acquire(endpoint);
-      return true;
-    } catch (error) {
-      this.refuseOpen(error);
-      return false;
-    }
+    this.host.place(this);
   }
 
   /** Makes a further attempt, at once or after a pause. @returns false if there is none */
   #repeats(call: AttemptedCall, failure: Failure, nowMs: number, endpoint?: ClusterEndpoint): boolean {
     const { error, progress, pushback, timedOut = false } = failure;
     const { share } = this.rpc;
-    if (this.#head.isShadow === true) return false;
+    if (this.head.isShadow === true) return false;
     const decision = (this.#retries ??= this.rpc.retries()).next({
       code: error.code,
       progress,
@@ -289,7 +238,7 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       handedOver: call.committed,
       isReplayable: call.repeatable,
       nowMs,
-      deadlineMs: this.#head.deadline ?? Infinity,
+      deadlineMs: this.head.deadline ?? Infinity,
     });
     if (decision.kind === "final") {
       if (decision.denied !== undefined) share.books.denied(share.name, decision.denied);
@@ -297,11 +246,11 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
       return false;
     }
     if (endpoint !== undefined && this.#group === undefined) (this.tried ??= []).push(endpoint);
-    this.#kind = decision.isTransparent ? "transparent" : "retry";
+    this.kind = decision.isTransparent ? "transparent" : "retry";
     if (decision.afterMs === 0) this.#attempt();
     else {
-      this.#cancelTimer = share.clock.after(decision.afterMs, () => {
-        this.#cancelTimer = undefined;
+      this.cancelTimer = share.clock.after(decision.afterMs, () => {
+        this.cancelTimer = undefined;
         this.#attempt();
       });
     }
@@ -311,70 +260,18 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
   /** The policy's time of an attempt is over. */
   #expire(afterMs: number): void {
     const call = this.#call;
-    const endpoint = this.#endpoint;
-    this.#cancelTimer = undefined;
+    const endpoint = this.endpoint;
+    this.cancelTimer = undefined;
     if (call === undefined || endpoint === undefined) return;
     call.cut();
-    const nowMs = this.#host.nowMs();
+    const nowMs = this.host.nowMs();
     const error = new ConnectError(
       `${this.rpc.share.name}: no reply within ${afterMs} ms`,
       Code.DeadlineExceeded,
     );
-    this.#end(error, "maybe", true, nowMs);
+    this.leave(error, "maybe", true, nowMs);
     if (this.#repeats(call, { error, progress: "maybe", timedOut: true }, nowMs, endpoint)) return;
     if (this.#group?.failed(this, error, Code.Unavailable, undefined, nowMs) !== true) call.refuse(error);
-  }
-
-  /**
-   * @param byOwnTimeout whether the policy's own time limit has ended the attempt
-   * @param hasReply whether the server has ended it, with a status in trailers
-   */
-  #end(
-    error: ConnectError | undefined,
-    progress: Progress,
-    byOwnTimeout: boolean,
-    nowMs: number,
-    hasReply = false,
-  ): void {
-    this.#stopTimer();
-    this.#settlePermit(error, progress, byOwnTimeout);
-    const endpoint = this.#endpoint;
-    const pooled = this.#pooled;
-    if (endpoint === undefined || pooled === undefined) return;
-    const hadMs = Math.min(nowMs - this.beganMs, this.#allowedMs);
-    this.#endpoint = this.#pooled = undefined;
-    pooled.busy--;
-    pooled.usedMs = nowMs;
-    this.#record?.attempts.push({
-      endpoint: endpoint.known.address,
-      kind: this.#kind,
-      code: error?.code ?? 0,
-      durationMs: nowMs - this.beganMs,
-    });
-    const verdict = verdictOf(error, progress, hadMs, byOwnTimeout, this.#isAnswered);
-    const isLost = error?.code === Code.Unavailable && !hasReply;
-    endpoint.end(this, verdict, error === undefined, isLost, nowMs);
-    this.#host.ended();
-  }
-
-  #settlePermit(error: ConnectError | undefined, progress: Progress, byOwnTimeout: boolean): void {
-    const permit = this.#permit;
-    this.#permit = undefined;
-    if (permit !== undefined) settlePermit(permit, error, progress, byOwnTimeout, this.#allowedMs);
-  }
-
-  /**
-   * The time that the caller's deadline left for the attempt, or for the call while it waits for an endpoint. What it took
-   * is more where this process stood still.
-   */
-  get #allowedMs(): number {
-    const sinceMs = this.#endpoint === undefined ? (this.startedMs ?? 0) : this.beganMs;
-    return (this.#head.deadline ?? Infinity) - sinceMs;
-  }
-
-  #stopTimer(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
   }
 
   #finish(code: number, nowMs: number): void {
@@ -386,19 +283,19 @@ export class ClusterCall implements StreamSource, LoadedAttempt, HedgedAttempt {
 
   #leaveBooks(code: number, nowMs: number): void {
     this.#entry?.leave();
-    reportCall(this.rpc, this.#record, this.startedMs ?? nowMs, code, nowMs);
+    reportCall(this.rpc, this.record, this.startedMs ?? nowMs, code, nowMs);
   }
 
   /** This is the first attempt of several. */
   #toGroup(call: AttemptedCall, books: HedgeBooks): HedgeGroup {
     const group = hedgeGroup(this, call, books, {
       clock: this.rpc.share.clock,
-      hasUntried: (tried) => this.#host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
+      hasUntried: (tried) => this.host.hasUntried({ tried, key: this.key, mayUse: this.mayUse }),
       another: (whole, previous) => {
         const { startedMs } = this;
         const hasOwnDeadline = this.#hasOwnDeadline;
-        const place = { group: whole, previous, startedMs, hasOwnDeadline, record: this.#record };
-        const attempt = new ClusterCall(this.#host, this.rpc, this.#head, place);
+        const place = { group: whole, previous, startedMs, hasOwnDeadline, record: this.record };
+        const attempt = new ClusterCall(this.host, this.rpc, this.head, place);
         attempt.key = this.key;
         return attempt;
       },

@@ -1,9 +1,11 @@
-import { Code, toCallError } from "../errors/errors.ts";
 import { unavailableFor } from "../errors/retry-info.ts";
 import { systemClock, type Clock } from "../time/clock.ts";
 import { AdaptiveShedding } from "./adaptive-shedding.ts";
 import { mergeBreakerOptions, type BreakerOptions } from "./breaker-options.ts";
-import { Circuit, type CircuitState, type Outcome } from "./circuit.ts";
+import { BreakerPermit, type Permit, type PermitScope } from "./breaker-permit.ts";
+import { Circuit, type CircuitState } from "./circuit.ts";
+
+export type { Permit } from "./breaker-permit.ts";
 
 /** The state of a `Breaker`; `untilMs` is in milliseconds of `performance.now()`. */
 export type BreakerState = CircuitState;
@@ -26,23 +28,6 @@ export interface BreakerStats {
   readonly opened: number;
 }
 
-/** A call that a `Breaker` let through. The first of its methods that is called counts, further calls do nothing. */
-export interface Permit {
-  /** The call was good. */
-  ok(): void;
-  /**
-   * The call failed. Whether that counts depends on its error: codes outside of the option `codes` prove that the callee
-   * works; a cancelled call proves nothing, and so does DEADLINE_EXCEEDED within a second of the call's begin.
-   *
-   * @param error default: one that counts
-   * @param byOwnTimeout whether a timeout that is set for this callee ended the call, so that DEADLINE_EXCEEDED counts
-   *   however short it was. Default: false
-   */
-  fail(error?: unknown, byOwnTimeout?: boolean): void;
-  /** The call proves nothing. */
-  ignore(): void;
-}
-
 /** What only the library and its tests set. */
 export interface BreakerParts {
   /** What calls are made to, as in `circuit open for users.v1.UserService.GetUser`. Default: not named. */
@@ -51,9 +36,6 @@ export interface BreakerParts {
   /** Returns numbers from 0 to 1. */
   readonly random?: () => number;
 }
-
-/** A shorter call than this, in milliseconds, proves nothing by its deadline. */
-const leastDeadlineMs = 1_000;
 
 /** How long callers that mode `adaptive` refuses shall wait, in milliseconds. */
 const sheddingRetryMs = 1_000;
@@ -70,12 +52,11 @@ const sheddingRetryMs = 1_000;
  */
 export class Breaker {
   readonly name: string;
-  readonly #options: BreakerOptions;
-  readonly #codes: ReadonlySet<Code>;
   readonly #clock: Clock;
   readonly #refusal: string;
   readonly #circuit: Circuit;
   readonly #shedding: AdaptiveShedding | undefined;
+  readonly #scope: PermitScope;
   readonly #listeners = new Set<(state: BreakerState) => void>();
   #refused = 0;
   #opened = 0;
@@ -83,16 +64,22 @@ export class Breaker {
   /** @throws TypeError naming the option that cannot be used */
   constructor(options: Partial<BreakerOptions> = {}, parts: BreakerParts = {}) {
     const { clock = systemClock, random = Math.random, subject } = parts;
-    this.#options = mergeBreakerOptions(options);
-    const { name, mode, codes, k, minCalls, windowMs } = this.#options;
+    const merged = mergeBreakerOptions(options);
+    const { name, mode, codes, k, minCalls, windowMs, slowCallMs = Infinity } = merged;
     this.name = name;
-    this.#codes = new Set(codes);
     this.#clock = clock;
     this.#refusal = `${name}: circuit open${subject === undefined ? "" : ` for ${subject}`}`;
     // In mode `adaptive` the circuit opens by `open()` alone.
-    const rules = mode === "window" ? this.#options : { ...this.#options, minCalls: Infinity };
+    const rules = mode === "window" ? merged : { ...merged, minCalls: Infinity };
     this.#circuit = new Circuit(rules, random, (state) => this.#changed(state));
     if (mode === "adaptive") this.#shedding = new AdaptiveShedding(k, minCalls, windowMs, random);
+    this.#scope = {
+      clock,
+      circuit: this.#circuit,
+      shedding: this.#shedding,
+      slowCallMs,
+      codes: new Set(codes),
+    };
   }
 
   /** The state now. A breaker that is open stays so until a call comes after `untilMs`, which is its first probe. */
@@ -120,7 +107,7 @@ export class Breaker {
     const epoch = this.#circuit.admit(nowMs);
     if (epoch === undefined) throw this.#refuse(this.#circuit.retryAfterMs(nowMs));
     if (this.#shedding?.admits(nowMs) === false) throw this.#refuse(sheddingRetryMs);
-    return new BreakerPermit(nowMs, epoch, this.#settle);
+    return new BreakerPermit(this.#scope, nowMs, epoch);
   }
 
   /**
@@ -179,26 +166,6 @@ export class Breaker {
     return unavailableFor(this.#refusal, retryAfterMs);
   }
 
-  /** Takes the outcome of a permit. */
-  readonly #settle = (startedMs: number, epoch: number, end: PermitEnd): void => {
-    const nowMs = this.#clock.nowMs();
-    const outcome = this.#outcomeOf(end, nowMs - startedMs);
-    this.#circuit.settle(epoch, startedMs, outcome, nowMs);
-    if (outcome !== "nothing") this.#shedding?.settle(outcome !== "bad", nowMs);
-  };
-
-  #outcomeOf(end: PermitEnd, lastedMs: number): Outcome {
-    if (end === "ignored") return "nothing";
-    if (end !== "ok") {
-      const code = end.error === undefined ? undefined : toCallError(end.error).code;
-      if (code === Code.Canceled) return "nothing";
-      if (code === Code.DeadlineExceeded && lastedMs < leastDeadlineMs && !end.byOwnTimeout) return "nothing";
-      if (code === undefined || this.#codes.has(code)) return "bad";
-    }
-    const { slowCallMs } = this.#options;
-    return slowCallMs !== undefined && lastedMs > slowCallMs ? "slow" : "good";
-  }
-
   #changed(state: BreakerState): void {
     if (state.kind === "open") this.#opened++;
     for (const listener of this.#listeners) {
@@ -208,41 +175,5 @@ export class Breaker {
         process.emitWarning(error instanceof Error ? error : String(error));
       }
     }
-  }
-}
-
-/** How a permit was used. */
-type PermitEnd = "ok" | "ignored" | { readonly error: unknown; readonly byOwnTimeout: boolean };
-
-type Settle = (startedMs: number, epoch: number, end: PermitEnd) => void;
-
-class BreakerPermit implements Permit {
-  readonly #startedMs: number;
-  readonly #epoch: number;
-  /** Undefined once the call has ended. */
-  #settle: Settle | undefined;
-
-  constructor(startedMs: number, epoch: number, settle: Settle) {
-    this.#startedMs = startedMs;
-    this.#epoch = epoch;
-    this.#settle = settle;
-  }
-
-  ok(): void {
-    this.#end("ok");
-  }
-
-  fail(error?: unknown, byOwnTimeout = false): void {
-    this.#end({ error, byOwnTimeout });
-  }
-
-  ignore(): void {
-    this.#end("ignored");
-  }
-
-  #end(end: PermitEnd): void {
-    const settle = this.#settle;
-    this.#settle = undefined;
-    settle?.(this.#startedMs, this.#epoch, end);
   }
 }

@@ -122,10 +122,10 @@ export class Circuit {
    * @param startedMs when `admit` was called
    */
   settle(epoch: number, startedMs: number, outcome: Outcome, nowMs: number): void {
-    this.#failOverdueProbe(nowMs);
+    if (this.#phase !== closed) this.#failOverdueProbe(nowMs);
     if (epoch !== this.#epoch) return;
     const phase = this.#phase;
-    if (phase.kind === "closed") this.#count(outcome, nowMs);
+    if (phase === closed) this.#count(outcome, nowMs);
     else if (phase.kind === "half-open") this.#probed(phase, startedMs, outcome, nowMs);
   }
 
@@ -165,9 +165,11 @@ export class Circuit {
     counts.add(calls, nowMs);
     if (outcome === "bad") counts.add(failures, nowMs);
     if (outcome === "slow") counts.add(slowCalls, nowMs);
+    const failed = counts.total(failures, nowMs);
+    const slow = counts.total(slowCalls, nowMs);
+    if (failed === 0 && slow === 0) return;
     const all = counts.total(calls, nowMs);
-    const worst = Math.max(counts.total(failures, nowMs), counts.total(slowCalls, nowMs));
-    if (worst > 0 && all >= this.#rules.minCalls && worst >= this.#rules.failureRatio * all) {
+    if (all >= this.#rules.minCalls && Math.max(failed, slow) >= this.#rules.failureRatio * all) {
       this.#open(nowMs);
     }
   }

@@ -12,6 +12,10 @@ export class SlidingCounts {
   readonly #totals: Float64Array;
   /** Number of the current bucket since the clock's zero. */
   #part = Number.NEGATIVE_INFINITY;
+  /** When it ends. */
+  #endMs = Number.NEGATIVE_INFINITY;
+  /** Index of its first count. */
+  #first = 0;
 
   /** @param kinds number of kinds; a kind is its index */
   constructor(windowMs: number, kinds: number) {
@@ -23,15 +27,15 @@ export class SlidingCounts {
 
   /** Counts one event. */
   add(kind: number, nowMs: number): void {
-    this.#advance(nowMs);
-    const at = (this.#part % parts) * this.#kinds + kind;
+    if (nowMs >= this.#endMs) this.#advance(nowMs);
+    const at = this.#first + kind;
     this.#buckets[at] = (this.#buckets[at] ?? 0) + 1;
     this.#totals[kind] = (this.#totals[kind] ?? 0) + 1;
   }
 
   /** How many events of a kind the window has. */
   total(kind: number, nowMs: number): number {
-    this.#advance(nowMs);
+    if (nowMs >= this.#endMs) this.#advance(nowMs);
     return this.#totals[kind] ?? 0;
   }
 
@@ -43,10 +47,11 @@ export class SlidingCounts {
 
   #advance(nowMs: number): void {
     const part = Math.floor(nowMs / this.#partMs);
-    if (part <= this.#part) return;
     if (part - this.#part >= parts) this.clear();
     else for (let passed = this.#part + 1; passed <= part; passed++) this.#empty(passed % parts);
     this.#part = part;
+    this.#first = (part % parts) * this.#kinds;
+    this.#endMs = (part + 1) * this.#partMs;
   }
 
   #empty(bucket: number): void {

@@ -12,6 +12,7 @@ import { service } from "../../../src/core/call/service.ts";
 import { dial } from "../../../src/core/dial.ts";
 import { Code, ConnectError } from "../../../src/core/errors/errors.ts";
 import { GrpcServer } from "../../../src/core/grpc-server.ts";
+import { HttpServer } from "../../../src/gateway/http-server.ts";
 import { Echo } from "../../support/echo-service.ts";
 import { ConsulRegistry } from "../../support/consul-registry.ts";
 import { madeContract, type MadeContract } from "../../support/made-contracts.ts";
@@ -83,6 +84,30 @@ suite("an app of a configuration file alone is a gateway", () => {
     await app.stop();
     await app.start();
     assert.equal((await get(app, "/orders.v1/get0/1"))[0], 200);
+  });
+
+  test("over a server of HTTP and JSON, by its contract", async (t) => {
+    const grpc = new GrpcServer({ port: 0, logger: false }).addService(new Echo());
+    const http = new HttpServer({ port: 0, upstream: grpc, logger: false }).addService(EchoService);
+    await http.start();
+    t.after(() => http.gracefulStop({ graceMs: 0 }));
+    await using files = await TemporaryFiles.create();
+    const contract = "{ proto: [proto/tsms/test/v1/echo.proto], paths: [proto] }";
+    const target = `127.0.0.1:${http.address?.port}`;
+    await using app = await appOf(
+      await files.write(
+        "config.yaml",
+        `upstreams:\n  echo: { target: "${target}", protocol: rest, contract: ${contract} }\n`,
+      ),
+    );
+    await app.start();
+    const [status, text] = await get(app, "/test/v1/echo/by-rest");
+    assert.deepEqual([status, textIn(JSON.parse(text))], [200, "by-rest"]);
+    assert.equal(
+      (JSON.parse(text) as { protocol: string }).protocol,
+      "rest",
+      "the server was called by HTTP",
+    );
   });
 
   test("on one port, beside services of the program itself", async (t) => {
