@@ -9,7 +9,7 @@ import { GrpcServer } from "../../src/index.ts";
 import { seedLibrary } from "../../src/services/library/library-seed.ts";
 import { LibraryService } from "../../src/services/library/library-service.ts";
 import { curlJson, Program } from "../support/program.ts";
-import { tsMs } from "../support/ts-ms.ts";
+import { tsMsWith } from "../support/ts-ms.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "ts-ms-serve-"));
 const grpc = new GrpcServer({ port: 0, host: "127.0.0.1" });
@@ -98,7 +98,7 @@ suite("what serve refuses", () => {
   ];
   for (const [line, expected] of cases) {
     test(line, async () => {
-      const { code, stderr } = await tsMs("serve", ...line.split(" "));
+      const { code, stderr } = await tsMsWith({ alone: true }, "serve", ...line.split(" "));
       assert.equal(code, 2);
       assert.match(stderr, expected);
     });
@@ -108,7 +108,7 @@ suite("what serve refuses", () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as { port: number };
-    const { code, stderr } = await tsMs("serve", target, `--http-port=${port}`, "--exporter-port=off");
+    const { code, stderr } = await tsMsWith({ alone: true }, "serve", target, `--http-port=${port}`, "--exporter-port=off");
     taken.close();
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: address already in use`));
