@@ -49,7 +49,7 @@ suite("a program with an audit log", () => {
   test("has records of start, calls, reloads and stop, over several files (D1, D3)", async () => {
     await using files = await TemporaryFiles.create();
     const { path, config } = await setup(files);
-    await using program = new Program("examples/app.ts", "--config", config);
+    await using program = new Program("test/programs/fixtures/app-program.ts", "--config", config);
     const http = `http://${await program.address("HTTP")}`;
     const metrics = await program.metrics();
     assert.equal((await curl(`${http}/v1/shelves/1/books`)).status, 200);
@@ -100,7 +100,7 @@ suite("a program with an audit log", () => {
   test("L04: on a full disk marked rpcs are 503 and others 200; then records and their chain go on", async () => {
     await using files = await TemporaryFiles.create();
     const { path, config } = await setup(files);
-    await using program = new Program("examples/app.ts", "--config", config);
+    await using program = new Program("test/programs/fixtures/app-program.ts", "--config", config);
     const http = `http://${await program.address("HTTP")}`;
     const status = async (target: string): Promise<number> => (await curl(`${http}${target}`)).status;
     assert.equal(await status("/v1/shelves"), 200);
@@ -159,7 +159,7 @@ suite("a program with an audit log", () => {
     for (const [audit, problem] of rows) {
       const text = `http: { port: 0 }\ngrpc: { port: 0 }\naudit: ${audit}\ntelemetry: { metrics: { port: "off" } }\n`;
       const config = await files.write("config.yaml", text);
-      await using program = new Program("examples/app.ts", "--config", config);
+      await using program = new Program("test/programs/fixtures/app-program.ts", "--config", config);
       assert.equal((await program.exit()).code, 2);
       assert.match(program.errors, problem);
     }

@@ -1,40 +1,33 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
 const root = join(import.meta.dirname, "../..");
 
-/** A module with the one that imports it. */
-interface Import {
-  readonly url: string;
-  readonly by: string;
-}
+/** What each module imports, of those that have been loaded: their addresses. */
+type Graph = ReadonlyMap<string, readonly string[]>;
 
-/** The modules of this repository that importing a file loads, by their paths. */
-async function modulesOf(file: string): Promise<string[]> {
-  const urls = new Set((await importsOf([file])).map(({ url }) => url));
-  return [...urls].flatMap((url) => /\/((?:src|gen)\/.*)$/.exec(url)?.[1] ?? []);
-}
+/** A program that serves, and so runs what the library imports late. */
+const app = "test/project/fixtures/plain-app.ts";
 
-/** The packages that modules of this repository import when files are imported. */
-async function packagesOf(files: readonly string[]): Promise<ReadonlySet<string>> {
-  const imports = await importsOf(files);
-  const own = imports.filter(({ by }) => !by.includes("/node_modules/"));
-  return new Set(own.flatMap(({ url }) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []));
-}
+const entries = readdirSync(join(root, "src/entries")).map((file) => `src/entries/${file}`);
 
-/** All imports that importing files makes. */
-async function importsOf(files: readonly string[]): Promise<Import[]> {
+/** What comes with the library, all of it loaded in one process, and what comes with the program that serves. */
+const loaded = { library: graphOf(["src/index.ts", ...entries]), app: graphOf([app]) };
+
+/** Imports files in a process of their own. */
+async function graphOf(files: readonly string[]): Promise<Graph> {
   const script = `
     import { registerHooks } from "node:module";
     import { pathToFileURL } from "node:url";
     registerHooks({
       resolve(specifier, context, next) {
         const found = next(specifier, context);
-        console.log(JSON.stringify({ url: found.url, by: context.parentURL ?? "" }));
+        console.log(JSON.stringify([context.parentURL ?? "", found.url]));
         return found;
       },
     });
@@ -45,7 +38,38 @@ async function importsOf(files: readonly string[]): Promise<Import[]> {
     cwd: root,
     maxBuffer: 64 * 1024 * 1024,
   });
-  return stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as Import]));
+  const pairs = stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as [string, string]]));
+  return new Map([...Map.groupBy(pairs, ([by]) => by)].map(([by, list]) => [by, list.map(([, url]) => url)]));
+}
+
+/** The modules that importing a file loads, each with those that it imports. */
+async function loadedBy(file: string): Promise<Graph> {
+  const graph = await (file === app ? loaded.app : loaded.library);
+  const found = new Map<string, readonly string[]>();
+  const first = pathToFileURL(join(root, file)).href;
+  assert.ok([...graph.values()].some((urls) => urls.includes(first)), `${file} was not loaded`);
+  const waiting = [first];
+  for (let url = waiting.pop(); url !== undefined; url = waiting.pop()) {
+    if (found.has(url)) continue;
+    const imported = graph.get(url) ?? [];
+    found.set(url, imported);
+    waiting.push(...imported);
+  }
+  return found;
+}
+
+/** The modules of this repository that importing a file loads, by their paths. */
+async function modulesOf(file: string): Promise<string[]> {
+  const urls = [...(await loadedBy(file)).keys()];
+  return urls.flatMap((url) => /\/((?:src|gen)\/.*)$/.exec(url)?.[1] ?? []);
+}
+
+/** The packages that modules of this repository import when files are imported. */
+async function packagesOf(files: readonly string[]): Promise<ReadonlySet<string>> {
+  const graphs = await Promise.all(files.map(loadedBy));
+  const own = graphs.flatMap((graph) => [...graph].filter(([by]) => !by.includes("/node_modules/")));
+  const urls = own.flatMap(([, imported]) => imported);
+  return new Set(urls.flatMap((url) => /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1] ?? []));
 }
 
 /**
@@ -117,7 +141,6 @@ const asked =
   /^src\/core\/(?:security\/(?!principal\.|auth-flags\.|access\/access-options\.)|limits\/|redis\/|overload\/|condition\/|validation\/(?!validation-options\.|validation\.|checked-invoker\.|rules-in\.)|telemetry\/tracing\/)|^src\/(?:gateway\/(?:session|authorizer)|hub)\/|^src\/app\/(?:redirect-server|one-port|admin-)/;
 
 test("who names none of them loads no room of security, limits, overload, traces, sessions, rules or hubs", async () => {
-  const app = "test/project/fixtures/plain-app.ts";
   for (const file of ["src/index.ts", "src/entries/flags.ts", "src/entries/telemetry.ts", app]) {
     const loaded = await modulesOf(file);
     assert.ok(loaded.length > 20, file);
@@ -151,9 +174,8 @@ test("who uses no feature with a package of its own loads no module of any optio
     for (const name of ["@bufbuild/protobuf", "@connectrpc/connect"]) assert.ok(loaded.has(name), name);
     return peers.filter((name) => loaded.has(name));
   };
-  const names = readdirSync(join(root, "src/entries")).map((file) => file.replace(/\.ts$/, ""));
+  const names = entries.map((file) => basename(file, ".ts"));
   const fileOf = (name: string): string => `src/entries/${name}.ts`;
-  const app = "test/project/fixtures/plain-app.ts"; // It serves.
   const general = names.filter((name) => ofOnePeer[name] === undefined);
   assert.deepEqual(await peersOf(["src/index.ts", ...general.map(fileOf), app]), []);
   assert.deepEqual(

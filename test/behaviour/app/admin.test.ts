@@ -11,7 +11,7 @@ import { App } from "../../../src/app/app.ts";
 import { createApiKey } from "../../../src/core/security/api-keys.ts";
 import type { AuditRecord } from "../../../src/core/security/audit/audit-record.ts";
 import { Echo } from "../../support/echo-service.ts";
-import { curl, run, type CurlResponse } from "../../support/program.ts";
+import { curl, run, type CurlResponse, programFile } from "../../support/program.ts";
 import { TemporaryFiles } from "../../support/temporary-files.ts";
 import { addressOf } from "./app-fixture.ts";
 
@@ -261,7 +261,7 @@ suite("the admin service (D4)", () => {
   test("without something that says who callers are the start ends with the cure", async () => {
     await using files = await TemporaryFiles.create();
     const config = await files.write("config.yaml", "http: { port: 0 }\nadmin: { port: 0 }\n");
-    const answer = await run(process.execPath, "examples/app.ts", "--config", config);
+    const answer = await run(process.execPath, programFile("test/programs/fixtures/app-program.ts"), "--config", config);
     assert.equal(answer.code, 2);
     assert.match(answer.stderr, /config\.yaml:2: admin\.port: .*add a provider to auth\.providers/);
   });
