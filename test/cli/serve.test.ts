@@ -108,7 +108,13 @@ suite("what serve refuses", () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const { port } = taken.address() as { port: number };
-    const { code, stderr } = await tsMsWith({ alone: true }, "serve", target, `--http-port=${port}`, "--exporter-port=off");
+    const { code, stderr } = await tsMsWith(
+      { alone: true },
+      "serve",
+      target,
+      `--http-port=${port}`,
+      "--exporter-port=off",
+    );
     taken.close();
     assert.equal(code, 1);
     assert.match(stderr, new RegExp(`cannot listen on 127\\.0\\.0\\.1:${port}: address already in use`));

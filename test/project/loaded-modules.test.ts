@@ -38,7 +38,9 @@ async function graphOf(files: readonly string[]): Promise<Graph> {
     cwd: root,
     maxBuffer: 64 * 1024 * 1024,
   });
-  const pairs = stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line) as [string, string]]));
+  const pairs = stdout
+    .split("\n")
+    .flatMap((line) => (line === "" ? [] : [JSON.parse(line) as [string, string]]));
   return new Map([...Map.groupBy(pairs, ([by]) => by)].map(([by, list]) => [by, list.map(([, url]) => url)]));
 }
 
@@ -47,7 +49,10 @@ async function loadedBy(file: string): Promise<Graph> {
   const graph = await (file === app ? loaded.app : loaded.library);
   const found = new Map<string, readonly string[]>();
   const first = pathToFileURL(join(root, file)).href;
-  assert.ok([...graph.values()].some((urls) => urls.includes(first)), `${file} was not loaded`);
+  assert.ok(
+    [...graph.values()].some((urls) => urls.includes(first)),
+    `${file} was not loaded`,
+  );
   const waiting = [first];
   for (let url = waiting.pop(); url !== undefined; url = waiting.pop()) {
     if (found.has(url)) continue;

@@ -79,10 +79,7 @@ async function runWarm(line: CommandLine): Promise<CommandResult> {
   throw new Error(`ts-ms ${line.args.join(" ")}: ${error}\n${result.stdout}${result.stderr}`);
 }
 
-async function startAlone(
-  { args, cwd, env }: CommandLine,
-  stdin: string,
-): Promise<CommandResult> {
+async function startAlone({ args, cwd, env }: CommandLine, stdin: string): Promise<CommandResult> {
   const child = spawn(process.execPath, [tsMsFile, ...args], {
     cwd,
     env: { ...process.env, ...env },

@@ -261,7 +261,12 @@ suite("the admin service (D4)", () => {
   test("without something that says who callers are the start ends with the cure", async () => {
     await using files = await TemporaryFiles.create();
     const config = await files.write("config.yaml", "http: { port: 0 }\nadmin: { port: 0 }\n");
-    const answer = await run(process.execPath, programFile("test/programs/fixtures/app-program.ts"), "--config", config);
+    const answer = await run(
+      process.execPath,
+      programFile("test/programs/fixtures/app-program.ts"),
+      "--config",
+      config,
+    );
     assert.equal(answer.code, 2);
     assert.match(answer.stderr, /config\.yaml:2: admin\.port: .*add a provider to auth\.providers/);
   });

@@ -272,7 +272,12 @@ suite("a program with authentication, rules and limits by its configuration", ()
 
   test("--print-policy says who may call each rpc, how often, and which line decides", async () => {
     await using world = await World.create();
-    await using program = new Program("test/programs/fixtures/app-program.ts", "--config", world.config, "--print-policy");
+    await using program = new Program(
+      "test/programs/fixtures/app-program.ts",
+      "--config",
+      world.config,
+      "--print-policy",
+    );
     assert.equal((await program.exit()).code, 0, program.errors);
     const [head = [], ...rows] = program.lines.map((line) => line.split(/ {2,}/));
     const row = (rpc: string): Readonly<Record<string, string>> => {
@@ -309,7 +314,12 @@ suite("a program with authentication, rules and limits by its configuration", ()
     await using world = await World.create();
     await world.write({ rule: "DeleteShlf" });
     for (const flag of ["--check-config", "--print-policy", "--exporter-port=0"]) {
-      await using program = new Program("test/programs/fixtures/app-program.ts", "--config", world.config, flag);
+      await using program = new Program(
+        "test/programs/fixtures/app-program.ts",
+        "--config",
+        world.config,
+        flag,
+      );
       assert.equal((await program.exit()).code, 2, program.errors);
       assert.match(
         program.errors,

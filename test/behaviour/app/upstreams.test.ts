@@ -299,7 +299,11 @@ policies:
 traffic: [{ selector: tsms.test.v1.*, split: [{ to: echo, weight: 9 }, { to: users, weight: 1 }] }]
 `,
   );
-  await using app = new Program("test/programs/fixtures/app-program.ts", "--print-policy", `--config=${file}`);
+  await using app = new Program(
+    "test/programs/fixtures/app-program.ts",
+    "--print-policy",
+    `--config=${file}`,
+  );
   assert.equal((await app.exit()).code, 0);
   const rowOf = (rpc: string): readonly string[] =>
     app.lines
@@ -439,7 +443,11 @@ policies:
   test("and end the program with code 2, before anything is called", async () => {
     await using files = await TemporaryFiles.create();
     const file = await files.write("config.yaml", `traffic: [{ selector: "*", mirror: { to: a } }]\n`);
-    await using app = new Program("test/programs/fixtures/app-program.ts", "--check-config", `--config=${file}`);
+    await using app = new Program(
+      "test/programs/fixtures/app-program.ts",
+      "--check-config",
+      `--config=${file}`,
+    );
     assert.equal((await app.exit()).code, 2);
     assert.match(app.errors, /config\.yaml:1: traffic: rules are for upstreams/);
   });
