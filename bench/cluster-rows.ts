@@ -1,7 +1,8 @@
-import type { Program } from "./contestant.ts";
+import { Contestant, type Program } from "./contestant.ts";
 import { runDuel, samplesAre } from "./duel.ts";
 import { gatewayDuel, networkGateway } from "./gateway-duel.ts";
 import { startCannedBackend } from "./load/canned-backend.ts";
+import { growthOf } from "./life.ts";
 import type { Measured, Rig, Row } from "./rig.ts";
 import { fetchCockatiel, fetchEnvoy } from "./peers.ts";
 import { grpcSend, networkFind, networkSend, parcelInit } from "./works.ts";
@@ -73,6 +74,20 @@ export const clusterRows: readonly Row[] = [
       })),
   },
   {
+    id: "c1c",
+    work: "the same with 3 servers: what balancing costs beside connections",
+    subject: "`createClient(dial([…]))`",
+    reference: '3 × `createClient(dial("host:port"))`, called by turns',
+    better: "higher",
+    must: 0.92,
+    aim: 0.97,
+    measure: (rig) =>
+      threeServers(rig, (all) => ({
+        subject: { file: "typed-client.ts", args: [all] },
+        reference: { file: "typed-client.ts", args: [all, "turns"] },
+      })),
+  },
+  {
     id: "c2",
     work: "typed client of 3 servers, p2c, small unary",
     subject: "`createClient(dial([…]))`",
@@ -99,6 +114,15 @@ export const clusterRows: readonly Row[] = [
     measure: (rig) => gatewayDuel(networkFind, networkGateway, rig, withPolicies),
   },
   ...pickRows,
+  {
+    id: "c11",
+    work: "live memory of a typed client of 3 servers, growth by further calls",
+    subject: "`createClient(dial([…]))`, later",
+    reference: "the same, after the first calls",
+    better: "lower",
+    must: 1.05,
+    measure: growthOfClient,
+  },
 ];
 
 /** The same beside programs of other projects. */
@@ -139,16 +163,36 @@ export const clusterPeerRows: readonly Row[] = [
   },
 ];
 
+/** Each run of the client makes half of the calls of the row at least. */
+async function growthOfClient(rig: Rig): Promise<Measured> {
+  return withServers(async (addresses) => {
+    const client = await Contestant.start({ file: "typed-client.ts", args: [addresses.join(",")] }, rig);
+    try {
+      return await growthOf(client, rig, async () => {
+        for (let calls = 0; calls < rig.calls / 2;) calls += await client.work(rig.lapMs);
+      });
+    } finally {
+      await client.stop();
+    }
+  });
+}
+
 /** Two programs, given the addresses of three servers, and of the first of them. */
 async function threeServers(
   rig: Rig,
   programs: (all: string, one: string) => { readonly subject: Program; readonly reference: Program },
 ): Promise<Measured> {
-  const backends = await Promise.all([1, 2, 3].map(() => startCannedBackend([grpcSend])));
-  const addresses = backends.map(({ port }) => `127.0.0.1:${port}`);
-  try {
+  return withServers((addresses) => {
     const contestants = programs(addresses.join(","), addresses[0] ?? "");
-    return await runDuel({ ...contestants, check: samplesAre(parcelInit) }, rig);
+    return runDuel({ ...contestants, check: samplesAre(parcelInit) }, rig);
+  });
+}
+
+/** Calls `measure` with the addresses of three servers. */
+async function withServers(measure: (addresses: readonly string[]) => Promise<Measured>): Promise<Measured> {
+  const backends = await Promise.all([1, 2, 3].map(() => startCannedBackend([grpcSend])));
+  try {
+    return await measure(backends.map(({ port }) => `127.0.0.1:${port}`));
   } finally {
     for (const backend of backends) backend.close();
   }

@@ -71,23 +71,32 @@ async function growth(program: Program, rig: Rig): Promise<Measured> {
   const contestant = await Contestant.start(program, rig);
   const load = await HttpLoad.open(contestant.port, find);
   try {
-    const sizes: number[] = [];
-    for (let round = 0; round <= rig.rounds; round++) {
-      await load.run(Infinity, rig.calls / 2);
-      sizes.push(await contestant.liveBytes());
-    }
-    const [first = Number.NaN, ...later] = sizes;
-    return {
-      subject: megabytes(later.at(-1) ?? first),
-      reference: megabytes(first),
-      ratios: later.map((size) => size / first),
-      rounds: { subject: later, reference: [first] },
-      remarks: [],
-    };
+    return await growthOf(contestant, rig, () => load.run(Infinity, rig.calls / 2));
   } finally {
     load.close();
     await contestant.stop();
   }
+}
+
+/** Size of live objects of a contestant after `run`, and after further ones. */
+export async function growthOf(
+  contestant: Contestant,
+  { rounds }: Rig,
+  run: () => Promise<unknown>,
+): Promise<Measured> {
+  const sizes: number[] = [];
+  for (let round = 0; round <= rounds; round++) {
+    await run();
+    sizes.push(await contestant.liveBytes());
+  }
+  const [first = Number.NaN, ...later] = sizes;
+  return {
+    subject: megabytes(later.at(-1) ?? first),
+    reference: megabytes(first),
+    ratios: later.map((size) => size / first),
+    rounds: { subject: later, reference: [first] },
+    remarks: [],
+  };
 }
 
 function megabytes(bytes: number): string {

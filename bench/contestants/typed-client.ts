@@ -1,6 +1,6 @@
 /**
  * A typed client of this library. Its arguments are the address of the server and what it does: `unary` calls, or
- * `stream`s of the number of messages that follows.
+ * `stream`s of the number of messages that follows; or unary calls of several servers by `turns`, each dialled by itself.
  */
 import { toJsonString } from "@bufbuild/protobuf";
 import { BenchService, SendResponseSchema } from "../../gen/tsms/test/v1/bench_pb.ts";
@@ -20,10 +20,16 @@ if (kind === "stream") {
     }),
   );
 } else {
+  const clients =
+    kind === "turns"
+      ? target.split(",").map((one) => createClient(BenchService, dialByChoice(one)))
+      : [client];
+  let turn = 0;
   takePart({
     work: (ms) =>
       repeatAsync(ms, 64, async () => {
-        if (!isParcel(await client.send(parcelInit))) throw new Error("a wrong answer");
+        const next = clients[turn++ % clients.length] ?? client;
+        if (!isParcel(await next.send(parcelInit))) throw new Error("a wrong answer");
       }),
     sample: async () => toJsonString(SendResponseSchema, await client.send(parcelInit)),
   });
