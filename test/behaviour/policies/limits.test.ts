@@ -72,6 +72,37 @@ suite("limits of policies", { concurrency: true }, () => {
     await Promise.all(calls);
   });
 
+  test("what the limit of calls refuses is not tried again, and asks no breaker", async (t) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const slow = await scriptedEcho(t, async () => {
+      await promise;
+      return "done";
+    });
+    const policies = [
+      {
+        selector: echoOnly,
+        idempotency: "NO_SIDE_EFFECTS" as const,
+        retry: { maxAttempts: 5, initialBackoffMs: 1 },
+        concurrency: { max: 1 },
+        circuitBreaker: { minCalls: 2, failureRatio: 0.1 },
+      },
+    ];
+    const { client, transport } = dialSeveral(t, [slow.address], { policies });
+    await transport.ready();
+    const first = client.echo({});
+    for (let call = 0; call < 10; call++) {
+      const refused = failure(client.echo({}), Code.Unavailable);
+      assert.ok(await isImmediate(refused));
+    }
+    resolve();
+    assert.equal((await first).text, "done");
+    assert.deepEqual(transport.stats().cluster?.attempts, { first: 1, transparent: 0, retry: 0, hedge: 0 });
+    assert.deepEqual(
+      transport.stats().cluster?.breakers.map(({ calls, failures }) => [calls, failures]),
+      [[1, 0]],
+    );
+  });
+
   test("a place among the calls under way is given back by every end", async (t) => {
     const { address } = await scriptedEcho(
       t,

@@ -166,6 +166,16 @@ suite("what follows a failed attempt", () => {
 });
 
 suite("the budget", () => {
+  test("is taken when an attempt is decided, before its pause", () => {
+    const budget = new RetryBudget({ ratio: 0, reserve: 2 });
+    const calls = [1, 2, 3].map(() => retries({}, budget));
+    // All at one time, so that no pause has passed.
+    assert.deepEqual(
+      calls.map((call) => call.next(failed)),
+      [again(50), again(50), denied("budget")],
+    );
+  });
+
   test("is the larger one of reserve and ratio, of what began in the window", () => {
     const budget = new RetryBudget({ ratio: 0.2, reserve: 10, windowMs: 10_000 });
     for (let call = 0; call < 100; call++) budget.began(0);
